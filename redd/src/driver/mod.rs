@@ -1,0 +1,4 @@
+//! What a worker parks in.
+
+#[derive(Debug)]
+pub(crate) struct Driver;

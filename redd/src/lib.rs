@@ -1,0 +1,39 @@
+//! redd: an async task runtime.
+//!
+//! A *redd* is the nest in which salmon spawn; here it is where tasks are spawned: [`spawn`].
+//! The public API has the paths, names, signatures and semantics of Tokio 1.54; everything behind it is redd's own.
+//!
+//! Reading order for the curious: this file, `task/mod.rs`, `task/state.rs`, `scheduler/worker.rs`, `scheduler/idle.rs`.
+
+// Foundations.
+pub(crate) mod collections;
+pub(crate) mod primitives;
+pub(crate) mod sys;
+
+// The core.
+pub(crate) mod blocking;
+pub(crate) mod scheduler;
+pub mod task;
+pub mod time;
+
+// What the user holds.
+pub mod group;
+pub mod observe;
+pub mod runtime;
+
+// The world outside.
+pub(crate) mod driver;
+#[cfg(feature = "fs")]
+pub mod fs;
+pub mod io;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "process")]
+pub mod process;
+#[cfg(feature = "signal")]
+pub mod signal;
+
+// Between tasks.
+pub mod sync;
+#[macro_use]
+pub mod macros;

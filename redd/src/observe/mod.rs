@@ -1,0 +1,3 @@
+//! See inside a runtime without stopping it.
+
+pub(crate) mod waiting;

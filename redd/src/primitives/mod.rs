@@ -1,0 +1,32 @@
+//! The one door to atomics, cells, locks, threads and randomness: std in programs, loom in models.
+//!
+//! Nothing else in the crate names `std::sync::atomic`, `std::thread`, `std::cell::UnsafeCell` or `std::sync::Mutex`,
+//! so that every interleaving can be explored in a model, and every choice of the scheduler follows from one seed.
+//!
+//! This is the only place (with the `models.rs` files) that knows `cfg(loom)`.
+
+pub(crate) mod atomic;
+pub(crate) mod cell;
+pub(crate) mod lock;
+pub(crate) mod parker;
+pub(crate) mod rng;
+pub(crate) mod thread;
+
+pub(crate) use lock::{Mutex, MutexGuard};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::Arc;
+/// Reference counting, counted by loom in models so that leaks and early frees are found.
+#[cfg(not(loom))]
+pub(crate) use std::sync::Arc;
+
+/// Declares a function that is `const` in programs. Loom's atomics have no const constructor, so in models it is not.
+macro_rules! const_fn {
+    ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$attr])* $vis const fn $($rest)*
+        #[cfg(loom)]
+        $(#[$attr])* $vis fn $($rest)*
+    };
+}
+pub(crate) use const_fn;

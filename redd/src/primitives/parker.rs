@@ -1,0 +1,137 @@
+//! One thread sleeps until another hands it a token. Used where no driver is parked in: `block_on` of a
+//! multi-thread runtime, the blocking pool, `blocking_*` methods.
+//!
+//! # Invariants
+//! - `token-kept`: an `unpark` before a `park` makes that `park` return at once.
+//!
+//! # Why not otherwise
+//! `std::thread::park` has one token a thread, and user code inside a `block_on` may use it for itself.
+
+#[cfg(not(loom))]
+use super::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A token for one sleeper; any number of threads may `unpark`.
+#[cfg(not(loom))]
+#[derive(Debug, Default)]
+pub(crate) struct Parker {
+    word: AtomicU32,
+}
+
+#[cfg(not(loom))]
+const EMPTY: u32 = 0;
+#[cfg(not(loom))]
+const TOKEN: u32 = 1;
+#[cfg(not(loom))]
+const PARKED: u32 = u32::MAX;
+
+#[cfg(not(loom))]
+impl Parker {
+    pub(crate) const fn new() -> Self {
+        Self {
+            word: AtomicU32::new(EMPTY),
+        }
+    }
+
+    /// Sleeps until a token is there, and takes it.
+    pub(crate) fn park(&self) {
+        while !self.park_for(None) {}
+    }
+
+    /// Sleeps until a token is there or `timeout` has passed. True if a token was taken. May return false early
+    /// only when `timeout` is given; the caller looks at its own deadline.
+    pub(crate) fn park_timeout(&self, timeout: Duration) -> bool {
+        self.park_for(Some(timeout))
+    }
+
+    fn park_for(&self, timeout: Option<Duration>) -> bool {
+        // Acquire: what the unparking thread wrote before the token is visible. Pairs with Release in `unpark`.
+        if self.word.swap(EMPTY, Ordering::Acquire) == TOKEN {
+            return true;
+        }
+        // `token-kept`: a token that arrived since the swap above makes this exchange fail.
+        if self
+            .word
+            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            crate::sys::futex_wait(&self.word, PARKED, timeout);
+        }
+        // Acquire: as above, pairs with Release in `unpark`.
+        self.word.swap(EMPTY, Ordering::Acquire) == TOKEN
+    }
+
+    /// Leaves a token, and wakes the sleeper if it sleeps.
+    pub(crate) fn unpark(&self) {
+        // Release: publishes what this thread did. Pairs with Acquire in `Parker::park_for`.
+        if self.word.swap(TOKEN, Ordering::Release) == PARKED {
+            crate::sys::futex_wake_one(&self.word);
+        }
+    }
+}
+
+/// The same token for models.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Parker {
+    token: loom::sync::Mutex<bool>,
+    changed: loom::sync::Condvar,
+}
+
+#[cfg(loom)]
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Self {
+            token: loom::sync::Mutex::new(false),
+            changed: loom::sync::Condvar::new(),
+        }
+    }
+
+    pub(crate) fn park(&self) {
+        let mut token = self.token.lock().expect("no panic under this lock");
+        while !*token {
+            token = self.changed.wait(token).expect("no panic under this lock");
+        }
+        *token = false;
+    }
+
+    /// In a model time does not pass: it takes a token that is there, and otherwise reports a timeout.
+    pub(crate) fn park_timeout(&self, _timeout: Duration) -> bool {
+        let mut token = self.token.lock().expect("no panic under this lock");
+        std::mem::take(&mut *token)
+    }
+
+    pub(crate) fn unpark(&self) {
+        *self.token.lock().expect("no panic under this lock") = true;
+        self.changed.notify_one();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_token_left_before_parking_is_kept() {
+        let parker = Parker::new();
+        parker.unpark();
+        parker.unpark();
+        parker.park();
+        assert!(
+            !parker.park_timeout(Duration::from_millis(1)),
+            "two unparks leave one token"
+        );
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_by_another_thread() {
+        let parker = Arc::new(Parker::new());
+        let other = Arc::clone(&parker);
+        let thread =
+            super::super::thread::spawn_named("unparker".into(), None, move || other.unpark())
+                .expect("a test may start a thread");
+        parker.park();
+        thread.join().expect("the unparker does not panic");
+    }
+}

@@ -1,0 +1,61 @@
+//! The one door to the system: every system call of the runtime goes through here, and in tests each can be
+//! made to fail ([`faults`]).
+//!
+//! Called by `primitives`, `driver`, `net`, `fs`, `process`, `signal`. Functions return `io::Result` and retry
+//! `EINTR` inside where a caller could not do anything else with it.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+pub(crate) mod faults;
+
+use std::io;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+/// Turns the -1 of a system call into the error behind it.
+#[inline]
+pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// As [`check`], for calls that return a size.
+#[inline]
+pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sleeps while `*word == expected`, at most for `timeout`. Returns on any wake-up, also a spurious one.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
+    let spec = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let spec_ptr = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `word` and `spec` live across the call; the kernel only reads them.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            spec_ptr,
+        );
+    }
+}
+
+/// Wakes one thread that sleeps in [`futex_wait`] on this word.
+pub(crate) fn futex_wake_one(word: &AtomicU32) {
+    // SAFETY: the kernel uses the address only as a key.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+            1,
+        );
+    }
+}

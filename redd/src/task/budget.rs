@@ -1,0 +1,210 @@
+//! How long a task may run before it lets others run: `task::coop`.
+//!
+//! A poll starts with 128 units; every operation of redd that completes takes one. With none left, operations answer
+//! `Pending` and wake the task at once, so that it goes to the back of the queue. Outside of a task there is no limit.
+//!
+//! Called by `task::poll` (start a poll) and by every leaf in `sync`, `io`, `net`, `time`, `group`.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+/// Units a poll starts with; the figure is Tokio's, and programs can observe it.
+const UNITS_PER_POLL: u8 = 128;
+
+thread_local! {
+    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`.
+    static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
+}
+
+/// Puts the budget back as it was, also when a poll panics.
+struct Restore(Option<u8>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        BUDGET.set(self.0);
+    }
+}
+
+/// Runs one poll of a task with a full budget.
+#[inline]
+pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
+    let _restore = Restore(BUDGET.replace(Some(UNITS_PER_POLL)));
+    poll()
+}
+
+/// Runs `poll` without a limit.
+#[inline]
+pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
+    let _restore = Restore(BUDGET.replace(None));
+    poll()
+}
+
+/// Lifts the limit for the rest of this poll: `block_in_place` has given the worker's place away.
+pub(crate) fn lift() {
+    BUDGET.set(None);
+}
+
+/// Whether the current poll may complete another operation. True outside of a task.
+pub fn has_budget_remaining() -> bool {
+    BUDGET.get() != Some(0)
+}
+
+/// Takes one unit for an operation that is about to be tried.
+///
+/// - `Pending`: the budget of this poll is used up. The task has been woken, so returning `Pending` is right.
+/// - `Ready`: try the operation. Call [`RestoreOnPending::made_progress`] if it completed; if the value is dropped
+///   without that call, the unit is given back.
+#[inline]
+pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    match BUDGET.get() {
+        None => Poll::Ready(RestoreOnPending(Cell::new(None))),
+        Some(0) => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Some(units) => {
+            BUDGET.set(Some(units - 1));
+            Poll::Ready(RestoreOnPending(Cell::new(Some(units))))
+        }
+    }
+}
+
+/// Gives the unit of [`poll_proceed`] back when dropped, unless the operation made progress.
+#[derive(Debug)]
+#[must_use = "dropping it gives the unit back: call `made_progress` when the operation completed"]
+pub struct RestoreOnPending(Cell<Option<u8>>);
+
+impl RestoreOnPending {
+    /// The operation completed: the unit stays spent.
+    #[inline]
+    pub fn made_progress(&self) {
+        self.0.set(None);
+    }
+}
+
+impl Drop for RestoreOnPending {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(units) = self.0.get() {
+            BUDGET.set(Some(units));
+        }
+    }
+}
+
+/// Takes one unit of the budget, and yields to other tasks if none is left.
+///
+/// For long loops that do not await anything of redd. Outside of a task it does nothing.
+///
+/// # Cancel safety
+/// Nothing is lost when it is dropped.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut sum = 0_u64;
+/// for number in 0..10_000_u64 {
+///     sum += number;
+///     redd::task::consume_budget().await;
+/// }
+/// assert_eq!(sum, 49_995_000);
+/// # });
+/// ```
+pub async fn consume_budget() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        match poll_proceed(cx) {
+            Poll::Ready(unit) => {
+                unit.made_progress();
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                has_yielded = true;
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+}
+
+pin_project! {
+    /// A future that is polled without a budget. Made by [`unconstrained`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct Unconstrained<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future> Future for Unconstrained<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let inner = self.project().inner;
+        without_limit(|| inner.poll(cx))
+    }
+}
+
+/// Lets `inner` run as long as its operations complete, without yielding to other tasks in between.
+pub fn unconstrained<F>(inner: F) -> Unconstrained<F> {
+    Unconstrained { inner }
+}
+
+pin_project! {
+    /// A future that takes one unit of the budget for its completion. Made by [`cooperative`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct Coop<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future> Future for Coop<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let unit = ready!(poll_proceed(cx));
+        let output = ready!(self.project().inner.poll(cx));
+        unit.made_progress();
+        Poll::Ready(output)
+    }
+}
+
+/// Makes a future of another library take part in the budget: its completion costs one unit.
+pub fn cooperative<F: Future>(inner: F) -> Coop<F> {
+    Coop { inner }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn a_poll_has_128_units_and_a_unit_that_made_no_progress_comes_back() {
+        let mut cx = Context::from_waker(Waker::noop());
+        with_full(|| {
+            for _ in 0..1000 {
+                drop(poll_proceed(&mut cx));
+            }
+            let mut spent = 0;
+            while let Poll::Ready(unit) = poll_proceed(&mut cx) {
+                unit.made_progress();
+                spent += 1;
+            }
+            assert_eq!(spent, 128);
+            assert!(!has_budget_remaining());
+            without_limit(|| assert!(has_budget_remaining()));
+            assert!(!has_budget_remaining());
+        });
+        assert!(has_budget_remaining());
+    }
+}

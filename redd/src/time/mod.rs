@@ -1,0 +1,3 @@
+//! When.
+
+pub(crate) mod timers;

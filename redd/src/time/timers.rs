@@ -1,0 +1,4 @@
+//! One wheel per worker.
+
+#[derive(Debug)]
+pub(crate) struct Timers;

@@ -1,0 +1,2 @@
+//! redd under the name `tokio`, for `[patch.crates-io]`.
+pub use redd::*;

@@ -1,0 +1,2 @@
+//! Lanes of this repository.
+fn main() {}
