@@ -1,1 +1,4 @@
-//! (room under construction)
+//! Several tasks as one.
+
+pub(crate) mod join_set;
+pub(crate) mod local_set;

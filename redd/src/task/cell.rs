@@ -25,7 +25,7 @@ use super::runnable::Runnable;
 use super::slab::{self, Heap};
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
-use crate::primitives::Arc;
+use std::sync::Arc;
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 
@@ -44,16 +44,25 @@ pub(crate) struct Header {
     waiting: AtomicU64,
 }
 
+/// How a task's last poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Finished,
+    Panicked,
+}
+
 /// The functions of a task's type.
 pub(crate) struct VTable {
     /// Polls; `Ready` means that the output stands in the cell and the future is dropped.
-    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<()>,
+    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
     /// Drops the future and leaves a `JoinError` as output.
     pub(super) cancel: unsafe fn(NonNull<Header>),
     /// Moves the output to the given `Poll<Result<T, JoinError>>`.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops what is in the stage.
     pub(super) drop_stage: unsafe fn(NonNull<Header>),
+    /// A closure of the blocking pool: the pool looks after it, so walks pass it over and it does not count as alive.
+    pub(super) is_blocking: bool,
     pub(super) class: u8,
     pub(super) layout: Layout,
 }
@@ -87,6 +96,18 @@ impl Header {
     pub(crate) fn place(&self) -> &'static Location<'static> {
         // SAFETY: as for the table.
         self.place.with(|place| unsafe { *place })
+    }
+
+    /// The next task of the list that this one stands in.
+    #[inline]
+    pub(crate) fn next(&self) -> *mut Self {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Only for the owner of the list that the task stands in.
+    #[inline]
+    pub(crate) fn set_next(&self, next: *mut Self) {
+        self.next.store(next, Ordering::Relaxed);
     }
 
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
@@ -147,7 +168,7 @@ pub(super) struct Extra {
 }
 
 #[repr(C)]
-struct Cell<F: Future> {
+struct Cell<F: Future, const IS_BLOCKING: bool> {
     header: Header,
     extra: Extra,
     stage: UnsafeCell<Stage<F>>,
@@ -159,12 +180,13 @@ enum Stage<F: Future> {
     Consumed,
 }
 
-impl<F: Future> Cell<F> {
+impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     const VTABLE: VTable = VTable {
         poll: Self::poll,
         cancel: Self::cancel,
         take_output: Self::take_output,
         drop_stage: Self::drop_stage,
+        is_blocking: IS_BLOCKING,
         class: slab::class_of(Layout::new::<Self>()),
         layout: Layout::new::<Self>(),
     };
@@ -178,7 +200,7 @@ impl<F: Future> Cell<F> {
         stage.with_mut(|stage| f(unsafe { &mut *stage }))
     }
 
-    unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<()> {
+    unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the caller holds the poll lock of a cell of this type.
             unsafe {
@@ -202,7 +224,7 @@ impl<F: Future> Cell<F> {
                 payload,
             )),
         };
-        let has_panicked = output.is_err();
+        let mut has_panicked = output.is_err();
         // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
         if let Err(payload) = unsafe { Self::replace_guarded(task, Stage::Output(output)) } {
             if has_panicked {
@@ -213,9 +235,10 @@ impl<F: Future> Cell<F> {
                 // SAFETY: as above; the output's drop may panic too.
                 let second = unsafe { Self::replace_guarded(task, Stage::Output(Err(error))) };
                 drop_guarded(second.err());
+                has_panicked = true;
             }
         }
-        Poll::Ready(())
+        Poll::Ready(if has_panicked { End::Panicked } else { End::Finished })
     }
 
     /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.
@@ -282,20 +305,20 @@ fn drop_guarded<T>(value: T) {
 /// # Safety
 /// If `F` or its output is not `Send`, then the caller sees to it that the task is polled, cancelled, joined and
 /// dropped on one thread only.
-pub(crate) unsafe fn allocate<F: Future>(
+pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     heap: &Heap,
     future: F,
     name: Option<Arc<str>>,
     place: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
-    let vtable: &'static VTable = const { &Cell::<F>::VTABLE };
+    let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = heap.allocate(vtable);
     let extra = Extra {
         spawned_ms: heap.coarse_ms.load(Ordering::Relaxed),
         name: name.map_or(0, |name| heap.add_name(name)),
     };
-    let cell = task.cast::<Cell<F>>().as_ptr();
+    let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
     // the state word meanwhile (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
     unsafe {

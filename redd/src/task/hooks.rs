@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 use super::Id;
-use crate::primitives::Arc;
+use std::sync::Arc;
 
 /// Called with a description of the task; runs on the thread where it happens, and must not block.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -16,6 +16,13 @@ pub(crate) struct TaskHooks {
     pub(crate) on_terminate: Option<TaskHook>,
     pub(crate) before_poll: Option<TaskHook>,
     pub(crate) after_poll: Option<TaskHook>,
+}
+
+impl TaskHooks {
+    #[inline]
+    pub(crate) fn watches_polls(&self) -> bool {
+        self.before_poll.is_some() || self.after_poll.is_some()
+    }
 }
 
 impl fmt::Debug for TaskHooks {

@@ -13,6 +13,7 @@
 //! | free | `cell::free` | nobody has a pointer |
 
 mod budget;
+mod builder;
 pub(crate) mod cell;
 pub(crate) mod hooks;
 mod id;
@@ -31,9 +32,14 @@ pub mod coop {
         Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining,
         poll_proceed, unconstrained,
     };
-    pub(crate) use super::budget::{lift, without_limit};
+    pub(crate) use super::budget::{lift, with_full, with_full_unless_spent, without_limit};
 }
 pub use budget::{Unconstrained, consume_budget, unconstrained};
+pub use builder::Builder;
+pub use crate::blocking::{block_in_place, spawn_blocking};
+pub use crate::group::join_set::{self, JoinSet};
+pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
+pub use crate::runtime::spawn;
 pub use hooks::TaskMeta;
 pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinError, JoinHandle};

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
-use super::cell::{self, Header};
+use super::cell::{self, End, Header};
 use super::hooks::TaskHook;
 use super::runnable::{Runnable, Start, TaskInfo, start};
 use super::slab::Heap;
@@ -110,15 +110,55 @@ impl Runnable {
                 }
             }
             // SAFETY: we hold the poll lock, the reference, and the output is in the cell.
-            Poll::Ready(()) => unsafe { complete(task) },
+            Poll::Ready(end) => unsafe {
+                if end == End::Panicked {
+                    tell_of_panic(task);
+                }
+                complete(task);
+            },
         }
         Ran::Done
+    }
+
+    /// A second reference to the task, only to describe it.
+    pub(crate) fn keep(&self) -> KeptTask {
+        self.header().state.add_ref();
+        KeptTask(self.task())
     }
 
     /// Calls a hook with this task's description.
     pub(crate) fn tell(&self, hook: &TaskHook) {
         // SAFETY: a `Runnable` owns a reference.
         unsafe { Header::describe(self.task(), |meta| hook(meta)) };
+    }
+}
+
+/// Tells the scheduler that the task panicked.
+///
+/// # Safety
+/// A reference is held.
+#[cold]
+unsafe fn tell_of_panic(task: NonNull<Header>) {
+    // SAFETY: by this function's duty.
+    unsafe { Heap::of(task).owner().task_panicked(info(task)) };
+}
+
+/// Keeps a task's memory, not its future.
+#[derive(Debug)]
+pub(crate) struct KeptTask(NonNull<Header>);
+
+impl KeptTask {
+    /// Calls a hook with this task's description.
+    pub(crate) fn tell(&self, hook: &TaskHook) {
+        // SAFETY: it owns a reference.
+        unsafe { Header::describe(self.0, |meta| hook(meta)) };
+    }
+}
+
+impl Drop for KeptTask {
+    fn drop(&mut self) {
+        // SAFETY: it owns a reference, which becomes the `Runnable`'s to release.
+        drop(unsafe { Runnable::from_raw(self.0) });
     }
 }
 
@@ -156,7 +196,7 @@ unsafe fn complete(task: NonNull<Header>) {
         // SAFETY: as above.
         unsafe { Header::describe(task, |meta| hook(meta)) };
     }
-    heap.count_completed();
+    heap.count_completed(header.vtable());
     let mut output = Output::Present;
     loop {
         match header.state.complete(output) {
@@ -201,13 +241,14 @@ impl Heap {
             let (mut cancelled, mut running) = (0, 0);
             self.for_each_live(|task| {
                 // SAFETY: the walk gave us a reference.
-                let state = unsafe { &task.as_ref().state };
-                if state.take_over() {
+                let header = unsafe { task.as_ref() };
+                let state = &header.state;
+                if !header.vtable().is_blocking && state.take_over() {
                     cancelled += 1;
                     // SAFETY: we took the poll lock; the walk's reference is the second one.
                     unsafe { cancel_locked(task) };
                 } else {
-                    running += usize::from(state.load().is_running());
+                    running += usize::from(!header.vtable().is_blocking && state.load().is_running());
                     if state.drop_refs(1) {
                         // SAFETY: the walk's reference was the last.
                         unsafe { cell::free(task) };

@@ -22,7 +22,7 @@ pub(crate) trait Schedule: Send + Sync {
 pub(crate) struct TaskInfo {
     pub(crate) id: super::Id,
     pub(crate) place: &'static std::panic::Location<'static>,
-    pub(crate) name: Option<crate::primitives::Arc<str>>,
+    pub(crate) name: Option<std::sync::Arc<str>>,
     /// Whether a `JoinHandle` exists that will be told.
     pub(crate) has_handle: bool,
     pub(crate) age_ms: u32,

@@ -27,7 +27,8 @@ use super::cell::{Header, VTable};
 use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
-use crate::primitives::{Arc, Mutex, cell::UnsafeCell};
+use crate::primitives::{Mutex, cell::UnsafeCell};
+use std::sync::Arc;
 
 /// Size and alignment of a chunk; a slot finds its chunk by masking its address.
 const CHUNK: usize = 64 * 1024;
@@ -317,15 +318,16 @@ impl Heap {
     pub(super) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, u64) {
         let cache = self.my_cache();
         let id = match cache {
-            Some(cache) => {
-                bump(&cache.spawned);
-                cache.id()
-            }
+            Some(cache) => cache.id(),
+            None => NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        };
+        match cache {
+            _ if vtable.is_blocking => {}
+            Some(cache) => bump(&cache.spawned),
             None => {
                 self.spawned.fetch_add(1, Ordering::Relaxed);
-                NEXT_ID.fetch_add(1, Ordering::Relaxed)
             }
-        };
+        }
         let slot = match cache {
             _ if vtable.class == LARGE => self.allocate_large(vtable.layout),
             Some(cache) => cache.allocate(self, vtable.class),
@@ -383,8 +385,9 @@ impl Heap {
         }
     }
 
-    pub(super) fn count_completed(&self) {
+    pub(super) fn count_completed(&self, vtable: &VTable) {
         match self.my_cache() {
+            _ if vtable.is_blocking => {}
             Some(cache) => bump(&cache.completed),
             None => {
                 self.completed.fetch_add(1, Ordering::Relaxed);
