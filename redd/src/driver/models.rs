@@ -1,0 +1,1 @@
+//! Models of a registration: events, clears, waiters and the reuse of a slot, in every order.

@@ -1,0 +1,498 @@
+//! One registered descriptor ([`Registration`]), and a socket together with its registration ([`Source`]).
+//!
+//! Called by `net`, `process`, `signal` and `async_fd`. This is the seam of the driver: what these rooms do with a
+//! descriptor are operations of a `Source`, so that another kind of driver can stand behind it.
+//!
+//! # Invariants
+//! - `try-first`: an operation tries its system call unless an earlier try has shown that it would block.
+//! - `clear-what-was-seen`: a try that would block clears only the readiness that was seen before the try, so an
+//!   event that came meanwhile is kept.
+//! - `leave-before-close`: a registration leaves epoll before its descriptor is closed.
+
+use super::ready::{Interest, Ready};
+use super::slot::{Slot, Waited};
+use super::state::{Direction, State};
+use crate::driver::Driver;
+use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::Arc;
+use crate::runtime::context;
+use crate::task::coop::poll_proceed;
+use std::future::Future;
+use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// The error of every operation on a descriptor whose runtime is gone.
+pub(crate) fn shutdown_error() -> io::Error {
+    io::Error::other(
+        "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its sockets, \
+         or take the descriptor out and use it without a runtime",
+    )
+}
+
+/// What was ready when an operation looked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadyEvent {
+    seen: State,
+    pub(crate) ready: Ready,
+}
+
+impl ReadyEvent {
+    fn new(seen: State, interest: Interest) -> Self {
+        Self {
+            seen,
+            ready: seen.ready() & interest.mask(),
+        }
+    }
+
+    /// The same look, of which only `ready` matters.
+    pub(crate) fn with_ready(self, ready: Ready) -> Self {
+        Self { ready, ..self }
+    }
+}
+
+/// What makes an operation wait no longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// An event has said that it is ready.
+    Ready,
+    /// It is ready, or was never tried (`try-first`).
+    WorthTrying,
+}
+
+/// One descriptor in one driver's epoll. Dropping it takes the descriptor out again.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    driver: Arc<Driver>,
+    fd: RawFd,
+    index: u32,
+    generation: u32,
+}
+
+// What is shared are atomics and a lock that does not poison; a panic leaves both whole.
+impl UnwindSafe for Registration {}
+impl RefUnwindSafe for Registration {}
+
+impl Registration {
+    /// Registers `fd` with the driver of the runtime that this thread is in.
+    #[track_caller]
+    pub(crate) fn new(fd: RawFd, interest: Interest) -> io::Result<Self> {
+        Self::new_with_driver(current_driver(), fd, interest)
+    }
+
+    pub(crate) fn new_with_driver(
+        driver: Arc<Driver>,
+        fd: RawFd,
+        interest: Interest,
+    ) -> io::Result<Self> {
+        let (index, generation) = driver.register(fd, interest)?;
+        Ok(Self {
+            driver,
+            fd,
+            index,
+            generation,
+        })
+    }
+
+    fn slot(&self) -> &Slot {
+        self.driver.slot(self.index)
+    }
+
+    /// Takes the descriptor out of epoll; says what dropping hides.
+    pub(crate) fn deregister(self) -> io::Result<()> {
+        self.driver.leave_epoll(self.fd)
+        // Dropping tries once more, and is told that the descriptor is not there.
+    }
+
+    fn poll_event(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        until: Until,
+    ) -> Poll<io::Result<State>> {
+        let slot = self.slot();
+        let mut state = slot.state();
+        let interest = direction.interest();
+        let is_enough = match until {
+            Until::Ready => !(state.ready() & interest.mask()).is_empty(),
+            Until::WorthTrying => state.is_worth_trying(interest),
+        };
+        if !is_enough && !state.is_shutdown() {
+            waiting::note(wait_kind(interest), None);
+            match slot.wait(direction, cx.waker()) {
+                Waited::Pending => return Poll::Pending,
+                Waited::Ready(now) => state = now,
+            }
+        }
+        Poll::Ready(if state.is_shutdown() {
+            Err(shutdown_error())
+        } else {
+            Ok(state)
+        })
+    }
+
+    fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let unit = ready!(poll_proceed(cx));
+        let state = ready!(self.poll_event(cx, direction, Until::Ready))?;
+        unit.made_progress();
+        Poll::Ready(Ok(ReadyEvent::new(state, direction.interest())))
+    }
+
+    /// Waits until an event has said that reading is worth trying. Only the last task that waits here is woken.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        self.poll_ready(cx, Direction::Read)
+    }
+
+    /// As [`poll_read_ready`](Self::poll_read_ready), for writing.
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        self.poll_ready(cx, Direction::Write)
+    }
+
+    /// Waits until something of `interest` is ready. Any number of tasks may wait.
+    #[track_caller]
+    pub(crate) fn readiness(&self, interest: Interest) -> Readiness<'_> {
+        Readiness {
+            registration: self,
+            interest,
+            ticket: None,
+            place: Location::caller(),
+        }
+    }
+
+    /// Someone looked at `event`, tried, and says that it would block. The end of a direction stays.
+    pub(crate) fn clear_readiness(&self, event: ReadyEvent) {
+        // `clear-what-was-seen`.
+        let cleared = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
+        self.slot().clear(event.seen, cleared);
+    }
+
+    /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits.
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let state = self.slot().state();
+        if state.is_shutdown() {
+            return Err(shutdown_error());
+        }
+        let event = ReadyEvent::new(state, interest);
+        if event.ready.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = f();
+        if would_block(&result) {
+            self.clear_readiness(event);
+        }
+        result
+    }
+
+    fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut f: impl FnMut(State) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let unit = ready!(poll_proceed(cx));
+        loop {
+            let state = ready!(self.poll_event(cx, direction, Until::WorthTrying))?;
+            let result = retry_interrupted(|| f(state));
+            if would_block(&result) {
+                // `clear-what-was-seen`, with the end of the direction: it is not there.
+                self.slot().clear(state, direction.interest().mask());
+                continue;
+            }
+            unit.made_progress();
+            return Poll::Ready(result);
+        }
+    }
+
+    /// Tries `f`, and waits for reading as often as it would block.
+    pub(crate) fn poll_read_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut f: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_io(cx, Direction::Read, |_| f())
+    }
+
+    /// As [`poll_read_io`](Self::poll_read_io), for writing.
+    pub(crate) fn poll_write_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut f: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_io(cx, Direction::Write, |_| f())
+    }
+
+    /// Tries `f`, and waits in the list as often as it would block; so any number of tasks may do this at once.
+    #[track_caller]
+    pub(crate) fn async_io<'a, R, F>(
+        &'a self,
+        interest: Interest,
+        f: F,
+    ) -> impl Future<Output = io::Result<R>> + use<'a, R, F>
+    where
+        F: FnMut() -> io::Result<R>,
+    {
+        let place = Location::caller();
+        self.async_io_at(interest, place, f)
+    }
+
+    async fn async_io_at<R>(
+        &self,
+        interest: Interest,
+        place: &'static Location<'static>,
+        mut f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let readiness = Readiness {
+                registration: self,
+                interest,
+                ticket: None,
+                place,
+            };
+            let seen = readiness.until_worth_trying().await?;
+            let result = retry_interrupted(&mut f);
+            if !would_block(&result) {
+                return result;
+            }
+            self.slot().clear(seen, interest.mask());
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // `leave-before-close`. A descriptor that its user closed behind our back has left by itself.
+        let _ = self.driver.leave_epoll(self.fd);
+        self.driver.end_use(self.index, self.generation);
+    }
+}
+
+/// The driver of the runtime that this thread is in.
+#[track_caller]
+pub(crate) fn current_driver() -> Arc<Driver> {
+    const WHAT: &str = "An operation that registers a descriptor (a socket, pipe, signal, child process or `AsyncFd`)";
+    match context::with_current(|handle| handle.driver().cloned()) {
+        None => context::missing(WHAT),
+        Some(None) => context::disabled(WHAT, "the I/O driver", "enable_io"),
+        Some(Some(driver)) => driver,
+    }
+}
+
+fn would_block<R>(result: &io::Result<R>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match f() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn wait_kind(interest: Interest) -> WaitKind {
+    if interest.is_writable() && !interest.is_readable() {
+        WaitKind::Writable
+    } else {
+        WaitKind::Readable
+    }
+}
+
+/// Waits in the list of a registration. Made by [`Registration::readiness`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub(crate) struct Readiness<'a> {
+    registration: &'a Registration,
+    interest: Interest,
+    ticket: Option<u64>,
+    place: &'static Location<'static>,
+}
+
+impl Readiness<'_> {
+    fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
+        let unit = ready!(poll_proceed(cx));
+        let slot = self.registration.slot();
+        let mut state = slot.state();
+        let is_enough = match until {
+            Until::Ready => !(state.ready() & self.interest.mask()).is_empty(),
+            Until::WorthTrying => state.is_worth_trying(self.interest),
+        };
+        if !is_enough && !state.is_shutdown() {
+            waiting::note(wait_kind(self.interest), Some(self.place));
+            match slot.wait_in_list(&mut self.ticket, self.interest, cx.waker()) {
+                Waited::Pending => return Poll::Pending,
+                Waited::Ready(now) => state = now,
+            }
+        }
+        unit.made_progress();
+        Poll::Ready(if state.is_shutdown() {
+            Err(shutdown_error())
+        } else {
+            Ok(state)
+        })
+    }
+
+    async fn until_worth_trying(mut self) -> io::Result<State> {
+        std::future::poll_fn(|cx| self.poll_until(cx, Until::WorthTrying)).await
+    }
+}
+
+impl Future for Readiness<'_> {
+    type Output = io::Result<ReadyEvent>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let state = ready!(self.poll_until(cx, Until::Ready))?;
+        Poll::Ready(Ok(ReadyEvent::new(state, self.interest)))
+    }
+}
+
+impl Drop for Readiness<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.registration.slot().leave_list(ticket);
+        }
+    }
+}
+
+/// What a read or write that moved less than it was given says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Short {
+    /// There is no more now: TCP streams and pipes. Saves the call that would say so.
+    WouldBlock,
+    /// Nothing: Unix streams stop at ancillary data, terminals at lines.
+    Nothing,
+}
+
+/// An open descriptor and its registration. Fields drop in order: it leaves epoll, then it is closed
+/// (`leave-before-close`).
+#[derive(Debug)]
+pub(crate) struct Source<S> {
+    registration: Registration,
+    io: S,
+}
+
+impl<S: AsFd> Source<S> {
+    /// Registers `io`, which must not block.
+    #[track_caller]
+    pub(crate) fn new(io: S, interest: Interest) -> io::Result<Self> {
+        Self::new_with_driver(current_driver(), io, interest)
+    }
+
+    pub(crate) fn new_with_driver(
+        driver: Arc<Driver>,
+        io: S,
+        interest: Interest,
+    ) -> io::Result<Self> {
+        let fd = io.as_fd().as_raw_fd();
+        Ok(Self {
+            registration: Registration::new_with_driver(driver, fd, interest)?,
+            io,
+        })
+    }
+}
+
+impl<S> Source<S> {
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.io
+    }
+
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// The descriptor without its registration.
+    pub(crate) fn into_inner(self) -> io::Result<S> {
+        self.registration.deregister()?;
+        Ok(self.io)
+    }
+
+    /// Reads into memory that need not be initialised; the first so many bytes of it are afterwards.
+    pub(crate) fn poll_read_uninit(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [MaybeUninit<u8>],
+        short: Short,
+    ) -> Poll<io::Result<usize>>
+    where
+        S: AsFd,
+    {
+        self.registration.poll_io(cx, Direction::Read, |seen| {
+            let read = crate::sys::read_uninit(self.io.as_fd(), buf)?;
+            if short == Short::WouldBlock && 0 < read && read < buf.len() {
+                // `clear-what-was-seen`; an end that was seen stays, for it comes after these bytes.
+                self.registration.slot().clear(seen, Ready::READABLE);
+            }
+            Ok(read)
+        })
+    }
+
+    /// Writes what fits.
+    pub(crate) fn poll_write<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>>
+    where
+        &'a S: Write,
+    {
+        self.poll_short_write(cx, buf.len(), |mut io| io.write(buf))
+    }
+
+    /// Writes what fits of several buffers.
+    pub(crate) fn poll_write_vectored<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>
+    where
+        &'a S: Write,
+    {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.poll_short_write(cx, len, |mut io| io.write_vectored(bufs))
+    }
+
+    /// A write of `len` bytes in all. One that took less has filled the system's buffer: the next one waits at once.
+    fn poll_short_write<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+        len: usize,
+        mut write: impl FnMut(&'a S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.registration.poll_io(cx, Direction::Write, |seen| {
+            crate::sys::faults::check(crate::sys::faults::Call::Write)?;
+            let written = write(&self.io)?;
+            if 0 < written && written < len {
+                self.registration.slot().clear(seen, Ready::WRITABLE);
+            }
+            Ok(written)
+        })
+    }
+}
+
+impl<S> Deref for Source<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.io
+    }
+}
+
+impl<S: AsFd> AsFd for Source<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
