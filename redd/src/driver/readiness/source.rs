@@ -66,6 +66,15 @@ enum Until {
     WorthTrying,
 }
 
+impl Until {
+    fn is_met(self, state: State, interest: Interest) -> bool {
+        match self {
+            Self::Ready => !(state.ready() & interest.mask()).is_empty(),
+            Self::WorthTrying => state.is_worth_trying(interest),
+        }
+    }
+}
+
 /// One descriptor in one driver's epoll. Dropping it takes the descriptor out again.
 #[derive(Debug)]
 pub(crate) struct Registration {
@@ -104,6 +113,10 @@ impl Registration {
         self.driver.slot(self.index)
     }
 
+    pub(crate) fn driver(&self) -> &Arc<Driver> {
+        &self.driver
+    }
+
     /// Takes the descriptor out of epoll; says what dropping hides.
     pub(crate) fn deregister(self) -> io::Result<()> {
         self.driver.leave_epoll(self.fd)
@@ -119,11 +132,7 @@ impl Registration {
         let slot = self.slot();
         let mut state = slot.state();
         let interest = direction.interest();
-        let is_enough = match until {
-            Until::Ready => !(state.ready() & interest.mask()).is_empty(),
-            Until::WorthTrying => state.is_worth_trying(interest),
-        };
-        if !is_enough && !state.is_shutdown() {
+        if !until.is_met(state, interest) && !state.is_shutdown() {
             waiting::note(wait_kind(interest), None);
             match slot.wait(direction, cx.waker()) {
                 Waited::Pending => return Poll::Pending,
@@ -175,6 +184,48 @@ impl Registration {
             interest,
             ticket: None,
             place,
+        }
+    }
+
+    fn poll_state_in_list(
+        &self,
+        cx: &mut Context<'_>,
+        ticket: &mut Option<u64>,
+        interest: Interest,
+        until: Until,
+        place: Option<&'static Location<'static>>,
+    ) -> Poll<io::Result<State>> {
+        let slot = self.slot();
+        let mut state = slot.state();
+        if !until.is_met(state, interest) && !state.is_shutdown() {
+            waiting::note(wait_kind(interest), place);
+            match slot.wait_in_list(ticket, interest, cx.waker()) {
+                Waited::Pending => return Poll::Pending,
+                Waited::Ready(now) => state = now,
+            }
+        }
+        Poll::Ready(if state.is_shutdown() {
+            Err(shutdown_error())
+        } else {
+            Ok(state)
+        })
+    }
+
+    /// [`readiness`](Self::readiness) without a future, and without the budget: `ticket` is the caller's place in the
+    /// list, which it gives back with [`leave_list`](Self::leave_list) before it drops the registration.
+    pub(crate) fn poll_readiness(
+        &self,
+        cx: &mut Context<'_>,
+        ticket: &mut Option<u64>,
+        interest: Interest,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let polled = self.poll_state_in_list(cx, ticket, interest, Until::Ready, None);
+        Poll::Ready(Ok(ReadyEvent::new(ready!(polled)?, interest)))
+    }
+
+    pub(crate) fn leave_list(&self, ticket: &mut Option<u64>) {
+        if let Some(ticket) = ticket.take() {
+            self.slot().leave_list(ticket);
         }
     }
 
@@ -331,25 +382,13 @@ pub(crate) struct Readiness<'a> {
 impl Readiness<'_> {
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
         let unit = ready!(poll_proceed(cx));
-        let slot = self.registration.slot();
-        let mut state = slot.state();
-        let is_enough = match until {
-            Until::Ready => !(state.ready() & self.interest.mask()).is_empty(),
-            Until::WorthTrying => state.is_worth_trying(self.interest),
-        };
-        if !is_enough && !state.is_shutdown() {
-            waiting::note(wait_kind(self.interest), Some(self.place));
-            match slot.wait_in_list(&mut self.ticket, self.interest, cx.waker()) {
-                Waited::Pending => return Poll::Pending,
-                Waited::Ready(now) => state = now,
-            }
-        }
+        let place = Some(self.place);
+        let polled =
+            self.registration
+                .poll_state_in_list(cx, &mut self.ticket, self.interest, until, place);
+        let state = ready!(polled)?;
         unit.made_progress();
-        Poll::Ready(if state.is_shutdown() {
-            Err(shutdown_error())
-        } else {
-            Ok(state)
-        })
+        Poll::Ready(Ok(state))
     }
 
     async fn until_worth_trying(mut self) -> io::Result<State> {
@@ -368,9 +407,7 @@ impl Future for Readiness<'_> {
 
 impl Drop for Readiness<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.registration.slot().leave_list(ticket);
-        }
+        self.registration.leave_list(&mut self.ticket);
     }
 }
 
