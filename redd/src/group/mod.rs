@@ -1,1 +1,5 @@
-//! (room under construction)
+//! Several tasks as one, and values that belong to a task.
+
+pub(crate) mod task_local;
+
+pub use task_local::{LocalKey, TaskLocalFuture};
