@@ -297,10 +297,18 @@ impl Shape<'_> {
         let pending = self
             .can_end
             .then(|| quote_spanned!(own() => is_pending = true;));
+        // The arm that leaves gives an output of unknown type (`poll_fn(|_| panic!())`) the type that the compiler
+        // gives to what never comes.
         let poll = quote_spanned! {own()=>
-            match #support::Future::poll(#future, cx) {
-                #support::Poll::Ready(output) => { #done }
-                #support::Poll::Pending => { #pending }
+            'polled: {
+                let output = match #support::Future::poll(#future, cx) {
+                    #support::Poll::Ready(output) => output,
+                    #support::Poll::Pending => {
+                        #pending
+                        break 'polled;
+                    }
+                };
+                #done
             }
         };
         if self.can_end {

@@ -446,3 +446,14 @@ mod shadowed {
         assert!(KEY.sync_scope(1, || KEY.get()) == 1);
     }
 }
+
+#[test]
+fn a_future_that_only_panics_needs_no_type() {
+    block_on(async {
+        let never = poll_fn(|_| panic!("it is off"));
+        select! {
+            _ = never, if false => unreachable!("it is off"),
+            () = ready(()) => {}
+        }
+    });
+}
