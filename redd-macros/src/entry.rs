@@ -391,21 +391,20 @@ impl Function {
         signature.asyncness = None;
         let (inner_attributes, body_tokens) = split_inner_attributes(body.stream());
         let hint = return_type_hint(&signature.output);
-        // What the caller's last expression is to blame for is reported there.
-        let end = body_tokens
-            .clone()
-            .into_iter()
-            .last()
-            .map_or(body.span_close(), |last| last.span());
-        let run = quote_spanned!(end.resolved_at(own()) => .block_on(body));
         let test =
             (kind == Kind::Test).then(|| quote_spanned!(own() => #[::core::prelude::v1::test]));
+        // Both blocks stand where the caller's body does: a missing value is reported there.
+        let mut future = Group::new(
+            Delimiter::Brace,
+            quote_spanned!(own() => #hint #body_tokens),
+        );
+        future.set_span(body.span());
         let mut block = Group::new(
             Delimiter::Brace,
             quote_spanned! {own()=>
                 #inner_attributes
-                let body = async { #hint #body_tokens };
-                #runtime #run
+                let body = async #future;
+                #runtime.block_on(body)
             },
         );
         block.set_span(body.span());

@@ -2,7 +2,7 @@
 //!
 //! Called through the wrappers `redd::join!` and `redd::try_join!`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -76,8 +76,10 @@ impl Join {
             &expressions,
             |future, at| quote_spanned!(at => #support::Joining::new(#future)),
         );
-        let polls: Vec<_> = (0..count)
-            .map(|index| poll(&support, kind, index, count))
+        let polls: Vec<_> = expressions
+            .iter()
+            .enumerate()
+            .map(|(index, expression)| poll(&support, kind, tree::own_at(expression), index, count))
             .collect();
         // Each poll begins one further, so that no future profits from its place.
         let (start, first) = if order == Order::Mixed && count > 1 {
@@ -97,8 +99,8 @@ impl Join {
         let outputs = (0..count).map(|index| {
             let leaf = tree::leaf(index, count);
             match kind {
-                Kind::All => quote_spanned!(own() => #leaf.take_output()),
-                Kind::UntilError => quote_spanned!(own() => #leaf.take_ok()),
+                Kind::All => quote_spanned!(own() => #support::take_output(#leaf)),
+                Kind::UntilError => quote_spanned!(own() => #support::take_ok(#leaf)),
             }
         });
         let outputs = quote_spanned!(own() => (#(#outputs,)*));
@@ -124,14 +126,14 @@ impl Join {
     }
 }
 
-fn poll(support: &TokenStream, kind: Kind, index: usize, count: usize) -> TokenStream {
-    let leaf = tree::leaf(index, count);
+fn poll(support: &TokenStream, kind: Kind, at: Span, index: usize, count: usize) -> TokenStream {
+    let leaf = tree::leaf_at(at, index, count);
     match kind {
         Kind::All => quote_spanned! {own()=>
-            is_pending |= #leaf.poll_done(cx).is_pending();
+            is_pending |= #support::poll_done(#leaf, cx).is_pending();
         },
         Kind::UntilError => quote_spanned! {own()=>
-            match #leaf.poll_ok(cx) {
+            match #support::poll_ok(#leaf, cx) {
                 #support::Poll::Ready(#support::Ok(())) => {}
                 #support::Poll::Ready(#support::Err(error)) => {
                     return #support::Poll::Ready(#support::Err(error));

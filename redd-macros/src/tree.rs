@@ -93,11 +93,16 @@ fn both(support: &TokenStream, leaves: &[TokenStream]) -> TokenStream {
 
 /// The pinned leaf `index` of `futures`, which has `count` leaves.
 pub(crate) fn leaf(index: usize, count: usize) -> TokenStream {
-    let mut tokens = quote_spanned!(own() => futures.as_mut());
+    leaf_at(own(), index, count)
+}
+
+/// As [`leaf`]; `at` is the place that errors about its type name.
+pub(crate) fn leaf_at(at: Span, index: usize, count: usize) -> TokenStream {
+    let mut tokens = quote_spanned!(at => futures.as_mut());
     for side in path(index, count) {
         tokens = match side {
-            Side::Left => quote_spanned!(own() => #tokens.left()),
-            Side::Right => quote_spanned!(own() => #tokens.right()),
+            Side::Left => quote_spanned!(at => #tokens.left()),
+            Side::Right => quote_spanned!(at => #tokens.right()),
         };
     }
     tokens

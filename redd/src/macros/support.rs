@@ -64,10 +64,11 @@ impl<L, R> Both<L, R> {
 
 pin_project! {
     /// A future of `join!` that keeps its output until the others are done, and is dropped as soon as it is.
+    // No bounds here: a value that is no future is then reported once, where it is polled.
     #[derive(Debug)]
     #[project = Projected]
     #[project_replace = Replaced]
-    pub enum Joining<F: Future> {
+    pub enum Joining<F, T> {
         /// Not ready yet: the future.
         Running {
             #[pin]
@@ -75,61 +76,65 @@ pin_project! {
         },
         /// Ready: the output.
         Done {
-            output: F::Output,
+            output: T,
         },
         /// The output has been collected.
         Taken,
     }
 }
 
-impl<F: Future> Joining<F> {
+impl<F, T> Joining<F, T> {
     /// A future that has not been polled.
     pub const fn new(future: F) -> Self {
         Self::Running { future }
     }
+}
 
-    /// Polls the future unless it is done already.
-    pub fn poll_done(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Projected::Running { future } = self.as_mut().project() {
-            let output = ready!(future.poll(cx));
-            // `output-once`: the future is dropped here, as soon as it is done.
-            self.set(Self::Done { output });
-        }
-        Poll::Ready(())
+/// Polls the future unless it is done already.
+pub fn poll_done<F: Future>(
+    mut joining: Pin<&mut Joining<F, F::Output>>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if let Projected::Running { future } = joining.as_mut().project() {
+        let output = ready!(future.poll(cx));
+        // `output-once`: the future is dropped here, as soon as it is done.
+        joining.set(Joining::Done { output });
     }
+    Poll::Ready(())
+}
 
-    /// Takes the output.
-    pub fn take_output(self: Pin<&mut Self>) -> F::Output {
-        match self.project_replace(Self::Taken) {
-            Replaced::Done { output } => output,
-            Replaced::Running { .. } | Replaced::Taken => {
-                unreachable!("`output-once`: outputs are taken once, when all futures are done")
+/// As [`poll_done`], but takes an error out at once.
+pub fn poll_ok<T, E, F: Future<Output = Result<T, E>>>(
+    mut joining: Pin<&mut Joining<F, Result<T, E>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), E>> {
+    if let Projected::Running { future } = joining.as_mut().project() {
+        match ready!(future.poll(cx)) {
+            Ok(value) => joining.set(Joining::Done { output: Ok(value) }),
+            Err(error) => {
+                joining.set(Joining::Taken);
+                return Poll::Ready(Err(error));
             }
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Takes the output.
+pub fn take_output<F, T>(joining: Pin<&mut Joining<F, T>>) -> T {
+    match joining.project_replace(Joining::Taken) {
+        Replaced::Done { output } => output,
+        Replaced::Running { .. } | Replaced::Taken => {
+            unreachable!("`output-once`: outputs are taken once, when all futures are done")
         }
     }
 }
 
-impl<T, E, F: Future<Output = Result<T, E>>> Joining<F> {
-    /// As [`poll_done`](Self::poll_done), but takes an error out at once.
-    pub fn poll_ok(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
-        if let Projected::Running { future } = self.as_mut().project() {
-            match ready!(future.poll(cx)) {
-                Ok(value) => self.set(Self::Done { output: Ok(value) }),
-                Err(error) => {
-                    self.set(Self::Taken);
-                    return Poll::Ready(Err(error));
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Takes the value.
-    pub fn take_ok(self: Pin<&mut Self>) -> T {
-        match self.take_output() {
-            Ok(value) => value,
-            Err(_) => unreachable!("`output-once`: an error ends `try_join!` when it appears"),
-        }
+/// Takes the value.
+pub fn take_ok<F, T, E>(joining: Pin<&mut Joining<F, Result<T, E>>>) -> T {
+    match take_output(joining) {
+        Ok(value) => value,
+        Err(_) => unreachable!("`output-once`: an error ends `try_join!` when it appears"),
     }
 }
 
