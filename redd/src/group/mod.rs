@@ -2,3 +2,4 @@
 
 pub(crate) mod join_set;
 pub(crate) mod local_set;
+pub(crate) mod task_local;
