@@ -3,3 +3,5 @@
 pub(crate) mod join_set;
 pub(crate) mod local_set;
 pub(crate) mod task_local;
+
+pub use task_local::{LocalKey, TaskLocalFuture};
