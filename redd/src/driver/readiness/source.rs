@@ -30,11 +30,27 @@ use std::task::{Context, Poll, ready};
 
 /// The error of every operation on a descriptor whose runtime is gone.
 pub(crate) fn shutdown_error() -> io::Error {
-    io::Error::other(
-        "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its sockets, \
-         or take the descriptor out and use it without a runtime",
-    )
+    io::Error::other(RuntimeGone)
 }
+
+/// Whether an error is [`shutdown_error`].
+pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<RuntimeGone>)
+}
+
+#[derive(Debug)]
+struct RuntimeGone;
+
+impl std::fmt::Display for RuntimeGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its \
+             sockets, or take the descriptor out and use it without a runtime",
+        )
+    }
+}
+
+impl std::error::Error for RuntimeGone {}
 
 /// What was ready when an operation looked.
 #[derive(Clone, Copy, Debug)]
