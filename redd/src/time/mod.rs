@@ -1,3 +1,5 @@
 //! When.
 
+pub(crate) mod clock;
 pub(crate) mod timers;
+mod wheel;
