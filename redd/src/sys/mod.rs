@@ -8,6 +8,7 @@
 
 pub(crate) mod epoll;
 pub(crate) mod faults;
+pub(crate) mod process;
 
 use std::io;
 use std::mem::MaybeUninit;

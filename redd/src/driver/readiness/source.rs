@@ -15,6 +15,7 @@ use super::ready::{Interest, Ready};
 use super::slot::{Slot, Waited};
 use super::state::{Direction, State};
 use crate::driver::Driver;
+use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Arc;
 use crate::runtime::context;
@@ -477,6 +478,25 @@ impl<S> Source<S> {
     pub(crate) fn into_inner(self) -> io::Result<S> {
         self.registration.deregister()?;
         Ok(self.io)
+    }
+
+    /// Reads what is there into the unfilled part of `buf`.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        short: Short,
+    ) -> Poll<io::Result<()>>
+    where
+        S: AsFd,
+    {
+        // SAFETY: the system writes values into it, or nothing.
+        let unfilled = unsafe { buf.unfilled_mut() };
+        let read = ready!(self.poll_read_uninit(cx, unfilled, short))?;
+        // SAFETY: the system has written the first `read` bytes of it.
+        unsafe { buf.assume_init(read) };
+        buf.advance(read);
+        Poll::Ready(Ok(()))
     }
 
     /// Reads into memory that need not be initialised; the first so many bytes of it are afterwards.
