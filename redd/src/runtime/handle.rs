@@ -136,19 +136,6 @@ impl Handle {
     pub(crate) fn allows_pause(&self) -> bool {
         self.runtime_flavor() == RuntimeFlavor::CurrentThread
     }
-
-    /// A thread that is no worker armed a timer that is earlier than all others on the shared wheel: whoever is parked
-    /// with a later deadline looks again.
-    ///
-    /// The wheel's new deadline was stored before this call with no fence of its own. An implementation that does not
-    /// always write to the driver, but first asks whether someone is parked, puts its fence before asking.
-    pub(crate) fn unpark_for_timer(&self) {}
-
-    /// Whether `time::pause` may stop this runtime's clock: only with a single worker does *nothing else can run* mean
-    /// that time may jump.
-    pub(crate) fn allows_pause(&self) -> bool {
-        true
-    }
 }
 
 /// There is no current runtime.

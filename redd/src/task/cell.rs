@@ -44,6 +44,12 @@ pub(crate) struct Header {
     waiting: AtomicU64,
 }
 
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
+    }
+}
+
 /// How a task's last poll ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
