@@ -1,1 +1,5 @@
 //! Which task runs next, and on which thread.
+//! (room under construction)
+
+pub(crate) mod injector;
+pub(crate) mod run_queue;
