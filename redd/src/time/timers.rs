@@ -50,6 +50,10 @@ use crate::primitives::immortal::Pool;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::Handle;
 
+#[cfg(all(test, loom))]
+#[path = "models.rs"]
+mod models;
+
 /// Published when a wheel is empty.
 const NO_DEADLINE: u64 = u64::MAX;
 /// The life of a wheel that serves nobody.
@@ -127,13 +131,11 @@ impl Timers {
 
     /// Fires the timers of a slot that are due, on any thread. Their wakers go into `wakers`, and as often as that is
     /// full it is emptied here; the caller, who holds no lock, wakes the rest. Answers how many timers fired.
-    #[inline]
+    ///
+    /// Whoever only wants due timers fired asks [`next_deadline`](Self::next_deadline) first and saves the lock. To call
+    /// it without need tells the wheel the time, so that a deadline that has passed is seen to be when it is armed.
     pub(crate) fn expire(&self, slot: usize, now_tick: u64, wakers: &mut WakeList) -> usize {
-        let wheel = self.wheels[slot];
-        if wheel.next_deadline.load(Ordering::Relaxed) > now_tick {
-            return 0;
-        }
-        wheel.take_out(wakers, FIRED, |inner| inner.wheel.pop_due(now_tick))
+        self.wheels[slot].take_out(wakers, FIRED, |inner| inner.wheel.pop_due(now_tick))
     }
 
     /// Detaches every timer and wakes who waits for one; from now on timers of this runtime cannot be armed. The caller
@@ -433,17 +435,17 @@ pub(super) enum TimerState {
 }
 
 /// What [`Timer::arm`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[must_use]
 pub(super) enum Arming {
     /// It waits.
     Armed,
     /// It waits, and is the earliest of its wheel: who sleeps for this wheel sleeps too long.
     ArmedEarliest,
-    /// Its deadline has been reached: it counts as fired.
-    Due,
-    /// Its runtime is gone: it counts as detached.
-    Gone,
+    /// Its deadline has been reached: it counts as fired. The waker is for the caller to drop or to wake.
+    Due(Option<Waker>),
+    /// Its runtime is gone: it counts as detached. The waker as above.
+    Gone(Option<Waker>),
 }
 
 impl Timer {
@@ -547,33 +549,33 @@ impl Timer {
             // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
             unsafe { *slot = waker };
         });
-        let arming = wheel.with(|inner| {
+        let outcome = wheel.with(|inner| {
             if inner.life != life {
-                return Arming::Gone;
+                return Outcome::Gone;
             }
             let tick = tick_at_or_after(inner.start, deadline);
             // SAFETY: the entry is pinned and in no wheel; `disarm`, called by reset and drop, or the firing takes it
             // out before it goes.
             match unsafe { inner.wheel.insert(NonNull::from(entry), tick) } {
-                Insertion::Due => Arming::Due,
+                Insertion::Due => Outcome::Due,
                 Insertion::Filed => {
                     // Relaxed: `state-under-lock`; the owner reads what it wrote.
                     entry.state.store(ARMED, Ordering::Relaxed);
                     if tick < wheel.next_deadline.load(Ordering::Relaxed) {
                         wheel.publish(inner);
-                        Arming::ArmedEarliest
+                        Outcome::ArmedEarliest
                     } else {
-                        Arming::Armed
+                        Outcome::Armed
                     }
                 }
             }
         });
-        match arming {
-            Arming::Armed | Arming::ArmedEarliest => {}
-            Arming::Due => drop(entry.leave_unlinked(FIRED)),
-            Arming::Gone => drop(entry.leave_unlinked(DETACHED)),
+        match outcome {
+            Outcome::Armed => Arming::Armed,
+            Outcome::ArmedEarliest => Arming::ArmedEarliest,
+            Outcome::Due => Arming::Due(entry.leave_unlinked(FIRED)),
+            Outcome::Gone => Arming::Gone(entry.leave_unlinked(DETACHED)),
         }
-        arming
     }
 
     /// Makes the timer idle, wherever it is. Its waker, if it waited with one, is for the caller to drop or to arm with.
@@ -611,6 +613,14 @@ impl Timer {
     }
 }
 
+/// What `Timer::arm` found under the lock.
+enum Outcome {
+    Armed,
+    ArmedEarliest,
+    Due,
+    Gone,
+}
+
 /// What [`Timer::exchange_waker`] did.
 enum Exchange {
     Same,
@@ -621,7 +631,6 @@ enum Exchange {
 
 impl Entry {
     /// For the owner of an entry that was not linked: takes the waker back and stores `state`.
-    #[cold]
     fn leave_unlinked(&self, state: u8) -> Option<Waker> {
         self.state.store(state, Ordering::Relaxed);
         self.waker.with_mut(|waker| {
