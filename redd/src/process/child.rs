@@ -8,7 +8,6 @@ use super::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use super::reaper::{Running, leave_over};
 use crate::driver::Driver;
 use crate::io::{AsyncRead, ReadBuf};
-use crate::primitives::Arc;
 use crate::task::coop::poll_proceed;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,6 +16,7 @@ use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::process::{ExitStatus, Output};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A child process. Made by [`Command::spawn`](super::Command::spawn).

@@ -613,12 +613,12 @@ mod tests {
     use super::super::source::tests::turned;
     use super::*;
     use crate::driver::Driver;
-    use crate::primitives::Arc;
     use futures::FutureExt;
     use futures::executor::block_on;
     use futures::future::{join, join_all};
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
     fn pair(driver: &Arc<Driver>) -> (AsyncFd<UnixStream>, UnixStream) {
         let (inner, theirs) = UnixStream::pair().expect("descriptors left");
