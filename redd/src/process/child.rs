@@ -8,7 +8,6 @@ use super::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use super::reaper::{Running, leave_over};
 use crate::driver::Driver;
 use crate::io::{AsyncRead, ReadBuf};
-use crate::primitives::Arc;
 use crate::task::coop::poll_proceed;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,6 +16,7 @@ use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::process::{ExitStatus, Output};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A child process. Made by [`Command::spawn`](super::Command::spawn).
@@ -94,17 +94,15 @@ impl Child {
         }
     }
 
-    /// Asks the system to kill the process, and does not wait for its end.
+    /// Asks the system to kill the process, and does not wait for its end. Nothing happens if it has ended.
     ///
     /// # Errors
-    /// `InvalidInput` if the process was waited for already; else the error of the system.
+    /// The error of the system: the process now belongs to another user, for example.
     pub fn start_kill(&mut self) -> io::Result<()> {
         match &mut self.state {
             State::Running(running) => running.child.kill(),
-            State::Ended(_) | State::Abandoned => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a process that has ended and was waited for cannot be killed: ask `id` or `try_wait` first",
-            )),
+            // `once-waited`: its number may be another process's by now.
+            State::Ended(_) | State::Abandoned => Ok(()),
         }
     }
 
@@ -321,8 +319,7 @@ mod tests {
             child.try_wait().expect("ours").expect("known").code(),
             Some(7)
         );
-        let error = child.start_kill().expect_err("gone");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        child.start_kill().expect("nothing to do");
         assert_eq!(turned.driver.registrations(), 0);
     }
 

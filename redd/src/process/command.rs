@@ -213,7 +213,7 @@ impl Command {
 
     pub(super) fn spawn_with_driver(
         &mut self,
-        driver: &crate::primitives::Arc<crate::driver::Driver>,
+        driver: &std::sync::Arc<crate::driver::Driver>,
     ) -> io::Result<Child> {
         let on_drop = if self.kill_on_drop {
             OnDrop::Kill

@@ -9,12 +9,12 @@ use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::{Short, current_driver};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
-use crate::primitives::Arc;
 use crate::sys::process::{Mode, set_mode};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::process::{self as std_process, Stdio};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The parent's end of a child's standard input: what is written here, the child reads.

@@ -17,12 +17,13 @@
 use crate::driver::readiness::ready::Interest;
 use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::{Arc, Mutex};
+use crate::primitives::Mutex;
 use crate::signal::unix::Signal;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::process::{Child, ExitStatus};
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
@@ -86,7 +87,7 @@ impl Running {
     /// Nobody is interested any more; it is waited for when it ends (`orphan-or-left-over`).
     pub(super) fn abandon(self) {
         ask_left_over();
-        let orphan = std::sync::Arc::new(Orphan {
+        let orphan = Arc::new(Orphan {
             running: Mutex::new(Some(self)),
         });
         orphan.wake();
@@ -131,8 +132,8 @@ struct Orphan {
 
 impl Wake for Orphan {
     /// Called by the thread that harvested the event, with no lock held: asks, and waits on if it was not the end.
-    fn wake(self: std::sync::Arc<Self>) {
-        let waker = Waker::from(std::sync::Arc::clone(&self));
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
         // Locked while it is polled, so that a wake on another thread is not lost; the only waker that is cloned or
         // dropped under the lock is our own, and we hold another reference.
         let mut slot = self.running.lock();

@@ -9,7 +9,6 @@ use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::current_driver;
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Arc;
 use crate::runtime::context;
 use crate::task::coop::poll_proceed;
 use libc::c_int;
@@ -18,6 +17,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A kind of signal.

@@ -17,9 +17,10 @@ use super::state::{Direction, State};
 use crate::driver::Driver;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Arc;
 use crate::runtime::context;
 use crate::task::coop::poll_proceed;
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -27,23 +28,15 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// The error of every operation on a descriptor whose runtime is gone.
-pub(crate) fn shutdown_error() -> io::Error {
-    io::Error::other(RuntimeGone)
-}
-
-/// Whether an error is [`shutdown_error`].
-pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<RuntimeGone>)
-}
-
+/// Inside of the `io::Error` of every operation on a descriptor whose runtime is gone.
 #[derive(Debug)]
-struct RuntimeGone;
+struct ShutDown;
 
-impl std::fmt::Display for RuntimeGone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ShutDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its \
              sockets, or take the descriptor out and use it without a runtime",
@@ -51,7 +44,17 @@ impl std::fmt::Display for RuntimeGone {
     }
 }
 
-impl std::error::Error for RuntimeGone {}
+impl Error for ShutDown {}
+
+/// The error of every operation on a descriptor whose runtime is gone.
+pub(crate) fn shutdown_error() -> io::Error {
+    io::Error::other(ShutDown)
+}
+
+/// Whether `error` is a [`shutdown_error`].
+pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<ShutDown>())
+}
 
 /// What was ready when an operation looked.
 #[derive(Clone, Copy, Debug)]
@@ -793,6 +796,7 @@ pub(crate) mod tests {
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
         let error = block_on(listed).expect_err("shut down");
         assert_eq!(error.kind(), io::ErrorKind::Other);
+        assert!(is_shutdown_error(&error) && !is_shutdown_error(&io::Error::other("else")));
         assert!(error.to_string().contains("keep the `Runtime` alive"));
         assert!(block_on(read_some(&source)).is_err());
         assert!(
