@@ -8,6 +8,8 @@
 
 pub(crate) mod epoll;
 pub(crate) mod faults;
+#[cfg(feature = "net")]
+pub(crate) mod net;
 
 use std::io;
 use std::mem::MaybeUninit;
