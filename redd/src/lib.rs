@@ -37,3 +37,6 @@ pub mod signal;
 pub mod sync;
 #[macro_use]
 pub mod macros;
+
+#[cfg(feature = "macros")]
+pub use redd_macros::{main, test};

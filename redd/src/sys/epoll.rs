@@ -212,6 +212,24 @@ impl EventFd {
         }
     }
 
+    /// As [`signal`](Self::signal), for a signal handler: one system call, no allocation, `errno` as before.
+    pub(crate) fn signal_in_handler(&self) {
+        // SAFETY: the address of this thread's `errno` is valid on this thread.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above; a handler may run between any two instructions, so the value is put back below.
+        let before = unsafe { *errno };
+        // A full counter is out of reach for signals (`counter-stays-low`), and nothing can be done about it here.
+        let _ = self.add_one();
+        // SAFETY: as above.
+        unsafe { *errno = before };
+    }
+
+    /// Another descriptor for the same counter: it can be registered beside the first one.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        faults::check(Call::EventFd)?;
+        self.0.try_clone()
+    }
+
     fn add_one(&self) -> io::Result<usize> {
         let one = 1_u64;
         // SAFETY: eight bytes are read from a live `u64`.

@@ -71,3 +71,10 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) {
         );
     }
 }
+
+/// Sends a signal to this thread; its handler has run when this returns.
+#[cfg(test)]
+pub(crate) fn raise(signal: libc::c_int) {
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::raise(signal) }).expect("a signal to oneself is allowed");
+}

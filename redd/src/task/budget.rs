@@ -36,6 +36,12 @@ pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
+/// For a root future inside a task: as [`with_full`] where no budget is running, and with what is left otherwise.
+#[inline]
+pub(crate) fn with_full_unless_spent<R>(poll: impl FnOnce() -> R) -> R {
+    if BUDGET.get().is_some() { poll() } else { with_full(poll) }
+}
+
 /// Runs `poll` without a limit.
 #[inline]
 pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {

@@ -9,6 +9,8 @@
 //!   event that came meanwhile is kept.
 //! - `leave-before-close`: a registration leaves epoll before its descriptor is closed.
 
+#![expect(unsafe_code, reason = "reading into memory that is not initialised")]
+
 use super::ready::{Interest, Ready};
 use super::slot::{Slot, Waited};
 use super::state::{Direction, State};
@@ -64,6 +66,15 @@ enum Until {
     WorthTrying,
 }
 
+impl Until {
+    fn is_met(self, state: State, interest: Interest) -> bool {
+        match self {
+            Self::Ready => !(state.ready() & interest.mask()).is_empty(),
+            Self::WorthTrying => state.is_worth_trying(interest),
+        }
+    }
+}
+
 /// One descriptor in one driver's epoll. Dropping it takes the descriptor out again.
 #[derive(Debug)]
 pub(crate) struct Registration {
@@ -102,6 +113,10 @@ impl Registration {
         self.driver.slot(self.index)
     }
 
+    pub(crate) fn driver(&self) -> &Arc<Driver> {
+        &self.driver
+    }
+
     /// Takes the descriptor out of epoll; says what dropping hides.
     pub(crate) fn deregister(self) -> io::Result<()> {
         self.driver.leave_epoll(self.fd)
@@ -117,11 +132,7 @@ impl Registration {
         let slot = self.slot();
         let mut state = slot.state();
         let interest = direction.interest();
-        let is_enough = match until {
-            Until::Ready => !(state.ready() & interest.mask()).is_empty(),
-            Until::WorthTrying => state.is_worth_trying(interest),
-        };
-        if !is_enough && !state.is_shutdown() {
+        if !until.is_met(state, interest) && !state.is_shutdown() {
             waiting::note(wait_kind(interest), None);
             match slot.wait(direction, cx.waker()) {
                 Waited::Pending => return Poll::Pending,
@@ -159,11 +170,62 @@ impl Registration {
     /// Waits until something of `interest` is ready. Any number of tasks may wait.
     #[track_caller]
     pub(crate) fn readiness(&self, interest: Interest) -> Readiness<'_> {
+        self.readiness_at(interest, Location::caller())
+    }
+
+    /// As [`readiness`](Self::readiness), for an `async` block that has noted its caller's place before.
+    pub(crate) fn readiness_at(
+        &self,
+        interest: Interest,
+        place: &'static Location<'static>,
+    ) -> Readiness<'_> {
         Readiness {
             registration: self,
             interest,
             ticket: None,
-            place: Location::caller(),
+            place,
+        }
+    }
+
+    fn poll_state_in_list(
+        &self,
+        cx: &mut Context<'_>,
+        ticket: &mut Option<u64>,
+        interest: Interest,
+        until: Until,
+        place: Option<&'static Location<'static>>,
+    ) -> Poll<io::Result<State>> {
+        let slot = self.slot();
+        let mut state = slot.state();
+        if !until.is_met(state, interest) && !state.is_shutdown() {
+            waiting::note(wait_kind(interest), place);
+            match slot.wait_in_list(ticket, interest, cx.waker()) {
+                Waited::Pending => return Poll::Pending,
+                Waited::Ready(now) => state = now,
+            }
+        }
+        Poll::Ready(if state.is_shutdown() {
+            Err(shutdown_error())
+        } else {
+            Ok(state)
+        })
+    }
+
+    /// [`readiness`](Self::readiness) without a future, and without the budget: `ticket` is the caller's place in the
+    /// list, which it gives back with [`leave_list`](Self::leave_list) before it drops the registration.
+    pub(crate) fn poll_readiness(
+        &self,
+        cx: &mut Context<'_>,
+        ticket: &mut Option<u64>,
+        interest: Interest,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let polled = self.poll_state_in_list(cx, ticket, interest, Until::Ready, None);
+        Poll::Ready(Ok(ReadyEvent::new(ready!(polled)?, interest)))
+    }
+
+    pub(crate) fn leave_list(&self, ticket: &mut Option<u64>) {
+        if let Some(ticket) = ticket.take() {
+            self.slot().leave_list(ticket);
         }
     }
 
@@ -254,12 +316,7 @@ impl Registration {
         mut f: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
-            let readiness = Readiness {
-                registration: self,
-                interest,
-                ticket: None,
-                place,
-            };
+            let readiness = self.readiness_at(interest, place);
             let seen = readiness.until_worth_trying().await?;
             let result = retry_interrupted(&mut f);
             if !would_block(&result) {
@@ -325,25 +382,13 @@ pub(crate) struct Readiness<'a> {
 impl Readiness<'_> {
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
         let unit = ready!(poll_proceed(cx));
-        let slot = self.registration.slot();
-        let mut state = slot.state();
-        let is_enough = match until {
-            Until::Ready => !(state.ready() & self.interest.mask()).is_empty(),
-            Until::WorthTrying => state.is_worth_trying(self.interest),
-        };
-        if !is_enough && !state.is_shutdown() {
-            waiting::note(wait_kind(self.interest), Some(self.place));
-            match slot.wait_in_list(&mut self.ticket, self.interest, cx.waker()) {
-                Waited::Pending => return Poll::Pending,
-                Waited::Ready(now) => state = now,
-            }
-        }
+        let place = Some(self.place);
+        let polled =
+            self.registration
+                .poll_state_in_list(cx, &mut self.ticket, self.interest, until, place);
+        let state = ready!(polled)?;
         unit.made_progress();
-        Poll::Ready(if state.is_shutdown() {
-            Err(shutdown_error())
-        } else {
-            Ok(state)
-        })
+        Poll::Ready(Ok(state))
     }
 
     async fn until_worth_trying(mut self) -> io::Result<State> {
@@ -362,9 +407,7 @@ impl Future for Readiness<'_> {
 
 impl Drop for Readiness<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.registration.slot().leave_list(ticket);
-        }
+        self.registration.leave_list(&mut self.ticket);
     }
 }
 
@@ -494,5 +537,305 @@ impl<S> Deref for Source<S> {
 impl<S: AsFd> AsFd for Source<S> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests {
+    use super::*;
+    use crate::collections::wake_list::WakeList;
+    use crate::driver::EventBuffer;
+    use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use crate::primitives::thread::{JoinHandle, spawn_named};
+    use crate::sys::faults::{self, Call};
+    use futures::executor::block_on;
+    use futures::future::{join, join_all, poll_fn};
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::task::{Wake, Waker};
+    use std::time::Duration;
+
+    /// A driver that a thread of its own turns until this is dropped.
+    pub(crate) struct Turned {
+        pub(crate) driver: Arc<Driver>,
+        is_over: Arc<AtomicBool>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    pub(crate) fn turned() -> Turned {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (turning, over) = (Arc::clone(&driver), Arc::clone(&is_over));
+        let thread = spawn_named("turn".into(), None, move || {
+            let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
+            while !over.load(Ordering::Relaxed) {
+                turning
+                    .turn(&mut buffer, None, &mut wakers)
+                    .expect("a healthy epoll");
+                wakers.wake_all();
+            }
+        });
+        Turned {
+            driver,
+            is_over,
+            thread: Some(thread.expect("a test may start a thread")),
+        }
+    }
+
+    impl Drop for Turned {
+        fn drop(&mut self) {
+            self.is_over.store(true, Ordering::Relaxed);
+            self.driver.wake();
+            let thread = self.thread.take().expect("joined once");
+            thread.join().expect("the turning thread does not panic");
+        }
+    }
+
+    fn pair(driver: &Arc<Driver>) -> (Source<UnixStream>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("descriptors left");
+        ours.set_nonblocking(true).expect("a socket");
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let source = Source::new_with_driver(Arc::clone(driver), ours, both).expect("room");
+        (source, theirs)
+    }
+
+    fn turn_now(driver: &Driver) -> usize {
+        let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
+        let turn = driver.turn(&mut buffer, Some(Duration::ZERO), &mut wakers);
+        wakers.wake_all();
+        turn.expect("a healthy epoll").events
+    }
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    fn counting() -> (Arc<Counting>, Waker) {
+        let counting = Arc::new(Counting::default());
+        (Arc::clone(&counting), Waker::from(counting))
+    }
+
+    async fn read_some(source: &Source<UnixStream>) -> io::Result<Vec<u8>> {
+        let mut bytes = [MaybeUninit::uninit(); 64];
+        let read = poll_fn(|cx| source.poll_read_uninit(cx, &mut bytes, Short::WouldBlock)).await?;
+        let mut same = vec![0; read];
+        for (to, from) in same.iter_mut().zip(&bytes) {
+            // SAFETY: these many bytes were read.
+            *to = unsafe { from.assume_init() };
+        }
+        Ok(same)
+    }
+
+    #[test]
+    fn a_read_waits_for_bytes_and_then_for_the_end() {
+        let turned = turned();
+        let (source, mut theirs) = pair(&turned.driver);
+        let echo = spawn_named("writer".into(), None, move || {
+            for _ in 0..100 {
+                theirs.write_all(b"ping").expect("open");
+                let mut bytes = [0; 4];
+                theirs.read_exact(&mut bytes).expect("open");
+            }
+        })
+        .expect("a test may start a thread");
+        block_on(async {
+            for _ in 0..100 {
+                assert_eq!(read_some(&source).await.expect("open"), b"ping");
+                let written = poll_fn(|cx| source.poll_write(cx, b"pong")).await;
+                assert_eq!(written.expect("open"), 4);
+            }
+            assert_eq!(read_some(&source).await.expect("open"), b"");
+        });
+        echo.join().expect("no panic");
+    }
+
+    #[test]
+    fn a_first_try_needs_no_event_and_a_short_read_saves_the_second() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, mut theirs) = pair(&driver);
+        theirs.write_all(b"early").expect("open");
+        assert_eq!(block_on(read_some(&source)).expect("open"), b"early");
+        // The short read has shown that there is no more: were it tried again, the planned fault would come out.
+        faults::plan(Call::Read, 0, libc::EIO);
+        let (_, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        let mut bytes = [MaybeUninit::uninit(); 8];
+        assert!(
+            source
+                .poll_read_uninit(&mut cx, &mut bytes, Short::WouldBlock)
+                .is_pending()
+        );
+        assert!(
+            source
+                .registration()
+                .try_io(Interest::READABLE, || Ok(()))
+                .is_err()
+        );
+        theirs.write_all(b"late").expect("open");
+        assert_eq!(turn_now(&driver), 1);
+        let read = source.poll_read_uninit(&mut cx, &mut bytes, Short::WouldBlock);
+        assert!(matches!(read, Poll::Ready(Err(error)) if error.raw_os_error() == Some(libc::EIO)));
+    }
+
+    #[test]
+    fn an_interrupted_read_is_tried_again() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, mut theirs) = pair(&driver);
+        theirs.write_all(b"x").expect("open");
+        faults::plan(Call::Read, 0, libc::EINTR);
+        assert_eq!(block_on(read_some(&source)).expect("retried"), b"x");
+    }
+
+    #[test]
+    fn a_clear_with_an_old_look_keeps_the_event_that_came_meanwhile() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, mut theirs) = pair(&driver);
+        theirs.write_all(b"a").expect("open");
+        turn_now(&driver);
+        let registration = source.registration();
+        let old = block_on(registration.readiness(Interest::READABLE)).expect("ready");
+        theirs.write_all(b"b").expect("open");
+        turn_now(&driver);
+        registration.clear_readiness(old);
+        let new = block_on(registration.readiness(Interest::READABLE)).expect("still ready");
+        registration.clear_readiness(new);
+        let error = registration.try_io(Interest::READABLE, || Ok(()));
+        assert_eq!(
+            error.expect_err("cleared").kind(),
+            io::ErrorKind::WouldBlock
+        );
+    }
+
+    #[test]
+    fn any_number_of_tasks_wait_in_the_list_and_all_are_woken() {
+        let turned = turned();
+        let (source, mut theirs) = pair(&turned.driver);
+        let registration = source.registration();
+        let all = join_all((0..100).map(|_| registration.readiness(Interest::READABLE)));
+        let write = async { theirs.write_all(b"x").expect("open") };
+        let (events, ()) = block_on(join(all, write));
+        assert!(
+            events
+                .into_iter()
+                .all(|event| event.expect("open").ready.is_readable())
+        );
+    }
+
+    #[test]
+    fn a_dropped_future_leaves_the_list_and_is_not_woken() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, mut theirs) = pair(&driver);
+        turn_now(&driver);
+        let (count, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        {
+            let mut dropped = std::pin::pin!(source.registration().readiness(Interest::READABLE));
+            assert!(dropped.as_mut().poll(&mut cx).is_pending());
+            assert!(dropped.as_mut().poll(&mut cx).is_pending());
+        }
+        let mut kept = std::pin::pin!(source.registration().readiness(Interest::READABLE));
+        assert!(kept.as_mut().poll(&mut cx).is_pending());
+        theirs.write_all(b"x").expect("open");
+        assert_eq!(turn_now(&driver), 1);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(kept.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn shutdown_wakes_everyone_and_later_operations_are_errors() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, theirs) = pair(&driver);
+        let (count, waker) = counting();
+        let mut cx = Context::from_waker(&waker);
+        let mut listed = std::pin::pin!(source.registration().readiness(Interest::READABLE));
+        assert!(listed.as_mut().poll(&mut cx).is_pending());
+        assert!(source.registration().poll_read_ready(&mut cx).is_pending());
+        driver.shutdown();
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        let error = block_on(listed).expect_err("shut down");
+        assert_eq!(error.kind(), io::ErrorKind::Other);
+        assert!(error.to_string().contains("keep the `Runtime` alive"));
+        assert!(block_on(read_some(&source)).is_err());
+        assert!(
+            source
+                .registration()
+                .try_io(Interest::READABLE, || Ok(()))
+                .is_err()
+        );
+        let refused = Source::new_with_driver(Arc::clone(&driver), theirs, Interest::READABLE);
+        assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
+    }
+
+    #[test]
+    fn an_event_for_an_earlier_use_of_the_slot_is_dropped() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, _theirs) = pair(&driver);
+        let index = source.registration.index;
+        let generation = source.registration.generation;
+        drop(source);
+        let (source, _theirs) = pair(&driver);
+        assert_eq!(source.registration.index, index);
+        let mut wakers = WakeList::new();
+        driver
+            .slot(index)
+            .on_event(generation, Ready::ALL, &mut wakers);
+        assert!(source.registration.slot().state().ready().is_empty());
+        assert_eq!(driver.registrations(), 1);
+    }
+
+    #[test]
+    fn a_refusal_of_epoll_reaches_the_caller_and_keeps_no_slot() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (kept, _theirs) = pair(&driver);
+        let (ours, _other) = UnixStream::pair().expect("descriptors left");
+        faults::plan(Call::EpollCtl, 0, libc::ENOSPC);
+        let refused = Source::new_with_driver(Arc::clone(&driver), ours, Interest::READABLE);
+        assert_eq!(
+            refused.expect_err("planned").raw_os_error(),
+            Some(libc::ENOSPC)
+        );
+        assert_eq!(driver.registrations(), 1);
+        drop(kept);
+        let file = std::fs::File::open("/proc/self/status").expect("Linux");
+        let refused = Source::new_with_driver(driver, file, Interest::READABLE);
+        assert_eq!(
+            refused.expect_err("not pollable").raw_os_error(),
+            Some(libc::EPERM)
+        );
+    }
+
+    #[test]
+    fn a_wake_ends_one_turn_with_the_token() {
+        let driver = Driver::new().expect("descriptors left");
+        let (mut buffer, mut wakers) = (EventBuffer::with_capacity(1), WakeList::new());
+        driver.wake();
+        driver.wake();
+        let turn = driver
+            .turn(&mut buffer, None, &mut wakers)
+            .expect("a healthy epoll");
+        assert!(turn.token && turn.events == 0);
+        let turn = driver
+            .turn(&mut buffer, Some(Duration::from_micros(50)), &mut wakers)
+            .expect("a healthy epoll");
+        assert!(!turn.token, "two wakes became one token");
+        faults::plan(Call::EpollWait, 0, libc::EINVAL);
+        assert!(driver.turn(&mut buffer, None, &mut wakers).is_err());
+    }
+
+    #[test]
+    fn a_source_gives_its_socket_back_and_may_be_registered_again() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let (source, mut theirs) = pair(&driver);
+        let ours = source.into_inner().expect("registered");
+        let source = Source::new_with_driver(Arc::clone(&driver), ours, Interest::READABLE);
+        theirs.write_all(b"x").expect("open");
+        assert_eq!(turn_now(&driver), 1);
+        assert_eq!(
+            block_on(read_some(&source.expect("free again"))).expect("open"),
+            b"x"
+        );
     }
 }

@@ -1,0 +1,474 @@
+//! A number of permits, handed out first come, first served: what semaphores, locks and bounded channels stand on.
+//!
+//! Called by `semaphore`, `mutex`, `rwlock`, `once_cell` and the bounded channel.
+//!
+//! One word holds the free permits and two bits. While nobody waits, taking is one compare-exchange and giving back is
+//! one addition; the lock of the list is taken only when someone waits.
+//!
+//! # Invariants
+//! - `waiters-bit`: under the lock, `WAITERS` is set exactly if the list is not empty.
+//! - `no-overtaking`: while `WAITERS` is set, only the holder of the lock takes permits out of the word, and it takes
+//!   them for the first in the list. A newcomer stands in line even if some are free.
+//! - `closed-is-final`: once `CLOSED` is set, under the lock, nobody is linked any more.
+//! - `none-lost`: a permit is in the word, in a waiter's account (asked minus `need`), or with its owner.
+//!
+//! # Why not otherwise
+//! Giving a free permit to whoever runs first is faster under contention, but starves those who ask for many, and
+//! programs rely on the order.
+
+#![expect(unsafe_code, reason = "links the waiter that the future pins")]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use pin_project_lite::pin_project;
+
+use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
+use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::observe::waiting::WaitKind;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::const_fn;
+use crate::task::coop;
+
+/// Nobody gets a permit any more.
+const CLOSED: usize = 0b01;
+/// The list is not empty.
+const WAITERS: usize = 0b10;
+/// One permit.
+const ONE: usize = 0b100;
+
+/// Why [`Permits::try_acquire`] gave none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// They are closed.
+    Closed,
+    /// Too few are free, or others wait.
+    NoPermits,
+}
+
+/// See the module page.
+pub(crate) struct Permits {
+    /// Free permits times [`ONE`], plus the two bits.
+    word: AtomicUsize,
+    waiters: WaitList,
+}
+
+impl Permits {
+    /// The most permits there may be; one bit of the word stays free, so that a sum of two such numbers is noticed.
+    pub(crate) const MAX: usize = usize::MAX >> 3;
+
+    const_fn! {
+        #[track_caller]
+        pub(crate) const fn new(permits: usize) -> Self {
+            assert!(
+                permits <= Self::MAX,
+                "more permits were asked for than a semaphore can count; use at most `Semaphore::MAX_PERMITS`"
+            );
+            Self {
+                word: AtomicUsize::new(permits * ONE),
+                waiters: WaitList::new(()),
+            }
+        }
+    }
+
+    /// How many are free.
+    pub(crate) fn available(&self) -> usize {
+        // Acquire: whoever sees a permit free sees what its last owner did. Pairs with Release in `Permits::release`.
+        self.word.load(Ordering::Acquire) / ONE
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: what happened before the closing is visible. Pairs with Release in `Permits::close`.
+        self.word.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Takes `count` permits if so many are free and nobody waits for them.
+    #[inline]
+    pub(crate) fn try_acquire(&self, count: usize) -> Result<(), Refusal> {
+        // Acquire: pairs with Release in `Permits::close`.
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            if word & CLOSED != 0 {
+                return Err(Refusal::Closed);
+            }
+            if count == 0 {
+                return Ok(());
+            }
+            // `no-overtaking`
+            if word & WAITERS != 0 || word / ONE < count {
+                return Err(Refusal::NoPermits);
+            }
+            // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
+            match self.word.compare_exchange_weak(
+                word,
+                word - count * ONE,
+                Ordering::Acquire,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(()),
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// A future that takes `count` permits when it is its turn. `kind` and `place` are for dumps.
+    #[inline]
+    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: Place) -> Acquire<'_> {
+        Acquire {
+            permits: self,
+            count,
+            waiter: Waiter::new(kind, place),
+        }
+    }
+
+    /// Gives `count` permits: to those who wait, else to the word.
+    ///
+    /// # Panics
+    /// If there would be more than [`MAX`](Self::MAX) free.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn release(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if count > Self::MAX {
+            too_many(count);
+        }
+        if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
+            return self.serve(self.waiters.lock(), count);
+        }
+        // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
+        // `Permits::line_up` and `Permits::serve`.
+        let before = self.word.fetch_add(count * ONE, Ordering::Release);
+        if before / ONE + count > Self::MAX {
+            self.word.fetch_sub(count * ONE, Ordering::Relaxed);
+            too_many(count);
+        }
+        if before & WAITERS != 0 {
+            // Someone lined up between the load and the addition; `no-overtaking` lets nobody but us serve him.
+            self.serve(self.waiters.lock(), 0);
+        }
+    }
+
+    /// Removes up to `count` free permits and says how many.
+    pub(crate) fn forget(&self, count: usize) -> usize {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            // `no-overtaking`: what is in the word while someone waits is on its way to him.
+            let removed = if word & WAITERS == 0 {
+                count.min(word / ONE)
+            } else {
+                0
+            };
+            if removed == 0 {
+                return 0;
+            }
+            // Acquire: as if they had been acquired. Pairs with Release in `Permits::release`.
+            match self.word.compare_exchange_weak(
+                word,
+                word - removed * ONE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return removed,
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// From now on everybody, also who waits already, gets an error instead of permits.
+    pub(crate) fn close(&self) {
+        let guard = self.waiters.lock();
+        // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
+        // `Permits::line_up`, `Permits::is_closed` and `Acquire::poll`.
+        let _ = self
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
+                Some((word | CLOSED) & !WAITERS)
+            });
+        guard.call_all();
+    }
+
+    /// Gives `spare` permits, and those that others have just put into the word, to those who wait, first come first;
+    /// what is left goes into the word.
+    #[cold]
+    #[track_caller]
+    fn serve<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize) {
+        let first = match self.serve_front(&mut guard, &mut spare) {
+            Served::Called(waker) => waker,
+            Served::Nobody => return expect_none(self.keep(guard, spare)),
+            Served::Partly => return,
+        };
+        let mut excess = 0;
+        if guard.is_empty() {
+            excess = self.keep(guard, spare);
+        } else if spare == 0 {
+            // Whoever put permits into the word meanwhile will come here himself.
+            drop(guard);
+        } else {
+            return self.serve_many(guard, spare, first);
+        }
+        if let Some(waker) = first {
+            wake_guarded(waker);
+        }
+        expect_none(excess);
+    }
+
+    /// The rest of [`serve`](Self::serve), when more than one may have to be woken.
+    #[track_caller]
+    fn serve_many<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize, first: Option<Waker>) {
+        let mut wakes = WakeList::new();
+        push(&mut wakes, first);
+        loop {
+            let mut served = Served::Called(None);
+            while wakes.has_room() {
+                served = self.serve_front(&mut guard, &mut spare);
+                match &mut served {
+                    Served::Called(waker) => push(&mut wakes, waker.take()),
+                    Served::Nobody | Served::Partly => break,
+                }
+            }
+            let excess = match served {
+                Served::Nobody => self.keep(guard, spare),
+                Served::Partly | Served::Called(_) => {
+                    drop(guard);
+                    0
+                }
+            };
+            // A waker may call anything of ours: nothing is locked, and `spare` is in our hands.
+            wakes.wake_all();
+            if !matches!(served, Served::Called(_)) {
+                return expect_none(excess);
+            }
+            guard = self.waiters.lock();
+        }
+    }
+
+    /// Gives what there is to the first in the list.
+    fn serve_front(&self, guard: &mut Guard<'_>, spare: &mut usize) -> Served {
+        let Some(need) = guard.front_need() else {
+            return Served::Nobody;
+        };
+        let late = self.word.load(Ordering::Relaxed) / ONE;
+        if late > 0 {
+            // Someone released into the word while `WAITERS` was set; `no-overtaking`: only we take them out.
+            // Acquire: what their last owners did goes to the waiter. Pairs with Release in `Permits::release`.
+            self.word.fetch_sub(late * ONE, Ordering::Acquire);
+            *spare += late;
+        }
+        let given = (*spare).min(*need);
+        *need -= given;
+        *spare -= given;
+        if *need > 0 {
+            return Served::Partly;
+        }
+        match guard.call_front() {
+            Some(waker) => Served::Called(waker),
+            None => Served::Nobody,
+        }
+    }
+
+    /// The list is empty: clears the bit, puts `spare` into the word, and lets the lock go. Returns how many permits
+    /// the word could not take, for [`expect_none`] when everybody has been woken.
+    #[must_use]
+    fn keep(&self, guard: Guard<'_>, spare: usize) -> usize {
+        debug_assert!(
+            guard.is_empty(),
+            "`no-overtaking`: the first in the list comes before the word"
+        );
+        let mut excess = 0;
+        // Release: publishes what the last owners did. Pairs with Acquire in `Permits::try_acquire`.
+        let _ = self
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                excess = if word / ONE + spare > Self::MAX {
+                    spare
+                } else {
+                    0
+                };
+                // `waiters-bit`
+                Some((word & !WAITERS) + (spare - excess) * ONE)
+            });
+        excess
+    }
+
+    /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
+    ///
+    /// # Safety
+    /// The duty of [`Guard::push_back`] for `waiter`.
+    unsafe fn line_up(
+        &self,
+        waiter: Pin<&Waiter>,
+        count: usize,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Refusal>> {
+        let waker = cx.waker().clone();
+        let mut guard = self.waiters.lock();
+        // Acquire: pairs with Release in `Permits::close`.
+        let mut word = self.word.load(Ordering::Acquire);
+        let need = loop {
+            if word & CLOSED != 0 {
+                drop(guard);
+                // `waker` is foreign: it goes when the lock has gone.
+                return Poll::Ready(Err(Refusal::Closed));
+            }
+            if word & WAITERS != 0 {
+                // `no-overtaking`
+                break count;
+            }
+            let taken = count.min(word / ONE);
+            // `waiters-bit`: set together with taking what there was, so that no release is missed.
+            let next = if taken == count {
+                word - count * ONE
+            } else {
+                WAITERS
+            };
+            // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
+            match self
+                .word
+                .compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire)
+            {
+                Ok(_) if taken == count => {
+                    drop(guard);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(_) => break count - taken,
+                Err(current) => word = current,
+            }
+        };
+        // SAFETY: by this function's duty.
+        unsafe { guard.push_back(waiter, Some(waker), need) };
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permits")
+            .field("available", &self.available())
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// What came of serving the first in the list.
+enum Served {
+    /// It has all it asked for and is called; wake it.
+    Called(Option<Waker>),
+    /// It has got what there was, and misses more.
+    Partly,
+    /// Nobody waits.
+    Nobody,
+}
+
+fn push(wakes: &mut WakeList, waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        wakes.push(waker);
+    }
+}
+
+/// Panics if there were more permits than the word can take.
+#[track_caller]
+fn expect_none(excess: usize) {
+    if excess > 0 {
+        too_many(excess);
+    }
+}
+
+#[cold]
+#[track_caller]
+fn too_many(count: usize) -> ! {
+    panic!(
+        "adding {count} permits would leave more than a semaphore can count ({}); add fewer, or forget some first",
+        Permits::MAX
+    )
+}
+
+pin_project! {
+    /// Takes permits when it is its turn. Made by [`Permits::acquire`].
+    ///
+    /// The one who gets `Ok` owns the permits. Dropped before that, it leaves the line, and what it had collected goes
+    /// to the next.
+    #[derive(Debug)]
+    pub(crate) struct Acquire<'a> {
+        permits: &'a Permits,
+        count: usize,
+        #[pin]
+        waiter: Waiter,
+    }
+
+    impl PinnedDrop for Acquire<'_> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.waiter.stage() != Stage::Idle {
+                this.leave();
+            }
+        }
+    }
+}
+
+impl Acquire<'_> {
+    /// Leaves the line, or the call unheard: the permits collected so far go to the next (`none-lost`).
+    #[cold]
+    fn leave(self: Pin<&mut Self>) {
+        let this = self.project();
+        let waiter = this.waiter.as_ref();
+        let mut guard = this.permits.waiters.lock();
+        let (_, unused) = guard.remove(waiter);
+        waiter.settle();
+        let collected = *this.count - waiter.need();
+        // Also with nothing collected: the list may be empty now (`waiters-bit`).
+        this.permits.serve(guard, collected);
+        drop(unused);
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = Result<(), Refusal>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let unit = ready!(coop::poll_proceed(cx));
+        let this = self.as_mut().project();
+        let waiter = this.waiter.as_ref();
+        let stage = match waiter.stage() {
+            Stage::Idle => match this.permits.try_acquire(*this.count) {
+                Err(Refusal::NoPermits) => {
+                    // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
+                    // lives, and `leave`, called in drop, removes it.
+                    match unsafe { this.permits.line_up(waiter, *this.count, cx) } {
+                        Poll::Ready(result) => {
+                            unit.made_progress();
+                            return Poll::Ready(result);
+                        }
+                        Poll::Pending => Stage::Linked,
+                    }
+                }
+                result => {
+                    unit.made_progress();
+                    return Poll::Ready(result);
+                }
+            },
+            Stage::Linked => this.permits.waiters.renew(waiter, cx),
+            stage @ Stage::Called(_) => stage,
+        };
+        match stage {
+            Stage::Idle | Stage::Linked => {
+                waiter.note();
+                Poll::Pending
+            }
+            Stage::Called(call) => {
+                unit.made_progress();
+                if call == Call::All || this.permits.is_closed() {
+                    self.leave();
+                    return Poll::Ready(Err(Refusal::Closed));
+                }
+                waiter.settle();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
