@@ -361,7 +361,10 @@ macro_rules! datagram_methods {
         /// Those of the system: not connected, too large, refused by the peer earlier, …
         pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
             let send = || self.io.get_ref().send(buf);
-            self.io.registration().async_io(Interest::WRITABLE, send).await
+            self.io
+                .registration()
+                .async_io(Interest::WRITABLE, send)
+                .await
         }
 
         /// As [`send`](Self::send). Only the task that polled last is woken.
@@ -392,7 +395,10 @@ macro_rules! datagram_methods {
         /// Those of the system.
         pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
             let recv = || self.io.get_ref().recv(buf);
-            self.io.registration().async_io(Interest::READABLE, recv).await
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, recv)
+                .await
         }
 
         /// As [`recv`](Self::recv). Only the task that polled last is woken.
@@ -430,7 +436,10 @@ macro_rules! datagram_methods {
         /// As [`recv`](Self::recv).
         pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
             let recv = || Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0);
-            self.io.registration().async_io(Interest::READABLE, recv).await
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, recv)
+                .await
         }
 
         /// As [`recv_buf`](Self::recv_buf), without waiting. [Readiness](crate::net#readiness)
@@ -452,7 +461,11 @@ macro_rules! datagram_methods {
         /// Those of the system.
         pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
             let recv = || self.io.get_ref().recv_from(buf);
-            let (len, sender) = self.io.registration().async_io(Interest::READABLE, recv).await?;
+            let (len, sender) = self
+                .io
+                .registration()
+                .async_io(Interest::READABLE, recv)
+                .await?;
             Ok((len, sender.into()))
         }
 
@@ -494,7 +507,10 @@ macro_rules! datagram_methods {
                 let (len, sender) = fill::into_buf_mut(&self.io, buf, Fill::ReceiveFrom)?;
                 Ok((len, $from_system(sender)?))
             };
-            self.io.registration().async_io(Interest::READABLE, recv).await
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, recv)
+                .await
         }
 
         /// As [`recv_buf_from`](Self::recv_buf_from), without waiting. [Readiness](crate::net#readiness)
@@ -512,5 +528,6 @@ macro_rules! datagram_methods {
 
 pub(super) use {
     datagram_methods, descriptor, interest_methods, operation_methods, readable_methods,
-    socket_descriptor, std_conversions, stream_traits, try_read_methods, try_write_methods, writable_methods,
+    socket_descriptor, std_conversions, stream_traits, try_read_methods, try_write_methods,
+    writable_methods,
 };

@@ -114,7 +114,10 @@ impl UdpSocket {
         let target = addr::resolve(&target).await?.next();
         let target = target.ok_or_else(addr::no_address)?;
         let send = || self.io.send_to(buf, target);
-        self.io.registration().async_io(Interest::WRITABLE, send).await
+        self.io
+            .registration()
+            .async_io(Interest::WRITABLE, send)
+            .await
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
@@ -150,7 +153,10 @@ impl UdpSocket {
     /// Those of the system.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let peek = || self.io.peek(buf);
-        self.io.registration().async_io(Interest::READABLE, peek).await
+        self.io
+            .registration()
+            .async_io(Interest::READABLE, peek)
+            .await
     }
 
     /// As [`peek`](Self::peek). Only the task that polled last is woken.
@@ -183,7 +189,10 @@ impl UdpSocket {
     /// Those of the system.
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let peek = || self.io.peek_from(buf);
-        self.io.registration().async_io(Interest::READABLE, peek).await
+        self.io
+            .registration()
+            .async_io(Interest::READABLE, peek)
+            .await
     }
 
     /// As [`peek_from`](Self::peek_from). Only the task that polled last is woken.
@@ -222,7 +231,10 @@ impl UdpSocket {
     /// Those of the system.
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
         let peek = || self.peek_sender_once();
-        self.io.registration().async_io(Interest::READABLE, peek).await
+        self.io
+            .registration()
+            .async_io(Interest::READABLE, peek)
+            .await
     }
 
     /// As [`peek_sender`](Self::peek_sender). Only the task that polled last is woken.

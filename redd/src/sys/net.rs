@@ -169,7 +169,8 @@ mod tests {
         let error = accept(listener.as_fd()).expect_err("planned");
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
         faults::plan(Call::Accept, 0, libc::EINTR);
-        let (socket, peer) = accept(listener.as_fd()).expect("the connection is still in the queue");
+        let (socket, peer) =
+            accept(listener.as_fd()).expect("the connection is still in the queue");
         assert_eq!(peer.as_socket(), client.local_addr().ok());
         let flags = status_flags(socket.as_fd()).expect("is open");
         assert_ne!(flags & libc::O_NONBLOCK, 0);
@@ -192,8 +193,14 @@ mod tests {
     fn nonblocking_goes_on_and_off() {
         let (reader, _writer) = pipe().expect("descriptors left");
         set_nonblocking(reader.as_fd(), false).expect("is open");
-        assert_eq!(status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK, 0);
+        assert_eq!(
+            status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK,
+            0
+        );
         set_nonblocking(reader.as_fd(), true).expect("is open");
-        assert_ne!(status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK, 0);
+        assert_ne!(
+            status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK,
+            0
+        );
     }
 }

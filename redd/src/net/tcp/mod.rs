@@ -2,15 +2,14 @@
 //!
 //! Called by user code.
 
-mod listener;
-mod socket;
+pub(super) mod listener;
+pub(super) mod socket;
 mod split;
 mod split_owned;
-mod stream;
+pub(super) mod stream;
 
 pub use split::{ReadHalf, WriteHalf};
 pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 
-pub(super) use listener::TcpListener;
-pub(super) use socket::TcpSocket;
-pub(super) use stream::TcpStream;
+use listener::TcpListener;
+use stream::TcpStream;

@@ -15,9 +15,9 @@ use crate::net::methods::{
     descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
     stream_traits, try_read_methods, try_write_methods, writable_methods,
 };
+use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
-use crate::sys;
 use bytes::BufMut;
 use socket2::{SockRef, Socket};
 use std::fmt;
@@ -112,7 +112,10 @@ impl TcpStream {
     /// Those of the system.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let peek = || self.io.peek(buf);
-        self.io.registration().async_io(Interest::READABLE, peek).await
+        self.io
+            .registration()
+            .async_io(Interest::READABLE, peek)
+            .await
     }
 
     /// As [`peek`](Self::peek). Only the task that polled last is woken.

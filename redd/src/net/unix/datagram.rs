@@ -2,9 +2,9 @@
 //!
 //! Called by user code.
 
+use super::SocketAddr;
 use super::addr::from_path;
 use super::socket::UnixSocket;
-use super::SocketAddr;
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::ReadBuf;
@@ -118,7 +118,10 @@ impl UnixDatagram {
     {
         let target = from_path(target.as_ref())?;
         let send = || self.io.send_to_addr(buf, &target);
-        self.io.registration().async_io(Interest::WRITABLE, send).await
+        self.io
+            .registration()
+            .async_io(Interest::WRITABLE, send)
+            .await
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.

@@ -7,13 +7,13 @@
 //! Called by user code.
 
 mod addr;
-mod datagram;
-mod listener;
+pub(super) mod datagram;
+pub(super) mod listener;
 pub mod pipe;
-mod socket;
+pub(super) mod socket;
 mod split;
 mod split_owned;
-mod stream;
+pub(super) mod stream;
 mod ucred;
 
 pub use addr::SocketAddr;
@@ -21,19 +21,27 @@ pub use split::{ReadHalf, WriteHalf};
 pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use ucred::UCred;
 
-pub(super) use datagram::UnixDatagram;
-pub(super) use listener::UnixListener;
-pub(super) use socket::UnixSocket;
-pub(super) use stream::UnixStream;
+use datagram::UnixDatagram;
+use listener::UnixListener;
+use stream::UnixStream;
 
 /// The number of a user.
-#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
+#[expect(
+    non_camel_case_types,
+    reason = "the name that the system's headers give it"
+)]
 pub type uid_t = u32;
 
 /// The number of a group.
-#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
+#[expect(
+    non_camel_case_types,
+    reason = "the name that the system's headers give it"
+)]
 pub type gid_t = u32;
 
 /// The number of a process.
-#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
+#[expect(
+    non_camel_case_types,
+    reason = "the name that the system's headers give it"
+)]
 pub type pid_t = i32;

@@ -169,7 +169,9 @@ fn prepare(file: &File, end: End) -> io::Result<()> {
     if !fits {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("the pipe is not open for {wanted}: pass its other end, or open it for {wanted}"),
+            format!(
+                "the pipe is not open for {wanted}: pass its other end, or open it for {wanted}"
+            ),
         ));
     }
     sys::net::set_nonblocking(file.as_fd(), true)
@@ -362,12 +364,16 @@ mod tests {
     fn a_plain_file_is_not_opened_as_a_pipe_and_a_missing_one_not_at_all() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let options = OpenOptions::new();
-        let error = options.open(file.path(), End::Sender).expect_err("a plain file");
+        let error = options
+            .open(file.path(), End::Sender)
+            .expect_err("a plain file");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         let mut unchecked = options.clone();
         unchecked.unchecked(true);
         assert!(unchecked.open(file.path(), End::Sender).is_ok());
-        let error = options.open(Path::new("/nowhere/fifo"), End::Receiver).expect_err("missing");
+        let error = options
+            .open(Path::new("/nowhere/fifo"), End::Receiver)
+            .expect_err("missing");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
