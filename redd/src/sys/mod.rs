@@ -9,6 +9,8 @@
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod process;
+#[cfg(feature = "net")]
+pub(crate) mod net;
 
 use std::io;
 use std::mem::MaybeUninit;
