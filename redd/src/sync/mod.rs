@@ -10,6 +10,12 @@ pub(crate) mod blocking;
 pub(crate) mod notify;
 pub(crate) mod permits;
 pub(crate) mod wait_list;
+pub(crate) mod wait_until;
+pub(crate) mod waker_cell;
+
+pub mod mpsc;
+pub mod oneshot;
+
 
 pub use notify::Notify;
 
