@@ -375,3 +375,11 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
         heap.free(task, vtable.class, vtable.layout);
     }
 }
+
+// SAFETY: `next` returns the address of the one link of the header, by raw projection.
+unsafe impl crate::scheduler::injector::QueueLink for Header {
+    unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self> {
+        // SAFETY: the queue that holds the node owns a reference to its task.
+        unsafe { &*(&raw const (*node.as_ptr()).next) }
+    }
+}
