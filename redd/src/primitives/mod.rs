@@ -17,6 +17,9 @@ pub(crate) use lock::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Arc;
+/// Whether this build is a model, in which atomics are larger than in programs.
+pub(crate) const IS_MODEL: bool = cfg!(loom);
+
 /// Reference counting, counted by loom in models so that leaks and early frees are found.
 #[cfg(not(loom))]
 pub(crate) use std::sync::Arc;

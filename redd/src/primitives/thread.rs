@@ -57,3 +57,8 @@ pub(crate) fn current_name() -> String {
         None => format!("{:?}", std::thread::current().id()),
     }
 }
+
+/// The calling thread.
+pub(crate) fn current_id() -> std::thread::ThreadId {
+    std::thread::current().id()
+}
