@@ -236,7 +236,7 @@ impl DirBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::testing::{block_on, poll_once};
+    use crate::io::testing::{block_on_runtime as block_on, poll_once};
     use std::collections::BTreeSet;
     use std::pin::pin;
 

@@ -417,7 +417,7 @@ impl fmt::Debug for File {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::testing::{block_on, poll_once};
+    use crate::io::testing::{block_on_runtime as block_on, poll_once};
     use crate::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
     use proptest::prelude::*;
     use std::io::{ErrorKind, Read, Write};

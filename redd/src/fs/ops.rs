@@ -180,7 +180,7 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::testing::block_on;
+    use crate::io::testing::block_on_runtime as block_on;
     use std::io::ErrorKind;
 
     #[test]

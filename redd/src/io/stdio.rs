@@ -217,7 +217,7 @@ descriptor!(Stderr);
 #[cfg(test)]
 mod tests {
     use super::super::AsyncWriteExt;
-    use super::super::testing::block_on;
+    use super::super::testing::block_on_runtime as block_on;
     use super::*;
 
     #[test]
