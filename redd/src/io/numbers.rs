@@ -112,7 +112,7 @@ macro_rules! declare_read_number {
         /// Not cancel safe: bytes that were read before a drop are lost.
         ///
         /// # Errors
-        /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports.
+        /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends before; else what the reader reports.
         #[inline]
         fn $name(&mut self) -> ReadNumber<'_, Self, $number, $len>
         where
@@ -132,7 +132,7 @@ macro_rules! declare_write_number {
         /// Not cancel safe: after a drop nobody knows how many of its bytes were written.
         ///
         /// # Errors
-        /// [`ErrorKind::WriteZero`] if the writer takes no more bytes; else what the writer reports.
+        /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the writer takes no more bytes; else what the writer reports.
         #[inline]
         fn $name(&mut self, n: $number) -> WriteNumber<'_, Self, $len>
         where

@@ -7,6 +7,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
+pub(crate) mod immortal;
 pub(crate) mod lock;
 pub(crate) mod parker;
 pub(crate) mod rng;

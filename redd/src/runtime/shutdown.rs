@@ -30,8 +30,7 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
 }
 
 fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
-    let clock = shared.timers.clock();
-    let deadline = timeout.and_then(|timeout| clock.now_real().checked_add(timeout));
+    let deadline = timeout.and_then(|timeout| crate::time::clock::real_now().checked_add(timeout));
     shared.close();
     match shared.config.flavor {
         Flavor::MultiThread => {
@@ -52,7 +51,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
 }
 
 fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
-    let remaining = || deadline.map(|deadline| deadline.saturating_duration_since(shared.timers.clock().now_real()));
+    let remaining = || deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()));
     if for_ever {
         join_workers(shared);
         shared.blocking.join_all(None);

@@ -212,11 +212,8 @@ pub(crate) fn next_runtime_id() -> Id {
 impl Shared {
     pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
         let driver = Arc::new(Driver::new()?);
-        let clock = Clock::new();
-        if config.start_paused {
-            clock.pause();
-        }
-        let started = clock.now_real();
+        let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
+        let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
         let slots: Box<[_]> = (0..config.workers + MAX_SPARES).map(|_| OnceLock::new()).collect();
         for slot in &slots[..config.workers] {

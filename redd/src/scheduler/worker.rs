@@ -194,7 +194,7 @@ pub(crate) struct Worker {
 unsafe impl Send for Worker {}
 
 impl Worker {
-    pub(super) fn new(shared: &Shared, index: usize) -> Box<Self> {
+    pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         Box::new(Self {
             local: Local {
@@ -211,7 +211,7 @@ impl Worker {
             is_searching: false,
             is_spare: index >= shared.config.workers,
             rng: Rng::new(shared.config.seed.wrapping_add(index as u64)),
-            events: EventBuffer::new(shared.config.events_per_turn),
+            events: EventBuffer::with_capacity(shared.config.events_per_turn),
             wakers: WakeList::new(),
         })
     }
@@ -223,7 +223,7 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
-        let mut busy_since = shared.timers.clock().now_real();
+        let mut busy_since = crate::time::clock::real_now();
         loop {
             if root.poll_if_woken() {
                 self.add_busy(shared, busy_since);
@@ -251,7 +251,7 @@ impl Worker {
                 }
                 self.add_busy(shared, busy_since);
                 self.park(shared, root);
-                busy_since = shared.timers.clock().now_real();
+                busy_since = crate::time::clock::real_now();
                 shared.note_time(busy_since);
                 has_parked = true;
                 break;
@@ -263,7 +263,7 @@ impl Worker {
     }
 
     fn add_busy(&self, shared: &Shared, since: std::time::Instant) {
-        let ns = shared.timers.clock().now_real().saturating_duration_since(since).as_nanos();
+        let ns = crate::time::clock::real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
     }
@@ -404,7 +404,7 @@ impl Worker {
     /// A busy worker looks for I/O and timers without sleeping.
     fn look_around(&mut self, shared: &Shared) {
         self.turn(shared, Some(Duration::ZERO));
-        shared.note_time(shared.timers.clock().now_real());
+        shared.note_time(crate::time::clock::real_now());
         self.expire(shared);
     }
 
@@ -436,6 +436,7 @@ impl Worker {
                 let now = shared.timers.now_tick();
                 if deadline <= now {
                     shared.timers.expire(wheel, now, &mut self.wakers);
+                    self.wakers.wake_all();
                 }
             }
         }
@@ -533,7 +534,7 @@ impl Worker {
         let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
         match next {
             Some(tick) if timers.clock().can_auto_advance() => {
-                timers.advance_to(tick);
+                timers.clock().advance_to(timers.instant_of(tick));
                 false
             }
             _ => self.turn(shared, None),

@@ -16,12 +16,13 @@
 
 use crate::driver::readiness::ready::Interest;
 use crate::driver::{Driver, Source};
+use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
-use crate::primitives::{Arc, Mutex};
 use crate::sys::epoll::EventFd;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 /// Linux has signals 1 to 64.

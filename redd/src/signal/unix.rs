@@ -9,7 +9,6 @@ use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::current_driver;
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Arc;
 use crate::runtime::context;
 use crate::task::coop::poll_proceed;
 use libc::c_int;
@@ -18,6 +17,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A kind of signal.
@@ -136,6 +136,12 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// Listens to the ends of children; for `process`, where there is no pidfd.
+    #[cfg(feature = "process")]
+    pub(crate) fn of_children(driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
+        Self::listen(Number::new(libc::SIGCHLD)?, driver)
+    }
+
     fn listen(number: Number, driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
         let source = registry::acquire(number, driver)?;
         Ok(Self {
@@ -180,24 +186,30 @@ impl Signal {
         place: Option<&'static Location<'static>>,
     ) -> Poll<Option<()>> {
         let unit = ready!(poll_proceed(cx));
+        let received = self.poll_unbudgeted(cx);
+        match received {
+            Poll::Ready(_) => unit.made_progress(),
+            Poll::Pending => waiting::note(WaitKind::Signal, place),
+        }
+        received
+    }
+
+    /// [`poll_recv`](Self::poll_recv) for those who take their unit of the budget themselves.
+    pub(crate) fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         self.follow_runtime();
         loop {
             let count = self.number.count();
             if count != self.seen {
                 self.seen = count;
                 self.source.registration().leave_list(&mut self.ticket);
-                unit.made_progress();
                 return Poll::Ready(Some(()));
             }
             let registration = self.source.registration();
-            match registration.poll_readiness(cx, &mut self.ticket, Interest::READABLE) {
+            let polled = registration.poll_readiness(cx, &mut self.ticket, Interest::READABLE);
+            match ready!(polled) {
                 // Cleared first, then compared: `count-is-truth`.
-                Poll::Ready(Ok(event)) => registration.clear_readiness(event),
-                Poll::Ready(Err(_shut_down)) => return Poll::Ready(None),
-                Poll::Pending => {
-                    waiting::note(WaitKind::Signal, place);
-                    return Poll::Pending;
-                }
+                Ok(event) => registration.clear_readiness(event),
+                Err(_shut_down) => return Poll::Ready(None),
             }
         }
     }

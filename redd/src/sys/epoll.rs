@@ -114,12 +114,10 @@ impl Epoll {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         buffer.filled = 0;
-        faults::check(Call::EpollWait)
-            .and_then(|()| self.wait_once(buffer, timeout))
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::Interrupted => Ok(()),
-                _ => Err(error),
-            })
+        match faults::check(Call::EpollWait).and_then(|()| self.wait_once(buffer, timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
     }
 
     fn wait_once(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {

@@ -8,6 +8,7 @@
 
 pub(crate) mod epoll;
 pub(crate) mod faults;
+pub(crate) mod process;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 

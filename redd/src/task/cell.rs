@@ -44,6 +44,12 @@ pub(crate) struct Header {
     waiting: AtomicU64,
 }
 
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
+    }
+}
+
 /// How a task's last poll ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -367,5 +373,13 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
         }
         header.state.mark_free();
         heap.free(task, vtable.class, vtable.layout);
+    }
+}
+
+// SAFETY: `next` returns the address of the one link of the header, by raw projection.
+unsafe impl crate::scheduler::injector::QueueLink for Header {
+    unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self> {
+        // SAFETY: the queue that holds the node owns a reference to its task.
+        unsafe { &*(&raw const (*node.as_ptr()).next) }
     }
 }

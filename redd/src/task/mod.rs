@@ -19,6 +19,8 @@ pub(crate) mod hooks;
 mod id;
 mod join;
 pub(crate) mod poll;
+#[cfg(all(test, loom))]
+mod models;
 pub(crate) mod runnable;
 pub(crate) mod slab;
 mod state;
@@ -37,7 +39,7 @@ pub mod coop {
 pub use budget::{Unconstrained, consume_budget, unconstrained};
 pub use builder::Builder;
 pub use crate::blocking::{block_in_place, spawn_blocking};
-pub use crate::group::join_set::{self, JoinSet};
+pub use crate::group::join_set::JoinSet;
 pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::runtime::spawn;
 pub use hooks::TaskMeta;
@@ -45,3 +47,17 @@ pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub(crate) use runnable::Runnable;
 pub use yield_now::yield_now;
+
+pub use crate::group::task_local::LocalKey;
+
+pub mod futures {
+    //! Futures that have names because they have methods.
+
+    pub use crate::group::task_local::TaskLocalFuture;
+}
+
+pub mod join_set {
+    //! `JoinSet`, and its way to spawn named tasks.
+
+    pub use crate::group::join_set::{JoinSet, JoinSetBuilder as Builder};
+}

@@ -11,7 +11,8 @@
 )]
 
 use super::ready::{Interest, Ready};
-use super::source::{ReadyEvent, Registration};
+use super::source::ReadyEvent;
+use crate::driver::Registration;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -458,11 +459,6 @@ impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
     ///
     /// # Errors
     /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
-    #[expect(
-        clippy::result_large_err,
-        clippy::type_complexity,
-        reason = "the signature is Tokio's"
-    )]
     pub fn try_io<R>(
         &mut self,
         f: impl FnOnce(&'a AsyncFd<Inner>) -> io::Result<R>,
@@ -609,5 +605,121 @@ impl<T> Error for AsyncFdRegisterError<T> {
 impl<T> From<AsyncFdRegisterError<T>> for io::Error {
     fn from(error: AsyncFdRegisterError<T>) -> Self {
         error.cause
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::source::tests::turned;
+    use super::*;
+    use crate::driver::Driver;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use futures::future::{join, join_all};
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    fn pair(driver: &Arc<Driver>) -> (AsyncFd<UnixStream>, UnixStream) {
+        let (inner, theirs) = UnixStream::pair().expect("descriptors left");
+        inner.set_nonblocking(true).expect("a socket");
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registration =
+            Registration::new_with_driver(Arc::clone(driver), inner.as_raw_fd(), both);
+        let async_fd = AsyncFd {
+            registration: registration.expect("room"),
+            inner,
+        };
+        (async_fd, theirs)
+    }
+
+    #[test]
+    fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
+        let turned = turned();
+        let (ours, mut theirs) = pair(&turned.driver);
+        assert!(
+            block_on(ours.writable())
+                .expect("open")
+                .ready()
+                .is_writable()
+        );
+        assert!(ours.readable().now_or_never().is_none());
+        theirs.write_all(b"ab").expect("open");
+        let mut byte = [0];
+        for expected in [b'a', b'b'] {
+            let mut guard = block_on(ours.readable()).expect("open");
+            let read = guard.try_io(|fd| fd.get_ref().read(&mut byte));
+            assert_eq!(read.expect("there").expect("open"), 1);
+            assert_eq!(byte, [expected]);
+        }
+        let mut guard = block_on(ours.readable()).expect("still said to be");
+        assert!(guard.try_io(|fd| fd.get_ref().read(&mut byte)).is_err());
+        assert!(guard.ready().is_empty());
+        assert!(ours.readable().now_or_never().is_none());
+        let refused = ours.try_io(Interest::READABLE, |_| Ok(()));
+        assert_eq!(
+            refused.expect_err("not ready").kind(),
+            io::ErrorKind::WouldBlock
+        );
+        assert!(ours.try_io(Interest::WRITABLE, |_| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn a_matching_clear_leaves_the_other_direction() {
+        let turned = turned();
+        let (mut ours, mut theirs) = pair(&turned.driver);
+        theirs.write_all(b"x").expect("open");
+        drop(block_on(join(ours.readable(), ours.writable())));
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let mut guard = block_on(ours.ready_mut(both)).expect("open");
+        assert_eq!(guard.ready(), Ready::READABLE | Ready::WRITABLE);
+        guard.clear_ready_matching(Ready::READABLE);
+        assert_eq!(guard.ready(), Ready::WRITABLE);
+        guard.retain_ready();
+        assert!(ours.readable().now_or_never().is_none());
+        assert!(ours.writable().now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_end_of_reading_stays_though_it_is_cleared() {
+        let turned = turned();
+        let (ours, theirs) = pair(&turned.driver);
+        theirs.shutdown(std::net::Shutdown::Write).expect("open");
+        let mut guard = block_on(ours.readable()).expect("open");
+        guard.clear_ready();
+        let again = block_on(ours.readable()).expect("open");
+        assert!(again.ready().is_read_closed());
+    }
+
+    #[test]
+    fn async_io_tries_again_after_each_event_for_any_number_of_tasks() {
+        let turned = turned();
+        let (ours, mut theirs) = pair(&turned.driver);
+        let readers = (0..8).map(|_| {
+            ours.async_io(Interest::READABLE, |mut inner| {
+                let mut byte = [0];
+                inner.read(&mut byte).map(|_| byte[0])
+            })
+        });
+        let write = async { theirs.write_all(&[7; 8]).expect("open") };
+        let (bytes, ()) = block_on(join(join_all(readers), write));
+        assert!(bytes.into_iter().all(|byte| byte.expect("open") == 7));
+    }
+
+    #[test]
+    fn the_object_comes_back_and_a_refusal_gives_its_reason() {
+        let turned = turned();
+        let (ours, _theirs) = pair(&turned.driver);
+        let inner = ours.into_inner();
+        assert_eq!(turned.driver.registrations(), 0);
+        let error = AsyncFdRegisterError {
+            inner,
+            cause: io::Error::from_raw_os_error(libc::EPERM),
+        };
+        assert!(error.to_string().contains("must be open"));
+        assert!(error.source().is_some());
+        let (inner, cause) = error.into_parts();
+        assert!(inner.peer_addr().is_ok());
+        assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
     }
 }

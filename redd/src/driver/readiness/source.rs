@@ -15,10 +15,12 @@ use super::ready::{Interest, Ready};
 use super::slot::{Slot, Waited};
 use super::state::{Direction, State};
 use crate::driver::Driver;
+use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Arc;
 use crate::runtime::context;
 use crate::task::coop::poll_proceed;
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -26,14 +28,32 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+
+/// Inside of the `io::Error` of every operation on a descriptor whose runtime is gone.
+#[derive(Debug)]
+struct ShutDown;
+
+impl fmt::Display for ShutDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its \
+             sockets, or take the descriptor out and use it without a runtime",
+        )
+    }
+}
+
+impl Error for ShutDown {}
 
 /// The error of every operation on a descriptor whose runtime is gone.
 pub(crate) fn shutdown_error() -> io::Error {
-    io::Error::other(
-        "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its sockets, \
-         or take the descriptor out and use it without a runtime",
-    )
+    io::Error::other(ShutDown)
+}
+
+/// Whether `error` is a [`shutdown_error`].
+pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<ShutDown>())
 }
 
 /// What was ready when an operation looked.
@@ -463,6 +483,25 @@ impl<S> Source<S> {
         Ok(self.io)
     }
 
+    /// Reads what is there into the unfilled part of `buf`.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        short: Short,
+    ) -> Poll<io::Result<()>>
+    where
+        S: AsFd,
+    {
+        // SAFETY: the system writes values into it, or nothing.
+        let unfilled = unsafe { buf.unfilled_mut() };
+        let read = ready!(self.poll_read_uninit(cx, unfilled, short))?;
+        // SAFETY: the system has written the first `read` bytes of it.
+        unsafe { buf.assume_init(read) };
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads into memory that need not be initialised; the first so many bytes of it are afterwards.
     pub(crate) fn poll_read_uninit(
         &self,
@@ -757,6 +796,7 @@ pub(crate) mod tests {
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
         let error = block_on(listed).expect_err("shut down");
         assert_eq!(error.kind(), io::ErrorKind::Other);
+        assert!(is_shutdown_error(&error) && !is_shutdown_error(&io::Error::other("else")));
         assert!(error.to_string().contains("keep the `Runtime` alive"));
         assert!(block_on(read_some(&source)).is_err());
         assert!(
