@@ -3,6 +3,7 @@
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
 use crate::scheduler::worker;
+use crate::task::coop;
 
 /// Runs a blocking closure on this worker's thread, while other threads take over the worker's tasks.
 ///
@@ -32,11 +33,12 @@ where
         Entered::No => f(),
         Entered::Yes => {
             let _may_block = context::mark(Entered::No);
-            worker::block_in_place(f)
+            worker::block_in_place(|| coop::without_limit(f))
         }
         Entered::Pinned => panic!(
-            "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`: nobody \
-             could run its other tasks. Use `spawn_blocking`, or a multi-thread runtime.",
+            "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`, but it can \
+             call blocking only when running on the multi-threaded runtime: nobody here could take over the other \
+             tasks. Use `spawn_blocking`.",
             thread::current_name()
         ),
     }

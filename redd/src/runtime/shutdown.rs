@@ -21,8 +21,8 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
         // The value is gone after this, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
         panic!(
-            "a `Runtime` was dropped on thread `{}`, which runs tasks: waiting for its workers would stop them. Drop it \
-             outside of async code, or use `shutdown_background`.",
+            "Cannot drop a runtime on thread `{}`, which runs tasks: waiting for its workers would stop them. Drop the \
+             `Runtime` outside of async code, or use `Runtime::shutdown_background`.",
             thread::current_name()
         );
     }

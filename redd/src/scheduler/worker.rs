@@ -729,7 +729,6 @@ impl<'a> BlockedPlace<'a> {
         }
         local.is_blocked.set(true);
         shared.slot(local.index).is_blocked.store(true, Ordering::Relaxed);
-        crate::task::coop::lift();
         // AcqRel: pairs with the increment below and with those of spares; carries nothing else.
         shared.workers.blocked.fetch_add(1, Ordering::Relaxed);
         let active = shared.workers.active.fetch_sub(1, Ordering::AcqRel) - 1;

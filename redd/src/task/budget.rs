@@ -49,11 +49,6 @@ pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-/// Lifts the limit for the rest of this poll: `block_in_place` has given the worker's place away.
-pub(crate) fn lift() {
-    BUDGET.set(None);
-}
-
 /// Whether the current poll may complete another operation. True outside of a task.
 pub fn has_budget_remaining() -> bool {
     BUDGET.get() != Some(0)

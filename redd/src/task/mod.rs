@@ -34,7 +34,7 @@ pub mod coop {
         Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining,
         poll_proceed, unconstrained,
     };
-    pub(crate) use super::budget::{lift, with_full, with_full_unless_spent, without_limit};
+    pub(crate) use super::budget::{with_full, with_full_unless_spent, without_limit};
 }
 pub use budget::{Unconstrained, consume_budget, unconstrained};
 pub use builder::Builder;
