@@ -94,6 +94,17 @@ pub use take::Take;
 pub use write::AsyncWrite;
 pub use write_ext::AsyncWriteExt;
 
+// Signposts: descriptors and their readiness live with the driver, and are public here as in Tokio.
+pub use crate::driver::readiness::ready::{Interest, Ready};
+
+pub mod unix {
+    //! Descriptors of other kinds in the hands of the runtime: [`AsyncFd`].
+
+    pub use crate::driver::readiness::async_fd::{
+        AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError,
+    };
+}
+
 /// Bytes in the buffers of [`BufReader`], [`BufWriter`] and [`copy()`] unless the caller says otherwise; Tokio's figure,
 /// which programs can observe.
 const DEFAULT_BUFFER_BYTES: usize = 8 * 1024;
