@@ -18,6 +18,9 @@ mod semaphore;
 mod set_once;
 pub(crate) mod wait_list;
 
+#[cfg(all(test, loom))]
+mod models;
+
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use mutex::{
     MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError,
