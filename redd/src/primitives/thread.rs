@@ -2,8 +2,14 @@
 
 use std::io;
 
+/// For a loop that waits for another thread's next few steps. In a model: let another thread run.
+#[cfg(loom)]
+pub(crate) use loom::hint::spin_loop;
 #[cfg(loom)]
 pub(crate) use loom::thread::{JoinHandle, yield_now};
+/// For a loop that waits for another thread's next few steps.
+#[cfg(not(loom))]
+pub(crate) use std::hint::spin_loop;
 #[cfg(not(loom))]
 pub(crate) use std::thread::{JoinHandle, yield_now};
 pub(crate) use std::thread::{Result, panicking};

@@ -14,3 +14,6 @@ pub(crate) mod waker_cell;
 
 pub mod mpsc;
 pub mod oneshot;
+
+#[cfg(all(test, loom))]
+mod channel_models;
