@@ -89,7 +89,10 @@ fn loom_waker_cell_forgets_a_replaced_waker() {
         let woken = first.0.load(Ordering::Relaxed) + second.0.load(Ordering::Relaxed);
         assert!(woken >= 1, "one of the two was registered all the time");
         drop(cell);
-        assert_eq!((StdArc::strong_count(&first), StdArc::strong_count(&second)), (1, 1));
+        assert_eq!(
+            (StdArc::strong_count(&first), StdArc::strong_count(&second)),
+            (1, 1)
+        );
     });
 }
 
@@ -161,7 +164,10 @@ fn loom_oneshot_a_waiting_sender_hears_of_the_close() {
         let (mut sender, receiver) = oneshot::channel::<u8>();
         let thread = thread::spawn(move || drop(receiver));
         assert!(
-            poll_fn(|cx| sender.poll_closed(cx)).poll_pinned().is_pending() || sender.is_closed()
+            poll_fn(|cx| sender.poll_closed(cx))
+                .poll_pinned()
+                .is_pending()
+                || sender.is_closed()
         );
         block_on(sender.closed());
         thread.join().unwrap();
@@ -467,7 +473,9 @@ fn loom_bounded_a_collected_permit_comes_back_after_the_close() {
         let thread = thread::spawn(move || {
             // Collects one of two, and is dropped or refused.
             let mut waiting = Box::pin(sender.reserve_many(2));
-            let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            let _ = waiting
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
             drop(waiting);
         });
         receiver.close();
@@ -489,7 +497,10 @@ fn loom_unbounded_try_recv_sees_what_was_sent_before() {
         thread.join().unwrap();
         assert!(receiver.try_recv().is_ok());
         drop(sender);
-        assert_eq!(receiver.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+        assert_eq!(
+            receiver.try_recv(),
+            Err(mpsc::error::TryRecvError::Disconnected)
+        );
     });
 }
 
