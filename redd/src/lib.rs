@@ -38,5 +38,7 @@ pub mod sync;
 #[macro_use]
 pub mod macros;
 
+pub use runtime::spawn;
+
 #[cfg(feature = "macros")]
 pub use redd_macros::{main, test};

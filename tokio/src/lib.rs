@@ -18,7 +18,7 @@ pub use redd::net;
 pub use redd::process;
 #[cfg(feature = "signal")]
 pub use redd::signal;
-pub use redd::{io, runtime, sync, task, time};
+pub use redd::{io, runtime, spawn, sync, task, time};
 
 #[cfg(feature = "macros")]
 pub use redd::{join, select, try_join};

@@ -151,6 +151,22 @@ impl<T: Linked> LinkedList<T> {
         }
     }
 
+    /// Puts all elements of `other` behind those of this list.
+    pub(crate) fn append(&mut self, other: Self) {
+        let (Some(head), Some(tail)) = (other.head, other.tail) else {
+            return;
+        };
+        match self.tail {
+            // SAFETY: the elements of both lists are alive (`linked-is-alive`).
+            Some(last) => unsafe {
+                (*T::links(last).as_ptr()).next = Some(head);
+                (*T::links(head).as_ptr()).prev = Some(last);
+            },
+            None => self.head = Some(head),
+        }
+        self.tail = Some(tail);
+    }
+
     /// Moves all elements into a new list and leaves this one empty.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new())

@@ -1,5 +1,7 @@
-//! Several tasks as one, and values that belong to a task.
+//! Several tasks as one.
 
+pub(crate) mod join_set;
+pub(crate) mod local_set;
 pub(crate) mod task_local;
 
 pub use task_local::{LocalKey, TaskLocalFuture};

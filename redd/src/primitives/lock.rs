@@ -19,6 +19,13 @@ impl<T> Mutex<T> {
             Self(imp::Mutex::new(value))
         }
     }
+
+    pub(crate) fn into_inner(self) -> T {
+        match self.0.into_inner() {
+            Ok(value) => value,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
 }
 
 impl<T: ?Sized> Mutex<T> {

@@ -32,10 +32,33 @@ pub(crate) fn spawn_named<T: 'static>(
     Ok(loom::thread::spawn(f))
 }
 
+/// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
+/// After 64 of them (picked by feel) the other thread has likely been preempted, and this one gives way to it.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn spin(turns: u32) {
+    if turns < 64 {
+        std::hint::spin_loop();
+    } else {
+        yield_now();
+    }
+}
+
+/// In a model only other threads can end the wait.
+#[cfg(loom)]
+pub(crate) fn spin(_turns: u32) {
+    yield_now();
+}
+
 /// The name of the calling thread, for messages.
 pub(crate) fn current_name() -> String {
     match std::thread::current().name() {
         Some(name) => name.to_owned(),
         None => format!("{:?}", std::thread::current().id()),
     }
+}
+
+/// The calling thread.
+pub(crate) fn current_id() -> std::thread::ThreadId {
+    std::thread::current().id()
 }

@@ -36,16 +36,17 @@ pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
+/// For a root future inside a task: as [`with_full`] where no budget is running, and with what is left otherwise.
+#[inline]
+pub(crate) fn with_full_unless_spent<R>(poll: impl FnOnce() -> R) -> R {
+    if BUDGET.get().is_some() { poll() } else { with_full(poll) }
+}
+
 /// Runs `poll` without a limit.
 #[inline]
 pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
     let _restore = Restore(BUDGET.replace(None));
     poll()
-}
-
-/// Lifts the limit for the rest of this poll: `block_in_place` has given the worker's place away.
-pub(crate) fn lift() {
-    BUDGET.set(None);
 }
 
 /// Whether the current poll may complete another operation. True outside of a task.

@@ -1,0 +1,556 @@
+//! The run queue: tasks ready to run on one worker. A ring, and in front of it the next-slot for the task that the
+//! running one woke last.
+//!
+//! Called by `worker`: its own worker pushes and pops, others steal.
+//!
+//! `head` holds two positions of the ring, `steal <= real <= tail` (they wrap). Tasks in `real..tail` wait; those in
+//! `steal..real` are claimed by a thief that is copying them. With no thief at work the two are equal.
+//!
+//! ```text
+//!        steal        real              tail            steal + CAP
+//!   free   |  claimed  |  waiting        |     free        |
+//! ```
+//!
+//! # Invariants
+//! - `one-owner`: only the owning worker stores to `tail`, to slots and to a next-slot that is empty.
+//! - `claim-first`: whoever takes a task from the ring moves `real` past it before it reads the slot, so no slot is
+//!   handed out twice.
+//! - `one-thief`: a thief claims only if `steal == real`, and makes them equal again when it has copied.
+//! - `no-overwrite`: the owner stores to a slot only if its position is below `steal + CAP`.
+//!
+//! # Why not otherwise
+//! A Chase-Lev deque reads first and validates after; Miri and TSan rightly object to that. A next-slot that only the
+//! owner reaches would lock its task up while the worker is stuck.
+
+#![expect(unsafe_code, reason = "owner-only calls")]
+
+use std::fmt;
+use std::ptr::{self, NonNull};
+
+use super::injector::{Batch, QueueLink};
+use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// A value with a cache line of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Line<T>(pub(super) T);
+
+/// See the module page. `CAP` is a power of two; models use a small one.
+pub(crate) struct RunQueue<T, const CAP: usize = 256> {
+    /// Two positions; see [`Head`].
+    pub(super) head: Line<AtomicU64>,
+    pub(super) tail: Line<AtomicU32>,
+    /// Null if there is none. Filled by the owner only (`one-owner`).
+    pub(super) next: AtomicPtr<T>,
+    pub(super) slots: [AtomicPtr<T>; CAP],
+}
+
+/// `head` as values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) steal: u32,
+    pub(super) real: u32,
+}
+
+impl Head {
+    pub(super) fn unpack(word: u64) -> Self {
+        Self {
+            steal: (word >> 32) as u32,
+            real: word as u32,
+        }
+    }
+
+    pub(super) fn pack(self) -> u64 {
+        u64::from(self.steal) << 32 | u64::from(self.real)
+    }
+
+    /// No thief is at work.
+    fn at(position: u32) -> Self {
+        Self {
+            steal: position,
+            real: position,
+        }
+    }
+
+    fn has_thief(self) -> bool {
+        self.steal != self.real
+    }
+
+    /// The owner takes the first task.
+    fn popped(self) -> Self {
+        let real = self.real.wrapping_add(1);
+        if self.has_thief() {
+            Self { real, ..self }
+        } else {
+            Self::at(real)
+        }
+    }
+
+    /// A thief claims the first `count` tasks.
+    fn claimed(self, count: u32) -> Self {
+        debug_assert!(!self.has_thief(), "`one-thief`");
+        Self {
+            real: self.real.wrapping_add(count),
+            ..self
+        }
+    }
+
+    /// The thief has copied what it claimed.
+    fn copied(self) -> Self {
+        debug_assert!(self.has_thief(), "`one-thief`: this thief is at work");
+        Self::at(self.real)
+    }
+}
+
+impl<T, const CAP: usize> RunQueue<T, CAP> {
+    const HALF: u32 = {
+        assert!(
+            CAP.is_power_of_two() && CAP >= 2 && CAP <= 1 << 16,
+            "positions wrap at 2^32"
+        );
+        (CAP / 2) as u32
+    };
+
+    pub(crate) fn new() -> Self {
+        Self {
+            head: Line(AtomicU64::new(Head::at(0).pack())),
+            tail: Line(AtomicU32::new(0)),
+            next: AtomicPtr::new(ptr::null_mut()),
+            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    /// How many tasks wait in the ring. For the owner a task may be missing that was stolen this moment; for others it
+    /// is a guess.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        let head = self.head();
+        // Acquire: pairs with the Release in `publish`; see `head` for the order of the two loads.
+        let tail = self.tail.0.load(Ordering::Acquire);
+        // An older head with a newer tail may be further apart than the ring is long.
+        (tail.wrapping_sub(head.real) as usize).min(CAP)
+    }
+
+    #[inline]
+    pub(crate) fn is_ring_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether neither the ring nor the next-slot has a task.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_ring_empty() && !self.has_next()
+    }
+
+    #[inline]
+    pub(crate) fn has_next(&self) -> bool {
+        !self.next.load(Ordering::Relaxed).is_null()
+    }
+
+    #[inline]
+    fn head(&self) -> Head {
+        // Acquire: whoever moved `real` there saw a `tail` not below it, and so do we when we load it after this. Of a
+        // thief that moved `steal`: its slots are read, and may be stored to. Pairs with the Release in `move_head`.
+        Head::unpack(self.head.0.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, position: u32) -> &AtomicPtr<T> {
+        &self.slots[position as usize & (CAP - 1)]
+    }
+
+    /// Claims or lets go. `Err` is the head that was there instead.
+    #[inline]
+    fn move_head(&self, from: Head, to: Head) -> Result<(), Head> {
+        // AcqRel: pairs with itself and with the Acquire in `head`; what it carries stands there.
+        self.head
+            .0
+            .compare_exchange_weak(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Acquire)
+            .map_err(Head::unpack)
+            .map(drop)
+    }
+
+    /// Makes the slots below `tail` visible to thieves.
+    #[inline]
+    fn publish(&self, tail: u32) {
+        // Release: the slots and the tasks in them. Pairs with the Acquire in `len` and `claim`.
+        self.tail.0.store(tail, Ordering::Release);
+    }
+
+    #[inline]
+    fn read(&self, position: u32) -> NonNull<T> {
+        // Relaxed: the claim that made the position ours also made the slot visible.
+        NonNull::new(self.slot(position).load(Ordering::Relaxed))
+            .expect("a published slot holds a task")
+    }
+}
+
+impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
+    /// Appends a task. If the ring is full, its second half and the task go to `overflow` as one batch: the older
+    /// half stays, or tasks just taken from the injector would go back there.
+    ///
+    /// # Safety
+    /// `one-owner`: only the owning worker calls this. The caller passes on the ownership of `node`.
+    #[inline]
+    pub(crate) unsafe fn push(&self, node: NonNull<T>, overflow: impl FnOnce(Batch<T>)) {
+        let tail = self.tail.0.load(Ordering::Relaxed);
+        let head = self.head();
+        // `no-overwrite`
+        if tail.wrapping_sub(head.steal) < CAP as u32 {
+            self.slot(tail).store(node.as_ptr(), Ordering::Relaxed);
+            self.publish(tail.wrapping_add(1));
+        } else {
+            overflow(self.take_half(head, tail, node));
+        }
+    }
+
+    /// The second half of a full ring, and `node` behind it. `one-owner`: the caller is the owner.
+    #[cold]
+    fn take_half(&self, head: Head, tail: u32, node: NonNull<T>) -> Batch<T> {
+        // With a thief at work there is room in a moment; if the exchange fails, one has just come.
+        if head.has_thief() || !self.claim_full_ring(head, tail) {
+            // SAFETY: the caller of `push` passed the node on.
+            return unsafe { Batch::one(node) };
+        }
+        // The whole ring is ours (`claim-first`), and thieves see an empty one. A position and the one CAP further on
+        // are the same slot: publishing half a lap from here puts the older half back where it stands.
+        let second_half =
+            (Self::HALF + 1..CAP as u32).map(|offset| self.read(head.real.wrapping_add(offset)));
+        // SAFETY: the claim made the tasks ours, and each position is read once.
+        let mut batch = unsafe { Batch::one(self.read(head.real.wrapping_add(Self::HALF))) };
+        // SAFETY: as above; `node` was passed on by the caller of `push`.
+        second_half
+            .chain([node])
+            .for_each(|node| unsafe { batch.push(node) });
+        self.publish(tail.wrapping_add(Self::HALF));
+        batch
+    }
+
+    fn claim_full_ring(&self, head: Head, tail: u32) -> bool {
+        debug_assert_eq!(
+            tail.wrapping_sub(head.real),
+            CAP as u32,
+            "`no-overwrite`: the ring is full, not fuller"
+        );
+        self.move_head(head, Head::at(tail)).is_ok()
+    }
+
+    /// Takes the oldest task of the ring.
+    ///
+    /// # Safety
+    /// `one-owner`: only the owning worker calls this.
+    #[inline]
+    pub(crate) unsafe fn pop(&self) -> Option<NonNull<T>> {
+        let tail = self.tail.0.load(Ordering::Relaxed);
+        let mut head = self.head();
+        // `claim-first`
+        while head.real != tail {
+            match self.move_head(head, head.popped()) {
+                Ok(()) => return Some(self.read(head.real)),
+                Err(now) => head = now,
+            }
+        }
+        None
+    }
+
+    /// Puts a task into the next-slot and returns the one that stood there.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    #[inline]
+    pub(crate) unsafe fn push_next(&self, node: NonNull<T>) -> Option<NonNull<T>> {
+        if self.has_next() {
+            // Release: publishes the task. Pairs with the Acquire in `steal_next`.
+            NonNull::new(self.next.swap(node.as_ptr(), Ordering::Release))
+        } else {
+            // `one-owner`: an empty slot stays empty until we fill it, so no exchange is needed.
+            // Release: as above.
+            self.next.store(node.as_ptr(), Ordering::Release);
+            None
+        }
+    }
+
+    /// Takes the task out of the next-slot.
+    ///
+    /// # Safety
+    /// As for [`pop`](Self::pop).
+    #[inline]
+    pub(crate) unsafe fn pop_next(&self) -> Option<NonNull<T>> {
+        if !self.has_next() {
+            return None;
+        }
+        // Relaxed: the owner put it there. A rescuer may have been faster.
+        NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Relaxed))
+    }
+
+    /// Takes the task out of another worker's next-slot. Any thread may; it is done only to a worker that is stuck,
+    /// since a running one takes its next task at once and with a warm cache.
+    pub(crate) fn steal_next(&self) -> Option<NonNull<T>> {
+        if !self.has_next() {
+            return None;
+        }
+        // Acquire: the task. Pairs with the Release in `push_next`.
+        NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Acquire))
+    }
+
+    /// Moves half of this ring, rounded up, to `dst`, but the first of it to the caller, who runs it. `None` if there
+    /// is nothing, if another thief is at work, or if `dst` has no room for half a ring.
+    ///
+    /// # Safety
+    /// `one-owner`: only the owning worker of **`dst`** calls this, and `dst` is another queue.
+    pub(crate) unsafe fn steal_into(&self, dst: &Self) -> Option<NonNull<T>> {
+        debug_assert!(!ptr::eq(self, dst), "a worker does not steal from itself");
+        let dst_tail = dst.tail.0.load(Ordering::Relaxed);
+        // `no-overwrite`, for as many as there can be.
+        if dst_tail.wrapping_sub(dst.head().steal) > Self::HALF {
+            return None;
+        }
+        let (start, count) = self.claim()?;
+        let first = self.read(start);
+        for offset in 1..count {
+            let node = self.read(start.wrapping_add(offset));
+            dst.slot(dst_tail.wrapping_add(offset - 1))
+                .store(node.as_ptr(), Ordering::Relaxed);
+        }
+        self.finish_copying();
+        if count > 1 {
+            dst.publish(dst_tail.wrapping_add(count - 1));
+        }
+        Some(first)
+    }
+
+    /// `claim-first`, for a thief: position and number of the tasks that are now its own.
+    fn claim(&self) -> Option<(u32, u32)> {
+        let mut head = self.head();
+        loop {
+            // Acquire: the slots below `tail`. Pairs with the Release in `publish`.
+            let tail = self.tail.0.load(Ordering::Acquire);
+            let waiting = tail.wrapping_sub(head.real);
+            let count = waiting - waiting / 2;
+            if head.has_thief() || count == 0 {
+                return None; // `one-thief`
+            }
+            if count > Self::HALF {
+                // The tail is newer than the head.
+                head = self.head();
+                continue;
+            }
+            match self.move_head(head, head.claimed(count)) {
+                Ok(()) => return Some((head.real, count)),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// The claimed slots are read; the owner may store to them again. It may have popped meanwhile.
+    fn finish_copying(&self) {
+        let mut head = self.head();
+        while let Err(now) = self.move_head(head, head.copied()) {
+            head = now;
+        }
+    }
+}
+
+impl<T, const CAP: usize> fmt::Debug for RunQueue<T, CAP> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunQueue")
+            .field("len", &self.len())
+            .field("has_next", &self.has_next())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::injector::testing::Node;
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    // SAFETY (all calls below): a test with one thread is the owner of all its queues.
+    macro_rules! owner {
+        ($call:expr) => {
+            // SAFETY: see above.
+            unsafe { $call }
+        };
+    }
+
+    fn filled(numbers: std::ops::Range<usize>) -> RunQueue<Node, 4> {
+        let queue = RunQueue::new();
+        for number in numbers {
+            owner!(queue.push(Node::new(number), |_| panic!("there is room")));
+        }
+        queue
+    }
+
+    fn drain(queue: &RunQueue<Node, 4>) -> Vec<usize> {
+        std::iter::from_fn(|| owner!(queue.pop()))
+            .map(Node::finish)
+            .collect()
+    }
+
+    fn number(node: Option<NonNull<Node>>) -> Option<usize> {
+        node.map(Node::finish)
+    }
+
+    #[test]
+    fn a_full_ring_gives_its_newer_half_away_and_keeps_the_older() {
+        let queue = filled(0..4);
+        let mut given = Vec::new();
+        owner!(queue.push(Node::new(4), |batch| {
+            assert_eq!(batch.len(), 3);
+            batch.for_each(|node| given.push(Node::finish(node)));
+        }));
+        assert_eq!(given, [2, 3, 4]);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(drain(&queue), [0, 1]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_thief_takes_half_rounded_up_oldest_first() {
+        let (queue, mine) = (filled(0..3), filled(0..0));
+        assert_eq!(number(owner!(queue.steal_into(&mine))), Some(0));
+        assert_eq!(drain(&mine), [1]);
+        assert_eq!(drain(&queue), [2]);
+        assert_eq!(number(owner!(queue.steal_into(&mine))), None);
+    }
+
+    #[test]
+    fn a_thief_without_room_takes_nothing() {
+        let (queue, mine) = (filled(0..2), filled(10..13));
+        assert_eq!(number(owner!(queue.steal_into(&mine))), None);
+        assert_eq!(drain(&mine), [10, 11, 12]);
+        assert_eq!(drain(&queue), [0, 1]);
+    }
+
+    #[test]
+    fn while_a_thief_copies_the_owner_overflows_one_task_and_no_second_thief_comes() {
+        let (queue, mine) = (filled(0..4), filled(0..0));
+        let (start, count) = queue.claim().expect("there are tasks");
+        assert_eq!((start, count), (0, 2));
+        assert_eq!(number(owner!(queue.steal_into(&mine))), None, "`one-thief`");
+        let mut given = Vec::new();
+        owner!(queue.push(Node::new(4), |batch| {
+            batch.for_each(|node| given.push(Node::finish(node)))
+        }));
+        assert_eq!(given, [4]);
+        assert_eq!(number(owner!(queue.pop())), Some(2));
+        let claimed: Vec<_> = (0..2)
+            .map(|position| Node::finish(queue.read(position)))
+            .collect();
+        assert_eq!(claimed, [0, 1]);
+        queue.finish_copying();
+        assert_eq!(drain(&queue), [3]);
+    }
+
+    #[test]
+    fn the_next_slot_holds_the_newest_and_gives_back_the_one_before() {
+        let queue = filled(0..0);
+        assert_eq!(number(owner!(queue.push_next(Node::new(0)))), None);
+        assert!(!queue.is_empty());
+        assert!(queue.is_ring_empty());
+        assert_eq!(number(owner!(queue.push_next(Node::new(1)))), Some(0));
+        assert_eq!(number(queue.steal_next()), Some(1));
+        assert_eq!(number(owner!(queue.pop_next())), None);
+        assert_eq!(number(owner!(queue.push_next(Node::new(2)))), None);
+        assert_eq!(number(owner!(queue.pop_next())), Some(2));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn positions_wrap() {
+        let queue = filled(0..0);
+        let near_the_end = u32::MAX - 2;
+        queue
+            .head
+            .0
+            .store(Head::at(near_the_end).pack(), Ordering::Relaxed);
+        queue.tail.0.store(near_the_end, Ordering::Relaxed);
+        for lap in 0..3 {
+            for number in 0..4 {
+                owner!(queue.push(Node::new(lap * 4 + number), |_| panic!("there is room")));
+            }
+            let mine = filled(0..0);
+            assert_eq!(number(owner!(queue.steal_into(&mine))), Some(lap * 4));
+            assert_eq!(drain(&mine), [lap * 4 + 1]);
+            assert_eq!(drain(&queue), [lap * 4 + 2, lap * 4 + 3]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_like_a_vec_deque(steps in prop::collection::vec(0_u8..8, 0..200)) {
+            let (queue, mine) = (filled(0..0), filled(0..0));
+            let mut dull = VecDeque::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    0..=4 => {
+                        let mut given = Vec::new();
+                        dull.push_back(number);
+                        owner!(queue.push(Node::new(number), |batch| {
+                            batch.for_each(|node| given.push(Node::finish(node)));
+                        }));
+                        if !given.is_empty() {
+                            prop_assert_eq!(given, dull.drain(2..).collect::<Vec<_>>());
+                        }
+                    }
+                    5..=6 => prop_assert_eq!(owner!(queue.pop()).map(Node::finish), dull.pop_front()),
+                    _ => {
+                        let half = dull.len().div_ceil(2);
+                        let mut stolen = Vec::from_iter(owner!(queue.steal_into(&mine)).map(Node::finish));
+                        stolen.extend(drain(&mine));
+                        prop_assert_eq!(stolen, dull.drain(..half).collect::<Vec<_>>());
+                    }
+                }
+                prop_assert_eq!(queue.len(), dull.len());
+            }
+            prop_assert_eq!(drain(&queue), dull.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn tasks_stolen_under_load_are_seen_once() {
+        use crate::primitives::thread::spawn_named;
+        use std::sync::Arc;
+        use std::sync::atomic::AtomicBool;
+        const TASKS: usize = 20_000;
+        let queue = Arc::new(RunQueue::<Node>::new());
+        let is_done = Arc::new(AtomicBool::new(false));
+        let thief = {
+            let (queue, is_done) = (Arc::clone(&queue), Arc::clone(&is_done));
+            let steal = move || {
+                let (mine, mut seen) = (RunQueue::<Node>::new(), Vec::new());
+                while !is_done.load(Ordering::Acquire) || !queue.is_ring_empty() {
+                    // SAFETY: this thread owns `mine`.
+                    let mut node = unsafe { queue.steal_into(&mine) };
+                    while let Some(stolen) = node {
+                        seen.push(Node::finish(stolen));
+                        // SAFETY: as above.
+                        node = unsafe { mine.pop() };
+                    }
+                }
+                seen
+            };
+            spawn_named("thief".into(), None, steal).expect("a test may start a thread")
+        };
+        let mut seen = Vec::new();
+        for number in 0..TASKS {
+            // SAFETY: this thread owns `queue`.
+            unsafe {
+                queue.push(Node::new(number), |batch| {
+                    batch.for_each(|node| seen.push(Node::finish(node)))
+                });
+                if number % 3 == 0 {
+                    seen.extend(queue.pop().map(Node::finish));
+                }
+            }
+        }
+        is_done.store(true, Ordering::Release);
+        seen.extend(thief.join().expect("the thief does not panic"));
+        // SAFETY: as above.
+        seen.extend(std::iter::from_fn(|| unsafe { queue.pop() }).map(Node::finish));
+        seen.sort_unstable();
+        assert_eq!(seen, Vec::from_iter(0..TASKS));
+    }
+}
