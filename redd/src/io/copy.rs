@@ -209,8 +209,8 @@ impl CopyBuffer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::BufReader;
-    use super::super::testing::{Script, Step, block_on, poll_once};
+    use super::super::testing::{Script, Step, block_on, block_on_runtime, poll_once};
+    use super::super::{BufReader, repeat, sink};
     use super::*;
     use proptest::prelude::*;
     use std::pin::pin;
@@ -270,5 +270,33 @@ mod tests {
             }
             assert_eq!((writer.flushes, &writer.written[..]), (1, &b"salmon"[..]));
         }
+    }
+
+    #[test]
+    fn copies_that_are_always_ready_yield_to_other_tasks() {
+        block_on_runtime(async {
+            let endless = crate::spawn(async { copy(&mut repeat(1), &mut sink()).await });
+            // A user's reader that knows nothing of budgets.
+            struct Endless;
+            impl AsyncRead for Endless {
+                fn poll_read(
+                    self: Pin<&mut Self>,
+                    _cx: &mut Context<'_>,
+                    buf: &mut ReadBuf<'_>,
+                ) -> Poll<io::Result<()>> {
+                    buf.put_slice(&[1]);
+                    Poll::Ready(Ok(()))
+                }
+            }
+            let buffered = crate::spawn(async {
+                copy_buf(&mut BufReader::new(Endless), &mut Script::default()).await
+            });
+            crate::task::yield_now().await;
+            crate::task::yield_now().await;
+            endless.abort();
+            buffered.abort();
+            assert!(endless.await.unwrap_err().is_cancelled());
+            assert!(buffered.await.unwrap_err().is_cancelled());
+        });
     }
 }

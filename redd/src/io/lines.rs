@@ -130,7 +130,7 @@ impl<R: AsyncBufRead> Split<R> {
     /// use redd::io::AsyncBufReadExt;
     ///
     /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut words = (&b"redd salmon"[..]).split(b' ');
+    /// let mut words = redd::io::BufReader::new(&b"redd salmon"[..]).split(b' ');
     /// assert_eq!(words.next_segment().await?.as_deref(), Some(&b"redd"[..]));
     /// assert_eq!(words.next_segment().await?.as_deref(), Some(&b"salmon"[..]));
     /// assert_eq!(words.next_segment().await?, None);

@@ -22,7 +22,8 @@
 //! - A future does nothing until it is polled. Its `# Cancel safety` says what is lost if it is dropped half-way.
 //! - Dropping a [`BufWriter`] or a stream does not flush it: nothing can be awaited in a drop.
 //!
-//! Called by `net`, `fs`, `process` and user code. Uses no driver: everything here works on any executor.
+//! Called by `net`, `fs`, `process` and user code. Uses no driver: everything here but the standard streams, whose
+//! reads and writes take threads of the blocking pool, works on any executor.
 
 /// As `ready!(poll)?` in a loop, but an operation that a signal interrupted is tried again.
 macro_rules! ready_or_retry {
@@ -40,6 +41,7 @@ macro_rules! ready_or_retry {
     };
 }
 
+pub(crate) mod background;
 mod buf_read;
 mod buf_read_ext;
 mod buf_reader;
@@ -60,9 +62,10 @@ mod read_ext;
 mod read_text;
 mod seek;
 mod seek_ext;
+mod stdio;
 mod take;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod write;
 mod write_ext;
 
@@ -86,9 +89,21 @@ pub use seek::AsyncSeek;
 pub use seek_ext::AsyncSeekExt;
 #[doc(no_inline)]
 pub use std::io::{Error, ErrorKind, Result, SeekFrom};
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use take::Take;
 pub use write::AsyncWrite;
 pub use write_ext::AsyncWriteExt;
+
+// Signposts: descriptors and their readiness live with the driver, and are public here as in Tokio.
+pub use crate::driver::readiness::ready::{Interest, Ready};
+
+pub mod unix {
+    //! Descriptors of other kinds in the hands of the runtime: [`AsyncFd`].
+
+    pub use crate::driver::readiness::async_fd::{
+        AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError,
+    };
+}
 
 /// Bytes in the buffers of [`BufReader`], [`BufWriter`] and [`copy()`] unless the caller says otherwise; Tokio's figure,
 /// which programs can observe.

@@ -5,13 +5,19 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-pub(super) use futures::executor::block_on;
+pub(crate) use futures::executor::block_on;
+
+/// As `block_on`, inside a runtime: for what needs its blocking pool.
+pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
+    let runtime = crate::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without drivers needs nothing").block_on(future)
+}
 
 use super::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What the next call does.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Data(&'static [u8]),
     Owned(Vec<u8>),
     /// A write takes at most so many bytes.
@@ -24,23 +30,23 @@ pub(super) enum Step {
 
 /// Reads and writes follow one list each; a script that is used up reads as the end and takes all writes.
 #[derive(Debug, Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     reads: VecDeque<Step>,
     writes: VecDeque<Step>,
-    pub(super) written: Vec<u8>,
-    pub(super) flushes: usize,
-    pub(super) is_shut_down: bool,
+    pub(crate) written: Vec<u8>,
+    pub(crate) flushes: usize,
+    pub(crate) is_shut_down: bool,
 }
 
 impl Script {
-    pub(super) fn reading(steps: &[Step]) -> Self {
+    pub(crate) fn reading(steps: &[Step]) -> Self {
         Self {
             reads: steps.iter().cloned().collect(),
             ..Self::default()
         }
     }
 
-    pub(super) fn writing(steps: &[Step]) -> Self {
+    pub(crate) fn writing(steps: &[Step]) -> Self {
         Self {
             writes: steps.iter().cloned().collect(),
             ..Self::default()
@@ -49,7 +55,7 @@ impl Script {
 }
 
 /// Polls once with a waker that does nothing.
-pub(super) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -147,7 +147,7 @@ const CLOSED: u8 = 1;
 pub(crate) struct Shared {
     pub(crate) id: Id,
     /// The thread that made it; a local runtime stays there.
-    home: std::thread::ThreadId,
+    home: thread::ThreadId,
     pub(crate) config: Config,
     pub(crate) heap: Arc<Heap>,
     pub(crate) driver: Arc<Driver>,
