@@ -3,3 +3,6 @@
 
 pub(crate) mod injector;
 pub(crate) mod run_queue;
+
+#[cfg(all(test, loom))]
+mod models;
