@@ -5,7 +5,10 @@
 //!   Wakers on other threads only move a reference to the remote queue.
 //! - `current-is-alive`: the thread-local points to a set whose guard lives.
 
-#![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
+#![expect(
+    unsafe_code,
+    reason = "spawns tasks that are not `Send`, on their thread"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -144,12 +147,18 @@ impl LocalSet {
             is_ticking: Cell::new(false),
             shared,
         };
-        Self { inner: Rc::new(inner), _not_send: PhantomData }
+        Self {
+            inner: Rc::new(inner),
+            _not_send: PhantomData,
+        }
     }
 
     /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
     pub fn enter(&self) -> LocalEnterGuard {
-        LocalEnterGuard { before: CURRENT.replace(Rc::as_ptr(&self.inner)), _set: Rc::clone(&self.inner) }
+        LocalEnterGuard {
+            before: CURRENT.replace(Rc::as_ptr(&self.inner)),
+            _set: Rc::clone(&self.inner),
+        }
     }
 
     /// Spawns a task onto this set; it starts when the set runs.
@@ -194,7 +203,9 @@ impl LocalSet {
         std::future::poll_fn(|cx| {
             self.inner.with_current(|| {
                 self.inner.set_waker(cx);
-                if let Poll::Ready(output) = coop::with_full_unless_spent(|| future.as_mut().poll(cx)) {
+                if let Poll::Ready(output) =
+                    coop::with_full_unless_spent(|| future.as_mut().poll(cx))
+                {
                     return Poll::Ready(output);
                 }
                 if self.inner.tick() {
@@ -219,7 +230,12 @@ impl LocalSet {
 }
 
 impl Inner {
-    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, place: &'static Location<'static>) -> JoinHandle<F::Output>
+    fn spawn<F>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -252,7 +268,10 @@ impl Inner {
 
     fn set_waker(&self, cx: &Context<'_>) {
         let mut waker = self.shared.waker.lock();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             let old = waker.replace(cx.waker().clone());
             drop(waker);
             drop(old);
@@ -262,7 +281,13 @@ impl Inner {
     fn next(&self) -> Option<Runnable> {
         let tick = self.tick.get();
         self.tick.set(tick.wrapping_add(1));
-        let from_remote = || self.shared.remote.lock().as_mut().and_then(VecDeque::pop_front);
+        let from_remote = || {
+            self.shared
+                .remote
+                .lock()
+                .as_mut()
+                .and_then(VecDeque::pop_front)
+        };
         if tick % REMOTE_FIRST_INTERVAL == 0 {
             from_remote().or_else(|| self.queue.borrow_mut().pop_front())
         } else {
@@ -287,7 +312,9 @@ impl Inner {
                 "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic. The task's \
                  panic was printed above; mend it, or use `UnhandledPanic::Ignore`."
             );
-            let Some(runnable) = self.next() else { return false };
+            let Some(runnable) = self.next() else {
+                return false;
+            };
             if let Ran::Requeue(runnable) = runnable.run() {
                 self.queue.borrow_mut().push_back(runnable);
             }
@@ -322,7 +349,9 @@ impl Default for LocalSet {
 
 impl fmt::Debug for LocalSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalSet").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("LocalSet")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,8 +14,8 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
-use crate::scheduler::worker::{self, Root, Worker};
 use crate::scheduler::Shared;
+use crate::scheduler::worker::{self, Root, Worker};
 use crate::task::coop;
 
 /// Parks the thread while the future waits. Runs no tasks.
@@ -23,7 +23,9 @@ use crate::task::coop;
 pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F::Output {
     let _running = context::mark_entered(what, Entered::Yes);
     let _entered = handle.enter();
-    let waker_of_thread = Arc::new(ParkedThread { parker: Parker::new() });
+    let waker_of_thread = Arc::new(ParkedThread {
+        parker: Parker::new(),
+    });
     let waker = Waker::from(Arc::clone(&waker_of_thread));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -60,10 +62,18 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         parker: Parker::new(),
     });
     let waker = Waker::from(Arc::clone(&woken));
-    let mut root = RootPoll { future: pin!(future), output: None, woken: &woken, waker: &waker };
+    let mut root = RootPoll {
+        future: pin!(future),
+        output: None,
+        woken: &woken,
+        waker: &waker,
+    };
     loop {
         if let Some(core) = take_core(shared, &waker) {
-            let mut core = CoreGuard { core: Some(core), shared };
+            let mut core = CoreGuard {
+                core: Some(core),
+                shared,
+            };
             let core = core.core.as_mut().expect("it was just put there");
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
@@ -132,7 +142,9 @@ impl<F: Future> Root for RootPoll<'_, F> {
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
-        if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
+        if self.woken.is_woken.load(Ordering::Relaxed)
+            && self.woken.is_woken.swap(false, Ordering::AcqRel)
+        {
             let mut cx = Context::from_waker(self.waker);
             if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
                 self.output = Some(output);

@@ -6,7 +6,10 @@
 //! - `entered-is-alive`: the pointer in the thread-local owns a reference to its runtime; the guard that put it there
 //!   takes it out and releases it.
 
-#![expect(unsafe_code, reason = "a reference kept in a plain thread-local, so that none of its drops runs late")]
+#![expect(
+    unsafe_code,
+    reason = "a reference kept in a plain thread-local, so that none of its drops runs late"
+)]
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -14,10 +17,10 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use super::Handle;
-use std::sync::Arc;
 use crate::primitives::rng::{Rng, random_seed};
 use crate::primitives::thread;
 use crate::scheduler::Shared;
+use std::sync::Arc;
 
 /// What this thread is doing for a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,9 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Option<R> {
         return None;
     }
     // SAFETY: `entered-is-alive`; the handle is only borrowed, so its reference is not released here.
-    let handle = ManuallyDrop::new(Handle { shared: unsafe { Arc::from_raw(shared) } });
+    let handle = ManuallyDrop::new(Handle {
+        shared: unsafe { Arc::from_raw(shared) },
+    });
     Some(f(&handle))
 }
 
@@ -73,7 +78,9 @@ pub(crate) fn with_current_and<V, R>(value: V, f: impl FnOnce(&Handle, V) -> R) 
         return Err(value);
     }
     // SAFETY: as in `with_current`.
-    let handle = ManuallyDrop::new(Handle { shared: unsafe { Arc::from_raw(shared) } });
+    let handle = ManuallyDrop::new(Handle {
+        shared: unsafe { Arc::from_raw(shared) },
+    });
     Ok(f(&handle, value))
 }
 
@@ -133,7 +140,12 @@ pub(crate) fn enter<'a>(handle: Handle) -> EnterGuard<'a> {
         let depth = context.depth.get() + 1;
         context.depth.set(depth);
         let before = context.current.replace(Arc::into_raw(handle.shared));
-        EnterGuard { before, depth, _handle: PhantomData, _not_send: PhantomData }
+        EnterGuard {
+            before,
+            depth,
+            _handle: PhantomData,
+            _not_send: PhantomData,
+        }
     })
 }
 

@@ -9,7 +9,10 @@
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
 
-#![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
+#![expect(
+    unsafe_code,
+    reason = "owner-only calls of the run queue; tasks' raw references"
+)]
 
 use std::cell::Cell;
 use std::io;
@@ -18,7 +21,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::idle::{self, OnLeave};
+use super::idle::{self, OnLeave, OnWake};
 use super::{Flavor, Shared, Slot};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -117,7 +120,11 @@ struct Fifo {
 
 impl Fifo {
     const fn new() -> Self {
-        Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
+        Self {
+            head: Cell::new(ptr::null_mut()),
+            tail: Cell::new(ptr::null_mut()),
+            len: Cell::new(0),
+        }
     }
 
     #[inline]
@@ -263,9 +270,14 @@ impl Worker {
     }
 
     fn add_busy(&self, shared: &Shared, since: std::time::Instant) {
-        let ns = crate::time::clock::real_now().saturating_duration_since(since).as_nanos();
+        let ns = crate::time::clock::real_now()
+            .saturating_duration_since(since)
+            .as_nanos();
         let busy = &self.slot(shared).busy_ns;
-        busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
+        busy.store(
+            busy.load(Ordering::Relaxed).wrapping_add(ns as u64),
+            Ordering::Relaxed,
+        );
     }
 
     /// Own queue first, every so often the injector first, or outside tasks starve; then everybody else's queue.
@@ -292,7 +304,11 @@ impl Worker {
     fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
         if self.local.has_fifo {
             // SAFETY: the list owns the references of its tasks.
-            return self.local.fifo.pop().map(|task| unsafe { Runnable::from_raw(task) });
+            return self
+                .local
+                .fifo
+                .pop()
+                .map(|task| unsafe { Runnable::from_raw(task) });
         }
         let queue = &self.slot(shared).queue;
         // SAFETY: `one-owner`.
@@ -355,7 +371,12 @@ impl Worker {
                 continue;
             }
             // SAFETY: `one-owner`: the destination is this worker's queue.
-            let stolen = unsafe { shared.slot(index).queue.steal_into(&self.slot(shared).queue) };
+            let stolen = unsafe {
+                shared
+                    .slot(index)
+                    .queue
+                    .steal_into(&self.slot(shared).queue)
+            };
             if let Some(task) = stolen {
                 // SAFETY: the queue owned the reference.
                 return Some(unsafe { Runnable::from_raw(task) });
@@ -385,7 +406,8 @@ impl Worker {
         }
         let slot = self.slot(shared);
         let polls = slot.polls.load(Ordering::Relaxed);
-        slot.current_task.store(runnable.header().id(), Ordering::Relaxed);
+        slot.current_task
+            .store(runnable.header().id(), Ordering::Relaxed);
         // `flag-while-polling`
         slot.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
         let ran = if shared.config.task_hooks.watches_polls() {
@@ -403,26 +425,26 @@ impl Worker {
 
     /// A busy worker looks for I/O and timers without sleeping.
     fn look_around(&mut self, shared: &Shared) {
-        self.turn(shared, Some(Duration::ZERO));
+        if self.turn(shared, Some(Duration::ZERO)) {
+            // It was meant for a sleeper.
+            match shared.idle.pass_token() {
+                OnWake::WriteToken => shared.driver.wake(),
+                OnWake::Nothing => {}
+            }
+        }
         shared.note_time(crate::time::clock::real_now());
         self.expire(shared);
     }
 
+    /// One turn of the driver; true if it brought the token.
     fn turn(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
-        match shared.driver.turn(&mut self.events, timeout, &mut self.wakers) {
+        match shared
+            .driver
+            .turn(&mut self.events, timeout, &mut self.wakers)
+        {
             Ok(turn) => {
                 self.wakers.wake_all();
-                if turn.token {
-                    if timeout == Some(Duration::ZERO) {
-                        // Meant for a sleeper: pass it on.
-                        if shared.idle.take_token() {
-                            shared.wake_worker();
-                        }
-                        return false;
-                    }
-                    return true;
-                }
-                false
+                turn.token
             }
             Err(error) => fatal_driver_error(&error),
         }
@@ -462,10 +484,13 @@ impl Worker {
             }
         }
         let slot = self.slot(shared);
-        slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.parks
+            .store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.unparks
+            .store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         let has_token = self.sleep(shared);
-        slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.unparks
+            .store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         match shared.idle.leave_park(has_token) {
             OnLeave::Search => self.is_searching = true,
             OnLeave::Continue => {}
@@ -500,11 +525,19 @@ impl Worker {
         if clock.is_paused() {
             return self.sleep_paused(shared);
         }
-        let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
-        let common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let own = if self.is_spare {
+            None
+        } else {
+            timers.next_deadline(self.local.index)
+        };
+        let common = shared
+            .common_wheels()
+            .filter_map(|wheel| timers.next_deadline(wheel))
+            .min();
         // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
-            shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
+            shared.config.workers == 1
+                || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
         });
         let deadline = match (own, common) {
             (Some(own), Some(common)) => Some(own.min(common)),
@@ -526,12 +559,14 @@ impl Worker {
 
     /// With a paused clock time moves on exactly when there is nothing else to do.
     fn sleep_paused(&mut self, shared: &Shared) -> bool {
-        let events_before = self.turn(shared, Some(Duration::ZERO));
-        if events_before || self.has_own_work(shared) || !shared.injector.is_empty() {
-            return events_before;
+        let has_token = self.turn(shared, Some(Duration::ZERO));
+        if has_token || self.has_own_work(shared) || !shared.injector.is_empty() {
+            return has_token;
         }
         let timers = &shared.timers;
-        let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let next = (0..=shared.config.workers)
+            .filter_map(|wheel| timers.next_deadline(wheel))
+            .min();
         match next {
             Some(tick) if timers.clock().can_auto_advance() => {
                 timers.clock().advance_to(timers.instant_of(tick));
@@ -578,7 +613,9 @@ fn run_with_hooks(shared: &Shared, runnable: Runnable) -> Ran {
     if let Some(hook) = &hooks.before_poll {
         runnable.tell(hook);
     }
-    let Some(hook) = &hooks.after_poll else { return runnable.run() };
+    let Some(hook) = &hooks.after_poll else {
+        return runnable.run();
+    };
     let keep = runnable.keep();
     let ran = runnable.run();
     keep.tell(hook);
@@ -593,7 +630,10 @@ struct OnThread {
 
 impl OnThread {
     fn enter(worker: &Worker) -> Self {
-        Self { before: LOCAL.replace(&raw const worker.local), _seed: context::seed_thread(worker.rng.next_u64()) }
+        Self {
+            before: LOCAL.replace(&raw const worker.local),
+            _seed: context::seed_thread(worker.rng.next_u64()),
+        }
     }
 }
 
@@ -616,9 +656,13 @@ pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
     shared.workers.active.store(count, Ordering::Relaxed);
     for index in 0..count {
         let mine = Arc::clone(shared);
-        let started = thread::spawn_named((shared.config.thread_name)(), shared.config.thread_stack_size, move || {
-            worker_thread(&mine, index);
-        });
+        let started = thread::spawn_named(
+            (shared.config.thread_name)(),
+            shared.config.thread_stack_size,
+            move || {
+                worker_thread(&mine, index);
+            },
+        );
         match started {
             Ok(thread) => shared.workers.threads.lock().push(thread),
             Err(error) => {
@@ -646,7 +690,11 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
         // SAFETY: one thread per index, and `shared` keeps the heap.
         let _cache = unsafe { shared.heap.enter(index) };
         let ended = worker.run(shared, &mut NoRoot);
-        debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
+        debug_assert_eq!(
+            ended,
+            Ended::Closed,
+            "a worker has no root and does not retire"
+        );
         worker.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };
@@ -673,17 +721,10 @@ fn leave(shared: &Shared) {
 pub(crate) fn finish(shared: &Shared) {
     shared.close();
     let _entered = context::enter(shared.handle());
-    loop {
-        let mut popped = 0;
-        shared.injector.pop_batch(usize::MAX, |task| {
-            popped += 1;
-            // SAFETY: the injector owned the reference.
-            drop(unsafe { Runnable::from_raw(task) });
-        });
-        if popped == 0 {
-            break;
-        }
-    }
+    // SAFETY: the injector owned the reference.
+    shared
+        .injector
+        .drain(|task| drop(unsafe { Runnable::from_raw(task) }));
     // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavour this is called on their thread.
     unsafe { shared.heap.cancel_all() };
     shared.timers.shutdown();
@@ -702,7 +743,9 @@ pub(crate) struct SpareSeat {
 /// to run tasks, a spare worker starts.
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: set while the worker runs on this thread.
-    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return f() };
+    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
+        return f();
+    };
     if local.is_blocked.get() {
         return f();
     }
@@ -728,7 +771,10 @@ impl<'a> BlockedPlace<'a> {
             }
         }
         local.is_blocked.set(true);
-        shared.slot(local.index).is_blocked.store(true, Ordering::Relaxed);
+        shared
+            .slot(local.index)
+            .is_blocked
+            .store(true, Ordering::Relaxed);
         // AcqRel: pairs with the increment below and with those of spares; carries nothing else.
         shared.workers.blocked.fetch_add(1, Ordering::Relaxed);
         let active = shared.workers.active.fetch_sub(1, Ordering::AcqRel) - 1;
@@ -746,7 +792,10 @@ impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
         self.shared.workers.active.fetch_add(1, Ordering::AcqRel);
         self.shared.workers.blocked.fetch_sub(1, Ordering::Relaxed);
-        self.shared.slot(self.local.index).is_blocked.store(false, Ordering::Relaxed);
+        self.shared
+            .slot(self.local.index)
+            .is_blocked
+            .store(false, Ordering::Relaxed);
         self.local.is_blocked.set(false);
     }
 }
@@ -781,9 +830,13 @@ fn start_spare(shared: &Shared) {
     shared.workers.alive.fetch_add(1, Ordering::AcqRel);
     shared.workers.active.fetch_add(1, Ordering::AcqRel);
     let mine = shared.handle().shared;
-    let started = thread::spawn_named((shared.config.thread_name)(), shared.config.thread_stack_size, move || {
-        spare_thread(&mine, index);
-    });
+    let started = thread::spawn_named(
+        (shared.config.thread_name)(),
+        shared.config.thread_stack_size,
+        move || {
+            spare_thread(&mine, index);
+        },
+    );
     match started {
         Ok(thread) => shared.workers.threads.lock().push(thread),
         Err(error) => {
@@ -805,7 +858,9 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         on_start();
     }
     let mut worker = Worker::new(shared, index);
-    let seat = Arc::new(SpareSeat { parker: Parker::new() });
+    let seat = Arc::new(SpareSeat {
+        parker: Parker::new(),
+    });
     loop {
         let ended = worker.run(shared, &mut NoRoot);
         if ended == Ended::Closed {
@@ -843,7 +898,11 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
         return !shared.is_closed();
     }
     let mut spares = shared.workers.spares.lock();
-    match spares.parked.iter().position(|other| Arc::ptr_eq(other, seat)) {
+    match spares
+        .parked
+        .iter()
+        .position(|other| Arc::ptr_eq(other, seat))
+    {
         Some(position) => {
             spares.parked.remove(position);
             false

@@ -25,9 +25,9 @@ use super::runnable::Runnable;
 use super::slab::{self, Heap};
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
-use std::sync::Arc;
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
+use std::sync::Arc;
 
 /// What every task has, whatever its future.
 #[repr(C)]
@@ -46,7 +46,9 @@ pub(crate) struct Header {
 
 impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
+        f.debug_struct("Header")
+            .field("state", &self.state.load())
+            .finish_non_exhaustive()
     }
 }
 
@@ -244,7 +246,11 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                 has_panicked = true;
             }
         }
-        Poll::Ready(if has_panicked { End::Panicked } else { End::Finished })
+        Poll::Ready(if has_panicked {
+            End::Panicked
+        } else {
+            End::Finished
+        })
     }
 
     /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.

@@ -248,7 +248,8 @@ impl Heap {
                     // SAFETY: we took the poll lock; the walk's reference is the second one.
                     unsafe { cancel_locked(task) };
                 } else {
-                    running += usize::from(!header.vtable().is_blocking && state.load().is_running());
+                    running +=
+                        usize::from(!header.vtable().is_blocking && state.load().is_running());
                     if state.drop_refs(1) {
                         // SAFETY: the walk's reference was the last.
                         unsafe { cell::free(task) };
