@@ -67,7 +67,7 @@ impl Work for BlockingTask {
     fn run(self) {
         match self.runnable.run() {
             Ran::Done => {}
-            Ran::Requeue(_) => unreachable!("a closure is polled once and ends"),
+            Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
         }
     }
 

@@ -143,8 +143,17 @@ impl Builder {
     }
 
     /// The name of the runtime, for reports.
+    ///
+    /// # Panics
+    /// If the name is empty or only white space.
+    #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
-        self.config.name = Some(name.into());
+        let name = name.into();
+        assert!(
+            !name.trim().is_empty(),
+            "`Builder::name` was called with the name {name:?}, which a report could not show. Give a word, or no name."
+        );
+        self.config.name = Some(name);
         self
     }
 

@@ -171,7 +171,7 @@ pub(crate) struct Shared {
     /// The one worker of a current-thread runtime, while nobody runs it.
     pub(crate) core: Mutex<Option<Box<Worker>>>,
     /// Threads in `block_on` of a current-thread runtime that wait for the core.
-    pub(crate) core_waiters: Mutex<Vec<std::task::Waker>>,
+    pub(crate) core_waiters: Mutex<Vec<Arc<Parker>>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }

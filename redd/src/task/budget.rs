@@ -68,7 +68,9 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         None => Poll::Ready(RestoreOnPending(Cell::new(None))),
         Some(0) => {
-            cx.waker().wake_by_ref();
+            if !super::poll::yield_current(cx.waker()) {
+                cx.waker().wake_by_ref();
+            }
             Poll::Pending
         }
         Some(units) => {
