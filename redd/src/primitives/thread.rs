@@ -7,6 +7,12 @@ use loom::thread as imp;
 #[cfg(not(loom))]
 use std::thread as imp;
 
+/// For a loop that waits for another thread's next few steps. In a model: let another thread run.
+#[cfg(loom)]
+pub(crate) use loom::hint::spin_loop;
+#[cfg(not(loom))]
+pub(crate) use std::hint::spin_loop;
+
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
 pub(crate) use std::thread::{Result, panicking};
 

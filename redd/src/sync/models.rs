@@ -126,6 +126,32 @@ fn loom_permits_release_against_lining_up() {
 }
 
 #[test]
+fn loom_permits_carry_what_every_releaser_did() {
+    loom::model(|| {
+        let shared = Arc::new((Permits::new(0), [AtomicUsize::new(0), AtomicUsize::new(0)]));
+        let threads = [0, 1].map(|index| {
+            let other = Arc::clone(&shared);
+            thread::spawn(move || {
+                other.1[index].store(1, Ordering::Relaxed);
+                other.0.release(1);
+            })
+        });
+        // Polled without having been woken, so that nothing but the permits orders the threads.
+        let mut both = pin!(acquire(&shared.0, 2));
+        for _ in 0..3 {
+            if poll_once(both.as_mut()).is_ready() {
+                let done = [0, 1].map(|index| shared.1[index].load(Ordering::Relaxed));
+                assert_eq!(done, [1, 1]);
+                break;
+            }
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn loom_permits_are_not_lost_by_a_cancellation() {
     loom::model(|| {
         let permits = Arc::new(Permits::new(1));

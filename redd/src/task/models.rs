@@ -4,9 +4,14 @@
 //! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
 //! is found. Each model has a twin with one step broken, which must fail.
 
-#![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
+#![expect(
+    unsafe_code,
+    reason = "what the word protects is reached as the runtime reaches it"
+)]
 
-use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
+use super::state::{
+    OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State,
+};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -76,7 +81,11 @@ impl Model {
     }
 
     fn enqueue(&self) {
-        assert_eq!(self.queued.fetch_add(1, Ordering::AcqRel), 0, "one `Runnable`");
+        assert_eq!(
+            self.queued.fetch_add(1, Ordering::AcqRel),
+            0,
+            "one `Runnable`"
+        );
     }
 
     fn wake_by_ref(&self) {
@@ -124,7 +133,8 @@ impl Model {
 
     fn finish(&self, value: Option<u32>) {
         self.future.write(|future| *future += 100);
-        self.output.write(|output| *output = Some(value.unwrap_or(0)));
+        self.output
+            .write(|output| *output = Some(value.unwrap_or(0)));
         let mut output = Output::Present;
         loop {
             match self.state.complete(output) {
@@ -168,7 +178,11 @@ impl Model {
             }
             self.join_waker.write(|waker| *waker = None);
         }
-        Some(self.output.write(|output| output.take()).expect("the output is there"))
+        Some(
+            self.output
+                .write(|output| output.take())
+                .expect("the output is there"),
+        )
     }
 
     fn drop_handle(&self) {
@@ -249,7 +263,11 @@ fn loom_abort_join_and_completion_race() {
         aborter.join().expect("the aborter does not panic");
         while task.work(false) {}
         if !joined {
-            assert_eq!(task.joiner_woken.load(Ordering::Acquire), 1, "the joiner is told");
+            assert_eq!(
+                task.joiner_woken.load(Ordering::Acquire),
+                1,
+                "the joiner is told"
+            );
             assert!(task.poll_join().is_some());
         }
         task.drop_handle();
@@ -275,7 +293,8 @@ fn loom_a_handle_dropped_during_completion_leaves_nothing() {
         }
         worker.join().expect("the worker does not panic");
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-        task.output.read(|output| assert!(output.is_none(), "the output is dropped"));
+        task.output
+            .read(|output| assert!(output.is_none(), "the output is dropped"));
     });
 }
 
@@ -299,7 +318,10 @@ fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
         worker.join().expect("the worker does not panic");
         while task.work(false) {}
         // The future pended once and is idle if the walk came while it was polled: then its poller saw CANCELLED.
-        assert!(task.state.load().is_complete(), "every task is ended by the walk or by its poller");
+        assert!(
+            task.state.load().is_complete(),
+            "every task is ended by the walk or by its poller"
+        );
         task.drop_handle();
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
     });
