@@ -103,7 +103,9 @@ thread_local! {
 
 impl<W> std::fmt::Debug for Pool<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +144,11 @@ impl<W: Work> Pool<W> {
             ended_early: Vec::new(),
             last_ended: None,
         };
-        Self { config, inner: Mutex::new(inner), ended: Parker::new() }
+        Self {
+            config,
+            inner: Mutex::new(inner),
+            ended: Parker::new(),
+        }
     }
 
     /// Queues work and sees to it that a thread comes for it.
@@ -153,7 +159,10 @@ impl<W: Work> Pool<W> {
         let mut inner = self.inner.lock();
         if inner.is_shut_down {
             drop(inner);
-            return Err(Refused { work, reason: Refusal::Shutdown });
+            return Err(Refused {
+                work,
+                reason: Refusal::Shutdown,
+            });
         }
         let ticket = inner.next_ticket;
         inner.next_ticket += 1;
@@ -208,7 +217,10 @@ impl<W: Work> Pool<W> {
         }
         let mut queue = std::mem::take(&mut inner.queue);
         drop(inner);
-        let mine = queue.iter().position(|(other, _)| *other == ticket).and_then(|at| queue.remove(at));
+        let mine = queue
+            .iter()
+            .position(|(other, _)| *other == ticket)
+            .and_then(|at| queue.remove(at));
         if !queue.is_empty() {
             eprintln!(
                 "redd: {} closures of `spawn_blocking` are cancelled, because the system refuses the pool's first thread: \
@@ -218,7 +230,10 @@ impl<W: Work> Pool<W> {
         }
         queue.into_iter().for_each(|(_, work)| work.cancel());
         match mine {
-            Some((_, work)) => Err(Refused { work, reason: Refusal::NoThread(error) }),
+            Some((_, work)) => Err(Refused {
+                work,
+                reason: Refusal::NoThread(error),
+            }),
             // Another submitter without luck has cancelled it.
             None => Ok(()),
         }
@@ -232,7 +247,11 @@ impl<W: Work> Pool<W> {
         let mut inner = self.inner.lock();
         loop {
             if let Some((_, work)) = inner.queue.pop_front() {
-                let next = if std::mem::take(&mut is_seeker) { self.pass_baton(&mut inner) } else { Next::Nobody };
+                let next = if std::mem::take(&mut is_seeker) {
+                    self.pass_baton(&mut inner)
+                } else {
+                    Next::Nobody
+                };
                 drop(inner);
                 // This thread exists, so a refusal leaves the rest to it.
                 drop(self.bring(next, start));
@@ -261,7 +280,11 @@ impl<W: Work> Pool<W> {
     /// The seeker has taken work: the next one may be needed.
     fn pass_baton(&self, inner: &mut Inner<W>) -> Next {
         inner.has_seeker = false;
-        if inner.queue.is_empty() { Next::Nobody } else { inner.claim_seeker(self.config.max_threads) }
+        if inner.queue.is_empty() {
+            Next::Nobody
+        } else {
+            inner.claim_seeker(self.config.max_threads)
+        }
     }
 
     /// False: the keep-alive is over, and nobody has claimed this thread.
@@ -277,7 +300,11 @@ impl<W: Work> Pool<W> {
                 continue;
             }
             let mut inner = self.inner.lock();
-            match inner.idle.iter().position(|other| Arc::ptr_eq(other, parker)) {
+            match inner
+                .idle
+                .iter()
+                .position(|other| Arc::ptr_eq(other, parker))
+            {
                 Some(position) => {
                     inner.idle.remove(position);
                     return false;
@@ -397,7 +424,10 @@ mod tests {
     }
 
     fn pool(max_threads: usize, keep_alive: Duration) -> Arc<Pool<Closure>> {
-        Arc::new(Pool::new(PoolConfig { max_threads, keep_alive }))
+        Arc::new(Pool::new(PoolConfig {
+            max_threads,
+            keep_alive,
+        }))
     }
 
     fn start(pool: &Arc<Pool<Closure>>, number: usize) -> io::Result<JoinHandle<()>> {
@@ -407,14 +437,20 @@ mod tests {
         })
     }
 
-    fn submit(pool: &Arc<Pool<Closure>>, f: impl FnOnce() + Send + 'static) -> Result<(), Refused<Closure>> {
+    fn submit(
+        pool: &Arc<Pool<Closure>>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Refused<Closure>> {
         let submitted = pool.submit(Closure(Box::new(f)), &|number| start(pool, number));
         pool.check();
         submitted
     }
 
     fn is_accepted(submitted: Result<(), Refused<Closure>>) {
-        assert!(submitted.is_ok(), "the pool is open and the system has threads");
+        assert!(
+            submitted.is_ok(),
+            "the pool is open and the system has threads"
+        );
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -439,9 +475,14 @@ mod tests {
     #[test]
     fn no_more_threads_than_the_bound_and_all_work_is_done() {
         let pool = pool(3, LONG);
-        let (running, most, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (running, most, done) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         for _ in 0..200 {
-            let (running, most, done) = (Arc::clone(&running), Arc::clone(&most), Arc::clone(&done));
+            let (running, most, done) =
+                (Arc::clone(&running), Arc::clone(&most), Arc::clone(&done));
             is_accepted(submit(&pool, move || {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 thread::yield_now();
@@ -451,7 +492,11 @@ mod tests {
         }
         pool.shutdown();
         assert!(pool.join_all(None));
-        assert_eq!(done.load(Ordering::SeqCst), 200, "what was accepted is done");
+        assert_eq!(
+            done.load(Ordering::SeqCst),
+            200,
+            "what was accepted is done"
+        );
         assert!(most.load(Ordering::SeqCst) <= 3);
     }
 
@@ -459,7 +504,9 @@ mod tests {
     fn an_idle_thread_ends_after_its_keep_alive() {
         let pool = pool(3, Duration::ZERO);
         let (done, ended) = mpsc::channel();
-        is_accepted(submit(&pool, move || done.send(()).expect("the test waits")));
+        is_accepted(submit(&pool, move || {
+            done.send(()).expect("the test waits")
+        }));
         ended.recv().expect("it ends");
         while pool.threads() > 0 {
             thread::yield_now();
@@ -475,7 +522,9 @@ mod tests {
         let pool = pool(3, LONG);
         plan(Call::ThreadStart, 0, libc::EAGAIN);
         let refused = submit(&pool, || ()).expect_err("the system refused");
-        assert!(matches!(refused.reason, Refusal::NoThread(error) if error.raw_os_error() == Some(libc::EAGAIN)));
+        assert!(
+            matches!(refused.reason, Refusal::NoThread(error) if error.raw_os_error() == Some(libc::EAGAIN))
+        );
         // The pool is as before: the next one gets its thread.
         let (go, wait) = mpsc::channel::<()>();
         let (done, all) = mpsc::channel();
@@ -488,7 +537,10 @@ mod tests {
             thread::yield_now();
         }
         plan(Call::ThreadStart, 0, libc::EAGAIN);
-        let submitted = pool.submit(Closure(Box::new(move || done.send(2).expect("the test waits"))), &|number| start(&pool, number));
+        let submitted = pool.submit(
+            Closure(Box::new(move || done.send(2).expect("the test waits"))),
+            &|number| start(&pool, number),
+        );
         assert!(submitted.is_ok(), "it waits for the thread that exists");
         go.send(()).expect("it waits");
         assert_eq!(all.iter().take(2).collect::<Vec<_>>(), [1, 2]);
@@ -501,10 +553,18 @@ mod tests {
         let pool = pool(1, LONG);
         is_accepted(submit(&pool, || panic!("on purpose")));
         let (done, ended) = mpsc::channel();
-        is_accepted(submit(&pool, move || done.send(()).expect("the test waits")));
+        is_accepted(submit(&pool, move || {
+            done.send(()).expect("the test waits")
+        }));
         ended.recv().expect("the thread goes on");
         pool.shutdown();
         assert!(pool.join_all(None));
-        assert!(matches!(submit(&pool, || ()), Err(Refused { reason: Refusal::Shutdown, .. })));
+        assert!(matches!(
+            submit(&pool, || ()),
+            Err(Refused {
+                reason: Refusal::Shutdown,
+                ..
+            })
+        ));
     }
 }

@@ -158,7 +158,11 @@ impl Fifo {
             return;
         }
         // SAFETY: as in `push`.
-        match unsafe { self.tail.replace(other.tail.replace(ptr::null_mut())).as_ref() } {
+        match unsafe {
+            self.tail
+                .replace(other.tail.replace(ptr::null_mut()))
+                .as_ref()
+        } {
             Some(tail) => tail.set_next(head),
             None => self.head.set(head),
         }
@@ -246,7 +250,10 @@ impl Worker {
                 is_blocked: Cell::new(false),
             },
             tick: 0,
-            injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
+            injector_interval: shared
+                .config
+                .global_queue_interval
+                .unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             looked_at: real_now(),
             next_streak: 0,
@@ -331,9 +338,7 @@ impl Worker {
     }
 
     fn add_busy(&self, shared: &Shared, since: Instant) {
-        let ns = real_now()
-            .saturating_duration_since(since)
-            .as_nanos();
+        let ns = real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(
             busy.load(Ordering::Relaxed).wrapping_add(ns as u64),

@@ -381,8 +381,13 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: we are the only one.
     unsafe { (vtable.drop_stage)(task) };
     // SAFETY: as above.
-    let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
-    debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
+    let has_waker = header
+        .join_waker
+        .with(|waker| unsafe { (*waker).is_some() });
+    debug_assert!(
+        !has_waker,
+        "`join-waker`: the cell is empty when the last reference goes"
+    );
     // SAFETY: as above; the heap lives while the slot is out.
     unsafe {
         let heap = Heap::of(task);
