@@ -87,12 +87,20 @@ pub use read_buf::ReadBuf;
 pub use read_ext::AsyncReadExt;
 pub use seek::AsyncSeek;
 pub use seek_ext::AsyncSeekExt;
+pub use crate::driver::readiness::ready::{Interest, Ready};
 #[doc(no_inline)]
 pub use std::io::{Error, ErrorKind, Result, SeekFrom};
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use take::Take;
 pub use write::AsyncWrite;
 pub use write_ext::AsyncWriteExt;
+
+/// Waiting for descriptors of any kind.
+pub mod unix {
+    pub use crate::driver::readiness::async_fd::{
+        AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError,
+    };
+}
 
 /// Bytes in the buffers of [`BufReader`], [`BufWriter`] and [`copy()`] unless the caller says otherwise; Tokio's figure,
 /// which programs can observe.
