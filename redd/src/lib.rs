@@ -37,3 +37,8 @@ pub mod signal;
 pub mod sync;
 #[macro_use]
 pub mod macros;
+
+pub use runtime::spawn;
+
+#[cfg(feature = "macros")]
+pub use redd_macros::{main, test};

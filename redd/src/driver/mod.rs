@@ -1,4 +1,156 @@
-//! What a worker parks in.
+//! What a worker parks in: one epoll that every thread of a runtime may wait on, and the registrations in it.
+//!
+//! A worker calls [`Driver::turn`] with the time until its next timer. What the turn brings are wakers of tasks that
+//! waited for a descriptor, and perhaps the token that [`Driver::wake`] left.
+//!
+//! Called by `scheduler` (turn, wake), `runtime` (new, shutdown), and through `readiness::source` by `net`, `process`
+//! and `signal`.
+//!
+//! # Invariants
+//! - `one-edge-one-thread`: everything in the epoll is edge-triggered, so an event is given to one of the threads
+//!   that wait, and that thread passes it on before it does anything else.
+//! - `stale-is-dropped`: a token carries index and generation of a slot, no pointer; an event for an earlier use of
+//!   the slot is dropped.
+//!
+//! # Why not otherwise
+//! An epoll per worker wakes two sleepers where one warm thread would do, and makes a socket belong to a worker that
+//! may be stuck.
 
+#[cfg(all(test, loom))]
+mod models;
+pub(crate) mod readiness;
+
+pub(crate) use crate::sys::epoll::EventBuffer;
+pub(crate) use readiness::source::{is_shutdown_error, shutdown_error};
+pub(crate) use readiness::{Registration, Source};
+
+use crate::collections::wake_list::WakeList;
+use crate::sys::epoll::{Epoll, EventFd, flags};
+use readiness::ready::{Interest, Ready};
+use readiness::slab::Slab;
+use readiness::slot::Slot;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+/// The token of the eventfd; no slot has this index.
+const WAKE_TOKEN: u64 = u64::MAX;
+
+/// See the module page. Shared by the runtime and by every registration.
 #[derive(Debug)]
-pub(crate) struct Driver;
+pub(crate) struct Driver {
+    epoll: Epoll,
+    wake: EventFd,
+    slots: Slab,
+}
+
+/// What a turn has brought, beside wakers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// [`Driver::wake`] was called; several calls may have become one token.
+    pub(crate) token: bool,
+    /// How many events of descriptors there were.
+    pub(crate) events: usize,
+}
+
+impl Driver {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
+        epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
+        Ok(Self {
+            epoll,
+            wake,
+            slots: Slab::new(),
+        })
+    }
+
+    /// Waits for events, at most for `timeout` (`None`: until there are some), and moves the wakers of those who
+    /// waited for them into `wakers`. Any number of threads may do so at once. May return early with nothing.
+    ///
+    /// The caller holds no lock: `wakers` is woken here when it is full.
+    ///
+    /// An error is a broken epoll: the turn cannot be repeated.
+    pub(crate) fn turn(
+        &self,
+        buffer: &mut EventBuffer,
+        timeout: Option<Duration>,
+        wakers: &mut WakeList,
+    ) -> io::Result<Turn> {
+        self.epoll.wait(buffer, timeout)?;
+        let mut turn = Turn {
+            token: false,
+            events: 0,
+        };
+        for (events, token) in buffer.iter() {
+            if token == WAKE_TOKEN {
+                // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
+                turn.token = true;
+                continue;
+            }
+            turn.events += 1;
+            let (index, generation) = (token as u32, (token >> 32) as u32);
+            // `stale-is-dropped`, by the slot.
+            if let Some(slot) = self.slots.slot(index) {
+                slot.on_event(generation, Ready::from_epoll(events), wakers);
+            }
+        }
+        Ok(turn)
+    }
+
+    /// Leaves a token: one of the threads that wait in `turn`, or the next one to do so, returns with it.
+    pub(crate) fn wake(&self) {
+        // `one-edge-one-thread`.
+        self.wake.signal();
+    }
+
+    /// Ends all registrations: their waiters are woken, and this and every later operation is an error.
+    pub(crate) fn shutdown(&self) {
+        let mut wakers = WakeList::new();
+        for index in 0..self.slots.close() {
+            if let Some(slot) = self.slots.slot(index) {
+                slot.on_shutdown(&mut wakers);
+            }
+        }
+        wakers.wake_all();
+    }
+
+    /// How many descriptors are registered.
+    pub(crate) fn registrations(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn register(&self, fd: RawFd, interest: Interest) -> io::Result<(u32, u32)> {
+        let index = self.slots.allocate()?;
+        let generation = self.slot(index).state().generation();
+        let token = u64::from(generation) << 32 | u64::from(index);
+        // From here on events may come; the slot was made ready for this use when the last one ended.
+        match self.epoll.add(fd, interest.to_epoll(), token) {
+            Ok(()) => Ok((index, generation)),
+            Err(error) => {
+                self.slots.free(index);
+                Err(error)
+            }
+        }
+    }
+
+    fn leave_epoll(&self, fd: RawFd) -> io::Result<()> {
+        self.epoll.delete(fd)
+    }
+
+    fn end_use(&self, index: u32, generation: u32) {
+        let slot = self.slot(index);
+        debug_assert_eq!(
+            slot.state().generation(),
+            generation,
+            "a registration holds its slot until it ends"
+        );
+        slot.end_use();
+        self.slots.free(index);
+    }
+
+    fn slot(&self, index: u32) -> &Slot {
+        self.slots
+            .slot(index)
+            .expect("an allocated index has a slot")
+    }
+}

@@ -1,1 +1,7 @@
-//! (room under construction)
+//! Several tasks as one.
+
+pub(crate) mod join_set;
+pub(crate) mod local_set;
+pub(crate) mod task_local;
+
+pub use task_local::{LocalKey, TaskLocalFuture};

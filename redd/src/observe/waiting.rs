@@ -50,6 +50,32 @@ pub enum WaitKind {
     Signal = 17,
 }
 
+impl WaitKind {
+    const ALL: [Self; 17] = [
+        Self::Timer,
+        Self::Semaphore,
+        Self::Mutex,
+        Self::RwLock,
+        Self::Notify,
+        Self::Oneshot,
+        Self::MpscReceive,
+        Self::MpscSend,
+        Self::Broadcast,
+        Self::Watch,
+        Self::Join,
+        Self::Readable,
+        Self::Writable,
+        Self::Barrier,
+        Self::OnceCell,
+        Self::Process,
+        Self::Signal,
+    ];
+
+    pub(crate) fn from_u8(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
 /// A note: what, which one, and the place in the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
@@ -58,6 +84,7 @@ pub(crate) struct Waiting {
 }
 
 thread_local! {
+    /// `note-is-cheap`: a plain cell, without a destructor.
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
 }
 

@@ -7,15 +7,19 @@
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
+pub(crate) mod immortal;
 pub(crate) mod lock;
 pub(crate) mod parker;
 pub(crate) mod rng;
 pub(crate) mod thread;
 
-pub(crate) use lock::{Mutex, MutexGuard};
+pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Arc;
+/// Whether this build is a model, in which atomics are larger than in programs.
+pub(crate) const IS_MODEL: bool = cfg!(loom);
+
 /// Reference counting, counted by loom in models so that leaks and early frees are found.
 #[cfg(not(loom))]
 pub(crate) use std::sync::Arc;

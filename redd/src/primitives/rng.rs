@@ -18,6 +18,16 @@ impl Rng {
         }
     }
 
+    /// Starts again from `seed`.
+    pub(crate) fn reseed(&self, seed: u64) {
+        self.state.set(seed);
+    }
+
+    /// Where the generator stands: a seed that goes on from here.
+    pub(crate) fn state(&self) -> u64 {
+        self.state.get()
+    }
+
     /// The next 64 random bits.
     #[inline]
     pub(crate) fn next_u64(&self) -> u64 {

@@ -3,10 +3,18 @@
 use std::io;
 
 #[cfg(loom)]
-pub(crate) use loom::thread::{JoinHandle, yield_now};
+use loom::thread as imp;
 #[cfg(not(loom))]
-pub(crate) use std::thread::{JoinHandle, yield_now};
-pub(crate) use std::thread::{Result, panicking};
+use std::thread as imp;
+
+/// For a loop that waits for another thread's next few steps. In a model: let another thread run.
+#[cfg(loom)]
+pub(crate) use loom::hint::spin_loop;
+#[cfg(not(loom))]
+pub(crate) use std::hint::spin_loop;
+
+pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
+pub(crate) use std::thread::panicking;
 
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
 #[cfg(not(loom))]
@@ -32,10 +40,33 @@ pub(crate) fn spawn_named<T: 'static>(
     Ok(loom::thread::spawn(f))
 }
 
+/// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
+/// After 64 of them (picked by feel) the other thread has likely been preempted, and this one gives way to it.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn spin(turns: u32) {
+    if turns < 64 {
+        std::hint::spin_loop();
+    } else {
+        yield_now();
+    }
+}
+
+/// In a model only other threads can end the wait.
+#[cfg(loom)]
+pub(crate) fn spin(_turns: u32) {
+    yield_now();
+}
+
 /// The name of the calling thread, for messages.
 pub(crate) fn current_name() -> String {
     match std::thread::current().name() {
         Some(name) => name.to_owned(),
         None => format!("{:?}", std::thread::current().id()),
     }
+}
+
+/// The calling thread.
+pub(crate) fn current_id() -> ThreadId {
+    imp::current().id()
 }

@@ -1,1 +1,26 @@
-//! (room under construction)
+//! Child processes: started, talked to and waited for without blocking a thread.
+//!
+//! [`Command`] is `std::process::Command` with another way to wait. The process is started when [`Command::spawn`]
+//! returns; dropping the [`Child`] lets it run on, unless [`Command::kill_on_drop`] says otherwise. Either way redd
+//! waits for it in the end, so that no zombie stays as long as a runtime with I/O runs.
+//!
+//! # Examples
+//! ```
+//! use redd::process::Command;
+//!
+//! # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let output = Command::new("echo").arg("spawned").output().await?;
+//! assert!(output.status.success());
+//! assert_eq!(output.stdout, b"spawned\n");
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
+//! ```
+
+mod child;
+mod command;
+mod pipes;
+mod reaper;
+
+pub use child::Child;
+pub use command::Command;
+pub use pipes::{ChildStderr, ChildStdin, ChildStdout};

@@ -1,35 +1,179 @@
 //! Cloneable door to a runtime.
 
-use crate::driver::Driver;
-use crate::primitives::Arc;
-use crate::time::timers::Timers;
+use std::fmt;
+use std::future::Future;
 
-/// A door to a runtime: spawn on it, enter it, ask its figures. Cloning is cheap; it does not keep tasks running.
-#[derive(Clone, Debug)]
+use super::context::{self, EnterGuard};
+use super::{Id, RuntimeFlavor, RuntimeMetrics};
+use crate::driver::Driver;
+use crate::scheduler::Shared;
+use crate::task::JoinHandle;
+use crate::time::timers::Timers;
+use std::sync::Arc;
+
+/// A door to a runtime: spawn on it, enter it, ask its figures.
+///
+/// - Cloning is cheap.
+/// - It does not keep the runtime running: after its [`Runtime`](super::Runtime) is dropped, tasks spawned through a
+///   handle are cancelled at once.
+#[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Shared {
-    driver: Option<Arc<Driver>>,
-    timers: Option<Timers>,
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("id", &self.id())
+            .field("flavor", &self.runtime_flavor())
+            .finish_non_exhaustive()
+    }
 }
 
+impl std::panic::UnwindSafe for Handle {}
+impl std::panic::RefUnwindSafe for Handle {}
+
 impl Handle {
+    /// The runtime that this thread is in.
+    ///
+    /// # Panics
+    /// Outside of a runtime. Use [`try_current`](Self::try_current) there.
+    #[track_caller]
+    pub fn current() -> Self {
+        context::expect_current("`Handle::current`")
+    }
+
+    /// The runtime that this thread is in, or an error outside of one.
+    ///
+    /// # Errors
+    /// The thread is not inside a runtime.
+    pub fn try_current() -> Result<Self, TryCurrentError> {
+        context::current().ok_or(TryCurrentError { _private: () })
+    }
+
+    /// Makes this runtime the current one of this thread until the guard is dropped, so that `spawn`, `sleep` and
+    /// sockets work here.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        context::enter(self.clone())
+    }
+
+    /// Spawns a task on this runtime; see [`spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.spawn(future, None)
+    }
+
+    /// Runs a closure on this runtime's blocking pool; see [`spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        crate::blocking::spawn_on(self, f, None)
+    }
+
+    /// Runs a future to its end on this thread, inside this runtime.
+    ///
+    /// - On a current-thread runtime this does **not** run the runtime's tasks, timers and I/O: only
+    ///   [`Runtime::block_on`](super::Runtime::block_on) does. If nobody else is in there, a future that waits for them
+    ///   waits for ever.
+    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors.
+    ///
+    /// # Panics
+    /// If this thread already runs tasks, or if the future panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        super::block_on::on_parker(self, "`Handle::block_on`", future)
+    }
+
+    /// Which kind of runtime this is.
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        self.shared.flavor()
+    }
+
+    /// The runtime's id, unique in the process while it runs.
+    pub fn id(&self) -> Id {
+        self.shared.id
+    }
+
+    /// The runtime's name, if its builder gave one.
+    pub fn name(&self) -> Option<&str> {
+        self.shared.config.name.as_deref()
+    }
+
+    /// The runtime's figures.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::new(self.clone())
+    }
+
     /// The I/O driver; `None` if the runtime was built without `enable_io`.
     pub(crate) fn driver(&self) -> Option<&Arc<Driver>> {
-        self.shared.driver.as_ref()
+        self.shared.config.enable_io.then_some(&self.shared.driver)
     }
 
     /// The timers; `None` if the runtime was built without `enable_time`.
     pub(crate) fn timers(&self) -> Option<&Timers> {
-        self.shared.timers.as_ref()
+        self.shared
+            .config
+            .enable_time
+            .then_some(&self.shared.timers)
     }
 
     /// The wheel on which this thread arms timers: its worker's own, or the last one, shared by threads that are no
     /// worker of this runtime.
     pub(crate) fn timer_slot(&self) -> usize {
-        0
+        self.shared.timer_slot()
+    }
+
+    /// The shared wheel has a new first deadline: a parked worker must look at it.
+    pub(crate) fn unpark_for_timer(&self) {
+        self.shared.unpark_for_timer();
+    }
+
+    /// Whether `time::pause` may be used: only where one thread decides what happens next.
+    pub(crate) fn allows_pause(&self) -> bool {
+        self.runtime_flavor() == RuntimeFlavor::CurrentThread
     }
 }
+
+/// There is no current runtime.
+pub struct TryCurrentError {
+    _private: (),
+}
+
+impl TryCurrentError {
+    /// Whether the thread is not inside a runtime. Always true: a thread that ends has left its runtimes.
+    pub fn is_missing_context(&self) -> bool {
+        true
+    }
+
+    /// Whether the thread's locals are gone. Differs from Tokio: never, because redd's are plain data that stay
+    /// readable until the thread is gone.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryCurrentError")
+            .field("reason", &"not inside a runtime")
+            .finish()
+    }
+}
+
+impl fmt::Display for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "this thread is not inside a redd runtime; call from a task or `Runtime::block_on`, or enter one with \
+             `Handle::enter`",
+        )
+    }
+}
+
+impl std::error::Error for TryCurrentError {}

@@ -1,6 +1,169 @@
 //! The runtime: what runs tasks, timers and I/O.
+//!
+//! [`Builder`] makes a [`Runtime`]; `#[redd::main]` does it for you. A multi-thread runtime has worker threads that
+//! share the work; a current-thread one runs its tasks on the thread that calls [`Runtime::block_on`].
 
+mod block_on;
+mod builder;
 pub(crate) mod context;
 mod handle;
+mod id;
+mod local;
+mod metrics;
+mod shutdown;
+mod spawn;
 
-pub use handle::Handle;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+pub use crate::scheduler::UnhandledPanic;
+pub use crate::task::TaskMeta;
+pub use builder::{Builder, RngSeed};
+pub use context::EnterGuard;
+pub use handle::{Handle, TryCurrentError};
+pub use id::Id;
+pub use local::{LocalOptions, LocalRuntime};
+pub use metrics::RuntimeMetrics;
+pub use spawn::spawn;
+
+use crate::scheduler::{Config, Flavor, Shared, worker};
+use crate::task::JoinHandle;
+
+/// Which kind of runtime.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeFlavor {
+    /// Runs its tasks on the thread in `block_on`.
+    CurrentThread,
+    /// Runs its tasks on worker threads.
+    MultiThread,
+}
+
+/// Owns worker threads, driver, timers and blocking pool.
+///
+/// - Dropping it shuts it down: every task is dropped at its await point, and the drop waits until no worker and no
+///   closure of the blocking pool runs any more. [`shutdown_timeout`](Self::shutdown_timeout) and
+///   [`shutdown_background`](Self::shutdown_background) wait less.
+/// - It must not be dropped where blocking is forbidden (inside a task or `block_on`).
+///
+/// # Examples
+/// ```
+/// let runtime = redd::runtime::Runtime::new().unwrap();
+/// let answer = runtime.spawn(async { 42 });
+/// assert_eq!(runtime.block_on(answer).unwrap(), 42);
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+}
+
+impl std::panic::UnwindSafe for Runtime {}
+impl std::panic::RefUnwindSafe for Runtime {}
+
+impl Runtime {
+    /// A multi-thread runtime with everything enabled and one worker per CPU.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor or a thread.
+    pub fn new() -> io::Result<Self> {
+        Builder::new_multi_thread().enable_all().build()
+    }
+
+    pub(crate) fn start(config: Config) -> io::Result<Self> {
+        let shared = Shared::new(config)?;
+        match shared.config.flavor {
+            Flavor::MultiThread => {
+                if let Err(error) = worker::start_threads(&shared) {
+                    shutdown::join_workers(&shared);
+                    return Err(error);
+                }
+            }
+            Flavor::CurrentThread | Flavor::Local => {
+                let core = worker::Worker::new(&shared, 0);
+                *shared.core.lock() = Some(core);
+            }
+        }
+        Ok(Self {
+            handle: Handle { shared },
+        })
+    }
+
+    /// A handle to spawn from anywhere.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Spawns a task on this runtime; see [`spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a closure on the blocking pool; see [`spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// Runs a future to its end on this thread, inside this runtime.
+    ///
+    /// - On a current-thread runtime this thread runs the spawned tasks too, until the future ends; then they stand
+    ///   still until the next `block_on`.
+    /// - The future itself is no task: other tasks run beside it, but it does not move to a worker.
+    ///
+    /// # Panics
+    /// If this thread already runs tasks, or if the future panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self.handle.shared.config.flavor {
+            Flavor::MultiThread => block_on::on_parker(&self.handle, "`Runtime::block_on`", future),
+            Flavor::CurrentThread | Flavor::Local => block_on::on_core(&self.handle, future),
+        }
+    }
+
+    /// Makes this runtime the current one of this thread until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Shuts down and waits at most `duration` for workers and blocking closures. Those that still run then end when
+    /// they do; their threads are left behind.
+    pub fn shutdown_timeout(mut self, duration: Duration) {
+        shutdown::shutdown(&mut self.handle, Some(duration));
+    }
+
+    /// Shuts down without waiting. May be called where blocking is forbidden.
+    pub fn shutdown_background(self) {
+        self.shutdown_timeout(Duration::ZERO);
+    }
+
+    /// The runtime's figures.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        shutdown::shutdown(&mut self.handle, None);
+    }
+}
+
+/// Whether an error says that the runtime behind a socket has shut down.
+pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
+    crate::driver::is_shutdown_error(error)
+}
+
+/// The index of the worker that runs this code, or `None` outside of a worker.
+pub fn worker_index() -> Option<usize> {
+    Shared::current_worker_index()
+}

@@ -1,9 +1,439 @@
 //! Which task runs next, and on which thread.
-//! (room under construction)
+//!
+//! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
+//! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
+//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake.
+//!
+//! # Invariants
+//! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
+//!   the task itself, and every worker cancels all it finds when it leaves.
+
+#![expect(
+    unsafe_code,
+    reason = "tasks' raw references pass through queues; the current worker is a raw pointer"
+)]
 
 pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod run_queue;
+pub(crate) mod worker;
 
 #[cfg(all(test, loom))]
 mod models;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::ptr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use crate::blocking::BlockingPool;
+use crate::driver::Driver;
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::parker::Parker;
+use crate::primitives::{Mutex, thread};
+use crate::runtime::{Handle, Id, RuntimeFlavor};
+use crate::task::cell::{self, Header};
+use crate::task::hooks::TaskHooks;
+use crate::task::runnable::{Schedule, TaskInfo};
+use crate::task::slab::Heap;
+use crate::task::{JoinHandle, Runnable};
+use crate::time::clock::Clock;
+use crate::time::timers::Timers;
+use idle::{Idle, OnWake};
+use injector::Injector;
+use run_queue::RunQueue;
+use worker::{LOCAL, Worker};
+
+/// Spare workers that may stand in for blocked ones at a time.
+pub(crate) const MAX_SPARES: usize = 64;
+
+/// What a builder decided.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) flavor: Flavor,
+    pub(crate) workers: usize,
+    /// `None`: it follows from how long polls take.
+    pub(crate) global_queue_interval: Option<u32>,
+    pub(crate) event_interval: u32,
+    pub(crate) events_per_turn: usize,
+    pub(crate) enable_io: bool,
+    pub(crate) enable_time: bool,
+    pub(crate) start_paused: bool,
+    pub(crate) use_next_slot: bool,
+    pub(crate) name: Option<String>,
+    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) thread_stack_size: Option<usize>,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) thread_keep_alive: Duration,
+    pub(crate) unhandled_panic: UnhandledPanic,
+    pub(crate) hooks: ThreadHooks,
+    pub(crate) task_hooks: TaskHooks,
+    pub(crate) seed: u64,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("enable_io", &self.enable_io)
+            .field("enable_time", &self.enable_time)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("thread_keep_alive", &self.thread_keep_alive)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the one loop is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    MultiThread,
+    CurrentThread,
+    /// Current-thread, and its tasks need not be `Send`.
+    Local,
+}
+
+/// What a runtime does when a task panics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// The panic is printed by the usual hook and comes out of the task's handle; everything else goes on.
+    Ignore,
+    /// The runtime shuts down: `block_on` panics, other tasks are cancelled.
+    ShutdownRuntime,
+}
+
+/// Called on the runtime's threads; see the builder.
+#[derive(Clone, Default)]
+pub(crate) struct ThreadHooks {
+    pub(crate) on_start: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) on_park: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) on_unpark: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+/// One worker as the others see it: its queue and its counters.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) queue: RunQueue<Header>,
+    /// Odd while the worker polls a task. Written by the worker only.
+    pub(crate) polls: AtomicU64,
+    /// The id of the task that is being polled, or was last.
+    pub(crate) current_task: AtomicU64,
+    pub(crate) parks: AtomicU64,
+    pub(crate) unparks: AtomicU64,
+    pub(crate) busy_ns: AtomicU64,
+    /// Inside `block_in_place`: others look after its wheel.
+    pub(crate) is_blocked: AtomicBool,
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            queue: RunQueue::new(),
+            polls: AtomicU64::new(0),
+            current_task: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+            unparks: AtomicU64::new(0),
+            busy_ns: AtomicU64::new(0),
+            is_blocked: AtomicBool::new(false),
+        }
+    }
+}
+
+const OPEN: u8 = 0;
+const CLOSED: u8 = 1;
+
+/// One runtime.
+pub(crate) struct Shared {
+    pub(crate) id: Id,
+    /// The thread that made it; a local runtime stays there.
+    home: thread::ThreadId,
+    pub(crate) config: Config,
+    pub(crate) heap: Arc<Heap>,
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) timers: Timers,
+    pub(crate) blocking: BlockingPool,
+    pub(crate) injector: Injector<Header>,
+    pub(crate) idle: Idle,
+    phase: AtomicU8,
+    has_shut_down: AtomicBool,
+    /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
+    pub(crate) has_unhandled_panic: AtomicBool,
+    /// The workers' slots, then those of spares, made when they are first used.
+    slots: Box<[OnceLock<Box<Slot>>]>,
+    slots_used: AtomicUsize,
+    /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
+    pub(crate) covered: AtomicU64,
+    pub(crate) workers: Workers,
+    /// The one worker of a current-thread runtime, while nobody runs it.
+    pub(crate) core: Mutex<Option<Box<Worker>>>,
+    /// Threads in `block_on` of a current-thread runtime that wait for the core.
+    pub(crate) core_waiters: Mutex<Vec<Arc<Parker>>>,
+    started: std::time::Instant,
+    me: Weak<Shared>,
+}
+
+/// The worker threads.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// Workers and spares that have not left their loop for good.
+    pub(crate) alive: AtomicUsize,
+    /// Those that are not inside `block_in_place`.
+    pub(crate) active: AtomicUsize,
+    /// Those that are.
+    pub(crate) blocked: AtomicUsize,
+    pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    pub(crate) spares: Mutex<Spares>,
+    /// Unparked when the last worker has left.
+    pub(crate) ended: Parker,
+}
+
+/// Spare workers that have nothing to stand in for.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    pub(crate) free_slots: Vec<usize>,
+    pub(crate) made: usize,
+    pub(crate) parked: Vec<Arc<worker::SpareSeat>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+static NEXT_RUNTIME: fixed::AtomicU64 = fixed::AtomicU64::new(1);
+
+/// An id for a runtime or a `LocalSet`.
+pub(crate) fn next_runtime_id() -> Id {
+    Id::new(NEXT_RUNTIME.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
+        let driver = Arc::new(Driver::new()?);
+        let clock = if config.start_paused {
+            Clock::new_paused()
+        } else {
+            Clock::new()
+        };
+        let started = clock.start();
+        let heap = Heap::new(config.workers, config.task_hooks.clone());
+        let slots: Box<[_]> = (0..config.workers + MAX_SPARES)
+            .map(|_| OnceLock::new())
+            .collect();
+        for slot in &slots[..config.workers] {
+            slot.get_or_init(|| Box::new(Slot::new()));
+        }
+        let shared = Arc::new_cyclic(|me| Self {
+            id: next_runtime_id(),
+            home: thread::current_id(),
+            heap: Arc::clone(&heap),
+            timers: Timers::new(clock, config.workers),
+            driver,
+            blocking: BlockingPool::for_runtime(&config),
+            injector: Injector::new(),
+            idle: Idle::new(),
+            phase: AtomicU8::new(OPEN),
+            has_shut_down: AtomicBool::new(false),
+            has_unhandled_panic: AtomicBool::new(false),
+            slots,
+            slots_used: AtomicUsize::new(config.workers),
+            covered: AtomicU64::new(u64::MAX),
+            workers: Workers::default(),
+            core: Mutex::new(None),
+            core_waiters: Mutex::new(Vec::new()),
+            started,
+            me: me.clone(),
+            config,
+        });
+        // SAFETY: no task exists yet, and nobody else has the heap.
+        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        Ok(shared)
+    }
+
+    /// A handle of this runtime.
+    pub(crate) fn handle(&self) -> Handle {
+        Handle {
+            shared: self
+                .me
+                .upgrade()
+                .expect("`&self` comes from an `Arc` that is alive"),
+        }
+    }
+
+    pub(crate) fn flavor(&self) -> RuntimeFlavor {
+        match self.config.flavor {
+            Flavor::MultiThread => RuntimeFlavor::MultiThread,
+            Flavor::CurrentThread | Flavor::Local => RuntimeFlavor::CurrentThread,
+        }
+    }
+
+    /// Whether a `Runtime` began its shutdown before; marks that it has now.
+    pub(crate) fn begin_shutdown(&self) -> bool {
+        self.has_shut_down.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `close`.
+        self.phase.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// From now on nothing new is accepted. Idempotent.
+    pub(crate) fn close(&self) {
+        // Release: pairs with the Acquire in `is_closed`.
+        self.phase.store(CLOSED, Ordering::Release);
+        self.injector.close();
+    }
+
+    pub(crate) fn slot(&self, index: usize) -> &Slot {
+        self.slots[index].get_or_init(|| Box::new(Slot::new()))
+    }
+
+    /// The slots that are or were in use.
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
+        // Acquire: pairs with the Release in `use_slot`.
+        let used = self.slots_used.load(Ordering::Acquire);
+        self.slots[..used]
+            .iter()
+            .map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
+    }
+
+    /// Makes the slot visible to thieves.
+    pub(crate) fn use_slot(&self, index: usize) -> &Slot {
+        let slot = self.slot(index);
+        // Release: publishes the slot. Pairs with the Acquire in `slots`.
+        self.slots_used.fetch_max(index + 1, Ordering::Release);
+        slot
+    }
+
+    /// Spawns a task; it is cancelled at once if the runtime has shut down.
+    #[track_caller]
+    pub(crate) fn spawn<F>(&self, future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // SAFETY: the future and its output are `Send`.
+        unsafe { self.spawn_unchecked(future, name, Location::caller()) }
+    }
+
+    /// # Safety
+    /// If the future or its output is not `Send`: this is the thread of the local runtime.
+    pub(crate) unsafe fn spawn_unchecked<F: Future>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        // SAFETY: by this function's duty.
+        let (runnable, handle) =
+            unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
+        if self.is_closed() {
+            runnable.cancel(); // `closed-cancels`
+        } else {
+            self.schedule(runnable);
+        }
+        handle
+    }
+
+    /// Hands a batch of tasks that a worker has too many of to the injector.
+    pub(crate) fn inject(&self, runnable: Runnable) {
+        match self.injector.push(runnable.into_raw()) {
+            Ok(()) => self.wake_worker_for_injected(),
+            // Closed: whoever walks the slab cancels the task (`closed-cancels`); only the reference goes here.
+            // SAFETY: it comes from `into_raw` above.
+            Err(task) => drop(unsafe { Runnable::from_raw(task) }),
+        }
+    }
+
+    /// After something was put where sleeping workers look.
+    pub(crate) fn wake_worker_for_injected(&self) {
+        idle::after_remote_push();
+        self.wake_worker();
+    }
+
+    /// Wakes a parked worker unless one is on its way already.
+    #[inline]
+    pub(crate) fn wake_worker(&self) {
+        match self.idle.wake_one() {
+            OnWake::WriteToken => self.driver.wake(),
+            OnWake::Nothing => {}
+        }
+    }
+
+    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked workers.
+    pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
+        let workers = self.config.workers;
+        let has_blocked = self.workers.blocked.load(Ordering::Relaxed) > 0;
+        let blocked = (0..if has_blocked { workers } else { 0 })
+            .filter(|index| self.slot(*index).is_blocked.load(Ordering::Relaxed));
+        std::iter::once(workers).chain(blocked)
+    }
+
+    /// Keeps the coarse clock of the tasks' ages.
+    pub(crate) fn note_time(&self, now: std::time::Instant) {
+        let ms = now.saturating_duration_since(self.started).as_millis();
+        self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn timer_slot(&self) -> usize {
+        let local = LOCAL.get();
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { local.as_ref() } {
+            Some(local)
+                if ptr::eq(local.shared, self)
+                    && local.index < self.config.workers
+                    && !local.is_blocked.get() =>
+            {
+                local.index
+            }
+            _ => self.config.workers,
+        }
+    }
+
+    pub(crate) fn unpark_for_timer(&self) {
+        self.wake_worker_for_injected();
+    }
+
+    /// Whether this is a local runtime and this its thread.
+    pub(crate) fn is_local_here(&self) -> bool {
+        self.config.flavor == Flavor::Local && self.home == thread::current_id()
+    }
+
+    /// The index of the worker that this thread is, in any runtime.
+    pub(crate) fn current_worker_index() -> Option<usize> {
+        // SAFETY: set while the worker runs on this thread.
+        unsafe { LOCAL.get().as_ref() }.map(|local| local.index)
+    }
+}
+
+impl Schedule for Shared {
+    fn schedule(&self, runnable: Runnable) {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && !local.is_blocked.get() => {
+                // SAFETY: this thread is the worker, so it owns the queue.
+                unsafe { local.push(self, runnable) };
+            }
+            _ => self.inject(runnable),
+        }
+    }
+
+    fn task_panicked(&self, task: TaskInfo) {
+        drop(task);
+        if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
+            // Release: pairs with the Acquire in `worker::Worker::run`.
+            self.has_unhandled_panic.store(true, Ordering::Release);
+            self.close();
+            self.driver.wake();
+        }
+    }
+}

@@ -24,6 +24,7 @@ pub(crate) enum Call {
     Connect,
     Read,
     Write,
+    PidfdOpen,
 }
 
 /// `Err` if a test asked for this call to fail now.

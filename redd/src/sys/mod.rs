@@ -6,9 +6,15 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+pub(crate) mod epoll;
 pub(crate) mod faults;
+#[cfg(feature = "net")]
+pub(crate) mod net;
+pub(crate) mod process;
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -26,6 +32,13 @@ pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 #[inline]
 pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// `read`, into memory that need not be initialised; the first so many bytes of it are afterwards.
+pub(crate) fn read_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    faults::check(faults::Call::Read)?;
+    // SAFETY: the system writes at most `buf.len()` bytes to memory that is ours to write.
+    check_len(unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) })
 }
 
 /// Sleeps while `*word == expected`, at most for `timeout`. Returns on any wake-up, also a spurious one.
@@ -58,4 +71,11 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) {
             1,
         );
     }
+}
+
+/// Sends a signal to this thread; its handler has run when this returns.
+#[cfg(test)]
+pub(crate) fn raise(signal: libc::c_int) {
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::raise(signal) }).expect("a signal to oneself is allowed");
 }

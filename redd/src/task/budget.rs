@@ -36,16 +36,21 @@ pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
+/// For a root future inside a task: as [`with_full`] where no budget is running, and with what is left otherwise.
+#[inline]
+pub(crate) fn with_full_unless_spent<R>(poll: impl FnOnce() -> R) -> R {
+    if BUDGET.get().is_some() {
+        poll()
+    } else {
+        with_full(poll)
+    }
+}
+
 /// Runs `poll` without a limit.
 #[inline]
 pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
     let _restore = Restore(BUDGET.replace(None));
     poll()
-}
-
-/// Lifts the limit for the rest of this poll: `block_in_place` has given the worker's place away.
-pub(crate) fn lift() {
-    BUDGET.set(None);
 }
 
 /// Whether the current poll may complete another operation. True outside of a task.
@@ -63,7 +68,9 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         None => Poll::Ready(RestoreOnPending(Cell::new(None))),
         Some(0) => {
-            cx.waker().wake_by_ref();
+            if !super::poll::yield_current(cx.waker()) {
+                cx.waker().wake_by_ref();
+            }
             Poll::Pending
         }
         Some(units) => {

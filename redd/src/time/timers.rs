@@ -1,4 +1,880 @@
-//! One wheel per worker.
+//! The timers of a runtime: a wheel for each worker, and one for all other threads.
+//!
+//! Called by `sleep` (arm, poll, disarm), by the worker loop (`next_deadline`, `expire`) and by shutdown.
+//!
+//! A [`Timer`] is embedded in its future. Creating one touches nothing shared; the first poll links its entry into a
+//! wheel, dropping it unlinks it. Each of the two is one compare-exchange and one store: there is no allocation, no reference
+//! count and no system call.
+//!
+//! ```text
+//!          arm                fire (expire)
+//!   IDLE ───────▶ ARMED ─────────────────────▶ FIRED
+//!    ▲              │ detach (shutdown)          │
+//!    │              └───────────▶ DETACHED       │
+//!    └── disarm (reset, drop) ◀── any of them ───┘
+//! ```
+//!
+//! # Invariants
+//! - `state-under-lock`: an entry becomes ARMED, and leaves ARMED, only under the lock of the wheel it is linked in; it is
+//!   linked exactly while it is ARMED.
+//! - `owner-or-lock`: an entry's waker and filing are touched by the holder of that lock while ARMED, otherwise only
+//!   by the timer's owner.
+//! - `last-touch`: storing FIRED or DETACHED is the last access to an entry by whoever takes it out of the wheel; its owner may free it right after.
+//! - `wheels-are-immortal`: a wheel is never freed, only reused, so a timer may lock the wheel that it was armed on at any time,
+//!   on any thread, also when the runtime is long gone.
+//! - `one-life`: a wheel has the number of the runtime that it serves. Arming compares it under the lock, so a timer
+//!   cannot end up in a wheel that serves another runtime by now.
+//! - `no-foreign-code`: wakers are cloned, woken and dropped only while no lock is held.
+//!
+//! # Why not otherwise
+//! Freeing the wheels with the runtime asks for a third step in every drop (ARMED → DROPPING, so that shutdown can wait
+//! for it) or for a reference count in every timer. Ten kilobytes a worker, kept for the next runtime, buy both away.
 
+#![expect(unsafe_code, reason = "entries are linked into wheels by address")]
+
+use std::fmt;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use super::clock::{Clock, tick_at_or_after};
+use super::wheel::{Filed, Filing, Insertion, Wheel};
+use crate::collections::linked_list::{Linked, Links};
+use crate::collections::wake_list::WakeList;
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fixed};
+use crate::primitives::cell::UnsafeCell;
+use crate::primitives::immortal::Pool;
+use crate::primitives::{Mutex, thread};
+use crate::runtime::Handle;
+
+#[cfg(all(test, loom))]
+#[path = "models.rs"]
+mod models;
+
+/// Published when a wheel is empty.
+const NO_DEADLINE: u64 = u64::MAX;
+/// The life of a wheel that serves nobody.
+const NOBODY: u64 = 0;
+
+/// Numbers for `one-life`.
+static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NOBODY + 1);
+static IDLE_WHEELS: Pool<LockedWheel> = Pool::new();
+
+/// The timers of one runtime.
+pub(crate) struct Timers {
+    clock: Clock,
+    life: u64,
+    /// One a worker slot; the last is shared by threads that are no worker.
+    wheels: Box<[&'static LockedWheel]>,
+    /// Whether the shared wheel knows its runtime, or never will (a hint; the truth is `LockedWheel::owner`).
+    is_attached: AtomicBool,
+}
+
+impl Timers {
+    /// Timers for a runtime with so many workers (spare ones included).
+    pub(crate) fn new(clock: Clock, worker_slots: usize) -> Self {
+        let life = NEXT_LIFE.fetch_add(1, Ordering::Relaxed);
+        let wheels = (0..=worker_slots)
+            .map(|_| {
+                let wheel = IDLE_WHEELS.take(LockedWheel::new);
+                wheel.open(life, clock.start());
+                wheel
+            })
+            .collect();
+        Self {
+            clock,
+            life,
+            wheels,
+            is_attached: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The slot whose wheel is shared by threads that are no worker.
+    pub(crate) fn shared_slot(&self) -> usize {
+        self.wheels.len() - 1
+    }
+
+    /// The tick by which [`expire`](Self::expire) is to be called for this slot; `None` when no timer is armed there. May be
+    /// too early when a timer was dropped, never too late.
+    #[inline]
+    pub(crate) fn next_deadline(&self, slot: usize) -> Option<u64> {
+        match self.wheels[slot].next_deadline.load(Ordering::Relaxed) {
+            NO_DEADLINE => None,
+            tick => Some(tick),
+        }
+    }
+
+    /// The tick that has begun.
+    #[inline]
+    pub(crate) fn now_tick(&self) -> u64 {
+        self.clock.now_tick()
+    }
+
+    /// The moment at which `tick` begins.
+    pub(crate) fn instant_of(&self, tick: u64) -> Instant {
+        self.clock.instant_of(tick)
+    }
+
+    /// How long it is until `tick` begins; zero when it has.
+    pub(crate) fn duration_until(&self, tick: u64) -> Duration {
+        self.instant_of(tick)
+            .saturating_duration_since(self.clock.now())
+    }
+
+    /// Fires the timers of a slot that are due, on any thread. Their wakers go into `wakers`, and as often as that is
+    /// full it is emptied here; the caller, who holds no lock, wakes the rest. Answers how many timers fired.
+    ///
+    /// Whoever only wants due timers fired asks [`next_deadline`](Self::next_deadline) first and saves the lock. To call
+    /// it without need tells the wheel the time, so that a deadline that has passed is seen to be when it is armed.
+    pub(crate) fn expire(&self, slot: usize, now_tick: u64, wakers: &mut WakeList) -> usize {
+        self.wheels[slot].take_out(wakers, FIRED, |inner| inner.wheel.pop_due(now_tick))
+    }
+
+    /// Detaches every timer and wakes who waits for one; from now on timers of this runtime cannot be armed. The caller
+    /// holds no lock. May be called again.
+    pub(crate) fn shutdown(&self) {
+        let shared = self.wheels[self.shared_slot()];
+        let owner = {
+            let mut owner = shared.owner.lock();
+            std::mem::replace(&mut *owner, Owner::Closed)
+        };
+        let mut wakers = WakeList::new();
+        for wheel in &self.wheels {
+            wheel.take_out(&mut wakers, DETACHED, |inner| {
+                inner.life = NOBODY;
+                inner.wheel.pop_any()
+            });
+        }
+        wakers.wake_all();
+        drop(owner);
+    }
+
+    /// Tells the shared wheel whose it is, so that a thread outside of the runtime that arms a timer can unpark it.
+    ///
+    /// Called for every new timer; does something for the first. The handle is let go in [`shutdown`](Self::shutdown).
+    #[inline]
+    pub(super) fn attach(&self, handle: &Handle) {
+        if !self.is_attached.load(Ordering::Relaxed) {
+            self.attach_first(handle);
+        }
+    }
+
+    #[cold]
+    fn attach_first(&self, handle: &Handle) {
+        let mut owner = self.wheels[self.shared_slot()].owner.lock();
+        if let Owner::Unknown = *owner {
+            *owner = Owner::Runtime(handle.clone());
+        }
+        self.is_attached.store(true, Ordering::Relaxed);
+    }
+
+    /// The wheel of a slot.
+    #[inline]
+    pub(super) fn wheel(&self, slot: usize) -> &'static LockedWheel {
+        self.wheels[slot]
+    }
+
+    /// Whether `timer` was created in this runtime.
+    #[inline]
+    pub(super) fn is_home_of(&self, timer: &Timer) -> bool {
+        timer.life == self.life
+    }
+}
+
+impl Drop for Timers {
+    fn drop(&mut self) {
+        self.shutdown();
+        for wheel in &self.wheels {
+            IDLE_WHEELS.give_back(wheel);
+        }
+    }
+}
+
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the wheels: the shared one leads back to the runtime.
+        f.debug_struct("Timers")
+            .field("clock", &self.clock)
+            .field("wheels", &self.wheels.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A wheel behind a lock, on cache lines of its own.
+#[repr(align(128))]
+pub(super) struct LockedWheel {
+    is_locked: AtomicBool,
+    /// What `Wheel::next_deadline` said when the lock was let go.
+    next_deadline: AtomicU64,
+    inner: UnsafeCell<Inner>,
+    /// Only of a shared wheel: whom to unpark.
+    owner: Mutex<Owner>,
+}
+
+struct Inner {
+    wheel: Wheel<Entry>,
+    /// `one-life`.
+    life: u64,
+    /// Tick zero of the runtime that it serves.
+    start: Instant,
+}
+
+enum Owner {
+    Unknown,
+    Runtime(Handle),
+    Closed,
+}
+
+// SAFETY: `inner` is reached only in `LockedWheel::with`, under the lock; the entries it points to are `Send`.
+unsafe impl Send for LockedWheel {}
+// SAFETY: as above.
+unsafe impl Sync for LockedWheel {}
+
+/// Unlocks, also when something panics under the lock.
+struct Unlock<'a>(&'a AtomicBool);
+
+impl Drop for Unlock<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: publishes what was done under the lock. Pairs with Acquire in `LockedWheel::with`.
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl LockedWheel {
+    fn new() -> Self {
+        Self {
+            is_locked: AtomicBool::new(false),
+            next_deadline: AtomicU64::new(NO_DEADLINE),
+            inner: UnsafeCell::new(Inner {
+                wheel: Wheel::new(),
+                life: NOBODY,
+                start: super::clock::real_now(),
+            }),
+            owner: Mutex::new(Owner::Unknown),
+        }
+    }
+
+    /// Begins a life in another runtime.
+    fn open(&self, life: u64, start: Instant) {
+        *self.owner.lock() = Owner::Unknown;
+        self.with(|inner| {
+            inner.wheel.restart();
+            inner.life = life;
+            inner.start = start;
+        });
+    }
+
+    /// Runs `f` under the lock. `f` is ours and short (`no-foreign-code`).
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        let mut turns = 0;
+        // Acquire: what the last holder did is visible. Pairs with Release in `Unlock::drop`.
+        while self
+            .is_locked
+            .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            thread::spin(turns);
+            turns = turns.saturating_add(1);
+        }
+        let _unlock = Unlock(&self.is_locked);
+        // SAFETY: the lock is held until `_unlock` goes, so this is the only way in.
+        self.inner.with_mut(|inner| f(unsafe { &mut *inner }))
+    }
+
+    fn publish(&self, inner: &Inner) {
+        let next = inner.wheel.next_deadline().unwrap_or(NO_DEADLINE);
+        self.next_deadline.store(next, Ordering::Relaxed);
+    }
+
+    /// Takes out the entries that `pop` names until there is none, and leaves them in `state`.
+    fn take_out(
+        &self,
+        wakers: &mut WakeList,
+        state: u8,
+        mut pop: impl FnMut(&mut Inner) -> Option<NonNull<Entry>>,
+    ) -> usize {
+        let mut count = 0;
+        loop {
+            let is_done = self.with(|inner| {
+                let mut is_done = false;
+                while wakers.has_room() {
+                    let Some(entry) = pop(inner) else {
+                        is_done = true;
+                        break;
+                    };
+                    count += 1;
+                    // SAFETY: `pop` unlinked it from this wheel, whose lock we hold.
+                    if let Some(waker) = unsafe { Entry::leave(entry, state) } {
+                        wakers.push(waker);
+                    }
+                }
+                self.publish(inner);
+                is_done
+            });
+            if is_done {
+                return count;
+            }
+            wakers.wake_all();
+        }
+    }
+
+    /// Unparks the runtime that this shared wheel serves.
+    pub(super) fn unpark_owner(&self) {
+        let handle = match &*self.owner.lock() {
+            Owner::Runtime(handle) => handle.clone(),
+            Owner::Unknown | Owner::Closed => return,
+        };
+        handle.unpark_for_timer();
+    }
+}
+
+const IDLE: u8 = 0;
+const ARMED: u8 = 1;
+const FIRED: u8 = 2;
+const DETACHED: u8 = 3;
+
+/// The part of a timer that a wheel links.
+struct Entry {
+    filing: UnsafeCell<Filing<Entry>>,
+    waker: UnsafeCell<Option<Waker>>,
+    state: AtomicU8,
+}
+
+// SAFETY: `owner-or-lock` says who may touch the cells, whatever the thread; wakers are `Send`.
+unsafe impl Send for Entry {}
+// SAFETY: through a shared reference only `state` is read.
+unsafe impl Sync for Entry {}
+
+// SAFETY: always the same field.
+unsafe impl Linked for Entry {
+    unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
+        // SAFETY: `element` is alive by this function's duty, so its filing is.
+        unsafe { NonNull::new_unchecked(&raw mut (*Self::filing(element).as_ptr()).links) }
+    }
+}
+
+// SAFETY: always the same field, in which `Linked::links` finds the links.
+unsafe impl Filed for Entry {
+    unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>> {
+        // SAFETY: `element` is alive by this function's duty; this refers to the cell alone.
+        let filing = unsafe { &(*element.as_ptr()).filing };
+        filing.with_mut(|filing| {
+            // SAFETY: the address of a field is not null.
+            unsafe { NonNull::new_unchecked(filing) }
+        })
+    }
+}
+
+impl Entry {
+    fn new() -> Self {
+        Self {
+            filing: UnsafeCell::new(Filing::new()),
+            waker: UnsafeCell::new(None),
+            state: AtomicU8::new(IDLE),
+        }
+    }
+
+    /// Takes the waker and stores `state`, FIRED or DETACHED; the entry may be gone when this returns.
+    ///
+    /// # Safety
+    /// The entry is alive, and was unlinked from a wheel whose lock is held since.
+    unsafe fn leave(entry: NonNull<Self>, state: u8) -> Option<Waker> {
+        // SAFETY: `state-under-lock`: still ARMED, so its owner cannot free it before the store below.
+        let entry = unsafe { entry.as_ref() };
+        let waker = entry.waker.with_mut(|waker| {
+            // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
+            unsafe { (*waker).take() }
+        });
+        // Release, `last-touch`: our accesses come before the owner's. Pairs with Acquire in `Timer::state`.
+        entry.state.store(state, Ordering::Release);
+        waker
+    }
+}
+
+pin_project! {
+    /// One timer: the entry and what is needed to arm it. Embedded in a future, and pinned with it.
+    pub(crate) struct Timer {
+        // The runtime in which it was created, by number and by its shared wheel.
+        life: u64,
+        home: &'static LockedWheel,
+        // Where it was armed last.
+        wheel: Option<&'static LockedWheel>,
+        #[pin]
+        entry: Entry,
+    }
+
+    impl PinnedDrop for Timer {
+        fn drop(this: Pin<&mut Self>) {
+            drop(this.disarm());
+        }
+    }
+}
+
+/// What [`Timer::poll`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum TimerState {
+    /// Not in a wheel: arm it.
+    Idle,
+    /// In a wheel, which has the waker of this poll.
+    Waiting,
+    /// Its deadline has been reached.
+    Fired,
+    /// Its runtime is gone.
+    Detached,
+}
+
+/// What [`Timer::arm`] did.
 #[derive(Debug)]
-pub(crate) struct Timers;
+#[must_use]
+pub(super) enum Arming {
+    /// It waits.
+    Armed,
+    /// It waits, and is the earliest of its wheel: who sleeps for this wheel sleeps too long.
+    ArmedEarliest,
+    /// Its deadline has been reached: it counts as fired. The waker is for the caller to drop or to wake.
+    Due(Option<Waker>),
+    /// Its runtime is gone: it counts as detached. The waker as above.
+    Gone(Option<Waker>),
+}
+
+impl Timer {
+    /// A timer of the runtime that has these timers.
+    #[inline]
+    pub(super) fn new(timers: &Timers) -> Self {
+        Self {
+            life: timers.life,
+            home: timers.wheels[timers.shared_slot()],
+            wheel: None,
+            entry: Entry::new(),
+        }
+    }
+
+    /// The wheel on which threads outside of its runtime arm it.
+    pub(super) fn home(&self) -> &'static LockedWheel {
+        self.home
+    }
+
+    pub(super) fn is_fired(&self) -> bool {
+        self.state() == FIRED
+    }
+
+    #[inline]
+    fn state(&self) -> u8 {
+        // Acquire: when it has left the wheel, so have the accesses of who took it out. Pairs with Release in `Entry::leave`.
+        self.entry.state.load(Ordering::Acquire)
+    }
+
+    /// Looks where the timer is, and leaves the waker of this poll if it waits.
+    #[inline]
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> TimerState {
+        match self.state() {
+            IDLE => TimerState::Idle,
+            ARMED => self.set_waker(cx.waker()),
+            FIRED => TimerState::Fired,
+            _ => TimerState::Detached,
+        }
+    }
+
+    fn set_waker(self: Pin<&mut Self>, new: &Waker) -> TimerState {
+        let mut new_waker = None;
+        loop {
+            let outcome = self.exchange_waker(new, &mut new_waker);
+            match outcome {
+                Exchange::Same | Exchange::Done => return TimerState::Waiting,
+                // `no-foreign-code`: cloned between two holds of the lock.
+                Exchange::NeedsClone => new_waker = Some(new.clone()),
+                Exchange::Left => {
+                    return match self.state() {
+                        FIRED => TimerState::Fired,
+                        _ => TimerState::Detached,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Puts `clone` in the place of the entry's waker, which it holds afterwards, unless that one is `new`'s equal.
+    fn exchange_waker(&self, new: &Waker, clone: &mut Option<Waker>) -> Exchange {
+        let wheel = self.wheel.expect("an armed timer knows its wheel");
+        wheel.with(|_| {
+            // Relaxed: `state-under-lock`, and the lock is held.
+            if self.entry.state.load(Ordering::Relaxed) != ARMED {
+                return Exchange::Left;
+            }
+            self.entry.waker.with_mut(|waker| {
+                // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
+                let waker = unsafe { &mut *waker };
+                if waker.as_ref().is_some_and(|old| old.will_wake(new)) {
+                    Exchange::Same
+                } else if clone.is_some() {
+                    std::mem::swap(waker, clone);
+                    Exchange::Done
+                } else {
+                    Exchange::NeedsClone
+                }
+            })
+        })
+    }
+
+    /// Links the timer, which is in no wheel, into `wheel`.
+    #[inline]
+    pub(super) fn arm(
+        self: Pin<&mut Self>,
+        wheel: &'static LockedWheel,
+        deadline: Instant,
+        waker: Option<Waker>,
+    ) -> Arming {
+        let this = self.project();
+        *this.wheel = Some(wheel);
+        let life = *this.life;
+        let entry = this.entry.into_ref().get_ref();
+        debug_assert_ne!(
+            entry.state.load(Ordering::Relaxed),
+            ARMED,
+            "a timer is armed once until it is disarmed"
+        );
+        // The waker goes in first; if the entry is not linked it comes out again, after the lock.
+        entry.waker.with_mut(|slot| {
+            // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
+            unsafe { *slot = waker };
+        });
+        let outcome = wheel.with(|inner| {
+            if inner.life != life {
+                return Outcome::Gone;
+            }
+            let tick = tick_at_or_after(inner.start, deadline);
+            // SAFETY: the entry is pinned and in no wheel; `disarm`, called by reset and drop, or the firing takes it
+            // out before it goes.
+            match unsafe { inner.wheel.insert(NonNull::from(entry), tick) } {
+                Insertion::Due => Outcome::Due,
+                Insertion::Filed => {
+                    // Relaxed: `state-under-lock`; the owner reads what it wrote.
+                    entry.state.store(ARMED, Ordering::Relaxed);
+                    if tick < wheel.next_deadline.load(Ordering::Relaxed) {
+                        wheel.publish(inner);
+                        Outcome::ArmedEarliest
+                    } else {
+                        Outcome::Armed
+                    }
+                }
+            }
+        });
+        match outcome {
+            Outcome::Armed => Arming::Armed,
+            Outcome::ArmedEarliest => Arming::ArmedEarliest,
+            Outcome::Due => Arming::Due(entry.leave_unlinked(FIRED)),
+            Outcome::Gone => Arming::Gone(entry.leave_unlinked(DETACHED)),
+        }
+    }
+
+    /// Makes the timer idle, wherever it is. Its waker, if it waited with one, is for the caller to drop or to arm with.
+    #[inline]
+    pub(super) fn disarm(self: Pin<&mut Self>) -> Option<Waker> {
+        let state = self.state();
+        if state == IDLE {
+            return None;
+        }
+        let entry = &self.entry;
+        let waker = if state == ARMED {
+            let wheel = self.wheel.expect("an armed timer knows its wheel");
+            // `wheels-are-immortal`: it may serve another runtime by now, and then the entry has left.
+            wheel.with(|inner| {
+                // Relaxed: `state-under-lock`, and the lock is held.
+                if entry.state.load(Ordering::Relaxed) != ARMED {
+                    return None;
+                }
+                // SAFETY: `state-under-lock`: ARMED, so linked in this wheel.
+                let tick = unsafe { inner.wheel.remove(NonNull::from(entry)) };
+                if tick <= wheel.next_deadline.load(Ordering::Relaxed) {
+                    wheel.publish(inner);
+                }
+                entry.waker.with_mut(|waker| {
+                    // SAFETY: `owner-or-lock`: the lock is held.
+                    unsafe { (*waker).take() }
+                })
+            })
+        } else {
+            None
+        };
+        // Relaxed: it is in no wheel, so the owner is alone with it.
+        entry.state.store(IDLE, Ordering::Relaxed);
+        waker
+    }
+}
+
+/// What `Timer::arm` found under the lock.
+enum Outcome {
+    Armed,
+    ArmedEarliest,
+    Due,
+    Gone,
+}
+
+/// What [`Timer::exchange_waker`] did.
+enum Exchange {
+    Same,
+    Done,
+    NeedsClone,
+    Left,
+}
+
+impl Entry {
+    /// For the owner of an entry that was not linked: takes the waker back and stores `state`.
+    fn leave_unlinked(&self, state: u8) -> Option<Waker> {
+        self.state.store(state, Ordering::Relaxed);
+        self.waker.with_mut(|waker| {
+            // SAFETY: `owner-or-lock`: not ARMED, and the caller is the owner.
+            unsafe { (*waker).take() }
+        })
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state() {
+            IDLE => "idle",
+            ARMED => "armed",
+            FIRED => "fired",
+            _ => "detached",
+        };
+        f.debug_struct("Timer")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Weak};
+    use std::task::Wake;
+
+    fn paused(worker_slots: usize) -> Timers {
+        Timers::new(Clock::new_paused(), worker_slots)
+    }
+
+    fn idle(timers: &Timers) -> Pin<Box<Timer>> {
+        Box::pin(Timer::new(timers))
+    }
+
+    fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
+        let mut timer = idle(timers);
+        let arming = timer
+            .as_mut()
+            .arm(timers.wheel(slot), timers.instant_of(tick), Some(waker));
+        assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
+        timer
+    }
+
+    fn fire(timers: &Timers, slot: usize, now_tick: u64) -> usize {
+        let mut wakers = WakeList::new();
+        let count = timers.expire(slot, now_tick, &mut wakers);
+        wakers.wake_all();
+        count
+    }
+
+    /// Writes its number down when woken.
+    struct Numbered(u64, Arc<Mutex<Vec<u64>>>);
+    impl Wake for Numbered {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().push(self.0);
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_the_order_of_their_deadlines_however_many_there_are() {
+        let timers = paused(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let ticks: Vec<u64> = (0..200).map(|n| 1 + (n * 7919) % 500).collect();
+        let armed: Vec<_> = ticks
+            .iter()
+            .map(|&tick| {
+                arm_at(
+                    &timers,
+                    0,
+                    tick,
+                    Arc::new(Numbered(tick, Arc::clone(&log))).into(),
+                )
+            })
+            .collect();
+        assert_eq!(timers.next_deadline(0), ticks.iter().min().copied());
+        assert_eq!(fire(&timers, 0, 1000), 200);
+        let mut sorted = ticks;
+        sorted.sort_unstable();
+        assert_eq!(*log.lock(), sorted);
+        assert!(armed.iter().all(|timer| timer.is_fired()));
+        assert_eq!(timers.next_deadline(0), None);
+    }
+
+    #[test]
+    fn dropping_the_earliest_timer_lets_the_next_one_name_the_deadline() {
+        let timers = paused(1);
+        let early = arm_at(&timers, 0, 5, Waker::noop().clone());
+        let late = arm_at(&timers, 0, 500, Waker::noop().clone());
+        assert_eq!(timers.next_deadline(0), Some(5));
+        assert_eq!(timers.next_deadline(timers.shared_slot()), None);
+        drop(early);
+        assert_eq!(timers.next_deadline(0), Some(500));
+        drop(late);
+        assert_eq!(timers.next_deadline(0), None);
+    }
+
+    #[test]
+    fn only_an_earliest_timer_says_so() {
+        let timers = paused(0);
+        let arm = |tick| {
+            let mut timer = idle(&timers);
+            let arming = timer
+                .as_mut()
+                .arm(timers.wheel(0), timers.instant_of(tick), None);
+            (matches!(arming, Arming::ArmedEarliest), timer)
+        };
+        let (first, a) = arm(10);
+        let (later, b) = arm(20);
+        let (earlier, c) = arm(9);
+        assert_eq!([first, later, earlier], [true, false, true]);
+        drop((a, b, c));
+    }
+
+    #[test]
+    fn a_deadline_that_the_wheel_has_passed_is_due_when_armed() {
+        let timers = paused(0);
+        fire(&timers, 0, 100);
+        let mut timer = idle(&timers);
+        let arming = timer.as_mut().arm(
+            timers.wheel(0),
+            timers.instant_of(100),
+            Some(Waker::noop().clone()),
+        );
+        assert!(matches!(arming, Arming::Due(Some(_))));
+        assert!(timer.is_fired());
+    }
+
+    #[test]
+    fn after_shutdown_timers_are_detached_and_cannot_be_armed() {
+        let timers = paused(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut armed = arm_at(
+            &timers,
+            0,
+            9,
+            Arc::new(Numbered(9, Arc::clone(&log))).into(),
+        );
+        let mut idle = idle(&timers);
+        timers.shutdown();
+        timers.shutdown();
+        assert_eq!(*log.lock(), [9], "who waits is woken");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
+        let arming = idle
+            .as_mut()
+            .arm(timers.wheel(0), timers.instant_of(9), None);
+        assert!(matches!(arming, Arming::Gone(None)));
+        drop(timers);
+        let other = paused(3);
+        drop(armed);
+        drop(idle);
+        assert!((0..4).all(|slot| other.next_deadline(slot).is_none()));
+    }
+
+    #[test]
+    fn a_timer_does_not_enter_a_wheel_that_serves_another_runtime_by_now() {
+        let gone = paused(0);
+        let mut timer = idle(&gone);
+        let wheel = gone.wheel(0);
+        gone.shutdown();
+        wheel.open(u64::MAX, real_start());
+        let arming = timer.as_mut().arm(wheel, real_start(), None);
+        assert!(matches!(arming, Arming::Gone(None)));
+        wheel.with(|inner| inner.life = NOBODY);
+    }
+
+    fn real_start() -> Instant {
+        super::super::clock::real_now()
+    }
+
+    #[test]
+    fn the_last_waker_is_woken_and_the_earlier_one_is_let_go() {
+        let timers = paused(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let first = Arc::new(Numbered(1, Arc::clone(&log)));
+        let second = Arc::new(Numbered(2, Arc::clone(&log)));
+        let mut timer = arm_at(&timers, 0, 3, Arc::clone(&first).into());
+        let waker = Waker::from(Arc::clone(&second));
+        let mut cx = Context::from_waker(&waker);
+        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
+        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
+        assert_eq!(Arc::strong_count(&first), 1);
+        assert_eq!(fire(&timers, 0, 3), 1);
+        assert_eq!(*log.lock(), [2]);
+        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Fired);
+    }
+
+    /// Drops a timer of the same wheel when it is woken, and another when it is dropped.
+    struct Entangled {
+        when_woken: Mutex<Option<Pin<Box<Timer>>>>,
+        _when_dropped: Pin<Box<Timer>>,
+    }
+    impl Wake for Entangled {
+        fn wake(self: Arc<Self>) {
+            drop(self.when_woken.lock().take());
+        }
+    }
+
+    #[test]
+    fn a_waker_may_drop_timers_of_the_wheel_that_wakes_it() {
+        let timers = paused(0);
+        let noop = || Waker::noop().clone();
+        let entangled = Arc::new(Entangled {
+            when_woken: Mutex::new(Some(arm_at(&timers, 0, 1, noop()))),
+            _when_dropped: arm_at(&timers, 0, 70, noop()),
+        });
+        let weak: Weak<_> = Arc::downgrade(&entangled);
+        let fired = arm_at(&timers, 0, 1, Arc::clone(&entangled).into());
+        let dropped = arm_at(&timers, 0, 2, entangled.into());
+        assert_eq!(fire(&timers, 0, 1), 2);
+        assert!(weak.upgrade().is_some());
+        drop(dropped);
+        assert!(weak.upgrade().is_none());
+        assert_eq!(timers.next_deadline(0), None);
+        drop(fired);
+    }
+
+    #[test]
+    fn timers_are_dropped_while_another_thread_fires_them() {
+        let timers = Arc::new(paused(0));
+        let firing = Arc::clone(&timers);
+        let thread = thread::spawn_named("firing".into(), None, move || {
+            (0..2_000).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
+        })
+        .expect("a test may start a thread");
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut fired = 0;
+        for round in 0..2_000_u64 {
+            let mut timer = idle(&timers);
+            let deadline = timers.instant_of(round + round % 5);
+            match timer.as_mut().arm(timers.wheel(0), deadline, None) {
+                Arming::Armed | Arming::ArmedEarliest => {
+                    if timer.as_mut().poll(&mut cx) == TimerState::Fired {
+                        fired += 1;
+                    }
+                }
+                Arming::Due(_) => {}
+                Arming::Gone(_) => panic!("nobody shut the timers down"),
+            }
+        }
+        assert!(fired <= thread.join().expect("firing does not panic"));
+        assert_eq!(timers.next_deadline(0), None);
+    }
+}

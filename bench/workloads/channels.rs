@@ -1,0 +1,179 @@
+//! What passes between tasks.
+
+use super::{Row, on_worker, workers};
+use rt::sync::{Mutex, Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+use std::sync::Arc;
+
+pub const ROWS: &[Row] = &[
+    ("ping_pong", 200_000, |n| on_worker(&workers(1), n, ping_pong)),
+    ("oneshot", 200_000, |n| on_worker(&workers(1), n, one_shot)),
+    ("mpsc_bounded", 500_000, |n| on_worker(&workers(1), n, mpsc_bounded)),
+    ("mpsc_unbounded", 500_000, |n| on_worker(&workers(1), n, mpsc_unbounded)),
+    ("mpsc_8_producers", 400_000, |n| on_worker(&workers(2), n, mpsc_8)),
+    ("notify", 300_000, |n| on_worker(&workers(1), n, notify)),
+    ("watch", 200_000, |n| on_worker(&workers(1), n, watching)),
+    ("broadcast", 200_000, |n| on_worker(&workers(1), n, broadcasting)),
+    ("mutex_short", 1_000_000, |n| on_worker(&workers(1), n, mutex_short)),
+    ("semaphore_short", 1_000_000, |n| on_worker(&workers(1), n, semaphore_short)),
+    ("semaphore_2_workers", 300_000, |n| on_worker(&workers(2), n, semaphore_contended)),
+    ("mutex_over_yield", 200_000, |n| on_worker(&workers(1), n, mutex_yield)),
+];
+
+async fn ping_pong(n: u64) {
+    let (to, mut at_other) = mpsc::channel::<()>(1);
+    let (back, mut at_me) = mpsc::channel::<()>(1);
+    rt::spawn(async move {
+        while at_other.recv().await.is_some() {
+            if back.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    for _ in 0..n {
+        to.send(()).await.expect("the other side lives");
+        at_me.recv().await.expect("the other side lives");
+    }
+}
+
+async fn one_shot(n: u64) {
+    for _ in 0..n {
+        let (sender, receiver) = oneshot::channel();
+        rt::spawn(async move { sender.send(1) });
+        receiver.await.expect("it is sent");
+    }
+}
+
+async fn mpsc_bounded(n: u64) {
+    let (sender, mut receiver) = mpsc::channel(256);
+    rt::spawn(async move {
+        for number in 0..n {
+            sender.send(number).await.expect("the receiver lives");
+        }
+    });
+    while receiver.recv().await.is_some() {}
+}
+
+async fn mpsc_unbounded(n: u64) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    rt::spawn(async move {
+        for number in 0..n {
+            sender.send(number).expect("the receiver lives");
+            if number % 256 == 0 {
+                rt::task::yield_now().await;
+            }
+        }
+    });
+    while receiver.recv().await.is_some() {}
+}
+
+async fn mpsc_8(n: u64) {
+    let (sender, mut receiver) = mpsc::channel(256);
+    for _ in 0..8 {
+        let sender = sender.clone();
+        rt::spawn(async move {
+            for number in 0..n / 8 {
+                sender.send(number).await.expect("the receiver lives");
+            }
+        });
+    }
+    drop(sender);
+    while receiver.recv().await.is_some() {}
+}
+
+async fn notify(n: u64) {
+    let (ping, pong) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let other = (ping.clone(), pong.clone());
+    rt::spawn(async move {
+        for _ in 0..n {
+            other.0.notified().await;
+            other.1.notify_one();
+        }
+    });
+    for _ in 0..n {
+        ping.notify_one();
+        pong.notified().await;
+    }
+}
+
+async fn watching(n: u64) {
+    let (sender, mut receiver) = watch::channel(0);
+    let (back, mut acknowledged) = watch::channel(0);
+    rt::spawn(async move {
+        while receiver.changed().await.is_ok() {
+            let value = *receiver.borrow_and_update();
+            if back.send(value).is_err() {
+                return;
+            }
+        }
+    });
+    for number in 1..=n {
+        sender.send(number).expect("the receiver lives");
+        acknowledged.changed().await.expect("the other side lives");
+    }
+}
+
+async fn broadcasting(n: u64) {
+    let (sender, mut receiver) = broadcast::channel(16);
+    let (back, mut acknowledged) = broadcast::channel(16);
+    rt::spawn(async move {
+        while let Ok(value) = receiver.recv().await {
+            if back.send(value).is_err() {
+                return;
+            }
+        }
+    });
+    for number in 0..n {
+        sender.send(number).expect("the receiver lives");
+        acknowledged.recv().await.expect("the other side lives");
+    }
+}
+
+async fn mutex_short(n: u64) {
+    let mutex = Mutex::new(0_u64);
+    for _ in 0..n {
+        *mutex.lock().await += 1;
+    }
+}
+
+async fn semaphore_short(n: u64) {
+    let semaphore = Semaphore::new(1);
+    for _ in 0..n {
+        drop(semaphore.acquire().await.expect("it is open"));
+    }
+}
+
+async fn semaphore_contended(n: u64) {
+    let semaphore = Arc::new(Semaphore::new(1));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let semaphore = semaphore.clone();
+            rt::spawn(async move {
+                for _ in 0..n / 8 {
+                    drop(semaphore.acquire().await.expect("it is open"));
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("does not panic");
+    }
+}
+
+async fn mutex_yield(n: u64) {
+    let mutex = Arc::new(Mutex::new(0_u64));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let mutex = mutex.clone();
+            rt::spawn(async move {
+                for _ in 0..n / 8 {
+                    let mut guard = mutex.lock().await;
+                    *guard += 1;
+                    rt::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("does not panic");
+    }
+}

@@ -1,0 +1,139 @@
+//! Spawning, joining, yielding, blocking.
+
+use super::{Measure, Row, current, in_block_on, on_worker, workers};
+use rt::task::{JoinSet, spawn_blocking, yield_now};
+
+pub const ROWS: &[Row] = &[
+    ("spawn_await", 300_000, |n| on_worker(&workers(1), n, spawn_await)),
+    ("spawn_await_2_workers", 300_000, |n| on_worker(&workers(2), n, spawn_await)),
+    ("spawn_await_current", 300_000, |n| in_block_on(&current(), n, spawn_await)),
+    ("spawn_1000_join", 300_000, |n| on_worker(&workers(1), n, spawn_batches)),
+    ("spawn_1000_join_2_workers", 200_000, |n| on_worker(&workers(2), n, spawn_batches)),
+    ("spawn_1000_join_current", 300_000, |n| in_block_on(&current(), n, spawn_batches)),
+    ("spawn_1000_join_outside", 200_000, |n| in_block_on(&workers(2), n, spawn_batches)),
+    ("spawn_detached", 300_000, |n| on_worker(&workers(1), n, spawn_detached)),
+    ("spawn_chained", 300_000, |n| on_worker(&workers(1), n, spawn_chained)),
+    ("join_set_1000", 200_000, |n| on_worker(&workers(1), n, join_set)),
+    ("yield_1", 500_000, |n| on_worker(&workers(1), n, yield_one)),
+    ("yield_1000", 1_000_000, |n| on_worker(&workers(1), n, yield_many)),
+    ("yield_1_current", 500_000, |n| in_block_on(&current(), n, yield_task)),
+    ("spawn_blocking_sequence", 10_000, |n| on_worker(&workers(2), n, blocking_sequence)),
+    ("spawn_blocking_64", 20_000, |n| on_worker(&workers(2), n, blocking_64)),
+    ("block_in_place", 20_000, |n| on_worker(&workers(2), n, in_place)),
+    ("startup_multi", 300, startup_multi),
+    ("startup_current", 2_000, startup_current),
+    ("block_on_empty", 1_000_000, block_on_empty),
+];
+
+async fn spawn_await(n: u64) {
+    for _ in 0..n {
+        rt::spawn(async {}).await.expect("does not panic");
+    }
+}
+
+async fn spawn_batches(n: u64) {
+    let mut handles = Vec::with_capacity(1000);
+    for _ in 0..n / 1000 {
+        handles.extend((0..1000).map(|_| rt::spawn(async {})));
+        for handle in handles.drain(..) {
+            handle.await.expect("does not panic");
+        }
+    }
+}
+
+async fn spawn_detached(n: u64) {
+    for _ in 0..n / 100 {
+        for _ in 0..100 {
+            drop(rt::spawn(async {}));
+        }
+        yield_now().await;
+    }
+}
+
+async fn spawn_chained(n: u64) {
+    fn chain(left: u64, done: rt::sync::oneshot::Sender<()>) {
+        rt::spawn(async move {
+            if left == 0 {
+                done.send(()).expect("the other side waits");
+            } else {
+                chain(left - 1, done);
+            }
+        });
+    }
+    let (sender, receiver) = rt::sync::oneshot::channel();
+    chain(n, sender);
+    receiver.await.expect("the chain ends");
+}
+
+async fn join_set(n: u64) {
+    for _ in 0..n / 1000 {
+        let mut set = JoinSet::new();
+        for _ in 0..1000 {
+            set.spawn(async {});
+        }
+        while let Some(joined) = set.join_next().await {
+            joined.expect("does not panic");
+        }
+    }
+}
+
+async fn yield_one(n: u64) {
+    for _ in 0..n {
+        yield_now().await;
+    }
+}
+
+async fn yield_task(n: u64) {
+    rt::spawn(yield_one(n)).await.expect("does not panic");
+}
+
+async fn yield_many(n: u64) {
+    let tasks: Vec<_> = (0..1000).map(|_| rt::spawn(yield_one(n / 1000))).collect();
+    for task in tasks {
+        task.await.expect("does not panic");
+    }
+}
+
+async fn blocking_sequence(n: u64) {
+    for _ in 0..n {
+        spawn_blocking(|| ()).await.expect("does not panic");
+    }
+}
+
+async fn blocking_64(n: u64) {
+    let mut handles = Vec::with_capacity(64);
+    for _ in 0..n / 64 {
+        handles.extend((0..64).map(|_| spawn_blocking(|| ())));
+        for handle in handles.drain(..) {
+            handle.await.expect("does not panic");
+        }
+    }
+}
+
+async fn in_place(n: u64) {
+    for _ in 0..n {
+        rt::spawn(async { rt::task::block_in_place(|| ()) }).await.expect("does not panic");
+    }
+}
+
+fn startup_multi(n: u64) -> Measure {
+    in_block_on(&current(), n, |n| async move {
+        std::thread::spawn(move || (0..n).for_each(|_| drop(workers(2)))).join().expect("does not panic");
+    })
+}
+
+fn startup_current(n: u64) -> Measure {
+    in_block_on(&current(), n, |n| async move {
+        std::thread::spawn(move || (0..n).for_each(|_| drop(current()))).join().expect("does not panic");
+    })
+}
+
+fn block_on_empty(n: u64) -> Measure {
+    in_block_on(&current(), n, |n| async move {
+        let thread = std::thread::spawn(move || {
+            let runtime = current();
+            (0..n).for_each(|_| runtime.block_on(async {}));
+        });
+        thread.join().expect("does not panic");
+    })
+}

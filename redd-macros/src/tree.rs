@@ -1,0 +1,203 @@
+//! Several values of different types as one: a balanced tree of pairs.
+//!
+//! `select!` and `join!` hold their futures in a tree of `Both` and `select!` returns a tree of `Fork`. A leaf's path
+//! is the same in both. A tree needs no type made up for each call, projects pins without unsafe code in the caller's
+//! crate, and is at most six levels deep for 64 leaves.
+//!
+//! Called by `select` and `join`.
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{format_ident, quote_spanned};
+use syn::parse::ParseStream;
+use syn::{Expr, Token};
+
+/// How many branches one call may have: their states are the bits of a `u64`.
+pub(crate) const BRANCHES_MAX: usize = 64;
+
+/// The path of `macros::support`, handed in by the wrapper as the first group.
+pub(crate) fn parse_support(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+    Ok(input.parse::<Group>()?.stream())
+}
+
+/// Eats `biased;`.
+pub(crate) fn parse_biased(input: ParseStream<'_>) -> syn::Result<Order> {
+    let is_biased = input
+        .fork()
+        .parse::<Ident>()
+        .is_ok_and(|word| word == "biased");
+    if !is_biased || !input.peek2(Token![;]) {
+        return Ok(Order::Mixed);
+    }
+    input.parse::<Ident>()?;
+    input.parse::<Token![;]>()?;
+    Ok(Order::AsWritten)
+}
+
+/// In which order branches are polled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// From the first to the last: `biased;`.
+    AsWritten,
+    /// From another one each time, so that none starves.
+    Mixed,
+}
+
+/// The span for names of our own (`own-names`).
+pub(crate) fn own() -> Span {
+    Span::mixed_site()
+}
+
+/// The place of `tokens`, with the names resolved as ours: errors about the value point at the caller's text.
+pub(crate) fn own_at(tokens: &TokenStream) -> Span {
+    tokens
+        .clone()
+        .into_iter()
+        .next()
+        .map_or_else(own, |first: TokenTree| first.span().resolved_at(own()))
+}
+
+/// Evaluates the caller's expressions, in order, in one statement (temporaries end with it, as the caller expects),
+/// and pins them as one tree in `futures`. `wrap` turns a future into a leaf.
+pub(crate) fn pin_futures(
+    support: &TokenStream,
+    expressions: &[TokenStream],
+    wrap: impl Fn(TokenStream, Span) -> TokenStream,
+) -> TokenStream {
+    let names: Vec<Ident> = (0..expressions.len())
+        .map(|index| format_ident!("future_{index}", span = own()))
+        .collect();
+    let leaves: Vec<TokenStream> = expressions
+        .iter()
+        .zip(&names)
+        .map(|(expression, name)| {
+            let at = own_at(expression);
+            let future = quote_spanned!(at => #support::IntoFuture::into_future(#name));
+            wrap(future, at)
+        })
+        .collect();
+    let tree = both(support, &leaves);
+    quote_spanned! {own()=>
+        let (#(#names,)*) = (#(#expressions,)*);
+        let mut futures = #support::pin!(#tree);
+    }
+}
+
+fn both(support: &TokenStream, leaves: &[TokenStream]) -> TokenStream {
+    if let [leaf] = leaves {
+        return leaf.clone();
+    }
+    let (left, right) = leaves.split_at(leaves.len() / 2);
+    let (left, right) = (both(support, left), both(support, right));
+    quote_spanned!(own() => #support::Both::new(#left, #right))
+}
+
+/// The pinned leaf `index` of `futures`, which has `count` leaves.
+pub(crate) fn leaf(index: usize, count: usize) -> TokenStream {
+    leaf_at(own(), index, count)
+}
+
+/// As [`leaf`]; `at` is the place that errors about its type name.
+pub(crate) fn leaf_at(at: Span, index: usize, count: usize) -> TokenStream {
+    let mut tokens = quote_spanned!(at => futures.as_mut());
+    for side in path(index, count) {
+        tokens = match side {
+            Side::Left => quote_spanned!(at => #tokens.left()),
+            Side::Right => quote_spanned!(at => #tokens.right()),
+        };
+    }
+    tokens
+}
+
+/// The value or pattern `inner` as leaf `index` of a tree of `Fork`.
+pub(crate) fn fork(
+    support: &TokenStream,
+    index: usize,
+    count: usize,
+    inner: TokenStream,
+) -> TokenStream {
+    path(index, count)
+        .into_iter()
+        .rev()
+        .fold(inner, |inner, side| match side {
+            Side::Left => quote_spanned!(own() => #support::Fork::Left(#inner)),
+            Side::Right => quote_spanned!(own() => #support::Fork::Right(#inner)),
+        })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// The way from the root to leaf `index`; splits as [`both`] does.
+fn path(mut index: usize, mut count: usize) -> Vec<Side> {
+    let mut sides = Vec::new();
+    while count > 1 {
+        let half = count / 2;
+        if index < half {
+            sides.push(Side::Left);
+            count = half;
+        } else {
+            sides.push(Side::Right);
+            index -= half;
+            count -= half;
+        }
+    }
+    sides
+}
+
+/// Polls `count` branches once each: in order, or beginning with branch `start` and around.
+pub(crate) fn in_turn(
+    order: Order,
+    count: usize,
+    start: &TokenStream,
+    polls: &[TokenStream],
+) -> TokenStream {
+    if order == Order::AsWritten || count == 1 {
+        return quote_spanned!(own() => #({ #polls })*);
+    }
+    let count_literal = u32::try_from(count).expect("at most `BRANCHES_MAX` branches");
+    let numbers = 0..count_literal - 1;
+    let (last, first) = polls
+        .split_last()
+        .expect("a call has at least two branches here");
+    quote_spanned! {own()=>
+        let mut branch: u32 = #start;
+        for _ in 0..#count_literal {
+            match branch {
+                #(#numbers => { #first })*
+                _ => { #last }
+            }
+            branch += 1;
+            if branch == #count_literal {
+                branch = 0;
+            }
+        }
+    }
+}
+
+/// Whether `tokens` are one whole expression.
+pub(crate) fn is_expression(tokens: &TokenStream) -> bool {
+    syn::parse2::<Expr>(tokens.clone()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_leaf_has_a_path_of_its_own_and_none_is_deeper_than_six() {
+        for count in 1..=BRANCHES_MAX {
+            let paths: Vec<_> = (0..count).map(|index| path(index, count)).collect();
+            for (index, way) in paths.iter().enumerate() {
+                assert!(way.len() <= 6);
+                assert!(
+                    paths[index + 1..]
+                        .iter()
+                        .all(|other| !other.starts_with(way))
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `block_in_place`.
+
+use crate::primitives::thread;
+use crate::runtime::context::{self, Entered};
+use crate::scheduler::worker;
+use crate::task::coop;
+
+/// Runs a blocking closure on this worker's thread, while other threads take over the worker's tasks.
+///
+/// - Only the current task stops: tasks queued behind it move to other workers, and if none is left, a spare worker
+///   starts. Other futures of the **same** task (`join!`, `select!`) wait until the closure returns.
+/// - Outside of a runtime, and inside `spawn_blocking`, it just calls the closure.
+/// - Aborting the task does not stop a closure that has started.
+///
+/// # Panics
+/// On a current-thread runtime or inside a `LocalSet`, where nobody could take over; and if the closure panics.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap().block_on(async {
+/// let sum = redd::spawn(async {
+///     redd::task::block_in_place(|| (1..=100).sum::<u32>())
+/// });
+/// assert_eq!(sum.await.unwrap(), 5050);
+/// # });
+/// ```
+#[track_caller]
+pub fn block_in_place<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R,
+{
+    match context::entered() {
+        Entered::No => f(),
+        Entered::Yes => {
+            let _may_block = context::mark(Entered::No);
+            worker::block_in_place(|| coop::without_limit(f))
+        }
+        Entered::Pinned => panic!(
+            "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`, but it can \
+             call blocking only when running on the multi-threaded runtime: nobody here could take over the other \
+             tasks. Use `spawn_blocking`.",
+            thread::current_name()
+        ),
+    }
+}

@@ -1,0 +1,239 @@
+//! A closure as a task: it runs once, on a thread of the blocking pool.
+//!
+//! Called by `task::spawn_blocking`, `fs`, `net::lookup` and stdio.
+
+#![expect(unsafe_code, reason = "allocates tasks")]
+
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::pool::{Pool, PoolConfig, Refusal, Refused, Work};
+use crate::primitives::thread;
+use crate::runtime::{Handle, context};
+use crate::scheduler::{Config, Shared};
+use crate::task::cell;
+use crate::task::poll::Ran;
+use crate::task::{JoinHandle, Runnable, coop};
+
+/// The pool of one runtime.
+pub(crate) type BlockingPool = Pool<BlockingTask>;
+
+impl BlockingPool {
+    pub(crate) fn for_runtime(config: &Config) -> Self {
+        Self::new(PoolConfig {
+            max_threads: config.max_blocking_threads,
+            keep_alive: config.thread_keep_alive,
+        })
+    }
+}
+
+/// A closure that waits for a thread.
+#[derive(Debug)]
+pub(crate) struct BlockingTask {
+    runnable: Runnable,
+    /// Released when the closure has ended.
+    _clock: Option<HoldClock>,
+}
+
+/// A paused clock does not move on by itself while a closure runs: its end may be what everybody waits for.
+#[derive(Debug)]
+struct HoldClock(Handle);
+
+impl HoldClock {
+    fn new(handle: &Handle) -> Option<Self> {
+        handle.allows_pause().then(|| {
+            handle.shared.timers.clock().inhibit_auto_advance();
+            Self(handle.clone())
+        })
+    }
+}
+
+impl Drop for HoldClock {
+    fn drop(&mut self) {
+        let clock = self.0.shared.timers.clock();
+        clock.allow_auto_advance();
+        if clock.is_paused() {
+            self.0.unpark_for_timer();
+        }
+    }
+}
+
+impl Work for BlockingTask {
+    fn run(self) {
+        match self.runnable.run() {
+            Ran::Done => {}
+            Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
+        }
+    }
+
+    fn cancel(self) {
+        self.runnable.cancel();
+    }
+}
+
+/// The closure as a future that is ready at once.
+struct Closure<F>(Option<F>);
+
+impl<F> Unpin for Closure<F> {}
+
+impl<F: FnOnce() -> R, R> Future for Closure<F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        let f = self.0.take().expect("a closure is polled once");
+        // It may use redd's types for as long as it likes: it holds nobody up.
+        Poll::Ready(coop::without_limit(f))
+    }
+}
+
+/// Runs a closure on a thread where blocking is fine, and gives a handle to its result.
+///
+/// - It starts without being awaited. Threads are added as needed, up to `Builder::max_blocking_threads` (512); then
+///   closures wait for one.
+/// - Dropping the handle lets it run on. `abort` works only before it has started.
+/// - Shutdown waits for closures that were accepted; later ones are cancelled.
+/// - For much computation use few closures or a pool of its own: 512 threads do not make CPUs.
+///
+/// # Panics
+/// Outside of a runtime; and if the system refuses the pool's first thread. If it refuses a further one, closures wait
+/// for the threads that exist.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let digits = redd::task::spawn_blocking(|| {
+///     // Something slow that does not await.
+///     (1..=20_u64).product::<u64>().to_string()
+/// });
+/// assert_eq!(digits.await.unwrap(), "2432902008176640000");
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    spawn_on(&context::expect_current("`spawn_blocking`"), f, None)
+}
+
+/// As [`spawn_blocking`], on a runtime of choice, with a name.
+#[track_caller]
+pub(crate) fn spawn_on<F, R>(handle: &Handle, f: F, name: Option<Arc<str>>) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    match submit(handle, f, name, Location::caller()) {
+        Ok(join) => join,
+        Err(error) => panic!(
+            "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise \
+             the limit, or start fewer threads."
+        ),
+    }
+}
+
+/// As [`spawn_on`], but a refused thread is an error.
+#[track_caller]
+pub(crate) fn try_spawn_on<F, R>(
+    handle: &Handle,
+    f: F,
+    name: Option<Arc<str>>,
+) -> io::Result<JoinHandle<R>>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    submit(handle, f, name, Location::caller())
+}
+
+fn submit<F, R>(
+    handle: &Handle,
+    f: F,
+    name: Option<Arc<str>>,
+    place: &'static Location<'static>,
+) -> io::Result<JoinHandle<R>>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let shared = &handle.shared;
+    // SAFETY: closure and result are `Send`.
+    let (runnable, join) =
+        unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
+    let task = BlockingTask {
+        runnable,
+        _clock: HoldClock::new(handle),
+    };
+    let refused = shared
+        .blocking
+        .submit(task, &|number| start_thread(shared, number));
+    match refused {
+        Ok(()) => Ok(join),
+        Err(Refused { work, reason }) => {
+            work.cancel();
+            match reason {
+                // The handle says that it was cancelled.
+                Refusal::Shutdown => Ok(join),
+                Refusal::NoThread(error) => Err(error),
+            }
+        }
+    }
+}
+
+fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
+    let mine = Arc::clone(shared);
+    let name = (shared.config.thread_name)();
+    thread::spawn_named(name, shared.config.thread_stack_size, move || {
+        let _entered = context::enter(mine.handle());
+        if let Some(on_start) = &mine.config.hooks.on_start {
+            on_start();
+        }
+        mine.blocking
+            .run_thread(number, &|number| start_thread(&mine, number));
+        if let Some(on_stop) = &mine.config.hooks.on_stop {
+            on_stop();
+        }
+    })
+}
+
+/// Runs `f` on the blocking pool of the current runtime.
+#[track_caller]
+pub(crate) fn run<T, F>(f: F) -> impl Future<Output = io::Result<T>> + Send + use<T, F>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let join = spawn_blocking(f);
+    async move { flatten(join.await) }
+}
+
+/// As [`run`], with the handle. `None` if the runtime has shut down; once it is accepted, `f` runs.
+#[track_caller]
+pub(crate) fn run_mandatory<T, F>(f: F) -> Option<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let handle = context::expect_current("this operation on a file");
+    submit(&handle, f, None, Location::caller()).ok()
+}
+
+/// The error of work that its runtime does not do any more.
+pub(crate) fn runtime_gone() -> io::Error {
+    crate::driver::shutdown_error()
+}
+
+fn flatten<T>(joined: Result<io::Result<T>, crate::task::JoinError>) -> io::Result<T> {
+    match joined {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(io::Error::other(
+            "background task failed: the runtime shut down before it ran",
+        )),
+    }
+}

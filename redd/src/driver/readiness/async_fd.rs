@@ -1,0 +1,725 @@
+//! [`AsyncFd`]: readiness of a descriptor that redd knows nothing about.
+//!
+//! Public in `io::unix`. A thin shell around [`Registration`].
+//!
+//! # Invariants
+//! - `leave-before-close`: the registration is the first field, so it leaves epoll before `inner` closes.
+
+#![expect(
+    unsafe_code,
+    reason = "Tokio's `register` functions are declared unsafe"
+)]
+
+use super::ready::{Interest, Ready};
+use super::source::ReadyEvent;
+use crate::driver::Registration;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::task::{Context, Poll, ready};
+
+/// A descriptor of the program's own, with readiness: a device, a socket of another library, an inotify instance.
+///
+/// - The descriptor must not block (`O_NONBLOCK`) and must be of a kind that epoll takes; a regular file is refused.
+/// - [`readable`](Self::readable) and [`writable`](Self::writable) wait; the guard that they give is told how the
+///   operation went: [`try_io`](AsyncFdReadyGuard::try_io) does so by itself. Readiness that nobody clears stays.
+/// - Dropping it ends the registration first, and then drops `T`.
+/// - At most one task waits through each of the `poll_` methods: the last one. The `async` methods take any number.
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (receiver, mut sender) = UnixStream::pair()?;
+/// receiver.set_nonblocking(true)?;
+/// let receiver = AsyncFd::new(receiver)?;
+/// sender.write_all(b"spawn")?;
+///
+/// let mut bytes = [0; 16];
+/// let read = loop {
+///     let mut guard = receiver.readable().await?;
+///     match guard.try_io(|receiver| receiver.get_ref().read(&mut bytes)) {
+///         Ok(read) => break read?,
+///         Err(_would_block) => continue,
+///     }
+/// };
+/// assert_eq!(&bytes[..read], b"spawn");
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+pub struct AsyncFd<T: AsRawFd> {
+    registration: Registration,
+    inner: T,
+}
+
+/// Something is ready: what was seen, so that it can be cleared if it turns out to be over.
+///
+/// - Dropping the guard leaves the readiness as it is.
+#[must_use = "readiness stays until the guard is told that the operation would block"]
+pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
+    async_fd: &'a AsyncFd<T>,
+    event: Option<ReadyEvent>,
+}
+
+/// As [`AsyncFdReadyGuard`], with the descriptor borrowed for changing.
+#[must_use = "readiness stays until the guard is told that the operation would block"]
+pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
+    async_fd: &'a mut AsyncFd<T>,
+    event: Option<ReadyEvent>,
+}
+
+impl<T: AsRawFd> AsyncFd<T> {
+    /// Registers the descriptor of `inner` for reading and writing, with the runtime that this thread is in.
+    ///
+    /// # Panics
+    /// Outside of a runtime, and in one that was built without I/O.
+    ///
+    /// # Errors
+    /// The error of the system: the descriptor is closed, of a kind that epoll refuses, or registered already.
+    #[track_caller]
+    pub fn new(inner: T) -> io::Result<Self> {
+        Self::with_interest(inner, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// As [`new`](Self::new), for `interest` only.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[track_caller]
+    pub fn with_interest(inner: T, interest: Interest) -> io::Result<Self> {
+        Self::try_with_interest(inner, interest).map_err(Into::into)
+    }
+
+    /// As [`new`](Self::new), but the error gives `inner` back.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[track_caller]
+    pub fn try_new(inner: T) -> Result<Self, AsyncFdRegisterError<T>> {
+        Self::try_with_interest(inner, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// As [`with_interest`](Self::with_interest), but the error gives `inner` back.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[track_caller]
+    pub fn try_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<Self, AsyncFdRegisterError<T>> {
+        match Registration::new(inner.as_raw_fd(), interest) {
+            Ok(registration) => Ok(Self {
+                registration,
+                inner,
+            }),
+            Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
+        }
+    }
+
+    /// As [`try_new`](Self::try_new), with the promise that Tokio asks for.
+    ///
+    /// # Safety
+    /// The descriptor stays open, and `T` keeps naming the same one, for as long as this lives. In redd a broken
+    /// promise costs events, not memory.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[track_caller]
+    pub unsafe fn register(inner: T) -> Result<Self, AsyncFdRegisterError<T>> {
+        Self::try_new(inner)
+    }
+
+    /// As [`try_with_interest`](Self::try_with_interest), with the promise that Tokio asks for.
+    ///
+    /// # Safety
+    /// As [`register`](Self::register).
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[track_caller]
+    pub unsafe fn register_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<Self, AsyncFdRegisterError<T>> {
+        Self::try_with_interest(inner, interest)
+    }
+
+    /// The object that holds the descriptor.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The object that holds the descriptor, for changing. Its descriptor must stay the same one.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    /// Ends the registration and gives the object back.
+    pub fn into_inner(self) -> T {
+        // `leave-before-close`.
+        let Self {
+            registration,
+            inner,
+        } = self;
+        drop(registration);
+        inner
+    }
+
+    /// Polls for reading to be worth trying; the last task to poll is woken.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_read_ready<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_read_ready(cx))?;
+        Poll::Ready(Ok(self.guard(event)))
+    }
+
+    /// As [`poll_read_ready`](Self::poll_read_ready), with a guard for changing.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_read_ready_mut<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_read_ready(cx))?;
+        Poll::Ready(Ok(self.mut_guard(event)))
+    }
+
+    /// Polls for writing to be worth trying; the last task to poll is woken.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_write_ready<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_write_ready(cx))?;
+        Poll::Ready(Ok(self.guard(event)))
+    }
+
+    /// As [`poll_write_ready`](Self::poll_write_ready), with a guard for changing.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_write_ready_mut<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_write_ready(cx))?;
+        Poll::Ready(Ok(self.mut_guard(event)))
+    }
+
+    /// Waits until something of `interest` is ready.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn ready(
+        &self,
+        interest: Interest,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        let readiness = self.registration.readiness(interest);
+        async move { Ok(self.guard(readiness.await?)) }
+    }
+
+    /// As [`ready`](Self::ready), with a guard for changing.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn ready_mut(
+        &mut self,
+        interest: Interest,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        let place = std::panic::Location::caller();
+        async move {
+            let event = self.registration.readiness_at(interest, place).await?;
+            Ok(self.mut_guard(event))
+        }
+    }
+
+    /// Waits until reading is worth trying.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        self.ready(Interest::READABLE)
+    }
+
+    /// As [`readable`](Self::readable), with a guard for changing.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn readable_mut(
+        &mut self,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        self.ready_mut(Interest::READABLE)
+    }
+
+    /// Waits until writing is worth trying.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        self.ready(Interest::WRITABLE)
+    }
+
+    /// As [`writable`](Self::writable), with a guard for changing.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn writable_mut(
+        &mut self,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        self.ready_mut(Interest::WRITABLE)
+    }
+
+    /// Tries `f` whenever `interest` is ready, until it answers something other than `WouldBlock`.
+    ///
+    /// # Cancel safety
+    /// `f` either has not answered, or its answer is returned.
+    ///
+    /// # Errors
+    /// The error of `f`, or that the runtime has shut down.
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let mut guard = self.ready(interest).await?;
+            if let Ok(result) = guard.try_io(|async_fd| f(&async_fd.inner)) {
+                return result;
+            }
+        }
+    }
+
+    /// As [`async_io`](Self::async_io); `f` may change the object.
+    ///
+    /// # Cancel safety
+    /// `f` either has not answered, or its answer is returned.
+    ///
+    /// # Errors
+    /// The error of `f`, or that the runtime has shut down.
+    pub async fn async_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        mut f: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let mut guard = self.ready_mut(interest).await?;
+            if let Ok(result) = guard.try_io(|async_fd| f(&mut async_fd.inner)) {
+                return result;
+            }
+        }
+    }
+
+    /// Runs `f` if `interest` is ready now, and clears the readiness if `f` answers `WouldBlock`.
+    ///
+    /// # Errors
+    /// `WouldBlock` without a call of `f` if nothing is ready; the error of `f`; or that the runtime has shut down.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.registration.try_io(interest, || f(&self.inner))
+    }
+
+    /// As [`try_io`](Self::try_io); `f` may change the object.
+    ///
+    /// # Errors
+    /// As [`try_io`](Self::try_io).
+    pub fn try_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        f: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Self {
+            registration,
+            inner,
+        } = self;
+        registration.try_io(interest, || f(inner))
+    }
+
+    fn guard(&self, event: ReadyEvent) -> AsyncFdReadyGuard<'_, T> {
+        AsyncFdReadyGuard {
+            async_fd: self,
+            event: Some(event),
+        }
+    }
+
+    fn mut_guard(&mut self, event: ReadyEvent) -> AsyncFdReadyMutGuard<'_, T> {
+        AsyncFdReadyMutGuard {
+            async_fd: self,
+            event: Some(event),
+        }
+    }
+
+    fn clear(&self, event: &mut Option<ReadyEvent>, cleared: Ready) {
+        if let Some(event) = event {
+            let (cleared, rest) = (event.ready & cleared, event.ready - cleared);
+            self.registration.clear_readiness(event.with_ready(cleared));
+            *event = event.with_ready(rest);
+        }
+    }
+}
+
+impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+impl<T: AsRawFd> AsFd for AsyncFd<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: `inner` keeps its descriptor open while it is borrowed; that it names an open one is what its
+        // `AsRawFd` says, and what the kernel confirmed at registration.
+        unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) }
+    }
+}
+
+impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFd")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
+    /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
+    ///
+    /// The end of a direction (closed) is never cleared.
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
+    }
+
+    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        self.async_fd.clear(&mut self.event, ready);
+    }
+
+    /// Says in the code what dropping does anyway: the readiness stays.
+    pub fn retain_ready(&mut self) {}
+
+    /// What this guard saw and has not cleared.
+    pub fn ready(&self) -> Ready {
+        self.event.map_or(Ready::EMPTY, |event| event.ready)
+    }
+
+    /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
+    ///
+    /// # Errors
+    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+    pub fn try_io<R>(
+        &mut self,
+        f: impl FnOnce(&'a AsyncFd<Inner>) -> io::Result<R>,
+    ) -> Result<io::Result<R>, TryIoError> {
+        match f(self.async_fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear_ready();
+                Err(TryIoError(()))
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// The [`AsyncFd`] that is ready.
+    pub fn get_ref(&self) -> &'a AsyncFd<Inner> {
+        self.async_fd
+    }
+
+    /// The object in it.
+    pub fn get_inner(&self) -> &'a Inner {
+        &self.async_fd.inner
+    }
+}
+
+impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
+    /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
+    ///
+    /// The end of a direction (closed) is never cleared.
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
+    }
+
+    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        self.async_fd.clear(&mut self.event, ready);
+    }
+
+    /// Says in the code what dropping does anyway: the readiness stays.
+    pub fn retain_ready(&mut self) {}
+
+    /// What this guard saw and has not cleared.
+    pub fn ready(&self) -> Ready {
+        self.event.map_or(Ready::EMPTY, |event| event.ready)
+    }
+
+    /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
+    ///
+    /// # Errors
+    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+    pub fn try_io<R>(
+        &mut self,
+        f: impl FnOnce(&mut AsyncFd<Inner>) -> io::Result<R>,
+    ) -> Result<io::Result<R>, TryIoError> {
+        match f(self.async_fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear_ready();
+                Err(TryIoError(()))
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// The [`AsyncFd`] that is ready.
+    pub fn get_ref(&self) -> &AsyncFd<Inner> {
+        self.async_fd
+    }
+
+    /// The [`AsyncFd`] that is ready, for changing.
+    pub fn get_mut(&mut self) -> &mut AsyncFd<Inner> {
+        self.async_fd
+    }
+
+    /// The object in it.
+    pub fn get_inner(&self) -> &Inner {
+        &self.async_fd.inner
+    }
+
+    /// The object in it, for changing.
+    pub fn get_inner_mut(&mut self) -> &mut Inner {
+        &mut self.async_fd.inner
+    }
+}
+
+impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFdReadyGuard")
+            .field("async_fd", &self.async_fd)
+            .field("ready", &self.ready())
+            .finish()
+    }
+}
+
+impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyMutGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFdReadyMutGuard")
+            .field("async_fd", &self.async_fd)
+            .field("ready", &self.ready())
+            .finish()
+    }
+}
+
+/// The operation would block, and its readiness has been cleared: wait again.
+#[derive(Debug)]
+pub struct TryIoError(());
+
+/// A descriptor was refused. Gives the object back: [`into_parts`](Self::into_parts).
+pub struct AsyncFdRegisterError<T> {
+    inner: T,
+    cause: io::Error,
+}
+
+impl<T> AsyncFdRegisterError<T> {
+    /// The object, and why it was refused.
+    pub fn into_parts(self) -> (T, io::Error) {
+        (self.inner, self.cause)
+    }
+}
+
+impl<T> fmt::Debug for AsyncFdRegisterError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFdRegisterError")
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for AsyncFdRegisterError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the I/O driver refused the descriptor ({}); it must be open, of a kind that can be polled, and not \
+             registered twice",
+            self.cause
+        )
+    }
+}
+
+impl<T> Error for AsyncFdRegisterError<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl<T> From<AsyncFdRegisterError<T>> for io::Error {
+    fn from(error: AsyncFdRegisterError<T>) -> Self {
+        error.cause
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::source::tests::turned;
+    use super::*;
+    use crate::driver::Driver;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use futures::future::{join, join_all};
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    fn pair(driver: &Arc<Driver>) -> (AsyncFd<UnixStream>, UnixStream) {
+        let (inner, theirs) = UnixStream::pair().expect("descriptors left");
+        inner.set_nonblocking(true).expect("a socket");
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registration =
+            Registration::new_with_driver(Arc::clone(driver), inner.as_raw_fd(), both);
+        let async_fd = AsyncFd {
+            registration: registration.expect("room"),
+            inner,
+        };
+        (async_fd, theirs)
+    }
+
+    #[test]
+    fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
+        let turned = turned();
+        let (ours, mut theirs) = pair(&turned.driver);
+        assert!(
+            block_on(ours.writable())
+                .expect("open")
+                .ready()
+                .is_writable()
+        );
+        assert!(ours.readable().now_or_never().is_none());
+        theirs.write_all(b"ab").expect("open");
+        let mut byte = [0];
+        for expected in [b'a', b'b'] {
+            let mut guard = block_on(ours.readable()).expect("open");
+            let read = guard.try_io(|fd| fd.get_ref().read(&mut byte));
+            assert_eq!(read.expect("there").expect("open"), 1);
+            assert_eq!(byte, [expected]);
+        }
+        let mut guard = block_on(ours.readable()).expect("still said to be");
+        assert!(guard.try_io(|fd| fd.get_ref().read(&mut byte)).is_err());
+        assert!(guard.ready().is_empty());
+        assert!(ours.readable().now_or_never().is_none());
+        let refused = ours.try_io(Interest::READABLE, |_| Ok(()));
+        assert_eq!(
+            refused.expect_err("not ready").kind(),
+            io::ErrorKind::WouldBlock
+        );
+        assert!(ours.try_io(Interest::WRITABLE, |_| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn a_matching_clear_leaves_the_other_direction() {
+        let turned = turned();
+        let (mut ours, mut theirs) = pair(&turned.driver);
+        theirs.write_all(b"x").expect("open");
+        drop(block_on(join(ours.readable(), ours.writable())));
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let mut guard = block_on(ours.ready_mut(both)).expect("open");
+        assert_eq!(guard.ready(), Ready::READABLE | Ready::WRITABLE);
+        guard.clear_ready_matching(Ready::READABLE);
+        assert_eq!(guard.ready(), Ready::WRITABLE);
+        guard.retain_ready();
+        assert!(ours.readable().now_or_never().is_none());
+        assert!(ours.writable().now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_end_of_reading_stays_though_it_is_cleared() {
+        let turned = turned();
+        let (ours, theirs) = pair(&turned.driver);
+        theirs.shutdown(std::net::Shutdown::Write).expect("open");
+        let mut guard = block_on(ours.readable()).expect("open");
+        guard.clear_ready();
+        let again = block_on(ours.readable()).expect("open");
+        assert!(again.ready().is_read_closed());
+    }
+
+    #[test]
+    fn async_io_tries_again_after_each_event_for_any_number_of_tasks() {
+        let turned = turned();
+        let (ours, mut theirs) = pair(&turned.driver);
+        let readers = (0..8).map(|_| {
+            ours.async_io(Interest::READABLE, |mut inner| {
+                let mut byte = [0];
+                inner.read(&mut byte).map(|_| byte[0])
+            })
+        });
+        let write = async { theirs.write_all(&[7; 8]).expect("open") };
+        let (bytes, ()) = block_on(join(join_all(readers), write));
+        assert!(bytes.into_iter().all(|byte| byte.expect("open") == 7));
+    }
+
+    #[test]
+    fn the_object_comes_back_and_a_refusal_gives_its_reason() {
+        let turned = turned();
+        let (ours, _theirs) = pair(&turned.driver);
+        let inner = ours.into_inner();
+        assert_eq!(turned.driver.registrations(), 0);
+        let error = AsyncFdRegisterError {
+            inner,
+            cause: io::Error::from_raw_os_error(libc::EPERM),
+        };
+        assert!(error.to_string().contains("must be open"));
+        assert!(error.source().is_some());
+        let (inner, cause) = error.into_parts();
+        assert!(inner.peer_addr().is_ok());
+        assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
+    }
+}

@@ -1,0 +1,325 @@
+//! Which directions of a descriptor are asked about ([`Interest`]) and which are ready ([`Ready`]): sets of bits.
+//!
+//! Called by `driver`, `net`, `process`; both types are public in `io`.
+
+use crate::sys::epoll::flags;
+use std::fmt;
+use std::ops;
+
+/// What a descriptor is asked about when it is registered or waited for.
+///
+/// # Examples
+/// ```
+/// use redd::io::Interest;
+///
+/// let both = Interest::READABLE | Interest::WRITABLE;
+/// assert!(both.is_readable() && both.is_writable());
+/// assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
+/// ```
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Interest(u8);
+
+/// Which operations on a descriptor are worth trying.
+///
+/// - It is a hint: an operation may still answer that it would block.
+///
+/// # Examples
+/// ```
+/// use redd::io::Ready;
+///
+/// let ready = Ready::READABLE | Ready::READ_CLOSED;
+/// assert!(ready.is_readable() && !ready.is_writable());
+/// assert_eq!(ready - Ready::READABLE, Ready::READ_CLOSED);
+/// ```
+#[derive(Clone, Copy, Eq, PartialEq, PartialOrd, Ord)]
+pub struct Ready(u8);
+
+const READABLE: u8 = 1;
+const WRITABLE: u8 = 1 << 1;
+const READ_CLOSED: u8 = 1 << 2;
+const WRITE_CLOSED: u8 = 1 << 3;
+const PRIORITY: u8 = 1 << 4;
+const ERROR: u8 = 1 << 5;
+
+impl Interest {
+    /// Reading, and the end of what can be read.
+    pub const READABLE: Self = Self(READABLE);
+    /// Writing, and the end of being able to write.
+    pub const WRITABLE: Self = Self(WRITABLE);
+    /// Urgent data, or what the descriptor's kind counts as such.
+    pub const PRIORITY: Self = Self(PRIORITY);
+    /// Errors; the system reports them also when only another direction was asked about.
+    pub const ERROR: Self = Self(ERROR);
+
+    /// Whether reading is part of it.
+    pub const fn is_readable(self) -> bool {
+        self.0 & READABLE != 0
+    }
+
+    /// Whether writing is part of it.
+    pub const fn is_writable(self) -> bool {
+        self.0 & WRITABLE != 0
+    }
+
+    /// Whether urgent data is part of it.
+    pub const fn is_priority(self) -> bool {
+        self.0 & PRIORITY != 0
+    }
+
+    /// Whether errors are part of it.
+    pub const fn is_error(self) -> bool {
+        self.0 & ERROR != 0
+    }
+
+    /// Both together, for constants; elsewhere `|` reads better.
+    #[must_use = "the union is returned, `self` is not changed"]
+    pub const fn add(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is left without `other`; `None` if that is nothing.
+    #[must_use = "the rest is returned, `self` is not changed"]
+    pub fn remove(self, other: Self) -> Option<Self> {
+        match self.0 & !other.0 {
+            0 => None,
+            rest => Some(Self(rest)),
+        }
+    }
+
+    /// What to ask epoll for. Errors and hang-ups are reported without asking.
+    pub(crate) fn to_epoll(self) -> u32 {
+        let mut events = flags::ET;
+        if self.is_readable() {
+            events |= flags::IN | flags::RDHUP;
+        }
+        if self.is_writable() {
+            events |= flags::OUT;
+        }
+        if self.is_priority() {
+            events |= flags::PRI;
+        }
+        events
+    }
+
+    /// The readiness that answers this interest. The end of a direction answers it too: the operation would not block.
+    pub(crate) fn mask(self) -> Ready {
+        let mut mask = self.0;
+        if self.is_readable() {
+            mask |= READ_CLOSED;
+        }
+        if self.is_writable() {
+            mask |= WRITE_CLOSED;
+        }
+        if self.is_priority() {
+            mask |= READ_CLOSED;
+        }
+        Ready(mask)
+    }
+}
+
+impl Ready {
+    /// Nothing.
+    pub const EMPTY: Self = Self(0);
+    /// A read is worth trying.
+    pub const READABLE: Self = Self(READABLE);
+    /// A write is worth trying.
+    pub const WRITABLE: Self = Self(WRITABLE);
+    /// The other side will send no more.
+    pub const READ_CLOSED: Self = Self(READ_CLOSED);
+    /// The other side will take no more.
+    pub const WRITE_CLOSED: Self = Self(WRITE_CLOSED);
+    /// There is urgent data.
+    pub const PRIORITY: Self = Self(PRIORITY);
+    /// There is an error to fetch.
+    pub const ERROR: Self = Self(ERROR);
+    /// Everything.
+    pub const ALL: Self = Self(READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | PRIORITY | ERROR);
+
+    /// Whether nothing is ready.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a read is worth trying, be it only to learn that there is no more.
+    pub fn is_readable(self) -> bool {
+        self.0 & (READABLE | READ_CLOSED) != 0
+    }
+
+    /// Whether a write is worth trying, be it only to learn that it fails.
+    pub fn is_writable(self) -> bool {
+        self.0 & (WRITABLE | WRITE_CLOSED) != 0
+    }
+
+    /// Whether the other side will send no more.
+    pub fn is_read_closed(self) -> bool {
+        self.0 & READ_CLOSED != 0
+    }
+
+    /// Whether the other side will take no more.
+    pub fn is_write_closed(self) -> bool {
+        self.0 & WRITE_CLOSED != 0
+    }
+
+    /// Whether there is urgent data.
+    pub fn is_priority(self) -> bool {
+        self.0 & PRIORITY != 0
+    }
+
+    /// Whether there is an error to fetch.
+    pub fn is_error(self) -> bool {
+        self.0 & ERROR != 0
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+
+    /// What an event of epoll says.
+    ///
+    /// An error alone makes both directions worth trying: whoever waits fetches it instead of waiting on. Linux
+    /// reports, for example, a refused datagram as `EPOLLERR` without `EPOLLIN`.
+    pub(crate) fn from_epoll(events: u32) -> Self {
+        let has = |flag| events & flag != 0;
+        let mut ready = 0;
+        if has(flags::IN | flags::PRI | flags::ERR) {
+            ready |= READABLE;
+        }
+        if has(flags::OUT | flags::ERR) {
+            ready |= WRITABLE;
+        }
+        if has(flags::PRI) {
+            ready |= PRIORITY;
+        }
+        if has(flags::ERR) {
+            ready |= ERROR;
+        }
+        if has(flags::HUP | flags::RDHUP) {
+            ready |= READ_CLOSED;
+        }
+        // A pipe or FIFO whose reader is gone shows it as an error, with or without room to write.
+        if has(flags::HUP) || (has(flags::ERR) && (has(flags::OUT) || events == flags::ERR)) {
+            ready |= WRITE_CLOSED;
+        }
+        Self(ready)
+    }
+}
+
+impl ops::BitOr for Interest {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        self.add(other)
+    }
+}
+
+impl ops::BitOrAssign for Interest {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.add(other);
+    }
+}
+
+impl ops::BitOr for Ready {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl ops::BitOrAssign for Ready {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl ops::BitAnd for Ready {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl ops::Sub for Ready {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// Writes the names of the set bits with ` | ` between them.
+fn write_names(f: &mut fmt::Formatter<'_>, bits: u8) -> fmt::Result {
+    const NAMES: [(u8, &str); 6] = [
+        (READABLE, "READABLE"),
+        (WRITABLE, "WRITABLE"),
+        (READ_CLOSED, "READ_CLOSED"),
+        (WRITE_CLOSED, "WRITE_CLOSED"),
+        (PRIORITY, "PRIORITY"),
+        (ERROR, "ERROR"),
+    ];
+    if bits == 0 {
+        return f.write_str("EMPTY");
+    }
+    let mut separator = "";
+    for (bit, name) in NAMES {
+        if bits & bit != 0 {
+            write!(f, "{separator}{name}")?;
+            separator = " | ";
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_names(f, self.0)
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_names(f, self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interest_is_answered_by_its_direction_and_by_that_directions_end() {
+        assert_eq!(
+            Interest::READABLE.mask(),
+            Ready::READABLE | Ready::READ_CLOSED
+        );
+        assert_eq!(
+            Interest::WRITABLE.mask(),
+            Ready::WRITABLE | Ready::WRITE_CLOSED
+        );
+        assert_eq!(Interest::ERROR.mask(), Ready::ERROR);
+    }
+
+    #[test]
+    fn removing_the_last_interest_leaves_none() {
+        assert_eq!(Interest::PRIORITY.remove(Interest::PRIORITY), None);
+        assert_eq!(
+            Interest::PRIORITY.remove(Interest::ERROR),
+            Some(Interest::PRIORITY)
+        );
+        assert_eq!(
+            format!("{:?}", Interest::READABLE | Interest::ERROR),
+            "READABLE | ERROR"
+        );
+    }
+
+    #[test]
+    fn an_error_alone_makes_both_directions_worth_trying() {
+        let ready = Ready::from_epoll(flags::ERR);
+        assert!(ready.is_error() && ready.is_readable() && ready.is_write_closed());
+        assert!(!ready.is_read_closed());
+        let hung_up = Ready::from_epoll(flags::HUP);
+        assert!(hung_up.is_read_closed() && hung_up.is_write_closed());
+        assert_eq!(Ready::from_epoll(flags::IN), Ready::READABLE);
+    }
+}

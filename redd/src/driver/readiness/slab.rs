@@ -1,0 +1,162 @@
+//! The slots of a driver: found by index without a lock, allocated and freed under one.
+//!
+//! Called by `source` (allocate, free, look) and by `Driver` (find the slot of an event, walk at shutdown).
+//!
+//! # Invariants
+//! - `pages-stay`: a page, once published, is neither moved nor freed before the slab is dropped.
+//! - `one-holder`: an index is in the free list or with one registration, never both.
+//!
+//! # Why not otherwise
+//! A pointer in the epoll token would need each event to be proven alive; reference counts cost two
+//! read-modify-writes an event. Slots that never go away need neither: a late event finds a later generation.
+
+#![expect(unsafe_code, reason = "pages are published through an atomic pointer")]
+
+use super::slot::Slot;
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicPtr, Ordering};
+use std::io;
+
+/// Slots in the first page; each page is twice as large as the one before it.
+const FIRST_PAGE: usize = 64;
+/// Pages enough for 2^28 descriptors; Linux allows a process 2^30 at most, and a million by default.
+const PAGES: usize = 22;
+
+/// See the module page.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    pages: [AtomicPtr<Slot>; PAGES],
+    free: Mutex<Free>,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    /// Indices that were used before; the last one freed is warm and goes first.
+    indices: Vec<u32>,
+    /// The indices from here on were never used.
+    unused: u32,
+    is_closed: bool,
+}
+
+/// Page and place in it.
+fn locate(index: u32) -> (usize, usize) {
+    let position = index as usize + FIRST_PAGE;
+    let page = (position / FIRST_PAGE).ilog2();
+    (page as usize, position - (FIRST_PAGE << page))
+}
+
+impl Slab {
+    pub(crate) fn new() -> Self {
+        Self {
+            pages: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
+            free: Mutex::new(Free::default()),
+        }
+    }
+
+    /// The slot of `index`; `None` if no such slot was ever allocated.
+    pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
+        let (page, place) = locate(index);
+        // Acquire: the slots of the page are initialised. Pairs with Release in `Slab::allocate`.
+        let first = self.pages.get(page)?.load(Ordering::Acquire);
+        if first.is_null() {
+            return None;
+        }
+        debug_assert!(place < FIRST_PAGE << page, "`locate` stays within the page");
+        // SAFETY: `pages-stay`: the page holds `FIRST_PAGE << page` slots, is only ever shared, and outlives `&self`.
+        Some(unsafe { &*first.add(place) })
+    }
+
+    /// An index for one registration.
+    pub(crate) fn allocate(&self) -> io::Result<u32> {
+        let mut free = self.free.lock();
+        if free.is_closed {
+            return Err(super::source::shutdown_error());
+        }
+        if let Some(index) = free.indices.pop() {
+            return Ok(index);
+        }
+        let index = free.unused;
+        let (page, place) = locate(index);
+        let Some(first) = self.pages.get(page) else {
+            return Err(io::Error::other(
+                "the I/O driver has no room for another descriptor: 2^28 are registered, close some first",
+            ));
+        };
+        if place == 0 {
+            let slots: Box<[Slot]> = (0..FIRST_PAGE << page).map(|_| Slot::new()).collect();
+            // Release: publishes the slots. Pairs with Acquire in `Slab::slot`.
+            first.store(Box::into_raw(slots).cast(), Ordering::Release);
+        }
+        free.unused += 1;
+        Ok(index)
+    }
+
+    /// Gives an index back; the caller has ended the use of its slot and was its `one-holder`.
+    pub(crate) fn free(&self, index: u32) {
+        self.free.lock().indices.push(index);
+    }
+
+    /// Refuses allocations from now on; returns the number of indices that were ever used.
+    pub(crate) fn close(&self) -> u32 {
+        let mut free = self.free.lock();
+        free.is_closed = true;
+        free.unused
+    }
+
+    /// How many registrations there are now.
+    pub(crate) fn len(&self) -> usize {
+        let free = self.free.lock();
+        free.unused as usize - free.indices.len()
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        for (page, first) in self.pages.iter().enumerate() {
+            // Relaxed: `&mut self` says that all other threads are done.
+            let first = first.load(Ordering::Relaxed);
+            if !first.is_null() {
+                let slots = std::ptr::slice_from_raw_parts_mut(first, FIRST_PAGE << page);
+                // SAFETY: `pages-stay`: made from a box of this length in `allocate`, and freed only here.
+                drop(unsafe { Box::from_raw(slots) });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_fill_the_pages_without_gaps() {
+        let mut expected = (0, 0);
+        for index in 0..5000 {
+            assert_eq!(locate(index), expected);
+            expected.1 += 1;
+            if expected.1 == FIRST_PAGE << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+        assert!(locate(u32::MAX).0 >= PAGES || locate(u32::MAX).0 < 32);
+    }
+
+    #[test]
+    fn a_freed_index_is_used_again_first_and_a_closed_slab_refuses() {
+        let slab = Slab::new();
+        let indices: Vec<u32> = (0..200)
+            .map(|_| slab.allocate().expect("there is room"))
+            .collect();
+        assert_eq!(indices, (0..200).collect::<Vec<_>>());
+        assert_eq!(slab.len(), 200);
+        assert!(slab.slot(199).is_some());
+        assert!(slab.slot(100_000).is_none());
+        slab.free(77);
+        assert_eq!(slab.allocate().expect("there is room"), 77);
+        assert_eq!(slab.close(), 200);
+        assert_eq!(
+            slab.allocate().expect_err("closed").kind(),
+            io::ErrorKind::Other
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! The shared memory of one registration: its word, and the wakers of those who wait.
+//!
+//! Called by `source` (the tasks' side), by `Driver::turn` (the events' side) and by `slab`.
+//!
+//! # Invariants
+//! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so
+//!   whoever sees the bit and takes the lock finds it.
+//! - `foreign-code-outside`: wakers are cloned, dropped and called without the lock.
+//!
+//! # Why not otherwise
+//! Lock-free cells for the two wakers cost two read-modify-writes for storing and two for taking: just what the
+//! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
+
+use super::ready::{Interest, Ready};
+use super::state::{Direction, Enlist, Place, State, Waiting};
+use crate::collections::wake_list::WakeList;
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+/// See the module page.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    word: AtomicU64,
+    waiters: Mutex<Waiters>,
+}
+
+/// Who waits.
+#[derive(Debug, Default)]
+struct Waiters {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    /// Waiters without a place of their own, in order of arrival.
+    list: Vec<Listed>,
+    /// The ticket of the next one in the list.
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Listed {
+    ticket: u64,
+    interest: Interest,
+    waker: Waker,
+}
+
+impl Waiters {
+    fn cell(&mut self, direction: Direction) -> &mut Option<Waker> {
+        match direction {
+            Direction::Read => &mut self.reader,
+            Direction::Write => &mut self.writer,
+        }
+    }
+}
+
+/// What became of a task that wanted to wait.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Waited {
+    /// No need to wait; the word says what is ready.
+    Ready(State),
+    /// The waker is stored.
+    Pending,
+}
+
+impl Slot {
+    pub(crate) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(State::fresh(0).word()),
+            waiters: Mutex::new(Waiters::default()),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        // Acquire: what the thread that harvested the event did before. Pairs with Release in `Slot::apply`.
+        State::from_word(self.word.load(Ordering::Acquire))
+    }
+
+    /// Applies a step until no other thread gets in between; `None` if the step declines.
+    fn apply<R>(&self, mut step: impl FnMut(State) -> Option<(State, R)>) -> Option<R> {
+        let mut current = self.state();
+        loop {
+            let (next, answer) = step(current)?;
+            if next == current {
+                return Some(answer);
+            }
+            // Release: publishes what this thread did before the step. Acquire: sees what others did before theirs.
+            // Both pair with each other here and with Acquire in `Slot::state`.
+            match self.word.compare_exchange_weak(
+                current.word(),
+                next.word(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(answer),
+                Err(word) => current = State::from_word(word),
+            }
+        }
+    }
+
+    /// An event has come for the use `generation` of this slot.
+    pub(crate) fn on_event(&self, generation: u32, event: Ready, wakers: &mut WakeList) {
+        if let Some(waiting) = self.apply(|state| state.on_event(generation, event)) {
+            self.take_wakers(waiting, Some(event), wakers);
+        }
+    }
+
+    /// The runtime ends.
+    pub(crate) fn on_shutdown(&self, wakers: &mut WakeList) {
+        self.apply(|state| Some((state.on_shutdown(), ())));
+        let everyone = Waiting {
+            reader: true,
+            writer: true,
+            list: true,
+        };
+        self.take_wakers(everyone, None, wakers);
+    }
+
+    /// Moves wakers into `wakers`; `event`: what those in the list must be waiting for, `None` for everything.
+    fn take_wakers(&self, waiting: Waiting, event: Option<Ready>, wakers: &mut WakeList) {
+        if waiting.is_nobody() {
+            return;
+        }
+        let mut waiters = self.waiters.lock();
+        // `waker-then-bit`: the lock orders us after whoever set the bit. A waker that has come since may be taken
+        // too; its task looks again, and waits again.
+        for (is_wanted, direction) in [
+            (waiting.reader, Direction::Read),
+            (waiting.writer, Direction::Write),
+        ] {
+            if is_wanted {
+                if let Some(waker) = waiters.cell(direction).take() {
+                    if !wakers.has_room() {
+                        drop(waiters);
+                        wakers.wake_all();
+                        waiters = self.waiters.lock();
+                    }
+                    wakers.push(waker);
+                }
+            }
+        }
+        if !waiting.list {
+            return;
+        }
+        loop {
+            let mut is_full = false;
+            waiters.list.retain_mut(|listed| {
+                if event.is_some_and(|event| (event & listed.interest.mask()).is_empty()) {
+                    return true;
+                }
+                is_full = !wakers.has_room();
+                if !is_full {
+                    wakers.push(std::mem::replace(&mut listed.waker, Waker::noop().clone()));
+                }
+                is_full
+            });
+            if !is_full {
+                break;
+            }
+            drop(waiters);
+            wakers.wake_all();
+            waiters = self.waiters.lock();
+        }
+        if waiters.list.is_empty() {
+            self.apply(|state| Some((state.list_emptied(), ())));
+        }
+    }
+
+    /// Unsets `cleared`, unless an event has come since `seen`.
+    pub(crate) fn clear(&self, seen: State, cleared: Ready) {
+        self.apply(|state| Some((state.clear(seen, cleared)?, ())));
+    }
+
+    fn enlist(&self, place: Place, interest: Interest) -> Waited {
+        let found = self.apply(|state| {
+            Some(match state.enlist(place, interest) {
+                Enlist::Ready(ready) => (state, Waited::Ready(ready)),
+                Enlist::Wait(next) => (next, Waited::Pending),
+            })
+        });
+        found.expect("`State::enlist` never declines")
+    }
+
+    /// Leaves `waker` in the place of `direction`; the one who waited there before is forgotten, as in Tokio.
+    pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Waited {
+        // `foreign-code-outside`: cloned before the lock if no waker is expected there, which is the usual case.
+        let mut fresh = (!self.state().is_waiting(direction)).then(|| waker.clone());
+        let mut waiters = self.waiters.lock();
+        let is_stored = waiters
+            .cell(direction)
+            .as_ref()
+            .is_some_and(|stored| stored.will_wake(waker));
+        if fresh.is_none() && !is_stored {
+            drop(waiters);
+            fresh = Some(waker.clone());
+            waiters = self.waiters.lock();
+        }
+        let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
+        let waited = self.enlist(Place::Cell(direction), direction.interest());
+        drop(waiters);
+        drop(replaced);
+        waited
+    }
+
+    /// Puts `waker` into the list, or keeps it there up to date. `ticket` is the caller's place in the list.
+    pub(crate) fn wait_in_list(
+        &self,
+        ticket: &mut Option<u64>,
+        interest: Interest,
+        waker: &Waker,
+    ) -> Waited {
+        // `foreign-code-outside`; a future that is polled again before its event is rare.
+        let mut waker = waker.clone();
+        let mut waiters = self.waiters.lock();
+        if let Some(listed) = find(&mut waiters.list, *ticket) {
+            std::mem::swap(&mut listed.waker, &mut waker);
+            drop(waiters);
+            drop(waker);
+            return Waited::Pending;
+        }
+        // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
+        let waited = self.enlist(Place::List, interest);
+        *ticket = None;
+        match waited {
+            Waited::Ready(_) => {
+                drop(waiters);
+                drop(waker);
+            }
+            Waited::Pending => {
+                *ticket = Some(waiters.next_ticket);
+                let listed = Listed {
+                    ticket: waiters.next_ticket,
+                    interest,
+                    waker,
+                };
+                waiters.next_ticket += 1;
+                waiters.list.push(listed);
+            }
+        }
+        waited
+    }
+
+    /// Leaves the list; nothing happens if an event has already taken the waker.
+    pub(crate) fn leave_list(&self, ticket: u64) {
+        let mut waiters = self.waiters.lock();
+        let index = waiters
+            .list
+            .iter()
+            .position(|listed| listed.ticket == ticket);
+        let left = index.map(|index| waiters.list.remove(index));
+        // The bit stays: the next event finds an empty list and unsets it.
+        drop(waiters);
+        drop(left);
+    }
+
+    /// The registration ends: the word belongs to the next use from here on.
+    pub(crate) fn end_use(&self) {
+        self.apply(|state| Some((state.next_use(), ())));
+        let mut waiters = self.waiters.lock();
+        debug_assert!(
+            waiters.list.is_empty(),
+            "futures in the list borrow the registration"
+        );
+        let left = (waiters.reader.take(), waiters.writer.take());
+        drop(waiters);
+        drop(left);
+    }
+}
+
+fn find(list: &mut [Listed], ticket: Option<u64>) -> Option<&mut Listed> {
+    let ticket = ticket?;
+    list.iter_mut().find(|listed| listed.ticket == ticket)
+}

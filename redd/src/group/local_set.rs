@@ -1,0 +1,450 @@
+//! `LocalSet`: tasks that are not `Send`, run by one task or one `block_on` of one thread.
+//!
+//! # Invariants
+//! - `own-thread`: the set's tasks are polled, cancelled and dropped on the thread that made the set; it is not `Send`.
+//!   Wakers on other threads only move a reference to the remote queue.
+//! - `current-is-alive`: the thread-local points to a set whose guard lives.
+
+#![expect(
+    unsafe_code,
+    reason = "spawns tasks that are not `Send`, on their thread"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::{Mutex, thread};
+use crate::runtime::context::{self, Entered};
+use crate::runtime::{Id, Runtime, UnhandledPanic};
+use crate::scheduler::Flavor;
+use crate::task::cell;
+use crate::task::hooks::TaskHooks;
+use crate::task::poll::Ran;
+use crate::task::runnable::{Schedule, TaskInfo};
+use crate::task::slab::Heap;
+use crate::task::{JoinHandle, Runnable, coop};
+
+/// Tasks that a set runs before it lets its host yield. The figure is Tokio's.
+const TASKS_PER_TICK: usize = 61;
+/// How often the queue of other threads comes first. The figure is Tokio's.
+const REMOTE_FIRST_INTERVAL: u8 = 31;
+
+/// A set of tasks that stay on this thread, so they need not be `Send`.
+///
+/// - Its tasks run only while the set does: inside [`run_until`](Self::run_until), [`block_on`](Self::block_on), or
+///   while the set itself is awaited (which ends when all its tasks have).
+/// - Dropping it drops its tasks at their await points.
+/// - `block_in_place` may not be used in it.
+///
+/// # Examples
+/// ```
+/// use std::rc::Rc;
+/// let runtime = redd::runtime::Runtime::new().unwrap();
+/// let local = redd::task::LocalSet::new();
+/// let sum = local.block_on(&runtime, async {
+///     let shared = Rc::new(20);
+///     let twice = Rc::clone(&shared);
+///     redd::task::spawn_local(async move { *twice + *shared }).await.unwrap()
+/// });
+/// assert_eq!(sum, 40);
+/// ```
+pub struct LocalSet {
+    inner: Rc<Inner>,
+    _not_send: PhantomData<*mut ()>,
+}
+
+/// What stays on the thread.
+struct Inner {
+    queue: RefCell<VecDeque<Runnable>>,
+    tick: Cell<u8>,
+    is_ticking: Cell<bool>,
+    shared: Arc<Shared>,
+}
+
+/// What wakers on other threads reach.
+struct Shared {
+    id: Id,
+    heap: Arc<Heap>,
+    /// `None` once the set is dropped.
+    remote: Mutex<Option<VecDeque<Runnable>>>,
+    waker: Mutex<Option<Waker>>,
+    unhandled_panic: Mutex<UnhandledPanic>,
+    has_unhandled_panic: AtomicBool,
+}
+
+thread_local! {
+    /// The set that runs or is entered on this thread (`current-is-alive`).
+    static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
+}
+
+impl Shared {
+    fn wake(&self) {
+        let waker = self.waker.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Schedule for Shared {
+    fn schedule(&self, runnable: Runnable) {
+        // SAFETY: `current-is-alive`.
+        if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
+            if ptr::eq(&raw const *inner.shared, self) {
+                inner.queue.borrow_mut().push_back(runnable);
+                if !inner.is_ticking.get() {
+                    self.wake();
+                }
+                return;
+            }
+        }
+        let refused = match &mut *self.remote.lock() {
+            Some(remote) => {
+                remote.push_back(runnable);
+                None
+            }
+            // The set's drop cancels the task; only the reference goes here, on whatever thread this is (`own-thread`).
+            None => Some(runnable),
+        };
+        drop(refused);
+        self.wake();
+    }
+
+    fn task_panicked(&self, _: TaskInfo) {
+        if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
+            self.has_unhandled_panic.store(true, Ordering::Relaxed);
+            self.wake();
+        }
+    }
+}
+
+impl LocalSet {
+    /// An empty set. It may be made outside of a runtime.
+    pub fn new() -> Self {
+        let heap = Heap::new(0, TaskHooks::default());
+        let shared = Arc::new(Shared {
+            id: crate::scheduler::next_runtime_id(),
+            heap: Arc::clone(&heap),
+            remote: Mutex::new(Some(VecDeque::new())),
+            waker: Mutex::new(None),
+            unhandled_panic: Mutex::new(UnhandledPanic::Ignore),
+            has_unhandled_panic: AtomicBool::new(false),
+        });
+        // SAFETY: no task exists yet, and nobody else has the heap.
+        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        let inner = Inner {
+            queue: RefCell::new(VecDeque::new()),
+            tick: Cell::new(0),
+            is_ticking: Cell::new(false),
+            shared,
+        };
+        Self {
+            inner: Rc::new(inner),
+            _not_send: PhantomData,
+        }
+    }
+
+    /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
+    pub fn enter(&self) -> LocalEnterGuard {
+        LocalEnterGuard {
+            before: CURRENT.replace(Rc::as_ptr(&self.inner)),
+            _set: Rc::clone(&self.inner),
+        }
+    }
+
+    /// Spawns a task onto this set; it starts when the set runs.
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.inner.spawn(future, None, Location::caller())
+    }
+
+    /// As [`spawn_local`](Self::spawn_local), with a name.
+    pub(crate) fn spawn_named<F>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.inner.spawn(future, name, place)
+    }
+
+    /// Runs a future and the set's tasks on `runtime`, on this thread, until the future ends.
+    ///
+    /// # Panics
+    /// As for [`Runtime::block_on`].
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, runtime: &Runtime, future: F) -> F::Output {
+        runtime.block_on(self.run_until(future))
+    }
+
+    /// Runs the set's tasks beside a future until that ends. Tasks that are not done then wait for the next run.
+    ///
+    /// # Cancel safety
+    /// If it is dropped, the set's tasks stop where they stand; the next run goes on with them.
+    pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| {
+            self.inner.with_current(|| {
+                self.inner.set_waker(cx);
+                if let Poll::Ready(output) =
+                    coop::with_full_unless_spent(|| future.as_mut().poll(cx))
+                {
+                    return Poll::Ready(output);
+                }
+                if self.inner.tick() {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            })
+        })
+        .await
+    }
+
+    /// What happens when a task of the set panics. Default: its handle tells, and the rest goes on.
+    pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
+        *self.inner.shared.unhandled_panic.lock() = policy;
+        self
+    }
+
+    /// The set's id; ids of sets and runtimes are different.
+    pub fn id(&self) -> Id {
+        self.inner.shared.id
+    }
+}
+
+impl Inner {
+    fn spawn<F>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        // SAFETY: `own-thread`: the set is here, and neither it nor the handle of an output that is not `Send` leaves.
+        let (runnable, handle) =
+            unsafe { cell::allocate::<F, false>(&self.shared.heap, future, name, place) };
+        if self.shared.remote.lock().is_none() {
+            runnable.cancel();
+        } else {
+            self.queue.borrow_mut().push_back(runnable);
+            if !self.is_ticking.get() {
+                self.shared.wake();
+            }
+        }
+        handle
+    }
+
+    fn with_current<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Reset(*const Inner);
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                CURRENT.set(self.0);
+            }
+        }
+        let _reset = Reset(CURRENT.replace(self));
+        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::Pinned));
+        f()
+    }
+
+    fn set_waker(&self, cx: &Context<'_>) {
+        let mut waker = self.shared.waker.lock();
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            let old = waker.replace(cx.waker().clone());
+            drop(waker);
+            drop(old);
+        }
+    }
+
+    fn next(&self) -> Option<Runnable> {
+        let tick = self.tick.get();
+        self.tick.set(tick.wrapping_add(1));
+        let from_remote = || {
+            self.shared
+                .remote
+                .lock()
+                .as_mut()
+                .and_then(VecDeque::pop_front)
+        };
+        if tick % REMOTE_FIRST_INTERVAL == 0 {
+            from_remote().or_else(|| self.queue.borrow_mut().pop_front())
+        } else {
+            let own = self.queue.borrow_mut().pop_front();
+            own.or_else(from_remote)
+        }
+    }
+
+    /// Runs some tasks; true if more are queued.
+    fn tick(&self) -> bool {
+        struct Ticking<'a>(&'a Cell<bool>);
+        impl Drop for Ticking<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        self.is_ticking.set(true);
+        let _ticking = Ticking(&self.is_ticking);
+        for _ in 0..TASKS_PER_TICK {
+            assert!(
+                !self.shared.has_unhandled_panic.load(Ordering::Relaxed),
+                "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic. The task's \
+                 panic was printed above; mend it, or use `UnhandledPanic::Ignore`."
+            );
+            let Some(runnable) = self.next() else {
+                return false;
+            };
+            match runnable.run() {
+                Ran::Done => {}
+                Ran::Requeue(runnable) | Ran::Yielded(runnable) => self.queue.borrow_mut().push_back(runnable),
+            }
+        }
+        true
+    }
+}
+
+impl Future for LocalSet {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.with_current(|| {
+            self.inner.set_waker(cx);
+            if self.inner.tick() {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            } else if self.inner.shared.heap.alive() == 0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Default for LocalSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LocalSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSet")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for LocalSet {
+    fn drop(&mut self) {
+        let inner = &self.inner;
+        inner.with_current(|| {
+            let remote = inner.shared.remote.lock().take();
+            // Only references; the walk below drops the futures.
+            drop(remote);
+            drop(std::mem::take(&mut *inner.queue.borrow_mut()));
+            // SAFETY: `own-thread`.
+            unsafe { inner.shared.heap.cancel_all() };
+            drop(std::mem::take(&mut *inner.queue.borrow_mut()));
+        });
+        drop(inner.shared.waker.lock().take());
+        inner.shared.heap.close();
+    }
+}
+
+/// The set is the current one of this thread while this lives. Made by [`LocalSet::enter`].
+pub struct LocalEnterGuard {
+    before: *const Inner,
+    _set: Rc<Inner>,
+}
+
+impl Drop for LocalEnterGuard {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+impl fmt::Debug for LocalEnterGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalEnterGuard").finish_non_exhaustive()
+    }
+}
+
+/// Spawns a task that need not be `Send` onto the current [`LocalSet`] or local runtime.
+///
+/// # Panics
+/// Outside of both.
+///
+/// # Examples
+/// ```
+/// use std::rc::Rc;
+/// redd::runtime::LocalRuntime::new().unwrap().block_on(async {
+///     let text = Rc::new("not Send");
+///     let task = redd::task::spawn_local(async move { text.len() });
+///     assert_eq!(task.await.unwrap(), 8);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn_local_named(future, None, Location::caller())
+}
+
+#[track_caller]
+pub(crate) fn spawn_local_named<F>(
+    future: F,
+    name: Option<Arc<str>>,
+    place: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    // SAFETY: `current-is-alive`.
+    if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
+        return inner.spawn(future, name, place);
+    }
+    if let Some(handle) = context::current() {
+        if handle.shared.is_local_here() {
+            // SAFETY: this is the thread of the local runtime.
+            return unsafe { handle.shared.spawn_unchecked(future, name, place) };
+        }
+    }
+    if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {
+        panic!(
+            "`spawn_local` was called on thread `{}` for a runtime of another thread. Local tasks can only be spawned on a \
+             LocalRuntime from the thread the runtime was created on; use `Handle::spawn` for a `Send` future.",
+            thread::current_name()
+        );
+    }
+    panic!(
+        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so nobody here \
+         runs tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
+        thread::current_name()
+    )
+}

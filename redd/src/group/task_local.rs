@@ -1,0 +1,396 @@
+//! Values that belong to a task: `task_local!`'s keys and the future that carries a value along.
+//!
+//! The value lives in the future. While that is polled, the value sits in a thread-local slot, where `with` finds it;
+//! afterwards it goes back. Both ways are one swap of two `Option`s, so scopes of one key nest: the inner future keeps
+//! the outer value for it.
+//!
+//! Called by users, and by the expansion of `task_local!`.
+//!
+//! # Invariants
+//! - `swapped-back`: whoever swapped a value into the slot swaps it out again before it returns, also in a panic.
+//! - `dropped-inside`: the future is dropped with its value in the slot, so that its destructor can read it.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::thread::LocalKey as ThreadLocalKey;
+
+use pin_project_lite::pin_project;
+
+/// A value that each task has for itself; declared with [`task_local!`](crate::task_local).
+///
+/// - There is a value only inside [`scope`](Self::scope) and [`sync_scope`](Self::sync_scope).
+/// - A spawned task does not inherit it; wrap the spawned future in a scope of its own.
+///
+/// # Examples
+/// ```
+/// redd::task_local! {
+///     static NUMBER: u32;
+/// }
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let sum = NUMBER.scope(1, async { NUMBER.get() + NUMBER.scope(2, async { NUMBER.get() }).await });
+/// assert_eq!(sum.await, 3);
+/// # });
+/// ```
+pub struct LocalKey<T: 'static> {
+    /// For the expansion of `task_local!` only.
+    #[doc(hidden)]
+    pub inner: ThreadLocalKey<RefCell<Option<T>>>,
+}
+
+impl<T: 'static> LocalKey<T> {
+    /// Runs a future with `value` set.
+    ///
+    /// - The value is visible to `future` and to everything that it calls, on whichever thread it is polled.
+    /// - It is still visible while `future` is dropped.
+    /// - It is dropped with the returned future; [`TaskLocalFuture::take_value`] takes it out.
+    ///
+    /// # Panics
+    /// The returned future panics when it is polled from inside a [`with`](Self::with) of the same key, and when it is
+    /// polled again after it was done.
+    pub fn scope<F>(&'static self, value: T, future: F) -> TaskLocalFuture<T, F>
+    where
+        F: Future,
+    {
+        TaskLocalFuture {
+            key: self,
+            value: Some(value),
+            future: Some(future),
+        }
+    }
+
+    /// Runs a closure with `value` set.
+    ///
+    /// # Panics
+    /// When it is called from inside a [`with`](Self::with) of the same key, or while the thread's locals are being
+    /// destroyed.
+    #[track_caller]
+    pub fn sync_scope<F, R>(&'static self, value: T, f: F) -> R
+    where
+        F: FnOnce() -> R,
+    {
+        match self.enter(&mut Some(value), f) {
+            Ok(result) => result,
+            Err(error) => error.panic(),
+        }
+    }
+
+    /// Looks at the value.
+    ///
+    /// # Panics
+    /// When there is none: the caller is not inside a scope of this key.
+    #[track_caller]
+    pub fn with<F, R>(&'static self, f: F) -> R
+    where
+        F: FnOnce(&T) -> R,
+    {
+        match self.try_with(f) {
+            Ok(result) => result,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Looks at the value, if there is one.
+    ///
+    /// # Errors
+    /// When the caller is not inside a scope of this key; `f` has not run then.
+    pub fn try_with<F, R>(&'static self, f: F) -> Result<R, AccessError>
+    where
+        F: FnOnce(&T) -> R,
+    {
+        self.inner
+            .try_with(|slot| slot.borrow().as_ref().map(f))
+            .ok()
+            .flatten()
+            .ok_or(AccessError { _private: () })
+    }
+
+    /// Swaps `value` into the slot, runs `f`, swaps it back (`swapped-back`).
+    fn enter<R>(
+        &'static self,
+        value: &mut Option<T>,
+        f: impl FnOnce() -> R,
+    ) -> Result<R, EnterError> {
+        self.inner
+            .try_with(|slot| {
+                slot.try_borrow_mut()
+                    .map(|mut slot| std::mem::swap(&mut *slot, value))
+            })
+            .map_err(|_| EnterError::Destroyed)?
+            .map_err(|_| EnterError::Borrowed)?;
+        let _guard = SwapBack { key: self, value };
+        Ok(f())
+    }
+}
+
+impl<T: Clone + 'static> LocalKey<T> {
+    /// A clone of the value.
+    ///
+    /// # Panics
+    /// When there is none: the caller is not inside a scope of this key.
+    #[track_caller]
+    pub fn get(&'static self) -> T {
+        self.with(T::clone)
+    }
+
+    /// A clone of the value, if there is one.
+    ///
+    /// # Errors
+    /// When the caller is not inside a scope of this key.
+    pub fn try_get(&'static self) -> Result<T, AccessError> {
+        self.try_with(T::clone)
+    }
+}
+
+impl<T: 'static> fmt::Debug for LocalKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("LocalKey { .. }")
+    }
+}
+
+/// Swaps the value out of the slot when the scope ends, also by a panic (`swapped-back`).
+struct SwapBack<'a, T: 'static> {
+    key: &'static LocalKey<T>,
+    value: &'a mut Option<T>,
+}
+
+impl<T: 'static> Drop for SwapBack<'_, T> {
+    fn drop(&mut self) {
+        // Neither can fail: the slot was there when we entered, and every borrow of it ended inside the scope. If it
+        // is gone all the same, the thread is ending, and nobody can read it any more.
+        let _ = self.key.inner.try_with(|slot| {
+            if let Ok(mut slot) = slot.try_borrow_mut() {
+                std::mem::swap(&mut *slot, self.value);
+            }
+        });
+    }
+}
+
+/// Why a scope cannot be entered.
+enum EnterError {
+    /// From inside `with` of the same key.
+    Borrowed,
+    /// The thread's locals are being destroyed.
+    Destroyed,
+}
+
+impl EnterError {
+    #[track_caller]
+    fn panic(&self) -> ! {
+        match self {
+            Self::Borrowed => panic!(
+                "a task-local scope was entered while a `with` of the same key was looking at the value it would \
+                 replace. End the `with` first, for example by cloning the value: `KEY.get()`."
+            ),
+            Self::Destroyed => panic!(
+                "a task-local scope was entered on a thread that is ending, whose thread-locals are gone. Do not poll \
+                 tasks from destructors of thread-locals."
+            ),
+        }
+    }
+}
+
+pin_project! {
+    /// A future that runs with a task-local value set. Made by [`LocalKey::scope`].
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct TaskLocalFuture<T, F>
+    where
+        T: 'static,
+    {
+        key: &'static LocalKey<T>,
+        value: Option<T>,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<T: 'static, F> PinnedDrop for TaskLocalFuture<T, F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if std::mem::needs_drop::<F>() && this.future.is_some() {
+                // `dropped-inside`, where there is a slot; else the future is dropped with the other fields.
+                let _ = this.key.enter(this.value, || this.future.set(None));
+            }
+        }
+    }
+}
+
+impl<T: 'static, F> TaskLocalFuture<T, F> {
+    /// Takes the value out, for example when the future is done; `None` if it was taken before.
+    ///
+    /// The future, if polled afterwards, runs without a value.
+    ///
+    /// # Examples
+    /// ```
+    /// redd::task_local! {
+    ///     static NAME: String;
+    /// }
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut greeting = Box::pin(NAME.scope("Ada".to_owned(), async { NAME.with(String::len) }));
+    /// assert_eq!(greeting.as_mut().await, 3);
+    /// assert_eq!(greeting.as_mut().take_value().as_deref(), Some("Ada"));
+    /// # });
+    /// ```
+    pub fn take_value(self: Pin<&mut Self>) -> Option<T> {
+        self.project().value.take()
+    }
+}
+
+impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
+    type Output = F::Output;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let polled = this.key.enter(this.value, || {
+            let poll = this.future.as_mut().as_pin_mut()?.poll(cx);
+            if poll.is_ready() {
+                this.future.set(None);
+            }
+            Some(poll)
+        });
+        match polled {
+            Ok(Some(poll)) => poll,
+            Ok(None) => panic!(
+                "a `TaskLocalFuture` was polled again after it was done. Await it once, or `fuse` it before polling \
+                 it in a loop."
+            ),
+            Err(error) => error.panic(),
+        }
+    }
+}
+
+impl<T: fmt::Debug + 'static, F> fmt::Debug for TaskLocalFuture<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the future: most have no `Debug`.
+        f.debug_struct("TaskLocalFuture")
+            .field("value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+/// There is no value: the caller is outside of any scope of the key. From [`LocalKey::try_with`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AccessError {
+    _private: (),
+}
+
+impl fmt::Debug for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessError").finish()
+    }
+}
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a task-local value was read outside of any scope of its key, so there is none. Set it first: \
+             `KEY.scope(value, future).await`; a spawned task needs a scope of its own.",
+        )
+    }
+}
+
+impl Error for AccessError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+    use std::cell::Cell;
+    use std::future::{pending, ready};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::rc::Rc;
+    use std::task::Waker;
+
+    crate::task_local! {
+        /// A number.
+        static NUMBER: u32;
+        static CELL: Cell<u32>
+    }
+
+    fn panic_text(f: impl FnOnce()) -> String {
+        let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("it panics");
+        payload
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_else(|| (*payload.downcast_ref::<&str>().expect("a text")).to_owned())
+    }
+
+    #[test]
+    fn a_value_is_there_inside_its_scope_only_and_scopes_nest() {
+        assert!(NUMBER.try_get().is_err());
+        block_on(NUMBER.scope(1, async {
+            assert_eq!(NUMBER.get(), 1);
+            NUMBER.scope(2, async { assert_eq!(NUMBER.get(), 2) }).await;
+            assert_eq!(NUMBER.get(), 1);
+            NUMBER.sync_scope(3, || assert_eq!(NUMBER.with(|number| *number), 3));
+            assert_eq!(NUMBER.try_get(), Ok(1));
+        }));
+        assert!(NUMBER.try_get().is_err());
+        block_on(CELL.scope(Cell::new(1), async {
+            CELL.with(|cell| cell.set(2));
+            assert_eq!(CELL.with(Cell::get), 2);
+        }));
+    }
+
+    #[test]
+    fn a_panic_inside_a_scope_takes_the_value_out_again() {
+        let mut future = Box::pin(NUMBER.scope(5, async { panic!("inside") }));
+        let mut cx = Context::from_waker(Waker::noop());
+        let caught = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+        assert!(caught.is_err());
+        assert!(NUMBER.try_get().is_err());
+        assert_eq!(future.as_mut().take_value(), Some(5));
+    }
+
+    struct ReadsOnDrop(Rc<Cell<Option<u32>>>);
+    impl Drop for ReadsOnDrop {
+        fn drop(&mut self) {
+            self.0.set(NUMBER.try_get().ok());
+        }
+    }
+
+    #[test]
+    fn the_value_is_there_while_the_future_is_dropped() {
+        let seen = Rc::new(Cell::new(None));
+        let reads = ReadsOnDrop(Rc::clone(&seen));
+        let future = NUMBER.scope(6, async move {
+            let _reads = reads;
+            pending::<()>().await;
+        });
+        drop(future);
+        assert_eq!(seen.get(), Some(6));
+    }
+
+    #[test]
+    fn a_taken_value_is_gone_for_the_future_too() {
+        let mut future = Box::pin(NUMBER.scope(7, async { NUMBER.try_get().ok() }));
+        assert_eq!(future.as_mut().take_value(), Some(7));
+        assert_eq!(future.as_mut().take_value(), None);
+        assert_eq!(block_on(future), None);
+    }
+
+    #[test]
+    fn panics_say_what_to_do() {
+        assert!(panic_text(|| NUMBER.with(|_| ())).contains("KEY.scope(value, future)"));
+        let nested = panic_text(|| {
+            NUMBER.sync_scope(1, || NUMBER.with(|_| NUMBER.sync_scope(2, || ())));
+        });
+        assert!(nested.contains("KEY.get()"));
+        assert!(NUMBER.try_get().is_err());
+        let mut future = Box::pin(NUMBER.scope(1, ready(())));
+        block_on(future.as_mut());
+        assert!(panic_text(|| block_on(future.as_mut())).contains("Await it once"));
+    }
+
+    #[test]
+    fn keys_and_futures_have_the_auto_traits_that_callers_rely_on() {
+        fn is_shared<T: Send + Sync + Unpin + std::panic::RefUnwindSafe>() {}
+        is_shared::<LocalKey<Rc<()>>>();
+        fn is_send<T: Send + Sync + Unpin>(_: &T) {}
+        is_send(&NUMBER.scope(1, ready(())));
+        let _ = format!("{NUMBER:?} {:?}", NUMBER.scope(1, pending::<()>()));
+    }
+}

@@ -1,0 +1,199 @@
+//! `BufStream`: a `BufReader` and a `BufWriter` around one stream.
+
+use std::io::{self, IoSlice, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::{
+    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, DEFAULT_BUFFER_BYTES,
+    ReadBuf,
+};
+
+pin_project! {
+    /// Buffers both directions of a stream; see [`BufReader`] and [`BufWriter`].
+    ///
+    /// - Dropping it **loses what is buffered** for writing: flush or shut it down first.
+    #[derive(Debug)]
+    pub struct BufStream<RW> {
+        #[pin]
+        inner: BufReader<BufWriter<RW>>,
+    }
+}
+
+impl<RW: AsyncRead + AsyncWrite> BufStream<RW> {
+    /// With a buffer of 8 KiB in each direction.
+    pub fn new(stream: RW) -> BufStream<RW> {
+        Self::with_capacity(DEFAULT_BUFFER_BYTES, DEFAULT_BUFFER_BYTES, stream)
+    }
+
+    /// With buffers of so many bytes.
+    ///
+    /// # Panics
+    /// If `reader_capacity` is zero.
+    #[track_caller]
+    pub fn with_capacity(
+        reader_capacity: usize,
+        writer_capacity: usize,
+        stream: RW,
+    ) -> BufStream<RW> {
+        let writer = BufWriter::with_capacity(writer_capacity, stream);
+        BufStream {
+            inner: BufReader::with_capacity(reader_capacity, writer),
+        }
+    }
+
+    /// The inner stream.
+    pub fn get_ref(&self) -> &RW {
+        self.inner.get_ref().get_ref()
+    }
+
+    /// The inner stream; using it directly goes past what is buffered.
+    pub fn get_mut(&mut self) -> &mut RW {
+        self.inner.get_mut().get_mut()
+    }
+
+    /// The inner stream, pinned; using it directly goes past what is buffered.
+    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut RW> {
+        self.project().inner.get_pin_mut().get_pin_mut()
+    }
+
+    /// Gives the inner stream back; what is buffered is lost.
+    pub fn into_inner(self) -> RW {
+        self.inner.into_inner().into_inner()
+    }
+}
+
+impl<RW> From<BufReader<BufWriter<RW>>> for BufStream<RW> {
+    fn from(inner: BufReader<BufWriter<RW>>) -> Self {
+        BufStream { inner }
+    }
+}
+
+/// Turned inside out; nothing that is buffered is lost.
+impl<RW> From<BufWriter<BufReader<RW>>> for BufStream<RW> {
+    fn from(outer: BufWriter<BufReader<RW>>) -> Self {
+        let BufWriter {
+            inner: reader,
+            buf,
+            written,
+            seek,
+        } = outer;
+        let writer = BufWriter {
+            inner: reader.inner,
+            buf,
+            written,
+            seek,
+        };
+        BufStream {
+            inner: BufReader {
+                inner: writer,
+                window: reader.window,
+                seek: reader.seek,
+            },
+        }
+    }
+}
+
+impl<RW: AsyncRead + AsyncWrite> AsyncRead for BufStream<RW> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.project().inner.poll_read(cx, buf)
+    }
+}
+
+impl<RW: AsyncRead + AsyncWrite> AsyncBufRead for BufStream<RW> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.project().inner.poll_fill_buf(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, amt: usize) {
+        self.project().inner.consume(amt);
+    }
+}
+
+impl<RW: AsyncRead + AsyncWrite> AsyncWrite for BufStream<RW> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.project().inner.poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.project().inner.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+/// Seeking flushes the write buffer and discards the read buffer.
+impl<RW: AsyncRead + AsyncWrite + AsyncSeek> AsyncSeek for BufStream<RW> {
+    fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        self.project().inner.start_seek(position)
+    }
+
+    fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        self.project().inner.poll_complete(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::block_on;
+    use super::super::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn a_stream_turned_inside_out_keeps_both_buffers() {
+        block_on(async {
+            let (mut peer, stream) = super::super::duplex(64);
+            peer.write_all(b"salmon").await.unwrap();
+            let mut reader = BufReader::new(stream);
+            assert_eq!(reader.fill_buf().await.unwrap(), b"salmon");
+            let mut writer = BufWriter::new(reader);
+            writer.write_all(b"redd").await.unwrap();
+            let mut stream = BufStream::from(writer);
+            let mut word = [0; 6];
+            stream.read_exact(&mut word).await.unwrap();
+            assert_eq!(&word, b"salmon");
+            stream.flush().await.unwrap();
+            peer.read_exact(&mut word[..4]).await.unwrap();
+            assert_eq!(&word[..4], b"redd");
+        });
+    }
+
+    #[test]
+    fn seeking_a_stream_flushes_and_discards() {
+        block_on(async {
+            let mut stream = BufStream::with_capacity(1, 8, Cursor::new(b"a\nb\nc\n".to_vec()));
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+            assert_eq!(stream.seek(SeekFrom::Start(2)).await.unwrap(), 2);
+            line.clear();
+            stream.read_line(&mut line).await.unwrap();
+            assert_eq!(line, "x\n");
+        });
+    }
+}

@@ -1,0 +1,351 @@
+//! `BufWriter`: fewer, larger writes.
+//!
+//! # Invariants
+//! - `written-prefix`: `buf[..written]` has reached the inner writer and waits to be cut off.
+
+use std::fmt;
+use std::io::{self, IoSlice, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::write::{first_piece, total_len};
+use super::{
+    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero,
+};
+
+pin_project! {
+    /// Collects what is written and hands it on in pieces of 8 KiB unless the caller says otherwise.
+    ///
+    /// - Dropping it, or [`into_inner`](Self::into_inner), **loses what is buffered**: flush or shut it down first.
+    /// - A write of at least the buffer's size goes past an empty buffer.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncWriteExt, BufWriter};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut writer = BufWriter::new(Vec::new());
+    /// writer.write_all(b"redd").await?;
+    /// assert_eq!(writer.get_ref(), b"");
+    /// writer.flush().await?;
+    /// assert_eq!(writer.get_ref(), b"redd");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub struct BufWriter<W> {
+        #[pin]
+        pub(super) inner: W,
+        pub(super) buf: Vec<u8>,
+        pub(super) written: usize,
+        pub(super) seek: Seeking,
+    }
+}
+
+/// Where a seek stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seeking {
+    Idle,
+    /// `start_seek` was called; the buffer is flushed first.
+    Requested(SeekFrom),
+    /// The inner writer moves.
+    InFlight,
+}
+
+impl<W: AsyncWrite> BufWriter<W> {
+    /// With a buffer of 8 KiB.
+    pub fn new(inner: W) -> Self {
+        Self::with_capacity(DEFAULT_BUFFER_BYTES, inner)
+    }
+
+    /// With a buffer of so many bytes.
+    pub fn with_capacity(capacity: usize, inner: W) -> Self {
+        Self {
+            inner,
+            buf: Vec::with_capacity(capacity),
+            written: 0,
+            seek: Seeking::Idle,
+        }
+    }
+
+    /// Hands everything buffered to the inner writer.
+    fn poll_flush_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut this = self.project();
+        while *this.written < this.buf.len() {
+            let rest = &this.buf[*this.written..];
+            let len = ready_or_retry!(this.inner.as_mut().poll_write(cx, rest));
+            if len == 0 {
+                return Poll::Ready(Err(write_zero()));
+            }
+            *this.written += len;
+        }
+        this.buf.clear();
+        *this.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Makes room for `len` bytes, if the buffer could ever hold them beside others.
+    fn poll_make_room(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        len: usize,
+    ) -> Poll<io::Result<()>> {
+        if self.room() < len {
+            ready!(self.as_mut().poll_flush_buf(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn room(&self) -> usize {
+        self.buf.capacity() - self.buf.len()
+    }
+
+    /// The inner writer.
+    pub fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
+    /// The inner writer; what is written to it directly comes before what is buffered.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// The inner writer, pinned; what is written to it directly comes before what is buffered.
+    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut W> {
+        self.project().inner
+    }
+
+    /// Gives the inner writer back; what is [buffered](Self::buffer) is lost.
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+
+    /// The bytes in the buffer. After a flush that failed, some of them have already been written.
+    pub fn buffer(&self) -> &[u8] {
+        &self.buf
+    }
+}
+
+impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.as_mut().poll_make_room(cx, buf.len()))?;
+        let this = self.project();
+        if buf.len() >= this.buf.capacity() {
+            return this.inner.poll_write(cx, buf);
+        }
+        this.buf.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if !self.inner.is_write_vectored() {
+            return self.poll_write_pieces(cx, bufs);
+        }
+        let total = total_len(bufs);
+        ready!(self.as_mut().poll_make_room(cx, total))?;
+        let this = self.project();
+        if total >= this.buf.capacity() {
+            return this.inner.poll_write_vectored(cx, bufs);
+        }
+        for piece in bufs {
+            this.buf.extend_from_slice(piece);
+        }
+        Poll::Ready(Ok(total))
+    }
+
+    /// Joining small pieces in the buffer is what this type is for.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush_buf(cx))?;
+        self.get_pin_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush_buf(cx))?;
+        self.get_pin_mut().poll_shutdown(cx)
+    }
+}
+
+impl<W: AsyncWrite> BufWriter<W> {
+    /// A vectored write to an inner writer that takes one piece at a time: the first piece, and the following ones as
+    /// long as they fit the buffer.
+    fn poll_write_pieces(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = first_piece(bufs);
+        if first.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut total = ready!(self.as_mut().poll_write(cx, first))?;
+        if first.len() >= self.buf.capacity() {
+            // It went past the buffer, maybe in part.
+            return Poll::Ready(Ok(total));
+        }
+        let this = self.project();
+        let rest = bufs.iter().skip_while(|piece| piece.is_empty()).skip(1);
+        for piece in rest {
+            if this.buf.capacity() - this.buf.len() < piece.len() {
+                break;
+            }
+            this.buf.extend_from_slice(piece);
+            total += piece.len();
+        }
+        Poll::Ready(Ok(total))
+    }
+}
+
+/// Seeking flushes the buffer first.
+impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
+    fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        *self.project().seek = Seeking::Requested(position);
+        Ok(())
+    }
+
+    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        if let Seeking::Requested(position) = self.seek {
+            ready!(self.as_mut().poll_flush_buf(cx))?;
+            let this = self.as_mut().project();
+            *this.seek = Seeking::Idle;
+            this.inner.start_seek(position)?;
+            *this.seek = Seeking::InFlight;
+        }
+        let this = self.project();
+        let position = ready!(this.inner.poll_complete(cx));
+        *this.seek = Seeking::Idle;
+        // `written-prefix`: without a seek, the rest of the buffer is still to come.
+        Poll::Ready(position.map(|position| position + (this.buf.len() - *this.written) as u64))
+    }
+}
+
+/// Reads go past the write buffer.
+impl<W: AsyncWrite + AsyncRead> AsyncRead for BufWriter<W> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.get_pin_mut().poll_read(cx, buf)
+    }
+}
+
+/// Reads go past the write buffer.
+impl<W: AsyncWrite + AsyncBufRead> AsyncBufRead for BufWriter<W> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.get_pin_mut().poll_fill_buf(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, amt: usize) {
+        self.get_pin_mut().consume(amt);
+    }
+}
+
+impl<W: fmt::Debug> fmt::Debug for BufWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufWriter")
+            .field("writer", &self.inner)
+            .field("buffered", &(self.buf.len() - self.written))
+            .field("capacity", &self.buf.capacity())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Script, Step, block_on};
+    use super::super::{AsyncSeekExt, AsyncWriteExt};
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn small_writes_are_joined_and_large_ones_go_past_the_buffer() {
+        block_on(async {
+            let mut writer = BufWriter::with_capacity(4, Script::default());
+            writer.write_all(b"sa").await.unwrap();
+            writer.write_all(b"l").await.unwrap();
+            assert_eq!(
+                (writer.buffer(), &writer.get_ref().written[..]),
+                (&b"sal"[..], &b""[..])
+            );
+            writer.write_all(b"mo").await.unwrap();
+            assert_eq!(
+                (writer.buffer(), &writer.get_ref().written[..]),
+                (&b"mo"[..], &b"sal"[..])
+            );
+            writer.write_all(b"nroe").await.unwrap();
+            assert_eq!(
+                (writer.buffer(), &writer.get_ref().written[..]),
+                (&b""[..], &b"salmonroe"[..])
+            );
+            writer.shutdown().await.unwrap();
+            assert!(writer.get_ref().is_shut_down);
+        });
+    }
+
+    #[test]
+    fn a_flush_that_failed_goes_on_where_it_stopped() {
+        block_on(async {
+            let steps = [Step::Take(2), Step::Interrupted, Step::Pending, Step::Error];
+            let mut writer = BufWriter::new(Script::writing(&steps));
+            writer.write_all(b"salmon").await.unwrap();
+            assert!(writer.flush().await.is_err());
+            writer.flush().await.unwrap();
+            assert_eq!(writer.into_inner().written, b"salmon");
+        });
+    }
+
+    #[test]
+    fn seeking_flushes_first() {
+        block_on(async {
+            let mut writer = BufWriter::with_capacity(3, Cursor::new(Vec::new()));
+            writer.write_all(b"salmon").await.unwrap();
+            writer.write_all(b"ro").await.unwrap();
+            assert_eq!(writer.stream_position().await.unwrap(), 8);
+            assert_eq!(writer.seek(SeekFrom::Start(2)).await.unwrap(), 2);
+            writer.write_all(b"xy").await.unwrap();
+            writer.flush().await.unwrap();
+            assert_eq!(writer.into_inner().into_inner(), b"saxyonro");
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn all_bytes_arrive_in_order(
+            writes in proptest::collection::vec(proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..7), 0..4), 0..20),
+            capacity in 0..9_usize,
+            is_vectored in any::<bool>(),
+        ) {
+            async fn run<W: AsyncWrite + Unpin>(writes: &[Vec<Vec<u8>>], mut writer: BufWriter<W>) -> W {
+                for pieces in writes {
+                    // Whatever a vectored write does not take is written afterwards.
+                    let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+                    let taken = writer.write_vectored(&slices).await.unwrap();
+                    writer.write_all(&pieces.concat()[taken..]).await.unwrap();
+                    assert!(writer.buf.len() <= writer.buf.capacity());
+                }
+                writer.flush().await.unwrap();
+                writer.into_inner()
+            }
+            let all = writes.concat().concat();
+            let written = if is_vectored {
+                block_on(run(&writes, BufWriter::with_capacity(capacity, Vec::new())))
+            } else {
+                block_on(run(&writes, BufWriter::with_capacity(capacity, Script::default()))).written
+            };
+            prop_assert_eq!(written, all);
+        }
+    }
+}

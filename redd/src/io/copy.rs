@@ -1,0 +1,302 @@
+//! `copy` and `copy_buf`: everything from a reader into a writer.
+//!
+//! Called by programs and by `copy_bidirectional`.
+//!
+//! # Invariants
+//! - `pending-window`: `buf[start..end]` was read and not yet written; `start <= end <= buf.len()`.
+//! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed: what the reader
+//!   waits for may sit in the writer's buffer.
+//! - `unit-each-turn`: each turn of the loop takes part in the budget, so that a copy between two that are always ready
+//!   (memory, `repeat`, a user's type) lets other tasks run.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::{AsyncBufRead, AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero};
+use crate::task::coop::poll_proceed;
+
+/// Copies everything from `reader` to `writer`, flushes it, and answers with the number of bytes.
+///
+/// - Holds a buffer of 8 KiB while it runs; [`copy_buf`] uses the reader's own.
+/// - While the reader has nothing, what was written is flushed.
+///
+/// # Cancel safety
+/// Not cancel safe: bytes that were read and not yet written at a drop are lost.
+///
+/// # Errors
+/// What the reader or the writer reports, or [`ErrorKind::WriteZero`] if the writer takes no more bytes.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut writer = Vec::new();
+/// let copied = redd::io::copy(&mut &b"salmon"[..], &mut writer).await?;
+/// assert_eq!((copied, &writer[..]), (6, &b"salmon"[..]));
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
+pub async fn copy<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
+where
+    R: AsyncRead + Unpin + ?Sized,
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let mut buffer = CopyBuffer::new(DEFAULT_BUFFER_BYTES);
+    poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+}
+
+/// As [`copy()`], from the reader's own buffer.
+///
+/// # Cancel safety
+/// Nothing is lost at a drop: bytes that were not written are still in the reader.
+///
+/// # Errors
+/// As `copy`.
+pub async fn copy_buf<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
+where
+    R: AsyncBufRead + Unpin + ?Sized,
+    W: AsyncWrite + Unpin + ?Sized,
+{
+    let mut copied = 0;
+    let mut needs_flush = false;
+    poll_fn(|cx| {
+        poll_copy_buf(
+            cx,
+            Pin::new(&mut *reader),
+            Pin::new(&mut *writer),
+            &mut copied,
+            &mut needs_flush,
+        )
+    })
+    .await
+}
+
+fn poll_copy_buf<R, W>(
+    cx: &mut Context<'_>,
+    mut reader: Pin<&mut R>,
+    mut writer: Pin<&mut W>,
+    copied: &mut u64,
+    needs_flush: &mut bool,
+) -> Poll<io::Result<u64>>
+where
+    R: AsyncBufRead + ?Sized,
+    W: AsyncWrite + ?Sized,
+{
+    loop {
+        // `unit-each-turn`
+        let unit = ready!(poll_proceed(cx));
+        let bytes = match reader.as_mut().poll_fill_buf(cx) {
+            Poll::Pending => {
+                // `flush-before-waiting`
+                if *needs_flush {
+                    ready!(writer.poll_flush(cx))?;
+                    *needs_flush = false;
+                }
+                return Poll::Pending;
+            }
+            filled @ Poll::Ready(_) => ready_or_retry!(filled),
+        };
+        if bytes.is_empty() {
+            ready!(writer.poll_flush(cx))?;
+            unit.made_progress();
+            return Poll::Ready(Ok(*copied));
+        }
+        let len = ready_or_retry!(writer.as_mut().poll_write(cx, bytes));
+        if len == 0 {
+            return Poll::Ready(Err(write_zero()));
+        }
+        reader.as_mut().consume(len);
+        *copied += len as u64;
+        *needs_flush = true;
+        unit.made_progress();
+    }
+}
+
+/// A copy in progress.
+#[derive(Debug)]
+pub(super) struct CopyBuffer {
+    buf: Box<[u8]>,
+    start: usize,
+    end: usize,
+    copied: u64,
+    is_reader_done: bool,
+    needs_flush: bool,
+}
+
+impl CopyBuffer {
+    /// The caller has seen to it that there is room for at least one byte.
+    pub(super) fn new(capacity: usize) -> Self {
+        debug_assert!(capacity > 0);
+        Self {
+            buf: vec![0; capacity].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            copied: 0,
+            is_reader_done: false,
+            needs_flush: false,
+        }
+    }
+
+    /// Goes on with the copy; ready when the reader is at its end and the writer is flushed.
+    pub(super) fn poll_copy<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut reader: Pin<&mut R>,
+        mut writer: Pin<&mut W>,
+    ) -> Poll<io::Result<u64>>
+    where
+        R: AsyncRead + ?Sized,
+        W: AsyncWrite + ?Sized,
+    {
+        loop {
+            // `unit-each-turn`
+            let unit = ready!(poll_proceed(cx));
+            if !self.is_reader_done && self.end < self.buf.len() {
+                match self.poll_fill(cx, reader.as_mut()) {
+                    Poll::Ready(Ok(())) => unit.made_progress(),
+                    Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    // With bytes at hand there is something to do.
+                    Poll::Pending if self.start < self.end => {}
+                    Poll::Pending => {
+                        // `flush-before-waiting`
+                        if self.needs_flush {
+                            ready!(writer.poll_flush(cx))?;
+                            self.needs_flush = false;
+                            unit.made_progress();
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            }
+            while self.start < self.end {
+                let bytes = &self.buf[self.start..self.end];
+                let len = ready_or_retry!(writer.as_mut().poll_write(cx, bytes));
+                if len == 0 {
+                    return Poll::Ready(Err(write_zero()));
+                }
+                self.start += len;
+                self.copied += len as u64;
+                self.needs_flush = true;
+                unit.made_progress();
+            }
+            self.start = 0;
+            self.end = 0;
+            if self.is_reader_done {
+                ready!(writer.poll_flush(cx))?;
+                return Poll::Ready(Ok(self.copied));
+            }
+        }
+    }
+
+    /// Reads once behind what is already there.
+    fn poll_fill<R: AsyncRead + ?Sized>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: Pin<&mut R>,
+    ) -> Poll<io::Result<()>> {
+        let mut free = ReadBuf::new(&mut self.buf[self.end..]);
+        let start = free.start();
+        ready!(reader.poll_read(cx, &mut free))?;
+        // Keeps `pending-window`: the figure is about our buffer.
+        free.assert_still(start);
+        let len = free.filled().len();
+        self.end += len;
+        self.is_reader_done = len == 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Script, Step, block_on, block_on_runtime, poll_once};
+    use super::super::{BufReader, repeat, sink};
+    use super::*;
+    use proptest::prelude::*;
+    use std::pin::pin;
+
+    fn reads() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => proptest::collection::vec(any::<u8>(), 1..50).prop_map(Step::Owned),
+            1 => Just(Step::Pending),
+            1 => Just(Step::Interrupted),
+        ];
+        proptest::collection::vec(step, 0..20)
+    }
+
+    fn writes() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (1..30_usize).prop_map(Step::Take),
+            1 => Just(Step::Pending),
+            1 => Just(Step::Interrupted),
+        ];
+        proptest::collection::vec(step, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn all_bytes_are_copied_in_order(reads in reads(), writes in writes(), capacity in 1..20_usize) {
+            let mut all = Vec::new();
+            for step in &reads {
+                if let Step::Owned(piece) = step {
+                    all.extend_from_slice(piece);
+                }
+            }
+            let mut writer = Script::writing(&writes);
+            let mut reader = Script::reading(&reads);
+            let mut buffer = CopyBuffer::new(capacity);
+            let copied = block_on(poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut reader), Pin::new(&mut writer))));
+            prop_assert_eq!(copied.unwrap(), all.len() as u64);
+            prop_assert_eq!(&writer.written, &all);
+            prop_assert!(writer.flushes > 0);
+
+            let mut writer = Script::writing(&writes);
+            let mut reader = BufReader::with_capacity(capacity, Script::reading(&reads));
+            prop_assert_eq!(block_on(copy_buf(&mut reader, &mut writer)).unwrap(), all.len() as u64);
+            prop_assert_eq!(&writer.written, &all);
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_flushed_before_the_copy_waits_for_more() {
+        for is_buffered in [false, true] {
+            let mut reader = Script::reading(&[Step::Data(b"salmon"), Step::Pending]);
+            let mut writer = Script::default();
+            if is_buffered {
+                let mut reader = BufReader::new(reader);
+                assert!(poll_once(pin!(copy_buf(&mut reader, &mut writer))).is_pending());
+            } else {
+                assert!(poll_once(pin!(copy(&mut reader, &mut writer))).is_pending());
+            }
+            assert_eq!((writer.flushes, &writer.written[..]), (1, &b"salmon"[..]));
+        }
+    }
+
+    #[test]
+    fn copies_that_are_always_ready_yield_to_other_tasks() {
+        block_on_runtime(async {
+            let endless = crate::spawn(async { copy(&mut repeat(1), &mut sink()).await });
+            // A user's reader that knows nothing of budgets.
+            struct Endless;
+            impl AsyncRead for Endless {
+                fn poll_read(
+                    self: Pin<&mut Self>,
+                    _cx: &mut Context<'_>,
+                    buf: &mut ReadBuf<'_>,
+                ) -> Poll<io::Result<()>> {
+                    buf.put_slice(&[1]);
+                    Poll::Ready(Ok(()))
+                }
+            }
+            let buffered = crate::spawn(async {
+                copy_buf(&mut BufReader::new(Endless), &mut Script::default()).await
+            });
+            crate::task::yield_now().await;
+            crate::task::yield_now().await;
+            endless.abort();
+            buffered.abort();
+            assert!(endless.await.unwrap_err().is_cancelled());
+            assert!(buffered.await.unwrap_err().is_cancelled());
+        });
+    }
+}

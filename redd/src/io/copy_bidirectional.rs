@@ -1,0 +1,145 @@
+//! `copy_bidirectional`: both directions between two streams, as a proxy does.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::copy::CopyBuffer;
+use super::{AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES};
+
+/// Copies from `a` to `b` and from `b` to `a` until both are at their end; answers with the bytes of both directions.
+///
+/// - At the end of one direction, its writer is shut down and the other direction goes on.
+/// - At the first error it stops; the streams are left as they are.
+/// - Holds two buffers of 8 KiB while it runs.
+///
+/// # Cancel safety
+/// Not cancel safe: bytes that were read and not yet written at a drop are lost.
+///
+/// # Errors
+/// As [`copy()`](super::copy()), from either direction.
+pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    copy_bidirectional_with_sizes(a, b, DEFAULT_BUFFER_BYTES, DEFAULT_BUFFER_BYTES).await
+}
+
+/// As [`copy_bidirectional`], with buffers of so many bytes.
+///
+/// # Cancel safety
+/// Not cancel safe: bytes that were read and not yet written at a drop are lost.
+///
+/// # Panics
+/// If one of the sizes is zero.
+///
+/// # Errors
+/// As `copy_bidirectional`.
+pub async fn copy_bidirectional_with_sizes<A, B>(
+    a: &mut A,
+    b: &mut B,
+    a_to_b_buf_size: usize,
+    b_to_a_buf_size: usize,
+) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    assert!(
+        a_to_b_buf_size > 0,
+        "`a_to_b_buf_size` must be greater than 0: nothing could ever be copied"
+    );
+    assert!(
+        b_to_a_buf_size > 0,
+        "`b_to_a_buf_size` must be greater than 0: nothing could ever be copied"
+    );
+    let mut a_to_b = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
+    let mut b_to_a = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
+    poll_fn(|cx| {
+        // Both are polled each time, so that neither waits for the other.
+        let there = a_to_b.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
+        let back = b_to_a.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
+        Poll::Ready(Ok((ready!(there), ready!(back))))
+    })
+    .await
+}
+
+/// Where one direction stands.
+#[derive(Debug)]
+enum Direction {
+    Copying(CopyBuffer),
+    ShuttingDown(u64),
+    Done(u64),
+}
+
+impl Direction {
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut reader: Pin<&mut R>,
+        mut writer: Pin<&mut W>,
+    ) -> Poll<io::Result<u64>>
+    where
+        R: AsyncRead + ?Sized,
+        W: AsyncWrite + ?Sized,
+    {
+        loop {
+            match self {
+                Direction::Copying(buffer) => {
+                    let copied = ready!(buffer.poll_copy(cx, reader.as_mut(), writer.as_mut()))?;
+                    *self = Direction::ShuttingDown(copied);
+                }
+                Direction::ShuttingDown(copied) => {
+                    ready!(writer.as_mut().poll_shutdown(cx))?;
+                    *self = Direction::Done(*copied);
+                }
+                Direction::Done(copied) => return Poll::Ready(Ok(*copied)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Script, Step, block_on, poll_once};
+    use super::super::{AsyncReadExt, AsyncWriteExt, duplex, join};
+    use super::*;
+    use std::pin::pin;
+
+    #[test]
+    fn the_end_of_one_direction_is_passed_on_while_the_other_goes_on() {
+        let (mut client, mut proxy_in) = duplex(64);
+        let (mut proxy_out, mut server) = duplex(64);
+        let mut proxy = pin!(copy_bidirectional(&mut proxy_in, &mut proxy_out));
+        block_on(async {
+            client.write_all(b"ping").await.unwrap();
+            client.shutdown().await.unwrap();
+            assert!(poll_once(proxy.as_mut()).is_pending());
+            let mut request = String::new();
+            server.read_to_string(&mut request).await.unwrap();
+            assert_eq!(request, "ping");
+            server.write_all(b"salmon").await.unwrap();
+            drop(server);
+            assert_eq!(proxy.await.unwrap(), (4, 6));
+            let mut reply = String::new();
+            client.read_to_string(&mut reply).await.unwrap();
+            assert_eq!(reply, "salmon");
+        });
+    }
+
+    #[test]
+    fn an_error_in_one_direction_ends_both() {
+        let mut a = join(Script::reading(&[Step::Pending]), Script::default());
+        let mut b = join(Script::reading(&[Step::Error]), Script::default());
+        assert!(poll_once(pin!(copy_bidirectional(&mut a, &mut b))).is_ready());
+    }
+
+    #[test]
+    #[should_panic(expected = "`b_to_a_buf_size` must be greater than 0")]
+    fn a_buffer_of_no_bytes_panics() {
+        let (mut a, mut b) = (duplex(1).0, duplex(1).0);
+        let _ = block_on(copy_bidirectional_with_sizes(&mut a, &mut b, 1, 0));
+    }
+}

@@ -1,0 +1,180 @@
+//! `Empty`, `Repeat` and `Sink`: streams that have no other side.
+//!
+//! Each operation costs a unit of the budget: they are always ready, and a loop over them would never yield otherwise.
+
+use std::io::{self, IoSlice, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::write::total_len;
+use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
+use crate::task::coop::poll_proceed;
+
+/// Ready with `value`, for one unit of the budget.
+fn ready_for_a_unit<T>(cx: &mut Context<'_>, value: T) -> Poll<io::Result<T>> {
+    ready!(poll_proceed(cx)).made_progress();
+    Poll::Ready(Ok(value))
+}
+
+/// A stream that is always at its end, and that drops all that is written to it.
+#[derive(Debug)]
+#[must_use = "streams do nothing until they are used"]
+pub struct Empty {
+    _private: (),
+}
+
+/// Makes a stream that is always at its end, and that drops all that is written to it.
+pub fn empty() -> Empty {
+    Empty { _private: () }
+}
+
+impl AsyncRead for Empty {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready_for_a_unit(cx, ())
+    }
+}
+
+impl AsyncBufRead for Empty {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        ready_for_a_unit(cx, &[])
+    }
+
+    fn consume(self: Pin<&mut Self>, _amt: usize) {}
+}
+
+/// The position is always 0.
+impl AsyncSeek for Empty {
+    fn start_seek(self: Pin<&mut Self>, _position: SeekFrom) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        ready_for_a_unit(cx, 0)
+    }
+}
+
+/// A reader of one byte, again and again, without end.
+#[derive(Debug)]
+#[must_use = "readers do nothing until they are read from"]
+pub struct Repeat {
+    byte: u8,
+}
+
+/// Makes a reader of `byte`, again and again, without end.
+///
+/// # Examples
+/// ```
+/// use redd::io::AsyncReadExt;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut buf = [0; 3];
+/// redd::io::repeat(7).read_exact(&mut buf).await?;
+/// assert_eq!(buf, [7, 7, 7]);
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
+pub fn repeat(byte: u8) -> Repeat {
+    Repeat { byte }
+}
+
+impl AsyncRead for Repeat {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(poll_proceed(cx)).made_progress();
+        let len = buf.remaining();
+        buf.initialize_unfilled().fill(self.byte);
+        buf.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A writer that drops all that is written to it.
+#[derive(Debug)]
+#[must_use = "writers do nothing until they are written to"]
+pub struct Sink {
+    _private: (),
+}
+
+/// Makes a writer that drops all that is written to it.
+pub fn sink() -> Sink {
+    Sink { _private: () }
+}
+
+/// Everything is taken and dropped.
+macro_rules! write_to_nowhere {
+    ($type:ty) => {
+        impl AsyncWrite for $type {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                ready_for_a_unit(cx, buf.len())
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                ready_for_a_unit(cx, ())
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                ready_for_a_unit(cx, ())
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                ready_for_a_unit(cx, total_len(bufs))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+        }
+    };
+}
+
+write_to_nowhere!(Empty);
+write_to_nowhere!(Sink);
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::block_on;
+    use super::super::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+    use super::*;
+
+    #[test]
+    fn an_empty_stream_reads_nothing_takes_everything_and_stays_at_0() {
+        block_on(async {
+            let mut empty = empty();
+            let mut buf = Vec::new();
+            assert_eq!(empty.read_to_end(&mut buf).await.unwrap(), 0);
+            assert_eq!(empty.fill_buf().await.unwrap(), b"");
+            empty.write_all(b"salmon").await.unwrap();
+            empty.shutdown().await.unwrap();
+            assert_eq!(empty.seek(SeekFrom::End(i64::MIN)).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn a_sink_takes_all_pieces_and_repeat_fills_all_bytes() {
+        block_on(async {
+            let pieces = [
+                IoSlice::new(b"sal"),
+                IoSlice::new(b""),
+                IoSlice::new(b"mon"),
+            ];
+            assert_eq!(sink().write_vectored(&pieces).await.unwrap(), 6);
+            let mut buf = Vec::with_capacity(10);
+            let read = repeat(3).read_buf(&mut buf).await.unwrap();
+            assert_eq!((read, buf), (10, vec![3; 10]));
+        });
+    }
+}

@@ -1,0 +1,214 @@
+//! `split`: the two directions of a stream in two hands.
+//!
+//! # Invariants
+//! - `stays-put`: the stream never moves while it is in the `Arc`; only `unsplit` takes it out, and asks for `Unpin`.
+
+#![expect(unsafe_code, reason = "pins a stream that is behind a lock")]
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::primitives::{Arc, Mutex};
+
+/// Splits a stream into a half that reads and a half that writes, for two tasks.
+///
+/// - Each operation locks the stream for one poll. `TcpStream`, `UnixStream` and others have a `split` of their own
+///   that does without.
+/// - [`ReadHalf::unsplit`] joins them again.
+/// - Dropping the writing half does not shut the stream down; call
+///   [`shutdown`](super::AsyncWriteExt::shutdown) for that.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (client, mut server) = redd::io::duplex(64);
+/// let (mut reader, mut writer) = redd::io::split(client);
+/// writer.write_all(b"ping").await?;
+/// server.write_all(b"pong").await?;
+/// let mut word = [0; 4];
+/// reader.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"pong");
+/// let _client = reader.unsplit(writer);
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
+pub fn split<T>(stream: T) -> (ReadHalf<T>, WriteHalf<T>)
+where
+    T: AsyncRead + AsyncWrite,
+{
+    let is_write_vectored = stream.is_write_vectored();
+    let shared = Arc::new(Shared {
+        stream: Mutex::new(stream),
+        is_write_vectored,
+    });
+    let reader = ReadHalf {
+        shared: Arc::clone(&shared),
+    };
+    (reader, WriteHalf { shared })
+}
+
+/// The half that reads. Made by [`split`].
+pub struct ReadHalf<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The half that writes. Made by [`split`].
+pub struct WriteHalf<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    stream: Mutex<T>,
+    /// Asked once: the answer must not need the lock.
+    is_write_vectored: bool,
+}
+
+impl<T> Shared<T> {
+    /// Runs one poll with the stream to ourselves.
+    fn with_pinned<R>(&self, poll: impl FnOnce(Pin<&mut T>) -> R) -> R {
+        let mut stream = self.stream.lock();
+        // SAFETY: `stays-put`: the `Arc` keeps the stream where it is, and `unsplit` needs `T: Unpin` to move it out.
+        poll(unsafe { Pin::new_unchecked(&mut *stream) })
+    }
+}
+
+impl<T> ReadHalf<T> {
+    /// Whether both come from the same [`split`].
+    pub fn is_pair_of(&self, other: &WriteHalf<T>) -> bool {
+        other.is_pair_of(self)
+    }
+
+    /// Joins the halves of one stream again.
+    ///
+    /// # Panics
+    /// If they are from different streams; [`is_pair_of`](Self::is_pair_of) tells.
+    #[track_caller]
+    pub fn unsplit(self, wr: WriteHalf<T>) -> T
+    where
+        T: Unpin,
+    {
+        assert!(
+            self.is_pair_of(&wr),
+            "`ReadHalf::unsplit` was called with the half of another stream. Ask `is_pair_of` first."
+        );
+        drop(wr);
+        let Ok(shared) = Arc::try_unwrap(self.shared) else {
+            unreachable!("a stream has two halves, and both are here")
+        };
+        shared.stream.into_inner()
+    }
+}
+
+impl<T> WriteHalf<T> {
+    /// Whether both come from the same [`split`].
+    pub fn is_pair_of(&self, other: &ReadHalf<T>) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl<T: AsyncRead> AsyncRead for ReadHalf<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.shared.with_pinned(|stream| stream.poll_read(cx, buf))
+    }
+}
+
+impl<T: AsyncWrite> AsyncWrite for WriteHalf<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.with_pinned(|stream| stream.poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.with_pinned(|stream| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.with_pinned(|stream| stream.poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.shared
+            .with_pinned(|stream| stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.shared.is_write_vectored
+    }
+}
+
+// SAFETY: a shared half gives no access to the stream: it can only be compared and printed. The bound is Tokio's.
+unsafe impl<T: Sync> Sync for ReadHalf<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for WriteHalf<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for ReadHalf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadHalf").finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for WriteHalf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteHalf").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Script, block_on};
+    use super::super::{AsyncWriteExt, duplex, join};
+    use super::*;
+
+    #[test]
+    fn halves_know_each_other_and_give_the_stream_back() {
+        let (reader, mut writer) = split(join(Script::default(), Script::default()));
+        let (_other_reader, other_writer) = split(join(Script::default(), Script::default()));
+        assert!(reader.is_pair_of(&writer) && writer.is_pair_of(&reader));
+        assert!(!reader.is_pair_of(&other_writer));
+        block_on(writer.write_all(b"salmon")).unwrap();
+        assert_eq!(reader.unsplit(writer).writer().written, b"salmon");
+    }
+
+    #[test]
+    #[should_panic(expected = "Ask `is_pair_of` first")]
+    fn joining_strangers_panics() {
+        let (reader, _) = split(duplex(1).0);
+        let (_, writer) = split(duplex(1).0);
+        reader.unsplit(writer);
+    }
+
+    #[test]
+    fn a_panic_of_the_stream_leaves_the_other_half_usable() {
+        struct Panicking;
+        impl AsyncRead for Panicking {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                _cx: &mut Context<'_>,
+                _buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                panic!("a reader that panics");
+            }
+        }
+        let (mut reader, mut writer) = split(join(Panicking, Vec::new()));
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            block_on(super::super::AsyncReadExt::read(&mut reader, &mut [0]))
+        }));
+        assert!(read.is_err());
+        block_on(writer.write_all(b"salmon")).unwrap();
+    }
+}

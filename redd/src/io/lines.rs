@@ -1,0 +1,216 @@
+//! `Lines` and `Split`: a stream cut at line feeds or at another byte.
+//!
+//! # Invariants
+//! - `partial-stays`: bytes of an unfinished piece stay in `partial` over drops of the future and over errors.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::AsyncBufRead;
+use super::buf_read_ext::poll_until;
+
+pin_project! {
+    /// The lines of a reader. Made by [`AsyncBufReadExt::lines`](super::AsyncBufReadExt::lines).
+    #[derive(Debug)]
+    #[must_use = "lines are read only when they are asked for"]
+    pub struct Lines<R> {
+        #[pin]
+        reader: R,
+        partial: Vec<u8>,
+        len: usize,
+    }
+}
+
+impl<R> Lines<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self {
+            reader,
+            partial: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// The reader behind it; reading from it takes bytes away from the lines.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// The reader behind it.
+    pub fn get_ref(&mut self) -> &R {
+        &self.reader
+    }
+
+    /// Gives the reader back. The bytes of an unfinished line are lost.
+    pub fn into_inner(self) -> R {
+        self.reader
+    }
+}
+
+impl<R: AsyncBufRead> Lines<R> {
+    /// The next line, without `\n` or `\r\n`; `None` at the end of the stream.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped (`partial-stays`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidData`] if the line is not UTF-8: then it is skipped, and its bytes are in the error
+    /// ([`FromUtf8Error`](std::string::FromUtf8Error)). Else what the reader reports; calling again goes on.
+    pub async fn next_line(&mut self) -> io::Result<Option<String>>
+    where
+        R: Unpin,
+    {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next_line(cx)).await
+    }
+
+    /// As [`next_line`](Self::next_line), to be polled.
+    ///
+    /// # Errors
+    /// As `next_line`.
+    pub fn poll_next_line(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<String>>> {
+        let this = self.project();
+        ready!(poll_until(this.reader, b'\n', this.partial, this.len, cx))?;
+        let mut line = std::mem::take(this.partial);
+        if line.is_empty() {
+            return Poll::Ready(Ok(None));
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+        }
+        let line = String::from_utf8(line)
+            .map_err(|not_text| io::Error::new(ErrorKind::InvalidData, not_text))?;
+        Poll::Ready(Ok(Some(line)))
+    }
+}
+
+pin_project! {
+    /// The segments of a reader. Made by [`AsyncBufReadExt::split`](super::AsyncBufReadExt::split).
+    #[derive(Debug)]
+    #[must_use = "segments are read only when they are asked for"]
+    pub struct Split<R> {
+        #[pin]
+        reader: R,
+        partial: Vec<u8>,
+        delimiter: u8,
+        len: usize,
+    }
+}
+
+impl<R> Split<R> {
+    pub(super) fn new(reader: R, delimiter: u8) -> Self {
+        Self {
+            reader,
+            partial: Vec::new(),
+            delimiter,
+            len: 0,
+        }
+    }
+}
+
+impl<R: AsyncBufRead> Split<R> {
+    /// The next segment, without the byte at which it was cut; `None` at the end of the stream.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped (`partial-stays`).
+    ///
+    /// # Errors
+    /// What the reader reports; calling again goes on.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncBufReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut words = redd::io::BufReader::new(&b"redd salmon"[..]).split(b' ');
+    /// assert_eq!(words.next_segment().await?.as_deref(), Some(&b"redd"[..]));
+    /// assert_eq!(words.next_segment().await?.as_deref(), Some(&b"salmon"[..]));
+    /// assert_eq!(words.next_segment().await?, None);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn next_segment(&mut self) -> io::Result<Option<Vec<u8>>>
+    where
+        R: Unpin,
+    {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next_segment(cx)).await
+    }
+
+    /// As [`next_segment`](Self::next_segment), to be polled.
+    ///
+    /// # Errors
+    /// As `next_segment`.
+    pub fn poll_next_segment(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Vec<u8>>>> {
+        let this = self.project();
+        ready!(poll_until(
+            this.reader,
+            *this.delimiter,
+            this.partial,
+            this.len,
+            cx
+        ))?;
+        let mut segment = std::mem::take(this.partial);
+        if segment.is_empty() {
+            return Poll::Ready(Ok(None));
+        }
+        if segment.last() == Some(this.delimiter) {
+            segment.pop();
+        }
+        Poll::Ready(Ok(Some(segment)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Script, Step, block_on, poll_once};
+    use super::super::{AsyncBufReadExt, BufReader};
+    use super::*;
+    use std::pin::pin;
+    use std::string::FromUtf8Error;
+
+    #[test]
+    fn an_unfinished_line_survives_a_drop_and_an_error() {
+        let steps = [
+            Step::Data(b"sal\xc3"),
+            Step::Pending,
+            Step::Data(b"\xa9"),
+            Step::Error,
+            Step::Data(b"mon\nroe"),
+        ];
+        let mut lines = BufReader::new(Script::reading(&steps)).lines();
+        assert!(poll_once(pin!(lines.next_line())).is_pending());
+        assert!(block_on(lines.next_line()).is_err());
+        let mut next = || block_on(lines.next_line()).unwrap();
+        assert_eq!(next().as_deref(), Some("sal\u{e9}mon"));
+        assert_eq!(next().as_deref(), Some("roe"));
+        assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn a_line_that_is_not_text_is_skipped_and_its_bytes_are_in_the_error() {
+        let mut lines = (&b"one\n\xff\xfe\r\ntwo\n\xff"[..]).lines();
+        let mut next = || block_on(lines.next_line());
+        assert_eq!(next().unwrap().as_deref(), Some("one"));
+        let error = next().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let error = error
+            .into_inner()
+            .unwrap()
+            .downcast::<FromUtf8Error>()
+            .unwrap();
+        assert_eq!(error.into_bytes(), b"\xff\xfe");
+        assert_eq!(next().unwrap().as_deref(), Some("two"));
+        assert!(next().is_err());
+        assert_eq!(next().unwrap(), None);
+    }
+}

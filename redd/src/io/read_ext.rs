@@ -1,0 +1,510 @@
+//! `AsyncReadExt`: reading with `await`.
+//!
+//! Called by programs. Numbers are in `numbers`, text in `read_text`.
+//!
+//! # Invariants
+//! - `same-buffer`: memory is taken for filled only after `ReadBuf::assert_still` said that the figures are about it.
+
+#![expect(
+    unsafe_code,
+    reason = "vectors and `BufMut`s are filled before they are initialised"
+)]
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+
+use super::numbers::{ReadNumber, declare_read_numbers};
+use super::read_text::ReadToString;
+use super::{AsyncRead, Chain, ReadBuf as Buffer, Take};
+
+/// The methods for programs of everything that is [`AsyncRead`].
+pub trait AsyncReadExt: AsyncRead {
+    /// A reader of all bytes of `self`, then of all bytes of `next`.
+    fn chain<R>(self, next: R) -> Chain<Self, R>
+    where
+        Self: Sized,
+        R: AsyncRead,
+    {
+        Chain::new(self, next)
+    }
+
+    /// Reads some bytes to the front of `buf` and answers with their number.
+    ///
+    /// - 0: the end of the stream, or `buf` is empty.
+    ///
+    /// # Cancel safety
+    /// Nothing was read if it is dropped before it is ready.
+    ///
+    /// # Errors
+    /// What the reader reports, `Interrupted` included.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"salmon"[..];
+    /// let mut buf = [0; 4];
+    /// assert_eq!(reader.read(&mut buf).await?, 4);
+    /// assert_eq!(reader.read(&mut buf).await?, 2);
+    /// assert_eq!(reader.read(&mut buf).await?, 0);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Read<'a, Self>
+    where
+        Self: Unpin,
+    {
+        Read { reader: self, buf }
+    }
+
+    /// Reads some bytes, appends them to `buf` and answers with their number.
+    ///
+    /// - 0: the end of the stream, or `buf` has no room. A `Vec` always has room.
+    ///
+    /// # Cancel safety
+    /// Nothing was read if it is dropped before it is ready.
+    ///
+    /// # Panics
+    /// If the reader replaces the `ReadBuf` that it is lent.
+    ///
+    /// # Errors
+    /// What the reader reports, `Interrupted` included.
+    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> ReadBuf<'a, Self, B>
+    where
+        Self: Unpin,
+        B: BufMut + ?Sized,
+    {
+        ReadBuf { reader: self, buf }
+    }
+
+    /// Fills all of `buf` and answers with its length.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what was read before a drop is in `buf`, but nobody knows how much it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports. `buf` may be partly filled.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, ErrorKind};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"salmon"[..];
+    /// let mut buf = [0; 4];
+    /// reader.read_exact(&mut buf).await?;
+    /// assert_eq!(&buf, b"salm");
+    /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> ReadExact<'a, Self>
+    where
+        Self: Unpin,
+    {
+        ReadExact {
+            reader: self,
+            buf: Buffer::new(buf),
+        }
+    }
+
+    declare_read_numbers!();
+
+    /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
+    ///
+    /// - If all fits the capacity of `buf`, it does not grow.
+    ///
+    /// # Cancel safety
+    /// What was read before a drop is in `buf`.
+    ///
+    /// # Panics
+    /// If the reader replaces the `ReadBuf` that it is lent.
+    ///
+    /// # Errors
+    /// What the reader reports; what was read before is in `buf`.
+    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> ReadToEnd<'a, Self>
+    where
+        Self: Unpin,
+    {
+        ReadToEnd {
+            reader: self,
+            filling: Filling::new(buf),
+            buf,
+        }
+    }
+
+    /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
+    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> ReadToString<'a, Self>
+    where
+        Self: Unpin,
+    {
+        ReadToString::new(self, dst)
+    }
+
+    /// A reader of at most the next `limit` bytes of `self`.
+    fn take(self, limit: u64) -> Take<Self>
+    where
+        Self: Sized,
+    {
+        Take::new(self, limit)
+    }
+}
+
+impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
+
+/// The future of [`AsyncReadExt::read`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Read<'a, R: ?Sized> {
+    reader: &'a mut R,
+    buf: &'a mut [u8],
+}
+
+impl<R: AsyncRead + Unpin + ?Sized> Future for Read<'_, R> {
+    type Output = io::Result<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let mut buf = Buffer::new(this.buf);
+        ready!(Pin::new(&mut *this.reader).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+/// The future of [`AsyncReadExt::read_buf`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct ReadBuf<'a, R: ?Sized, B: ?Sized> {
+    reader: &'a mut R,
+    buf: &'a mut B,
+}
+
+impl<R, B> Future for ReadBuf<'_, R, B>
+where
+    R: AsyncRead + Unpin + ?Sized,
+    B: BufMut + ?Sized,
+{
+    type Output = io::Result<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if !this.buf.has_remaining_mut() {
+            return Poll::Ready(Ok(0));
+        }
+        // SAFETY: `ReadBuf` writes only values.
+        let chunk = unsafe { this.buf.chunk_mut().as_uninit_slice_mut() };
+        let mut chunk = Buffer::uninit(chunk);
+        let start = chunk.start();
+        ready!(Pin::new(&mut *this.reader).poll_read(cx, &mut chunk))?;
+        chunk.assert_still(start);
+        let len = chunk.filled().len();
+        // SAFETY: `same-buffer`: the first `len` bytes of the chunk are filled.
+        unsafe { this.buf.advance_mut(len) };
+        Poll::Ready(Ok(len))
+    }
+}
+
+/// The future of [`AsyncReadExt::read_exact`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct ReadExact<'a, R: ?Sized> {
+    reader: &'a mut R,
+    buf: Buffer<'a>,
+}
+
+impl<R: AsyncRead + Unpin + ?Sized> Future for ReadExact<'_, R> {
+    type Output = io::Result<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        loop {
+            let remaining = this.buf.remaining();
+            if remaining == 0 {
+                return Poll::Ready(Ok(this.buf.capacity()));
+            }
+            ready_or_retry!(Pin::new(&mut *this.reader).poll_read(cx, &mut this.buf));
+            if this.buf.remaining() == remaining {
+                return Poll::Ready(Err(unexpected_eof()));
+            }
+        }
+    }
+}
+
+/// The stream has ended in the middle of what was asked for.
+pub(super) fn unexpected_eof() -> io::Error {
+    io::Error::new(
+        ErrorKind::UnexpectedEof,
+        "the stream ended before the buffer was full",
+    )
+}
+
+/// The future of [`AsyncReadExt::read_to_end`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct ReadToEnd<'a, R: ?Sized> {
+    reader: &'a mut R,
+    buf: &'a mut Vec<u8>,
+    filling: Filling,
+}
+
+impl<R: AsyncRead + Unpin + ?Sized> Future for ReadToEnd<'_, R> {
+    type Output = io::Result<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        this.filling
+            .poll_to_end(Pin::new(&mut *this.reader), this.buf, cx)
+    }
+}
+
+/// Room made at least before each read, and the size of the probe for the end. The figure is Tokio's.
+const PROBE_BYTES: usize = 32;
+
+/// A vector is being filled up to the end of a stream: what is known between two polls.
+#[derive(Debug)]
+pub(super) struct Filling {
+    total: usize,
+    /// The capacity that the caller gave: maybe exactly enough, so find out before growing it.
+    given_capacity: usize,
+    /// Initialised bytes behind the length of the vector, valid for the capacity it had then.
+    known_values: usize,
+}
+
+impl Filling {
+    pub(super) fn new(buf: &Vec<u8>) -> Self {
+        Self {
+            total: 0,
+            given_capacity: buf.capacity(),
+            known_values: 0,
+        }
+    }
+
+    pub(super) fn poll_to_end<R: AsyncRead + ?Sized>(
+        &mut self,
+        mut reader: Pin<&mut R>,
+        buf: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let is_tight = buf.capacity() - buf.len() < PROBE_BYTES;
+            let is_as_given =
+                buf.capacity() == self.given_capacity && self.given_capacity >= PROBE_BYTES;
+            let len = if is_tight && is_as_given {
+                ready_or_retry!(poll_probe(reader.as_mut(), buf, cx))
+            } else {
+                if is_tight {
+                    buf.reserve(PROBE_BYTES);
+                    self.known_values = 0;
+                }
+                ready_or_retry!(self.poll_append(reader.as_mut(), buf, cx))
+            };
+            if len == 0 {
+                return Poll::Ready(Ok(self.total));
+            }
+            self.total += len;
+        }
+    }
+
+    /// Reads once into the spare capacity.
+    fn poll_append<R: AsyncRead + ?Sized>(
+        &mut self,
+        reader: Pin<&mut R>,
+        buf: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut spare = Buffer::uninit(buf.spare_capacity_mut());
+        let start = spare.start();
+        let known = self.known_values.min(spare.capacity());
+        // SAFETY: they were initialised by an earlier turn, and the vector was not reallocated since: `poll_to_end`
+        // resets the figure, and nobody else can touch the vector that the future borrows.
+        unsafe { spare.assume_init(known) };
+        let result = reader.poll_read(cx, &mut spare);
+        spare.assert_still(start);
+        let filled = spare.filled().len();
+        let initialized = spare.initialized().len();
+        self.known_values = initialized;
+        ready!(result)?;
+        self.known_values = initialized - filled;
+        let len = buf.len() + filled;
+        // SAFETY: `same-buffer`: the first `filled` bytes of the spare capacity have values.
+        unsafe { buf.set_len(len) };
+        Poll::Ready(Ok(filled))
+    }
+}
+
+/// Is this the end? Reads into a small buffer beside the vector, so that a vector of the right size does not grow.
+fn poll_probe<R: AsyncRead + ?Sized>(
+    reader: Pin<&mut R>,
+    buf: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut probe = [MaybeUninit::uninit(); PROBE_BYTES];
+    let mut probe = Buffer::uninit(&mut probe);
+    ready!(reader.poll_read(cx, &mut probe))?;
+    buf.extend_from_slice(probe.filled());
+    Poll::Ready(Ok(probe.filled().len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Script, Step, block_on};
+    use super::*;
+
+    fn script(steps: &[Step]) -> Script {
+        Script::reading(steps)
+    }
+
+    #[test]
+    fn read_passes_interrupted_on_and_read_exact_tries_again() {
+        block_on(async {
+            let steps = [
+                Step::Data(b"sal"),
+                Step::Interrupted,
+                Step::Pending,
+                Step::Data(b"mon"),
+            ];
+            let mut buf = [0; 6];
+            assert_eq!(script(&steps).read_exact(&mut buf).await.unwrap(), 6);
+            assert_eq!(&buf, b"salmon");
+            let error = script(&steps[1..]).read(&mut buf).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Interrupted);
+        });
+    }
+
+    #[test]
+    fn read_exact_reports_the_early_end() {
+        let mut buf = [0; 3];
+        let error = block_on(script(&[Step::Data(b"ab")]).read_exact(&mut buf)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(&buf[..2], b"ab");
+    }
+
+    #[test]
+    fn read_buf_appends_and_answers_zero_without_room() {
+        block_on(async {
+            let mut vec = b"x".to_vec();
+            assert_eq!(
+                script(&[Step::Data(b"yz")])
+                    .read_buf(&mut vec)
+                    .await
+                    .unwrap(),
+                2
+            );
+            assert_eq!(vec, b"xyz");
+            let mut nothing: &mut [u8] = &mut [];
+            assert_eq!(
+                script(&[Step::Data(b"yz")])
+                    .read_buf(&mut nothing)
+                    .await
+                    .unwrap(),
+                0
+            );
+        });
+    }
+
+    #[test]
+    fn read_to_end_does_not_grow_a_vector_of_the_right_size() {
+        let bytes: Vec<u8> = (0..80).collect();
+        for capacity in [32, 33, 63, 64, 79, 80, 81, 100] {
+            for split in 0..80 {
+                let steps = [
+                    Step::Owned(bytes[..split].to_vec()),
+                    Step::Owned(bytes[split..].to_vec()),
+                ];
+                let mut vec = Vec::with_capacity(capacity);
+                let steps = if split == 0 { &steps[1..] } else { &steps[..] };
+                assert_eq!(block_on(script(steps).read_to_end(&mut vec)).unwrap(), 80);
+                assert_eq!(vec, bytes);
+                if capacity >= 80 {
+                    assert_eq!(vec.capacity(), capacity);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn read_to_end_keeps_what_came_before_an_error() {
+        let mut vec = b"a ".to_vec();
+        let steps = [
+            Step::Data(b"sal"),
+            Step::Interrupted,
+            Step::Data(b"mon"),
+            Step::Error,
+        ];
+        assert!(block_on(script(&steps).read_to_end(&mut vec)).is_err());
+        assert_eq!(vec, b"a salmon");
+    }
+
+    #[test]
+    fn read_to_end_zeroes_each_byte_at_most_once() {
+        /// Initialises all it is given, fills one byte, and counts the zeroing that was left to do.
+        struct Initializing {
+            left: usize,
+            zeroed: usize,
+        }
+        impl AsyncRead for Initializing {
+            fn poll_read(
+                mut self: Pin<&mut Self>,
+                _cx: &mut Context<'_>,
+                buf: &mut Buffer<'_>,
+            ) -> Poll<io::Result<()>> {
+                self.zeroed += buf.capacity() - buf.initialized().len();
+                buf.initialize_unfilled();
+                if self.left > 0 {
+                    self.left -= 1;
+                    buf.advance(1);
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+        let mut reader = Initializing {
+            left: 50,
+            zeroed: 0,
+        };
+        let mut vec = Vec::with_capacity(100);
+        assert_eq!(block_on(reader.read_to_end(&mut vec)).unwrap(), 50);
+        assert_eq!(reader.zeroed, 100);
+    }
+
+    /// Puts a buffer of its own in the place of the one it is lent.
+    struct Swapping;
+    impl AsyncRead for Swapping {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &mut Buffer<'_>,
+        ) -> Poll<io::Result<()>> {
+            *buf = Buffer::new(Box::leak(vec![7; 64].into_boxed_slice()));
+            buf.advance(64);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "It must fill the one that it is given")]
+    fn a_swapped_buffer_panics_in_read_buf() {
+        let _ = block_on(Swapping.read_buf(&mut Vec::with_capacity(8)));
+    }
+
+    #[test]
+    #[should_panic(expected = "It must fill the one that it is given")]
+    fn a_swapped_buffer_panics_in_read_to_end() {
+        let _ = block_on(Swapping.read_to_end(&mut Vec::new()));
+    }
+
+    #[test]
+    #[should_panic(expected = "It must fill the one that it is given")]
+    fn a_swapped_buffer_panics_in_take() {
+        let _ = block_on(Swapping.take(8).read(&mut [0; 16]));
+    }
+}

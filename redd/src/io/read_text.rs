@@ -1,0 +1,175 @@
+//! Reading text into a `String`: bytes first, checked when they are complete, appended or refused as a whole.
+//!
+//! Called by `read_ext::read_to_string` and `buf_read_ext::read_line`.
+//!
+//! # Invariants
+//! - `never-half`: the string gets new text only when the operation is complete, so a drop leaves it as it was.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::AsyncRead;
+use super::read_ext::Filling;
+
+/// Collects the bytes for a string. Borrows the allocation of the string if that is empty: then nothing is copied.
+#[derive(Debug)]
+pub(super) struct TextBuffer<'a> {
+    target: &'a mut String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Whether text that came before an error is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnError {
+    Keep,
+    Discard,
+}
+
+impl<'a> TextBuffer<'a> {
+    pub(super) fn new(target: &'a mut String) -> Self {
+        let bytes = if target.is_empty() {
+            std::mem::take(target).into_bytes()
+        } else {
+            Vec::new()
+        };
+        Self { target, bytes }
+    }
+
+    /// The operation is complete: the bytes become text of the string, or an error.
+    pub(super) fn finish(
+        &mut self,
+        result: io::Result<usize>,
+        on_error: OnError,
+    ) -> io::Result<usize> {
+        if result.is_err() && on_error == OnError::Discard {
+            self.bytes.clear();
+        }
+        let is_text = self.append();
+        let len = result?;
+        is_text.map(|()| len)
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.bytes);
+        if self.target.is_empty() {
+            match String::from_utf8(bytes) {
+                Ok(text) => *self.target = text,
+                Err(error) => {
+                    let reason = error.utf8_error();
+                    // The allocation goes back to the string that it came from.
+                    self.bytes = error.into_bytes();
+                    return Err(io::Error::new(ErrorKind::InvalidData, reason));
+                }
+            }
+            return Ok(());
+        }
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            self.target.push_str(text);
+            return Ok(());
+        }
+        // As in Tokio, the place of the fault counts from the start of the string. Only a refusal pays for that.
+        let mut whole = self.target.clone().into_bytes();
+        whole.extend_from_slice(&bytes);
+        match std::str::from_utf8(&whole) {
+            Err(reason) => Err(io::Error::new(ErrorKind::InvalidData, reason)),
+            Ok(_) => Err(ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// Gives the allocation back to an empty string (`never-half`: without text in it).
+impl Drop for TextBuffer<'_> {
+    fn drop(&mut self) {
+        if self.target.capacity() == 0 {
+            self.bytes.clear();
+            if let Ok(empty) = String::from_utf8(std::mem::take(&mut self.bytes)) {
+                *self.target = empty;
+            }
+        }
+    }
+}
+
+/// The future of [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct ReadToString<'a, R: ?Sized> {
+    reader: &'a mut R,
+    text: TextBuffer<'a>,
+    filling: Filling,
+}
+
+impl<'a, R: ?Sized> ReadToString<'a, R> {
+    pub(super) fn new(reader: &'a mut R, target: &'a mut String) -> Self {
+        let text = TextBuffer::new(target);
+        Self {
+            reader,
+            filling: Filling::new(&text.bytes),
+            text,
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin + ?Sized> Future for ReadToString<'_, R> {
+    type Output = io::Result<usize>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let reader = Pin::new(&mut *this.reader);
+        let result = ready!(this.filling.poll_to_end(reader, &mut this.text.bytes, cx));
+        Poll::Ready(this.text.finish(result, OnError::Discard))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::AsyncReadExt;
+    use super::super::testing::{Script, Step, block_on, poll_once};
+    use super::*;
+    use std::pin::pin;
+    use std::str::Utf8Error;
+
+    #[test]
+    fn read_to_string_appends_text_and_refuses_the_rest_as_a_whole() {
+        block_on(async {
+            for before in ["", "a "] {
+                let mut text = before.to_owned();
+                let steps = [
+                    Step::Data(b"sal\xc3"),
+                    Step::Interrupted,
+                    Step::Data(b"\xa9mon"),
+                ];
+                let mut reader = Script::reading(&steps);
+                assert_eq!(reader.read_to_string(&mut text).await.unwrap(), 8);
+                assert_eq!(text, format!("{before}sal\u{e9}mon"));
+
+                let mut text = before.to_owned();
+                let error = (&b"ok\xff"[..])
+                    .read_to_string(&mut text)
+                    .await
+                    .unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData);
+                let reason = error.into_inner().unwrap().downcast::<Utf8Error>().unwrap();
+                assert_eq!(reason.valid_up_to(), before.len() + 2);
+                assert_eq!(text, before);
+
+                let mut reader = Script::reading(&[Step::Data(b"lost"), Step::Error]);
+                assert!(reader.read_to_string(&mut text).await.is_err());
+                assert_eq!(text, before);
+            }
+        });
+    }
+
+    #[test]
+    fn a_drop_leaves_the_string_and_its_allocation_as_they_were() {
+        for before in ["", "kept"] {
+            let mut text = String::with_capacity(100);
+            text.push_str(before);
+            let mut reader = Script::reading(&[Step::Data(b"lost"), Step::Pending]);
+            assert!(poll_once(pin!(reader.read_to_string(&mut text))).is_pending());
+            assert_eq!(text, before);
+            assert!(text.capacity() >= 100);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `AsyncSeekExt`: moving the position with `await`.
+
+use std::future::Future;
+use std::io::{self, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::AsyncSeek;
+
+/// The methods for programs of everything that is [`AsyncSeek`].
+pub trait AsyncSeekExt: AsyncSeek {
+    /// Moves the position, and answers with the new one, counted from the start.
+    ///
+    /// - An operation in progress is waited for first.
+    ///
+    /// # Cancel safety
+    /// After a drop the position is the old or the new one.
+    ///
+    /// # Errors
+    /// If the stream cannot move there.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut cursor = std::io::Cursor::new(b"redd salmon");
+    /// cursor.seek(SeekFrom::Start(5)).await?;
+    /// let mut word = String::new();
+    /// cursor.read_to_string(&mut word).await?;
+    /// assert_eq!(word, "salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn seek(&mut self, pos: SeekFrom) -> Seek<'_, Self>
+    where
+        Self: Unpin,
+    {
+        Seek {
+            stream: self,
+            target: Some(pos),
+        }
+    }
+
+    /// Moves the position to the start.
+    ///
+    /// # Cancel safety
+    /// After a drop the position is the old one or the start.
+    ///
+    /// # Errors
+    /// If the stream cannot move there.
+    fn rewind(&mut self) -> Seek<'_, Self>
+    where
+        Self: Unpin,
+    {
+        self.seek(SeekFrom::Start(0))
+    }
+
+    /// The position, counted from the start.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped.
+    ///
+    /// # Errors
+    /// If the stream has no position.
+    fn stream_position(&mut self) -> Seek<'_, Self>
+    where
+        Self: Unpin,
+    {
+        self.seek(SeekFrom::Current(0))
+    }
+}
+
+impl<S: AsyncSeek + ?Sized> AsyncSeekExt for S {}
+
+/// The future of [`AsyncSeekExt::seek`].
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Seek<'a, S: ?Sized> {
+    stream: &'a mut S,
+    /// Where to; `None` once the move has begun.
+    target: Option<SeekFrom>,
+}
+
+impl<S: AsyncSeek + Unpin + ?Sized> Future for Seek<'_, S> {
+    type Output = io::Result<u64>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        let this = &mut *self;
+        if let Some(target) = this.target {
+            ready!(Pin::new(&mut *this.stream).poll_complete(cx))?;
+            Pin::new(&mut *this.stream).start_seek(target)?;
+            this.target = None;
+        }
+        Pin::new(&mut *this.stream).poll_complete(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+    use std::io::Cursor;
+
+    #[test]
+    fn seek_moves_and_answers_with_the_position() {
+        block_on(async {
+            let mut cursor = Cursor::new(vec![0; 10]);
+            assert_eq!(cursor.seek(SeekFrom::End(-3)).await.unwrap(), 7);
+            assert_eq!(cursor.seek(SeekFrom::Current(-2)).await.unwrap(), 5);
+            assert_eq!(cursor.stream_position().await.unwrap(), 5);
+            assert!(cursor.seek(SeekFrom::Current(-6)).await.is_err());
+            assert_eq!(cursor.stream_position().await.unwrap(), 5);
+            assert_eq!(cursor.rewind().await.unwrap(), 0);
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! A reader and writer that follows a script, for the unit tests of this folder.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+pub(crate) use futures::executor::block_on;
+
+/// As `block_on`, inside a runtime: for what needs its blocking pool.
+pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
+    let runtime = crate::runtime::Builder::new_current_thread().build();
+    runtime
+        .expect("a runtime without drivers needs nothing")
+        .block_on(future)
+}
+
+use super::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What the next call does.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Data(&'static [u8]),
+    Owned(Vec<u8>),
+    /// A write takes at most so many bytes.
+    Take(usize),
+    Interrupted,
+    Error,
+    /// Pending once, and woken at once.
+    Pending,
+}
+
+/// Reads and writes follow one list each; a script that is used up reads as the end and takes all writes.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    reads: VecDeque<Step>,
+    writes: VecDeque<Step>,
+    pub(crate) written: Vec<u8>,
+    pub(crate) flushes: usize,
+    pub(crate) is_shut_down: bool,
+}
+
+impl Script {
+    pub(crate) fn reading(steps: &[Step]) -> Self {
+        Self {
+            reads: steps.iter().cloned().collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn writing(steps: &[Step]) -> Self {
+        Self {
+            writes: steps.iter().cloned().collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Polls once with a waker that does nothing.
+pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+impl AsyncRead for Script {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let bytes = match self.reads.pop_front() {
+            None => return Poll::Ready(Ok(())),
+            Some(Step::Data(bytes)) => bytes.to_vec(),
+            Some(Step::Owned(bytes)) => bytes,
+            Some(Step::Take(_)) => unreachable!("a step of a writer"),
+            Some(Step::Interrupted) => return Poll::Ready(Err(ErrorKind::Interrupted.into())),
+            Some(Step::Error) => return Poll::Ready(Err(io::Error::other("scripted"))),
+            Some(Step::Pending) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        };
+        let len = bytes.len().min(buf.remaining());
+        buf.put_slice(&bytes[..len]);
+        if len < bytes.len() {
+            self.reads.push_front(Step::Owned(bytes[len..].to_vec()));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Script {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let len = match self.writes.pop_front() {
+            None => buf.len(),
+            Some(Step::Take(most)) => most.min(buf.len()),
+            Some(Step::Data(_) | Step::Owned(_)) => unreachable!("a step of a reader"),
+            Some(Step::Interrupted) => return Poll::Ready(Err(ErrorKind::Interrupted.into())),
+            Some(Step::Error) => return Poll::Ready(Err(io::Error::other("scripted"))),
+            Some(Step::Pending) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        };
+        self.written.extend_from_slice(&buf[..len]);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushes += 1;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut_down = true;
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,357 @@
+//! Addresses as programs write them: [`ToSocketAddrs`], and what becomes of them.
+//!
+//! Called by `tcp`, `udp` and `lookup`.
+//!
+//! # Invariants
+//! - `no-thread-for-literals`: only a host name goes to the blocking pool; an address that is written out, and a
+//!   string that cannot be one, are answered at once.
+
+use crate::blocking;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::{option, vec};
+
+/// What `bind`, `connect`, `send_to` and [`lookup_host`](super::lookup_host) take as an address.
+///
+/// - Addresses that are written out (`"127.0.0.1:80"`, `("::1", 80)`, [`SocketAddr`], …) cost nothing.
+/// - A host name (`"example.org:80"`, `("example.org", 80)`) is resolved by the system's resolver on the blocking pool.
+///   Dropping the future does not interrupt the resolver; its answer is thrown away.
+/// - A name may resolve to several addresses. Those who connect or bind try one after the other.
+/// - It cannot be implemented outside of redd; as in Tokio, that is so that it can change.
+///
+/// # Errors
+/// A string that is no address is [`InvalidInput`](io::ErrorKind::InvalidInput), where it is used.
+pub trait ToSocketAddrs: sealed::ToSocketAddrsPriv {}
+
+pub(crate) mod sealed {
+    use super::Resolving;
+
+    /// Keeps `ToSocketAddrs` closed, and does its work.
+    pub trait ToSocketAddrsPriv {
+        /// Begins to resolve.
+        #[doc(hidden)]
+        fn resolve(&self) -> Resolving;
+    }
+}
+use sealed::ToSocketAddrsPriv;
+
+/// The addresses that something stands for.
+#[derive(Clone, Debug)]
+pub enum Addresses {
+    /// At most one.
+    One(option::IntoIter<SocketAddr>),
+    /// As many as the resolver, or the caller, has named.
+    Many(vec::IntoIter<SocketAddr>),
+}
+
+impl Iterator for Addresses {
+    type Item = SocketAddr;
+
+    fn next(&mut self) -> Option<SocketAddr> {
+        match self {
+            Self::One(one) => one.next(),
+            Self::Many(many) => many.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::One(one) => one.size_hint(),
+            Self::Many(many) => many.size_hint(),
+        }
+    }
+}
+
+/// The future of [`Addresses`].
+#[must_use = "a future does nothing until it is awaited"]
+pub enum Resolving {
+    /// The answer was at hand.
+    Done(Option<io::Result<Addresses>>),
+    /// The resolver has been asked.
+    Asking(Pin<Box<dyn Future<Output = io::Result<Addresses>> + Send>>),
+}
+
+impl Resolving {
+    fn one(address: SocketAddr) -> Self {
+        Self::Done(Some(Ok(Addresses::One(Some(address).into_iter()))))
+    }
+
+    /// Asks the system's resolver, which blocks the thread it is asked on.
+    fn ask(host: &str, port: u16) -> Self {
+        let host = host.to_owned();
+        Self::Asking(Box::pin(blocking::run(move || {
+            let found = std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port))?;
+            Ok(Addresses::Many(found))
+        })))
+    }
+}
+
+impl Future for Resolving {
+    type Output = io::Result<Addresses>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Done(answer) => Poll::Ready(
+                answer
+                    .take()
+                    .expect("a finished future is not polled again"),
+            ),
+            Self::Asking(answer) => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Resolving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(answer) => f.debug_tuple("Done").field(answer).finish(),
+            Self::Asking(_) => f.write_str("Asking"),
+        }
+    }
+}
+
+/// Begins to resolve `address`.
+pub(super) fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> Resolving {
+    address.resolve()
+}
+
+/// The first success of `attempt`, or the error of the last one.
+pub(super) fn first_success<R>(
+    addresses: Addresses,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<R>,
+) -> io::Result<R> {
+    let mut last = None;
+    for address in addresses {
+        match attempt(address) {
+            Ok(success) => return Ok(success),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(no_address))
+}
+
+/// The error of an address that stands for none.
+pub(super) fn no_address() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "there is no address to use: the slice is empty, or the name could not resolve to any address. Check the \
+         name, or pass at least one address",
+    )
+}
+
+/// Some of a string that a caller passed, for a message.
+fn excerpt(text: &str) -> String {
+    const CHARS_MAX: usize = 80;
+    match text.char_indices().nth(CHARS_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+fn invalid(message: String) -> Resolving {
+    Resolving::Done(Some(Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        message,
+    ))))
+}
+
+macro_rules! at_once {
+    ($($address:ty, $self:ident => $convert:expr;)*) => {$(
+        impl ToSocketAddrs for $address {}
+
+        impl ToSocketAddrsPriv for $address {
+            fn resolve(&self) -> Resolving {
+                let $self = self;
+                Resolving::one($convert)
+            }
+        }
+    )*};
+}
+
+at_once! {
+    SocketAddr, address => *address;
+    SocketAddrV4, address => SocketAddr::V4(*address);
+    SocketAddrV6, address => SocketAddr::V6(*address);
+    (IpAddr, u16), pair => SocketAddr::from(*pair);
+    (Ipv4Addr, u16), pair => SocketAddr::from(*pair);
+    (Ipv6Addr, u16), pair => SocketAddr::from(*pair);
+}
+
+impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
+
+impl<T: ToSocketAddrs + ?Sized> ToSocketAddrsPriv for &T {
+    fn resolve(&self) -> Resolving {
+        (**self).resolve()
+    }
+}
+
+impl ToSocketAddrs for &[SocketAddr] {}
+
+impl ToSocketAddrsPriv for &[SocketAddr] {
+    fn resolve(&self) -> Resolving {
+        Resolving::Done(Some(Ok(Addresses::Many(Vec::from(*self).into_iter()))))
+    }
+}
+
+impl ToSocketAddrs for str {}
+
+impl ToSocketAddrsPriv for str {
+    fn resolve(&self) -> Resolving {
+        // `no-thread-for-literals`: also for what can only fail.
+        if let Ok(address) = self.parse() {
+            return Resolving::one(address);
+        }
+        let Some((host, port)) = self.rsplit_once(':') else {
+            return invalid(format!(
+                "{} is an invalid socket address, for it has no port: write it as `host:port`",
+                excerpt(self)
+            ));
+        };
+        let Ok(port) = port.parse() else {
+            return invalid(format!(
+                "{} is an invalid socket address, for {} is an invalid port value: write a number from 0 to 65535 \
+                 behind the last colon, and an IPv6 address in brackets, as in `[::1]:80`",
+                excerpt(self),
+                excerpt(port)
+            ));
+        };
+        (host, port).resolve()
+    }
+}
+
+impl ToSocketAddrs for (&str, u16) {}
+
+impl ToSocketAddrsPriv for (&str, u16) {
+    fn resolve(&self) -> Resolving {
+        let (host, port) = *self;
+        // `no-thread-for-literals`.
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Resolving::one(SocketAddr::new(ip, port));
+        }
+        if host.is_empty() {
+            return invalid(
+                "the host name is empty: write the host in front of the port, as in `localhost:80`"
+                    .to_owned(),
+            );
+        }
+        if host.contains('\0') {
+            return invalid(format!(
+                "the host name {} contains a NUL character, which no name has: pass it without",
+                excerpt(host)
+            ));
+        }
+        Resolving::ask(host, port)
+    }
+}
+
+impl ToSocketAddrs for (String, u16) {}
+
+impl ToSocketAddrsPriv for (String, u16) {
+    fn resolve(&self) -> Resolving {
+        (self.0.as_str(), self.1).resolve()
+    }
+}
+
+impl ToSocketAddrs for String {}
+
+impl ToSocketAddrsPriv for String {
+    fn resolve(&self) -> Resolving {
+        self.as_str().resolve()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_once(address: &(impl ToSocketAddrs + ?Sized)) -> io::Result<Vec<SocketAddr>> {
+        match resolve(address) {
+            Resolving::Done(answer) => answer.expect("fresh").map(Iterator::collect),
+            Resolving::Asking(_) => panic!("a thread was asked for"),
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_written_out_need_no_thread() {
+        let v4: SocketAddr = "127.0.0.1:80".parse().expect("an address");
+        let v6: SocketAddr = "[::1]:80".parse().expect("an address");
+        assert_eq!(at_once("127.0.0.1:80").expect("literal"), [v4]);
+        assert_eq!(at_once("[::1]:80").expect("literal"), [v6]);
+        assert_eq!(at_once(&"[::1]:80".to_owned()).expect("literal"), [v6]);
+        assert_eq!(at_once(&("::1", 80)).expect("literal"), [v6]);
+        assert_eq!(
+            at_once(&("127.0.0.1".to_owned(), 80)).expect("literal"),
+            [v4]
+        );
+        assert_eq!(at_once(&(Ipv4Addr::LOCALHOST, 80)).expect("literal"), [v4]);
+        assert_eq!(
+            at_once(&(IpAddr::V6(Ipv6Addr::LOCALHOST), 80)).expect("literal"),
+            [v6]
+        );
+        assert_eq!(at_once(&&&v4).expect("literal"), [v4]);
+        assert_eq!(at_once(&&[v4, v6][..]).expect("literal"), [v4, v6]);
+        assert!(at_once(&&[][..]).expect("literal").is_empty());
+    }
+
+    #[test]
+    fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
+        for (wrong, mend) in [
+            ("", "`host:port`"),
+            ("localhost", "`host:port`"),
+            ("localhost:", "from 0 to 65535"),
+            ("localhost:http", "from 0 to 65535"),
+            ("127.0.0.1:65536", "from 0 to 65535"),
+            ("::1", "the host in front"),
+            (":80", "the host in front"),
+            ("a\0b:80", "NUL"),
+        ] {
+            if wrong == "::1" {
+                // Host `:`, port 1: only the resolver can say that there is no such host.
+                assert!(matches!(resolve(wrong), Resolving::Asking(_)));
+                continue;
+            }
+            let error = at_once(wrong).expect_err(wrong);
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{wrong}");
+            assert!(error.to_string().contains(mend), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_message_quotes_only_the_start_of_a_huge_string() {
+        let error = at_once(&"é".repeat(100_000)).expect_err("no port");
+        assert!(error.to_string().len() < 400);
+    }
+
+    #[test]
+    fn the_first_success_ends_the_attempts_and_otherwise_the_last_error_is_kept() {
+        let addresses = || {
+            let list: Vec<SocketAddr> = (1..=3)
+                .map(|port| (Ipv4Addr::LOCALHOST, port).into())
+                .collect();
+            Addresses::Many(list.into_iter())
+        };
+        let mut tried = Vec::new();
+        let found = first_success(addresses(), |address| {
+            tried.push(address.port());
+            if address.port() == 2 {
+                Ok(address)
+            } else {
+                Err(io::ErrorKind::AddrInUse.into())
+            }
+        });
+        assert_eq!(found.expect("the second").port(), 2);
+        assert_eq!(tried, [1, 2]);
+        let error = first_success::<()>(addresses(), |address| {
+            Err(io::Error::other(address.to_string()))
+        });
+        assert_eq!(error.expect_err("all fail").to_string(), "127.0.0.1:3");
+        let none = Addresses::One(None.into_iter());
+        let error = first_success(none, Ok).expect_err("no address");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("pass at least one"));
+    }
+}

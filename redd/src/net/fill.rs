@@ -1,0 +1,64 @@
+//! Receiving into a caller's buffer whose memory need not be initialised.
+//!
+//! Called by `methods`, `halves`' streams, `udp` and `unix`. The one place of `net` that vouches for such memory.
+//!
+//! # Invariants
+//! - `only-what-came`: a buffer grows by exactly the bytes that the system says it has written to the memory handed to
+//!   it, which starts at the buffer's end.
+
+#![expect(unsafe_code, reason = "buffers that need not be initialised")]
+
+use crate::driver::Source;
+use crate::driver::readiness::source::Short;
+use crate::io::ReadBuf;
+use crate::sys::net::{Fill, fill};
+use bytes::BufMut;
+use socket2::SockAddr;
+use std::io;
+use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
+
+/// Adds what one call of [`fill`] brings to `buf`.
+pub(super) fn into_buf_mut(
+    io: &impl AsFd,
+    buf: &mut impl BufMut,
+    what: Fill,
+) -> io::Result<(usize, Option<SockAddr>)> {
+    // SAFETY: `fill` only writes to the memory, and never something uninitialised.
+    let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
+    let (len, sender) = fill(io.as_fd(), room, what)?;
+    // SAFETY: `only-what-came`: `fill` has initialised `len` bytes of `room`.
+    unsafe { buf.advance_mut(len) };
+    Ok((len, sender))
+}
+
+/// As [`into_buf_mut`], for the buffer of polled reads.
+pub(super) fn into_read_buf(
+    io: &impl AsFd,
+    buf: &mut ReadBuf<'_>,
+    what: Fill,
+) -> io::Result<(usize, Option<SockAddr>)> {
+    // SAFETY: `fill` only writes to the memory, and never something uninitialised.
+    let room = unsafe { buf.unfilled_mut() };
+    let (len, sender) = fill(io.as_fd(), room, what)?;
+    // SAFETY: `only-what-came`: `fill` has initialised `len` bytes of `room`.
+    unsafe { buf.assume_init(len) };
+    buf.advance(len);
+    Ok((len, sender))
+}
+
+/// `AsyncRead::poll_read` of everything in `net`.
+pub(super) fn poll_read<S: AsFd>(
+    source: &Source<S>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    short: Short,
+) -> Poll<io::Result<()>> {
+    // SAFETY: the source only writes to the memory, and never something uninitialised.
+    let room = unsafe { buf.unfilled_mut() };
+    let len = ready!(source.poll_read_uninit(cx, room, short))?;
+    // SAFETY: `only-what-came`: the source has initialised `len` bytes of `room`.
+    unsafe { buf.assume_init(len) };
+    buf.advance(len);
+    Poll::Ready(Ok(()))
+}

@@ -1,0 +1,131 @@
+//! A socket that accepts connections.
+//!
+//! Called by user code.
+
+use super::TcpStream;
+use super::socket::TcpSocket;
+use crate::driver::Source;
+use crate::driver::readiness::ready::Interest;
+use crate::net::addr::{self, ToSocketAddrs};
+use crate::net::methods::{descriptor, std_conversions};
+use crate::sys;
+use socket2::{SockAddr, Socket};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::task::{Context, Poll, ready};
+
+/// Connections that may wait to be accepted, for those who do not say it themselves; Tokio's figure.
+const BACKLOG: u32 = 1024;
+
+/// A TCP socket that accepts connections.
+///
+/// - Any number of tasks may [`accept`](Self::accept) at once; each connection goes to one of them.
+/// - Dropping it closes the socket; connections that nobody has accepted are reset.
+///
+/// # Examples
+/// ```
+/// use redd::net::{TcpListener, TcpStream};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, peer) = listener.accept().await?;
+/// assert_eq!(peer, client.local_addr()?);
+/// assert_eq!(server.local_addr()?, listener.local_addr()?);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub struct TcpListener {
+    io: Source<std::net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens at `addr`. If it stands for several addresses, at the first that works.
+    ///
+    /// - Port 0 lets the system choose: see [`local_addr`](Self::local_addr).
+    /// - Sets `SO_REUSEADDR`, so that a restarted server gets its port back at once, and lets 1024 connections wait.
+    ///   [`TcpSocket`] sets other options.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// That of the last address: in use, not of this machine, not permitted; an address that is none.
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
+        let addresses = addr::resolve(&addr).await?;
+        addr::first_success(addresses, |address| {
+            let socket = TcpSocket::for_address(address)?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        })
+    }
+
+    /// Waits for a connection, and says who has connected.
+    ///
+    /// - An error is about one connection or about the [descriptors](crate::net#out-of-descriptors) of the process.
+    ///   The listener goes on.
+    ///
+    /// # Cancel safety
+    /// No connection is lost when it is dropped.
+    ///
+    /// # Errors
+    /// Those of the system, and when the runtime has shut down.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accept = || sys::net::accept(self.as_fd());
+        stream(
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, accept)
+                .await?,
+        )
+    }
+
+    /// As [`accept`](Self::accept). Only the task that polled last is woken.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let accept = || sys::net::accept(self.as_fd());
+        let accepted = ready!(self.io.registration().poll_read_io(cx, accept))?;
+        Poll::Ready(stream(accepted))
+    }
+
+    /// The address it listens at.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    /// How many hops its packets may make (`IP_TTL`).
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.ttl()
+    }
+
+    /// Sets how many hops its packets may make (`IP_TTL`).
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.set_ttl(ttl)
+    }
+}
+
+/// A connection in the hands of the runtime.
+fn stream((socket, peer): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+    // The system says of which family the peer is; a listener that was made of something else may have others.
+    let peer = peer.as_socket().ok_or_else(|| {
+        io::Error::other(
+            "a connection was accepted whose peer has no IP address: use the type of `net` that fits the socket",
+        )
+    })?;
+    Ok((TcpStream::from_socket(socket)?, peer))
+}
+
+std_conversions!(TcpListener, std::net::TcpListener, Interest::READABLE);

@@ -1,0 +1,200 @@
+//! A Unix socket for datagrams.
+//!
+//! Called by user code.
+
+use super::SocketAddr;
+use super::addr::from_path;
+use super::socket::UnixSocket;
+use crate::driver::Source;
+use crate::driver::readiness::ready::{Interest, Ready};
+use crate::io::ReadBuf;
+use crate::net::fill;
+use crate::net::methods::{
+    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods,
+    std_conversions, writable_methods,
+};
+use crate::sys;
+use crate::sys::faults::Call;
+use crate::sys::net::Fill;
+use bytes::BufMut;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net;
+use std::path::Path;
+use std::task::{Context, Poll};
+
+/// A Unix socket for datagrams.
+///
+/// - Nothing is lost on the way: a sender waits while the receiver's queue is full.
+/// - Dropping it closes the socket, and leaves the file at its path.
+///
+/// # Examples
+/// ```
+/// use redd::net::UnixDatagram;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (left, right) = UnixDatagram::pair()?;
+/// left.send(b"hello").await?;
+/// let mut buf = [0; 16];
+/// let len = right.recv(&mut buf).await?;
+/// assert_eq!(&buf[..len], b"hello");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub struct UnixDatagram {
+    io: Source<net::UnixDatagram>,
+}
+
+impl UnixDatagram {
+    /// A socket at a path, where it makes a file; or at an [abstract name](crate::net::unix).
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the file exists; [`InvalidInput`](io::ErrorKind::InvalidInput) for a
+    /// path that is too long.
+    #[track_caller]
+    pub fn bind<P>(path: P) -> io::Result<Self>
+    where
+        P: AsRef<Path>,
+    {
+        let socket = UnixSocket::new_datagram()?;
+        socket.bind(path)?;
+        socket.datagram()
+    }
+
+    /// A socket without an address: it can send, and receive from the one that it is connected to.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// When the process or the system has no descriptor left.
+    #[track_caller]
+    pub fn unbound() -> io::Result<Self> {
+        UnixSocket::new_datagram()?.datagram()
+    }
+
+    /// Two sockets that are connected to each other.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// When the process or the system has no descriptor left.
+    #[track_caller]
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (left, right) = Socket::pair(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
+        Ok((Self::from_std(left.into())?, Self::from_std(right.into())?))
+    }
+
+    /// Connects it to a peer: `send` and `recv` work with that one alone.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        self.io.connect_addr(&from_path(path.as_ref())?)
+    }
+
+    interest_methods!();
+    operation_methods!();
+    readable_methods!(poll_recv_ready);
+    writable_methods!(poll_send_ready);
+    datagram_methods!(SocketAddr, sender);
+
+    /// Sends a datagram to the socket at a path, and says how many bytes were sent.
+    ///
+    /// # Cancel safety
+    /// If it is dropped before it is done, nothing was sent.
+    ///
+    /// # Errors
+    /// Those of the system: nobody there, too large, …
+    pub async fn send_to<P>(&self, buf: &[u8], target: P) -> io::Result<usize>
+    where
+        P: AsRef<Path>,
+    {
+        let target = from_path(target.as_ref())?;
+        let send = || self.io.send_to_addr(buf, &target);
+        self.io
+            .registration()
+            .async_io(Interest::WRITABLE, send)
+            .await
+    }
+
+    /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to).
+    pub fn poll_send_to<P>(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+        target: P,
+    ) -> Poll<io::Result<usize>>
+    where
+        P: AsRef<Path>,
+    {
+        let target = from_path(target.as_ref())?;
+        let send = || self.io.send_to_addr(buf, &target);
+        self.io.registration().poll_write_io(cx, send)
+    }
+
+    /// As [`send_to`](Self::send_to), without waiting. [Readiness](crate::net#readiness)
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as [`send_to`](Self::send_to).
+    pub fn try_send_to<P>(&self, buf: &[u8], target: P) -> io::Result<usize>
+    where
+        P: AsRef<Path>,
+    {
+        let target = from_path(target.as_ref())?;
+        self.io.registration().try_io(Interest::WRITABLE, || {
+            sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
+        })
+    }
+
+    /// The address of this socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr().map(SocketAddr::from)
+    }
+
+    /// The address of the socket that this one is connected to.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.peer_addr().map(SocketAddr::from)
+    }
+
+    /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
+    ///
+    /// # Errors
+    /// When the system does not answer.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.take_error()
+    }
+
+    /// Ends sending, receiving, or both; who waits for it is woken.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.io.shutdown(how)
+    }
+}
+
+fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {
+    SocketAddr::from_system(&address.expect("`fill` was asked for the sender"))
+}
+
+std_conversions!(
+    UnixDatagram,
+    net::UnixDatagram,
+    Interest::READABLE | Interest::WRITABLE
+);

@@ -1,0 +1,380 @@
+//! Pipes and FIFOs: [`pipe()`], and files that are pipes.
+//!
+//! Called by user code.
+
+use crate::driver::Source;
+use crate::driver::readiness::ready::{Interest, Ready};
+use crate::driver::readiness::source::Short;
+use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::net::fill;
+use crate::net::methods::{
+    descriptor, interest_methods, readable_methods, try_read_methods, try_write_methods,
+    writable_methods,
+};
+use crate::sys;
+use crate::sys::faults::Call;
+use crate::sys::net::Fill;
+use bytes::BufMut;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Makes a pipe without a name: what is written to one end is read at the other.
+///
+/// - A child process that shall have an end takes it through `into_blocking_fd`.
+///
+/// # Panics
+/// Outside of a [runtime](crate::net#runtime) with I/O.
+///
+/// # Errors
+/// When the process or the system has no descriptor left.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (mut sender, mut receiver) = redd::net::unix::pipe::pipe()?;
+/// sender.write_all(b"hello").await?;
+/// drop(sender);
+/// let mut text = String::new();
+/// receiver.read_to_string(&mut text).await?;
+/// assert_eq!(text, "hello");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+#[track_caller]
+pub fn pipe() -> io::Result<(Sender, Receiver)> {
+    let (reader, writer) = sys::net::pipe()?;
+    Ok((
+        Sender::from_file_unchecked(writer)?,
+        Receiver::from_file_unchecked(reader)?,
+    ))
+}
+
+/// How to open a FIFO: the two ends of a pipe that has a path.
+///
+/// # Examples
+/// ```no_run
+/// use redd::net::unix::pipe;
+///
+/// # async fn open() -> std::io::Result<()> {
+/// let receiver = pipe::OpenOptions::new().open_receiver("/run/my.fifo")?;
+/// # drop(receiver); Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    is_read_write: bool,
+    is_unchecked: bool,
+}
+
+impl OpenOptions {
+    /// Neither `read_write` nor `unchecked`.
+    pub fn new() -> Self {
+        Self {
+            is_read_write: false,
+            is_unchecked: false,
+        }
+    }
+
+    /// Opens the FIFO for both directions, whichever end is made of it. Linux can do that.
+    ///
+    /// - A sender opens although nobody reads, and a receiver never reads to the end although all senders are gone.
+    pub fn read_write(&mut self, value: bool) -> &mut Self {
+        self.is_read_write = value;
+        self
+    }
+
+    /// Does not look whether the file is a FIFO.
+    pub fn unchecked(&mut self, value: bool) -> &mut Self {
+        self.is_unchecked = value;
+        self
+    }
+
+    /// Opens the end to read from. It opens although nobody writes yet, and then waits for the first sender.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is no FIFO; those of the system.
+    #[track_caller]
+    pub fn open_receiver<P: AsRef<Path>>(&self, path: P) -> io::Result<Receiver> {
+        let file = self.open(path.as_ref(), End::Receiver)?;
+        Receiver::from_file_unchecked(file)
+    }
+
+    /// Opens the end to write to.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// `ENXIO` if nobody reads yet, as the system has it: open a receiver first, try again later, or use
+    /// [`read_write`](Self::read_write). [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is no FIFO.
+    #[track_caller]
+    pub fn open_sender<P: AsRef<Path>>(&self, path: P) -> io::Result<Sender> {
+        let file = self.open(path.as_ref(), End::Sender)?;
+        Sender::from_file_unchecked(file)
+    }
+
+    fn open(&self, path: &Path, end: End) -> io::Result<File> {
+        let file = File::options()
+            .read(end == End::Receiver || self.is_read_write)
+            .write(end == End::Sender || self.is_read_write)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)?;
+        if !self.is_unchecked {
+            check_is_pipe(&file)?;
+        }
+        Ok(file)
+    }
+}
+
+impl Default for OpenOptions {
+    /// As [`new`](Self::new).
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Sender,
+    Receiver,
+}
+
+fn check_is_pipe(file: &File) -> io::Result<()> {
+    if file.metadata()?.file_type().is_fifo() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the file is not a pipe: make one with `mkfifo`, or open it with `fs::File`",
+    ))
+}
+
+/// Takes a file for an end, and makes it non-blocking.
+fn prepare(file: &File, end: End) -> io::Result<()> {
+    check_is_pipe(file)?;
+    let mode = sys::net::status_flags(file.as_fd())? & libc::O_ACCMODE;
+    let (fits, wanted) = match end {
+        End::Receiver => (mode != libc::O_WRONLY, "reading"),
+        End::Sender => (mode != libc::O_RDONLY, "writing"),
+    };
+    if !fits {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the pipe is not open for {wanted}: pass its other end, or open it for {wanted}"
+            ),
+        ));
+    }
+    sys::net::set_nonblocking(file.as_fd(), true)
+}
+
+/// Making an end of a file, and a file of an end.
+macro_rules! file_conversions {
+    ($Type:ident, $end:expr, $interest:expr) => {
+        impl $Type {
+            /// Takes an end of a pipe from a file, and makes it non-blocking.
+            ///
+            /// # Panics
+            /// Outside of a [runtime](crate::net#runtime) with I/O.
+            ///
+            /// # Errors
+            /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is no pipe, or not open for this direction; those
+            /// of the system.
+            #[track_caller]
+            pub fn from_file(file: File) -> io::Result<Self> {
+                prepare(&file, $end)?;
+                Self::from_file_unchecked(file)
+            }
+
+            /// As [`from_file`](Self::from_file), of a descriptor.
+            ///
+            /// # Panics
+            /// Outside of a [runtime](crate::net#runtime) with I/O.
+            ///
+            /// # Errors
+            /// As [`from_file`](Self::from_file).
+            #[track_caller]
+            pub fn from_owned_fd(owned_fd: OwnedFd) -> io::Result<Self> {
+                Self::from_file(owned_fd.into())
+            }
+
+            /// Takes an end of a pipe from a file as it is. **It must be non-blocking**, or it blocks its worker.
+            ///
+            /// # Panics
+            /// Outside of a [runtime](crate::net#runtime) with I/O.
+            ///
+            /// # Errors
+            /// When the system refuses to watch the descriptor.
+            #[track_caller]
+            pub fn from_file_unchecked(file: File) -> io::Result<Self> {
+                let io = Source::new(file, $interest)?;
+                // A FIFO without a writer would read as ended at once.
+                io.registration().expect_event();
+                Ok(Self { io })
+            }
+
+            /// As [`from_file_unchecked`](Self::from_file_unchecked), of a descriptor.
+            ///
+            /// # Panics
+            /// Outside of a [runtime](crate::net#runtime) with I/O.
+            ///
+            /// # Errors
+            /// When the system refuses to watch the descriptor.
+            #[track_caller]
+            pub fn from_owned_fd_unchecked(owned_fd: OwnedFd) -> io::Result<Self> {
+                Self::from_file_unchecked(owned_fd.into())
+            }
+
+            /// Gives the descriptor away and makes it blocking, as child processes expect it.
+            ///
+            /// # Errors
+            /// Those of the system.
+            pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
+                let fd = self.into_nonblocking_fd()?;
+                sys::net::set_nonblocking(fd.as_fd(), false)?;
+                Ok(fd)
+            }
+
+            /// Gives the descriptor away; it stays non-blocking.
+            ///
+            /// # Errors
+            /// When the system does not stop watching the descriptor.
+            pub fn into_nonblocking_fd(self) -> io::Result<OwnedFd> {
+                self.io.into_inner().map(OwnedFd::from)
+            }
+
+            interest_methods!();
+
+            /// Runs `f` if this end is ready. [Readiness](crate::net#readiness)
+            ///
+            /// - `f` makes a non-blocking call on this end; if it answers `WouldBlock`, the readiness is cleared.
+            ///
+            /// # Errors
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) without running `f` if this end is not ready; the errors of `f`.
+            pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+                self.io.registration().try_io($interest, f)
+            }
+        }
+
+        descriptor!($Type);
+    };
+}
+
+/// The end of a pipe to write to.
+///
+/// - When the receivers are gone, writing is a [`BrokenPipe`](io::ErrorKind::BrokenPipe) error.
+/// - Dropping it closes the end; when all are closed, the receiver reads to the end.
+pub struct Sender {
+    io: Source<File>,
+}
+
+impl Sender {
+    writable_methods!(poll_write_ready);
+    try_write_methods!();
+}
+
+file_conversions!(Sender, End::Sender, Interest::WRITABLE);
+
+impl AsyncWrite for Sender {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Does nothing: what was written is with the system already.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Does nothing: drop it to close this end.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The end of a pipe to read from.
+///
+/// - Reading gives the end when all senders are closed. A FIFO that none has been opened for yet waits.
+pub struct Receiver {
+    io: Source<File>,
+}
+
+impl Receiver {
+    readable_methods!(poll_read_ready);
+    try_read_methods!();
+}
+
+file_conversions!(Receiver, End::Receiver, Interest::READABLE);
+
+impl AsyncRead for Receiver {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Fewer bytes than asked for: there are no more now.
+        fill::poll_read(&self.io, cx, buf, Short::WouldBlock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_pipe_that_is_open_for_the_direction_is_taken() {
+        let (reader, writer) = sys::net::pipe().expect("descriptors left");
+        prepare(&reader, End::Receiver).expect("the reading end");
+        prepare(&writer, End::Sender).expect("the writing end");
+        let error = prepare(&reader, End::Sender).expect_err("not open for writing");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("open it for writing"), "{error}");
+        let error = prepare(&writer, End::Receiver).expect_err("not open for reading");
+        assert!(error.to_string().contains("open it for reading"), "{error}");
+        let file = tempfile::tempfile().expect("a file");
+        let error = prepare(&file, End::Receiver).expect_err("a plain file");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("mkfifo"), "{error}");
+    }
+
+    #[test]
+    fn a_plain_file_is_not_opened_as_a_pipe_and_a_missing_one_not_at_all() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let options = OpenOptions::new();
+        let error = options
+            .open(file.path(), End::Sender)
+            .expect_err("a plain file");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let mut unchecked = options.clone();
+        unchecked.unchecked(true);
+        assert!(unchecked.open(file.path(), End::Sender).is_ok());
+        let error = options
+            .open(Path::new("/nowhere/fifo"), End::Receiver)
+            .expect_err("missing");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,197 @@
+//! A Unix socket that is neither listening nor connected yet.
+//!
+//! Called by user code and by `listener`, `stream`, `datagram`.
+
+#![expect(unsafe_code, reason = "`FromRawFd` is about raw descriptors")]
+
+use super::addr::{from_path, to_system};
+use super::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use crate::net::methods::socket_descriptor;
+use socket2::{Domain, Socket, Type};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::path::Path;
+
+/// A Unix socket to [bind](Self::bind) before it [listens](Self::listen), [connects](Self::connect) or becomes a
+/// [datagram](Self::datagram) socket.
+///
+/// # Examples
+/// ```
+/// use redd::net::UnixSocket;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let name = format!("\0redd-socket-example-{}", std::process::id());
+/// # let path = &name;
+/// let socket = UnixSocket::new_stream()?;
+/// socket.bind(path)?;
+/// let listener = socket.listen(16)?;
+/// assert!(!listener.local_addr()?.is_unnamed());
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+pub struct UnixSocket {
+    socket: Socket,
+}
+
+impl UnixSocket {
+    /// A socket for datagrams.
+    ///
+    /// # Errors
+    /// When the process or the system has no descriptor left.
+    pub fn new_datagram() -> io::Result<Self> {
+        Self::new(Type::DGRAM)
+    }
+
+    /// A socket for connections.
+    ///
+    /// # Errors
+    /// When the process or the system has no descriptor left.
+    pub fn new_stream() -> io::Result<Self> {
+        Self::new(Type::STREAM)
+    }
+
+    fn new(ty: Type) -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, ty.nonblocking(), None)?;
+        Ok(Self { socket })
+    }
+
+    /// Gives it a path, where it makes a file; or an [abstract name](crate::net::unix).
+    ///
+    /// # Errors
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the file exists; [`InvalidInput`](io::ErrorKind::InvalidInput) for a
+    /// path that is too long.
+    pub fn bind(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.socket.bind(&to_system(&from_path(path.as_ref())?)?)
+    }
+
+    pub(super) fn bind_addr(&self, addr: &SocketAddr) -> io::Result<()> {
+        self.socket.bind(&to_system(addr.as_std())?)
+    }
+
+    /// Begins to accept connections, of which `backlog` may wait; the system has an upper bound.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// If it is a datagram socket; those of the system.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
+        self.expect_type(Type::STREAM, "listen", "new_stream")?;
+        self.socket
+            .listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        UnixListener::from_std(self.socket.into())
+    }
+
+    /// Connects to the listener at a path or an [abstract name](crate::net::unix).
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the socket.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// If it is a datagram socket; those of the system, as for [`UnixStream::connect`].
+    pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
+        self.expect_type(Type::STREAM, "connect", "new_stream")?;
+        let address = to_system(&from_path(path.as_ref())?)?;
+        UnixStream::connect_socket(self.socket, address).await
+    }
+
+    pub(super) async fn connect_addr(self, addr: &SocketAddr) -> io::Result<UnixStream> {
+        let address = to_system(addr.as_std())?;
+        UnixStream::connect_socket(self.socket, address).await
+    }
+
+    /// The datagram socket that it was made for.
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// If it is no datagram socket; when the system refuses to watch another descriptor.
+    #[track_caller]
+    pub fn datagram(self) -> io::Result<UnixDatagram> {
+        self.expect_type(Type::DGRAM, "datagram", "new_datagram")?;
+        UnixDatagram::from_std(self.socket.into())
+    }
+
+    fn expect_type(&self, wanted: Type, method: &str, constructor: &str) -> io::Result<()> {
+        if self.socket.r#type()? == wanted {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "`UnixSocket::{method}` was called on a socket of the other kind: make the socket with \
+             `UnixSocket::{constructor}`"
+        )))
+    }
+}
+
+socket_descriptor!(UnixSocket);
+
+impl FromRawFd for UnixSocket {
+    /// Takes a socket over. It must be non-blocking.
+    ///
+    /// # Safety
+    /// `fd` is an open socket that nobody else closes.
+    unsafe fn from_raw_fd(fd: RawFd) -> Self {
+        // SAFETY: the caller promises what `Socket` needs.
+        let socket = unsafe { Socket::from_raw_fd(fd) };
+        Self { socket }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn a_socket_of_the_other_kind_is_refused_with_the_constructor_to_use() {
+        let datagram = || UnixSocket::new_datagram().expect("descriptors left");
+        let error = datagram().listen(1).expect_err("a datagram socket");
+        assert!(
+            error.to_string().contains("UnixSocket::new_stream"),
+            "{error}"
+        );
+        let mut connect = Box::pin(datagram().connect("/nowhere"));
+        let Poll::Ready(result) = connect
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("it waits");
+        };
+        assert!(
+            result
+                .expect_err("a datagram socket")
+                .to_string()
+                .contains("new_stream")
+        );
+        let stream = UnixSocket::new_stream().expect("descriptors left");
+        let error = stream.datagram().expect_err("a stream socket");
+        assert!(
+            error.to_string().contains("UnixSocket::new_datagram"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_bound_path_is_in_use_until_its_file_is_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("socket");
+        let bind = || {
+            UnixSocket::new_stream()
+                .expect("descriptors left")
+                .bind(&path)
+        };
+        bind().expect("a fresh path");
+        assert_eq!(
+            bind().expect_err("the file is there").kind(),
+            io::ErrorKind::AddrInUse
+        );
+        std::fs::remove_file(&path).expect("the file is there");
+        bind().expect("the path is free again");
+    }
+}

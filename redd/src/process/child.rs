@@ -1,0 +1,466 @@
+//! A process that was started.
+//!
+//! # Invariants
+//! - `once-waited`: the process is waited for exactly once; from then on `state` holds its status and nothing is done
+//!   with its number, which the system may give to another process.
+
+use super::pipes::{ChildStderr, ChildStdin, ChildStdout};
+use super::reaper::{Running, leave_over};
+use crate::driver::Driver;
+use crate::io::{AsyncRead, ReadBuf};
+use crate::task::coop::poll_proceed;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::MaybeUninit;
+use std::panic::Location;
+use std::pin::{Pin, pin};
+use std::process::{ExitStatus, Output};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// A child process. Made by [`Command::spawn`](super::Command::spawn).
+///
+/// - Dropping it lets the process run on; with [`kill_on_drop`](super::Command::kill_on_drop) it is killed. In both
+///   cases redd waits for it when it ends, as long as a runtime with I/O runs.
+/// - Await [`wait`](Self::wait) where you need the process to be gone for sure.
+pub struct Child {
+    /// The child's standard input, if it was [`piped`](std::process::Stdio::piped) and not taken out.
+    pub stdin: Option<ChildStdin>,
+    /// The child's standard output, if it was [`piped`](std::process::Stdio::piped) and not taken out.
+    pub stdout: Option<ChildStdout>,
+    /// The child's standard error, if it was [`piped`](std::process::Stdio::piped) and not taken out.
+    pub stderr: Option<ChildStderr>,
+    state: State,
+    on_drop: OnDrop,
+}
+
+enum State {
+    Running(Box<Running>),
+    Ended(ExitStatus),
+    /// Only while it is dropped.
+    Abandoned,
+}
+
+/// What becomes of a process that is still running when its [`Child`] is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnDrop {
+    Kill,
+    RunOn,
+}
+
+impl Child {
+    /// Takes charge of a process that was just started.
+    pub(super) fn new(
+        mut child: std::process::Child,
+        on_drop: OnDrop,
+        driver: &Arc<Driver>,
+    ) -> io::Result<Self> {
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let running = Running::new(child, driver).map_err(|(error, mut child)| {
+            if on_drop == OnDrop::Kill {
+                // It may have ended by itself; nobody could be told otherwise.
+                let _ = child.kill();
+            }
+            leave_over(child);
+            error
+        })?;
+        // From here on an error drops `this`, which does with the process what was asked for.
+        let mut this = Self {
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            state: State::Running(Box::new(running)),
+            on_drop,
+        };
+        if let Some(pipe) = stdin {
+            this.stdin = Some(ChildStdin::register(pipe, Arc::clone(driver))?);
+        }
+        if let Some(pipe) = stdout {
+            this.stdout = Some(ChildStdout::register(pipe, Arc::clone(driver))?);
+        }
+        if let Some(pipe) = stderr {
+            this.stderr = Some(ChildStderr::register(pipe, Arc::clone(driver))?);
+        }
+        Ok(this)
+    }
+
+    /// The number of the process; `None` once it was waited for, for then the system may give the number away.
+    pub fn id(&self) -> Option<u32> {
+        match &self.state {
+            State::Running(running) => Some(running.child.id()),
+            State::Ended(_) | State::Abandoned => None,
+        }
+    }
+
+    /// Asks the system to kill the process, and does not wait for its end. Nothing happens if it has ended.
+    ///
+    /// # Errors
+    /// The error of the system: the process now belongs to another user, for example.
+    pub fn start_kill(&mut self) -> io::Result<()> {
+        match &mut self.state {
+            State::Running(running) => running.child.kill(),
+            // `once-waited`: its number may be another process's by now.
+            State::Ended(_) | State::Abandoned => Ok(()),
+        }
+    }
+
+    /// Kills the process and waits for its end.
+    ///
+    /// # Cancel safety
+    /// When it is dropped after its first poll the process has been killed, but was perhaps not waited for.
+    ///
+    /// # Errors
+    /// As [`start_kill`](Self::start_kill) and [`wait`](Self::wait).
+    pub async fn kill(&mut self) -> io::Result<()> {
+        self.start_kill()?;
+        self.wait().await?;
+        Ok(())
+    }
+
+    /// Waits for the process to end; closes its standard input first, so that it does not wait for more of it.
+    ///
+    /// - After the end every call answers with the same status.
+    ///
+    /// # Cancel safety
+    /// The status is not lost when it is dropped: the next call returns it. Standard input stays closed.
+    ///
+    /// # Errors
+    /// The runtime has shut down, or somebody else has waited for the process.
+    #[track_caller]
+    pub fn wait(&mut self) -> impl Future<Output = io::Result<ExitStatus>> {
+        let place = Location::caller();
+        async move {
+            drop(self.stdin.take());
+            poll_fn(|cx| self.poll_wait(cx, place)).await
+        }
+    }
+
+    fn poll_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: &'static Location<'static>,
+    ) -> Poll<io::Result<ExitStatus>> {
+        let unit = ready!(poll_proceed(cx));
+        let result = match &mut self.state {
+            State::Running(running) => ready!(running.poll_wait(cx, Some(place))),
+            State::Ended(status) => Ok(*status),
+            State::Abandoned => unreachable!("a child is not polled while it is dropped"),
+        };
+        unit.made_progress();
+        if let Ok(status) = result {
+            // `once-waited`.
+            self.state = State::Ended(status);
+        }
+        Poll::Ready(result)
+    }
+
+    /// The status of the process if it has ended; does not wait, and leaves standard input open.
+    ///
+    /// # Errors
+    /// Somebody else has waited for the process.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = match &mut self.state {
+            State::Running(running) => running.child.try_wait()?,
+            State::Ended(status) => Some(*status),
+            State::Abandoned => None,
+        };
+        if let Some(status) = status {
+            // `once-waited`.
+            self.state = State::Ended(status);
+        }
+        Ok(status)
+    }
+
+    /// Waits for the process to end and for all that it writes to the outputs that are piped; closes its standard
+    /// input first.
+    ///
+    /// - What another process writes to an output that it inherited from this one is waited for too.
+    ///
+    /// # Cancel safety
+    /// What was read is lost when it is dropped, and the process is treated as dropped.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait), and errors of reading.
+    pub async fn wait_with_output(mut self) -> io::Result<Output> {
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let mut wait = pin!(self.wait());
+        let (mut read_out, mut read_err) = (pin!(read_to_end(stdout)), pin!(read_to_end(stderr)));
+        let (mut status, mut stdout, mut stderr) = (None, None, None);
+        poll_fn(|cx| {
+            poll_into(&mut status, wait.as_mut(), cx)?;
+            poll_into(&mut stdout, read_out.as_mut(), cx)?;
+            poll_into(&mut stderr, read_err.as_mut(), cx)?;
+            match (status, stdout.take(), stderr.take()) {
+                (Some(status), Some(stdout), Some(stderr)) => Poll::Ready(Ok(Output {
+                    status,
+                    stdout,
+                    stderr,
+                })),
+                (_, out, err) => {
+                    (stdout, stderr) = (out, err);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Polls `future` unless its result is there.
+fn poll_into<T>(
+    result: &mut Option<T>,
+    future: Pin<&mut impl Future<Output = io::Result<T>>>,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    if result.is_none() {
+        if let Poll::Ready(value) = future.poll(cx) {
+            *result = Some(value?);
+        }
+    }
+    Ok(())
+}
+
+/// All that is written to `pipe`, which is closed then; nothing if it was not piped.
+async fn read_to_end(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(mut pipe) = pipe else {
+        return Ok(bytes);
+    };
+    poll_fn(|cx| {
+        loop {
+            // On the stack of the poll, not in the future; as large as a pipe's page twice.
+            let mut memory = [MaybeUninit::uninit(); 8192];
+            let mut buf = ReadBuf::uninit(&mut memory);
+            ready!(Pin::new(&mut pipe).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            bytes.extend_from_slice(buf.filled());
+        }
+    })
+    .await
+    .map(|()| bytes)
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let State::Running(mut running) = std::mem::replace(&mut self.state, State::Abandoned) {
+            if self.on_drop == OnDrop::Kill {
+                // It may have ended by itself; nobody could be told otherwise.
+                let _ = running.child.kill();
+            }
+            running.abandon();
+        }
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Child");
+        match &self.state {
+            State::Running(running) => debug.field("id", &running.child.id()),
+            State::Ended(status) => debug.field("status", status),
+            State::Abandoned => &mut debug,
+        };
+        debug
+            .field("stdin", &self.stdin)
+            .field("stdout", &self.stdout)
+            .field("stderr", &self.stderr)
+            .field("on_drop", &self.on_drop)
+            .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::{Command, reaper};
+    use super::*;
+    use crate::driver::readiness::source::tests::turned;
+    use crate::io::{AsyncReadExt, AsyncWriteExt};
+    use crate::sys::faults::{self, Call};
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Stdio;
+
+    fn spawn(command: &mut Command, driver: &Arc<Driver>) -> Child {
+        command
+            .spawn_with_driver(driver)
+            .expect("the program is there")
+    }
+
+    /// Waits until nothing of `id` is left, not even a zombie.
+    fn wait_until_reaped(id: u32) {
+        let path = format!("/proc/{id}");
+        while std::fs::exists(&path).expect("proc is mounted") {
+            crate::primitives::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_status_is_waited_for_and_stays() {
+        let turned = turned();
+        let mut child = spawn(Command::new("sh").args(["-c", "exit 7"]), &turned.driver);
+        assert!(child.id().is_some());
+        assert_eq!(block_on(child.wait()).expect("ours").code(), Some(7));
+        assert_eq!(child.id(), None);
+        assert_eq!(
+            child
+                .wait()
+                .now_or_never()
+                .expect("known")
+                .expect("ours")
+                .code(),
+            Some(7)
+        );
+        assert_eq!(
+            child.try_wait().expect("ours").expect("known").code(),
+            Some(7)
+        );
+        child.start_kill().expect("nothing to do");
+        assert_eq!(turned.driver.registrations(), 0);
+    }
+
+    #[test]
+    fn a_child_reads_its_input_to_the_end_and_its_output_is_collected() {
+        let turned = turned();
+        let mut cat = Command::new("cat");
+        cat.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = spawn(&mut cat, &turned.driver);
+        let mut stdin = child.stdin.take().expect("piped");
+        let text = vec![b'x'; 300_000];
+        let (written, output) = block_on(futures::future::join(
+            async {
+                stdin.write_all(&text).await?;
+                drop(stdin);
+                io::Result::Ok(())
+            },
+            child.wait_with_output(),
+        ));
+        written.expect("it reads");
+        let output = output.expect("it ends");
+        assert!(output.status.success());
+        assert!(output.stdout == text);
+        assert_eq!(turned.driver.registrations(), 0);
+    }
+
+    #[test]
+    fn waiting_closes_the_input_so_that_the_child_can_end() {
+        let turned = turned();
+        let mut cat = Command::new("cat");
+        let mut child = spawn(
+            cat.stdin(Stdio::piped()).stdout(Stdio::piped()),
+            &turned.driver,
+        );
+        let mut stdout = child.stdout.take().expect("piped");
+        assert!(block_on(child.wait()).expect("ours").success());
+        let mut left = Vec::new();
+        assert_eq!(block_on(stdout.read_to_end(&mut left)).expect("open"), 0);
+    }
+
+    #[test]
+    fn a_killed_child_ends_by_the_signal() {
+        let turned = turned();
+        let mut child = spawn(Command::new("sleep").arg("1000"), &turned.driver);
+        assert!(child.try_wait().expect("ours").is_none());
+        assert!(child.wait().now_or_never().is_none());
+        block_on(child.kill()).expect("runs");
+        let status = child.try_wait().expect("ours").expect("ended");
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn a_dropped_child_is_killed_if_asked_and_waited_for_in_any_case() {
+        let turned = turned();
+        let mut child = spawn(
+            Command::new("sleep").arg("1000").kill_on_drop(true),
+            &turned.driver,
+        );
+        let id = child.id().expect("runs");
+        assert!(child.wait().now_or_never().is_none());
+        drop(child);
+        wait_until_reaped(id);
+
+        let mut cat = Command::new("cat");
+        let mut child = spawn(cat.stdin(Stdio::piped()), &turned.driver);
+        let (id, stdin) = (child.id().expect("runs"), child.stdin.take());
+        drop(child);
+        assert_eq!(turned.driver.registrations(), 2, "it runs on");
+        drop(stdin);
+        wait_until_reaped(id);
+    }
+
+    #[test]
+    fn without_pidfds_the_signal_of_children_is_listened_to() {
+        let turned = turned();
+        faults::plan(Call::PidfdOpen, 0, libc::ENOSYS);
+        let mut cat = Command::new("cat");
+        let mut child = spawn(cat.stdin(Stdio::piped()), &turned.driver);
+        let stdin = child.stdin.take();
+        assert!(child.wait().now_or_never().is_none());
+        drop(stdin);
+        assert!(block_on(child.wait()).expect("ours").success());
+
+        faults::plan(Call::PidfdOpen, 0, libc::ENOSYS);
+        let child = spawn(Command::new("cat").stdin(Stdio::piped()), &turned.driver);
+        let id = child.id().expect("runs");
+        drop(child);
+        wait_until_reaped(id);
+    }
+
+    #[test]
+    fn a_child_that_outlives_its_runtime_is_waited_for_by_the_next_one() {
+        let turned = turned();
+        let mut cat = Command::new("cat");
+        let mut child = spawn(cat.stdin(Stdio::piped()), &turned.driver);
+        let (id, stdin) = (child.id().expect("runs"), child.stdin.take());
+        drop(child);
+        turned.driver.shutdown();
+        drop(stdin);
+        loop {
+            reaper::ask_left_over();
+            if !std::fs::exists(format!("/proc/{id}")).expect("proc is mounted") {
+                break;
+            }
+            crate::primitives::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_child_that_cannot_be_registered_is_not_left_as_a_zombie() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        driver.shutdown();
+        let mut sleep = Command::new("sleep");
+        let refused = sleep
+            .arg("1000")
+            .kill_on_drop(true)
+            .spawn_with_driver(&driver);
+        assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
+        let missing = Command::new("/no/such/program").spawn_with_driver(&driver);
+        assert_eq!(
+            missing.expect_err("missing").kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+
+    #[test]
+    fn a_pipe_becomes_another_child_s_input() {
+        let turned = turned();
+        let mut echo = Command::new("echo");
+        let mut first = spawn(echo.arg("spawned").stdout(Stdio::piped()), &turned.driver);
+        let pipe: Stdio = first
+            .stdout
+            .take()
+            .expect("piped")
+            .try_into()
+            .expect("registered");
+        let mut cat = Command::new("cat");
+        let second = spawn(cat.stdin(pipe).stdout(Stdio::piped()), &turned.driver);
+        drop(cat);
+        let output = block_on(second.wait_with_output()).expect("it ends");
+        assert_eq!(output.stdout, b"spawned\n");
+        assert!(block_on(first.wait()).expect("ours").success());
+    }
+}

@@ -1,0 +1,165 @@
+//! The parent's ends of a child's standard streams.
+//!
+//! # Invariants
+//! - `only-our-end`: `O_NONBLOCK` is set on the parent's end; the two ends of a pipe have flags of their own, so the
+//!   child does not notice.
+
+use crate::driver::Driver;
+use crate::driver::Source;
+use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::source::{Short, current_driver};
+use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::sys::process::{Mode, set_mode};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::process::{self as std_process, Stdio};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The parent's end of a child's standard input: what is written here, the child reads.
+///
+/// - Dropping it closes it: the child reads the end of its input.
+/// - The system's buffer takes some ten kilobytes; a child that does not read makes writes wait.
+#[derive(Debug)]
+pub struct ChildStdin {
+    source: Source<std_process::ChildStdin>,
+}
+
+/// The parent's end of a child's standard output.
+///
+/// - Dropping it closes it: the child's next write fails.
+#[derive(Debug)]
+pub struct ChildStdout {
+    source: Source<std_process::ChildStdout>,
+}
+
+/// The parent's end of a child's standard error.
+///
+/// - Dropping it closes it: the child's next write fails.
+#[derive(Debug)]
+pub struct ChildStderr {
+    source: Source<std_process::ChildStderr>,
+}
+
+fn register<T: AsFd>(pipe: T, interest: Interest, driver: Arc<Driver>) -> io::Result<Source<T>> {
+    // `only-our-end`.
+    set_mode(pipe.as_fd(), Mode::Nonblocking)?;
+    Source::new_with_driver(driver, pipe, interest)
+}
+
+fn into_blocking<T: AsFd + Into<OwnedFd>>(source: Source<T>) -> io::Result<OwnedFd> {
+    let pipe = source.into_inner()?;
+    set_mode(pipe.as_fd(), Mode::Blocking)?;
+    Ok(pipe.into())
+}
+
+/// What all three ends have in common.
+macro_rules! pipe_end {
+    ($name:ident, $interest:expr) => {
+        impl $name {
+            /// Registers a pipe of the standard library with the runtime that this thread is in.
+            ///
+            /// # Panics
+            /// Outside of a runtime, and in one that was built without I/O.
+            ///
+            /// # Errors
+            /// The system refuses it.
+            #[track_caller]
+            pub fn from_std(inner: std_process::$name) -> io::Result<Self> {
+                Self::register(inner, current_driver())
+            }
+
+            pub(super) fn register(
+                inner: std_process::$name,
+                driver: Arc<Driver>,
+            ) -> io::Result<Self> {
+                let source = register(inner, $interest, driver)?;
+                Ok(Self { source })
+            }
+
+            /// The descriptor, in blocking mode and without its registration.
+            ///
+            /// # Errors
+            /// The system refuses to end the registration or to change the mode.
+            pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+                into_blocking(self.source)
+            }
+        }
+
+        impl TryInto<Stdio> for $name {
+            type Error = io::Error;
+
+            fn try_into(self) -> io::Result<Stdio> {
+                Ok(self.into_owned_fd()?.into())
+            }
+        }
+
+        impl AsFd for $name {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.source.get_ref().as_fd()
+            }
+        }
+
+        impl AsRawFd for $name {
+            fn as_raw_fd(&self) -> RawFd {
+                self.source.get_ref().as_raw_fd()
+            }
+        }
+    };
+}
+
+pipe_end!(ChildStdin, Interest::WRITABLE);
+pipe_end!(ChildStdout, Interest::READABLE);
+pipe_end!(ChildStderr, Interest::READABLE);
+
+impl AsyncWrite for ChildStdin {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.source.poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Does nothing: a pipe is closed by dropping it.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.source.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+impl AsyncRead for ChildStdout {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.source.poll_read(cx, buf, Short::WouldBlock)
+    }
+}
+
+impl AsyncRead for ChildStderr {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.source.poll_read(cx, buf, Short::WouldBlock)
+    }
+}

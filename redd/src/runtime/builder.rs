@@ -1,0 +1,399 @@
+//! `Builder`: every option of a runtime, its default, its cost.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
+use crate::primitives::rng::random_seed;
+use crate::scheduler::{self, Config, Flavor, UnhandledPanic};
+use crate::task::TaskMeta;
+use crate::task::hooks::TaskHooks;
+
+/// Makes a [`Runtime`] with chosen options.
+///
+/// Nothing is enabled at first: most programs call [`enable_all`](Self::enable_all).
+///
+/// # Examples
+/// ```
+/// let runtime = redd::runtime::Builder::new_multi_thread()
+///     .worker_threads(2)
+///     .thread_name("crunch")
+///     .enable_all()
+///     .build()
+///     .unwrap();
+/// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+/// ```
+pub struct Builder {
+    flavor: RuntimeFlavor,
+    worker_threads: Option<usize>,
+    config: Config,
+    seed: Option<u64>,
+}
+
+/// The seed of a runtime's choices: which worker to steal from, where `select!` starts.
+#[derive(Clone, Debug)]
+pub struct RngSeed {
+    seed: u64,
+}
+
+impl RngSeed {
+    /// A seed from any bytes: the same bytes give the same seed on every machine.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        // FNV-1a, 64 bit (Fowler, Noll, Vo): short, public domain, and it need not resist anybody.
+        let seed = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self { seed }
+    }
+}
+
+impl Builder {
+    /// A runtime that runs its tasks on the thread that calls `block_on`.
+    pub fn new_current_thread() -> Self {
+        // Tokio's figure; programs tune against it.
+        Self::new(RuntimeFlavor::CurrentThread, Some(31))
+    }
+
+    /// A runtime with worker threads that share the work.
+    pub fn new_multi_thread() -> Self {
+        Self::new(RuntimeFlavor::MultiThread, None)
+    }
+
+    fn new(flavor: RuntimeFlavor, global_queue_interval: Option<u32>) -> Self {
+        Self {
+            flavor,
+            worker_threads: None,
+            config: Config {
+                flavor: Flavor::CurrentThread,
+                workers: 1,
+                global_queue_interval,
+                event_interval: 61,
+                events_per_turn: 1024,
+                enable_io: false,
+                enable_time: false,
+                start_paused: false,
+                use_next_slot: true,
+                name: None,
+                thread_name: Arc::new(|| "redd-worker".to_owned()),
+                thread_stack_size: None,
+                max_blocking_threads: 512,
+                thread_keep_alive: Duration::from_secs(10),
+                unhandled_panic: UnhandledPanic::Ignore,
+                hooks: scheduler::ThreadHooks::default(),
+                task_hooks: TaskHooks::default(),
+                seed: 0,
+            },
+            seed: None,
+        }
+    }
+
+    /// Enables I/O and time: sockets, signals, processes, `sleep`, `timeout`, `interval`.
+    pub fn enable_all(&mut self) -> &mut Self {
+        self.enable_io().enable_time()
+    }
+
+    /// Enables sockets, pipes, signals and processes.
+    pub fn enable_io(&mut self) -> &mut Self {
+        self.config.enable_io = true;
+        self
+    }
+
+    /// Enables `sleep`, `timeout`, `interval`.
+    pub fn enable_time(&mut self) -> &mut Self {
+        self.config.enable_time = true;
+        self
+    }
+
+    /// How many worker threads a multi-thread runtime has. Default: as many as CPUs are available to the process, or
+    /// the environment variable `TOKIO_WORKER_THREADS`. Ignored by a current-thread runtime.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn worker_threads(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::worker_threads` was called with 0: nobody would run the tasks. Give at least 1, or use \
+             `Builder::new_current_thread` to run them on the calling thread."
+        );
+        self.worker_threads = Some(count);
+        self
+    }
+
+    /// How many threads the blocking pool may grow to, beside the workers. Default: 512. Further closures wait.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::max_blocking_threads` was called with 0: `spawn_blocking` would wait for ever. Give at least 1."
+        );
+        self.config.max_blocking_threads = count;
+        self
+    }
+
+    /// How long an idle thread of the blocking pool stays. Default: 10 seconds.
+    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
+        self.config.thread_keep_alive = duration;
+        self
+    }
+
+    /// The name of the runtime, for reports.
+    ///
+    /// # Panics
+    /// If the name is empty or only white space.
+    #[track_caller]
+    pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        assert!(
+            !name.trim().is_empty(),
+            "`Builder::name` was called with the name {name:?}, which a report could not show. Give a word, or no name."
+        );
+        self.config.name = Some(name);
+        self
+    }
+
+    /// The name of its threads. Default: `redd-worker`.
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        self.config.thread_name = Arc::new(move || name.clone());
+        self
+    }
+
+    /// Called once a thread for its name.
+    pub fn thread_name_fn<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() -> String + Send + Sync + 'static,
+    {
+        self.config.thread_name = Arc::new(f);
+        self
+    }
+
+    /// The stack of its threads, in bytes. Default: the system's.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.config.thread_stack_size = Some(bytes);
+        self
+    }
+
+    /// Called on each of its threads when it starts, also threads of the blocking pool.
+    pub fn on_thread_start<F: Fn() + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+        self.config.hooks.on_start = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on each of its threads before it ends.
+    pub fn on_thread_stop<F: Fn() + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+        self.config.hooks.on_stop = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on a worker before it goes to sleep because there is nothing to do.
+    pub fn on_thread_park<F: Fn() + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+        self.config.hooks.on_park = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on a worker after it has slept.
+    pub fn on_thread_unpark<F: Fn() + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+        self.config.hooks.on_unpark = Some(Arc::new(f));
+        self
+    }
+
+    /// Called with each task that is spawned, on the spawning thread.
+    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
+        self.config.task_hooks.on_spawn = Some(Arc::new(f));
+        self
+    }
+
+    /// Called with each task that ends: completed, cancelled or panicked.
+    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
+        self.config.task_hooks.on_terminate = Some(Arc::new(f));
+        self
+    }
+
+    /// Called before each poll of a task.
+    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
+        self.config.task_hooks.before_poll = Some(Arc::new(f));
+        self
+    }
+
+    /// Called after each poll of a task.
+    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
+        self.config.task_hooks.after_poll = Some(Arc::new(f));
+        self
+    }
+
+    /// After how many polls a worker asks the injector (tasks from outside) before its own queue. Default: 31 on a
+    /// current-thread runtime; on a multi-thread one it follows from how long polls take.
+    ///
+    /// # Panics
+    /// If `interval` is 0.
+    #[track_caller]
+    pub fn global_queue_interval(&mut self, interval: u32) -> &mut Self {
+        assert!(
+            interval > 0,
+            "`Builder::global_queue_interval` was called with 0. Give the number of polls between two looks, at least 1."
+        );
+        self.config.global_queue_interval = Some(interval);
+        self
+    }
+
+    /// After how many polls a busy worker looks for I/O and timers.
+    ///
+    /// # Panics
+    /// If `interval` is 0.
+    #[track_caller]
+    pub fn event_interval(&mut self, interval: u32) -> &mut Self {
+        assert!(
+            interval > 0,
+            "`Builder::event_interval` was called with 0. Give the number of polls between two looks, at least 1."
+        );
+        self.config.event_interval = interval;
+        self
+    }
+
+    /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_tick(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::max_io_events_per_tick` was called with 0: no I/O would ever be seen. Give at least 1."
+        );
+        self.config.events_per_turn = count;
+        self
+    }
+
+    /// How many I/O events a busy worker takes at once. Default: as many as an idle one.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_busy_tick(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::max_io_events_per_busy_tick` was called with 0: no I/O would ever be seen. Give at least 1."
+        );
+        self.config.events_per_turn = self.config.events_per_turn.min(count);
+        self
+    }
+
+    /// Starts with the clock paused, for tests. Only on a current-thread runtime.
+    pub fn start_paused(&mut self, is_paused: bool) -> &mut Self {
+        self.config.start_paused = is_paused;
+        self
+    }
+
+    /// Fixes the seed of the runtime's choices.
+    pub fn rng_seed(&mut self, seed: RngSeed) -> &mut Self {
+        self.seed = Some(seed.seed);
+        self
+    }
+
+    /// Runs woken tasks strictly in the order of their wakes, instead of the most recently woken first.
+    pub fn disable_lifo_slot(&mut self) -> &mut Self {
+        self.config.use_next_slot = false;
+        self
+    }
+
+    /// What happens when a task panics. Default: its handle tells, and the rest goes on.
+    pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
+        self.config.unhandled_panic = policy;
+        self
+    }
+
+    /// Makes the runtime and starts its threads.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor or a thread; then nothing of the runtime is left running.
+    ///
+    /// # Panics
+    /// If the clock shall start paused on a multi-thread runtime.
+    #[track_caller]
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        let mut config = self.config.clone();
+        config.seed = self.seed.unwrap_or_else(random_seed);
+        match self.flavor {
+            RuntimeFlavor::CurrentThread => config.flavor = Flavor::CurrentThread,
+            RuntimeFlavor::MultiThread => {
+                assert!(
+                    !config.start_paused,
+                    "`Builder::start_paused` needs one thread to decide when time moves on. Use \
+                     `Builder::new_current_thread`."
+                );
+                config.flavor = Flavor::MultiThread;
+                config.workers = match self.worker_threads {
+                    Some(count) => count,
+                    None => default_workers()?,
+                };
+            }
+        }
+        Runtime::start(config)
+    }
+
+    /// Makes a runtime that stays on this thread and runs tasks that are not `Send`.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    ///
+    /// # Panics
+    /// If this is a multi-thread builder.
+    #[track_caller]
+    pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
+        assert!(
+            self.flavor == RuntimeFlavor::CurrentThread,
+            "`Builder::build_local` was called on a multi-thread builder: a local runtime stays on its thread. Use \
+             `Builder::new_current_thread`."
+        );
+        let LocalOptions { .. } = options;
+        let mut config = self.config.clone();
+        config.seed = self.seed.unwrap_or_else(random_seed);
+        config.flavor = Flavor::Local;
+        LocalRuntime::start(config)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("flavor", &self.flavor)
+            .field("worker_threads", &self.worker_threads)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `TOKIO_WORKER_THREADS`, or the CPUs that this process may use.
+fn default_workers() -> io::Result<usize> {
+    let Some(text) = std::env::var_os("TOKIO_WORKER_THREADS") else {
+        return Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    };
+    match text
+        .to_str()
+        .and_then(|text| text.trim().parse::<usize>().ok())
+    {
+        Some(count) if count > 0 => Ok(count),
+        Some(_) | None => panic!(
+            "the environment variable TOKIO_WORKER_THREADS is {text:?}, which is no number of threads. Set it to 1 or \
+             more, or unset it to use one thread a CPU."
+        ),
+    }
+}

@@ -1,0 +1,124 @@
+//! `LocalRuntime`: a runtime that stays on its thread and runs tasks that are not `Send`.
+
+#![expect(
+    unsafe_code,
+    reason = "spawns tasks that are not `Send`, on their thread"
+)]
+
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
+use crate::scheduler::Config;
+use crate::task::JoinHandle;
+
+/// Options of a local runtime; none yet.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct LocalOptions {
+    /// Not `Send`, as the runtime it is for.
+    _phantom: PhantomData<*mut u8>,
+}
+
+/// A current-thread runtime that cannot leave its thread, so its tasks need not be `Send`.
+///
+/// [`spawn_local`](crate::task::spawn_local) works in it without a `LocalSet`.
+///
+/// # Examples
+/// ```
+/// use std::rc::Rc;
+/// let runtime = redd::runtime::LocalRuntime::new().unwrap();
+/// let shared = Rc::new(5);
+/// let twice = Rc::clone(&shared);
+/// let sum = runtime.block_on(async move {
+///     let task = redd::task::spawn_local(async move { *twice });
+///     task.await.unwrap() + *shared
+/// });
+/// assert_eq!(sum, 10);
+/// ```
+#[derive(Debug)]
+pub struct LocalRuntime {
+    runtime: Runtime,
+    _not_send: PhantomData<*mut u8>,
+}
+
+impl std::panic::UnwindSafe for LocalRuntime {}
+impl std::panic::RefUnwindSafe for LocalRuntime {}
+
+impl LocalRuntime {
+    /// A local runtime with everything enabled.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor.
+    pub fn new() -> io::Result<Self> {
+        Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+    }
+
+    pub(crate) fn start(config: Config) -> io::Result<Self> {
+        Ok(Self {
+            runtime: Runtime::start(config)?,
+            _not_send: PhantomData,
+        })
+    }
+
+    /// A handle; `spawn` through it takes `Send` futures and works from any thread.
+    pub fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Spawns a task that need not be `Send`.
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        // SAFETY: a local runtime does not leave its thread, and this is it, because `Self` is not `Send`.
+        unsafe {
+            self.handle()
+                .shared
+                .spawn_unchecked(future, None, Location::caller())
+        }
+    }
+
+    /// As [`Runtime::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle().spawn_blocking(f)
+    }
+
+    /// As [`Runtime::block_on`].
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// As [`Runtime::enter`].
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    /// As [`Runtime::shutdown_timeout`].
+    pub fn shutdown_timeout(self, duration: Duration) {
+        self.runtime.shutdown_timeout(duration);
+    }
+
+    /// As [`Runtime::shutdown_background`].
+    pub fn shutdown_background(self) {
+        self.runtime.shutdown_background();
+    }
+
+    /// The runtime's figures.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.runtime.metrics()
+    }
+}

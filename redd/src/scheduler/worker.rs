@@ -1,0 +1,1032 @@
+//! The loop: next task, poll, look at the world, park.
+//!
+//! Run by the worker threads of a multi-thread runtime, by `block_on` of a current-thread one, and by spares that stand
+//! in for a worker inside `block_in_place`.
+//!
+//! # Invariants
+//! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
+//! - `flag-while-polling`: a slot's `polls` is odd exactly while a task of it is being polled.
+//! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
+//!   or a worker is awake that will look at the wheel before it sleeps.
+
+#![expect(
+    unsafe_code,
+    reason = "owner-only calls of the run queue; tasks' raw references"
+)]
+
+use std::cell::Cell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::idle::{self, OnLeave, OnWake};
+use super::{Flavor, Shared, Slot};
+use crate::collections::wake_list::WakeList;
+use crate::driver::EventBuffer;
+use crate::primitives::atomic::Ordering;
+use crate::primitives::parker::Parker;
+use crate::primitives::rng::Rng;
+use crate::primitives::thread;
+use crate::runtime::context::{self, Entered};
+use crate::task::Runnable;
+use crate::task::cell::Header;
+use crate::task::poll::Ran;
+use crate::time::clock::real_now;
+
+/// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
+const NEXT_STREAK_MAX: u32 = 3;
+
+/// How long a task in the injector may wait for a busy worker, about; the figures are Tokio's.
+const INJECTOR_PATIENCE_NS: f64 = 200_000.0;
+const INJECTOR_INTERVAL_FIRST: u32 = 61;
+const INJECTOR_INTERVAL_MAX: u32 = 127;
+
+/// How often a current-thread runtime goes round its yielding tasks before it looks for I/O and timers. A look costs
+/// 150 ns, a yield 25; picked by feel.
+const LAPS_WITHOUT_LOOKING: u32 = 16;
+
+/// How long a spare that has nothing to stand in for stays.
+const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// At most as many tasks at once from the injector.
+const INJECTED_BATCH_MAX: usize = 128;
+
+thread_local! {
+    /// The worker that this thread is; null if it is none.
+    pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
+}
+
+/// What code on the worker's thread needs of its worker: where to push.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) shared: *const Shared,
+    pub(super) index: usize,
+    slot: *const Slot,
+    /// The queue of a current-thread runtime: nobody steals, so it is a plain list in order of arrival.
+    fifo: Fifo,
+    has_fifo: bool,
+    use_next_slot: bool,
+    /// Inside `block_in_place`: the thread does not run tasks, so what it wakes goes to the others.
+    pub(super) is_blocked: Cell<bool>,
+}
+
+impl Local {
+    /// # Safety
+    /// The calling thread is this worker (`one-owner`), and `shared` is its runtime.
+    #[inline]
+    pub(super) unsafe fn push(&self, shared: &Shared, runnable: Runnable) {
+        if self.has_fifo {
+            self.fifo.push(runnable.into_raw());
+            return;
+        }
+        let task = runnable.into_raw();
+        let displaced = if self.use_next_slot {
+            // SAFETY: `one-owner`.
+            match unsafe { (*self.slot).queue.push_next(task) } {
+                Some(displaced) => displaced,
+                None => return,
+            }
+        } else {
+            task
+        };
+        // SAFETY: `one-owner`.
+        unsafe { self.push_back(shared, displaced) };
+    }
+
+    /// # Safety
+    /// As for `push`; the caller passes on the task's `Runnable` reference.
+    unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
+        if self.has_fifo {
+            self.fifo.push(task);
+            return;
+        }
+        // SAFETY: the slot lives as long as `shared`.
+        let queue = unsafe { &(*self.slot).queue };
+        // SAFETY: `one-owner`.
+        unsafe {
+            queue.push(task, |batch| {
+                if let Err(refused) = shared.injector.push_batch(batch) {
+                    // The batch carries the references of its `Runnable`s.
+                    refused.for_each(|task| drop(Runnable::from_raw(task)));
+                }
+            });
+        }
+        // Two tasks are more than this worker takes next; one is not worth a wake.
+        if queue.len() >= 2 {
+            shared.wake_worker();
+        }
+    }
+}
+
+/// A list of queued tasks through their `next` links, for one thread.
+#[derive(Debug)]
+struct Fifo {
+    head: Cell<*mut Header>,
+    tail: Cell<*mut Header>,
+    len: Cell<usize>,
+}
+
+impl Fifo {
+    const fn new() -> Self {
+        Self {
+            head: Cell::new(ptr::null_mut()),
+            tail: Cell::new(ptr::null_mut()),
+            len: Cell::new(0),
+        }
+    }
+
+    #[inline]
+    fn push(&self, task: NonNull<Header>) {
+        // SAFETY: the list owns a reference of each task in it, and the link belongs to the queue that holds the task.
+        unsafe {
+            task.as_ref().set_next(ptr::null_mut());
+            match self.tail.replace(task.as_ptr()).as_ref() {
+                Some(tail) => tail.set_next(task.as_ptr()),
+                None => self.head.set(task.as_ptr()),
+            }
+        }
+        self.len.set(self.len.get() + 1);
+    }
+
+    /// Moves all of `other` to the end.
+    #[inline]
+    fn append(&self, other: &Self) {
+        let head = other.head.replace(ptr::null_mut());
+        if head.is_null() {
+            return;
+        }
+        // SAFETY: as in `push`.
+        match unsafe { self.tail.replace(other.tail.replace(ptr::null_mut())).as_ref() } {
+            Some(tail) => tail.set_next(head),
+            None => self.head.set(head),
+        }
+        self.len.set(self.len.get() + other.len.take());
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<NonNull<Header>> {
+        let task = NonNull::new(self.head.get())?;
+        // SAFETY: as in `push`.
+        let next = unsafe { task.as_ref().next() };
+        self.head.set(next);
+        if next.is_null() {
+            self.tail.set(ptr::null_mut());
+        }
+        self.len.set(self.len.get() - 1);
+        Some(task)
+    }
+}
+
+/// The future that `block_on` runs beside the tasks.
+pub(crate) trait Root {
+    /// Polls it if it was woken; true when it has ended.
+    fn poll_if_woken(&mut self) -> bool;
+    /// Whether its waker was called since the last poll.
+    fn is_woken(&self) -> bool;
+}
+
+/// For worker threads, which have none.
+struct NoRoot;
+
+impl Root for NoRoot {
+    fn poll_if_woken(&mut self) -> bool {
+        false
+    }
+    fn is_woken(&self) -> bool {
+        false
+    }
+}
+
+/// Why the loop ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    RootFinished,
+    Closed,
+    /// This spare is not needed any more.
+    Retired,
+}
+
+/// One worker: what its own thread needs.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    local: Local,
+    tick: u32,
+    /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
+    injector_interval: u32,
+    poll_ns: f64,
+    looked_at: Instant,
+    next_streak: u32,
+    is_searching: bool,
+    is_spare: bool,
+    /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
+    yielded: Fifo,
+    laps: u32,
+    rng: Rng,
+    events: EventBuffer,
+    wakers: WakeList,
+}
+
+// SAFETY: a worker moves between threads only while no thread runs it; the raw pointers are to its runtime, which the
+// thread that runs it keeps alive.
+unsafe impl Send for Worker {}
+
+impl Worker {
+    pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
+        let is_multi = shared.config.flavor == Flavor::MultiThread;
+        Box::new(Self {
+            local: Local {
+                shared,
+                index,
+                slot: shared.use_slot(index),
+                fifo: Fifo::new(),
+                has_fifo: !is_multi,
+                use_next_slot: shared.config.use_next_slot,
+                is_blocked: Cell::new(false),
+            },
+            tick: 0,
+            injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
+            poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
+            looked_at: real_now(),
+            next_streak: 0,
+            is_searching: false,
+            yielded: Fifo::new(),
+            laps: 0,
+            is_spare: index >= shared.config.workers,
+            rng: Rng::new(shared.config.seed.wrapping_add(index as u64)),
+            events: EventBuffer::with_capacity(shared.config.events_per_turn),
+            wakers: WakeList::new(),
+        })
+    }
+
+    fn slot<'a>(&self, shared: &'a Shared) -> &'a Slot {
+        shared.slot(self.local.index)
+    }
+
+    /// Runs tasks until the root ends or the runtime closes.
+    pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
+        let _thread = OnThread::enter(self);
+        let mut busy_since = real_now();
+        loop {
+            if root.poll_if_woken() {
+                self.add_busy(shared, busy_since);
+                return Ended::RootFinished;
+            }
+            self.readmit_yielded();
+            // This loop is the scheduler.
+            let mut has_parked = false;
+            for _ in 0..shared.config.event_interval {
+                if shared.is_closed() {
+                    self.stop_searching(shared);
+                    self.add_busy(shared, busy_since);
+                    return Ended::Closed;
+                }
+                if let Some(runnable) = self.next_task(shared) {
+                    self.poll(shared, runnable);
+                    continue;
+                }
+                if root.is_woken() {
+                    break;
+                }
+                if self.next_lap() {
+                    continue;
+                }
+                if !self.yielded.head.get().is_null() {
+                    break; // to `look_around`
+                }
+                if self.is_spare && self.may_retire(shared) {
+                    self.stop_searching(shared);
+                    self.add_busy(shared, busy_since);
+                    return Ended::Retired;
+                }
+                self.add_busy(shared, busy_since);
+                self.park(shared, root);
+                busy_since = real_now();
+                shared.note_time(busy_since);
+                self.looked_at = busy_since;
+                has_parked = true;
+                break;
+            }
+            if !has_parked {
+                self.look_around(shared);
+            }
+        }
+    }
+
+    /// Those that gave way get their turn again.
+    #[inline]
+    fn readmit_yielded(&mut self) {
+        self.local.fifo.append(&self.yielded);
+    }
+
+    /// Only tasks that gave way are left: another lap with them, at most so many without a look at the world.
+    fn next_lap(&mut self) -> bool {
+        self.laps = self.laps.wrapping_add(1);
+        if self.yielded.head.get().is_null() || self.laps % LAPS_WITHOUT_LOOKING == 0 {
+            return false;
+        }
+        self.readmit_yielded();
+        true
+    }
+
+    fn add_busy(&self, shared: &Shared, since: Instant) {
+        let ns = real_now()
+            .saturating_duration_since(since)
+            .as_nanos();
+        let busy = &self.slot(shared).busy_ns;
+        busy.store(
+            busy.load(Ordering::Relaxed).wrapping_add(ns as u64),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Own queue first, every so often the injector first, or outside tasks starve; then everybody else's queue.
+    #[inline]
+    fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
+        self.tick = self.tick.wrapping_add(1);
+        if self.tick % self.injector_interval == 0 {
+            if let Some(runnable) = self.pop_injected(shared, 1) {
+                return Some(runnable);
+            }
+        }
+        if let Some(runnable) = self.pop_own(shared) {
+            return Some(runnable);
+        }
+        let workers = shared.config.workers;
+        let batch = (shared.injector.len() / workers + 1).min(INJECTED_BATCH_MAX);
+        if let Some(runnable) = self.pop_injected(shared, batch) {
+            return Some(runnable);
+        }
+        self.steal(shared)
+    }
+
+    #[inline]
+    fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
+        if self.local.has_fifo {
+            // SAFETY: the list owns the references of its tasks.
+            return self
+                .local
+                .fifo
+                .pop()
+                .map(|task| unsafe { Runnable::from_raw(task) });
+        }
+        let queue = &self.slot(shared).queue;
+        // SAFETY: `one-owner`.
+        let next = unsafe { queue.pop_next() };
+        let task = match next {
+            Some(task) if self.next_streak < NEXT_STREAK_MAX => {
+                self.next_streak += 1;
+                Some(task)
+            }
+            next => {
+                self.next_streak = 0;
+                if let Some(task) = next {
+                    // SAFETY: `one-owner`.
+                    unsafe { self.local.push_back(shared, task) };
+                }
+                // SAFETY: `one-owner`.
+                unsafe { queue.pop() }
+            }
+        }?;
+        // Whoever sleeps may take what this poll would keep waiting.
+        if !queue.is_ring_empty() {
+            shared.wake_worker();
+        }
+        // SAFETY: the queue owned the reference.
+        Some(unsafe { Runnable::from_raw(task) })
+    }
+
+    /// Takes up to `batch` tasks from outside: runs the first, keeps the others.
+    fn pop_injected(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
+        if shared.injector.is_empty() {
+            return None;
+        }
+        let mut first = None;
+        shared.injector.pop_batch(batch, |task| {
+            if first.is_none() {
+                first = Some(task);
+            } else {
+                // SAFETY: `one-owner`; the injector's reference goes on to the queue.
+                unsafe { self.local.push_back(shared, task) };
+            }
+        });
+        let first = first?;
+        if !shared.injector.is_empty() {
+            shared.wake_worker();
+        }
+        // SAFETY: the injector owned the reference.
+        Some(unsafe { Runnable::from_raw(first) })
+    }
+
+    fn steal(&mut self, shared: &Shared) -> Option<Runnable> {
+        if self.local.has_fifo || !self.start_searching(shared) {
+            return None;
+        }
+        let slots = shared.slots();
+        let count = slots.len();
+        let start = self.rng.below(count as u32) as usize;
+        for offset in 0..count {
+            let index = (start + offset) % count;
+            if index == self.local.index {
+                continue;
+            }
+            // SAFETY: `one-owner`: the destination is this worker's queue.
+            let stolen = unsafe {
+                shared
+                    .slot(index)
+                    .queue
+                    .steal_into(&self.slot(shared).queue)
+            };
+            if let Some(task) = stolen {
+                // SAFETY: the queue owned the reference.
+                return Some(unsafe { Runnable::from_raw(task) });
+            }
+        }
+        self.pop_injected(shared, 1)
+    }
+
+    fn start_searching(&mut self, shared: &Shared) -> bool {
+        if !self.is_searching {
+            self.is_searching = shared.idle.start_search(shared.config.workers.div_ceil(2));
+        }
+        self.is_searching
+    }
+
+    /// The last searcher that found something wakes the next one: wakes are chained, not fanned out.
+    fn stop_searching(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.is_searching) && shared.idle.end_search() {
+            shared.wake_worker();
+        }
+    }
+
+    #[inline]
+    fn poll(&mut self, shared: &Shared, runnable: Runnable) {
+        if self.is_searching {
+            self.stop_searching(shared);
+        }
+        let slot = self.slot(shared);
+        let polls = slot.polls.load(Ordering::Relaxed);
+        slot.current_task
+            .store(runnable.header().id(), Ordering::Relaxed);
+        // `flag-while-polling`
+        slot.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
+        let ran = if shared.config.task_hooks.watches_polls() {
+            run_with_hooks(shared, runnable)
+        } else {
+            runnable.run()
+        };
+        slot.polls.store(polls.wrapping_add(2), Ordering::Relaxed);
+        match ran {
+            Ran::Done => {}
+            Ran::Yielded(runnable) if self.local.has_fifo => self.yielded.push(runnable.into_raw()),
+            // SAFETY: `one-owner`; the reference goes on to the queue.
+            Ran::Requeue(runnable) | Ran::Yielded(runnable) => unsafe {
+                self.local.push_back(shared, runnable.into_raw());
+            },
+        }
+    }
+
+    /// A busy worker looks for I/O and timers without sleeping.
+    fn look_around(&mut self, shared: &Shared) {
+        if self.turn(shared, Some(Duration::ZERO)) {
+            // It was meant for a sleeper.
+            match shared.idle.pass_token() {
+                OnWake::WriteToken => shared.driver.wake(),
+                OnWake::Nothing => {}
+            }
+        }
+        let now = real_now();
+        shared.note_time(now);
+        self.tune(shared, now);
+        self.expire(shared);
+    }
+
+    /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
+    /// as long in either case.
+    fn tune(&mut self, shared: &Shared, now: Instant) {
+        if shared.config.global_queue_interval.is_none() {
+            let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
+            let mean = since / f64::from(shared.config.event_interval);
+            // An eighth of the new, picked by feel: steady within some 20 looks.
+            self.poll_ns += (mean - self.poll_ns) / 8.0;
+            let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
+            self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
+        }
+        self.looked_at = now;
+    }
+
+    /// One turn of the driver; true if it brought the token.
+    fn turn(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
+        match shared
+            .driver
+            .turn(&mut self.events, timeout, &mut self.wakers)
+        {
+            Ok(turn) => {
+                self.wakers.wake_all();
+                turn.token
+            }
+            Err(error) => fatal_driver_error(&error),
+        }
+    }
+
+    /// Fires what is due on this worker's wheel and on those that nobody else looks at.
+    fn expire(&mut self, shared: &Shared) {
+        let own = (!self.is_spare).then_some(self.local.index);
+        for wheel in own.into_iter().chain(shared.common_wheels()) {
+            if let Some(deadline) = shared.timers.next_deadline(wheel) {
+                let now = shared.timers.now_tick();
+                if deadline <= now {
+                    shared.timers.expire(wheel, now, &mut self.wakers);
+                    self.wakers.wake_all();
+                }
+            }
+        }
+    }
+
+    fn park(&mut self, shared: &Shared, root: &impl Root) {
+        let was_searching = std::mem::take(&mut self.is_searching);
+        // The protocol, step by step, is in PARKING.md.
+        shared.idle.enter_park(was_searching);
+        if self.has_reason_to_stay(shared, root) {
+            shared.idle.cancel_park();
+            return;
+        }
+        if let Some(on_park) = &shared.config.hooks.on_park {
+            on_park();
+            // The hook may have woken tasks, on this very worker too.
+            if self.has_reason_to_stay(shared, root) {
+                shared.idle.cancel_park();
+                // A hook that always does so must not keep timers and I/O waiting.
+                self.look_around(shared);
+                if let Some(on_unpark) = &shared.config.hooks.on_unpark {
+                    on_unpark();
+                }
+                return;
+            }
+        }
+        let slot = self.slot(shared);
+        slot.parks
+            .store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.unparks
+            .store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let has_token = self.sleep(shared);
+        slot.unparks
+            .store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        match shared.idle.leave_park(has_token) {
+            OnLeave::Search => self.is_searching = true,
+            OnLeave::Continue => {}
+        }
+        self.expire(shared);
+        if let Some(on_unpark) = &shared.config.hooks.on_unpark {
+            on_unpark();
+        }
+    }
+
+    fn has_own_work(&self, shared: &Shared) -> bool {
+        if self.local.has_fifo {
+            !self.local.fifo.head.get().is_null()
+        } else {
+            !self.slot(shared).queue.is_empty()
+        }
+    }
+
+    /// The last look before sleeping.
+    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root) -> bool {
+        root.is_woken()
+            || shared.is_closed()
+            || !shared.injector.is_empty()
+            || self.has_own_work(shared)
+            || (!self.local.has_fifo && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
+    }
+
+    /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
+    fn sleep(&mut self, shared: &Shared) -> bool {
+        let timers = &shared.timers;
+        let clock = timers.clock();
+        if clock.is_paused() {
+            return self.sleep_paused(shared);
+        }
+        let own = if self.is_spare {
+            None
+        } else {
+            timers.next_deadline(self.local.index)
+        };
+        let common = shared
+            .common_wheels()
+            .filter_map(|wheel| timers.next_deadline(wheel))
+            .min();
+        // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
+        let common = common.filter(|deadline| {
+            shared.config.workers == 1
+                || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
+        });
+        let deadline = match (own, common) {
+            (Some(own), Some(common)) => Some(own.min(common)),
+            (own, common) => own.or(common),
+        };
+        let timeout = deadline.map(|deadline| timers.duration_until(deadline));
+        let has_token = self.turn(shared, timeout);
+        if let Some(common) = common {
+            // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
+            let _ = shared.covered.compare_exchange(
+                common,
+                u64::MAX,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+        has_token
+    }
+
+    /// With a paused clock time moves on exactly when there is nothing else to do.
+    fn sleep_paused(&mut self, shared: &Shared) -> bool {
+        let has_token = self.turn(shared, Some(Duration::ZERO));
+        if has_token || self.has_own_work(shared) || !shared.injector.is_empty() {
+            return has_token;
+        }
+        let timers = &shared.timers;
+        let next = (0..=shared.config.workers)
+            .filter_map(|wheel| timers.next_deadline(wheel))
+            .min();
+        match next {
+            Some(tick) if timers.clock().can_auto_advance() => {
+                timers.clock().advance_to(timers.instant_of(tick));
+                false
+            }
+            _ => self.turn(shared, None),
+        }
+    }
+
+    /// A spare goes when enough workers are active without it.
+    fn may_retire(&self, shared: &Shared) -> bool {
+        shared.workers.active.load(Ordering::Relaxed) > shared.config.workers
+    }
+
+    /// Lets go of all queued tasks; whoever walks the slab cancels them.
+    pub(super) fn drain(&mut self, shared: &Shared) {
+        self.readmit_yielded();
+        while let Some(runnable) = self.pop_own(shared) {
+            drop(runnable);
+        }
+    }
+
+    /// Hands all queued tasks to the other workers.
+    fn drain_to_injector(&mut self, shared: &Shared) {
+        self.next_streak = NEXT_STREAK_MAX;
+        while let Some(runnable) = self.pop_own(shared) {
+            shared.inject(runnable);
+        }
+    }
+}
+
+/// Nothing works without the driver, and a hang would be worse than an end with a message.
+fn fatal_driver_error(error: &io::Error) -> ! {
+    eprintln!(
+        "redd: waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
+         changed by other code of this process; find who closes descriptors that are not its own. Aborting.",
+        thread::current_name()
+    );
+    std::process::abort()
+}
+
+#[cold]
+fn run_with_hooks(shared: &Shared, runnable: Runnable) -> Ran {
+    let hooks = &shared.config.task_hooks;
+    if let Some(hook) = &hooks.before_poll {
+        runnable.tell(hook);
+    }
+    let Some(hook) = &hooks.after_poll else {
+        return runnable.run();
+    };
+    let keep = runnable.keep();
+    let ran = runnable.run();
+    keep.tell(hook);
+    ran
+}
+
+/// While it lives, this thread is the worker.
+struct OnThread {
+    before: *const Local,
+    _seed: context::SeedGuard,
+}
+
+impl OnThread {
+    fn enter(worker: &Worker) -> Self {
+        Self {
+            before: LOCAL.replace(&raw const worker.local),
+            _seed: context::seed_thread(worker.rng.next_u64()),
+        }
+    }
+}
+
+impl Drop for OnThread {
+    fn drop(&mut self) {
+        LOCAL.set(self.before);
+    }
+}
+
+/// Whether this thread runs tasks of that runtime right now.
+pub(crate) fn runs_here(shared: *const Shared) -> bool {
+    // SAFETY: set while the worker runs on this thread.
+    unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
+}
+
+/// Starts the worker threads. If the system refuses one, those started end again and the refusal is the error.
+pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
+    let count = shared.config.workers;
+    shared.workers.alive.store(count, Ordering::Relaxed);
+    shared.workers.active.store(count, Ordering::Relaxed);
+    for index in 0..count {
+        let mine = Arc::clone(shared);
+        let started = thread::spawn_named(
+            (shared.config.thread_name)(),
+            shared.config.thread_stack_size,
+            move || {
+                worker_thread(&mine, index);
+            },
+        );
+        match started {
+            Ok(thread) => shared.workers.threads.lock().push(thread),
+            Err(error) => {
+                // Those that never started have left.
+                let missing = count - index;
+                // AcqRel: pairs with the decrement in `leave`.
+                if shared.workers.alive.fetch_sub(missing, Ordering::AcqRel) == missing {
+                    finish(shared);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn worker_thread(shared: &Arc<Shared>, index: usize) {
+    let _entered = context::enter(shared.handle());
+    let _running = context::mark(Entered::Yes);
+    if let Some(on_start) = &shared.config.hooks.on_start {
+        on_start();
+    }
+    let mut worker = Worker::new(shared, index);
+    {
+        // SAFETY: one thread per index, and `shared` keeps the heap.
+        let _cache = unsafe { shared.heap.enter(index) };
+        let ended = worker.run(shared, &mut NoRoot);
+        debug_assert_eq!(
+            ended,
+            Ended::Closed,
+            "a worker has no root and does not retire"
+        );
+        worker.drain(shared);
+        // SAFETY: tasks of a multi-thread runtime are `Send`.
+        unsafe { shared.heap.cancel_all() };
+    }
+    drop(worker);
+    leave(shared);
+    if let Some(on_stop) = &shared.config.hooks.on_stop {
+        on_stop();
+    }
+}
+
+/// A worker has left its loop for good; the last one clears up.
+fn leave(shared: &Shared) {
+    // AcqRel: the last one sees all that the others did. Pairs with itself.
+    if shared.workers.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
+        finish(shared);
+    } else {
+        // One token wakes one sleeper: pass it on.
+        shared.driver.wake();
+    }
+}
+
+/// After the last worker has left: nothing may stay alive.
+pub(crate) fn finish(shared: &Shared) {
+    shared.close();
+    let _entered = context::enter(shared.handle());
+    // SAFETY: the injector owned the reference.
+    shared
+        .injector
+        .drain(|task| drop(unsafe { Runnable::from_raw(task) }));
+    // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavour this is called on their thread.
+    unsafe { shared.heap.cancel_all() };
+    shared.timers.shutdown();
+    shared.driver.shutdown();
+    shared.heap.close();
+    shared.workers.ended.unpark();
+}
+
+/// Where a spare without work waits to be called.
+#[derive(Debug)]
+pub(crate) struct SpareSeat {
+    parker: Parker,
+}
+
+/// `block_in_place`: this worker's thread is about to block. What it holds goes to the others, and if nobody is left
+/// to run tasks, a spare worker starts.
+pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: set while the worker runs on this thread.
+    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
+        return f();
+    };
+    if local.is_blocked.get() {
+        return f();
+    }
+    // SAFETY: the thread that runs the worker keeps its runtime.
+    let shared = unsafe { &*local.shared };
+    let _place = BlockedPlace::enter(local, shared);
+    f()
+}
+
+/// While it lives, the worker of this thread counts as blocked.
+struct BlockedPlace<'a> {
+    local: &'a Local,
+    shared: &'a Shared,
+}
+
+impl<'a> BlockedPlace<'a> {
+    fn enter(local: &'a Local, shared: &'a Shared) -> Self {
+        // SAFETY: `one-owner`: this thread is the worker.
+        unsafe {
+            let queue = &(*local.slot).queue;
+            if let Some(task) = queue.pop_next() {
+                local.push_back(shared, task);
+            }
+        }
+        local.is_blocked.set(true);
+        shared
+            .slot(local.index)
+            .is_blocked
+            .store(true, Ordering::Relaxed);
+        // AcqRel: pairs with the increment below and with those of spares; carries nothing else.
+        shared.workers.blocked.fetch_add(1, Ordering::Relaxed);
+        let active = shared.workers.active.fetch_sub(1, Ordering::AcqRel) - 1;
+        idle::after_remote_push();
+        if active == 0 {
+            start_spare(shared);
+        } else {
+            shared.wake_worker();
+        }
+        Self { local, shared }
+    }
+}
+
+impl Drop for BlockedPlace<'_> {
+    fn drop(&mut self) {
+        self.shared.workers.active.fetch_add(1, Ordering::AcqRel);
+        self.shared.workers.blocked.fetch_sub(1, Ordering::Relaxed);
+        self.shared
+            .slot(self.local.index)
+            .is_blocked
+            .store(false, Ordering::Relaxed);
+        self.local.is_blocked.set(false);
+    }
+}
+
+/// One more worker: a waiting spare, or a new thread.
+fn start_spare(shared: &Shared) {
+    let index = {
+        let mut spares = shared.workers.spares.lock();
+        if let Some(seat) = spares.parked.pop() {
+            shared.workers.active.fetch_add(1, Ordering::AcqRel);
+            drop(spares);
+            seat.parker.unpark();
+            return;
+        }
+        match spares.free_slots.pop() {
+            Some(index) => index,
+            None if spares.made < super::MAX_SPARES => {
+                spares.made += 1;
+                shared.config.workers + spares.made - 1
+            }
+            None => {
+                eprintln!(
+                    "redd: all {} spare workers stand in for blocked ones; tasks wait until one returns. Move blocking \
+                     work to `spawn_blocking`.",
+                    super::MAX_SPARES
+                );
+                return;
+            }
+        }
+    };
+    // A closed runtime needs nobody; the count keeps it from finishing before this spare has left.
+    shared.workers.alive.fetch_add(1, Ordering::AcqRel);
+    shared.workers.active.fetch_add(1, Ordering::AcqRel);
+    let mine = shared.handle().shared;
+    let started = thread::spawn_named(
+        (shared.config.thread_name)(),
+        shared.config.thread_stack_size,
+        move || {
+            spare_thread(&mine, index);
+        },
+    );
+    match started {
+        Ok(thread) => shared.workers.threads.lock().push(thread),
+        Err(error) => {
+            shared.workers.active.fetch_sub(1, Ordering::AcqRel);
+            shared.workers.spares.lock().free_slots.push(index);
+            leave(shared);
+            eprintln!(
+                "redd: all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait until \
+                 one returns; raise the limit of threads, or block less."
+            );
+        }
+    }
+}
+
+fn spare_thread(shared: &Arc<Shared>, index: usize) {
+    let _entered = context::enter(shared.handle());
+    let _running = context::mark(Entered::Yes);
+    if let Some(on_start) = &shared.config.hooks.on_start {
+        on_start();
+    }
+    let mut worker = Worker::new(shared, index);
+    let seat = Arc::new(SpareSeat {
+        parker: Parker::new(),
+    });
+    loop {
+        let ended = worker.run(shared, &mut NoRoot);
+        if ended == Ended::Closed {
+            break;
+        }
+        worker.drain_to_injector(shared);
+        shared.workers.active.fetch_sub(1, Ordering::AcqRel);
+        if !wait_for_call(shared, &seat) {
+            break;
+        }
+    }
+    worker.drain(shared);
+    if shared.is_closed() {
+        // SAFETY: tasks of a multi-thread runtime are `Send`.
+        unsafe { shared.heap.cancel_all() };
+    }
+    drop(worker);
+    shared.workers.spares.lock().free_slots.push(index);
+    leave(shared);
+    if let Some(on_stop) = &shared.config.hooks.on_stop {
+        on_stop();
+    }
+}
+
+/// True if the spare is needed again; false when its keep-alive is over or the runtime closes.
+fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
+    {
+        let mut spares = shared.workers.spares.lock();
+        if shared.is_closed() {
+            return false;
+        }
+        spares.parked.push(Arc::clone(seat));
+    }
+    if seat.parker.park_timeout(SPARE_KEEP_ALIVE) {
+        return !shared.is_closed();
+    }
+    let mut spares = shared.workers.spares.lock();
+    match spares
+        .parked
+        .iter()
+        .position(|other| Arc::ptr_eq(other, seat))
+    {
+        Some(position) => {
+            spares.parked.remove(position);
+            false
+        }
+        None => {
+            // Called in the last moment: the token is on its way.
+            drop(spares);
+            seat.parker.park();
+            !shared.is_closed()
+        }
+    }
+}
+
+/// Wakes every spare that waits, for shutdown.
+pub(crate) fn release_spares(shared: &Shared) {
+    let parked = std::mem::take(&mut shared.workers.spares.lock().parked);
+    for seat in parked {
+        shared.workers.active.fetch_add(1, Ordering::AcqRel);
+        seat.parker.unpark();
+    }
+}
+
+/// Runs a root future and the tasks of a current-thread runtime on this thread.
+pub(crate) fn run_root(shared: &Shared, worker: &mut Worker, root: &mut impl Root) -> bool {
+    // SAFETY: whoever has the worker has its cache; `shared` keeps the heap.
+    let _cache = unsafe { shared.heap.enter(0) };
+    worker.run(shared, root) == Ended::RootFinished
+}
+
+/// Ends a current-thread runtime on the thread that drops it.
+pub(crate) fn finish_current_thread(shared: &Shared, mut worker: Box<Worker>) {
+    shared.close();
+    {
+        let _entered = context::enter(shared.handle());
+        // SAFETY: whoever has the worker has its cache; `shared` keeps the heap.
+        let _cache = unsafe { shared.heap.enter(0) };
+        worker.drain(shared);
+        // SAFETY: the tasks of a local runtime are dropped on its thread; those of others are `Send`.
+        unsafe { shared.heap.cancel_all() };
+        drop(catch_unwind(AssertUnwindSafe(|| worker.wakers.wake_all())));
+    }
+    drop(worker);
+    finish(shared);
+}

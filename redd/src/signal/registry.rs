@@ -1,0 +1,146 @@
+//! What happened to each signal of this process, and who is told.
+//!
+//! A signal handler may do next to nothing: it counts, and makes an eventfd fire. Every runtime with listeners has a
+//! duplicate of that eventfd in its epoll; the edge wakes its listeners, and they compare the count with the one that
+//! they saw last. So no thread is needed, no runtime depends on another one, and a runtime that is gone is forgotten.
+//!
+//! Called by `unix`, and by `process` for `SIGCHLD`.
+//!
+//! # Invariants
+//! - `count-then-edge`: the handler counts before it makes the eventfd fire, and a listener clears its readiness
+//!   before it looks at the count; so it sees the count, or an edge is still to come.
+//! - `never-undone`: a handler, its count and its eventfd live until the process ends.
+//! - `counted-users`: a source is in the record as long as somebody uses it, and users come and go under the lock.
+
+#![expect(unsafe_code, reason = "installs signal handlers")]
+
+use crate::driver::readiness::ready::Interest;
+use crate::driver::{Driver, Source};
+use crate::primitives::Mutex;
+use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::AtomicU64;
+use crate::sys::epoll::EventFd;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+/// Linux has signals 1 to 64.
+const NUMBERS: usize = 65;
+
+static COUNTS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
+static RECORDS: OnceLock<Vec<Mutex<Record>>> = OnceLock::new();
+
+/// One signal: its handler, and the runtimes with listeners.
+#[derive(Debug, Default)]
+struct Record {
+    eventfd: Option<&'static EventFd>,
+    sources: Vec<Used>,
+}
+
+#[derive(Debug)]
+struct Used {
+    source: Arc<Source<OwnedFd>>,
+    users: usize,
+}
+
+/// A signal number for which this process may have a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Number(usize);
+
+impl Number {
+    pub(crate) fn new(signal: libc::c_int) -> io::Result<Self> {
+        let number = usize::try_from(signal)
+            .ok()
+            .filter(|number| (1..NUMBERS).contains(number));
+        let Some(number) = number else {
+            return Err(io::Error::other(format!(
+                "there is no signal {signal}: Linux has signals 1 to {}",
+                NUMBERS - 1
+            )));
+        };
+        if signal_hook_registry::FORBIDDEN.contains(&signal) {
+            return Err(io::Error::other(format!(
+                "signal {signal} cannot be listened to: the system does not allow a handler (SIGKILL, SIGSTOP), or \
+                 the program cannot go on after it (SIGSEGV, SIGILL, SIGFPE); choose another one"
+            )));
+        }
+        Ok(Self(number))
+    }
+
+    /// How often it was received since its handler is there.
+    pub(crate) fn count(self) -> u64 {
+        // Acquire: what the handler's thread did before the signal. Pairs with Release in the handler (`install`).
+        COUNTS[self.0].load(Ordering::Acquire)
+    }
+
+    fn record(self) -> &'static Mutex<Record> {
+        let records = RECORDS.get_or_init(|| (0..NUMBERS).map(|_| Mutex::default()).collect());
+        &records[self.0]
+    }
+}
+
+/// The source in `driver` that fires with this signal; the handler is installed if it is not there yet.
+pub(crate) fn acquire(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Source<OwnedFd>>> {
+    let mut record = number.record().lock();
+    let eventfd = match record.eventfd {
+        Some(eventfd) => eventfd,
+        None => *record.eventfd.insert(install(number)?),
+    };
+    // `counted-users`.
+    let used = record
+        .sources
+        .iter_mut()
+        .find(|used| Arc::ptr_eq(used.source.registration().driver(), driver));
+    if let Some(used) = used {
+        used.users += 1;
+        return Ok(Arc::clone(&used.source));
+    }
+    let duplicate = eventfd.duplicate()?;
+    let source = Source::new_with_driver(Arc::clone(driver), duplicate, Interest::READABLE)?;
+    let source = Arc::new(source);
+    record.sources.push(Used {
+        source: Arc::clone(&source),
+        users: 1,
+    });
+    Ok(source)
+}
+
+/// Ends one use of a source.
+pub(crate) fn release(number: Number, source: &Arc<Source<OwnedFd>>) {
+    let mut record = number.record().lock();
+    let index = record
+        .sources
+        .iter()
+        .position(|used| Arc::ptr_eq(&used.source, source));
+    let Some(index) = index else {
+        debug_assert!(false, "`counted-users`: released more often than acquired");
+        return;
+    };
+    record.sources[index].users -= 1;
+    let unused = (record.sources[index].users == 0).then(|| record.sources.swap_remove(index));
+    drop(record);
+    drop(unused);
+}
+
+fn install(number: Number) -> io::Result<&'static EventFd> {
+    let eventfd: &'static EventFd = Box::leak(Box::new(EventFd::new()?));
+    let count = &COUNTS[number.0];
+    let handler = move || {
+        // `count-then-edge`. Release: pairs with Acquire in `Number::count`.
+        count.fetch_add(1, Ordering::Release);
+        eventfd.signal_in_handler();
+    };
+    // SAFETY: the handler makes one atomic addition and one `write`, which are allowed in handlers, and restores
+    // `errno`; what it refers to lives for ever (`never-undone`).
+    let installed = unsafe { signal_hook_registry::register(number.0 as libc::c_int, handler) };
+    match installed {
+        Ok(_id) => Ok(eventfd),
+        Err(error) => {
+            let ours = std::ptr::from_ref(eventfd).cast_mut();
+            // SAFETY: made by `Box::leak` above, and no handler was installed that could use it.
+            drop(unsafe { Box::from_raw(ours) });
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Signals by kind: [`signal`] gives a [`Signal`] to receive from.
+//!
+//! # Invariants
+//! - `count-is-truth`: what is received is a difference between the process's count of the signal and the count this
+//!   listener saw last; readiness only says when to compare.
+
+use super::registry::{self, Number};
+use crate::driver::Source;
+use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::source::current_driver;
+use crate::observe::waiting::{self, WaitKind};
+use crate::runtime::context;
+use crate::task::coop::poll_proceed;
+use libc::c_int;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// A kind of signal.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct SignalKind(c_int);
+
+impl SignalKind {
+    /// The signal with this number, also one that has no name here. [`signal`] checks it.
+    pub const fn from_raw(signal: c_int) -> Self {
+        Self(signal)
+    }
+
+    /// The number of this signal.
+    pub const fn as_raw_value(&self) -> c_int {
+        self.0
+    }
+
+    /// `SIGALRM`: a timer of the process has run out.
+    pub const fn alarm() -> Self {
+        Self(libc::SIGALRM)
+    }
+
+    /// `SIGCHLD`: a child process has changed its state.
+    pub const fn child() -> Self {
+        Self(libc::SIGCHLD)
+    }
+
+    /// `SIGHUP`: the terminal is gone; services reload their configuration.
+    pub const fn hangup() -> Self {
+        Self(libc::SIGHUP)
+    }
+
+    /// `SIGINT`: Ctrl-C.
+    pub const fn interrupt() -> Self {
+        Self(libc::SIGINT)
+    }
+
+    /// `SIGIO`: a descriptor with signal-driven I/O is ready.
+    pub const fn io() -> Self {
+        Self(libc::SIGIO)
+    }
+
+    /// `SIGPIPE`: a write to a pipe that nobody reads.
+    pub const fn pipe() -> Self {
+        Self(libc::SIGPIPE)
+    }
+
+    /// `SIGQUIT`: Ctrl-\.
+    pub const fn quit() -> Self {
+        Self(libc::SIGQUIT)
+    }
+
+    /// `SIGTERM`: the polite request to end.
+    pub const fn terminate() -> Self {
+        Self(libc::SIGTERM)
+    }
+
+    /// `SIGUSR1`.
+    pub const fn user_defined1() -> Self {
+        Self(libc::SIGUSR1)
+    }
+
+    /// `SIGUSR2`.
+    pub const fn user_defined2() -> Self {
+        Self(libc::SIGUSR2)
+    }
+
+    /// `SIGWINCH`: the terminal has another size.
+    pub const fn window_change() -> Self {
+        Self(libc::SIGWINCH)
+    }
+}
+
+impl From<c_int> for SignalKind {
+    fn from(signal: c_int) -> Self {
+        Self(signal)
+    }
+}
+
+impl From<SignalKind> for c_int {
+    fn from(kind: SignalKind) -> Self {
+        kind.0
+    }
+}
+
+/// Listens to signals of `kind`, which this process receives from now on instead of what the system would do.
+///
+/// - The handler stays until the process ends, also when no [`Signal`] is left.
+/// - Other handlers that were installed through the signal-hook crate are called too.
+///
+/// # Panics
+/// Outside of a runtime, and in one that was built without I/O.
+///
+/// # Errors
+/// There is no such signal, it does not allow a handler (`SIGKILL`, `SIGSTOP`, and the signals of crashes), or there
+/// are no descriptors left.
+#[track_caller]
+pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+    let driver = current_driver();
+    let number = Number::new(kind.0)?;
+    Signal::listen(number, &driver)
+}
+
+/// A listener for one kind of signal. Made by [`signal`].
+///
+/// - Signals that come between two calls of [`recv`](Self::recv) are kept, as one: the system merges them too.
+/// - Each listener receives each signal, in whichever runtime it is polled.
+#[must_use = "signals are received by calling `recv`"]
+pub struct Signal {
+    number: Number,
+    /// The count when this listener last looked (`count-is-truth`).
+    seen: u64,
+    source: Arc<Source<OwnedFd>>,
+    /// The place in the list of `source`'s waiters.
+    ticket: Option<u64>,
+}
+
+impl Signal {
+    /// Listens to the ends of children; for `process`, where there is no pidfd.
+    #[cfg(feature = "process")]
+    pub(crate) fn of_children(driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
+        Self::listen(Number::new(libc::SIGCHLD)?, driver)
+    }
+
+    fn listen(number: Number, driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
+        let source = registry::acquire(number, driver)?;
+        Ok(Self {
+            number,
+            seen: number.count(),
+            source,
+            ticket: None,
+        })
+    }
+
+    /// Waits for the next signal. `None`: the runtime has shut down, and there will be none.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped: the signal is received by the next call.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use redd::signal::unix::{SignalKind, signal};
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// let mut hangups = signal(SignalKind::hangup())?;
+    /// while hangups.recv().await.is_some() {
+    ///     println!("reloading the configuration");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Option<()>> {
+        let place = Location::caller();
+        poll_fn(move |cx| self.poll_recv_at(cx, Some(place)))
+    }
+
+    /// Polls for the next signal, as [`recv`](Self::recv).
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        self.poll_recv_at(cx, None)
+    }
+
+    fn poll_recv_at(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: Option<&'static Location<'static>>,
+    ) -> Poll<Option<()>> {
+        let unit = ready!(poll_proceed(cx));
+        let received = self.poll_unbudgeted(cx);
+        match received {
+            Poll::Ready(_) => unit.made_progress(),
+            Poll::Pending => waiting::note(WaitKind::Signal, place),
+        }
+        received
+    }
+
+    /// [`poll_recv`](Self::poll_recv) for those who take their unit of the budget themselves.
+    pub(crate) fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        self.follow_runtime();
+        loop {
+            let count = self.number.count();
+            if count != self.seen {
+                self.seen = count;
+                self.source.registration().leave_list(&mut self.ticket);
+                return Poll::Ready(Some(()));
+            }
+            let registration = self.source.registration();
+            let polled = registration.poll_readiness(cx, &mut self.ticket, Interest::READABLE);
+            match ready!(polled) {
+                // Cleared first, then compared: `count-is-truth`.
+                Ok(event) => registration.clear_readiness(event),
+                Err(_shut_down) => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// The runtime that polls is the one that is alive: waits there from now on.
+    fn follow_runtime(&mut self) {
+        let elsewhere = context::with_current(|handle| {
+            let driver = handle.driver()?;
+            let is_here = Arc::ptr_eq(driver, self.source.registration().driver());
+            (!is_here).then(|| Arc::clone(driver))
+        });
+        if let Some(driver) = elsewhere.flatten() {
+            if let Ok(source) = registry::acquire(self.number, &driver) {
+                self.leave();
+                self.source = source;
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        self.source.registration().leave_list(&mut self.ticket);
+        registry::release(self.number, &self.source);
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal")
+            .field("number", &self.number)
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::driver::Driver;
+    use crate::driver::readiness::source::tests::turned;
+    use crate::sys::raise;
+    use futures::FutureExt;
+    use futures::executor::block_on;
+    use futures::future::{join, join_all};
+
+    fn listen(kind: SignalKind, driver: &Arc<Driver>) -> Signal {
+        Signal::listen(Number::new(kind.0).expect("allowed"), driver).expect("descriptors left")
+    }
+
+    #[test]
+    fn every_listener_in_every_runtime_receives_the_signal() {
+        let (one, other) = (turned(), turned());
+        let mut listeners: Vec<Signal> = (0..10)
+            .map(|index| {
+                let turned = if index % 2 == 0 { &one } else { &other };
+                listen(SignalKind::user_defined1(), &turned.driver)
+            })
+            .collect();
+        for _ in 0..20 {
+            let all = join_all(listeners.iter_mut().map(Signal::recv));
+            let raised = async { raise(libc::SIGUSR1) };
+            let (received, ()) = block_on(join(all, raised));
+            assert_eq!(received, [Some(()); 10]);
+        }
+        assert_eq!(one.driver.registrations(), 1, "listeners share a source");
+        drop(listeners);
+        assert_eq!(one.driver.registrations(), 0);
+    }
+
+    #[test]
+    fn signals_between_two_calls_are_kept_as_one_and_earlier_ones_are_not_seen() {
+        let turned = turned();
+        let mut early = listen(SignalKind::user_defined2(), &turned.driver);
+        raise(libc::SIGUSR2);
+        raise(libc::SIGUSR2);
+        let mut late = listen(SignalKind::user_defined2(), &turned.driver);
+        assert_eq!(block_on(early.recv()), Some(()));
+        assert_eq!(early.recv().now_or_never(), None);
+        assert_eq!(late.recv().now_or_never(), None);
+        raise(libc::SIGUSR2);
+        assert_eq!(block_on(late.recv()), Some(()));
+    }
+
+    #[test]
+    fn a_signal_that_allows_no_handler_or_does_not_exist_is_an_error() {
+        for signal in [
+            libc::SIGKILL,
+            libc::SIGSTOP,
+            libc::SIGSEGV,
+            -1,
+            0,
+            65,
+            100_000,
+        ] {
+            let error = Number::new(signal).expect_err("refused");
+            assert_eq!(error.kind(), io::ErrorKind::Other);
+        }
+        let turned = turned();
+        let reserved = Number::new(33).expect("in range");
+        assert!(
+            Signal::listen(reserved, &turned.driver).is_err(),
+            "kept by the C library"
+        );
+    }
+
+    #[test]
+    fn a_shut_down_runtime_ends_the_listener() {
+        let turned = turned();
+        let mut signal = listen(SignalKind::window_change(), &turned.driver);
+        assert_eq!(signal.recv().now_or_never(), None);
+        turned.driver.shutdown();
+        assert_eq!(block_on(signal.recv()), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! The thread waits for a future: behind every `blocking_*` method of `sync`.
+//!
+//! Called by those methods, after `runtime::context::forbid_blocking` has refused threads that run tasks.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::primitives::parker::Parker;
+
+/// The parker as a waker. `std::sync::Arc`, because `Wake` asks for it.
+struct Unparker(Parker);
+
+impl Wake for Unparker {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Polls `future` on this thread, which sleeps in between, until it is done.
+pub(crate) fn block_on_parker<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let unparker = Arc::new(Unparker(Parker::new()));
+    let waker = Waker::from(Arc::clone(&unparker));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        unparker.0.park();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_wakes_itself_is_polled_again() {
+        let mut polls = 0;
+        let answer = block_on_parker(std::future::poll_fn(|cx| {
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls == 3 {
+                Poll::Ready(7)
+            } else {
+                Poll::Pending
+            }
+        }));
+        assert_eq!((answer, polls), (7, 3));
+    }
+}

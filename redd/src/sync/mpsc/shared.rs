@@ -1,0 +1,535 @@
+//! What the bounded and the unbounded channel have in common: counts of handles, the receiver, closing.
+//!
+//! Called by `bounded` and `unbounded`, whose public types wrap [`Tx`], [`Weak`] and [`Rx`].
+//!
+//! # Invariants
+//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`; what it does through `&mut self`, or in its drop, is
+//!   the chain's `one-consumer`. After it, only the drop of the last handle touches the queue.
+//! - `last-sender-marks`: when the count of senders falls to zero, it stays there, and that sender marks the chain's end.
+
+#![expect(unsafe_code, reason = "the chain has one consumer")]
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::task::{Context, Poll, Waker, ready};
+
+use super::chain::{Chain, Parked, Popped};
+use super::error::TryRecvError;
+use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::Arc;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::sync::wait_list::WaitList;
+use crate::sync::wait_until::wait_until;
+use crate::sync::waker_cell::WakerCell;
+use crate::task::coop::poll_proceed;
+
+/// How senders are held back, and how the channel is closed from the receiver's side.
+pub(super) trait Flow: fmt::Debug + Send + Sync + 'static {
+    /// Messages were taken out.
+    fn give_back(&self, permits: usize);
+
+    /// The receiver closes the channel: no permits any more.
+    fn close(&self);
+
+    /// Whether a closed channel ends at the place where the chain is now, because messages need no permit.
+    const ENDS_AT_CLOSE: bool;
+
+    /// Whether the receiver has closed the channel.
+    fn is_closed<T>(&self, chain: &Chain<T>) -> bool;
+
+    /// Whether the channel is closed, and nothing is in it or may still come, as far as permits tell.
+    fn is_drained<T>(&self, chain: &Chain<T>) -> bool;
+}
+
+/// The channel.
+#[repr(C)]
+pub(super) struct Shared<T, F> {
+    pub(super) chain: Chain<T>,
+    pub(super) flow: F,
+    senders: AtomicUsize,
+    weak_senders: AtomicUsize,
+    /// Senders that wait for the receiver to close.
+    on_close: WaitList,
+    /// The receiver of a closed channel waits for permits that may still be used.
+    pub(super) on_drained: WakerCell,
+}
+
+// What a panic can leave half done is inside redd, and is handled there.
+impl<T, F> UnwindSafe for Shared<T, F> {}
+impl<T, F> RefUnwindSafe for Shared<T, F> {}
+
+pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<T, F>, Rx<T, F>) {
+    let shared = Arc::new(Shared {
+        chain: Chain::new(),
+        flow,
+        senders: AtomicUsize::new(1),
+        weak_senders: AtomicUsize::new(0),
+        on_close: WaitList::new(()),
+        on_drained: WakerCell::new(),
+    });
+    let rx = Rx {
+        shared: Arc::clone(&shared),
+    };
+    (Tx { shared }, rx)
+}
+
+impl<T, F: Flow> Shared<T, F> {
+    pub(super) fn is_rx_closed(&self) -> bool {
+        self.flow.is_closed(&self.chain)
+    }
+
+    pub(super) fn strong_count(&self) -> usize {
+        // Acquire: a count of zero is seen after what the last sender did. Pairs with AcqRel in `Tx::drop`.
+        self.senders.load(Ordering::Acquire)
+    }
+
+    pub(super) fn weak_count(&self) -> usize {
+        self.weak_senders.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("is_closed", &self.is_rx_closed())
+            .field("senders", &self.senders.load(Ordering::Relaxed))
+            .field("flow", &self.flow)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sender's share of the channel.
+pub(super) struct Tx<T, F: Flow> {
+    shared: Arc<Shared<T, F>>,
+}
+
+impl<T, F: Flow> Tx<T, F> {
+    pub(super) fn shared(&self) -> &Shared<T, F> {
+        &self.shared
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<T, F> {
+        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
+        Weak {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    pub(super) fn closed(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
+        let is_closed = || self.shared.is_rx_closed().then_some(());
+        wait_until(
+            &self.shared.on_close,
+            WaitKind::MpscSend,
+            Some(place),
+            is_closed,
+            move |_| is_closed(),
+        )
+    }
+}
+
+impl<T, F: Flow> Clone for Tx<T, F> {
+    fn clone(&self) -> Self {
+        self.shared.senders.fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T, F: Flow> Drop for Tx<T, F> {
+    fn drop(&mut self) {
+        // AcqRel: the last sender comes after what all others pushed. Pairs with itself, and with Acquire in
+        // `Shared::strong_count`.
+        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // `last-sender-marks`
+            self.shared.chain.close_tx();
+        }
+    }
+}
+
+/// A weak sender's share of the channel.
+pub(super) struct Weak<T, F: Flow> {
+    shared: Arc<Shared<T, F>>,
+}
+
+impl<T, F: Flow> Weak<T, F> {
+    pub(super) fn shared(&self) -> &Shared<T, F> {
+        &self.shared
+    }
+
+    pub(super) fn upgrade(&self) -> Option<Tx<T, F>> {
+        let senders = &self.shared.senders;
+        let mut seen = senders.load(Ordering::Relaxed);
+        while seen != 0 {
+            // Never from zero (`last-sender-marks`).
+            match senders.compare_exchange_weak(
+                seen,
+                seen + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    return Some(Tx {
+                        shared: Arc::clone(&self.shared),
+                    });
+                }
+                Err(now) => seen = now,
+            }
+        }
+        None
+    }
+}
+
+impl<T, F: Flow> Clone for Weak<T, F> {
+    fn clone(&self) -> Self {
+        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T, F: Flow> Drop for Weak<T, F> {
+    fn drop(&mut self) {
+        self.shared.weak_senders.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The receiver's share of the channel (`one-receiver`).
+pub(super) struct Rx<T, F: Flow> {
+    shared: Arc<Shared<T, F>>,
+}
+
+// No method pins a value of type `T`.
+impl<T, F: Flow> Unpin for Rx<T, F> {}
+
+impl<T, F: Flow> Rx<T, F> {
+    pub(super) fn shared(&self) -> &Shared<T, F> {
+        &self.shared
+    }
+
+    fn pop(&mut self) -> Popped<T> {
+        // SAFETY: `one-receiver`.
+        unsafe { self.shared.chain.pop() }
+    }
+
+    fn park(&mut self, waker: &Waker) -> Parked {
+        // SAFETY: `one-receiver`.
+        unsafe { self.shared.chain.park(waker) }
+    }
+
+    pub(super) fn recv(
+        &mut self,
+        place: &'static Location<'static>,
+    ) -> impl Future<Output = Option<T>> {
+        poll_fn(move |cx| self.poll_recv(cx, Some(place)))
+    }
+
+    pub(super) fn recv_many(
+        &mut self,
+        buffer: &mut Vec<T>,
+        limit: usize,
+        place: &'static Location<'static>,
+    ) -> impl Future<Output = usize> {
+        poll_fn(move |cx| self.poll_recv_many(cx, buffer, limit, Some(place)))
+    }
+
+    pub(super) fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: Option<&'static Location<'static>>,
+    ) -> Poll<Option<T>> {
+        let unit = ready!(poll_proceed(cx));
+        loop {
+            match self.pop() {
+                Popped::Value(value) => {
+                    unit.made_progress();
+                    self.shared.flow.give_back(1);
+                    return Poll::Ready(Some(value));
+                }
+                Popped::Closed => {
+                    unit.made_progress();
+                    return Poll::Ready(None);
+                }
+                Popped::Empty => {}
+            }
+            match self.wait(cx.waker()) {
+                Wait::ForProducer => {
+                    waiting::note(WaitKind::MpscReceive, place);
+                    return Poll::Pending;
+                }
+                Wait::NoMore => {
+                    unit.made_progress();
+                    return Poll::Ready(None);
+                }
+                Wait::PopAgain => {}
+            }
+        }
+    }
+
+    pub(super) fn poll_recv_many(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<T>,
+        limit: usize,
+        place: Option<&'static Location<'static>>,
+    ) -> Poll<usize> {
+        if limit == 0 {
+            return Poll::Ready(0);
+        }
+        let unit = ready!(poll_proceed(cx));
+        loop {
+            let mut count = 0;
+            let mut is_closed = false;
+            while count < limit {
+                match self.pop() {
+                    Popped::Value(value) => {
+                        buffer.push(value);
+                        count += 1;
+                    }
+                    Popped::Closed => {
+                        is_closed = true;
+                        break;
+                    }
+                    Popped::Empty => break,
+                }
+            }
+            if count > 0 || is_closed {
+                unit.made_progress();
+                self.shared.flow.give_back(count);
+                return Poll::Ready(count);
+            }
+            match self.wait(cx.waker()) {
+                Wait::ForProducer => {
+                    waiting::note(WaitKind::MpscReceive, place);
+                    return Poll::Pending;
+                }
+                Wait::NoMore => {
+                    unit.made_progress();
+                    return Poll::Ready(0);
+                }
+                Wait::PopAgain => {}
+            }
+        }
+    }
+
+    /// Nothing was there: registers the waker where it is needed.
+    fn wait(&mut self, waker: &Waker) -> Wait {
+        if self.park(waker) == Parked::No {
+            return Wait::PopAgain;
+        }
+        if self.shared.is_rx_closed() {
+            self.shared.on_drained.register(waker);
+            if self.shared.flow.is_drained(&self.shared.chain) {
+                return Wait::NoMore;
+            }
+        }
+        Wait::ForProducer
+    }
+
+    pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        loop {
+            match self.pop() {
+                Popped::Value(value) => {
+                    self.shared.flow.give_back(1);
+                    return Ok(value);
+                }
+                Popped::Closed => return Err(TryRecvError::Disconnected),
+                Popped::Empty => {}
+            }
+            if self.shared.flow.is_drained(&self.shared.chain) {
+                return Err(TryRecvError::Disconnected);
+            }
+            if self.len() == 0 {
+                return Err(TryRecvError::Empty);
+            }
+            // A producer is between claiming the head slot and publishing it, and a later one may have returned from
+            // its send already: "empty" would be a lie.
+            self.wait_for_head_slot();
+        }
+    }
+
+    #[cold]
+    fn wait_for_head_slot(&mut self) {
+        let mut has_parked = false;
+        crate::sync::blocking::block_on_parker(poll_fn(|cx| {
+            if std::mem::replace(&mut has_parked, true) || self.park(cx.waker()) == Parked::No {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        }));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        // SAFETY: `one-receiver`: the head moves through `&mut self` only.
+        unsafe { self.shared.chain.len() }
+    }
+
+    /// Whether no message can be sent any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.is_rx_closed() || self.shared.strong_count() == 0
+    }
+
+    pub(super) fn close(&mut self) {
+        if self.shared.is_rx_closed() {
+            return;
+        }
+        if F::ENDS_AT_CLOSE {
+            // SAFETY: `one-receiver`.
+            unsafe { self.shared.chain.close_rx() };
+        }
+        self.shared.flow.close();
+        self.shared.on_close.lock().call_all();
+    }
+}
+
+/// What a receiver that found nothing is to do.
+enum Wait {
+    /// Answer `Pending`: a producer will wake it.
+    ForProducer,
+    /// Answer "closed".
+    NoMore,
+    PopAgain,
+}
+
+impl<T, F: Flow> Drop for Rx<T, F> {
+    fn drop(&mut self) {
+        self.close();
+        // The task that received last need not be kept until the senders are gone.
+        drop(self.shared.on_drained.take());
+        // SAFETY: `one-receiver`.
+        unsafe { self.shared.chain.forget_waker() };
+        // SAFETY: `one-receiver`.
+        let count = unsafe { self.shared.chain.drain() };
+        self.shared.flow.give_back(count);
+    }
+}
+
+/// The public methods of a receiver that holds an [`Rx`] in `rx`.
+macro_rules! receiver_methods {
+    ($Receiver:ident) => {
+        impl<T> $Receiver<T> {
+            /// Waits for the next message; `None` when there is none and none will come.
+            ///
+            /// - None will come when all senders are dropped, or after [`close`](Self::close) when everything sent is received.
+            ///
+            /// # Cancel safety
+            /// Dropping it loses nothing: a message is taken out only as it is returned.
+            #[track_caller]
+            pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+                self.rx.recv(Location::caller())
+            }
+
+            /// Waits for messages, and appends up to `limit` of them to `buffer`; returns how many.
+            ///
+            /// - It waits for one message and takes what is there; it does not wait for `limit` of them.
+            /// - Zero means the same as `None` from [`recv`](Self::recv), or that `limit` is zero.
+            ///
+            /// # Cancel safety
+            /// Dropping it loses nothing.
+            #[track_caller]
+            pub fn recv_many(
+                &mut self,
+                buffer: &mut Vec<T>,
+                limit: usize,
+            ) -> impl Future<Output = usize> {
+                self.rx.recv_many(buffer, limit, Location::caller())
+            }
+
+            /// Takes the next message if there is one.
+            ///
+            /// # Errors
+            /// - `Empty`: no message is there now.
+            /// - `Disconnected`: none will come.
+            pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+                self.rx.try_recv()
+            }
+
+            /// Waits for the next message on a thread outside of a runtime.
+            ///
+            /// # Panics
+            /// When called inside an asynchronous context: await `recv` there.
+            #[track_caller]
+            pub fn blocking_recv(&mut self) -> Option<T> {
+                crate::runtime::context::forbid_blocking(concat!(
+                    "mpsc::",
+                    stringify!($Receiver),
+                    "::blocking_recv"
+                ));
+                crate::sync::blocking::block_on_parker(self.recv())
+            }
+
+            /// [`recv_many`](Self::recv_many) on a thread outside of a runtime.
+            ///
+            /// # Panics
+            /// When called inside an asynchronous context: await `recv_many` there.
+            #[track_caller]
+            pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
+                crate::runtime::context::forbid_blocking(concat!(
+                    "mpsc::",
+                    stringify!($Receiver),
+                    "::blocking_recv_many"
+                ));
+                crate::sync::blocking::block_on_parker(self.recv_many(buffer, limit))
+            }
+
+            /// Makes sending fail from now on; what has been sent can still be received.
+            ///
+            /// - Receive until `None` afterwards to miss nothing.
+            pub fn close(&mut self) {
+                self.rx.close();
+            }
+
+            /// Whether sending is over: the receiver has closed the channel, or all senders are dropped. There may be
+            /// messages left.
+            pub fn is_closed(&self) -> bool {
+                self.rx.is_closed()
+            }
+
+            /// Whether no message waits.
+            pub fn is_empty(&self) -> bool {
+                self.rx.len() == 0
+            }
+
+            /// How many messages wait.
+            pub fn len(&self) -> usize {
+                self.rx.len()
+            }
+
+            /// Polls for the next message; the last polled task is woken when there may be one.
+            pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+                self.rx.poll_recv(cx, None)
+            }
+
+            /// Polls for messages as [`recv_many`](Self::recv_many) does.
+            pub fn poll_recv_many(
+                &mut self,
+                cx: &mut Context<'_>,
+                buffer: &mut Vec<T>,
+                limit: usize,
+            ) -> Poll<usize> {
+                self.rx.poll_recv_many(cx, buffer, limit, None)
+            }
+
+            /// How many senders there are.
+            pub fn sender_strong_count(&self) -> usize {
+                self.rx.shared().strong_count()
+            }
+
+            /// How many weak senders there are.
+            pub fn sender_weak_count(&self) -> usize {
+                self.rx.shared().weak_count()
+            }
+        }
+
+        impl<T> fmt::Debug for $Receiver<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.rx.shared().fmt_as(stringify!($Receiver), f)
+            }
+        }
+    };
+}
+pub(super) use receiver_methods;

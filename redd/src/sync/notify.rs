@@ -1,0 +1,610 @@
+//! Tells tasks that something happened, without saying what: [`Notify`].
+//!
+//! Called by programs, and by other primitives that need "wake all".
+//!
+//! ```text
+//!             notified: takes it                      the last waiter goes
+//!   NOTIFIED ────────────────────▶ EMPTY ◀──────────────────────────────── WAITING
+//!            ◀────────────────────       ────────────────────────────────▶
+//!             notify_one, notify_last                 a waiter lines up
+//! ```
+//! Above the state, the word counts the calls of `notify_waiters`.
+//!
+//! # Invariants
+//! - `waiting-bit`: under the lock, the state is `WAITING` exactly if the list is not empty, and while it is, only the
+//!   holder of the lock changes the word.
+//! - `always-a-write`: every notification writes the word, also when that changes nothing. So of a notification and a
+//!   lining-up, one sees the other.
+//! - `heard-or-forwarded`: a call to one waiter is heard by it or, when it is dropped first, goes to the next.
+
+#![expect(unsafe_code, reason = "links the waiter that the future pins")]
+
+use std::future::Future;
+use std::ops::Deref;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
+use crate::collections::wake_list::wake_guarded;
+use crate::observe::waiting::WaitKind;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::const_fn;
+
+/// No notification is stored and nobody waits.
+const EMPTY: usize = 0;
+/// Somebody waits.
+const WAITING: usize = 1;
+/// One notification is stored for the next who asks.
+const NOTIFIED: usize = 2;
+/// The bits of the state.
+const STATE: usize = 0b11;
+/// One call of `notify_waiters`.
+const CALL: usize = 0b100;
+
+/// Wakes one task, or all that wait, without handing over a value.
+///
+/// - [`notify_one`](Self::notify_one) with nobody waiting stores one permit (never more), which the next
+///   [`notified`](Self::notified) takes at once.
+/// - [`notify_waiters`](Self::notify_waiters) stores nothing. It reaches every [`Notified`] that exists when it is
+///   called, whether or not that future was polled yet.
+/// - Waiters are called in the order in which they were first polled (or enabled).
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let notify = redd::sync::Notify::new();
+/// let noticed = notify.notified();
+/// notify.notify_waiters();
+/// noticed.await; // it existed before the call
+/// notify.notify_one();
+/// notify.notified().await; // a permit was stored
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Notify {
+    word: AtomicUsize,
+    waiters: WaitList,
+}
+
+impl Notify {
+    const_fn! {
+        /// A `Notify` without a permit.
+        pub const fn new() -> Self {
+            Self {
+                word: AtomicUsize::new(EMPTY),
+                waiters: WaitList::new(()),
+            }
+        }
+    }
+
+    const_fn! {
+        /// The same as [`new`](Self::new), for statics.
+        pub const fn const_new() -> Self {
+            Self::new()
+        }
+    }
+
+    /// A future that is ready when it is notified.
+    ///
+    /// - It hears every `notify_waiters` from now on, and a `notify_one` once it was polled or
+    ///   [enabled](Notified::enable).
+    /// - A permit stored by `notify_one` makes it ready at its first poll, and is used up.
+    ///
+    /// # Cancel safety
+    /// Dropping it gives its place in the line away; a notification that had reached only it goes to the next.
+    #[track_caller]
+    pub fn notified(&self) -> Notified<'_> {
+        self.notified_as(WaitKind::Notify, Some(Location::caller()))
+    }
+
+    /// The same, for a primitive that is built on this one.
+    pub(crate) fn notified_as(&self, kind: WaitKind, place: Place) -> Notified<'_> {
+        Notified {
+            listener: Listener::new(self, kind, place),
+        }
+    }
+
+    /// As [`notified`](Self::notified), with a future that shares the ownership.
+    ///
+    /// # Cancel safety
+    /// As for [`notified`](Self::notified).
+    #[track_caller]
+    pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
+        OwnedNotified {
+            listener: Listener::new(self, WaitKind::Notify, Some(Location::caller())),
+        }
+    }
+
+    /// Notifies the task that has waited longest; with nobody waiting, stores a permit for the next.
+    ///
+    /// What happened before this call is visible to the task that it notifies.
+    pub fn notify_one(&self) {
+        self.notify(Call::First);
+    }
+
+    /// Notifies the task that has waited shortest; with nobody waiting, stores a permit for the next.
+    ///
+    /// Useful where the last waiter's caches are warmest; with steady traffic the first may wait for ever.
+    pub fn notify_last(&self) {
+        self.notify(Call::Last);
+    }
+
+    /// Notifies all that wait now, including futures that were made and not yet polled. Stores no permit.
+    pub fn notify_waiters(&self) {
+        if self.try_count_call() {
+            return;
+        }
+        let guard = self.waiters.lock();
+        if self.try_count_call() {
+            return;
+        }
+        // `waiting-bit`: nobody but us changes the word now. Release: what happened before the call is visible to
+        // who sees the count. Pairs with Acquire in `Notify::try_hear`.
+        let _ = self
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                Some((word & !STATE).wrapping_add(CALL) | EMPTY)
+            });
+        guard.call_all();
+    }
+
+    /// Counts the call without looking at the list, if nobody waits.
+    fn try_count_call(&self) -> bool {
+        // `always-a-write`. Release: pairs with Acquire in `Notify::try_hear`.
+        self.word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                (word & STATE != WAITING).then(|| word.wrapping_add(CALL))
+            })
+            .is_ok()
+    }
+
+    fn notify(&self, call: Call) {
+        if !self.try_store() {
+            self.notify_locked(self.waiters.lock(), call);
+        }
+    }
+
+    /// Stores a permit, if nobody waits.
+    fn try_store(&self) -> bool {
+        // `always-a-write`. Release: what happened before is visible to who takes the permit. Pairs with Acquire in
+        // `Notify::try_hear`.
+        self.word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                (word & STATE != WAITING).then_some((word & !STATE) | NOTIFIED)
+            })
+            .is_ok()
+    }
+
+    fn notify_locked(&self, mut guard: Guard<'_>, call: Call) {
+        if self.try_store() {
+            return;
+        }
+        let called = match call {
+            Call::Last => guard.call_back(),
+            Call::First | Call::All => guard.call_front(),
+        };
+        self.tidy(&guard);
+        drop(guard);
+        if let Some(waker) = called.flatten() {
+            wake_guarded(waker);
+        }
+    }
+
+    /// `waiting-bit`, after someone left the list.
+    fn tidy(&self, guard: &Guard<'_>) {
+        if guard.is_empty() && self.word.load(Ordering::Relaxed) & STATE == WAITING {
+            self.word.fetch_and(!STATE, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a listener that has seen `calls` calls has been notified; takes the permit if that is why. With `guard`
+    /// (the lock is held) and nothing heard, the state is `WAITING` afterwards.
+    fn try_hear(&self, calls: usize, guard: Option<&Guard<'_>>) -> bool {
+        // Acquire: what happened before the notification is visible. Pairs with Release in `Notify::notify_waiters`,
+        // `Notify::try_count_call` and `Notify::try_store`.
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            if word / CALL != calls {
+                return true;
+            }
+            let next = match (word & STATE, guard) {
+                (NOTIFIED, _) => word & !STATE,
+                (EMPTY, Some(_)) => word | WAITING,
+                _ => return false,
+            };
+            // Acquire: as above; also for lining up, so that of a notification and us one sees the other
+            // (`always-a-write`).
+            match self
+                .word
+                .compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire)
+            {
+                Ok(_) => return word & STATE == NOTIFIED,
+                Err(current) => word = current,
+            }
+        }
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pin_project! {
+    /// What [`Notified`] and [`OwnedNotified`] have in common; `N` is a reference or a count of the `Notify`.
+    #[derive(Debug)]
+    struct Listener<N>
+    where
+        N: Deref<Target = Notify>,
+    {
+        notify: N,
+        // Calls of `notify_waiters` before this listener was made.
+        calls: usize,
+        // It was notified, and said so.
+        has_heard: bool,
+        #[pin]
+        waiter: Waiter,
+    }
+
+    impl<N> PinnedDrop for Listener<N>
+    where
+        N: Deref<Target = Notify>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if this.waiter.stage() != Stage::Idle {
+                this.leave();
+            }
+        }
+    }
+}
+
+impl<N: Deref<Target = Notify>> Listener<N> {
+    fn new(notify: N, kind: WaitKind, place: Place) -> Self {
+        // Acquire: if a call is counted here already, the caller sees what happened before it, and need not wait for
+        // it. Pairs with Release in `Notify::notify_waiters`.
+        let calls = notify.word.load(Ordering::Acquire) / CALL;
+        Self {
+            notify,
+            calls,
+            has_heard: false,
+            waiter: Waiter::new(kind, place),
+        }
+    }
+
+    /// Whether it is notified; if not it is in line, and `cx`, if given, will be woken.
+    fn hear(self: Pin<&mut Self>, cx: Option<&Context<'_>>) -> bool {
+        let this = self.project();
+        if *this.has_heard {
+            return true;
+        }
+        let notify: &Notify = this.notify;
+        let waiter = this.waiter.as_ref();
+        *this.has_heard = match (waiter.stage(), cx) {
+            (Stage::Idle, _) if notify.try_hear(*this.calls, None) => true,
+            // SAFETY: `waiter` is pinned; this listener borrows the notify or holds a count of it, and `leave`, called
+            // in drop, removes the waiter.
+            (Stage::Idle, _) => unsafe { line_up(notify, waiter, *this.calls, cx) },
+            (Stage::Linked, Some(cx)) => notify.waiters.renew(waiter, cx) != Stage::Linked,
+            (Stage::Linked, None) => notify.waiters.lock().stage(waiter) != Stage::Linked,
+            (Stage::Called(_), _) => true,
+        };
+        if *this.has_heard {
+            // One that a `notify_waiters` is still on the way to stays linked; `leave` takes it out.
+            waiter.settle();
+        }
+        *this.has_heard
+    }
+
+    /// Leaves the line, or the call unheard.
+    #[cold]
+    fn leave(self: Pin<&mut Self>) {
+        let this = self.project();
+        let notify: &Notify = this.notify;
+        let mut guard = notify.waiters.lock();
+        let (stage, unused) = guard.remove(this.waiter.as_ref());
+        match stage {
+            // `heard-or-forwarded`
+            Stage::Called(call @ (Call::First | Call::Last)) if !*this.has_heard => {
+                notify.notify_locked(guard, call);
+            }
+            Stage::Idle | Stage::Linked | Stage::Called(_) => {
+                notify.tidy(&guard);
+                drop(guard);
+            }
+        }
+        drop(unused);
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &Context<'_>) -> Poll<()> {
+        let mut this = self;
+        if this.as_mut().hear(Some(cx)) {
+            return Poll::Ready(());
+        }
+        this.waiter.note();
+        Poll::Pending
+    }
+}
+
+/// Puts the waiter in line, unless a notification is there first. True: it was.
+///
+/// # Safety
+/// The duty of [`Guard::push_back`].
+unsafe fn line_up(
+    notify: &Notify,
+    waiter: Pin<&Waiter>,
+    calls: usize,
+    cx: Option<&Context<'_>>,
+) -> bool {
+    let waker = cx.map(|cx| cx.waker().clone());
+    let mut guard = notify.waiters.lock();
+    if notify.try_hear(calls, Some(&guard)) {
+        drop(guard);
+        return true;
+    }
+    // SAFETY: by this function's duty. `waiting-bit`: `try_hear` has set it.
+    unsafe { guard.push_back(waiter, waker, 0) };
+    false
+}
+
+pin_project! {
+    /// Ready when notified. Made by [`Notify::notified`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct Notified<'a> {
+        #[pin]
+        listener: Listener<&'a Notify>,
+    }
+}
+
+impl Notified<'_> {
+    /// Gets in line without waiting: from now on a `notify_one` may choose this future. True if it is notified already.
+    ///
+    /// For the pattern "enable, look whether there is anything to do, await if not", which misses no notification.
+    pub fn enable(self: Pin<&mut Self>) -> bool {
+        self.project().listener.hear(None)
+    }
+}
+
+impl Future for Notified<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().listener.poll(cx)
+    }
+}
+
+pin_project! {
+    /// Ready when notified. Made by [`Notify::notified_owned`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct OwnedNotified {
+        #[pin]
+        listener: Listener<Arc<Notify>>,
+    }
+}
+
+impl OwnedNotified {
+    /// As [`Notified::enable`].
+    pub fn enable(self: Pin<&mut Self>) -> bool {
+        self.project().listener.hear(None)
+    }
+}
+
+impl Future for OwnedNotified {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().listener.poll(cx)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::testing::{WakeFn, Wakes, poll_once, poll_with};
+    use super::*;
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    use std::sync::atomic::AtomicBool;
+    use std::task::Waker;
+
+    fn listeners(notify: &Notify, count: usize) -> Vec<Pin<Box<Notified<'_>>>> {
+        let mut all: Vec<_> = (0..count).map(|_| Box::pin(notify.notified())).collect();
+        for listener in &mut all {
+            assert!(poll_once(listener.as_mut()).is_pending());
+        }
+        all
+    }
+
+    fn ready(all: &mut [Pin<Box<Notified<'_>>>]) -> Vec<bool> {
+        all.iter_mut()
+            .map(|one| poll_once(one.as_mut()).is_ready())
+            .collect()
+    }
+
+    #[test]
+    fn auto_traits_are_those_of_tokio() {
+        fn check<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+        fn future<T: Send + Sync>() {}
+        check::<Notify>();
+        future::<Notified<'_>>();
+        future::<OwnedNotified>();
+    }
+
+    #[test]
+    fn one_permit_is_stored_and_taken_once() {
+        let notify = Notify::new();
+        notify.notify_one();
+        notify.notify_last();
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_ready());
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_pending());
+    }
+
+    #[test]
+    fn one_calls_the_first_and_last_calls_the_last() {
+        let notify = Notify::new();
+        let mut all = listeners(&notify, 4);
+        notify.notify_one();
+        notify.notify_last();
+        assert_eq!(ready(&mut all), [true, false, false, true]);
+        notify.notify_last();
+        assert_eq!(ready(&mut all), [true, false, true, true]);
+    }
+
+    #[test]
+    fn waiters_reach_those_made_before_and_leave_the_permit_alone() {
+        let notify = Notify::new();
+        let mut early = Box::pin(notify.notified());
+        notify.notify_waiters();
+        notify.notify_one();
+        assert!(poll_once(early.as_mut()).is_ready());
+        assert!(
+            poll_once(Box::pin(notify.notified()).as_mut()).is_ready(),
+            "the permit is left"
+        );
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_pending());
+        assert!(
+            poll_once(early.as_mut()).is_ready(),
+            "ready once, ready for ever"
+        );
+    }
+
+    #[test]
+    fn a_call_to_a_dropped_waiter_goes_to_the_next_from_the_same_side() {
+        let notify = Notify::new();
+        let mut all = listeners(&notify, 4);
+        notify.notify_last();
+        drop(all.pop());
+        assert_eq!(ready(&mut all), [false, false, true]);
+        notify.notify_one();
+        drop(all.remove(0));
+        assert_eq!(ready(&mut all), [true, true]);
+        let mut last = listeners(&notify, 1);
+        notify.notify_one();
+        drop(last.pop());
+        assert!(
+            poll_once(Box::pin(notify.notified()).as_mut()).is_ready(),
+            "stored again"
+        );
+    }
+
+    #[test]
+    fn a_call_to_all_is_not_forwarded() {
+        let notify = Notify::new();
+        drop({
+            let all = listeners(&notify, 3);
+            notify.notify_waiters();
+            all
+        });
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_pending());
+    }
+
+    #[test]
+    fn enabling_gets_in_line_without_a_waker() {
+        let notify = Arc::new(Notify::new());
+        let mut first = Box::pin(Arc::clone(&notify).notified_owned());
+        assert!(!first.as_mut().enable());
+        notify.notify_one();
+        assert!(first.as_mut().enable());
+        assert!(poll_once(first.as_mut()).is_ready());
+
+        let mut second = Box::pin(notify.notified());
+        assert!(!second.as_mut().enable());
+        let (wakes, waker) = Wakes::new();
+        assert!(poll_with(second.as_mut(), &waker).is_pending());
+        notify.notify_waiters();
+        assert_eq!(wakes.count(), 1);
+        assert!(second.as_mut().enable());
+    }
+
+    #[test]
+    fn the_last_waker_given_is_the_one_woken() {
+        let notify = Notify::new();
+        let mut one = Box::pin(notify.notified());
+        let ((old, old_waker), (new, new_waker)) = (Wakes::new(), Wakes::new());
+        assert!(poll_with(one.as_mut(), &old_waker).is_pending());
+        assert!(poll_with(one.as_mut(), &new_waker).is_pending());
+        notify.notify_one();
+        assert_eq!((old.count(), new.count()), (0, 1));
+    }
+
+    #[test]
+    fn wakers_may_use_the_notify_and_those_who_come_during_the_call_are_not_called() {
+        let notify = Arc::new(Notify::new());
+        let late = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (inner, list) = (Arc::clone(&notify), Arc::clone(&late));
+        let waker = Waker::from(Arc::new(WakeFn(move || {
+            let mut late = Box::pin(Arc::clone(&inner).notified_owned());
+            assert!(poll_once(late.as_mut()).is_pending());
+            list.lock().unwrap().push(late);
+        })));
+        let mut all: Vec<_> = (0..100).map(|_| Box::pin(notify.notified())).collect();
+        for one in &mut all {
+            assert!(poll_with(one.as_mut(), &waker).is_pending());
+        }
+        notify.notify_waiters();
+        assert_eq!(ready(&mut all), [true; 100]);
+        let mut late = std::mem::take(&mut *late.lock().unwrap());
+        assert_eq!(late.len(), 100);
+        assert!(
+            late.iter_mut()
+                .all(|one| poll_once(one.as_mut()).is_pending())
+        );
+    }
+
+    #[test]
+    fn a_waker_in_the_middle_of_a_call_to_all_sees_everybody_called() {
+        let notify = Arc::new(Notify::new());
+        let others = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let was_ready = Arc::new(AtomicBool::new(false));
+        let (list, flag) = (Arc::clone(&others), Arc::clone(&was_ready));
+        let waker = Waker::from(Arc::new(WakeFn(move || {
+            let mut others: Vec<Pin<Box<OwnedNotified>>> =
+                std::mem::take(&mut *list.lock().unwrap());
+            let Some(mut last) = others.pop() else { return };
+            // The last of 100 is not in the first batch, but is called all the same; the rest is dropped linked.
+            flag.store(poll_once(last.as_mut()).is_ready(), Ordering::Relaxed);
+        })));
+        let mut first = Box::pin(notify.notified());
+        assert!(poll_with(first.as_mut(), &waker).is_pending());
+        for _ in 0..100 {
+            let mut one = Box::pin(Arc::clone(&notify).notified_owned());
+            assert!(poll_once(one.as_mut()).is_pending());
+            others.lock().unwrap().push(one);
+        }
+        notify.notify_waiters();
+        assert!(was_ready.load(Ordering::Relaxed));
+        assert!(others.lock().unwrap().is_empty());
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_pending());
+    }
+
+    #[test]
+    fn a_panicking_waker_keeps_nobody_from_being_called() {
+        let notify = Notify::new();
+        let waker = Waker::from(Arc::new(WakeFn(|| panic!("a waker that panics"))));
+        let mut first = Box::pin(notify.notified());
+        assert!(poll_with(first.as_mut(), &waker).is_pending());
+        let mut all = listeners(&notify, 40);
+        notify.notify_waiters();
+        assert!(poll_once(first.as_mut()).is_ready());
+        assert_eq!(ready(&mut all), [true; 40]);
+    }
+
+    #[test]
+    fn the_list_knows_what_each_waits_on_and_where() {
+        let notify = Notify::new();
+        let line = line!() + 1;
+        let mut one = Box::pin(notify.notified());
+        assert!(poll_once(one.as_mut()).is_pending());
+        let mut seen = Vec::new();
+        notify.waiters.for_each(|kind, place| {
+            seen.push((kind, place.expect("noted").line()));
+        });
+        assert_eq!(seen, [(WaitKind::Notify, line)]);
+        let noted = crate::observe::waiting::take().expect("noted when pending");
+        assert_eq!(noted.place.expect("noted").file(), file!());
+    }
+}

@@ -1,0 +1,563 @@
+//! A channel for one value: [`channel`] makes a [`Sender`] and a [`Receiver`].
+//!
+//! Both handles point to one allocation. There is no reference count: the state word says which handle has gone, and
+//! the second to go frees.
+//!
+//! ```text
+//! sender     send, drop:      ── DONE ──> [take and wake the receiver's waker] ── TX_GONE    (one step if nobody waits)
+//! receiver   poll:            ── RX_WAKER ──> (DONE seen) take the value ── RX_GONE          (no step if TX_GONE is seen)
+//!            close, drop:     ── RX_CLOSED ──> [take and wake the sender's waker] ── RX_GONE
+//! ```
+//! DONE and RX_CLOSED exclude each other in one way only: DONE after RX_CLOSED carries no value.
+//!
+//! # Invariants
+//! - `value-owner`: the sender owns the value until it sets DONE; then the receiver does.
+//! - `rx-waker-owner`: the receiver writes its waker only while RX_WAKER and DONE are clear. The step that sets DONE
+//!   with RX_WAKER set gives the waker to the sender, who moves it out by reading only; so the receiver may compare it
+//!   whenever it has seen RX_WAKER.
+//! - `tx-waker-owner`: the same for the sender's waker with TX_WAKER and RX_CLOSED; it is given away only if DONE is clear.
+//! - `last-frees`: a handle sets its GONE bit as its last access; the one that finds the other's bit set frees.
+
+#![expect(
+    unsafe_code,
+    reason = "one allocation with two owners and no reference count"
+)]
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker, ready};
+
+use crate::collections::wake_list::wake_guarded;
+use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::atomic::{AtomicU8, Ordering};
+use crate::primitives::cell::UnsafeCell;
+use crate::task::coop::poll_proceed;
+
+use self::error::{RecvError, TryRecvError};
+
+/// The sender has finished: the value cell holds the outcome, `None` if it was dropped.
+const DONE: u8 = 1;
+/// The sender does not touch the allocation any more.
+const TX_GONE: u8 = 2;
+/// The receiver does not touch the allocation any more.
+const RX_GONE: u8 = 4;
+/// The receiver takes no value any more.
+const RX_CLOSED: u8 = 8;
+/// The receiver's waker is stored.
+const RX_WAKER: u8 = 16;
+/// The sender's waker is stored.
+const TX_WAKER: u8 = 32;
+
+/// Makes a channel that carries one value from a sender to a receiver.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, receiver) = redd::sync::oneshot::channel();
+/// redd::spawn(async move { sender.send(6 * 7) });
+/// assert_eq!(receiver.await, Ok(42));
+/// # });
+/// ```
+#[track_caller]
+pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let shared = NonNull::from(Box::leak(Box::new(Shared {
+        state: AtomicU8::new(0),
+        value: UnsafeCell::new(None),
+        rx_waker: UnsafeCell::new(MaybeUninit::uninit()),
+        tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
+    })));
+    let receiver = Receiver {
+        shared: Some(shared),
+        place: Location::caller(),
+    };
+    (Sender { shared }, receiver)
+}
+
+struct Shared<T> {
+    state: AtomicU8,
+    value: UnsafeCell<Option<T>>,
+    rx_waker: UnsafeCell<MaybeUninit<Waker>>,
+    tx_waker: UnsafeCell<MaybeUninit<Waker>>,
+}
+
+impl<T> Shared<T> {
+    /// # Safety
+    /// The caller is the value's owner (`value-owner`).
+    unsafe fn take_value(&self) -> Option<T> {
+        // SAFETY: this function's duty.
+        self.value.with_mut(|value| unsafe { (*value).take() })
+    }
+}
+
+/// Moves a waker out, by reading only.
+///
+/// # Safety
+/// The caller owns the stored waker (`rx-waker-owner`, `tx-waker-owner`).
+unsafe fn read_waker(cell: &UnsafeCell<MaybeUninit<Waker>>) -> Waker {
+    // SAFETY: this function's duty.
+    cell.with(|waker| unsafe { (*waker).assume_init_read() })
+}
+
+/// Stores a waker over one that was moved out or never there.
+///
+/// # Safety
+/// The caller is the only one to access the cell now (`rx-waker-owner`, `tx-waker-owner`).
+unsafe fn write_waker(cell: &UnsafeCell<MaybeUninit<Waker>>, waker: Waker) {
+    // SAFETY: this function's duty.
+    cell.with_mut(|slot| unsafe { (*slot).write(waker) });
+}
+
+/// Compares with the stored waker, which may be moved out at the same time, by reading.
+///
+/// # Safety
+/// The caller wrote the waker and has seen its WAKER bit.
+unsafe fn is_same_waker(cell: &UnsafeCell<MaybeUninit<Waker>>, waker: &Waker) -> bool {
+    // SAFETY: this function's duty; comparing looks at the two pointers inside and not at what they point to.
+    cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) })
+}
+
+/// # Safety
+/// The caller saw both GONE bits (`last-frees`).
+unsafe fn free<T>(shared: NonNull<Shared<T>>) {
+    // SAFETY: made by `Box::leak` in `channel`, and this function's duty.
+    drop(unsafe { Box::from_raw(shared.as_ptr()) });
+}
+
+/// Sends the value. Made by [`channel`].
+///
+/// - Sending does not wait.
+/// - Dropping it without sending makes the receiver get an error.
+pub struct Sender<T> {
+    shared: NonNull<Shared<T>>,
+}
+
+// SAFETY: the handles coordinate through the state word; a value may cross to another thread, so `T: Send`.
+unsafe impl<T: Send> Send for Sender<T> {}
+// SAFETY: as above; nothing gives out a reference to the value.
+unsafe impl<T: Send> Sync for Sender<T> {}
+
+impl<T> Sender<T> {
+    fn shared(&self) -> &Shared<T> {
+        // SAFETY: `last-frees`: this handle has not set TX_GONE, so the allocation is there.
+        unsafe { self.shared.as_ref() }
+    }
+
+    /// Hands `value` to the receiver, and wakes it.
+    ///
+    /// `Ok` does not mean that the receiver will look at it: it may be dropped with the value inside.
+    ///
+    /// # Errors
+    /// Gives the value back if the receiver is closed or dropped.
+    pub fn send(self, value: T) -> Result<(), T> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `value-owner`: DONE is clear as long as this handle exists.
+        this.shared()
+            .value
+            .with_mut(|slot| unsafe { *slot = Some(value) });
+        // SAFETY: `this` is not used, nor dropped, afterwards.
+        match unsafe { finish(this.shared) } {
+            None => Ok(()),
+            Some(value) => Err(value),
+        }
+    }
+
+    /// Waits until the receiver is closed or dropped: nobody wants the value any more.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    #[track_caller]
+    pub fn closed(&mut self) -> impl Future<Output = ()> {
+        let place = Location::caller();
+        poll_fn(move |cx| self.poll_closed_at(cx, Some(place)))
+    }
+
+    /// Whether the receiver is closed or dropped.
+    pub fn is_closed(&self) -> bool {
+        // Acquire: what the receiver did before closing. Pairs with Release in `Receiver::close`, `leave`.
+        self.shared().state.load(Ordering::Acquire) & RX_CLOSED != 0
+    }
+
+    /// Polls whether the receiver is closed or dropped; the last polled task is woken when it is.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_closed_at(cx, None)
+    }
+
+    fn poll_closed_at(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: Option<&'static Location<'static>>,
+    ) -> Poll<()> {
+        let unit = ready!(poll_proceed(cx));
+        if self.is_closed_or_register(cx.waker()) {
+            unit.made_progress();
+            return Poll::Ready(());
+        }
+        waiting::note(WaitKind::Oneshot, place);
+        Poll::Pending
+    }
+
+    fn is_closed_or_register(&mut self, waker: &Waker) -> bool {
+        let shared = self.shared();
+        // Acquire: as in `is_closed`.
+        let seen = shared.state.load(Ordering::Acquire);
+        if seen & RX_CLOSED != 0 {
+            return true;
+        }
+        let mut old = None;
+        if seen & TX_WAKER != 0 {
+            // SAFETY: only this handle sets TX_WAKER, after writing.
+            if unsafe { is_same_waker(&shared.tx_waker, waker) } {
+                return false;
+            }
+            // Acquire: as in `is_closed`.
+            if shared.state.fetch_and(!TX_WAKER, Ordering::Acquire) & RX_CLOSED != 0 {
+                return true; // `tx-waker-owner`: the receiver has it.
+            }
+            // SAFETY: `tx-waker-owner`: taken back before the receiver closed.
+            old = Some(unsafe { read_waker(&shared.tx_waker) });
+        }
+        let new = waker.clone();
+        // SAFETY: `tx-waker-owner`: TX_WAKER is clear, and only this handle sets it.
+        unsafe { write_waker(&shared.tx_waker, new) };
+        // Release: publishes the waker. Pairs with Acquire in `Receiver::close`. Acquire: as in `is_closed`.
+        let seen = shared.state.fetch_or(TX_WAKER, Ordering::AcqRel);
+        drop(old);
+        if seen & RX_CLOSED != 0 {
+            // SAFETY: `tx-waker-owner`: the receiver closed while TX_WAKER was clear.
+            drop(unsafe { read_waker(&shared.tx_waker) });
+            return true;
+        }
+        false
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is not used after its drop. The value cell is empty, so nothing comes back.
+        drop(unsafe { finish(self.shared) });
+    }
+}
+
+/// The sender's end: whatever is in the value cell goes to the receiver, or comes back if that one is closed.
+///
+/// # Safety
+/// The sender's handle is not used afterwards.
+unsafe fn finish<T>(handle: NonNull<Shared<T>>) -> Option<T> {
+    // SAFETY: `last-frees`: TX_GONE is set below at the earliest.
+    let shared = unsafe { handle.as_ref() };
+    let mut seen = shared.state.load(Ordering::Relaxed);
+    let own_waker = loop {
+        if seen & RX_CLOSED != 0 {
+            // SAFETY: `value-owner`: DONE is still clear.
+            let value = unsafe { shared.take_value() };
+            // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `leave`.
+            if shared.state.fetch_or(DONE | TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
+                // SAFETY: `last-frees`.
+                unsafe { free(handle) };
+            }
+            return value;
+        }
+        let own_waker = (seen & TX_WAKER != 0).then(|| {
+            // SAFETY: `tx-waker-owner`: it is ours if the exchange succeeds, and is forgotten if it does not.
+            ManuallyDrop::new(unsafe { read_waker(&shared.tx_waker) })
+        });
+        // If nobody waits, this is also the last access.
+        let gone = if seen & RX_WAKER == 0 { TX_GONE } else { 0 };
+        let next = (seen & !TX_WAKER) | DONE | gone;
+        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `leave`.
+        // Acquire: sees the receiver's waker. Pairs with Release in `Receiver::poll_outcome`.
+        match shared
+            .state
+            .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
+        {
+            Ok(_) => break own_waker,
+            Err(now) => seen = now,
+        }
+    };
+    if seen & RX_WAKER != 0 {
+        // SAFETY: `rx-waker-owner`: the exchange set DONE with RX_WAKER set.
+        let rx_waker = unsafe { read_waker(&shared.rx_waker) };
+        // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `leave`.
+        if shared.state.fetch_or(TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
+            // SAFETY: `last-frees`.
+            unsafe { free(handle) };
+        }
+        wake_guarded(rx_waker);
+    }
+    drop(own_waker.map(ManuallyDrop::into_inner));
+    None
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// Receives the value: await it. Made by [`channel`].
+///
+/// - It is a future; awaiting `&mut receiver` keeps it, for use in a `select!`.
+/// - Dropping it, or [`close`](Self::close), tells the sender that nobody wants the value.
+///
+/// # Cancel safety
+/// A value that was sent stays in the channel until it is taken out.
+///
+/// # Panics
+/// When it is polled after it has completed.
+#[must_use = "a receiver does nothing until it is awaited"]
+pub struct Receiver<T> {
+    /// `None` after the outcome was taken.
+    shared: Option<NonNull<Shared<T>>>,
+    place: &'static Location<'static>,
+}
+
+// SAFETY: the handles coordinate through the state word; a value may cross to another thread, so `T: Send`.
+unsafe impl<T: Send> Send for Receiver<T> {}
+// SAFETY: as above; nothing gives out a reference to the value.
+unsafe impl<T: Send> Sync for Receiver<T> {}
+
+impl<T> Receiver<T> {
+    fn shared(&self) -> Option<&Shared<T>> {
+        // SAFETY: `last-frees`: this handle has not set RX_GONE, so the allocation is there.
+        self.shared.map(|shared| unsafe { shared.as_ref() })
+    }
+
+    /// Refuses a value from now on; one that was sent before can still be received.
+    pub fn close(&mut self) {
+        let Some(shared) = self.shared() else { return };
+        // Release: what was done before closing. Pairs with Acquire in `Sender::is_closed`.
+        // Acquire: sees the sender's waker. Pairs with Release in `Sender::is_closed_or_register`.
+        let seen = shared.state.fetch_or(RX_CLOSED, Ordering::AcqRel);
+        if seen & (RX_CLOSED | DONE) == 0 && seen & TX_WAKER != 0 {
+            // SAFETY: `tx-waker-owner`: this step set RX_CLOSED with TX_WAKER set and DONE clear.
+            wake_guarded(unsafe { read_waker(&shared.tx_waker) });
+        }
+    }
+
+    /// Whether the outcome has been taken, so that polling again would panic.
+    pub fn is_terminated(&self) -> bool {
+        self.shared.is_none()
+    }
+
+    /// Whether no value can be taken right now.
+    pub fn is_empty(&self) -> bool {
+        let Some(shared) = self.shared() else {
+            return true;
+        };
+        // Acquire: sees the value. Pairs with Release in `finish`.
+        if shared.state.load(Ordering::Acquire) & DONE == 0 {
+            return true;
+        }
+        // SAFETY: `value-owner`: DONE was seen, and taking the value needs `&mut self`.
+        shared.value.with(|value| unsafe { (*value).is_none() })
+    }
+
+    /// Takes the value if it is there.
+    ///
+    /// # Errors
+    /// - `Empty`: it has not been sent yet.
+    /// - `Closed`: it never will be, or it has been taken.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let Some(shared) = self.shared() else {
+            return Err(TryRecvError::Closed);
+        };
+        // Acquire: sees the value. Pairs with Release in `finish`.
+        if shared.state.load(Ordering::Acquire) & (DONE | RX_CLOSED) == 0 {
+            return Err(TryRecvError::Empty);
+        }
+        self.take_outcome().ok_or(TryRecvError::Closed)
+    }
+
+    /// Waits for the value on a thread outside of a runtime.
+    ///
+    /// # Errors
+    /// If the sender was dropped without sending.
+    ///
+    /// # Panics
+    /// When called inside an asynchronous context: await the receiver there.
+    #[track_caller]
+    pub fn blocking_recv(self) -> Result<T, RecvError> {
+        crate::runtime::context::forbid_blocking("oneshot::Receiver::blocking_recv");
+        super::blocking::block_on_parker(self)
+    }
+
+    /// Lets go of the channel; a value that was sent comes out.
+    fn take_outcome(&mut self) -> Option<T> {
+        let shared = self.shared.take()?;
+        // SAFETY: the handle was taken out above, so this is its last use.
+        unsafe { leave(shared) }
+    }
+
+    fn poll_outcome(&mut self, waker: &Waker) -> Poll<Option<T>> {
+        let Some(shared) = self.shared() else {
+            panic!(
+                "a oneshot receiver was polled after it had completed (channel made at {}): \
+                 ask `is_terminated` first, or disable its branch of the `select!`",
+                self.place
+            );
+        };
+        // Acquire: sees the value. Pairs with Release in `finish`.
+        let seen = shared.state.load(Ordering::Acquire);
+        if seen & (DONE | RX_CLOSED) != 0 {
+            return Poll::Ready(self.take_outcome());
+        }
+        let mut old = None;
+        if seen & RX_WAKER != 0 {
+            // SAFETY: only this handle sets RX_WAKER, after writing.
+            if unsafe { is_same_waker(&shared.rx_waker, waker) } {
+                return Poll::Pending;
+            }
+            // Acquire: as above.
+            if shared.state.fetch_and(!RX_WAKER, Ordering::Acquire) & DONE != 0 {
+                return Poll::Ready(self.take_outcome()); // `rx-waker-owner`: the sender has the waker.
+            }
+            // SAFETY: `rx-waker-owner`: taken back before the sender was done.
+            old = Some(unsafe { read_waker(&shared.rx_waker) });
+        }
+        let new = waker.clone();
+        // SAFETY: `rx-waker-owner`: RX_WAKER is clear, and was clear when DONE was set, if it was.
+        unsafe { write_waker(&shared.rx_waker, new) };
+        // Release: publishes the waker. Pairs with Acquire in `finish`. Acquire: as above.
+        let seen = shared.state.fetch_or(RX_WAKER, Ordering::AcqRel);
+        drop(old);
+        if seen & DONE != 0 {
+            // SAFETY: `rx-waker-owner`: the sender was done while RX_WAKER was clear.
+            drop(unsafe { read_waker(&shared.rx_waker) });
+            return Poll::Ready(self.take_outcome());
+        }
+        Poll::Pending
+    }
+}
+
+/// The receiver's end: a value that was sent comes out, and the sender is told that nobody waits.
+///
+/// # Safety
+/// The receiver's handle is not used afterwards.
+unsafe fn leave<T>(handle: NonNull<Shared<T>>) -> Option<T> {
+    // SAFETY: `last-frees`: RX_GONE is set below at the earliest.
+    let shared = unsafe { handle.as_ref() };
+    let mut value = None;
+    // Acquire: sees the value. Pairs with Release in `finish`.
+    let mut seen = shared.state.load(Ordering::Acquire);
+    let own_waker = loop {
+        let mut own_waker = None;
+        if seen & DONE != 0 {
+            if value.is_none() {
+                // SAFETY: `value-owner`: DONE was seen.
+                value = unsafe { shared.take_value() };
+            }
+            if seen & TX_GONE != 0 {
+                // SAFETY: `last-frees`: the sender has gone, and this is the receiver's last access.
+                unsafe { free(handle) };
+                return value;
+            }
+        } else {
+            if seen & TX_WAKER != 0 && seen & RX_CLOSED == 0 {
+                // The sender waits for this. Its waker must be taken while the allocation is surely there.
+                // Ordering as in `Receiver::close`.
+                seen = shared.state.fetch_or(RX_CLOSED, Ordering::AcqRel);
+                if seen & DONE == 0 && seen & TX_WAKER != 0 {
+                    // SAFETY: `tx-waker-owner`: this step set RX_CLOSED with TX_WAKER set and DONE clear.
+                    wake_guarded(unsafe { read_waker(&shared.tx_waker) });
+                }
+                // Acquire: sees the value. Pairs with Release in `finish`.
+                seen = shared.state.load(Ordering::Acquire);
+                continue;
+            }
+            own_waker = (seen & RX_WAKER != 0).then(|| {
+                // SAFETY: `rx-waker-owner`: it is ours if the exchange succeeds, and is forgotten if it does not.
+                ManuallyDrop::new(unsafe { read_waker(&shared.rx_waker) })
+            });
+        }
+        let next = (seen & !RX_WAKER) | RX_CLOSED | RX_GONE;
+        // Release: what was done before. Pairs with Acquire in `Sender::is_closed`; and the last access, pairs with
+        // AcqRel in `finish`. Acquire: sees the value. Pairs with Release in `finish`.
+        match shared
+            .state
+            .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => break own_waker,
+            Err(now) => seen = now,
+        }
+    };
+    drop(own_waker.map(ManuallyDrop::into_inner));
+    value
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let unit = ready!(poll_proceed(cx));
+        match self.poll_outcome(cx.waker()) {
+            Poll::Ready(outcome) => {
+                unit.made_progress();
+                Poll::Ready(outcome.ok_or(RecvError(())))
+            }
+            Poll::Pending => {
+                waiting::note(WaitKind::Oneshot, Some(self.place));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        drop(self.take_outcome());
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("is_terminated", &self.is_terminated())
+            .field("is_empty", &self.is_empty())
+            .finish()
+    }
+}
+
+pub mod error {
+    //! What receiving from a oneshot channel can fail with.
+
+    use std::error::Error;
+    use std::fmt;
+
+    /// The sender was dropped without sending.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct RecvError(pub(super) ());
+
+    impl fmt::Display for RecvError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the oneshot channel ended without a value: the sender was dropped or the receiver closed")
+        }
+    }
+
+    impl Error for RecvError {}
+
+    /// Why there is no value to take.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum TryRecvError {
+        /// The value has not been sent yet.
+        Empty,
+        /// The value will never come, or has been taken.
+        Closed,
+    }
+
+    impl fmt::Display for TryRecvError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                Self::Empty => "the oneshot channel has no value yet",
+                Self::Closed => "the oneshot channel is closed: no value will come",
+            })
+        }
+    }
+
+    impl Error for TryRecvError {}
+}

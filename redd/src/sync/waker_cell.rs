@@ -1,0 +1,235 @@
+//! A cell for the waker of one waiter.
+//!
+//! Called by the one who waits (`register`) and by any number of others (`wake`, `take`), from any thread.
+//!
+//! The order of use: the waiter registers and *then* looks whether what it waits for has happened; the other side
+//! makes it happen and *then* wakes. Whoever comes second sees the first.
+//!
+//! ```text
+//!  EMPTY ─┐                     ┌──> SET ── take ──> SET|WOKEN ──> EMPTY    (the taker moves the waker out)
+//!  WOKEN ─┼── register: LOCKED ─┤
+//!  SET   ─┘                     └──> LOCKED|WOKEN ──> EMPTY    (woken meanwhile: the registrant wakes itself)
+//! ```
+//! `take` on EMPTY leaves WOKEN, so that it needs one step only; `register` treats WOKEN as EMPTY.
+//!
+//! # Invariants
+//! - `cell-owner`: the waker is touched by the thread that set LOCKED, and by the one whose `take` turned SET into
+//!   SET|WOKEN, until they store another state. Everyone else leaves it alone.
+//! - `one-chain`: every step is a read-modify-write, so that what any waker did before `wake` reaches the next
+//!   `register`, also when another thread did the waking in between.
+
+#![expect(
+    unsafe_code,
+    reason = "a waker is moved in and out under a hand-made lock"
+)]
+
+use std::fmt;
+use std::task::Waker;
+
+use crate::collections::wake_list::wake_guarded;
+use crate::primitives::atomic::{AtomicU8, Ordering};
+use crate::primitives::cell::UnsafeCell;
+use crate::primitives::const_fn;
+use crate::primitives::thread::spin_loop;
+
+const EMPTY: u8 = 0;
+const SET: u8 = 1;
+const LOCKED: u8 = 2;
+const WOKEN: u8 = 4;
+
+/// See the module page.
+pub(crate) struct WakerCell {
+    state: AtomicU8,
+    waker: UnsafeCell<Option<Waker>>,
+}
+
+// SAFETY: `cell-owner` lets one thread at a time at the waker, and a `Waker` may be sent.
+unsafe impl Send for WakerCell {}
+// SAFETY: as above.
+unsafe impl Sync for WakerCell {}
+
+impl WakerCell {
+    const_fn! {
+        /// A cell without a waker.
+        pub(crate) const fn new() -> Self {
+            Self {
+                state: AtomicU8::new(EMPTY),
+                waker: UnsafeCell::new(None),
+            }
+        }
+    }
+
+    /// Stores `waker` in place of the last one. Look at the condition again afterwards.
+    ///
+    /// Meant for one waiter: if two threads register at the same time, or one while a `take` is under way, then the
+    /// later one's waker is woken at once instead of being stored.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut seen = self.state.load(Ordering::Relaxed);
+        loop {
+            if seen & LOCKED != 0 || seen == SET | WOKEN {
+                // Poll again soon: a loop through the scheduler, for a few steps of the other thread.
+                waker.wake_by_ref();
+                spin_loop();
+                return;
+            }
+            // Acquire: sees what was done before a `wake` that found no waker (`one-chain`), and the last taker's
+            // move. Pairs with Release in `WakerCell::take`.
+            match self.state.compare_exchange_weak(
+                seen,
+                LOCKED,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => seen = now,
+            }
+        }
+        // The clone is foreign code: if it panics, the lock is given back with the old waker in place.
+        let unlock = Unlock(self);
+        let old = self.waker.with_mut(|slot| {
+            // SAFETY: `cell-owner`: this call set LOCKED above. The clone may call `wake` on this cell, which leaves the
+            // waker alone, or `register`, which sees LOCKED.
+            let stored = unsafe { &*slot };
+            if stored
+                .as_ref()
+                .is_some_and(|stored| stored.will_wake(waker))
+            {
+                return None;
+            }
+            let new = waker.clone();
+            // SAFETY: `cell-owner`, as above; the shared borrow has ended.
+            unsafe { (*slot).replace(new) }
+        });
+        drop(unlock);
+        drop(old);
+    }
+
+    /// Wakes the registered waker, if there is one, and forgets it.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.take() {
+            wake_guarded(waker);
+        }
+    }
+
+    /// Takes the registered waker out.
+    pub(crate) fn take(&self) -> Option<Waker> {
+        // Release: publishes what the caller did before. Pairs with Acquire in `WakerCell::register`.
+        // Acquire: sees the stored waker. Pairs with Release in `Unlock::drop`.
+        if self.state.fetch_or(WOKEN, Ordering::AcqRel) != SET {
+            return None;
+        }
+        // SAFETY: `cell-owner`: this call turned SET into SET|WOKEN.
+        let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
+        // AcqRel: hands on what others did who found SET|WOKEN (`one-chain`). Pairs with Acquire in `WakerCell::register`.
+        self.state.swap(EMPTY, Ordering::AcqRel);
+        waker
+    }
+}
+
+/// Gives the lock of [`WakerCell::register`] back.
+struct Unlock<'a>(&'a WakerCell);
+
+impl Drop for Unlock<'_> {
+    fn drop(&mut self) {
+        let Self(cell) = self;
+        // SAFETY: `cell-owner`: the lock is held until the exchange below.
+        let is_set = cell.waker.with(|slot| unsafe { (*slot).is_some() });
+        let state = if is_set { SET } else { EMPTY };
+        // Release: publishes the waker. Pairs with Acquire in `WakerCell::take`.
+        if cell
+            .state
+            .compare_exchange(LOCKED, state, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+        {
+            return;
+        }
+        // Someone woke while the lock was held, and left the waking to this thread.
+        // SAFETY: `cell-owner`: the lock is held until the swap below.
+        let waker = cell.waker.with_mut(|slot| unsafe { (*slot).take() });
+        // AcqRel: hands on what the waker did (`one-chain`). Pairs with Acquire in `WakerCell::register`.
+        cell.state.swap(EMPTY, Ordering::AcqRel);
+        if let Some(waker) = waker {
+            wake_guarded(waker);
+        }
+    }
+}
+
+impl Default for WakerCell {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WakerCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_set = self.state.load(Ordering::Relaxed) & SET != 0;
+        f.debug_struct("WakerCell")
+            .field("is_set", &is_set)
+            .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{RawWaker, RawWakerVTable, Wake};
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_registered_waker_is_woken_once_and_forgotten() {
+        let counting = Arc::new(Counting::default());
+        let cell = WakerCell::new();
+        cell.wake();
+        cell.register(&Arc::clone(&counting).into());
+        assert_eq!(
+            counting.0.load(Ordering::Relaxed),
+            0,
+            "an earlier wake is not a token"
+        );
+        cell.wake();
+        cell.wake();
+        assert_eq!(counting.0.load(Ordering::Relaxed), 1);
+        assert_eq!(Arc::strong_count(&counting), 1);
+        cell.register(&Arc::clone(&counting).into());
+        cell.register(Waker::noop());
+        assert_eq!(
+            Arc::strong_count(&counting),
+            1,
+            "a new waker replaces the last one"
+        );
+        assert!(
+            cell.take()
+                .is_some_and(|waker| waker.will_wake(Waker::noop()))
+        );
+        assert!(cell.take().is_none());
+    }
+
+    #[test]
+    fn a_waker_whose_clone_panics_leaves_the_cell_usable() {
+        const PANICKING: RawWakerVTable =
+            RawWakerVTable::new(|_| panic!("a clone that panics"), |_| {}, |_| {}, |_| {});
+        // SAFETY: the table ignores its data.
+        let bad = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &PANICKING)) };
+        let counting = Arc::new(Counting::default());
+        let cell = WakerCell::new();
+        assert!(catch_unwind(AssertUnwindSafe(|| cell.register(&bad))).is_err());
+        cell.register(&Arc::clone(&counting).into());
+        assert!(catch_unwind(AssertUnwindSafe(|| cell.register(&bad))).is_err());
+        cell.wake();
+        assert_eq!(
+            counting.0.load(Ordering::Relaxed),
+            1,
+            "the old waker stayed"
+        );
+    }
+}

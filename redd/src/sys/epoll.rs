@@ -1,0 +1,305 @@
+//! epoll and eventfd: the system calls behind the driver.
+//!
+//! Called by `driver`.
+//!
+//! # Invariants
+//! - `counter-stays-low`: an eventfd is never left so full that a wake cannot be written.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use super::faults::{self, Call};
+use super::{check, check_len};
+use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::AtomicBool;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// What epoll is asked for and what it reports; `libc`'s constants, widened once.
+pub(crate) mod flags {
+    pub(crate) const IN: u32 = libc::EPOLLIN as u32;
+    pub(crate) const OUT: u32 = libc::EPOLLOUT as u32;
+    pub(crate) const PRI: u32 = libc::EPOLLPRI as u32;
+    pub(crate) const ERR: u32 = libc::EPOLLERR as u32;
+    pub(crate) const HUP: u32 = libc::EPOLLHUP as u32;
+    pub(crate) const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+    pub(crate) const ET: u32 = libc::EPOLLET as u32;
+}
+
+/// Room for the events of one `epoll_wait`; each thread that parks has its own.
+pub(crate) struct EventBuffer {
+    events: Vec<libc::epoll_event>,
+    filled: usize,
+}
+
+impl EventBuffer {
+    /// Room for `capacity` events, at least one.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, i32::MAX as usize);
+        Self {
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
+            filled: 0,
+        }
+    }
+
+    /// The events of the last wait: what happened, and the token of the registration.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        // The fields are copied out, for the struct is packed on x86.
+        self.events[..self.filled]
+            .iter()
+            .map(|event| (event.events, event.u64))
+    }
+}
+
+impl fmt::Debug for EventBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBuffer")
+            .field("capacity", &self.events.len())
+            .field("filled", &self.filled)
+            .finish()
+    }
+}
+
+/// Set once the kernel has answered that it does not have `epoll_pwait2` (before Linux 5.11), or a sandbox forbids it.
+static ROUND_TO_MS: AtomicBool = AtomicBool::new(false);
+
+/// An epoll instance.
+#[derive(Debug)]
+pub(crate) struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        faults::check(Call::EpollCreate)?;
+        // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
+        unsafe {
+            let fd = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    pub(crate) fn add(&self, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+        faults::check(Call::EpollCtl)?;
+        let mut event = libc::epoll_event { events, u64: token };
+        // SAFETY: `event` lives across the call; the kernel checks the descriptor.
+        unsafe {
+            check(libc::epoll_ctl(
+                self.0.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                fd,
+                &raw mut event,
+            ))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
+        faults::check(Call::EpollCtl)?;
+        // SAFETY: no event is read for a delete; the kernel checks the descriptor.
+        unsafe {
+            check(libc::epoll_ctl(
+                self.0.as_raw_fd(),
+                libc::EPOLL_CTL_DEL,
+                fd,
+                std::ptr::null_mut(),
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for events, at most for `timeout`. An interrupted wait ends with none.
+    pub(crate) fn wait(
+        &self,
+        buffer: &mut EventBuffer,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        buffer.filled = 0;
+        match faults::check(Call::EpollWait).and_then(|()| self.wait_once(buffer, timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    fn wait_once(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
+        let ms = match timeout {
+            None => -1,
+            Some(Duration::ZERO) => 0,
+            Some(timeout) => {
+                // Relaxed: only a hint which call to try first.
+                if !ROUND_TO_MS.load(Ordering::Relaxed) {
+                    match self.wait_precise(buffer, timeout) {
+                        Err(error)
+                            if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
+                        {
+                            ROUND_TO_MS.store(true, Ordering::Relaxed);
+                        }
+                        result => return result,
+                    }
+                }
+                ms_rounded_up(timeout)
+            }
+        };
+        // SAFETY: the buffer holds as many events as is said, and lives across the call.
+        let filled = unsafe {
+            check(libc::epoll_wait(
+                self.0.as_raw_fd(),
+                buffer.events.as_mut_ptr(),
+                buffer.events.len() as libc::c_int,
+                ms,
+            ))?
+        };
+        buffer.filled = filled as usize;
+        Ok(())
+    }
+
+    /// `epoll_pwait2` takes nanoseconds.
+    fn wait_precise(&self, buffer: &mut EventBuffer, timeout: Duration) -> io::Result<()> {
+        let spec = libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // SAFETY: the buffer holds as many events as is said; it and `spec` live across the call; no signal mask.
+        let filled = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.0.as_raw_fd(),
+                buffer.events.as_mut_ptr(),
+                buffer.events.len() as libc::c_int,
+                &raw const spec,
+                std::ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        buffer.filled = usize::try_from(filled).map_err(|_| io::Error::last_os_error())?;
+        Ok(())
+    }
+}
+
+/// Never early: a timer that is looked at too soon costs another turn.
+fn ms_rounded_up(timeout: Duration) -> libc::c_int {
+    let ms = timeout.as_nanos().div_ceil(1_000_000);
+    libc::c_int::try_from(ms).unwrap_or(libc::c_int::MAX)
+}
+
+/// A counter in the kernel that makes its epoll fire.
+#[derive(Debug)]
+pub(crate) struct EventFd(OwnedFd);
+
+impl EventFd {
+    pub(crate) fn new() -> io::Result<Self> {
+        faults::check(Call::EventFd)?;
+        // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
+        unsafe {
+            let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    /// Adds one: an edge for whoever waits.
+    pub(crate) fn signal(&self) {
+        // A full counter (after 2^64 wakes) refuses the write and would give no edge: empty it and write again
+        // (`counter-stays-low`). No other error is possible on a descriptor that we own.
+        while let Err(error) = self.add_one() {
+            if error.kind() != io::ErrorKind::WouldBlock
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                debug_assert!(false, "an eventfd refused a write: {error}");
+                return;
+            }
+            self.drain();
+        }
+    }
+
+    /// As [`signal`](Self::signal), for a signal handler: one system call, no allocation, `errno` as before.
+    pub(crate) fn signal_in_handler(&self) {
+        // SAFETY: the address of this thread's `errno` is valid on this thread.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above; a handler may run between any two instructions, so the value is put back below.
+        let before = unsafe { *errno };
+        // A full counter is out of reach for signals (`counter-stays-low`), and nothing can be done about it here.
+        let _ = self.add_one();
+        // SAFETY: as above.
+        unsafe { *errno = before };
+    }
+
+    /// Another descriptor for the same counter: it can be registered beside the first one.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        faults::check(Call::EventFd)?;
+        self.0.try_clone()
+    }
+
+    fn add_one(&self) -> io::Result<usize> {
+        let one = 1_u64;
+        // SAFETY: eight bytes are read from a live `u64`.
+        check_len(unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) })
+    }
+
+    /// Sets the counter to zero.
+    pub(crate) fn drain(&self) {
+        let mut count = 0_u64;
+        // SAFETY: eight bytes are written to a live `u64`. An empty counter answers `EAGAIN`, which is as good.
+        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_below_a_millisecond_is_rounded_up_and_not_to_zero() {
+        assert_eq!(ms_rounded_up(Duration::from_nanos(1)), 1);
+        assert_eq!(ms_rounded_up(Duration::from_millis(7)), 7);
+        assert_eq!(ms_rounded_up(Duration::from_micros(7_001)), 8);
+        assert_eq!(ms_rounded_up(Duration::MAX), libc::c_int::MAX);
+    }
+
+    #[test]
+    fn a_full_counter_still_gives_an_edge() {
+        let (epoll, eventfd) = (
+            Epoll::new().expect("descriptors left"),
+            EventFd::new().expect("descriptors left"),
+        );
+        epoll
+            .add(eventfd.as_raw_fd(), flags::IN | flags::ET, 9)
+            .expect("a fresh eventfd");
+        let full = u64::MAX - 1;
+        // SAFETY: eight bytes of a live `u64`.
+        check_len(unsafe { libc::write(eventfd.as_raw_fd(), (&raw const full).cast(), 8) })
+            .expect("the counter was zero");
+        let mut buffer = EventBuffer::with_capacity(4);
+        epoll.wait(&mut buffer, None).expect("waits");
+        assert_eq!(buffer.iter().count(), 1);
+        eventfd.signal();
+        epoll
+            .wait(&mut buffer, Some(Duration::ZERO))
+            .expect("waits");
+        assert_eq!(
+            buffer.iter().map(|(_, token)| token).collect::<Vec<_>>(),
+            [9]
+        );
+    }
+
+    #[test]
+    fn an_interrupted_wait_ends_without_events_and_other_errors_are_returned() {
+        let epoll = Epoll::new().expect("descriptors left");
+        let mut buffer = EventBuffer::with_capacity(4);
+        faults::plan(Call::EpollWait, 0, libc::EINTR);
+        epoll.wait(&mut buffer, None).expect("no error");
+        assert_eq!(buffer.iter().count(), 0);
+        faults::plan(Call::EpollWait, 0, libc::EINVAL);
+        let error = epoll.wait(&mut buffer, None).expect_err("planned");
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        faults::plan(Call::EpollCreate, 0, libc::EMFILE);
+        assert_eq!(
+            Epoll::new().expect_err("planned").raw_os_error(),
+            Some(libc::EMFILE)
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! Sockets and pipes: the system calls that std and socket2 do not make in one step, and the doors where a test makes
+//! such a call fail.
+//!
+//! Called by `net`.
+//!
+//! # Invariants
+//! - `born-nonblocking`: every descriptor made here is non-blocking and closed on `exec` from its first moment, so
+//!   that a `fork` on another thread does not inherit it.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use super::check;
+use super::faults::{self, Call};
+use socket2::{SockAddr, SockRef, Socket};
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
+
+/// Makes a call until no signal interrupts it.
+pub(crate) fn retry<R>(call: Call, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match faults::check(call).and_then(|()| f()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Takes a connection from a listener's queue, in one call (`born-nonblocking`).
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
+    retry(Call::Accept, || {
+        // SAFETY: the kernel writes the address of the peer and its length, both within what the length says is there.
+        let (fd, peer) = unsafe {
+            SockAddr::try_init(|address, len| {
+                check(libc::accept4(
+                    listener.as_raw_fd(),
+                    address.cast(),
+                    len,
+                    libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
+                ))
+            })?
+        };
+        // SAFETY: the descriptor has just been opened for us, and nobody else knows it.
+        let socket = unsafe { Socket::from_raw_fd(fd) };
+        Ok((socket, peer))
+    })
+}
+
+/// Begins to connect a non-blocking socket. It becomes writable when the attempt has ended; then its error option says
+/// how.
+pub(crate) fn connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
+    match faults::check(Call::Connect).and_then(|()| socket.connect(address)) {
+        // An interrupted attempt goes on by itself, as POSIX says.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// What to take from a descriptor, see [`fill`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// Bytes, by `read`.
+    Read,
+    /// A datagram, or bytes of a stream.
+    Receive,
+    /// The same, and leave it where it is.
+    Peek,
+    /// A datagram and who sent it.
+    ReceiveFrom,
+    /// The same, and leave it where it is.
+    PeekFrom,
+}
+
+/// Moves bytes from `fd` into memory that need not be initialised; the first so many bytes of it are afterwards.
+/// The address is there for the two `From` variants.
+pub(crate) fn fill(
+    fd: BorrowedFd<'_>,
+    buf: &mut [MaybeUninit<u8>],
+    what: Fill,
+) -> io::Result<(usize, Option<SockAddr>)> {
+    let without_sender = |len| (len, None);
+    let with_sender = |(len, sender)| (len, Some(sender));
+    let socket = SockRef::from(&fd);
+    // `read_uninit` has a door of its own for faults.
+    if what == Fill::Read {
+        loop {
+            match super::read_uninit(fd, buf) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map(without_sender),
+            }
+        }
+    }
+    retry(Call::Read, || match what {
+        Fill::Read | Fill::Receive => socket.recv(buf).map(without_sender),
+        Fill::Peek => socket.peek(buf).map(without_sender),
+        Fill::ReceiveFrom => socket.recv_from(buf).map(with_sender),
+        Fill::PeekFrom => socket.peek_from(buf).map(with_sender),
+    })
+}
+
+/// Both ends of a new pipe: for reading, for writing (`born-nonblocking`).
+pub(crate) fn pipe() -> io::Result<(File, File)> {
+    let mut ends: [RawFd; 2] = [-1; 2];
+    // SAFETY: the kernel writes two descriptors.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
+    // SAFETY: both descriptors have just been opened for us, and nobody else knows them.
+    unsafe { Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))) }
+}
+
+/// The flags a descriptor was opened with, and those set since: access mode, `O_NONBLOCK`, …
+pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: no pointers are passed; the kernel checks the descriptor.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
+}
+
+/// Sets or unsets `O_NONBLOCK`, which all descriptors of the same open file share.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
+    let before = status_flags(fd)?;
+    let after = if is_nonblocking {
+        before | libc::O_NONBLOCK
+    } else {
+        before & !libc::O_NONBLOCK
+    };
+    if before != after {
+        // SAFETY: no pointers are passed; the kernel checks the descriptor.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, after) })?;
+    }
+    Ok(())
+}
+
+/// Process, user and group at the other end of a Unix socket, as they were when it connected.
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
+    let mut credentials = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes to `credentials`, and the length to `len`.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut len,
+        )
+    })?;
+    debug_assert_eq!(len as usize, size_of::<libc::ucred>());
+    Ok(credentials)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn an_accepted_socket_does_not_block_and_a_planned_refusal_leaves_the_listener_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("is bound");
+        let client = TcpStream::connect(address).expect("is listening");
+        faults::plan(Call::Accept, 0, libc::EMFILE);
+        let error = accept(listener.as_fd()).expect_err("planned");
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        faults::plan(Call::Accept, 0, libc::EINTR);
+        let (socket, peer) =
+            accept(listener.as_fd()).expect("the connection is still in the queue");
+        assert_eq!(peer.as_socket(), client.local_addr().ok());
+        let flags = status_flags(socket.as_fd()).expect("is open");
+        assert_ne!(flags & libc::O_NONBLOCK, 0);
+    }
+
+    #[test]
+    fn a_pipe_is_nonblocking_and_fills_memory_that_was_not_initialised() {
+        let (reader, mut writer) = pipe().expect("descriptors left");
+        let mut buf = [MaybeUninit::uninit(); 8];
+        let error = fill(reader.as_fd(), &mut buf, Fill::Read).expect_err("is empty");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        writer.write_all(b"abc").expect("there is room");
+        faults::plan(Call::Read, 0, libc::EINTR);
+        let (len, sender) = fill(reader.as_fd(), &mut buf, Fill::Read).expect("has bytes");
+        assert_eq!(len, 3);
+        assert!(sender.is_none());
+    }
+
+    #[test]
+    fn nonblocking_goes_on_and_off() {
+        let (reader, _writer) = pipe().expect("descriptors left");
+        set_nonblocking(reader.as_fd(), false).expect("is open");
+        assert_eq!(
+            status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK,
+            0
+        );
+        set_nonblocking(reader.as_fd(), true).expect("is open");
+        assert_ne!(
+            status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK,
+            0
+        );
+    }
+}

@@ -1,0 +1,404 @@
+//! The memory of one task: a header of one cache line, then the future or its output.
+//!
+//! Called by `poll`, `join`, `waker` and `runnable`, through the table of functions in the header.
+//!
+//! # Invariants
+//! - `header-first`: a pointer to the header is a pointer to the whole cell of the type that its table was made for.
+//! - `stage-owner`: the stage belongs to the holder of the poll lock before COMPLETE, and to the owner of the output
+//!   afterwards (`state`'s `poll-lock` and `output-owner`).
+
+#![expect(unsafe_code, reason = "a task is raw memory with a table of functions")]
+
+use std::alloc::Layout;
+use std::any::Any;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+
+use super::Id;
+use super::hooks::TaskMeta;
+use super::join::{JoinError, JoinHandle};
+use super::runnable::Runnable;
+use super::slab::{self, Heap};
+use super::state::State;
+use crate::observe::waiting::{WaitKind, Waiting};
+use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::primitives::cell::UnsafeCell;
+use std::sync::Arc;
+
+/// What every task has, whatever its future.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(super) state: State,
+    /// The link of whichever queue or free list holds the task.
+    pub(super) next: AtomicPtr<Header>,
+    vtable: UnsafeCell<&'static VTable>,
+    id: UnsafeCell<u64>,
+    /// See `join-waker` in `state`.
+    pub(super) join_waker: UnsafeCell<Option<Waker>>,
+    place: UnsafeCell<&'static Location<'static>>,
+    /// What the task waits on: kind in the top byte, the place's address below; 0 when it is not known.
+    waiting: AtomicU64,
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Header")
+            .field("state", &self.state.load())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a task's last poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Finished,
+    Panicked,
+}
+
+/// The functions of a task's type.
+pub(crate) struct VTable {
+    /// Polls; `Ready` means that the output stands in the cell and the future is dropped.
+    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
+    /// Drops the future and leaves a `JoinError` as output.
+    pub(super) cancel: unsafe fn(NonNull<Header>),
+    /// Moves the output to the given `Poll<Result<T, JoinError>>`.
+    pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    /// Drops what is in the stage.
+    pub(super) drop_stage: unsafe fn(NonNull<Header>),
+    /// A closure of the blocking pool: the pool looks after it, so walks pass it over and it does not count as alive.
+    pub(super) is_blocking: bool,
+    pub(super) class: u8,
+    pub(super) layout: Layout,
+}
+
+impl Header {
+    /// Makes fresh memory a free slot.
+    ///
+    /// # Safety
+    /// `slot` points to unused memory with room for a header.
+    pub(super) unsafe fn initialise_free(slot: NonNull<Self>) {
+        // SAFETY: fresh memory, by this function's duty.
+        unsafe {
+            (&raw mut (*slot.as_ptr()).state).write(State::free());
+            (&raw mut (*slot.as_ptr()).next).write(AtomicPtr::new(std::ptr::null_mut()));
+            (&raw mut (*slot.as_ptr()).waiting).write(AtomicU64::new(0));
+        }
+    }
+
+    #[inline]
+    pub(super) fn vtable(&self) -> &'static VTable {
+        // SAFETY: written before the task was published, never changed while it has references.
+        self.vtable.with(|vtable| unsafe { *vtable })
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        // SAFETY: as for the table.
+        self.id.with(|id| unsafe { *id })
+    }
+
+    pub(crate) fn place(&self) -> &'static Location<'static> {
+        // SAFETY: as for the table.
+        self.place.with(|place| unsafe { *place })
+    }
+
+    /// The next task of the list that this one stands in.
+    #[inline]
+    pub(crate) fn next(&self) -> *mut Self {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Only for the owner of the list that the task stands in.
+    #[inline]
+    pub(crate) fn set_next(&self, next: *mut Self) {
+        self.next.store(next, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
+        let packed = waiting.map_or(0, |waiting| {
+            let place = waiting
+                .place
+                .map_or(0, |place| std::ptr::from_ref(place).expose_provenance());
+            (waiting.kind as u64) << 56 | (place as u64 & ((1 << 56) - 1))
+        });
+        self.waiting.store(packed, Ordering::Relaxed);
+    }
+
+    /// What the task noted when its last poll was pending.
+    pub(crate) fn waiting(&self) -> Option<(WaitKind, Option<&'static Location<'static>>)> {
+        let packed = self.waiting.load(Ordering::Relaxed);
+        let kind = WaitKind::from_u8((packed >> 56) as u8)?;
+        let address = (packed & ((1 << 56) - 1)) as usize;
+        // SAFETY: a non-zero address was exposed from a `&'static Location` in `set_waiting`.
+        let place =
+            unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
+        Some((kind, place))
+    }
+
+    /// Coarse time of the spawn, and the name's index.
+    ///
+    /// # Safety
+    /// The caller has a reference to the task.
+    pub(super) unsafe fn extra(task: NonNull<Self>) -> Extra {
+        // SAFETY: `header-first`; the extra follows the header in every cell and is not changed after the spawn.
+        unsafe { task.add(1).cast::<Extra>().read() }
+    }
+
+    /// The description that hooks get.
+    ///
+    /// # Safety
+    /// The caller has a reference to the task.
+    pub(super) unsafe fn describe<R>(
+        task: NonNull<Self>,
+        tell: impl FnOnce(&TaskMeta<'_>) -> R,
+    ) -> R {
+        // SAFETY: a reference is held, by this function's duty.
+        let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
+        let name = heap.name(extra.name);
+        tell(&TaskMeta {
+            id: Id::from_u64(header.id()),
+            spawned_at: header.place(),
+            name: name.as_deref(),
+        })
+    }
+}
+
+/// What follows the header in every cell.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Extra {
+    pub(super) spawned_ms: u32,
+    pub(super) name: u32,
+}
+
+#[repr(C)]
+struct Cell<F: Future, const IS_BLOCKING: bool> {
+    header: Header,
+    extra: Extra,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    Future(F),
+    Output(Result<F::Output, JoinError>),
+    Consumed,
+}
+
+impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
+    const VTABLE: VTable = VTable {
+        poll: Self::poll,
+        cancel: Self::cancel,
+        take_output: Self::take_output,
+        drop_stage: Self::drop_stage,
+        is_blocking: IS_BLOCKING,
+        class: slab::class_of(Layout::new::<Self>()),
+        layout: Layout::new::<Self>(),
+    };
+
+    /// # Safety
+    /// `task` is a cell of this type, and the caller owns its stage (`stage-owner`).
+    unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
+        // SAFETY: `header-first`; only the stage's own field is referenced.
+        let stage = unsafe { &(*task.cast::<Self>().as_ptr()).stage };
+        // SAFETY: `stage-owner`, by this function's duty.
+        stage.with_mut(|stage| f(unsafe { &mut *stage }))
+    }
+
+    unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            // A future that panics is dropped while its panic unwinds, so that its parts can tell.
+            let mut guard = DropOnUnwind::<F, IS_BLOCKING>(Some(task), PhantomData);
+            // SAFETY: the caller holds the poll lock of a cell of this type.
+            let polled = unsafe {
+                Self::with_stage(task, |stage| match stage {
+                    // SAFETY: the cell does not move until it is freed, and the stage is dropped in place.
+                    Stage::Future(future) => Pin::new_unchecked(future).poll(cx),
+                    Stage::Output(_) | Stage::Consumed => {
+                        unreachable!(
+                            "`poll-lock`: a task with an output is complete and not polled"
+                        )
+                    }
+                })
+            };
+            guard.0 = None;
+            polled
+        }));
+        let output = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            // SAFETY: a reference is held.
+            Err(payload) => Err(JoinError::panic(
+                Id::from_u64(unsafe { task.as_ref() }.id()),
+                payload,
+            )),
+        };
+        let mut has_panicked = output.is_err();
+        // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
+        if let Err(payload) = unsafe { Self::replace_guarded(task, Stage::Output(output)) } {
+            if has_panicked {
+                drop_guarded(payload);
+            } else {
+                // SAFETY: a reference is held.
+                let error = JoinError::panic(Id::from_u64(unsafe { task.as_ref() }.id()), payload);
+                // SAFETY: as above; the output's drop may panic too.
+                let second = unsafe { Self::replace_guarded(task, Stage::Output(Err(error))) };
+                drop_guarded(second.err());
+                has_panicked = true;
+            }
+        }
+        Poll::Ready(if has_panicked {
+            End::Panicked
+        } else {
+            End::Finished
+        })
+    }
+
+    /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.
+    ///
+    /// # Safety
+    /// As for `with_stage`.
+    unsafe fn replace_guarded(
+        task: NonNull<Header>,
+        next: Stage<F>,
+    ) -> Result<(), Box<dyn Any + Send>> {
+        catch_unwind(AssertUnwindSafe(|| {
+            // The assignment drops in place (the future is pinned), and writes `next` also when that drop panics.
+            // SAFETY: by this function's duty.
+            unsafe { Self::with_stage(task, |stage| *stage = next) }
+        }))
+    }
+
+    unsafe fn cancel(task: NonNull<Header>) {
+        // SAFETY: a reference is held.
+        let id = Id::from_u64(unsafe { task.as_ref() }.id());
+        // SAFETY: the caller holds the poll lock of a cell of this type.
+        let error = match unsafe { Self::replace_guarded(task, Stage::Consumed) } {
+            Ok(()) => JoinError::cancelled(id),
+            Err(payload) => JoinError::panic(id, payload),
+        };
+        // SAFETY: as above; the stage is `Consumed`.
+        unsafe { Self::with_stage(task, |stage| *stage = Stage::Output(Err(error))) };
+    }
+
+    unsafe fn take_output(task: NonNull<Header>, to: NonNull<()>) {
+        // SAFETY: the caller owns the output (`output-owner`).
+        let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, Stage::Consumed)) };
+        let Stage::Output(output) = stage else {
+            panic!(
+                "a `JoinHandle` was polled after it had given its task's output. Await each handle once; \
+                 to look again, keep the output."
+            )
+        };
+        // SAFETY: the caller passes the address of a `Poll<Result<F::Output, JoinError>>`.
+        unsafe { *to.cast::<Poll<Result<F::Output, JoinError>>>().as_ptr() = Poll::Ready(output) };
+    }
+
+    unsafe fn drop_stage(task: NonNull<Header>) {
+        // SAFETY: the caller owns the stage.
+        let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
+        drop_guarded(dropped.err());
+    }
+}
+
+/// Drops the future of a cell; for the time of its poll.
+struct DropOnUnwind<F: Future, const IS_BLOCKING: bool>(Option<NonNull<Header>>, PhantomData<F>);
+
+impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
+    fn drop(&mut self) {
+        let Some(task) = self.0 else { return };
+        // SAFETY: made and dropped inside `poll`, whose caller owns the stage.
+        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(task, Stage::Consumed) };
+        drop_guarded(dropped.err());
+    }
+}
+
+/// Drops what may panic in its drop, such as a panic's payload. The second payload is leaked: dropping it could go on
+/// for ever.
+#[expect(
+    clippy::mem_forget,
+    reason = "a payload whose drop panics cannot be dropped"
+)]
+fn drop_guarded<T>(value: T) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        mem::forget(again);
+    }
+}
+
+/// Moves `future` into a slot of `heap` and publishes the task: QUEUED, to be enqueued by the caller.
+///
+/// # Safety
+/// If `F` or its output is not `Send`, then the caller sees to it that the task is polled, cancelled, joined and
+/// dropped on one thread only.
+pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
+    heap: &Heap,
+    future: F,
+    name: Option<Arc<str>>,
+    place: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
+    let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
+    let (task, id) = heap.allocate(vtable);
+    let extra = Extra {
+        spawned_ms: heap.coarse_ms.load(Ordering::Relaxed),
+        name: name.map_or(0, |name| heap.add_name(name)),
+    };
+    let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
+    // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
+    // the state word meanwhile (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
+    unsafe {
+        (&raw mut (*cell).header.vtable).write(UnsafeCell::new(vtable));
+        (&raw mut (*cell).header.id).write(UnsafeCell::new(id));
+        (&raw mut (*cell).header.join_waker).write(UnsafeCell::new(None));
+        (&raw mut (*cell).header.place).write(UnsafeCell::new(place));
+        (*cell).header.waiting.store(0, Ordering::Relaxed);
+        (&raw mut (*cell).extra).write(extra);
+        (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future)));
+        (*cell).header.state.publish();
+    }
+    if let Some(on_spawn) = &heap.hooks.on_spawn {
+        // SAFETY: we hold the references of the `Runnable` and the handle.
+        unsafe { Header::describe(task, |meta| on_spawn(meta)) };
+    }
+    // SAFETY: `publish` made one reference for each.
+    unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }
+}
+
+/// Gives the slot back after the last reference.
+///
+/// # Safety
+/// The state answered that no reference is left; nobody else touches the task.
+pub(super) unsafe fn free(task: NonNull<Header>) {
+    // SAFETY: nobody else has the task any more.
+    let header = unsafe { task.as_ref() };
+    let vtable = header.vtable();
+    // The output was taken or dropped by its owner; what can be left is nothing, or an output that a panicking
+    // reader left behind.
+    // SAFETY: we are the only one.
+    unsafe { (vtable.drop_stage)(task) };
+    // SAFETY: as above.
+    let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
+    debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
+    // SAFETY: as above; the heap lives while the slot is out.
+    unsafe {
+        let heap = Heap::of(task);
+        let extra = Header::extra(task);
+        if extra.name != 0 {
+            heap.remove_name(extra.name);
+        }
+        header.state.mark_free();
+        heap.free(task, vtable.class, vtable.layout);
+    }
+}
+
+// SAFETY: `next` returns the address of the one link of the header, by raw projection.
+unsafe impl crate::scheduler::injector::QueueLink for Header {
+    unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self> {
+        // SAFETY: the queue that holds the node owns a reference to its task.
+        unsafe { &(*node.as_ptr()).next }
+    }
+}

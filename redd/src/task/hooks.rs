@@ -1,0 +1,62 @@
+//! What a program asked to be told about tasks, and the description it gets.
+
+use std::fmt;
+use std::panic::Location;
+
+use super::Id;
+use std::sync::Arc;
+
+/// Called with a description of the task; runs on the thread where it happens, and must not block.
+pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
+
+/// What happens to tasks, and who wants to know.
+#[derive(Clone, Default)]
+pub(crate) struct TaskHooks {
+    pub(crate) on_spawn: Option<TaskHook>,
+    pub(crate) on_terminate: Option<TaskHook>,
+    pub(crate) before_poll: Option<TaskHook>,
+    pub(crate) after_poll: Option<TaskHook>,
+}
+
+impl TaskHooks {
+    #[inline]
+    pub(crate) fn watches_polls(&self) -> bool {
+        self.before_poll.is_some() || self.after_poll.is_some()
+    }
+}
+
+impl fmt::Debug for TaskHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHooks")
+            .field("on_spawn", &self.on_spawn.is_some())
+            .field("on_terminate", &self.on_terminate.is_some())
+            .field("before_poll", &self.before_poll.is_some())
+            .field("after_poll", &self.after_poll.is_some())
+            .finish()
+    }
+}
+
+/// A task, as hooks see it.
+#[derive(Debug)]
+pub struct TaskMeta<'a> {
+    pub(crate) id: Id,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) name: Option<&'a str>,
+}
+
+impl TaskMeta<'_> {
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The place in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.spawned_at
+    }
+
+    /// Its name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.name
+    }
+}

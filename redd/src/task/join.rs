@@ -1,0 +1,397 @@
+//! `JoinHandle`, `AbortHandle`, `JoinError`.
+
+#![expect(unsafe_code, reason = "a handle owns a reference behind a raw pointer")]
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker, ready};
+
+use super::cell::{self, Header};
+use super::poll::CurrentGuard;
+use super::state::{OnHandleDrop, OnJoinWaker, OnWake};
+use super::{Id, coop, waker};
+use crate::observe::waiting::{self, WaitKind};
+
+/// The owner's view of a spawned task: await it for the output, or drop it and let the task run on.
+///
+/// - Awaiting gives `Ok(output)`, or a [`JoinError`] if the task panicked or was aborted.
+/// - Dropping it detaches the task: it runs on, and nobody learns its output. It does not abort.
+/// - It may be polled until it has given the output once.
+///
+/// # Cancel safety
+/// `&mut handle` may be awaited in `select!`: nothing is lost if another branch wins.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let answer = redd::spawn(async { 6 * 7 });
+/// assert_eq!(answer.await.unwrap(), 42);
+///
+/// let forever = redd::spawn(std::future::pending::<()>());
+/// forever.abort();
+/// assert!(forever.await.unwrap_err().is_cancelled());
+/// # });
+/// ```
+pub struct JoinHandle<T> {
+    task: NonNull<Header>,
+    _output: PhantomData<T>,
+}
+
+// SAFETY: the output may move to the joining thread only if it is `Send`; all else goes through the state word.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: through `&JoinHandle` only the state word is reached.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    /// The caller passes on the handle's reference of a task whose output is `T`.
+    pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        Self {
+            task,
+            _output: PhantomData,
+        }
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: a handle owns a reference.
+        unsafe { self.task.as_ref() }
+    }
+
+    /// Asks the task to end: its future is dropped at the await point where it stands, or where it stops next.
+    ///
+    /// - Awaiting the handle afterwards gives an error that [`is_cancelled`](JoinError::is_cancelled), unless the task
+    ///   ended before the request reached it.
+    /// - A closure of [`spawn_blocking`](super::spawn_blocking) that has started runs on to its end.
+    pub fn abort(&self) {
+        abort(self.task);
+    }
+
+    /// Whether the task has ended (its output stands ready, or it was cancelled or panicked).
+    pub fn is_finished(&self) -> bool {
+        self.header().state.load().is_complete()
+    }
+
+    /// A handle that can abort the task but not join it.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.header().state.add_ref();
+        AbortHandle { task: self.task }
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        Id::from_u64(self.header().id())
+    }
+
+    /// Sets the waker that completion wakes; false if the task is complete already.
+    pub(crate) fn set_waker(&self, waker: &Waker) -> bool {
+        let header = self.header();
+        let now = header.state.load();
+        if now.is_complete() {
+            return false;
+        }
+        if now.has_join_waker() {
+            // `join-waker`: the completer takes the waker out, so the cell may be looked at only with the bit taken back.
+            if header.state.take_back_join_waker() == OnJoinWaker::Complete {
+                return false;
+            }
+        }
+        // SAFETY: `join-waker`: the bit is clear, so the cell is ours.
+        header.join_waker.with_mut(|slot| unsafe {
+            match &mut *slot {
+                Some(old) => old.clone_from(waker),
+                slot => *slot = Some(waker.clone()),
+            }
+        });
+        match header.state.set_join_waker() {
+            OnJoinWaker::Done => true,
+            OnJoinWaker::Complete => {
+                // SAFETY: the bit is still clear, the cell is ours: leave it empty.
+                drop(header.join_waker.with_mut(|slot| unsafe { (*slot).take() }));
+                false
+            }
+        }
+    }
+
+    /// Takes the output of a task whose end was seen.
+    pub(crate) fn take_finished(self) -> Result<T, JoinError> {
+        assert!(
+            self.is_finished(),
+            "a task's output was asked for before its end: this is a bug in redd, report it"
+        );
+        match self.take_output() {
+            Poll::Ready(output) => output,
+            Poll::Pending => unreachable!("`take_output` fills the place it was given"),
+        }
+    }
+
+    /// Takes the output of a complete task.
+    fn take_output(&self) -> Poll<Result<T, JoinError>> {
+        let mut output = Poll::Pending;
+        // SAFETY: COMPLETE was seen and JOIN is ours, so the output is ours; `T` is the task's output type.
+        unsafe {
+            (self.header().vtable().take_output)(self.task, NonNull::from(&mut output).cast())
+        };
+        output
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let unit = ready!(coop::poll_proceed(cx));
+        if self.set_waker(cx.waker()) {
+            waiting::note(WaitKind::Join, Some(self.header().place()));
+            return Poll::Pending;
+        }
+        unit.made_progress();
+        self.take_output()
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let header = self.header();
+        if header.state.is_finished_and_ours() {
+            self.drop_output();
+            // Nobody else can come: no read-modify-write needed.
+            header.state.release_unshared();
+            // SAFETY: ours was the last reference.
+            unsafe { cell::free(self.task) };
+            return;
+        }
+        match header.state.drop_handle() {
+            OnHandleDrop::DropOutput => self.drop_output(),
+            OnHandleDrop::DropWaker => {
+                // SAFETY: `join-waker`: the step cleared the bit before completion, so the cell is ours.
+                let waker = header.join_waker.with_mut(|slot| unsafe { (*slot).take() });
+                // A panic of foreign code must not keep the reference.
+                let release = ReleaseRef(self.task);
+                drop(waker);
+                drop(release);
+                return;
+            }
+        }
+        drop(ReleaseRef(self.task));
+    }
+}
+
+impl<T> JoinHandle<T> {
+    fn drop_output(&self) {
+        let _current = CurrentGuard::enter(self.task);
+        // SAFETY: complete and JOIN was ours: the output is ours (`output-owner`). The table guards against panics.
+        unsafe { (self.header().vtable().drop_stage)(self.task) };
+    }
+}
+
+/// Releases one reference when dropped.
+struct ReleaseRef(NonNull<Header>);
+
+impl Drop for ReleaseRef {
+    fn drop(&mut self) {
+        // SAFETY: the owner passes on one reference.
+        if unsafe { self.0.as_ref() }.state.drop_refs(1) {
+            // SAFETY: it was the last.
+            unsafe { cell::free(self.0) };
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .finish()
+    }
+}
+
+fn abort(task: NonNull<Header>) {
+    // SAFETY: the caller's handle owns a reference.
+    match unsafe { task.as_ref() }.state.cancel() {
+        // SAFETY: the step made a reference for the `Runnable`.
+        OnWake::Enqueue => unsafe { waker::enqueue(task) },
+        OnWake::Nothing => {}
+        OnWake::Free => unreachable!("cancelling releases no reference"),
+    }
+}
+
+/// Aborts a task from anywhere; it cannot join it. Dropping it does nothing to the task.
+pub struct AbortHandle {
+    task: NonNull<Header>,
+}
+
+// SAFETY: only the state word is reached through it.
+unsafe impl Send for AbortHandle {}
+// SAFETY: as above.
+unsafe impl Sync for AbortHandle {}
+impl UnwindSafe for AbortHandle {}
+impl RefUnwindSafe for AbortHandle {}
+
+impl AbortHandle {
+    fn header(&self) -> &Header {
+        // SAFETY: it owns a reference.
+        unsafe { self.task.as_ref() }
+    }
+
+    /// As [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        abort(self.task);
+    }
+
+    /// As [`JoinHandle::is_finished`].
+    pub fn is_finished(&self) -> bool {
+        self.header().state.load().is_complete()
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        Id::from_u64(self.header().id())
+    }
+}
+
+impl Clone for AbortHandle {
+    fn clone(&self) -> Self {
+        self.header().state.add_ref();
+        Self { task: self.task }
+    }
+}
+
+impl Drop for AbortHandle {
+    fn drop(&mut self) {
+        drop(ReleaseRef(self.task));
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle")
+            .field("id", &self.id())
+            .finish()
+    }
+}
+
+/// Why a task has no output: it was aborted, or it panicked.
+pub struct JoinError {
+    id: Id,
+    reason: Reason,
+}
+
+enum Reason {
+    Cancelled,
+    /// Behind a lock only to make the error `Sync`.
+    Panic(std::sync::Mutex<Box<dyn Any + Send + 'static>>),
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(id: Id) -> Self {
+        Self {
+            id,
+            reason: Reason::Cancelled,
+        }
+    }
+
+    pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> Self {
+        Self {
+            id,
+            reason: Reason::Panic(std::sync::Mutex::new(payload)),
+        }
+    }
+
+    /// Whether the task was aborted, or its runtime went away.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.reason, Reason::Cancelled)
+    }
+
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.reason, Reason::Panic(_))
+    }
+
+    /// The panic's payload, for `std::panic::resume_unwind`.
+    ///
+    /// # Panics
+    /// If the task did not panic; ask [`is_panic`](Self::is_panic), or use [`try_into_panic`](Self::try_into_panic).
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(error) => panic!(
+                "`JoinError::into_panic` was called, but {error}. Ask `is_panic` first, or use `try_into_panic`."
+            ),
+        }
+    }
+
+    /// The panic's payload, or the error back if the task was cancelled.
+    ///
+    /// # Errors
+    /// The error itself, if the task did not panic.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
+        match self.reason {
+            Reason::Panic(payload) => Ok(payload
+                .into_inner()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())),
+            Reason::Cancelled => Err(self),
+        }
+    }
+
+    /// The id of the task.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The panic's message, if it is text.
+    fn with_message<R>(&self, tell: impl FnOnce(Option<&str>) -> R) -> R {
+        let Reason::Panic(payload) = &self.reason else {
+            return tell(None);
+        };
+        let payload = payload
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        tell(text.or_else(|| payload.downcast_ref::<&'static str>().copied()))
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Reason::Cancelled => write!(f, "task {} was cancelled", self.id),
+            Reason::Panic(_) => self.with_message(|message| match message {
+                Some(text) => write!(f, "task {} panicked with message {text:?}", self.id),
+                None => write!(f, "task {} panicked", self.id),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Reason::Cancelled => write!(f, "JoinError::Cancelled({:?})", self.id),
+            Reason::Panic(_) => self.with_message(|message| match message {
+                Some(text) => write!(f, "JoinError::Panic({:?}, {text:?}, ...)", self.id),
+                None => write!(f, "JoinError::Panic({:?}, ...)", self.id),
+            }),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        Self::other(match error.reason {
+            Reason::Cancelled => "the task was cancelled before it had a result",
+            Reason::Panic(_) => "the task panicked before it had a result",
+        })
+    }
+}

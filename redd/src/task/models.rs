@@ -1,0 +1,367 @@
+//! Loom: the state word under a poller, wakers, an abort and a joiner (M1), and the slot under spawn, free, reuse and a
+//! walker (M6).
+//!
+//! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
+//! is found. Each model has a twin with one step broken, which must fail.
+
+#![expect(
+    unsafe_code,
+    reason = "what the word protects is reached as the runtime reaches it"
+)]
+
+use super::state::{
+    OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State,
+};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+
+/// A field that the word protects; loom checks each access.
+struct Field<T>(UnsafeCell<T>);
+
+impl<T> Field<T> {
+    fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    fn write<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: loom fails the model if another thread accesses it at the same time.
+        self.0.with_mut(|value| f(unsafe { &mut *value }))
+    }
+
+    fn read<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: as above.
+        self.0.with(|value| f(unsafe { &*value }))
+    }
+}
+
+/// A task without a scheduler: the queue is a flag that counts its `Runnable`s.
+struct Model {
+    state: State,
+    future: Field<u32>,
+    output: Field<Option<u32>>,
+    join_waker: Field<Option<u32>>,
+    queued: AtomicUsize,
+    event: AtomicUsize,
+    joiner_woken: AtomicUsize,
+    freed: AtomicUsize,
+    dropped_outputs: AtomicUsize,
+}
+
+// SAFETY: the point of the models: the word orders all accesses.
+unsafe impl Sync for Model {}
+// SAFETY: as above.
+unsafe impl Send for Model {}
+
+impl Model {
+    fn spawned() -> Arc<Self> {
+        let model = Self {
+            state: State::free(),
+            future: Field::new(0),
+            output: Field::new(None),
+            join_waker: Field::new(None),
+            queued: AtomicUsize::new(0),
+            event: AtomicUsize::new(0),
+            joiner_woken: AtomicUsize::new(0),
+            freed: AtomicUsize::new(0),
+            dropped_outputs: AtomicUsize::new(0),
+        };
+        model.state.publish();
+        model.queued.store(1, Ordering::Relaxed);
+        Arc::new(model)
+    }
+
+    fn free(&self) {
+        assert_eq!(self.freed.fetch_add(1, Ordering::Relaxed), 0, "freed once");
+        // Nobody may touch these any more; loom checks that.
+        self.future.write(|_| ());
+        self.output.write(|_| ());
+        self.join_waker.read(|waker| assert!(waker.is_none()));
+    }
+
+    fn enqueue(&self) {
+        assert_eq!(
+            self.queued.fetch_add(1, Ordering::AcqRel),
+            0,
+            "one `Runnable`"
+        );
+    }
+
+    fn wake_by_ref(&self) {
+        if self.state.wake_by_ref() == OnWake::Enqueue {
+            self.enqueue();
+        }
+    }
+
+    fn abort(&self) {
+        if self.state.cancel() == OnWake::Enqueue {
+            self.enqueue();
+        }
+    }
+
+    /// A worker's turn; the future is ready once the event is set. True if it ran something.
+    fn work(&self, broken_finish: bool) -> bool {
+        if self.queued.swap(0, Ordering::AcqRel) == 0 {
+            return false;
+        }
+        match self.state.start_poll() {
+            OnStart::Poll => {}
+            OnStart::DropFuture => {
+                self.finish(None);
+                return true;
+            }
+            OnStart::Discard => return true,
+            OnStart::Free => {
+                self.free();
+                return true;
+            }
+        }
+        self.future.write(|future| *future += 1);
+        if self.event.load(Ordering::Acquire) == 1 {
+            self.finish(Some(7));
+            return true;
+        }
+        match self.state.finish_poll(false) {
+            OnPending::Nothing => {}
+            OnPending::Requeue if broken_finish => {}
+            OnPending::Requeue => self.enqueue(),
+            OnPending::DropFuture => self.finish(None),
+        }
+        true
+    }
+
+    fn finish(&self, value: Option<u32>) {
+        self.future.write(|future| *future += 100);
+        self.output
+            .write(|output| *output = Some(value.unwrap_or(0)));
+        let mut output = Output::Present;
+        loop {
+            match self.state.complete(output) {
+                OnComplete::DropOutput => {
+                    self.drop_output();
+                    output = Output::Dropped;
+                }
+                OnComplete::WakeJoiner => {
+                    let waker = self.join_waker.write(|waker| waker.take());
+                    assert!(waker.is_some(), "JOIN_WAKER means that one is there");
+                    self.joiner_woken.store(1, Ordering::Release);
+                    if self.state.drop_refs(2) {
+                        self.free();
+                    }
+                    return;
+                }
+                OnComplete::Nothing => return,
+                OnComplete::Free => {
+                    self.free();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn drop_output(&self) {
+        let output = self.output.write(|output| output.take());
+        assert!(output.is_some(), "dropped or read once");
+        self.dropped_outputs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `Some` if complete; otherwise the waker stands.
+    fn poll_join(&self) -> Option<u32> {
+        let now = self.state.load();
+        if !now.is_complete()
+            && (!now.has_join_waker() || self.state.take_back_join_waker() == OnJoinWaker::Done)
+        {
+            self.join_waker.write(|waker| *waker = Some(1));
+            if self.state.set_join_waker() == OnJoinWaker::Done {
+                return None;
+            }
+            self.join_waker.write(|waker| *waker = None);
+        }
+        Some(
+            self.output
+                .write(|output| output.take())
+                .expect("the output is there"),
+        )
+    }
+
+    fn drop_handle(&self) {
+        match self.state.drop_handle() {
+            OnHandleDrop::DropWaker => {
+                self.join_waker.write(|waker| *waker = None);
+            }
+            OnHandleDrop::DropOutput => {
+                self.output.write(|output| output.take());
+            }
+        }
+        if self.state.drop_refs(1) {
+            self.free();
+        }
+    }
+}
+
+/// One worker polls until the task has ended; another thread sets the event and wakes.
+fn poll_and_wake(broken_finish: bool) {
+    loom::model(move || {
+        let task = Model::spawned();
+        let waking = {
+            let task = Arc::clone(&task);
+            task.state.add_ref();
+            thread::spawn(move || {
+                task.event.store(1, Ordering::Release);
+                task.wake_by_ref();
+                if task.state.drop_refs(1) {
+                    task.free();
+                }
+            })
+        };
+        task.work(broken_finish);
+        task.work(broken_finish);
+        waking.join().expect("the waking thread does not panic");
+        while task.work(broken_finish) {}
+        assert_eq!(task.poll_join(), Some(7), "no wake is lost");
+        task.drop_handle();
+        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn loom_a_wake_during_a_poll_is_not_lost() {
+    poll_and_wake(false);
+}
+
+#[test]
+#[should_panic(expected = "no wake is lost")]
+fn loom_a_poller_that_forgets_to_requeue_is_caught() {
+    // `poll_join` answers `None` for ever; the assertion above says so.
+    poll_and_wake(true);
+}
+
+#[test]
+fn loom_abort_join_and_completion_race() {
+    loom::model(|| {
+        let task = Model::spawned();
+        task.event.store(1, Ordering::Relaxed);
+        let worker = {
+            let task = Arc::clone(&task);
+            thread::spawn(move || {
+                task.work(false);
+            })
+        };
+        let aborter = {
+            let task = Arc::clone(&task);
+            task.state.add_ref();
+            thread::spawn(move || {
+                task.abort();
+                if task.state.drop_refs(1) {
+                    task.free();
+                }
+            })
+        };
+        let joined = task.poll_join().is_some();
+        worker.join().expect("the worker does not panic");
+        aborter.join().expect("the aborter does not panic");
+        while task.work(false) {}
+        if !joined {
+            assert_eq!(
+                task.joiner_woken.load(Ordering::Acquire),
+                1,
+                "the joiner is told"
+            );
+            assert!(task.poll_join().is_some());
+        }
+        task.drop_handle();
+        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn loom_a_handle_dropped_during_completion_leaves_nothing() {
+    loom::model(|| {
+        let task = Model::spawned();
+        task.event.store(1, Ordering::Relaxed);
+        let worker = {
+            let task = Arc::clone(&task);
+            thread::spawn(move || {
+                task.work(false);
+            })
+        };
+        if task.poll_join().is_none() {
+            task.drop_handle();
+        } else {
+            task.drop_handle();
+        }
+        worker.join().expect("the worker does not panic");
+        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
+        task.output
+            .read(|output| assert!(output.is_none(), "the output is dropped"));
+    });
+}
+
+#[test]
+fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
+    loom::model(|| {
+        let task = Model::spawned();
+        let worker = {
+            let task = Arc::clone(&task);
+            thread::spawn(move || {
+                task.work(false);
+            })
+        };
+        if task.state.try_ref() {
+            if task.state.take_over() {
+                task.finish(None);
+            } else if task.state.drop_refs(1) {
+                task.free();
+            }
+        }
+        worker.join().expect("the worker does not panic");
+        while task.work(false) {}
+        // The future pended once and is idle if the walk came while it was polled: then its poller saw CANCELLED.
+        assert!(
+            task.state.load().is_complete(),
+            "every task is ended by the walk or by its poller"
+        );
+        task.drop_handle();
+        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// A slot is freed and used again while a walker looks at it: the walker touches the body only with a reference.
+fn walk_while_reused(walker_ignores_zero: bool) {
+    loom::model(move || {
+        let slot = Model::spawned();
+        let walker = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || {
+                if walker_ignores_zero || slot.state.try_ref() {
+                    slot.future.read(|future| assert!(*future < 1000));
+                    if !walker_ignores_zero && slot.state.drop_refs(1) {
+                        slot.state.mark_free();
+                        slot.future.write(|future| *future = 1000);
+                    }
+                }
+            })
+        };
+        // The three owners let go; the last one frees.
+        if slot.state.drop_refs(3) {
+            slot.state.mark_free();
+            slot.future.write(|future| *future = 1000);
+            // Reuse.
+            slot.future.write(|future| *future = 1);
+            slot.state.publish();
+        }
+        walker.join().expect("the walker does not panic");
+    });
+}
+
+#[test]
+fn loom_a_walker_never_touches_a_free_slot() {
+    walk_while_reused(false);
+}
+
+#[test]
+#[should_panic]
+fn loom_a_walker_without_a_reference_is_caught() {
+    walk_while_reused(true);
+}

@@ -1,0 +1,101 @@
+//! `Runnable`: the right to poll a task once; and how a task asks to be queued.
+
+#![expect(unsafe_code, reason = "ownership of a reference behind a raw pointer")]
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use super::cell::{self, Header};
+use super::state::OnStart;
+
+/// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
+pub(crate) trait Schedule: Send + Sync {
+    /// Queues a task that was woken or cancelled. Called on any thread, also while a lock of foreign code is held:
+    /// it must not run foreign code other than dropping a task that can no longer be run.
+    fn schedule(&self, runnable: Runnable);
+
+    /// A task panicked; its handle will say so, if there is one.
+    fn task_panicked(&self, task: TaskInfo);
+}
+
+/// A task as reports name it.
+#[derive(Debug)]
+pub(crate) struct TaskInfo {
+    pub(crate) id: super::Id,
+    pub(crate) place: &'static std::panic::Location<'static>,
+    pub(crate) name: Option<std::sync::Arc<str>>,
+    /// Whether a `JoinHandle` exists that will be told.
+    pub(crate) has_handle: bool,
+    pub(crate) age_ms: u32,
+}
+
+/// The right to poll a task once. At most one exists per task.
+///
+/// Dropping it without running it cancels nothing: it only lets the reference go. Schedulers run it, `cancel` it, or
+/// leave the task to `shutdown`.
+#[derive(Debug)]
+#[must_use = "a task whose `Runnable` is dropped is never polled again"]
+pub(crate) struct Runnable(NonNull<Header>);
+
+// SAFETY: it is moved between threads only for tasks that may be (see `cell::allocate`).
+unsafe impl Send for Runnable {}
+
+impl Runnable {
+    /// # Safety
+    /// The caller passes on the reference that the state word counts for the `Runnable`.
+    pub(crate) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        Self(task)
+    }
+
+    /// The task, with its reference; for intrusive queues.
+    pub(crate) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(super) fn task(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: a `Runnable` owns a reference.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
+    pub(crate) fn cancel(self) {
+        super::poll::cancel_queued(self);
+    }
+}
+
+impl Drop for Runnable {
+    fn drop(&mut self) {
+        if self.header().state.drop_refs(1) {
+            // SAFETY: ours was the last reference.
+            unsafe { cell::free(self.0) };
+        }
+    }
+}
+
+/// What `state.start_poll` answered, as the poller sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Poll,
+    DropFuture,
+    /// The `Runnable` is spent.
+    Gone,
+}
+
+/// Begins a poll; with `Gone` the reference is already released.
+pub(super) fn start(task: NonNull<Header>) -> Start {
+    // SAFETY: the caller owns the `Runnable`'s reference.
+    match unsafe { task.as_ref() }.state.start_poll() {
+        OnStart::Poll => Start::Poll,
+        OnStart::DropFuture => Start::DropFuture,
+        OnStart::Discard => Start::Gone,
+        OnStart::Free => {
+            // SAFETY: ours was the last reference.
+            unsafe { cell::free(task) };
+            Start::Gone
+        }
+    }
+}

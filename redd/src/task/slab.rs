@@ -1,0 +1,683 @@
+//! Memory of tasks: chunks of equal slots, which are also the registry of live tasks.
+//!
+//! Called by `cell` (allocate, free), by `runtime::shutdown` and the dump (walk), by the scheduler (one [`Cache`] per
+//! worker). A [`Heap`] belongs to one runtime or one `LocalSet`.
+//!
+//! # Invariants
+//! - `zero-is-free`: a slot holds a task exactly while its state word counts references. The word is only ever accessed
+//!   atomically, also when a task moves in, so a walker may look at any slot at any time.
+//! - `body-needs-ref`: nothing of a slot but the word (and, for the owner of the free list, `next`) is touched without
+//!   a reference.
+//! - `type-stable`: a chunk stays a chunk until the heap is closed and all its slots are free.
+//! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time.
+//! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself.
+//!
+//! # Why not otherwise
+//! `malloc` and a sharded list of live tasks cost 60-90 ns a task (two locks, three read-modify-writes); here a spawn
+//! takes no lock, and freeing goes to the freeing worker's own list, which needs no atomics either.
+
+#![expect(unsafe_code, reason = "slots are raw memory")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ptr::{self, NonNull};
+
+use super::cell::{Header, VTable};
+use super::hooks::TaskHooks;
+use super::runnable::Schedule;
+use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
+use crate::primitives::{Mutex, cell::UnsafeCell};
+use std::sync::Arc;
+
+/// Size and alignment of a chunk; a slot finds its chunk by masking its address.
+const CHUNK: usize = 64 * 1024;
+/// Room of the chunk's own header.
+const CHUNK_HEADER: usize = 128;
+/// Slot sizes. All multiples of 64, so that two tasks never share a line.
+const CLASSES: [u32; 14] = [
+    128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048,
+];
+/// The class of tasks with an allocation of their own.
+pub(super) const LARGE: u8 = CLASSES.len() as u8;
+/// Slots that move between a cache and the central lists at once: one lock per 64 operations.
+const MAGAZINE: u32 = 64;
+/// Ids that a cache takes at once.
+const ID_BLOCK: u64 = 1024;
+
+/// The smallest class for a task of this layout.
+pub(super) const fn class_of(layout: Layout) -> u8 {
+    let mut class = 0;
+    while class < CLASSES.len() {
+        if layout.size() <= CLASSES[class] as usize && layout.align() <= 64 {
+            return class as u8;
+        }
+        class += 1;
+    }
+    LARGE
+}
+
+/// At the start of each chunk.
+#[repr(C)]
+struct Chunk {
+    heap: *const Heap,
+    slot_size: u32,
+    /// Slots that were ever handed out; a walker goes up to here.
+    used: AtomicU32,
+}
+
+/// Some free slots, linked through `Header::next`.
+#[derive(Clone, Copy)]
+struct FreeList {
+    head: *mut Header,
+    len: u32,
+}
+
+impl FreeList {
+    const EMPTY: Self = Self {
+        head: ptr::null_mut(),
+        len: 0,
+    };
+
+    /// # Safety
+    /// `slot` is free and in no list.
+    unsafe fn push(&mut self, slot: NonNull<Header>) {
+        // SAFETY: a free slot's `next` belongs to the owner of the list that it is in.
+        unsafe { (*slot.as_ptr()).next.store(self.head, Ordering::Relaxed) };
+        self.head = slot.as_ptr();
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<NonNull<Header>> {
+        let slot = NonNull::new(self.head)?;
+        // SAFETY: it is in this list, so it is free and `next` is ours.
+        self.head = unsafe { (*slot.as_ptr()).next.load(Ordering::Relaxed) };
+        self.len -= 1;
+        Some(slot)
+    }
+}
+
+/// One worker's free slots, block of ids and counters. See `cache-owner`.
+pub(crate) struct Cache {
+    current: [Cell<FreeList>; CLASSES.len()],
+    previous: [Cell<FreeList>; CLASSES.len()],
+    next_id: Cell<u64>,
+    end_id: Cell<u64>,
+    spawned: AtomicU64,
+    completed: AtomicU64,
+}
+
+// SAFETY: `cache-owner`; the counters are atomics and may be read by anyone.
+unsafe impl Sync for Cache {}
+// SAFETY: free slots belong to no thread.
+unsafe impl Send for Cache {}
+
+impl Cache {
+    fn new() -> Self {
+        Self {
+            current: std::array::from_fn(|_| Cell::new(FreeList::EMPTY)),
+            previous: std::array::from_fn(|_| Cell::new(FreeList::EMPTY)),
+            next_id: Cell::new(0),
+            end_id: Cell::new(0),
+            spawned: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
+        }
+    }
+
+    fn allocate(&self, heap: &Heap, class: u8) -> NonNull<Header> {
+        let (current, previous) = (
+            &self.current[class as usize],
+            &self.previous[class as usize],
+        );
+        let mut list = current.get();
+        if list.head.is_null() {
+            list = previous.replace(FreeList::EMPTY);
+            if list.head.is_null() {
+                list = heap.take_magazine(class);
+            }
+        }
+        let slot = list.pop().expect("a magazine holds at least one slot");
+        current.set(list);
+        slot
+    }
+
+    fn free(&self, heap: &Heap, class: u8, slot: NonNull<Header>) {
+        let (current, previous) = (
+            &self.current[class as usize],
+            &self.previous[class as usize],
+        );
+        let mut list = current.get();
+        if list.len == MAGAZINE {
+            let full = previous.replace(list);
+            if full.len > 0 {
+                heap.give_magazine(class, full);
+            }
+            list = FreeList::EMPTY;
+        }
+        // SAFETY: the slot was just freed, nobody else has it.
+        unsafe { list.push(slot) };
+        current.set(list);
+    }
+
+    fn id(&self) -> u64 {
+        let mut id = self.next_id.get();
+        if id == self.end_id.get() {
+            id = NEXT_ID.fetch_add(ID_BLOCK, Ordering::Relaxed);
+            self.end_id.set(id + ID_BLOCK);
+        }
+        self.next_id.set(id + 1);
+        id
+    }
+}
+
+/// Counts what only the owner writes, without a read-modify-write.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// The next id for threads without a cache. Ids start at 1, are unique in the process and not handed out twice.
+static NEXT_ID: fixed::AtomicU64 = fixed::AtomicU64::new(1);
+
+thread_local! {
+    /// The cache that this thread has entered, with its heap.
+    static ENTERED: Cell<(*const Heap, *const Cache)> = const { Cell::new((ptr::null(), ptr::null())) };
+}
+
+/// Slots that are in no cache.
+struct Central {
+    chunks: Vec<NonNull<Chunk>>,
+    magazines: [Vec<FreeList>; CLASSES.len()],
+    /// Freed one by one, by threads without a cache.
+    loose: [FreeList; CLASSES.len()],
+    large: BTreeSet<NonNull<Header>>,
+    /// Slots that are in caches or hold a task.
+    out: usize,
+    is_closed: bool,
+    /// `heap-outlives-slots`
+    is_pinned: bool,
+}
+
+/// The memory of one scheduler's tasks.
+pub(crate) struct Heap {
+    central: Mutex<Central>,
+    caches: Box<[Cache]>,
+    owner: UnsafeCell<Option<Arc<dyn Schedule>>>,
+    pub(crate) hooks: TaskHooks,
+    spawned: AtomicU64,
+    completed: AtomicU64,
+    names: Mutex<Names>,
+    /// Milliseconds since the heap was made, updated when workers look at the clock.
+    pub(crate) coarse_ms: AtomicU32,
+}
+
+// SAFETY: chunks and slots are shared under the invariants above; `owner` is written before the first task exists
+// and taken after the last slot is free.
+unsafe impl Send for Heap {}
+// SAFETY: as above.
+unsafe impl Sync for Heap {}
+
+impl std::fmt::Debug for Heap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heap")
+            .field("alive", &self.alive())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names given with `task::Builder`; a task holds an index, 0 for none.
+#[derive(Default)]
+struct Names {
+    names: Vec<Option<Arc<str>>>,
+    free: Vec<u32>,
+}
+
+impl Heap {
+    pub(crate) fn new(caches: usize, hooks: TaskHooks) -> Arc<Self> {
+        Arc::new(Self {
+            central: Mutex::new(Central {
+                chunks: Vec::new(),
+                magazines: std::array::from_fn(|_| Vec::new()),
+                loose: [FreeList::EMPTY; CLASSES.len()],
+                large: BTreeSet::new(),
+                out: 0,
+                is_closed: false,
+                is_pinned: false,
+            }),
+            caches: (0..caches).map(|_| Cache::new()).collect(),
+            owner: UnsafeCell::new(None),
+            hooks,
+            spawned: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
+            names: Mutex::default(),
+            coarse_ms: AtomicU32::new(0),
+        })
+    }
+
+    /// Says who schedules the tasks of this heap.
+    ///
+    /// # Safety
+    /// Called once, before the first task is spawned and before the heap is shared.
+    pub(crate) unsafe fn set_owner(&self, owner: Arc<dyn Schedule>) {
+        // SAFETY: nobody else has the heap yet.
+        self.owner.with_mut(|slot| unsafe { *slot = Some(owner) });
+    }
+
+    /// Who schedules the tasks.
+    ///
+    /// # Safety
+    /// The caller has a reference to a task of this heap (`heap-outlives-slots`), or has the owner by other means.
+    pub(super) unsafe fn owner(&self) -> &dyn Schedule {
+        self.owner.with(|owner| {
+            // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
+            unsafe { (*owner).as_deref() }
+                .expect("an owner is set before the first task is spawned")
+        })
+    }
+
+    /// The heap of a task.
+    ///
+    /// # Safety
+    /// The caller has a reference to the task; it is not used longer than that.
+    pub(super) unsafe fn of<'a>(task: NonNull<Header>) -> &'a Self {
+        // SAFETY: by this function's duty the header is alive.
+        let vtable = unsafe { (*task.as_ptr()).vtable() };
+        let heap = if vtable.class == LARGE {
+            // SAFETY: `allocate` wrote the heap's address just before a large task.
+            unsafe { task.cast::<*const Self>().sub(1).read() }
+        } else {
+            let chunk = task
+                .as_ptr()
+                .map_addr(|addr| addr & !(CHUNK - 1))
+                .cast::<Chunk>();
+            // SAFETY: slots of a class stand in chunks aligned to their size, with a `Chunk` at the start.
+            unsafe { (*chunk).heap }
+        };
+        // SAFETY: `heap-outlives-slots`.
+        unsafe { &*heap }
+    }
+
+    /// The calling thread's cache, if it has entered this heap.
+    #[inline]
+    fn my_cache(&self) -> Option<&Cache> {
+        let (heap, cache) = ENTERED.get();
+        // SAFETY: set by `enter` for as long as its guard lives, and the guard's owner keeps the heap.
+        ptr::eq(heap, self).then(|| unsafe { &*cache })
+    }
+
+    /// Makes this thread the owner of cache `index` while the guard lives.
+    ///
+    /// # Safety
+    /// `cache-owner`: no other thread uses this cache meanwhile; the heap outlives the guard.
+    pub(crate) unsafe fn enter(&self, index: usize) -> CacheGuard {
+        CacheGuard {
+            before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])),
+        }
+    }
+
+    /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
+    pub(super) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, u64) {
+        let cache = self.my_cache();
+        let id = match cache {
+            Some(cache) => cache.id(),
+            None => NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        };
+        match cache {
+            _ if vtable.is_blocking => {}
+            Some(cache) => bump(&cache.spawned),
+            None => {
+                self.spawned.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let slot = match cache {
+            _ if vtable.class == LARGE => self.allocate_large(vtable.layout),
+            Some(cache) => cache.allocate(self, vtable.class),
+            None => {
+                let mut central = self.central.lock();
+                match central.loose[vtable.class as usize].pop() {
+                    Some(slot) => {
+                        central.out += 1;
+                        self.pin_if_closed(&mut central);
+                        slot
+                    }
+                    None => {
+                        let mut magazine = self.take_magazine_locked(&mut central, vtable.class);
+                        let slot = magazine.pop().expect("a magazine holds at least one slot");
+                        let loose = &mut central.loose[vtable.class as usize];
+                        debug_assert!(loose.head.is_null(), "it was just found empty");
+                        *loose = magazine;
+                        central.out -= magazine.len as usize;
+                        slot
+                    }
+                }
+            }
+        };
+        (slot, id)
+    }
+
+    /// Takes a slot back.
+    ///
+    /// # Safety
+    /// The slot belongs to this heap, its state counts no reference and is marked free, its body is dropped. The heap
+    /// must not be used by the caller afterwards unless it owns a reference of its own.
+    pub(super) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) {
+        if class == LARGE {
+            let mut central = self.central.lock();
+            central.large.remove(&slot);
+            central.out -= 1;
+            // SAFETY: made by `allocate_large` with the same layout; no walker can reach it any more (`zero-is-free`,
+            // and it has left the set that walkers read under this lock).
+            unsafe { free_large(slot, layout) };
+            self.finish_if_closed(central);
+        } else if let Some(cache) = self.my_cache() {
+            cache.free(self, class, slot);
+        } else {
+            let mut central = self.central.lock();
+            central.out -= 1;
+            let mut loose = central.loose[class as usize];
+            if loose.len == MAGAZINE {
+                central.magazines[class as usize].push(loose);
+                loose = FreeList::EMPTY;
+            }
+            // SAFETY: the slot was just freed, nobody else has it.
+            unsafe { loose.push(slot) };
+            central.loose[class as usize] = loose;
+            self.finish_if_closed(central);
+        }
+    }
+
+    pub(super) fn count_completed(&self, vtable: &VTable) {
+        match self.my_cache() {
+            _ if vtable.is_blocking => {}
+            Some(cache) => bump(&cache.completed),
+            None => {
+                self.completed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Tasks that were spawned and have not completed. A moment's view: other threads go on.
+    pub(crate) fn alive(&self) -> usize {
+        // Completed first: a task counted there was counted as spawned before, so the difference is not negative
+        // by more than what is in flight.
+        let completed = self.completed.load(Ordering::Relaxed)
+            + self
+                .caches
+                .iter()
+                .map(|cache| cache.completed.load(Ordering::Relaxed))
+                .sum::<u64>();
+        self.spawned_total().saturating_sub(completed) as usize
+    }
+
+    /// All tasks ever spawned here.
+    pub(crate) fn spawned_total(&self) -> u64 {
+        self.spawned.load(Ordering::Relaxed)
+            + self
+                .caches
+                .iter()
+                .map(|cache| cache.spawned.load(Ordering::Relaxed))
+                .sum::<u64>()
+    }
+
+    pub(super) fn add_name(&self, name: Arc<str>) -> u32 {
+        let mut names = self.names.lock();
+        match names.free.pop() {
+            Some(index) => {
+                names.names[index as usize - 1] = Some(name);
+                index
+            }
+            None => {
+                names.names.push(Some(name));
+                u32::try_from(names.names.len()).expect("fewer than 2^32 named tasks at once")
+            }
+        }
+    }
+
+    pub(super) fn name(&self, index: u32) -> Option<Arc<str>> {
+        let index = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.names.lock().names.get(index).cloned().flatten()
+    }
+
+    pub(super) fn remove_name(&self, index: u32) {
+        let mut names = self.names.lock();
+        let name = names.names[index as usize - 1].take();
+        names.free.push(index);
+        drop(names);
+        drop(name);
+    }
+
+    /// Calls `visit` with a reference to each task that is alive now. `visit` gets the reference and must release it.
+    /// No lock is held during `visit`; tasks spawned meanwhile may or may not be visited.
+    pub(super) fn for_each_live(&self, mut visit: impl FnMut(NonNull<Header>)) {
+        let (chunks, large): (Vec<_>, Vec<_>) = {
+            let central = self.central.lock();
+            // SAFETY: in the set, so allocated; freeing needs this lock.
+            let live = central
+                .large
+                .iter()
+                .filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
+            (central.chunks.clone(), live.copied().collect())
+        };
+        for chunk in chunks {
+            // SAFETY: `type-stable`, and the caller keeps the heap open.
+            let chunk_ref = unsafe { chunk.as_ref() };
+            let size = chunk_ref.slot_size as usize;
+            // Acquire: the words of the slots below are initialised. Pairs with Release in `take_magazine_locked`.
+            for index in 0..chunk_ref.used.load(Ordering::Acquire) as usize {
+                // SAFETY: inside the chunk.
+                let slot =
+                    unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + index * size) }.cast::<Header>();
+                // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time; the rest
+                // waits for the reference (`body-needs-ref`).
+                if unsafe { (*slot.as_ptr()).state.try_ref() } {
+                    visit(slot);
+                }
+            }
+        }
+        large.into_iter().for_each(visit);
+    }
+
+    fn take_magazine(&self, class: u8) -> FreeList {
+        self.take_magazine_locked(&mut self.central.lock(), class)
+    }
+
+    fn give_magazine(&self, class: u8, list: FreeList) {
+        let mut central = self.central.lock();
+        central.out -= list.len as usize;
+        central.magazines[class as usize].push(list);
+        debug_assert!(!central.is_closed || central.out > 0 || central.is_pinned);
+    }
+
+    fn take_magazine_locked(&self, central: &mut Central, class: u8) -> FreeList {
+        let list = match central.magazines[class as usize].pop() {
+            Some(list) => list,
+            None => self.carve(central, class),
+        };
+        central.out += list.len as usize;
+        self.pin_if_closed(central);
+        list
+    }
+
+    /// Slots that were never used, from the newest chunk of the class or a new one.
+    fn carve(&self, central: &mut Central, class: u8) -> FreeList {
+        let size = CLASSES[class as usize];
+        let capacity = (CHUNK - CHUNK_HEADER) as u32 / size;
+        let has_room = |chunk: &NonNull<Chunk>| {
+            // SAFETY: chunks in the list are alive.
+            let chunk = unsafe { chunk.as_ref() };
+            chunk.slot_size == size && chunk.used.load(Ordering::Relaxed) < capacity
+        };
+        // The newest chunks are at the end, so a chunk with room is found at once or not at all.
+        let chunk = match central
+            .chunks
+            .iter()
+            .rev()
+            .take(2 * CLASSES.len())
+            .find(|chunk| has_room(chunk))
+        {
+            Some(chunk) => *chunk,
+            None => {
+                let chunk = self.new_chunk(size);
+                central.chunks.push(chunk);
+                chunk
+            }
+        };
+        // SAFETY: as above.
+        let used = unsafe { &chunk.as_ref().used };
+        let first = used.load(Ordering::Relaxed);
+        let count = MAGAZINE.min(capacity - first);
+        let mut list = FreeList::EMPTY;
+        for index in (first..first + count).rev() {
+            // SAFETY: inside the chunk, never handed out before, so nobody else looks at it (`used` is lower).
+            unsafe {
+                let slot = chunk
+                    .cast::<u8>()
+                    .add(CHUNK_HEADER + (index * size) as usize)
+                    .cast::<Header>();
+                Header::initialise_free(slot);
+                list.push(slot);
+            }
+        }
+        // Release: publishes the state words. Pairs with Acquire in `for_each_live`.
+        used.store(first + count, Ordering::Release);
+        list
+    }
+
+    fn new_chunk(&self, slot_size: u32) -> NonNull<Chunk> {
+        // SAFETY: the layout is not empty.
+        let Some(chunk) = NonNull::new(unsafe { alloc(CHUNK_LAYOUT) }) else {
+            handle_alloc_error(CHUNK_LAYOUT)
+        };
+        let chunk = chunk.cast::<Chunk>();
+        // SAFETY: fresh memory, large enough.
+        unsafe {
+            chunk.write(Chunk {
+                heap: self,
+                slot_size,
+                used: AtomicU32::new(0),
+            })
+        };
+        chunk
+    }
+
+    fn allocate_large(&self, layout: Layout) -> NonNull<Header> {
+        let (whole, offset) = large_layout(layout);
+        // SAFETY: the layout is not empty.
+        let Some(start) = NonNull::new(unsafe { alloc(whole) }) else {
+            handle_alloc_error(whole)
+        };
+        // SAFETY: the offset leaves at least 64 bytes before the task, and the layout has room for it behind.
+        let slot = unsafe {
+            let slot = start.add(offset).cast::<Header>();
+            slot.cast::<*const Self>().sub(1).write(self);
+            Header::initialise_free(slot);
+            slot
+        };
+        let mut central = self.central.lock();
+        central.large.insert(slot);
+        central.out += 1;
+        self.pin_if_closed(&mut central);
+        slot
+    }
+
+    /// `heap-outlives-slots`: called after `out` grew.
+    fn pin_if_closed(&self, central: &mut Central) {
+        if central.is_closed && !central.is_pinned {
+            central.is_pinned = true;
+            // SAFETY: `self` was made by `Arc::new` in `new`, and the caller has a reference.
+            unsafe { Arc::increment_strong_count(ptr::from_ref(self)) };
+        }
+    }
+
+    /// Called after `out` shrank; frees the chunks when nobody can come back for them.
+    fn finish_if_closed(&self, mut central: crate::primitives::MutexGuard<'_, Central>) {
+        if !central.is_closed || central.out > 0 {
+            return;
+        }
+        let chunks = std::mem::take(&mut central.chunks);
+        central.magazines = std::array::from_fn(|_| Vec::new());
+        central.loose = [FreeList::EMPTY; CLASSES.len()];
+        // SAFETY: all slots are free and the heap is closed, so nobody asks for the owner any more.
+        let owner = self.owner.with_mut(|owner| unsafe { (*owner).take() });
+        let was_pinned = std::mem::take(&mut central.is_pinned);
+        drop(central);
+        for chunk in chunks {
+            // SAFETY: made by `new_chunk`; all its slots are free and in no list.
+            unsafe { dealloc(chunk.cast().as_ptr(), CHUNK_LAYOUT) };
+        }
+        let this = ptr::from_ref(self);
+        drop(owner);
+        if was_pinned {
+            // SAFETY: pairs with `pin_if_closed`. `self` is not used after this.
+            unsafe { Arc::decrement_strong_count(this) };
+        }
+    }
+
+    /// The scheduler has ended: no cache is entered any more. Slots that are still out (a `JoinHandle` or a waker
+    /// outlives the runtime) keep the heap; the last one frees it.
+    pub(crate) fn close(&self) {
+        let mut central = self.central.lock();
+        for cache in &self.caches {
+            for class in 0..CLASSES.len() {
+                for list in [cache.current[class].take(), cache.previous[class].take()] {
+                    if list.len > 0 {
+                        central.out -= list.len as usize;
+                        central.magazines[class].push(list);
+                    }
+                }
+            }
+        }
+        central.is_closed = true;
+        if central.out > 0 {
+            self.pin_if_closed(&mut central);
+        } else {
+            self.finish_if_closed(central);
+        }
+    }
+}
+
+impl Default for FreeList {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        // A heap that was never closed (its runtime could not be built) has no tasks.
+        self.close();
+    }
+}
+
+/// While it lives, this thread allocates from and frees to one cache.
+#[derive(Debug)]
+pub(crate) struct CacheGuard {
+    before: (*const Heap, *const Cache),
+}
+
+impl Drop for CacheGuard {
+    fn drop(&mut self) {
+        ENTERED.set(self.before);
+    }
+}
+
+const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a power of two is a valid alignment"),
+};
+
+/// The allocation of a large task, and where in it the task stands: behind the heap's address.
+fn large_layout(task: Layout) -> (Layout, usize) {
+    let prefix = Layout::from_size_align(64, task.align().max(64)).expect("a valid alignment");
+    let (whole, offset) = prefix
+        .extend(task)
+        .expect("a future's size is far below the limit");
+    (whole, offset)
+}
+
+/// # Safety
+/// `slot` was made by `allocate_large` with this layout, and nobody uses it any more.
+unsafe fn free_large(slot: NonNull<Header>, layout: Layout) {
+    let (whole, offset) = large_layout(layout);
+    // SAFETY: the address and layout that `allocate_large` used.
+    unsafe { dealloc(slot.cast::<u8>().sub(offset).as_ptr(), whole) };
+}

@@ -1,0 +1,315 @@
+//! The clock of a runtime: real, or paused and moved by hand. The only reader of the OS clock.
+//!
+//! Called by `timers` (ticks), `instant` and `sleep` (what time is it), `pause` (the doors for tests), the worker loop (jumping to the next timer).
+//!
+//! Timers count in ticks of one millisecond since the clock's start. A deadline is rounded up to a tick and the
+//! present is rounded down, so a timer may be late, and is never early.
+//!
+//! # Invariants
+//! - `never-back`: what one thread reads from a clock never decreases, also across pause, advance and resume.
+//! - `real-until-paused`: `mode` leaves `REAL` at the first pause and never returns, so a clock that was never paused
+//!   costs one relaxed load and the system's clock.
+
+use std::time::{Duration, Instant};
+
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering, fixed};
+
+/// The last tick there is; above it stands only `u64::MAX`, which means *no deadline*.
+pub(crate) const LAST_TICK: u64 = u64::MAX - 1;
+
+/// Whether any clock of this process was ever paused. While it is false nobody needs to ask *which* clock.
+static WAS_ANY_PAUSED: fixed::AtomicBool = fixed::AtomicBool::new(false);
+
+const REAL: u8 = 0;
+/// Was paused at least once: what time it is stands in `kept`.
+const KEPT: u8 = 1;
+
+/// The clock of one runtime.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// Tick zero.
+    start: Instant,
+    mode: AtomicU8,
+    kept: Mutex<Kept>,
+    /// Work in flight outside of the scheduler, during which paused time must not jump.
+    inhibitors: AtomicUsize,
+}
+
+/// The time of a clock that was paused at least once.
+#[derive(Debug)]
+struct Kept {
+    base: Instant,
+    /// The real time at which this clock was resumed and showed `base`; `None` while paused.
+    resumed_at: Option<Instant>,
+}
+
+impl Kept {
+    fn now(&self) -> Instant {
+        match self.resumed_at {
+            None => self.base,
+            Some(at) => {
+                let passed = real_now().saturating_duration_since(at);
+                self.base.checked_add(passed).unwrap_or(self.base)
+            }
+        }
+    }
+}
+
+/// Why a clock could not be paused, resumed or moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClockError {
+    /// It is paused already.
+    Paused,
+    /// It is running.
+    Running,
+    /// The new time is out of the range of `Instant`.
+    OutOfRange,
+}
+
+impl Clock {
+    /// A clock that shows the real time.
+    pub(crate) fn new() -> Self {
+        let start = real_now();
+        Self {
+            start,
+            mode: AtomicU8::new(REAL),
+            kept: Mutex::new(Kept {
+                base: start,
+                resumed_at: None,
+            }),
+            inhibitors: AtomicUsize::new(0),
+        }
+    }
+
+    /// A clock that stands at its start until it is moved.
+    pub(crate) fn new_paused() -> Self {
+        let clock = Self::new();
+        WAS_ANY_PAUSED.store(true, Ordering::Relaxed);
+        clock.mode.store(KEPT, Ordering::Relaxed);
+        clock
+    }
+
+    /// What time it is.
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        // Relaxed (`real-until-paused`): a thread that misses a pause reads the real time, which is the time at which
+        // it would have read an instant earlier; what was kept is read under the lock.
+        if self.mode.load(Ordering::Relaxed) == REAL {
+            real_now()
+        } else {
+            self.kept.lock().now()
+        }
+    }
+
+    /// Tick zero.
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// The tick that has begun.
+    #[inline]
+    pub(crate) fn now_tick(&self) -> u64 {
+        let passed = self.now().saturating_duration_since(self.start);
+        millis(passed, u64::from(passed.subsec_millis()))
+    }
+
+    /// The moment at which `tick` begins.
+    pub(crate) fn instant_of(&self, tick: u64) -> Instant {
+        self.start
+            .checked_add(Duration::from_millis(tick))
+            .unwrap_or_else(|| far_future(self.start))
+    }
+
+    /// Stops the clock where it is.
+    pub(crate) fn pause(&self) -> Result<(), ClockError> {
+        let mut kept = self.kept.lock();
+        if self.mode.load(Ordering::Relaxed) == REAL {
+            kept.base = real_now();
+        } else if kept.resumed_at.is_some() {
+            // `never-back`: it stands at what it would have shown.
+            kept.base = kept.now();
+        } else {
+            return Err(ClockError::Paused);
+        }
+        kept.resumed_at = None;
+        WAS_ANY_PAUSED.store(true, Ordering::Relaxed);
+        self.mode.store(KEPT, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Lets the clock run on from where it stands.
+    pub(crate) fn resume(&self) -> Result<(), ClockError> {
+        let mut kept = self.kept.lock();
+        if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
+            return Err(ClockError::Running);
+        }
+        kept.resumed_at = Some(real_now());
+        Ok(())
+    }
+
+    /// Moves a paused clock forward.
+    pub(crate) fn advance(&self, by: Duration) -> Result<(), ClockError> {
+        let mut kept = self.kept.lock();
+        if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
+            return Err(ClockError::Running);
+        }
+        kept.base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        Ok(())
+    }
+
+    /// Moves a paused clock to `instant`, for the scheduler when every task waits for time. Does nothing to a clock
+    /// that runs or that is already there (`never-back`).
+    pub(crate) fn advance_to(&self, instant: Instant) {
+        if self.mode.load(Ordering::Relaxed) == REAL {
+            return;
+        }
+        let mut kept = self.kept.lock();
+        if kept.resumed_at.is_none() && kept.base < instant {
+            kept.base = instant;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) != REAL && self.kept.lock().resumed_at.is_none()
+    }
+
+    /// Something outside of the scheduler is at work (a blocking task): paused time does not jump until it is done.
+    pub(crate) fn inhibit_auto_advance(&self) {
+        self.inhibitors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends one [`inhibit_auto_advance`](Self::inhibit_auto_advance). The caller then unparks the scheduler, which may
+    /// have parked without a jump; that unpark also makes this count visible to it.
+    pub(crate) fn allow_auto_advance(&self) {
+        let before = self.inhibitors.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "each allow ends one inhibit");
+    }
+
+    /// Whether a scheduler with nothing to do may jump to the next timer.
+    pub(crate) fn can_auto_advance(&self) -> bool {
+        self.is_paused() && self.inhibitors.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// Whether some clock of this process was ever paused; if not, [`real_now`] is what every clock shows.
+#[inline]
+pub(crate) fn was_any_paused() -> bool {
+    WAS_ANY_PAUSED.load(Ordering::Relaxed)
+}
+
+/// The monotonic clock of the system.
+#[inline]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock of the system"
+)]
+pub(crate) fn real_now() -> Instant {
+    Instant::now()
+}
+
+/// A moment that no program lives to see, about 30 years from `now`: where durations end that are too long to add.
+pub(crate) fn far_future(now: Instant) -> Instant {
+    now + Duration::from_secs(86_400 * 365 * 30)
+}
+
+/// The first tick that begins at or after `deadline`, for a clock with this start.
+#[inline]
+pub(crate) fn tick_at_or_after(start: Instant, deadline: Instant) -> u64 {
+    let until = deadline.saturating_duration_since(start);
+    millis(until, u64::from(until.subsec_nanos().div_ceil(1_000_000)))
+}
+
+#[inline]
+fn millis(duration: Duration, rounded_subsec_millis: u64) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(rounded_subsec_millis)
+        .min(LAST_TICK)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_rounded_up_and_the_present_down() {
+        let clock = Clock::new_paused();
+        let start = clock.start();
+        assert_eq!(tick_at_or_after(start, start), 0);
+        assert_eq!(tick_at_or_after(start, start + Duration::from_nanos(1)), 1);
+        assert_eq!(tick_at_or_after(start, start + Duration::from_millis(1)), 1);
+        assert_eq!(
+            tick_at_or_after(start, start + Duration::from_micros(1999)),
+            2
+        );
+        assert_eq!(
+            tick_at_or_after(start, start + Duration::from_nanos(1_999_999_999)),
+            2000
+        );
+        clock
+            .advance(Duration::from_micros(1999))
+            .expect("it is paused");
+        assert_eq!(clock.now_tick(), 1);
+        assert_eq!(clock.instant_of(2), start + Duration::from_millis(2));
+    }
+
+    #[test]
+    fn a_deadline_before_the_start_or_beyond_all_time_has_a_tick() {
+        let clock = Clock::new();
+        let start = clock.start();
+        let before = start.checked_sub(Duration::from_secs(1)).expect("in range");
+        assert_eq!(tick_at_or_after(start, before), 0);
+        let mut far = start;
+        for exponent in (0..63).rev() {
+            far = far
+                .checked_add(Duration::from_secs(1 << exponent))
+                .unwrap_or(far);
+        }
+        assert_eq!(tick_at_or_after(start, far), LAST_TICK);
+    }
+
+    #[test]
+    fn time_stands_while_paused_and_runs_on_from_there() {
+        let clock = Clock::new();
+        let before = clock.now();
+        clock.pause().expect("it runs");
+        assert_eq!(clock.pause(), Err(ClockError::Paused));
+        let stood = clock.now();
+        assert!(stood >= before);
+        assert_eq!(clock.now(), stood);
+        clock
+            .advance(Duration::from_secs(60))
+            .expect("it is paused");
+        assert_eq!(clock.now(), stood + Duration::from_secs(60));
+        clock.resume().expect("it is paused");
+        assert_eq!(clock.resume(), Err(ClockError::Running));
+        assert_eq!(clock.advance(Duration::ZERO), Err(ClockError::Running));
+        assert!(clock.now() >= stood + Duration::from_secs(60));
+        clock.pause().expect("it runs");
+        assert!(clock.now() >= stood + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_clock_jumps_only_forward_only_while_paused_and_only_uninhibited() {
+        let clock = Clock::new();
+        assert!(!clock.can_auto_advance());
+        clock.advance_to(far_future(clock.now()));
+        assert!(clock.now() < clock.start() + Duration::from_secs(86_400 * 365));
+
+        clock.pause().expect("it runs");
+        assert!(clock.can_auto_advance());
+        clock.inhibit_auto_advance();
+        assert!(!clock.can_auto_advance());
+        clock.allow_auto_advance();
+        assert!(clock.can_auto_advance());
+
+        let now = clock.now();
+        clock.advance_to(now + Duration::from_millis(5));
+        clock.advance_to(now);
+        assert_eq!(clock.now(), now + Duration::from_millis(5));
+        assert_eq!(clock.advance(Duration::MAX), Err(ClockError::OutOfRange));
+    }
+}

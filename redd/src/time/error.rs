@@ -1,0 +1,115 @@
+//! What can go wrong with time.
+//!
+//! Called by `timeout`, which answers with [`Elapsed`].
+
+use std::fmt;
+use std::io;
+
+/// The time of a [`timeout`](super::timeout()) is up. Converts into an [`io::Error`] of kind `TimedOut`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl Elapsed {
+    pub(super) const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline passed before the operation was complete")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+/// Why a timer could not do its work.
+///
+/// No function of redd answers with it; it is here for code that makes and inspects such errors itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Error(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Shutdown,
+    AtCapacity,
+    Invalid,
+}
+
+impl Error {
+    /// The runtime was shut down.
+    pub fn shutdown() -> Self {
+        Self(Kind::Shutdown)
+    }
+
+    /// Whether the runtime was shut down.
+    pub fn is_shutdown(&self) -> bool {
+        self.0 == Kind::Shutdown
+    }
+
+    /// There is no room for another timer.
+    pub fn at_capacity() -> Self {
+        Self(Kind::AtCapacity)
+    }
+
+    /// Whether there was no room for another timer.
+    pub fn is_at_capacity(&self) -> bool {
+        self.0 == Kind::AtCapacity
+    }
+
+    /// The timer was set up in a way that makes no sense.
+    pub fn invalid() -> Self {
+        Self(Kind::Invalid)
+    }
+
+    /// Whether the timer was set up in a way that makes no sense.
+    pub fn is_invalid(&self) -> bool {
+        self.0 == Kind::Invalid
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Shutdown => "the timer's runtime was shut down",
+            Kind::AtCapacity => "the runtime has no room for another timer",
+            Kind::Invalid => "the timer's settings are invalid",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elapsed_becomes_a_timed_out_io_error() {
+        let error = io::Error::from(Elapsed::new());
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("deadline"));
+    }
+
+    #[test]
+    fn each_error_is_its_own_kind_only() {
+        for (error, expected) in [
+            (Error::shutdown(), [true, false, false]),
+            (Error::at_capacity(), [false, true, false]),
+            (Error::invalid(), [false, false, true]),
+        ] {
+            let is = [
+                error.is_shutdown(),
+                error.is_at_capacity(),
+                error.is_invalid(),
+            ];
+            assert_eq!(is, expected, "{error}");
+        }
+    }
+}

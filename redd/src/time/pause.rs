@@ -1,0 +1,137 @@
+//! A clock that a test can stop and move: `pause`, `advance`, `resume`.
+//!
+//! Called by users' tests.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::clock::ClockError;
+use crate::collections::wake_list::WakeList;
+use crate::runtime::{Handle, context};
+
+/// Stops the clock of this runtime.
+///
+/// - While it stands, and no task can run, it jumps to the next timer: a `sleep` of an hour takes no time.
+///   It does not jump while a blocking task runs.
+/// - [`advance`] moves it by hand.
+/// - Only for a `current_thread` runtime. `Builder::start_paused` stops it from the start.
+/// - Sockets and other processes do not know of it.
+///
+/// # Panics
+/// When the clock is paused already, outside of a runtime, in one built without `enable_time`, and in a multi-thread
+/// runtime.
+///
+/// # Examples
+/// ```
+/// use redd::time::{self, Duration, Instant};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// time::pause();
+/// let start = Instant::now();
+/// time::sleep(Duration::from_secs(3600)).await;
+/// assert!(start.elapsed() >= Duration::from_secs(3600));
+/// # });
+/// ```
+#[track_caller]
+pub fn pause() {
+    let handle = here("`time::pause`");
+    assert!(
+        handle.allows_pause(),
+        "`time::pause` was called in a multi-thread runtime, whose clock cannot be stopped. Use a runtime built with \
+         `Builder::new_current_thread()`, which is what `#[redd::test]` gives."
+    );
+    let timers = handle.timers().expect("`here` has asked for them");
+    if timers.clock().pause().is_err() {
+        panic!(
+            "`time::pause` was called while the clock of this runtime was paused already. Call it once, and not in a \
+             runtime built with `start_paused(true)`; `time::resume` ends a pause."
+        );
+    }
+}
+
+/// Lets a paused clock run on, from where it stands.
+///
+/// # Panics
+/// When the clock is not paused, outside of a runtime, and in one built without `enable_time`.
+#[track_caller]
+pub fn resume() {
+    let handle = here("`time::resume`");
+    let timers = handle.timers().expect("`here` has asked for them");
+    if timers.clock().resume().is_err() {
+        panic!(
+            "`time::resume` was called while the clock of this runtime was running. Call `time::pause` first."
+        );
+    }
+}
+
+/// Moves a paused clock forward by `duration`, fires the timers that are then due, and lets other tasks run once.
+///
+/// - It is one jump: a task that sleeps twice within `duration` sees its second sleep begin after the jump.
+///   To go through every timer on the way, `sleep` for `duration` instead.
+/// - It waits for no task to finish what it does when woken.
+///
+/// # Panics
+/// When the clock is not paused or would leave the range of [`Instant`](super::Instant), outside of a runtime, and in
+/// one built without `enable_time`.
+///
+/// # Examples
+/// ```
+/// use redd::time::{self, Duration, Instant};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// time::pause();
+/// let start = Instant::now();
+/// time::advance(Duration::from_secs(5)).await;
+/// assert_eq!(start.elapsed(), Duration::from_secs(5));
+/// # });
+/// ```
+pub async fn advance(duration: Duration) {
+    jump(duration);
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[track_caller]
+fn jump(duration: Duration) {
+    let handle = here("`time::advance`");
+    let timers = handle.timers().expect("`here` has asked for them");
+    match timers.clock().advance(duration) {
+        Ok(()) => {}
+        Err(ClockError::OutOfRange) => panic!(
+            "`time::advance` was asked to move the clock by {duration:?}, which is later than an `Instant` can say. \
+             Move it by less."
+        ),
+        Err(ClockError::Running | ClockError::Paused) => panic!(
+            "`time::advance` was called while the clock of this runtime was running. Call `time::pause` first, or \
+             build the runtime with `start_paused(true)`."
+        ),
+    }
+    // Here and not in the worker's next turn, so that the tasks that are due are queued before this one yields to them.
+    let now = timers.now_tick();
+    let mut wakers = WakeList::new();
+    for slot in 0..=timers.shared_slot() {
+        timers.expire(slot, now, &mut wakers);
+    }
+    wakers.wake_all();
+}
+
+/// The runtime that this thread is in, which has timers.
+#[track_caller]
+fn here(what: &str) -> Handle {
+    let Some(handle) = context::current() else {
+        context::missing(what)
+    };
+    if handle.timers().is_none() {
+        context::disabled(what, "the timer", "enable_time");
+    }
+    handle
+}

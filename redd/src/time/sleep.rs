@@ -1,0 +1,232 @@
+//! Waiting until a moment: `sleep`, `sleep_until`.
+//!
+//! Called by users, and by `interval` and `timeout`, which are made of it.
+//!
+//! This is where a timer asks which runtime the thread is in: at creation (it must be one with timers) and when it is armed
+//! (the wheel of this worker, if it is a worker of the timer's own runtime).
+//!
+//! # Invariants
+//! - `home-or-here`: a timer is armed on a wheel of the runtime in which it was created, wherever it is polled.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::Instant;
+use super::clock::far_future;
+use super::timers::{Arming, Timer, TimerState, Timers};
+use crate::collections::wake_list::wake_guarded;
+use crate::observe::waiting::{self, WaitKind};
+use crate::runtime::{Handle, context};
+use crate::task::coop::poll_proceed;
+
+/// Waits until `duration` has passed.
+///
+/// - The time counts from this call, not from the first poll.
+/// - Creating, polling once and dropping it allocates nothing and calls the system only for the time.
+/// - A duration too long for the clock means about thirty years.
+///
+/// # Cancel safety
+/// Dropping it stops the timer; nothing else happens.
+///
+/// # Panics
+/// When called outside of a runtime, or in one that was built without `enable_time`; when polled after its runtime
+/// was shut down.
+///
+/// # Examples
+/// ```
+/// use redd::time::{Duration, Instant, sleep};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let start = Instant::now();
+/// sleep(Duration::from_millis(2)).await;
+/// assert!(start.elapsed() >= Duration::from_millis(2));
+/// # });
+/// ```
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep::new("`sleep`", When::In(duration))
+}
+
+/// Waits until `deadline`; if that has passed, only until the worker's next look at its timers.
+///
+/// # Cancel safety
+/// Dropping it stops the timer; nothing else happens.
+///
+/// # Panics
+/// As [`sleep`].
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep::new("`sleep_until`", When::At(deadline))
+}
+
+/// When a timer shall fire.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum When {
+    In(Duration),
+    At(Instant),
+}
+
+pin_project! {
+    /// A future that is ready at its deadline. Made by [`sleep`] and [`sleep_until`].
+    ///
+    /// - It may be polled anywhere, also outside of the runtime in which it was made; that runtime fires it.
+    /// - Once ready it stays ready, until [`reset`](Sleep::reset).
+    /// - To keep one in a struct that is `Unpin`, or to await it by reference in `select!`, pin it: `Box::pin(sleep(..))`
+    ///   or `pin!(sleep(..))`.
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct Sleep {
+        deadline: std::time::Instant,
+        place: &'static Location<'static>,
+        #[pin]
+        timer: Timer,
+    }
+}
+
+impl Sleep {
+    /// A timer of the runtime that this thread is in; `what` is the function that the user called.
+    #[inline]
+    #[track_caller]
+    pub(super) fn new(what: &str, when: When) -> Self {
+        let place = Location::caller();
+        let made = context::with_current(|handle| {
+            let timers = handle.timers()?;
+            timers.attach(handle);
+            Some(Self {
+                deadline: deadline_of(when, timers),
+                place,
+                timer: Timer::new(timers),
+            })
+        });
+        match made {
+            Some(Some(sleep)) => sleep,
+            Some(None) => context::disabled(what, "the timer", "enable_time"),
+            None => context::missing(what),
+        }
+    }
+
+    /// The moment at which it is ready.
+    pub fn deadline(&self) -> Instant {
+        Instant::from_std(self.deadline)
+    }
+
+    /// Whether it has fired. One that was neither polled nor reset has not, even if its deadline has passed.
+    pub fn is_elapsed(&self) -> bool {
+        self.timer.is_fired()
+    }
+
+    /// Gives it another deadline, whether or not it has fired.
+    ///
+    /// - If a task waits for it, that task is woken at the new deadline.
+    /// - It works on any thread, inside of a runtime or not.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant, sleep};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut patience = std::pin::pin!(sleep(Duration::from_secs(3600)));
+    /// patience.as_mut().reset(Instant::now() + Duration::from_millis(1));
+    /// patience.as_mut().await;
+    /// assert!(patience.is_elapsed());
+    /// # });
+    /// ```
+    pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        let mut this = self.project();
+        *this.deadline = deadline.into_std();
+        let waker = this.timer.as_mut().disarm();
+        match arm(this.timer, *this.deadline, waker) {
+            Arming::Armed | Arming::ArmedEarliest => {}
+            // The one who waits finds it ready, or learns that the runtime is gone.
+            Arming::Due(waker) | Arming::Gone(waker) => {
+                if let Some(waker) = waker {
+                    wake_guarded(waker);
+                }
+            }
+        }
+    }
+
+    /// Gives it another deadline, for a task that will poll it before it waits again.
+    pub(super) fn reset_before_poll(self: Pin<&mut Self>, deadline: Instant) {
+        let this = self.project();
+        *this.deadline = deadline.into_std();
+        drop(this.timer.disarm());
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let unit = ready!(poll_proceed(cx));
+        let mut this = self.project();
+        let is_fired = match this.timer.as_mut().poll(cx) {
+            TimerState::Fired => true,
+            TimerState::Waiting => false,
+            TimerState::Idle => match arm(this.timer, *this.deadline, Some(cx.waker().clone())) {
+                Arming::Armed | Arming::ArmedEarliest => false,
+                Arming::Due(_) => true,
+                Arming::Gone(_) => panic_detached(this.place),
+            },
+            TimerState::Detached => panic_detached(this.place),
+        };
+        if is_fired {
+            unit.made_progress();
+            Poll::Ready(())
+        } else {
+            waiting::note(WaitKind::Timer, Some(this.place));
+            Poll::Pending
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .field("made_at", &format_args!("{}", self.place))
+            .field("timer", &self.timer)
+            .finish()
+    }
+}
+
+fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
+    match when {
+        When::At(deadline) => deadline.into_std(),
+        When::In(duration) => {
+            let now = timers.clock().now();
+            now.checked_add(duration).unwrap_or_else(|| far_future(now))
+        }
+    }
+}
+
+/// Arms an idle timer on the wheel of this worker, or on the one for everybody else.
+#[inline]
+fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
+    let home = timer.home();
+    // `home-or-here`: a worker of another runtime counts as a thread outside.
+    let here = |handle: &Handle| match handle.timers() {
+        Some(timers) if timers.is_home_of(&timer) => timers.wheel(handle.timer_slot()),
+        Some(_) | None => home,
+    };
+    let wheel = context::with_current(here).unwrap_or(home);
+    let arming = timer.arm(wheel, deadline, waker);
+    // A worker looks at its own wheel before it parks; nobody may be about to look at the shared one.
+    if matches!(arming, Arming::ArmedEarliest) && std::ptr::eq(wheel, home) {
+        home.unpark_owner();
+    }
+    arming
+}
+
+#[cold]
+fn panic_detached(place: &Location<'_>) -> ! {
+    panic!(
+        "a timer was polled after its runtime was shut down. It was made at {place}. Finish or drop what waits for \
+         it before the runtime goes, or keep the `Runtime` alive longer."
+    )
+}

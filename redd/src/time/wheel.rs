@@ -1,0 +1,480 @@
+//! A timer wheel: deadlines in, due elements out. No clock, no atomics, no I/O.
+//!
+//! Called by `timers`, which holds a lock around every call.
+//!
+//! Six levels of 64 slots. A slot of level `n` covers `64^n` ticks. An element stands at the level of the highest
+//! group of six bits in which its deadline differs from `elapsed`, so a level's slots all lie in the one slot of the
+//! level above in which `elapsed` is. When time enters a slot of a higher level, its elements are filed anew, lower
+//! down. The top level is a ring: what is more than its 63 slots (two years) ahead waits in the last of them and is filed anew there.
+//!
+//! # Invariants
+//! - `slots-ahead`: `elapsed` never enters a slot that still holds elements, except a slot of level 0; so in a level
+//!   all occupied slots are ahead, and the first one of the lowest occupied level holds the earliest element of all.
+//! - `bound-is-early`: a slot's `bound` is not later than any of its elements' deadlines, nor earlier than the slot's
+//!   start. It is exact until its earliest element is removed.
+//! - `filed-once`: an element's `place` names the slot whose list it is in.
+
+#![expect(unsafe_code, reason = "the slots are intrusive lists")]
+
+use std::ptr::NonNull;
+
+use crate::collections::linked_list::{Linked, LinkedList, Links};
+
+const LEVELS: usize = 6;
+const TOP: usize = LEVELS - 1;
+const SLOTS: usize = 64;
+/// Bits of a deadline that choose the slot of one level.
+const BITS: u32 = 6;
+const SLOT_MASK: u64 = SLOTS as u64 - 1;
+const TOP_SHIFT: u32 = BITS * TOP as u32;
+
+/// What an element carries for the wheel.
+#[derive(Debug)]
+pub(super) struct Filing<T> {
+    pub(super) links: Links<T>,
+    deadline: u64,
+    place: Place,
+}
+
+impl<T> Filing<T> {
+    pub(super) const fn new() -> Self {
+        Self {
+            links: Links::new(),
+            deadline: 0,
+            place: Place { level: 0, slot: 0 },
+        }
+    }
+}
+
+/// An element of a wheel.
+///
+/// # Safety
+/// `filing` returns the address of the same field for the same element every time, and `Linked::links` the address of
+/// the `links` in it.
+pub(super) unsafe trait Filed: Linked {
+    /// Address of the filing inside `element`.
+    ///
+    /// # Safety
+    /// `element` points to a live element.
+    unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>>;
+}
+
+/// What became of an element that was to be filed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Insertion {
+    /// It is in the wheel.
+    Filed,
+    /// Its deadline has been reached; it is not in the wheel.
+    Due,
+}
+
+/// Which slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    level: u8,
+    slot: u8,
+}
+
+impl Place {
+    fn new(level: usize, slot: u64) -> Self {
+        Self {
+            level: level as u8,
+            slot: (slot & SLOT_MASK) as u8,
+        }
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.level) * SLOTS + usize::from(self.slot)
+    }
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    list: LinkedList<T>,
+    bound: u64,
+}
+
+/// See the module page.
+#[derive(Debug)]
+pub(super) struct Wheel<T> {
+    /// The last tick that was looked at: everything due at it has been handed out or is at its level-0 slot.
+    elapsed: u64,
+    /// One bit a slot: is its list non-empty?
+    occupied: [u64; LEVELS],
+    /// On the heap, and made there: they are too large to pass through a stack.
+    slots: Box<[Slot<T>; LEVELS * SLOTS]>,
+}
+
+impl<T: Filed> Wheel<T> {
+    pub(super) fn new() -> Self {
+        let slots: Box<[_]> = std::iter::repeat_with(|| Slot {
+            list: LinkedList::new(),
+            bound: 0,
+        })
+        .take(LEVELS * SLOTS)
+        .collect();
+        let Ok(slots) = slots.try_into() else {
+            unreachable!("as many were made as there are");
+        };
+        Self {
+            elapsed: 0,
+            occupied: [0; LEVELS],
+            slots,
+        }
+    }
+
+    /// Starts over at tick 0. The wheel is empty.
+    pub(super) fn restart(&mut self) {
+        debug_assert_eq!(self.occupied, [0; LEVELS], "only an empty wheel restarts");
+        self.elapsed = 0;
+    }
+
+    /// A tick that is not later than the earliest deadline, and is it unless an earlier element was removed.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        Some(self.slots[self.first()?.index()].bound)
+    }
+
+    /// Files `element`, unless its deadline has been reached.
+    ///
+    /// # Safety
+    /// `element` is alive, in no wheel, and stays where it is until it was removed or popped.
+    pub(super) unsafe fn insert(&mut self, element: NonNull<T>, deadline: u64) -> Insertion {
+        if deadline <= self.elapsed {
+            return Insertion::Due;
+        }
+        // SAFETY: alive by this function's duty.
+        unsafe { (*T::filing(element).as_ptr()).deadline = deadline };
+        // SAFETY: this function's duty is `file`'s.
+        unsafe { self.file(element) };
+        Insertion::Filed
+    }
+
+    /// Takes `element` out; its deadline is returned.
+    ///
+    /// # Safety
+    /// `element` is in this wheel.
+    pub(super) unsafe fn remove(&mut self, element: NonNull<T>) -> u64 {
+        // SAFETY: what is in the wheel is alive.
+        let (place, deadline) = unsafe {
+            let filing = T::filing(element).as_ptr();
+            ((*filing).place, (*filing).deadline)
+        };
+        let list = &mut self.slots[place.index()].list;
+        // SAFETY: `filed-once`: it is in this slot's list.
+        unsafe { list.remove(element) };
+        if list.is_empty() {
+            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+        }
+        deadline
+    }
+
+    /// Takes out an element that is due at `now`, in the order of deadlines; `None` when there is none left.
+    pub(super) fn pop_due(&mut self, now: u64) -> Option<NonNull<T>> {
+        loop {
+            let place = match self.first() {
+                Some(place) if self.start_of(place) <= now => place,
+                // `slots-ahead`: no occupied slot starts by `now`.
+                Some(_) | None => {
+                    self.elapsed = self.elapsed.max(now);
+                    return None;
+                }
+            };
+            self.elapsed = self.elapsed.max(self.start_of(place));
+            if place.level == 0 {
+                return self.pop_from(place);
+            }
+            self.file_anew(place);
+        }
+    }
+
+    /// Takes out any element, due or not.
+    pub(super) fn pop_any(&mut self) -> Option<NonNull<T>> {
+        self.pop_from(self.first()?)
+    }
+
+    fn pop_from(&mut self, place: Place) -> Option<NonNull<T>> {
+        let list = &mut self.slots[place.index()].list;
+        let element = list.pop_front();
+        if list.is_empty() {
+            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+        }
+        element
+    }
+
+    /// Files the elements of a slot that time has entered again, lower down.
+    fn file_anew(&mut self, place: Place) {
+        let mut list = self.slots[place.index()].list.take();
+        self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+        while let Some(element) = list.pop_front() {
+            // SAFETY: it was in the wheel, so it is alive and stays so until taken out; it was just unlinked.
+            unsafe { self.file(element) };
+        }
+    }
+
+    /// Links `element` where its deadline belongs, as seen from `elapsed`.
+    ///
+    /// # Safety
+    /// As for [`insert`](Self::insert); the element's `deadline` is set and not before `elapsed`.
+    unsafe fn file(&mut self, element: NonNull<T>) {
+        // SAFETY: alive by this function's duty.
+        let filing = unsafe { T::filing(element).as_ptr() };
+        // SAFETY: as above.
+        let deadline = unsafe { (*filing).deadline };
+        let (place, bound) = place_of(self.elapsed, deadline);
+        // SAFETY: as above.
+        unsafe { (*filing).place = place };
+        let slot = &mut self.slots[place.index()];
+        // `bound-is-early`: an empty slot's old bound means nothing.
+        slot.bound = if slot.list.is_empty() {
+            bound
+        } else {
+            slot.bound.min(bound)
+        };
+        // SAFETY: alive and in no list by this function's duty.
+        unsafe { slot.list.push_back(element) };
+        self.occupied[usize::from(place.level)] |= 1 << place.slot;
+    }
+
+    /// The slot of the earliest element (`slots-ahead`).
+    fn first(&self) -> Option<Place> {
+        let level = self.occupied.iter().position(|&bits| bits != 0)?;
+        let bits = self.occupied[level];
+        if level < TOP {
+            return Some(Place::new(level, u64::from(bits.trailing_zeros())));
+        }
+        let here = self.elapsed >> TOP_SHIFT;
+        let ahead = bits
+            .rotate_right((here & SLOT_MASK) as u32)
+            .trailing_zeros();
+        Some(Place::new(TOP, here + u64::from(ahead)))
+    }
+
+    /// The first tick that `place` covers; `place` lies ahead.
+    fn start_of(&self, place: Place) -> u64 {
+        let (level, slot) = (u32::from(place.level), u64::from(place.slot));
+        if usize::from(place.level) < TOP {
+            let lap = BITS * (level + 1);
+            return ((self.elapsed >> lap) << lap) + (slot << (BITS * level));
+        }
+        let here = self.elapsed >> TOP_SHIFT;
+        let ahead = slot.wrapping_sub(here) & SLOT_MASK;
+        (here + ahead) << TOP_SHIFT
+    }
+}
+
+/// Where a deadline that is not before `elapsed` belongs, and the bound it sets there.
+fn place_of(elapsed: u64, deadline: u64) -> (Place, u64) {
+    let highest_differing = u64::BITS - 1 - ((elapsed ^ deadline) | SLOT_MASK).leading_zeros();
+    let level = (highest_differing / BITS) as usize;
+    if level < TOP {
+        let slot = deadline >> (BITS * level as u32);
+        return (Place::new(level, slot), deadline);
+    }
+    let here = elapsed >> TOP_SHIFT;
+    let there = deadline >> TOP_SHIFT;
+    if there - here <= SLOT_MASK {
+        (Place::new(TOP, there), deadline)
+    } else {
+        let last = here + SLOT_MASK;
+        (Place::new(TOP, last), last << TOP_SHIFT)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    struct Element {
+        number: usize,
+        filing: Filing<Element>,
+    }
+    // SAFETY: always the same field, by raw projection.
+    unsafe impl Linked for Element {
+        unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
+            // SAFETY: `element` is alive by this function's duty.
+            unsafe { NonNull::new_unchecked(&raw mut (*element.as_ptr()).filing.links) }
+        }
+    }
+    // SAFETY: always the same field, by raw projection.
+    unsafe impl Filed for Element {
+        unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>> {
+            // SAFETY: `element` is alive by this function's duty.
+            unsafe { NonNull::new_unchecked(&raw mut (*element.as_ptr()).filing) }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Insert so many ticks ahead of the present (or, if it does not fit, at the end of time).
+        Insert(u64),
+        /// Remove one of the elements that are in.
+        Remove(usize),
+        /// Let time pass and take out what is due.
+        Pass(u64),
+        /// Jump to what the wheel names as its next deadline.
+        PassToNext,
+    }
+
+    /// Near, far, and on the boundaries of slots.
+    fn ticks() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            4 => 0_u64..200,
+            2 => 0_u64..10_000,
+            1 => (0_u32..44, -2_i64..3)
+                .prop_map(|(shift, off)| (1_u64 << shift).saturating_add_signed(off)),
+            1 => 0_u64..(1 << 42),
+        ]
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        proptest::collection::vec(
+            prop_oneof![
+                6 => ticks().prop_map(Step::Insert),
+                2 => any::<usize>().prop_map(Step::Remove),
+                3 => ticks().prop_map(Step::Pass),
+                2 => Just(Step::PassToNext),
+                1 => Just(Step::Insert(u64::MAX)),
+            ],
+            1..200,
+        )
+    }
+
+    /// The dull version: a sorted map of deadlines, each with its elements.
+    fn check_against_a_map(start: u64, steps: Vec<Step>) {
+        let mut wheel = Wheel::<Element>::new();
+        assert!(wheel.pop_due(start).is_none());
+        let mut map = BTreeMap::<u64, Vec<usize>>::new();
+        let mut elements = Vec::<NonNull<Element>>::new();
+        let mut now = start;
+        for step in steps {
+            match step {
+                Step::Insert(ahead) => {
+                    let deadline = now.saturating_add(ahead).min(u64::MAX - 1);
+                    let number = elements.len();
+                    let element = NonNull::from(Box::leak(Box::new(Element {
+                        number,
+                        filing: Filing::new(),
+                    })));
+                    elements.push(element);
+                    // SAFETY: leaked until the end, and in no wheel.
+                    match unsafe { wheel.insert(element, deadline) } {
+                        Insertion::Due => assert!(deadline <= now),
+                        Insertion::Filed => {
+                            assert!(deadline > now);
+                            map.entry(deadline).or_default().push(number);
+                        }
+                    }
+                }
+                Step::Remove(which) => {
+                    let inside: Vec<(u64, usize)> = map
+                        .iter()
+                        .flat_map(|(&deadline, numbers)| {
+                            numbers.iter().map(move |&n| (deadline, n))
+                        })
+                        .collect();
+                    if inside.is_empty() {
+                        continue;
+                    }
+                    let (deadline, number) = inside[which % inside.len()];
+                    // SAFETY: the map says that it is in the wheel.
+                    assert_eq!(unsafe { wheel.remove(elements[number]) }, deadline);
+                    let numbers = map.get_mut(&deadline).expect("it is in the map");
+                    numbers.retain(|&n| n != number);
+                    if numbers.is_empty() {
+                        map.remove(&deadline);
+                    }
+                }
+                Step::Pass(by) => pass_to(&mut wheel, &mut map, &mut now, by),
+                Step::PassToNext => {
+                    if let Some(next) = wheel.next_deadline() {
+                        if next < u64::MAX - (1 << 40) {
+                            let by = next.saturating_sub(now);
+                            pass_to(&mut wheel, &mut map, &mut now, by);
+                        }
+                    }
+                }
+            }
+            let first = map.keys().next().copied();
+            match (wheel.next_deadline(), first) {
+                (Some(next), Some(first)) => assert!(now < next && next <= first),
+                (next, first) => assert_eq!(next, first),
+            }
+        }
+        while let Some(element) = wheel.pop_any() {
+            // SAFETY: elements are alive until the end.
+            let number = unsafe { element.as_ref().number };
+            assert!(map.values_mut().any(|numbers| {
+                let before = numbers.len();
+                numbers.retain(|&n| n != number);
+                numbers.len() < before
+            }));
+        }
+        assert!(map.values().all(Vec::is_empty));
+        for element in elements {
+            // SAFETY: made by `Box::leak` above, out of the wheel, freed once.
+            drop(unsafe { Box::from_raw(element.as_ptr()) });
+        }
+    }
+
+    fn pass_to(
+        wheel: &mut Wheel<Element>,
+        map: &mut BTreeMap<u64, Vec<usize>>,
+        now: &mut u64,
+        by: u64,
+    ) {
+        *now += by;
+        let mut last = 0;
+        while let Some(element) = wheel.pop_due(*now) {
+            // SAFETY: elements are alive until the end.
+            let number = unsafe { element.as_ref().number };
+            let (&deadline, numbers) = map.iter_mut().next().expect("the map has it too");
+            assert!(last <= deadline && deadline <= *now);
+            last = deadline;
+            let at = numbers
+                .iter()
+                .position(|&n| n == number)
+                .expect("it is one of the earliest");
+            numbers.remove(at);
+            if numbers.is_empty() {
+                map.remove(&deadline);
+            }
+        }
+        assert!(map.keys().next().is_none_or(|&first| first > *now));
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_as_a_sorted_map(steps in steps()) {
+            check_against_a_map(0, steps);
+        }
+
+        #[test]
+        fn it_behaves_as_a_sorted_map_around_the_turn_of_the_top_level(
+            before in 0_u64..300,
+            laps in 1_u64..4,
+            steps in steps(),
+        ) {
+            check_against_a_map((laps << 36) - before, steps);
+        }
+    }
+
+    #[test]
+    fn one_far_timer_names_its_own_deadline_and_not_the_slots_on_the_way() {
+        let mut wheel = Wheel::<Element>::new();
+        let mut element = Element {
+            number: 0,
+            filing: Filing::new(),
+        };
+        let element = NonNull::from(&mut element);
+        // SAFETY: it is popped below, before it goes.
+        assert_eq!(unsafe { wheel.insert(element, 600_123) }, Insertion::Filed);
+        assert_eq!(wheel.next_deadline(), Some(600_123));
+        assert_eq!(wheel.pop_due(600_122), None);
+        assert_eq!(wheel.next_deadline(), Some(600_123));
+        assert_eq!(wheel.pop_due(600_123), Some(element));
+        assert_eq!(wheel.next_deadline(), None);
+    }
+}

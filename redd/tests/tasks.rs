@@ -1,0 +1,225 @@
+//! Tasks on every flavour of runtime: spawn, join, abort, panic, detach, shutdown.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redd::runtime::{Builder, Runtime};
+use redd::task;
+
+fn flavours() -> Vec<(&'static str, Runtime)> {
+    let multi = |workers| {
+        Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    vec![
+        (
+            "current_thread",
+            Builder::new_current_thread().enable_all().build().unwrap(),
+        ),
+        ("one worker", multi(1)),
+        ("two workers", multi(2)),
+        ("eight workers", multi(8)),
+    ]
+}
+
+fn on_each_flavour(test: impl Fn(&Runtime)) {
+    for (name, runtime) in flavours() {
+        eprintln!("on {name}");
+        test(&runtime);
+    }
+}
+
+#[test]
+fn a_spawned_task_gives_its_output() {
+    on_each_flavour(|runtime| {
+        let sum = runtime.block_on(async {
+            let tasks: Vec<_> = (0..1000_u64)
+                .map(|n| redd::spawn(async move { n }))
+                .collect();
+            let mut sum = 0;
+            for task in tasks {
+                sum += task.await.unwrap();
+            }
+            sum
+        });
+        assert_eq!(sum, 499_500);
+    });
+}
+
+#[test]
+fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
+    on_each_flavour(|runtime| {
+        let handle = runtime.handle().clone();
+        let outer = runtime.spawn(async move {
+            let inner = redd::spawn(async { 1 });
+            let other = handle.spawn(async { 2 });
+            inner.await.unwrap() + other.await.unwrap()
+        });
+        assert_eq!(runtime.block_on(outer).unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_panic_stays_in_its_task_and_comes_out_of_the_handle() {
+    on_each_flavour(|runtime| {
+        runtime.block_on(async {
+            let error = redd::spawn(async { panic!("on purpose") })
+                .await
+                .unwrap_err();
+            assert!(error.is_panic() && !error.is_cancelled());
+            assert_eq!(
+                *error.into_panic().downcast::<&str>().unwrap(),
+                "on purpose"
+            );
+            assert_eq!(
+                redd::spawn(async { 1 }).await.unwrap(),
+                1,
+                "the worker goes on"
+            );
+        });
+    });
+}
+
+#[test]
+fn an_aborted_task_is_dropped_at_its_await_point() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    on_each_flavour(|runtime| {
+        let count = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            let dropped = Dropped(count.clone());
+            let task = redd::spawn(async move {
+                let _dropped = dropped;
+                pending::<()>().await;
+            });
+            task::yield_now().await;
+            task.abort();
+            let error = task.await.unwrap_err();
+            assert!(error.is_cancelled());
+            assert_eq!(count.load(Ordering::Relaxed), 1);
+        });
+    });
+}
+
+#[test]
+fn shutdown_drops_every_future_once() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    for (name, runtime) in flavours() {
+        eprintln!("on {name}");
+        let count = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            for number in 0..500 {
+                let dropped = Dropped(count.clone());
+                redd::spawn(async move {
+                    let _dropped = dropped;
+                    if number % 2 == 0 {
+                        task::yield_now().await;
+                    }
+                    pending::<()>().await;
+                });
+            }
+        });
+        drop(runtime);
+        assert_eq!(count.load(Ordering::Relaxed), 500);
+    }
+}
+
+#[test]
+fn a_handle_outlives_its_runtime() {
+    for (name, runtime) in flavours() {
+        eprintln!("on {name}");
+        let task = runtime.spawn(pending::<()>());
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let late = handle.spawn(async { 1 });
+        futures::executor::block_on(async {
+            assert!(task.await.unwrap_err().is_cancelled());
+            assert!(late.await.unwrap_err().is_cancelled());
+        });
+    }
+}
+
+#[test]
+fn timers_fire_in_order() {
+    on_each_flavour(|runtime| {
+        runtime.block_on(async {
+            let late = redd::spawn(async {
+                redd::time::sleep(Duration::from_millis(20)).await;
+                std::time::Instant::now()
+            });
+            let early = redd::spawn(async {
+                redd::time::sleep(Duration::from_millis(5)).await;
+                std::time::Instant::now()
+            });
+            assert!(early.await.unwrap() < late.await.unwrap());
+            redd::time::sleep(Duration::from_millis(2)).await;
+        });
+    });
+}
+
+#[test]
+fn blocking_closures_run_beside_tasks() {
+    on_each_flavour(|runtime| {
+        let sum = runtime.block_on(async {
+            let tasks: Vec<_> = (0..64).map(|n| task::spawn_blocking(move || n)).collect();
+            let mut sum = 0;
+            for task in tasks {
+                sum += task.await.unwrap();
+            }
+            sum
+        });
+        assert_eq!(sum, 2016);
+    });
+}
+
+#[test]
+fn block_in_place_lets_the_other_tasks_run() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    runtime.block_on(async {
+        let waiting = redd::spawn(async move { task::block_in_place(|| receiver.recv().unwrap()) });
+        let sending = redd::spawn(async move {
+            redd::time::sleep(Duration::from_millis(1)).await;
+            sender.send(5).unwrap();
+        });
+        assert_eq!(waiting.await.unwrap(), 5);
+        sending.await.unwrap();
+    });
+}
+
+#[test]
+fn a_million_tasks_come_and_go() {
+    on_each_flavour(|runtime| {
+        runtime.block_on(async {
+            let mut set = task::JoinSet::new();
+            for _ in 0..100_000 {
+                set.spawn(task::yield_now());
+            }
+            let mut count = 0;
+            while let Some(joined) = set.join_next().await {
+                joined.unwrap();
+                count += 1;
+            }
+            assert_eq!(count, 100_000);
+        });
+        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    });
+}
