@@ -263,15 +263,20 @@ impl Crawl<'_> {
             }
             Answer::Broken(trouble) => self.settle(page, Fate::Broken(trouble)),
             Answer::Redirect { status, to } => {
+                if let Some(trouble) = self.frontier.too_many_hops(page) {
+                    return self.settle(page, Fate::Broken(trouble));
+                }
                 // A start that moved takes the crawl with it.
                 if depth == 0 {
                     self.frontier.widen(to.origin().ascii_serialization());
                 }
                 match self.cite(to.as_str(), Some(page), depth) {
-                    Some(target) => {
-                        let _ = self.frontier.redirect(page, status, target);
-                        self.progress.settled(self.frontier.entry(page));
-                    }
+                    Some(target) => match &self.frontier.redirect(page, status, target)[..] {
+                        [] => self.progress.settled(self.frontier.entry(page)),
+                        circle => circle
+                            .iter()
+                            .for_each(|&page| self.progress.settled(self.frontier.entry(page))),
+                    },
                     None => self.settle(
                         page,
                         Fate::Broken(Trouble::BadRedirect(

@@ -313,12 +313,16 @@ fn trouble(error: &reqwest::Error) -> Trouble {
         }
         cause = at.source();
     }
-    if error.is_builder() {
-        Trouble::UnusableUrl(root_cause(error))
+    let root = root_cause(error);
+    if root.starts_with("tls handshake") {
+        // The other side hung up in the middle of it; rustls has no error of its own for that.
+        Trouble::Tls(root)
+    } else if error.is_builder() {
+        Trouble::UnusableUrl(root)
     } else if error.is_connect() {
-        Trouble::Unreachable(root_cause(error))
+        Trouble::Unreachable(root)
     } else {
-        Trouble::CutShort(root_cause(error))
+        Trouble::CutShort(root)
     }
 }
 

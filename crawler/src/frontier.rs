@@ -7,8 +7,8 @@
 //! - `one-entry`: an address has one entry, so it is fetched at most once, whatever cites it.
 //! - `citers-of-the-unproven`: who cites a page is kept only as long as the page may turn out broken. The memory of a
 //!   crawl so grows with its pages and not with its links.
-//! - `short-chains`: a redirect is an entry that points to another one; a chain that comes back to itself or has more than
-//!   [`HOPS_MAX`] hops is broken as a whole.
+//! - `short-chains`: a redirect is an entry that points to another one; a chain that comes back to itself is broken as a
+//!   whole, and one of more than [`HOPS_MAX`] hops is broken at its end.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -196,20 +196,19 @@ impl Frontier {
         entry.fate = fate;
     }
 
-    /// Settles `from` as a redirect to `to`, or, if that closes a circle or makes too long a chain, the whole chain as
-    /// broken; then it returns what is wrong.
-    pub(crate) fn redirect(&mut self, from: PageId, status: u16, to: PageId) -> Option<Trouble> {
+    /// Settles `from` as a redirect to `to`, or, if that closes a circle, the whole circle as broken; returns what it broke.
+    pub(crate) fn redirect(&mut self, from: PageId, status: u16, to: PageId) -> Vec<PageId> {
         self.settle(from, Fate::Redirect { status, to });
-        // `short-chains`: walk back to the chain's head, then forward to its end.
+        // `short-chains`: walk forward to the chain's end.
         let mut ahead = vec![from];
         let mut at = to;
         loop {
             if ahead.contains(&at) {
                 let trouble = Trouble::EndlessRedirect("it comes back to itself".into());
-                for id in ahead {
+                for &id in &ahead {
                     self.settle(id, Fate::Broken(trouble.clone()));
                 }
-                return Some(trouble);
+                return ahead;
             }
             let Fate::Redirect { to, .. } = self.entry(at).fate else {
                 break;
@@ -217,33 +216,24 @@ impl Frontier {
             ahead.push(at);
             at = to;
         }
-        let hops = ahead.len() + self.hops_before(from);
-        if hops > HOPS_MAX {
-            let trouble = Trouble::EndlessRedirect(format!("more than {HOPS_MAX} hops"));
-            self.settle(from, Fate::Broken(trouble.clone()));
-            return Some(trouble);
-        }
-        None
+        Vec::new()
     }
 
-    /// How many redirects led to `id`, on the longest way, as far as it matters.
-    fn hops_before(&self, id: PageId) -> usize {
-        let mut hops = 0;
+    /// What is wrong if `id` redirects, after [`HOPS_MAX`] redirects that led to it. To be asked before the target is
+    /// cited, or the next hop would be fetched and the chain would not end (`short-chains`).
+    pub(crate) fn too_many_hops(&self, id: PageId) -> Option<Trouble> {
         let mut at = id;
-        while hops <= HOPS_MAX {
-            let before = self
+        for _ in 0..HOPS_MAX {
+            at = self
                 .entry(at)
                 .cited_by
                 .iter()
                 .copied()
-                .find(|&citer| self.leads_to(citer, at));
-            let Some(before) = before else {
-                break;
-            };
-            hops += 1;
-            at = before;
+                .find(|&citer| self.leads_to(citer, at))?;
         }
-        hops
+        Some(Trouble::EndlessRedirect(format!(
+            "more than {HOPS_MAX} hops"
+        )))
     }
 
     fn leads_to(&self, from: PageId, target: PageId) -> bool {
@@ -355,12 +345,12 @@ mod tests {
         let mut frontier = frontier();
         let a = add(&mut frontier, "a", None);
         let b = add(&mut frontier, "b", Some(a));
-        assert!(frontier.redirect(a, 301, b).is_none());
-        assert!(frontier.redirect(b, 301, a).is_some());
+        assert!(frontier.redirect(a, 301, b).is_empty());
+        assert_eq!(frontier.redirect(b, 301, a), [b, a]);
         assert!(matches!(frontier.entry(a).fate, Fate::Broken(_)));
         assert!(matches!(frontier.entry(b).fate, Fate::Broken(_)));
         let own = add(&mut frontier, "own", None);
-        assert!(frontier.redirect(own, 302, own).is_some());
+        assert_eq!(frontier.redirect(own, 302, own), [own]);
     }
 
     #[test]
@@ -369,11 +359,11 @@ mod tests {
         let mut at = add(&mut frontier, "0", None);
         for hop in 1..=HOPS_MAX {
             let next = add(&mut frontier, &hop.to_string(), Some(at));
-            assert!(frontier.redirect(at, 302, next).is_none(), "hop {hop}");
+            assert!(frontier.too_many_hops(at).is_none(), "hop {hop}");
+            assert!(frontier.redirect(at, 302, next).is_empty(), "hop {hop}");
             at = next;
         }
-        let next = add(&mut frontier, "last", Some(at));
-        assert!(frontier.redirect(at, 302, next).is_some());
+        assert!(frontier.too_many_hops(at).is_some());
     }
 
     #[test]
@@ -382,7 +372,7 @@ mod tests {
         let page = add(&mut frontier, "page", None);
         let old = add(&mut frontier, "old", Some(page));
         let new = add(&mut frontier, "new", Some(old));
-        assert!(frontier.redirect(old, 301, new).is_none());
+        assert!(frontier.redirect(old, 301, new).is_empty());
         frontier.settle(new, Fate::Broken(Trouble::Status(410)));
         assert_eq!(frontier.citers(new), [("page", Some("old"))]);
     }
