@@ -318,7 +318,9 @@ impl Inner {
             };
             match runnable.run() {
                 Ran::Done => {}
-                Ran::Requeue(runnable) | Ran::Yielded(runnable) => self.queue.borrow_mut().push_back(runnable),
+                Ran::Requeue(runnable) | Ran::Yielded(runnable) => {
+                    self.queue.borrow_mut().push_back(runnable)
+                }
             }
         }
         true

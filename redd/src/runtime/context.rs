@@ -147,8 +147,15 @@ pub(crate) fn enter<'a>(handle: Handle) -> EnterGuard<'a> {
         let depth = context.depth.get() + 1;
         context.depth.set(depth);
         let before = context.current.replace(Arc::into_raw(handle.shared));
-        let current = CurrentGuard { before, depth, _not_send: PhantomData };
-        EnterGuard { _current: current, _handle: PhantomData }
+        let current = CurrentGuard {
+            before,
+            depth,
+            _not_send: PhantomData,
+        };
+        EnterGuard {
+            _current: current,
+            _handle: PhantomData,
+        }
     })
 }
 

@@ -152,7 +152,11 @@ impl Fifo {
             return;
         }
         // SAFETY: as in `push`.
-        match unsafe { self.tail.replace(other.tail.replace(ptr::null_mut())).as_ref() } {
+        match unsafe {
+            self.tail
+                .replace(other.tail.replace(ptr::null_mut()))
+                .as_ref()
+        } {
             Some(tail) => tail.set_next(head),
             None => self.head.set(head),
         }

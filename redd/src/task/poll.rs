@@ -108,7 +108,11 @@ impl Runnable {
                     OnPending::Requeue => {
                         // SAFETY: the state says that the `Runnable`'s reference stays with us.
                         let runnable = unsafe { Runnable::from_raw(task) };
-                        return if has_yielded { Ran::Yielded(runnable) } else { Ran::Requeue(runnable) };
+                        return if has_yielded {
+                            Ran::Yielded(runnable)
+                        } else {
+                            Ran::Requeue(runnable)
+                        };
                     }
                     // SAFETY: we still hold the poll lock and the reference.
                     OnPending::DropFuture => unsafe { cancel_locked(task) },
