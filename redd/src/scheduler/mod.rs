@@ -55,7 +55,8 @@ pub(crate) const MAX_SPARES: usize = 64;
 pub(crate) struct Config {
     pub(crate) flavor: Flavor,
     pub(crate) workers: usize,
-    pub(crate) global_queue_interval: u32,
+    /// `None`: it follows from how long polls take.
+    pub(crate) global_queue_interval: Option<u32>,
     pub(crate) event_interval: u32,
     pub(crate) events_per_turn: usize,
     pub(crate) enable_io: bool,

@@ -19,7 +19,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::idle::{self, OnLeave, OnWake};
 use super::{Flavor, Shared, Slot};
@@ -33,9 +33,15 @@ use crate::runtime::context::{self, Entered};
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
+use crate::time::clock::real_now;
 
 /// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
 const NEXT_STREAK_MAX: u32 = 3;
+
+/// How long a task in the injector may wait for a busy worker, about; the figures are Tokio's.
+const INJECTOR_PATIENCE_NS: f64 = 200_000.0;
+const INJECTOR_INTERVAL_FIRST: u32 = 61;
+const INJECTOR_INTERVAL_MAX: u32 = 127;
 
 /// How often a current-thread runtime goes round its yielding tasks before it looks for I/O and timers. A look costs
 /// 150 ns, a yield 25; picked by feel.
@@ -211,6 +217,10 @@ pub(super) enum Ended {
 pub(crate) struct Worker {
     local: Local,
     tick: u32,
+    /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
+    injector_interval: u32,
+    poll_ns: f64,
+    looked_at: Instant,
     next_streak: u32,
     is_searching: bool,
     is_spare: bool,
@@ -240,6 +250,12 @@ impl Worker {
                 is_blocked: Cell::new(false),
             },
             tick: 0,
+            injector_interval: shared
+                .config
+                .global_queue_interval
+                .unwrap_or(INJECTOR_INTERVAL_FIRST),
+            poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
+            looked_at: real_now(),
             next_streak: 0,
             is_searching: false,
             yielded: Fifo::new(),
@@ -258,7 +274,7 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
-        let mut busy_since = crate::time::clock::real_now();
+        let mut busy_since = real_now();
         loop {
             if root.poll_if_woken() {
                 self.add_busy(shared, busy_since);
@@ -293,8 +309,9 @@ impl Worker {
                 }
                 self.add_busy(shared, busy_since);
                 self.park(shared, root);
-                busy_since = crate::time::clock::real_now();
+                busy_since = real_now();
                 shared.note_time(busy_since);
+                self.looked_at = busy_since;
                 has_parked = true;
                 break;
             }
@@ -320,10 +337,8 @@ impl Worker {
         true
     }
 
-    fn add_busy(&self, shared: &Shared, since: std::time::Instant) {
-        let ns = crate::time::clock::real_now()
-            .saturating_duration_since(since)
-            .as_nanos();
+    fn add_busy(&self, shared: &Shared, since: Instant) {
+        let ns = real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(
             busy.load(Ordering::Relaxed).wrapping_add(ns as u64),
@@ -335,7 +350,7 @@ impl Worker {
     #[inline]
     fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
         self.tick = self.tick.wrapping_add(1);
-        if self.tick % shared.config.global_queue_interval == 0 {
+        if self.tick % self.injector_interval == 0 {
             if let Some(runnable) = self.pop_injected(shared, 1) {
                 return Some(runnable);
             }
@@ -380,7 +395,7 @@ impl Worker {
             }
         }?;
         // Whoever sleeps may take what this poll would keep waiting.
-        if queue.len() >= 1 {
+        if !queue.is_ring_empty() {
             shared.wake_worker();
         }
         // SAFETY: the queue owned the reference.
@@ -486,8 +501,24 @@ impl Worker {
                 OnWake::Nothing => {}
             }
         }
-        shared.note_time(crate::time::clock::real_now());
+        let now = real_now();
+        shared.note_time(now);
+        self.tune(shared, now);
         self.expire(shared);
+    }
+
+    /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
+    /// as long in either case.
+    fn tune(&mut self, shared: &Shared, now: Instant) {
+        if shared.config.global_queue_interval.is_none() {
+            let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
+            let mean = since / f64::from(shared.config.event_interval);
+            // An eighth of the new, picked by feel: steady within some 20 looks.
+            self.poll_ns += (mean - self.poll_ns) / 8.0;
+            let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
+            self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
+        }
+        self.looked_at = now;
     }
 
     /// One turn of the driver; true if it brought the token.
@@ -531,6 +562,8 @@ impl Worker {
             // The hook may have woken tasks, on this very worker too.
             if self.has_reason_to_stay(shared, root) {
                 shared.idle.cancel_park();
+                // A hook that always does so must not keep timers and I/O waiting.
+                self.look_around(shared);
                 if let Some(on_unpark) = &shared.config.hooks.on_unpark {
                     on_unpark();
                 }
@@ -928,8 +961,8 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         }
     }
     worker.drain(shared);
-    // SAFETY: tasks of a multi-thread runtime are `Send`.
     if shared.is_closed() {
+        // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };
     }
     drop(worker);
