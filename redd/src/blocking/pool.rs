@@ -17,7 +17,7 @@
 //! wakes nobody and starts nobody, and the work waits behind a long one.
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -81,7 +81,7 @@ struct Inner<W> {
     /// `someone-is-committed`
     has_seeker: bool,
     is_shut_down: bool,
-    handles: HashMap<usize, JoinHandle<()>>,
+    handles: BTreeMap<usize, JoinHandle<()>>,
     /// Threads that ended before their starter had put their handle here.
     ended_early: Vec<usize>,
     /// The handle of the thread that ended last; the next one to end joins it, so handles do not pile up.
@@ -140,7 +140,7 @@ impl<W: Work> Pool<W> {
             next_number: 0,
             has_seeker: false,
             is_shut_down: false,
-            handles: HashMap::new(),
+            handles: BTreeMap::new(),
             ended_early: Vec::new(),
             last_ended: None,
         };
