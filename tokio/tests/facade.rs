@@ -10,7 +10,7 @@ tokio::task_local! {
 
 #[test]
 fn a_type_of_the_facade_is_redds_own() {
-    fn key(_: &'static redd::group::LocalKey<u8>) {}
+    fn key(_: &'static redd::task::LocalKey<u8>) {}
     key(&NUMBER);
     assert_eq!(
         TypeId::of::<tokio::runtime::Handle>(),

@@ -1,2 +1,49 @@
-//! Lanes of this repository.
-fn main() {}
+//! Lanes of this repository: `cargo xtask ci` runs what a change has to pass, `cargo xtask LANE` one part of it.
+//!
+//! Called by people and by `.ci/run`.
+
+mod dependencies;
+mod lanes;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let passed = match arguments.as_slice() {
+        ["ci"] => lanes::run_all(&root),
+        ["tidy", "--write"] => tidy::write_lists(&root),
+        [lane] => match lanes::find(lane) {
+            Some(lane) => lanes::run(&root, &[lane]),
+            None => usage(),
+        },
+        _ => usage(),
+    };
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The repository: this crate's folder is in it. Cargo sets the variable when it runs us.
+fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
+    here.parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+fn usage() -> bool {
+    eprintln!("usage: cargo xtask ci            every lane, in order");
+    for lane in lanes::LANES {
+        eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
+    }
+    eprintln!(
+        "       cargo xtask tidy --write  renew the committed lists that `tidy` compares with"
+    );
+    false
+}

@@ -24,7 +24,10 @@ pub(crate) type BlockingPool = Pool<BlockingTask>;
 
 impl BlockingPool {
     pub(crate) fn for_runtime(config: &Config) -> Self {
-        Self::new(PoolConfig { max_threads: config.max_blocking_threads, keep_alive: config.thread_keep_alive })
+        Self::new(PoolConfig {
+            max_threads: config.max_blocking_threads,
+            keep_alive: config.thread_keep_alive,
+        })
     }
 }
 
@@ -64,7 +67,7 @@ impl Work for BlockingTask {
     fn run(self) {
         match self.runnable.run() {
             Ran::Done => {}
-            Ran::Requeue(_) => unreachable!("a closure is polled once and ends"),
+            Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
         }
     }
 
@@ -141,7 +144,11 @@ where
 
 /// As [`spawn_on`], but a refused thread is an error.
 #[track_caller]
-pub(crate) fn try_spawn_on<F, R>(handle: &Handle, f: F, name: Option<Arc<str>>) -> io::Result<JoinHandle<R>>
+pub(crate) fn try_spawn_on<F, R>(
+    handle: &Handle,
+    f: F,
+    name: Option<Arc<str>>,
+) -> io::Result<JoinHandle<R>>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
@@ -164,8 +171,14 @@ where
     // SAFETY: closure and result are `Send`.
     let (runnable, join) =
         unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
-    let task = BlockingTask { runnable, is_mandatory, _clock: HoldClock::new(handle) };
-    let refused = shared.blocking.submit(task, &|number| start_thread(shared, number));
+    let task = BlockingTask {
+        runnable,
+        is_mandatory,
+        _clock: HoldClock::new(handle),
+    };
+    let refused = shared
+        .blocking
+        .submit(task, &|number| start_thread(shared, number));
     match refused {
         Ok(()) => Ok(join),
         Err(Refused { work, reason }) => {
@@ -187,7 +200,8 @@ fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinH
         if let Some(on_start) = &mine.config.hooks.on_start {
             on_start();
         }
-        mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
+        mine.blocking
+            .run_thread(number, &|number| start_thread(&mine, number));
         if let Some(on_stop) = &mine.config.hooks.on_stop {
             on_stop();
         }
@@ -220,6 +234,8 @@ fn flatten<T>(joined: Result<io::Result<T>, crate::task::JoinError>) -> io::Resu
     match joined {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(io::Error::other("background task failed: the runtime shut down before it ran")),
+        Err(_) => Err(io::Error::other(
+            "background task failed: the runtime shut down before it ran",
+        )),
     }
 }

@@ -5,7 +5,10 @@
 //!   Wakers on other threads only move a reference to the remote queue.
 //! - `current-is-alive`: the thread-local points to a set whose guard lives.
 
-#![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
+#![expect(
+    unsafe_code,
+    reason = "spawns tasks that are not `Send`, on their thread"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,6 +26,7 @@ use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
+use crate::scheduler::Flavor;
 use crate::task::cell;
 use crate::task::hooks::TaskHooks;
 use crate::task::poll::Ran;
@@ -144,12 +148,18 @@ impl LocalSet {
             is_ticking: Cell::new(false),
             shared,
         };
-        Self { inner: Rc::new(inner), _not_send: PhantomData }
+        Self {
+            inner: Rc::new(inner),
+            _not_send: PhantomData,
+        }
     }
 
     /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
     pub fn enter(&self) -> LocalEnterGuard {
-        LocalEnterGuard { before: CURRENT.replace(Rc::as_ptr(&self.inner)), _set: Rc::clone(&self.inner) }
+        LocalEnterGuard {
+            before: CURRENT.replace(Rc::as_ptr(&self.inner)),
+            _set: Rc::clone(&self.inner),
+        }
     }
 
     /// Spawns a task onto this set; it starts when the set runs.
@@ -194,7 +204,9 @@ impl LocalSet {
         std::future::poll_fn(|cx| {
             self.inner.with_current(|| {
                 self.inner.set_waker(cx);
-                if let Poll::Ready(output) = coop::with_full_unless_spent(|| future.as_mut().poll(cx)) {
+                if let Poll::Ready(output) =
+                    coop::with_full_unless_spent(|| future.as_mut().poll(cx))
+                {
                     return Poll::Ready(output);
                 }
                 if self.inner.tick() {
@@ -219,7 +231,12 @@ impl LocalSet {
 }
 
 impl Inner {
-    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, place: &'static Location<'static>) -> JoinHandle<F::Output>
+    fn spawn<F>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        place: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -252,7 +269,10 @@ impl Inner {
 
     fn set_waker(&self, cx: &Context<'_>) {
         let mut waker = self.shared.waker.lock();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             let old = waker.replace(cx.waker().clone());
             drop(waker);
             drop(old);
@@ -262,7 +282,13 @@ impl Inner {
     fn next(&self) -> Option<Runnable> {
         let tick = self.tick.get();
         self.tick.set(tick.wrapping_add(1));
-        let from_remote = || self.shared.remote.lock().as_mut().and_then(VecDeque::pop_front);
+        let from_remote = || {
+            self.shared
+                .remote
+                .lock()
+                .as_mut()
+                .and_then(VecDeque::pop_front)
+        };
         if tick % REMOTE_FIRST_INTERVAL == 0 {
             from_remote().or_else(|| self.queue.borrow_mut().pop_front())
         } else {
@@ -287,9 +313,12 @@ impl Inner {
                 "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic. The task's \
                  panic was printed above; mend it, or use `UnhandledPanic::Ignore`."
             );
-            let Some(runnable) = self.next() else { return false };
-            if let Ran::Requeue(runnable) = runnable.run() {
-                self.queue.borrow_mut().push_back(runnable);
+            let Some(runnable) = self.next() else {
+                return false;
+            };
+            match runnable.run() {
+                Ran::Done => {}
+                Ran::Requeue(runnable) | Ran::Yielded(runnable) => self.queue.borrow_mut().push_back(runnable),
             }
         }
         true
@@ -322,7 +351,9 @@ impl Default for LocalSet {
 
 impl fmt::Debug for LocalSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalSet").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("LocalSet")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }
 
@@ -404,9 +435,16 @@ where
             return unsafe { handle.shared.spawn_unchecked(future, name, place) };
         }
     }
+    if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {
+        panic!(
+            "`spawn_local` was called on thread `{}` for a runtime of another thread. Local tasks can only be spawned on a \
+             LocalRuntime from the thread the runtime was created on; use `Handle::spawn` for a `Send` future.",
+            thread::current_name()
+        );
+    }
     panic!(
-        "`spawn_local` was called on thread `{}` outside of a `LocalSet` and of a `LocalRuntime`, so nobody here runs \
-         tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
+        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so nobody here \
+         runs tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
         thread::current_name()
     )
 }

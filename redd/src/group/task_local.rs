@@ -16,7 +16,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::LocalKey as ThreadLocalKey;
 
 use pin_project_lite::pin_project;
 
@@ -38,7 +38,7 @@ use pin_project_lite::pin_project;
 pub struct LocalKey<T: 'static> {
     /// For the expansion of `task_local!` only.
     #[doc(hidden)]
-    pub inner: thread::LocalKey<RefCell<Option<T>>>,
+    pub inner: ThreadLocalKey<RefCell<Option<T>>>,
 }
 
 impl<T: 'static> LocalKey<T> {

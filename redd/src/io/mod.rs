@@ -87,7 +87,6 @@ pub use read_buf::ReadBuf;
 pub use read_ext::AsyncReadExt;
 pub use seek::AsyncSeek;
 pub use seek_ext::AsyncSeekExt;
-pub use crate::driver::readiness::ready::{Interest, Ready};
 #[doc(no_inline)]
 pub use std::io::{Error, ErrorKind, Result, SeekFrom};
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
@@ -95,8 +94,12 @@ pub use take::Take;
 pub use write::AsyncWrite;
 pub use write_ext::AsyncWriteExt;
 
-/// Waiting for descriptors of any kind.
+// Signposts: descriptors and their readiness live with the driver, and are public here as in Tokio.
+pub use crate::driver::readiness::ready::{Interest, Ready};
+
 pub mod unix {
+    //! Descriptors of other kinds in the hands of the runtime: [`AsyncFd`].
+
     pub use crate::driver::readiness::async_fd::{
         AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError,
     };

@@ -10,7 +10,9 @@ pub(crate) use futures::executor::block_on;
 /// As `block_on`, inside a runtime: for what needs its blocking pool.
 pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
     let runtime = crate::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime without drivers needs nothing").block_on(future)
+    runtime
+        .expect("a runtime without drivers needs nothing")
+        .block_on(future)
 }
 
 use super::{AsyncRead, AsyncWrite, ReadBuf};

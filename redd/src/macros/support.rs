@@ -23,8 +23,6 @@ use std::task::{Context, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::primitives::rng::{Rng, random_seed};
-
 /// One of two: the output of a branch, by its path in the tree.
 #[derive(Debug)]
 pub enum Fork<L, R> {
@@ -138,13 +136,12 @@ pub fn take_ok<F, T, E>(joining: Pin<&mut Joining<F, Result<T, E>>>) -> T {
     }
 }
 
-/// A number below `bound`: the branch with which a turn of `select!` begins.
+/// A number below `bound`: the branch with which a turn of `select!` begins. On a runtime's threads it follows from
+/// the runtime's seed.
 #[must_use]
+#[inline]
 pub fn random_below(bound: u32) -> u32 {
-    thread_local! {
-        static RNG: Rng = Rng::new(random_seed());
-    }
-    RNG.with(|rng| rng.below(bound))
+    crate::runtime::context::random_below(bound)
 }
 
 /// Whether the task may go on: a `select!` in a loop whose branches are always ready must not keep others waiting.

@@ -146,7 +146,7 @@ mod tests {
         is_send(&lookup_host("localhost:80"));
         fn methods(stream: &TcpStream, socket: &UdpSocket, buf: &mut [u8]) {
             is_send(&stream.readable());
-            is_send(&stream.ready(crate::driver::readiness::ready::Interest::READABLE));
+            is_send(&stream.ready(crate::io::Interest::READABLE));
             is_send(&socket.send_to(&[], "localhost:80"));
             is_send(&socket.recv_from(buf));
         }

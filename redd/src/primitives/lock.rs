@@ -1,5 +1,6 @@
 //! A mutex that does not poison: a panic of user code never runs while one of redd's locks is held,
 //! so a poisoned lock could only mean that redd itself is broken, and then the data is looked at anyway.
+//! And a read-write lock of the same kind, for `sync::watch`, which handles the panics of the closures it runs.
 
 #[cfg(loom)]
 use loom::sync as imp;
@@ -44,6 +45,38 @@ impl<T: ?Sized> Mutex<T> {
             Ok(guard) => Some(guard),
             Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A lock for many readers or one writer.
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T: ?Sized>(imp::RwLock<T>);
+
+/// The lock is held for reading while this lives.
+pub(crate) type RwLockReadGuard<'a, T> = imp::RwLockReadGuard<'a, T>;
+
+/// The lock is held for writing while this lives.
+pub(crate) type RwLockWriteGuard<'a, T> = imp::RwLockWriteGuard<'a, T>;
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::RwLock::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+        match self.0.read() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        match self.0.write() {
+            Ok(guard) => guard,
+            Err(poisoned) => poisoned.into_inner(),
         }
     }
 }

@@ -79,6 +79,13 @@ pub(crate) struct Parker {
 }
 
 #[cfg(loom)]
+impl Default for Parker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(loom)]
 impl Parker {
     pub(crate) fn new() -> Self {
         Self {

@@ -3,9 +3,17 @@
 use std::io;
 
 #[cfg(loom)]
-pub(crate) use loom::thread::{JoinHandle, yield_now};
+use loom::thread as imp;
 #[cfg(not(loom))]
-pub(crate) use std::thread::{JoinHandle, yield_now};
+use std::thread as imp;
+
+/// For a loop that waits for another thread's next few steps. In a model: let another thread run.
+#[cfg(loom)]
+pub(crate) use loom::hint::spin_loop;
+#[cfg(not(loom))]
+pub(crate) use std::hint::spin_loop;
+
+pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
 pub(crate) use std::thread::{Result, panicking};
 
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
@@ -59,6 +67,6 @@ pub(crate) fn current_name() -> String {
 }
 
 /// The calling thread.
-pub(crate) fn current_id() -> std::thread::ThreadId {
-    std::thread::current().id()
+pub(crate) fn current_id() -> ThreadId {
+    imp::current().id()
 }

@@ -70,7 +70,7 @@ impl Running {
         place: Option<&'static Location<'static>>,
     ) -> Poll<io::Result<ExitStatus>> {
         loop {
-            // `registered-before-asked`.
+            // `registered-before-asked`, `by-number`.
             if let Some(status) = self.child.try_wait()? {
                 return Poll::Ready(Ok(status));
             }

@@ -14,8 +14,8 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
-use crate::scheduler::worker::{self, Root, Worker};
 use crate::scheduler::Shared;
+use crate::scheduler::worker::{self, Root, Worker};
 use crate::task::coop;
 
 /// Parks the thread while the future waits. Runs no tasks.
@@ -23,7 +23,9 @@ use crate::task::coop;
 pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F::Output {
     let _running = context::mark_entered(what, Entered::Yes);
     let _entered = handle.enter();
-    let waker_of_thread = Arc::new(ParkedThread { parker: Parker::new() });
+    let waker_of_thread = Arc::new(ParkedThread {
+        parker: Parker::new(),
+    });
     let waker = Waker::from(Arc::clone(&waker_of_thread));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -57,13 +59,21 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let woken = Arc::new(RootWaker {
         shared: Arc::clone(shared),
         is_woken: AtomicBool::new(true),
-        parker: Parker::new(),
+        parker: Arc::new(Parker::new()),
     });
     let waker = Waker::from(Arc::clone(&woken));
-    let mut root = RootPoll { future: pin!(future), output: None, woken: &woken, waker: &waker };
+    let mut root = RootPoll {
+        future: pin!(future),
+        output: None,
+        woken: &woken,
+        waker: &waker,
+    };
     loop {
-        if let Some(core) = take_core(shared, &waker) {
-            let mut core = CoreGuard { core: Some(core), shared };
+        if let Some(core) = take_core(shared, &woken.parker) {
+            let mut core = CoreGuard {
+                core: Some(core),
+                shared,
+            };
             let core = core.core.as_mut().expect("it was just put there");
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
@@ -90,7 +100,7 @@ fn closed_message(shared: &Shared) -> &'static str {
     }
 }
 
-fn take_core(shared: &Shared, waker: &Waker) -> Option<Box<Worker>> {
+fn take_core(shared: &Shared, parker: &Arc<Parker>) -> Option<Box<Worker>> {
     if let Some(core) = shared.core.lock().take() {
         return Some(core);
     }
@@ -99,8 +109,8 @@ fn take_core(shared: &Shared, waker: &Waker) -> Option<Box<Worker>> {
     if let Some(core) = shared.core.lock().take() {
         return Some(core);
     }
-    if !waiters.iter().any(|other| other.will_wake(waker)) {
-        waiters.push(waker.clone());
+    if !waiters.iter().any(|other| Arc::ptr_eq(other, parker)) {
+        waiters.push(Arc::clone(parker));
     }
     None
 }
@@ -116,7 +126,7 @@ impl Drop for CoreGuard<'_> {
         *self.shared.core.lock() = self.core.take();
         let waiters = std::mem::take(&mut *self.shared.core_waiters.lock());
         for waiter in waiters {
-            waiter.wake();
+            waiter.unpark();
         }
     }
 }
@@ -132,7 +142,9 @@ impl<F: Future> Root for RootPoll<'_, F> {
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
-        if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
+        if self.woken.is_woken.load(Ordering::Relaxed)
+            && self.woken.is_woken.swap(false, Ordering::AcqRel)
+        {
             let mut cx = Context::from_waker(self.waker);
             if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
                 self.output = Some(output);
@@ -151,7 +163,8 @@ impl<F: Future> Root for RootPoll<'_, F> {
 struct RootWaker {
     shared: Arc<Shared>,
     is_woken: AtomicBool,
-    parker: Parker,
+    /// Unparked by the root's waker, and by whoever gives the core back.
+    parker: Arc<Parker>,
 }
 
 impl Wake for RootWaker {

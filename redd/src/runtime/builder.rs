@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
 use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, Flavor, UnhandledPanic};
-use crate::task::hooks::TaskHooks;
 use crate::task::TaskMeta;
+use crate::task::hooks::TaskHooks;
 
 /// Makes a [`Runtime`] with chosen options.
 ///
@@ -143,8 +143,17 @@ impl Builder {
     }
 
     /// The name of the runtime, for reports.
+    ///
+    /// # Panics
+    /// If the name is empty or only white space.
+    #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
-        self.config.name = Some(name.into());
+        let name = name.into();
+        assert!(
+            !name.trim().is_empty(),
+            "`Builder::name` was called with the name {name:?}, which a report could not show. Give a word, or no name."
+        );
+        self.config.name = Some(name);
         self
     }
 
@@ -195,25 +204,37 @@ impl Builder {
     }
 
     /// Called with each task that is spawned, on the spawning thread.
-    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
         self.config.task_hooks.on_spawn = Some(Arc::new(f));
         self
     }
 
     /// Called with each task that ends: completed, cancelled or panicked.
-    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
         self.config.task_hooks.on_terminate = Some(Arc::new(f));
         self
     }
 
     /// Called before each poll of a task.
-    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
         self.config.task_hooks.before_poll = Some(Arc::new(f));
         self
     }
 
     /// Called after each poll of a task.
-    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        f: F,
+    ) -> &mut Self {
         self.config.task_hooks.after_poll = Some(Arc::new(f));
         self
     }
@@ -364,7 +385,10 @@ fn default_workers() -> io::Result<usize> {
     let Some(text) = std::env::var_os("TOKIO_WORKER_THREADS") else {
         return Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     };
-    match text.to_str().and_then(|text| text.trim().parse::<usize>().ok()) {
+    match text
+        .to_str()
+        .and_then(|text| text.trim().parse::<usize>().ok())
+    {
         Some(count) if count > 0 => Ok(count),
         Some(_) | None => panic!(
             "the environment variable TOKIO_WORKER_THREADS is {text:?}, which is no number of threads. Set it to 1 or \

@@ -6,7 +6,10 @@
 //! - `entered-is-alive`: the pointer in the thread-local owns a reference to its runtime; the guard that put it there
 //!   takes it out and releases it.
 
-#![expect(unsafe_code, reason = "a reference kept in a plain thread-local, so that none of its drops runs late")]
+#![expect(
+    unsafe_code,
+    reason = "a reference kept in a plain thread-local, so that none of its drops runs late"
+)]
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -14,10 +17,10 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use super::Handle;
-use std::sync::Arc;
 use crate::primitives::rng::{Rng, random_seed};
 use crate::primitives::thread;
 use crate::scheduler::Shared;
+use std::sync::Arc;
 
 /// What this thread is doing for a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,9 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Option<R> {
         return None;
     }
     // SAFETY: `entered-is-alive`; the handle is only borrowed, so its reference is not released here.
-    let handle = ManuallyDrop::new(Handle { shared: unsafe { Arc::from_raw(shared) } });
+    let handle = ManuallyDrop::new(Handle {
+        shared: unsafe { Arc::from_raw(shared) },
+    });
     Some(f(&handle))
 }
 
@@ -73,7 +78,9 @@ pub(crate) fn with_current_and<V, R>(value: V, f: impl FnOnce(&Handle, V) -> R) 
         return Err(value);
     }
     // SAFETY: as in `with_current`.
-    let handle = ManuallyDrop::new(Handle { shared: unsafe { Arc::from_raw(shared) } });
+    let handle = ManuallyDrop::new(Handle {
+        shared: unsafe { Arc::from_raw(shared) },
+    });
     Ok(f(&handle, value))
 }
 
@@ -121,9 +128,16 @@ impl Drop for SeedGuard {
 #[derive(Debug)]
 #[must_use = "the runtime is left again when the guard is dropped"]
 pub struct EnterGuard<'a> {
+    _current: CurrentGuard,
+    /// The guard has no drop of its own, so a runtime may be shut down while one of it is still in scope.
+    _handle: PhantomData<&'a Handle>,
+}
+
+/// Puts the runtime of before back.
+#[derive(Debug)]
+struct CurrentGuard {
     before: *const Shared,
     depth: usize,
-    _handle: PhantomData<&'a Handle>,
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -133,11 +147,12 @@ pub(crate) fn enter<'a>(handle: Handle) -> EnterGuard<'a> {
         let depth = context.depth.get() + 1;
         context.depth.set(depth);
         let before = context.current.replace(Arc::into_raw(handle.shared));
-        EnterGuard { before, depth, _handle: PhantomData, _not_send: PhantomData }
+        let current = CurrentGuard { before, depth, _not_send: PhantomData };
+        EnterGuard { _current: current, _handle: PhantomData }
     })
 }
 
-impl Drop for EnterGuard<'_> {
+impl Drop for CurrentGuard {
     fn drop(&mut self) {
         let mine = CONTEXT.with(|context| {
             if context.depth.get() != self.depth {
@@ -183,8 +198,8 @@ pub(crate) fn mark(entered: Entered) -> EnteredGuard {
 pub(crate) fn mark_entered(what: &str, entered: Entered) -> EnteredGuard {
     if self::entered() != Entered::No {
         panic!(
-            "{what} was called on thread `{}`, which already runs tasks of a runtime: blocking it would stop them. Use \
-             `.await` here, or move the blocking call to `spawn_blocking`.",
+            "{what} was called on thread `{}`, which runs tasks. Cannot block the current thread from within a runtime: \
+             the other tasks would stop. Use `.await` here, or move the blocking call to `spawn_blocking`.",
             thread::current_name()
         );
     }

@@ -6,10 +6,10 @@ use std::future::Future;
 use super::context::{self, EnterGuard};
 use super::{Id, RuntimeFlavor, RuntimeMetrics};
 use crate::driver::Driver;
-use std::sync::Arc;
 use crate::scheduler::Shared;
 use crate::task::JoinHandle;
 use crate::time::timers::Timers;
+use std::sync::Arc;
 
 /// A door to a runtime: spawn on it, enter it, ask its figures.
 ///
@@ -118,7 +118,10 @@ impl Handle {
 
     /// The timers; `None` if the runtime was built without `enable_time`.
     pub(crate) fn timers(&self) -> Option<&Timers> {
-        self.shared.config.enable_time.then_some(&self.shared.timers)
+        self.shared
+            .config
+            .enable_time
+            .then_some(&self.shared.timers)
     }
 
     /// The wheel on which this thread arms timers: its worker's own, or the last one, shared by threads that are no
@@ -158,7 +161,9 @@ impl TryCurrentError {
 
 impl fmt::Debug for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryCurrentError").field("reason", &"not inside a runtime").finish()
+        f.debug_struct("TryCurrentError")
+            .field("reason", &"not inside a runtime")
+            .finish()
     }
 }
 

@@ -86,7 +86,9 @@ impl Runtime {
                 *shared.core.lock() = Some(core);
             }
         }
-        Ok(Self { handle: Handle { shared } })
+        Ok(Self {
+            handle: Handle { shared },
+        })
     }
 
     /// A handle to spawn from anywhere.
@@ -171,6 +173,8 @@ pub fn worker_index() -> Option<usize> {
 /// For tests of the crate: a plain runtime on this thread.
 #[cfg(test)]
 pub(crate) fn for_tests() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a test may make a runtime")
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a test may make a runtime")
 }
-

@@ -20,10 +20,10 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
     if may_wait && context::entered() != Entered::No && !thread::panicking() {
         // The value is gone after this, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
+        // A literal: programs that catch this find a `&'static str`, as with Tokio.
         panic!(
-            "Cannot drop a runtime on thread `{}`, which runs tasks: waiting for its workers would stop them. Drop the \
-             `Runtime` outside of async code, or use `Runtime::shutdown_background`.",
-            thread::current_name()
+            "Cannot drop a runtime where tasks run: waiting for its workers would stop them. Drop the `Runtime` outside of \
+             async code, or use `Runtime::shutdown_background`."
         );
     }
     shut_down_now(shared, timeout);
@@ -51,7 +51,9 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
 }
 
 fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
-    let remaining = || deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()));
+    let remaining = || {
+        deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()))
+    };
     if for_ever {
         join_workers(shared);
         shared.blocking.join_all(None);
@@ -76,7 +78,9 @@ fn wait_for_workers(shared: &Shared, remaining: impl Fn() -> Option<Duration>) {
 /// Waits until every worker thread has ended.
 pub(super) fn join_workers(shared: &Shared) {
     loop {
-        let Some(thread) = shared.workers.threads.lock().pop() else { return };
+        let Some(thread) = shared.workers.threads.lock().pop() else {
+            return;
+        };
         if thread.thread().id() == thread::current_id() {
             // A runtime that is dropped on one of its own threads cannot wait for it.
             continue;

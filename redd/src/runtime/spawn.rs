@@ -58,5 +58,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    context::expect_current("`task::Builder::spawn`").shared.spawn(future, name)
+    context::expect_current("`task::Builder::spawn`")
+        .shared
+        .spawn(future, name)
 }

@@ -1,19 +1,401 @@
-//! temp
-use std::sync::atomic::*;
-#[derive(Debug)]
-pub(crate) struct Idle(AtomicU64);
-pub(crate) enum OnWake { WriteToken, Nothing }
-pub(crate) enum OnLeave { Search, Continue }
-const S: u64 = 1<<1; const R: u64 = 1<<17; const T: u64 = 1;
-pub(crate) fn after_remote_push() { fence(Ordering::SeqCst) }
-fn sl(w: u64)->u64{(w>>1)&0xffff} fn se(w:u64)->u64{(w>>17)&0xffff}
+//! Who sleeps, who searches, and whom to wake: one word for all workers.
+//!
+//! Called by `worker` (search, park) and by whoever makes a task ready (`wake_one`). The protocol around it, and the
+//! proof that no task is left lying while all sleep, is in `PARKING.md` beside this file.
+//!
+//! ```text
+//!              start_search                    enter_park(searching)
+//!   working ───────────────────▶ searching ───────────────────────────▶ sleeping
+//!      ▲ ▲                           │ ▲                                 │ │ │
+//!      │ └────── end_search ─────────┘ └──── leave_park(with token) ─────┘ │ │
+//!      └──────────── cancel_park, leave_park(without token) ───────────────┘ │
+//!      └───────────▶ enter_park(not searching) ──────────────────────────────┘
+//!
+//!   token:  none ──wake_one──▶ in flight ──leave_park(with token), pass_token──▶ none
+//! ```
+//!
+//! # Invariants
+//! - `one-token`: at most one wake-up that the word knows of is on its way. Whoever finds it clears the bit, whether it
+//!   was set or not (shutdown wakes without it), and searches or passes it on.
+//! - `chained-wakes`: while someone searches or a token is on its way nobody else is woken; the last to end its search
+//!   calls `wake_one` in its turn.
+//! - `submit-vs-park`: the fence between "I put a task down" and "is anyone asleep?" on one side, and between "I am
+//!   asleep" and "is a task there?" on the other. It stands in [`after_remote_push`] and in [`Idle::enter_park`].
+//!
+//! # Why not otherwise
+//! A list of sleepers under a lock says whom to wake, but all sleep in the same epoll, and the kernel knows better
+//! which of them is warm. A wake-up per task costs more than most tasks.
+
+use std::fmt;
+
+use super::run_queue::Line;
+use crate::primitives::atomic::{AtomicU64, Ordering, fence};
+
+/// See the module page.
+pub(crate) struct Idle {
+    word: Line<AtomicU64>,
+}
+
+/// What the caller of [`Idle::wake_one`] does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnWake {
+    /// The token is taken out: call `driver.wake()`.
+    WriteToken,
+    /// All are awake, or someone is on the way already.
+    Nothing,
+}
+
+/// What the caller of [`Idle::leave_park`] is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnLeave {
+    /// A searcher: it ends with `end_search` or `enter_park(true)`.
+    Search,
+    /// A worker that an event or a deadline woke.
+    Continue,
+}
+
+/// After a push to where sleeping workers look, before `wake_one`. A push to the worker's own queue does without: that
+/// worker is awake.
+#[inline]
+pub(crate) fn after_remote_push() {
+    // Fence `submit-vs-park` (submit side; the other is in `idle::enter_park`): we see the sleeper or it sees our task.
+    fence(Ordering::SeqCst);
+}
+
 impl Idle {
-    pub(crate) fn new() -> Self { Self(AtomicU64::new(0)) }
-    pub(crate) fn wake_one(&self) -> OnWake { let mut w = self.0.load(Ordering::Relaxed); loop { if se(w)>0 || sl(w)==0 || w&T!=0 { return OnWake::Nothing } match self.0.compare_exchange(w, w|T, Ordering::SeqCst, Ordering::Relaxed) { Ok(_)=>return OnWake::WriteToken, Err(x)=>w=x } } }
-    pub(crate) fn take_token(&self) -> bool { self.0.fetch_and(!T, Ordering::SeqCst) & T != 0 }
-    pub(crate) fn start_search(&self, limit: usize) -> bool { let w = self.0.load(Ordering::Relaxed); if se(w) as usize >= limit { return false } self.0.fetch_add(R, Ordering::SeqCst); true }
-    pub(crate) fn end_search(&self) -> bool { se(self.0.fetch_sub(R, Ordering::SeqCst)) == 1 }
-    pub(crate) fn enter_park(&self, was: bool) { if was { self.0.fetch_add(S.wrapping_sub(R), Ordering::SeqCst); } else { self.0.fetch_add(S, Ordering::SeqCst); } fence(Ordering::SeqCst) }
-    pub(crate) fn cancel_park(&self) { self.0.fetch_sub(S, Ordering::SeqCst); }
-    pub(crate) fn leave_park(&self, token: bool) -> OnLeave { if token { let mut w = self.0.load(Ordering::SeqCst); loop { match self.0.compare_exchange(w, ((w-S)&!T)+R, Ordering::SeqCst, Ordering::SeqCst) { Ok(_)=>return OnLeave::Search, Err(x)=>w=x } } } else { self.0.fetch_sub(S, Ordering::SeqCst); OnLeave::Continue } }
+    pub(crate) fn new() -> Self {
+        Self {
+            word: Line(AtomicU64::new(Word::default().pack())),
+        }
+    }
+
+    /// Someone is to look for tasks. In the common case this is one load.
+    #[inline]
+    pub(crate) fn wake_one(&self) -> OnWake {
+        self.apply(Word::woken)
+    }
+
+    /// A worker without work asks whether it may look into the queues of others. True: it is a searcher now.
+    pub(crate) fn start_search(&self, limit: usize) -> bool {
+        let limit = u16::try_from(limit.max(1)).unwrap_or(u16::MAX);
+        self.apply(|word| word.search_started(limit))
+    }
+
+    /// A searcher found something, or gives up without sleeping. True: it was the last, and has to call
+    /// [`wake_one`](Self::wake_one) (`chained-wakes`).
+    #[must_use]
+    pub(crate) fn end_search(&self) -> bool {
+        self.apply(Word::search_ended)
+    }
+
+    /// The worker is counted as asleep. It looks at the injector once more after this, and then either sleeps and calls
+    /// [`leave_park`](Self::leave_park), or calls [`cancel_park`](Self::cancel_park).
+    pub(crate) fn enter_park(&self, was_searching: bool) {
+        self.apply(|word| word.park_entered(was_searching));
+        // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we sleep,
+        // or our last look sees its task.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The last look found something. The worker is awake and no searcher.
+    pub(crate) fn cancel_park(&self) {
+        self.apply(Word::park_cancelled);
+    }
+
+    /// The worker has slept. `has_token`: the driver reported the wake-up.
+    pub(crate) fn leave_park(&self, has_token: bool) -> OnLeave {
+        self.apply(|word| word.park_left(has_token))
+    }
+
+    /// A worker that did not sleep found the token, which was meant for one that does (`one-token`).
+    pub(crate) fn pass_token(&self) -> OnWake {
+        self.apply(Word::token_passed)
+    }
+
+    /// How many sleep or are about to.
+    pub(crate) fn sleepers(&self) -> usize {
+        usize::from(self.load().sleepers)
+    }
+
+    fn load(&self) -> Word {
+        Word::unpack(self.word.0.load(Ordering::Relaxed))
+    }
+
+    /// The only place that changes the word. Relaxed: it carries no data; the order of its changes and the fence pair
+    /// `submit-vs-park` are all that the proof needs.
+    #[inline]
+    pub(super) fn apply<A>(&self, step: impl Fn(Word) -> (Word, A)) -> A {
+        let mut before = self.word.0.load(Ordering::Relaxed);
+        loop {
+            let (after, answer) = step(Word::unpack(before));
+            let after = after.pack();
+            if after == before {
+                return answer;
+            }
+            match self.word.0.compare_exchange_weak(
+                before,
+                after,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return answer,
+                Err(now) => before = now,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load().fmt(f)
+    }
+}
+
+/// The word as values. The steps are pure: a word in, the new word and the answer out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    sleepers: u16,
+    searchers: u16,
+    has_token: bool,
+}
+
+impl Word {
+    /// `sleepers:16 | searchers:16 | token:1`, from bit 1 up.
+    fn pack(self) -> u64 {
+        u64::from(self.sleepers) << 17 | u64::from(self.searchers) << 1 | u64::from(self.has_token)
+    }
+
+    fn unpack(bits: u64) -> Self {
+        Self {
+            sleepers: (bits >> 17) as u16,
+            searchers: (bits >> 1) as u16,
+            has_token: bits & 1 != 0,
+        }
+    }
+
+    /// A sleeper is to be woken, and nobody will look at the queues otherwise (`chained-wakes`).
+    fn needs_waking(self) -> bool {
+        self.sleepers > 0 && self.searchers == 0
+    }
+
+    pub(super) fn woken(self) -> (Self, OnWake) {
+        if self.needs_waking() && !self.has_token {
+            (
+                Self {
+                    has_token: true,
+                    ..self
+                },
+                OnWake::WriteToken,
+            )
+        } else {
+            (self, OnWake::Nothing)
+        }
+    }
+
+    pub(super) fn search_started(self, limit: u16) -> (Self, bool) {
+        if self.searchers < limit {
+            (
+                Self {
+                    searchers: self.searchers + 1,
+                    ..self
+                },
+                true,
+            )
+        } else {
+            (self, false)
+        }
+    }
+
+    pub(super) fn search_ended(self) -> (Self, bool) {
+        debug_assert!(self.searchers > 0, "the caller is a searcher");
+        let searchers = self.searchers - 1;
+        (Self { searchers, ..self }, searchers == 0)
+    }
+
+    pub(super) fn park_entered(self, was_searching: bool) -> (Self, ()) {
+        debug_assert!(
+            !was_searching || self.searchers > 0,
+            "the caller is a searcher"
+        );
+        let searchers = self.searchers - u16::from(was_searching);
+        (
+            Self {
+                sleepers: self.sleepers + 1,
+                searchers,
+                ..self
+            },
+            (),
+        )
+    }
+
+    pub(super) fn park_cancelled(self) -> (Self, ()) {
+        debug_assert!(self.sleepers > 0, "the caller is a sleeper");
+        (
+            Self {
+                sleepers: self.sleepers - 1,
+                ..self
+            },
+            (),
+        )
+    }
+
+    pub(super) fn park_left(self, has_token: bool) -> (Self, OnLeave) {
+        debug_assert!(self.sleepers > 0, "the caller is a sleeper");
+        let sleepers = self.sleepers - 1;
+        if has_token {
+            let searchers = self.searchers + 1;
+            (
+                Self {
+                    sleepers,
+                    searchers,
+                    has_token: false,
+                },
+                OnLeave::Search,
+            )
+        } else {
+            (Self { sleepers, ..self }, OnLeave::Continue)
+        }
+    }
+
+    pub(super) fn token_passed(self) -> (Self, OnWake) {
+        if self.has_token && self.needs_waking() {
+            // It is written again, so the bit stays.
+            (self, OnWake::WriteToken)
+        } else {
+            (
+                Self {
+                    has_token: false,
+                    ..self
+                },
+                OnWake::Nothing,
+            )
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// All words with up to three sleepers and searchers.
+    fn words() -> impl Iterator<Item = Word> {
+        (0..4).flat_map(|sleepers| {
+            (0..4).flat_map(move |searchers| {
+                [false, true].map(|has_token| Word {
+                    sleepers,
+                    searchers,
+                    has_token,
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn packing_keeps_all_fields() {
+        let most = Word {
+            sleepers: u16::MAX,
+            searchers: u16::MAX,
+            has_token: true,
+        };
+        for word in words().chain([most]) {
+            assert_eq!(Word::unpack(word.pack()), word);
+        }
+    }
+
+    #[test]
+    fn a_wake_up_is_written_only_for_a_sleeper_that_nobody_will_help() {
+        for word in words() {
+            let (after, answer) = word.woken();
+            let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
+            assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
+            assert_eq!(
+                after,
+                Word {
+                    has_token: word.has_token || is_needed,
+                    ..word
+                }
+            );
+            assert_eq!(
+                after.woken(),
+                (after, OnWake::Nothing),
+                "`one-token`: {word:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn searchers_stay_below_the_limit_and_the_last_one_knows() {
+        for word in words() {
+            for limit in 1..4 {
+                let (after, is_searcher) = word.search_started(limit);
+                assert_eq!(is_searcher, word.searchers < limit);
+                if is_searcher {
+                    assert_eq!(
+                        after.search_ended(),
+                        (word, word.searchers == 0),
+                        "`chained-wakes`"
+                    );
+                } else {
+                    assert_eq!(after, word);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parking_and_leaving_are_balanced() {
+        for word in words() {
+            assert_eq!(word.park_entered(false).0.park_cancelled().0, word);
+            assert_eq!(
+                word.park_entered(false).0.park_left(false),
+                (word, OnLeave::Continue)
+            );
+            let (after, answer) = word.park_entered(false).0.park_left(true);
+            assert_eq!(answer, OnLeave::Search);
+            assert_eq!(
+                after,
+                Word {
+                    searchers: word.searchers + 1,
+                    has_token: false,
+                    ..word
+                }
+            );
+            if word.searchers > 0 {
+                let asleep = word.park_entered(true).0;
+                assert_eq!(
+                    asleep.park_left(true).0,
+                    Word {
+                        has_token: false,
+                        ..word
+                    }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_found_by_a_busy_worker_is_passed_on_if_it_is_needed() {
+        for word in words() {
+            let (after, answer) = word.token_passed();
+            let is_needed = word.has_token && word.sleepers > 0 && word.searchers == 0;
+            assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
+            assert_eq!(
+                after,
+                Word {
+                    has_token: is_needed,
+                    ..word
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_lets_one_search() {
+        let idle = Idle::new();
+        assert!(idle.start_search(0));
+        assert!(!idle.start_search(0));
+        assert!(idle.end_search());
+    }
 }

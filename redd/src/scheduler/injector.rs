@@ -95,13 +95,13 @@ impl<T> fmt::Debug for Batch<T> {
 
 /// See the module page.
 pub(crate) struct Injector<T> {
-    pushers: Line<Pushers<T>>,
+    pub(super) pushers: Line<Pushers<T>>,
     popper: Line<Popper<T>>,
 }
 
-struct Pushers<T> {
+pub(super) struct Pushers<T> {
     /// How many tasks were accepted and are not yet popped, times [`ONE`]; and [`CLOSED`].
-    backlog: AtomicUsize,
+    pub(super) backlog: AtomicUsize,
     /// The newest task; null if the chain is empty.
     last: AtomicPtr<T>,
 }
@@ -222,9 +222,13 @@ impl<T: QueueLink> Injector<T> {
     /// may push to it.
     pub(crate) fn pop_batch(&self, max: usize, f: impl FnMut(NonNull<T>)) -> Popped {
         let popping = &self.popper.0.popping;
-        // A look before the swap keeps the line shared while another worker pops.
+        // A look first keeps the line shared while another worker pops.
         // Acquire: what the popper before us left of the chain. Pairs with the Release below.
-        if popping.load(Ordering::Relaxed) || popping.swap(true, Ordering::Acquire) {
+        if popping.load(Ordering::Relaxed)
+            || popping
+                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
             return Popped::Busy;
         }
         let batch = self.cut(max);
@@ -331,7 +335,7 @@ impl<T> fmt::Debug for Injector<T> {
 /// In `backlog`.
 const CLOSED: usize = 1;
 /// One task in `backlog`.
-const ONE: usize = 2;
+pub(super) const ONE: usize = 2;
 
 #[cfg(test)]
 pub(super) mod testing {

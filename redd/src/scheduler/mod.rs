@@ -8,7 +8,10 @@
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
 //!   the task itself, and every worker cancels all it finds when it leaves.
 
-#![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
+#![expect(
+    unsafe_code,
+    reason = "tasks' raw references pass through queues; the current worker is a raw pointer"
+)]
 
 pub(crate) mod idle;
 pub(crate) mod injector;
@@ -147,7 +150,7 @@ const CLOSED: u8 = 1;
 pub(crate) struct Shared {
     pub(crate) id: Id,
     /// The thread that made it; a local runtime stays there.
-    home: std::thread::ThreadId,
+    home: thread::ThreadId,
     pub(crate) config: Config,
     pub(crate) heap: Arc<Heap>,
     pub(crate) driver: Arc<Driver>,
@@ -168,7 +171,7 @@ pub(crate) struct Shared {
     /// The one worker of a current-thread runtime, while nobody runs it.
     pub(crate) core: Mutex<Option<Box<Worker>>>,
     /// Threads in `block_on` of a current-thread runtime that wait for the core.
-    pub(crate) core_waiters: Mutex<Vec<std::task::Waker>>,
+    pub(crate) core_waiters: Mutex<Vec<Arc<Parker>>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }
@@ -198,7 +201,10 @@ pub(crate) struct Spares {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("id", &self.id).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,10 +218,16 @@ pub(crate) fn next_runtime_id() -> Id {
 impl Shared {
     pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
         let driver = Arc::new(Driver::new()?);
-        let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
+        let clock = if config.start_paused {
+            Clock::new_paused()
+        } else {
+            Clock::new()
+        };
         let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
-        let slots: Box<[_]> = (0..config.workers + MAX_SPARES).map(|_| OnceLock::new()).collect();
+        let slots: Box<[_]> = (0..config.workers + MAX_SPARES)
+            .map(|_| OnceLock::new())
+            .collect();
         for slot in &slots[..config.workers] {
             slot.get_or_init(|| Box::new(Slot::new()));
         }
@@ -248,7 +260,12 @@ impl Shared {
 
     /// A handle of this runtime.
     pub(crate) fn handle(&self) -> Handle {
-        Handle { shared: self.me.upgrade().expect("`&self` comes from an `Arc` that is alive") }
+        Handle {
+            shared: self
+                .me
+                .upgrade()
+                .expect("`&self` comes from an `Arc` that is alive"),
+        }
     }
 
     pub(crate) fn flavor(&self) -> RuntimeFlavor {
@@ -283,7 +300,9 @@ impl Shared {
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
         // Acquire: pairs with the Release in `use_slot`.
         let used = self.slots_used.load(Ordering::Acquire);
-        self.slots[..used].iter().map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
+        self.slots[..used]
+            .iter()
+            .map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
     }
 
     /// Makes the slot visible to thieves.
@@ -314,7 +333,8 @@ impl Shared {
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         // SAFETY: by this function's duty.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
+        let (runnable, handle) =
+            unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
         if self.is_closed() {
             runnable.cancel(); // `closed-cancels`
         } else {

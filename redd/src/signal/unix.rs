@@ -106,7 +106,7 @@ impl From<SignalKind> for c_int {
 /// Listens to signals of `kind`, which this process receives from now on instead of what the system would do.
 ///
 /// - The handler stays until the process ends, also when no [`Signal`] is left.
-/// - Other handlers that were installed through `signal-hook` are called too.
+/// - Other handlers that were installed through the signal-hook crate are called too.
 ///
 /// # Panics
 /// Outside of a runtime, and in one that was built without I/O.

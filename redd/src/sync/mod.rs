@@ -6,18 +6,47 @@
 //! Every primitive keeps its waiters in first-come order, and every waiting future may be dropped at any await: its
 //! place in the queue is lost, and what was already granted to it goes to the next waiter.
 
+// Locks, permits, notices.
+mod barrier;
 pub(crate) mod blocking;
+mod guard;
+#[cfg(all(test, loom))]
+mod models;
+mod mutex;
 pub(crate) mod notify;
+mod once_cell;
 pub(crate) mod permits;
+mod rwlock;
+mod semaphore;
+mod set_once;
 pub(crate) mod wait_list;
-pub(crate) mod wait_until;
-pub(crate) mod waker_cell;
 
+// Channels.
+pub mod broadcast;
+#[cfg(all(test, loom))]
+mod channel_models;
+#[cfg(all(test, not(loom)))]
+mod channel_tests;
 pub mod mpsc;
 pub mod oneshot;
+pub(crate) mod wait_until;
+pub(crate) mod waker_cell;
+pub mod watch;
 
-
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use mutex::{
+    MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError,
+};
 pub use notify::Notify;
+pub use once_cell::{OnceCell, SetError};
+pub use rwlock::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock,
+    RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+};
+pub use semaphore::{
+    AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
+};
+pub use set_once::{SetOnce, SetOnceError};
 
 pub mod futures {
     //! Named futures of this module.

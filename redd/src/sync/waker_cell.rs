@@ -30,6 +30,7 @@ use crate::collections::wake_list::wake_guarded;
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
+use crate::primitives::thread::spin_loop;
 
 const EMPTY: u8 = 0;
 const SET: u8 = 1;
@@ -66,7 +67,9 @@ impl WakerCell {
         let mut seen = self.state.load(Ordering::Relaxed);
         loop {
             if seen & LOCKED != 0 || seen == SET | WOKEN {
+                // Poll again soon: a loop through the scheduler, for a few steps of the other thread.
                 waker.wake_by_ref();
+                spin_loop();
                 return;
             }
             // Acquire: sees what was done before a `wake` that found no waker (`one-chain`), and the last taker's

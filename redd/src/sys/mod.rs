@@ -8,9 +8,9 @@
 
 pub(crate) mod epoll;
 pub(crate) mod faults;
-pub(crate) mod process;
 #[cfg(feature = "net")]
 pub(crate) mod net;
+pub(crate) mod process;
 
 use std::io;
 use std::mem::MaybeUninit;

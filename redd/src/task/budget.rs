@@ -39,7 +39,11 @@ pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
 /// For a root future inside a task: as [`with_full`] where no budget is running, and with what is left otherwise.
 #[inline]
 pub(crate) fn with_full_unless_spent<R>(poll: impl FnOnce() -> R) -> R {
-    if BUDGET.get().is_some() { poll() } else { with_full(poll) }
+    if BUDGET.get().is_some() {
+        poll()
+    } else {
+        with_full(poll)
+    }
 }
 
 /// Runs `poll` without a limit.
@@ -64,7 +68,9 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         None => Poll::Ready(RestoreOnPending(Cell::new(None))),
         Some(0) => {
-            cx.waker().wake_by_ref();
+            if !super::poll::yield_current(cx.waker()) {
+                cx.waker().wake_by_ref();
+            }
             Poll::Pending
         }
         Some(units) => {

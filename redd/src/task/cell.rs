@@ -12,6 +12,7 @@
 use std::alloc::Layout;
 use std::any::Any;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -25,9 +26,9 @@ use super::runnable::Runnable;
 use super::slab::{self, Heap};
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
-use std::sync::Arc;
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
+use std::sync::Arc;
 
 /// What every task has, whatever its future.
 #[repr(C)]
@@ -46,7 +47,9 @@ pub(crate) struct Header {
 
 impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
+        f.debug_struct("Header")
+            .field("state", &self.state.load())
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,8 +211,10 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
+            // A future that panics is dropped while its panic unwinds, so that its parts can tell.
+            let guard = DropOnUnwind::<F, IS_BLOCKING>(task, PhantomData);
             // SAFETY: the caller holds the poll lock of a cell of this type.
-            unsafe {
+            let polled = unsafe {
                 Self::with_stage(task, |stage| match stage {
                     // SAFETY: the cell does not move until it is freed, and the stage is dropped in place.
                     Stage::Future(future) => Pin::new_unchecked(future).poll(cx),
@@ -219,7 +224,9 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                         )
                     }
                 })
-            }
+            };
+            mem::forget(guard);
+            polled
         }));
         let output = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
@@ -244,7 +251,11 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                 has_panicked = true;
             }
         }
-        Poll::Ready(if has_panicked { End::Panicked } else { End::Finished })
+        Poll::Ready(if has_panicked {
+            End::Panicked
+        } else {
+            End::Finished
+        })
     }
 
     /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.
@@ -290,6 +301,17 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     unsafe fn drop_stage(task: NonNull<Header>) {
         // SAFETY: the caller owns the stage.
         let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
+        drop_guarded(dropped.err());
+    }
+}
+
+/// Drops the future of a cell; for the time of its poll.
+struct DropOnUnwind<F: Future, const IS_BLOCKING: bool>(NonNull<Header>, PhantomData<F>);
+
+impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
+    fn drop(&mut self) {
+        // SAFETY: made and dropped inside `poll`, whose caller owns the stage.
+        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(self.0, Stage::Consumed) };
         drop_guarded(dropped.err());
     }
 }

@@ -125,7 +125,10 @@ impl<T> JoinHandle<T> {
 
     /// Takes the output of a task whose end was seen.
     pub(crate) fn take_finished(self) -> Result<T, JoinError> {
-        assert!(self.is_finished(), "a task's output was asked for before its end: this is a bug in redd, report it");
+        assert!(
+            self.is_finished(),
+            "a task's output was asked for before its end: this is a bug in redd, report it"
+        );
         match self.take_output() {
             Poll::Ready(output) => output,
             Poll::Pending => unreachable!("`take_output` fills the place it was given"),

@@ -18,9 +18,9 @@ pub(crate) mod cell;
 pub(crate) mod hooks;
 mod id;
 mod join;
-pub(crate) mod poll;
 #[cfg(all(test, loom))]
 mod models;
+pub(crate) mod poll;
 pub(crate) mod runnable;
 pub(crate) mod slab;
 mod state;
@@ -36,12 +36,12 @@ pub mod coop {
     };
     pub(crate) use super::budget::{with_full, with_full_unless_spent, without_limit};
 }
-pub use budget::{Unconstrained, consume_budget, unconstrained};
-pub use builder::Builder;
 pub use crate::blocking::{block_in_place, spawn_blocking};
 pub use crate::group::join_set::JoinSet;
 pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::runtime::spawn;
+pub use budget::{Unconstrained, consume_budget, unconstrained};
+pub use builder::Builder;
 pub use hooks::TaskMeta;
 pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinError, JoinHandle};

@@ -4,18 +4,44 @@
 //! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
 //! is found. Each model has a twin with one step broken, which must fail.
 
-use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
+#![expect(
+    unsafe_code,
+    reason = "what the word protects is reached as the runtime reaches it"
+)]
+
+use super::state::{
+    OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State,
+};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+/// A field that the word protects; loom checks each access.
+struct Field<T>(UnsafeCell<T>);
+
+impl<T> Field<T> {
+    fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    fn write<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: loom fails the model if another thread accesses it at the same time.
+        self.0.with_mut(|value| f(unsafe { &mut *value }))
+    }
+
+    fn read<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: as above.
+        self.0.with(|value| f(unsafe { &*value }))
+    }
+}
+
 /// A task without a scheduler: the queue is a flag that counts its `Runnable`s.
 struct Model {
     state: State,
-    future: UnsafeCell<u32>,
-    output: UnsafeCell<Option<u32>>,
-    join_waker: UnsafeCell<Option<u32>>,
+    future: Field<u32>,
+    output: Field<Option<u32>>,
+    join_waker: Field<Option<u32>>,
     queued: AtomicUsize,
     event: AtomicUsize,
     joiner_woken: AtomicUsize,
@@ -32,9 +58,9 @@ impl Model {
     fn spawned() -> Arc<Self> {
         let model = Self {
             state: State::free(),
-            future: UnsafeCell::new(0),
-            output: UnsafeCell::new(None),
-            join_waker: UnsafeCell::new(None),
+            future: Field::new(0),
+            output: Field::new(None),
+            join_waker: Field::new(None),
             queued: AtomicUsize::new(0),
             event: AtomicUsize::new(0),
             joiner_woken: AtomicUsize::new(0),
@@ -49,13 +75,17 @@ impl Model {
     fn free(&self) {
         assert_eq!(self.freed.fetch_add(1, Ordering::Relaxed), 0, "freed once");
         // Nobody may touch these any more; loom checks that.
-        self.future.with_mut(|_| ());
-        self.output.with_mut(|_| ());
-        self.join_waker.with_mut(|waker| assert!(unsafe { (*waker).is_none() }));
+        self.future.write(|_| ());
+        self.output.write(|_| ());
+        self.join_waker.read(|waker| assert!(waker.is_none()));
     }
 
     fn enqueue(&self) {
-        assert_eq!(self.queued.fetch_add(1, Ordering::AcqRel), 0, "one `Runnable`");
+        assert_eq!(
+            self.queued.fetch_add(1, Ordering::AcqRel),
+            0,
+            "one `Runnable`"
+        );
     }
 
     fn wake_by_ref(&self) {
@@ -87,7 +117,7 @@ impl Model {
                 return true;
             }
         }
-        self.future.with_mut(|future| unsafe { *future += 1 });
+        self.future.write(|future| *future += 1);
         if self.event.load(Ordering::Acquire) == 1 {
             self.finish(Some(7));
             return true;
@@ -102,8 +132,9 @@ impl Model {
     }
 
     fn finish(&self, value: Option<u32>) {
-        self.future.with_mut(|future| unsafe { *future += 100 });
-        self.output.with_mut(|output| unsafe { *output = Some(value.unwrap_or(0)) });
+        self.future.write(|future| *future += 100);
+        self.output
+            .write(|output| *output = Some(value.unwrap_or(0)));
         let mut output = Output::Present;
         loop {
             match self.state.complete(output) {
@@ -112,7 +143,7 @@ impl Model {
                     output = Output::Dropped;
                 }
                 OnComplete::WakeJoiner => {
-                    let waker = self.join_waker.with_mut(|waker| unsafe { (*waker).take() });
+                    let waker = self.join_waker.write(|waker| waker.take());
                     assert!(waker.is_some(), "JOIN_WAKER means that one is there");
                     self.joiner_woken.store(1, Ordering::Release);
                     if self.state.drop_refs(2) {
@@ -130,7 +161,7 @@ impl Model {
     }
 
     fn drop_output(&self) {
-        let output = self.output.with_mut(|output| unsafe { (*output).take() });
+        let output = self.output.write(|output| output.take());
         assert!(output.is_some(), "dropped or read once");
         self.dropped_outputs.fetch_add(1, Ordering::Relaxed);
     }
@@ -141,22 +172,26 @@ impl Model {
         if !now.is_complete()
             && (!now.has_join_waker() || self.state.take_back_join_waker() == OnJoinWaker::Done)
         {
-            self.join_waker.with_mut(|waker| unsafe { *waker = Some(1) });
+            self.join_waker.write(|waker| *waker = Some(1));
             if self.state.set_join_waker() == OnJoinWaker::Done {
                 return None;
             }
-            self.join_waker.with_mut(|waker| unsafe { *waker = None });
+            self.join_waker.write(|waker| *waker = None);
         }
-        Some(self.output.with_mut(|output| unsafe { (*output).take() }).expect("the output is there"))
+        Some(
+            self.output
+                .write(|output| output.take())
+                .expect("the output is there"),
+        )
     }
 
     fn drop_handle(&self) {
         match self.state.drop_handle() {
             OnHandleDrop::DropWaker => {
-                self.join_waker.with_mut(|waker| unsafe { *waker = None });
+                self.join_waker.write(|waker| *waker = None);
             }
             OnHandleDrop::DropOutput => {
-                self.output.with_mut(|output| unsafe { (*output).take() });
+                self.output.write(|output| output.take());
             }
         }
         if self.state.drop_refs(1) {
@@ -228,7 +263,11 @@ fn loom_abort_join_and_completion_race() {
         aborter.join().expect("the aborter does not panic");
         while task.work(false) {}
         if !joined {
-            assert_eq!(task.joiner_woken.load(Ordering::Acquire), 1, "the joiner is told");
+            assert_eq!(
+                task.joiner_woken.load(Ordering::Acquire),
+                1,
+                "the joiner is told"
+            );
             assert!(task.poll_join().is_some());
         }
         task.drop_handle();
@@ -254,7 +293,8 @@ fn loom_a_handle_dropped_during_completion_leaves_nothing() {
         }
         worker.join().expect("the worker does not panic");
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-        task.output.with(|output| assert!(unsafe { (*output).is_none() }, "the output is dropped"));
+        task.output
+            .read(|output| assert!(output.is_none(), "the output is dropped"));
     });
 }
 
@@ -278,7 +318,10 @@ fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
         worker.join().expect("the worker does not panic");
         while task.work(false) {}
         // The future pended once and is idle if the walk came while it was polled: then its poller saw CANCELLED.
-        assert!(task.state.load().is_complete(), "every task is ended by the walk or by its poller");
+        assert!(
+            task.state.load().is_complete(),
+            "every task is ended by the walk or by its poller"
+        );
         task.drop_handle();
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
     });
@@ -292,10 +335,10 @@ fn walk_while_reused(walker_ignores_zero: bool) {
             let slot = Arc::clone(&slot);
             thread::spawn(move || {
                 if walker_ignores_zero || slot.state.try_ref() {
-                    slot.future.with(|future| assert!(unsafe { *future } < 1000));
+                    slot.future.read(|future| assert!(*future < 1000));
                     if !walker_ignores_zero && slot.state.drop_refs(1) {
                         slot.state.mark_free();
-                        slot.future.with_mut(|future| unsafe { *future = 1000 });
+                        slot.future.write(|future| *future = 1000);
                     }
                 }
             })
@@ -303,9 +346,9 @@ fn walk_while_reused(walker_ignores_zero: bool) {
         // The three owners let go; the last one frees.
         if slot.state.drop_refs(3) {
             slot.state.mark_free();
-            slot.future.with_mut(|future| unsafe { *future = 1000 });
+            slot.future.write(|future| *future = 1000);
             // Reuse.
-            slot.future.with_mut(|future| unsafe { *future = 1 });
+            slot.future.write(|future| *future = 1);
             slot.state.publish();
         }
         walker.join().expect("the walker does not panic");

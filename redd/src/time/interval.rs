@@ -38,8 +38,8 @@ const SLACK: Duration = Duration::from_millis(5);
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    assert_not_zero("interval", period);
-    Interval::new("interval", When::In(Duration::ZERO), period)
+    assert_not_zero("`interval`", period);
+    Interval::new("`interval`", When::In(Duration::ZERO), period)
 }
 
 /// Ticks every `period`, the first time at `start`. As [`interval`] otherwise.
@@ -48,15 +48,15 @@ pub fn interval(period: Duration) -> Interval {
 /// As [`interval`].
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert_not_zero("interval_at", period);
-    Interval::new("interval_at", When::At(start), period)
+    assert_not_zero("`interval_at`", period);
+    Interval::new("`interval_at`", When::At(start), period)
 }
 
 #[track_caller]
 fn assert_not_zero(what: &str, period: Duration) {
     assert!(
         !period.is_zero(),
-        "`{what}` was called at {} with a period of zero, which would tick without end. Pass a period of at least a \
+        "{what} was called at {} with a period of zero, which would tick without end. Pass a period of at least a \
          nanosecond, or call `task::yield_now` in a loop.",
         Location::caller()
     );

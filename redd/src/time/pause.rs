@@ -35,7 +35,7 @@ use crate::runtime::{Handle, context};
 /// ```
 #[track_caller]
 pub fn pause() {
-    let handle = here("time::pause");
+    let handle = here("`time::pause`");
     assert!(
         handle.allows_pause(),
         "`time::pause` was called in a multi-thread runtime, whose clock cannot be stopped. Use a runtime built with \
@@ -56,7 +56,7 @@ pub fn pause() {
 /// When the clock is not paused, outside of a runtime, and in one built without `enable_time`.
 #[track_caller]
 pub fn resume() {
-    let handle = here("time::resume");
+    let handle = here("`time::resume`");
     let timers = handle.timers().expect("`here` has asked for them");
     if timers.clock().resume().is_err() {
         panic!(
@@ -102,7 +102,7 @@ pub async fn advance(duration: Duration) {
 
 #[track_caller]
 fn jump(duration: Duration) {
-    let handle = here("time::advance");
+    let handle = here("`time::advance`");
     let timers = handle.timers().expect("`here` has asked for them");
     match timers.clock().advance(duration) {
         Ok(()) => {}

@@ -50,7 +50,7 @@ use crate::task::coop::poll_proceed;
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep::new("sleep", When::In(duration))
+    Sleep::new("`sleep`", When::In(duration))
 }
 
 /// Waits until `deadline`; if that has passed, only until the worker's next look at its timers.
@@ -62,7 +62,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// As [`sleep`].
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep::new("sleep_until", When::At(deadline))
+    Sleep::new("`sleep_until`", When::At(deadline))
 }
 
 /// When a timer shall fire.

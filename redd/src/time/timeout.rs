@@ -49,7 +49,7 @@ where
     F: IntoFuture,
 {
     Timeout {
-        delay: Sleep::new("timeout", When::In(duration)),
+        delay: Sleep::new("`timeout`", When::In(duration)),
         value: future.into_future(),
     }
 }
@@ -64,7 +64,7 @@ where
     F: IntoFuture,
 {
     Timeout {
-        delay: Sleep::new("timeout_at", When::At(deadline)),
+        delay: Sleep::new("`timeout_at`", When::At(deadline)),
         value: future.into_future(),
     }
 }

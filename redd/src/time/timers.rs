@@ -653,3 +653,228 @@ impl fmt::Debug for Timer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Weak};
+    use std::task::Wake;
+
+    fn paused(worker_slots: usize) -> Timers {
+        Timers::new(Clock::new_paused(), worker_slots)
+    }
+
+    fn idle(timers: &Timers) -> Pin<Box<Timer>> {
+        Box::pin(Timer::new(timers))
+    }
+
+    fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
+        let mut timer = idle(timers);
+        let arming = timer
+            .as_mut()
+            .arm(timers.wheel(slot), timers.instant_of(tick), Some(waker));
+        assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
+        timer
+    }
+
+    fn fire(timers: &Timers, slot: usize, now_tick: u64) -> usize {
+        let mut wakers = WakeList::new();
+        let count = timers.expire(slot, now_tick, &mut wakers);
+        wakers.wake_all();
+        count
+    }
+
+    /// Writes its number down when woken.
+    struct Numbered(u64, Arc<Mutex<Vec<u64>>>);
+    impl Wake for Numbered {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().push(self.0);
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_the_order_of_their_deadlines_however_many_there_are() {
+        let timers = paused(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let ticks: Vec<u64> = (0..200).map(|n| 1 + (n * 7919) % 500).collect();
+        let armed: Vec<_> = ticks
+            .iter()
+            .map(|&tick| {
+                arm_at(
+                    &timers,
+                    0,
+                    tick,
+                    Arc::new(Numbered(tick, Arc::clone(&log))).into(),
+                )
+            })
+            .collect();
+        assert_eq!(timers.next_deadline(0), ticks.iter().min().copied());
+        assert_eq!(fire(&timers, 0, 1000), 200);
+        let mut sorted = ticks;
+        sorted.sort_unstable();
+        assert_eq!(*log.lock(), sorted);
+        assert!(armed.iter().all(|timer| timer.is_fired()));
+        assert_eq!(timers.next_deadline(0), None);
+    }
+
+    #[test]
+    fn dropping_the_earliest_timer_lets_the_next_one_name_the_deadline() {
+        let timers = paused(1);
+        let early = arm_at(&timers, 0, 5, Waker::noop().clone());
+        let late = arm_at(&timers, 0, 500, Waker::noop().clone());
+        assert_eq!(timers.next_deadline(0), Some(5));
+        assert_eq!(timers.next_deadline(timers.shared_slot()), None);
+        drop(early);
+        assert_eq!(timers.next_deadline(0), Some(500));
+        drop(late);
+        assert_eq!(timers.next_deadline(0), None);
+    }
+
+    #[test]
+    fn only_an_earliest_timer_says_so() {
+        let timers = paused(0);
+        let arm = |tick| {
+            let mut timer = idle(&timers);
+            let arming = timer
+                .as_mut()
+                .arm(timers.wheel(0), timers.instant_of(tick), None);
+            (matches!(arming, Arming::ArmedEarliest), timer)
+        };
+        let (first, a) = arm(10);
+        let (later, b) = arm(20);
+        let (earlier, c) = arm(9);
+        assert_eq!([first, later, earlier], [true, false, true]);
+        drop((a, b, c));
+    }
+
+    #[test]
+    fn a_deadline_that_the_wheel_has_passed_is_due_when_armed() {
+        let timers = paused(0);
+        fire(&timers, 0, 100);
+        let mut timer = idle(&timers);
+        let arming = timer.as_mut().arm(
+            timers.wheel(0),
+            timers.instant_of(100),
+            Some(Waker::noop().clone()),
+        );
+        assert!(matches!(arming, Arming::Due(Some(_))));
+        assert!(timer.is_fired());
+    }
+
+    #[test]
+    fn after_shutdown_timers_are_detached_and_cannot_be_armed() {
+        let timers = paused(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut armed = arm_at(
+            &timers,
+            0,
+            9,
+            Arc::new(Numbered(9, Arc::clone(&log))).into(),
+        );
+        let mut idle = idle(&timers);
+        timers.shutdown();
+        timers.shutdown();
+        assert_eq!(*log.lock(), [9], "who waits is woken");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
+        let arming = idle
+            .as_mut()
+            .arm(timers.wheel(0), timers.instant_of(9), None);
+        assert!(matches!(arming, Arming::Gone(None)));
+        drop(timers);
+        let other = paused(3);
+        drop(armed);
+        drop(idle);
+        assert!((0..4).all(|slot| other.next_deadline(slot).is_none()));
+    }
+
+    #[test]
+    fn a_timer_does_not_enter_a_wheel_that_serves_another_runtime_by_now() {
+        let gone = paused(0);
+        let mut timer = idle(&gone);
+        let wheel = gone.wheel(0);
+        gone.shutdown();
+        wheel.open(u64::MAX, real_start());
+        let arming = timer.as_mut().arm(wheel, real_start(), None);
+        assert!(matches!(arming, Arming::Gone(None)));
+        wheel.with(|inner| inner.life = NOBODY);
+    }
+
+    fn real_start() -> Instant {
+        super::super::clock::real_now()
+    }
+
+    #[test]
+    fn the_last_waker_is_woken_and_the_earlier_one_is_let_go() {
+        let timers = paused(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let first = Arc::new(Numbered(1, Arc::clone(&log)));
+        let second = Arc::new(Numbered(2, Arc::clone(&log)));
+        let mut timer = arm_at(&timers, 0, 3, Arc::clone(&first).into());
+        let waker = Waker::from(Arc::clone(&second));
+        let mut cx = Context::from_waker(&waker);
+        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
+        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
+        assert_eq!(Arc::strong_count(&first), 1);
+        assert_eq!(fire(&timers, 0, 3), 1);
+        assert_eq!(*log.lock(), [2]);
+        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Fired);
+    }
+
+    /// Drops a timer of the same wheel when it is woken, and another when it is dropped.
+    struct Entangled {
+        when_woken: Mutex<Option<Pin<Box<Timer>>>>,
+        _when_dropped: Pin<Box<Timer>>,
+    }
+    impl Wake for Entangled {
+        fn wake(self: Arc<Self>) {
+            drop(self.when_woken.lock().take());
+        }
+    }
+
+    #[test]
+    fn a_waker_may_drop_timers_of_the_wheel_that_wakes_it() {
+        let timers = paused(0);
+        let noop = || Waker::noop().clone();
+        let entangled = Arc::new(Entangled {
+            when_woken: Mutex::new(Some(arm_at(&timers, 0, 1, noop()))),
+            _when_dropped: arm_at(&timers, 0, 70, noop()),
+        });
+        let weak: Weak<_> = Arc::downgrade(&entangled);
+        let fired = arm_at(&timers, 0, 1, Arc::clone(&entangled).into());
+        let dropped = arm_at(&timers, 0, 2, entangled.into());
+        assert_eq!(fire(&timers, 0, 1), 2);
+        assert!(weak.upgrade().is_some());
+        drop(dropped);
+        assert!(weak.upgrade().is_none());
+        assert_eq!(timers.next_deadline(0), None);
+        drop(fired);
+    }
+
+    #[test]
+    fn timers_are_dropped_while_another_thread_fires_them() {
+        let timers = Arc::new(paused(0));
+        let firing = Arc::clone(&timers);
+        let thread = thread::spawn_named("firing".into(), None, move || {
+            (0..2_000).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
+        })
+        .expect("a test may start a thread");
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut fired = 0;
+        for round in 0..2_000_u64 {
+            let mut timer = idle(&timers);
+            let deadline = timers.instant_of(round + round % 5);
+            match timer.as_mut().arm(timers.wheel(0), deadline, None) {
+                Arming::Armed | Arming::ArmedEarliest => {
+                    if timer.as_mut().poll(&mut cx) == TimerState::Fired {
+                        fired += 1;
+                    }
+                }
+                Arming::Due(_) => {}
+                Arming::Gone(_) => panic!("nobody shut the timers down"),
+            }
+        }
+        assert!(fired <= thread.join().expect("firing does not panic"));
+        assert_eq!(timers.next_deadline(0), None);
+    }
+}

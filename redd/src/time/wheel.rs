@@ -102,18 +102,25 @@ pub(super) struct Wheel<T> {
     elapsed: u64,
     /// One bit a slot: is its list non-empty?
     occupied: [u64; LEVELS],
-    slots: [Slot<T>; LEVELS * SLOTS],
+    /// On the heap, and made there: they are too large to pass through a stack.
+    slots: Box<[Slot<T>; LEVELS * SLOTS]>,
 }
 
 impl<T: Filed> Wheel<T> {
     pub(super) fn new() -> Self {
+        let slots: Box<[_]> = std::iter::repeat_with(|| Slot {
+            list: LinkedList::new(),
+            bound: 0,
+        })
+        .take(LEVELS * SLOTS)
+        .collect();
+        let Ok(slots) = slots.try_into() else {
+            unreachable!("as many were made as there are");
+        };
         Self {
             elapsed: 0,
             occupied: [0; LEVELS],
-            slots: std::array::from_fn(|_| Slot {
-                list: LinkedList::new(),
-                bound: 0,
-            }),
+            slots,
         }
     }
 

@@ -182,21 +182,20 @@ impl Slot {
 
     /// Leaves `waker` in the place of `direction`; the one who waited there before is forgotten, as in Tokio.
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Waited {
-        let place = Place::Cell(direction);
+        // `foreign-code-outside`: cloned before the lock if no waker is expected there, which is the usual case.
+        let mut fresh = (!self.state().is_waiting(direction)).then(|| waker.clone());
         let mut waiters = self.waiters.lock();
         let is_stored = waiters
             .cell(direction)
             .as_ref()
             .is_some_and(|stored| stored.will_wake(waker));
-        if is_stored {
-            return self.enlist(place, direction.interest());
+        if fresh.is_none() && !is_stored {
+            drop(waiters);
+            fresh = Some(waker.clone());
+            waiters = self.waiters.lock();
         }
-        drop(waiters);
-        // `foreign-code-outside`.
-        let waker = waker.clone();
-        waiters = self.waiters.lock();
-        let replaced = waiters.cell(direction).replace(waker);
-        let waited = self.enlist(place, direction.interest());
+        let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
+        let waited = self.enlist(Place::Cell(direction), direction.interest());
         drop(waiters);
         drop(replaced);
         waited

@@ -342,7 +342,13 @@ impl Registration {
             if !would_block(&result) {
                 return result;
             }
-            self.slot().clear(seen, interest.mask());
+            // `clear-what-was-seen`. What a try in both directions says about the end of one is not known.
+            let is_one = interest == Interest::READABLE || interest == Interest::WRITABLE;
+            let kept = match is_one {
+                true => Ready::EMPTY,
+                false => Ready::READ_CLOSED | Ready::WRITE_CLOSED,
+            };
+            self.slot().clear(seen, interest.mask() - kept);
         }
     }
 }
@@ -594,39 +600,52 @@ pub(crate) mod tests {
     use std::task::{Wake, Waker};
     use std::time::Duration;
 
-    /// A driver that a thread of its own turns until this is dropped.
+    /// A driver that threads of its own turn until this is dropped.
     pub(crate) struct Turned {
         pub(crate) driver: Arc<Driver>,
         is_over: Arc<AtomicBool>,
-        thread: Option<JoinHandle<()>>,
+        threads: Vec<JoinHandle<()>>,
     }
 
     pub(crate) fn turned() -> Turned {
+        turned_by(1)
+    }
+
+    fn turned_by(threads: usize) -> Turned {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         let is_over = Arc::new(AtomicBool::new(false));
-        let (turning, over) = (Arc::clone(&driver), Arc::clone(&is_over));
-        let thread = spawn_named("turn".into(), None, move || {
-            let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
-            while !over.load(Ordering::Relaxed) {
-                turning
-                    .turn(&mut buffer, None, &mut wakers)
-                    .expect("a healthy epoll");
-                wakers.wake_all();
-            }
-        });
+        let start = |_| {
+            let (turning, over) = (Arc::clone(&driver), Arc::clone(&is_over));
+            let thread = spawn_named("turn".into(), None, move || {
+                let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
+                while !over.load(Ordering::Relaxed) {
+                    turning
+                        .turn(&mut buffer, None, &mut wakers)
+                        .expect("a healthy epoll");
+                    wakers.wake_all();
+                }
+            });
+            thread.expect("a test may start a thread")
+        };
+        let threads = (0..threads).map(start).collect();
         Turned {
             driver,
             is_over,
-            thread: Some(thread.expect("a test may start a thread")),
+            threads,
         }
     }
 
     impl Drop for Turned {
         fn drop(&mut self) {
             self.is_over.store(true, Ordering::Relaxed);
-            self.driver.wake();
-            let thread = self.thread.take().expect("joined once");
-            thread.join().expect("the turning thread does not panic");
+            for thread in self.threads.drain(..) {
+                // One token ends one thread, and several may become one.
+                while !thread.is_finished() {
+                    self.driver.wake();
+                    crate::primitives::thread::yield_now();
+                }
+                thread.join().expect("the turning thread does not panic");
+            }
         }
     }
 
@@ -689,6 +708,35 @@ pub(crate) mod tests {
             assert_eq!(read_some(&source).await.expect("open"), b"");
         });
         echo.join().expect("no panic");
+    }
+
+    #[test]
+    fn many_threads_turn_one_driver_and_no_edge_is_lost() {
+        const ROUNDS: usize = 50;
+        let turned = turned_by(3);
+        let driver = &turned.driver;
+        let echo = |source: Source<UnixStream>, first: bool| async move {
+            if first {
+                let written = poll_fn(|cx| source.poll_write(cx, b"ball")).await;
+                assert_eq!(written.expect("open"), 4);
+            }
+            for round in 0..ROUNDS {
+                assert_eq!(read_some(&source).await.expect("open"), b"ball");
+                if !(first && round == ROUNDS - 1) {
+                    let written = poll_fn(|cx| source.poll_write(cx, b"ball")).await;
+                    assert_eq!(written.expect("open"), 4);
+                }
+            }
+        };
+        let games = (0..40).map(|_| {
+            let (left, theirs) = pair(driver);
+            theirs.set_nonblocking(true).expect("a socket");
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let right = Source::new_with_driver(Arc::clone(driver), theirs, both);
+            join(echo(left, true), echo(right.expect("room"), false))
+        });
+        block_on(join_all(games));
+        assert_eq!(driver.registrations(), 0);
     }
 
     #[test]

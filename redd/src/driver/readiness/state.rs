@@ -124,6 +124,11 @@ impl State {
         !(self.ready() & interest.mask()).is_empty() || self.0 & untried(interest.mask()) != 0
     }
 
+    /// Whether a waker is expected in the place of `direction`.
+    pub(crate) fn is_waiting(self, direction: Direction) -> bool {
+        self.0 & direction.waiting_bit() != 0
+    }
+
     fn is_ready(self, interest: Interest) -> bool {
         self.is_shutdown() || !(self.ready() & interest.mask()).is_empty()
     }

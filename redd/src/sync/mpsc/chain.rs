@@ -41,6 +41,7 @@ use std::task::Waker;
 use crate::collections::wake_list::wake_guarded;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
+use crate::primitives::thread::spin_loop;
 
 /// Slots in a block: a power of two. By feel: few enough for a small idle channel, enough to make linking rare.
 const SLOTS_PER_BLOCK: usize = 32;
@@ -61,7 +62,7 @@ const TAKING: u8 = 4;
 
 /// See the module page. Models use smaller blocks.
 #[repr(C)]
-pub(in crate::sync) struct Chain<T, const SLOTS: usize = SLOTS_PER_BLOCK> {
+pub(crate) struct Chain<T, const SLOTS: usize = SLOTS_PER_BLOCK> {
     /// The next index to claim, and the two flags.
     tail: AtomicUsize,
     tail_block: AtomicPtr<Block<T, SLOTS>>,
@@ -101,7 +102,7 @@ unsafe impl<T: Send, const SLOTS: usize> Sync for Chain<T, SLOTS> {}
 
 /// What [`Chain::pop`] found.
 #[must_use]
-pub(super) enum Popped<T> {
+pub(crate) enum Popped<T> {
     Value(T),
     /// Nothing at the head right now.
     Empty,
@@ -112,7 +113,7 @@ pub(super) enum Popped<T> {
 /// What [`Chain::park`] did.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Parked {
+pub(crate) enum Parked {
     /// The waker will be woken when the head slot is published.
     Yes,
     /// The head slot has been published meanwhile: pop again.
@@ -173,7 +174,7 @@ const fn distance(from: usize, to: usize) -> usize {
 }
 
 impl<T, const SLOTS: usize> Chain<T, SLOTS> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let first = Block::new(0);
         Self {
             tail: AtomicUsize::new(0),
@@ -193,7 +194,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     // Producers.
 
     /// Appends a value, or gives it back if the receiver has closed the chain.
-    pub(super) fn push(&self, value: T) -> Result<(), T> {
+    pub(crate) fn push(&self, value: T) -> Result<(), T> {
         // Acquire: sees how far `tail_block` has moved (`free-after`). Pairs with Release in `Chain::leave_block`.
         let seen = self.tail.fetch_add(ONE, Ordering::Acquire);
         if seen & RX_CLOSED != 0 {
@@ -212,7 +213,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     }
 
     /// Marks the end of the queue: no push follows. Called once, when the last sender has gone.
-    pub(super) fn close_tx(&self) {
+    pub(crate) fn close_tx(&self) {
         // Acquire: as in `push`; and everything that other senders pushed before they went.
         let seen = self.tail.fetch_or(TX_CLOSED, Ordering::Acquire);
         if seen & RX_CLOSED != 0 {
@@ -366,7 +367,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     // Both sides.
 
     /// Whether the receiver has closed the chain with [`close_rx`](Self::close_rx).
-    pub(super) fn is_rx_closed(&self) -> bool {
+    pub(crate) fn is_rx_closed(&self) -> bool {
         // Acquire: what the receiver did before closing. Pairs with Release in `Chain::close_rx`.
         self.tail.load(Ordering::Acquire) & RX_CLOSED != 0
     }
@@ -377,7 +378,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     ///
     /// # Safety
     /// `one-consumer`.
-    pub(super) unsafe fn pop(&self) -> Popped<T> {
+    pub(crate) unsafe fn pop(&self) -> Popped<T> {
         // SAFETY: `one-consumer`, this function's duty.
         self.head
             .with_mut(|head| unsafe { self.pop_at(&mut *head) })
@@ -446,7 +447,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     ///
     /// # Safety
     /// `one-consumer`.
-    pub(super) unsafe fn park(&self, waker: &Waker) -> Parked {
+    pub(crate) unsafe fn park(&self, waker: &Waker) -> Parked {
         // An earlier waker; dropped on the way out, because that is foreign code.
         let mut _old = None;
         // SAFETY: `one-consumer`, this function's duty.
@@ -471,6 +472,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
                     if seen == TAKING {
                         // The value comes in a moment; the producer is waking the earlier waker.
                         waker.wake_by_ref();
+                        spin_loop();
                         return Parked::Yes;
                     }
                     // Acquire: as above.
@@ -543,7 +545,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     ///
     /// # Safety
     /// `one-consumer`.
-    pub(super) unsafe fn forget_waker(&self) {
+    pub(crate) unsafe fn forget_waker(&self) {
         // SAFETY: `one-consumer`, this function's duty.
         if !self
             .head
@@ -569,7 +571,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     ///
     /// # Safety
     /// `one-consumer`.
-    pub(super) unsafe fn close_rx(&self) {
+    pub(crate) unsafe fn close_rx(&self) {
         // Release: what the receiver did before. Pairs with Acquire in `Chain::is_rx_closed`.
         let seen = self.tail.fetch_or(RX_CLOSED, Ordering::Release);
         if seen & RX_CLOSED == 0 {
@@ -583,7 +585,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     ///
     /// # Safety
     /// `one-consumer`; several calls of this one may run at once.
-    pub(super) unsafe fn len(&self) -> usize {
+    pub(crate) unsafe fn len(&self) -> usize {
         // SAFETY: `one-consumer`: nobody moves the head meanwhile.
         let (index, end) = self
             .head
@@ -628,7 +630,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     ///
     /// # Safety
     /// `one-consumer`.
-    pub(super) unsafe fn drain(&self) -> usize {
+    pub(crate) unsafe fn drain(&self) -> usize {
         struct Rest<'a, T, const SLOTS: usize>(&'a Chain<T, SLOTS>);
         impl<T, const SLOTS: usize> Drop for Rest<'_, T, SLOTS> {
             fn drop(&mut self) {

@@ -8,7 +8,7 @@
 //! The queue is in `chain`; what both channels share is in `shared`.
 
 mod bounded;
-pub(in crate::sync) mod chain;
+pub(crate) mod chain;
 pub mod error;
 mod shared;
 mod unbounded;

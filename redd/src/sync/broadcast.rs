@@ -1,0 +1,603 @@
+//! A channel in which every receiver gets every message: a ring of the last messages.
+//!
+//! - A receiver that falls behind by more than the capacity loses the oldest messages, and is told how many.
+//! - Senders never wait for receivers.
+//!
+//! Positions count up for ever; position `p` lives in slot `p & mask`. The tail's lock orders senders; a receiver that
+//! finds its message takes only the slot's lock.
+//!
+//! # Invariants
+//! - `tail-before-slot`: who holds a slot's lock takes no other. A slot's position changes only under the tail's lock.
+//! - `unseen-counts`: a message's `unseen` is the number of receivers that were there when it was sent and have not yet
+//!   taken it, skipped it or gone. The one who brings it to zero takes the message out, and drops it without a lock.
+//! - `clone-alone`: a message is cloned under its slot's lock, one receiver at a time, because `T` need not be `Sync`. It
+//!   is the one place where foreign code runs under a lock: a `clone` that uses the same channel may wait for itself.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+
+use self::error::{RecvError, SendError, TryRecvError};
+use super::wait_list::WaitList;
+use super::wait_until::wait_until;
+use crate::observe::waiting::WaitKind;
+use crate::primitives::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitives::{Arc, Mutex};
+use crate::task::coop::cooperative;
+
+/// Makes a channel that keeps the last `capacity` messages, rounded up to a power of two.
+///
+/// # Panics
+/// If `capacity` is zero, or more than half of the address space.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut first) = redd::sync::broadcast::channel(16);
+/// let mut second = sender.subscribe();
+/// sender.send("hello").unwrap();
+/// assert_eq!(first.recv().await, Ok("hello"));
+/// assert_eq!(second.recv().await, Ok("hello"));
+/// # });
+/// ```
+#[track_caller]
+pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let sender = Sender::new(capacity);
+    let receiver = sender.subscribe();
+    (sender, receiver)
+}
+
+struct Shared<T> {
+    slots: Box<[Slot<T>]>,
+    /// The number of slots less one; the number is a power of two.
+    mask: u64,
+    tail: WaitList<Tail>,
+    senders: AtomicUsize,
+    weak_senders: AtomicUsize,
+    /// Senders that wait for the last receiver to go.
+    on_last_receiver: WaitList,
+}
+
+struct Tail {
+    /// The position of the next message.
+    position: u64,
+    receivers: usize,
+    /// All senders are gone.
+    is_closed: bool,
+}
+
+struct Slot<T> {
+    /// The position of the message; changed under both locks, read without as a hint.
+    position: AtomicU64,
+    message: Mutex<Message<T>>,
+}
+
+struct Message<T> {
+    value: Option<T>,
+    /// See `unseen-counts`.
+    unseen: usize,
+}
+
+impl<T> Shared<T> {
+    fn slot(&self, position: u64) -> &Slot<T> {
+        &self.slots[(position & self.mask) as usize]
+    }
+
+    /// Counts the message as seen and gives `look` a reference to it; `None` if it is not in its slot.
+    fn see<R>(&self, position: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+        let slot = self.slot(position);
+        if slot.position.load(Ordering::Relaxed) != position {
+            return None;
+        }
+        let mut message = slot.message.lock();
+        // Under the slot's lock this is exact.
+        if slot.position.load(Ordering::Relaxed) != position {
+            return None;
+        }
+        // `unseen-counts`, also if `look` panics.
+        message.unseen -= 1;
+        if message.unseen == 0 {
+            let last = message.value.take()?;
+            drop(message);
+            return Some(look(&last));
+        }
+        // `clone-alone`
+        message.value.as_ref().map(look)
+    }
+
+    /// Takes the message at `next` as [`Receiver::try_recv`] does; moves `next` on.
+    fn try_recv<R>(&self, next: &mut u64, look: impl Fn(&T) -> R) -> Result<R, TryRecvError> {
+        loop {
+            let position = *next;
+            // Moved on before `look`, so that a message whose clone panics is not met again.
+            *next = position.wrapping_add(1);
+            if let Some(result) = self.see(position, &look) {
+                return Ok(result);
+            }
+            *next = position;
+            let tail = self.tail.lock();
+            // `tail-before-slot`: under the tail's lock the position is exact.
+            if self.slot(position).position.load(Ordering::Relaxed) == position {
+                continue; // It has come in between.
+            }
+            if position == tail.position {
+                return Err(if tail.is_closed {
+                    TryRecvError::Closed
+                } else {
+                    TryRecvError::Empty
+                });
+            }
+            let oldest = tail.position.wrapping_sub(self.mask + 1);
+            *next = oldest;
+            return Err(TryRecvError::Lagged(oldest.wrapping_sub(position)));
+        }
+    }
+
+    fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other)
+    }
+
+    fn subscribe(self: &Arc<Self>) -> Receiver<T> {
+        let mut tail = self.tail.lock();
+        tail.receivers += 1;
+        let next = tail.position;
+        drop(tail);
+        Receiver {
+            shared: Arc::clone(self),
+            next,
+        }
+    }
+
+    fn strong_count(&self) -> usize {
+        // Acquire: a count of zero is seen after what the last sender did. Pairs with AcqRel in `Sender::drop`.
+        self.senders.load(Ordering::Acquire)
+    }
+}
+
+/// Sends to all receivers; clone it for more senders.
+///
+/// - Sending needs no receiver to be ready, but fails if there is none at all.
+/// - When all senders are dropped, receivers get the messages that are left, then an error.
+pub struct Sender<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Sender<T> {
+    /// A sender without receivers, for a channel as [`channel`] makes it.
+    ///
+    /// # Panics
+    /// If `capacity` is zero, or more than half of the address space.
+    #[track_caller]
+    pub fn new(capacity: usize) -> Self {
+        assert!(
+            capacity > 0,
+            "a broadcast channel was made with room for no message; ask for a capacity of at least 1"
+        );
+        assert!(
+            capacity <= usize::MAX >> 1,
+            "a broadcast channel was made with a capacity of {capacity}, which is more than the address space has; \
+             ask for a smaller one"
+        );
+        let capacity = capacity.next_power_of_two();
+        let slots = (0..capacity as u64)
+            .map(|index| Slot {
+                // A position that no receiver asks for.
+                position: AtomicU64::new(index.wrapping_sub(capacity as u64)),
+                message: Mutex::new(Message {
+                    value: None,
+                    unseen: 0,
+                }),
+            })
+            .collect();
+        Self {
+            shared: Arc::new(Shared {
+                slots,
+                mask: capacity as u64 - 1,
+                tail: WaitList::new(Tail {
+                    position: 0,
+                    receivers: 0,
+                    is_closed: false,
+                }),
+                senders: AtomicUsize::new(1),
+                weak_senders: AtomicUsize::new(0),
+                on_last_receiver: WaitList::new(()),
+            }),
+        }
+    }
+
+    /// Sends a message to all receivers there are now; returns how many.
+    ///
+    /// - It overwrites the oldest message if the ring is full.
+    ///
+    /// # Errors
+    /// Gives the message back if there is no receiver. There may be one later.
+    pub fn send(&self, message: T) -> Result<usize, SendError<T>> {
+        let mut tail = self.shared.tail.lock();
+        let receivers = tail.receivers;
+        if receivers == 0 {
+            drop(tail);
+            return Err(SendError(message));
+        }
+        let position = tail.position;
+        tail.position = position.wrapping_add(1);
+        let slot = self.shared.slot(position);
+        // `tail-before-slot`
+        let mut place = slot.message.lock();
+        slot.position.store(position, Ordering::Relaxed);
+        place.unseen = receivers;
+        let overwritten = place.value.replace(message);
+        drop(place);
+        tail.call_all();
+        drop(overwritten);
+        Ok(receivers)
+    }
+
+    /// A receiver of the messages that are sent from now on.
+    pub fn subscribe(&self) -> Receiver<T> {
+        self.shared.subscribe()
+    }
+
+    /// How many messages are in the ring that some receiver has not seen.
+    pub fn len(&self) -> usize {
+        let tail = self.shared.tail.lock();
+        let capacity = self.shared.slots.len();
+        let oldest = tail.position.wrapping_sub(capacity as u64);
+        // A message that all have seen has only such before it: the receivers of a message were there for the later ones.
+        let (mut seen, mut rest) = (0, capacity);
+        while rest > 0 {
+            let half = rest / 2;
+            let slot = self.shared.slot(oldest.wrapping_add((seen + half) as u64));
+            if slot.message.lock().unseen == 0 {
+                seen += half + 1;
+                rest -= half + 1;
+            } else {
+                rest = half;
+            }
+        }
+        capacity - seen
+    }
+
+    /// Whether every message has been seen by every receiver.
+    pub fn is_empty(&self) -> bool {
+        let tail = self.shared.tail.lock();
+        let last = self.shared.slot(tail.position.wrapping_sub(1));
+        last.message.lock().unseen == 0
+    }
+
+    /// How many receivers there are.
+    pub fn receiver_count(&self) -> usize {
+        self.shared.tail.lock().receivers
+    }
+
+    /// Whether both send to the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.shared.is_same(&other.shared)
+    }
+
+    /// Waits until there is no receiver.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        let has_no_receiver = || (self.receiver_count() == 0).then_some(());
+        wait_until(
+            &self.shared.on_last_receiver,
+            WaitKind::Broadcast,
+            Some(Location::caller()),
+            has_no_receiver,
+            move |_| has_no_receiver(),
+        )
+    }
+
+    /// A sender that does not keep the channel open.
+    #[must_use = "a weak sender does nothing until it is upgraded"]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
+        WeakSender {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// How many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.shared.strong_count()
+    }
+
+    /// How many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.shared.weak_senders.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.shared.senders.fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        // AcqRel: the last sender comes after what all others sent. Pairs with itself, and with Acquire in
+        // `Shared::strong_count`.
+        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let mut tail = self.shared.tail.lock();
+            tail.is_closed = true;
+            tail.call_all();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("capacity", &self.shared.slots.len())
+            .field("receivers", &self.receiver_count())
+            .finish()
+    }
+}
+
+/// A sender that does not keep the channel open; [`upgrade`](Self::upgrade) it to send.
+pub struct WeakSender<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> WeakSender<T> {
+    /// A sender, if there is one left.
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        let senders = &self.shared.senders;
+        let mut seen = senders.load(Ordering::Relaxed);
+        while seen != 0 {
+            match senders.compare_exchange_weak(
+                seen,
+                seen + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    return Some(Sender {
+                        shared: Arc::clone(&self.shared),
+                    });
+                }
+                Err(now) => seen = now,
+            }
+        }
+        None
+    }
+
+    /// How many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.shared.strong_count()
+    }
+
+    /// How many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.shared.weak_senders.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Drop for WeakSender<T> {
+    fn drop(&mut self) {
+        self.shared.weak_senders.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
+    }
+}
+
+/// Receives every message that is sent while it exists.
+///
+/// - It is not `Clone`: say [`resubscribe`](Self::resubscribe), which skips the messages that wait here.
+/// - Dropping it counts the messages that wait as seen.
+pub struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+    /// The position of the message that comes next.
+    next: u64,
+}
+
+impl<T> Receiver<T> {
+    /// How many messages this receiver has not seen, including those that it has lost.
+    pub fn len(&self) -> usize {
+        let end = self.shared.tail.lock().position;
+        end.wrapping_sub(self.next) as usize
+    }
+
+    /// Whether this receiver has seen everything.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether both receive from the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.shared.is_same(&other.shared)
+    }
+
+    /// How many senders there are.
+    pub fn sender_strong_count(&self) -> usize {
+        self.shared.strong_count()
+    }
+
+    /// How many weak senders there are.
+    pub fn sender_weak_count(&self) -> usize {
+        self.shared.weak_senders.load(Ordering::Relaxed)
+    }
+
+    /// Whether all senders are dropped. There may be messages left.
+    pub fn is_closed(&self) -> bool {
+        self.shared.strong_count() == 0
+    }
+}
+
+impl<T: Clone> Receiver<T> {
+    /// Waits for the next message.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing: the next call gives the same message.
+    ///
+    /// # Errors
+    /// - `Lagged`: so many messages were lost; the next call gives the oldest that is left.
+    /// - `Closed`: all senders are dropped and everything is received.
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
+        let place = Location::caller();
+        cooperative(async move {
+            let Self { shared, next } = self;
+            loop {
+                let position = *next;
+                let slot = shared.slot(position);
+                let is_there = || slot.position.load(Ordering::Relaxed) == position;
+                wait_until(
+                    &shared.tail,
+                    WaitKind::Broadcast,
+                    Some(place),
+                    || is_there().then_some(()),
+                    |tail| {
+                        (is_there() || tail.position != position || tail.is_closed).then_some(())
+                    },
+                )
+                .await;
+                match shared.try_recv(next, T::clone) {
+                    Ok(message) => return Ok(message),
+                    Err(TryRecvError::Lagged(lost)) => return Err(RecvError::Lagged(lost)),
+                    Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+                    Err(TryRecvError::Empty) => {}
+                }
+            }
+        })
+    }
+
+    /// Takes the next message if there is one.
+    ///
+    /// # Errors
+    /// - `Empty`: no message is there now.
+    /// - `Lagged`, `Closed`: as for [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        self.shared.try_recv(&mut self.next, T::clone)
+    }
+
+    /// Waits for the next message on a thread outside of a runtime.
+    ///
+    /// # Errors
+    /// As for [`recv`](Self::recv).
+    ///
+    /// # Panics
+    /// When called inside an asynchronous context: await `recv` there.
+    #[track_caller]
+    pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
+        crate::runtime::context::forbid_blocking("broadcast::Receiver::blocking_recv");
+        super::blocking::block_on_parker(self.recv())
+    }
+
+    /// A receiver of the messages that are sent from now on.
+    pub fn resubscribe(&self) -> Self {
+        self.shared.subscribe()
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let mut tail = self.shared.tail.lock();
+        tail.receivers -= 1;
+        let is_last = tail.receivers == 0;
+        let end = tail.position;
+        drop(tail);
+        if is_last {
+            self.shared.on_last_receiver.lock().call_all();
+        }
+        // `unseen-counts`. What is sent from here on does not count this receiver.
+        let capacity = self.shared.mask + 1;
+        let unseen = end.wrapping_sub(self.next).min(capacity);
+        for back in (1..=unseen).rev() {
+            self.shared.see(end.wrapping_sub(back), |_| ());
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub mod error {
+    //! What sending to and receiving from a broadcast channel can fail with.
+
+    use std::error::Error;
+    use std::fmt;
+
+    /// There is no receiver; the message comes back.
+    #[derive(Debug)]
+    pub struct SendError<T>(pub T);
+
+    impl<T> fmt::Display for SendError<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the broadcast channel has no receiver")
+        }
+    }
+
+    impl<T: fmt::Debug> Error for SendError<T> {}
+
+    /// Why no message was received.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum RecvError {
+        /// All senders are dropped and everything is received.
+        Closed,
+        /// The receiver fell behind and lost so many messages. It can go on with the oldest that is left.
+        Lagged(u64),
+    }
+
+    impl fmt::Display for RecvError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Closed => f.write_str("the broadcast channel has no sender any more"),
+                Self::Lagged(lost) => {
+                    write!(f, "the receiver fell behind and lost {lost} messages")
+                }
+            }
+        }
+    }
+
+    impl Error for RecvError {}
+
+    /// Why there is no message to take.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum TryRecvError {
+        /// No message is there now; one may come.
+        Empty,
+        /// All senders are dropped and everything is received.
+        Closed,
+        /// The receiver fell behind and lost so many messages. It can go on with the oldest that is left.
+        Lagged(u64),
+    }
+
+    impl fmt::Display for TryRecvError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Empty => f.write_str("the broadcast channel has no new message"),
+                Self::Closed => f.write_str("the broadcast channel has no sender any more"),
+                Self::Lagged(lost) => {
+                    write!(f, "the receiver fell behind and lost {lost} messages")
+                }
+            }
+        }
+    }
+
+    impl Error for TryRecvError {}
+}

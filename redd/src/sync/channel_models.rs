@@ -1,0 +1,520 @@
+//! Loom models of the channels: small programs, run in every order of steps.
+
+#![expect(unsafe_code, reason = "the chain's consumer is chosen here")]
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc as StdArc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use super::mpsc::chain::{Chain, Parked, Popped};
+use super::waker_cell::WakerCell;
+use super::{mpsc, oneshot};
+
+/// A value whose drops are counted, so that leaks and double drops show.
+struct Counted(Arc<AtomicUsize>);
+impl Counted {
+    fn new(drops: &Arc<AtomicUsize>) -> Self {
+        Self(Arc::clone(drops))
+    }
+}
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn dropped(drops: &Arc<AtomicUsize>) -> usize {
+    drops.load(Ordering::Relaxed)
+}
+
+/// Polls once with a waker that goes nowhere, as a `select!` that moves on does.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+// The waker cell.
+
+#[test]
+fn loom_waker_cell_loses_no_wake() {
+    loom::model(|| {
+        let cell = Arc::new((WakerCell::new(), AtomicUsize::new(0)));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || {
+                    cell.1.fetch_add(1, Ordering::Relaxed);
+                    cell.0.wake();
+                })
+            })
+            .collect();
+        block_on(poll_fn(|cx| {
+            cell.0.register(cx.waker());
+            if cell.1.load(Ordering::Relaxed) == 2 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn loom_waker_cell_forgets_a_replaced_waker() {
+    struct Woken(std::sync::atomic::AtomicUsize);
+    impl Wake for Woken {
+        fn wake(self: StdArc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    loom::model(|| {
+        let cell = Arc::new(WakerCell::new());
+        let (first, second) = (
+            StdArc::new(Woken(Default::default())),
+            StdArc::new(Woken(Default::default())),
+        );
+        cell.register(&StdArc::clone(&first).into());
+        let other = Arc::clone(&cell);
+        let thread = thread::spawn(move || other.wake());
+        cell.register(&StdArc::clone(&second).into());
+        thread.join().unwrap();
+        let woken = first.0.load(Ordering::Relaxed) + second.0.load(Ordering::Relaxed);
+        assert!(woken >= 1, "one of the two was registered all the time");
+        drop(cell);
+        assert_eq!(
+            (StdArc::strong_count(&first), StdArc::strong_count(&second)),
+            (1, 1)
+        );
+    });
+}
+
+// oneshot
+
+#[test]
+fn loom_oneshot_a_sent_value_is_received() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = oneshot::channel();
+        let value = Counted::new(&drops);
+        let thread = thread::spawn(move || assert!(sender.send(value).is_ok()));
+        drop(block_on(receiver).unwrap());
+        thread.join().unwrap();
+        assert_eq!(dropped(&drops), 1);
+    });
+}
+
+#[test]
+fn loom_oneshot_a_dropped_sender_is_noticed() {
+    loom::model(|| {
+        let (sender, receiver) = oneshot::channel::<u8>();
+        let thread = thread::spawn(move || drop(sender));
+        assert!(block_on(receiver).is_err());
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_oneshot_either_side_drops_the_value_once() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, mut receiver) = oneshot::channel();
+        let value = Counted::new(&drops);
+        let thread = thread::spawn(move || sender.send(value).is_ok());
+        let received = match poll_once(&mut receiver) {
+            Poll::Ready(value) => value.is_ok(),
+            Poll::Pending => false,
+        };
+        drop(receiver);
+        let sent = thread.join().unwrap();
+        assert!(sent || !received);
+        assert_eq!(dropped(&drops), 1);
+    });
+}
+
+#[test]
+fn loom_oneshot_close_races_with_send() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, mut receiver) = oneshot::channel();
+        let value = Counted::new(&drops);
+        let thread = thread::spawn(move || sender.send(value).is_ok());
+        let mut received = match poll_once(&mut receiver) {
+            Poll::Ready(value) => value.is_ok(),
+            Poll::Pending => false,
+        };
+        receiver.close();
+        received |= receiver.try_recv().is_ok();
+        assert!(receiver.is_terminated());
+        assert_eq!(thread.join().unwrap(), received);
+        assert_eq!(dropped(&drops), 1);
+    });
+}
+
+#[test]
+fn loom_oneshot_a_waiting_sender_hears_of_the_close() {
+    loom::model(|| {
+        let (mut sender, receiver) = oneshot::channel::<u8>();
+        let thread = thread::spawn(move || drop(receiver));
+        assert!(
+            poll_fn(|cx| sender.poll_closed(cx))
+                .poll_pinned()
+                .is_pending()
+                || sender.is_closed()
+        );
+        block_on(sender.closed());
+        thread.join().unwrap();
+        assert!(sender.send(1).is_err());
+    });
+}
+
+#[test]
+fn loom_oneshot_a_receiver_changes_its_waker() {
+    loom::model(|| {
+        let (sender, mut receiver) = oneshot::channel::<u8>();
+        let thread = thread::spawn(move || sender.send(7).unwrap());
+        if poll_once(&mut receiver).is_pending() {
+            assert_eq!(block_on(receiver), Ok(7));
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_goes() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (mut sender, receiver) = oneshot::channel();
+        let value = Counted::new(&drops);
+        let thread = thread::spawn(move || {
+            let _ = poll_fn(|cx| sender.poll_closed(cx)).poll_pinned();
+            let _ = sender.send(value);
+        });
+        drop(receiver);
+        thread.join().unwrap();
+        assert_eq!(dropped(&drops), 1);
+    });
+}
+
+/// One poll of a future that is made in place.
+trait PollPinned: Future + Sized {
+    fn poll_pinned(self) -> Poll<Self::Output> {
+        pin!(self).poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
+impl<F: Future> PollPinned for F {}
+
+// The chain.
+
+/// Pops on the one thread that may, waiting as a receiver does.
+struct Consumer<T>(Arc<Chain<T, 2>>);
+impl<T> Consumer<T> {
+    fn next(&self) -> Option<T> {
+        block_on(poll_fn(|cx| {
+            loop {
+                // SAFETY: each model has one `Consumer`, used by one thread at a time.
+                match unsafe { self.0.pop() } {
+                    Popped::Value(value) => return Poll::Ready(Some(value)),
+                    Popped::Closed => return Poll::Ready(None),
+                    Popped::Empty => {}
+                }
+                // SAFETY: as above.
+                if unsafe { self.0.park(cx.waker()) } == Parked::Yes {
+                    return Poll::Pending;
+                }
+            }
+        }))
+    }
+}
+
+fn chain<T>() -> (Arc<Chain<T, 2>>, Consumer<T>) {
+    let chain = Arc::new(Chain::new());
+    (Arc::clone(&chain), Consumer(chain))
+}
+
+#[test]
+fn loom_chain_two_producers_two_values_each() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        let threads: Vec<_> = (0..2)
+            .map(|id| {
+                let chain = Arc::clone(&chain);
+                thread::spawn(move || {
+                    for number in 0..2 {
+                        assert!(chain.push((id, number)).is_ok());
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        // A consumer beside them is in the next model: both at once are too many steps.
+        let mut next = [0, 0];
+        for _ in 0..4 {
+            let (id, number) = consumer.next().unwrap();
+            assert_eq!(number, next[id], "in the order of each producer");
+            next[id] += 1;
+        }
+        // SAFETY: the consumer is not used meanwhile.
+        assert_eq!(unsafe { chain.len() }, 0);
+    });
+}
+
+#[test]
+fn loom_chain_two_producers_link_a_block_under_the_consumer() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        assert!(chain.push(0).is_ok());
+        let threads: Vec<_> = (1..3)
+            .map(|number| {
+                let chain = Arc::clone(&chain);
+                thread::spawn(move || assert!(chain.push(number).is_ok()))
+            })
+            .collect();
+        let mut sum = 0;
+        for _ in 0..3 {
+            sum += consumer.next().unwrap();
+        }
+        assert_eq!(sum, 3);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn loom_chain_blocks_are_reused_while_a_producer_lags() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        // Two blocks are full before the threads start; the consumer frees them under the producer's eyes.
+        for number in 0..3 {
+            assert!(chain.push(number).is_ok());
+        }
+        let other = Arc::clone(&chain);
+        let thread = thread::spawn(move || {
+            for number in 3..6 {
+                assert!(other.push(number).is_ok());
+            }
+        });
+        for number in 0..6 {
+            assert_eq!(consumer.next(), Some(number));
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_chain_the_last_sender_ends_it() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        let thread = thread::spawn(move || {
+            assert!(chain.push(1).is_ok());
+            assert!(chain.push(2).is_ok());
+            chain.close_tx();
+        });
+        assert_eq!(consumer.next(), Some(1));
+        assert_eq!(consumer.next(), Some(2));
+        assert_eq!(consumer.next(), None);
+        assert_eq!(consumer.next(), None);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_chain_a_close_of_the_receiver_keeps_what_was_pushed() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (chain, consumer) = chain();
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (chain, value) = (Arc::clone(&chain), Counted::new(&drops));
+                thread::spawn(move || chain.push(value).is_ok())
+            })
+            .collect();
+        // SAFETY: this thread is the consumer.
+        unsafe { consumer.0.close_rx() };
+        let mut received = 0;
+        while consumer.next().is_some() {
+            received += 1;
+        }
+        let mut sent = 0;
+        for thread in threads {
+            sent += usize::from(thread.join().unwrap());
+        }
+        assert_eq!(received, sent);
+        assert_eq!(dropped(&drops), 2);
+    });
+}
+
+#[test]
+fn loom_chain_drops_what_is_left() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (chain, consumer) = chain();
+        let value = Counted::new(&drops);
+        let more = [Counted::new(&drops), Counted::new(&drops)];
+        assert!(chain.push(value).is_ok());
+        let thread = thread::spawn(move || {
+            for value in more {
+                assert!(chain.push(value).is_ok());
+            }
+        });
+        // SAFETY: this thread is the consumer.
+        drop(unsafe { consumer.0.pop() });
+        // SAFETY: as above.
+        let _ = unsafe { consumer.0.park(Waker::noop()) };
+        // SAFETY: as above.
+        unsafe { consumer.0.forget_waker() };
+        drop(consumer);
+        thread.join().unwrap();
+        assert_eq!(dropped(&drops), 3);
+    });
+}
+
+#[test]
+fn loom_chain_the_consumer_changes_its_waker() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        let thread = thread::spawn(move || assert!(chain.push(1).is_ok()));
+        // SAFETY: this thread is the consumer.
+        let _ = unsafe { consumer.0.park(Waker::noop()) };
+        assert_eq!(consumer.next(), Some(1));
+        thread.join().unwrap();
+    });
+}
+
+// mpsc
+
+#[test]
+fn loom_bounded_senders_wait_for_room() {
+    loom::model(|| {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let thread = thread::spawn(move || {
+            block_on(async {
+                sender.send(1).await.unwrap();
+                sender.send(2).await.unwrap();
+            });
+        });
+        block_on(async {
+            assert_eq!(receiver.recv().await, Some(1));
+            assert_eq!(receiver.recv().await, Some(2));
+            assert_eq!(receiver.recv().await, None);
+        });
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_bounded_close_waits_for_permits() {
+    loom::model(|| {
+        let (sender, mut receiver) = mpsc::channel::<u8>(1);
+        let other = sender.clone();
+        let thread = thread::spawn(move || {
+            // The permit is dropped unused, after the close or before.
+            drop(block_on(other.reserve()));
+        });
+        receiver.close();
+        assert_eq!(block_on(receiver.recv()), None);
+        assert!(sender.try_send(1).is_err());
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_bounded_a_permit_is_used_after_the_close() {
+    loom::model(|| {
+        let (sender, mut receiver) = mpsc::channel::<u8>(1);
+        let thread = thread::spawn(move || match sender.try_reserve() {
+            Ok(permit) => {
+                permit.send(1);
+                true
+            }
+            Err(_) => false,
+        });
+        receiver.close();
+        let received = block_on(receiver.recv()).is_some();
+        assert_eq!(thread.join().unwrap(), received);
+    });
+}
+
+#[test]
+fn loom_bounded_dropping_the_receiver_drops_values_and_fails_senders() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = mpsc::channel(1);
+        let values = [Counted::new(&drops), Counted::new(&drops)];
+        let thread = thread::spawn(move || {
+            block_on(async {
+                for value in values {
+                    let _ = sender.send(value).await;
+                }
+                sender.closed().await;
+            });
+        });
+        drop(receiver);
+        thread.join().unwrap();
+        assert_eq!(dropped(&drops), 2);
+    });
+}
+
+#[test]
+fn loom_bounded_a_collected_permit_comes_back_after_the_close() {
+    loom::model(|| {
+        let (sender, mut receiver) = mpsc::channel::<u8>(2);
+        let held = sender.clone().try_reserve_owned().unwrap();
+        let thread = thread::spawn(move || {
+            // Collects one of two, and is dropped or refused.
+            let mut waiting = Box::pin(sender.reserve_many(2));
+            let _ = waiting
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            drop(waiting);
+        });
+        receiver.close();
+        drop(held);
+        assert_eq!(block_on(receiver.recv()), None);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_unbounded_try_recv_sees_what_was_sent_before() {
+    loom::model(|| {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let other = sender.clone();
+        let thread = thread::spawn(move || other.send(1).unwrap());
+        sender.send(2).unwrap();
+        // The other send may be half done, in front of this one.
+        assert!(receiver.try_recv().is_ok());
+        thread.join().unwrap();
+        assert!(receiver.try_recv().is_ok());
+        drop(sender);
+        assert_eq!(
+            receiver.try_recv(),
+            Err(mpsc::error::TryRecvError::Disconnected)
+        );
+    });
+}
+
+#[test]
+fn loom_unbounded_the_last_of_two_senders_ends_it() {
+    loom::model(|| {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let other = sender.clone();
+        let thread = thread::spawn(move || {
+            other.send(1).unwrap();
+        });
+        drop(sender);
+        assert_eq!(block_on(receiver.recv()), Some(1));
+        assert_eq!(block_on(receiver.recv()), None);
+        thread.join().unwrap();
+    });
+}

@@ -1,0 +1,339 @@
+//! A value made once, by the first task that needs it: [`OnceCell`].
+//!
+//! # Invariants
+//! - `permit-initialises`: only the holder of the one permit writes the value. It keeps the permit for good and closes
+//!   the permits, so that nobody writes a second time; if it fails, the permit goes to the next who waits.
+//! - `set-then-read`: `is_set` is stored after the value is, and the value does not change any more while the cell is
+//!   shared.
+
+#![expect(unsafe_code, reason = "the value is written while the cell is shared")]
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+
+use super::permits::{Permits, Refusal};
+use super::wait_list::Place;
+use crate::observe::waiting::WaitKind;
+use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::cell::UnsafeCell;
+use crate::primitives::const_fn;
+
+/// A cell that is initialised at most once, by an async function if need be.
+///
+/// - Of several tasks that want to initialise it, one runs its function and the others wait. If that one fails, panics
+///   or is cancelled, the next runs its own.
+/// - Once the value is there, reading it is one load.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// static ANSWER: redd::sync::OnceCell<u32> = redd::sync::OnceCell::const_new();
+/// assert_eq!(*ANSWER.get_or_init(|| async { 6 * 7 }).await, 42);
+/// assert_eq!(ANSWER.get(), Some(&42));
+/// # });
+/// ```
+pub struct OnceCell<T> {
+    is_set: AtomicBool,
+    permits: Permits,
+    value: UnsafeCell<Option<T>>,
+}
+
+// SAFETY: shared use reads the value (so `Sync`), and writes it once, from any thread (so `Send`).
+unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+
+impl<T> OnceCell<T> {
+    const_fn! {
+        /// An empty cell.
+        pub const fn new() -> Self {
+            Self {
+                is_set: AtomicBool::new(false),
+                permits: Permits::new(1),
+                value: UnsafeCell::new(None),
+            }
+        }
+    }
+
+    const_fn! {
+        /// The same as [`new`](Self::new), for statics.
+        pub const fn const_new() -> Self {
+            Self::new()
+        }
+    }
+
+    const_fn! {
+        /// A cell with this value.
+        pub const fn const_new_with(value: T) -> Self {
+            Self {
+                is_set: AtomicBool::new(true),
+                permits: Permits::new(1),
+                value: UnsafeCell::new(Some(value)),
+            }
+        }
+    }
+
+    /// A cell with this value, or an empty one.
+    pub fn new_with(value: Option<T>) -> Self {
+        match value {
+            Some(value) => Self::const_new_with(value),
+            None => Self::new(),
+        }
+    }
+
+    /// Whether the value is there.
+    pub fn initialized(&self) -> bool {
+        // Acquire: the value is visible (`set-then-read`). Pairs with Release in `OnceCell::store`.
+        self.is_set.load(Ordering::Acquire)
+    }
+
+    /// The value, if it is there.
+    pub fn get(&self) -> Option<&T> {
+        if !self.initialized() {
+            return None;
+        }
+        // SAFETY: `set-then-read`.
+        self.value.with(|value| unsafe { (*value).as_ref() })
+    }
+
+    /// The value, if it is there, to be changed.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        // SAFETY: borrowed exclusively.
+        self.value.with_mut(|value| unsafe { (*value).as_mut() })
+    }
+
+    /// Sets the value, if nobody else has or is about to.
+    ///
+    /// # Errors
+    /// The value back, in [`SetError::AlreadyInitializedError`], or in [`SetError::InitializingError`] while another
+    /// task initialises the cell.
+    pub fn set(&self, value: T) -> Result<(), SetError<T>> {
+        if self.initialized() {
+            return Err(SetError::AlreadyInitializedError(value));
+        }
+        match self.permits.try_acquire(1) {
+            Ok(()) => {
+                // SAFETY: we hold the permit.
+                unsafe { self.store(value) };
+                Ok(())
+            }
+            Err(Refusal::NoPermits) => Err(SetError::InitializingError(value)),
+            Err(Refusal::Closed) => Err(SetError::AlreadyInitializedError(value)),
+        }
+    }
+
+    /// The value; if it is not there, it is made by `f`, unless another task is at it already.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the future of `f`; the next who waits runs its own.
+    #[track_caller]
+    pub fn get_or_init<F, Fut>(&self, f: F) -> impl Future<Output = &T>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        let place = Some(Location::caller());
+        async move {
+            if let Some(value) = self.get() {
+                return value;
+            }
+            if let Some(turn) = self.turn(place).await {
+                turn.finish(f().await);
+            }
+            self.expect_set()
+        }
+    }
+
+    /// As [`get_or_init`](Self::get_or_init), with a function that may fail.
+    ///
+    /// # Cancel safety
+    /// As for [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Errors
+    /// The error of `f`. The cell stays empty, and the next who waits runs its own function.
+    #[track_caller]
+    pub fn get_or_try_init<E, F, Fut>(&self, f: F) -> impl Future<Output = Result<&T, E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let place = Some(Location::caller());
+        async move {
+            if let Some(value) = self.get() {
+                return Ok(value);
+            }
+            if let Some(turn) = self.turn(place).await {
+                turn.finish(f().await?);
+            }
+            Ok(self.expect_set())
+        }
+    }
+
+    /// Waits for the right to initialise. `None`: another has done it.
+    async fn turn(&self, place: Place) -> Option<Turn<'_, T>> {
+        match self.permits.acquire(1, WaitKind::OnceCell, place).await {
+            Ok(()) => Some(Turn { cell: self }),
+            Err(_) => None,
+        }
+    }
+
+    fn expect_set(&self) -> &T {
+        self.get()
+            .expect("the permits are closed after the value was stored")
+    }
+
+    /// # Safety
+    /// `permit-initialises`: the caller holds the permit, and does not give it back.
+    unsafe fn store(&self, value: T) {
+        // SAFETY: by this function's duty nobody else writes, and nobody reads before `is_set`.
+        self.value.with_mut(|slot| unsafe { *slot = Some(value) });
+        // Release: publishes the value. Pairs with Acquire in `OnceCell::initialized`.
+        self.is_set.store(true, Ordering::Release);
+        self.permits.close();
+    }
+
+    /// Takes the value out; the cell is empty again.
+    pub fn take(&mut self) -> Option<T> {
+        std::mem::take(self).into_inner()
+    }
+
+    /// The value, if it was there.
+    pub fn into_inner(self) -> Option<T> {
+        self.value.into_inner()
+    }
+}
+
+/// The right to initialise, with the permit; gives it back when dropped without having done so.
+struct Turn<'a, T> {
+    cell: &'a OnceCell<T>,
+}
+
+impl<T> Turn<'_, T> {
+    fn finish(self, value: T) {
+        let turn = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the turn has the permit, and `ManuallyDrop` keeps it from giving it back.
+        unsafe { turn.cell.store(value) };
+    }
+}
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        self.cell.permits.release(1);
+    }
+}
+
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> From<T> for OnceCell<T> {
+    fn from(value: T) -> Self {
+        Self::const_new_with(value)
+    }
+}
+
+impl<T: Clone> Clone for OnceCell<T> {
+    fn clone(&self) -> Self {
+        Self::new_with(self.get().cloned())
+    }
+}
+
+impl<T: PartialEq> PartialEq for OnceCell<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<T: Eq> Eq for OnceCell<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceCell")
+            .field("value", &self.get())
+            .finish()
+    }
+}
+
+/// Why [`OnceCell::set`] did not; gives the value back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SetError<T> {
+    /// The cell had a value.
+    AlreadyInitializedError(T),
+    /// Another task initialises the cell at this moment.
+    InitializingError(T),
+}
+
+impl<T> SetError<T> {
+    /// Whether the cell had a value.
+    pub fn is_already_init_err(&self) -> bool {
+        matches!(self, Self::AlreadyInitializedError(_))
+    }
+
+    /// Whether another task initialises the cell.
+    pub fn is_initializing_err(&self) -> bool {
+        matches!(self, Self::InitializingError(_))
+    }
+}
+
+impl<T> fmt::Display for SetError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyInitializedError(_) => "AlreadyInitializedError",
+            Self::InitializingError(_) => "InitializingError",
+        })
+    }
+}
+
+impl<T: fmt::Debug> Error for SetError<T> {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::testing::poll_once;
+    use super::*;
+    use std::task::Poll;
+
+    #[test]
+    fn one_initialises_and_the_others_wait() {
+        let cell = OnceCell::new();
+        let gate = crate::sync::Notify::new();
+        let mut first = Box::pin(cell.get_or_init(|| async {
+            gate.notified().await;
+            1
+        }));
+        assert!(poll_once(first.as_mut()).is_pending());
+        let mut second = Box::pin(cell.get_or_init(|| async { 2 }));
+        assert!(poll_once(second.as_mut()).is_pending());
+        assert_eq!(cell.set(3), Err(SetError::InitializingError(3)));
+        gate.notify_one();
+        assert_eq!(poll_once(first.as_mut()), Poll::Ready(&1));
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(&1));
+        assert_eq!(cell.set(3), Err(SetError::AlreadyInitializedError(3)));
+    }
+
+    #[test]
+    fn after_a_failure_or_a_cancellation_the_next_has_its_turn() {
+        let cell = OnceCell::new();
+        let mut cancelled = Box::pin(cell.get_or_init(std::future::pending));
+        assert!(poll_once(cancelled.as_mut()).is_pending());
+        let mut failing = Box::pin(cell.get_or_try_init(|| async { Err("no") }));
+        assert!(poll_once(failing.as_mut()).is_pending());
+        let mut lucky = Box::pin(cell.get_or_init(|| async { 2 }));
+        assert!(poll_once(lucky.as_mut()).is_pending());
+        drop(cancelled);
+        assert_eq!(poll_once(failing.as_mut()), Poll::Ready(Err("no")));
+        assert_eq!(poll_once(lucky.as_mut()), Poll::Ready(&2));
+    }
+
+    #[test]
+    fn taking_empties_the_cell_for_another_round() {
+        let mut cell = OnceCell::from(1);
+        assert_eq!(cell, cell.clone());
+        *cell.get_mut().expect("set") += 1;
+        assert_eq!(cell.take(), Some(2));
+        assert_eq!(cell.get_mut(), None);
+        assert_eq!(cell.set(5), Ok(()));
+        assert_eq!(cell.into_inner(), Some(5));
+    }
+}

@@ -1,0 +1,928 @@
+//! A lock for many readers or one writer, which may be held across an `await`: [`RwLock`].
+//!
+//! A reader holds one permit of `permits`, a writer all of them. So readers and writers stand in one line, first come,
+//! first served, and a writer that waits keeps later readers behind it.
+//!
+//! # Invariants
+//! - `all-or-one`: a write guard holds all permits, a read guard one; whoever holds a guard keeps the others' rights
+//!   away by the count alone.
+//! - `held-moves`: mapping and downgrading move the held permits from guard to guard; they are given back once.
+
+#![expect(unsafe_code, reason = "the value is reached through its guards")]
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::TryLockError;
+use super::blocking::block_on_parker;
+use super::guard::{guard_deref_mut, guard_traits};
+use super::permits::Permits;
+use super::wait_list::Place;
+use crate::observe::waiting::WaitKind;
+use crate::primitives::cell::UnsafeCell;
+use crate::primitives::const_fn;
+use crate::runtime::context::forbid_blocking;
+
+/// As many readers as any lock allows; the figure is Tokio's.
+const MAX_READERS: u32 = u32::MAX >> 3;
+
+/// A lock for many readers or one writer, whose guards may be held across an `await`.
+///
+/// - First come, first served: a writer that waits is not overtaken by later readers. A task that holds a read guard
+///   and asks for a second one can therefore wait for ever, if a writer came in between.
+/// - It does not poison: after a panic with a write guard held, the value is as the panic left it.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let names = redd::sync::RwLock::new(vec!["ann"]);
+/// names.write().await.push("bob");
+/// let (one, two) = (names.read().await, names.read().await);
+/// assert_eq!(one.len() + two.len(), 4);
+/// # });
+/// ```
+pub struct RwLock<T: ?Sized> {
+    max_readers: u32,
+    permits: Permits,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: `all-or-one`: the value is changed by one thread at a time (so `Send`), and read by many at a time only while
+// nobody changes it (so `Sync`).
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+
+impl<T> RwLock<T> {
+    const_fn! {
+        /// An unlocked lock with this value.
+        pub const fn new(value: T) -> Self {
+            Self::with_max_readers(value, MAX_READERS)
+        }
+    }
+
+    const_fn! {
+        /// The same as [`new`](Self::new), for statics.
+        pub const fn const_new(value: T) -> Self {
+            Self::new(value)
+        }
+    }
+
+    const_fn! {
+        /// A lock that at most `max_readers` can read at a time.
+        ///
+        /// # Panics
+        /// If `max_readers` is 0 or exceeds `u32::MAX >> 3`.
+        #[track_caller]
+        pub const fn with_max_readers(value: T, max_readers: u32) -> Self {
+            assert!(
+                max_readers <= MAX_READERS,
+                "an RwLock was made with more readers than it can count; ask for at most `u32::MAX >> 3`"
+            );
+            assert!(
+                max_readers > 0,
+                "an RwLock was made with 0 readers, so nobody could ever read; ask for at least 1"
+            );
+            Self {
+                max_readers,
+                permits: Permits::new(max_readers as usize),
+                data: UnsafeCell::new(value),
+            }
+        }
+    }
+
+    const_fn! {
+        /// The same as [`with_max_readers`](Self::with_max_readers), for statics.
+        ///
+        /// # Panics
+        /// If `max_readers` is 0 or exceeds `u32::MAX >> 3`.
+        #[track_caller]
+        pub const fn const_with_max_readers(value: T, max_readers: u32) -> Self {
+            Self::with_max_readers(value, max_readers)
+        }
+    }
+
+    /// The value. Nobody can hold a guard.
+    pub fn into_inner(self) -> T {
+        self.data.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Waits for a right to read.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the place in line away.
+    #[track_caller]
+    pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
+        self.read_from(Some(Location::caller()))
+    }
+
+    /// Waits for the right to write.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the place in line away.
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
+        self.write_from(Some(Location::caller()))
+    }
+
+    /// As [`read`](Self::read), with a guard that shares the ownership of the lock.
+    ///
+    /// # Cancel safety
+    /// As for [`read`](Self::read).
+    #[track_caller]
+    pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
+        self.read_owned_from(Some(Location::caller()))
+    }
+
+    /// As [`write`](Self::write), with a guard that shares the ownership of the lock.
+    ///
+    /// # Cancel safety
+    /// As for [`write`](Self::write).
+    #[track_caller]
+    pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
+        self.write_owned_from(Some(Location::caller()))
+    }
+
+    #[inline]
+    async fn read_from(&self, place: Place) -> RwLockReadGuard<'_, T> {
+        self.acquire(1, place).await;
+        self.read_guard()
+    }
+
+    #[inline]
+    async fn write_from(&self, place: Place) -> RwLockWriteGuard<'_, T> {
+        self.acquire(self.max_readers, place).await;
+        self.write_guard()
+    }
+
+    #[inline]
+    async fn read_owned_from(self: Arc<Self>, place: Place) -> OwnedRwLockReadGuard<T> {
+        self.acquire(1, place).await;
+        self.owned_read_guard()
+    }
+
+    #[inline]
+    async fn write_owned_from(self: Arc<Self>, place: Place) -> OwnedRwLockWriteGuard<T> {
+        self.acquire(self.max_readers, place).await;
+        self.owned_write_guard()
+    }
+
+    #[inline]
+    async fn acquire(&self, count: u32, place: Place) {
+        let acquired = self
+            .permits
+            .acquire(count as usize, WaitKind::RwLock, place)
+            .await;
+        debug_assert!(acquired.is_ok(), "nobody closes an RwLock");
+    }
+
+    /// Takes a right to read if no writer has the lock or waits for it, and not too many read.
+    ///
+    /// # Errors
+    /// [`TryLockError`] otherwise.
+    pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
+        self.try_acquire(1)?;
+        Ok(self.read_guard())
+    }
+
+    /// Takes the right to write if nobody has the lock or waits for it.
+    ///
+    /// # Errors
+    /// [`TryLockError`] otherwise.
+    pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
+        self.try_acquire(self.max_readers)?;
+        Ok(self.write_guard())
+    }
+
+    /// As [`try_read`](Self::try_read), with a guard that shares the ownership of the lock.
+    ///
+    /// # Errors
+    /// As for [`try_read`](Self::try_read).
+    pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
+        self.try_acquire(1)?;
+        Ok(self.owned_read_guard())
+    }
+
+    /// As [`try_write`](Self::try_write), with a guard that shares the ownership of the lock.
+    ///
+    /// # Errors
+    /// As for [`try_write`](Self::try_write).
+    pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
+        self.try_acquire(self.max_readers)?;
+        Ok(self.owned_write_guard())
+    }
+
+    fn try_acquire(&self, count: u32) -> Result<(), TryLockError> {
+        self.permits
+            .try_acquire(count as usize)
+            .map_err(|_| TryLockError(()))
+    }
+
+    /// Blocks the thread until it may read.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_read(&self) -> RwLockReadGuard<'_, T> {
+        forbid_blocking("RwLock::blocking_read");
+        block_on_parker(self.read())
+    }
+
+    /// Blocks the thread until it may write.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
+        forbid_blocking("RwLock::blocking_write");
+        block_on_parker(self.write())
+    }
+
+    /// The value, without locking: the exclusive borrow shows that nobody else can.
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: borrowed exclusively, so there is no guard.
+        self.data.with_mut(|data| unsafe { &mut *data })
+    }
+
+    // The four below are called by who has just acquired the permits (`all-or-one`).
+
+    fn held(&self, count: u32) -> Held<'_> {
+        Held {
+            permits: &self.permits,
+            count,
+        }
+    }
+
+    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard {
+            data: self.data.with(|data| data),
+            held: self.held(1),
+            marker: PhantomData,
+        }
+    }
+
+    fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
+        RwLockWriteGuard {
+            data: self.data.with_mut(|data| data),
+            held: self.held(self.max_readers),
+        }
+    }
+
+    fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
+        OwnedRwLockReadGuard {
+            data: self.data.with(|data| data),
+            held: OwnedHeld {
+                count: 1,
+                lock: self,
+            },
+        }
+    }
+
+    fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
+        OwnedRwLockWriteGuard {
+            held: OwnedHeld {
+                count: self.max_readers,
+                lock: self,
+            },
+        }
+    }
+}
+
+impl<T> From<T> for RwLock<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("RwLock");
+        match self.try_read() {
+            Ok(guard) => out.field("data", &&*guard),
+            Err(_) => out.field("data", &format_args!("<locked>")),
+        };
+        out.finish()
+    }
+}
+
+/// Permits, given back when dropped (`held-moves`).
+struct Held<'a> {
+    permits: &'a Permits,
+    count: u32,
+}
+
+impl Held<'_> {
+    /// Keeps one permit and gives the others back: a writer becomes a reader, and no writer comes in between.
+    fn downgrade(&mut self) {
+        let spare = std::mem::replace(&mut self.count, 1) - 1;
+        self.permits.release(spare as usize);
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.permits.release(self.count as usize);
+    }
+}
+
+/// The same with a share of the ownership, which goes after the permits.
+struct OwnedHeld<T: ?Sized> {
+    lock: Arc<RwLock<T>>,
+    count: u32,
+}
+
+impl<T: ?Sized> OwnedHeld<T> {
+    fn downgrade(&mut self) {
+        let spare = std::mem::replace(&mut self.count, 1) - 1;
+        self.lock.permits.release(spare as usize);
+    }
+}
+
+impl<T: ?Sized> Drop for OwnedHeld<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.permits.release(self.count as usize);
+    }
+}
+
+/// A right to read, while this lives. Made by [`RwLock::read`].
+#[clippy::has_significant_drop]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct RwLockReadGuard<'a, T: ?Sized> {
+    data: *const T,
+    held: Held<'a>,
+    marker: PhantomData<&'a T>,
+}
+
+// SAFETY: the guard is as the `&T` that it gives out.
+unsafe impl<T: ?Sized + Sync> Send for RwLockReadGuard<'_, T> {}
+// SAFETY: as above; Tokio asks for `Send` too, and so do we.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockReadGuard<'_, T> {}
+
+impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
+    /// Narrows the guard to a part of the value. An associated function, as the value may have a method `map`.
+    pub fn map<F, U: ?Sized>(this: Self, f: F) -> RwLockReadGuard<'a, U>
+    where
+        F: FnOnce(&T) -> &U,
+    {
+        let data: *const U = f(&*this);
+        RwLockReadGuard {
+            data,
+            held: this.held,
+            marker: PhantomData,
+        }
+    }
+
+    /// Narrows the guard to a part of the value, if `f` finds it.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<F, U: ?Sized>(this: Self, f: F) -> Result<RwLockReadGuard<'a, U>, Self>
+    where
+        F: FnOnce(&T) -> Option<&U>,
+    {
+        let Some(data) = f(&*this) else {
+            return Err(this);
+        };
+        let data: *const U = data;
+        Ok(RwLockReadGuard {
+            data,
+            held: this.held,
+            marker: PhantomData,
+        })
+    }
+
+    #[inline]
+    fn pointer(&self) -> *const T {
+        self.data
+    }
+}
+
+guard_traits!(['a, T: ?Sized] RwLockReadGuard<'a, T> => T);
+
+/// The right to write, while this lives. Made by [`RwLock::write`].
+#[clippy::has_significant_drop]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct RwLockWriteGuard<'a, T: ?Sized> {
+    data: *mut T,
+    held: Held<'a>,
+}
+
+// SAFETY: the guard is as the `&mut T` that it gives out; downgraded, as the `&T`.
+unsafe impl<T: ?Sized + Send + Sync> Send for RwLockWriteGuard<'_, T> {}
+// SAFETY: a shared guard gives out `&T` only.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockWriteGuard<'_, T> {}
+
+impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// As [`RwLockReadGuard::map`].
+    pub fn map<F, U: ?Sized>(mut this: Self, f: F) -> RwLockMappedWriteGuard<'a, U>
+    where
+        F: FnOnce(&mut T) -> &mut U,
+    {
+        let data: *mut U = f(&mut *this);
+        RwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        }
+    }
+
+    /// As [`RwLockReadGuard::try_map`].
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<F, U: ?Sized>(
+        mut this: Self,
+        f: F,
+    ) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut U = data;
+        Ok(RwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        })
+    }
+
+    /// The guard of the whole value in the type of a mapped one.
+    pub fn into_mapped(this: Self) -> RwLockMappedWriteGuard<'a, T> {
+        RwLockMappedWriteGuard {
+            data: this.data,
+            held: this.held,
+        }
+    }
+
+    /// Becomes a reader, and lets no writer in between.
+    pub fn downgrade(mut self) -> RwLockReadGuard<'a, T> {
+        self.held.downgrade();
+        RwLockReadGuard {
+            data: self.data,
+            held: self.held,
+            marker: PhantomData,
+        }
+    }
+
+    /// Becomes a reader of a part of the value, and lets no writer in between.
+    pub fn downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> RwLockReadGuard<'a, U>
+    where
+        F: FnOnce(&T) -> &U,
+    {
+        let data: *const U = f(&*this);
+        this.held.downgrade();
+        RwLockReadGuard {
+            data,
+            held: this.held,
+            marker: PhantomData,
+        }
+    }
+
+    /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_downgrade_map<F, U: ?Sized>(
+        mut this: Self,
+        f: F,
+    ) -> Result<RwLockReadGuard<'a, U>, Self>
+    where
+        F: FnOnce(&T) -> Option<&U>,
+    {
+        let Some(data) = f(&*this) else {
+            return Err(this);
+        };
+        let data: *const U = data;
+        this.held.downgrade();
+        Ok(RwLockReadGuard {
+            data,
+            held: this.held,
+            marker: PhantomData,
+        })
+    }
+
+    #[inline]
+    fn pointer(&self) -> *mut T {
+        self.data
+    }
+}
+
+guard_traits!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
+guard_deref_mut!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
+
+/// An [`RwLockWriteGuard`] for a part of the value. Made by [`RwLockWriteGuard::map`].
+#[clippy::has_significant_drop]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
+    data: *mut T,
+    held: Held<'a>,
+}
+
+// SAFETY: the guard is as the `&mut T` that it gives out.
+unsafe impl<T: ?Sized + Send + Sync> Send for RwLockMappedWriteGuard<'_, T> {}
+// SAFETY: a shared guard gives out `&T` only.
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockMappedWriteGuard<'_, T> {}
+
+impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
+    /// As [`RwLockReadGuard::map`].
+    pub fn map<F, U: ?Sized>(mut this: Self, f: F) -> RwLockMappedWriteGuard<'a, U>
+    where
+        F: FnOnce(&mut T) -> &mut U,
+    {
+        let data: *mut U = f(&mut *this);
+        RwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        }
+    }
+
+    /// As [`RwLockReadGuard::try_map`].
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<F, U: ?Sized>(
+        mut this: Self,
+        f: F,
+    ) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut U = data;
+        Ok(RwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        })
+    }
+
+    #[inline]
+    fn pointer(&self) -> *mut T {
+        self.data
+    }
+}
+
+guard_traits!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
+guard_deref_mut!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
+
+/// A right to read, with a share of the ownership. Made by [`RwLock::read_owned`].
+#[clippy::has_significant_drop]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
+    data: *const U,
+    held: OwnedHeld<T>,
+}
+
+// SAFETY: the guard owns a share of the lock, which may go to another thread if `T` may, and is as a `&U`.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Sync> Send for OwnedRwLockReadGuard<T, U> {}
+// SAFETY: a shared guard gives out `&U` only.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedRwLockReadGuard<T, U> {}
+
+impl<T: ?Sized, U: ?Sized> OwnedRwLockReadGuard<T, U> {
+    /// As [`RwLockReadGuard::map`].
+    pub fn map<F, V: ?Sized>(this: Self, f: F) -> OwnedRwLockReadGuard<T, V>
+    where
+        F: FnOnce(&U) -> &V,
+    {
+        let data: *const V = f(&*this);
+        OwnedRwLockReadGuard {
+            data,
+            held: this.held,
+        }
+    }
+
+    /// As [`RwLockReadGuard::try_map`].
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<F, V: ?Sized>(this: Self, f: F) -> Result<OwnedRwLockReadGuard<T, V>, Self>
+    where
+        F: FnOnce(&U) -> Option<&V>,
+    {
+        let Some(data) = f(&*this) else {
+            return Err(this);
+        };
+        let data: *const V = data;
+        Ok(OwnedRwLockReadGuard {
+            data,
+            held: this.held,
+        })
+    }
+
+    /// The lock that this guard reads.
+    pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
+        &this.held.lock
+    }
+
+    #[inline]
+    fn pointer(&self) -> *const U {
+        self.data
+    }
+}
+
+guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
+
+/// The right to write, with a share of the ownership. Made by [`RwLock::write_owned`].
+#[clippy::has_significant_drop]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct OwnedRwLockWriteGuard<T: ?Sized> {
+    held: OwnedHeld<T>,
+}
+
+// SAFETY: the guard owns a share of the lock, and is as an `&mut T`.
+unsafe impl<T: ?Sized + Send + Sync> Send for OwnedRwLockWriteGuard<T> {}
+// SAFETY: a shared guard gives out `&T` only.
+unsafe impl<T: ?Sized + Send + Sync> Sync for OwnedRwLockWriteGuard<T> {}
+
+impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
+    /// As [`RwLockReadGuard::map`].
+    pub fn map<F, U: ?Sized>(mut this: Self, f: F) -> OwnedRwLockMappedWriteGuard<T, U>
+    where
+        F: FnOnce(&mut T) -> &mut U,
+    {
+        let data: *mut U = f(&mut *this);
+        OwnedRwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        }
+    }
+
+    /// As [`RwLockReadGuard::try_map`].
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<F, U: ?Sized>(
+        mut this: Self,
+        f: F,
+    ) -> Result<OwnedRwLockMappedWriteGuard<T, U>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut U>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut U = data;
+        Ok(OwnedRwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        })
+    }
+
+    /// The guard of the whole value in the type of a mapped one.
+    pub fn into_mapped(this: Self) -> OwnedRwLockMappedWriteGuard<T> {
+        OwnedRwLockMappedWriteGuard {
+            data: this.pointer(),
+            held: this.held,
+        }
+    }
+
+    /// Becomes a reader, and lets no writer in between.
+    pub fn downgrade(mut self) -> OwnedRwLockReadGuard<T> {
+        let data = self.pointer();
+        self.held.downgrade();
+        OwnedRwLockReadGuard {
+            data,
+            held: self.held,
+        }
+    }
+
+    /// Becomes a reader of a part of the value, and lets no writer in between.
+    pub fn downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> OwnedRwLockReadGuard<T, U>
+    where
+        F: FnOnce(&T) -> &U,
+    {
+        let data: *const U = f(&*this);
+        this.held.downgrade();
+        OwnedRwLockReadGuard {
+            data,
+            held: this.held,
+        }
+    }
+
+    /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_downgrade_map<F, U: ?Sized>(
+        mut this: Self,
+        f: F,
+    ) -> Result<OwnedRwLockReadGuard<T, U>, Self>
+    where
+        F: FnOnce(&T) -> Option<&U>,
+    {
+        let Some(data) = f(&*this) else {
+            return Err(this);
+        };
+        let data: *const U = data;
+        this.held.downgrade();
+        Ok(OwnedRwLockReadGuard {
+            data,
+            held: this.held,
+        })
+    }
+
+    /// The lock that this guard writes to.
+    pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
+        &this.held.lock
+    }
+
+    #[inline]
+    fn pointer(&self) -> *mut T {
+        self.held.lock.data.with_mut(|data| data)
+    }
+}
+
+guard_traits!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
+guard_deref_mut!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
+
+/// An [`OwnedRwLockWriteGuard`] for a part of the value. Made by [`OwnedRwLockWriteGuard::map`].
+#[clippy::has_significant_drop]
+#[must_use = "the lock is let go when this is dropped"]
+pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
+    data: *mut U,
+    held: OwnedHeld<T>,
+}
+
+// SAFETY: the guard owns a share of the lock, and is as an `&mut U`.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Send
+    for OwnedRwLockMappedWriteGuard<T, U>
+{
+}
+// SAFETY: a shared guard gives out `&U` only.
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync
+    for OwnedRwLockMappedWriteGuard<T, U>
+{
+}
+
+impl<T: ?Sized, U: ?Sized> OwnedRwLockMappedWriteGuard<T, U> {
+    /// As [`RwLockReadGuard::map`].
+    pub fn map<F, V: ?Sized>(mut this: Self, f: F) -> OwnedRwLockMappedWriteGuard<T, V>
+    where
+        F: FnOnce(&mut U) -> &mut V,
+    {
+        let data: *mut V = f(&mut *this);
+        OwnedRwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        }
+    }
+
+    /// As [`RwLockReadGuard::try_map`].
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<F, V: ?Sized>(
+        mut this: Self,
+        f: F,
+    ) -> Result<OwnedRwLockMappedWriteGuard<T, V>, Self>
+    where
+        F: FnOnce(&mut U) -> Option<&mut V>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut V = data;
+        Ok(OwnedRwLockMappedWriteGuard {
+            data,
+            held: this.held,
+        })
+    }
+
+    /// The lock that this guard writes to.
+    pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
+        &this.held.lock
+    }
+
+    #[inline]
+    fn pointer(&self) -> *mut U {
+        self.data
+    }
+}
+
+guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);
+guard_deref_mut!([T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::testing::poll_once;
+    use super::*;
+    use std::task::Poll;
+
+    #[test]
+    fn readers_share_and_a_waiting_writer_holds_later_readers_back() {
+        let lock = RwLock::new(1);
+        let (one, two) = (
+            lock.try_read().expect("free"),
+            lock.try_read().expect("shared"),
+        );
+        let mut writer = Box::pin(lock.write());
+        assert!(poll_once(writer.as_mut()).is_pending());
+        assert!(lock.try_read().is_err(), "the writer is first");
+        let mut reader = Box::pin(lock.read());
+        assert!(poll_once(reader.as_mut()).is_pending());
+        drop((one, two));
+        let Poll::Ready(mut guard) = poll_once(writer.as_mut()) else {
+            panic!("the writer's turn");
+        };
+        *guard += 1;
+        assert!(poll_once(reader.as_mut()).is_pending());
+        let guard = guard.downgrade();
+        let Poll::Ready(other) = poll_once(reader.as_mut()) else {
+            panic!("a downgraded writer shares with the reader behind it");
+        };
+        assert_eq!((*guard, *other), (2, 2));
+    }
+
+    #[test]
+    fn a_cancelled_writer_lets_the_readers_behind_it_in() {
+        let lock = RwLock::new(1);
+        let held = lock.try_read().expect("free");
+        let mut writer = Box::pin(lock.write());
+        assert!(poll_once(writer.as_mut()).is_pending());
+        let mut reader = Box::pin(lock.read());
+        assert!(poll_once(reader.as_mut()).is_pending());
+        drop(writer);
+        assert!(poll_once(reader.as_mut()).is_ready());
+        drop((held, reader));
+        assert!(lock.try_write().is_ok());
+    }
+
+    #[test]
+    fn the_number_of_readers_can_be_limited() {
+        let lock = Arc::new(RwLock::with_max_readers(1, 2));
+        let one = Arc::clone(&lock).try_read_owned().expect("free");
+        let _two = lock.try_read().expect("shared");
+        assert!(lock.try_read().is_err());
+        drop(one);
+        assert!(lock.try_read().is_ok());
+        let none = std::panic::catch_unwind(|| RwLock::with_max_readers(1, 0)).expect_err("none");
+        let message = none.downcast_ref::<&str>().expect("a message");
+        assert!(message.contains("ask for at least 1"), "{message}");
+    }
+
+    #[test]
+    fn every_kind_of_guard_lets_the_lock_go_once() {
+        let lock = Arc::new(RwLock::new((1, [2, 3])));
+        let is_free = || lock.try_write().is_ok();
+
+        let read = RwLockReadGuard::map(lock.try_read().expect("free"), |pair| &pair.1[..]);
+        let read = RwLockReadGuard::try_map(read, |slice| slice.get(9)).expect_err("only two");
+        assert_eq!(read.len(), 2);
+        drop(read);
+        assert!(is_free());
+
+        let write = RwLockWriteGuard::map(lock.try_write().expect("free"), |pair| &mut pair.1[..]);
+        let write = RwLockMappedWriteGuard::map(write, |slice| &mut slice[0]);
+        assert!(lock.try_read().is_err());
+        let write = RwLockMappedWriteGuard::try_map(write, |_| None::<&mut i32>);
+        drop(write.expect_err("as it was"));
+        assert!(is_free());
+
+        let write = lock.try_write().expect("free");
+        let write = RwLockWriteGuard::try_downgrade_map(write, |_| None::<&i32>).expect_err("none");
+        let read = RwLockWriteGuard::downgrade_map(write, |pair| &pair.0);
+        assert_eq!((*read, lock.try_read().expect("shared").0), (1, 1));
+        assert!(!is_free());
+        drop(read);
+        drop(RwLockWriteGuard::into_mapped(
+            lock.try_write().expect("free"),
+        ));
+        assert!(is_free());
+
+        let owned = Arc::clone(&lock).try_write_owned().expect("free");
+        let owned = OwnedRwLockWriteGuard::map(owned, |pair| &mut pair.1);
+        let owned = OwnedRwLockMappedWriteGuard::map(owned, |array| &mut array[1]);
+        assert_eq!(
+            (
+                *owned,
+                Arc::strong_count(OwnedRwLockMappedWriteGuard::rwlock(&owned))
+            ),
+            (3, 2)
+        );
+        drop(owned);
+        let owned = Arc::clone(&lock)
+            .try_write_owned()
+            .expect("free")
+            .downgrade();
+        let owned = OwnedRwLockReadGuard::map(owned, |pair| &pair.0);
+        assert!(lock.try_read().is_ok() && !is_free());
+        drop(owned);
+        drop(OwnedRwLockWriteGuard::into_mapped(
+            lock.clone().try_write_owned().expect("free"),
+        ));
+        assert!(is_free());
+        assert_eq!(Arc::strong_count(&lock), 1);
+    }
+}

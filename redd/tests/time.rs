@@ -1,0 +1,526 @@
+//! Time on every flavour of runtime: sleeping, ticking, giving up, and the paused clock.
+
+use std::future::{Future, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use redd::runtime::{Builder, Runtime};
+use redd::time::{
+    self, Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at,
+    sleep, sleep_until, timeout, timeout_at,
+};
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn workers(count: usize) -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(count)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn paused<T>(test: impl Future<Output = T>) -> T {
+    Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(test)
+}
+
+fn on_each_flavour(test: impl Fn(&Runtime)) {
+    for runtime in [current_thread(), workers(1), workers(2)] {
+        test(&runtime);
+    }
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn panic_message<T>(f: impl FnOnce() -> T) -> String {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(f()))) else {
+        panic!("it was expected to panic");
+    };
+    match payload.downcast::<String>() {
+        Ok(message) => *message,
+        Err(payload) => (*payload.downcast_ref::<&str>().unwrap()).to_owned(),
+    }
+}
+
+#[test]
+fn a_sleep_is_never_early_in_block_on_and_in_a_task() {
+    on_each_flavour(|runtime| {
+        let nap = || async {
+            let start = Instant::now();
+            sleep(ms(2)).await;
+            start.elapsed()
+        };
+        assert!(runtime.block_on(nap()) >= ms(2));
+        assert!(runtime.block_on(async { redd::spawn(nap()).await.unwrap() }) >= ms(2));
+    });
+}
+
+#[test]
+fn paused_time_jumps_to_each_deadline_in_turn() {
+    let order = paused(async {
+        let start = Instant::now();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let naps: Vec<_> = [300_u64, 5, 90_000, 5, 64]
+            .into_iter()
+            .map(|nap| {
+                let log = Arc::clone(&log);
+                redd::spawn(async move {
+                    sleep(ms(nap)).await;
+                    assert_eq!(start.elapsed(), ms(nap));
+                    log.lock().unwrap().push(nap);
+                })
+            })
+            .collect();
+        for nap in naps {
+            nap.await.unwrap();
+        }
+        let order = log.lock().unwrap().clone();
+        order
+    });
+    assert_eq!(order, [5, 5, 64, 300, 90_000]);
+}
+
+#[test]
+fn the_longest_sleep_ends_after_decades() {
+    paused(async {
+        let start = Instant::now();
+        sleep(Duration::MAX).await;
+        let years = start.elapsed().as_secs() / (365 * 86_400);
+        assert!((20..40).contains(&years));
+        assert!(timeout(Duration::MAX, async { 1 }).await.is_ok());
+    });
+}
+
+#[test]
+fn a_blocking_task_keeps_paused_time_from_jumping() {
+    paused(async {
+        let start = Instant::now();
+        let (tx, rx) = std::sync::mpsc::channel::<()>();
+        let blocking = redd::task::spawn_blocking(move || rx.recv().unwrap());
+        let mut nap = pin!(sleep(ms(50)));
+        assert!(poll_once(nap.as_mut()).is_pending());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        tx.send(()).unwrap();
+        blocking.await.unwrap();
+        nap.await;
+        assert_eq!(start.elapsed(), ms(50));
+    });
+}
+
+#[test]
+fn advance_fires_what_is_due_and_lets_it_run() {
+    paused(async {
+        let hits = Arc::new(AtomicUsize::new(0));
+        for nap in [10, 20, 30] {
+            let hits = Arc::clone(&hits);
+            redd::spawn(async move {
+                sleep(ms(nap)).await;
+                hits.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        redd::task::yield_now().await;
+        time::advance(ms(20)).await;
+        assert_eq!(hits.load(Ordering::Relaxed), 2);
+        time::advance(Duration::from_micros(9_999)).await;
+        assert_eq!(hits.load(Ordering::Relaxed), 2);
+        time::advance(Duration::from_micros(1)).await;
+        assert_eq!(hits.load(Ordering::Relaxed), 3);
+    });
+}
+
+#[test]
+fn the_clock_runs_on_after_resume() {
+    current_thread().block_on(async {
+        time::pause();
+        time::advance(ms(3_600_000)).await;
+        let stood = Instant::now();
+        time::resume();
+        sleep(ms(1)).await;
+        assert!(stood.elapsed() >= ms(1));
+        assert!(stood.elapsed() < ms(3_600_000));
+    });
+}
+
+#[test]
+fn misuse_of_the_clock_panics_with_what_to_do() {
+    let runtime = current_thread();
+    let message = panic_message(|| runtime.block_on(async { time::resume() }));
+    assert!(message.contains("Call `time::pause` first"), "{message}");
+    let message = panic_message(|| runtime.block_on(time::advance(ms(1))));
+    assert!(message.contains("start_paused(true)"), "{message}");
+    let message = panic_message(|| {
+        runtime.block_on(async {
+            time::pause();
+            time::pause();
+        });
+    });
+    assert!(message.contains("`time::resume` ends a pause"), "{message}");
+    let message = panic_message(|| runtime.block_on(time::advance(Duration::MAX)));
+    assert!(message.contains("Move it by less"), "{message}");
+    let message = panic_message(|| workers(1).block_on(async { time::pause() }));
+    assert!(message.contains("new_current_thread"), "{message}");
+    let message = panic_message(time::pause);
+    assert!(message.contains("handle.enter()"), "{message}");
+}
+
+#[test]
+fn a_timer_outside_of_a_runtime_or_without_enable_time_panics_with_what_to_do() {
+    let message = panic_message(|| sleep(ms(1)));
+    assert!(
+        message.contains("`sleep`") && message.contains("handle.enter()"),
+        "{message}"
+    );
+    let message = panic_message(|| timeout(ms(1), async {}));
+    assert!(
+        message.contains("`timeout`") && message.contains("handle.enter()"),
+        "{message}"
+    );
+    let timeless = Builder::new_current_thread().build().unwrap();
+    let message = panic_message(|| timeless.block_on(async { interval(ms(1)) }));
+    assert!(message.contains("enable_time"), "{message}");
+    let message = panic_message(|| current_thread().block_on(async { interval(Duration::ZERO) }));
+    assert!(
+        message.contains("period") && message.contains("tests/time.rs"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_timer_polled_after_its_runtime_was_shut_down_panics_with_its_place() {
+    let runtime = workers(1);
+    let (mut armed, mut idle) = {
+        let _guard = runtime.enter();
+        (Box::pin(sleep(ms(3_600_000))), Box::pin(sleep(ms(1))))
+    };
+    assert!(poll_once(armed.as_mut()).is_pending());
+    drop(runtime);
+    for timer in [&mut armed, &mut idle] {
+        let message = panic_message(|| poll_once(timer.as_mut()));
+        assert!(message.contains("tests/time.rs"), "{message}");
+        assert!(
+            message.contains("keep the `Runtime` alive longer"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn armed_timers_may_be_dropped_and_reset_on_any_thread_also_after_their_runtime() {
+    let runtime = workers(2);
+    let arm = || {
+        let _guard = runtime.enter();
+        let mut timer = Box::pin(sleep(ms(3_600_000)));
+        assert!(poll_once(timer.as_mut()).is_pending());
+        timer
+    };
+    let timers: Vec<_> = (0..100).map(|_| arm()).collect();
+    let mut left: Vec<_> = (0..100).map(|_| arm()).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(timers));
+        scope.spawn(|| {
+            for timer in &mut left {
+                let later = timer.deadline() + ms(1);
+                timer.as_mut().reset(later);
+            }
+        });
+    });
+    drop(runtime);
+    let other = workers(2);
+    let later = left[0].deadline();
+    left[0].as_mut().reset(later);
+    drop(left);
+    other.block_on(async { sleep(ms(1)).await });
+}
+
+#[test]
+fn a_timer_fires_for_an_executor_that_is_not_redd_and_in_another_runtime() {
+    let home = workers(1);
+    let timer = |nap| {
+        let _guard = home.enter();
+        sleep(ms(nap))
+    };
+    let start = Instant::now();
+    // The worker is parked without a deadline: arming must unpark it.
+    futures::executor::block_on(timer(5));
+    assert!(start.elapsed() >= ms(5));
+    let start = Instant::now();
+    current_thread().block_on(timer(5));
+    assert!(start.elapsed() >= ms(5));
+}
+
+#[test]
+fn a_timer_moved_from_worker_to_worker_wakes_its_last_waiter() {
+    let runtime = workers(2);
+    runtime.block_on(async {
+        let mut timer = Box::pin(sleep(ms(20)));
+        for _ in 0..10 {
+            timer = redd::spawn(async move {
+                assert!(poll_once(timer.as_mut()).is_pending() || timer.is_elapsed());
+                timer
+            })
+            .await
+            .unwrap();
+        }
+        redd::spawn(timer).await.unwrap();
+    });
+}
+
+#[test]
+fn reset_moves_the_wake_of_a_waiting_task() {
+    paused(async {
+        let start = Instant::now();
+        let mut timer = pin!(sleep(ms(100)));
+        assert!(!timer.is_elapsed());
+        assert!(poll_once(timer.as_mut()).is_pending());
+        timer.as_mut().reset(start + ms(20));
+        assert_eq!(timer.deadline(), start + ms(20));
+        timer.as_mut().await;
+        assert_eq!(start.elapsed(), ms(20));
+        assert!(timer.is_elapsed());
+        timer.as_mut().reset(start + ms(150));
+        assert!(!timer.is_elapsed());
+        timer.as_mut().await;
+        assert_eq!(start.elapsed(), ms(150));
+    });
+}
+
+#[test]
+fn reset_to_the_past_wakes_at_once() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    paused(async {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let start = Instant::now();
+        let mut timer = pin!(sleep(ms(100)));
+        assert!(
+            timer
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        sleep(ms(50)).await;
+        timer.as_mut().reset(start + ms(40));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(poll_once(timer.as_mut()).is_ready());
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_timer_from_firing() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics, as this test wants");
+        }
+    }
+    on_each_flavour(|runtime| {
+        runtime.block_on(async {
+            let waker = Waker::from(Arc::new(Panics));
+            let mut timer = pin!(sleep(ms(1)));
+            assert!(
+                timer
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+            sleep(ms(2)).await;
+            assert!(timer.is_elapsed());
+            sleep(ms(1)).await;
+        });
+    });
+}
+
+#[test]
+fn a_timeout_answers_in_time_or_with_the_value() {
+    paused(async {
+        let start = Instant::now();
+        assert!(timeout(ms(10), pending::<()>()).await.is_err());
+        assert_eq!(start.elapsed(), ms(10));
+        let value = async {
+            sleep(ms(5)).await;
+            7
+        };
+        assert_eq!(timeout(ms(10), value).await, Ok(7));
+        assert_eq!(start.elapsed(), ms(15));
+        assert!(timeout_at(start + ms(20), pending::<()>()).await.is_err());
+        assert_eq!(start.elapsed(), ms(20));
+    });
+}
+
+#[test]
+fn a_value_that_is_ready_is_never_timed_out() {
+    paused(async {
+        let slow = timeout_at(Instant::now(), async { 1 });
+        time::advance(ms(100)).await;
+        assert_eq!(slow.await, Ok(1));
+        let mut around = timeout(ms(1), Box::pin(async { 3 }));
+        let inner: *const _ = around.get_ref();
+        assert!(std::ptr::eq(inner, around.get_mut()));
+        assert_eq!(around.into_inner().await, 3);
+    });
+}
+
+#[test]
+fn a_future_that_uses_up_the_budget_is_timed_out_all_the_same() {
+    current_thread().block_on(async {
+        let busy = async {
+            loop {
+                redd::task::consume_budget().await;
+            }
+        };
+        let task = redd::spawn(timeout(ms(2), busy));
+        assert!(task.await.unwrap().is_err());
+    });
+}
+
+#[test]
+fn sleeps_that_are_over_still_take_part_in_the_budget() {
+    current_thread().block_on(async {
+        redd::spawn(async {
+            let mut timer = pin!(sleep(Duration::ZERO));
+            timer.as_mut().await;
+            let mut polls = 0;
+            poll_fn(|cx| {
+                while timer.as_mut().poll(cx).is_ready() {
+                    polls += 1;
+                    assert!(polls < 1000, "it never yields");
+                }
+                Poll::Ready(())
+            })
+            .await;
+            assert!(polls > 0);
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn an_interval_keeps_to_its_multiples() {
+    paused(async {
+        let start = Instant::now();
+        let mut ticks = interval(ms(50));
+        assert_eq!(ticks.period(), ms(50));
+        for n in 0..5 {
+            assert_eq!(ticks.tick().await, start + ms(50) * n);
+            sleep(ms(20)).await;
+        }
+        let later = Instant::now() + ms(1000);
+        let mut ticks = interval_at(later, ms(7));
+        assert_eq!(ticks.tick().await, later);
+        assert_eq!(ticks.tick().await, later + ms(7));
+        assert_eq!(Instant::now(), later + ms(7));
+    });
+}
+
+#[test]
+fn after_late_work_burst_catches_up_delay_starts_over_and_skip_leaves_out() {
+    let taken_at = |behavior: MissedTickBehavior| {
+        paused(async move {
+            let start = Instant::now();
+            let mut ticks = interval(ms(50));
+            ticks.set_missed_tick_behavior(behavior);
+            assert_eq!(ticks.missed_tick_behavior(), behavior);
+            ticks.tick().await;
+            sleep(ms(125)).await;
+            let mut taken = Vec::new();
+            for _ in 0..4 {
+                ticks.tick().await;
+                taken.push(start.elapsed().as_millis());
+            }
+            taken
+        })
+    };
+    assert_eq!(taken_at(MissedTickBehavior::Burst), [125, 125, 150, 200]);
+    assert_eq!(taken_at(MissedTickBehavior::Delay), [125, 175, 225, 275]);
+    assert_eq!(taken_at(MissedTickBehavior::Skip), [125, 150, 200, 250]);
+}
+
+#[test]
+fn an_interval_that_is_reset_ticks_from_there() {
+    paused(async {
+        let start = Instant::now();
+        let mut ticks = interval(ms(50));
+        ticks.tick().await;
+        sleep(ms(20)).await;
+        ticks.reset();
+        assert_eq!(ticks.tick().await, start + ms(70));
+        ticks.reset_immediately();
+        assert_eq!(ticks.tick().await, start + ms(70));
+        ticks.reset_after(ms(5));
+        assert_eq!(ticks.tick().await, start + ms(75));
+        ticks.reset_at(start + ms(200));
+        assert_eq!(ticks.tick().await, start + ms(200));
+        assert_eq!(ticks.tick().await, start + ms(250));
+    });
+}
+
+#[test]
+fn a_task_that_waits_on_a_tick_that_is_reset_is_woken_at_the_new_one() {
+    paused(async {
+        let start = Instant::now();
+        let mut ticks = interval_at(start + ms(500), ms(50));
+        let tick = poll_fn(|cx| {
+            let polled = ticks.poll_tick(cx);
+            if polled.is_pending() && ticks.period() == ms(50) && Instant::now() == start {
+                ticks.reset_at(start + ms(10));
+            }
+            polled
+        });
+        assert_eq!(tick.await, start + ms(10));
+    });
+}
+
+#[test]
+fn ten_thousand_timers_on_two_workers_all_fire() {
+    let runtime = workers(2);
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..10_000_u64)
+            .map(|n| {
+                redd::spawn(async move {
+                    let unused = timeout(ms(60_000), async { n }).await.unwrap();
+                    sleep(ms(unused % 20)).await;
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn types_have_the_auto_traits_that_programs_rely_on() {
+    fn send_sync<T: Send + Sync>() {}
+    fn unpin<T: Unpin>() {}
+    fn unwind_safe<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    send_sync::<Sleep>();
+    send_sync::<Timeout<()>>();
+    send_sync::<Interval>();
+    unpin::<Interval>();
+    unwind_safe::<Instant>();
+    unwind_safe::<MissedTickBehavior>();
+    unwind_safe::<time::error::Elapsed>();
+    unwind_safe::<time::error::Error>();
+}

@@ -1,0 +1,298 @@
+//! The dependencies: where they come from, under which licence, and which ones a user of redd gets.
+//!
+//! A small part of what `cargo deny` does, with the same `deny.toml`, for machines that do not have it.
+//!
+//! # Why not otherwise
+//! Advisories are not checked: their database is not part of a checkout.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::tidy::{Finding, read_list};
+
+/// The crates that come with redd, as a committed list.
+const LIST: &str = "xtask/dependencies.txt";
+
+/// Checks the lock file, and the trees that `cargo tree` prints for the given arguments.
+pub(crate) fn check(root: &Path, tree: impl Fn(&[&str]) -> Option<String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match std::fs::read_to_string(root.join("Cargo.lock")) {
+        Ok(lock) => findings.extend(check_lock(&lock)),
+        Err(error) => findings.push(Finding::new(
+            "Cargo.lock",
+            0,
+            format!("cannot be read: {error}"),
+            "commit it",
+        )),
+    }
+    let everything = tree(&[
+        "tree",
+        "--locked",
+        "--workspace",
+        "--all-features",
+        "--target",
+        "all",
+        "--edges",
+        "normal,build,dev",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}\t{l}",
+    ]);
+    // For the machine at hand, without `cfg(loom)`: what a user of redd gets.
+    let of_redd = tree(&[
+        "tree",
+        "--locked",
+        "-p",
+        "redd",
+        "--all-features",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}\t{l}",
+    ]);
+    let (Some(everything), Some(of_redd)) = (everything, of_redd) else {
+        findings.push(Finding::new(
+            "Cargo.lock",
+            0,
+            "`cargo tree --locked` failed (its message is above)",
+            "if the lock file is stale, run `cargo check` and commit it",
+        ));
+        return findings;
+    };
+    let deny = std::fs::read_to_string(root.join("deny.toml")).unwrap_or_default();
+    findings.extend(check_licences(&everything, &allowed_licences(&deny)));
+    findings.extend(check_redd(&of_redd, &read_list(root, LIST)));
+    findings
+}
+
+/// Sources: only the crate registry and this repository; and no `tokio` but the facade.
+fn check_lock(lock: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut name = "";
+    for (index, line) in lock.lines().enumerate() {
+        let value = |key: &str| {
+            line.strip_prefix(key)?
+                .strip_prefix(" = \"")?
+                .strip_suffix('"')
+        };
+        if let Some(value) = value("name") {
+            name = value;
+        }
+        let Some(source) = value("source") else {
+            continue;
+        };
+        if !source.starts_with("registry+https://github.com/rust-lang/crates.io-index") {
+            findings.push(Finding::new(
+                "Cargo.lock",
+                index + 1,
+                format!("`{name}` comes from `{source}`"),
+                "use a release from the crate registry",
+            ));
+        }
+        if name == "tokio" {
+            findings.push(Finding::new(
+                "Cargo.lock",
+                index + 1,
+                "the real `tokio` is in the graph, so a part of it does not run on redd",
+                "`[patch.crates-io]` did not apply: does the facade's version satisfy everyone? `cargo tree -i tokio`",
+            ));
+        }
+    }
+    findings
+}
+
+/// `allow = [ … ]` of the section `[licenses]`.
+fn allowed_licences(deny: &str) -> BTreeSet<String> {
+    let section = deny.split("[licenses]").nth(1).unwrap_or_default();
+    let list = section
+        .split("allow = [")
+        .nth(1)
+        .and_then(|rest| rest.split(']').next())
+        .unwrap_or_default();
+    list.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `name`, `version` and licence of each line of `cargo tree`.
+fn packages(tree: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    tree.lines().filter_map(|line| {
+        let (package, licence) = line.split_once('\t')?;
+        let mut words = package.split(' ');
+        let name = words.next()?;
+        let version = words.next()?.trim_start_matches('v');
+        Some((name, version, licence.trim_end_matches(" (*)")))
+    })
+}
+
+fn check_licences(tree: &str, allowed: &BTreeSet<String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, version, licence) in packages(tree) {
+        if seen.insert((name, version)) && !permits(licence, allowed) {
+            findings.push(Finding::new(
+                "deny.toml",
+                0,
+                format!("`{name}` {version} has the licence `{licence}`, which is not on the list"),
+                "choose another crate, or add the licence with a decision note",
+            ));
+        }
+    }
+    if seen.is_empty() {
+        findings.push(Finding::new(
+            "deny.toml",
+            0,
+            "`cargo tree` named no package",
+            "mend `packages` in xtask",
+        ));
+    }
+    findings
+}
+
+/// Whether a licence expression can be satisfied: `OR` (and the old `/`) choose, `AND` needs both.
+fn permits(expression: &str, allowed: &BTreeSet<String>) -> bool {
+    let spaced = expression
+        .replace('/', " OR ")
+        .replace('(', " ( ")
+        .replace(')', " ) ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut at = 0;
+    any_of(&words, &mut at, allowed) && at == words.len()
+}
+
+fn any_of(words: &[&str], at: &mut usize, allowed: &BTreeSet<String>) -> bool {
+    let mut permitted = all_of(words, at, allowed);
+    while words.get(*at) == Some(&"OR") {
+        *at += 1;
+        permitted |= all_of(words, at, allowed);
+    }
+    permitted
+}
+
+fn all_of(words: &[&str], at: &mut usize, allowed: &BTreeSet<String>) -> bool {
+    let mut permitted = one(words, at, allowed);
+    while words.get(*at) == Some(&"AND") {
+        *at += 1;
+        permitted &= one(words, at, allowed);
+    }
+    permitted
+}
+
+fn one(words: &[&str], at: &mut usize, allowed: &BTreeSet<String>) -> bool {
+    let Some(word) = words.get(*at) else {
+        return false;
+    };
+    *at += 1;
+    if *word == "(" {
+        let permitted = any_of(words, at, allowed);
+        *at += 1;
+        return permitted;
+    }
+    let mut licence = (*word).to_owned();
+    if words.get(*at) == Some(&"WITH") {
+        licence = format!("{licence} WITH {}", words.get(*at + 1).unwrap_or(&""));
+        *at += 2;
+    }
+    allowed.contains(&licence)
+}
+
+/// What comes with redd: exactly the committed list, and nothing twice.
+fn check_redd(tree: &str, list: &[String]) -> Vec<Finding> {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, version, _) in packages(tree) {
+        versions.entry(name).or_default().insert(version);
+    }
+    let mut findings = Vec::new();
+    for (name, versions) in &versions {
+        if versions.len() > 1 {
+            findings.push(Finding::new(
+                "Cargo.lock",
+                0,
+                format!(
+                    "redd's dependencies hold `{name}` in {} versions: {versions:?}",
+                    versions.len()
+                ),
+                "update the one that lags behind: `cargo tree -p redd -d`",
+            ));
+        }
+        if !list.iter().any(|listed| listed == name) {
+            findings.push(Finding::new(
+                LIST,
+                0,
+                format!("`{name}` comes with redd but is not on the list"),
+                "a new dependency needs a decision note; then add it to the list",
+            ));
+        }
+    }
+    for (index, listed) in list.iter().enumerate() {
+        if !versions.contains_key(listed.as_str()) {
+            findings.push(Finding::new(
+                LIST,
+                index + 1,
+                format!("`{listed}` is on the list but does not come with redd"),
+                "remove it from the list",
+            ));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_sources_and_a_second_tokio_are_found() {
+        let registry = "registry+https://github.com/rust-lang/crates.io-index";
+        let lock = format!(
+            "[[package]]\nname = \"tokio\"\nversion = \"1.54.1\"\n\n[[package]]\nname = \"a\"\nsource = \"{registry}\"\n"
+        );
+        assert!(check_lock(&lock).is_empty());
+        let lock = format!("{lock}[[package]]\nname = \"tokio\"\nsource = \"{registry}\"\n");
+        assert!(check_lock(&lock)[0].to_string().contains("real `tokio`"));
+        let lock = "[[package]]\nname = \"b\"\nsource = \"git+https://example.org/b\"\n";
+        assert!(check_lock(lock)[0].to_string().contains("comes from `git+"));
+    }
+
+    #[test]
+    fn licence_expressions_are_evaluated() {
+        let deny = "[licenses]\nallow = [\n    \"MIT\", # why\n    \"Unicode-3.0\",\n    \"Apache-2.0 WITH LLVM-exception\",\n]\n";
+        let allowed = allowed_licences(deny);
+        assert_eq!(allowed.len(), 3);
+        for (expression, permitted) in [
+            ("MIT", true),
+            ("GPL-3.0 OR MIT", true),
+            ("MIT/Apache-2.0", true),
+            ("MIT AND GPL-3.0", false),
+            ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
+            ("(GPL-3.0 OR Apache-2.0) AND Unicode-3.0", false),
+            ("Apache-2.0 WITH LLVM-exception OR GPL-2.0", true),
+            ("Apache-2.0", false),
+            ("", false),
+        ] {
+            assert_eq!(permits(expression, &allowed), permitted, "{expression}");
+        }
+    }
+
+    #[test]
+    fn the_list_and_the_tree_have_to_agree() {
+        let tree = "redd v0.1.0 (path)\tMIT\nbytes v1.2.0\tMIT\nlibc v0.2.1\tMIT (*)\n\nlibc v0.3.0\tMIT\n";
+        let list = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let findings = check_redd(tree, &list(&["redd", "bytes", "gone"]));
+        let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(text.len(), 3, "{text:?}");
+        assert!(text[0].contains("`libc` in 2 versions"));
+        assert!(text[1].contains("`libc` comes with redd but is not on the list"));
+        assert!(text[2].contains("`gone` is on the list"));
+    }
+}

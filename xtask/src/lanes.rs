@@ -1,0 +1,410 @@
+//! What a change has to pass, cheapest first, each part with its time.
+//!
+//! Lanes with equal compiler flags share one target folder; only `loom`, whose flags differ, has its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{dependencies, tidy};
+
+/// One part of `ci`.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) name: &'static str,
+    pub(crate) purpose: &'static str,
+    run: fn(&Path) -> Outcome,
+}
+
+/// What a lane has to say: whether it passed, and one line for the table.
+#[derive(Debug)]
+struct Outcome {
+    passed: bool,
+    note: String,
+}
+
+impl Outcome {
+    fn of(passed: bool) -> Self {
+        Self {
+            passed,
+            note: String::new(),
+        }
+    }
+}
+
+pub(crate) const LANES: &[Lane] = &[
+    Lane {
+        name: "fmt",
+        purpose: "formatting",
+        run: fmt,
+    },
+    Lane {
+        name: "tidy",
+        purpose: "the rules of STYLE.md that a machine can check",
+        run: run_tidy,
+    },
+    Lane {
+        name: "dependencies",
+        purpose: "sources, licences and versions of dependencies",
+        run: run_dependencies,
+    },
+    Lane {
+        name: "clippy",
+        purpose: "lints, with warnings as errors",
+        run: clippy,
+    },
+    Lane {
+        name: "docs",
+        purpose: "documentation and its links, with warnings as errors",
+        run: docs,
+    },
+    Lane {
+        name: "test",
+        purpose: "unit, integration and documentation tests",
+        run: test,
+    },
+    Lane {
+        name: "features",
+        purpose: "redd with no feature, and with each one alone",
+        run: features,
+    },
+    Lane {
+        name: "loom",
+        purpose: "models of the concurrent parts, every interleaving within a bound",
+        run: loom,
+    },
+];
+
+pub(crate) fn find(name: &str) -> Option<&'static Lane> {
+    LANES.iter().find(|lane| lane.name == name)
+}
+
+pub(crate) fn run_all(root: &Path) -> bool {
+    run(root, &LANES.iter().collect::<Vec<_>>())
+}
+
+/// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to mend.
+pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
+    let mut rows = Vec::new();
+    for lane in lanes {
+        println!("==> {}: {}", lane.name, lane.purpose);
+        let start = now();
+        let outcome = (lane.run)(root);
+        rows.push((lane.name, start.elapsed(), outcome));
+    }
+    println!("\nlane          result     time");
+    let mut total = Duration::ZERO;
+    for (name, time, outcome) in &rows {
+        total += *time;
+        let result = if outcome.passed { "ok" } else { "FAILED" };
+        println!(
+            "{name:<12}  {result:<6} {:>6.1} s  {}",
+            time.as_secs_f64(),
+            outcome.note
+        );
+    }
+    let failed: Vec<_> = rows
+        .iter()
+        .filter(|(_, _, outcome)| !outcome.passed)
+        .map(|(name, _, _)| *name)
+        .collect();
+    println!(
+        "{} of {} lanes passed in {:.1} s",
+        rows.len() - failed.len(),
+        rows.len(),
+        total.as_secs_f64()
+    );
+    for name in &failed {
+        println!("failed: {name}; alone: `cargo xtask {name}`");
+    }
+    failed.is_empty()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "lanes are timed by the real clock"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The cargo that runs us, in the repository.
+fn cargo(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(arguments);
+    // Of this crate, set by `cargo run`; they must not leak into builds of others.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn passes(command: &mut Command) -> bool {
+    println!("  $ {}", shown(command));
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("cannot start `{}`: {error}", shown(command));
+            false
+        }
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let words = command
+        .get_args()
+        .map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("cargo".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn fmt(root: &Path) -> Outcome {
+    let passed = passes(&mut cargo(root, &["fmt", "--all", "--check"]));
+    if !passed {
+        eprintln!("mend: `cargo fmt --all`");
+    }
+    Outcome::of(passed)
+}
+
+fn run_tidy(root: &Path) -> Outcome {
+    let findings = tidy::check(root);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Outcome {
+        passed: findings.is_empty(),
+        note: format!("{} findings", findings.len()),
+    }
+}
+
+fn run_dependencies(root: &Path) -> Outcome {
+    let tree = |arguments: &[&str]| {
+        let output = cargo(root, arguments).stderr(Stdio::inherit()).output();
+        output
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let findings = dependencies::check(root, tree);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Outcome {
+        passed: findings.is_empty(),
+        note: format!("{} findings", findings.len()),
+    }
+}
+
+fn clippy(root: &Path) -> Outcome {
+    Outcome::of(passes(&mut cargo(
+        root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )))
+}
+
+fn docs(root: &Path) -> Outcome {
+    Outcome::of(passes(
+        cargo(root, &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    ))
+}
+
+fn test(root: &Path) -> Outcome {
+    let count = run_tests(&mut cargo(root, &["test", "--workspace", "--no-fail-fast"]));
+    Outcome {
+        note: count.to_string(),
+        passed: count.succeeded,
+    }
+}
+
+fn features(root: &Path) -> Outcome {
+    let manifest = std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default();
+    let names = feature_names(&manifest);
+    let mut failed = Vec::new();
+    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
+        let mut arguments = vec!["check", "--quiet", "-p", "redd", "--no-default-features"];
+        if !name.is_empty() {
+            arguments.extend(["--features", name]);
+        }
+        if !passes(cargo(root, &arguments).env("RUSTFLAGS", rustflags("-D warnings"))) {
+            failed.push(if name.is_empty() { "(none)" } else { name });
+        }
+    }
+    let note = if failed.is_empty() {
+        format!("{} combinations", names.len() + 1)
+    } else {
+        format!("failed with: {}", failed.join(", "))
+    };
+    Outcome {
+        passed: failed.is_empty() && !names.is_empty(),
+        note,
+    }
+}
+
+/// The caller's flags and ours.
+fn rustflags(ours: &str) -> String {
+    match std::env::var("RUSTFLAGS") {
+        Ok(theirs) if !theirs.is_empty() => format!("{theirs} {ours}"),
+        _ => ours.to_owned(),
+    }
+}
+
+/// The features of a manifest but `default`.
+fn feature_names(manifest: &str) -> Vec<String> {
+    manifest
+        .lines()
+        .skip_while(|line| line.trim() != "[features]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = ["))
+        .map(|(name, _)| name.trim().to_owned())
+        .filter(|name| name != "default")
+        .collect()
+}
+
+fn loom(root: &Path) -> Outcome {
+    let arguments = [
+        "test",
+        "--release",
+        "--lib",
+        "-p",
+        "redd",
+        "--",
+        "--test-threads=1",
+        "loom_",
+    ];
+    let mut command = cargo(root, &arguments);
+    command
+        .env("RUSTFLAGS", rustflags("--cfg loom"))
+        .env("CARGO_TARGET_DIR", target_dir(root).join("loom"))
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        // A search that is cut off says nothing; a model that is too large must be made smaller.
+        .env_remove("LOOM_MAX_DURATION")
+        .env_remove("LOOM_MAX_PERMUTATIONS");
+    for (name, value) in [
+        ("LOOM_MAX_PREEMPTIONS", "2"),
+        ("LOOM_MAX_BRANCHES", "10000"),
+    ] {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    let count = run_tests(&mut command);
+    if count.succeeded && count.passed == 0 {
+        eprintln!(
+            "no model ran: the filter `loom_` matched nothing, so this lane would prove nothing"
+        );
+    }
+    Outcome {
+        passed: count.succeeded && count.passed > 0,
+        note: format!("models: {count}"),
+    }
+}
+
+fn target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// The sums of a test run.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct TestCount {
+    succeeded: bool,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl std::fmt::Display for TestCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} passed, {} failed, {} ignored",
+            self.passed, self.failed, self.ignored
+        )
+    }
+}
+
+impl TestCount {
+    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn add(&mut self, line: &str) {
+        let Some((_, numbers)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for part in numbers.split("; ") {
+            if let Some((number, what)) = part.split_once(' ') {
+                let number = number.parse().unwrap_or(0);
+                match what {
+                    "passed" => self.passed += number,
+                    "failed" => self.failed += number,
+                    "ignored" => self.ignored += number,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Runs tests, shows their output as it comes, and adds up their results.
+fn run_tests(command: &mut Command) -> TestCount {
+    println!("  $ {}", shown(command));
+    let mut count = TestCount::default();
+    let mut child = match command.stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("cannot start `{}`: {error}", shown(command));
+            return count;
+        }
+    };
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            count.add(&line);
+        }
+    }
+    count.succeeded = child.wait().is_ok_and(|status| status.success());
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_test_programs_add_up() {
+        let mut count = TestCount::default();
+        count.add("running 3 tests");
+        count.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s");
+        count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
+        assert_eq!(
+            count,
+            TestCount {
+                succeeded: false,
+                passed: 4,
+                failed: 2,
+                ignored: 1
+            }
+        );
+    }
+
+    #[test]
+    fn features_are_read_from_the_manifest() {
+        let manifest = "[package]\n[features]\ndefault = [\"a\"]\n# why\na = []\nb-c = [\"a\"]\n\n[dependencies]\nd = [1]\n";
+        assert_eq!(feature_names(manifest), ["a", "b-c"]);
+    }
+}

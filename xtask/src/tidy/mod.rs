@@ -1,0 +1,199 @@
+//! The rules of STYLE.md that a machine can check. Each finding says where, what, and how to mend it.
+//!
+//! | rule | file |
+//! |---|---|
+//! | every file starts with a map; words of the house; reasons of lints; unfinished work; places of features and `cfg` | `text` |
+//! | invariants and fences have names | `names` |
+//! | walls between rooms; one door to atomics, threads and system calls; the list of unsafe files | `walls` |
+//!
+//! Called by `cargo xtask tidy` and `cargo xtask ci`.
+
+mod names;
+mod source;
+mod text;
+mod walls;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use source::Source;
+
+/// One thing to mend.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Finding {
+    path: String,
+    line: usize,
+    what: String,
+    mend: String,
+}
+
+impl Finding {
+    /// `line` 0 stands for the whole file.
+    pub(crate) fn new(
+        path: &str,
+        line: usize,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+            what: what.into(),
+            mend: mend.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}: {}: {}",
+            self.path,
+            self.line.max(1),
+            self.what,
+            self.mend
+        )
+    }
+}
+
+/// Checks the repository at `root`; findings are sorted by file and line.
+pub(crate) fn check(root: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (mut sources, documents) = read(root, &mut findings);
+    if sources.is_empty() {
+        findings.push(Finding::new(
+            ".",
+            0,
+            "no Rust files were found",
+            "run it in the repository: `cargo xtask tidy`",
+        ));
+    }
+    findings.extend(text::check_paths(&sources, &documents));
+    sources.retain(is_of_the_workspace);
+    findings.extend(text::check(&sources));
+    findings.extend(names::check(&sources, &documents));
+    findings.extend(walls::check(&sources));
+    findings.extend(walls::check_unsafe_list(
+        &sources,
+        &read_list(root, walls::UNSAFE_LIST),
+    ));
+    findings.sort();
+    findings
+}
+
+/// `bench` and `compat` are workspaces of their own, with code in other people's ways.
+fn is_of_the_workspace(source: &Source) -> bool {
+    !source.path.starts_with("bench/") && !source.path.starts_with("compat/")
+}
+
+/// Renews the committed lists.
+pub(crate) fn write_lists(root: &Path) -> bool {
+    let (mut sources, _) = read(root, &mut Vec::new());
+    sources.retain(is_of_the_workspace);
+    let head = "# Files with unsafe code, compared by `cargo xtask tidy`; renewed by `cargo xtask tidy --write`.\n";
+    let list = walls::unsafe_files(&sources).join("\n");
+    match fs::write(root.join(walls::UNSAFE_LIST), format!("{head}{list}\n")) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("cannot write {}: {error}", walls::UNSAFE_LIST);
+            false
+        }
+    }
+}
+
+/// A committed list: one entry a line, `#` starts a comment.
+pub(crate) fn read_list(root: &Path, path: &str) -> Vec<String> {
+    let text = fs::read_to_string(root.join(path)).unwrap_or_default();
+    text.lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// A text that is not Rust.
+#[derive(Debug)]
+struct Document {
+    path: String,
+    text: String,
+}
+
+/// Every Rust file, and every other text, of the repository.
+fn read(root: &Path, findings: &mut Vec<Finding>) -> (Vec<Source>, Vec<Document>) {
+    let (mut sources, mut documents) = (Vec::new(), Vec::new());
+    read_folder(root, "", &mut sources, &mut documents, findings);
+    (sources, documents)
+}
+
+fn read_folder(
+    root: &Path,
+    folder: &str,
+    sources: &mut Vec<Source>,
+    documents: &mut Vec<Document>,
+    findings: &mut Vec<Finding>,
+) {
+    let entries = match fs::read_dir(root.join(folder)) {
+        Ok(entries) => entries,
+        Err(error) => {
+            findings.push(Finding::new(
+                folder,
+                0,
+                format!("cannot be read: {error}"),
+                "check its permissions",
+            ));
+            return;
+        }
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if folder.is_empty() {
+            name.clone()
+        } else {
+            format!("{folder}/{name}")
+        };
+        if entry.path().is_dir() {
+            if name != "target" && (!name.starts_with('.') || name == ".cargo" || name == ".ci") {
+                read_folder(root, &path, sources, documents, findings);
+            }
+            continue;
+        }
+        // What is not UTF-8 is not ours to check.
+        let Ok(text) = fs::read_to_string(entry.path()) else {
+            continue;
+        };
+        if name.ends_with(".rs") {
+            sources.push(Source::new(&path, &text));
+        } else if !name.starts_with("LICENSE") && name != "Cargo.lock" && name != ".git" {
+            documents.push(Document { path, text });
+        }
+    }
+}
+
+/// Whether `word` stands in `text` as a whole word; letters, digits and `_` make words.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_inside = |mark: char| mark.is_alphanumeric() || mark == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(is_inside) && !text[at + word.len()..].starts_with(is_inside)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_whole() {
+        assert!(has_word("a job.", "job"));
+        assert!(!has_word("jobs", "job"));
+        assert!(!has_word("a_job", "job"));
+    }
+
+    #[test]
+    fn a_finding_reads_as_place_what_and_mend() {
+        assert_eq!(
+            Finding::new("a.rs", 0, "is bad", "make it good").to_string(),
+            "a.rs:1: is bad: make it good"
+        );
+    }
+}
