@@ -21,7 +21,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
@@ -411,6 +411,31 @@ pin_project! {
 }
 
 impl Acquire<'_> {
+    /// The task has no budget left and is polled again soon; a newcomer gets its place in line already now, or the
+    /// permits if they are free, as in Tokio. So a busy task is not overtaken by those who come later.
+    #[cold]
+    fn line_up_without_budget(self: Pin<&mut Self>, cx: &Context<'_>) {
+        let this = self.project();
+        let waiter = this.waiter.as_ref();
+        if waiter.stage() != Stage::Idle {
+            return;
+        }
+        let is_granted = match this.permits.try_acquire(*this.count) {
+            Ok(()) => true,
+            // The next poll finds the same, and says so.
+            Err(Refusal::Closed) => false,
+            Err(Refusal::NoPermits) => {
+                // SAFETY: as in `poll`.
+                let outcome = unsafe { this.permits.line_up(waiter, *this.count, cx) };
+                matches!(outcome, Poll::Ready(Ok(())))
+            }
+        };
+        if is_granted {
+            // `none-lost`: the permits are in the waiter's account until the next poll or the drop.
+            waiter.call_self();
+        }
+    }
+
     /// Leaves the line, or the call unheard: the permits collected so far go to the next (`none-lost`).
     #[cold]
     fn leave(self: Pin<&mut Self>) {
@@ -431,7 +456,10 @@ impl Future for Acquire<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let unit = ready!(coop::poll_proceed(cx));
+        let Poll::Ready(unit) = coop::poll_proceed(cx) else {
+            self.line_up_without_budget(cx);
+            return Poll::Pending;
+        };
         let this = self.as_mut().project();
         let waiter = this.waiter.as_ref();
         let stage = match waiter.stage() {
@@ -705,6 +733,31 @@ mod tests {
         assert_eq!(poll_once(first.as_mut()), Poll::Ready(Ok(())));
         assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
         assert_eq!(permits.available(), 0);
+    }
+
+    #[test]
+    fn without_budget_it_takes_its_place_and_a_drop_returns_what_it_took() {
+        let without_budget = |one: &mut Pin<Box<Acquire<'_>>>| {
+            crate::task::coop::with_full(|| {
+                let mut cx = Context::from_waker(Waker::noop());
+                while let Poll::Ready(unit) = coop::poll_proceed(&mut cx) {
+                    unit.made_progress();
+                }
+                assert!(poll_once(one.as_mut()).is_pending());
+            });
+        };
+        let permits = Permits::new(1);
+        let mut first = ask(&permits, 1);
+        without_budget(&mut first);
+        assert_eq!(permits.available(), 0);
+        let mut second = ask(&permits, 1);
+        without_budget(&mut second);
+        let mut third = ask(&permits, 1);
+        assert!(poll_once(third.as_mut()).is_pending());
+        drop(first);
+        assert!(poll_once(third.as_mut()).is_pending());
+        without_budget(&mut second);
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
     }
 
     #[test]
