@@ -474,6 +474,7 @@ fn a_socket_with_zero_linger_resets_its_connection() {
         drop(client);
         let error = server.read(&mut [0; 8]).await.expect_err("was reset");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        server.shutdown().await?;
         Ok(())
     });
 }

@@ -376,6 +376,11 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
             .expect_err("nobody reads");
         assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?;
+        // Without a sender there is nothing to read, and no end either.
+        let mut byte = [0; 1];
+        let reading = std::pin::pin!(receiver.read(&mut byte));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(reading.poll(&mut cx).is_pending());
         let mut sender = pipe::OpenOptions::new().open_sender(&path)?;
         sender.write_all(b"x").await?;
         assert_eq!(receiver.read_u8().await?, b'x');

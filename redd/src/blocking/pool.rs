@@ -1,142 +1,570 @@
-//! temp
-use std::collections::VecDeque;
+//! Threads that grow and shrink with the work that blocks them.
+//!
+//! Called by `spawn_blocking` (submit), by the pool's own threads (`run_thread`) and by `runtime::shutdown`.
+//!
+//! The idea is a baton. Whoever queues work makes sure that one thread, the *seeker*, is on its way to the queue: woken,
+//! or newly started. A seeker that takes work passes the baton on if more is queued. So a burst of work costs one wake
+//! from the submitter, and the threads wake each other while they are at it.
+//!
+//! # Invariants
+//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists, or all threads are busy
+//!   and no more may be started. So work that waits for other work gets its thread, up to the bound.
+//! - `claimed-by-name`: a thread is woken by taking *it* out of `idle` under the lock; there is no count that could be
+//!   out of date.
+//!
+//! # Why not otherwise
+//! A count of idle threads beside the queue is wrong for a moment after each wake; whoever believes it in that moment
+//! wakes nobody and starts nobody, and the work waits behind a long one.
+
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::{Condvar, Mutex};
-use std::thread::JoinHandle;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::primitives::parker::Parker;
+use crate::primitives::thread::{self, JoinHandle};
+use crate::primitives::{Mutex, MutexGuard};
+use crate::time::clock::real_now;
+
+/// Something that blocks a thread for a while.
 pub(crate) trait Work: Send {
+    /// Does it. A panic is the work's own business; the pool survives one.
     fn run(self);
+    /// It will not be done.
     fn cancel(self);
-    fn is_mandatory(&self) -> bool;
 }
-#[derive(Debug)]
+
+/// What a builder decided.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolConfig {
-    pub max_threads: usize,
-    pub keep_alive: Duration,
+    pub(crate) max_threads: usize,
+    pub(crate) keep_alive: Duration,
 }
+
+/// Work that was not accepted.
+#[derive(Debug)]
+pub(crate) struct Refused<W> {
+    pub(crate) work: W,
+    pub(crate) reason: Refusal,
+}
+
+/// Why.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Shutdown,
+    /// The pool has no thread and the system refuses one.
     NoThread(io::Error),
 }
-#[derive(Debug)]
-pub(crate) struct Refused<W> {
-    pub work: W,
-    pub reason: Refusal,
-}
-#[derive(Debug)]
-struct In<W> {
-    q: VecDeque<W>,
-    idle: usize,
-    threads: usize,
-    shut: bool,
-    h: Vec<JoinHandle<()>>,
-}
-#[derive(Debug)]
+
+/// Starts a thread that calls [`Pool::run_thread`] with this number.
+pub(crate) type StartThread<'a> = &'a dyn Fn(usize) -> io::Result<JoinHandle<()>>;
+
+/// See the module page.
 pub(crate) struct Pool<W> {
-    c: PoolConfig,
-    i: Mutex<In<W>>,
-    v: Condvar,
+    config: PoolConfig,
+    inner: Mutex<Inner<W>>,
+    /// Unparked when a thread has ended after shutdown.
+    ended: Parker,
 }
+
+struct Inner<W> {
+    /// Each with a ticket, by which a submitter finds its own again.
+    queue: VecDeque<(u64, W)>,
+    next_ticket: u64,
+    /// Threads without work; the last to come is the first to go, for it is the warmest.
+    idle: Vec<Arc<Parker>>,
+    threads: usize,
+    next_number: usize,
+    /// `someone-is-committed`
+    has_seeker: bool,
+    is_shut_down: bool,
+    handles: HashMap<usize, JoinHandle<()>>,
+    /// Threads that ended before their starter had put their handle here.
+    ended_early: Vec<usize>,
+    /// The handle of the thread that ended last; the next one to end joins it, so handles do not pile up.
+    last_ended: Option<JoinHandle<()>>,
+}
+
+/// Who is to become the seeker.
+enum Next {
+    Wake(Arc<Parker>),
+    Start(usize),
+    /// There is one already, or all threads are busy and the bound is reached.
+    Nobody,
+}
+
+thread_local! {
+    /// The pool whose thread this is.
+    static POOL: Cell<*const ()> = const { Cell::new(ptr::null()) };
+}
+
+impl<W> std::fmt::Debug for Pool<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W> Inner<W> {
+    /// Called with work in the queue.
+    fn claim_seeker(&mut self, max_threads: usize) -> Next {
+        if self.has_seeker {
+            return Next::Nobody;
+        }
+        // `claimed-by-name`
+        if let Some(idle) = self.idle.pop() {
+            self.has_seeker = true;
+            return Next::Wake(idle);
+        }
+        if self.threads < max_threads {
+            self.has_seeker = true;
+            self.threads += 1;
+            self.next_number += 1;
+            return Next::Start(self.next_number);
+        }
+        Next::Nobody
+    }
+}
+
 impl<W: Work> Pool<W> {
-    pub(crate) fn new(c: PoolConfig) -> Self {
+    pub(crate) fn new(config: PoolConfig) -> Self {
+        let inner = Inner {
+            queue: VecDeque::new(),
+            next_ticket: 0,
+            idle: Vec::new(),
+            threads: 0,
+            next_number: 0,
+            has_seeker: false,
+            is_shut_down: false,
+            handles: HashMap::new(),
+            ended_early: Vec::new(),
+            last_ended: None,
+        };
         Self {
-            c,
-            i: Mutex::new(In {
-                q: VecDeque::new(),
-                idle: 0,
-                threads: 0,
-                shut: false,
-                h: vec![],
-            }),
-            v: Condvar::new(),
+            config,
+            inner: Mutex::new(inner),
+            ended: Parker::new(),
         }
     }
-    pub(crate) fn submit(
-        &self,
-        work: W,
-        spawn: &dyn Fn(usize) -> io::Result<JoinHandle<()>>,
-    ) -> Result<(), Refused<W>> {
-        let mut i = self.i.lock().unwrap();
-        if i.shut {
-            drop(i);
+
+    /// Queues work and sees to it that a thread comes for it.
+    ///
+    /// A thread that the system refuses is an error only if the pool has none; otherwise the work waits for those that
+    /// exist.
+    pub(crate) fn submit(&self, work: W, start: StartThread<'_>) -> Result<(), Refused<W>> {
+        let mut inner = self.inner.lock();
+        if inner.is_shut_down {
+            drop(inner);
             return Err(Refused {
                 work,
                 reason: Refusal::Shutdown,
             });
         }
-        i.q.push_back(work);
-        if i.idle < i.q.len() && i.threads < self.c.max_threads {
-            match spawn(i.threads) {
-                Ok(h) => {
-                    i.threads += 1;
-                    i.h.push(h)
-                }
-                Err(e) if i.threads == 0 => {
-                    let work = i.q.pop_back().unwrap();
-                    drop(i);
-                    return Err(Refused {
-                        work,
-                        reason: Refusal::NoThread(e),
-                    });
-                }
-                Err(_) => {}
-            }
-        } else {
-            self.v.notify_one();
+        let ticket = inner.next_ticket;
+        inner.next_ticket += 1;
+        inner.queue.push_back((ticket, work));
+        let next = inner.claim_seeker(self.config.max_threads);
+        drop(inner);
+        match self.bring(next, start) {
+            Ok(()) => Ok(()),
+            Err(error) => self.without_threads(ticket, error),
         }
-        Ok(())
     }
-    pub(crate) fn run_thread(&self, _n: usize, _s: &dyn Fn(usize) -> io::Result<JoinHandle<()>>) {
-        let mut i = self.i.lock().unwrap();
-        loop {
-            if let Some(w) = i.q.pop_front() {
-                let c = i.shut && !w.is_mandatory();
-                drop(i);
-                if c {
-                    w.cancel()
-                } else {
-                    w.run()
+
+    /// Wakes or starts the seeker. `Err`: none could be started, and the pool has no other thread.
+    fn bring(&self, next: Next, start: StartThread<'_>) -> io::Result<()> {
+        let number = match next {
+            Next::Nobody => return Ok(()),
+            Next::Wake(parker) => {
+                parker.unpark();
+                return Ok(());
+            }
+            Next::Start(number) => number,
+        };
+        match start(number) {
+            Ok(handle) => {
+                let mut inner = self.inner.lock();
+                match inner.ended_early.iter().position(|ended| *ended == number) {
+                    Some(position) => drop(inner.ended_early.swap_remove(position)),
+                    None => drop(inner.handles.insert(number, handle)),
                 }
-                i = self.i.lock().unwrap();
+                Ok(())
+            }
+            Err(error) => {
+                let mut inner = self.inner.lock();
+                inner.threads -= 1;
+                inner.has_seeker = false;
+                if inner.threads == 0 {
+                    return Err(error);
+                }
+                // The threads that exist take what is queued when they are done with what they do.
+                Ok(())
+            }
+        }
+    }
+
+    /// The submitter of `ticket` gets its work back. Work of others that relied on the thread that was not to be is
+    /// cancelled: their handles say so.
+    fn without_threads(&self, ticket: u64, error: io::Error) -> Result<(), Refused<W>> {
+        let mut inner = self.inner.lock();
+        if inner.threads > 0 {
+            // Another submitter had more luck meanwhile, and its thread takes this work too.
+            return Ok(());
+        }
+        let mut queue = std::mem::take(&mut inner.queue);
+        drop(inner);
+        let mine = queue
+            .iter()
+            .position(|(other, _)| *other == ticket)
+            .and_then(|at| queue.remove(at));
+        if !queue.is_empty() {
+            eprintln!(
+                "redd: {} closures of `spawn_blocking` are cancelled, because the system refuses the pool's first thread: \
+                 {error}. Raise the limit of threads or memory.",
+                queue.len()
+            );
+        }
+        queue.into_iter().for_each(|(_, work)| work.cancel());
+        match mine {
+            Some((_, work)) => Err(Refused {
+                work,
+                reason: Refusal::NoThread(error),
+            }),
+            // Another submitter without luck has cancelled it.
+            None => Ok(()),
+        }
+    }
+
+    /// The life of a thread of the pool. It is born as the seeker.
+    pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
+        POOL.set(ptr::from_ref(self).cast());
+        let parker = Arc::new(Parker::new());
+        let mut is_seeker = true;
+        let mut inner = self.inner.lock();
+        loop {
+            if let Some((_, work)) = inner.queue.pop_front() {
+                let next = if std::mem::take(&mut is_seeker) {
+                    self.pass_baton(&mut inner)
+                } else {
+                    Next::Nobody
+                };
+                drop(inner);
+                // This thread exists, so a refusal leaves the rest to it.
+                drop(self.bring(next, start));
+                // The hook has printed the panic; the work's own guard has told its handle.
+                drop(catch_unwind(AssertUnwindSafe(|| work.run())));
+                inner = self.inner.lock();
                 continue;
             }
-            if i.shut {
+            if std::mem::take(&mut is_seeker) {
+                inner.has_seeker = false;
+            }
+            if inner.is_shut_down {
                 break;
             }
-            i.idle += 1;
-            let (g, t) = self.v.wait_timeout(i, self.c.keep_alive).unwrap();
-            i = g;
-            i.idle -= 1;
-            if t.timed_out() && i.q.is_empty() {
+            inner.idle.push(Arc::clone(&parker));
+            drop(inner);
+            is_seeker = self.wait_for_claim(&parker);
+            inner = self.inner.lock();
+            if !is_seeker {
                 break;
             }
         }
-        i.threads -= 1;
+        self.end(number, inner);
     }
+
+    /// The seeker has taken work: the next one may be needed.
+    fn pass_baton(&self, inner: &mut Inner<W>) -> Next {
+        inner.has_seeker = false;
+        if inner.queue.is_empty() {
+            Next::Nobody
+        } else {
+            inner.claim_seeker(self.config.max_threads)
+        }
+    }
+
+    /// False: the keep-alive is over, and nobody has claimed this thread.
+    fn wait_for_claim(&self, parker: &Arc<Parker>) -> bool {
+        let since = real_now();
+        loop {
+            let waited = real_now().saturating_duration_since(since);
+            let left = self.config.keep_alive.saturating_sub(waited);
+            if parker.park_timeout(left) {
+                return true;
+            }
+            if real_now().saturating_duration_since(since) < self.config.keep_alive {
+                continue;
+            }
+            let mut inner = self.inner.lock();
+            match inner
+                .idle
+                .iter()
+                .position(|other| Arc::ptr_eq(other, parker))
+            {
+                Some(position) => {
+                    inner.idle.remove(position);
+                    return false;
+                }
+                None => {
+                    // `claimed-by-name`: the token is on its way.
+                    drop(inner);
+                    parker.park();
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn end(&self, number: usize, mut inner: MutexGuard<'_, Inner<W>>) {
+        inner.threads -= 1;
+        let before = match inner.handles.remove(&number) {
+            Some(handle) => inner.last_ended.replace(handle),
+            None => {
+                inner.ended_early.push(number);
+                None
+            }
+        };
+        let is_shut_down = inner.is_shut_down;
+        drop(inner);
+        if let Some(before) = before {
+            // It is at its end, so this does not wait long. It caught all panics.
+            drop(before.join());
+        }
+        if is_shut_down {
+            self.ended.unpark();
+        }
+    }
+
+    /// Nothing more is accepted. What is queued is still done, by the threads that are committed to it; then they end.
     pub(crate) fn shutdown(&self) {
-        self.i.lock().unwrap().shut = true;
-        self.v.notify_all();
+        let mut inner = self.inner.lock();
+        inner.is_shut_down = true;
+        let idle = std::mem::take(&mut inner.idle);
+        drop(inner);
+        idle.iter().for_each(|parker| parker.unpark());
     }
-    pub(crate) fn join_all(&self, t: Option<Duration>) -> bool {
-        if t.is_some() {
-            return true;
-        }
-        let h = std::mem::take(&mut self.i.lock().unwrap().h);
-        for h in h {
-            if h.thread().id() != std::thread::current().id() {
-                let _ = h.join();
+
+    /// Waits until all threads have ended, at most for `timeout`; true if they have. A thread of the pool does not wait
+    /// for itself.
+    pub(crate) fn join_all(&self, timeout: Option<Duration>) -> bool {
+        let own = usize::from(ptr::eq(POOL.get(), ptr::from_ref(self).cast()));
+        let since = real_now();
+        loop {
+            {
+                let mut inner = self.inner.lock();
+                debug_assert!(inner.is_shut_down, "threads end after shutdown");
+                if inner.threads <= own {
+                    let last = inner.last_ended.take();
+                    drop(inner);
+                    if let Some(last) = last {
+                        drop(last.join());
+                    }
+                    return true;
+                }
+            }
+            match timeout {
+                None => self.ended.park(),
+                Some(timeout) => {
+                    let left = timeout.saturating_sub(real_now().saturating_duration_since(since));
+                    if left.is_zero() {
+                        return false;
+                    }
+                    self.ended.park_timeout(left);
+                }
             }
         }
-        true
     }
+
     pub(crate) fn threads(&self) -> usize {
-        self.i.lock().unwrap().threads
+        self.inner.lock().threads
     }
+
     pub(crate) fn idle_threads(&self) -> usize {
-        self.i.lock().unwrap().idle
+        self.inner.lock().idle.len()
     }
+
     pub(crate) fn queue_depth(&self) -> usize {
-        self.i.lock().unwrap().q.len()
+        self.inner.lock().queue.len()
+    }
+
+    /// `someone-is-committed`, for tests.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let inner = self.inner.lock();
+        assert!(
+            inner.queue.is_empty()
+                || inner.has_seeker
+                || (inner.idle.is_empty() && inner.threads == self.config.max_threads)
+                || inner.is_shut_down,
+            "`someone-is-committed`: {} queued, {} threads",
+            inner.queue.len(),
+            inner.threads
+        );
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    struct Closure(Box<dyn FnOnce() + Send>);
+
+    impl Work for Closure {
+        fn run(self) {
+            (self.0)();
+        }
+        fn cancel(self) {}
+    }
+
+    fn pool(max_threads: usize, keep_alive: Duration) -> Arc<Pool<Closure>> {
+        Arc::new(Pool::new(PoolConfig {
+            max_threads,
+            keep_alive,
+        }))
+    }
+
+    fn start(pool: &Arc<Pool<Closure>>, number: usize) -> io::Result<JoinHandle<()>> {
+        let pool = Arc::clone(pool);
+        thread::spawn_named(format!("pool-{number}"), None, move || {
+            pool.run_thread(number, &|number| start(&pool, number));
+        })
+    }
+
+    fn submit(
+        pool: &Arc<Pool<Closure>>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Refused<Closure>> {
+        let submitted = pool.submit(Closure(Box::new(f)), &|number| start(pool, number));
+        pool.check();
+        submitted
+    }
+
+    fn is_accepted(submitted: Result<(), Refused<Closure>>) {
+        assert!(
+            submitted.is_ok(),
+            "the pool is open and the system has threads"
+        );
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn work_that_waits_for_other_work_gets_its_threads() {
+        let pool = pool(8, LONG);
+        let (barrier, (done, all)) = (Arc::new(Barrier::new(8)), mpsc::channel());
+        for _ in 0..8 {
+            let (barrier, done) = (Arc::clone(&barrier), done.clone());
+            is_accepted(submit(&pool, move || {
+                barrier.wait();
+                done.send(()).expect("the test waits");
+            }));
+        }
+        (0..8).for_each(|_| all.recv().expect("each of them ends"));
+        assert_eq!(pool.threads(), 8);
+        pool.shutdown();
+        assert!(pool.join_all(None));
+    }
+
+    #[test]
+    fn no_more_threads_than_the_bound_and_all_work_is_done() {
+        let pool = pool(3, LONG);
+        let (running, most, done) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        for _ in 0..200 {
+            let (running, most, done) =
+                (Arc::clone(&running), Arc::clone(&most), Arc::clone(&done));
+            is_accepted(submit(&pool, move || {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                thread::yield_now();
+                running.fetch_sub(1, Ordering::SeqCst);
+                done.fetch_add(1, Ordering::SeqCst);
+            }));
+        }
+        pool.shutdown();
+        assert!(pool.join_all(None));
+        assert_eq!(
+            done.load(Ordering::SeqCst),
+            200,
+            "what was accepted is done"
+        );
+        assert!(most.load(Ordering::SeqCst) <= 3);
+    }
+
+    #[test]
+    fn an_idle_thread_ends_after_its_keep_alive() {
+        let pool = pool(3, Duration::ZERO);
+        let (done, ended) = mpsc::channel();
+        is_accepted(submit(&pool, move || {
+            done.send(()).expect("the test waits")
+        }));
+        ended.recv().expect("it ends");
+        while pool.threads() > 0 {
+            thread::yield_now();
+        }
+        is_accepted(submit(&pool, || ()));
+        pool.shutdown();
+        assert!(pool.join_all(None));
+    }
+
+    #[test]
+    fn a_refused_first_thread_is_an_error_and_a_refused_second_is_not() {
+        use crate::sys::faults::{Call, plan};
+        let pool = pool(3, LONG);
+        plan(Call::ThreadStart, 0, libc::EAGAIN);
+        let refused = submit(&pool, || ()).expect_err("the system refused");
+        assert!(
+            matches!(refused.reason, Refusal::NoThread(error) if error.raw_os_error() == Some(libc::EAGAIN))
+        );
+        // The pool is as before: the next one gets its thread.
+        let (go, wait) = mpsc::channel::<()>();
+        let (done, all) = mpsc::channel();
+        let first = done.clone();
+        is_accepted(submit(&pool, move || {
+            wait.recv().expect("the test lets it go");
+            first.send(1).expect("the test waits");
+        }));
+        while pool.queue_depth() > 0 {
+            thread::yield_now();
+        }
+        plan(Call::ThreadStart, 0, libc::EAGAIN);
+        let submitted = pool.submit(
+            Closure(Box::new(move || done.send(2).expect("the test waits"))),
+            &|number| start(&pool, number),
+        );
+        assert!(submitted.is_ok(), "it waits for the thread that exists");
+        go.send(()).expect("it waits");
+        assert_eq!(all.iter().take(2).collect::<Vec<_>>(), [1, 2]);
+        pool.shutdown();
+        assert!(pool.join_all(None));
+    }
+
+    #[test]
+    fn work_that_panics_leaves_the_pool_as_it_was() {
+        let pool = pool(1, LONG);
+        is_accepted(submit(&pool, || panic!("on purpose")));
+        let (done, ended) = mpsc::channel();
+        is_accepted(submit(&pool, move || {
+            done.send(()).expect("the test waits")
+        }));
+        ended.recv().expect("the thread goes on");
+        pool.shutdown();
+        assert!(pool.join_all(None));
+        assert!(matches!(
+            submit(&pool, || ()),
+            Err(Refused {
+                reason: Refusal::Shutdown,
+                ..
+            })
+        ));
     }
 }

@@ -35,7 +35,6 @@ impl BlockingPool {
 #[derive(Debug)]
 pub(crate) struct BlockingTask {
     runnable: Runnable,
-    is_mandatory: bool,
     /// Released when the closure has ended.
     _clock: Option<HoldClock>,
 }
@@ -67,16 +66,12 @@ impl Work for BlockingTask {
     fn run(self) {
         match self.runnable.run() {
             Ran::Done => {}
-            Ran::Requeue(_) => unreachable!("a closure is polled once and ends"),
+            Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
         }
     }
 
     fn cancel(self) {
         self.runnable.cancel();
-    }
-
-    fn is_mandatory(&self) -> bool {
-        self.is_mandatory
     }
 }
 
@@ -100,7 +95,7 @@ impl<F: FnOnce() -> R, R> Future for Closure<F> {
 /// - It starts without being awaited. Threads are added as needed, up to `Builder::max_blocking_threads` (512); then
 ///   closures wait for one.
 /// - Dropping the handle lets it run on. `abort` works only before it has started.
-/// - Shutdown waits for closures that have started; those that have not are cancelled.
+/// - Shutdown waits for closures that were accepted; later ones are cancelled.
 /// - For much computation use few closures or a pool of its own: 512 threads do not make CPUs.
 ///
 /// # Panics
@@ -133,7 +128,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    match submit(handle, f, name, false, Location::caller()) {
+    match submit(handle, f, name, Location::caller()) {
         Ok(join) => join,
         Err(error) => panic!(
             "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise \
@@ -153,14 +148,13 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    submit(handle, f, name, false, Location::caller())
+    submit(handle, f, name, Location::caller())
 }
 
 fn submit<F, R>(
     handle: &Handle,
     f: F,
     name: Option<Arc<str>>,
-    is_mandatory: bool,
     place: &'static Location<'static>,
 ) -> io::Result<JoinHandle<R>>
 where
@@ -173,7 +167,6 @@ where
         unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
     let task = BlockingTask {
         runnable,
-        is_mandatory,
         _clock: HoldClock::new(handle),
     };
     let refused = shared
@@ -219,7 +212,7 @@ where
     async move { flatten(join.await) }
 }
 
-/// As [`run`], but `f` runs also when the runtime shuts down first. `None` if the runtime refuses it.
+/// As [`run`], with the handle. `None` if the runtime has shut down; once it is accepted, `f` runs.
 #[track_caller]
 pub(crate) fn run_mandatory<T, F>(f: F) -> Option<JoinHandle<T>>
 where
@@ -227,7 +220,12 @@ where
     T: Send + 'static,
 {
     let handle = context::expect_current("this operation on a file");
-    submit(&handle, f, None, true, Location::caller()).ok()
+    submit(&handle, f, None, Location::caller()).ok()
+}
+
+/// The error of work that its runtime does not do any more.
+pub(crate) fn runtime_gone() -> io::Error {
+    crate::driver::shutdown_error()
 }
 
 fn flatten<T>(joined: Result<io::Result<T>, crate::task::JoinError>) -> io::Result<T> {
@@ -235,7 +233,7 @@ fn flatten<T>(joined: Result<io::Result<T>, crate::task::JoinError>) -> io::Resu
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(io::Error::other(
-            "background task failed: the runtime shut down before it ran",
+            "background task failed",
         )),
     }
 }

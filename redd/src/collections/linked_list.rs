@@ -79,28 +79,10 @@ impl<T: Linked> LinkedList<T> {
         unsafe { (*T::links(element).as_ptr()).next }
     }
 
-    /// Puts `element` at the front.
-    ///
-    /// # Safety
-    /// `linked-is-alive` and `one-list` hold: the element stays where it is until removed, and is in no list now.
-    pub(crate) unsafe fn push_front(&mut self, element: NonNull<T>) {
-        // SAFETY: alive by this function's duty; its neighbours by `linked-is-alive`.
-        unsafe {
-            let links = T::links(element).as_ptr();
-            (*links).prev = None;
-            (*links).next = self.head;
-            match self.head {
-                Some(head) => (*T::links(head).as_ptr()).prev = Some(element),
-                None => self.tail = Some(element),
-            }
-        }
-        self.head = Some(element);
-    }
-
     /// Puts `element` at the back.
     ///
     /// # Safety
-    /// As for [`push_front`](Self::push_front).
+    /// `linked-is-alive` and `one-list` hold: the element stays where it is until removed, and is in no list now.
     pub(crate) unsafe fn push_back(&mut self, element: NonNull<T>) {
         // SAFETY: alive by this function's duty; its neighbours by `linked-is-alive`.
         unsafe {
@@ -208,13 +190,8 @@ mod tests {
                 0 | 1 if !outside.is_empty() => {
                     let value = outside.swap_remove(rng.below(outside.len() as u32) as usize);
                     // SAFETY: the nodes are leaked until the end, and this one is in no list.
-                    if rng.below(2) == 0 {
-                        unsafe { list.push_back(nodes[value as usize]) };
-                        model.push_back(value);
-                    } else {
-                        unsafe { list.push_front(nodes[value as usize]) };
-                        model.push_front(value);
-                    }
+                    unsafe { list.push_back(nodes[value as usize]) };
+                    model.push_back(value);
                 }
                 2 => {
                     // SAFETY: nodes are alive.

@@ -21,7 +21,7 @@ mod models;
 pub(crate) mod readiness;
 
 pub(crate) use crate::sys::epoll::EventBuffer;
-pub(crate) use readiness::source::is_shutdown_error;
+pub(crate) use readiness::source::{is_shutdown_error, shutdown_error};
 pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;

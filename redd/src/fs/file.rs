@@ -591,6 +591,51 @@ mod tests {
         });
     }
 
+    #[test]
+    fn a_write_that_was_taken_over_ends_although_file_and_runtime_are_dropped() {
+        for _ in 0..20 {
+            let mut std = temporary();
+            let mut file = File::from_std(std.try_clone().unwrap());
+            let runtime = crate::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async { file.write_all(b"salmon").await.unwrap() });
+            drop(file);
+            drop(runtime);
+            std.rewind().unwrap();
+            let mut text = String::new();
+            std.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "salmon");
+        }
+    }
+
+    #[test]
+    fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable() {
+        let runtime = crate::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        let mut file = File::from_std(temporary());
+        {
+            let _guard = handle.enter();
+            // No thread of the pool is needed to hear that there is none.
+            futures::executor::block_on(async {
+                for _ in 0..2 {
+                    assert!(file.write(b"x").await.is_err());
+                    assert!(file.read(&mut [0; 4]).await.is_err());
+                    assert!(file.rewind().await.is_err());
+                    assert!(file.set_len(1).await.is_err());
+                    file.flush().await.unwrap();
+                }
+            });
+        }
+        block_on(async {
+            file.write_all(b"salmon").await.unwrap();
+            assert_eq!(file.stream_position().await.unwrap(), 6);
+        });
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Read(usize),

@@ -26,6 +26,7 @@ use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
+use crate::scheduler::Flavor;
 use crate::task::cell;
 use crate::task::hooks::TaskHooks;
 use crate::task::poll::Ran;
@@ -315,8 +316,11 @@ impl Inner {
             let Some(runnable) = self.next() else {
                 return false;
             };
-            if let Ran::Requeue(runnable) = runnable.run() {
-                self.queue.borrow_mut().push_back(runnable);
+            match runnable.run() {
+                Ran::Done => {}
+                Ran::Requeue(runnable) | Ran::Yielded(runnable) => {
+                    self.queue.borrow_mut().push_back(runnable)
+                }
             }
         }
         true
@@ -433,9 +437,16 @@ where
             return unsafe { handle.shared.spawn_unchecked(future, name, place) };
         }
     }
+    if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {
+        panic!(
+            "`spawn_local` was called on thread `{}` for a runtime of another thread. Local tasks can only be spawned on a \
+             LocalRuntime from the thread the runtime was created on; use `Handle::spawn` for a `Send` future.",
+            thread::current_name()
+        );
+    }
     panic!(
-        "`spawn_local` was called on thread `{}` outside of a `LocalSet` and of a `LocalRuntime`, so nobody here runs \
-         tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
+        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so nobody here \
+         runs tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
         thread::current_name()
     )
 }

@@ -284,7 +284,7 @@ impl Drop for Ticket {
 
 /// The operation was dropped before it ran, or it panicked.
 pub(crate) fn background_failed() -> io::Error {
-    io::Error::other("background task failed: the runtime shut down before the operation ran")
+    blocking::runtime_gone()
 }
 
 /// Bytes on their way between a task and the blocking pool.

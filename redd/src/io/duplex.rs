@@ -330,6 +330,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::pin::pin;
+    // `Wake` knows only std's.
+    use std::sync::Arc;
     use std::task::Wake;
 
     #[test]

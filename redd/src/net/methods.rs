@@ -294,8 +294,12 @@ macro_rules! stream_traits {
                 self.io.poll_write_vectored(cx, bufs)
             }
 
+            /// A connection that the other side has reset is as good as shut down.
             pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-                self.io.get_ref().shutdown(Shutdown::Write)
+                match self.io.get_ref().shutdown(Shutdown::Write) {
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                    result => result,
+                }
             }
         }
 

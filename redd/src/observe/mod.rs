@@ -1,3 +1,5 @@
 //! See inside a runtime without stopping it.
 
 pub(crate) mod waiting;
+
+pub use waiting::WaitKind;

@@ -84,6 +84,7 @@ pub(crate) struct Waiting {
 }
 
 thread_local! {
+    /// `note-is-cheap`: a plain cell, without a destructor.
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
 }
 

@@ -12,5 +12,5 @@ pub(crate) use loom::sync::atomic::{
 
 /// Atomics for `static` items. Never modelled: a static outlives an execution of the model.
 pub(crate) mod fixed {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
 }

@@ -37,16 +37,6 @@ impl<T: ?Sized> Mutex<T> {
             Err(poisoned) => poisoned.into_inner(),
         }
     }
-
-    /// `None` if someone else holds it right now.
-    #[inline]
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(std::sync::TryLockError::WouldBlock) => None,
-        }
-    }
 }
 
 /// A lock for many readers or one writer.

@@ -14,7 +14,7 @@ pub(crate) use loom::hint::spin_loop;
 pub(crate) use std::hint::spin_loop;
 
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
-pub(crate) use std::thread::{Result, panicking};
+pub(crate) use std::thread::panicking;
 
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
 #[cfg(not(loom))]

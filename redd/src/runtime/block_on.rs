@@ -59,7 +59,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let woken = Arc::new(RootWaker {
         shared: Arc::clone(shared),
         is_woken: AtomicBool::new(true),
-        parker: Parker::new(),
+        parker: Arc::new(Parker::new()),
     });
     let waker = Waker::from(Arc::clone(&woken));
     let mut root = RootPoll {
@@ -69,7 +69,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         waker: &waker,
     };
     loop {
-        if let Some(core) = take_core(shared, &waker) {
+        if let Some(core) = take_core(shared, &woken.parker) {
             let mut core = CoreGuard {
                 core: Some(core),
                 shared,
@@ -100,7 +100,7 @@ fn closed_message(shared: &Shared) -> &'static str {
     }
 }
 
-fn take_core(shared: &Shared, waker: &Waker) -> Option<Box<Worker>> {
+fn take_core(shared: &Shared, parker: &Arc<Parker>) -> Option<Box<Worker>> {
     if let Some(core) = shared.core.lock().take() {
         return Some(core);
     }
@@ -109,8 +109,8 @@ fn take_core(shared: &Shared, waker: &Waker) -> Option<Box<Worker>> {
     if let Some(core) = shared.core.lock().take() {
         return Some(core);
     }
-    if !waiters.iter().any(|other| other.will_wake(waker)) {
-        waiters.push(waker.clone());
+    if !waiters.iter().any(|other| Arc::ptr_eq(other, parker)) {
+        waiters.push(Arc::clone(parker));
     }
     None
 }
@@ -126,7 +126,7 @@ impl Drop for CoreGuard<'_> {
         *self.shared.core.lock() = self.core.take();
         let waiters = std::mem::take(&mut *self.shared.core_waiters.lock());
         for waiter in waiters {
-            waiter.wake();
+            waiter.unpark();
         }
     }
 }
@@ -163,7 +163,8 @@ impl<F: Future> Root for RootPoll<'_, F> {
 struct RootWaker {
     shared: Arc<Shared>,
     is_woken: AtomicBool,
-    parker: Parker,
+    /// Unparked by the root's waker, and by whoever gives the core back.
+    parker: Arc<Parker>,
 }
 
 impl Wake for RootWaker {

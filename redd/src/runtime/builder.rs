@@ -52,16 +52,16 @@ impl RngSeed {
 impl Builder {
     /// A runtime that runs its tasks on the thread that calls `block_on`.
     pub fn new_current_thread() -> Self {
-        // 31 and 61 are Tokio's figures; programs tune against them.
-        Self::new(RuntimeFlavor::CurrentThread, 31)
+        // Tokio's figure; programs tune against it.
+        Self::new(RuntimeFlavor::CurrentThread, Some(31))
     }
 
     /// A runtime with worker threads that share the work.
     pub fn new_multi_thread() -> Self {
-        Self::new(RuntimeFlavor::MultiThread, 61)
+        Self::new(RuntimeFlavor::MultiThread, None)
     }
 
-    fn new(flavor: RuntimeFlavor, global_queue_interval: u32) -> Self {
+    fn new(flavor: RuntimeFlavor, global_queue_interval: Option<u32>) -> Self {
         Self {
             flavor,
             worker_threads: None,
@@ -143,8 +143,17 @@ impl Builder {
     }
 
     /// The name of the runtime, for reports.
+    ///
+    /// # Panics
+    /// If the name is empty or only white space.
+    #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
-        self.config.name = Some(name.into());
+        let name = name.into();
+        assert!(
+            !name.trim().is_empty(),
+            "`Builder::name` was called with the name {name:?}, which a report could not show. Give a word, or no name."
+        );
+        self.config.name = Some(name);
         self
     }
 
@@ -230,7 +239,8 @@ impl Builder {
         self
     }
 
-    /// After how many polls a worker asks the injector (tasks from outside) before its own queue.
+    /// After how many polls a worker asks the injector (tasks from outside) before its own queue. Default: 31 on a
+    /// current-thread runtime; on a multi-thread one it follows from how long polls take.
     ///
     /// # Panics
     /// If `interval` is 0.
@@ -240,7 +250,7 @@ impl Builder {
             interval > 0,
             "`Builder::global_queue_interval` was called with 0. Give the number of polls between two looks, at least 1."
         );
-        self.config.global_queue_interval = interval;
+        self.config.global_queue_interval = Some(interval);
         self
     }
 

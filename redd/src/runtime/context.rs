@@ -128,9 +128,16 @@ impl Drop for SeedGuard {
 #[derive(Debug)]
 #[must_use = "the runtime is left again when the guard is dropped"]
 pub struct EnterGuard<'a> {
+    _current: CurrentGuard,
+    /// The guard has no drop of its own, so a runtime may be shut down while one of it is still in scope.
+    _handle: PhantomData<&'a Handle>,
+}
+
+/// Puts the runtime of before back.
+#[derive(Debug)]
+struct CurrentGuard {
     before: *const Shared,
     depth: usize,
-    _handle: PhantomData<&'a Handle>,
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -140,16 +147,19 @@ pub(crate) fn enter<'a>(handle: Handle) -> EnterGuard<'a> {
         let depth = context.depth.get() + 1;
         context.depth.set(depth);
         let before = context.current.replace(Arc::into_raw(handle.shared));
-        EnterGuard {
+        let current = CurrentGuard {
             before,
             depth,
-            _handle: PhantomData,
             _not_send: PhantomData,
+        };
+        EnterGuard {
+            _current: current,
+            _handle: PhantomData,
         }
     })
 }
 
-impl Drop for EnterGuard<'_> {
+impl Drop for CurrentGuard {
     fn drop(&mut self) {
         let mine = CONTEXT.with(|context| {
             if context.depth.get() != self.depth {
@@ -195,8 +205,8 @@ pub(crate) fn mark(entered: Entered) -> EnteredGuard {
 pub(crate) fn mark_entered(what: &str, entered: Entered) -> EnteredGuard {
     if self::entered() != Entered::No {
         panic!(
-            "{what} was called on thread `{}`, which already runs tasks of a runtime: blocking it would stop them. Use \
-             `.await` here, or move the blocking call to `spawn_blocking`.",
+            "{what} was called on thread `{}`, which runs tasks. Cannot block the current thread from within a runtime: \
+             the other tasks would stop. Use `.await` here, or move the blocking call to `spawn_blocking`.",
             thread::current_name()
         );
     }

@@ -10,10 +10,6 @@ impl Id {
     pub(crate) const fn new(id: u64) -> Self {
         Self(id)
     }
-
-    pub(crate) fn as_u64(self) -> u64 {
-        self.0
-    }
 }
 
 impl fmt::Display for Id {

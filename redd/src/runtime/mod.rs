@@ -15,7 +15,6 @@ mod spawn;
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::scheduler::UnhandledPanic;
@@ -27,7 +26,6 @@ pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn::spawn;
-pub(crate) use spawn::spawn_named;
 
 use crate::scheduler::{Config, Flavor, Shared, worker};
 use crate::task::JoinHandle;
@@ -168,13 +166,4 @@ pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
 /// The index of the worker that runs this code, or `None` outside of a worker.
 pub fn worker_index() -> Option<usize> {
     Shared::current_worker_index()
-}
-
-/// For tests of the crate: a plain runtime on this thread.
-#[cfg(test)]
-pub(crate) fn for_tests() -> Runtime {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a test may make a runtime")
 }

@@ -20,10 +20,10 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
     if may_wait && context::entered() != Entered::No && !thread::panicking() {
         // The value is gone after this, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
+        // A literal: programs that catch this find a `&'static str`, as with Tokio.
         panic!(
-            "Cannot drop a runtime on thread `{}`, which runs tasks: waiting for its workers would stop them. Drop the \
-             `Runtime` outside of async code, or use `Runtime::shutdown_background`.",
-            thread::current_name()
+            "Cannot drop a runtime where tasks run: waiting for its workers would stop them. Drop the `Runtime` outside of \
+             async code, or use `Runtime::shutdown_background`."
         );
     }
     shut_down_now(shared, timeout);

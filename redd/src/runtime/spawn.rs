@@ -4,7 +4,6 @@
 
 use std::future::Future;
 use std::panic::Location;
-use std::sync::Arc;
 
 use super::context;
 use crate::task::JoinHandle;
@@ -49,16 +48,4 @@ where
         Ok(join) => join,
         Err(_) => context::missing("`spawn`"),
     }
-}
-
-/// As [`spawn`], with a name.
-#[track_caller]
-pub(crate) fn spawn_named<F>(future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    context::expect_current("`task::Builder::spawn`")
-        .shared
-        .spawn(future, name)
 }

@@ -55,7 +55,8 @@ pub(crate) const MAX_SPARES: usize = 64;
 pub(crate) struct Config {
     pub(crate) flavor: Flavor,
     pub(crate) workers: usize,
-    pub(crate) global_queue_interval: u32,
+    /// `None`: it follows from how long polls take.
+    pub(crate) global_queue_interval: Option<u32>,
     pub(crate) event_interval: u32,
     pub(crate) events_per_turn: usize,
     pub(crate) enable_io: bool,
@@ -171,7 +172,7 @@ pub(crate) struct Shared {
     /// The one worker of a current-thread runtime, while nobody runs it.
     pub(crate) core: Mutex<Option<Box<Worker>>>,
     /// Threads in `block_on` of a current-thread runtime that wait for the core.
-    pub(crate) core_waiters: Mutex<Vec<std::task::Waker>>,
+    pub(crate) core_waiters: Mutex<Vec<Arc<Parker>>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }

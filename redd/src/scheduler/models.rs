@@ -12,10 +12,11 @@ use std::ptr::NonNull;
 use loom::sync::Arc;
 use loom::thread;
 
+use super::idle::{self, Idle, OnLeave, OnWake};
 use super::injector::testing::Node;
-use super::injector::{Batch, Injector, ONE};
+use super::injector::{Batch, Injector, ONE, Popped};
 use super::run_queue::{Head, RunQueue};
-use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
 
 type Ring = RunQueue<Node, 4>;
 
@@ -276,4 +277,312 @@ fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<()
 #[should_panic(expected = "exactly once")]
 fn loom_injector_catches_a_push_that_looks_before_it_counts() {
     loom::model(|| close(push_after_a_look));
+}
+
+// ── M4: the idle word ─────────────────────────────────────────────────────────────────────────────────────────────
+
+/// The epoll in which all workers sleep: an edge-triggered eventfd, in which writes coalesce, and one socket.
+///
+/// Nobody blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as looking later,
+/// and loom tries all the times at which it may look. So when all threads have ended, all sleep (or are stuck in a
+/// task), and what is then in the epoll is what would wake them.
+struct Epoll(AtomicUsize);
+
+const TOKEN: usize = 1;
+const SOCKET: usize = 2;
+
+impl Epoll {
+    /// AcqRel: the kernel's lock orders what happens before a write and after it is seen.
+    fn add(&self, event: usize) {
+        self.0.fetch_or(event, Ordering::AcqRel);
+    }
+
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::AcqRel)
+    }
+}
+
+/// A runtime in small, with nothing but an injector, which is a number of tasks here (the real one is looked at above,
+/// and below with one worker).
+struct Workers {
+    injected: AtomicUsize,
+    idle: Idle,
+    epoll: Epoll,
+    mistake: Mistake,
+    tasks: Tasks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    None,
+    NoFence,
+    LookBeforeCount,
+    NoChain,
+    DropToken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tasks {
+    End,
+    /// The worker never returns from a task: it waits for another one.
+    WaitForEachOther,
+}
+
+impl Workers {
+    fn wake(&self) {
+        match self.idle.wake_one() {
+            OnWake::WriteToken => self.epoll.add(TOKEN),
+            OnWake::Nothing => {}
+        }
+    }
+
+    /// The submit protocol.
+    fn submit(&self) {
+        self.injected.fetch_add(1, Ordering::Release);
+        idle::after_remote_push();
+        self.wake();
+    }
+
+    /// The worker loop and the park protocol, until the worker sleeps or is stuck.
+    fn work(&self) {
+        let mut is_searching = false;
+        loop {
+            if self.pop() {
+                if std::mem::take(&mut is_searching) {
+                    if self.idle.end_search() && self.mistake != Mistake::NoChain {
+                        self.wake();
+                    }
+                } else if !self.is_empty() {
+                    self.wake();
+                }
+                match self.tasks {
+                    Tasks::End => continue,
+                    Tasks::WaitForEachOther => return,
+                }
+            }
+            if !is_searching && self.idle.start_search(1) {
+                is_searching = true;
+                continue;
+            }
+            if !self.enter_park(std::mem::take(&mut is_searching)) {
+                continue;
+            }
+            let events = self.epoll.take();
+            if events == 0 {
+                return;
+            }
+            match self.idle.leave_park(events & TOKEN != 0) {
+                OnLeave::Search => is_searching = true,
+                OnLeave::Continue => {}
+            }
+            if events & SOCKET != 0 {
+                if std::mem::take(&mut is_searching) && self.idle.end_search() {
+                    self.wake();
+                }
+                self.look_around();
+                match self.tasks {
+                    Tasks::End => {}
+                    Tasks::WaitForEachOther => return,
+                }
+            }
+        }
+    }
+
+    fn pop(&self) -> bool {
+        let take_one = |count: usize| count.checked_sub(1);
+        self.injected
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one)
+            .is_ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.injected.load(Ordering::Relaxed) == 0
+    }
+
+    /// False if there is a reason to stay.
+    fn enter_park(&self, was_searching: bool) -> bool {
+        let is_empty = match self.mistake {
+            Mistake::None | Mistake::NoChain | Mistake::DropToken => {
+                self.idle.enter_park(was_searching);
+                self.is_empty()
+            }
+            Mistake::NoFence => {
+                self.idle.apply(|word| word.park_entered(was_searching));
+                self.is_empty()
+            }
+            Mistake::LookBeforeCount => {
+                let is_empty = self.is_empty();
+                self.idle.enter_park(was_searching);
+                is_empty
+            }
+        };
+        if !is_empty {
+            self.idle.cancel_park();
+        }
+        is_empty
+    }
+
+    /// A busy worker that finds the token passes it on.
+    fn look_around(&self) {
+        if self.epoll.take() & TOKEN != 0
+            && self.mistake != Mistake::DropToken
+            && self.idle.pass_token() == OnWake::WriteToken
+        {
+            self.epoll.add(TOKEN);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outside {
+    Submits(usize),
+    RaisesAnEventAndSubmits(usize),
+}
+
+/// Two workers, and this thread as the world outside.
+fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = Arc::new(Workers {
+        injected: AtomicUsize::new(0),
+        idle: Idle::new(),
+        epoll: Epoll(AtomicUsize::new(0)),
+        mistake,
+        tasks,
+    });
+    let threads = [(); 2].map(|()| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || shared.work())
+    });
+    let submits = match outside {
+        Outside::Submits(count) => count,
+        Outside::RaisesAnEventAndSubmits(count) => {
+            shared.epoll.add(SOCKET);
+            count
+        }
+    };
+    (0..submits).for_each(|_| shared.submit());
+    for thread in threads {
+        thread.join().expect("a worker does not panic");
+    }
+    let has_token = shared.epoll.take() & TOKEN != 0;
+    assert!(
+        shared.is_empty() || shared.idle.sleepers() == 0 || has_token,
+        "a task waits, a worker sleeps, and no token is on its way"
+    );
+}
+
+#[test]
+fn loom_idle_submit_against_park() {
+    loom::model(|| workers(Mistake::None, Tasks::End, Outside::Submits(2)));
+}
+
+#[test]
+fn loom_idle_submit_against_park_and_an_event() {
+    loom::model(|| {
+        workers(
+            Mistake::None,
+            Tasks::End,
+            Outside::RaisesAnEventAndSubmits(1),
+        )
+    });
+}
+
+#[test]
+fn loom_idle_dependent_tasks_get_a_worker_each() {
+    loom::model(|| workers(Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2)));
+}
+
+#[test]
+fn loom_idle_a_task_behind_a_stuck_event_gets_a_worker() {
+    loom::model(|| {
+        workers(
+            Mistake::None,
+            Tasks::WaitForEachOther,
+            Outside::RaisesAnEventAndSubmits(1),
+        );
+    });
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_park_without_the_fence() {
+    loom::model(|| workers(Mistake::NoFence, Tasks::End, Outside::Submits(1)));
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_look_before_the_count() {
+    loom::model(|| workers(Mistake::LookBeforeCount, Tasks::End, Outside::Submits(1)));
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_searcher_that_does_not_chain() {
+    loom::model(|| {
+        workers(
+            Mistake::NoChain,
+            Tasks::WaitForEachOther,
+            Outside::Submits(2),
+        )
+    });
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_token_that_is_not_passed_on() {
+    loom::model(|| {
+        workers(
+            Mistake::DropToken,
+            Tasks::WaitForEachOther,
+            Outside::RaisesAnEventAndSubmits(1),
+        );
+    });
+}
+
+/// One worker with the real injector: a push that is counted but not linked keeps it awake.
+#[test]
+fn loom_idle_with_the_injector() {
+    loom::model(|| {
+        let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let worker = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (injector, idle, epoll) = &*shared;
+                loop {
+                    if injector.pop_batch(1, |node| _ = take(node)) == Popped::Tasks(1) {
+                        return true;
+                    }
+                    idle.enter_park(false);
+                    if !injector.is_empty() {
+                        idle.cancel_park();
+                        thread::yield_now();
+                        continue;
+                    }
+                    let events = epoll.take();
+                    if events == 0 {
+                        return false;
+                    }
+                    if idle.leave_park(events & TOKEN != 0) == OnLeave::Search {
+                        assert!(idle.end_search(), "there is no other searcher");
+                    }
+                }
+            })
+        };
+        let (injector, idle, epoll) = &*shared;
+        injector.push(Node::new(0)).expect("it is open");
+        idle::after_remote_push();
+        if idle.wake_one() == OnWake::WriteToken {
+            epoll.add(TOKEN);
+        }
+        let has_run = worker.join().expect("the worker does not panic");
+        assert!(
+            has_run || epoll.take() & TOKEN != 0,
+            "no token is on its way"
+        );
+        if !has_run {
+            assert_eq!(
+                injector.pop_batch(1, |node| _ = take(node)),
+                Popped::Tasks(1)
+            );
+        }
+    });
 }

@@ -19,7 +19,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::idle::{self, OnLeave, OnWake};
 use super::{Flavor, Shared, Slot};
@@ -33,9 +33,19 @@ use crate::runtime::context::{self, Entered};
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
+use crate::time::clock::real_now;
 
 /// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
 const NEXT_STREAK_MAX: u32 = 3;
+
+/// How long a task in the injector may wait for a busy worker, about; the figures are Tokio's.
+const INJECTOR_PATIENCE_NS: f64 = 200_000.0;
+const INJECTOR_INTERVAL_FIRST: u32 = 61;
+const INJECTOR_INTERVAL_MAX: u32 = 127;
+
+/// How often a current-thread runtime goes round its yielding tasks before it looks for I/O and timers. A look costs
+/// 150 ns, a yield 25; picked by feel.
+const LAPS_WITHOUT_LOOKING: u32 = 16;
 
 /// How long a spare that has nothing to stand in for stays.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -97,9 +107,9 @@ impl Local {
         // SAFETY: `one-owner`.
         unsafe {
             queue.push(task, |batch| {
-                // SAFETY: the batch carries the references of its `Runnable`s.
                 if let Err(refused) = shared.injector.push_batch(batch) {
-                    refused.for_each(|task| drop(unsafe { Runnable::from_raw(task) }));
+                    // The batch carries the references of its `Runnable`s.
+                    refused.for_each(|task| drop(Runnable::from_raw(task)));
                 }
             });
         }
@@ -138,6 +148,25 @@ impl Fifo {
             }
         }
         self.len.set(self.len.get() + 1);
+    }
+
+    /// Moves all of `other` to the end.
+    #[inline]
+    fn append(&self, other: &Self) {
+        let head = other.head.replace(ptr::null_mut());
+        if head.is_null() {
+            return;
+        }
+        // SAFETY: as in `push`.
+        match unsafe {
+            self.tail
+                .replace(other.tail.replace(ptr::null_mut()))
+                .as_ref()
+        } {
+            Some(tail) => tail.set_next(head),
+            None => self.head.set(head),
+        }
+        self.len.set(self.len.get() + other.len.take());
     }
 
     #[inline]
@@ -188,9 +217,16 @@ pub(super) enum Ended {
 pub(crate) struct Worker {
     local: Local,
     tick: u32,
+    /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
+    injector_interval: u32,
+    poll_ns: f64,
+    looked_at: Instant,
     next_streak: u32,
     is_searching: bool,
     is_spare: bool,
+    /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
+    yielded: Fifo,
+    laps: u32,
     rng: Rng,
     events: EventBuffer,
     wakers: WakeList,
@@ -214,8 +250,16 @@ impl Worker {
                 is_blocked: Cell::new(false),
             },
             tick: 0,
+            injector_interval: shared
+                .config
+                .global_queue_interval
+                .unwrap_or(INJECTOR_INTERVAL_FIRST),
+            poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
+            looked_at: real_now(),
             next_streak: 0,
             is_searching: false,
+            yielded: Fifo::new(),
+            laps: 0,
             is_spare: index >= shared.config.workers,
             rng: Rng::new(shared.config.seed.wrapping_add(index as u64)),
             events: EventBuffer::with_capacity(shared.config.events_per_turn),
@@ -230,12 +274,13 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
-        let mut busy_since = crate::time::clock::real_now();
+        let mut busy_since = real_now();
         loop {
             if root.poll_if_woken() {
                 self.add_busy(shared, busy_since);
                 return Ended::RootFinished;
             }
+            self.readmit_yielded();
             // This loop is the scheduler.
             let mut has_parked = false;
             for _ in 0..shared.config.event_interval {
@@ -251,6 +296,12 @@ impl Worker {
                 if root.is_woken() {
                     break;
                 }
+                if self.next_lap() {
+                    continue;
+                }
+                if !self.yielded.head.get().is_null() {
+                    break; // to `look_around`
+                }
                 if self.is_spare && self.may_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
@@ -258,8 +309,9 @@ impl Worker {
                 }
                 self.add_busy(shared, busy_since);
                 self.park(shared, root);
-                busy_since = crate::time::clock::real_now();
+                busy_since = real_now();
                 shared.note_time(busy_since);
+                self.looked_at = busy_since;
                 has_parked = true;
                 break;
             }
@@ -269,10 +321,24 @@ impl Worker {
         }
     }
 
-    fn add_busy(&self, shared: &Shared, since: std::time::Instant) {
-        let ns = crate::time::clock::real_now()
-            .saturating_duration_since(since)
-            .as_nanos();
+    /// Those that gave way get their turn again.
+    #[inline]
+    fn readmit_yielded(&mut self) {
+        self.local.fifo.append(&self.yielded);
+    }
+
+    /// Only tasks that gave way are left: another lap with them, at most so many without a look at the world.
+    fn next_lap(&mut self) -> bool {
+        self.laps = self.laps.wrapping_add(1);
+        if self.yielded.head.get().is_null() || self.laps % LAPS_WITHOUT_LOOKING == 0 {
+            return false;
+        }
+        self.readmit_yielded();
+        true
+    }
+
+    fn add_busy(&self, shared: &Shared, since: Instant) {
+        let ns = real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(
             busy.load(Ordering::Relaxed).wrapping_add(ns as u64),
@@ -284,7 +350,7 @@ impl Worker {
     #[inline]
     fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
         self.tick = self.tick.wrapping_add(1);
-        if self.tick % shared.config.global_queue_interval == 0 {
+        if self.tick % self.injector_interval == 0 {
             if let Some(runnable) = self.pop_injected(shared, 1) {
                 return Some(runnable);
             }
@@ -329,7 +395,7 @@ impl Worker {
             }
         }?;
         // Whoever sleeps may take what this poll would keep waiting.
-        if queue.len() >= 1 {
+        if !queue.is_ring_empty() {
             shared.wake_worker();
         }
         // SAFETY: the queue owned the reference.
@@ -418,8 +484,11 @@ impl Worker {
         slot.polls.store(polls.wrapping_add(2), Ordering::Relaxed);
         match ran {
             Ran::Done => {}
+            Ran::Yielded(runnable) if self.local.has_fifo => self.yielded.push(runnable.into_raw()),
             // SAFETY: `one-owner`; the reference goes on to the queue.
-            Ran::Requeue(runnable) => unsafe { self.local.push_back(shared, runnable.into_raw()) },
+            Ran::Requeue(runnable) | Ran::Yielded(runnable) => unsafe {
+                self.local.push_back(shared, runnable.into_raw());
+            },
         }
     }
 
@@ -432,8 +501,24 @@ impl Worker {
                 OnWake::Nothing => {}
             }
         }
-        shared.note_time(crate::time::clock::real_now());
+        let now = real_now();
+        shared.note_time(now);
+        self.tune(shared, now);
         self.expire(shared);
+    }
+
+    /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
+    /// as long in either case.
+    fn tune(&mut self, shared: &Shared, now: Instant) {
+        if shared.config.global_queue_interval.is_none() {
+            let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
+            let mean = since / f64::from(shared.config.event_interval);
+            // An eighth of the new, picked by feel: steady within some 20 looks.
+            self.poll_ns += (mean - self.poll_ns) / 8.0;
+            let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
+            self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
+        }
+        self.looked_at = now;
     }
 
     /// One turn of the driver; true if it brought the token.
@@ -474,9 +559,11 @@ impl Worker {
         }
         if let Some(on_park) = &shared.config.hooks.on_park {
             on_park();
-            // The hook may have woken tasks of this very worker.
-            if self.has_own_work(shared) {
+            // The hook may have woken tasks, on this very worker too.
+            if self.has_reason_to_stay(shared, root) {
                 shared.idle.cancel_park();
+                // A hook that always does so must not keep timers and I/O waiting.
+                self.look_around(shared);
                 if let Some(on_unpark) = &shared.config.hooks.on_unpark {
                     on_unpark();
                 }
@@ -583,6 +670,7 @@ impl Worker {
 
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
     pub(super) fn drain(&mut self, shared: &Shared) {
+        self.readmit_yielded();
         while let Some(runnable) = self.pop_own(shared) {
             drop(runnable);
         }
@@ -873,8 +961,8 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         }
     }
     worker.drain(shared);
-    // SAFETY: tasks of a multi-thread runtime are `Send`.
     if shared.is_closed() {
+        // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };
     }
     drop(worker);

@@ -516,14 +516,15 @@ impl<T> Drop for Receiver<T> {
         let is_last = tail.receivers == 0;
         let end = tail.position;
         drop(tail);
-        if is_last {
-            self.shared.on_last_receiver.lock().call_all();
-        }
         // `unseen-counts`. What is sent from here on does not count this receiver.
         let capacity = self.shared.mask + 1;
         let unseen = end.wrapping_sub(self.next).min(capacity);
         for back in (1..=unseen).rev() {
             self.shared.see(end.wrapping_sub(back), |_| ());
+        }
+        // Last, so that who is woken finds an empty channel.
+        if is_last {
+            self.shared.on_last_receiver.lock().call_all();
         }
     }
 }

@@ -12,6 +12,7 @@
 use std::alloc::Layout;
 use std::any::Any;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -203,15 +204,17 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     /// `task` is a cell of this type, and the caller owns its stage (`stage-owner`).
     unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
         // SAFETY: `header-first`; only the stage's own field is referenced.
-        let stage = unsafe { &*(&raw const (*task.cast::<Self>().as_ptr()).stage) };
+        let stage = unsafe { &(*task.cast::<Self>().as_ptr()).stage };
         // SAFETY: `stage-owner`, by this function's duty.
         stage.with_mut(|stage| f(unsafe { &mut *stage }))
     }
 
     unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
+            // A future that panics is dropped while its panic unwinds, so that its parts can tell.
+            let mut guard = DropOnUnwind::<F, IS_BLOCKING>(Some(task), PhantomData);
             // SAFETY: the caller holds the poll lock of a cell of this type.
-            unsafe {
+            let polled = unsafe {
                 Self::with_stage(task, |stage| match stage {
                     // SAFETY: the cell does not move until it is freed, and the stage is dropped in place.
                     Stage::Future(future) => Pin::new_unchecked(future).poll(cx),
@@ -221,7 +224,9 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                         )
                     }
                 })
-            }
+            };
+            guard.0 = None;
+            polled
         }));
         let output = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
@@ -300,6 +305,18 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     }
 }
 
+/// Drops the future of a cell; for the time of its poll.
+struct DropOnUnwind<F: Future, const IS_BLOCKING: bool>(Option<NonNull<Header>>, PhantomData<F>);
+
+impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
+    fn drop(&mut self) {
+        let Some(task) = self.0 else { return };
+        // SAFETY: made and dropped inside `poll`, whose caller owns the stage.
+        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(task, Stage::Consumed) };
+        drop_guarded(dropped.err());
+    }
+}
+
 /// Drops what may panic in its drop, such as a panic's payload. The second payload is leaked: dropping it could go on
 /// for ever.
 #[expect(
@@ -363,11 +380,12 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // reader left behind.
     // SAFETY: we are the only one.
     unsafe { (vtable.drop_stage)(task) };
+    // SAFETY: as above.
+    let has_waker = header
+        .join_waker
+        .with(|waker| unsafe { (*waker).is_some() });
     debug_assert!(
-        // SAFETY: as above.
-        header
-            .join_waker
-            .with(|waker| unsafe { (*waker).is_none() }),
+        !has_waker,
         "`join-waker`: the cell is empty when the last reference goes"
     );
     // SAFETY: as above; the heap lives while the slot is out.
@@ -386,6 +404,6 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
 unsafe impl crate::scheduler::injector::QueueLink for Header {
     unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self> {
         // SAFETY: the queue that holds the node owns a reference to its task.
-        unsafe { &*(&raw const (*node.as_ptr()).next) }
+        unsafe { &(*node.as_ptr()).next }
     }
 }

@@ -99,9 +99,7 @@ impl<T> JoinHandle<T> {
             return false;
         }
         if now.has_join_waker() {
-            // SAFETY: `join-waker`: while JOIN_WAKER is set and the task is not complete, nobody writes. If it
-            // completes meanwhile, the completer takes the waker out, so the cell may only be read after taking the
-            // bit back; comparing first is left to that branch.
+            // `join-waker`: the completer takes the waker out, so the cell may be looked at only with the bit taken back.
             if header.state.take_back_join_waker() == OnJoinWaker::Complete {
                 return false;
             }

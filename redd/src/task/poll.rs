@@ -66,8 +66,10 @@ pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
 pub(crate) enum Ran {
     /// Nothing: the task waits, or has ended.
     Done,
-    /// Put it at the back of the queue.
+    /// It was woken while it ran: put it at the back of the queue.
     Requeue(Runnable),
+    /// It gives way to others: put it behind them.
+    Yielded(Runnable),
 }
 
 impl Runnable {
@@ -93,7 +95,7 @@ impl Runnable {
             // SAFETY: our reference outlives the poll.
             let waker = unsafe { waker::borrowed(task) };
             let mut cx = Context::from_waker(&waker);
-            drop(waiting::take());
+            let _ = waiting::take();
             // SAFETY: we hold the poll lock.
             budget::with_full(|| unsafe { (header.vtable().poll)(task, &mut cx) })
         };
@@ -103,8 +105,15 @@ impl Runnable {
                 header.set_waiting(waiting::take());
                 match header.state.finish_poll(has_yielded) {
                     OnPending::Nothing => {}
-                    // SAFETY: the state says that the `Runnable`'s reference stays with us.
-                    OnPending::Requeue => return Ran::Requeue(unsafe { Runnable::from_raw(task) }),
+                    OnPending::Requeue => {
+                        // SAFETY: the state says that the `Runnable`'s reference stays with us.
+                        let runnable = unsafe { Runnable::from_raw(task) };
+                        return if has_yielded {
+                            Ran::Yielded(runnable)
+                        } else {
+                            Ran::Requeue(runnable)
+                        };
+                    }
                     // SAFETY: we still hold the poll lock and the reference.
                     OnPending::DropFuture => unsafe { cancel_locked(task) },
                 }

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "ownership of a reference behind a raw pointer")]
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::cell::{self, Header};
@@ -48,9 +49,7 @@ impl Runnable {
 
     /// The task, with its reference; for intrusive queues.
     pub(crate) fn into_raw(self) -> NonNull<Header> {
-        let task = self.0;
-        std::mem::forget(self);
-        task
+        ManuallyDrop::new(self).0
     }
 
     pub(super) fn task(&self) -> NonNull<Header> {

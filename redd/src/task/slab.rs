@@ -466,7 +466,8 @@ impl Heap {
                 // SAFETY: inside the chunk.
                 let slot =
                     unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + index * size) }.cast::<Header>();
-                // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time.
+                // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time; the rest
+                // waits for the reference (`body-needs-ref`).
                 if unsafe { (*slot.as_ptr()).state.try_ref() } {
                     visit(slot);
                 }

@@ -480,7 +480,7 @@ mod tests {
     /// Every bit pattern that the invariants allow, with 1 to 4 references.
     fn legal() -> impl Iterator<Item = Snapshot> {
         (0..64_u64)
-            .flat_map(|bits| (1..=4).map(move |refs| Snapshot(bits | refs * REF)))
+            .flat_map(|bits| (1..=4).map(move |refs| Snapshot(bits | (refs * REF))))
             .filter(|s| {
                 let holders = u64::from(!s.is_complete())                       // `existence`
                 + u64::from(!s.is_complete() && (s.is_queued() || s.is_running())) // `one-runnable`

@@ -13,6 +13,7 @@ mod source;
 mod text;
 mod walls;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -123,6 +124,13 @@ struct Document {
 fn read(root: &Path, findings: &mut Vec<Finding>) -> (Vec<Source>, Vec<Document>) {
     let (mut sources, mut documents) = (Vec::new(), Vec::new());
     read_folder(root, "", &mut sources, &mut documents, findings);
+    let for_tests: BTreeSet<String> = sources.iter().flat_map(Source::test_files).collect();
+    for source in sources
+        .iter_mut()
+        .filter(|source| for_tests.contains(&source.path))
+    {
+        source.mark_as_test();
+    }
     (sources, documents)
 }
 

@@ -59,6 +59,37 @@ impl Source {
             .trim_end_matches(".rs")
     }
 
+    /// Files that are modules of this one and only there for tests: the paths that they may have.
+    pub(crate) fn test_files(&self) -> Vec<String> {
+        let folder = match self.file_name() {
+            "mod.rs" | "lib.rs" | "main.rs" => {
+                self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+            }
+            _ => self.path.trim_end_matches(".rs"),
+        };
+        let names = self
+            .lines
+            .iter()
+            .filter(|line| line.is_test)
+            .filter_map(|line| {
+                let (_, name) = line.code.trim().strip_suffix(';')?.split_once("mod ")?;
+                Some(name.to_owned())
+            });
+        names
+            .flat_map(|name| {
+                [
+                    format!("{folder}/{name}.rs"),
+                    format!("{folder}/{name}/mod.rs"),
+                ]
+            })
+            .collect()
+    }
+
+    /// The whole file is for tests.
+    pub(crate) fn mark_as_test(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.is_test = true);
+    }
+
     /// The file's name.
     pub(crate) fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
@@ -257,8 +288,8 @@ fn ends_in_raw_prefix(code: &str) -> bool {
 /// Marks the items under `#[cfg(test)]` and `#[cfg(all(test, …))]`.
 fn mark_tests(source: &mut Source) {
     let name = source.file_name();
-    if name.ends_with("models.rs") || name == "tests.rs" || source.path.contains("/tests/") {
-        source.lines.iter_mut().for_each(|line| line.is_test = true);
+    if name.ends_with("models.rs") || source.path.contains("/tests/") {
+        source.mark_as_test();
         return;
     }
     let mut at = 0;

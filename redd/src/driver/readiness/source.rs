@@ -256,6 +256,16 @@ impl Registration {
         self.slot().clear(event.seen, cleared);
     }
 
+    /// Nothing is tried before the first event, unlike `try-first`: for descriptors whose calls succeed too early, as a
+    /// FIFO that nobody has opened for writing yet reads like one that has ended.
+    pub(crate) fn expect_event(&self) {
+        let state = self.slot().state();
+        if state.ready().is_empty() {
+            // `clear-what-was-seen`: an event that comes meanwhile is kept.
+            self.slot().clear(state, Ready::READABLE | Ready::WRITABLE);
+        }
+    }
+
     /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits.
     pub(crate) fn try_io<R>(
         &self,

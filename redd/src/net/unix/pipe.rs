@@ -95,7 +95,7 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the end to read from. It opens although nobody writes yet, and then reads as if all senders were gone.
+    /// Opens the end to read from. It opens although nobody writes yet, and then waits for the first sender.
     ///
     /// # Panics
     /// Outside of a [runtime](crate::net#runtime) with I/O.
@@ -216,9 +216,10 @@ macro_rules! file_conversions {
             /// When the system refuses to watch the descriptor.
             #[track_caller]
             pub fn from_file_unchecked(file: File) -> io::Result<Self> {
-                Ok(Self {
-                    io: Source::new(file, $interest)?,
-                })
+                let io = Source::new(file, $interest)?;
+                // A FIFO without a writer would read as ended at once.
+                io.registration().expect_event();
+                Ok(Self { io })
             }
 
             /// As [`from_file_unchecked`](Self::from_file_unchecked), of a descriptor.
@@ -317,7 +318,7 @@ impl AsyncWrite for Sender {
 
 /// The end of a pipe to read from.
 ///
-/// - Reading gives the end when all senders are closed, and for a FIFO also as long as none has been opened.
+/// - Reading gives the end when all senders are closed. A FIFO that none has been opened for yet waits.
 pub struct Receiver {
     io: Source<File>,
 }
