@@ -183,13 +183,14 @@ impl Permits {
     pub(crate) fn close(&self) {
         let guard = self.waiters.lock();
         // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
-        // `Permits::line_up`, `Permits::is_closed` and `Acquire::poll`.
+        // `Permits::line_up` and `Permits::is_closed`.
         let _ = self
             .word
             .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
                 // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
                 Some((word | CLOSED) & !WAITERS)
             });
+        // `closed-is-final`
         guard.call_all();
     }
 
@@ -296,6 +297,15 @@ impl Permits {
         excess
     }
 
+    /// What a waiter that was called has come to. A grant that is not heard before the closing counts for nothing.
+    fn heard(&self, call: Call) -> Result<(), Refusal> {
+        if call == Call::All || self.is_closed() {
+            Err(Refusal::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
     /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
     ///
     /// # Safety
@@ -312,6 +322,7 @@ impl Permits {
         let mut word = self.word.load(Ordering::Acquire);
         let need = loop {
             if word & CLOSED != 0 {
+                // `closed-is-final`
                 drop(guard);
                 // `waker` is foreign: it goes when the lock has gone.
                 return Poll::Ready(Err(Refusal::Closed));
@@ -411,31 +422,6 @@ pin_project! {
 }
 
 impl Acquire<'_> {
-    /// The task has no budget left and is polled again soon; a newcomer gets its place in line already now, or the
-    /// permits if they are free, as in Tokio. So a busy task is not overtaken by those who come later.
-    #[cold]
-    fn line_up_without_budget(self: Pin<&mut Self>, cx: &Context<'_>) {
-        let this = self.project();
-        let waiter = this.waiter.as_ref();
-        if waiter.stage() != Stage::Idle {
-            return;
-        }
-        let is_granted = match this.permits.try_acquire(*this.count) {
-            Ok(()) => true,
-            // The next poll finds the same, and says so.
-            Err(Refusal::Closed) => false,
-            Err(Refusal::NoPermits) => {
-                // SAFETY: as in `poll`.
-                let outcome = unsafe { this.permits.line_up(waiter, *this.count, cx) };
-                matches!(outcome, Poll::Ready(Ok(())))
-            }
-        };
-        if is_granted {
-            // `none-lost`: the permits are in the waiter's account until the next poll or the drop.
-            waiter.call_self();
-        }
-    }
-
     /// Leaves the line, or the call unheard: the permits collected so far go to the next (`none-lost`).
     #[cold]
     fn leave(self: Pin<&mut Self>) {
@@ -456,48 +442,44 @@ impl Future for Acquire<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Poll::Ready(unit) = coop::poll_proceed(cx) else {
-            self.line_up_without_budget(cx);
-            return Poll::Pending;
-        };
         let this = self.as_mut().project();
         let waiter = this.waiter.as_ref();
-        let stage = match waiter.stage() {
+        let outcome = match waiter.stage() {
             Stage::Idle => match this.permits.try_acquire(*this.count) {
                 Err(Refusal::NoPermits) => {
                     // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
                     // lives, and `leave`, called in drop, removes it.
-                    match unsafe { this.permits.line_up(waiter, *this.count, cx) } {
-                        Poll::Ready(result) => {
-                            unit.made_progress();
-                            return Poll::Ready(result);
-                        }
-                        Poll::Pending => Stage::Linked,
-                    }
+                    unsafe { this.permits.line_up(waiter, *this.count, cx) }
                 }
-                result => {
-                    unit.made_progress();
-                    return Poll::Ready(result);
-                }
+                outcome => Poll::Ready(outcome),
             },
-            Stage::Linked => this.permits.waiters.renew(waiter, cx),
-            stage @ Stage::Called(_) => stage,
+            Stage::Linked => match this.permits.waiters.renew(waiter, cx) {
+                Stage::Idle | Stage::Linked => Poll::Pending,
+                Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
+            },
+            Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
         };
-        match stage {
-            Stage::Idle | Stage::Linked => {
-                waiter.note();
-                Poll::Pending
-            }
-            Stage::Called(call) => {
-                unit.made_progress();
-                if call == Call::All || this.permits.is_closed() {
-                    self.leave();
-                    return Poll::Ready(Err(Refusal::Closed));
+        let Poll::Ready(outcome) = outcome else {
+            waiter.note();
+            return Poll::Pending;
+        };
+        // The budget is asked last, as in Tokio: a task that has none keeps its place in line, or the permits.
+        match coop::poll_proceed(cx) {
+            Poll::Ready(unit) => unit.made_progress(),
+            Poll::Pending => {
+                if outcome.is_ok() && waiter.stage() == Stage::Idle {
+                    // `none-lost`: they are in the waiter's account until the next poll or the drop.
+                    waiter.call_self();
                 }
-                waiter.settle();
-                Poll::Ready(Ok(()))
+                return Poll::Pending;
             }
         }
+        match outcome {
+            Ok(()) => waiter.settle(),
+            Err(_) if waiter.stage() != Stage::Idle => self.leave(),
+            Err(_) => {}
+        }
+        Poll::Ready(outcome)
     }
 }
 
