@@ -133,24 +133,21 @@ impl<T> Shared<T> {
         }
     }
 
-    fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
-        Arc::ptr_eq(self, other)
-    }
-
-    fn subscribe(self: &Arc<Self>) -> Receiver<T> {
-        let mut tail = self.tail.lock();
-        tail.receivers += 1;
-        let next = tail.position;
-        drop(tail);
-        Receiver {
-            shared: Arc::clone(self),
-            next,
-        }
-    }
-
     fn strong_count(&self) -> usize {
         // Acquire: a count of zero is seen after what the last sender did. Pairs with AcqRel in `Sender::drop`.
         self.senders.load(Ordering::Acquire)
+    }
+}
+
+/// A receiver of what is sent from now on.
+fn subscribe<T>(shared: &Arc<Shared<T>>) -> Receiver<T> {
+    let mut tail = shared.tail.lock();
+    tail.receivers += 1;
+    let next = tail.position;
+    drop(tail);
+    Receiver {
+        shared: Arc::clone(shared),
+        next,
     }
 }
 
@@ -234,7 +231,7 @@ impl<T> Sender<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        self.shared.subscribe()
+        subscribe(&self.shared)
     }
 
     /// How many messages are in the ring that some receiver has not seen.
@@ -271,7 +268,7 @@ impl<T> Sender<T> {
 
     /// Whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        self.shared.is_same(&other.shared)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Waits until there is no receiver.
@@ -424,7 +421,7 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        self.shared.is_same(&other.shared)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// How many senders there are.
@@ -505,7 +502,7 @@ impl<T: Clone> Receiver<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn resubscribe(&self) -> Self {
-        self.shared.subscribe()
+        subscribe(&self.shared)
     }
 }
 
