@@ -72,7 +72,7 @@ pub enum Resolving {
     /// The answer was at hand.
     Done(Option<io::Result<Addresses>>),
     /// The resolver has been asked.
-    Asking(Pin<Box<dyn Future<Output = io::Result<Addresses>> + Send>>),
+    Asking(Pin<Box<dyn Future<Output = io::Result<Addresses>> + Send + Sync>>),
 }
 
 impl Resolving {

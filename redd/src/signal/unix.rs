@@ -172,7 +172,7 @@ impl Signal {
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Option<()>> {
         let place = Location::caller();
-        poll_fn(move |cx| self.poll_recv_at(cx, Some(place)))
+        async move { poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await }
     }
 
     /// Polls for the next signal, as [`recv`](Self::recv).

@@ -133,21 +133,24 @@ impl<T> Shared<T> {
         }
     }
 
+    fn is_same(one: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(one, other)
+    }
+
+    fn subscribe(this: &Arc<Self>) -> Receiver<T> {
+        let mut tail = this.tail.lock();
+        tail.receivers += 1;
+        let next = tail.position;
+        drop(tail);
+        Receiver {
+            shared: Arc::clone(this),
+            next,
+        }
+    }
+
     fn strong_count(&self) -> usize {
         // Acquire: a count of zero is seen after what the last sender did. Pairs with AcqRel in `Sender::drop`.
         self.senders.load(Ordering::Acquire)
-    }
-}
-
-/// A receiver of what is sent from now on.
-fn subscribe<T>(shared: &Arc<Shared<T>>) -> Receiver<T> {
-    let mut tail = shared.tail.lock();
-    tail.receivers += 1;
-    let next = tail.position;
-    drop(tail);
-    Receiver {
-        shared: Arc::clone(shared),
-        next,
     }
 }
 
@@ -231,7 +234,7 @@ impl<T> Sender<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        subscribe(&self.shared)
+        Shared::subscribe(&self.shared)
     }
 
     /// How many messages are in the ring that some receiver has not seen.
@@ -268,7 +271,7 @@ impl<T> Sender<T> {
 
     /// Whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        Shared::is_same(&self.shared, &other.shared)
     }
 
     /// Waits until there is no receiver.
@@ -421,7 +424,7 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        Shared::is_same(&self.shared, &other.shared)
     }
 
     /// How many senders there are.
@@ -502,7 +505,7 @@ impl<T: Clone> Receiver<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn resubscribe(&self) -> Self {
-        subscribe(&self.shared)
+        Shared::subscribe(&self.shared)
     }
 }
 

@@ -10,6 +10,7 @@
 mod bounded;
 pub(crate) mod chain;
 pub mod error;
+mod send_timeout;
 mod shared;
 mod unbounded;
 
