@@ -12,10 +12,9 @@ use std::iter::FusedIterator;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::chain::Chain;
-use super::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
+use super::error::{SendError, TryRecvError, TrySendError};
 use super::shared::{Flow, Rx, Shared, Tx, Weak};
 use crate::observe::waiting::WaitKind;
 use crate::sync::permits::{Permits, Refusal};
@@ -536,35 +535,3 @@ impl<T> Receiver<T> {
 }
 
 super::shared::receiver_methods!(Receiver);
-
-// The one place in `sync` that needs a timer, and so a runtime.
-impl<T> Sender<T> {
-    /// Sends a message; waits for room, but at most for `timeout`.
-    ///
-    /// # Cancel safety
-    /// As for [`send`](Self::send).
-    ///
-    /// # Errors
-    /// Gives the message back if there was no room in time, or if the receiver is closed or dropped.
-    ///
-    /// # Panics
-    /// When it is polled outside of a runtime, or in one that was built without `enable_time`.
-    #[track_caller]
-    pub fn send_timeout(
-        &self,
-        message: T,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
-        let place = Location::caller();
-        async move {
-            match crate::time::timeout(timeout, self.shared().acquire(1, place)).await {
-                Ok(Ok(())) => {
-                    self.shared().push(message);
-                    Ok(())
-                }
-                Ok(Err(SendError(()))) => Err(SendTimeoutError::Closed(message)),
-                Err(_elapsed) => Err(SendTimeoutError::Timeout(message)),
-            }
-        }
-    }
-}
