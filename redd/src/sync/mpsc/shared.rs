@@ -225,7 +225,8 @@ impl<T, F: Flow> Rx<T, F> {
         &mut self,
         place: &'static Location<'static>,
     ) -> impl Future<Output = Option<T>> {
-        poll_fn(move |cx| self.poll_recv(cx, Some(place)))
+        // `async`, because such futures are not `Unpin` in Tokio.
+        async move { poll_fn(|cx| self.poll_recv(cx, Some(place))).await }
     }
 
     pub(super) fn recv_many(
@@ -234,7 +235,7 @@ impl<T, F: Flow> Rx<T, F> {
         limit: usize,
         place: &'static Location<'static>,
     ) -> impl Future<Output = usize> {
-        poll_fn(move |cx| self.poll_recv_many(cx, buffer, limit, Some(place)))
+        async move { poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, Some(place))).await }
     }
 
     pub(super) fn poll_recv(
