@@ -114,11 +114,6 @@ impl Idle {
         self.apply(Word::token_passed)
     }
 
-    /// How many sleep or are about to.
-    pub(crate) fn sleepers(&self) -> usize {
-        usize::from(self.load().sleepers)
-    }
-
     fn load(&self) -> Word {
         Word::unpack(self.word.0.load(Ordering::Relaxed))
     }
