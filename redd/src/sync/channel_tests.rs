@@ -198,7 +198,7 @@ fn broadcast_behaves_as_a_deque_that_every_receiver_has_a_place_in() {
                 .map(|(_, place)| end - (*place).max(oldest))
                 .max();
             assert_eq!(sender.len() as u64, unseen.unwrap_or(0), "seed {seed}");
-            assert_eq!(sender.is_empty(), sender.len() == 0, "seed {seed}");
+            assert_eq!(sender.is_empty(), unseen.unwrap_or(0) == 0, "seed {seed}");
         }
     }
 }
