@@ -296,7 +296,11 @@ pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         place: header.place(),
         name: heap.name(extra.name),
         has_handle: header.state.load().has_join(),
-        age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
+        age: Duration::from_millis(u64::from(
+            heap.coarse_ms
+                .load(Ordering::Relaxed)
+                .wrapping_sub(extra.spawned_ms),
+        )),
         waiting: header.waiting(),
         is_running: header.state.load().is_running(),
     }
