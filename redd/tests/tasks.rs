@@ -161,11 +161,11 @@ fn timers_fire_in_order() {
         runtime.block_on(async {
             let late = redd::spawn(async {
                 redd::time::sleep(Duration::from_millis(20)).await;
-                std::time::Instant::now()
+                redd::time::Instant::now()
             });
             let early = redd::spawn(async {
                 redd::time::sleep(Duration::from_millis(5)).await;
-                std::time::Instant::now()
+                redd::time::Instant::now()
             });
             assert!(early.await.unwrap() < late.await.unwrap());
             redd::time::sleep(Duration::from_millis(2)).await;
