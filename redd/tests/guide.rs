@@ -1,6 +1,8 @@
 //! The programs of the guide: each stands in the guide word for word, prints what the guide shows, and the programs that
 //! must not compile fail with the errors that the guide shows.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

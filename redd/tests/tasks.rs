@@ -1,5 +1,7 @@
 //! Tasks on every flavour of runtime: spawn, join, abort, panic, detach, shutdown.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
