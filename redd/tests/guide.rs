@@ -153,7 +153,9 @@ fn the_programs_that_must_not_compile_fail_as_the_guide_says() {
 fn target() -> PathBuf {
     // This test is `target/debug/deps/guide-…`.
     let mut path = std::env::current_exe().unwrap();
-    (0..3).for_each(|_| drop(path.pop()));
+    for _ in 0..3 {
+        path.pop();
+    }
     path
 }
 
@@ -175,5 +177,5 @@ fn library() -> PathBuf {
         .filter(|line| line.contains("\"compiler-artifact\""))
         .flat_map(|line| line.split('"'))
         .filter(|text| text.ends_with(".rlib") && text.contains("libredd"));
-    PathBuf::from(files.last().unwrap())
+    PathBuf::from(files.max().unwrap())
 }
