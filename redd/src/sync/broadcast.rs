@@ -133,17 +133,17 @@ impl<T> Shared<T> {
         }
     }
 
-    fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
-        Arc::ptr_eq(self, other)
+    fn is_same(one: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(one, other)
     }
 
-    fn subscribe(self: &Arc<Self>) -> Receiver<T> {
-        let mut tail = self.tail.lock();
+    fn subscribe(this: &Arc<Self>) -> Receiver<T> {
+        let mut tail = this.tail.lock();
         tail.receivers += 1;
         let next = tail.position;
         drop(tail);
         Receiver {
-            shared: Arc::clone(self),
+            shared: Arc::clone(this),
             next,
         }
     }
@@ -234,7 +234,7 @@ impl<T> Sender<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        self.shared.subscribe()
+        Shared::subscribe(&self.shared)
     }
 
     /// How many messages are in the ring that some receiver has not seen.
@@ -271,7 +271,7 @@ impl<T> Sender<T> {
 
     /// Whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        self.shared.is_same(&other.shared)
+        Shared::is_same(&self.shared, &other.shared)
     }
 
     /// Waits until there is no receiver.
@@ -424,7 +424,7 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        self.shared.is_same(&other.shared)
+        Shared::is_same(&self.shared, &other.shared)
     }
 
     /// How many senders there are.
@@ -461,16 +461,19 @@ impl<T: Clone> Receiver<T> {
                 let position = *next;
                 let slot = shared.slot(position);
                 let is_there = || slot.position.load(Ordering::Relaxed) == position;
-                wait_until(
-                    &shared.tail,
-                    WaitKind::Broadcast,
-                    Some(place),
-                    || is_there().then_some(()),
-                    |tail| {
-                        (is_there() || tail.position != position || tail.is_closed).then_some(())
-                    },
-                )
-                .await;
+                if !is_there() {
+                    wait_until(
+                        &shared.tail,
+                        WaitKind::Broadcast,
+                        Some(place),
+                        || is_there().then_some(()),
+                        |tail| {
+                            (is_there() || tail.position != position || tail.is_closed)
+                                .then_some(())
+                        },
+                    )
+                    .await;
+                }
                 match shared.try_recv(next, T::clone) {
                     Ok(message) => return Ok(message),
                     Err(TryRecvError::Lagged(lost)) => return Err(RecvError::Lagged(lost)),
@@ -505,7 +508,7 @@ impl<T: Clone> Receiver<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn resubscribe(&self) -> Self {
-        self.shared.subscribe()
+        Shared::subscribe(&self.shared)
     }
 }
 
@@ -516,14 +519,15 @@ impl<T> Drop for Receiver<T> {
         let is_last = tail.receivers == 0;
         let end = tail.position;
         drop(tail);
-        if is_last {
-            self.shared.on_last_receiver.lock().call_all();
-        }
         // `unseen-counts`. What is sent from here on does not count this receiver.
         let capacity = self.shared.mask + 1;
         let unseen = end.wrapping_sub(self.next).min(capacity);
         for back in (1..=unseen).rev() {
             self.shared.see(end.wrapping_sub(back), |_| ());
+        }
+        // Last, so that who is woken finds an empty channel.
+        if is_last {
+            self.shared.on_last_receiver.lock().call_all();
         }
     }
 }

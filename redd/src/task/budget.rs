@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -66,7 +67,7 @@ pub fn has_budget_remaining() -> bool {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
-        None => Poll::Ready(RestoreOnPending(Cell::new(None))),
+        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
         Some(0) => {
             if !super::poll::yield_current(cx.waker()) {
                 cx.waker().wake_by_ref();
@@ -75,15 +76,15 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
         }
         Some(units) => {
             BUDGET.set(Some(units - 1));
-            Poll::Ready(RestoreOnPending(Cell::new(Some(units))))
+            Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
     }
 }
 
-/// Gives the unit of [`poll_proceed`] back when dropped, unless the operation made progress.
+/// Gives the unit of [`poll_proceed`] back when dropped, unless the operation made progress. It belongs to this thread.
 #[derive(Debug)]
 #[must_use = "dropping it gives the unit back: call `made_progress` when the operation completed"]
-pub struct RestoreOnPending(Cell<Option<u8>>);
+pub struct RestoreOnPending(Cell<Option<u8>>, PhantomData<*mut ()>);
 
 impl RestoreOnPending {
     /// The operation completed: the unit stays spent.

@@ -208,7 +208,10 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         let offset = Block::<T, SLOTS>::offset_of(index);
         // SAFETY: `slot-owner`: this call has claimed the index.
         block.values[offset].with_mut(|slot| unsafe { (*slot).write(value) });
-        self.publish(&block.states[offset], READY);
+        if let Some(waker) = self.publish(&block.states[offset], READY) {
+            // The message is sent whatever the waker does; its panic is the caller's, as in Tokio.
+            waker.wake();
+        }
         Ok(())
     }
 
@@ -224,11 +227,16 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         // SAFETY: there is no other producer, so only this call can let go of a block, and `find_block` gives one that
         // it has not let go of.
         let block = unsafe { block.as_ref() };
-        self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED);
+        if let Some(waker) =
+            self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED)
+        {
+            wake_guarded(waker);
+        }
     }
 
-    /// Sets the slot's state, and wakes the consumer if it waits for this slot.
-    fn publish(&self, state: &AtomicU8, published: u8) {
+    /// Sets the slot's state; the result is to be woken: the consumer waits for this slot. The caller does not look at
+    /// the block afterwards (`free-after`).
+    fn publish(&self, state: &AtomicU8, published: u8) -> Option<Waker> {
         let mut seen = state.load(Ordering::Relaxed);
         loop {
             if seen == WAITING {
@@ -254,7 +262,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
                     Ordering::Release,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => return,
+                    Ok(_) => return None,
                     Err(now) => seen = now,
                 }
             }
@@ -265,8 +273,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
             .with(|waker| unsafe { (*waker).assume_init_read() });
         // Release: publishes the value, and that the waker is moved out. Pairs with Acquire in `Chain::pop`, `Chain::park`.
         state.store(published, Ordering::Release);
-        // Not a word about the block from here on (`free-after`).
-        wake_guarded(waker);
+        Some(waker)
     }
 
     /// The block of a claimed index; blocks are linked as needed.
@@ -547,10 +554,10 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// `one-consumer`.
     pub(crate) unsafe fn forget_waker(&self) {
         // SAFETY: `one-consumer`, this function's duty.
-        if !self
+        let may_wait = self
             .head
-            .with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) })
-        {
+            .with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) });
+        if !may_wait {
             return;
         }
         // SAFETY: as above. The slot has been looked at by `park`, so its block is linked.
