@@ -1,6 +1,9 @@
 //! Whole crawls by the binary: of its embedded site, and of small hostile sites on loopback.
 
-#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
 
 use std::io;
 use std::path::PathBuf;
