@@ -40,7 +40,10 @@ impl Work for Piece {
 }
 
 fn pool(max_threads: usize) -> Arc<Pool<Piece>> {
-    Arc::new(Pool::new(PoolConfig { max_threads, keep_alive: Duration::ZERO }))
+    Arc::new(Pool::new(PoolConfig {
+        max_threads,
+        keep_alive: Duration::ZERO,
+    }))
 }
 
 fn start(pool: &Arc<Pool<Piece>>, number: usize) -> io::Result<JoinHandle<()>> {
@@ -85,7 +88,10 @@ fn loom_work_that_waits_for_other_work_gets_a_thread_for_it() {
     loom::model(|| {
         let (pool, done) = (pool(2), Arc::new(AtomicUsize::new(0)));
         let parker = Arc::new(Parker::new());
-        assert!(submit(&pool, Piece::Wait(Arc::clone(&parker), Arc::clone(&done))));
+        assert!(submit(
+            &pool,
+            Piece::Wait(Arc::clone(&parker), Arc::clone(&done))
+        ));
         assert!(submit(&pool, Piece::Wake(parker, Arc::clone(&done))));
         pool.shutdown();
         assert!(pool.join_all(None));
