@@ -16,16 +16,14 @@
 //! A count of idle threads beside the queue is wrong for a moment after each wake; whoever believes it in that moment
 //! wakes nobody and starts nobody, and the work waits behind a long one.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::parker::Parker;
-use crate::primitives::thread::{self, JoinHandle};
+use crate::primitives::thread::{self, JoinHandle, ThreadId};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::time::clock::real_now;
 
@@ -77,6 +75,8 @@ struct Inner<W> {
     /// Threads without work; the last to come is the first to go, for it is the warmest.
     idle: Vec<Arc<Parker>>,
     threads: usize,
+    /// Those of them that run.
+    ids: Vec<ThreadId>,
     next_number: usize,
     /// `someone-is-committed`
     has_seeker: bool,
@@ -96,9 +96,11 @@ enum Next {
     Nobody,
 }
 
-thread_local! {
-    /// The pool whose thread this is.
-    static POOL: Cell<*const ()> = const { Cell::new(ptr::null()) };
+/// How an idle thread's wait ended.
+enum Waited<'a, W> {
+    Claimed,
+    /// The keep-alive is over, and the thread is not in `idle` any more: it ends under this lock.
+    InVain(MutexGuard<'a, Inner<W>>),
 }
 
 impl<W> std::fmt::Debug for Pool<W> {
@@ -137,6 +139,7 @@ impl<W: Work> Pool<W> {
             next_ticket: 0,
             idle: Vec::new(),
             threads: 0,
+            ids: Vec::new(),
             next_number: 0,
             has_seeker: false,
             is_shut_down: false,
@@ -241,10 +244,10 @@ impl<W: Work> Pool<W> {
 
     /// The life of a thread of the pool. It is born as the seeker.
     pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
-        POOL.set(ptr::from_ref(self).cast());
         let parker = Arc::new(Parker::new());
         let mut is_seeker = true;
         let mut inner = self.inner.lock();
+        inner.ids.push(thread::current_id());
         loop {
             if let Some((_, work)) = inner.queue.pop_front() {
                 let next = if std::mem::take(&mut is_seeker) {
@@ -268,11 +271,15 @@ impl<W: Work> Pool<W> {
             }
             inner.idle.push(Arc::clone(&parker));
             drop(inner);
-            is_seeker = self.wait_for_claim(&parker);
-            inner = self.inner.lock();
-            if !is_seeker {
-                break;
+            match self.wait_for_claim(&parker) {
+                Waited::Claimed => is_seeker = true,
+                Waited::InVain(locked) => {
+                    // The lock is not let go in between: a submitter that saw this thread would rely on it.
+                    inner = locked;
+                    break;
+                }
             }
+            inner = self.inner.lock();
         }
         self.end(number, inner);
     }
@@ -287,14 +294,13 @@ impl<W: Work> Pool<W> {
         }
     }
 
-    /// False: the keep-alive is over, and nobody has claimed this thread.
-    fn wait_for_claim(&self, parker: &Arc<Parker>) -> bool {
+    fn wait_for_claim(&self, parker: &Arc<Parker>) -> Waited<'_, W> {
         let since = real_now();
         loop {
             let waited = real_now().saturating_duration_since(since);
             let left = self.config.keep_alive.saturating_sub(waited);
             if parker.park_timeout(left) {
-                return true;
+                return Waited::Claimed;
             }
             if real_now().saturating_duration_since(since) < self.config.keep_alive {
                 continue;
@@ -307,13 +313,13 @@ impl<W: Work> Pool<W> {
             {
                 Some(position) => {
                     inner.idle.remove(position);
-                    return false;
+                    return Waited::InVain(inner);
                 }
                 None => {
                     // `claimed-by-name`: the token is on its way.
                     drop(inner);
                     parker.park();
-                    return true;
+                    return Waited::Claimed;
                 }
             }
         }
@@ -321,6 +327,8 @@ impl<W: Work> Pool<W> {
 
     fn end(&self, number: usize, mut inner: MutexGuard<'_, Inner<W>>) {
         inner.threads -= 1;
+        let me = thread::current_id();
+        inner.ids.retain(|id| *id != me);
         let before = match inner.handles.remove(&number) {
             Some(handle) => inner.last_ended.replace(handle),
             None => {
@@ -351,13 +359,13 @@ impl<W: Work> Pool<W> {
     /// Waits until all threads have ended, at most for `timeout`; true if they have. A thread of the pool does not wait
     /// for itself.
     pub(crate) fn join_all(&self, timeout: Option<Duration>) -> bool {
-        let own = usize::from(ptr::eq(POOL.get(), ptr::from_ref(self).cast()));
+        let me = thread::current_id();
         let since = real_now();
         loop {
             {
                 let mut inner = self.inner.lock();
                 debug_assert!(inner.is_shut_down, "threads end after shutdown");
-                if inner.threads <= own {
+                if inner.threads <= usize::from(inner.ids.contains(&me)) {
                     let last = inner.last_ended.take();
                     drop(inner);
                     if let Some(last) = last {
