@@ -304,7 +304,6 @@ impl Worker {
                     break; // to `look_around`
                 }
                 if self.is_spare && self.try_retire(shared) {
-                    std::thread::sleep(Duration::from_micros(200));
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
