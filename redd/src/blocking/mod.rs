@@ -1,6 +1,8 @@
 //! Work that blocks a thread: closures run on a pool of their own, away from the workers.
 
 mod in_place;
+#[cfg(all(test, loom))]
+mod models;
 pub(crate) mod pool;
 mod spawn_blocking;
 

@@ -1,0 +1,239 @@
+//! Models of the blocking pool: every interleaving, within loom's bounds.
+//!
+//! Beside each model stands a seeded mistake that it must catch, so that we know that it looks.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use loom::thread;
+
+use super::pool::{Pool, PoolConfig, Refused, Work};
+use crate::primitives::thread::JoinHandle;
+
+type Arc<T> = std::sync::Arc<T>;
+
+/// What became of the work. Plain atomics: they watch the model and are no part of it.
+#[derive(Default)]
+struct Seen {
+    running: AtomicUsize,
+    done: AtomicUsize,
+    cancelled: AtomicUsize,
+    refused: AtomicUsize,
+    starts: AtomicUsize,
+    is_left_alone: AtomicBool,
+}
+
+/// Work that needs `parties` threads at a time.
+struct Meeting {
+    seen: Arc<Seen>,
+    parties: usize,
+}
+
+/// Yields after which nobody comes any more: each lets all other threads run until they block.
+const PATIENCE: usize = 8;
+
+impl Work for Meeting {
+    fn run(self) {
+        self.seen.running.fetch_add(1, Ordering::Relaxed);
+        for _ in 0..PATIENCE {
+            if self.seen.running.load(Ordering::Relaxed) >= self.parties {
+                break;
+            }
+            thread::yield_now();
+        }
+        // It blocks for good, but loom's own word for that cannot be caught.
+        if self.seen.running.load(Ordering::Relaxed) < self.parties {
+            self.seen.is_left_alone.store(true, Ordering::Relaxed);
+        }
+        self.seen.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn cancel(self) {
+        self.seen.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_mandatory(&self) -> bool {
+        self.parties > 1
+    }
+}
+
+#[derive(Clone)]
+struct Model {
+    pool: Arc<Pool<Meeting>>,
+    seen: Arc<Seen>,
+    /// The start with this number is refused.
+    refused_start: Option<usize>,
+}
+
+impl Model {
+    fn new(max_threads: usize, keep_alive: Duration, refused_start: Option<usize>) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(PoolConfig {
+                max_threads,
+                keep_alive,
+            })),
+            seen: Arc::default(),
+            refused_start,
+        }
+    }
+
+    fn start(&self, number: usize) -> io::Result<JoinHandle<()>> {
+        if self.refused_start == Some(self.seen.starts.fetch_add(1, Ordering::Relaxed)) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let model = self.clone();
+        Ok(thread::spawn(move || {
+            model.pool.run_thread(number, &|number| model.start(number));
+        }))
+    }
+
+    fn work(&self, parties: usize) -> Meeting {
+        Meeting {
+            seen: Arc::clone(&self.seen),
+            parties,
+        }
+    }
+
+    fn submit(&self, parties: usize) {
+        let submitted = self
+            .pool
+            .submit(self.work(parties), &|number| self.start(number));
+        if let Err(Refused { work, .. }) = submitted {
+            self.seen.refused.fetch_add(1, Ordering::Relaxed);
+            drop(work);
+        }
+    }
+
+    /// Submits once here and once on another thread.
+    fn submit_twice(&self, parties: usize) {
+        let other = self.clone();
+        let other = thread::spawn(move || other.submit(parties));
+        self.submit(parties);
+        other.join().expect("a submitter does not panic");
+    }
+
+    /// Waits for all threads, and looks at what became of `count` pieces of work.
+    fn finish(&self, count: usize) {
+        self.pool.shutdown();
+        loop {
+            let mut inner = self.pool.inner.lock();
+            let number = inner.handles.keys().min().copied();
+            let handle = number.and_then(|number| inner.handles.remove(&number));
+            let Some(handle) = handle.or_else(|| inner.last_ended.take()) else {
+                break;
+            };
+            drop(inner);
+            handle.join().expect("a thread does not panic");
+        }
+        let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        assert!(
+            !self.seen.is_left_alone.load(Ordering::Relaxed),
+            "work was left alone: {} queued",
+            self.pool.queue_depth()
+        );
+        let all = seen(&self.seen.done) + seen(&self.seen.cancelled) + seen(&self.seen.refused);
+        assert_eq!(all, count, "work was lost");
+        assert_eq!(self.pool.threads(), 0);
+    }
+}
+
+#[test]
+fn loom_pool_work_that_waits_for_other_work_gets_its_thread() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, None);
+        model.submit_twice(2);
+        model.finish(2);
+    });
+}
+
+#[test]
+fn loom_pool_threads_that_do_not_stay_strand_nothing() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::ZERO, None);
+        model.submit_twice(2);
+        model.finish(2);
+    });
+}
+
+#[test]
+fn loom_pool_a_bound_of_one_strands_nothing() {
+    loom::model(|| {
+        let model = Model::new(1, Duration::ZERO, None);
+        model.submit_twice(1);
+        let done_or_queued = model.pool.inner.lock();
+        let is_served = done_or_queued.queue.is_empty() || done_or_queued.threads > 0;
+        drop(done_or_queued);
+        assert!(is_served, "work was lost");
+        model.finish(2);
+    });
+}
+
+#[test]
+fn loom_pool_a_refused_start_strands_nothing() {
+    for refused_start in 0..2 {
+        loom::model(move || {
+            let model = Model::new(2, Duration::MAX, Some(refused_start));
+            model.submit_twice(1);
+            let inner = model.pool.inner.lock();
+            let is_served = inner.queue.is_empty() || inner.threads > 0;
+            drop(inner);
+            assert!(is_served, "work was lost");
+            model.finish(2);
+        });
+    }
+}
+
+#[test]
+fn loom_pool_shutdown_while_work_is_submitted() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, None);
+        let other = model.clone();
+        let other = thread::spawn(move || other.submit(1));
+        model.submit(1);
+        model.pool.shutdown();
+        other.join().expect("a submitter does not panic");
+        model.finish(2);
+    });
+}
+
+/// Both pieces of work come to a pool with one idle thread.
+fn with_an_idle_thread(submit: fn(&Model)) {
+    let model = Model::new(2, Duration::MAX, None);
+    model.submit(1);
+    while model.pool.idle_threads() == 0 {
+        thread::yield_now();
+    }
+    model.seen.running.store(0, Ordering::Relaxed);
+    submit(&model);
+    submit(&model);
+    model.finish(3);
+}
+
+#[test]
+fn loom_pool_an_idle_thread_is_claimed_once() {
+    loom::model(|| with_an_idle_thread(|model| model.submit(2)));
+}
+
+/// Wakes an idle thread and leaves it where it stands until it has run off with its work: whoever looks in between
+/// believes that there is one for its own work too.
+fn submit_by_looking(model: &Model) {
+    let mut inner = model.pool.inner.lock();
+    inner.queue.push_back((u64::MAX, model.work(2)));
+    match inner.idle.last().cloned() {
+        Some(idle) => {
+            drop(inner);
+            idle.unpark();
+        }
+        None => {
+            drop(inner);
+            model.submit(2);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "left alone")]
+fn loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed() {
+    loom::model(|| with_an_idle_thread(submit_by_looking));
+}
