@@ -397,3 +397,36 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
         Ok(())
     });
 }
+
+#[test]
+fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_any_event() {
+    run(async {
+        let (left, _right) = UnixStream::pair()?;
+        assert_eq!(left.try_write(b"x")?, 1);
+        let (left, _right) = UnixDatagram::pair()?;
+        assert_eq!(left.try_send(b"x")?, 1);
+        let (_directory, path) = fresh_path()?;
+        let listener = UnixListener::bind(&path)?;
+        let _client = UnixStream::connect(&path).await?;
+        let (server, _) = listener.accept().await?;
+        server.readable().await?;
+        let error = server
+            .try_read(&mut [0; 1])
+            .expect_err("nothing was written");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        Ok(())
+    });
+}
+
+#[test]
+fn waiting_for_readiness_that_is_there_costs_no_budget() {
+    run(async {
+        let (left, _right) = UnixStream::pair()?;
+        for _ in 0..1000 {
+            let writable = std::pin::pin!(left.writable());
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(writable.poll(&mut cx).is_ready());
+        }
+        Ok(())
+    });
+}

@@ -118,8 +118,7 @@ impl Model {
         self.pool.shutdown();
         loop {
             let mut inner = self.pool.inner.lock();
-            let number = inner.handles.keys().min().copied();
-            let handle = number.and_then(|number| inner.handles.remove(&number));
+            let handle = inner.handles.pop_first().map(|(_, handle)| handle);
             let Some(handle) = handle.or_else(|| inner.last_ended.take()) else {
                 break;
             };

@@ -18,7 +18,7 @@
 //! wakes nobody and starts nobody, and the work waits behind a long one.
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -87,7 +87,7 @@ pub(super) struct Inner<W> {
     /// The last attempt to start a thread failed.
     is_refused: bool,
     is_shut_down: bool,
-    pub(super) handles: HashMap<usize, JoinHandle<()>>,
+    pub(super) handles: BTreeMap<usize, JoinHandle<()>>,
     /// Threads that ended before their starter had put their handle here.
     ended_early: Vec<usize>,
     /// The handle of the thread that ended last; the next one to end joins it, so handles do not pile up.
@@ -177,7 +177,7 @@ impl<W: Work> Pool<W> {
             has_seeker: false,
             is_refused: false,
             is_shut_down: false,
-            handles: HashMap::new(),
+            handles: BTreeMap::new(),
             ended_early: Vec::new(),
             last_ended: None,
         };

@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
 use crate::io::background::{
-    Background, Buffer, Kind, MAX_BUFFER_BYTES, adjusted, background_failed,
+    Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed,
 };
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
@@ -108,7 +108,7 @@ impl File {
     /// As [`std::fs::File::sync_all`], or the error of a write before it.
     pub async fn sync_all(&self) -> io::Result<()> {
         self.report_write_error().await?;
-        self.perform(|file| file.sync_all()).await
+        self.perform(|file, _| file.sync_all()).await
     }
 
     /// Waits until the contents have reached the disk.
@@ -117,7 +117,7 @@ impl File {
     /// As [`std::fs::File::sync_data`], or the error of a write before it.
     pub async fn sync_data(&self) -> io::Result<()> {
         self.report_write_error().await?;
-        self.perform(|file| file.sync_data()).await
+        self.perform(|file, _| file.sync_data()).await
     }
 
     /// Cuts the file, or extends it with zeros; the position stays.
@@ -125,7 +125,11 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::set_len`].
     pub async fn set_len(&self, size: u64) -> io::Result<()> {
-        self.perform(move |file| file.set_len(size)).await
+        self.perform(move |file, buffer| {
+            take_back(file, buffer)?;
+            file.set_len(size)
+        })
+        .await
     }
 
     /// What the system knows about the file. A write that is still on its way may not show.
@@ -199,7 +203,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::set_times`].
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        self.perform(move |file| file.set_times(times.into_std()))
+        self.perform(move |file, _| file.set_times(times.into_std()))
             .await
     }
 
@@ -208,7 +212,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::set_modified`].
     pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.perform(move |file| file.set_modified(time)).await
+        self.perform(move |file, _| file.set_modified(time)).await
     }
 
     /// One operation moves at most so many bytes.
@@ -252,24 +256,20 @@ impl File {
     /// own.
     async fn perform(
         &self,
-        f: impl FnOnce(&StdFile) -> io::Result<()> + Send + 'static,
+        f: impl FnOnce(&StdFile, &mut Buffer) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let answer = Arc::new(Mutex::new(None));
         let mut operation = Some({
             let (file, answer) = (Arc::clone(&self.std), Arc::clone(&answer));
-            move |ahead| {
-                let result = take_back(&file, ahead).and_then(|()| f(&file));
-                *answer.lock() = Some(result);
+            move |buffer: &mut Buffer| {
+                *answer.lock() = Some(f(&file, buffer));
+                Ok(0)
             }
         });
         poll_fn(|cx| {
-            let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
+            let idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
             if let Some(operation) = operation.take() {
-                let ahead = idle.buffer().discard();
-                idle.start(Kind::Other, move |_| {
-                    operation(ahead);
-                    Ok(0)
-                });
+                idle.start(Kind::Other, operation);
             }
             Poll::Ready(())
         })
@@ -292,10 +292,17 @@ impl File {
     }
 }
 
-/// Moves the system's position back over what was read ahead (`position-follows`).
-fn take_back(mut file: &StdFile, ahead: i64) -> io::Result<()> {
-    if ahead > 0 {
-        file.seek(SeekFrom::Current(-ahead))?;
+/// Moves the system's position back over what was read ahead, and forgets that (`position-follows`). If the file has no
+/// position, nothing changes.
+fn take_back(file: &StdFile, buffer: &mut Buffer) -> io::Result<()> {
+    seek_back(file, buffer.len())?;
+    buffer.discard();
+    Ok(())
+}
+
+fn seek_back(mut file: &StdFile, len: i64) -> io::Result<()> {
+    if len > 0 {
+        file.seek(SeekFrom::Current(-len))?;
     }
     Ok(())
 }
@@ -317,14 +324,17 @@ impl AsyncSeek for File {
     /// # Errors
     /// If an operation is at work: call `poll_complete` first.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        let Some(mut idle) = self.background.try_idle() else {
+        let Some(idle) = self.background.try_idle() else {
             return Err(io::Error::other(
                 "a seek was started while another operation on the file is at work: call `poll_complete` first",
             ));
         };
-        let position = adjusted(position, idle.buffer().discard());
         let file = Arc::clone(&self.std);
-        idle.start(Kind::Seek, move |_| (&*file).seek(position));
+        idle.start(Kind::Seek, move |buffer| {
+            // First, and not in one seek: one that fails must leave the place of the reader.
+            take_back(&file, buffer)?;
+            (&*file).seek(position)
+        });
         Ok(())
     }
 
@@ -355,7 +365,7 @@ impl AsyncWrite for File {
             .poll_write(cx, bufs, self.max_bytes, |ahead| {
                 let file = Arc::clone(&self.std);
                 move |buffer: &mut Buffer| {
-                    take_back(&file, ahead)?;
+                    seek_back(&file, ahead)?;
                     buffer.write_to(&*file)
                 }
             })
@@ -488,6 +498,24 @@ mod tests {
             expected.resize(expected.len().max(len + 1), 0);
             expected[len] = b'X';
             assert_eq!(all, expected);
+        });
+    }
+
+    #[test]
+    fn a_seek_that_fails_leaves_the_place_of_the_reader() {
+        block_on(async {
+            let mut std = temporary();
+            std.write_all(b"salmon").unwrap();
+            std.rewind().unwrap();
+            let mut file = File::from_std(std);
+            let place = match poll_once(pin!(file.read(&mut [0; 5]))) {
+                Poll::Ready(len) => len.unwrap(),
+                Poll::Pending => 0,
+            };
+            assert!(file.seek(SeekFrom::Current(-6)).await.is_err());
+            let mut rest = Vec::new();
+            file.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, &b"salmon"[place..]);
         });
     }
 

@@ -14,7 +14,7 @@
 //!   ended has one owner.
 //! - `foreign-code-outside`: wakers are woken, and closures handed to the pool, without the lock.
 
-use std::io::{self, IoSlice, Read, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, Waker, ready};
 
 use super::ReadBuf;
@@ -255,7 +255,7 @@ impl Drop for Ticket {
             .result
             .take()
             .unwrap_or_else(|| Err(background_failed()));
-        if !has_run || self.kind == Kind::Write {
+        if self.kind == Kind::Write {
             self.buffer.clear();
         }
         let waiters = {
@@ -306,12 +306,16 @@ impl Buffer {
         self.end = 0;
     }
 
+    /// Bytes in use, as a distance to seek; memory is at most `i64::MAX` bytes.
+    pub(crate) fn len(&self) -> i64 {
+        (self.end - self.start) as i64
+    }
+
     /// Drops what was read ahead, and says how much that was.
     pub(crate) fn discard(&mut self) -> i64 {
-        let len = self.end - self.start;
+        let len = self.len();
         self.clear();
-        // Memory is at most `i64::MAX` bytes.
-        len as i64
+        len
     }
 
     fn make_room(&mut self, len: usize) {
@@ -369,13 +373,5 @@ impl std::fmt::Debug for Buffer {
             .field("len", &(self.end - self.start))
             .field("capacity", &self.bytes.len())
             .finish()
-    }
-}
-
-/// Where a seek leads for the target, which is `ahead` bytes further than the task knows.
-pub(crate) fn adjusted(position: SeekFrom, ahead: i64) -> SeekFrom {
-    match position {
-        SeekFrom::Current(distance) => SeekFrom::Current(distance.saturating_sub(ahead)),
-        SeekFrom::Start(_) | SeekFrom::End(_) => position,
     }
 }

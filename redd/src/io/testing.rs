@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 pub(crate) use futures::executor::block_on;
 
 /// As `block_on`, inside a runtime: for what needs its blocking pool.
+#[cfg(test)]
 pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
     let runtime = crate::runtime::Builder::new_current_thread().build();
     runtime

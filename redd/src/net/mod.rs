@@ -39,7 +39,8 @@
 //! }
 //! # }
 //! ```
-//! - **Ready is a hint.** It is set by an event, and unset only by a try that would block. So `readable` returns at once
+//! - **Ready is a hint.** It is set by an event, and unset only by a try that would block. (An accepted stream is taken
+//!   for readable from the start, a connected stream and a pair for writable.) So `readable` returns at once
 //!   as long as nobody has read everything, and sometimes although nothing is left: another task was faster, or a
 //!   datagram had a wrong checksum. Always be prepared for `WouldBlock`.
 //! - **Ready includes the end.** A direction that the other side has closed is ready for ever: the try says how it ended.

@@ -12,5 +12,7 @@ pub(crate) use loom::sync::atomic::{
 
 /// Atomics for `static` items. Never modelled: a static outlives an execution of the model.
 pub(crate) mod fixed {
+    #[cfg(loom)]
+    pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
 }

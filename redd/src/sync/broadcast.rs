@@ -133,17 +133,17 @@ impl<T> Shared<T> {
         }
     }
 
-    fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
-        Arc::ptr_eq(self, other)
+    fn is_same(one: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(one, other)
     }
 
-    fn subscribe(self: &Arc<Self>) -> Receiver<T> {
-        let mut tail = self.tail.lock();
+    fn subscribe(this: &Arc<Self>) -> Receiver<T> {
+        let mut tail = this.tail.lock();
         tail.receivers += 1;
         let next = tail.position;
         drop(tail);
         Receiver {
-            shared: Arc::clone(self),
+            shared: Arc::clone(this),
             next,
         }
     }
@@ -234,7 +234,7 @@ impl<T> Sender<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        self.shared.subscribe()
+        Shared::subscribe(&self.shared)
     }
 
     /// How many messages are in the ring that some receiver has not seen.
@@ -271,7 +271,7 @@ impl<T> Sender<T> {
 
     /// Whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        self.shared.is_same(&other.shared)
+        Shared::is_same(&self.shared, &other.shared)
     }
 
     /// Waits until there is no receiver.
@@ -424,7 +424,7 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        self.shared.is_same(&other.shared)
+        Shared::is_same(&self.shared, &other.shared)
     }
 
     /// How many senders there are.
@@ -505,7 +505,7 @@ impl<T: Clone> Receiver<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn resubscribe(&self) -> Self {
-        self.shared.subscribe()
+        Shared::subscribe(&self.shared)
     }
 }
 

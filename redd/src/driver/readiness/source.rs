@@ -14,6 +14,7 @@
 use super::ready::{Interest, Ready};
 use super::slot::{Slot, Waited};
 use super::state::{Direction, State};
+use crate::collections::wake_list::WakeList;
 use crate::driver::Driver;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
@@ -266,6 +267,13 @@ impl Registration {
         }
     }
 
+    /// Takes `ready` for granted until a try shows that it would block, as if there had been an event.
+    pub(crate) fn assume(&self, ready: Ready) {
+        let mut wakers = WakeList::new();
+        self.slot().on_event(self.generation, ready, &mut wakers);
+        wakers.wake_all();
+    }
+
     /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits.
     pub(crate) fn try_io<R>(
         &self,
@@ -348,10 +356,14 @@ impl Registration {
         loop {
             let readiness = self.readiness_at(interest, place);
             let seen = readiness.until_worth_trying().await?;
+            // Waiting alone costs no budget: only an operation makes progress.
+            let unit = std::future::poll_fn(poll_proceed).await;
             let result = retry_interrupted(&mut f);
             if !would_block(&result) {
+                unit.made_progress();
                 return result;
             }
+            drop(unit);
             // `clear-what-was-seen`. What a try in both directions says about the end of one is not known.
             let is_one = interest == Interest::READABLE || interest == Interest::WRITABLE;
             let kept = match is_one {
@@ -417,13 +429,11 @@ pub(crate) struct Readiness<'a> {
 
 impl Readiness<'_> {
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
-        let unit = ready!(poll_proceed(cx));
         let place = Some(self.place);
         let polled =
             self.registration
                 .poll_state_in_list(cx, &mut self.ticket, self.interest, until, place);
         let state = ready!(polled)?;
-        unit.made_progress();
         Poll::Ready(Ok(state))
     }
 

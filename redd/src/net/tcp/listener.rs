@@ -125,7 +125,7 @@ fn stream((socket, peer): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAd
             "a connection was accepted whose peer has no IP address: use the type of `net` that fits the socket",
         )
     })?;
-    Ok((TcpStream::from_socket(socket)?, peer))
+    Ok((TcpStream::accepted(socket)?, peer))
 }
 
 std_conversions!(TcpListener, std::net::TcpListener, Interest::READABLE);

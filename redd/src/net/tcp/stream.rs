@@ -89,6 +89,14 @@ impl TcpStream {
         }
     }
 
+    /// A stream that a listener has accepted: taken for readable until a read finds nothing, as in Tokio, for the first
+    /// request is mostly there already.
+    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
+        let stream = Self::from_socket(socket)?;
+        stream.io.registration().assume(Ready::READABLE);
+        Ok(stream)
+    }
+
     #[track_caller]
     pub(super) fn from_socket(socket: Socket) -> io::Result<Self> {
         Self::from_std(socket.into())

@@ -88,7 +88,11 @@ impl UnixDatagram {
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let (left, right) = Socket::pair(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
-        Ok((Self::from_std(left.into())?, Self::from_std(right.into())?))
+        let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
+        // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
+        left.io.registration().assume(Ready::WRITABLE);
+        right.io.registration().assume(Ready::WRITABLE);
+        Ok((left, right))
     }
 
     /// Connects it to a peer: `send` and `recv` work with that one alone.

@@ -124,7 +124,7 @@ impl UnixListener {
 /// A connection in the hands of the runtime.
 fn stream((socket, peer): (Socket, SockAddr)) -> io::Result<(UnixStream, SocketAddr)> {
     let peer = SocketAddr::from_system(&peer)?;
-    Ok((UnixStream::from_std(socket.into())?, peer))
+    Ok((UnixStream::accepted(socket)?, peer))
 }
 
 std_conversions!(UnixListener, net::UnixListener, Interest::READABLE);

@@ -96,6 +96,13 @@ impl UnixStream {
         }
     }
 
+    /// A stream that a listener has accepted: taken for readable until a read finds nothing, as in Tokio.
+    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
+        let stream = Self::from_std(socket.into())?;
+        stream.io.registration().assume(Ready::READABLE);
+        Ok(stream)
+    }
+
     /// Two streams that are connected to each other.
     ///
     /// # Panics
@@ -106,7 +113,11 @@ impl UnixStream {
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let (left, right) = Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        Ok((Self::from_std(left.into())?, Self::from_std(right.into())?))
+        let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
+        // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
+        left.io.registration().assume(Ready::WRITABLE);
+        right.io.registration().assume(Ready::WRITABLE);
+        Ok((left, right))
     }
 
     interest_methods!();
