@@ -113,6 +113,14 @@ impl Model {
         other.join().expect("a submitter does not panic");
     }
 
+    /// What is queued has a thread that does not sleep.
+    fn assert_served(&self) {
+        let inner = self.pool.inner.lock();
+        let is_served = inner.queue.is_empty() || inner.idle.len() < inner.threads;
+        drop(inner);
+        assert!(is_served, "work was left alone");
+    }
+
     /// Waits for all threads, and looks at what became of `count` pieces of work.
     fn finish(&self, count: usize) {
         self.pool.shutdown();
@@ -160,10 +168,7 @@ fn loom_pool_a_bound_of_one_strands_nothing() {
     loom::model(|| {
         let model = Model::new(1, Duration::ZERO, None);
         model.submit_twice(1);
-        let done_or_queued = model.pool.inner.lock();
-        let is_served = done_or_queued.queue.is_empty() || done_or_queued.threads > 0;
-        drop(done_or_queued);
-        assert!(is_served, "work was lost");
+        model.assert_served();
         model.finish(2);
     });
 }
@@ -174,13 +179,26 @@ fn loom_pool_a_refused_start_strands_nothing() {
         loom::model(move || {
             let model = Model::new(2, Duration::MAX, Some(refused_start));
             model.submit_twice(1);
-            let inner = model.pool.inner.lock();
-            let is_served = inner.queue.is_empty() || inner.threads > 0;
-            drop(inner);
-            assert!(is_served, "work was lost");
+            model.assert_served();
             model.finish(2);
         });
     }
+}
+
+#[test]
+fn loom_pool_a_refused_start_remembers_who_went_idle_meanwhile() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, Some(1));
+        model.submit(1);
+        let other = model.clone();
+        let other = thread::spawn(move || other.submit(1));
+        // Lets the first thread take its work, and the other submitter begin.
+        thread::yield_now();
+        model.submit(1);
+        other.join().expect("a submitter does not panic");
+        model.assert_served();
+        model.finish(3);
+    });
 }
 
 #[test]
