@@ -3,7 +3,11 @@
 #![deny(warnings, clippy::all, clippy::pedantic)]
 #![expect(
     clippy::items_after_statements,
-    reason = "small items beside the test that uses them"
+    clippy::never_loop,
+    clippy::semicolon_if_nothing_returned,
+    clippy::await_holding_refcell_ref,
+    clippy::ignored_unit_patterns,
+    reason = "small items beside the test that uses them, and loops and borrows that are the point of a test"
 )]
 
 use futures::channel::oneshot;

@@ -1,6 +1,8 @@
 //! The programs of the guide: each stands in the guide word for word, prints what the guide shows, and the programs that
 //! must not compile fail with the errors that the guide shows.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -151,7 +153,9 @@ fn the_programs_that_must_not_compile_fail_as_the_guide_says() {
 fn target() -> PathBuf {
     // This test is `target/debug/deps/guide-…`.
     let mut path = std::env::current_exe().unwrap();
-    (0..3).for_each(|_| drop(path.pop()));
+    for _ in 0..3 {
+        path.pop();
+    }
     path
 }
 
@@ -173,5 +177,5 @@ fn library() -> PathBuf {
         .filter(|line| line.contains("\"compiler-artifact\""))
         .flat_map(|line| line.split('"'))
         .filter(|text| text.ends_with(".rlib") && text.contains("libredd"));
-    PathBuf::from(files.last().unwrap())
+    PathBuf::from(files.max().unwrap())
 }

@@ -1,5 +1,6 @@
 //! A process without descriptors. A binary of its own, for the limit is the whole process's.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![expect(unsafe_code, reason = "the limit is set by a system call")]
 
 use redd::io::{AsyncReadExt, AsyncWriteExt};

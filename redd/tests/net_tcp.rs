@@ -1,5 +1,7 @@
 //! TCP as programs use it: connecting, listening, halves, readiness, and what goes wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use redd::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use redd::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use redd::runtime::{Builder, Runtime};

@@ -1,5 +1,7 @@
 //! UDP as programs use it.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use redd::io::{Interest, ReadBuf};
 use redd::net::UdpSocket;
 use redd::runtime::Builder;

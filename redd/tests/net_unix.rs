@@ -1,5 +1,7 @@
 //! Unix sockets and pipes as programs use them.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use redd::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use redd::net::unix::pipe;
 use redd::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};

@@ -1,5 +1,7 @@
 //! Tasks on every flavour of runtime: spawn, join, abort, panic, detach, shutdown.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -159,11 +161,11 @@ fn timers_fire_in_order() {
         runtime.block_on(async {
             let late = redd::spawn(async {
                 redd::time::sleep(Duration::from_millis(20)).await;
-                std::time::Instant::now()
+                redd::time::Instant::now()
             });
             let early = redd::spawn(async {
                 redd::time::sleep(Duration::from_millis(5)).await;
-                std::time::Instant::now()
+                redd::time::Instant::now()
             });
             assert!(early.await.unwrap() < late.await.unwrap());
             redd::time::sleep(Duration::from_millis(2)).await;

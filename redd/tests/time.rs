@@ -1,5 +1,7 @@
 //! Time on every flavour of runtime: sleeping, ticking, giving up, and the paused clock.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -10,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use redd::runtime::{Builder, Runtime};
 use redd::time::{
     self, Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at,
-    sleep, sleep_until, timeout, timeout_at,
+    sleep, timeout, timeout_at,
 };
 
 fn ms(n: u64) -> Duration {
@@ -90,8 +92,7 @@ fn paused_time_jumps_to_each_deadline_in_turn() {
         for nap in naps {
             nap.await.unwrap();
         }
-        let order = log.lock().unwrap().clone();
-        order
+        log.lock().unwrap().clone()
     });
     assert_eq!(order, [5, 5, 64, 300, 90_000]);
 }
@@ -270,12 +271,11 @@ fn a_timer_moved_from_worker_to_worker_wakes_its_last_waiter() {
     runtime.block_on(async {
         let mut timer = Box::pin(sleep(ms(20)));
         for _ in 0..10 {
-            timer = redd::spawn(async move {
+            let moved = redd::spawn(async move {
                 assert!(poll_once(timer.as_mut()).is_pending() || timer.is_elapsed());
-                timer
-            })
-            .await
-            .unwrap();
+                (timer,)
+            });
+            (timer,) = moved.await.unwrap();
         }
         redd::spawn(timer).await.unwrap();
     });

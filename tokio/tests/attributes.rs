@@ -1,4 +1,6 @@
 //! `#[tokio::main]` and `#[tokio::test]` through the facade.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![cfg(feature = "macros")]
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]

@@ -1,5 +1,7 @@
 //! The facade has Tokio's paths, and its types are redd's.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::any::TypeId;
 
 redd::assert_active!();

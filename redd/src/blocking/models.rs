@@ -124,15 +124,7 @@ impl Model {
     /// Waits for all threads, and looks at what became of `count` pieces of work.
     fn finish(&self, count: usize) {
         self.pool.shutdown();
-        loop {
-            let mut inner = self.pool.inner.lock();
-            let handle = inner.handles.pop_first().map(|(_, handle)| handle);
-            let Some(handle) = handle.or_else(|| inner.last_ended.take()) else {
-                break;
-            };
-            drop(inner);
-            handle.join().expect("a thread does not panic");
-        }
+        assert!(self.pool.join_all(None));
         let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         assert!(
             !self.seen.is_left_alone.load(Ordering::Relaxed),

@@ -17,16 +17,14 @@
 //! A count of idle threads beside the queue is wrong for a moment after each wake; whoever believes it in that moment
 //! wakes nobody and starts nobody, and the work waits behind a long one.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::parker::Parker;
-use crate::primitives::thread::{self, JoinHandle};
+use crate::primitives::thread::{self, JoinHandle, ThreadId};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::time::clock::real_now;
 
@@ -81,30 +79,27 @@ pub(super) struct Inner<W> {
     /// Threads without work; the last to come is the first to go, for it is the warmest.
     pub(super) idle: Vec<Arc<Parker>>,
     pub(super) threads: usize,
+    /// Those of them that run.
+    ids: Vec<ThreadId>,
     next_number: usize,
     /// `someone-is-committed`
     has_seeker: bool,
     /// The last attempt to start a thread failed.
     is_refused: bool,
     is_shut_down: bool,
-    pub(super) handles: BTreeMap<usize, JoinHandle<()>>,
+    handles: BTreeMap<usize, JoinHandle<()>>,
     /// Threads that ended before their starter had put their handle here.
     ended_early: Vec<usize>,
     /// The handle of the thread that ended last; the next one to end joins it, so handles do not pile up.
-    pub(super) last_ended: Option<JoinHandle<()>>,
+    last_ended: Option<JoinHandle<()>>,
 }
 
 /// Who is to become the seeker.
-pub(super) enum Next {
+enum Next {
     Wake(Arc<Parker>),
     Start(usize),
     /// There is one already, or all threads are busy and the bound is reached.
     Nobody,
-}
-
-thread_local! {
-    /// The pool whose thread this is.
-    static POOL: Cell<*const ()> = const { Cell::new(ptr::null()) };
 }
 
 impl<W> std::fmt::Debug for Pool<W> {
@@ -117,7 +112,7 @@ impl<W> std::fmt::Debug for Pool<W> {
 
 impl<W> Inner<W> {
     /// If there is work, somebody has to come for it. Called before each unlock after which someone might be missing.
-    pub(super) fn claim_seeker(&mut self) -> Next {
+    fn claim_seeker(&mut self) -> Next {
         if self.has_seeker || self.queue.is_empty() {
             return Next::Nobody;
         }
@@ -173,6 +168,7 @@ impl<W: Work> Pool<W> {
             next_ticket: 0,
             idle: Vec::new(),
             threads: 0,
+            ids: Vec::new(),
             next_number: 0,
             has_seeker: false,
             is_refused: false,
@@ -290,10 +286,10 @@ impl<W: Work> Pool<W> {
 
     /// The life of a thread of the pool. It is born as the seeker.
     pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
-        POOL.set(ptr::from_ref(self).cast());
         let parker = Arc::new(Parker::new());
         let mut is_seeker = true;
         let mut inner = self.inner.lock();
+        inner.ids.push(thread::current_id());
         loop {
             if std::mem::take(&mut is_seeker) {
                 inner.has_seeker = false;
@@ -353,6 +349,8 @@ impl<W: Work> Pool<W> {
 
     fn end(&self, number: usize, mut inner: MutexGuard<'_, Inner<W>>) {
         inner.threads -= 1;
+        let me = thread::current_id();
+        inner.ids.retain(|id| *id != me);
         let before = match inner.handles.remove(&number) {
             Some(handle) => inner.last_ended.replace(handle),
             None => {
@@ -388,13 +386,13 @@ impl<W: Work> Pool<W> {
     /// Waits until all threads have ended, at most for `timeout`; true if they have. A thread of the pool does not wait
     /// for itself.
     pub(crate) fn join_all(&self, timeout: Option<Duration>) -> bool {
-        let own = usize::from(ptr::eq(POOL.get(), ptr::from_ref(self).cast()));
+        let me = thread::current_id();
         let since = real_now();
         loop {
             {
                 let mut inner = self.inner.lock();
                 debug_assert!(inner.is_shut_down, "threads end after shutdown");
-                if inner.threads <= own {
+                if inner.threads <= usize::from(inner.ids.contains(&me)) {
                     let last = inner.last_ended.take();
                     drop(inner);
                     if let Some(last) = last {

@@ -248,8 +248,6 @@ fn flatten<T>(joined: Result<io::Result<T>, crate::task::JoinError>) -> io::Resu
     match joined {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(io::Error::other(
-            "background task failed",
-        )),
+        Err(_) => Err(io::Error::other("background task failed")),
     }
 }

@@ -20,9 +20,7 @@ use std::time::SystemTime;
 
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
-use crate::io::background::{
-    Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed,
-};
+use crate::io::background::{Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed};
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};

@@ -63,9 +63,8 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Option<R> {
         return None;
     }
     // SAFETY: `entered-is-alive`; the handle is only borrowed, so its reference is not released here.
-    let handle = ManuallyDrop::new(Handle {
-        shared: unsafe { Arc::from_raw(shared) },
-    });
+    let shared = unsafe { Arc::from_raw(shared) };
+    let handle = ManuallyDrop::new(Handle { shared });
     Some(f(&handle))
 }
 
@@ -78,9 +77,8 @@ pub(crate) fn with_current_and<V, R>(value: V, f: impl FnOnce(&Handle, V) -> R) 
         return Err(value);
     }
     // SAFETY: as in `with_current`.
-    let handle = ManuallyDrop::new(Handle {
-        shared: unsafe { Arc::from_raw(shared) },
-    });
+    let shared = unsafe { Arc::from_raw(shared) };
+    let handle = ManuallyDrop::new(Handle { shared });
     Ok(f(&handle, value))
 }
 

@@ -36,6 +36,11 @@ impl RuntimeMetrics {
         self.handle.shared.injector.len()
     }
 
+    /// Descriptors that are registered with the I/O driver.
+    pub fn io_driver_fd_registered_count(&self) -> u64 {
+        self.handle.shared.driver.registrations() as u64
+    }
+
     /// Threads of the blocking pool.
     pub fn num_blocking_threads(&self) -> usize {
         self.handle.shared.blocking.threads()

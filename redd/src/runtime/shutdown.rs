@@ -50,29 +50,78 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     wait(shared, deadline, timeout.is_none());
 }
 
+/// How long a shutdown waits before it says for whom.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
     let remaining = || {
         deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()))
     };
-    if for_ever {
-        join_workers(shared);
-        shared.blocking.join_all(None);
-        return;
-    }
+    let patience = remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
     // Workers first: they may be the ones who submit the last blocking work.
-    wait_for_workers(shared, remaining);
+    if !wait_for_workers(shared, patience) && patience == PATIENCE {
+        report_workers(shared);
+    }
+    let have_ended = wait_for_workers(shared, remaining().unwrap_or(Duration::MAX));
+    let patience = remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
+    if !shared.blocking.join_all(Some(patience)) && patience == PATIENCE {
+        report_closures(shared);
+    }
     shared.blocking.join_all(remaining());
+    if for_ever || have_ended {
+        join_workers(shared);
+    }
 }
 
-fn wait_for_workers(shared: &Shared, remaining: impl Fn() -> Option<Duration>) {
-    // Acquire: pairs with the AcqRel decrement in `worker::leave`.
-    while shared.workers.alive.load(Ordering::Acquire) > 0 {
-        match remaining() {
-            Some(Duration::ZERO) => return,
-            Some(left) => drop(shared.workers.ended.park_timeout(left)),
-            None => shared.workers.ended.park(),
+/// Waits until the last worker has left its loop, at most for `patience`; true if it has.
+fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
+    let since = crate::time::clock::real_now();
+    loop {
+        // Acquire: pairs with the AcqRel decrement in `worker::leave`.
+        if shared.workers.alive.load(Ordering::Acquire) == 0 {
+            return true;
         }
+        let waited = crate::time::clock::real_now().saturating_duration_since(since);
+        let left = patience.saturating_sub(waited);
+        if left.is_zero() {
+            return false;
+        }
+        // A day at a time: the system's timeout has an end.
+        shared
+            .workers
+            .ended
+            .park_timeout(left.min(Duration::from_secs(86_400)));
     }
+}
+
+fn report_workers(shared: &Shared) {
+    let running: Vec<String> = shared
+        .heap
+        .describe_live()
+        .iter()
+        .filter(|task| task.is_running)
+        .map(ToString::to_string)
+        .collect();
+    eprintln!(
+        "redd: the runtime's shutdown still waits for {} worker threads. {} They do not reach an `.await`: move blocking \
+         work to `spawn_blocking`, or shut down with `Runtime::shutdown_timeout`.",
+        shared.workers.alive.load(Ordering::Relaxed),
+        if running.is_empty() {
+            "No task is running.".to_owned()
+        } else {
+            format!("Running: {}.", running.join("; "))
+        }
+    );
+}
+
+fn report_closures(shared: &Shared) {
+    eprintln!(
+        "redd: the runtime's shutdown still waits for {} threads with closures of `spawn_blocking`, and {} closures wait \
+         for a thread. A closure that has started cannot be aborted; shut down with `Runtime::shutdown_timeout` to leave \
+         them behind.",
+        shared.blocking.threads(),
+        shared.blocking.queue_depth()
+    );
 }
 
 /// Waits until every worker thread has ended.

@@ -114,12 +114,7 @@ impl Idle {
         self.apply(Word::token_passed)
     }
 
-    /// How many sleep or are about to.
-    pub(crate) fn sleepers(&self) -> usize {
-        usize::from(self.load().sleepers)
-    }
-
-    fn load(&self) -> Word {
+    pub(super) fn load(&self) -> Word {
         Word::unpack(self.word.0.load(Ordering::Relaxed))
     }
 
@@ -156,7 +151,7 @@ impl fmt::Debug for Idle {
 /// The word as values. The steps are pure: a word in, the new word and the answer out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
-    sleepers: u16,
+    pub(super) sleepers: u16,
     searchers: u16,
     has_token: bool,
 }

@@ -67,6 +67,7 @@ impl<T: QueueLink> Batch<T> {
         self.len += 1;
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

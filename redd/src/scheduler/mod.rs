@@ -428,7 +428,12 @@ impl Schedule for Shared {
     }
 
     fn task_panicked(&self, task: TaskInfo) {
-        drop(task);
+        if !task.has_handle {
+            eprintln!(
+                "redd: {task} panicked, and nobody holds its `JoinHandle`. Its message was printed above; keep the handle \
+                 and await it to handle the panic."
+            );
+        }
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `worker::Worker::run`.
             self.has_unhandled_panic.store(true, Ordering::Release);

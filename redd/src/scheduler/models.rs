@@ -465,7 +465,7 @@ fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
     }
     let has_token = shared.epoll.take() & TOKEN != 0;
     assert!(
-        shared.is_empty() || shared.idle.sleepers() == 0 || has_token,
+        shared.is_empty() || shared.idle.load().sleepers == 0 || has_token,
         "a task waits, a worker sleeps, and no token is on its way"
     );
 }

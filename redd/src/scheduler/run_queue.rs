@@ -133,7 +133,7 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
 
     #[inline]
     pub(crate) fn is_ring_empty(&self) -> bool {
-        self.len() == 0
+        matches!(self.len(), 0)
     }
 
     /// Whether neither the ring nor the next-slot has a task.

@@ -436,6 +436,14 @@ impl Worker {
             if index == self.local.index {
                 continue;
             }
+            let victim = shared.slot(index);
+            if victim.is_blocked.load(Ordering::Relaxed) {
+                // Its thread does not look at its next-slot for a while.
+                if let Some(task) = victim.queue.steal_next() {
+                    // SAFETY: the queue owned the reference.
+                    return Some(unsafe { Runnable::from_raw(task) });
+                }
+            }
             // SAFETY: `one-owner`: the destination is this worker's queue.
             let stolen = unsafe {
                 shared

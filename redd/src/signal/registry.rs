@@ -1,8 +1,9 @@
 //! What happened to each signal of this process, and who is told.
 //!
-//! A signal handler may do next to nothing: it counts, and makes an eventfd fire. Every runtime with listeners has a
-//! duplicate of that eventfd in its epoll; the edge wakes its listeners, and they compare the count with the one that
-//! they saw last. So no thread is needed, no runtime depends on another one, and a runtime that is gone is forgotten.
+//! A signal handler may do next to nothing: it counts, and makes an eventfd fire. Every runtime that ever had a listener
+//! has a duplicate of that eventfd in its epoll; the edge wakes its listeners, and they compare the count with the one
+//! that they saw last. So no thread is needed, no runtime depends on another one, and a runtime that is gone is
+//! forgotten.
 //!
 //! Called by `unix`, and by `process` for `SIGCHLD`.
 //!
@@ -10,7 +11,9 @@
 //! - `count-then-edge`: the handler counts before it makes the eventfd fire, and a listener clears its readiness
 //!   before it looks at the count; so it sees the count, or an edge is still to come.
 //! - `never-undone`: a handler, its count and its eventfd live until the process ends.
-//! - `counted-users`: a source is in the record as long as somebody uses it, and users come and go under the lock.
+//! - `published-when-seen`: a signal is published when a turn of a runtime, or a listener, has seen it. A new listener
+//!   starts from what is published: a signal that was sent just before it listened is its first one, as in Tokio, and
+//!   an old one is not.
 
 #![expect(unsafe_code, reason = "installs signal handlers")]
 
@@ -24,24 +27,22 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Linux has signals 1 to 64.
 const NUMBERS: usize = 65;
 
+/// How often each signal was received.
 static COUNTS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
+/// How much of that somebody has seen (`published-when-seen`).
+static PUBLISHED: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
 static RECORDS: OnceLock<Vec<Mutex<Record>>> = OnceLock::new();
 
-/// One signal: its handler, and the runtimes with listeners.
+/// One signal: its handler, and its sources in the runtimes that had listeners.
 #[derive(Debug, Default)]
 struct Record {
     eventfd: Option<&'static EventFd>,
-    sources: Vec<Used>,
-}
-
-#[derive(Debug)]
-struct Used {
-    source: Arc<Source<OwnedFd>>,
-    users: usize,
+    sources: Vec<Arc<Source<OwnedFd>>>,
 }
 
 /// A signal number for which this process may have a handler.
@@ -74,6 +75,18 @@ impl Number {
         COUNTS[self.0].load(Ordering::Acquire)
     }
 
+    /// The count from which a new listener starts.
+    pub(crate) fn published(self) -> u64 {
+        // Relaxed: only compared with the count.
+        PUBLISHED[self.0].load(Ordering::Relaxed)
+    }
+
+    /// Somebody has seen `count`.
+    pub(crate) fn publish(self, count: u64) {
+        // Relaxed: as above.
+        PUBLISHED[self.0].fetch_max(count, Ordering::Relaxed);
+    }
+
     fn record(self) -> &'static Mutex<Record> {
         let records = RECORDS.get_or_init(|| (0..NUMBERS).map(|_| Mutex::default()).collect());
         &records[self.0]
@@ -81,46 +94,72 @@ impl Number {
 }
 
 /// The source in `driver` that fires with this signal; the handler is installed if it is not there yet.
-pub(crate) fn acquire(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Source<OwnedFd>>> {
+pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Source<OwnedFd>>> {
     let mut record = number.record().lock();
     let eventfd = match record.eventfd {
         Some(eventfd) => eventfd,
         None => *record.eventfd.insert(install(number)?),
     };
-    // `counted-users`.
-    let used = record
+    let source = record
         .sources
-        .iter_mut()
-        .find(|used| Arc::ptr_eq(used.source.registration().driver(), driver));
-    if let Some(used) = used {
-        used.users += 1;
-        return Ok(Arc::clone(&used.source));
+        .iter()
+        .find(|source| Arc::ptr_eq(source.registration().driver(), driver));
+    if let Some(source) = source {
+        return Ok(Arc::clone(source));
     }
     let duplicate = eventfd.duplicate()?;
     let source = Source::new_with_driver(Arc::clone(driver), duplicate, Interest::READABLE)?;
     let source = Arc::new(source);
-    record.sources.push(Used {
+    record.sources.push(Arc::clone(&source));
+    drop(record);
+    let publisher = Arc::new(Publisher {
+        number,
         source: Arc::clone(&source),
-        users: 1,
+        ticket: Mutex::new(None),
     });
+    publisher.wake();
     Ok(source)
 }
 
-/// Ends one use of a source.
-pub(crate) fn release(number: Number, source: &Arc<Source<OwnedFd>>) {
-    let mut record = number.record().lock();
-    let index = record
-        .sources
-        .iter()
-        .position(|used| Arc::ptr_eq(&used.source, source));
-    let Some(index) = index else {
-        debug_assert!(false, "`counted-users`: released more often than acquired");
-        return;
-    };
-    record.sources[index].users -= 1;
-    let unused = (record.sources[index].users == 0).then(|| record.sources.swap_remove(index));
-    drop(record);
-    drop(unused);
+/// Waits with the listeners of a source, and is its own waker: it publishes what a turn has brought, also when nobody
+/// listens. Lives until its runtime shuts down.
+struct Publisher {
+    number: Number,
+    source: Arc<Source<OwnedFd>>,
+    ticket: Mutex<Option<u64>>,
+}
+
+impl Wake for Publisher {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        let mut cx = Context::from_waker(&waker);
+        let registration = self.source.registration();
+        // Locked while it is polled, so that a wake on another thread is not lost; the only waker that is cloned or
+        // dropped under the lock is our own, and we hold another reference.
+        let mut ticket = self.ticket.lock();
+        loop {
+            match registration.poll_readiness(&mut cx, &mut ticket, Interest::READABLE) {
+                Poll::Ready(Ok(event)) => {
+                    // Cleared first, then published: `count-then-edge`.
+                    registration.clear_readiness(event);
+                    self.number.publish(self.number.count());
+                }
+                Poll::Pending => return,
+                Poll::Ready(Err(_shut_down)) => break,
+            }
+        }
+        registration.leave_list(&mut ticket);
+        drop(ticket);
+        let mut record = self.number.record().lock();
+        let index = record
+            .sources
+            .iter()
+            .position(|source| Arc::ptr_eq(source, &self.source));
+        // Not dropped under the lock, though listeners or we hold another reference anyway.
+        let forgotten = index.map(|index| record.sources.swap_remove(index));
+        drop(record);
+        drop(forgotten);
+    }
 }
 
 fn install(number: Number) -> io::Result<&'static EventFd> {

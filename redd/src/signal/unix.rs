@@ -143,10 +143,11 @@ impl Signal {
     }
 
     fn listen(number: Number, driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
-        let source = registry::acquire(number, driver)?;
+        let source = registry::source(number, driver)?;
         Ok(Self {
             number,
-            seen: number.count(),
+            // What no runtime has noticed yet is the first thing to receive, as in Tokio.
+            seen: number.published(),
             source,
             ticket: None,
         })
@@ -201,6 +202,7 @@ impl Signal {
             let count = self.number.count();
             if count != self.seen {
                 self.seen = count;
+                self.number.publish(count);
                 self.source.registration().leave_list(&mut self.ticket);
                 return Poll::Ready(Some(()));
             }
@@ -222,22 +224,17 @@ impl Signal {
             (!is_here).then(|| Arc::clone(driver))
         });
         if let Some(driver) = elsewhere.flatten() {
-            if let Ok(source) = registry::acquire(self.number, &driver) {
-                self.leave();
+            if let Ok(source) = registry::source(self.number, &driver) {
+                self.source.registration().leave_list(&mut self.ticket);
                 self.source = source;
             }
         }
-    }
-
-    fn leave(&mut self) {
-        self.source.registration().leave_list(&mut self.ticket);
-        registry::release(self.number, &self.source);
     }
 }
 
 impl Drop for Signal {
     fn drop(&mut self) {
-        self.leave();
+        self.source.registration().leave_list(&mut self.ticket);
     }
 }
 
@@ -253,8 +250,9 @@ impl fmt::Debug for Signal {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::driver::Driver;
+    use crate::collections::wake_list::WakeList;
     use crate::driver::readiness::source::tests::turned;
+    use crate::driver::{Driver, EventBuffer};
     use crate::sys::raise;
     use futures::FutureExt;
     use futures::executor::block_on;
@@ -281,6 +279,7 @@ mod tests {
         }
         assert_eq!(one.driver.registrations(), 1, "listeners share a source");
         drop(listeners);
+        one.driver.shutdown();
         assert_eq!(one.driver.registrations(), 0);
     }
 
@@ -290,12 +289,30 @@ mod tests {
         let mut early = listen(SignalKind::user_defined2(), &turned.driver);
         raise(libc::SIGUSR2);
         raise(libc::SIGUSR2);
-        let mut late = listen(SignalKind::user_defined2(), &turned.driver);
         assert_eq!(block_on(early.recv()), Some(()));
         assert_eq!(early.recv().now_or_never(), None);
+        let mut late = listen(SignalKind::user_defined2(), &turned.driver);
         assert_eq!(late.recv().now_or_never(), None);
         raise(libc::SIGUSR2);
         assert_eq!(block_on(late.recv()), Some(()));
+    }
+
+    #[test]
+    fn a_signal_that_no_turn_has_seen_yet_is_a_new_listeners_first() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        drop(listen(SignalKind::io(), &driver));
+        raise(libc::SIGIO);
+        let mut signal = listen(SignalKind::io(), &driver);
+        assert_eq!(signal.recv().now_or_never(), Some(Some(())));
+        raise(libc::SIGIO);
+        let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
+        let turn = driver.turn(&mut buffer, None, &mut wakers);
+        assert_eq!(turn.expect("a healthy epoll").events, 1);
+        wakers.wake_all();
+        let mut late = listen(SignalKind::io(), &driver);
+        assert_eq!(late.recv().now_or_never(), None);
+        assert_eq!(signal.recv().now_or_never(), Some(Some(())));
+        driver.shutdown();
     }
 
     #[test]

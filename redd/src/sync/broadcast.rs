@@ -461,16 +461,19 @@ impl<T: Clone> Receiver<T> {
                 let position = *next;
                 let slot = shared.slot(position);
                 let is_there = || slot.position.load(Ordering::Relaxed) == position;
-                wait_until(
-                    &shared.tail,
-                    WaitKind::Broadcast,
-                    Some(place),
-                    || is_there().then_some(()),
-                    |tail| {
-                        (is_there() || tail.position != position || tail.is_closed).then_some(())
-                    },
-                )
-                .await;
+                if !is_there() {
+                    wait_until(
+                        &shared.tail,
+                        WaitKind::Broadcast,
+                        Some(place),
+                        || is_there().then_some(()),
+                        |tail| {
+                            (is_there() || tail.position != position || tail.is_closed)
+                                .then_some(())
+                        },
+                    )
+                    .await;
+                }
                 match shared.try_recv(next, T::clone) {
                     Ok(message) => return Ok(message),
                     Err(TryRecvError::Lagged(lost)) => return Err(RecvError::Lagged(lost)),

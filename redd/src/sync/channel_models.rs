@@ -14,7 +14,7 @@ use loom::thread;
 
 use super::mpsc::chain::{Chain, Parked, Popped};
 use super::waker_cell::WakerCell;
-use super::{mpsc, oneshot};
+use super::{broadcast, mpsc, oneshot, watch};
 
 /// A value whose drops are counted, so that leaks and double drops show.
 struct Counted(Arc<AtomicUsize>);
@@ -516,5 +516,138 @@ fn loom_unbounded_the_last_of_two_senders_ends_it() {
         assert_eq!(block_on(receiver.recv()), Some(1));
         assert_eq!(block_on(receiver.recv()), None);
         thread.join().unwrap();
+    });
+}
+
+// watch
+
+#[test]
+fn loom_watch_a_waiting_receiver_sees_the_last_value_and_the_end() {
+    loom::model(|| {
+        let (sender, mut receiver) = watch::channel(0);
+        let thread = thread::spawn(move || {
+            sender.send(1).unwrap();
+            sender.send(2).unwrap();
+        });
+        let mut last = 0;
+        while block_on(receiver.changed()).is_ok() {
+            let value = *receiver.borrow_and_update();
+            assert!(
+                value > last || value == 2,
+                "a value is not older than its version"
+            );
+            last = value;
+        }
+        assert_eq!(last, 2);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_watch_wait_for_finds_the_value() {
+    loom::model(|| {
+        let (sender, mut receiver) = watch::channel(0);
+        let thread = thread::spawn(move || {
+            sender.send_modify(|value| *value = 1);
+            sender
+        });
+        assert_eq!(
+            *block_on(receiver.wait_for(|value| *value == 1)).unwrap(),
+            1
+        );
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_watch_a_sender_hears_of_the_last_receiver() {
+    loom::model(|| {
+        let (sender, receiver) = watch::channel(0);
+        let second = receiver.clone();
+        let thread = thread::spawn(move || drop(receiver));
+        drop(second);
+        block_on(sender.closed());
+        assert!(sender.send(1).is_err());
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_watch_a_dropped_wait_leaves_the_list_while_all_are_called() {
+    loom::model(|| {
+        let (sender, mut receiver) = watch::channel(0);
+        let mut second = receiver.clone();
+        let thread = thread::spawn(move || sender.send(1).unwrap());
+        {
+            let mut waiting = pin!(receiver.changed());
+            let _ = waiting
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+        }
+        assert!(block_on(second.changed()).is_ok());
+        thread.join().unwrap();
+    });
+}
+
+// broadcast
+
+#[test]
+fn loom_broadcast_each_receiver_gets_each_message() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, mut receiver) = broadcast::channel(2);
+        let mut second = sender.subscribe();
+        let value = Arc::new(Counted::new(&drops));
+        let thread = thread::spawn(move || {
+            assert!(block_on(second.recv()).is_ok());
+            assert!(block_on(second.recv()).is_err());
+        });
+        assert!(sender.send(value).is_ok());
+        assert!(block_on(receiver.recv()).is_ok());
+        drop(sender);
+        thread.join().unwrap();
+        assert_eq!(dropped(&drops), 1, "the last to see it drops it");
+    });
+}
+
+#[test]
+fn loom_broadcast_a_receiver_that_lags_loses_the_oldest_only() {
+    loom::model(|| {
+        let (sender, mut receiver) = broadcast::channel(1);
+        let thread = thread::spawn(move || {
+            assert!(sender.send(0).is_ok());
+            assert!(sender.send(1).is_ok());
+        });
+        let mut next = 0;
+        loop {
+            match block_on(receiver.recv()) {
+                Ok(message) => {
+                    assert_eq!(message, next);
+                    next += 1;
+                }
+                Err(broadcast::error::RecvError::Lagged(lost)) => next += lost,
+                Err(broadcast::error::RecvError::Closed) => break,
+            }
+        }
+        assert_eq!(next, 2);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_broadcast_a_receiver_goes_while_a_message_comes() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = broadcast::channel(1);
+        let second = sender.subscribe();
+        let values = [Counted::new(&drops), Counted::new(&drops)];
+        let thread = thread::spawn(move || drop(receiver));
+        for value in values {
+            assert!(sender.send(Arc::new(value)).is_ok());
+        }
+        drop(second);
+        thread.join().unwrap();
+        assert_eq!(dropped(&drops), 2);
+        assert_eq!(sender.receiver_count(), 0);
     });
 }

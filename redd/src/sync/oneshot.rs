@@ -172,7 +172,8 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = ()> {
         let place = Location::caller();
-        poll_fn(move |cx| self.poll_closed_at(cx, Some(place)))
+        // `async`, because such futures are not `Unpin` in Tokio.
+        async move { poll_fn(|cx| self.poll_closed_at(cx, Some(place))).await }
     }
 
     /// Whether the receiver is closed or dropped.

@@ -21,7 +21,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
@@ -183,13 +183,14 @@ impl Permits {
     pub(crate) fn close(&self) {
         let guard = self.waiters.lock();
         // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
-        // `Permits::line_up`, `Permits::is_closed` and `Acquire::poll`.
+        // `Permits::line_up` and `Permits::is_closed`.
         let _ = self
             .word
             .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
                 // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
                 Some((word | CLOSED) & !WAITERS)
             });
+        // `closed-is-final`
         guard.call_all();
     }
 
@@ -296,6 +297,15 @@ impl Permits {
         excess
     }
 
+    /// What a waiter that was called has come to. A grant that is not heard before the closing counts for nothing.
+    fn heard(&self, call: Call) -> Result<(), Refusal> {
+        if call == Call::All || self.is_closed() {
+            Err(Refusal::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
     /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
     ///
     /// # Safety
@@ -312,6 +322,7 @@ impl Permits {
         let mut word = self.word.load(Ordering::Acquire);
         let need = loop {
             if word & CLOSED != 0 {
+                // `closed-is-final`
                 drop(guard);
                 // `waker` is foreign: it goes when the lock has gone.
                 return Poll::Ready(Err(Refusal::Closed));
@@ -431,45 +442,44 @@ impl Future for Acquire<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let unit = ready!(coop::poll_proceed(cx));
         let this = self.as_mut().project();
         let waiter = this.waiter.as_ref();
-        let stage = match waiter.stage() {
+        let outcome = match waiter.stage() {
             Stage::Idle => match this.permits.try_acquire(*this.count) {
                 Err(Refusal::NoPermits) => {
                     // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
                     // lives, and `leave`, called in drop, removes it.
-                    match unsafe { this.permits.line_up(waiter, *this.count, cx) } {
-                        Poll::Ready(result) => {
-                            unit.made_progress();
-                            return Poll::Ready(result);
-                        }
-                        Poll::Pending => Stage::Linked,
-                    }
+                    unsafe { this.permits.line_up(waiter, *this.count, cx) }
                 }
-                result => {
-                    unit.made_progress();
-                    return Poll::Ready(result);
-                }
+                outcome => Poll::Ready(outcome),
             },
-            Stage::Linked => this.permits.waiters.renew(waiter, cx),
-            stage @ Stage::Called(_) => stage,
+            Stage::Linked => match this.permits.waiters.renew(waiter, cx) {
+                Stage::Idle | Stage::Linked => Poll::Pending,
+                Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
+            },
+            Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
         };
-        match stage {
-            Stage::Idle | Stage::Linked => {
-                waiter.note();
-                Poll::Pending
-            }
-            Stage::Called(call) => {
-                unit.made_progress();
-                if call == Call::All || this.permits.is_closed() {
-                    self.leave();
-                    return Poll::Ready(Err(Refusal::Closed));
+        let Poll::Ready(outcome) = outcome else {
+            waiter.note();
+            return Poll::Pending;
+        };
+        // The budget is asked last, as in Tokio: a task that has none keeps its place in line, or the permits.
+        match coop::poll_proceed(cx) {
+            Poll::Ready(unit) => unit.made_progress(),
+            Poll::Pending => {
+                if outcome.is_ok() && waiter.stage() == Stage::Idle {
+                    // `none-lost`: they are in the waiter's account until the next poll or the drop.
+                    waiter.call_self();
                 }
-                waiter.settle();
-                Poll::Ready(Ok(()))
+                return Poll::Pending;
             }
         }
+        match outcome {
+            Ok(()) => waiter.settle(),
+            Err(_) if waiter.stage() != Stage::Idle => self.leave(),
+            Err(_) => {}
+        }
+        Poll::Ready(outcome)
     }
 }
 
@@ -705,6 +715,31 @@ mod tests {
         assert_eq!(poll_once(first.as_mut()), Poll::Ready(Ok(())));
         assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
         assert_eq!(permits.available(), 0);
+    }
+
+    #[test]
+    fn without_budget_it_takes_its_place_and_a_drop_returns_what_it_took() {
+        let without_budget = |one: &mut Pin<Box<Acquire<'_>>>| {
+            crate::task::coop::with_full(|| {
+                let mut cx = Context::from_waker(Waker::noop());
+                while let Poll::Ready(unit) = coop::poll_proceed(&mut cx) {
+                    unit.made_progress();
+                }
+                assert!(poll_once(one.as_mut()).is_pending());
+            });
+        };
+        let permits = Permits::new(1);
+        let mut first = ask(&permits, 1);
+        without_budget(&mut first);
+        assert_eq!(permits.available(), 0);
+        let mut second = ask(&permits, 1);
+        without_budget(&mut second);
+        let mut third = ask(&permits, 1);
+        assert!(poll_once(third.as_mut()).is_pending());
+        drop(first);
+        assert!(poll_once(third.as_mut()).is_pending());
+        without_budget(&mut second);
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
     }
 
     #[test]

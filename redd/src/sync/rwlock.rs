@@ -78,11 +78,11 @@ impl<T> RwLock<T> {
         pub const fn with_max_readers(value: T, max_readers: u32) -> Self {
             assert!(
                 max_readers <= MAX_READERS,
-                "an RwLock was made with more readers than it can count; ask for at most `u32::MAX >> 3`"
+                "a RwLock may not be created with more readers than it can count; ask for at most `u32::MAX >> 3`"
             );
             assert!(
                 max_readers > 0,
-                "an RwLock was made with 0 readers, so nobody could ever read; ask for at least 1"
+                "a RwLock may not be created with 0 readers, for nobody could ever read; ask for at least 1"
             );
             Self {
                 max_readers,

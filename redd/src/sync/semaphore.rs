@@ -158,7 +158,7 @@ impl Semaphore {
         {
             Ok(()) => Ok(SemaphorePermit {
                 semaphore: self,
-                count: n,
+                count: n as usize,
             }),
             Err(_) => Err(AcquireError(())),
         }
@@ -177,7 +177,7 @@ impl Semaphore {
         {
             Ok(()) => Ok(OwnedSemaphorePermit {
                 semaphore: self,
-                count: n,
+                count: n as usize,
             }),
             Err(_) => Err(AcquireError(())),
         }
@@ -199,7 +199,7 @@ impl Semaphore {
         self.permits.try_acquire(n as usize)?;
         Ok(SemaphorePermit {
             semaphore: self,
-            count: n,
+            count: n as usize,
         })
     }
 
@@ -222,7 +222,7 @@ impl Semaphore {
         self.permits.try_acquire(n as usize)?;
         Ok(OwnedSemaphorePermit {
             semaphore: self,
-            count: n,
+            count: n as usize,
         })
     }
 
@@ -301,18 +301,9 @@ impl fmt::Debug for Semaphore {
 }
 
 /// Moves `n` out of `count`, if so many are there (`given-back-once`).
-fn take(count: &mut u32, n: usize) -> Option<u32> {
-    let n = u32::try_from(n).ok()?;
+fn take(count: &mut usize, n: usize) -> Option<usize> {
     *count = count.checked_sub(n)?;
     Some(n)
-}
-
-/// Adds `other` to `count`; the sum of two counts of one semaphore can only overflow if permits were invented.
-#[track_caller]
-fn add(count: &mut u32, other: u32) {
-    *count = count.checked_add(other).expect(
-        "two merged permits count more than `u32::MAX`: keep them apart, or forget one and add to the semaphore later",
-    );
 }
 
 /// Panics: permits were merged that belong to different semaphores.
@@ -330,7 +321,7 @@ fn foreign_merge() -> ! {
 #[clippy::has_significant_drop]
 pub struct SemaphorePermit<'a> {
     semaphore: &'a Semaphore,
-    count: u32,
+    count: usize,
 }
 
 impl<'a> SemaphorePermit<'a> {
@@ -348,8 +339,7 @@ impl<'a> SemaphorePermit<'a> {
         if !std::ptr::eq(self.semaphore, other.semaphore) {
             foreign_merge();
         }
-        add(&mut self.count, other.count);
-        other.count = 0;
+        self.count += std::mem::take(&mut other.count);
     }
 
     /// Splits `n` permits off. `None`, and no change, if there are fewer.
@@ -363,7 +353,7 @@ impl<'a> SemaphorePermit<'a> {
 
     /// How many permits this holds.
     pub fn num_permits(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
     /// The semaphore that they are from.
@@ -374,7 +364,7 @@ impl<'a> SemaphorePermit<'a> {
 
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
-        self.semaphore.permits.release(self.count as usize);
+        self.semaphore.permits.release(self.count);
     }
 }
 
@@ -384,7 +374,7 @@ impl Drop for SemaphorePermit<'_> {
 #[clippy::has_significant_drop]
 pub struct OwnedSemaphorePermit {
     semaphore: Arc<Semaphore>,
-    count: u32,
+    count: usize,
 }
 
 impl OwnedSemaphorePermit {
@@ -402,8 +392,7 @@ impl OwnedSemaphorePermit {
         if !Arc::ptr_eq(&self.semaphore, &other.semaphore) {
             foreign_merge();
         }
-        add(&mut self.count, other.count);
-        other.count = 0;
+        self.count += std::mem::take(&mut other.count);
     }
 
     /// Splits `n` permits off. `None`, and no change, if there are fewer.
@@ -417,7 +406,7 @@ impl OwnedSemaphorePermit {
 
     /// How many permits this holds.
     pub fn num_permits(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
     /// The semaphore that they are from.
@@ -428,7 +417,7 @@ impl OwnedSemaphorePermit {
 
 impl Drop for OwnedSemaphorePermit {
     fn drop(&mut self) {
-        self.semaphore.permits.release(self.count as usize);
+        self.semaphore.permits.release(self.count);
     }
 }
 

@@ -11,6 +11,7 @@
 //!     ▲                     │ remove                                        │ settle
 //!     └─────────────────────┴───────────────────────────────────────────────┘
 //! ```
+//! (`call_self` goes from Idle to Called directly.)
 //!
 //! # Invariants
 //! - `under-lock`: a linked waiter's entry is read and written only by who holds its list's lock.
@@ -149,6 +150,16 @@ impl Waiter {
         if let Stage::Called(_) = self.stage() {
             self.stage.store(IDLE, Ordering::Relaxed);
         }
+    }
+
+    /// The owner has got at once what it would have waited for, and will hear it as a call. The waiter is in no list.
+    pub(crate) fn call_self(&self) {
+        debug_assert_eq!(
+            self.stage(),
+            Stage::Idle,
+            "only the owner touches an idle waiter"
+        );
+        self.stage.store(CALLED_FIRST, Ordering::Relaxed);
     }
 
     /// How many permits are still missing; asked by the owner of a waiter that is not linked.

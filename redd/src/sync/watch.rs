@@ -10,7 +10,6 @@
 //!   called. The step that sets it also reads the version: either it is the new one, or the sender's step sees the bit.
 //! - `no-poison`: a panic of a closure that changes the value lets the lock go and leaves the version as it was.
 
-use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};

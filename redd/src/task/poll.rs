@@ -10,6 +10,7 @@
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::cell::{self, End, Header};
 use super::hooks::TaskHook;
@@ -18,6 +19,7 @@ use super::slab::Heap;
 use super::state::{OnComplete, OnPending, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
+use crate::primitives::atomic::Ordering;
 
 thread_local! {
     /// The task whose code runs on this thread.
@@ -294,9 +296,12 @@ pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         place: header.place(),
         name: heap.name(extra.name),
         has_handle: header.state.load().has_join(),
-        age_ms: heap
-            .coarse_ms
-            .load(crate::primitives::atomic::Ordering::Relaxed)
-            .wrapping_sub(extra.spawned_ms),
+        age: Duration::from_millis(u64::from(
+            heap.coarse_ms
+                .load(Ordering::Relaxed)
+                .wrapping_sub(extra.spawned_ms),
+        )),
+        waiting: header.waiting(),
+        is_running: header.state.load().is_running(),
     }
 }

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 
 use super::cell::{self, Header};
 use super::state::OnStart;
+use crate::observe::waiting::WaitKind;
 
 /// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
 pub(crate) trait Schedule: Send + Sync {
@@ -26,7 +27,27 @@ pub(crate) struct TaskInfo {
     pub(crate) name: Option<std::sync::Arc<str>>,
     /// Whether a `JoinHandle` exists that will be told.
     pub(crate) has_handle: bool,
-    pub(crate) age_ms: u32,
+    pub(crate) age: std::time::Duration,
+    /// What it noted when its last poll was pending, and where the program asked for it.
+    pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
+    pub(crate) is_running: bool,
+}
+
+impl std::fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "task {}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " `{name}`")?;
+        }
+        write!(f, " (spawned at {}, {:.1?} old", self.place, self.age)?;
+        match self.waiting {
+            _ if self.is_running => f.write_str(", running")?,
+            Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
+            Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
+            None => {}
+        }
+        f.write_str(")")
+    }
 }
 
 /// The right to poll a task once. At most one exists per task.

@@ -102,8 +102,11 @@ pub(super) fn check_paths(sources: &[Source], documents: &[Document]) -> Vec<Fin
     findings
 }
 
-/// STYLE §2.
+/// STYLE §2. Programs that must not compile have no map: their line numbers are in the expected messages.
 fn check_map(source: &Source, findings: &mut Vec<Finding>) {
+    if source.path.contains("/tests/ui/") {
+        return;
+    }
     let first = source
         .lines
         .iter()

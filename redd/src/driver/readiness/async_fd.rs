@@ -13,9 +13,10 @@
 use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
 use crate::driver::Registration;
+use crate::task::coop::poll_proceed;
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
@@ -334,6 +335,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         mut f: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
+            // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
+            poll_fn(poll_proceed).await.made_progress();
             let mut guard = self.ready(interest).await?;
             if let Ok(result) = guard.try_io(|async_fd| f(&async_fd.inner)) {
                 return result;
@@ -354,6 +357,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         mut f: impl FnMut(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
+            // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
+            poll_fn(poll_proceed).await.made_progress();
             let mut guard = self.ready_mut(interest).await?;
             if let Ok(result) = guard.try_io(|async_fd| f(&mut async_fd.inner)) {
                 return result;

@@ -363,12 +363,15 @@ impl Registration {
                 unit.made_progress();
                 return result;
             }
-            drop(unit);
-            // `clear-what-was-seen`. What a try in both directions says about the end of one is not known.
+            // `clear-what-was-seen`. What a try in both directions says about the end of one is not known, so an end
+            // stays; then this loop may find no reason to wait, and pays for each round so that it yields.
             let is_one = interest == Interest::READABLE || interest == Interest::WRITABLE;
-            let kept = match is_one {
-                true => Ready::EMPTY,
-                false => Ready::READ_CLOSED | Ready::WRITE_CLOSED,
+            let kept = if is_one {
+                drop(unit);
+                Ready::EMPTY
+            } else {
+                unit.made_progress();
+                Ready::READ_CLOSED | Ready::WRITE_CLOSED
             };
             self.slot().clear(seen, interest.mask() - kept);
         }

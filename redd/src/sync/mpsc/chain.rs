@@ -554,10 +554,10 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// `one-consumer`.
     pub(crate) unsafe fn forget_waker(&self) {
         // SAFETY: `one-consumer`, this function's duty.
-        if !self
+        let may_wait = self
             .head
-            .with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) })
-        {
+            .with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) });
+        if !may_wait {
             return;
         }
         // SAFETY: as above. The slot has been looked at by `park`, so its block is linked.

@@ -221,20 +221,18 @@ impl<T, F: Flow> Rx<T, F> {
         unsafe { self.shared.chain.park(waker) }
     }
 
-    pub(super) fn recv(
-        &mut self,
-        place: &'static Location<'static>,
-    ) -> impl Future<Output = Option<T>> {
-        poll_fn(move |cx| self.poll_recv(cx, Some(place)))
+    // `async`, because such futures are not `Unpin` in Tokio.
+    pub(super) async fn recv(&mut self, place: &'static Location<'static>) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx, Some(place))).await
     }
 
-    pub(super) fn recv_many(
+    pub(super) async fn recv_many(
         &mut self,
         buffer: &mut Vec<T>,
         limit: usize,
         place: &'static Location<'static>,
-    ) -> impl Future<Output = usize> {
-        poll_fn(move |cx| self.poll_recv_many(cx, buffer, limit, Some(place)))
+    ) -> usize {
+        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, Some(place))).await
     }
 
     pub(super) fn poll_recv(
