@@ -28,7 +28,7 @@ async fn fetch(page: &'static str) -> Option<Vec<&'static str>> {
 async fn main() {
     let permits = Arc::new(Semaphore::new(3));
     let (mut tasks, mut seen) = (JoinSet::new(), BTreeSet::from(["/"]));
-    let mut visit = |tasks: &mut JoinSet<_>, page| {
+    let visit = |tasks: &mut JoinSet<_>, page| {
         let permits = Arc::clone(&permits);
         tasks.spawn(async move {
             let _permit = permits

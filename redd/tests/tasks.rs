@@ -225,3 +225,24 @@ fn a_million_tasks_come_and_go() {
         assert_eq!(runtime.metrics().num_alive_tasks(), 0);
     });
 }
+
+#[test]
+fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let blocks = runtime.spawn(async {
+        for round in 0..2000 {
+            // Work enough to keep the spare awake, so that it finds the worker back and goes.
+            for _ in 0..4 {
+                redd::spawn(async {});
+            }
+            task::yield_now().await;
+            let inner = redd::spawn(async move { round });
+            let got = task::block_in_place(|| futures::executor::block_on(inner));
+            assert_eq!(got.unwrap(), round);
+        }
+    });
+    runtime.block_on(blocks).unwrap();
+}

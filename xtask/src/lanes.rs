@@ -1,6 +1,6 @@
 //! What a change has to pass, cheapest first, each part with its time.
 //!
-//! Lanes with equal compiler flags share one target folder; only `loom`, whose flags differ, has its own.
+//! Lanes with equal compiler flags share one target folder; `loom`, `asan` and `tsan`, whose flags differ, have their own.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -76,12 +76,30 @@ pub(crate) const LANES: &[Lane] = &[
     },
 ];
 
+/// Lanes that take longer or need more than a change has to wait for. They are not part of `ci`.
+pub(crate) const DEEP: &[Lane] = &[
+    Lane {
+        name: "asan",
+        purpose: "tests under AddressSanitizer with its leak check",
+        run: asan,
+    },
+    Lane {
+        name: "tsan",
+        purpose: "the stress program under ThreadSanitizer",
+        run: tsan,
+    },
+];
+
 pub(crate) fn find(name: &str) -> Option<&'static Lane> {
-    LANES.iter().find(|lane| lane.name == name)
+    LANES.iter().chain(DEEP).find(|lane| lane.name == name)
 }
 
 pub(crate) fn run_all(root: &Path) -> bool {
     run(root, &LANES.iter().collect::<Vec<_>>())
+}
+
+pub(crate) fn run_deep(root: &Path) -> bool {
+    run(root, &DEEP.iter().collect::<Vec<_>>())
 }
 
 /// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to mend.
@@ -316,6 +334,76 @@ fn loom(root: &Path) -> Outcome {
     }
 }
 
+/// A build with a sanitizer. Stable compilers carry the runtimes; `RUSTC_BOOTSTRAP` lets them take the flag. With a
+/// target named, build scripts and macros stay as they are.
+fn sanitized(root: &Path, lane: &str, flags: &str, arguments: &[&str]) -> Command {
+    let mut command = cargo(root, arguments);
+    command
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", rustflags(flags))
+        .env("CARGO_TARGET_DIR", target_dir(root).join(lane));
+    command
+}
+
+/// The only target that the sanitizer lanes were tried on.
+const SANITIZED_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+fn asan(root: &Path) -> Outcome {
+    let arguments = [
+        "test",
+        "-p",
+        "redd",
+        "--lib",
+        "--tests",
+        "--no-fail-fast",
+        "--target",
+        SANITIZED_TARGET,
+        "--",
+        // These build programs of their own.
+        "--skip=the_guide",
+    ];
+    let leaks = root.join("redd/tests/lsan-suppressions.txt");
+    let mut command = sanitized(root, "asan", "-Zsanitizer=address", &arguments);
+    command.env("ASAN_OPTIONS", "detect_leaks=1").env(
+        "LSAN_OPTIONS",
+        format!("suppressions={}:print_suppressions=0", leaks.display()),
+    );
+    let count = run_tests(&mut command);
+    Outcome {
+        passed: count.succeeded && count.passed > 0,
+        note: format!("tests: {count}"),
+    }
+}
+
+fn tsan(root: &Path) -> Outcome {
+    let arguments = [
+        "test",
+        "-p",
+        "redd",
+        "--test",
+        "stress",
+        "--target",
+        SANITIZED_TARGET,
+    ];
+    // std is not instrumented, hence the second flag and the suppressions; `redd_tsan` lets redd's locks be seen.
+    let flags = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg redd_tsan";
+    let suppressions = root.join("redd/tests/tsan-suppressions.txt");
+    let mut command = sanitized(root, "tsan", flags, &arguments);
+    command.env(
+        "TSAN_OPTIONS",
+        format!("history_size=4:suppressions={}", suppressions.display()),
+    );
+    if std::env::var_os("REDD_STRESS").is_none() {
+        // Some 20 seconds.
+        command.env("REDD_STRESS", "20");
+    }
+    let count = run_tests(&mut command);
+    Outcome {
+        passed: count.succeeded && count.passed > 0,
+        note: format!("parts: {count}"),
+    }
+}
+
 fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
@@ -340,15 +428,17 @@ impl std::fmt::Display for TestCount {
 }
 
 impl TestCount {
-    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`, and `3 passed, 0 failed` of a program without harness.
     fn add(&mut self, line: &str) {
-        let Some((_, numbers)) = line
+        let of_harness = line
             .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
-            return;
+            .and_then(|rest| rest.split_once(". "));
+        let numbers = match of_harness {
+            Some((_, numbers)) => numbers,
+            None if line.ends_with(" failed") && line.contains(" passed, ") => line,
+            None => return,
         };
-        for part in numbers.split("; ") {
+        for part in numbers.split(&[';', ',']).map(str::trim) {
             if let Some((number, what)) = part.split_once(' ') {
                 let number = number.parse().unwrap_or(0);
                 match what {
@@ -393,13 +483,15 @@ mod tests {
         let mut count = TestCount::default();
         count.add("running 3 tests");
         count.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s");
+        count.add("4 passed, 1 failed");
+        count.add("some test that passed, or failed");
         count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
         assert_eq!(
             count,
             TestCount {
                 succeeded: false,
-                passed: 4,
-                failed: 2,
+                passed: 8,
+                failed: 3,
                 ignored: 1
             }
         );

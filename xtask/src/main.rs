@@ -1,4 +1,5 @@
-//! Lanes of this repository: `cargo xtask ci` runs what a change has to pass, `cargo xtask LANE` one part of it.
+//! Lanes of this repository: `cargo xtask ci` runs what a change has to pass, `cargo xtask deep` the longer proofs,
+//! `cargo xtask LANE` one part of either.
 //!
 //! Called by people and by `.ci/run`.
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let root = root();
     let passed = match arguments.as_slice() {
         ["ci"] => lanes::run_all(&root),
+        ["deep"] => lanes::run_deep(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         [lane] => match lanes::find(lane) {
             Some(lane) => lanes::run(&root, &[lane]),
@@ -38,8 +40,11 @@ fn root() -> PathBuf {
 }
 
 fn usage() -> bool {
-    eprintln!("usage: cargo xtask ci            every lane, in order");
-    for lane in lanes::LANES {
+    eprintln!(
+        "usage: cargo xtask ci            what a change has to pass: every lane up to `loom`"
+    );
+    eprintln!("       cargo xtask deep          the lanes behind it");
+    for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
     eprintln!(

@@ -3,7 +3,8 @@
 //! # Invariants
 //! - `own-thread`: the set's tasks are polled, cancelled and dropped on the thread that made the set; it is not `Send`.
 //!   Wakers on other threads only move a reference to the remote queue.
-//! - `current-is-alive`: the thread-local points to a set whose guard lives.
+//! - `current-is-alive`: the pointer in the thread-local owns a reference to its set. Whoever replaces it takes that over,
+//!   so guards may be dropped in any order, or leaked.
 
 #![expect(
     unsafe_code,
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
@@ -98,11 +100,12 @@ impl Shared {
 
 impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
-        // SAFETY: `current-is-alive`.
+        // SAFETY: `current-is-alive`; it is not used after the foreign waker below.
         if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
             if ptr::eq(&raw const *inner.shared, self) {
+                let is_ticking = inner.is_ticking.get();
                 inner.queue.borrow_mut().push_back(runnable);
-                if !inner.is_ticking.get() {
+                if !is_ticking {
                     self.wake();
                 }
                 return;
@@ -156,10 +159,7 @@ impl LocalSet {
 
     /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
     pub fn enter(&self) -> LocalEnterGuard {
-        LocalEnterGuard {
-            before: CURRENT.replace(Rc::as_ptr(&self.inner)),
-            _set: Rc::clone(&self.inner),
-        }
+        self.inner.enter()
     }
 
     /// Spawns a task onto this set; it starts when the set runs.
@@ -255,14 +255,26 @@ impl Inner {
         handle
     }
 
-    fn with_current<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Reset(*const Inner);
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                CURRENT.set(self.0);
-            }
+    fn enter(self: &Rc<Self>) -> LocalEnterGuard {
+        LocalEnterGuard {
+            before: CURRENT.replace(Rc::into_raw(Rc::clone(self))),
+            _not_send: PhantomData,
         }
-        let _reset = Reset(CURRENT.replace(self));
+    }
+
+    /// The current set of this thread.
+    fn current() -> Option<Rc<Self>> {
+        let current = CURRENT.get();
+        if current.is_null() {
+            return None;
+        }
+        // SAFETY: `current-is-alive`: it came from `Rc::into_raw`; its reference stays with the thread-local.
+        let borrowed = ManuallyDrop::new(unsafe { Rc::from_raw(current) });
+        Some(Rc::clone(&borrowed))
+    }
+
+    fn with_current<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
         let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::Pinned));
         f()
     }
@@ -378,13 +390,18 @@ impl Drop for LocalSet {
 
 /// The set is the current one of this thread while this lives. Made by [`LocalSet::enter`].
 pub struct LocalEnterGuard {
+    /// With the reference that the thread-local owned.
     before: *const Inner,
-    _set: Rc<Inner>,
+    _not_send: PhantomData<*mut ()>,
 }
 
 impl Drop for LocalEnterGuard {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        let current = CURRENT.replace(self.before);
+        if !current.is_null() {
+            // SAFETY: `current-is-alive`: its reference is ours now.
+            drop(unsafe { Rc::from_raw(current) });
+        }
     }
 }
 
@@ -427,8 +444,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    // SAFETY: `current-is-alive`.
-    if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
+    if let Some(inner) = Inner::current() {
         return inner.spawn(future, name, place);
     }
     if let Some(handle) = context::current() {

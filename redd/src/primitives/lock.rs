@@ -31,10 +31,24 @@ impl<T> Mutex<T> {
 
 impl<T: ?Sized> Mutex<T> {
     #[inline]
+    #[cfg(not(redd_tsan))]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         match self.0.lock() {
             Ok(guard) => guard,
             Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// ThreadSanitizer does not see how std's compiled code takes a contended lock; it sees `try_lock`, which is inlined.
+    #[cfg(redd_tsan)]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        use imp::TryLockError;
+        loop {
+            match self.0.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
         }
     }
 }
@@ -55,6 +69,7 @@ impl<T> RwLock<T> {
     }
 
     #[inline]
+    #[cfg(not(redd_tsan))]
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.0.read() {
             Ok(guard) => guard,
@@ -63,10 +78,37 @@ impl<T> RwLock<T> {
     }
 
     #[inline]
+    #[cfg(not(redd_tsan))]
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.0.write() {
             Ok(guard) => guard,
             Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// As for `Mutex::lock`.
+    #[cfg(redd_tsan)]
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+        use imp::TryLockError;
+        loop {
+            match self.0.try_read() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// As for `Mutex::lock`.
+    #[cfg(redd_tsan)]
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        use imp::TryLockError;
+        loop {
+            match self.0.try_write() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
         }
     }
 }

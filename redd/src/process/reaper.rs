@@ -15,6 +15,7 @@
 //!   shut down; whoever starts or drops a child next asks for those.
 
 use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::source::driver_elsewhere;
 use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Mutex;
@@ -45,6 +46,23 @@ enum End {
 struct PidfdEnd {
     source: Source<OwnedFd>,
     ticket: Option<u64>,
+}
+
+impl PidfdEnd {
+    /// The runtime that polls is the one that is alive: waits there from now on.
+    fn follow_runtime(&mut self) {
+        let Some(driver) = driver_elsewhere(self.source.registration().driver()) else {
+            return;
+        };
+        let moved = self
+            .source
+            .try_clone()
+            .and_then(|pidfd| Source::new_with_driver(driver, pidfd, Interest::READABLE));
+        if let Ok(source) = moved {
+            self.source.registration().leave_list(&mut self.ticket);
+            self.source = source;
+        }
+    }
 }
 
 impl Drop for PidfdEnd {
@@ -111,8 +129,10 @@ impl End {
     /// Ready: something has happened since the last time, ask the process.
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Pidfd(PidfdEnd { source, ticket }) => {
-                let registration = source.registration();
+            Self::Pidfd(end) => {
+                end.follow_runtime();
+                let registration = end.source.registration();
+                let ticket = &mut end.ticket;
                 let event = ready!(registration.poll_readiness(cx, ticket, Interest::READABLE))?;
                 registration.clear_readiness(event);
                 Poll::Ready(Ok(()))

@@ -177,9 +177,11 @@ impl Wake for RootWaker {
         if self.is_woken.swap(true, Ordering::AcqRel) {
             return;
         }
+        // `core-or-waiting`: ours may be a root that waits without the core, also when a task wakes it on the thread that
+        // has the core. Without a sleeper this is one swap.
+        self.parker.unpark();
         // On the thread that runs the core the loop looks by itself.
         if !worker::runs_here(ptr::from_ref(&*self.shared)) {
-            self.parker.unpark();
             self.shared.wake_worker_for_injected();
         }
     }

@@ -382,6 +382,7 @@ impl fmt::Debug for Builder {
 }
 
 /// `TOKIO_WORKER_THREADS`, or the CPUs that this process may use.
+#[track_caller]
 fn default_workers() -> io::Result<usize> {
     let Some(text) = std::env::var_os("TOKIO_WORKER_THREADS") else {
         return Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));

@@ -16,10 +16,13 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
     if shared.begin_shutdown() {
         return;
     }
-    let may_wait = timeout != Some(Duration::ZERO);
-    if may_wait && context::entered() != Entered::No && !thread::panicking() {
+    let would_wait = timeout != Some(Duration::ZERO);
+    if would_wait && context::entered() != Entered::No {
         // The value is gone after this, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
+        if thread::panicking() {
+            return;
+        }
         // A literal: programs that catch this find a `&'static str`, as with Tokio.
         panic!(
             "Cannot drop a runtime where tasks run: waiting for its workers would stop them. Drop the `Runtime` outside of \

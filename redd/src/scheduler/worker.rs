@@ -215,7 +215,8 @@ pub(super) enum Ended {
 /// One worker: what its own thread needs.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    local: Local,
+    /// Behind a pointer: code inside a poll pushes to it through `LOCAL` while `&mut self` is in use.
+    local: Box<Local>,
     tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     injector_interval: u32,
@@ -240,7 +241,7 @@ impl Worker {
     pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         Box::new(Self {
-            local: Local {
+            local: Box::new(Local {
                 shared,
                 index,
                 slot: shared.use_slot(index),
@@ -248,7 +249,7 @@ impl Worker {
                 has_fifo: !is_multi,
                 use_next_slot: shared.config.use_next_slot,
                 is_blocked: Cell::new(false),
-            },
+            }),
             tick: 0,
             injector_interval: shared
                 .config
@@ -302,7 +303,7 @@ impl Worker {
                 if !self.yielded.head.get().is_null() {
                     break; // to `look_around`
                 }
-                if self.is_spare && self.may_retire(shared) {
+                if self.is_spare && self.try_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
@@ -671,9 +672,17 @@ impl Worker {
         }
     }
 
-    /// A spare goes when enough workers are active without it.
-    fn may_retire(&self, shared: &Shared) -> bool {
-        shared.workers.active.load(Ordering::Relaxed) > shared.config.workers
+    /// A spare goes when enough workers are active without it. If true, it does not count as active any more.
+    fn try_retire(&self, shared: &Shared) -> bool {
+        let enough = shared.config.workers;
+        // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: pairs with the
+        // decrement in `BlockedPlace::enter`; a plain count.
+        let active = &shared.workers.active;
+        active
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |active| {
+                (active > enough).then(|| active - 1)
+            })
+            .is_ok()
     }
 
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
@@ -727,7 +736,7 @@ struct OnThread {
 impl OnThread {
     fn enter(worker: &Worker) -> Self {
         Self {
-            before: LOCAL.replace(&raw const worker.local),
+            before: LOCAL.replace(&raw const *worker.local),
             _seed: context::seed_thread(worker.rng.next_u64()),
         }
     }
@@ -962,8 +971,8 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         if ended == Ended::Closed {
             break;
         }
+        // `try_retire` has counted it out.
         worker.drain_to_injector(shared);
-        shared.workers.active.fetch_sub(1, Ordering::AcqRel);
         if !wait_for_call(shared, &seat) {
             break;
         }

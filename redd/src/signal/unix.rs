@@ -7,9 +7,8 @@
 use super::registry::{self, Number};
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::source::current_driver;
+use crate::driver::readiness::source::{current_driver, driver_elsewhere};
 use crate::observe::waiting::{self, WaitKind};
-use crate::runtime::context;
 use crate::task::coop::poll_proceed;
 use libc::c_int;
 use std::fmt;
@@ -218,12 +217,7 @@ impl Signal {
 
     /// The runtime that polls is the one that is alive: waits there from now on.
     fn follow_runtime(&mut self) {
-        let elsewhere = context::with_current(|handle| {
-            let driver = handle.driver()?;
-            let is_here = Arc::ptr_eq(driver, self.source.registration().driver());
-            (!is_here).then(|| Arc::clone(driver))
-        });
-        if let Some(driver) = elsewhere.flatten() {
+        if let Some(driver) = driver_elsewhere(self.source.registration().driver()) {
             if let Ok(source) = registry::source(self.number, &driver) {
                 self.source.registration().leave_list(&mut self.ticket);
                 self.source = source;

@@ -312,6 +312,37 @@ fn loom_chain_blocks_are_reused_while_a_producer_lags() {
 }
 
 #[test]
+fn loom_chain_a_block_is_not_freed_under_a_producer_that_lags() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        assert!(chain.push(0).is_ok());
+        assert!(chain.push(1).is_ok());
+        // Both start at the first block, which the consumer has done with before they have.
+        let threads: Vec<_> = (2..4)
+            .map(|number| {
+                let chain = Arc::clone(&chain);
+                thread::spawn(move || assert!(chain.push(number).is_ok()))
+            })
+            .collect();
+        let mut sum = 0;
+        for _ in 0..3 {
+            // SAFETY: this thread is the consumer.
+            if let Popped::Value(number) = unsafe { consumer.0.pop() } {
+                sum += number;
+            }
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        // SAFETY: as above.
+        while let Popped::Value(number) = unsafe { consumer.0.pop() } {
+            sum += number;
+        }
+        assert_eq!(sum, 6, "a value is lost or was read twice");
+    });
+}
+
+#[test]
 fn loom_chain_the_last_sender_ends_it() {
     loom::model(|| {
         let (chain, consumer) = chain();

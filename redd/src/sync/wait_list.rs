@@ -37,7 +37,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Waker};
 
 use crate::collections::linked_list::{Linked, LinkedList, Links};
-use crate::collections::wake_list::WakeList;
+use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -463,7 +463,17 @@ impl<D> Guard<'_, D> {
 
     /// Calls all who wait now, lets the lock go, and wakes them in batches.
     pub(crate) fn call_all(mut self) {
+        let Some(first) = self.locked.waiting.pop_front() else {
+            return;
+        };
+        // SAFETY: it has just left this list, and we are done with it.
+        let first = unsafe { Waiter::finish(first, Call::All) };
         if self.is_empty() {
+            // The usual case, without the batch, which is half a kilobyte to set up.
+            drop(self);
+            if let Some(waker) = first {
+                wake_guarded(waker);
+            }
             return;
         }
         // `all-means-those-before`: who comes from here on is of the new epoch and in a new list.
@@ -472,8 +482,11 @@ impl<D> Guard<'_, D> {
         self.locked.leaving.append(called);
 
         let list = self.list;
+        let mut wakes = WakeList::new();
+        if let Some(waker) = first {
+            wakes.push(waker);
+        }
         loop {
-            let mut wakes = WakeList::new();
             let is_done = loop {
                 if !wakes.has_room() {
                     break false;

@@ -66,7 +66,7 @@ pub(crate) struct VTable {
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
     /// Drops the future and leaves a `JoinError` as output.
     pub(super) cancel: unsafe fn(NonNull<Header>),
-    /// Moves the output to the given `Poll<Result<T, JoinError>>`.
+    /// Moves the output to the given `Poll<Result<T, JoinError>>`; leaves that alone if the output was taken before.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops what is in the stage.
     pub(super) drop_stage: unsafe fn(NonNull<Header>),
@@ -288,14 +288,12 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     unsafe fn take_output(task: NonNull<Header>, to: NonNull<()>) {
         // SAFETY: the caller owns the output (`output-owner`).
         let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, Stage::Consumed)) };
-        let Stage::Output(output) = stage else {
-            panic!(
-                "a `JoinHandle` was polled after it had given its task's output. Await each handle once; \
-                 to look again, keep the output."
-            )
-        };
-        // SAFETY: the caller passes the address of a `Poll<Result<F::Output, JoinError>>`.
-        unsafe { *to.cast::<Poll<Result<F::Output, JoinError>>>().as_ptr() = Poll::Ready(output) };
+        if let Stage::Output(output) = stage {
+            // SAFETY: the caller passes the address of a `Poll<Result<F::Output, JoinError>>`.
+            unsafe {
+                *to.cast::<Poll<Result<F::Output, JoinError>>>().as_ptr() = Poll::Ready(output);
+            }
+        }
     }
 
     unsafe fn drop_stage(task: NonNull<Header>) {

@@ -129,11 +129,13 @@ impl<T> JoinHandle<T> {
         );
         match self.take_output() {
             Poll::Ready(output) => output,
-            Poll::Pending => unreachable!("`take_output` fills the place it was given"),
+            Poll::Pending => {
+                unreachable!("the handle goes with its output, so this is the first time")
+            }
         }
     }
 
-    /// Takes the output of a complete task.
+    /// Takes the output of a complete task; `Pending` if it was taken before.
     fn take_output(&self) -> Poll<Result<T, JoinError>> {
         let mut output = Poll::Pending;
         // SAFETY: COMPLETE was seen and JOIN is ours, so the output is ours; `T` is the task's output type.
@@ -147,6 +149,7 @@ impl<T> JoinHandle<T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(coop::poll_proceed(cx));
         if self.set_waker(cx.waker()) {
@@ -154,7 +157,13 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Pending;
         }
         unit.made_progress();
-        self.take_output()
+        let output = self.take_output();
+        assert!(
+            output.is_ready(),
+            "a `JoinHandle` was polled after it had given its task's output. Await each handle once; to look again, keep \
+             the output."
+        );
+        output
     }
 }
 

@@ -397,6 +397,16 @@ pub(crate) fn current_driver() -> Arc<Driver> {
     }
 }
 
+/// The driver of the runtime that this thread is in, if that is another one than `driver`. What waits for the process
+/// as a whole (signals, children) follows the runtime that polls it, for the one where it began may be gone.
+pub(crate) fn driver_elsewhere(driver: &Arc<Driver>) -> Option<Arc<Driver>> {
+    let elsewhere = context::with_current(|handle| {
+        let current = handle.driver()?;
+        (!Arc::ptr_eq(current, driver)).then(|| Arc::clone(current))
+    });
+    elsewhere.flatten()
+}
+
 fn would_block<R>(result: &io::Result<R>) -> bool {
     result
         .as_ref()

@@ -1,0 +1,362 @@
+//! One page: the request, its retries, and what its body holds.
+//!
+//! Called by `crawl`, inside the page's task.
+//!
+//! # Invariants
+//! - `bounded-body`: no more than `body_max` bytes of a body are ever held.
+//! - `off-the-workers`: hashing and parsing, which may take milliseconds, happen on blocking threads.
+
+use std::error::Error as _;
+use std::fmt;
+use std::time::Duration;
+
+use redd::task::spawn_blocking;
+use redd::time::{sleep, timeout};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::extract::{self, Links};
+use crate::frontier::{Content, Reach};
+use crate::robots::{AGENT, Rules};
+
+/// A robots.txt larger than this is cut, as RFC 9309 allows.
+const ROBOTS_MAX: usize = 512 * 1024;
+/// The wait before the first retry; it doubles with each. Picked by feel.
+const BACK_OFF: Duration = Duration::from_millis(200);
+/// The longest `Retry-After` that is obeyed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// Why a page is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Status(u16),
+    UnusableUrl(String),
+    Unreachable(String),
+    Tls(String),
+    TimedOut(Duration),
+    CutShort(String),
+    BodyTooLarge(usize),
+    EndlessRedirect(String),
+    BadRedirect(String),
+    Internal(String),
+}
+
+impl Trouble {
+    /// Whether another try may do better.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
+            Self::UnusableUrl(_)
+            | Self::Tls(_)
+            | Self::BodyTooLarge(_)
+            | Self::EndlessRedirect(_)
+            | Self::BadRedirect(_)
+            | Self::Internal(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => match reqwest::StatusCode::from_u16(*status)
+                .ok()
+                .and_then(|s| s.canonical_reason())
+            {
+                Some(reason) => write!(f, "{status} {reason}"),
+                None => write!(f, "status {status}"),
+            },
+            Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
+            Self::Unreachable(why) => write!(f, "unreachable: {why}"),
+            Self::Tls(why) => write!(f, "TLS failed: {why}"),
+            Self::TimedOut(limit) => write!(f, "no complete answer within {limit:?} (--timeout)"),
+            Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
+            Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
+            Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
+            Self::BadRedirect(why) => write!(f, "redirect to nowhere: {why}"),
+            Self::Internal(why) => write!(f, "our own fault: {why}"),
+        }
+    }
+}
+
+/// What a page answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Good(Content, Links),
+    Redirect { status: u16, to: Url },
+    Broken(Trouble),
+}
+
+/// Asks politely: says who we are, gives up in time, holds no more than it may.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetcher {
+    client: Client,
+    timeout: Duration,
+    retries: u32,
+    body_max: usize,
+}
+
+impl Fetcher {
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub(crate) fn new(
+        timeout: Duration,
+        retries: u32,
+        body_max: usize,
+        idle_max: usize,
+    ) -> Result<Self, String> {
+        // Fails only if a provider is there already, which then serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            Client::builder()
+                .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
+                // A redirect is a page of its own, so that robots.txt and the pace count for each hop.
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(timeout)
+                .pool_max_idle_per_host(idle_max)
+        };
+        let client = builder()
+            .build()
+            // A machine without root certificates can still crawl what needs none.
+            .or_else(|_| builder().tls_certs_only([]).build())
+            .map_err(|error| {
+                format!(
+                    "the HTTP client could not be set up: {}",
+                    root_cause(&error)
+                )
+            })?;
+        Ok(Self {
+            client,
+            timeout,
+            retries,
+            body_max,
+        })
+    }
+
+    /// Fetches a page, with retries.
+    pub(crate) async fn page(&self, url: &Url, reach: Reach) -> Answer {
+        let mut tries = 0;
+        loop {
+            let (trouble, wait) = match timeout(self.timeout, self.once(url, reach)).await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(failure)) => failure,
+                Err(_elapsed) => (Trouble::TimedOut(self.timeout), None),
+            };
+            if tries >= self.retries || !trouble.is_passing() {
+                return Answer::Broken(trouble);
+            }
+            sleep(wait.unwrap_or(BACK_OFF * 2_u32.saturating_pow(tries))).await;
+            tries += 1;
+        }
+    }
+
+    /// Fetches and reads the robots.txt of an origin.
+    pub(crate) async fn robots(&self, origin: &str) -> Rules {
+        let request = async {
+            // Up to five redirects, as RFC 9309 asks for.
+            let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
+            for _ in 0..=5 {
+                let mut response = self.client.get(url.clone()).send().await.ok()?;
+                let status = response.status();
+                if let Some(to) = location(&response, &url).and_then(Result::ok) {
+                    url = to;
+                    continue;
+                }
+                let mut body = Vec::new();
+                while let Some(chunk) = response.chunk().await.ok()? {
+                    body.extend_from_slice(&chunk[..chunk.len().min(ROBOTS_MAX - body.len())]);
+                    if body.len() == ROBOTS_MAX {
+                        break;
+                    }
+                }
+                return Some((status.as_u16(), body));
+            }
+            None
+        };
+        match timeout(self.timeout, request).await {
+            // `off-the-workers`: the rules become regular expressions.
+            Ok(Some((status, body))) => spawn_blocking(move || Rules::from_answer(status, &body))
+                .await
+                .unwrap_or(Rules::Everything),
+            // An unreachable host's pages say so themselves.
+            Ok(None) | Err(_) => Rules::Everything,
+        }
+    }
+
+    async fn once(&self, url: &Url, reach: Reach) -> Result<Answer, (Trouble, Option<Duration>)> {
+        let now = |trouble| (trouble, None);
+        let send = |method| self.client.request(method, url.clone()).send();
+        let mut response = match reach {
+            Reach::Inside => send(Method::GET).await,
+            // Whoever does not like HEAD gets a GET, whose body is not read.
+            Reach::Outside => match send(Method::HEAD).await {
+                Ok(response) if response.status().as_u16() >= 400 => send(Method::GET).await,
+                other => other,
+            },
+        }
+        .map_err(|error| now(trouble(&error)))?;
+        let status = response.status().as_u16();
+        match location(&response, url) {
+            Some(Ok(to)) => {
+                return Ok(Answer::Redirect {
+                    status,
+                    to: extract::without_fragment(to),
+                });
+            }
+            Some(Err(why)) => return Ok(Answer::Broken(Trouble::BadRedirect(why))),
+            None => {}
+        }
+        if !response.status().is_success() {
+            return Err((Trouble::Status(status), retry_after(&response)));
+        }
+        if reach == Reach::Outside {
+            let content = Content {
+                status,
+                bytes: 0,
+                sha256: None,
+                note: None,
+            };
+            return Ok(Answer::Good(content, Links::default()));
+        }
+        let content_type = header(&response, CONTENT_TYPE)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+
+        // `bounded-body`
+        let too_large = || now(Trouble::BodyTooLarge(self.body_max));
+        let length = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or(0);
+        if length > self.body_max {
+            return Err(too_large());
+        }
+        let mut body = Vec::with_capacity(length);
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| now(trouble(&error)))?
+        {
+            if body.len() + chunk.len() > self.body_max {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+
+        // `off-the-workers`
+        let url = url.clone();
+        let read = spawn_blocking(move || read(&body, &content_type, &url, status));
+        let (content, links) = read
+            .await
+            .map_err(|error| now(Trouble::Internal(error.to_string())))?;
+        Ok(Answer::Good(content, links))
+    }
+}
+
+/// Hashes a body and, if it is HTML, finds its links.
+fn read(body: &[u8], content_type: &str, url: &Url, status: u16) -> (Content, Links) {
+    let mut content = Content {
+        status,
+        bytes: body.len() as u64,
+        sha256: Some(Sha256::digest(body).into()),
+        note: None,
+    };
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    if !matches!(kind, "text/html" | "application/xhtml+xml") {
+        return (content, Links::default());
+    }
+    let (text, note) = extract::text(body, content_type);
+    content.note = note.map(String::into_boxed_str);
+    (content, extract::links(&text, url))
+}
+
+fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = header(response, RETRY_AFTER)?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+/// Where a redirect leads.
+fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let Some(location) = header(response, LOCATION) else {
+        return Some(Err("it names no usable location".to_owned()));
+    };
+    Some(match url.join(location) {
+        Ok(to) if matches!(to.scheme(), "http" | "https") => Ok(to),
+        Ok(to) => Err(format!("`{to}` is neither http nor https")),
+        Err(error) => Err(format!("`{location}`: {error}")),
+    })
+}
+
+/// Sorts an error of the client into one of ours.
+fn trouble(error: &reqwest::Error) -> Trouble {
+    let mut cause = error.source();
+    while let Some(at) = cause {
+        let inner = at
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        if let Some(tls) = at
+            .downcast_ref::<rustls::Error>()
+            .or_else(|| inner?.downcast_ref::<rustls::Error>())
+        {
+            return Trouble::Tls(tls.to_string());
+        }
+        cause = at.source();
+    }
+    let root = root_cause(error);
+    if root.starts_with("tls handshake") {
+        // The other side hung up in the middle of it; rustls has no error of its own for that.
+        Trouble::Tls(root)
+    } else if error.is_builder() {
+        Trouble::UnusableUrl(root)
+    } else if error.is_connect() {
+        Trouble::Unreachable(root)
+    } else {
+        Trouble::CutShort(root)
+    }
+}
+
+/// The innermost reason, which is the one that says something.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
+        assert!(Trouble::Status(503).is_passing());
+        assert!(Trouble::CutShort(String::new()).is_passing());
+        assert!(!Trouble::Status(404).is_passing());
+        assert!(!Trouble::Tls(String::new()).is_passing());
+    }
+
+    #[test]
+    fn only_html_is_searched_for_links() {
+        let url = Url::parse("http://a/").unwrap();
+        let body = b"<a href=x>";
+        assert_eq!(
+            read(body, "text/html; charset=utf-8", &url, 200).1.found,
+            ["http://a/x"]
+        );
+        let (content, links) = read(body, "text/plain", &url, 200);
+        assert!(links.found.is_empty());
+        assert_eq!(content.bytes, 10);
+    }
+}

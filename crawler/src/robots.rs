@@ -1,0 +1,97 @@
+//! What a host's robots.txt allows us.
+//!
+//! Called by `crawl`, which fetches the file. Pure.
+
+use std::time::Duration;
+
+use texting_robots::Robot;
+
+/// The name that robots.txt files may address us by.
+pub(crate) const AGENT: &str = "redd-crawl";
+
+/// The rules of one host.
+#[derive(Debug)]
+pub(crate) enum Rules {
+    /// There is no file, or no rule for us: everything is allowed.
+    Everything,
+    /// The host has rules but could not say which, so by RFC 9309 nothing is allowed, with the reason.
+    Nothing(String),
+    /// The file's rules.
+    Listed(Box<Robot>),
+}
+
+impl Rules {
+    /// The rules that follow from the answer to the request for robots.txt.
+    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+        match status {
+            200..=299 => match Robot::new(AGENT, body) {
+                Ok(robot) => Self::Listed(Box::new(robot)),
+                Err(_) => Self::Everything,
+            },
+            500..=599 => Self::Nothing(format!("its robots.txt answers {status}")),
+            _ => Self::Everything,
+        }
+    }
+
+    /// None if `url` may be fetched, else why not.
+    pub(crate) fn refuse(&self, url: &str) -> Option<String> {
+        match self {
+            Self::Everything => None,
+            Self::Nothing(reason) => Some(reason.clone()),
+            Self::Listed(robot) if robot.allowed(url) => None,
+            Self::Listed(_) => Some("its robots.txt disallows it".to_owned()),
+        }
+    }
+
+    /// The time that the host asks for between requests.
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        match self {
+            Self::Everything | Self::Nothing(_) => None,
+            Self::Listed(robot) => robot
+                .delay
+                .and_then(|delay| Duration::try_from_secs_f32(delay).ok()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disallowed_folder_is_refused_and_the_rest_is_not() {
+        let rules = Rules::from_answer(
+            200,
+            b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n",
+        );
+        assert!(rules.refuse("http://a/private/x.html").is_some());
+        assert!(rules.refuse("http://a/public.html").is_none());
+        assert_eq!(rules.delay(), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn rules_for_our_name_come_before_rules_for_all() {
+        let text = b"User-agent: redd-crawl\nAllow: /\n\nUser-agent: *\nDisallow: /\n";
+        assert!(Rules::from_answer(200, text).refuse("http://a/").is_none());
+        assert!(
+            Rules::from_answer(200, b"User-agent: *\nDisallow: /\n")
+                .refuse("http://a/")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn no_file_allows_everything_and_a_failing_server_nothing() {
+        assert!(Rules::from_answer(404, b"").refuse("http://a/").is_none());
+        assert!(Rules::from_answer(503, b"").refuse("http://a/").is_some());
+    }
+
+    #[test]
+    fn garbage_is_no_rule() {
+        assert!(
+            Rules::from_answer(200, &[0xff, 0, 0xfe, b'\n', b':'])
+                .refuse("http://a/x")
+                .is_none()
+        );
+    }
+}
