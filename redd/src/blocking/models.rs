@@ -1,115 +1,248 @@
-//! Loom: the pool's baton (M9). Submitters race with threads that take work, go idle, time out and end.
+//! Models of the blocking pool: every interleaving, within loom's bounds.
 //!
-//! The keep-alive is zero: in a model time does not pass, so an idle thread that was not claimed ends.
+//! Beside each model stands a seeded mistake that it must catch, so that we know that it looks.
 
-use super::pool::{Pool, PoolConfig, Refusal, StartThread, Work};
-use crate::primitives::parker::Parker;
-use crate::primitives::thread::{self, JoinHandle};
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
 
-enum Piece {
-    Count(Arc<AtomicUsize>),
-    /// Ends only when the other piece runs on another thread.
-    Wait(Arc<Parker>, Arc<AtomicUsize>),
-    Wake(Arc<Parker>, Arc<AtomicUsize>),
+use super::pool::{Pool, PoolConfig, Refused, Work};
+use crate::primitives::thread::JoinHandle;
+
+type Arc<T> = std::sync::Arc<T>;
+
+/// What became of the work. Plain atomics: they watch the model and are no part of it.
+#[derive(Default)]
+struct Seen {
+    running: AtomicUsize,
+    done: AtomicUsize,
+    cancelled: AtomicUsize,
+    refused: AtomicUsize,
+    starts: AtomicUsize,
+    is_left_alone: AtomicBool,
 }
 
-impl Work for Piece {
+/// Work that needs `parties` threads at a time.
+struct Meeting {
+    seen: Arc<Seen>,
+    parties: usize,
+}
+
+/// Yields after which nobody comes any more: each lets all other threads run until they block.
+const PATIENCE: usize = 8;
+
+impl Work for Meeting {
     fn run(self) {
-        let done = match self {
-            Self::Count(done) => done,
-            Self::Wait(parker, done) => {
-                parker.park();
-                done
+        self.seen.running.fetch_add(1, Ordering::Relaxed);
+        for _ in 0..PATIENCE {
+            if self.seen.running.load(Ordering::Relaxed) >= self.parties {
+                break;
             }
-            Self::Wake(parker, done) => {
-                parker.unpark();
-                done
-            }
-        };
-        done.fetch_add(1, Ordering::Relaxed);
+            thread::yield_now();
+        }
+        // It blocks for good, but loom's own word for that cannot be caught.
+        if self.seen.running.load(Ordering::Relaxed) < self.parties {
+            self.seen.is_left_alone.store(true, Ordering::Relaxed);
+        }
+        self.seen.done.fetch_add(1, Ordering::Relaxed);
     }
 
     fn cancel(self) {
-        unreachable!("nothing is refused in these models");
+        self.seen.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_mandatory(&self) -> bool {
+        self.parties > 1
     }
 }
 
-fn pool(max_threads: usize) -> Arc<Pool<Piece>> {
-    Arc::new(Pool::new(PoolConfig {
-        max_threads,
-        keep_alive: Duration::ZERO,
-    }))
+#[derive(Clone)]
+struct Model {
+    pool: Arc<Pool<Meeting>>,
+    seen: Arc<Seen>,
+    /// The start with this number is refused.
+    refused_start: Option<usize>,
 }
 
-fn start(pool: &Arc<Pool<Piece>>, number: usize) -> io::Result<JoinHandle<()>> {
-    let pool = Arc::clone(pool);
-    thread::spawn_named(String::new(), None, move || {
-        let start: StartThread<'_> = &|number| start(&pool, number);
-        pool.run_thread(number, start);
-    })
-}
-
-fn submit(pool: &Arc<Pool<Piece>>, piece: Piece) -> bool {
-    match pool.submit(piece, &|number| start(pool, number)) {
-        Ok(()) => {
-            pool.check();
-            true
+impl Model {
+    fn new(max_threads: usize, keep_alive: Duration, refused_start: Option<usize>) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(PoolConfig {
+                max_threads,
+                keep_alive,
+            })),
+            seen: Arc::default(),
+            refused_start,
         }
-        Err(refused) => {
-            assert!(matches!(refused.reason, Refusal::Shutdown));
-            false
+    }
+
+    fn start(&self, number: usize) -> io::Result<JoinHandle<()>> {
+        if self.refused_start == Some(self.seen.starts.fetch_add(1, Ordering::Relaxed)) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let model = self.clone();
+        Ok(thread::spawn(move || {
+            model.pool.run_thread(number, &|number| model.start(number));
+        }))
+    }
+
+    fn work(&self, parties: usize) -> Meeting {
+        Meeting {
+            seen: Arc::clone(&self.seen),
+            parties,
+        }
+    }
+
+    fn submit(&self, parties: usize) {
+        let submitted = self
+            .pool
+            .submit(self.work(parties), &|number| self.start(number));
+        if let Err(Refused { work, .. }) = submitted {
+            self.seen.refused.fetch_add(1, Ordering::Relaxed);
+            drop(work);
+        }
+    }
+
+    /// Submits once here and once on another thread.
+    fn submit_twice(&self, parties: usize) {
+        let other = self.clone();
+        let other = thread::spawn(move || other.submit(parties));
+        self.submit(parties);
+        other.join().expect("a submitter does not panic");
+    }
+
+    /// What is queued has a thread that does not sleep.
+    fn assert_served(&self) {
+        let inner = self.pool.inner.lock();
+        let is_served = inner.queue.is_empty() || inner.idle.len() < inner.threads;
+        drop(inner);
+        assert!(is_served, "work was left alone");
+    }
+
+    /// Waits for all threads, and looks at what became of `count` pieces of work.
+    fn finish(&self, count: usize) {
+        self.pool.shutdown();
+        assert!(self.pool.join_all(None));
+        let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        assert!(
+            !self.seen.is_left_alone.load(Ordering::Relaxed),
+            "work was left alone: {} queued",
+            self.pool.queue_depth()
+        );
+        let all = seen(&self.seen.done) + seen(&self.seen.cancelled) + seen(&self.seen.refused);
+        assert_eq!(all, count, "work was lost");
+        assert_eq!(self.pool.threads(), 0);
+    }
+}
+
+#[test]
+fn loom_pool_work_that_waits_for_other_work_gets_its_thread() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, None);
+        model.submit_twice(2);
+        model.finish(2);
+    });
+}
+
+#[test]
+fn loom_pool_threads_that_do_not_stay_strand_nothing() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::ZERO, None);
+        model.submit_twice(2);
+        model.finish(2);
+    });
+}
+
+#[test]
+fn loom_pool_a_bound_of_one_strands_nothing() {
+    loom::model(|| {
+        let model = Model::new(1, Duration::ZERO, None);
+        model.submit_twice(1);
+        model.assert_served();
+        model.finish(2);
+    });
+}
+
+#[test]
+fn loom_pool_a_refused_start_strands_nothing() {
+    for refused_start in 0..2 {
+        loom::model(move || {
+            let model = Model::new(2, Duration::MAX, Some(refused_start));
+            model.submit_twice(1);
+            model.assert_served();
+            model.finish(2);
+        });
+    }
+}
+
+#[test]
+fn loom_pool_a_refused_start_remembers_who_went_idle_meanwhile() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, Some(1));
+        model.submit(1);
+        let other = model.clone();
+        let other = thread::spawn(move || other.submit(1));
+        // Lets the first thread take its work, and the other submitter begin.
+        thread::yield_now();
+        model.submit(1);
+        other.join().expect("a submitter does not panic");
+        model.assert_served();
+        model.finish(3);
+    });
+}
+
+#[test]
+fn loom_pool_shutdown_while_work_is_submitted() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, None);
+        let other = model.clone();
+        let other = thread::spawn(move || other.submit(1));
+        model.submit(1);
+        model.pool.shutdown();
+        other.join().expect("a submitter does not panic");
+        model.finish(2);
+    });
+}
+
+/// Both pieces of work come to a pool with one idle thread.
+fn with_an_idle_thread(submit: fn(&Model)) {
+    let model = Model::new(2, Duration::MAX, None);
+    model.submit(1);
+    while model.pool.idle_threads() == 0 {
+        thread::yield_now();
+    }
+    model.seen.running.store(0, Ordering::Relaxed);
+    submit(&model);
+    submit(&model);
+    model.finish(3);
+}
+
+#[test]
+fn loom_pool_an_idle_thread_is_claimed_once() {
+    loom::model(|| with_an_idle_thread(|model| model.submit(2)));
+}
+
+/// Wakes an idle thread and leaves it where it stands until it has run off with its work: whoever looks in between
+/// believes that there is one for its own work too.
+fn submit_by_looking(model: &Model) {
+    let mut inner = model.pool.inner.lock();
+    inner.queue.push_back((u64::MAX, model.work(2)));
+    match inner.idle.last().cloned() {
+        Some(idle) => {
+            drop(inner);
+            idle.unpark();
+        }
+        None => {
+            drop(inner);
+            model.submit(2);
         }
     }
 }
 
 #[test]
-fn loom_two_submitters_have_their_work_done() {
-    loom::model(|| {
-        let (pool, done) = (pool(1), Arc::new(AtomicUsize::new(0)));
-        let other = {
-            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
-            loom::thread::spawn(move || assert!(submit(&pool, Piece::Count(done))))
-        };
-        assert!(submit(&pool, Piece::Count(Arc::clone(&done))));
-        other.join().expect("the other submitter does not panic");
-        pool.shutdown();
-        assert!(pool.join_all(None));
-        assert_eq!(done.load(Ordering::Relaxed), 2);
-    });
-}
-
-#[test]
-fn loom_work_that_waits_for_other_work_gets_a_thread_for_it() {
-    loom::model(|| {
-        let (pool, done) = (pool(2), Arc::new(AtomicUsize::new(0)));
-        let parker = Arc::new(Parker::new());
-        assert!(submit(
-            &pool,
-            Piece::Wait(Arc::clone(&parker), Arc::clone(&done))
-        ));
-        assert!(submit(&pool, Piece::Wake(parker, Arc::clone(&done))));
-        pool.shutdown();
-        assert!(pool.join_all(None));
-        assert_eq!(done.load(Ordering::Relaxed), 2);
-    });
-}
-
-#[test]
-fn loom_what_is_accepted_at_shutdown_is_done() {
-    loom::model(|| {
-        let (pool, done) = (pool(1), Arc::new(AtomicUsize::new(0)));
-        let other = {
-            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
-            loom::thread::spawn(move || usize::from(submit(&pool, Piece::Count(done))))
-        };
-        pool.shutdown();
-        let accepted = other.join().expect("the submitter does not panic");
-        assert!(pool.join_all(None));
-        assert_eq!(done.load(Ordering::Relaxed), accepted);
-    });
+#[should_panic(expected = "left alone")]
+fn loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed() {
+    loom::model(|| with_an_idle_thread(submit_by_looking));
 }

@@ -7,8 +7,9 @@
 //! from the submitter, and the threads wake each other while they are at it.
 //!
 //! # Invariants
-//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists, or all threads are busy
-//!   and no more may be started. So work that waits for other work gets its thread, up to the bound.
+//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists, or all threads are
+//!   busy and no more may be started: the bound is reached, or the system has just refused one. So work that waits for
+//!   other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
 //! - `claimed-by-name`: a thread is woken by taking *it* out of `idle` under the lock; there is no count that could be
 //!   out of date.
 //!
@@ -33,6 +34,8 @@ pub(crate) trait Work: Send {
     fn run(self);
     /// It will not be done.
     fn cancel(self);
+    /// Whether shutdown lets it run although no thread has taken it yet.
+    fn is_mandatory(&self) -> bool;
 }
 
 /// What a builder decided.
@@ -63,23 +66,26 @@ pub(crate) type StartThread<'a> = &'a dyn Fn(usize) -> io::Result<JoinHandle<()>
 /// See the module page.
 pub(crate) struct Pool<W> {
     config: PoolConfig,
-    inner: Mutex<Inner<W>>,
+    pub(super) inner: Mutex<Inner<W>>,
     /// Unparked when a thread has ended after shutdown.
     ended: Parker,
 }
 
-struct Inner<W> {
+pub(super) struct Inner<W> {
+    max_threads: usize,
     /// Each with a ticket, by which a submitter finds its own again.
-    queue: VecDeque<(u64, W)>,
+    pub(super) queue: VecDeque<(u64, W)>,
     next_ticket: u64,
     /// Threads without work; the last to come is the first to go, for it is the warmest.
-    idle: Vec<Arc<Parker>>,
-    threads: usize,
+    pub(super) idle: Vec<Arc<Parker>>,
+    pub(super) threads: usize,
     /// Those of them that run.
     ids: Vec<ThreadId>,
     next_number: usize,
     /// `someone-is-committed`
     has_seeker: bool,
+    /// The last attempt to start a thread failed.
+    is_refused: bool,
     is_shut_down: bool,
     handles: BTreeMap<usize, JoinHandle<()>>,
     /// Threads that ended before their starter had put their handle here.
@@ -96,13 +102,6 @@ enum Next {
     Nobody,
 }
 
-/// How an idle thread's wait ended.
-enum Waited<'a, W> {
-    Claimed,
-    /// The keep-alive is over, and the thread is not in `idle` any more: it ends under this lock.
-    InVain(MutexGuard<'a, Inner<W>>),
-}
-
 impl<W> std::fmt::Debug for Pool<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool")
@@ -112,29 +111,59 @@ impl<W> std::fmt::Debug for Pool<W> {
 }
 
 impl<W> Inner<W> {
-    /// Called with work in the queue.
-    fn claim_seeker(&mut self, max_threads: usize) -> Next {
-        if self.has_seeker {
+    /// If there is work, somebody has to come for it. Called before each unlock after which someone might be missing.
+    fn claim_seeker(&mut self) -> Next {
+        if self.has_seeker || self.queue.is_empty() {
             return Next::Nobody;
         }
-        // `claimed-by-name`
-        if let Some(idle) = self.idle.pop() {
-            self.has_seeker = true;
+        if let Some(idle) = self.claim_idle() {
             return Next::Wake(idle);
         }
-        if self.threads < max_threads {
+        if self.threads < self.max_threads {
             self.has_seeker = true;
+            self.is_refused = false;
             self.threads += 1;
             self.next_number += 1;
             return Next::Start(self.next_number);
         }
         Next::Nobody
     }
+
+    /// `claimed-by-name`: the thread is the seeker from here on, not from when it wakes.
+    fn claim_idle(&mut self) -> Option<Arc<Parker>> {
+        let idle = self.idle.pop()?;
+        self.has_seeker = true;
+        Some(idle)
+    }
+
+    /// True if this thread was idle and nobody had claimed it; it is not idle any more.
+    fn unlist(&mut self, parker: &Arc<Parker>) -> bool {
+        let position = self
+            .idle
+            .iter()
+            .position(|other| Arc::ptr_eq(other, parker));
+        position
+            .map(|position| self.idle.remove(position))
+            .is_some()
+    }
+
+    /// `someone-is-committed`
+    fn is_committed(&self) -> bool {
+        let may_start = self.threads < self.max_threads && !self.is_refused;
+        self.queue.is_empty() || self.has_seeker || (self.idle.is_empty() && !may_start)
+    }
+}
+
+/// Lets the lock go after a change of who is there or what is queued, and looks at the invariant.
+fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
+    debug_assert!(inner.is_committed(), "`someone-is-committed`: {inner:?}");
+    drop(inner);
 }
 
 impl<W: Work> Pool<W> {
     pub(crate) fn new(config: PoolConfig) -> Self {
         let inner = Inner {
+            max_threads: config.max_threads,
             queue: VecDeque::new(),
             next_ticket: 0,
             idle: Vec::new(),
@@ -142,6 +171,7 @@ impl<W: Work> Pool<W> {
             ids: Vec::new(),
             next_number: 0,
             has_seeker: false,
+            is_refused: false,
             is_shut_down: false,
             handles: BTreeMap::new(),
             ended_early: Vec::new(),
@@ -170,8 +200,8 @@ impl<W: Work> Pool<W> {
         let ticket = inner.next_ticket;
         inner.next_ticket += 1;
         inner.queue.push_back((ticket, work));
-        let next = inner.claim_seeker(self.config.max_threads);
-        drop(inner);
+        let next = inner.claim_seeker();
+        unlock(inner);
         match self.bring(next, start) {
             Ok(()) => Ok(()),
             Err(error) => self.without_threads(ticket, error),
@@ -197,17 +227,29 @@ impl<W: Work> Pool<W> {
                 }
                 Ok(())
             }
-            Err(error) => {
-                let mut inner = self.inner.lock();
-                inner.threads -= 1;
-                inner.has_seeker = false;
-                if inner.threads == 0 {
-                    return Err(error);
-                }
-                // The threads that exist take what is queued when they are done with what they do.
-                Ok(())
-            }
+            Err(error) => self.refused(error),
         }
+    }
+
+    /// The seeker was not to be.
+    fn refused(&self, error: io::Error) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        inner.threads -= 1;
+        inner.has_seeker = false;
+        inner.is_refused = true;
+        let (is_last, is_shut_down) = (inner.threads == 0, inner.is_shut_down);
+        // A thread that went idle meanwhile relied on the seeker. Those that are busy come when they are done.
+        let idle = if inner.queue.is_empty() {
+            None
+        } else {
+            inner.claim_idle()
+        };
+        unlock(inner);
+        idle.iter().for_each(|idle| idle.unpark());
+        if is_shut_down {
+            self.ended.unpark();
+        }
+        if is_last { Err(error) } else { Ok(()) }
     }
 
     /// The submitter of `ticket` gets its work back. Work of others that relied on the thread that was not to be is
@@ -231,7 +273,7 @@ impl<W: Work> Pool<W> {
                 queue.len()
             );
         }
-        queue.into_iter().for_each(|(_, work)| work.cancel());
+        cancel_all(queue);
         match mine {
             Some((_, work)) => Err(Refused {
                 work,
@@ -249,78 +291,58 @@ impl<W: Work> Pool<W> {
         let mut inner = self.inner.lock();
         inner.ids.push(thread::current_id());
         loop {
+            if std::mem::take(&mut is_seeker) {
+                inner.has_seeker = false;
+            }
             if let Some((_, work)) = inner.queue.pop_front() {
-                let next = if std::mem::take(&mut is_seeker) {
-                    self.pass_baton(&mut inner)
-                } else {
-                    Next::Nobody
-                };
-                drop(inner);
+                // The baton goes on, if there is more to do.
+                let next = inner.claim_seeker();
+                unlock(inner);
                 // This thread exists, so a refusal leaves the rest to it.
                 drop(self.bring(next, start));
                 // The hook has printed the panic; the work's own guard has told its handle.
-                drop(catch_unwind(AssertUnwindSafe(|| work.run())));
+                guarded(|| work.run());
                 inner = self.inner.lock();
                 continue;
-            }
-            if std::mem::take(&mut is_seeker) {
-                inner.has_seeker = false;
             }
             if inner.is_shut_down {
                 break;
             }
             inner.idle.push(Arc::clone(&parker));
-            drop(inner);
-            match self.wait_for_claim(&parker) {
-                Waited::Claimed => is_seeker = true,
-                Waited::InVain(locked) => {
-                    // The lock is not let go in between: a submitter that saw this thread would rely on it.
-                    inner = locked;
-                    break;
-                }
-            }
+            unlock(inner);
+            let has_token = self.sleep(&parker);
             inner = self.inner.lock();
+            if has_token {
+                is_seeker = true;
+            } else if !inner.unlist(&parker) {
+                // `claimed-by-name`: the token is on its way.
+                unlock(inner);
+                parker.park();
+                is_seeker = true;
+                inner = self.inner.lock();
+            } else if inner.queue.is_empty() {
+                // It ends under the lock under which it left `idle`: in between it would be neither idle nor busy.
+                break;
+            }
         }
         self.end(number, inner);
     }
 
-    /// The seeker has taken work: the next one may be needed.
-    fn pass_baton(&self, inner: &mut Inner<W>) -> Next {
-        inner.has_seeker = false;
-        if inner.queue.is_empty() {
-            Next::Nobody
-        } else {
-            inner.claim_seeker(self.config.max_threads)
+    /// False: the keep-alive is over.
+    fn sleep(&self, parker: &Parker) -> bool {
+        if self.config.keep_alive == Duration::MAX {
+            parker.park();
+            return true;
         }
-    }
-
-    fn wait_for_claim(&self, parker: &Arc<Parker>) -> Waited<'_, W> {
         let since = real_now();
         loop {
             let waited = real_now().saturating_duration_since(since);
             let left = self.config.keep_alive.saturating_sub(waited);
+            if left.is_zero() {
+                return false;
+            }
             if parker.park_timeout(left) {
-                return Waited::Claimed;
-            }
-            if real_now().saturating_duration_since(since) < self.config.keep_alive {
-                continue;
-            }
-            let mut inner = self.inner.lock();
-            match inner
-                .idle
-                .iter()
-                .position(|other| Arc::ptr_eq(other, parker))
-            {
-                Some(position) => {
-                    inner.idle.remove(position);
-                    return Waited::InVain(inner);
-                }
-                None => {
-                    // `claimed-by-name`: the token is on its way.
-                    drop(inner);
-                    parker.park();
-                    return Waited::Claimed;
-                }
+                return true;
             }
         }
     }
@@ -337,7 +359,7 @@ impl<W: Work> Pool<W> {
             }
         };
         let is_shut_down = inner.is_shut_down;
-        drop(inner);
+        unlock(inner);
         if let Some(before) = before {
             // It is at its end, so this does not wait long. It caught all panics.
             drop(before.join());
@@ -347,13 +369,18 @@ impl<W: Work> Pool<W> {
         }
     }
 
-    /// Nothing more is accepted. What is queued is still done, by the threads that are committed to it; then they end.
+    /// Nothing more is accepted. What no thread has taken yet is cancelled, unless it is mandatory: that is still done
+    /// by the threads that are committed to it. Then they end.
     pub(crate) fn shutdown(&self) {
         let mut inner = self.inner.lock();
         inner.is_shut_down = true;
+        let queue = std::mem::take(&mut inner.queue);
+        let (mandatory, cancelled) = queue.into_iter().partition(|(_, work)| work.is_mandatory());
+        inner.queue = mandatory;
         let idle = std::mem::take(&mut inner.idle);
-        drop(inner);
+        unlock(inner);
         idle.iter().for_each(|parker| parker.unpark());
+        cancel_all(cancelled);
     }
 
     /// Waits until all threads have ended, at most for `timeout`; true if they have. A thread of the pool does not wait
@@ -398,20 +425,32 @@ impl<W: Work> Pool<W> {
     pub(crate) fn queue_depth(&self) -> usize {
         self.inner.lock().queue.len()
     }
+}
 
-    /// `someone-is-committed`, for tests.
-    #[cfg(test)]
-    pub(super) fn check(&self) {
-        let inner = self.inner.lock();
-        assert!(
-            inner.queue.is_empty()
-                || inner.has_seeker
-                || (inner.idle.is_empty() && inner.threads == self.config.max_threads)
-                || inner.is_shut_down,
-            "`someone-is-committed`: {} queued, {} threads",
-            inner.queue.len(),
-            inner.threads
-        );
+/// Called without the lock: what a cancelled task drops is foreign code.
+fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
+    for (_, work) in queue {
+        guarded(|| work.cancel());
+    }
+}
+
+/// A panic ends here, and one of the payload's own drop too.
+fn guarded(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+    }
+}
+
+impl<W> std::fmt::Debug for Inner<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("queued", &self.queue.len())
+            .field("idle", &self.idle.len())
+            .field("threads", &self.threads)
+            .field("has_seeker", &self.has_seeker)
+            .field("is_refused", &self.is_refused)
+            .field("is_shut_down", &self.is_shut_down)
+            .finish_non_exhaustive()
     }
 }
 
@@ -422,13 +461,21 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
-    struct Closure(Box<dyn FnOnce() + Send>);
+    enum Closure {
+        Usual(Box<dyn FnOnce() + Send>),
+        Mandatory(Box<dyn FnOnce() + Send>),
+    }
 
     impl Work for Closure {
         fn run(self) {
-            (self.0)();
+            match self {
+                Self::Usual(f) | Self::Mandatory(f) => f(),
+            }
         }
         fn cancel(self) {}
+        fn is_mandatory(&self) -> bool {
+            matches!(self, Self::Mandatory(_))
+        }
     }
 
     fn pool(max_threads: usize, keep_alive: Duration) -> Arc<Pool<Closure>> {
@@ -449,9 +496,7 @@ mod tests {
         pool: &Arc<Pool<Closure>>,
         f: impl FnOnce() + Send + 'static,
     ) -> Result<(), Refused<Closure>> {
-        let submitted = pool.submit(Closure(Box::new(f)), &|number| start(pool, number));
-        pool.check();
-        submitted
+        pool.submit(Closure::Usual(Box::new(f)), &|number| start(pool, number))
     }
 
     fn is_accepted(submitted: Result<(), Refused<Closure>>) {
@@ -498,14 +543,57 @@ mod tests {
                 done.fetch_add(1, Ordering::SeqCst);
             }));
         }
+        while done.load(Ordering::SeqCst) < 200 {
+            thread::yield_now();
+        }
         pool.shutdown();
         assert!(pool.join_all(None));
-        assert_eq!(
-            done.load(Ordering::SeqCst),
-            200,
-            "what was accepted is done"
-        );
         assert!(most.load(Ordering::SeqCst) <= 3);
+    }
+
+    #[test]
+    fn a_thread_whose_keep_alive_is_over_leaves_no_work_behind() {
+        let pool = pool(1, Duration::ZERO);
+        let (done, all) = mpsc::channel();
+        for number in 0..2000 {
+            let done = done.clone();
+            is_accepted(submit(&pool, move || {
+                done.send(number).expect("the test waits")
+            }));
+            assert_eq!(
+                all.recv(),
+                Ok(number),
+                "each is done before the next one comes"
+            );
+        }
+        pool.shutdown();
+        assert!(pool.join_all(None));
+    }
+
+    #[test]
+    fn shutdown_cancels_what_waits_unless_it_is_mandatory() {
+        let pool = pool(1, LONG);
+        let (go, wait) = mpsc::channel::<()>();
+        is_accepted(submit(&pool, move || {
+            wait.recv().expect("the test lets it go")
+        }));
+        let (done, all) = mpsc::channel();
+        let usual = done.clone();
+        is_accepted(submit(&pool, move || {
+            usual.send("usual").expect("the test waits")
+        }));
+        let mandatory = move || done.send("mandatory").expect("the test waits");
+        is_accepted(pool.submit(Closure::Mandatory(Box::new(mandatory)), &|_| {
+            unreachable!("the bound is reached")
+        }));
+        while pool.queue_depth() > 2 {
+            thread::yield_now();
+        }
+        pool.shutdown();
+        assert_eq!(pool.queue_depth(), 1);
+        go.send(()).expect("it waits");
+        assert!(pool.join_all(None));
+        assert_eq!(all.iter().collect::<Vec<_>>(), ["mandatory"]);
     }
 
     #[test]
@@ -546,7 +634,7 @@ mod tests {
         }
         plan(Call::ThreadStart, 0, libc::EAGAIN);
         let submitted = pool.submit(
-            Closure(Box::new(move || done.send(2).expect("the test waits"))),
+            Closure::Usual(Box::new(move || done.send(2).expect("the test waits"))),
             &|number| start(&pool, number),
         );
         assert!(submitted.is_ok(), "it waits for the thread that exists");
@@ -559,7 +647,13 @@ mod tests {
     #[test]
     fn work_that_panics_leaves_the_pool_as_it_was() {
         let pool = pool(1, LONG);
-        is_accepted(submit(&pool, || panic!("on purpose")));
+        struct Nasty;
+        impl Drop for Nasty {
+            fn drop(&mut self) {
+                panic!("on purpose, in the payload");
+            }
+        }
+        is_accepted(submit(&pool, || std::panic::panic_any(Nasty)));
         let (done, ended) = mpsc::channel();
         is_accepted(submit(&pool, move || {
             done.send(()).expect("the test waits")

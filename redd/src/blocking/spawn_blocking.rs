@@ -35,8 +35,18 @@ impl BlockingPool {
 #[derive(Debug)]
 pub(crate) struct BlockingTask {
     runnable: Runnable,
+    urgency: Urgency,
     /// Released when the closure has ended.
     _clock: Option<HoldClock>,
+}
+
+/// What shutdown does with a closure that no thread has taken yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    /// It is cancelled.
+    Usual,
+    /// It runs: a write that was accepted reaches its file.
+    Mandatory,
 }
 
 /// A paused clock does not move on by itself while a closure runs: its end may be what everybody waits for.
@@ -73,6 +83,10 @@ impl Work for BlockingTask {
     fn cancel(self) {
         self.runnable.cancel();
     }
+
+    fn is_mandatory(&self) -> bool {
+        self.urgency == Urgency::Mandatory
+    }
 }
 
 /// The closure as a future that is ready at once.
@@ -95,7 +109,7 @@ impl<F: FnOnce() -> R, R> Future for Closure<F> {
 /// - It starts without being awaited. Threads are added as needed, up to `Builder::max_blocking_threads` (512); then
 ///   closures wait for one.
 /// - Dropping the handle lets it run on. `abort` works only before it has started.
-/// - Shutdown waits for closures that were accepted; later ones are cancelled.
+/// - Shutdown waits for closures that have started; those that no thread has taken yet are cancelled.
 /// - For much computation use few closures or a pool of its own: 512 threads do not make CPUs.
 ///
 /// # Panics
@@ -128,7 +142,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    match submit(handle, f, name, Location::caller()) {
+    match submit(handle, f, name, Urgency::Usual, Location::caller()) {
         Ok(join) => join,
         Err(error) => panic!(
             "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise \
@@ -148,13 +162,14 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    submit(handle, f, name, Location::caller())
+    submit(handle, f, name, Urgency::Usual, Location::caller())
 }
 
 fn submit<F, R>(
     handle: &Handle,
     f: F,
     name: Option<Arc<str>>,
+    urgency: Urgency,
     place: &'static Location<'static>,
 ) -> io::Result<JoinHandle<R>>
 where
@@ -167,6 +182,7 @@ where
         unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
     let task = BlockingTask {
         runnable,
+        urgency,
         _clock: HoldClock::new(handle),
     };
     let refused = shared
@@ -220,7 +236,7 @@ where
     T: Send + 'static,
 {
     let handle = context::expect_current("this operation on a file");
-    submit(&handle, f, None, Location::caller()).ok()
+    submit(&handle, f, None, Urgency::Mandatory, Location::caller()).ok()
 }
 
 /// The error of work that its runtime does not do any more.
