@@ -228,7 +228,8 @@ where
     async move { flatten(join.await) }
 }
 
-/// As [`run`], with the handle. `None` if the runtime has shut down; once it is accepted, `f` runs.
+/// As [`run`], with the handle. Once it is accepted, `f` runs, also when the runtime shuts down first; a runtime that has
+/// shut down drops it. `None` if the system refuses a thread.
 #[track_caller]
 pub(crate) fn run_mandatory<T, F>(f: F) -> Option<JoinHandle<T>>
 where

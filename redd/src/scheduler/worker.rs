@@ -418,7 +418,9 @@ impl Worker {
             }
         });
         let first = first?;
-        if !shared.injector.is_empty() {
+        // Step 10 of PARKING.md: whoever sleeps may take what is left, here or there.
+        let has_more = !self.local.has_fifo && !self.slot(shared).queue.is_ring_empty();
+        if has_more || !shared.injector.is_empty() {
             shared.wake_worker();
         }
         // SAFETY: the injector owned the reference.
@@ -562,14 +564,14 @@ impl Worker {
         let was_searching = std::mem::take(&mut self.is_searching);
         // The protocol, step by step, is in PARKING.md.
         shared.idle.enter_park(was_searching);
-        if self.has_reason_to_stay(shared, root) {
+        if self.has_reason_to_stay(shared, root, was_searching) {
             shared.idle.cancel_park();
             return;
         }
         if let Some(on_park) = &shared.config.hooks.on_park {
             on_park();
             // The hook may have woken tasks, on this very worker too.
-            if self.has_reason_to_stay(shared, root) {
+            if self.has_reason_to_stay(shared, root, true) {
                 shared.idle.cancel_park();
                 // A hook that always does so must not keep timers and I/O waiting.
                 self.look_around(shared);
@@ -605,13 +607,16 @@ impl Worker {
         }
     }
 
-    /// The last look before sleeping.
-    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root) -> bool {
+    /// The last look before sleeping. The rings of others are looked at by those who searched; if others search, they
+    /// do (step 7 of PARKING.md).
+    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, looks_at_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
             || !shared.injector.is_empty()
             || self.has_own_work(shared)
-            || (!self.local.has_fifo && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
+            || (looks_at_others
+                && !self.local.has_fifo
+                && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
