@@ -1,5 +1,11 @@
 //! Groups of tasks: `LocalSet`, `JoinSet`, task-local values, on a current-thread and on a multi-thread runtime.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "threads of no runtime, in a test that fails if the system refuses one"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::rc::Rc;

@@ -1,5 +1,7 @@
 //! Misuse and bad input: each is answered by a panic or an error that says what to do, at the place of the caller.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -422,7 +424,7 @@ fn a_handle_polled_after_it_gave_its_output_says_so() {
             let mut task = task::spawn_blocking(|| 2);
             assert_eq!((&mut task).await.unwrap(), 2);
             record_panics();
-            let again = redd::spawn(async move { task.await });
+            let again = redd::spawn(task);
             let text = message(&*again.await.unwrap_err().into_panic());
             assert!(text.contains("Await each handle once"), "{text}");
         });

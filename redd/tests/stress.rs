@@ -7,6 +7,10 @@
     clippy::print_stdout,
     reason = "a program without a harness reports by itself"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "threads of no runtime, in a test that fails if the system refuses one"
+)]
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};

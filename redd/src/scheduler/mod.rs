@@ -338,19 +338,42 @@ impl Shared {
             unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
         if self.is_closed() {
             runnable.cancel(); // `closed-cancels`
-        } else {
-            self.schedule(runnable);
+        } else if let Err(refused) = self.try_schedule(runnable) {
+            // It closed meanwhile. The walk may have missed a task that was published only just now, so it is cancelled
+            // here, where a task that is not `Send` belongs too.
+            refused.cancel();
         }
         handle
     }
 
     /// Hands a batch of tasks that a worker has too many of to the injector.
     pub(crate) fn inject(&self, runnable: Runnable) {
+        // Closed: whoever walks the slab cancels the task (`closed-cancels`); only the reference goes here.
+        drop(self.try_inject(runnable));
+    }
+
+    fn try_inject(&self, runnable: Runnable) -> Result<(), Runnable> {
         match self.injector.push(runnable.into_raw()) {
-            Ok(()) => self.wake_worker_for_injected(),
-            // Closed: whoever walks the slab cancels the task (`closed-cancels`); only the reference goes here.
+            Ok(()) => {
+                self.wake_worker_for_injected();
+                Ok(())
+            }
             // SAFETY: it comes from `into_raw` above.
-            Err(task) => drop(unsafe { Runnable::from_raw(task) }),
+            Err(task) => Err(unsafe { Runnable::from_raw(task) }),
+        }
+    }
+
+    /// Queues a task with this thread's worker or in the injector; gives it back if the runtime has closed.
+    #[inline]
+    fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && !local.is_blocked.get() => {
+                // SAFETY: this thread is the worker, so it owns the queue.
+                unsafe { local.push(self, runnable) };
+                Ok(())
+            }
+            _ => self.try_inject(runnable),
         }
     }
 
@@ -417,14 +440,8 @@ impl Shared {
 
 impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
-        // SAFETY: set while the worker runs on this thread.
-        match unsafe { LOCAL.get().as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && !local.is_blocked.get() => {
-                // SAFETY: this thread is the worker, so it owns the queue.
-                unsafe { local.push(self, runnable) };
-            }
-            _ => self.inject(runnable),
-        }
+        // As for `inject`: only the reference goes if the runtime has closed.
+        drop(self.try_schedule(runnable));
     }
 
     fn task_panicked(&self, task: TaskInfo) {
