@@ -5,12 +5,16 @@ use std::future::pending;
 use std::time::Duration;
 
 pub const ROWS: &[Row] = &[
-    ("bytes_per_pending_task", 200_000, |n| per_task(n, || {
-        drop(rt::spawn(pending::<()>()));
-    })),
-    ("bytes_per_sleeping_task", 200_000, |n| per_task(n, || {
-        drop(rt::spawn(rt::time::sleep(Duration::from_secs(3600))));
-    })),
+    ("bytes_per_pending_task", 200_000, |n| {
+        per_task(n, || {
+            drop(rt::spawn(pending::<()>()));
+        })
+    }),
+    ("bytes_per_sleeping_task", 200_000, |n| {
+        per_task(n, || {
+            drop(rt::spawn(rt::time::sleep(Duration::from_secs(3600))));
+        })
+    }),
 ];
 
 fn per_task(n: u64, spawn: fn()) -> Measure {

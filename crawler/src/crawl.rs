@@ -92,18 +92,9 @@ struct Crawl<'a> {
 ///
 /// # Errors
 /// If the client cannot be set up. Whatever goes wrong later is part of the outcome.
-pub(crate) async fn crawl(
-    settings: &Settings,
-    starts: &[String],
-    progress: &mut Progress,
-) -> Result<Outcome, String> {
+pub(crate) async fn crawl(settings: &Settings, starts: &[String], progress: &mut Progress) -> Result<Outcome, String> {
     let mut crawl = Crawl {
-        fetcher: Fetcher::new(
-            settings.timeout,
-            settings.retries,
-            settings.body_max,
-            settings.per_host,
-        )?,
+        fetcher: Fetcher::new(settings.timeout, settings.retries, settings.body_max, settings.per_host)?,
         frontier: Frontier::new(settings.limits),
         polite: Polite::new(settings.per_host),
         robots: HashMap::new(),
@@ -118,12 +109,7 @@ pub(crate) async fn crawl(
     crawl.begin(starts);
     let end = crawl.run().await;
     crawl.progress.finish();
-    Ok(Outcome {
-        frontier: crawl.frontier,
-        end,
-        bytes: crawl.bytes,
-        elapsed: crawl.began.elapsed(),
-    })
+    Ok(Outcome { frontier: crawl.frontier, end, bytes: crawl.bytes, elapsed: crawl.began.elapsed() })
 }
 
 impl Crawl<'_> {
@@ -135,11 +121,7 @@ impl Crawl<'_> {
         let mut end = End::Complete;
         // This loop is the crawl.
         loop {
-            let wake = if end == End::Complete {
-                self.start_what_may()
-            } else {
-                None
-            };
+            let wake = if end == End::Complete { self.start_what_may() } else { None };
             if self.tasks.is_empty() && wake.is_none() {
                 return end;
             }
@@ -197,11 +179,7 @@ impl Crawl<'_> {
                 let origin = self.polite.origin(host).to_owned();
                 self.tasks.spawn(async move {
                     let news = News::Robots(fetcher.robots(&origin).await);
-                    Done {
-                        host,
-                        news,
-                        _permit: permit,
-                    }
+                    Done { host, news, _permit: permit }
                 });
                 continue;
             }
@@ -212,11 +190,7 @@ impl Crawl<'_> {
             };
             let entry = self.frontier.entry(page);
             let (address, reach) = (Arc::clone(&entry.url), entry.reach);
-            if let Some(reason) = self
-                .robots
-                .get(&host)
-                .and_then(|rules| rules.refuse(&address))
-            {
+            if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.refuse(&address)) {
                 self.polite.finish(host);
                 self.settle(page, Fate::Left(Left::Robots(reason)));
                 continue;
@@ -226,11 +200,7 @@ impl Crawl<'_> {
                     Ok(url) => fetcher.page(&url, reach).await,
                     Err(error) => Answer::Broken(Trouble::UnusableUrl(error.to_string())),
                 };
-                Done {
-                    host,
-                    news: News::Page(page, answer),
-                    _permit: permit,
-                }
+                Done { host, news: News::Page(page, answer), _permit: permit }
             });
         }
     }
@@ -273,16 +243,11 @@ impl Crawl<'_> {
                 match self.cite(to.as_str(), Some(page), depth) {
                     Some(target) => match &self.frontier.redirect(page, status, target)[..] {
                         [] => self.progress.settled(self.frontier.entry(page)),
-                        circle => circle
-                            .iter()
-                            .for_each(|&page| self.progress.settled(self.frontier.entry(page))),
+                        circle => circle.iter().for_each(|&page| self.progress.settled(self.frontier.entry(page))),
                     },
-                    None => self.settle(
-                        page,
-                        Fate::Broken(Trouble::BadRedirect(
-                            "one page too many (--max-pages)".into(),
-                        )),
-                    ),
+                    None => {
+                        self.settle(page, Fate::Broken(Trouble::BadRedirect("one page too many (--max-pages)".into())))
+                    }
                 }
             }
         }
@@ -299,18 +264,9 @@ impl Crawl<'_> {
 
     /// Notes a link; if it is new, queues the page behind it.
     fn cite(&mut self, link: &str, from: Option<PageId>, depth: u16) -> Option<PageId> {
-        let origin = |link| {
-            Url::parse(link)
-                .map(|url| url.origin().ascii_serialization())
-                .unwrap_or_default()
-        };
-        match self.frontier.cite(link, from, depth, |frontier| {
-            frontier.reach_of(&origin(link))
-        }) {
-            Cited::New(page)
-                if self.settings.same_origin
-                    && self.frontier.entry(page).reach == Reach::Outside =>
-            {
+        let origin = |link| Url::parse(link).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        match self.frontier.cite(link, from, depth, |frontier| frontier.reach_of(&origin(link))) {
+            Cited::New(page) if self.settings.same_origin && self.frontier.entry(page).reach == Reach::Outside => {
                 self.settle(page, Fate::Left(Left::Outside));
                 Some(page)
             }
@@ -346,10 +302,7 @@ impl Crawl<'_> {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         });
-        let rate = self
-            .settings
-            .rate
-            .unwrap_or(if is_here { f64::INFINITY } else { RATE_ABROAD });
+        let rate = self.settings.rate.unwrap_or(if is_here { f64::INFINITY } else { RATE_ABROAD });
         Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
     }
 }

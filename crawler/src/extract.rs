@@ -27,11 +27,10 @@ pub(crate) fn without_fragment(mut url: Url) -> Url {
 /// All that `html`, found at `page`, links to: pages, images, scripts, style sheets.
 pub(crate) fn links(html: &str, page: &Url) -> Links {
     let mut collector = Collector::new(page.clone());
-    let mut emitter =
-        CallbackEmitter::new(|event: CallbackEvent<'_>, _span: Span<()>| -> Option<()> {
-            collector.take(event);
-            None
-        });
+    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _span: Span<()>| -> Option<()> {
+        collector.take(event);
+        None
+    });
     // Within `<script>` and `<style>` nothing is a tag.
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(html, emitter) {
@@ -100,8 +99,8 @@ impl Collector {
                     b"link" => Tag::Link,
                     b"base" => Tag::Base,
                     b"meta" => Tag::Meta,
-                    b"img" | b"script" | b"iframe" | b"frame" | b"source" | b"video" | b"audio"
-                    | b"track" | b"embed" => Tag::Embed,
+                    b"img" | b"script" | b"iframe" | b"frame" | b"source" | b"video" | b"audio" | b"track"
+                    | b"embed" => Tag::Embed,
                     _ => Tag::Other,
                 };
                 self.attribute = Attribute::Other;
@@ -111,8 +110,9 @@ impl Collector {
             }
             CallbackEvent::AttributeName { name } => {
                 self.attribute = match (self.tag, name) {
-                    (Tag::Anchor | Tag::Link | Tag::Base, b"href")
-                    | (Tag::Embed, b"src" | b"poster") => Attribute::Address,
+                    (Tag::Anchor | Tag::Link | Tag::Base, b"href") | (Tag::Embed, b"src" | b"poster") => {
+                        Attribute::Address
+                    }
                     (Tag::Embed, b"srcset") => Attribute::AddressSet,
                     (Tag::Link, b"rel") => Attribute::Rel,
                     (Tag::Meta, b"http-equiv") => Attribute::HttpEquiv,
@@ -138,9 +138,7 @@ impl Collector {
         match self.attribute {
             Attribute::Address => match self.tag {
                 Tag::Anchor | Tag::Embed => self.link(&value),
-                Tag::Base | Tag::Link | Tag::Meta | Tag::Other => {
-                    self.address = Some(value.into_owned())
-                }
+                Tag::Base | Tag::Link | Tag::Meta | Tag::Other => self.address = Some(value.into_owned()),
             },
             Attribute::AddressSet => {
                 for candidate in value.split(',') {
@@ -151,10 +149,9 @@ impl Collector {
             }
             // A hint names a host to be warm for, not a page.
             Attribute::Rel => {
-                self.is_hint = value.split_ascii_whitespace().any(|rel| {
-                    rel.eq_ignore_ascii_case("preconnect")
-                        || rel.eq_ignore_ascii_case("dns-prefetch")
-                });
+                self.is_hint = value
+                    .split_ascii_whitespace()
+                    .any(|rel| rel.eq_ignore_ascii_case("preconnect") || rel.eq_ignore_ascii_case("dns-prefetch"));
             }
             Attribute::HttpEquiv => self.is_refresh = value.eq_ignore_ascii_case("refresh"),
             Attribute::Content => self.address = refresh_address(&value),
@@ -183,9 +180,7 @@ impl Collector {
 
     fn link(&mut self, raw: &str) {
         let address = raw.trim_ascii();
-        let address = address
-            .split_once('#')
-            .map_or(address, |(address, _)| address);
+        let address = address.split_once('#').map_or(address, |(address, _)| address);
         if address.is_empty() || self.seen.contains(address) {
             return;
         }
@@ -196,10 +191,7 @@ impl Collector {
                 self.links.found.push(without_fragment(url).into());
             }
             Ok(_) => {}
-            Err(error) => self
-                .links
-                .unusable
-                .push((address.to_owned(), error.to_string())),
+            Err(error) => self.links.unusable.push((address.to_owned(), error.to_string())),
         }
     }
 }
@@ -209,15 +201,12 @@ fn refresh_address(content: &str) -> Option<String> {
     let (_, rest) = content.split_once([';', ','])?;
     let (name, address) = rest.split_once('=')?;
     let address = address.trim().trim_matches(['"', '\'']);
-    name.trim()
-        .eq_ignore_ascii_case("url")
-        .then(|| address.to_owned())
+    name.trim().eq_ignore_ascii_case("url").then(|| address.to_owned())
 }
 
 /// The text of `body`, and what was odd about its character set. Never fails: what cannot be read becomes U+FFFD.
 pub(crate) fn text<'a>(body: &'a [u8], content_type: &str) -> (Cow<'a, str>, Option<String>) {
-    let label =
-        label_in(content_type.as_bytes()).or_else(|| label_in(&body[..body.len().min(1024)]));
+    let label = label_in(content_type.as_bytes()).or_else(|| label_in(&body[..body.len().min(1024)]));
     let mut note = None;
     let encoding = match &label {
         None => UTF_8,
@@ -228,10 +217,7 @@ pub(crate) fn text<'a>(body: &'a [u8], content_type: &str) -> (Cow<'a, str>, Opt
     };
     let (text, used, had_errors) = encoding.decode(body);
     if had_errors && note.is_none() {
-        note = Some(format!(
-            "not valid {}, read as far as possible",
-            used.name()
-        ));
+        note = Some(format!("not valid {}, read as far as possible", used.name()));
     }
     (text, note)
 }
@@ -239,9 +225,7 @@ pub(crate) fn text<'a>(body: &'a [u8], content_type: &str) -> (Cow<'a, str>, Opt
 /// What follows the first `charset=`.
 fn label_in(bytes: &[u8]) -> Option<String> {
     const KEY: &[u8] = b"charset=";
-    let at = bytes
-        .windows(KEY.len())
-        .position(|window| window.eq_ignore_ascii_case(KEY))?;
+    let at = bytes.windows(KEY.len()).position(|window| window.eq_ignore_ascii_case(KEY))?;
     let label: String = bytes[at + KEY.len()..]
         .iter()
         .map(|&byte| char::from(byte))
@@ -262,7 +246,8 @@ mod tests {
 
     #[test]
     fn links_are_resolved_and_come_once() {
-        let html = r##"<a href="x.html">1</a><a href='x.html#part'>2</a><A HREF=/y?a=1&amp;b=2>3</A><a href="#top">4</a>"##;
+        let html =
+            r##"<a href="x.html">1</a><a href='x.html#part'>2</a><A HREF=/y?a=1&amp;b=2>3</A><a href="#top">4</a>"##;
         assert_eq!(found(html), ["http://a/dir/x.html", "http://a/y?a=1&b=2"]);
     }
 
@@ -272,8 +257,7 @@ mod tests {
             <meta http-equiv="refresh" content="0; url='next.html'"><meta name=x content="0; url=no.html">"#;
         assert_eq!(
             found(html),
-            ["s.css", "s.js", "i.png", "j.png", "k.png", "next.html"]
-                .map(|name| format!("http://a/dir/{name}"))
+            ["s.css", "s.js", "i.png", "j.png", "k.png", "next.html"].map(|name| format!("http://a/dir/{name}"))
         );
     }
 
@@ -286,10 +270,7 @@ mod tests {
 
     #[test]
     fn a_base_changes_what_follows() {
-        assert_eq!(
-            found("<base href='/b/'><base href='/c/'><a href=x>"),
-            ["http://a/b/x"]
-        );
+        assert_eq!(found("<base href='/b/'><base href='/c/'><a href=x>"), ["http://a/b/x"]);
     }
 
     #[test]

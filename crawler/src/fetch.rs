@@ -62,13 +62,12 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => match reqwest::StatusCode::from_u16(*status)
-                .ok()
-                .and_then(|s| s.canonical_reason())
-            {
-                Some(reason) => write!(f, "{status} {reason}"),
-                None => write!(f, "status {status}"),
-            },
+            Self::Status(status) => {
+                match reqwest::StatusCode::from_u16(*status).ok().and_then(|s| s.canonical_reason()) {
+                    Some(reason) => write!(f, "{status} {reason}"),
+                    None => write!(f, "status {status}"),
+                }
+            }
             Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
             Self::Tls(why) => write!(f, "TLS failed: {why}"),
@@ -102,12 +101,7 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// # Errors
     /// If TLS cannot be set up.
-    pub(crate) fn new(
-        timeout: Duration,
-        retries: u32,
-        body_max: usize,
-        idle_max: usize,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(timeout: Duration, retries: u32, body_max: usize, idle_max: usize) -> Result<Self, String> {
         // Fails only if a provider is there already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
@@ -123,18 +117,8 @@ impl Fetcher {
             .build()
             // A machine without root certificates can still crawl what needs none.
             .or_else(|_| builder().tls_certs_only([]).build())
-            .map_err(|error| {
-                format!(
-                    "the HTTP client could not be set up: {}",
-                    root_cause(&error)
-                )
-            })?;
-        Ok(Self {
-            client,
-            timeout,
-            retries,
-            body_max,
-        })
+            .map_err(|error| format!("the HTTP client could not be set up: {}", root_cause(&error)))?;
+        Ok(Self { client, timeout, retries, body_max })
     }
 
     /// Fetches a page, with retries.
@@ -179,9 +163,9 @@ impl Fetcher {
         };
         match timeout(self.timeout, request).await {
             // `off-the-workers`: the rules become regular expressions.
-            Ok(Some((status, body))) => spawn_blocking(move || Rules::from_answer(status, &body))
-                .await
-                .unwrap_or(Rules::Everything),
+            Ok(Some((status, body))) => {
+                spawn_blocking(move || Rules::from_answer(status, &body)).await.unwrap_or(Rules::Everything)
+            }
             // An unreachable host's pages say so themselves.
             Ok(None) | Err(_) => Rules::Everything,
         }
@@ -202,10 +186,7 @@ impl Fetcher {
         let status = response.status().as_u16();
         match location(&response, url) {
             Some(Ok(to)) => {
-                return Ok(Answer::Redirect {
-                    status,
-                    to: extract::without_fragment(to),
-                });
+                return Ok(Answer::Redirect { status, to: extract::without_fragment(to) });
             }
             Some(Err(why)) => return Ok(Answer::Broken(Trouble::BadRedirect(why))),
             None => {}
@@ -214,33 +195,19 @@ impl Fetcher {
             return Err((Trouble::Status(status), retry_after(&response)));
         }
         if reach == Reach::Outside {
-            let content = Content {
-                status,
-                bytes: 0,
-                sha256: None,
-                note: None,
-            };
+            let content = Content { status, bytes: 0, sha256: None, note: None };
             return Ok(Answer::Good(content, Links::default()));
         }
-        let content_type = header(&response, CONTENT_TYPE)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let content_type = header(&response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
 
         // `bounded-body`
         let too_large = || now(Trouble::BodyTooLarge(self.body_max));
-        let length = response
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(0);
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         if length > self.body_max {
             return Err(too_large());
         }
         let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| now(trouble(&error)))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| now(trouble(&error)))? {
             if body.len() + chunk.len() > self.body_max {
                 return Err(too_large());
             }
@@ -250,21 +217,15 @@ impl Fetcher {
         // `off-the-workers`
         let url = url.clone();
         let read = spawn_blocking(move || read(&body, &content_type, &url, status));
-        let (content, links) = read
-            .await
-            .map_err(|error| now(Trouble::Internal(error.to_string())))?;
+        let (content, links) = read.await.map_err(|error| now(Trouble::Internal(error.to_string())))?;
         Ok(Answer::Good(content, links))
     }
 }
 
 /// Hashes a body and, if it is HTML, finds its links.
 fn read(body: &[u8], content_type: &str, url: &Url, status: u16) -> (Content, Links) {
-    let mut content = Content {
-        status,
-        bytes: body.len() as u64,
-        sha256: Some(Sha256::digest(body).into()),
-        note: None,
-    };
+    let mut content =
+        Content { status, bytes: body.len() as u64, sha256: Some(Sha256::digest(body).into()), note: None };
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     if !matches!(kind, "text/html" | "application/xhtml+xml") {
         return (content, Links::default());
@@ -302,13 +263,8 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
 fn trouble(error: &reqwest::Error) -> Trouble {
     let mut cause = error.source();
     while let Some(at) = cause {
-        let inner = at
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        if let Some(tls) = at
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| inner?.downcast_ref::<rustls::Error>())
-        {
+        let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = at.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>()) {
             return Trouble::Tls(tls.to_string());
         }
         cause = at.source();
@@ -351,10 +307,7 @@ mod tests {
     fn only_html_is_searched_for_links() {
         let url = Url::parse("http://a/").unwrap();
         let body = b"<a href=x>";
-        assert_eq!(
-            read(body, "text/html; charset=utf-8", &url, 200).1.found,
-            ["http://a/x"]
-        );
+        assert_eq!(read(body, "text/html; charset=utf-8", &url, 200).1.found, ["http://a/x"]);
         let (content, links) = read(body, "text/plain", &url, 200);
         assert!(links.found.is_empty());
         assert_eq!(content.bytes, 10);

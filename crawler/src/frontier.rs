@@ -109,14 +109,7 @@ pub(crate) struct Frontier {
 
 impl Frontier {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            ids: HashMap::new(),
-            entries: Vec::new(),
-            scope: HashSet::new(),
-            limits,
-            admitted: 0,
-            refused: 0,
-        }
+        Self { ids: HashMap::new(), entries: Vec::new(), scope: HashSet::new(), limits, admitted: 0, refused: 0 }
     }
 
     /// Pages on `origin` are searched for links from now on.
@@ -125,11 +118,7 @@ impl Frontier {
     }
 
     pub(crate) fn reach_of(&self, origin: &str) -> Reach {
-        if self.scope.contains(origin) {
-            Reach::Inside
-        } else {
-            Reach::Outside
-        }
+        if self.scope.contains(origin) { Reach::Inside } else { Reach::Outside }
     }
 
     /// Notes that `from` (nothing for a start) links to `url`, `depth` clicks from a start. `reach` is asked only for an
@@ -157,19 +146,12 @@ impl Frontier {
             return Cited::Refused;
         }
         self.admitted += 1;
-        let id = PageId::try_from(self.entries.len())
-            .expect("four billion addresses do not fit into memory");
+        let id = PageId::try_from(self.entries.len()).expect("four billion addresses do not fit into memory");
         let reach = reach(self);
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
-        self.entries.push(Entry {
-            url,
-            depth,
-            reach,
-            fate: Fate::Waiting,
-            cited_by: from.into_iter().collect(),
-        });
+        self.entries.push(Entry { url, depth, reach, fate: Fate::Waiting, cited_by: from.into_iter().collect() });
         Cited::New(id)
     }
 
@@ -224,16 +206,9 @@ impl Frontier {
     pub(crate) fn too_many_hops(&self, id: PageId) -> Option<Trouble> {
         let mut at = id;
         for _ in 0..HOPS_MAX {
-            at = self
-                .entry(at)
-                .cited_by
-                .iter()
-                .copied()
-                .find(|&citer| self.leads_to(citer, at))?;
+            at = self.entry(at).cited_by.iter().copied().find(|&citer| self.leads_to(citer, at))?;
         }
-        Some(Trouble::EndlessRedirect(format!(
-            "more than {HOPS_MAX} hops"
-        )))
+        Some(Trouble::EndlessRedirect(format!("more than {HOPS_MAX} hops")))
     }
 
     fn leads_to(&self, from: PageId, target: PageId) -> bool {
@@ -252,10 +227,7 @@ impl Frontier {
                         open.push((citer, Some(through.unwrap_or(citer))));
                     }
                 } else {
-                    found.insert((
-                        &*self.entry(citer).url,
-                        through.map(|id| &*self.entry(id).url),
-                    ));
+                    found.insert((&*self.entry(citer).url, through.map(|id| &*self.entry(id).url)));
                 }
             }
         }
@@ -268,10 +240,7 @@ mod tests {
     use super::*;
 
     fn frontier() -> Frontier {
-        Frontier::new(Limits {
-            depth: Some(3),
-            pages: 100,
-        })
+        Frontier::new(Limits { depth: Some(3), pages: 100 })
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
@@ -282,45 +251,22 @@ mod tests {
     }
 
     fn good() -> Fate {
-        Fate::Good(Content {
-            status: 200,
-            bytes: 1,
-            sha256: None,
-            note: None,
-        })
+        Fate::Good(Content { status: 200, bytes: 1, sha256: None, note: None })
     }
 
     #[test]
     fn an_address_is_new_once() {
         let mut frontier = frontier();
-        assert_eq!(
-            frontier.cite("a", None, 0, |_| Reach::Inside),
-            Cited::New(0)
-        );
-        assert_eq!(
-            frontier.cite("a", None, 2, |_| unreachable!()),
-            Cited::Known(0)
-        );
+        assert_eq!(frontier.cite("a", None, 0, |_| Reach::Inside), Cited::New(0));
+        assert_eq!(frontier.cite("a", None, 2, |_| unreachable!()), Cited::Known(0));
     }
 
     #[test]
     fn depth_and_number_are_limited() {
-        let mut frontier = Frontier::new(Limits {
-            depth: Some(1),
-            pages: 1,
-        });
-        assert_eq!(
-            frontier.cite("deep", None, 2, |_| Reach::Inside),
-            Cited::Refused
-        );
-        assert_eq!(
-            frontier.cite("a", None, 1, |_| Reach::Inside),
-            Cited::New(0)
-        );
-        assert_eq!(
-            frontier.cite("b", None, 1, |_| Reach::Inside),
-            Cited::Refused
-        );
+        let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
+        assert_eq!(frontier.cite("deep", None, 2, |_| Reach::Inside), Cited::Refused);
+        assert_eq!(frontier.cite("a", None, 1, |_| Reach::Inside), Cited::New(0));
+        assert_eq!(frontier.cite("b", None, 1, |_| Reach::Inside), Cited::Refused);
         assert_eq!(frontier.refused, 1);
     }
 

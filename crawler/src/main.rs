@@ -79,10 +79,7 @@ fn defaults() -> Arguments {
             concurrency: 16,
             per_host: 8,
             rate: None,
-            limits: Limits {
-                depth: None,
-                pages: usize::MAX,
-            },
+            limits: Limits { depth: None, pages: usize::MAX },
             timeout: Duration::from_secs(30),
             retries: 2,
             body_max: 32 << 20,
@@ -105,13 +102,9 @@ fn arguments(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Er
         match argument {
             Long("same-origin") => settings.same_origin = true,
             Long("depth") => settings.limits.depth = Some(parser.value()?.parse()?),
-            Long("max-pages") => {
-                settings.limits.pages = parser.value()?.parse_with(at_least_one)?
-            }
+            Long("max-pages") => settings.limits.pages = parser.value()?.parse_with(at_least_one)?,
             Long("deadline") => settings.deadline = Some(parser.value()?.parse_with(time)?),
-            Long("concurrency") => {
-                settings.concurrency = parser.value()?.parse_with(at_least_one)?
-            }
+            Long("concurrency") => settings.concurrency = parser.value()?.parse_with(at_least_one)?,
             Long("per-host") => settings.per_host = parser.value()?.parse_with(at_least_one)?,
             Long("rate") => settings.rate = Some(parser.value()?.parse_with(rate)?),
             Long("timeout") => settings.timeout = parser.value()?.parse_with(time)?,
@@ -161,11 +154,7 @@ fn time(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => 0.0,
     };
-    match digits
-        .parse::<f64>()
-        .ok()
-        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
-    {
+    match digits.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok()) {
         Some(time) if !time.is_zero() => Ok(time),
         _ => Err("give a time such as 500ms, 10s or 2m".to_owned()),
     }
@@ -193,10 +182,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = match redd::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match redd::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("the runtime could not be started: {error}"));
@@ -204,11 +190,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        if arguments.urls.is_empty() {
-            demonstrate(arguments).await
-        } else {
-            check(&arguments).await
-        }
+        if arguments.urls.is_empty() { demonstrate(arguments).await } else { check(&arguments).await }
     });
     // A name look-up may still sit in a blocking thread; nobody waits for it any more.
     runtime.shutdown_background();
@@ -221,11 +203,7 @@ fn main() -> ExitCode {
 /// Crawls the given addresses and writes what was asked for.
 async fn check(arguments: &Arguments) -> Result<ExitCode, String> {
     let outcome = crawl(arguments).await?;
-    Ok(if outcome.counts().broken == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if outcome.counts().broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn crawl(arguments: &Arguments) -> Result<Outcome, String> {
@@ -240,23 +218,12 @@ async fn crawl(arguments: &Arguments) -> Result<Outcome, String> {
     let difference = old.map(|old| snapshot.since(&old));
 
     if let Some(path) = &arguments.save {
-        snapshot
-            .save(path)
-            .await
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        progress.line(&format!(
-            "saved {} pages to {}",
-            snapshot.pages.len(),
-            path.display()
-        ));
+        snapshot.save(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+        progress.line(&format!("saved {} pages to {}", snapshot.pages.len(), path.display()));
     }
     let mut is_taken = false;
     if let Some(path) = &arguments.json {
-        is_taken |= write(
-            path,
-            report::to_json(&outcome, difference.as_ref()).as_bytes(),
-        )
-        .await?;
+        is_taken |= write(path, report::to_json(&outcome, difference.as_ref()).as_bytes()).await?;
     }
     if let Some(path) = &arguments.csv {
         let rows = report::to_csv(&outcome).map_err(|error| error.to_string())?;
@@ -277,15 +244,11 @@ async fn crawl(arguments: &Arguments) -> Result<Outcome, String> {
 /// Serves the embedded site, crawls it, and says whether exactly what is planted there was found.
 async fn demonstrate(mut arguments: Arguments) -> Result<ExitCode, String> {
     let failed = |error: std::io::Error| format!("the embedded site could not be served: {error}");
-    let listener = redd::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .map_err(failed)?;
+    let listener = redd::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let home = format!("http://{}/", listener.local_addr().map_err(failed)?);
     let server = redd::spawn(site::serve(listener));
 
-    complain(&format!(
-        "No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"
-    ));
+    complain(&format!("No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"));
     arguments.urls.push(home.clone());
     arguments.talk = Talk::Verbose;
     // The page that never answers shall not take half a minute.
@@ -296,23 +259,15 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitCode, String> {
 
     let found: BTreeSet<&str> = outcome.broken().iter().map(|broken| broken.url).collect();
     let home = home.trim_end_matches('/');
-    let planted: Vec<String> = site::BROKEN
-        .iter()
-        .map(|path| format!("{home}{path}"))
-        .collect();
+    let planted: Vec<String> = site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
     let counts = outcome.counts();
     let is_right = found == planted.iter().map(String::as_str).collect()
-        && (counts.good, counts.redirects, counts.forbidden)
-            == (site::GOOD, site::REDIRECTS, site::FORBIDDEN);
+        && (counts.good, counts.redirects, counts.forbidden) == (site::GOOD, site::REDIRECTS, site::FORBIDDEN);
     Ok(if is_right {
-        complain(
-            "\nThe broken links above are planted in the embedded site, and all of them were found: all is well.",
-        );
+        complain("\nThe broken links above are planted in the embedded site, and all of them were found: all is well.");
         ExitCode::SUCCESS
     } else {
-        complain(
-            "\nThis is not what is planted in the embedded site, unless limits were given or it was interrupted.",
-        );
+        complain("\nThis is not what is planted in the embedded site, unless limits were given or it was interrupted.");
         ExitCode::FAILURE
     })
 }
@@ -324,9 +279,7 @@ async fn write(path: &std::path::Path, bytes: &[u8]) -> Result<bool, String> {
         drop(std::io::stdout().write_all(bytes));
         return Ok(true);
     }
-    store::write_whole(path, bytes)
-        .await
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+    store::write_whole(path, bytes).await.map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(false)
 }
 
@@ -356,9 +309,7 @@ mod tests {
     #[test]
     fn arguments_are_read_and_wrong_ones_refused() {
         let read = |words: &[&str]| arguments(lexopt::Parser::from_args(words));
-        let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"])
-            .unwrap()
-            .unwrap();
+        let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]).unwrap().unwrap();
         assert_eq!(fine.settings.limits.depth, Some(2));
         assert_eq!(fine.urls, ["http://a/"]);
         assert_eq!(fine.talk, Talk::Quiet);

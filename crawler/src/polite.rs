@@ -51,13 +51,7 @@ pub(crate) struct Polite {
 
 impl Polite {
     pub(crate) fn new(per_host: usize) -> Self {
-        Self {
-            hosts: Vec::new(),
-            ids: HashMap::new(),
-            per_host,
-            turn: 0,
-            waiting: 0,
-        }
+        Self { hosts: Vec::new(), ids: HashMap::new(), per_host, turn: 0, waiting: 0 }
     }
 
     /// The host of an origin, and whether it was seen for the first time: then its robots.txt is to be fetched.
@@ -67,11 +61,7 @@ impl Polite {
         }
         let id = self.hosts.len();
         self.ids.insert(origin.to_owned(), id);
-        self.hosts.push(Host {
-            origin: origin.to_owned(),
-            gap,
-            ..Host::default()
-        });
+        self.hosts.push(Host { origin: origin.to_owned(), gap, ..Host::default() });
         (id, true)
     }
 

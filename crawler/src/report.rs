@@ -42,20 +42,12 @@ impl Progress {
     pub(crate) fn new(talk: Talk) -> Self {
         let bar = (talk != Talk::Quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
-            if let Ok(style) =
-                ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}") {
                 bar.set_style(style);
             }
             bar
         });
-        Self {
-            bar,
-            talk,
-            settled: 0,
-            broken: 0,
-            ticks: 0,
-        }
+        Self { bar, talk, settled: 0, broken: 0, ticks: 0 }
     }
 
     /// Says one line, above the bar if there is one.
@@ -95,9 +87,7 @@ impl Progress {
             bar.set_message(format!("{} broken, {bytes}", self.broken));
         } else if self.talk != Talk::Quiet && self.ticks % 5 == 0 {
             let (settled, broken) = (self.settled, self.broken);
-            self.line(&format!(
-                "{settled} done, {waiting} waiting, {flying} in flight, {broken} broken, {bytes}"
-            ));
+            self.line(&format!("{settled} done, {waiting} waiting, {flying} in flight, {broken} broken, {bytes}"));
         }
     }
 
@@ -164,11 +154,7 @@ impl Outcome {
         let mut broken: Vec<_> = (0..)
             .zip(self.frontier.entries())
             .filter_map(|(id, entry): (PageId, &Entry)| match &entry.fate {
-                Fate::Broken(trouble) => Some(Broken {
-                    url: &entry.url,
-                    trouble,
-                    citers: self.frontier.citers(id),
-                }),
+                Fate::Broken(trouble) => Some(Broken { url: &entry.url, trouble, citers: self.frontier.citers(id) }),
                 Fate::Waiting | Fate::Good(_) | Fate::Redirect { .. } | Fate::Left(_) => None,
             })
             .collect();
@@ -210,31 +196,22 @@ pub(crate) fn summary(outcome: &Outcome, difference: Option<&Difference>) -> Str
     for broken in &broken {
         let _ = writeln!(text, "  {}\n    {}", broken.url, broken.trouble);
         for (citer, through) in broken.citers.iter().take(CITERS_SHOWN) {
-            let through = through
-                .map(|redirect| format!(" through {redirect}"))
-                .unwrap_or_default();
+            let through = through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
             let _ = writeln!(text, "    cited by {citer}{through}");
         }
         match broken.citers.len() {
             0 => text.push_str("    given on the command line\n"),
             number if number > CITERS_SHOWN => {
-                let _ = writeln!(
-                    text,
-                    "    and by {} more (--json and --csv list all)",
-                    number - CITERS_SHOWN
-                );
+                let _ = writeln!(text, "    and by {} more (--json and --csv list all)", number - CITERS_SHOWN);
             }
             _ => {}
         }
     }
     let redirects = || {
-        outcome
-            .sorted()
-            .into_iter()
-            .filter_map(|(_, entry)| match entry.fate {
-                Fate::Redirect { status, to } => Some((status, &*entry.url, outcome.target(to))),
-                Fate::Waiting | Fate::Good(_) | Fate::Broken(_) | Fate::Left(_) => None,
-            })
+        outcome.sorted().into_iter().filter_map(|(_, entry)| match entry.fate {
+            Fate::Redirect { status, to } => Some((status, &*entry.url, outcome.target(to))),
+            Fate::Waiting | Fate::Good(_) | Fate::Broken(_) | Fate::Left(_) => None,
+        })
     };
     for (at, (status, from, to)) in redirects().enumerate() {
         match at {
@@ -272,39 +249,23 @@ pub(crate) fn summary(outcome: &Outcome, difference: Option<&Difference>) -> Str
         counts.good, counts.broken, counts.redirects, counts.forbidden, counts.outside
     );
     if outcome.frontier.refused > 0 {
-        let _ = write!(
-            text,
-            "; {} links left out by --max-pages",
-            outcome.frontier.refused
-        );
+        let _ = write!(text, "; {} links left out by --max-pages", outcome.frontier.refused);
     }
     let how = match outcome.end {
         End::Complete => String::new(),
-        End::Deadline => format!(
-            "; cut short by the deadline, {} pages not reached",
-            counts.not_reached
-        ),
+        End::Deadline => format!("; cut short by the deadline, {} pages not reached", counts.not_reached),
         End::Interrupted => format!("; interrupted, {} pages not reached", counts.not_reached),
     };
     let _ = writeln!(text, "{how}");
-    let memory = memory_max()
-        .map(|bytes| format!(", {} memory at most", HumanBytes(bytes)))
-        .unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "{} in {:.1} s{memory}",
-        HumanBytes(outcome.bytes),
-        outcome.elapsed.as_secs_f64()
-    );
+    let memory = memory_max().map(|bytes| format!(", {} memory at most", HumanBytes(bytes))).unwrap_or_default();
+    let _ = writeln!(text, "{} in {:.1} s{memory}", HumanBytes(outcome.bytes), outcome.elapsed.as_secs_f64());
     text
 }
 
 /// The most memory this process ever had resident.
 fn memory_max() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -356,9 +317,7 @@ pub(crate) fn to_json(outcome: &Outcome, difference: Option<&Difference>) -> Str
 /// None that can happen: the writer is memory.
 pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([
-        "url", "outcome", "status", "bytes", "sha256", "detail", "cited_by",
-    ])?;
+    writer.write_record(["url", "outcome", "status", "bytes", "sha256", "detail", "cited_by"])?;
     for (id, entry) in outcome.sorted() {
         let none = String::new;
         let row = match &entry.fate {
@@ -366,54 +325,23 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
                 "good".into(),
                 content.status.to_string(),
                 content.bytes.to_string(),
-                content
-                    .sha256
-                    .map(|sha256| hex(&sha256))
-                    .unwrap_or_default(),
+                content.sha256.map(|sha256| hex(&sha256)).unwrap_or_default(),
                 content.note.as_deref().unwrap_or_default().to_owned(),
                 none(),
             ],
             Fate::Redirect { status, to } => {
                 let detail = outcome.target(*to).to_owned();
-                [
-                    "redirect".into(),
-                    status.to_string(),
-                    none(),
-                    none(),
-                    detail,
-                    none(),
-                ]
+                ["redirect".into(), status.to_string(), none(), none(), detail, none()]
             }
             Fate::Broken(trouble) => {
-                let citers: Vec<&str> = outcome
-                    .frontier
-                    .citers(id)
-                    .iter()
-                    .map(|(citer, _)| *citer)
-                    .collect();
-                [
-                    "broken".into(),
-                    none(),
-                    none(),
-                    none(),
-                    trouble.to_string(),
-                    citers.join(" "),
-                ]
+                let citers: Vec<&str> = outcome.frontier.citers(id).iter().map(|(citer, _)| *citer).collect();
+                ["broken".into(), none(), none(), none(), trouble.to_string(), citers.join(" ")]
             }
-            Fate::Left(Left::Robots(reason)) => [
-                "left alone".into(),
-                none(),
-                none(),
-                none(),
-                reason.clone(),
-                none(),
-            ],
+            Fate::Left(Left::Robots(reason)) => ["left alone".into(), none(), none(), none(), reason.clone(), none()],
             Fate::Waiting => ["not reached".into(), none(), none(), none(), none(), none()],
             Fate::Left(Left::Outside) => continue,
         };
         writer.write_record(std::iter::once(entry.url.to_string()).chain(row))?;
     }
-    writer
-        .into_inner()
-        .map_err(|error| error.into_error().into())
+    writer.into_inner().map_err(|error| error.into_error().into())
 }

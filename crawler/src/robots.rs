@@ -47,9 +47,7 @@ impl Rules {
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
             Self::Everything | Self::Nothing(_) => None,
-            Self::Listed(robot) => robot
-                .delay
-                .and_then(|delay| Duration::try_from_secs_f32(delay).ok()),
+            Self::Listed(robot) => robot.delay.and_then(|delay| Duration::try_from_secs_f32(delay).ok()),
         }
     }
 }
@@ -60,10 +58,7 @@ mod tests {
 
     #[test]
     fn a_disallowed_folder_is_refused_and_the_rest_is_not() {
-        let rules = Rules::from_answer(
-            200,
-            b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n",
-        );
+        let rules = Rules::from_answer(200, b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n");
         assert!(rules.refuse("http://a/private/x.html").is_some());
         assert!(rules.refuse("http://a/public.html").is_none());
         assert_eq!(rules.delay(), Some(Duration::from_millis(500)));
@@ -73,11 +68,7 @@ mod tests {
     fn rules_for_our_name_come_before_rules_for_all() {
         let text = b"User-agent: redd-crawl\nAllow: /\n\nUser-agent: *\nDisallow: /\n";
         assert!(Rules::from_answer(200, text).refuse("http://a/").is_none());
-        assert!(
-            Rules::from_answer(200, b"User-agent: *\nDisallow: /\n")
-                .refuse("http://a/")
-                .is_some()
-        );
+        assert!(Rules::from_answer(200, b"User-agent: *\nDisallow: /\n").refuse("http://a/").is_some());
     }
 
     #[test]
@@ -88,10 +79,6 @@ mod tests {
 
     #[test]
     fn garbage_is_no_rule() {
-        assert!(
-            Rules::from_answer(200, &[0xff, 0, 0xfe, b'\n', b':'])
-                .refuse("http://a/x")
-                .is_none()
-        );
+        assert!(Rules::from_answer(200, &[0xff, 0, 0xfe, b'\n', b':']).refuse("http://a/x").is_none());
     }
 }

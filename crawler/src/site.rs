@@ -89,12 +89,8 @@ async fn converse(mut stream: TcpStream) -> io::Result<()> {
             redd::time::sleep(SLOW).await;
         }
         let text = match reply(&path) {
-            Reply::Page(kind, body) => {
-                response("200 OK", &format!("Content-Type: {kind}\r\n"), body)
-            }
-            Reply::Moved(to) => {
-                response("301 Moved Permanently", &format!("Location: {to}\r\n"), "")
-            }
+            Reply::Page(kind, body) => response("200 OK", &format!("Content-Type: {kind}\r\n"), body),
+            Reply::Moved(to) => response("301 Moved Permanently", &format!("Location: {to}\r\n"), ""),
             Reply::Missing => response("404 Not Found", "", "nothing here"),
             Reply::Never => std::future::pending().await,
         };
@@ -103,10 +99,7 @@ async fn converse(mut stream: TcpStream) -> io::Result<()> {
 }
 
 fn response(status: &str, header: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    format!("HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// The path of the next request; none when the client is done.

@@ -49,15 +49,8 @@ impl Snapshot {
     /// # Errors
     /// If the file cannot be read or is no snapshot; the message says which.
     pub(crate) async fn load(path: &Path) -> Result<Self, String> {
-        let text = redd::fs::read(path)
-            .await
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let wrong = || {
-            format!(
-                "{} is no snapshot of redd-crawl, format {FORMAT}",
-                path.display()
-            )
-        };
+        let text = redd::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+        let wrong = || format!("{} is no snapshot of redd-crawl, format {FORMAT}", path.display());
         let value: Value = serde_json::from_slice(&text).map_err(|_| wrong())?;
         Self::from_json(&value).ok_or_else(wrong)
     }
@@ -70,10 +63,7 @@ impl Snapshot {
         for (url, sha256) in value["pages"].as_object()? {
             pages.insert(url.clone(), sha256.as_str()?.to_owned());
         }
-        Some(Self {
-            pages,
-            is_complete: value["complete"].as_bool()?,
-        })
+        Some(Self { pages, is_complete: value["complete"].as_bool()? })
     }
 
     fn to_json(&self) -> Value {
@@ -96,12 +86,7 @@ impl Snapshot {
                 Some(_) => {}
             }
         }
-        let gone = old
-            .pages
-            .keys()
-            .filter(|url| !self.pages.contains_key(*url))
-            .cloned()
-            .collect();
+        let gone = old.pages.keys().filter(|url| !self.pages.contains_key(*url)).cloned().collect();
         if self.is_complete {
             difference.vanished = gone;
         } else {
@@ -126,12 +111,10 @@ pub(crate) async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -139,10 +122,7 @@ mod tests {
     use super::*;
 
     fn snapshot(pages: &[(&str, &str)], is_complete: bool) -> Snapshot {
-        let pages = pages
-            .iter()
-            .map(|&(url, sha256)| (url.into(), sha256.into()))
-            .collect();
+        let pages = pages.iter().map(|&(url, sha256)| (url.into(), sha256.into())).collect();
         Snapshot { pages, is_complete }
     }
 

@@ -1,9 +1,6 @@
 //! Whole crawls by the binary: of its embedded site, and of small hostile sites on loopback.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed step of a test is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use std::io;
 use std::path::PathBuf;
@@ -31,10 +28,7 @@ fn page(body: &str) -> Act {
 }
 
 fn answer(status: &str, header: &str, body: &str) -> Act {
-    Act::Send(format!(
-        "HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    ))
+    Act::Send(format!("HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
 }
 
 /// Serves `site` on a free port, for as long as the runtime lives; returns its address without a slash at the end.
@@ -76,14 +70,8 @@ async fn converse(stream: TcpStream, site: &(impl Fn(&str) -> Act + Sync)) -> io
 /// Runs the binary; a run that does not end is a failure.
 async fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redd-crawl"));
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    timeout(Duration::from_secs(30), command.output())
-        .await
-        .expect("the crawl ends")
-        .unwrap()
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    timeout(Duration::from_secs(30), command.output()).await.expect("the crawl ends").unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -99,20 +87,13 @@ async fn crawl(url: &str, more: &[&str]) -> (Value, Output) {
     let mut arguments = vec!["--json", "-", "--retries", "0", "--timeout", "1s", url];
     arguments.extend(more);
     let output = run(&arguments).await;
-    let value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("no JSON: {}", stderr(&output)));
+    let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {}", stderr(&output)));
     (value, output)
 }
 
 fn reason<'a>(value: &'a Value, url: &str) -> &'a str {
-    let broken = value["broken"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|broken| broken["url"] == url);
-    broken.unwrap_or_else(|| panic!("{url} is not among the broken: {value:#}"))["reason"]
-        .as_str()
-        .unwrap()
+    let broken = value["broken"].as_array().unwrap().iter().find(|broken| broken["url"] == url);
+    broken.unwrap_or_else(|| panic!("{url} is not among the broken: {value:#}"))["reason"].as_str().unwrap()
 }
 
 fn scratch(name: &str) -> (PathBuf, String) {
@@ -124,13 +105,7 @@ fn scratch(name: &str) -> (PathBuf, String) {
 #[redd::test]
 async fn without_arguments_it_finds_what_is_planted_in_its_own_site() {
     let output = run(&[]).await;
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}{}",
-        stdout(&output),
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
     assert!(stderr(&output).contains("all of them were found"));
     assert!(stdout(&output).contains("/missing.html\n    404 Not Found\n    cited by"));
 }
@@ -146,24 +121,13 @@ async fn a_clean_site_exits_0_with_sorted_checksums() {
     let output = run(&[&home]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    let urls: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.split_once(" -> "))
-        .map(|(url, _)| url)
-        .collect();
-    assert_eq!(
-        urls,
-        [format!("{home}/"), format!("{home}/b"), format!("{home}/z")]
-    );
+    let urls: Vec<&str> = text.lines().filter_map(|line| line.split_once(" -> ")).map(|(url, _)| url).collect();
+    assert_eq!(urls, [format!("{home}/"), format!("{home}/b"), format!("{home}/z")]);
 }
 
 #[redd::test]
 async fn wrong_usage_exits_2_and_points_to_the_help() {
-    for wrong in [
-        &["--colour"][..],
-        &["--timeout", "soon", "http://127.0.0.1/"],
-        &["--concurrency", "0"],
-    ] {
+    for wrong in [&["--colour"][..], &["--timeout", "soon", "http://127.0.0.1/"], &["--concurrency", "0"]] {
         let output = run(wrong).await;
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains("--help"));
@@ -202,43 +166,25 @@ async fn no_hostile_page_stops_the_crawl_and_each_is_told_apart() {
     let (value, output) = crawl(&home, &["--max-body", "100K"]).await;
     assert_eq!(output.status.code(), Some(1));
     let reason = |path: &str| reason(&value, &format!("{home}{path}"));
-    assert!(
-        reason("/reset").contains("broke off"),
-        "{}",
-        reason("/reset")
-    );
+    assert!(reason("/reset").contains("broke off"), "{}", reason("/reset"));
     assert!(reason("/never").contains("--timeout"));
     assert!(reason("/half").contains("--timeout"));
     assert!(reason("/huge").contains("--max-body"));
     assert!(reason("/endless").contains("--max-body"));
     assert!(reason("/loop").contains("endless redirect"));
-    assert!(
-        reason("/garbage").contains("broke off"),
-        "{}",
-        reason("/garbage")
-    );
+    assert!(reason("/garbage").contains("broke off"), "{}", reason("/garbage"));
     assert!(reason("/nowhere").contains("redirect to nowhere"));
     let text = value.to_string();
-    assert!(
-        text.contains("more than 10 hops")
-            && text.contains("unusable URL")
-            && text.contains("unreachable")
-    );
+    assert!(text.contains("more than 10 hops") && text.contains("unusable URL") && text.contains("unreachable"));
     assert!(text.contains("klingon") && text.contains("/found"));
-    let cited = &value["broken"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|broken| broken["url"] == "http://[bad")
-        .unwrap()["cited_by"];
+    let cited =
+        &value["broken"].as_array().unwrap().iter().find(|broken| broken["url"] == "http://[bad").unwrap()["cited_by"];
     assert_eq!(cited[0], format!("{home}/"));
 }
 
 #[redd::test]
 async fn a_server_that_speaks_no_tls_is_a_tls_failure() {
-    let home = serve(|_| page("plain"))
-        .await
-        .replace("http://", "https://");
+    let home = serve(|_| page("plain")).await.replace("http://", "https://");
     let (value, output) = crawl(&home, &[]).await;
     assert_eq!(output.status.code(), Some(1));
     let reason = reason(&value, &format!("{home}/"));
@@ -277,11 +223,7 @@ async fn a_second_crawl_says_what_changed_appeared_and_vanished() {
     assert!(stdout(&run(&["--compare", &name, &home]).await).contains("nothing changed"));
     second.store(true, std::sync::atomic::Ordering::Relaxed);
     let text = stdout(&run(&["--compare", &name, &home]).await);
-    for line in [
-        format!("changed: {home}/\n"),
-        format!("appeared: {home}/new"),
-        format!("vanished: {home}/old"),
-    ] {
+    for line in [format!("changed: {home}/\n"), format!("appeared: {home}/new"), format!("vanished: {home}/old")] {
         assert!(text.contains(&line), "{line} is missing in:\n{text}");
     }
     let missing = run(&["--compare", "no-such-file", &home]).await;
@@ -305,20 +247,8 @@ async fn the_deadline_keeps_what_is_done_and_aborts_the_rest() {
 
 #[redd::test]
 async fn limits_of_depth_and_pages_hold() {
-    let endless = |path: &str| {
-        page(&format!(
-            "<a href={0}x>1</a><a href={0}y>2</a>",
-            path.trim_end_matches('/')
-        ))
-    };
-    let home = serve(move |path| {
-        if path == "/robots.txt" {
-            answer("404 No", "", "")
-        } else {
-            endless(path)
-        }
-    })
-    .await;
+    let endless = |path: &str| page(&format!("<a href={0}x>1</a><a href={0}y>2</a>", path.trim_end_matches('/')));
+    let home = serve(move |path| if path == "/robots.txt" { answer("404 No", "", "") } else { endless(path) }).await;
     let (value, _) = crawl(&home, &["--depth", "1"]).await;
     let shallow = value["pages"].as_array().unwrap().len();
     assert!((2..=3).contains(&shallow), "{shallow}");
@@ -330,9 +260,7 @@ async fn limits_of_depth_and_pages_hold() {
 async fn a_passing_failure_is_tried_again() {
     let tries = std::sync::atomic::AtomicUsize::new(0);
     let home = serve(move |path| match path {
-        "/" if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 => {
-            answer("503 Busy", "", "")
-        }
+        "/" if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 => answer("503 Busy", "", ""),
         "/" => page("at last"),
         _ => answer("404 Not Found", "", ""),
     })
@@ -362,26 +290,14 @@ async fn an_interrupt_finishes_what_is_in_flight_saves_and_says_so() {
     // The first page is done, so the crawl is under way and listens.
     said.read_line(&mut text).await.unwrap();
     let id = child.id().unwrap().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .await
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
     let ending = async {
         said.read_to_string(&mut text).await.unwrap();
         child.wait().await.unwrap()
     };
-    let status = timeout(Duration::from_secs(20), ending)
-        .await
-        .expect("the crawl ends");
+    let status = timeout(Duration::from_secs(20), ending).await.expect("the crawl ends");
     assert_eq!(status.code(), Some(0), "{text}");
-    assert!(
-        text.contains("interrupted: finishing") && text.contains("saved"),
-        "{text}"
-    );
+    assert!(text.contains("interrupted: finishing") && text.contains("saved"), "{text}");
     let saved: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(saved["complete"], false);
 }
@@ -396,8 +312,5 @@ async fn the_csv_form_has_a_row_a_page_with_its_citers() {
     let output = run(&["--csv", "-", &home]).await;
     let text = stdout(&output);
     assert!(text.starts_with("url,outcome,status,bytes,sha256,detail,cited_by\n"));
-    assert!(
-        text.contains(&format!("{home}/gone,broken,,,,404 Not Found,{home}/\n")),
-        "{text}"
-    );
+    assert!(text.contains(&format!("{home}/gone,broken,,,,404 Not Found,{home}/\n")), "{text}");
 }

@@ -7,10 +7,7 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{
-    Attribute, Error, Expr, Lit, Meta, Path, Result, ReturnType, Signature, Token, Visibility,
-    token,
-};
+use syn::{Attribute, Error, Expr, Lit, Meta, Path, Result, ReturnType, Signature, Token, Visibility, token};
 
 use crate::tree::own;
 
@@ -52,12 +49,7 @@ impl Parse for Function {
         if !input.peek(token::Brace) {
             return Err(input.error("expected the body of the function"));
         }
-        Ok(Self {
-            attributes,
-            visibility,
-            signature,
-            body: input.parse()?,
-        })
+        Ok(Self { attributes, visibility, signature, body: input.parse()? })
     }
 }
 
@@ -72,12 +64,7 @@ struct Options {
     krate: Option<(Path, Span)>,
 }
 
-pub(crate) fn expand(
-    arguments: TokenStream,
-    item: TokenStream,
-    kind: Kind,
-    krate: &str,
-) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream, kind: Kind, krate: &str) -> TokenStream {
     let function = match syn::parse2::<Function>(item.clone()) {
         Ok(function) => function,
         // The item goes out as it came in: the compiler's messages about it, and editors, need it.
@@ -115,21 +102,14 @@ fn check_function(function: &Function, kind: Kind) -> Result<()> {
         ));
     }
     match kind {
-        Kind::Main if signature.ident == "main" && !signature.inputs.is_empty() => {
-            Err(Error::new_spanned(
-                &signature.inputs,
-                "the main function takes no arguments; `std::env::args` has those of the command line",
-            ))
-        }
-        Kind::Test if !signature.inputs.is_empty() => Err(Error::new_spanned(
+        Kind::Main if signature.ident == "main" && !signature.inputs.is_empty() => Err(Error::new_spanned(
             &signature.inputs,
-            "a test function takes no arguments",
+            "the main function takes no arguments; `std::env::args` has those of the command line",
         )),
-        Kind::Test => match function
-            .attributes
-            .iter()
-            .find(|attribute| is_test(attribute))
-        {
+        Kind::Test if !signature.inputs.is_empty() => {
+            Err(Error::new_spanned(&signature.inputs, "a test function takes no arguments"))
+        }
+        Kind::Test => match function.attributes.iter().find(|attribute| is_test(attribute)) {
             Some(second) => Err(Error::new_spanned(
                 second,
                 "a second test attribute: this function would run twice as a test; remove one of the two",
@@ -145,16 +125,9 @@ fn is_test(attribute: &Attribute) -> bool {
     let Meta::Path(path) = &attribute.meta else {
         return false;
     };
-    let names: Vec<String> = path
-        .segments
-        .iter()
-        .map(|segment| segment.ident.to_string())
-        .collect();
+    let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    matches!(
-        names.as_slice(),
-        ["test"] | ["core" | "std", "prelude", _, "test"]
-    )
+    matches!(names.as_slice(), ["test"] | ["core" | "std", "prelude", _, "test"])
 }
 
 fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
@@ -166,26 +139,16 @@ fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
         let Meta::NameValue(pair) = &meta else {
             return Err(Error::new_spanned(&meta, bare_argument(&name, kind)));
         };
-        let value = Value {
-            name: &name,
-            value: &pair.value,
-        };
+        let value = Value { name: &name, value: &pair.value };
         match name.as_str() {
             "flavor" => set(&mut options.flavor, value.flavor()?, &meta)?,
             "worker_threads" => set(&mut options.worker_threads, value.count()?, &meta)?,
             "start_paused" => set(&mut options.start_paused, value.boolean()?, &meta)?,
-            "unhandled_panic" => set(
-                &mut options.unhandled_panic,
-                value.unhandled_panic()?,
-                &meta,
-            )?,
+            "unhandled_panic" => set(&mut options.unhandled_panic, value.unhandled_panic()?, &meta)?,
             "name" => set(&mut options.name, value.string()?, &meta)?,
             "crate" => set(&mut options.krate, value.path()?, &meta)?,
             "core_threads" => {
-                return Err(Error::new_spanned(
-                    at,
-                    "`core_threads` is called `worker_threads`",
-                ));
+                return Err(Error::new_spanned(at, "`core_threads` is called `worker_threads`"));
             }
             _ => return Err(Error::new_spanned(at, unknown_argument(&name))),
         }
@@ -210,25 +173,15 @@ fn bare_argument(name: &str, kind: Kind) -> String {
         }
         _ => return unknown_argument(name),
     };
-    format!(
-        "the runtime's flavor is set with `#[{}(flavor = \"{flavor}\")]`",
-        kind.name()
-    )
+    format!("the runtime's flavor is set with `#[{}(flavor = \"{flavor}\")]`", kind.name())
 }
 
 fn set<T>(option: &mut Option<(T, Span)>, value: T, meta: &Meta) -> Result<()> {
     if option.is_some() {
         let name = meta.path().to_token_stream();
-        return Err(Error::new_spanned(
-            meta,
-            format!("`{name}` is set twice; remove one of the two"),
-        ));
+        return Err(Error::new_spanned(meta, format!("`{name}` is set twice; remove one of the two")));
     }
-    let span = meta
-        .path()
-        .segments
-        .first()
-        .map_or_else(Span::call_site, |segment| segment.ident.span());
+    let span = meta.path().segments.first().map_or_else(Span::call_site, |segment| segment.ident.span());
     *option = Some((value, span));
     Ok(())
 }
@@ -242,10 +195,7 @@ struct Value<'a> {
 impl Value<'_> {
     fn error(&self, wanted: &str) -> Error {
         let got = self.value.to_token_stream();
-        Error::new_spanned(
-            self.value,
-            format!("`{}` wants {wanted}, not `{got}`", self.name),
-        )
+        Error::new_spanned(self.value, format!("`{}` wants {wanted}, not `{got}`", self.name))
     }
 
     fn literal(&self) -> Option<&Lit> {
@@ -254,11 +204,7 @@ impl Value<'_> {
         while let Expr::Group(group) = value {
             value = &group.expr;
         }
-        if let Expr::Lit(literal) = value {
-            Some(&literal.lit)
-        } else {
-            None
-        }
+        if let Expr::Lit(literal) = value { Some(&literal.lit) } else { None }
     }
 
     fn string(&self) -> Result<String> {
@@ -306,9 +252,7 @@ impl Value<'_> {
 
     fn path(&self) -> Result<Path> {
         match (self.literal(), self.value) {
-            (Some(Lit::Str(text)), _) => text
-                .parse_with(Path::parse_mod_style)
-                .map_err(|_| self.error("a path")),
+            (Some(Lit::Str(text)), _) => text.parse_with(Path::parse_mod_style).map_err(|_| self.error("a path")),
             (None, Expr::Path(path)) if path.qself.is_none() => Ok(path.path.clone()),
             _ => Err(self.error("a path")),
         }
@@ -333,9 +277,7 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
         let name = kind.name();
         Err(Error::new(
             at,
-            format!(
-                "`{option}` needs the flavor {flavor}: `#[{name}(flavor = \"{flavor}\", {option} = …)]`"
-            ),
+            format!("`{option}` needs the flavor {flavor}: `#[{name}(flavor = \"{flavor}\", {option} = …)]`"),
         ))
     };
     let is_multi = flavor == Flavor::MultiThread;
@@ -356,9 +298,7 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
         if is_multi {
             return conflict(*at, "unhandled_panic", "current_thread");
         }
-        steps.extend(
-            quote_spanned!(own() => .unhandled_panic(#krate::runtime::UnhandledPanic::#choice)),
-        );
+        steps.extend(quote_spanned!(own() => .unhandled_panic(#krate::runtime::UnhandledPanic::#choice)));
     }
     if let Some((name, _)) = &options.name {
         steps.extend(quote_spanned!(own() => .name(#name)));
@@ -382,22 +322,13 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
 
 impl Function {
     fn expand(self, runtime: &TokenStream, kind: Kind) -> TokenStream {
-        let Self {
-            attributes,
-            visibility,
-            mut signature,
-            body,
-        } = self;
+        let Self { attributes, visibility, mut signature, body } = self;
         signature.asyncness = None;
         let (inner_attributes, body_tokens) = split_inner_attributes(body.stream());
         let hint = return_type_hint(&signature.output);
-        let test =
-            (kind == Kind::Test).then(|| quote_spanned!(own() => #[::core::prelude::v1::test]));
+        let test = (kind == Kind::Test).then(|| quote_spanned!(own() => #[::core::prelude::v1::test]));
         // Both blocks stand where the caller's body does: a missing value is reported there.
-        let mut future = Group::new(
-            Delimiter::Brace,
-            quote_spanned!(own() => #hint #body_tokens),
-        );
+        let mut future = Group::new(Delimiter::Brace, quote_spanned!(own() => #hint #body_tokens));
         future.set_span(body.span());
         let mut block = Group::new(
             Delimiter::Brace,
@@ -420,23 +351,14 @@ impl Function {
 fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     let tokens: Vec<TokenTree> = body.into_iter().collect();
     let mut end = 0;
-    while let [
-        TokenTree::Punct(hash),
-        TokenTree::Punct(bang),
-        TokenTree::Group(_),
-        ..,
-    ] = &tokens[end..]
-    {
+    while let [TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(_), ..] = &tokens[end..] {
         if hash.as_char() != '#' || bang.as_char() != '!' {
             break;
         }
         end += 3;
     }
     let (attributes, body) = tokens.split_at(end);
-    (
-        attributes.iter().cloned().collect(),
-        body.iter().cloned().collect(),
-    )
+    (attributes.iter().cloned().collect(), body.iter().cloned().collect())
 }
 
 /// Tells the async block what it returns, so that a wrong value is reported where it stands. A type that has no name
@@ -472,14 +394,9 @@ mod tests {
     use super::*;
 
     fn expanded(arguments: &str, item: &str, kind: Kind) -> String {
-        expand(
-            arguments.parse().expect("tokens"),
-            item.parse().expect("tokens"),
-            kind,
-            "redd",
-        )
-        .to_string()
-        .replace(' ', "")
+        expand(arguments.parse().expect("tokens"), item.parse().expect("tokens"), kind, "redd")
+            .to_string()
+            .replace(' ', "")
     }
 
     #[test]
@@ -489,83 +406,35 @@ mod tests {
             (Kind::Main, "", "fn main() {}", "`async`keywordismissing"),
             (Kind::Main, "", "async fn main(x: u8) {}", "std::env::args"),
             (Kind::Test, "", "async fn f(x: u8) {}", "noarguments"),
-            (
-                Kind::Test,
-                "",
-                "#[test] async fn f() {}",
-                "secondtestattribute",
-            ),
-            (
-                Kind::Test,
-                "",
-                "#[::core::prelude::v1::test] async fn f() {}",
-                "secondtestattribute",
-            ),
+            (Kind::Test, "", "#[test] async fn f() {}", "secondtestattribute"),
+            (Kind::Test, "", "#[::core::prelude::v1::test] async fn f() {}", "secondtestattribute"),
             (Kind::Main, "foo = 1", f, "unknownargument`foo`"),
             (Kind::Main, "foo", f, "unknownargument`foo`"),
             (Kind::Main, "flavor", f, "needsavalue"),
             (Kind::Main, "threaded_scheduler", f, "multi_thread"),
             (Kind::Main, "flavor = 5", f, "astringliteral"),
             (Kind::Main, "flavor = \"foo\"", f, "current_thread"),
-            (
-                Kind::Main,
-                "flavor = \"local\", flavor = \"local\"",
-                f,
-                "settwice",
-            ),
+            (Kind::Main, "flavor = \"local\", flavor = \"local\"", f, "settwice"),
             (Kind::Main, "worker_threads = 0", f, "atleast1"),
             (Kind::Main, "worker_threads = \"x\"", f, "anumberliteral"),
-            (
-                Kind::Test,
-                "worker_threads = 2",
-                f,
-                "needstheflavormulti_thread",
-            ),
-            (
-                Kind::Main,
-                "start_paused = true",
-                f,
-                "needstheflavorcurrent_thread",
-            ),
-            (
-                Kind::Main,
-                "unhandled_panic = \"ignore\"",
-                f,
-                "needstheflavorcurrent_thread",
-            ),
-            (
-                Kind::Test,
-                "unhandled_panic = \"foo\"",
-                f,
-                "shutdown_runtime",
-            ),
+            (Kind::Test, "worker_threads = 2", f, "needstheflavormulti_thread"),
+            (Kind::Main, "start_paused = true", f, "needstheflavorcurrent_thread"),
+            (Kind::Main, "unhandled_panic = \"ignore\"", f, "needstheflavorcurrent_thread"),
+            (Kind::Test, "unhandled_panic = \"foo\"", f, "shutdown_runtime"),
             (Kind::Test, "crate = 456", f, "apath"),
             (Kind::Test, "crate = \"a b\"", f, "apath"),
         ] {
             let text = expanded(arguments, item, kind);
-            assert!(
-                text.contains("compile_error") && text.contains(answer),
-                "{arguments} {item}: {text}"
-            );
+            assert!(text.contains("compile_error") && text.contains(answer), "{arguments} {item}: {text}");
         }
     }
 
     #[test]
     fn the_defaults_are_many_threads_for_main_and_one_for_tests() {
-        let main = expanded(
-            "worker_threads = 2",
-            "pub async fn f<T>(x: T) -> T { x }",
-            Kind::Main,
-        );
-        assert!(main.contains(
-            "::redd::runtime::Builder::new_multi_thread().enable_all().worker_threads(2usize)"
-        ));
+        let main = expanded("worker_threads = 2", "pub async fn f<T>(x: T) -> T { x }", Kind::Main);
+        assert!(main.contains("::redd::runtime::Builder::new_multi_thread().enable_all().worker_threads(2usize)"));
         assert!(main.contains("pubfnf<T>(x:T)->T{"));
-        let test = expanded(
-            "crate = \"a::b\"",
-            "async fn f() { #![allow(unused)] }",
-            Kind::Test,
-        );
+        let test = expanded("crate = \"a::b\"", "async fn f() { #![allow(unused)] }", Kind::Test);
         assert!(test.contains("a::b::runtime::Builder::new_current_thread()"));
         assert!(test.contains("#[::core::prelude::v1::test]fnf(){#![allow(unused)]letbody"));
     }

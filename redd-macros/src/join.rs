@@ -38,15 +38,8 @@ impl Parse for Join {
                 ),
             ));
         }
-        let futures = futures
-            .into_iter()
-            .map(ToTokens::into_token_stream)
-            .collect();
-        Ok(Self {
-            support,
-            order,
-            futures,
-        })
+        let futures = futures.into_iter().map(ToTokens::into_token_stream).collect();
+        Ok(Self { support, order, futures })
     }
 }
 
@@ -59,11 +52,7 @@ pub(crate) fn expand(input: TokenStream, kind: Kind) -> TokenStream {
 
 impl Join {
     fn expand(self, kind: Kind) -> TokenStream {
-        let Self {
-            support,
-            order,
-            futures: expressions,
-        } = self;
+        let Self { support, order, futures: expressions } = self;
         let count = expressions.len();
         if count == 0 {
             return match kind {

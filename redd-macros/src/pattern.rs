@@ -24,10 +24,7 @@ pub(crate) enum Matches {
 ///
 /// A lone name that begins with an upper-case letter stays, since it is a constant or a variant (`None`). Any other
 /// name counts as a binding.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "syn adds kinds of patterns; what we do not know stays as it is"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn adds kinds of patterns; what we do not know stays as it is")]
 pub(crate) fn remove_bindings(pattern: &mut Pat) -> Matches {
     match pattern {
         Pat::Ident(binding) => {
@@ -84,21 +81,12 @@ fn of_all<'a>(patterns: impl Iterator<Item = &'a mut Pat>) -> Matches {
 
 fn is_constant(binding: &PatIdent) -> bool {
     let name = binding.ident.to_string();
-    let first = name
-        .trim_start_matches("r#")
-        .trim_start_matches('_')
-        .chars()
-        .next();
-    binding.by_ref.is_none()
-        && binding.mutability.is_none()
-        && first.is_some_and(char::is_uppercase)
+    let first = name.trim_start_matches("r#").trim_start_matches('_').chars().next();
+    binding.by_ref.is_none() && binding.mutability.is_none() && first.is_some_and(char::is_uppercase)
 }
 
 fn wild() -> Pat {
-    Pat::Wild(PatWild {
-        attrs: Vec::new(),
-        underscore_token: Token![_](own()),
-    })
+    Pat::Wild(PatWild { attrs: Vec::new(), underscore_token: Token![_](own()) })
 }
 
 #[cfg(test)]
@@ -108,9 +96,7 @@ mod tests {
     use syn::parse::Parser;
 
     fn removed(text: &str) -> (String, Matches) {
-        let mut pattern = Pat::parse_multi_with_leading_vert
-            .parse_str(text)
-            .expect("a pattern");
+        let mut pattern = Pat::parse_multi_with_leading_vert.parse_str(text).expect("a pattern");
         let matches = remove_bindings(&mut pattern);
         (pattern.into_token_stream().to_string(), matches)
     }
@@ -131,11 +117,7 @@ mod tests {
             ("x @ 1..=5", "1 ..= 5", Sometimes),
             ("Ok(Some(ref mut x))", "Ok (Some (_))", Sometimes),
             ("A(x) | B(x)", "A (_) | B (_)", Sometimes),
-            (
-                "Point { x, mut y, z: w, .. }",
-                "Point { x : _ , y : _ , z : _ , .. }",
-                Sometimes,
-            ),
+            ("Point { x, mut y, z: w, .. }", "Point { x : _ , y : _ , z : _ , .. }", Sometimes),
             ("[first, rest @ ..]", "[_ , ..]", Sometimes),
             ("\"text\"", "\"text\"", Sometimes),
         ] {

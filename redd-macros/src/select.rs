@@ -50,9 +50,7 @@ impl Parse for Select {
                 input.parse::<Token![=>]>()?;
                 otherwise = Some(parse_handler(input)?);
                 if !input.is_empty() {
-                    return Err(
-                        input.error("`else` is the last branch of `select!`; move it to the end")
-                    );
+                    return Err(input.error("`else` is the last branch of `select!`; move it to the end"));
                 }
                 break;
             }
@@ -70,12 +68,7 @@ impl Parse for Select {
                 "`select!` needs at least one branch: `pattern = future => handler`",
             ));
         }
-        Ok(Self {
-            support,
-            order,
-            branches,
-            otherwise,
-        })
+        Ok(Self { support, order, branches, otherwise })
     }
 }
 
@@ -83,9 +76,7 @@ impl Parse for Branch {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let pattern = Pat::parse_multi_with_leading_vert(input)?;
         if !input.peek(Token![=]) || input.peek(Token![=>]) {
-            return Err(input.error(
-                "expected `= future`: a branch of `select!` is `pattern = future => handler`",
-            ));
+            return Err(input.error("expected `= future`: a branch of `select!` is `pattern = future => handler`"));
         }
         input.parse::<Token![=]>()?;
         let future = parse_future(input)?;
@@ -97,12 +88,7 @@ impl Parse for Branch {
             None
         };
         input.parse::<Token![=>]>()?;
-        Ok(Self {
-            pattern,
-            future,
-            condition,
-            handler: parse_handler(input)?,
-        })
+        Ok(Self { pattern, future, condition, handler: parse_handler(input)? })
     }
 }
 
@@ -115,9 +101,9 @@ fn parse_future(input: ParseStream<'_>) -> Result<TokenStream> {
         }
         // A comma may stand in `collect::<Vec<A, B>>()`; behind a whole expression it is a mistake.
         if input.is_empty() || input.peek(Token![,]) && tree::is_expression(&future) {
-            return Err(input.error(
-                "expected `=> handler` behind the future of this branch (or `, if condition => handler`)",
-            ));
+            return Err(
+                input.error("expected `=> handler` behind the future of this branch (or `, if condition => handler`)")
+            );
         }
         future.extend([input.parse::<TokenTree>()?]);
     }
@@ -131,9 +117,7 @@ fn tokens_until_arrow(input: ParseStream<'_>, what: &str) -> Result<TokenStream>
     let mut tokens = TokenStream::new();
     while !input.peek(Token![=>]) {
         if input.is_empty() {
-            return Err(input.error(format!(
-                "expected `=> handler` behind the {what} of this branch"
-            )));
+            return Err(input.error(format!("expected `=> handler` behind the {what} of this branch")));
         }
         tokens.extend([input.parse::<TokenTree>()?]);
     }
@@ -163,9 +147,7 @@ fn parse_handler(input: ParseStream<'_>) -> Result<TokenStream> {
         }
     }
     if !input.is_empty() && !input.peek(Token![,]) {
-        return Err(
-            input.error("expected `,` behind the handler; only a block `{ … }` can do without")
-        );
+        return Err(input.error("expected `,` behind the handler; only a block `{ … }` can do without"));
     }
     input.parse::<Option<Token![,]>>()?;
     Ok(handler)
@@ -173,12 +155,7 @@ fn parse_handler(input: ParseStream<'_>) -> Result<TokenStream> {
 
 impl Select {
     fn expand(self) -> TokenStream {
-        let Self {
-            support,
-            order,
-            branches,
-            otherwise,
-        } = self;
+        let Self { support, order, branches, otherwise } = self;
         if branches.is_empty() {
             return otherwise.unwrap_or_default();
         }
@@ -191,17 +168,10 @@ impl Select {
                 (pattern, matches)
             })
             .collect();
-        let can_refuse = matchers
-            .iter()
-            .any(|(_, matches)| *matches == Matches::Sometimes);
+        let can_refuse = matchers.iter().any(|(_, matches)| *matches == Matches::Sometimes);
         // With neither conditions nor patterns that can refuse, some branch is always on: no bits, no `else`.
         let can_end = can_refuse || branches.iter().any(|branch| branch.condition.is_some());
-        let shape = Shape {
-            support: &support,
-            count,
-            can_end,
-            has_none: can_end || otherwise.is_some(),
-        };
+        let shape = Shape { support: &support, count, can_end, has_none: can_end || otherwise.is_some() };
 
         let conditions = branches.iter().enumerate().filter_map(|(index, branch)| {
             let condition = branch.condition.as_ref()?;
@@ -219,10 +189,7 @@ impl Select {
                 #(#conditions)*
             }
         });
-        let expressions: Vec<_> = branches
-            .iter()
-            .map(|branch| branch.future.clone())
-            .collect();
+        let expressions: Vec<_> = branches.iter().map(|branch| branch.future.clone()).collect();
         let futures = tree::pin_futures(&support, &expressions, |future, _| future);
         let polls: Vec<_> = matchers
             .iter()
@@ -294,9 +261,7 @@ impl Shape<'_> {
                 disabled |= #bit;
             },
         };
-        let pending = self
-            .can_end
-            .then(|| quote_spanned!(own() => is_pending = true;));
+        let pending = self.can_end.then(|| quote_spanned!(own() => is_pending = true;));
         // The arm that leaves gives an output of unknown type (`poll_fn(|_| panic!())`) the type that the compiler
         // gives to what never comes.
         let poll = quote_spanned! {own()=>
@@ -320,12 +285,7 @@ impl Shape<'_> {
     }
 
     /// The arms of the outer `match`: the caller's patterns and handlers.
-    fn handlers(
-        &self,
-        branches: &[Branch],
-        otherwise: Option<TokenStream>,
-        can_refuse: bool,
-    ) -> TokenStream {
+    fn handlers(&self, branches: &[Branch], otherwise: Option<TokenStream>, can_refuse: bool) -> TokenStream {
         let support = self.support;
         let arms = branches.iter().enumerate().map(|(index, branch)| {
             let pattern = self.output(index, branch.pattern.to_token_stream());
@@ -333,8 +293,7 @@ impl Shape<'_> {
             quote_spanned!(own() => #pattern => #handler,)
         });
         let none = self.has_none.then(|| {
-            let handler =
-                otherwise.unwrap_or_else(|| quote_spanned!(own() => #support::no_branch_left()));
+            let handler = otherwise.unwrap_or_else(|| quote_spanned!(own() => #support::no_branch_left()));
             quote_spanned!(own() => #support::None => #handler,)
         });
         let refused = can_refuse.then(|| {
@@ -350,11 +309,7 @@ impl Shape<'_> {
     fn output(&self, index: usize, inner: TokenStream) -> TokenStream {
         let support = self.support;
         let output = tree::fork(support, index, self.count, inner);
-        if self.has_none {
-            quote_spanned!(own() => #support::Some(#output))
-        } else {
-            output
-        }
+        if self.has_none { quote_spanned!(own() => #support::Some(#output)) } else { output }
     }
 }
 
@@ -364,10 +319,7 @@ mod tests {
 
     fn error(text: &str) -> String {
         let input = format!("(support) {text}").parse().expect("tokens");
-        syn::parse2::<Select>(input)
-            .err()
-            .expect("an error")
-            .to_string()
+        syn::parse2::<Select>(input).err().expect("an error").to_string()
     }
 
     #[test]

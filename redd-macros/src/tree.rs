@@ -21,10 +21,7 @@ pub(crate) fn parse_support(input: ParseStream<'_>) -> syn::Result<TokenStream> 
 
 /// Eats `biased;`.
 pub(crate) fn parse_biased(input: ParseStream<'_>) -> syn::Result<Order> {
-    let is_biased = input
-        .fork()
-        .parse::<Ident>()
-        .is_ok_and(|word| word == "biased");
+    let is_biased = input.fork().parse::<Ident>().is_ok_and(|word| word == "biased");
     if !is_biased || !input.peek2(Token![;]) {
         return Ok(Order::Mixed);
     }
@@ -49,11 +46,7 @@ pub(crate) fn own() -> Span {
 
 /// The place of `tokens`, with the names resolved as ours: errors about the value point at the caller's text.
 pub(crate) fn own_at(tokens: &TokenStream) -> Span {
-    tokens
-        .clone()
-        .into_iter()
-        .next()
-        .map_or_else(own, |first: TokenTree| first.span().resolved_at(own()))
+    tokens.clone().into_iter().next().map_or_else(own, |first: TokenTree| first.span().resolved_at(own()))
 }
 
 /// Evaluates the caller's expressions, in order, in one statement (temporaries end with it, as the caller expects),
@@ -63,9 +56,7 @@ pub(crate) fn pin_futures(
     expressions: &[TokenStream],
     wrap: impl Fn(TokenStream, Span) -> TokenStream,
 ) -> TokenStream {
-    let names: Vec<Ident> = (0..expressions.len())
-        .map(|index| format_ident!("future_{index}", span = own()))
-        .collect();
+    let names: Vec<Ident> = (0..expressions.len()).map(|index| format_ident!("future_{index}", span = own())).collect();
     let leaves: Vec<TokenStream> = expressions
         .iter()
         .zip(&names)
@@ -109,19 +100,11 @@ pub(crate) fn leaf_at(at: Span, index: usize, count: usize) -> TokenStream {
 }
 
 /// The value or pattern `inner` as leaf `index` of a tree of `Fork`.
-pub(crate) fn fork(
-    support: &TokenStream,
-    index: usize,
-    count: usize,
-    inner: TokenStream,
-) -> TokenStream {
-    path(index, count)
-        .into_iter()
-        .rev()
-        .fold(inner, |inner, side| match side {
-            Side::Left => quote_spanned!(own() => #support::Fork::Left(#inner)),
-            Side::Right => quote_spanned!(own() => #support::Fork::Right(#inner)),
-        })
+pub(crate) fn fork(support: &TokenStream, index: usize, count: usize, inner: TokenStream) -> TokenStream {
+    path(index, count).into_iter().rev().fold(inner, |inner, side| match side {
+        Side::Left => quote_spanned!(own() => #support::Fork::Left(#inner)),
+        Side::Right => quote_spanned!(own() => #support::Fork::Right(#inner)),
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,20 +131,13 @@ fn path(mut index: usize, mut count: usize) -> Vec<Side> {
 }
 
 /// Polls `count` branches once each: in order, or beginning with branch `start` and around.
-pub(crate) fn in_turn(
-    order: Order,
-    count: usize,
-    start: &TokenStream,
-    polls: &[TokenStream],
-) -> TokenStream {
+pub(crate) fn in_turn(order: Order, count: usize, start: &TokenStream, polls: &[TokenStream]) -> TokenStream {
     if order == Order::AsWritten || count == 1 {
         return quote_spanned!(own() => #({ #polls })*);
     }
     let count_literal = u32::try_from(count).expect("at most `BRANCHES_MAX` branches");
     let numbers = 0..count_literal - 1;
-    let (last, first) = polls
-        .split_last()
-        .expect("a call has at least two branches here");
+    let (last, first) = polls.split_last().expect("a call has at least two branches here");
     quote_spanned! {own()=>
         let mut branch: u32 = #start;
         for _ in 0..#count_literal {
@@ -192,11 +168,7 @@ mod tests {
             let paths: Vec<_> = (0..count).map(|index| path(index, count)).collect();
             for (index, way) in paths.iter().enumerate() {
                 assert!(way.len() <= 6);
-                assert!(
-                    paths[index + 1..]
-                        .iter()
-                        .all(|other| !other.starts_with(way))
-                );
+                assert!(paths[index + 1..].iter().all(|other| !other.starts_with(way)));
             }
         }
     }

@@ -30,14 +30,8 @@ fn outputs_come_as_a_tuple_in_the_order_of_the_futures() {
     block_on(async {
         join!();
         assert_eq!(join!(ready(1)), (1,));
-        assert_eq!(
-            join!(async { 1 }, ready("two"), async { 3.0 },),
-            (1, "two", 3.0)
-        );
-        assert_eq!(
-            try_join!(ready(Ok::<_, ()>(1)), ready(Ok("two"))),
-            Ok((1, "two"))
-        );
+        assert_eq!(join!(async { 1 }, ready("two"), async { 3.0 },), (1, "two", 3.0));
+        assert_eq!(try_join!(ready(Ok::<_, ()>(1)), ready(Ok("two"))), Ok((1, "two")));
         assert_eq!(try_join!(ready(Ok::<u8, ()>(1)),), Ok((1,)));
         let empty: Result<(), ()> = try_join!();
         assert_eq!(empty, Ok(()));
@@ -48,10 +42,7 @@ fn outputs_come_as_a_tuple_in_the_order_of_the_futures() {
 fn each_poll_begins_one_further_and_biased_begins_with_the_first() {
     let log = RefCell::new(Vec::new());
     block_on(async {
-        assert_eq!(
-            join!(noted(&log, 1, 3), noted(&log, 2, 3), noted(&log, 3, 3)),
-            (1, 2, 3)
-        );
+        assert_eq!(join!(noted(&log, 1, 3), noted(&log, 2, 3), noted(&log, 3, 3)), (1, 2, 3));
         assert_eq!(*log.borrow(), [1, 2, 3, 2, 3, 1, 3, 1, 2]);
         log.borrow_mut().clear();
         join!(biased; noted(&log, 1, 2), noted(&log, 2, 2));
@@ -107,11 +98,7 @@ fn a_future_is_dropped_as_soon_as_it_is_done() {
     let second = poll_fn(|cx| {
         polls += 1;
         cx.waker().wake_by_ref();
-        if polls == 2 {
-            Poll::Ready(drops.get())
-        } else {
-            Poll::Pending
-        }
+        if polls == 2 { Poll::Ready(drops.get()) } else { Poll::Pending }
     });
     assert_eq!(block_on(async { join!(first, second) }), ((), 1));
 }
@@ -120,11 +107,7 @@ fn a_future_is_dropped_as_soon_as_it_is_done() {
 fn errors_and_question_marks_in_the_callers_expressions_stay_the_callers() {
     async fn outer(fails: bool) -> Result<(u8, u8), String> {
         let number = |fails: bool| {
-            if fails {
-                Err("early".to_owned())
-            } else {
-                Ok(ready(1))
-            }
+            if fails { Err("early".to_owned()) } else { Ok(ready(1)) }
         };
         Ok(join!(number(fails)?, ready(2)))
     }

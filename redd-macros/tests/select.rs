@@ -49,16 +49,7 @@ fn all_conditions_then_all_futures_are_evaluated_once_and_in_order() {
         };
         assert_eq!(chosen, "three");
     });
-    assert_eq!(
-        *log.borrow(),
-        [
-            "condition 1",
-            "condition 2",
-            "future 1",
-            "future 2",
-            "future 3"
-        ]
-    );
+    assert_eq!(*log.borrow(), ["condition 1", "condition 2", "future 1", "future 2", "future 3"]);
 }
 
 #[test]
@@ -97,17 +88,10 @@ fn a_refused_value_turns_its_branch_off_and_the_others_go_on() {
             poll_fn(|cx| {
                 turns += 1;
                 cx.waker().wake_by_ref();
-                if turns > 2 {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
+                if turns > 2 { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            send.take()
-                .expect("once")
-                .send(7)
-                .expect("the receiver is there");
+            send.take().expect("once").send(7).expect("the receiver is there");
             pending::<()>().await;
         };
         let answer = select! {
@@ -241,11 +225,7 @@ fn futures_that_are_kept_outside_go_on_in_the_next_turn() {
                 let mut first = true;
                 poll_fn(|cx| {
                     cx.waker().wake_by_ref();
-                    if std::mem::replace(&mut first, false) {
-                        Poll::Pending
-                    } else {
-                        Poll::Ready(())
-                    }
+                    if std::mem::replace(&mut first, false) { Poll::Pending } else { Poll::Ready(()) }
                 })
                 .await;
             }
@@ -276,39 +256,21 @@ fn patterns_may_be_of_any_kind() {
     }
     const LIMIT: u8 = 7;
     let held = Some("t".to_owned());
-    let point = || Point {
-        x: "x".to_owned(),
-        y: 1,
-    };
+    let point = || Point { x: "x".to_owned(), y: 1 };
     block_on(async {
-        assert_eq!(
-            select! { Point { x, y: 1 } = ready(point()) => x, else => String::new() },
-            "x"
-        );
-        assert_eq!(
-            select! { Point { ref x, mut y } = ready(point()) => { y += 1; (x.len(), y) } },
-            (1, 2)
-        );
+        assert_eq!(select! { Point { x, y: 1 } = ready(point()) => x, else => String::new() }, "x");
+        assert_eq!(select! { Point { ref x, mut y } = ready(point()) => { y += 1; (x.len(), y) } }, (1, 2));
         assert_eq!(select! { Two::A(n) | Two::B(n) = ready(Two::B(3)) => n }, 3);
         assert_eq!(select! { Two::A(n) = ready(Two::A(4)) => n, else => 0 }, 4);
         assert_eq!(select! { LIMIT = ready(7) => 1, else => 2 }, 1);
         assert_eq!(select! { None = ready(Some(1)) => 1, else => 2 }, 2);
         assert_eq!(select! { Some("x") = ready(Some("y")) => 1, else => 2 }, 2);
         assert_eq!(select! { n @ 1..=5 = ready(4) => n, else => 0 }, 4);
-        assert_eq!(
-            select! { [first, .., last] = ready([1, 2, 3]) => first + last },
-            4
-        );
+        assert_eq!(select! { [first, .., last] = ready([1, 2, 3]) => first + last }, 4);
         assert_eq!(select! { Some(&n) = ready(Some(&5)) => n, else => 0 }, 5);
         assert_eq!(select! { &(a, _) = ready(&(6, 7)) => a }, 6);
-        assert_eq!(
-            select! { Some(text) = ready(&held) => text.len(), else => 0 },
-            1
-        );
-        assert_eq!(
-            select! { (mut list, _) = ready((vec![1], ())) => { list.push(2); list } },
-            [1, 2]
-        );
+        assert_eq!(select! { Some(text) = ready(&held) => text.len(), else => 0 }, 1);
+        assert_eq!(select! { (mut list, _) = ready((vec![1], ())) => { list.push(2); list } }, [1, 2]);
         assert_eq!(select! { r#match = ready(1) => r#match }, 1);
         assert_eq!(select! { Ok(n) | Err(n) = ready(Ok::<u8, u8>(8)) => n }, 8);
     });
@@ -323,10 +285,7 @@ fn a_lower_case_constant_in_a_pattern_is_not_silently_a_variable() {
             select! { limit = ready(8) => {}, Some(_) = ready(None::<u8>) => {} }
         });
     }));
-    let text = *panic
-        .expect_err("it panics")
-        .downcast::<&str>()
-        .expect("a text");
+    let text = *panic.expect_err("it panics").downcast::<&str>().expect("a text");
     assert!(text.contains("Rename the constant"));
 }
 
@@ -380,7 +339,8 @@ fn sixty_four_branches_are_told_apart() {
     }
     block_on(async {
         for chosen in 0..32 {
-            let answer = many!(chosen: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+            let answer =
+                many!(chosen: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
             assert_eq!(answer, chosen);
         }
     });

@@ -20,8 +20,5 @@ fn digits_of_factorial(n: u32) -> usize {
 #[redd::main]
 async fn main() {
     let slow = redd::task::spawn_blocking(|| digits_of_factorial(1000));
-    println!(
-        "1000! has {} digits",
-        slow.await.expect("it does not panic")
-    );
+    println!("1000! has {} digits", slow.await.expect("it does not panic"));
 }

@@ -13,8 +13,5 @@ async fn main() {
     let start = Instant::now();
     // Both borrow from this task.
     let (first, second) = redd::join!(wait_for(&name, 3), wait_for("toast", 2));
-    println!(
-        "{first}, {second}; together {} s",
-        start.elapsed().as_secs()
-    );
+    println!("{first}, {second}; together {} s", start.elapsed().as_secs());
 }

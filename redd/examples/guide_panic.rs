@@ -9,10 +9,6 @@ async fn main() {
     });
 
     let error = task.await.expect_err("there is no third price");
-    println!(
-        "is_panic: {}, is_cancelled: {}",
-        error.is_panic(),
-        error.is_cancelled()
-    );
+    println!("is_panic: {}, is_cancelled: {}", error.is_panic(), error.is_cancelled());
     println!("the program goes on");
 }

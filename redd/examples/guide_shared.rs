@@ -13,11 +13,7 @@ async fn main() {
         let counts = Arc::clone(&counts);
         tasks.spawn(async move {
             // A std lock is right here: it is held for a moment, and never over an `.await`.
-            *counts
-                .lock()
-                .expect("no task panics with the lock")
-                .entry(word)
-                .or_insert(0) += 1;
+            *counts.lock().expect("no task panics with the lock").entry(word).or_insert(0) += 1;
         });
     }
     tasks.join_all().await;

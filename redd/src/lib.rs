@@ -6,18 +6,8 @@
 //! Reading order for the curious: this file, `task/mod.rs`, `task/state.rs`, `scheduler/worker.rs`, `scheduler/idle.rs`.
 
 #![cfg_attr(
-    not(all(
-        feature = "net",
-        feature = "fs",
-        feature = "process",
-        feature = "signal",
-        feature = "macros"
-    )),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "rooms share what a build without some of them does not use"
-    )
+    not(all(feature = "net", feature = "fs", feature = "process", feature = "signal", feature = "macros")),
+    allow(dead_code, unused_imports, reason = "rooms share what a build without some of them does not use")
 )]
 
 // Foundations.

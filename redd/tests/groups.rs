@@ -1,10 +1,7 @@
 //! Groups of tasks: `LocalSet`, `JoinSet`, task-local values, on a current-thread and on a multi-thread runtime.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "threads of no runtime, in a test that fails if the system refuses one"
-)]
+#![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -22,11 +19,7 @@ use redd::task::{self, JoinSet, LocalSet, spawn_local};
 fn runtimes() -> [Runtime; 2] {
     [
         Builder::new_current_thread().enable_all().build().unwrap(),
-        Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap(),
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
     ]
 }
 
@@ -59,24 +52,16 @@ fn local_tasks_run_in_run_until_in_block_on_and_while_the_set_is_awaited() {
             }
         };
         let before = set.spawn_local(log("before"));
-        assert!(
-            seen.borrow().is_empty(),
-            "nothing runs inside `spawn_local`"
-        );
+        assert!(seen.borrow().is_empty(), "nothing runs inside `spawn_local`");
         runtime.block_on(set.run_until(async {
             before.await.unwrap();
             spawn_local(log("run_until")).await.unwrap();
         }));
-        set.block_on(&runtime, async {
-            spawn_local(log("block_on")).await.unwrap()
-        });
+        set.block_on(&runtime, async { spawn_local(log("block_on")).await.unwrap() });
         set.spawn_local(log("awaited 1"));
         set.spawn_local(log("awaited 2"));
         runtime.block_on(set);
-        assert_eq!(
-            *seen.borrow(),
-            ["before", "run_until", "block_on", "awaited 1", "awaited 2"]
-        );
+        assert_eq!(*seen.borrow(), ["before", "run_until", "block_on", "awaited 1", "awaited 2"]);
     }
 }
 
@@ -117,9 +102,7 @@ fn a_local_task_is_woken_from_other_threads_and_runs_on_its_own() {
         });
         runtime.block_on(set);
         assert_eq!(sum.get(), 2 * (499 * 500 / 2));
-        senders
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        senders.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
 
@@ -252,10 +235,7 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     });
     drop(fourth);
     spawn_local_anywhere();
-    #[expect(
-        clippy::mem_forget,
-        reason = "what a leaked guard leaves behind is the subject"
-    )]
+    #[expect(clippy::mem_forget, reason = "what a leaked guard leaves behind is the subject")]
     std::mem::forget(LocalSet::new().enter());
     spawn_local_anywhere();
 }
@@ -286,11 +266,7 @@ fn the_last_guard_may_go_in_the_drop_of_a_future_that_a_closed_set_refuses() {
         let _drops = drops;
         pending::<()>().await;
     });
-    assert!(
-        futures::executor::block_on(handle)
-            .unwrap_err()
-            .is_cancelled()
-    );
+    assert!(futures::executor::block_on(handle).unwrap_err().is_cancelled());
     assert!(GUARD.take().is_none());
 }
 

@@ -14,10 +14,7 @@ struct Program {
 }
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
 /// Finds each line that is just a link to a program, the code block behind it, and the text block behind that.
@@ -26,30 +23,15 @@ fn programs(page: &Path) -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     let mut lines = markdown.lines();
     while let Some(line) = lines.next() {
-        if let Some(link) = line
-            .strip_prefix("[`")
-            .and_then(|rest| rest.strip_suffix(")"))
-        {
+        if let Some(link) = line.strip_prefix("[`").and_then(|rest| rest.strip_suffix(")")) {
             let (_, path) = link.split_once("](").unwrap();
             let path = page.parent().unwrap().join(path);
-            programs.push(Program {
-                path,
-                text: String::new(),
-                shown: None,
-            });
+            programs.push(Program { path, text: String::new(), shown: None });
         } else if line.starts_with("```") {
-            let block = lines
-                .by_ref()
-                .take_while(|line| *line != "```")
-                .collect::<Vec<_>>()
-                .join("\n");
+            let block = lines.by_ref().take_while(|line| *line != "```").collect::<Vec<_>>().join("\n");
             let program = programs.last_mut().unwrap();
             if line.starts_with("```rust") {
-                assert!(
-                    program.text.is_empty(),
-                    "one program, one link: {}",
-                    program.path.display()
-                );
+                assert!(program.text.is_empty(), "one program, one link: {}", program.path.display());
                 program.text = block;
             } else {
                 program.shown = Some(block);
@@ -70,40 +52,19 @@ fn each_program_stands_in_the_guide_as_it_is_and_prints_what_the_guide_shows() {
     let examples = target().join("debug/examples");
     let mut count = 0;
     for program in programs(&repository().join("docs/guide/spawning-tasks.md")) {
-        let name = program
-            .path
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let name = program.path.file_stem().unwrap().to_str().unwrap().to_owned();
         let file = std::fs::read_to_string(&program.path).unwrap();
-        assert_eq!(
-            program.text,
-            file.trim_end(),
-            "{name} differs from its copy in the guide"
-        );
+        assert_eq!(program.text, file.trim_end(), "{name} differs from its copy in the guide");
         if program.path.parent().unwrap().ends_with("ui") {
             continue;
         }
         let output = Command::new(examples.join(&name)).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{name}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(
-            Some(printed.trim_end()),
-            program.shown.as_deref(),
-            "{name} prints something else"
-        );
+        assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints something else");
         count += 1;
     }
-    assert!(
-        count >= 15,
-        "only {count} programs were found: has the form of the page changed?"
-    );
+    assert!(count >= 15, "only {count} programs were found: has the form of the page changed?");
 }
 
 #[test]
@@ -120,30 +81,16 @@ fn the_programs_that_must_not_compile_fail_as_the_guide_says() {
             .arg("--extern")
             .arg(format!("redd={}", library.display()))
             .arg("-L")
-            .arg(format!(
-                "dependency={}",
-                library.parent().unwrap().join("deps").display()
-            ))
+            .arg(format!("dependency={}", library.parent().unwrap().join("deps").display()))
             .arg("-L")
-            .arg(format!(
-                "dependency={}",
-                library.parent().unwrap().display()
-            ))
+            .arg(format!("dependency={}", library.parent().unwrap().display()))
             .arg(&program.path)
             .output()
             .unwrap();
-        assert!(
-            !output.status.success(),
-            "{} compiles",
-            program.path.display()
-        );
+        assert!(!output.status.success(), "{} compiles", program.path.display());
         let said = String::from_utf8(output.stderr).unwrap();
         for line in program.shown.unwrap().lines() {
-            assert!(
-                said.contains(line),
-                "{} does not fail with `{line}` but:\n{said}",
-                program.path.display()
-            );
+            assert!(said.contains(line), "{} does not fail with `{line}` but:\n{said}", program.path.display());
         }
         count += 1;
     }
@@ -166,11 +113,7 @@ fn library() -> PathBuf {
         .current_dir(repository())
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8(output.stdout).unwrap();
     let files = messages
         .lines()

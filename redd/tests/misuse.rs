@@ -24,18 +24,12 @@ fn record_panics() {
     INSTALLED.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let file = info
-                .location()
-                .map_or_else(String::new, |place| place.file().to_owned());
+            let file = info.location().map_or_else(String::new, |place| place.file().to_owned());
             let payload = info.payload();
             let text = payload
                 .downcast_ref::<String>()
                 .cloned()
-                .or_else(|| {
-                    payload
-                        .downcast_ref::<&str>()
-                        .map(|text| (*text).to_owned())
-                })
+                .or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_default();
             LAST.set(Some((text, file)));
             usual(info);
@@ -54,10 +48,7 @@ fn assert_panics(parts: &[&str], misuse: impl FnOnce()) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is missing in: {text}");
     }
-    assert!(
-        file.ends_with("misuse.rs"),
-        "the panic points to {file}: {text}"
-    );
+    assert!(file.ends_with("misuse.rs"), "the panic points to {file}: {text}");
 }
 
 fn current_thread() -> Runtime {
@@ -65,11 +56,7 @@ fn current_thread() -> Runtime {
 }
 
 fn multi_thread() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 const ENTER: &str = "let _guard = handle.enter();";
@@ -164,11 +151,7 @@ fn message(payload: &(dyn std::any::Any + Send)) -> String {
     payload
         .downcast_ref::<String>()
         .cloned()
-        .unwrap_or_else(|| {
-            payload
-                .downcast_ref::<&str>()
-                .map_or_else(String::new, |text| (*text).to_owned())
-        })
+        .unwrap_or_else(|| payload.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()))
 }
 
 const AWAIT: &str = "Use `.await` here";
@@ -230,9 +213,7 @@ fn blocking_methods_of_sync_inside_a_runtime_say_to_await() {
             });
         };
         runtime.block_on(async { misuse() });
-        runtime
-            .block_on(runtime.spawn(async move { misuse() }))
-            .unwrap();
+        runtime.block_on(runtime.spawn(async move { misuse() })).unwrap();
     }
 }
 
@@ -295,9 +276,7 @@ fn block_in_place_where_nobody_can_take_over_says_to_use_spawn_blocking() {
     };
     current_thread().block_on(async { misuse() });
     let runtime = current_thread();
-    runtime
-        .block_on(runtime.spawn(async move { misuse() }))
-        .unwrap();
+    runtime.block_on(runtime.spawn(async move { misuse() })).unwrap();
     let runtime = multi_thread();
     task::LocalSet::new().block_on(&runtime, async {
         misuse();
@@ -313,12 +292,9 @@ fn bad_numbers_and_names_are_refused_where_they_are_given() {
     assert_panics(&["`Builder::worker_threads`", "Give at least 1"], || {
         Builder::new_multi_thread().worker_threads(0);
     });
-    assert_panics(
-        &["`Builder::max_blocking_threads`", "Give at least 1"],
-        || {
-            Builder::new_multi_thread().max_blocking_threads(0);
-        },
-    );
+    assert_panics(&["`Builder::max_blocking_threads`", "Give at least 1"], || {
+        Builder::new_multi_thread().max_blocking_threads(0);
+    });
     assert_panics(&["`Builder::event_interval`", "at least 1"], || {
         Builder::new_multi_thread().event_interval(0);
     });
@@ -333,18 +309,12 @@ fn bad_numbers_and_names_are_refused_where_they_are_given() {
             Builder::new_multi_thread().name(name);
         });
     }
-    assert_panics(
-        &["`Builder::start_paused`", "Builder::new_current_thread"],
-        || {
-            drop(Builder::new_multi_thread().start_paused(true).build());
-        },
-    );
-    assert_panics(
-        &["`Builder::build_local`", "Builder::new_current_thread"],
-        || {
-            drop(Builder::new_multi_thread().build_local(LocalOptions::default()));
-        },
-    );
+    assert_panics(&["`Builder::start_paused`", "Builder::new_current_thread"], || {
+        drop(Builder::new_multi_thread().start_paused(true).build());
+    });
+    assert_panics(&["`Builder::build_local`", "Builder::new_current_thread"], || {
+        drop(Builder::new_multi_thread().build_local(LocalOptions::default()));
+    });
     let metrics = current_thread().metrics();
     assert_panics(&["worker 7", "`num_workers`"], || {
         metrics.worker_park_count(7);
@@ -358,10 +328,7 @@ fn an_interval_of_zero_is_refused() {
             drop(redd::time::interval(Duration::ZERO));
         });
         assert_panics(&["`interval_at`", "at least a nanosecond"], || {
-            drop(redd::time::interval_at(
-                redd::time::Instant::now(),
-                Duration::ZERO,
-            ));
+            drop(redd::time::interval_at(redd::time::Instant::now(), Duration::ZERO));
         });
     });
 }
@@ -440,12 +407,7 @@ fn a_wrong_number_of_workers_in_the_environment_says_what_to_set() {
             drop(Builder::new_multi_thread().build());
         });
         // An explicit number wins and is not looked up.
-        drop(
-            Builder::new_multi_thread()
-                .worker_threads(1)
-                .build()
-                .unwrap(),
-        );
+        drop(Builder::new_multi_thread().worker_threads(1).build().unwrap());
         return;
     }
     for wrong in ["abc", "0", "-1", ""] {

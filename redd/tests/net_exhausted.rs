@@ -10,37 +10,22 @@ use std::fs::File;
 use std::io;
 
 fn set_limit(descriptors: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: descriptors,
-        rlim_max: descriptors.max(limit_max()),
-    };
+    let limit = libc::rlimit { rlim_cur: descriptors, rlim_max: descriptors.max(limit_max()) };
     // SAFETY: the limit lives across the call.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-        0
-    );
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
 fn limit_max() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the limit lives across the call.
-    assert_eq!(
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) },
-        0
-    );
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
     limit.rlim_max
 }
 
 #[test]
 fn a_listener_survives_a_time_without_descriptors_and_loses_no_connection() {
     set_limit(64);
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("resources left");
+    let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     runtime
         .block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;

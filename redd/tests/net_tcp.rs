@@ -13,16 +13,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 fn runtime() -> Runtime {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("resources left")
+    Builder::new_current_thread().enable_all().build().expect("resources left")
 }
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
-    runtime()
-        .block_on(test)
-        .expect("no error that the test does not look at")
+    runtime().block_on(test).expect("no error that the test does not look at")
 }
 
 /// A connection within this machine.
@@ -68,11 +63,7 @@ fn what_one_side_writes_the_other_reads() {
 
 #[test]
 fn many_connections_are_served_by_several_workers() {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("resources left");
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("resources left");
     let served = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -163,17 +154,13 @@ fn much_data_goes_both_ways_at_once_through_borrowed_halves() {
 fn a_deserted_address_refuses_and_the_next_one_is_tried() {
     run(async {
         let deserted = deserted_address().await?;
-        let error = TcpStream::connect(deserted)
-            .await
-            .expect_err("nobody listens");
+        let error = TcpStream::connect(deserted).await.expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addresses = [deserted, listener.local_addr()?];
         let stream = TcpStream::connect(&addresses[..]).await?;
         assert_eq!(stream.peer_addr()?, addresses[1]);
-        let error = TcpStream::connect(&[deserted, deserted][..])
-            .await
-            .expect_err("nobody listens");
+        let error = TcpStream::connect(&[deserted, deserted][..]).await.expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
@@ -187,9 +174,7 @@ fn no_address_at_all_is_invalid_input() {
             TcpStream::connect(none).await.expect_err("no address"),
             TcpListener::bind(none).await.expect_err("no address"),
             TcpStream::connect("no port").await.expect_err("no address"),
-            TcpListener::bind("127.0.0.1:70000")
-                .await
-                .expect_err("no address"),
+            TcpListener::bind("127.0.0.1:70000").await.expect_err("no address"),
             lookup_host("").await.map(|_| ()).expect_err("no address"),
         ] {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
@@ -255,10 +240,8 @@ fn two_tasks_that_accept_get_one_connection_each() {
             })
             .collect();
         turns().await;
-        let clients = [
-            TcpStream::connect(listener.local_addr()?).await?,
-            TcpStream::connect(listener.local_addr()?).await?,
-        ];
+        let clients =
+            [TcpStream::connect(listener.local_addr()?).await?, TcpStream::connect(listener.local_addr()?).await?];
         let mut peers = Vec::new();
         for task in tasks {
             peers.push(task.await.expect("no panic")?);
@@ -276,9 +259,7 @@ fn a_stream_is_reunited_from_its_halves_and_not_from_those_of_another() {
         let (client, server) = connection().await?;
         let (client_reader, client_writer) = client.into_split();
         let (server_reader, server_writer) = server.into_split();
-        let error = client_reader
-            .reunite(server_writer)
-            .expect_err("of different streams");
+        let error = client_reader.reunite(server_writer).expect_err("of different streams");
         assert!(error.to_string().contains("not of the same socket"));
         let (client_reader, server_writer) = (error.0, error.1);
         let mut client = client_writer.reunite(client_reader).expect("of one stream");
@@ -304,13 +285,7 @@ fn dropping_an_owned_writing_half_ends_the_direction_and_forgetting_it_does_not(
         let (reader, writer) = client.into_split();
         writer.forget();
         turns().await;
-        assert_eq!(
-            server
-                .try_read(&mut [0; 8])
-                .expect_err("nothing was said")
-                .kind(),
-            ErrorKind::WouldBlock
-        );
+        assert_eq!(server.try_read(&mut [0; 8]).expect_err("nothing was said").kind(), ErrorKind::WouldBlock);
         drop(reader);
         assert_eq!(server.read(&mut [0; 8]).await?, 0);
         Ok(())
@@ -323,10 +298,7 @@ fn halves_work_in_two_tasks() {
         let (client, server) = connection().await?;
         let (mut client_reader, mut client_writer) = client.into_split();
         let (mut server_reader, mut server_writer) = server.into_split();
-        let echo =
-            redd::spawn(
-                async move { redd::io::copy(&mut server_reader, &mut server_writer).await },
-            );
+        let echo = redd::spawn(async move { redd::io::copy(&mut server_reader, &mut server_writer).await });
         let writing = redd::spawn(async move {
             for number in 0..1000_u32 {
                 client_writer.write_u32(number).await?;
@@ -365,9 +337,7 @@ fn peeking_leaves_the_bytes_where_they_are() {
 fn trying_without_readiness_would_block_and_after_waiting_gives_the_bytes() {
     run(async {
         let (client, server) = connection().await?;
-        let error = server
-            .try_read(&mut [0; 8])
-            .expect_err("nothing was written");
+        let error = server.try_read(&mut [0; 8]).expect_err("nothing was written");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         client.writable().await?;
         assert_eq!(client.try_write(b"abc")?, 3);
@@ -383,14 +353,11 @@ fn trying_without_readiness_would_block_and_after_waiting_gives_the_bytes() {
         }
         let (mut one, mut two) = ([0; 1], [0; 3]);
         server.readable().await?;
-        let len = server
-            .try_read_vectored(&mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)])?;
+        let len = server.try_read_vectored(&mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)])?;
         all.extend(one.iter().chain(&two).take(len));
         assert_eq!(all, b"abcdef");
         server.readable().await?;
-        let error = server
-            .try_read(&mut [0; 8])
-            .expect_err("everything was read");
+        let error = server.try_read(&mut [0; 8]).expect_err("everything was read");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         Ok(())
     });
@@ -412,9 +379,7 @@ fn everyone_who_waits_for_readiness_is_woken() {
         for task in tasks {
             task.await.expect("no panic")?;
         }
-        let ready = server
-            .ready(Interest::READABLE | Interest::WRITABLE)
-            .await?;
+        let ready = server.ready(Interest::READABLE | Interest::WRITABLE).await?;
         assert!(ready.is_readable());
         Ok(())
     });
@@ -426,13 +391,10 @@ fn an_operation_that_says_it_would_block_is_not_run_again_before_an_event() {
         let (mut client, server) = connection().await?;
         client.write_all(b"x").await?;
         server.readable().await?;
-        let blocked: io::Result<()> =
-            server.try_io(Interest::READABLE, || Err(ErrorKind::WouldBlock.into()));
+        let blocked: io::Result<()> = server.try_io(Interest::READABLE, || Err(ErrorKind::WouldBlock.into()));
         assert!(blocked.is_err());
         let error = server
-            .try_io(Interest::READABLE, || -> io::Result<()> {
-                panic!("it is not ready")
-            })
+            .try_io(Interest::READABLE, || -> io::Result<()> { panic!("it is not ready") })
             .expect_err("not ready");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         // The next event makes it ready again, and the operation waits for it.
@@ -514,10 +476,7 @@ fn a_socket_with_options_listens_and_connects() {
         let stream = socket.connect(listener.local_addr()?).await?;
         assert!(stream.nodelay()?);
         listener.accept().await?;
-        let error = TcpSocket::new_v4()?
-            .connect(deserted_address().await?)
-            .await
-            .expect_err("nobody listens");
+        let error = TcpSocket::new_v4()?.connect(deserted_address().await?).await.expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
@@ -541,11 +500,7 @@ fn sockets_come_from_std_and_go_back() {
         io::Read::read_exact(&mut server, &mut buf)?;
         assert_eq!(&buf, b"abc");
         let listener = listener.into_std()?;
-        assert!(
-            listener
-                .accept()
-                .is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-        );
+        assert!(listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
         Ok(())
     });
 }
@@ -575,10 +530,7 @@ fn a_socket_outlives_its_runtime_as_errors_and_not_as_hangs() {
     drop(first);
     run(async {
         let error = server.readable().await.expect_err("its runtime is gone");
-        assert!(
-            error.to_string().contains("keep the `Runtime` alive"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("keep the `Runtime` alive"), "{error}");
         let (mut client, mut server) = (client, server);
         assert!(server.read(&mut [0; 8]).await.is_err());
         assert!(client.write(b"x").await.is_err());
@@ -589,11 +541,7 @@ fn a_socket_outlives_its_runtime_as_errors_and_not_as_hangs() {
 
 #[test]
 fn a_socket_of_one_runtime_works_in_another_while_its_own_is_driven() {
-    let first = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("resources left");
+    let first = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("resources left");
     let (mut client, mut server) = first.block_on(connection()).expect("a connection");
     run(async {
         let (read, written) = redd::join!(server.read_u8(), client.write_all(b"x"));
@@ -610,15 +558,11 @@ fn outside_of_a_runtime_and_without_io_the_constructors_say_what_to_do() {
         listener.set_nonblocking(true).expect("is open");
         listener
     };
-    let message = |panic: Box<dyn std::any::Any + Send>| {
-        *panic.downcast::<String>().expect("a formatted message")
-    };
+    let message = |panic: Box<dyn std::any::Any + Send>| *panic.downcast::<String>().expect("a formatted message");
     let outside = std::panic::catch_unwind(|| TcpListener::from_std(listener()));
     let outside = message(outside.expect_err("no runtime"));
     assert!(outside.contains("handle.enter()"), "{outside}");
-    let bare = Builder::new_current_thread()
-        .build()
-        .expect("resources left");
+    let bare = Builder::new_current_thread().build().expect("resources left");
     let _guard = bare.enter();
     let without_io = std::panic::catch_unwind(|| TcpListener::from_std(listener()));
     let without_io = message(without_io.expect_err("no driver"));

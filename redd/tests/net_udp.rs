@@ -12,13 +12,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("resources left");
-    runtime
-        .block_on(test)
-        .expect("no error that the test does not look at")
+    let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
+    runtime.block_on(test).expect("no error that the test does not look at")
 }
 
 async fn bound() -> io::Result<(UdpSocket, SocketAddr)> {
@@ -41,12 +36,7 @@ fn a_datagram_arrives_whole_with_its_sender() {
         let ((client, client_address), (server, server_address)) = (bound().await?, bound().await?);
         assert_eq!(client.send_to(b"one", server_address).await?, 3);
         assert_eq!(client.send_to(b"", server_address).await?, 0);
-        assert_eq!(
-            client
-                .send_to(b"three", &[server_address, client_address][..])
-                .await?,
-            5
-        );
+        assert_eq!(client.send_to(b"three", &[server_address, client_address][..]).await?, 5);
         let mut buf = [0; 16];
         assert_eq!(server.recv_from(&mut buf).await?, (3, client_address));
         assert_eq!(&buf[..3], b"one");
@@ -83,15 +73,9 @@ fn a_connected_socket_hears_its_peer_alone_and_that_nobody_is_there() {
         assert_eq!(left.recv(&mut buf).await?, 6);
         drop(right);
         left.send(b"anyone?").await?;
-        let error = left
-            .recv(&mut buf)
-            .await
-            .expect_err("the machine says that nobody listens");
+        let error = left.recv(&mut buf).await.expect_err("the machine says that nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        assert_eq!(
-            stranger.peer_addr().expect_err("is not connected").kind(),
-            ErrorKind::NotConnected
-        );
+        assert_eq!(stranger.peer_addr().expect_err("is not connected").kind(), ErrorKind::NotConnected);
         Ok(())
     });
 }
@@ -104,10 +88,7 @@ fn buffers_grow_by_what_came_and_keep_what_they_had() {
         left.send(b"one").await?;
         assert_eq!(right.recv_buf(&mut all).await?, 3);
         left.send(b"two").await?;
-        assert_eq!(
-            right.recv_buf_from(&mut all).await?,
-            (3, left.local_addr()?)
-        );
+        assert_eq!(right.recv_buf_from(&mut all).await?, (3, left.local_addr()?));
         assert_eq!(all, b"<onetwo");
         left.send(b"three").await?;
         right.readable().await?;
@@ -137,17 +118,11 @@ fn peeking_leaves_the_datagram_where_it_is() {
         let mut memory = [std::mem::MaybeUninit::uninit(); 16];
         let mut read_buf = ReadBuf::uninit(&mut memory);
         poll_fn(|cx| right.poll_peek(cx, &mut read_buf)).await?;
-        assert_eq!(
-            poll_fn(|cx| right.poll_peek_from(cx, &mut read_buf)).await?,
-            sender
-        );
+        assert_eq!(poll_fn(|cx| right.poll_peek_from(cx, &mut read_buf)).await?, sender);
         assert_eq!(poll_fn(|cx| right.poll_peek_sender(cx)).await?, sender);
         poll_fn(|cx| right.poll_recv(cx, &mut read_buf)).await?;
         assert_eq!(read_buf.filled(), b"peekpeekpeek");
-        assert_eq!(
-            right.try_recv(&mut buf).expect_err("it was taken").kind(),
-            ErrorKind::WouldBlock
-        );
+        assert_eq!(right.try_recv(&mut buf).expect_err("it was taken").kind(), ErrorKind::WouldBlock);
         Ok(())
     });
 }
@@ -162,10 +137,7 @@ fn polled_methods_send_and_receive() {
         poll_fn(|cx| left.poll_send_ready(cx)).await?;
         let mut memory = [0; 8];
         let mut buf = ReadBuf::new(&mut memory);
-        assert_eq!(
-            poll_fn(|cx| right.poll_recv_from(cx, &mut buf)).await?,
-            left_address
-        );
+        assert_eq!(poll_fn(|cx| right.poll_recv_from(cx, &mut buf)).await?, left_address);
         assert_eq!(buf.filled(), b"hello");
         left.connect(right_address).await?;
         assert_eq!(poll_fn(|cx| left.poll_send(cx, b"abc")).await?, 3);
@@ -182,10 +154,7 @@ fn a_receive_that_is_dropped_loses_no_datagram() {
         let mut buf = [0; 8];
         {
             let recv = pin!(right.recv(&mut buf));
-            assert!(
-                recv.poll(&mut Context::from_waker(Waker::noop()))
-                    .is_pending()
-            );
+            assert!(recv.poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
         left.send(b"x").await?;
         assert_eq!(right.recv(&mut buf).await?, 1);
@@ -204,10 +173,7 @@ fn trying_sends_and_a_wrong_address_is_an_error() {
         let none: &[SocketAddr] = &[];
         let error = left.send_to(b"x", none).await.expect_err("no address");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        let error = left
-            .send_to(&vec![0; 70_000], right_address)
-            .await
-            .expect_err("too large");
+        let error = left.send_to(&vec![0; 70_000], right_address).await.expect_err("too large");
         assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
         Ok(())
     });
@@ -259,9 +225,7 @@ fn options_read_back_as_they_were_set_and_the_socket_goes_to_std_and_back() {
         assert!(socket.take_error()?.is_none());
         assert_eq!(socket.device()?, None);
         let group = Ipv4Addr::new(239, 1, 2, 3);
-        let error = socket
-            .leave_multicast_v4(group, Ipv4Addr::UNSPECIFIED)
-            .expect_err("was not joined");
+        let error = socket.leave_multicast_v4(group, Ipv4Addr::UNSPECIFIED).expect_err("was not joined");
         assert!(error.raw_os_error().is_some());
         let socket = UdpSocket::from_std(socket.into_std()?)?;
         assert_eq!(socket.local_addr()?, address);

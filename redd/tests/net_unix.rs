@@ -16,13 +16,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("resources left");
-    runtime
-        .block_on(test)
-        .expect("no error that the test does not look at")
+    let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
+    runtime.block_on(test).expect("no error that the test does not look at")
 }
 
 /// A path in a directory that goes away with the first value.
@@ -47,10 +42,7 @@ fn a_listener_at_a_path_takes_connections() {
         server.read_exact(&mut word).await?;
         assert_eq!(&word, b"ping");
         let credentials = server.peer_cred()?;
-        assert_eq!(
-            credentials.pid().map(i64::from),
-            Some(i64::from(std::process::id()))
-        );
+        assert_eq!(credentials.pid().map(i64::from), Some(i64::from(std::process::id())));
         assert!(listener.take_error()?.is_none() && client.take_error()?.is_none());
         Ok(())
     });
@@ -61,15 +53,8 @@ fn the_file_of_a_dropped_listener_stays_and_refuses() {
     run(async {
         let (_directory, path) = fresh_path()?;
         drop(UnixListener::bind(&path)?);
-        assert_eq!(
-            UnixListener::bind(&path)
-                .expect_err("the file is there")
-                .kind(),
-            ErrorKind::AddrInUse
-        );
-        let error = UnixStream::connect(&path)
-            .await
-            .expect_err("nobody listens");
+        assert_eq!(UnixListener::bind(&path).expect_err("the file is there").kind(), ErrorKind::AddrInUse);
+        let error = UnixStream::connect(&path).await.expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         std::fs::remove_file(&path)?;
         let error = UnixStream::connect(&path).await.expect_err("no such file");
@@ -88,10 +73,7 @@ fn an_abstract_name_needs_no_file() {
         let address = listener.local_addr()?;
         assert_eq!(address.as_abstract_name(), Some(name.as_bytes()));
         let client = UnixStream::connect(&path).await?;
-        assert_eq!(
-            client.peer_addr()?.as_abstract_name(),
-            Some(name.as_bytes())
-        );
+        assert_eq!(client.peer_addr()?.as_abstract_name(), Some(name.as_bytes()));
         listener.accept().await?;
         UnixStream::connect_addr(&address).await?;
         listener.accept().await?;
@@ -106,11 +88,7 @@ fn paths_that_cannot_be_used_are_errors_at_every_door() {
     run(async {
         let long = "x".repeat(300);
         let (datagram, _) = UnixDatagram::pair()?;
-        for path in [
-            Path::new(&long),
-            Path::new(""),
-            Path::new(OsStr::from_bytes(b"a\0b")),
-        ] {
+        for path in [Path::new(&long), Path::new(""), Path::new(OsStr::from_bytes(b"a\0b"))] {
             for error in [
                 UnixListener::bind(path).err(),
                 UnixStream::connect(path).await.err(),
@@ -121,11 +99,7 @@ fn paths_that_cannot_be_used_are_errors_at_every_door() {
                 UnixSocket::new_stream()?.bind(path).err(),
                 UnixSocket::new_stream()?.connect(path).await.err(),
             ] {
-                assert_eq!(
-                    error.expect("cannot be used").kind(),
-                    ErrorKind::InvalidInput,
-                    "{path:?}"
-                );
+                assert_eq!(error.expect("cannot be used").kind(), ErrorKind::InvalidInput, "{path:?}");
             }
         }
         Ok(())
@@ -151,9 +125,7 @@ fn halves_of_a_pair_end_split_and_reunite() {
         let (left, right) = UnixStream::pair()?;
         let (left_reader, left_writer) = left.into_split();
         let (right_reader, right_writer) = right.into_split();
-        let error = left_reader
-            .reunite(right_writer)
-            .expect_err("of different streams");
+        let error = left_reader.reunite(right_writer).expect_err("of different streams");
         let (left_reader, right_writer) = (error.0, error.1);
         let mut left = left_reader.reunite(left_writer).expect("of one stream");
         let mut right = right_writer.reunite(right_reader).expect("of one stream");
@@ -185,10 +157,7 @@ fn much_data_passes_although_the_queue_is_small() {
 fn trying_follows_readiness() {
     run(async {
         let (left, right) = UnixStream::pair()?;
-        assert_eq!(
-            right.try_read(&mut [0; 4]).expect_err("nothing").kind(),
-            ErrorKind::WouldBlock
-        );
+        assert_eq!(right.try_read(&mut [0; 4]).expect_err("nothing").kind(), ErrorKind::WouldBlock);
         left.writable().await?;
         assert_eq!(left.try_write(b"abc")?, 3);
         assert!(right.ready(Interest::READABLE).await?.is_readable());
@@ -227,25 +196,13 @@ fn a_socket_becomes_what_it_was_made_for() {
 fn datagrams_go_to_paths_and_say_who_sent_them() {
     run(async {
         let directory = tempfile::tempdir()?;
-        let (server_path, client_path) = (
-            directory.path().join("server"),
-            directory.path().join("client"),
-        );
-        let (server, client) = (
-            UnixDatagram::bind(&server_path)?,
-            UnixDatagram::bind(&client_path)?,
-        );
+        let (server_path, client_path) = (directory.path().join("server"), directory.path().join("client"));
+        let (server, client) = (UnixDatagram::bind(&server_path)?, UnixDatagram::bind(&client_path)?);
         assert_eq!(client.send_to(b"ping", &server_path).await?, 4);
         let mut buf = [0; 8];
         let (len, sender) = server.recv_from(&mut buf).await?;
-        assert_eq!(
-            (&buf[..len], sender.as_pathname()),
-            (&b"ping"[..], Some(client_path.as_path()))
-        );
-        assert_eq!(
-            poll_fn(|cx| client.poll_send_to(cx, b"abc", &server_path)).await?,
-            3
-        );
+        assert_eq!((&buf[..len], sender.as_pathname()), (&b"ping"[..], Some(client_path.as_path())));
+        assert_eq!(poll_fn(|cx| client.poll_send_to(cx, b"abc", &server_path)).await?, 3);
         let mut memory = [0; 8];
         let mut read_buf = ReadBuf::new(&mut memory);
         let sender = poll_fn(|cx| server.poll_recv_from(cx, &mut read_buf)).await?;
@@ -253,18 +210,12 @@ fn datagrams_go_to_paths_and_say_who_sent_them() {
         assert_eq!(read_buf.filled(), b"abc");
         let unbound = UnixDatagram::unbound()?;
         unbound.connect(&server_path)?;
-        assert_eq!(
-            unbound.peer_addr()?.as_pathname(),
-            Some(server_path.as_path())
-        );
+        assert_eq!(unbound.peer_addr()?.as_pathname(), Some(server_path.as_path()));
         unbound.send(b"x").await?;
         let mut all = Vec::new();
         let (len, sender) = server.recv_buf_from(&mut all).await?;
         assert!(len == 1 && sender.is_unnamed());
-        assert_eq!(
-            server.try_recv_from(&mut buf).expect_err("nothing").kind(),
-            ErrorKind::WouldBlock
-        );
+        assert_eq!(server.try_recv_from(&mut buf).expect_err("nothing").kind(), ErrorKind::WouldBlock);
         Ok(())
     });
 }
@@ -346,8 +297,7 @@ fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
         assert_eq!(receiver.try_io(|| Ok(7))?, 7);
         let sender_fd = sender.into_blocking_fd()?;
         let receiver_fd = receiver.into_nonblocking_fd()?;
-        let error = pipe::Sender::from_owned_fd(receiver_fd.try_clone()?)
-            .expect_err("not open for writing");
+        let error = pipe::Sender::from_owned_fd(receiver_fd.try_clone()?).expect_err("not open for writing");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         let receiver = pipe::Receiver::from_owned_fd(receiver_fd)?;
         let mut sender = pipe::Sender::from_file(File::from(sender_fd))?;
@@ -357,12 +307,7 @@ fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
         assert_eq!(receiver.try_read_buf(&mut all)?, 6);
         assert_eq!(all, b"abcdef");
         let file = tempfile::tempfile()?;
-        assert_eq!(
-            pipe::Receiver::from_file(file)
-                .expect_err("a plain file")
-                .kind(),
-            ErrorKind::InvalidInput
-        );
+        assert_eq!(pipe::Receiver::from_file(file).expect_err("a plain file").kind(), ErrorKind::InvalidInput);
         Ok(())
     });
 }
@@ -373,9 +318,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
         let (_directory, path) = fresh_path()?;
         let made = std::process::Command::new("mkfifo").arg(&path).status()?;
         assert!(made.success());
-        let error = pipe::OpenOptions::new()
-            .open_sender(&path)
-            .expect_err("nobody reads");
+        let error = pipe::OpenOptions::new().open_sender(&path).expect_err("nobody reads");
         assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?;
         // Without a sender there is nothing to read, and no end either.
@@ -389,9 +332,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
         drop(sender);
         assert_eq!(receiver.read(&mut [0; 8]).await?, 0);
         // A second sender is a new conversation.
-        let mut sender = pipe::OpenOptions::new()
-            .read_write(true)
-            .open_sender(&path)?;
+        let mut sender = pipe::OpenOptions::new().read_write(true).open_sender(&path)?;
         sender.write_all(b"again").await?;
         let mut buf = [0; 5];
         receiver.read_exact(&mut buf).await?;
@@ -412,9 +353,7 @@ fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_
         let _client = UnixStream::connect(&path).await?;
         let (server, _) = listener.accept().await?;
         server.readable().await?;
-        let error = server
-            .try_read(&mut [0; 1])
-            .expect_err("nothing was written");
+        let error = server.try_read(&mut [0; 1]).expect_err("nothing was written");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         Ok(())
     });

@@ -6,10 +6,7 @@ use redd::runtime::{Builder, Runtime};
 use std::process::Stdio;
 
 fn one_thread() -> Runtime {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("descriptors left")
+    Builder::new_current_thread().enable_all().build().expect("descriptors left")
 }
 
 #[test]

@@ -7,9 +7,7 @@ use redd::signal::unix::{SignalKind, signal};
 fn send(kind: SignalKind) {
     let number = kind.as_raw_value().to_string();
     let id = std::process::id().to_string();
-    let status = std::process::Command::new("kill")
-        .args(["-s", &number, &id])
-        .status();
+    let status = std::process::Command::new("kill").args(["-s", &number, &id]).status();
     assert!(status.expect("kill is there").success());
 }
 
@@ -20,9 +18,7 @@ fn listeners_in_two_runtimes_each_receive_each_signal() {
         .map(|_| {
             let runtime = Runtime::new().expect("threads left");
             let mut listener = runtime.block_on(async { signal(kind) }).expect("allowed");
-            std::thread::Builder::new()
-                .spawn(move || runtime.block_on(listener.recv()))
-                .expect("threads left")
+            std::thread::Builder::new().spawn(move || runtime.block_on(listener.recv())).expect("threads left")
         })
         .collect();
     send(kind);
@@ -46,14 +42,9 @@ fn a_listener_goes_on_in_another_runtime_when_its_own_is_gone() {
 
 #[test]
 fn ctrl_c_is_awaited_by_several_tasks() {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("descriptors left");
+    let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..4)
-            .map(|_| redd::spawn(redd::signal::ctrl_c()))
-            .collect();
+        let tasks: Vec<_> = (0..4).map(|_| redd::spawn(redd::signal::ctrl_c())).collect();
         redd::task::yield_now().await;
         send(SignalKind::interrupt());
         for task in tasks {

@@ -3,14 +3,8 @@
 //!
 //! Each part counts what must come out; a part that fails says so, and the last line adds up.
 
-#![allow(
-    clippy::print_stdout,
-    reason = "a program without a harness reports by itself"
-)]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "threads of no runtime, in a test that fails if the system refuses one"
-)]
+#![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
+#![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,28 +17,18 @@ use redd::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, wat
 use redd::task::{self, JoinSet};
 
 fn workers(count: usize) -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(count)
-        .enable_all()
-        .build()
-        .expect("the system gives threads")
+    Builder::new_multi_thread().worker_threads(count).enable_all().build().expect("the system gives threads")
 }
 
 /// How often each part is done.
 fn times() -> usize {
-    std::env::var("REDD_STRESS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1)
+    std::env::var("REDD_STRESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 fn main() {
     let parts: &[(&str, fn())] = &[
         ("tasks are spawned, awaited and dropped", spawn_and_await),
-        (
-            "tasks are spawned from outside and by tasks",
-            spawn_from_outside,
-        ),
+        ("tasks are spawned from outside and by tasks", spawn_from_outside),
         ("tasks are aborted while they run", abort_while_running),
         ("join sets are joined and dropped", join_sets),
         ("channels carry every value once", channels),
@@ -53,10 +37,7 @@ fn main() {
         ("blocking work goes beside", blocking),
         ("workers are stood in for", in_place),
         ("sockets echo", sockets),
-        (
-            "a current-thread runtime is woken from outside",
-            current_thread,
-        ),
+        ("a current-thread runtime is woken from outside", current_thread),
         ("runtimes are shut down while tasks run", shutdown),
     ];
     let (mut passed, mut failed) = (0, 0);
@@ -64,11 +45,7 @@ fn main() {
         let result = catch_unwind(AssertUnwindSafe(|| (0..times()).for_each(|_| part())));
         let word = if result.is_ok() { "ok" } else { "FAILED" };
         println!("{name} ... {word}");
-        *(if result.is_ok() {
-            &mut passed
-        } else {
-            &mut failed
-        }) += 1;
+        *(if result.is_ok() { &mut passed } else { &mut failed }) += 1;
     }
     println!("{passed} passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
@@ -100,9 +77,7 @@ fn spawn_and_await() {
         }
         sum
     });
-    let expected: usize = (0..20)
-        .flat_map(|round| (0..100).filter(|n| n % 3 != 0).map(move |n| n + round))
-        .sum();
+    let expected: usize = (0..20).flat_map(|round| (0..100).filter(|n| n % 3 != 0).map(move |n| n + round)).sum();
     assert_eq!(sum, expected);
 }
 
@@ -167,8 +142,7 @@ fn abort_while_running() {
                 task::yield_now().await;
             }
             let aborts: Vec<_> = tasks.iter().map(task::JoinHandle::abort_handle).collect();
-            let other =
-                redd::spawn(async move { aborts.iter().for_each(task::AbortHandle::abort) });
+            let other = redd::spawn(async move { aborts.iter().for_each(task::AbortHandle::abort) });
             tasks.iter().for_each(task::JoinHandle::abort);
             for task in tasks {
                 let _ = task.await;
@@ -293,9 +267,7 @@ fn timers() {
                 let late = redd::time::timeout(Duration::from_millis(n % 3), pending::<()>());
                 assert!(late.await.is_err());
                 // Armed by one worker, and dropped, perhaps by another.
-                let in_time = redd::time::timeout(Duration::from_secs(60), async {
-                    redd::spawn(async {}).await
-                });
+                let in_time = redd::time::timeout(Duration::from_secs(60), async { redd::spawn(async {}).await });
                 assert!(in_time.await.is_ok());
                 1
             });
@@ -316,9 +288,7 @@ fn blocking() {
     let sum = runtime.block_on(async {
         let mut sum = 0;
         for _ in 0..10 {
-            let tasks: Vec<_> = (0..40)
-                .map(|n| task::spawn_blocking(move || Box::new(n)))
-                .collect();
+            let tasks: Vec<_> = (0..40).map(|n| task::spawn_blocking(move || Box::new(n))).collect();
             for (n, task) in tasks.into_iter().enumerate() {
                 if n % 7 == 0 {
                     task.abort();
@@ -400,10 +370,7 @@ fn sockets() {
 }
 
 fn current_thread() {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle().clone();
     let (sender, mut receiver) = mpsc::channel(1);
     let outside = std::thread::spawn(move || {

@@ -11,18 +11,9 @@ use redd::runtime::{Builder, Runtime};
 use redd::task;
 
 fn flavours() -> Vec<(&'static str, Runtime)> {
-    let multi = |workers| {
-        Builder::new_multi_thread()
-            .worker_threads(workers)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
+    let multi = |workers| Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
     vec![
-        (
-            "current_thread",
-            Builder::new_current_thread().enable_all().build().unwrap(),
-        ),
+        ("current_thread", Builder::new_current_thread().enable_all().build().unwrap()),
         ("one worker", multi(1)),
         ("two workers", multi(2)),
         ("eight workers", multi(8)),
@@ -40,9 +31,7 @@ fn on_each_flavour(test: impl Fn(&Runtime)) {
 fn a_spawned_task_gives_its_output() {
     on_each_flavour(|runtime| {
         let sum = runtime.block_on(async {
-            let tasks: Vec<_> = (0..1000_u64)
-                .map(|n| redd::spawn(async move { n }))
-                .collect();
+            let tasks: Vec<_> = (0..1000_u64).map(|n| redd::spawn(async move { n })).collect();
             let mut sum = 0;
             for task in tasks {
                 sum += task.await.unwrap();
@@ -70,19 +59,10 @@ fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
 fn a_panic_stays_in_its_task_and_comes_out_of_the_handle() {
     on_each_flavour(|runtime| {
         runtime.block_on(async {
-            let error = redd::spawn(async { panic!("on purpose") })
-                .await
-                .unwrap_err();
+            let error = redd::spawn(async { panic!("on purpose") }).await.unwrap_err();
             assert!(error.is_panic() && !error.is_cancelled());
-            assert_eq!(
-                *error.into_panic().downcast::<&str>().unwrap(),
-                "on purpose"
-            );
-            assert_eq!(
-                redd::spawn(async { 1 }).await.unwrap(),
-                1,
-                "the worker goes on"
-            );
+            assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on purpose");
+            assert_eq!(redd::spawn(async { 1 }).await.unwrap(), 1, "the worker goes on");
         });
     });
 }
@@ -190,11 +170,7 @@ fn blocking_closures_run_beside_tasks() {
 
 #[test]
 fn block_in_place_lets_the_other_tasks_run() {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (sender, receiver) = std::sync::mpsc::channel();
     runtime.block_on(async {
         let waiting = redd::spawn(async move { task::block_in_place(|| receiver.recv().unwrap()) });
@@ -228,10 +204,7 @@ fn a_million_tasks_come_and_go() {
 
 #[test]
 fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let blocks = runtime.spawn(async {
         for round in 0..2000 {
             // Work enough to keep the spare awake, so that it finds the worker back and goes.

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use redd::runtime::{Builder, Runtime};
 use redd::time::{
-    self, Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at,
-    sleep, timeout, timeout_at,
+    self, Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep, timeout,
+    timeout_at,
 };
 
 fn ms(n: u64) -> Duration {
@@ -24,20 +24,11 @@ fn current_thread() -> Runtime {
 }
 
 fn workers(count: usize) -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(count)
-        .enable_all()
-        .build()
-        .unwrap()
+    Builder::new_multi_thread().worker_threads(count).enable_all().build().unwrap()
 }
 
 fn paused<T>(test: impl Future<Output = T>) -> T {
-    Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(test)
+    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(test)
 }
 
 fn on_each_flavour(test: impl Fn(&Runtime)) {
@@ -183,23 +174,14 @@ fn misuse_of_the_clock_panics_with_what_to_do() {
 #[test]
 fn a_timer_outside_of_a_runtime_or_without_enable_time_panics_with_what_to_do() {
     let message = panic_message(|| sleep(ms(1)));
-    assert!(
-        message.contains("`sleep`") && message.contains("handle.enter()"),
-        "{message}"
-    );
+    assert!(message.contains("`sleep`") && message.contains("handle.enter()"), "{message}");
     let message = panic_message(|| timeout(ms(1), async {}));
-    assert!(
-        message.contains("`timeout`") && message.contains("handle.enter()"),
-        "{message}"
-    );
+    assert!(message.contains("`timeout`") && message.contains("handle.enter()"), "{message}");
     let timeless = Builder::new_current_thread().build().unwrap();
     let message = panic_message(|| timeless.block_on(async { interval(ms(1)) }));
     assert!(message.contains("enable_time"), "{message}");
     let message = panic_message(|| current_thread().block_on(async { interval(Duration::ZERO) }));
-    assert!(
-        message.contains("period") && message.contains("tests/time.rs"),
-        "{message}"
-    );
+    assert!(message.contains("period") && message.contains("tests/time.rs"), "{message}");
 }
 
 #[test]
@@ -214,10 +196,7 @@ fn a_timer_polled_after_its_runtime_was_shut_down_panics_with_its_place() {
     for timer in [&mut armed, &mut idle] {
         let message = panic_message(|| poll_once(timer.as_mut()));
         assert!(message.contains("tests/time.rs"), "{message}");
-        assert!(
-            message.contains("keep the `Runtime` alive longer"),
-            "{message}"
-        );
+        assert!(message.contains("keep the `Runtime` alive longer"), "{message}");
     }
 }
 
@@ -313,12 +292,7 @@ fn reset_to_the_past_wakes_at_once() {
         let waker = Waker::from(Arc::clone(&count));
         let start = Instant::now();
         let mut timer = pin!(sleep(ms(100)));
-        assert!(
-            timer
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        assert!(timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         sleep(ms(50)).await;
         timer.as_mut().reset(start + ms(40));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -338,12 +312,7 @@ fn a_waker_that_panics_keeps_no_other_timer_from_firing() {
         runtime.block_on(async {
             let waker = Waker::from(Arc::new(Panics));
             let mut timer = pin!(sleep(ms(1)));
-            assert!(
-                timer
-                    .as_mut()
-                    .poll(&mut Context::from_waker(&waker))
-                    .is_pending()
-            );
+            assert!(timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             sleep(ms(2)).await;
             assert!(timer.is_elapsed());
             sleep(ms(1)).await;

@@ -15,10 +15,7 @@ fn flavor() -> RuntimeFlavor {
 #[tokio::test]
 async fn a_test_runs_on_one_thread() {
     assert_eq!(flavor(), RuntimeFlavor::CurrentThread);
-    assert_eq!(
-        tokio::spawn(async { 1 }).await.expect("it does not panic"),
-        1
-    );
+    assert_eq!(tokio::spawn(async { 1 }).await.expect("it does not panic"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,10 +14,7 @@ tokio::task_local! {
 fn a_type_of_the_facade_is_redds_own() {
     fn key(_: &'static redd::task::LocalKey<u8>) {}
     key(&NUMBER);
-    assert_eq!(
-        TypeId::of::<tokio::runtime::Handle>(),
-        TypeId::of::<redd::runtime::Handle>()
-    );
+    assert_eq!(TypeId::of::<tokio::runtime::Handle>(), TypeId::of::<redd::runtime::Handle>());
 }
 
 /// Every feature of Tokio 1.54.1, from its manifest.
@@ -55,9 +52,7 @@ fn the_facade_declares_every_feature_of_tokio() {
     let manifest = include_str!("../Cargo.toml");
     for feature in FEATURES {
         assert!(
-            manifest
-                .lines()
-                .any(|line| line.starts_with(&format!("{feature} = ["))),
+            manifest.lines().any(|line| line.starts_with(&format!("{feature} = ["))),
             "`{feature}` is missing in the facade's [features]"
         );
     }

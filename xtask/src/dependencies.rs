@@ -18,12 +18,7 @@ pub(crate) fn check(root: &Path, tree: impl Fn(&[&str]) -> Option<String>) -> Ve
     let mut findings = Vec::new();
     match std::fs::read_to_string(root.join("Cargo.lock")) {
         Ok(lock) => findings.extend(check_lock(&lock)),
-        Err(error) => findings.push(Finding::new(
-            "Cargo.lock",
-            0,
-            format!("cannot be read: {error}"),
-            "commit it",
-        )),
+        Err(error) => findings.push(Finding::new("Cargo.lock", 0, format!("cannot be read: {error}"), "commit it")),
     }
     let everything = tree(&[
         "tree",
@@ -73,11 +68,7 @@ fn check_lock(lock: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut name = "";
     for (index, line) in lock.lines().enumerate() {
-        let value = |key: &str| {
-            line.strip_prefix(key)?
-                .strip_prefix(" = \"")?
-                .strip_suffix('"')
-        };
+        let value = |key: &str| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"');
         if let Some(value) = value("name") {
             name = value;
         }
@@ -107,16 +98,8 @@ fn check_lock(lock: &str) -> Vec<Finding> {
 /// `allow = [ … ]` of the section `[licenses]`.
 fn allowed_licences(deny: &str) -> BTreeSet<String> {
     let section = deny.split("[licenses]").nth(1).unwrap_or_default();
-    let list = section
-        .split("allow = [")
-        .nth(1)
-        .and_then(|rest| rest.split(']').next())
-        .unwrap_or_default();
-    list.split('"')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    let list = section.split("allow = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// `name`, `version` and licence of each line of `cargo tree`.
@@ -144,22 +127,14 @@ fn check_licences(tree: &str, allowed: &BTreeSet<String>) -> Vec<Finding> {
         }
     }
     if seen.is_empty() {
-        findings.push(Finding::new(
-            "deny.toml",
-            0,
-            "`cargo tree` named no package",
-            "mend `packages` in xtask",
-        ));
+        findings.push(Finding::new("deny.toml", 0, "`cargo tree` named no package", "mend `packages` in xtask"));
     }
     findings
 }
 
 /// Whether a licence expression can be satisfied: `OR` (and the old `/`) choose, `AND` needs both.
 fn permits(expression: &str, allowed: &BTreeSet<String>) -> bool {
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut at = 0;
     any_of(&words, &mut at, allowed) && at == words.len()
@@ -213,10 +188,7 @@ fn check_redd(tree: &str, list: &[String]) -> Vec<Finding> {
             findings.push(Finding::new(
                 "Cargo.lock",
                 0,
-                format!(
-                    "redd's dependencies hold `{name}` in {} versions: {versions:?}",
-                    versions.len()
-                ),
+                format!("redd's dependencies hold `{name}` in {} versions: {versions:?}", versions.len()),
                 "update the one that lags behind: `cargo tree -p redd -d`",
             ));
         }
@@ -282,12 +254,7 @@ mod tests {
     #[test]
     fn the_list_and_the_tree_have_to_agree() {
         let tree = "redd v0.1.0 (path)\tMIT\nbytes v1.2.0\tMIT\nlibc v0.2.1\tMIT (*)\n\nlibc v0.3.0\tMIT\n";
-        let list = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>()
-        };
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let findings = check_redd(tree, &list(&["redd", "bytes", "gone"]));
         let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 3, "{text:?}");

@@ -26,68 +26,25 @@ struct Outcome {
 
 impl Outcome {
     fn of(passed: bool) -> Self {
-        Self {
-            passed,
-            note: String::new(),
-        }
+        Self { passed, note: String::new() }
     }
 }
 
 pub(crate) const LANES: &[Lane] = &[
-    Lane {
-        name: "fmt",
-        purpose: "formatting",
-        run: fmt,
-    },
-    Lane {
-        name: "tidy",
-        purpose: "the rules of STYLE.md that a machine can check",
-        run: run_tidy,
-    },
-    Lane {
-        name: "dependencies",
-        purpose: "sources, licences and versions of dependencies",
-        run: run_dependencies,
-    },
-    Lane {
-        name: "clippy",
-        purpose: "lints, with warnings as errors",
-        run: clippy,
-    },
-    Lane {
-        name: "docs",
-        purpose: "documentation and its links, with warnings as errors",
-        run: docs,
-    },
-    Lane {
-        name: "test",
-        purpose: "unit, integration and documentation tests",
-        run: test,
-    },
-    Lane {
-        name: "features",
-        purpose: "redd with no feature, and with each one alone",
-        run: features,
-    },
-    Lane {
-        name: "loom",
-        purpose: "models of the concurrent parts, every interleaving within a bound",
-        run: loom,
-    },
+    Lane { name: "fmt", purpose: "formatting", run: fmt },
+    Lane { name: "tidy", purpose: "the rules of STYLE.md that a machine can check", run: run_tidy },
+    Lane { name: "dependencies", purpose: "sources, licences and versions of dependencies", run: run_dependencies },
+    Lane { name: "clippy", purpose: "lints, with warnings as errors", run: clippy },
+    Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
+    Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
+    Lane { name: "features", purpose: "redd with no feature, and with each one alone", run: features },
+    Lane { name: "loom", purpose: "models of the concurrent parts, every interleaving within a bound", run: loom },
 ];
 
 /// Lanes that take longer or need more than a change has to wait for. They are not part of `ci`.
 pub(crate) const DEEP: &[Lane] = &[
-    Lane {
-        name: "asan",
-        purpose: "tests under AddressSanitizer with its leak check",
-        run: asan,
-    },
-    Lane {
-        name: "tsan",
-        purpose: "the stress program under ThreadSanitizer",
-        run: tsan,
-    },
+    Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
+    Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Lane> {
@@ -116,33 +73,17 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
     for (name, time, outcome) in &rows {
         total += *time;
         let result = if outcome.passed { "ok" } else { "FAILED" };
-        println!(
-            "{name:<12}  {result:<6} {:>6.1} s  {}",
-            time.as_secs_f64(),
-            outcome.note
-        );
+        println!("{name:<12}  {result:<6} {:>6.1} s  {}", time.as_secs_f64(), outcome.note);
     }
-    let failed: Vec<_> = rows
-        .iter()
-        .filter(|(_, _, outcome)| !outcome.passed)
-        .map(|(name, _, _)| *name)
-        .collect();
-    println!(
-        "{} of {} lanes passed in {:.1} s",
-        rows.len() - failed.len(),
-        rows.len(),
-        total.as_secs_f64()
-    );
+    let failed: Vec<_> = rows.iter().filter(|(_, _, outcome)| !outcome.passed).map(|(name, _, _)| *name).collect();
+    println!("{} of {} lanes passed in {:.1} s", rows.len() - failed.len(), rows.len(), total.as_secs_f64());
     for name in &failed {
         println!("failed: {name}; alone: `cargo xtask {name}`");
     }
     failed.is_empty()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "lanes are timed by the real clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "lanes are timed by the real clock")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -172,13 +113,8 @@ fn passes(command: &mut Command) -> bool {
 }
 
 fn shown(command: &Command) -> String {
-    let words = command
-        .get_args()
-        .map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("cargo".to_owned())
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("cargo".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn fmt(root: &Path) -> Outcome {
@@ -194,10 +130,7 @@ fn run_tidy(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome {
-        passed: findings.is_empty(),
-        note: format!("{} findings", findings.len()),
-    }
+    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
 }
 
 fn run_dependencies(root: &Path) -> Outcome {
@@ -212,40 +145,22 @@ fn run_dependencies(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome {
-        passed: findings.is_empty(),
-        note: format!("{} findings", findings.len()),
-    }
+    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
 }
 
 fn clippy(root: &Path) -> Outcome {
-    Outcome::of(passes(&mut cargo(
-        root,
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )))
+    Outcome::of(passes(&mut cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))
 }
 
 fn docs(root: &Path) -> Outcome {
     // The map of a public module names private rooms, for who reads the source; for others the name is no link.
     let flags = "-D warnings -A rustdoc::private_intra_doc_links";
-    Outcome::of(passes(
-        cargo(root, &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags),
-    ))
+    Outcome::of(passes(cargo(root, &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags)))
 }
 
 fn test(root: &Path) -> Outcome {
     let count = run_tests(&mut cargo(root, &["test", "--workspace", "--no-fail-fast"]));
-    Outcome {
-        note: count.to_string(),
-        passed: count.succeeded,
-    }
+    Outcome { note: count.to_string(), passed: count.succeeded }
 }
 
 fn features(root: &Path) -> Outcome {
@@ -267,10 +182,7 @@ fn features(root: &Path) -> Outcome {
     } else {
         format!("failed with: {}", failed.join(", "))
     };
-    Outcome {
-        passed: failed.is_empty() && !names.is_empty(),
-        note,
-    }
+    Outcome { passed: failed.is_empty() && !names.is_empty(), note }
 }
 
 /// The caller's flags and ours.
@@ -296,16 +208,7 @@ fn feature_names(manifest: &str) -> Vec<String> {
 }
 
 fn loom(root: &Path) -> Outcome {
-    let arguments = [
-        "test",
-        "--release",
-        "--lib",
-        "-p",
-        "redd",
-        "--",
-        "--test-threads=1",
-        "loom_",
-    ];
+    let arguments = ["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
     let mut command = cargo(root, &arguments);
     command
         .env("RUSTFLAGS", rustflags("--cfg loom"))
@@ -314,24 +217,16 @@ fn loom(root: &Path) -> Outcome {
         // A search that is cut off says nothing; a model that is too large must be made smaller.
         .env_remove("LOOM_MAX_DURATION")
         .env_remove("LOOM_MAX_PERMUTATIONS");
-    for (name, value) in [
-        ("LOOM_MAX_PREEMPTIONS", "2"),
-        ("LOOM_MAX_BRANCHES", "10000"),
-    ] {
+    for (name, value) in [("LOOM_MAX_PREEMPTIONS", "2"), ("LOOM_MAX_BRANCHES", "10000")] {
         if std::env::var_os(name).is_none() {
             command.env(name, value);
         }
     }
     let count = run_tests(&mut command);
     if count.succeeded && count.passed == 0 {
-        eprintln!(
-            "no model ran: the filter `loom_` matched nothing, so this lane would prove nothing"
-        );
+        eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
     }
-    Outcome {
-        passed: count.succeeded && count.passed > 0,
-        note: format!("models: {count}"),
-    }
+    Outcome { passed: count.succeeded && count.passed > 0, note: format!("models: {count}") }
 }
 
 /// A build with a sanitizer. Stable compilers carry the runtimes; `RUSTC_BOOTSTRAP` lets them take the flag. With a
@@ -364,44 +259,26 @@ fn asan(root: &Path) -> Outcome {
     ];
     let leaks = root.join("redd/tests/lsan-suppressions.txt");
     let mut command = sanitized(root, "asan", "-Zsanitizer=address", &arguments);
-    command.env("ASAN_OPTIONS", "detect_leaks=1").env(
-        "LSAN_OPTIONS",
-        format!("suppressions={}:print_suppressions=0", leaks.display()),
-    );
+    command
+        .env("ASAN_OPTIONS", "detect_leaks=1")
+        .env("LSAN_OPTIONS", format!("suppressions={}:print_suppressions=0", leaks.display()));
     let count = run_tests(&mut command);
-    Outcome {
-        passed: count.succeeded && count.passed > 0,
-        note: format!("tests: {count}"),
-    }
+    Outcome { passed: count.succeeded && count.passed > 0, note: format!("tests: {count}") }
 }
 
 fn tsan(root: &Path) -> Outcome {
-    let arguments = [
-        "test",
-        "-p",
-        "redd",
-        "--test",
-        "stress",
-        "--target",
-        SANITIZED_TARGET,
-    ];
+    let arguments = ["test", "-p", "redd", "--test", "stress", "--target", SANITIZED_TARGET];
     // std is not instrumented, hence the second flag and the suppressions; `redd_tsan` lets redd's locks be seen.
     let flags = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg redd_tsan";
     let suppressions = root.join("redd/tests/tsan-suppressions.txt");
     let mut command = sanitized(root, "tsan", flags, &arguments);
-    command.env(
-        "TSAN_OPTIONS",
-        format!("history_size=4:suppressions={}", suppressions.display()),
-    );
+    command.env("TSAN_OPTIONS", format!("history_size=4:suppressions={}", suppressions.display()));
     if std::env::var_os("REDD_STRESS").is_none() {
         // Some 20 seconds.
         command.env("REDD_STRESS", "20");
     }
     let count = run_tests(&mut command);
-    Outcome {
-        passed: count.succeeded && count.passed > 0,
-        note: format!("parts: {count}"),
-    }
+    Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
 }
 
 fn target_dir(root: &Path) -> PathBuf {
@@ -419,20 +296,14 @@ struct TestCount {
 
 impl std::fmt::Display for TestCount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} passed, {} failed, {} ignored",
-            self.passed, self.failed, self.ignored
-        )
+        write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)
     }
 }
 
 impl TestCount {
     /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`, and `3 passed, 0 failed` of a program without harness.
     fn add(&mut self, line: &str) {
-        let of_harness = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "));
+        let of_harness = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "));
         let numbers = match of_harness {
             Some((_, numbers)) => numbers,
             None if line.ends_with(" failed") && line.contains(" passed, ") => line,
@@ -486,20 +357,13 @@ mod tests {
         count.add("4 passed, 1 failed");
         count.add("some test that passed, or failed");
         count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
-        assert_eq!(
-            count,
-            TestCount {
-                succeeded: false,
-                passed: 8,
-                failed: 3,
-                ignored: 1
-            }
-        );
+        assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1 });
     }
 
     #[test]
     fn features_are_read_from_the_manifest() {
-        let manifest = "[package]\n[features]\ndefault = [\"a\"]\n# why\na = []\nb-c = [\"a\"]\n\n[dependencies]\nd = [1]\n";
+        let manifest =
+            "[package]\n[features]\ndefault = [\"a\"]\n# why\na = []\nb-c = [\"a\"]\n\n[dependencies]\nd = [1]\n";
         assert_eq!(feature_names(manifest), ["a", "b-c"]);
     }
 }

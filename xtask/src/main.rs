@@ -24,31 +24,21 @@ fn main() -> ExitCode {
         },
         _ => usage(),
     };
-    if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The repository: this crate's folder is in it. Cargo sets the variable when it runs us.
 fn root() -> PathBuf {
-    let here = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
-    here.parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
+    here.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 fn usage() -> bool {
-    eprintln!(
-        "usage: cargo xtask ci            what a change has to pass: every lane up to `loom`"
-    );
+    eprintln!("usage: cargo xtask ci            what a change has to pass: every lane up to `loom`");
     eprintln!("       cargo xtask deep          the lanes behind it");
     for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
-    eprintln!(
-        "       cargo xtask tidy --write  renew the committed lists that `tidy` compares with"
-    );
+    eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }

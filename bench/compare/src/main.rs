@@ -45,8 +45,12 @@ fn main() -> ExitCode {
 fn compare(rounds: usize, wanted: &[String]) -> Result<(), String> {
     let folder = build()?;
     let (redd, tokio) = (folder.join("on-redd"), folder.join("on-tokio"));
-    println!("CPU per operation in ns, median of {rounds} interleaved rounds (minimum); ratio redd/Tokio, with the middle half of the rounds' ratios.\n");
-    println!("| row | redd | Tokio | ratio | middle half | wall ratio | switches/1000 op redd, Tokio | allocations/op redd, Tokio |");
+    println!(
+        "CPU per operation in ns, median of {rounds} interleaved rounds (minimum); ratio redd/Tokio, with the middle half of the rounds' ratios.\n"
+    );
+    println!(
+        "| row | redd | Tokio | ratio | middle half | wall ratio | switches/1000 op redd, Tokio | allocations/op redd, Tokio |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for (row, operations) in rows(&redd)? {
         let matches = |pattern: &String| match pattern.strip_suffix('*') {
@@ -75,7 +79,8 @@ fn compare(rounds: usize, wanted: &[String]) -> Result<(), String> {
 
 fn print_row(row: &str, ours: &[Measure], theirs: &[Measure], counted: &(Measure, Measure)) {
     let is_memory = ours[0].bytes > 0.0;
-    let value = |measure: &Measure| if is_memory { measure.bytes } else { measure.cpu_ns as f64 / measure.operations as f64 };
+    let value =
+        |measure: &Measure| if is_memory { measure.bytes } else { measure.cpu_ns as f64 / measure.operations as f64 };
     let wall = |measure: &Measure| measure.wall_ns as f64 / measure.operations as f64;
     let ratios = sorted(ours.iter().zip(theirs).map(|(ours, theirs)| value(ours) / value(theirs)));
     let walls = sorted(ours.iter().zip(theirs).map(|(ours, theirs)| wall(ours) / wall(theirs)));

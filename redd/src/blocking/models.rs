@@ -68,14 +68,7 @@ struct Model {
 
 impl Model {
     fn new(max_threads: usize, keep_alive: Duration, refused_start: Option<usize>) -> Self {
-        Self {
-            pool: Arc::new(Pool::new(PoolConfig {
-                max_threads,
-                keep_alive,
-            })),
-            seen: Arc::default(),
-            refused_start,
-        }
+        Self { pool: Arc::new(Pool::new(PoolConfig { max_threads, keep_alive })), seen: Arc::default(), refused_start }
     }
 
     fn start(&self, number: usize) -> io::Result<JoinHandle<()>> {
@@ -89,16 +82,11 @@ impl Model {
     }
 
     fn work(&self, parties: usize) -> Meeting {
-        Meeting {
-            seen: Arc::clone(&self.seen),
-            parties,
-        }
+        Meeting { seen: Arc::clone(&self.seen), parties }
     }
 
     fn submit(&self, parties: usize) {
-        let submitted = self
-            .pool
-            .submit(self.work(parties), &|number| self.start(number));
+        let submitted = self.pool.submit(self.work(parties), &|number| self.start(number));
         if let Err(Refused { work, .. }) = submitted {
             self.seen.refused.fetch_add(1, Ordering::Relaxed);
             drop(work);

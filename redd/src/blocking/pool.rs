@@ -104,9 +104,7 @@ enum Next {
 
 impl<W> std::fmt::Debug for Pool<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -138,13 +136,8 @@ impl<W> Inner<W> {
 
     /// True if this thread was idle and nobody had claimed it; it is not idle any more.
     fn unlist(&mut self, parker: &Arc<Parker>) -> bool {
-        let position = self
-            .idle
-            .iter()
-            .position(|other| Arc::ptr_eq(other, parker));
-        position
-            .map(|position| self.idle.remove(position))
-            .is_some()
+        let position = self.idle.iter().position(|other| Arc::ptr_eq(other, parker));
+        position.map(|position| self.idle.remove(position)).is_some()
     }
 
     /// `someone-is-committed`
@@ -177,11 +170,7 @@ impl<W: Work> Pool<W> {
             ended_early: Vec::new(),
             last_ended: None,
         };
-        Self {
-            config,
-            inner: Mutex::new(inner),
-            ended: Parker::new(),
-        }
+        Self { config, inner: Mutex::new(inner), ended: Parker::new() }
     }
 
     /// Queues work and sees to it that a thread comes for it.
@@ -192,10 +181,7 @@ impl<W: Work> Pool<W> {
         let mut inner = self.inner.lock();
         if inner.is_shut_down {
             drop(inner);
-            return Err(Refused {
-                work,
-                reason: Refusal::Shutdown,
-            });
+            return Err(Refused { work, reason: Refusal::Shutdown });
         }
         let ticket = inner.next_ticket;
         inner.next_ticket += 1;
@@ -239,11 +225,7 @@ impl<W: Work> Pool<W> {
         inner.is_refused = true;
         let (is_last, is_shut_down) = (inner.threads == 0, inner.is_shut_down);
         // A thread that went idle meanwhile relied on the seeker. Those that are busy come when they are done.
-        let idle = if inner.queue.is_empty() {
-            None
-        } else {
-            inner.claim_idle()
-        };
+        let idle = if inner.queue.is_empty() { None } else { inner.claim_idle() };
         unlock(inner);
         idle.iter().for_each(|idle| idle.unpark());
         if is_shut_down {
@@ -262,10 +244,7 @@ impl<W: Work> Pool<W> {
         }
         let mut queue = std::mem::take(&mut inner.queue);
         drop(inner);
-        let mine = queue
-            .iter()
-            .position(|(other, _)| *other == ticket)
-            .and_then(|at| queue.remove(at));
+        let mine = queue.iter().position(|(other, _)| *other == ticket).and_then(|at| queue.remove(at));
         if !queue.is_empty() {
             eprintln!(
                 "redd: {} closures of `spawn_blocking` are cancelled, because the system refuses the pool's first thread: \
@@ -275,10 +254,7 @@ impl<W: Work> Pool<W> {
         }
         cancel_all(queue);
         match mine {
-            Some((_, work)) => Err(Refused {
-                work,
-                reason: Refusal::NoThread(error),
-            }),
+            Some((_, work)) => Err(Refused { work, reason: Refusal::NoThread(error) }),
             // Another submitter without luck has cancelled it.
             None => Ok(()),
         }
@@ -479,10 +455,7 @@ mod tests {
     }
 
     fn pool(max_threads: usize, keep_alive: Duration) -> Arc<Pool<Closure>> {
-        Arc::new(Pool::new(PoolConfig {
-            max_threads,
-            keep_alive,
-        }))
+        Arc::new(Pool::new(PoolConfig { max_threads, keep_alive }))
     }
 
     fn start(pool: &Arc<Pool<Closure>>, number: usize) -> io::Result<JoinHandle<()>> {
@@ -492,18 +465,12 @@ mod tests {
         })
     }
 
-    fn submit(
-        pool: &Arc<Pool<Closure>>,
-        f: impl FnOnce() + Send + 'static,
-    ) -> Result<(), Refused<Closure>> {
+    fn submit(pool: &Arc<Pool<Closure>>, f: impl FnOnce() + Send + 'static) -> Result<(), Refused<Closure>> {
         pool.submit(Closure::Usual(Box::new(f)), &|number| start(pool, number))
     }
 
     fn is_accepted(submitted: Result<(), Refused<Closure>>) {
-        assert!(
-            submitted.is_ok(),
-            "the pool is open and the system has threads"
-        );
+        assert!(submitted.is_ok(), "the pool is open and the system has threads");
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -528,14 +495,10 @@ mod tests {
     #[test]
     fn no_more_threads_than_the_bound_and_all_work_is_done() {
         let pool = pool(3, LONG);
-        let (running, most, done) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let (running, most, done) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         for _ in 0..200 {
-            let (running, most, done) =
-                (Arc::clone(&running), Arc::clone(&most), Arc::clone(&done));
+            let (running, most, done) = (Arc::clone(&running), Arc::clone(&most), Arc::clone(&done));
             is_accepted(submit(&pool, move || {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 thread::yield_now();
@@ -557,14 +520,8 @@ mod tests {
         let (done, all) = mpsc::channel();
         for number in 0..2000 {
             let done = done.clone();
-            is_accepted(submit(&pool, move || {
-                done.send(number).expect("the test waits")
-            }));
-            assert_eq!(
-                all.recv(),
-                Ok(number),
-                "each is done before the next one comes"
-            );
+            is_accepted(submit(&pool, move || done.send(number).expect("the test waits")));
+            assert_eq!(all.recv(), Ok(number), "each is done before the next one comes");
         }
         pool.shutdown();
         assert!(pool.join_all(None));
@@ -574,18 +531,12 @@ mod tests {
     fn shutdown_cancels_what_waits_unless_it_is_mandatory() {
         let pool = pool(1, LONG);
         let (go, wait) = mpsc::channel::<()>();
-        is_accepted(submit(&pool, move || {
-            wait.recv().expect("the test lets it go")
-        }));
+        is_accepted(submit(&pool, move || wait.recv().expect("the test lets it go")));
         let (done, all) = mpsc::channel();
         let usual = done.clone();
-        is_accepted(submit(&pool, move || {
-            usual.send("usual").expect("the test waits")
-        }));
+        is_accepted(submit(&pool, move || usual.send("usual").expect("the test waits")));
         let mandatory = move || done.send("mandatory").expect("the test waits");
-        is_accepted(pool.submit(Closure::Mandatory(Box::new(mandatory)), &|_| {
-            unreachable!("the bound is reached")
-        }));
+        is_accepted(pool.submit(Closure::Mandatory(Box::new(mandatory)), &|_| unreachable!("the bound is reached")));
         while pool.queue_depth() > 2 {
             thread::yield_now();
         }
@@ -600,9 +551,7 @@ mod tests {
     fn an_idle_thread_ends_after_its_keep_alive() {
         let pool = pool(3, Duration::ZERO);
         let (done, ended) = mpsc::channel();
-        is_accepted(submit(&pool, move || {
-            done.send(()).expect("the test waits")
-        }));
+        is_accepted(submit(&pool, move || done.send(()).expect("the test waits")));
         ended.recv().expect("it ends");
         while pool.threads() > 0 {
             thread::yield_now();
@@ -618,9 +567,7 @@ mod tests {
         let pool = pool(3, LONG);
         plan(Call::ThreadStart, 0, libc::EAGAIN);
         let refused = submit(&pool, || ()).expect_err("the system refused");
-        assert!(
-            matches!(refused.reason, Refusal::NoThread(error) if error.raw_os_error() == Some(libc::EAGAIN))
-        );
+        assert!(matches!(refused.reason, Refusal::NoThread(error) if error.raw_os_error() == Some(libc::EAGAIN)));
         // The pool is as before: the next one gets its thread.
         let (go, wait) = mpsc::channel::<()>();
         let (done, all) = mpsc::channel();
@@ -633,10 +580,10 @@ mod tests {
             thread::yield_now();
         }
         plan(Call::ThreadStart, 0, libc::EAGAIN);
-        let submitted = pool.submit(
-            Closure::Usual(Box::new(move || done.send(2).expect("the test waits"))),
-            &|number| start(&pool, number),
-        );
+        let submitted = pool
+            .submit(Closure::Usual(Box::new(move || done.send(2).expect("the test waits"))), &|number| {
+                start(&pool, number)
+            });
         assert!(submitted.is_ok(), "it waits for the thread that exists");
         go.send(()).expect("it waits");
         assert_eq!(all.iter().take(2).collect::<Vec<_>>(), [1, 2]);
@@ -655,18 +602,10 @@ mod tests {
         }
         is_accepted(submit(&pool, || std::panic::panic_any(Nasty)));
         let (done, ended) = mpsc::channel();
-        is_accepted(submit(&pool, move || {
-            done.send(()).expect("the test waits")
-        }));
+        is_accepted(submit(&pool, move || done.send(()).expect("the test waits")));
         ended.recv().expect("the thread goes on");
         pool.shutdown();
         assert!(pool.join_all(None));
-        assert!(matches!(
-            submit(&pool, || ()),
-            Err(Refused {
-                reason: Refusal::Shutdown,
-                ..
-            })
-        ));
+        assert!(matches!(submit(&pool, || ()), Err(Refused { reason: Refusal::Shutdown, .. })));
     }
 }

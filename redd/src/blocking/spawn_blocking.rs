@@ -24,10 +24,7 @@ pub(crate) type BlockingPool = Pool<BlockingTask>;
 
 impl BlockingPool {
     pub(crate) fn for_runtime(config: &Config) -> Self {
-        Self::new(PoolConfig {
-            max_threads: config.max_blocking_threads,
-            keep_alive: config.thread_keep_alive,
-        })
+        Self::new(PoolConfig { max_threads: config.max_blocking_threads, keep_alive: config.thread_keep_alive })
     }
 }
 
@@ -153,11 +150,7 @@ where
 
 /// As [`spawn_on`], but a refused thread is an error.
 #[track_caller]
-pub(crate) fn try_spawn_on<F, R>(
-    handle: &Handle,
-    f: F,
-    name: Option<Arc<str>>,
-) -> io::Result<JoinHandle<R>>
+pub(crate) fn try_spawn_on<F, R>(handle: &Handle, f: F, name: Option<Arc<str>>) -> io::Result<JoinHandle<R>>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
@@ -178,16 +171,9 @@ where
 {
     let shared = &handle.shared;
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) =
-        unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
-    let task = BlockingTask {
-        runnable,
-        urgency,
-        _clock: HoldClock::new(handle),
-    };
-    let refused = shared
-        .blocking
-        .submit(task, &|number| start_thread(shared, number));
+    let (runnable, join) = unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
+    let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(handle) };
+    let refused = shared.blocking.submit(task, &|number| start_thread(shared, number));
     match refused {
         Ok(()) => Ok(join),
         Err(Refused { work, reason }) => {
@@ -209,8 +195,7 @@ fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinH
         if let Some(on_start) = &mine.config.hooks.on_start {
             on_start();
         }
-        mine.blocking
-            .run_thread(number, &|number| start_thread(&mine, number));
+        mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
         if let Some(on_stop) = &mine.config.hooks.on_stop {
             on_stop();
         }

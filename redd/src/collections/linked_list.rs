@@ -22,11 +22,7 @@ pub(crate) struct Links<T> {
 
 impl<T> Links<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            prev: None,
-            next: None,
-            _pinned: PhantomPinned,
-        }
+        Self { prev: None, next: None, _pinned: PhantomPinned }
     }
 }
 
@@ -55,10 +51,7 @@ unsafe impl<T: Send> Send for LinkedList<T> {}
 
 impl<T: Linked> LinkedList<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            head: None,
-            tail: None,
-        }
+        Self { head: None, tail: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -174,14 +167,8 @@ mod tests {
 
     #[test]
     fn it_behaves_as_a_deque_with_removal_from_the_middle() {
-        let nodes: Vec<NonNull<Node>> = (0..40)
-            .map(|value| {
-                NonNull::from(Box::leak(Box::new(Node {
-                    value,
-                    links: Links::new(),
-                })))
-            })
-            .collect();
+        let nodes: Vec<NonNull<Node>> =
+            (0..40).map(|value| NonNull::from(Box::leak(Box::new(Node { value, links: Links::new() })))).collect();
         let rng = crate::primitives::rng::Rng::new(3);
         let (mut list, mut model) = (LinkedList::new(), VecDeque::<u32>::new());
         let mut outside: Vec<u32> = (0..40).collect();
@@ -206,9 +193,7 @@ mod tests {
                     outside.extend(popped);
                 }
                 _ if !model.is_empty() => {
-                    let value = model
-                        .remove(rng.below(model.len() as u32) as usize)
-                        .expect("in range");
+                    let value = model.remove(rng.below(model.len() as u32) as usize).expect("in range");
                     // SAFETY: the model says that it is in the list.
                     unsafe { list.remove(nodes[value as usize]) };
                     outside.push(value);

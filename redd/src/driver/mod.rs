@@ -57,11 +57,7 @@ impl Driver {
     pub(crate) fn new() -> io::Result<Self> {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
-        Ok(Self {
-            epoll,
-            wake,
-            slots: Slab::new(),
-        })
+        Ok(Self { epoll, wake, slots: Slab::new() })
     }
 
     /// Waits for events, at most for `timeout` (`None`: until there are some), and moves the wakers of those who
@@ -77,10 +73,7 @@ impl Driver {
         wakers: &mut WakeList,
     ) -> io::Result<Turn> {
         self.epoll.wait(buffer, timeout)?;
-        let mut turn = Turn {
-            token: false,
-            events: 0,
-        };
+        let mut turn = Turn { token: false, events: 0 };
         for (events, token) in buffer.iter() {
             if token == WAKE_TOKEN {
                 // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
@@ -139,18 +132,12 @@ impl Driver {
 
     fn end_use(&self, index: u32, generation: u32) {
         let slot = self.slot(index);
-        debug_assert_eq!(
-            slot.state().generation(),
-            generation,
-            "a registration holds its slot until it ends"
-        );
+        debug_assert_eq!(slot.state().generation(), generation, "a registration holds its slot until it ends");
         slot.end_use();
         self.slots.free(index);
     }
 
     fn slot(&self, index: u32) -> &Slot {
-        self.slots
-            .slot(index)
-            .expect("an allocated index has a slot")
+        self.slots.slot(index).expect("an allocated index has a slot")
     }
 }

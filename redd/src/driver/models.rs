@@ -22,10 +22,7 @@ struct Socket {
 
 impl Socket {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            bytes: AtomicUsize::new(0),
-            slot: Slot::new(),
-        })
+        Arc::new(Self { bytes: AtomicUsize::new(0), slot: Slot::new() })
     }
 
     fn receive(&self, bytes: usize) {
@@ -124,19 +121,14 @@ fn loom_a_waiter_in_the_list_is_woken_though_another_leaves_it() {
         let driver = thread::spawn(move || events.receive(1));
         let leaving = thread::spawn(move || {
             let mut ticket = None;
-            let waited =
-                leaver
-                    .slot
-                    .wait_in_list(&mut ticket, Interest::READABLE, &Waker::noop().clone());
+            let waited = leaver.slot.wait_in_list(&mut ticket, Interest::READABLE, &Waker::noop().clone());
             drop(waited);
             if let Some(ticket) = ticket {
                 leaver.slot.leave_list(ticket);
             }
         });
         let mut ticket = None;
-        let read = block_on(poll_fn(|cx| {
-            socket.poll_read_listed(&mut ticket, cx.waker())
-        }));
+        let read = block_on(poll_fn(|cx| socket.poll_read_listed(&mut ticket, cx.waker())));
         assert_eq!(read, 1);
         driver.join().expect("no panic");
         leaving.join().expect("no panic");
@@ -165,11 +157,9 @@ fn loom_a_stale_event_does_not_touch_the_next_use_and_the_next_use_loses_nothing
             slot.on_event(1, Ready::WRITABLE, &mut wakers);
             wakers.wake_all();
         });
-        let state = block_on(poll_fn(|cx| {
-            match reader.wait(Direction::Write, cx.waker()) {
-                Waited::Ready(state) => Poll::Ready(state),
-                Waited::Pending => Poll::Pending,
-            }
+        let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker()) {
+            Waited::Ready(state) => Poll::Ready(state),
+            Waited::Pending => Poll::Pending,
         }));
         assert_eq!(state.generation(), 1);
         assert_eq!(state.ready(), Ready::WRITABLE);
@@ -191,15 +181,11 @@ fn loom_shutdown_wakes_whoever_waits() {
             wakers.wake_all();
         });
         let mut ticket = None;
-        let state: State = block_on(poll_fn(|cx| {
-            match socket
-                .slot
-                .wait_in_list(&mut ticket, Interest::READABLE, cx.waker())
-            {
+        let state: State =
+            block_on(poll_fn(|cx| match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, cx.waker()) {
                 Waited::Ready(state) => Poll::Ready(state),
                 Waited::Pending => Poll::Pending,
-            }
-        }));
+            }));
         assert!(state.is_shutdown());
         runtime.join().expect("no panic");
     });

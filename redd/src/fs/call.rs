@@ -30,14 +30,8 @@ impl<T: Send + 'static> Call<T> {
     /// Starts `f` on the blocking pool.
     #[track_caller]
     pub(super) fn start(f: impl FnOnce() -> io::Result<T> + Send + 'static) -> Self {
-        let slot = Arc::new(Mutex::new(Slot {
-            answer: None,
-            waiter: None,
-        }));
-        let mut ticket = Ticket {
-            slot: Arc::clone(&slot),
-            answer: Some(Err(background_failed())),
-        };
+        let slot = Arc::new(Mutex::new(Slot { answer: None, waiter: None }));
+        let mut ticket = Ticket { slot: Arc::clone(&slot), answer: Some(Err(background_failed())) };
         drop(blocking::run(move || {
             ticket.answer = Some(f());
             drop(ticket);

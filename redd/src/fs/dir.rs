@@ -36,18 +36,12 @@ const ENTRIES_PER_BATCH: usize = 32;
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let path = path.as_ref().to_owned();
     let listing = run(move || {
-        let mut listing = Listing {
-            entries: VecDeque::new(),
-            rest: Some(std::fs::read_dir(path)?),
-        };
+        let mut listing = Listing { entries: VecDeque::new(), rest: Some(std::fs::read_dir(path)?) };
         listing.read_batch();
         Ok(listing)
     })
     .await?;
-    Ok(ReadDir {
-        listing: Some(listing),
-        call: None,
-    })
+    Ok(ReadDir { listing: Some(listing), call: None })
 }
 
 /// The entries of a directory, in no particular order. Made by [`read_dir`].
@@ -112,10 +106,7 @@ impl ReadDir {
                     Ok(listing) => self.listing = Some(listing),
                     Err(error) => {
                         // `one-batch`: the listing is lost with the runtime; what is left reads as the end.
-                        self.listing = Some(Listing {
-                            entries: VecDeque::new(),
-                            rest: None,
-                        });
+                        self.listing = Some(Listing { entries: VecDeque::new(), rest: None });
                         return Poll::Ready(Err(error));
                     }
                 }
@@ -150,10 +141,7 @@ pub struct DirEntry {
 impl DirEntry {
     /// Called on the blocking pool.
     fn new(entry: std::fs::DirEntry) -> Self {
-        Self {
-            file_type: entry.file_type().ok(),
-            std: Arc::new(entry),
-        }
+        Self { file_type: entry.file_type().ok(), std: Arc::new(entry) }
     }
 
     /// The path: that given to [`read_dir`], and the name.
@@ -243,9 +231,7 @@ mod tests {
     #[test]
     fn all_entries_of_several_batches_are_listed_once() {
         let dir = tempfile::tempdir().unwrap();
-        let names: BTreeSet<_> = (0..ENTRIES_PER_BATCH * 3 + 1)
-            .map(|n| format!("{n}"))
-            .collect();
+        let names: BTreeSet<_> = (0..ENTRIES_PER_BATCH * 3 + 1).map(|n| format!("{n}")).collect();
         for name in &names {
             std::fs::write(dir.path().join(name), "").unwrap();
         }

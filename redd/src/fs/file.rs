@@ -93,11 +93,7 @@ impl File {
 
     /// Makes a file of one of std.
     pub fn from_std(std: StdFile) -> File {
-        File {
-            std: Arc::new(std),
-            background: Background::new(),
-            max_bytes: MAX_BUFFER_BYTES,
-        }
+        File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_BUFFER_BYTES }
     }
 
     /// Waits until everything has reached the disk, contents and metadata.
@@ -201,8 +197,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::set_times`].
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        self.perform(move |file, _| file.set_times(times.into_std()))
-            .await
+        self.perform(move |file, _| file.set_times(times.into_std())).await
     }
 
     /// Changes the time of the last change, after the operation at work.
@@ -219,10 +214,7 @@ impl File {
     /// If `max_buf_size` is zero.
     #[track_caller]
     pub fn set_max_buf_size(&mut self, max_buf_size: usize) {
-        assert!(
-            max_buf_size > 0,
-            "`max_buf_size` must be greater than 0: nothing could ever be read or written"
-        );
+        assert!(max_buf_size > 0, "`max_buf_size` must be greater than 0: nothing could ever be read or written");
         self.max_bytes = max_buf_size;
     }
 
@@ -233,12 +225,7 @@ impl File {
 
     /// Waits until no operation is at work.
     async fn settle(&self) {
-        poll_fn(|cx| {
-            self.background
-                .poll_idle(cx, WaitKind::Writable)
-                .map(|_idle| ())
-        })
-        .await;
+        poll_fn(|cx| self.background.poll_idle(cx, WaitKind::Writable).map(|_idle| ())).await;
     }
 
     /// Waits for the operation at work, and takes the error of a write that nobody has heard of.
@@ -279,12 +266,7 @@ impl File {
                 return Poll::Ready(result);
             }
             drop(ready!(self.background.poll_idle(cx, WaitKind::Writable)));
-            Poll::Ready(
-                answer
-                    .lock()
-                    .take()
-                    .unwrap_or_else(|| Err(background_failed())),
-            )
+            Poll::Ready(answer.lock().take().unwrap_or_else(|| Err(background_failed())))
         })
         .await
     }
@@ -306,11 +288,7 @@ fn seek_back(mut file: &StdFile, len: i64) -> io::Result<()> {
 }
 
 impl AsyncRead for File {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.background.poll_read(cx, buf, self.max_bytes, |len| {
             let file = Arc::clone(&self.std);
             move |buffer| buffer.read_from(&*file, len)
@@ -346,11 +324,7 @@ impl AsyncSeek for File {
 }
 
 impl AsyncWrite for File {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
@@ -359,14 +333,13 @@ impl AsyncWrite for File {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.background
-            .poll_write(cx, bufs, self.max_bytes, |ahead| {
-                let file = Arc::clone(&self.std);
-                move |buffer: &mut Buffer| {
-                    seek_back(&file, ahead)?;
-                    buffer.write_to(&*file)
-                }
-            })
+        self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
+            let file = Arc::clone(&self.std);
+            move |buffer: &mut Buffer| {
+                seek_back(&file, ahead)?;
+                buffer.write_to(&*file)
+            }
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -416,9 +389,7 @@ impl FromRawFd for File {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The name is Tokio's: programs compare it.
-        f.debug_struct("tokio::fs::File")
-            .field("std", &self.std)
-            .finish()
+        f.debug_struct("tokio::fs::File").field("std", &self.std).finish()
     }
 }
 
@@ -440,11 +411,7 @@ mod tests {
         block_on(async {
             let mut file = File::from_std(temporary());
             file.write_all(b"redd ").await.unwrap();
-            let pieces = [
-                IoSlice::new(b"sal"),
-                IoSlice::new(b""),
-                IoSlice::new(b"mon"),
-            ];
+            let pieces = [IoSlice::new(b"sal"), IoSlice::new(b""), IoSlice::new(b"mon")];
             assert_eq!(file.write_vectored(&pieces).await.unwrap(), 6);
             assert_eq!(file.seek(SeekFrom::Start(5)).await.unwrap(), 5);
             let mut text = String::new();
@@ -526,16 +493,11 @@ mod tests {
             a.and(b).and(c).unwrap();
             assert_eq!(file.metadata().await.unwrap().len(), 3);
             let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
-            file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
-                .await
-                .unwrap();
+            file.set_times(FileTimes::new().set_accessed(time).set_modified(time)).await.unwrap();
             assert_eq!(file.metadata().await.unwrap().modified().unwrap(), time);
             assert_eq!(file.metadata().await.unwrap().accessed().unwrap(), time);
             file.set_modified(SystemTime::UNIX_EPOCH).await.unwrap();
-            assert_eq!(
-                file.metadata().await.unwrap().modified().unwrap(),
-                SystemTime::UNIX_EPOCH
-            );
+            assert_eq!(file.metadata().await.unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
         });
     }
 
@@ -581,16 +543,8 @@ mod tests {
         block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("a");
-            assert_eq!(
-                File::open(&path).await.unwrap_err().kind(),
-                ErrorKind::NotFound
-            );
-            File::create_new(&path)
-                .await
-                .unwrap()
-                .write_all(b"salmon")
-                .await
-                .unwrap();
+            assert_eq!(File::open(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
+            File::create_new(&path).await.unwrap().write_all(b"salmon").await.unwrap();
             let error = File::create_new(&path).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AlreadyExists);
             File::create(&path).await.unwrap();
@@ -602,11 +556,7 @@ mod tests {
     #[test]
     fn buffered_seeks_after_writes_find_their_place() {
         block_on(async {
-            for (seek, expected) in [
-                (SeekFrom::End(-2), 4),
-                (SeekFrom::Current(-2), 4),
-                (SeekFrom::Start(1), 1),
-            ] {
+            for (seek, expected) in [(SeekFrom::End(-2), 4), (SeekFrom::Current(-2), 4), (SeekFrom::Start(1), 1)] {
                 let mut reader = BufReader::new(File::from_std(temporary()));
                 reader.write_all(b"salmon").await.unwrap();
                 assert_eq!(reader.seek(seek).await.unwrap(), expected);
@@ -622,9 +572,7 @@ mod tests {
         for _ in 0..20 {
             let mut std = temporary();
             let mut file = File::from_std(std.try_clone().unwrap());
-            let runtime = crate::runtime::Builder::new_current_thread()
-                .build()
-                .unwrap();
+            let runtime = crate::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async { file.write_all(b"salmon").await.unwrap() });
             drop(file);
             drop(runtime);
@@ -637,9 +585,7 @@ mod tests {
 
     #[test]
     fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable() {
-        let runtime = crate::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let runtime = crate::runtime::Builder::new_current_thread().build().unwrap();
         let handle = runtime.handle().clone();
         runtime.shutdown_background();
         let mut file = File::from_std(temporary());

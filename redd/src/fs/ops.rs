@@ -186,11 +186,7 @@ mod tests {
     #[test]
     fn files_are_written_read_linked_renamed_and_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let (a, b, c) = (
-            dir.path().join("a"),
-            dir.path().join("b"),
-            dir.path().join("c"),
-        );
+        let (a, b, c) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("c"));
         block_on(async {
             write(&a, "salmon").await.unwrap();
             assert_eq!(copy(&a, &b).await.unwrap(), 6);
@@ -205,10 +201,7 @@ mod tests {
             symlink(&b, &c).await.unwrap();
             assert_eq!(read_link(&c).await.unwrap(), b);
             assert!(symlink_metadata(&c).await.unwrap().is_symlink());
-            assert_eq!(
-                canonicalize(&c).await.unwrap(),
-                canonicalize(&b).await.unwrap()
-            );
+            assert_eq!(canonicalize(&c).await.unwrap(), canonicalize(&b).await.unwrap());
             let mut permissions = metadata(&a).await.unwrap().permissions();
             permissions.set_readonly(true);
             set_permissions(&a, permissions).await.unwrap();
@@ -221,10 +214,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (outer, inner) = (dir.path().join("a"), dir.path().join("a/b/c"));
         block_on(async {
-            assert_eq!(
-                create_dir(&inner).await.unwrap_err().kind(),
-                ErrorKind::NotFound
-            );
+            assert_eq!(create_dir(&inner).await.unwrap_err().kind(), ErrorKind::NotFound);
             create_dir_all(&inner).await.unwrap();
             remove_dir(&inner).await.unwrap();
             remove_dir_all(&outer).await.unwrap();

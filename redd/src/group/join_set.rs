@@ -82,11 +82,7 @@ impl Wake for EntryWaker {
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-            free: Vec::new(),
-            ready: Arc::default(),
-        }
+        Self { entries: Vec::new(), free: Vec::new(), ready: Arc::default() }
     }
 
     /// How many tasks are in the set, finished ones included.
@@ -101,10 +97,7 @@ impl<T> JoinSet<T> {
 
     /// Names the tasks that are spawned through it.
     pub fn build_task(&mut self) -> JoinSetBuilder<'_, T> {
-        JoinSetBuilder {
-            set: self,
-            builder: Builder::new(),
-        }
+        JoinSetBuilder { set: self, builder: Builder::new() }
     }
 }
 
@@ -182,10 +175,7 @@ impl<T: 'static> JoinSet<T> {
             self.entries.push(None);
             self.entries.len() - 1
         });
-        let waker = Waker::from(Arc::new(EntryWaker {
-            index,
-            ready: Arc::clone(&self.ready),
-        }));
+        let waker = Waker::from(Arc::new(EntryWaker { index, ready: Arc::clone(&self.ready) }));
         if !handle.set_waker(&waker) {
             self.ready.push(index);
         }
@@ -226,9 +216,7 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn take(&mut self, index: usize) -> (Id, Result<T, JoinError>) {
-        let handle = self.entries[index]
-            .take()
-            .expect("`once-in-ready`: the entry is still in the set");
+        let handle = self.entries[index].take().expect("`once-in-ready`: the entry is still in the set");
         self.free.push(index);
         (handle.id(), handle.take_finished())
     }
@@ -243,10 +231,7 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// As [`poll_join_next`](Self::poll_join_next), with the task's id.
-    pub fn poll_join_next_with_id(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<(Id, T), JoinError>>> {
+    pub fn poll_join_next_with_id(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Id, T), JoinError>>> {
         let joined = ready!(self.poll_ready(cx));
         Poll::Ready(joined.map(|(id, output)| output.map(|output| (id, output))))
     }
@@ -260,13 +245,7 @@ impl<T: 'static> JoinSet<T> {
             let mut inner = self.ready.inner.lock();
             match inner.queue.pop_front() {
                 Some(index) => (Some(index), None),
-                None if inner
-                    .waker
-                    .as_ref()
-                    .is_some_and(|waker| waker.will_wake(cx.waker())) =>
-                {
-                    (None, None)
-                }
+                None if inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) => (None, None),
                 None => (None, inner.waker.replace(cx.waker().clone())),
             }
         };
@@ -377,10 +356,7 @@ pub struct JoinSetBuilder<'a, T> {
 impl<'a, T: 'static> JoinSetBuilder<'a, T> {
     /// The task's name.
     pub fn name(self, name: &'a str) -> Self {
-        Self {
-            builder: self.builder.name(name),
-            ..self
-        }
+        Self { builder: self.builder.name(name), ..self }
     }
 
     /// As [`JoinSet::spawn`].
@@ -465,8 +441,6 @@ impl<'a, T: 'static> JoinSetBuilder<'a, T> {
     where
         F: Future<Output = T> + 'static,
     {
-        Ok(self
-            .set
-            .insert(self.builder.spawn_local_on(future, local_set)?))
+        Ok(self.set.insert(self.builder.spawn_local_on(future, local_set)?))
     }
 }

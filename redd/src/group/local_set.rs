@@ -6,10 +6,7 @@
 //! - `current-is-alive`: the pointer in the thread-local owns a reference to its set. Whoever replaces it takes that over,
 //!   so guards may be dropped in any order, or leaked.
 
-#![expect(
-    unsafe_code,
-    reason = "spawns tasks that are not `Send`, on their thread"
-)]
+#![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -145,16 +142,9 @@ impl LocalSet {
         });
         // SAFETY: no task exists yet, and nobody else has the heap.
         unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
-        let inner = Inner {
-            queue: RefCell::new(VecDeque::new()),
-            tick: Cell::new(0),
-            is_ticking: Cell::new(false),
-            shared,
-        };
-        Self {
-            inner: Rc::new(inner),
-            _not_send: PhantomData,
-        }
+        let inner =
+            Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
+        Self { inner: Rc::new(inner), _not_send: PhantomData }
     }
 
     /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
@@ -204,9 +194,7 @@ impl LocalSet {
         std::future::poll_fn(|cx| {
             self.inner.with_current(|| {
                 self.inner.set_waker(cx);
-                if let Poll::Ready(output) =
-                    coop::with_full_unless_spent(|| future.as_mut().poll(cx))
-                {
+                if let Poll::Ready(output) = coop::with_full_unless_spent(|| future.as_mut().poll(cx)) {
                     return Poll::Ready(output);
                 }
                 if self.inner.tick() {
@@ -231,19 +219,13 @@ impl LocalSet {
 }
 
 impl Inner {
-    fn spawn<F>(
-        &self,
-        future: F,
-        name: Option<Arc<str>>,
-        place: &'static Location<'static>,
-    ) -> JoinHandle<F::Output>
+    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, place: &'static Location<'static>) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         // SAFETY: `own-thread`: the set is here, and neither it nor the handle of an output that is not `Send` leaves.
-        let (runnable, handle) =
-            unsafe { cell::allocate::<F, false>(&self.shared.heap, future, name, place) };
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.heap, future, name, place) };
         if self.shared.remote.lock().is_none() {
             runnable.cancel();
         } else {
@@ -256,10 +238,7 @@ impl Inner {
     }
 
     fn enter(self: &Rc<Self>) -> LocalEnterGuard {
-        LocalEnterGuard {
-            before: CURRENT.replace(Rc::into_raw(Rc::clone(self))),
-            _not_send: PhantomData,
-        }
+        LocalEnterGuard { before: CURRENT.replace(Rc::into_raw(Rc::clone(self))), _not_send: PhantomData }
     }
 
     /// The current set of this thread.
@@ -281,10 +260,7 @@ impl Inner {
 
     fn set_waker(&self, cx: &Context<'_>) {
         let mut waker = self.shared.waker.lock();
-        if !waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             let old = waker.replace(cx.waker().clone());
             drop(waker);
             drop(old);
@@ -294,13 +270,7 @@ impl Inner {
     fn next(&self) -> Option<Runnable> {
         let tick = self.tick.get();
         self.tick.set(tick.wrapping_add(1));
-        let from_remote = || {
-            self.shared
-                .remote
-                .lock()
-                .as_mut()
-                .and_then(VecDeque::pop_front)
-        };
+        let from_remote = || self.shared.remote.lock().as_mut().and_then(VecDeque::pop_front);
         if tick % REMOTE_FIRST_INTERVAL == 0 {
             from_remote().or_else(|| self.queue.borrow_mut().pop_front())
         } else {
@@ -330,9 +300,7 @@ impl Inner {
             };
             match runnable.run() {
                 Ran::Done => {}
-                Ran::Requeue(runnable) | Ran::Yielded(runnable) => {
-                    self.queue.borrow_mut().push_back(runnable)
-                }
+                Ran::Requeue(runnable) | Ran::Yielded(runnable) => self.queue.borrow_mut().push_back(runnable),
             }
         }
         true
@@ -365,9 +333,7 @@ impl Default for LocalSet {
 
 impl fmt::Debug for LocalSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalSet")
-            .field("id", &self.id())
-            .finish_non_exhaustive()
+        f.debug_struct("LocalSet").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 

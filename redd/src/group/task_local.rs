@@ -55,11 +55,7 @@ impl<T: 'static> LocalKey<T> {
     where
         F: Future,
     {
-        TaskLocalFuture {
-            key: self,
-            value: Some(value),
-            future: Some(future),
-        }
+        TaskLocalFuture { key: self, value: Some(value), future: Some(future) }
     }
 
     /// Runs a closure with `value` set.
@@ -101,24 +97,13 @@ impl<T: 'static> LocalKey<T> {
     where
         F: FnOnce(&T) -> R,
     {
-        self.inner
-            .try_with(|slot| slot.borrow().as_ref().map(f))
-            .ok()
-            .flatten()
-            .ok_or(AccessError { _private: () })
+        self.inner.try_with(|slot| slot.borrow().as_ref().map(f)).ok().flatten().ok_or(AccessError { _private: () })
     }
 
     /// Swaps `value` into the slot, runs `f`, swaps it back (`swapped-back`).
-    fn enter<R>(
-        &'static self,
-        value: &mut Option<T>,
-        f: impl FnOnce() -> R,
-    ) -> Result<R, EnterError> {
+    fn enter<R>(&'static self, value: &mut Option<T>, f: impl FnOnce() -> R) -> Result<R, EnterError> {
         self.inner
-            .try_with(|slot| {
-                slot.try_borrow_mut()
-                    .map(|mut slot| std::mem::swap(&mut *slot, value))
-            })
+            .try_with(|slot| slot.try_borrow_mut().map(|mut slot| std::mem::swap(&mut *slot, value)))
             .map_err(|_| EnterError::Destroyed)?
             .map_err(|_| EnterError::Borrowed)?;
         let _guard = SwapBack { key: self, value };
@@ -265,9 +250,7 @@ impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
 impl<T: fmt::Debug + 'static, F> fmt::Debug for TaskLocalFuture<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the future: most have no `Debug`.
-        f.debug_struct("TaskLocalFuture")
-            .field("value", &self.value)
-            .finish_non_exhaustive()
+        f.debug_struct("TaskLocalFuture").field("value", &self.value).finish_non_exhaustive()
     }
 }
 

@@ -88,16 +88,9 @@ impl Background {
     pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<Idle<'_>> {
         let mut shared = self.shared.lock();
         if shared.buffer.is_some() {
-            return Poll::Ready(Idle {
-                background: self,
-                shared,
-            });
+            return Poll::Ready(Idle { background: self, shared });
         }
-        if !shared
-            .waiters
-            .iter()
-            .any(|waker| waker.will_wake(cx.waker()))
-        {
+        if !shared.waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
             shared.waiters.push(cx.waker().clone());
         }
         drop(shared);
@@ -108,10 +101,7 @@ impl Background {
     /// `None` while an operation is at work.
     pub(crate) fn try_idle(&self) -> Option<Idle<'_>> {
         let shared = self.shared.lock();
-        shared.buffer.is_some().then_some(Idle {
-            background: self,
-            shared,
-        })
+        shared.buffer.is_some().then_some(Idle { background: self, shared })
     }
 
     /// Reads at most `max` bytes with an operation made by `read`, or from what was read ahead.
@@ -168,10 +158,7 @@ impl Background {
         let mut shared = self.shared.lock();
         if std::mem::take(&mut shared.is_write_lost) {
             // Nobody will write these bytes: better said now than by the next operation.
-            return Poll::Ready(Err(shared
-                .write_error
-                .take()
-                .unwrap_or_else(background_failed)));
+            return Poll::Ready(Err(shared.write_error.take().unwrap_or_else(background_failed)));
         }
         Poll::Ready(Ok(len))
     }
@@ -251,10 +238,7 @@ struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let has_run = self.result.is_some();
-        let result = self
-            .result
-            .take()
-            .unwrap_or_else(|| Err(background_failed()));
+        let result = self.result.take().unwrap_or_else(|| Err(background_failed()));
         if self.kind == Kind::Write {
             self.buffer.clear();
         }
@@ -369,9 +353,6 @@ impl Buffer {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffer")
-            .field("len", &(self.end - self.start))
-            .field("capacity", &self.bytes.len())
-            .finish()
+        f.debug_struct("Buffer").field("len", &(self.end - self.start)).field("capacity", &self.bytes.len()).finish()
     }
 }

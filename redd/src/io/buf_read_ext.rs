@@ -5,10 +5,7 @@
 //! # Invariants
 //! - `taken-once`: the borrow of the reader leaves `FillBuf` together with the bytes, so both live equally long.
 
-#![expect(
-    unsafe_code,
-    reason = "a borrow that is returned on one branch only; safe with the next borrow checker"
-)]
+#![expect(unsafe_code, reason = "a borrow that is returned on one branch only; safe with the next borrow checker")]
 
 use std::future::Future;
 use std::io;
@@ -34,12 +31,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     where
         Self: Unpin,
     {
-        ReadUntil {
-            reader: self,
-            delimiter: byte,
-            buf,
-            len: 0,
-        }
+        ReadUntil { reader: self, delimiter: byte, buf, len: 0 }
     }
 
     /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
@@ -70,11 +62,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     where
         Self: Unpin,
     {
-        ReadLine {
-            reader: self,
-            text: TextBuffer::new(buf),
-            len: 0,
-        }
+        ReadLine { reader: self, text: TextBuffer::new(buf), len: 0 }
     }
 
     /// The stream cut into segments at each `byte`, which is left out.
@@ -210,14 +198,9 @@ impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
         let Some(reader) = self.reader.take() else {
-            panic!(
-                "the future of `fill_buf` was polled after it was ready. Call `fill_buf` again."
-            );
+            panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
-        match Pin::new(&mut *reader)
-            .poll_fill_buf(cx)
-            .map_ok(ptr::from_ref)
-        {
+        match Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(ptr::from_ref) {
             // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after this.
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(unsafe { &*bytes })),
             Poll::Ready(Err(error)) => {
@@ -308,25 +291,17 @@ mod tests {
                 let mut line = before.to_owned();
                 let steps = [Step::Data(b"salmon"), Step::Error];
                 let mut reader = BufReader::new(Script::reading(&steps));
-                assert_eq!(
-                    reader.read_line(&mut line).await.unwrap_err().kind(),
-                    ErrorKind::Other
-                );
+                assert_eq!(reader.read_line(&mut line).await.unwrap_err().kind(), ErrorKind::Other);
                 assert_eq!(line, format!("{before}salmon"));
 
                 let mut line = before.to_owned();
-                let error = AsyncBufReadExt::read_line(&mut &b"sal\xff\n"[..], &mut line)
-                    .await
-                    .unwrap_err();
+                let error = AsyncBufReadExt::read_line(&mut &b"sal\xff\n"[..], &mut line).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidData);
                 assert_eq!(line, before);
 
                 let steps = [Step::Data(b"sal\xff"), Step::Error];
                 let mut reader = BufReader::new(Script::reading(&steps));
-                assert_eq!(
-                    reader.read_line(&mut line).await.unwrap_err().kind(),
-                    ErrorKind::Other
-                );
+                assert_eq!(reader.read_line(&mut line).await.unwrap_err().kind(), ErrorKind::Other);
                 assert_eq!(line, before);
             }
         });
@@ -361,14 +336,10 @@ mod tests {
         block_on(async {
             let mut reader: Box<dyn AsyncBufRead + Send + Unpin> = Box::new(&b"one\ntwo"[..]);
             let mut line = String::new();
-            AsyncBufReadExt::read_line(&mut reader, &mut line)
-                .await
-                .unwrap();
+            AsyncBufReadExt::read_line(&mut reader, &mut line).await.unwrap();
             let mut pinned: Pin<Box<dyn AsyncRead>> = Box::pin(reader);
             line.clear();
-            super::super::AsyncReadExt::read_to_string(&mut pinned, &mut line)
-                .await
-                .unwrap();
+            super::super::AsyncReadExt::read_to_string(&mut pinned, &mut line).await.unwrap();
             assert_eq!(line, "two");
         });
     }

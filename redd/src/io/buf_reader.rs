@@ -95,11 +95,7 @@ impl<R: AsyncRead> BufReader<R> {
         );
         Self {
             inner,
-            window: Window {
-                buf: vec![0; capacity].into_boxed_slice(),
-                start: 0,
-                end: 0,
-            },
+            window: Window { buf: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 },
             seek: Seeking::Idle,
         }
     }
@@ -131,11 +127,7 @@ impl<R: AsyncRead> BufReader<R> {
 }
 
 impl<R: AsyncRead> AsyncRead for BufReader<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.as_mut().project();
         if this.window.is_empty() && buf.remaining() >= this.window.buf.len() {
             ready!(this.inner.poll_read(cx, buf))?;
@@ -222,11 +214,7 @@ impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
 
 /// Writes go past the read buffer.
 impl<R: AsyncRead + AsyncWrite> AsyncWrite for BufReader<R> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.get_pin_mut().poll_write(cx, buf)
     }
 

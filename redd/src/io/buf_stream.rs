@@ -6,10 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::{
-    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, DEFAULT_BUFFER_BYTES,
-    ReadBuf,
-};
+use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, DEFAULT_BUFFER_BYTES, ReadBuf};
 
 pin_project! {
     /// Buffers both directions of a stream; see [`BufReader`] and [`BufWriter`].
@@ -33,15 +30,9 @@ impl<RW: AsyncRead + AsyncWrite> BufStream<RW> {
     /// # Panics
     /// If `reader_capacity` is zero.
     #[track_caller]
-    pub fn with_capacity(
-        reader_capacity: usize,
-        writer_capacity: usize,
-        stream: RW,
-    ) -> BufStream<RW> {
+    pub fn with_capacity(reader_capacity: usize, writer_capacity: usize, stream: RW) -> BufStream<RW> {
         let writer = BufWriter::with_capacity(writer_capacity, stream);
-        BufStream {
-            inner: BufReader::with_capacity(reader_capacity, writer),
-        }
+        BufStream { inner: BufReader::with_capacity(reader_capacity, writer) }
     }
 
     /// The inner stream.
@@ -74,34 +65,14 @@ impl<RW> From<BufReader<BufWriter<RW>>> for BufStream<RW> {
 /// Turned inside out; nothing that is buffered is lost.
 impl<RW> From<BufWriter<BufReader<RW>>> for BufStream<RW> {
     fn from(outer: BufWriter<BufReader<RW>>) -> Self {
-        let BufWriter {
-            inner: reader,
-            buf,
-            written,
-            seek,
-        } = outer;
-        let writer = BufWriter {
-            inner: reader.inner,
-            buf,
-            written,
-            seek,
-        };
-        BufStream {
-            inner: BufReader {
-                inner: writer,
-                window: reader.window,
-                seek: reader.seek,
-            },
-        }
+        let BufWriter { inner: reader, buf, written, seek } = outer;
+        let writer = BufWriter { inner: reader.inner, buf, written, seek };
+        BufStream { inner: BufReader { inner: writer, window: reader.window, seek: reader.seek } }
     }
 }
 
 impl<RW: AsyncRead + AsyncWrite> AsyncRead for BufStream<RW> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.project().inner.poll_read(cx, buf)
     }
 }
@@ -117,11 +88,7 @@ impl<RW: AsyncRead + AsyncWrite> AsyncBufRead for BufStream<RW> {
 }
 
 impl<RW: AsyncRead + AsyncWrite> AsyncWrite for BufStream<RW> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.project().inner.poll_write(cx, buf)
     }
 

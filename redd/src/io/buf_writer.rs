@@ -11,9 +11,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::write::{first_piece, total_len};
-use super::{
-    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero,
-};
+use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero};
 
 pin_project! {
     /// Collects what is written and hands it on in pieces of 8 KiB unless the caller says otherwise.
@@ -60,12 +58,7 @@ impl<W: AsyncWrite> BufWriter<W> {
 
     /// With a buffer of so many bytes.
     pub fn with_capacity(capacity: usize, inner: W) -> Self {
-        Self {
-            inner,
-            buf: Vec::with_capacity(capacity),
-            written: 0,
-            seek: Seeking::Idle,
-        }
+        Self { inner, buf: Vec::with_capacity(capacity), written: 0, seek: Seeking::Idle }
     }
 
     /// Hands everything buffered to the inner writer.
@@ -85,11 +78,7 @@ impl<W: AsyncWrite> BufWriter<W> {
     }
 
     /// Makes room for `len` bytes, if the buffer could ever hold them beside others.
-    fn poll_make_room(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        len: usize,
-    ) -> Poll<io::Result<()>> {
+    fn poll_make_room(mut self: Pin<&mut Self>, cx: &mut Context<'_>, len: usize) -> Poll<io::Result<()>> {
         if self.room() < len {
             ready!(self.as_mut().poll_flush_buf(cx))?;
         }
@@ -127,11 +116,7 @@ impl<W: AsyncWrite> BufWriter<W> {
 }
 
 impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.as_mut().poll_make_room(cx, buf.len()))?;
         let this = self.project();
         if buf.len() >= this.buf.capacity() {
@@ -232,11 +217,7 @@ impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
 
 /// Reads go past the write buffer.
 impl<W: AsyncWrite + AsyncRead> AsyncRead for BufWriter<W> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.get_pin_mut().poll_read(cx, buf)
     }
 }
@@ -276,20 +257,11 @@ mod tests {
             let mut writer = BufWriter::with_capacity(4, Script::default());
             writer.write_all(b"sa").await.unwrap();
             writer.write_all(b"l").await.unwrap();
-            assert_eq!(
-                (writer.buffer(), &writer.get_ref().written[..]),
-                (&b"sal"[..], &b""[..])
-            );
+            assert_eq!((writer.buffer(), &writer.get_ref().written[..]), (&b"sal"[..], &b""[..]));
             writer.write_all(b"mo").await.unwrap();
-            assert_eq!(
-                (writer.buffer(), &writer.get_ref().written[..]),
-                (&b"mo"[..], &b"sal"[..])
-            );
+            assert_eq!((writer.buffer(), &writer.get_ref().written[..]), (&b"mo"[..], &b"sal"[..]));
             writer.write_all(b"nroe").await.unwrap();
-            assert_eq!(
-                (writer.buffer(), &writer.get_ref().written[..]),
-                (&b""[..], &b"salmonroe"[..])
-            );
+            assert_eq!((writer.buffer(), &writer.get_ref().written[..]), (&b""[..], &b"salmonroe"[..]));
             writer.shutdown().await.unwrap();
             assert!(writer.get_ref().is_shut_down);
         });

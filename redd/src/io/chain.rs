@@ -27,11 +27,7 @@ where
     U: AsyncRead,
 {
     pub(super) fn new(first: T, second: U) -> Self {
-        Self {
-            first,
-            second,
-            is_first_done: false,
-        }
+        Self { first, second, is_first_done: false }
     }
 
     /// Both readers.
@@ -61,11 +57,7 @@ where
     T: AsyncRead,
     U: AsyncRead,
 {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         if !*this.is_first_done {
             let remaining = buf.remaining();

@@ -59,16 +59,7 @@ where
 {
     let mut copied = 0;
     let mut needs_flush = false;
-    poll_fn(|cx| {
-        poll_copy_buf(
-            cx,
-            Pin::new(&mut *reader),
-            Pin::new(&mut *writer),
-            &mut copied,
-            &mut needs_flush,
-        )
-    })
-    .await
+    poll_fn(|cx| poll_copy_buf(cx, Pin::new(&mut *reader), Pin::new(&mut *writer), &mut copied, &mut needs_flush)).await
 }
 
 fn poll_copy_buf<R, W>(
@@ -190,11 +181,7 @@ impl CopyBuffer {
     }
 
     /// Reads once behind what is already there.
-    fn poll_fill<R: AsyncRead + ?Sized>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: Pin<&mut R>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_fill<R: AsyncRead + ?Sized>(&mut self, cx: &mut Context<'_>, reader: Pin<&mut R>) -> Poll<io::Result<()>> {
         let mut free = ReadBuf::new(&mut self.buf[self.end..]);
         let start = free.start();
         ready!(reader.poll_read(cx, &mut free))?;
@@ -288,9 +275,7 @@ mod tests {
                     Poll::Ready(Ok(()))
                 }
             }
-            let buffered = crate::spawn(async {
-                copy_buf(&mut BufReader::new(Endless), &mut Script::default()).await
-            });
+            let buffered = crate::spawn(async { copy_buf(&mut BufReader::new(Endless), &mut Script::default()).await });
             crate::task::yield_now().await;
             crate::task::yield_now().await;
             endless.abort();

@@ -47,14 +47,8 @@ where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    assert!(
-        a_to_b_buf_size > 0,
-        "`a_to_b_buf_size` must be greater than 0: nothing could ever be copied"
-    );
-    assert!(
-        b_to_a_buf_size > 0,
-        "`b_to_a_buf_size` must be greater than 0: nothing could ever be copied"
-    );
+    assert!(a_to_b_buf_size > 0, "`a_to_b_buf_size` must be greater than 0: nothing could ever be copied");
+    assert!(b_to_a_buf_size > 0, "`b_to_a_buf_size` must be greater than 0: nothing could ever be copied");
     let mut a_to_b = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
     let mut b_to_a = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
     poll_fn(|cx| {

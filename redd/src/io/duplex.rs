@@ -43,14 +43,8 @@ use crate::task::coop::poll_proceed;
 pub fn duplex(max_buf_size: usize) -> (DuplexStream, DuplexStream) {
     let there = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
     let back = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
-    let one = DuplexStream {
-        read: Arc::clone(&back),
-        write: Arc::clone(&there),
-    };
-    let other = DuplexStream {
-        read: there,
-        write: back,
-    };
+    let one = DuplexStream { read: Arc::clone(&back), write: Arc::clone(&there) };
+    let other = DuplexStream { read: there, write: back };
     (one, other)
 }
 
@@ -121,13 +115,7 @@ impl SimplexStream {
             "a pipe was asked for that holds 0 bytes: every write would wait for ever. \
              Give it room for at least one byte."
         );
-        SimplexStream {
-            bytes: VecDeque::new(),
-            max_bytes: max_buf_size,
-            is_closed: false,
-            reader: None,
-            writer: None,
-        }
+        SimplexStream { bytes: VecDeque::new(), max_bytes: max_buf_size, is_closed: false, reader: None, writer: None }
     }
 
     fn read_into(
@@ -187,20 +175,14 @@ impl SimplexStream {
     /// Nothing more is written: what is buffered can be read, then comes the end.
     fn close_for_writing(&mut self) -> Afterwards {
         self.is_closed = true;
-        Afterwards {
-            wake: self.reader.take(),
-            discard: self.writer.take(),
-        }
+        Afterwards { wake: self.reader.take(), discard: self.writer.take() }
     }
 
     /// Nothing more is read: writing fails.
     fn close_for_reading(&mut self) -> Afterwards {
         self.is_closed = true;
         self.bytes = VecDeque::new();
-        Afterwards {
-            wake: self.writer.take(),
-            discard: self.reader.take(),
-        }
+        Afterwards { wake: self.writer.take(), discard: self.reader.take() }
     }
 }
 
@@ -223,23 +205,13 @@ fn poll_pipe<T>(
 }
 
 impl AsyncRead for SimplexStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        poll_pipe(cx, WaitKind::Readable, |cx, afterwards| {
-            self.read_into(cx, buf, afterwards)
-        })
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        poll_pipe(cx, WaitKind::Readable, |cx, afterwards| self.read_into(cx, buf, afterwards))
     }
 }
 
 impl AsyncWrite for SimplexStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
@@ -257,9 +229,7 @@ impl AsyncWrite for SimplexStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_pipe(cx, WaitKind::Writable, |cx, afterwards| {
-            self.write_from(cx, bufs, afterwards)
-        })
+        poll_pipe(cx, WaitKind::Writable, |cx, afterwards| self.write_from(cx, bufs, afterwards))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -268,23 +238,13 @@ impl AsyncWrite for SimplexStream {
 }
 
 impl AsyncRead for DuplexStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        poll_pipe(cx, WaitKind::Readable, |cx, afterwards| {
-            self.read.lock().read_into(cx, buf, afterwards)
-        })
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        poll_pipe(cx, WaitKind::Readable, |cx, afterwards| self.read.lock().read_into(cx, buf, afterwards))
     }
 }
 
 impl AsyncWrite for DuplexStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
@@ -303,9 +263,7 @@ impl AsyncWrite for DuplexStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_pipe(cx, WaitKind::Writable, |cx, afterwards| {
-            self.write.lock().write_from(cx, bufs, afterwards)
-        })
+        poll_pipe(cx, WaitKind::Writable, |cx, afterwards| self.write.lock().write_from(cx, bufs, afterwards))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -359,10 +317,7 @@ mod tests {
             b.read_to_end(&mut all).await.unwrap();
             assert_eq!(all, b"last");
             for bytes in [&b"x"[..], b""] {
-                assert_eq!(
-                    b.write(bytes).await.unwrap_err().kind(),
-                    ErrorKind::BrokenPipe
-                );
+                assert_eq!(b.write(bytes).await.unwrap_err().kind(), ErrorKind::BrokenPipe);
             }
         });
     }
@@ -384,10 +339,7 @@ mod tests {
             let (mut reader, mut writer) = simplex(8);
             writer.write_all(b"salmon").await.unwrap();
             writer.shutdown().await.unwrap();
-            assert_eq!(
-                writer.write(b"x").await.unwrap_err().kind(),
-                ErrorKind::BrokenPipe
-            );
+            assert_eq!(writer.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
             let mut all = Vec::new();
             reader.read_to_end(&mut all).await.unwrap();
             assert_eq!(all, b"salmon");
@@ -413,11 +365,7 @@ mod tests {
         let (mut reader, peer) = duplex(1);
         let waker = Waker::from(Arc::new(Meddling(peer)));
         let mut read = pin!(async { reader.read(&mut [0; 1]).await });
-        assert!(
-            read.as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        assert!(read.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
         // Replacing the waker drops the peer, which locks the pipe, closes it, and leaves the end to be read.
         assert!(poll_once(read.as_mut()).is_pending());
@@ -427,11 +375,7 @@ mod tests {
         let (other, _peer) = duplex(1);
         let waker = Waker::from(Arc::new(Meddling(other)));
         let mut read = pin!(async { reader.read(&mut [0; 1]).await });
-        assert!(
-            read.as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        assert!(read.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         block_on(writer.write_all(b"x")).unwrap();
         assert!(matches!(poll_once(read.as_mut()), Poll::Ready(Ok(1))));
     }

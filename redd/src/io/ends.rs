@@ -29,11 +29,7 @@ pub fn empty() -> Empty {
 }
 
 impl AsyncRead for Empty {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        _buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, _buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready_for_a_unit(cx, ())
     }
 }
@@ -81,11 +77,7 @@ pub fn repeat(byte: u8) -> Repeat {
 }
 
 impl AsyncRead for Repeat {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(poll_proceed(cx)).made_progress();
         let len = buf.remaining();
         buf.initialize_unfilled().fill(self.byte);
@@ -110,11 +102,7 @@ pub fn sink() -> Sink {
 macro_rules! write_to_nowhere {
     ($type:ty) => {
         impl AsyncWrite for $type {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 ready_for_a_unit(cx, buf.len())
             }
 
@@ -166,11 +154,7 @@ mod tests {
     #[test]
     fn a_sink_takes_all_pieces_and_repeat_fills_all_bytes() {
         block_on(async {
-            let pieces = [
-                IoSlice::new(b"sal"),
-                IoSlice::new(b""),
-                IoSlice::new(b"mon"),
-            ];
+            let pieces = [IoSlice::new(b"sal"), IoSlice::new(b""), IoSlice::new(b"mon")];
             assert_eq!(sink().write_vectored(&pieces).await.unwrap(), 6);
             let mut buf = Vec::with_capacity(10);
             let read = repeat(3).read_buf(&mut buf).await.unwrap();

@@ -41,13 +41,8 @@ where
     T: AsyncRead + AsyncWrite,
 {
     let is_write_vectored = stream.is_write_vectored();
-    let shared = Arc::new(Shared {
-        stream: Mutex::new(stream),
-        is_write_vectored,
-    });
-    let reader = ReadHalf {
-        shared: Arc::clone(&shared),
-    };
+    let shared = Arc::new(Shared { stream: Mutex::new(stream), is_write_vectored });
+    let reader = ReadHalf { shared: Arc::clone(&shared) };
     (reader, WriteHalf { shared })
 }
 
@@ -111,21 +106,13 @@ impl<T> WriteHalf<T> {
 }
 
 impl<T: AsyncRead> AsyncRead for ReadHalf<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.shared.with_pinned(|stream| stream.poll_read(cx, buf))
     }
 }
 
 impl<T: AsyncWrite> AsyncWrite for WriteHalf<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.with_pinned(|stream| stream.poll_write(cx, buf))
     }
 
@@ -142,8 +129,7 @@ impl<T: AsyncWrite> AsyncWrite for WriteHalf<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.shared
-            .with_pinned(|stream| stream.poll_write_vectored(cx, bufs))
+        self.shared.with_pinned(|stream| stream.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -196,11 +182,7 @@ mod tests {
     fn a_panic_of_the_stream_leaves_the_other_half_usable() {
         struct Panicking;
         impl AsyncRead for Panicking {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                _cx: &mut Context<'_>,
-                _buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
+            fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, _buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 panic!("a reader that panics");
             }
         }

@@ -27,11 +27,7 @@ pin_project! {
 
 impl<R> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self {
-            reader,
-            partial: Vec::new(),
-            len: 0,
-        }
+        Self { reader, partial: Vec::new(), len: 0 }
     }
 
     /// The reader behind it; reading from it takes bytes away from the lines.
@@ -70,10 +66,7 @@ impl<R: AsyncBufRead> Lines<R> {
     ///
     /// # Errors
     /// As `next_line`.
-    pub fn poll_next_line(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<String>>> {
+    pub fn poll_next_line(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<String>>> {
         let this = self.project();
         ready!(poll_until(this.reader, b'\n', this.partial, this.len, cx))?;
         let mut line = std::mem::take(this.partial);
@@ -86,8 +79,7 @@ impl<R: AsyncBufRead> Lines<R> {
                 line.pop();
             }
         }
-        let line = String::from_utf8(line)
-            .map_err(|not_text| io::Error::new(ErrorKind::InvalidData, not_text))?;
+        let line = String::from_utf8(line).map_err(|not_text| io::Error::new(ErrorKind::InvalidData, not_text))?;
         Poll::Ready(Ok(Some(line)))
     }
 }
@@ -107,12 +99,7 @@ pin_project! {
 
 impl<R> Split<R> {
     pub(super) fn new(reader: R, delimiter: u8) -> Self {
-        Self {
-            reader,
-            partial: Vec::new(),
-            delimiter,
-            len: 0,
-        }
+        Self { reader, partial: Vec::new(), delimiter, len: 0 }
     }
 }
 
@@ -147,18 +134,9 @@ impl<R: AsyncBufRead> Split<R> {
     ///
     /// # Errors
     /// As `next_segment`.
-    pub fn poll_next_segment(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Vec<u8>>>> {
+    pub fn poll_next_segment(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         let this = self.project();
-        ready!(poll_until(
-            this.reader,
-            *this.delimiter,
-            this.partial,
-            this.len,
-            cx
-        ))?;
+        ready!(poll_until(this.reader, *this.delimiter, this.partial, this.len, cx))?;
         let mut segment = std::mem::take(this.partial);
         if segment.is_empty() {
             return Poll::Ready(Ok(None));
@@ -180,13 +158,7 @@ mod tests {
 
     #[test]
     fn an_unfinished_line_survives_a_drop_and_an_error() {
-        let steps = [
-            Step::Data(b"sal\xc3"),
-            Step::Pending,
-            Step::Data(b"\xa9"),
-            Step::Error,
-            Step::Data(b"mon\nroe"),
-        ];
+        let steps = [Step::Data(b"sal\xc3"), Step::Pending, Step::Data(b"\xa9"), Step::Error, Step::Data(b"mon\nroe")];
         let mut lines = BufReader::new(Script::reading(&steps)).lines();
         assert!(poll_once(pin!(lines.next_line())).is_pending());
         assert!(block_on(lines.next_line()).is_err());
@@ -203,11 +175,7 @@ mod tests {
         assert_eq!(next().unwrap().as_deref(), Some("one"));
         let error = next().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
-        let error = error
-            .into_inner()
-            .unwrap()
-            .downcast::<FromUtf8Error>()
-            .unwrap();
+        let error = error.into_inner().unwrap().downcast::<FromUtf8Error>().unwrap();
         assert_eq!(error.into_bytes(), b"\xff\xfe");
         assert_eq!(next().unwrap().as_deref(), Some("two"));
         assert!(next().is_err());

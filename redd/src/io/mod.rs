@@ -111,8 +111,5 @@ const DEFAULT_BUFFER_BYTES: usize = 8 * 1024;
 
 /// The error of an output that takes no more bytes although it did not fail.
 fn write_zero() -> Error {
-    Error::new(
-        ErrorKind::WriteZero,
-        "the writer took no bytes although there were some left to write",
-    )
+    Error::new(ErrorKind::WriteZero, "the writer took no bytes although there were some left to write")
 }

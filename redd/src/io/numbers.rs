@@ -23,12 +23,7 @@ pub struct ReadNumber<'a, R: ?Sized, N, const LEN: usize> {
 impl<'a, R: ?Sized, N, const LEN: usize> ReadNumber<'a, R, N, LEN> {
     #[inline]
     pub(super) fn new(reader: &'a mut R, decode: fn([u8; LEN]) -> N) -> Self {
-        Self {
-            reader,
-            bytes: [0; LEN],
-            len: 0,
-            decode,
-        }
+        Self { reader, bytes: [0; LEN], len: 0, decode }
     }
 }
 
@@ -65,11 +60,7 @@ pub struct WriteNumber<'a, W: ?Sized, const LEN: usize> {
 impl<'a, W: ?Sized, const LEN: usize> WriteNumber<'a, W, LEN> {
     #[inline]
     pub(super) fn new(writer: &'a mut W, bytes: [u8; LEN]) -> Self {
-        Self {
-            writer,
-            bytes,
-            len: 0,
-        }
+        Self { writer, bytes, len: 0 }
     }
 }
 
@@ -190,8 +181,7 @@ macro_rules! declare_write_numbers {
 }
 
 pub(super) use {
-    declare_read_number, declare_read_numbers, declare_write_number, declare_write_numbers,
-    for_each_number,
+    declare_read_number, declare_read_numbers, declare_write_number, declare_write_numbers, for_each_number,
 };
 
 #[cfg(test)]

@@ -52,21 +52,13 @@ impl<'a> ReadBuf<'a> {
         let initialized = buf.len();
         // SAFETY: same layout and lifetime; `only-writes-values` keeps the bytes initialised for the lender.
         let bytes = unsafe { &mut *(ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) };
-        ReadBuf {
-            bytes,
-            filled: 0,
-            initialized,
-        }
+        ReadBuf { bytes, filled: 0, initialized }
     }
 
     /// An empty `ReadBuf` over memory of which nothing is known. [`assume_init`](Self::assume_init) can tell it more.
     #[inline]
     pub fn uninit(buf: &'a mut [MaybeUninit<u8>]) -> ReadBuf<'a> {
-        ReadBuf {
-            bytes: buf,
-            filled: 0,
-            initialized: 0,
-        }
+        ReadBuf { bytes: buf, filled: 0, initialized: 0 }
     }
 
     /// The length of the whole buffer.
@@ -97,11 +89,7 @@ impl<'a> ReadBuf<'a> {
     pub fn take(&mut self, n: usize) -> ReadBuf<'_> {
         let len = n.min(self.remaining());
         let initialized = len.min(self.initialized - self.filled);
-        ReadBuf {
-            bytes: &mut self.bytes[self.filled..][..len],
-            filled: 0,
-            initialized,
-        }
+        ReadBuf { bytes: &mut self.bytes[self.filled..][..len], filled: 0, initialized }
     }
 
     /// The initialised part: filled bytes and those after them that hold some value.

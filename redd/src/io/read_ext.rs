@@ -5,10 +5,7 @@
 //! # Invariants
 //! - `same-buffer`: memory is taken for filled only after `ReadBuf::assert_still` said that the figures are about it.
 
-#![expect(
-    unsafe_code,
-    reason = "vectors and `BufMut`s are filled before they are initialised"
-)]
+#![expect(unsafe_code, reason = "vectors and `BufMut`s are filled before they are initialised")]
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -106,10 +103,7 @@ pub trait AsyncReadExt: AsyncRead {
     where
         Self: Unpin,
     {
-        ReadExact {
-            reader: self,
-            buf: Buffer::new(buf),
-        }
+        ReadExact { reader: self, buf: Buffer::new(buf) }
     }
 
     declare_read_numbers!();
@@ -130,11 +124,7 @@ pub trait AsyncReadExt: AsyncRead {
     where
         Self: Unpin,
     {
-        ReadToEnd {
-            reader: self,
-            filling: Filling::new(buf),
-            buf,
-        }
+        ReadToEnd { reader: self, filling: Filling::new(buf), buf }
     }
 
     /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
@@ -242,10 +232,7 @@ impl<R: AsyncRead + Unpin + ?Sized> Future for ReadExact<'_, R> {
 
 /// The stream has ended in the middle of what was asked for.
 pub(super) fn unexpected_eof() -> io::Error {
-    io::Error::new(
-        ErrorKind::UnexpectedEof,
-        "the stream ended before the buffer was full",
-    )
+    io::Error::new(ErrorKind::UnexpectedEof, "the stream ended before the buffer was full")
 }
 
 /// The future of [`AsyncReadExt::read_to_end`].
@@ -262,8 +249,7 @@ impl<R: AsyncRead + Unpin + ?Sized> Future for ReadToEnd<'_, R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.filling
-            .poll_to_end(Pin::new(&mut *this.reader), this.buf, cx)
+        this.filling.poll_to_end(Pin::new(&mut *this.reader), this.buf, cx)
     }
 }
 
@@ -282,11 +268,7 @@ pub(super) struct Filling {
 
 impl Filling {
     pub(super) fn new(buf: &Vec<u8>) -> Self {
-        Self {
-            total: 0,
-            given_capacity: buf.capacity(),
-            known_values: 0,
-        }
+        Self { total: 0, given_capacity: buf.capacity(), known_values: 0 }
     }
 
     pub(super) fn poll_to_end<R: AsyncRead + ?Sized>(
@@ -297,8 +279,7 @@ impl Filling {
     ) -> Poll<io::Result<usize>> {
         loop {
             let is_tight = buf.capacity() - buf.len() < PROBE_BYTES;
-            let is_as_given =
-                buf.capacity() == self.given_capacity && self.given_capacity >= PROBE_BYTES;
+            let is_as_given = buf.capacity() == self.given_capacity && self.given_capacity >= PROBE_BYTES;
             let len = if is_tight && is_as_given {
                 ready_or_retry!(poll_probe(reader.as_mut(), buf, cx))
             } else {
@@ -367,12 +348,7 @@ mod tests {
     #[test]
     fn read_passes_interrupted_on_and_read_exact_tries_again() {
         block_on(async {
-            let steps = [
-                Step::Data(b"sal"),
-                Step::Interrupted,
-                Step::Pending,
-                Step::Data(b"mon"),
-            ];
+            let steps = [Step::Data(b"sal"), Step::Interrupted, Step::Pending, Step::Data(b"mon")];
             let mut buf = [0; 6];
             assert_eq!(script(&steps).read_exact(&mut buf).await.unwrap(), 6);
             assert_eq!(&buf, b"salmon");
@@ -393,22 +369,10 @@ mod tests {
     fn read_buf_appends_and_answers_zero_without_room() {
         block_on(async {
             let mut vec = b"x".to_vec();
-            assert_eq!(
-                script(&[Step::Data(b"yz")])
-                    .read_buf(&mut vec)
-                    .await
-                    .unwrap(),
-                2
-            );
+            assert_eq!(script(&[Step::Data(b"yz")]).read_buf(&mut vec).await.unwrap(), 2);
             assert_eq!(vec, b"xyz");
             let mut nothing: &mut [u8] = &mut [];
-            assert_eq!(
-                script(&[Step::Data(b"yz")])
-                    .read_buf(&mut nothing)
-                    .await
-                    .unwrap(),
-                0
-            );
+            assert_eq!(script(&[Step::Data(b"yz")]).read_buf(&mut nothing).await.unwrap(), 0);
         });
     }
 
@@ -417,10 +381,7 @@ mod tests {
         let bytes: Vec<u8> = (0..80).collect();
         for capacity in [32, 33, 63, 64, 79, 80, 81, 100] {
             for split in 0..80 {
-                let steps = [
-                    Step::Owned(bytes[..split].to_vec()),
-                    Step::Owned(bytes[split..].to_vec()),
-                ];
+                let steps = [Step::Owned(bytes[..split].to_vec()), Step::Owned(bytes[split..].to_vec())];
                 let mut vec = Vec::with_capacity(capacity);
                 let steps = if split == 0 { &steps[1..] } else { &steps[..] };
                 assert_eq!(block_on(script(steps).read_to_end(&mut vec)).unwrap(), 80);
@@ -435,12 +396,7 @@ mod tests {
     #[test]
     fn read_to_end_keeps_what_came_before_an_error() {
         let mut vec = b"a ".to_vec();
-        let steps = [
-            Step::Data(b"sal"),
-            Step::Interrupted,
-            Step::Data(b"mon"),
-            Step::Error,
-        ];
+        let steps = [Step::Data(b"sal"), Step::Interrupted, Step::Data(b"mon"), Step::Error];
         assert!(block_on(script(&steps).read_to_end(&mut vec)).is_err());
         assert_eq!(vec, b"a salmon");
     }
@@ -467,10 +423,7 @@ mod tests {
                 Poll::Ready(Ok(()))
             }
         }
-        let mut reader = Initializing {
-            left: 50,
-            zeroed: 0,
-        };
+        let mut reader = Initializing { left: 50, zeroed: 0 };
         let mut vec = Vec::with_capacity(100);
         assert_eq!(block_on(reader.read_to_end(&mut vec)).unwrap(), 50);
         assert_eq!(reader.zeroed, 100);
@@ -479,11 +432,7 @@ mod tests {
     /// Puts a buffer of its own in the place of the one it is lent.
     struct Swapping;
     impl AsyncRead for Swapping {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _cx: &mut Context<'_>,
-            buf: &mut Buffer<'_>,
-        ) -> Poll<io::Result<()>> {
+        fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &mut Buffer<'_>) -> Poll<io::Result<()>> {
             *buf = Buffer::new(Box::leak(vec![7; 64].into_boxed_slice()));
             buf.advance(64);
             Poll::Ready(Ok(()))

@@ -29,20 +29,12 @@ pub(super) enum OnError {
 
 impl<'a> TextBuffer<'a> {
     pub(super) fn new(target: &'a mut String) -> Self {
-        let bytes = if target.is_empty() {
-            std::mem::take(target).into_bytes()
-        } else {
-            Vec::new()
-        };
+        let bytes = if target.is_empty() { std::mem::take(target).into_bytes() } else { Vec::new() };
         Self { target, bytes }
     }
 
     /// The operation is complete: the bytes become text of the string, or an error.
-    pub(super) fn finish(
-        &mut self,
-        result: io::Result<usize>,
-        on_error: OnError,
-    ) -> io::Result<usize> {
+    pub(super) fn finish(&mut self, result: io::Result<usize>, on_error: OnError) -> io::Result<usize> {
         if result.is_err() && on_error == OnError::Discard {
             self.bytes.clear();
         }
@@ -103,11 +95,7 @@ pub struct ReadToString<'a, R: ?Sized> {
 impl<'a, R: ?Sized> ReadToString<'a, R> {
     pub(super) fn new(reader: &'a mut R, target: &'a mut String) -> Self {
         let text = TextBuffer::new(target);
-        Self {
-            reader,
-            filling: Filling::new(&text.bytes),
-            text,
-        }
+        Self { reader, filling: Filling::new(&text.bytes), text }
     }
 }
 
@@ -135,20 +123,13 @@ mod tests {
         block_on(async {
             for before in ["", "a "] {
                 let mut text = before.to_owned();
-                let steps = [
-                    Step::Data(b"sal\xc3"),
-                    Step::Interrupted,
-                    Step::Data(b"\xa9mon"),
-                ];
+                let steps = [Step::Data(b"sal\xc3"), Step::Interrupted, Step::Data(b"\xa9mon")];
                 let mut reader = Script::reading(&steps);
                 assert_eq!(reader.read_to_string(&mut text).await.unwrap(), 8);
                 assert_eq!(text, format!("{before}sal\u{e9}mon"));
 
                 let mut text = before.to_owned();
-                let error = (&b"ok\xff"[..])
-                    .read_to_string(&mut text)
-                    .await
-                    .unwrap_err();
+                let error = (&b"ok\xff"[..]).read_to_string(&mut text).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidData);
                 let reason = error.into_inner().unwrap().downcast::<Utf8Error>().unwrap();
                 assert_eq!(reason.valid_up_to(), before.len() + 2);

@@ -35,10 +35,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     where
         Self: Unpin,
     {
-        Seek {
-            stream: self,
-            target: Some(pos),
-        }
+        Seek { stream: self, target: Some(pos) }
     }
 
     /// Moves the position to the start.

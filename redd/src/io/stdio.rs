@@ -38,21 +38,13 @@ pub struct Stdin {
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn stdin() -> Stdin {
-    Stdin {
-        std: io::stdin(),
-        background: Background::new(),
-    }
+    Stdin { std: io::stdin(), background: Background::new() }
 }
 
 impl AsyncRead for Stdin {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.background.poll_read(cx, buf, MAX_BUFFER_BYTES, |len| {
-            move |buffer| buffer.read_from(io::stdin().lock(), len)
-        })
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.background
+            .poll_read(cx, buf, MAX_BUFFER_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
     }
 }
 
@@ -66,10 +58,7 @@ struct Output {
 
 impl Output {
     fn new() -> Self {
-        Self {
-            background: Background::new(),
-            needs_flush: false,
-        }
+        Self { background: Background::new(), needs_flush: false }
     }
 
     fn poll_write<W: Write + 'static>(
@@ -79,20 +68,14 @@ impl Output {
         open: fn() -> W,
     ) -> Poll<io::Result<usize>> {
         let write = |_ahead| move |buffer: &mut super::background::Buffer| buffer.write_to(open());
-        let result = self
-            .background
-            .poll_write(cx, pieces, MAX_BUFFER_BYTES, write);
+        let result = self.background.poll_write(cx, pieces, MAX_BUFFER_BYTES, write);
         if result.is_ready() {
             self.needs_flush = true;
         }
         result
     }
 
-    fn poll_flush<W: Write + 'static>(
-        &mut self,
-        cx: &mut Context<'_>,
-        open: fn() -> W,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush<W: Write + 'static>(&mut self, cx: &mut Context<'_>, open: fn() -> W) -> Poll<io::Result<()>> {
         ready!(self.background.poll_written(cx))?;
         loop {
             let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
@@ -235,14 +218,7 @@ mod tests {
 
     #[test]
     fn the_descriptors_are_those_of_the_process() {
-        assert_eq!(
-            (
-                stdin().as_raw_fd(),
-                stdout().as_raw_fd(),
-                stderr().as_raw_fd()
-            ),
-            (0, 1, 2)
-        );
+        assert_eq!((stdin().as_raw_fd(), stdout().as_raw_fd(), stderr().as_raw_fd()), (0, 1, 2));
         assert_eq!(stdout().as_fd().as_raw_fd(), 1);
     }
 }

@@ -1,9 +1,6 @@
 //! `Take`: at most so many bytes of a reader.
 
-#![expect(
-    unsafe_code,
-    reason = "bytes that the inner reader initialised are known to be so"
-)]
+#![expect(unsafe_code, reason = "bytes that the inner reader initialised are known to be so")]
 
 use std::io;
 use std::pin::Pin;
@@ -66,11 +63,7 @@ fn limited(len: usize, limit: u64) -> usize {
 }
 
 impl<R: AsyncRead> AsyncRead for Take<R> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         if *this.limit == 0 {
             return Poll::Ready(Ok(()));
@@ -135,9 +128,7 @@ mod tests {
         let mut buf = super::ReadBuf::new(&mut memory);
         buf.put_slice(b"x");
         let mut part = (&b"salmon"[..]).take(3);
-        let read = std::future::poll_fn(|cx| {
-            super::AsyncRead::poll_read(std::pin::Pin::new(&mut part), cx, &mut buf)
-        });
+        let read = std::future::poll_fn(|cx| super::AsyncRead::poll_read(std::pin::Pin::new(&mut part), cx, &mut buf));
         block_on(read).unwrap();
         assert_eq!(buf.filled(), b"xsal");
     }

@@ -11,9 +11,7 @@ pub(crate) use futures::executor::block_on;
 #[cfg(test)]
 pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
     let runtime = crate::runtime::Builder::new_current_thread().build();
-    runtime
-        .expect("a runtime without drivers needs nothing")
-        .block_on(future)
+    runtime.expect("a runtime without drivers needs nothing").block_on(future)
 }
 
 use super::{AsyncRead, AsyncWrite, ReadBuf};
@@ -43,17 +41,11 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn reading(steps: &[Step]) -> Self {
-        Self {
-            reads: steps.iter().cloned().collect(),
-            ..Self::default()
-        }
+        Self { reads: steps.iter().cloned().collect(), ..Self::default() }
     }
 
     pub(crate) fn writing(steps: &[Step]) -> Self {
-        Self {
-            writes: steps.iter().cloned().collect(),
-            ..Self::default()
-        }
+        Self { writes: steps.iter().cloned().collect(), ..Self::default() }
     }
 }
 
@@ -63,11 +55,7 @@ pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Outp
 }
 
 impl AsyncRead for Script {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let bytes = match self.reads.pop_front() {
             None => return Poll::Ready(Ok(())),
             Some(Step::Data(bytes)) => bytes.to_vec(),
@@ -90,11 +78,7 @@ impl AsyncRead for Script {
 }
 
 impl AsyncWrite for Script {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let len = match self.writes.pop_front() {
             None => buf.len(),
             Some(Step::Take(most)) => most.min(buf.len()),

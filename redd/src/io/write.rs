@@ -18,11 +18,7 @@ pub trait AsyncWrite {
     ///
     /// # Errors
     /// What the writer reports; nothing of `buf` was written.
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>>;
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
 
     /// Tries to bring everything written so far to its destination.
     ///
@@ -60,25 +56,18 @@ pub trait AsyncWrite {
 
 /// The first piece that has bytes.
 pub(super) fn first_piece<'a>(bufs: &'a [IoSlice<'_>]) -> &'a [u8] {
-    bufs.iter()
-        .find(|piece| !piece.is_empty())
-        .map_or(&[], |piece| &**piece)
+    bufs.iter().find(|piece| !piece.is_empty()).map_or(&[], |piece| &**piece)
 }
 
 /// How many bytes there are in all pieces.
 pub(super) fn total_len(bufs: &[IoSlice<'_>]) -> usize {
-    bufs.iter()
-        .fold(0, |total, piece| total.saturating_add(piece.len()))
+    bufs.iter().fold(0, |total, piece| total.saturating_add(piece.len()))
 }
 
 /// All methods, passed on to what `$inner` makes of `self`.
 macro_rules! deref_async_write {
     (|$this:ident| $inner:expr) => {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
             let $this = self;
             $inner.poll_write(cx, buf)
         }
@@ -127,11 +116,7 @@ where
 /// Memory: never pending, nothing to flush; writing is what `std::io::Write` does.
 macro_rules! write_to_memory {
     () => {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _cx: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
+        fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
             Poll::Ready(io::Write::write(self.get_mut(), buf))
         }
 

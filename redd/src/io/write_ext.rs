@@ -27,10 +27,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     where
         Self: Unpin,
     {
-        Write {
-            writer: self,
-            bytes: src,
-        }
+        Write { writer: self, bytes: src }
     }
 
     /// As [`write`](Self::write), from several pieces as if they were one.
@@ -44,10 +41,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     where
         Self: Unpin,
     {
-        WriteVectored {
-            writer: self,
-            pieces: bufs,
-        }
+        WriteVectored { writer: self, pieces: bufs }
     }
 
     /// Writes a front part of `src`, advances `src` by it and answers with its length.
@@ -62,10 +56,7 @@ pub trait AsyncWriteExt: AsyncWrite {
         Self: Sized + Unpin,
         B: Buf,
     {
-        WriteBuf {
-            writer: self,
-            buf: src,
-        }
+        WriteBuf { writer: self, buf: src }
     }
 
     /// Writes all of `src`, advancing it as it goes.
@@ -93,10 +84,7 @@ pub trait AsyncWriteExt: AsyncWrite {
         Self: Sized + Unpin,
         B: Buf,
     {
-        WriteAllBuf {
-            writer: self,
-            buf: src,
-        }
+        WriteAllBuf { writer: self, buf: src }
     }
 
     /// Writes all of `src`.
@@ -111,10 +99,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     where
         Self: Unpin,
     {
-        WriteAll {
-            writer: self,
-            bytes: src,
-        }
+        WriteAll { writer: self, bytes: src }
     }
 
     declare_write_numbers!();
@@ -190,11 +175,7 @@ impl<W: AsyncWrite + Unpin + ?Sized> Future for WriteVectored<'_, '_, W> {
 const PIECES_PER_WRITE: usize = 64;
 
 /// Writes once from the front of `buf` and advances it.
-fn poll_write_buf<W, B>(
-    writer: &mut W,
-    buf: &mut B,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>>
+fn poll_write_buf<W, B>(writer: &mut W, buf: &mut B, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
 where
     W: AsyncWrite + Unpin + ?Sized,
     B: Buf + ?Sized,
@@ -316,12 +297,7 @@ mod tests {
     #[test]
     fn write_all_goes_on_after_short_and_interrupted_writes() {
         block_on(async {
-            let steps = [
-                Step::Take(2),
-                Step::Interrupted,
-                Step::Pending,
-                Step::Take(1),
-            ];
+            let steps = [Step::Take(2), Step::Interrupted, Step::Pending, Step::Take(1)];
             let mut writer = Script::writing(&steps);
             writer.write_all(b"salmon").await.unwrap();
             assert_eq!(writer.written, b"salmon");

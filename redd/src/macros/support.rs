@@ -89,10 +89,7 @@ impl<F, T> Joining<F, T> {
 }
 
 /// Polls the future unless it is done already.
-pub fn poll_done<F: Future>(
-    mut joining: Pin<&mut Joining<F, F::Output>>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
+pub fn poll_done<F: Future>(mut joining: Pin<&mut Joining<F, F::Output>>, cx: &mut Context<'_>) -> Poll<()> {
     if let Projected::Running { future } = joining.as_mut().project() {
         let output = ready!(future.poll(cx));
         // `output-once`: the future is dropped here, as soon as it is done.

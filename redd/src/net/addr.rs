@@ -95,11 +95,7 @@ impl Future for Resolving {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Done(answer) => Poll::Ready(
-                answer
-                    .take()
-                    .expect("a finished future is not polled again"),
-            ),
+            Self::Done(answer) => Poll::Ready(answer.take().expect("a finished future is not polled again")),
             Self::Asking(answer) => answer.as_mut().poll(cx),
         }
     }
@@ -153,10 +149,7 @@ fn excerpt(text: &str) -> String {
 }
 
 fn invalid(message: String) -> Resolving {
-    Resolving::Done(Some(Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        message,
-    ))))
+    Resolving::Done(Some(Err(io::Error::new(io::ErrorKind::InvalidInput, message))))
 }
 
 macro_rules! at_once {
@@ -234,8 +227,7 @@ impl ToSocketAddrsPriv for (&str, u16) {
         }
         if host.is_empty() {
             return invalid(
-                "the host name is empty: write the host in front of the port, as in `localhost:80`"
-                    .to_owned(),
+                "the host name is empty: write the host in front of the port, as in `localhost:80`".to_owned(),
             );
         }
         if host.contains('\0') {
@@ -283,15 +275,9 @@ mod tests {
         assert_eq!(at_once("[::1]:80").expect("literal"), [v6]);
         assert_eq!(at_once(&"[::1]:80".to_owned()).expect("literal"), [v6]);
         assert_eq!(at_once(&("::1", 80)).expect("literal"), [v6]);
-        assert_eq!(
-            at_once(&("127.0.0.1".to_owned(), 80)).expect("literal"),
-            [v4]
-        );
+        assert_eq!(at_once(&("127.0.0.1".to_owned(), 80)).expect("literal"), [v4]);
         assert_eq!(at_once(&(Ipv4Addr::LOCALHOST, 80)).expect("literal"), [v4]);
-        assert_eq!(
-            at_once(&(IpAddr::V6(Ipv6Addr::LOCALHOST), 80)).expect("literal"),
-            [v6]
-        );
+        assert_eq!(at_once(&(IpAddr::V6(Ipv6Addr::LOCALHOST), 80)).expect("literal"), [v6]);
         assert_eq!(at_once(&&&v4).expect("literal"), [v4]);
         assert_eq!(at_once(&&[v4, v6][..]).expect("literal"), [v4, v6]);
         assert!(at_once(&&[][..]).expect("literal").is_empty());
@@ -323,25 +309,17 @@ mod tests {
     #[test]
     fn the_first_success_ends_the_attempts_and_otherwise_the_last_error_is_kept() {
         let addresses = || {
-            let list: Vec<SocketAddr> = (1..=3)
-                .map(|port| (Ipv4Addr::LOCALHOST, port).into())
-                .collect();
+            let list: Vec<SocketAddr> = (1..=3).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
             Addresses::Many(list.into_iter())
         };
         let mut tried = Vec::new();
         let found = first_success(addresses(), |address| {
             tried.push(address.port());
-            if address.port() == 2 {
-                Ok(address)
-            } else {
-                Err(io::ErrorKind::AddrInUse.into())
-            }
+            if address.port() == 2 { Ok(address) } else { Err(io::ErrorKind::AddrInUse.into()) }
         });
         assert_eq!(found.expect("the second").port(), 2);
         assert_eq!(tried, [1, 2]);
-        let error = first_success::<()>(addresses(), |address| {
-            Err(io::Error::other(address.to_string()))
-        });
+        let error = first_success::<()>(addresses(), |address| Err(io::Error::other(address.to_string())));
         assert_eq!(error.expect_err("all fail").to_string(), "127.0.0.1:3");
         let none = Addresses::One(None.into_iter());
         let error = first_success(none, Ok).expect_err("no address");

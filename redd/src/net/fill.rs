@@ -19,11 +19,7 @@ use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
 /// Adds what one call of [`fill`] brings to `buf`.
-pub(super) fn into_buf_mut(
-    io: &impl AsFd,
-    buf: &mut impl BufMut,
-    what: Fill,
-) -> io::Result<(usize, Option<SockAddr>)> {
+pub(super) fn into_buf_mut(io: &impl AsFd, buf: &mut impl BufMut, what: Fill) -> io::Result<(usize, Option<SockAddr>)> {
     // SAFETY: `fill` only writes to the memory, and never something uninitialised.
     let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
     let (len, sender) = fill(io.as_fd(), room, what)?;

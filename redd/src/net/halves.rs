@@ -60,11 +60,7 @@ macro_rules! read_half {
         }
 
         impl AsyncRead for $Half {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 self.stream.poll_read_shared(cx, buf)
             }
         }
@@ -96,11 +92,7 @@ macro_rules! peek_half {
             ///
             /// # Errors
             /// Those of the system.
-            pub fn poll_peek(
-                &mut self,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<usize>> {
+            pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
                 self.stream.poll_peek(cx, buf)
             }
         }
@@ -153,11 +145,7 @@ macro_rules! write_half {
         }
 
         impl AsyncWrite for $Half {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 self.stream.poll_write_shared(cx, buf)
             }
 

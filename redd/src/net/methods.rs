@@ -31,11 +31,7 @@ macro_rules! operation_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) without running `f` if nothing of `interest` is ready; the errors
         /// of `f`.
-        pub fn try_io<R>(
-            &self,
-            interest: Interest,
-            f: impl FnOnce() -> io::Result<R>,
-        ) -> io::Result<R> {
+        pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
             self.io.registration().try_io(interest, f)
         }
 
@@ -46,11 +42,7 @@ macro_rules! operation_methods {
         ///
         /// # Errors
         /// Those of `f`, and when the runtime has shut down.
-        pub async fn async_io<R>(
-            &self,
-            interest: Interest,
-            f: impl FnMut() -> io::Result<R>,
-        ) -> io::Result<R> {
+        pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
             self.io.registration().async_io(interest, f).await
         }
     };
@@ -118,9 +110,9 @@ macro_rules! try_read_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; those of the system.
         pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::READABLE, || {
-                sys::net::retry(Call::Read, || self.io.get_ref().read(buf))
-            })
+            self.io
+                .registration()
+                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().read(buf)))
         }
 
         /// As [`try_read`](Self::try_read), and appends to `buf`.
@@ -139,9 +131,9 @@ macro_rules! try_read_methods {
         /// # Errors
         /// As [`try_read`](Self::try_read).
         pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::READABLE, || {
-                sys::net::retry(Call::Read, || self.io.get_ref().read_vectored(bufs))
-            })
+            self.io
+                .registration()
+                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().read_vectored(bufs)))
         }
     };
 }
@@ -154,9 +146,9 @@ macro_rules! try_write_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing fits; those of the system.
         pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::WRITABLE, || {
-                sys::net::retry(Call::Write, || self.io.get_ref().write(buf))
-            })
+            self.io
+                .registration()
+                .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.get_ref().write(buf)))
         }
 
         /// As [`try_write`](Self::try_write), from several buffers in turn.
@@ -164,9 +156,9 @@ macro_rules! try_write_methods {
         /// # Errors
         /// As [`try_write`](Self::try_write).
         pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::WRITABLE, || {
-                sys::net::retry(Call::Write, || self.io.get_ref().write_vectored(bufs))
-            })
+            self.io
+                .registration()
+                .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.get_ref().write_vectored(bufs)))
         }
     };
 }
@@ -187,9 +179,7 @@ macro_rules! std_conversions {
             /// When the system refuses to watch another descriptor.
             #[track_caller]
             pub fn from_std(socket: $Std) -> io::Result<Self> {
-                Ok(Self {
-                    io: Source::new(socket, $interest)?,
-                })
+                Ok(Self { io: Source::new(socket, $interest)? })
             }
 
             /// Gives the socket back to std. It stays non-blocking: `set_nonblocking(false)` changes that.
@@ -270,19 +260,11 @@ macro_rules! socket_descriptor {
 macro_rules! stream_traits {
     ($Type:ident, $short:expr) => {
         impl $Type {
-            pub(crate) fn poll_read_shared(
-                &self,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
+            pub(crate) fn poll_read_shared(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 fill::poll_read(&self.io, cx, buf, $short)
             }
 
-            pub(crate) fn poll_write_shared(
-                &self,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
+            pub(crate) fn poll_write_shared(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 self.io.poll_write(cx, buf)
             }
 
@@ -304,21 +286,13 @@ macro_rules! stream_traits {
         }
 
         impl AsyncRead for $Type {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 self.poll_read_shared(cx, buf)
             }
         }
 
         impl AsyncWrite for $Type {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 self.poll_write_shared(cx, buf)
             }
 
@@ -365,10 +339,7 @@ macro_rules! datagram_methods {
         /// Those of the system: not connected, too large, refused by the peer earlier, …
         pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
             let send = || self.io.get_ref().send(buf);
-            self.io
-                .registration()
-                .async_io(Interest::WRITABLE, send)
-                .await
+            self.io.registration().async_io(Interest::WRITABLE, send).await
         }
 
         /// As [`send`](Self::send). Only the task that polled last is woken.
@@ -385,9 +356,9 @@ macro_rules! datagram_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as [`send`](Self::send).
         pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::WRITABLE, || {
-                sys::net::retry(Call::Write, || self.io.get_ref().send(buf))
-            })
+            self.io
+                .registration()
+                .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.get_ref().send(buf)))
         }
 
         /// Receives a datagram from the peer that this socket is connected to. What does not fit in `buf` is lost.
@@ -399,21 +370,14 @@ macro_rules! datagram_methods {
         /// Those of the system.
         pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
             let recv = || self.io.get_ref().recv(buf);
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, recv)
-                .await
+            self.io.registration().async_io(Interest::READABLE, recv).await
         }
 
         /// As [`recv`](Self::recv). Only the task that polled last is woken.
         ///
         /// # Errors
         /// As [`recv`](Self::recv).
-        pub fn poll_recv(
-            &self,
-            cx: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
+        pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             self.io.registration().poll_read_io(cx, || {
                 fill::into_read_buf(&self.io, buf, Fill::Receive)?;
                 Ok(())
@@ -425,9 +389,9 @@ macro_rules! datagram_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv`](Self::recv).
         pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::READABLE, || {
-                sys::net::retry(Call::Read, || self.io.get_ref().recv(buf))
-            })
+            self.io
+                .registration()
+                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().recv(buf)))
         }
 
         /// As [`recv`](Self::recv), and appends to `buf`: at most as much as it has room for without growing, or one
@@ -440,10 +404,7 @@ macro_rules! datagram_methods {
         /// As [`recv`](Self::recv).
         pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
             let recv = || Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0);
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, recv)
-                .await
+            self.io.registration().async_io(Interest::READABLE, recv).await
         }
 
         /// As [`recv_buf`](Self::recv_buf), without waiting. [Readiness](crate::net#readiness)
@@ -451,9 +412,9 @@ macro_rules! datagram_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv`](Self::recv).
         pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::READABLE, || {
-                Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0)
-            })
+            self.io
+                .registration()
+                .try_io(Interest::READABLE, || Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0))
         }
 
         /// Receives a datagram from anyone, and says who sent it. What does not fit in `buf` is lost.
@@ -465,11 +426,7 @@ macro_rules! datagram_methods {
         /// Those of the system.
         pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
             let recv = || self.io.get_ref().recv_from(buf);
-            let (len, sender) = self
-                .io
-                .registration()
-                .async_io(Interest::READABLE, recv)
-                .await?;
+            let (len, sender) = self.io.registration().async_io(Interest::READABLE, recv).await?;
             Ok((len, sender.into()))
         }
 
@@ -477,11 +434,7 @@ macro_rules! datagram_methods {
         ///
         /// # Errors
         /// As [`recv_from`](Self::recv_from).
-        pub fn poll_recv_from(
-            &self,
-            cx: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<$Addr>> {
+        pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Addr>> {
             self.io.registration().poll_read_io(cx, || {
                 let (_, sender) = fill::into_read_buf(&self.io, buf, Fill::ReceiveFrom)?;
                 $from_system(sender)
@@ -493,9 +446,10 @@ macro_rules! datagram_methods {
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv_from`](Self::recv_from).
         pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
-            let (len, sender) = self.io.registration().try_io(Interest::READABLE, || {
-                sys::net::retry(Call::Read, || self.io.get_ref().recv_from(buf))
-            })?;
+            let (len, sender) = self
+                .io
+                .registration()
+                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().recv_from(buf)))?;
             Ok((len, sender.into()))
         }
 
@@ -511,10 +465,7 @@ macro_rules! datagram_methods {
                 let (len, sender) = fill::into_buf_mut(&self.io, buf, Fill::ReceiveFrom)?;
                 Ok((len, $from_system(sender)?))
             };
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, recv)
-                .await
+            self.io.registration().async_io(Interest::READABLE, recv).await
         }
 
         /// As [`recv_buf_from`](Self::recv_buf_from), without waiting. [Readiness](crate::net#readiness)
@@ -531,7 +482,6 @@ macro_rules! datagram_methods {
 }
 
 pub(super) use {
-    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods,
-    socket_descriptor, std_conversions, stream_traits, try_read_methods, try_write_methods,
-    writable_methods,
+    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods, socket_descriptor,
+    std_conversions, stream_traits, try_read_methods, try_write_methods, writable_methods,
 };

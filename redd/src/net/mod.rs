@@ -98,9 +98,7 @@ pub use addr::ToSocketAddrs;
 pub use lookup::lookup_host;
 pub use tcp::{listener::TcpListener, socket::TcpSocket, stream::TcpStream};
 pub use udp::UdpSocket;
-pub use unix::{
-    datagram::UnixDatagram, listener::UnixListener, socket::UnixSocket, stream::UnixStream,
-};
+pub use unix::{datagram::UnixDatagram, listener::UnixListener, socket::UnixSocket, stream::UnixStream};
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,8 @@
 use super::addr::{self, ToSocketAddrs};
 use super::fill;
 use super::methods::{
-    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods,
-    std_conversions, writable_methods,
+    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
+    writable_methods,
 };
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
@@ -114,22 +114,14 @@ impl UdpSocket {
         let target = addr::resolve(&target).await?.next();
         let target = target.ok_or_else(addr::no_address)?;
         let send = || self.io.send_to(buf, target);
-        self.io
-            .registration()
-            .async_io(Interest::WRITABLE, send)
-            .await
+        self.io.registration().async_io(Interest::WRITABLE, send).await
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).
-    pub fn poll_send_to(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-        target: SocketAddr,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
         let send = || self.io.send_to(buf, target);
         self.io.registration().poll_write_io(cx, send)
     }
@@ -139,9 +131,9 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::WRITABLE, || {
-            sys::net::retry(Call::Write, || self.io.send_to(buf, target))
-        })
+        self.io
+            .registration()
+            .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to(buf, target)))
     }
 
     /// As [`recv`](Self::recv), and leaves the datagram where it is, so that the next receive gets it too.
@@ -153,10 +145,7 @@ impl UdpSocket {
     /// Those of the system.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let peek = || self.io.peek(buf);
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, peek)
-            .await
+        self.io.registration().async_io(Interest::READABLE, peek).await
     }
 
     /// As [`peek`](Self::peek). Only the task that polled last is woken.
@@ -175,9 +164,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`peek`](Self::peek).
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || {
-            sys::net::retry(Call::Read, || self.io.peek(buf))
-        })
+        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
     }
 
     /// As [`recv_from`](Self::recv_from), and leaves the datagram where it is, so that the next receive gets it too.
@@ -189,21 +176,14 @@ impl UdpSocket {
     /// Those of the system.
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let peek = || self.io.peek_from(buf);
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, peek)
-            .await
+        self.io.registration().async_io(Interest::READABLE, peek).await
     }
 
     /// As [`peek_from`](Self::peek_from). Only the task that polled last is woken.
     ///
     /// # Errors
     /// As [`peek_from`](Self::peek_from).
-    pub fn poll_peek_from(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<SocketAddr>> {
+    pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
         self.io.registration().poll_read_io(cx, || {
             let (_, address) = fill::into_read_buf(&self.io, buf, Fill::PeekFrom)?;
             sender(address)
@@ -215,9 +195,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`peek_from`](Self::peek_from).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || {
-            sys::net::retry(Call::Read, || self.io.peek_from(buf))
-        })
+        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
     }
 
     /// Waits for a datagram, and says who sent it. It stays where it is.
@@ -231,10 +209,7 @@ impl UdpSocket {
     /// Those of the system.
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
         let peek = || self.peek_sender_once();
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, peek)
-            .await
+        self.io.registration().async_io(Interest::READABLE, peek).await
     }
 
     /// As [`peek_sender`](Self::peek_sender). Only the task that polled last is woken.
@@ -367,14 +342,8 @@ impl UdpSocket {
 fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {
     let address = address.expect("`fill` was asked for the sender");
     address.as_socket().ok_or_else(|| {
-        io::Error::other(
-            "a datagram came whose sender has no IP address: use the type of `net` that fits the socket",
-        )
+        io::Error::other("a datagram came whose sender has no IP address: use the type of `net` that fits the socket")
     })
 }
 
-std_conversions!(
-    UdpSocket,
-    std::net::UdpSocket,
-    Interest::READABLE | Interest::WRITABLE
-);
+std_conversions!(UdpSocket, std::net::UdpSocket, Interest::READABLE | Interest::WRITABLE);

@@ -18,9 +18,7 @@ pub(crate) struct Pool<T: 'static> {
 #[cfg(not(loom))]
 impl<T: Send + Sync> Pool<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            idle: super::Mutex::new(Vec::new()),
-        }
+        Self { idle: super::Mutex::new(Vec::new()) }
     }
 
     /// An idle value, or a new one (`reused-not-freed`).
@@ -39,9 +37,7 @@ impl<T: Send + Sync> Pool<T> {
 #[cfg(loom)]
 impl<T: Send + Sync> Pool<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            idle: std::marker::PhantomData,
-        }
+        Self { idle: std::marker::PhantomData }
     }
 
     pub(crate) fn take(&self, make: impl FnOnce() -> T) -> &'static T {

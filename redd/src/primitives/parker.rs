@@ -28,9 +28,7 @@ const PARKED: u32 = u32::MAX;
 #[cfg(not(loom))]
 impl Parker {
     pub(crate) const fn new() -> Self {
-        Self {
-            word: AtomicU32::new(EMPTY),
-        }
+        Self { word: AtomicU32::new(EMPTY) }
     }
 
     /// Sleeps until a token is there, and takes it.
@@ -50,11 +48,7 @@ impl Parker {
             return true;
         }
         // `token-kept`: a token that arrived since the swap above makes this exchange fail.
-        if self
-            .word
-            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
-        {
+        if self.word.compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             crate::sys::futex_wait(&self.word, PARKED, timeout);
         }
         // Acquire: as above, pairs with Release in `unpark`.
@@ -88,10 +82,7 @@ impl Default for Parker {
 #[cfg(loom)]
 impl Parker {
     pub(crate) fn new() -> Self {
-        Self {
-            token: loom::sync::Mutex::new(false),
-            changed: loom::sync::Condvar::new(),
-        }
+        Self { token: loom::sync::Mutex::new(false), changed: loom::sync::Condvar::new() }
     }
 
     pub(crate) fn park(&self) {
@@ -125,19 +116,15 @@ mod tests {
         parker.unpark();
         parker.unpark();
         parker.park();
-        assert!(
-            !parker.park_timeout(Duration::from_millis(1)),
-            "two unparks leave one token"
-        );
+        assert!(!parker.park_timeout(Duration::from_millis(1)), "two unparks leave one token");
     }
 
     #[test]
     fn a_sleeper_is_woken_by_another_thread() {
         let parker = Arc::new(Parker::new());
         let other = Arc::clone(&parker);
-        let thread =
-            super::super::thread::spawn_named("unparker".into(), None, move || other.unpark())
-                .expect("a test may start a thread");
+        let thread = super::super::thread::spawn_named("unparker".into(), None, move || other.unpark())
+            .expect("a test may start a thread");
         parker.park();
         thread.join().expect("the unparker does not panic");
     }

@@ -13,9 +13,7 @@ pub(crate) struct Rng {
 
 impl Rng {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self {
-            state: Cell::new(seed),
-        }
+        Self { state: Cell::new(seed) }
     }
 
     /// Starts again from `seed`.

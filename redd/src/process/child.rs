@@ -51,13 +51,8 @@ pub(super) enum OnDrop {
 
 impl Child {
     /// Takes charge of a process that was just started.
-    pub(super) fn new(
-        mut child: std::process::Child,
-        on_drop: OnDrop,
-        driver: &Arc<Driver>,
-    ) -> io::Result<Self> {
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    pub(super) fn new(mut child: std::process::Child, on_drop: OnDrop, driver: &Arc<Driver>) -> io::Result<Self> {
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let running = Running::new(child, driver).map_err(|(error, mut child)| {
             if on_drop == OnDrop::Kill {
                 // It may have ended by itself; nobody could be told otherwise.
@@ -67,13 +62,8 @@ impl Child {
             error
         })?;
         // From here on an error drops `this`, which does with the process what was asked for.
-        let mut this = Self {
-            stdin: None,
-            stdout: None,
-            stderr: None,
-            state: State::Running(Box::new(running)),
-            on_drop,
-        };
+        let mut this =
+            Self { stdin: None, stdout: None, stderr: None, state: State::Running(Box::new(running)), on_drop };
         if let Some(pipe) = stdin {
             this.stdin = Some(ChildStdin::register(pipe, Arc::clone(driver))?);
         }
@@ -137,11 +127,7 @@ impl Child {
         }
     }
 
-    fn poll_wait(
-        &mut self,
-        cx: &mut Context<'_>,
-        place: &'static Location<'static>,
-    ) -> Poll<io::Result<ExitStatus>> {
+    fn poll_wait(&mut self, cx: &mut Context<'_>, place: &'static Location<'static>) -> Poll<io::Result<ExitStatus>> {
         let unit = ready!(poll_proceed(cx));
         let result = match &mut self.state {
             State::Running(running) => ready!(running.poll_wait(cx, Some(place))),
@@ -193,11 +179,7 @@ impl Child {
             poll_into(&mut stdout, read_out.as_mut(), cx)?;
             poll_into(&mut stderr, read_err.as_mut(), cx)?;
             match (status, stdout.take(), stderr.take()) {
-                (Some(status), Some(stdout), Some(stderr)) => Poll::Ready(Ok(Output {
-                    status,
-                    stdout,
-                    stderr,
-                })),
+                (Some(status), Some(stdout), Some(stderr)) => Poll::Ready(Ok(Output { status, stdout, stderr })),
                 (_, out, err) => {
                     (stdout, stderr) = (out, err);
                     Poll::Pending
@@ -286,9 +268,7 @@ mod tests {
     use std::process::Stdio;
 
     fn spawn(command: &mut Command, driver: &Arc<Driver>) -> Child {
-        command
-            .spawn_with_driver(driver)
-            .expect("the program is there")
+        command.spawn_with_driver(driver).expect("the program is there")
     }
 
     /// Waits until nothing of `id` is left, not even a zombie.
@@ -306,19 +286,8 @@ mod tests {
         assert!(child.id().is_some());
         assert_eq!(block_on(child.wait()).expect("ours").code(), Some(7));
         assert_eq!(child.id(), None);
-        assert_eq!(
-            child
-                .wait()
-                .now_or_never()
-                .expect("known")
-                .expect("ours")
-                .code(),
-            Some(7)
-        );
-        assert_eq!(
-            child.try_wait().expect("ours").expect("known").code(),
-            Some(7)
-        );
+        assert_eq!(child.wait().now_or_never().expect("known").expect("ours").code(), Some(7));
+        assert_eq!(child.try_wait().expect("ours").expect("known").code(), Some(7));
         child.start_kill().expect("nothing to do");
         assert_eq!(turned.driver.registrations(), 0);
     }
@@ -350,10 +319,7 @@ mod tests {
     fn waiting_closes_the_input_so_that_the_child_can_end() {
         let turned = turned();
         let mut cat = Command::new("cat");
-        let mut child = spawn(
-            cat.stdin(Stdio::piped()).stdout(Stdio::piped()),
-            &turned.driver,
-        );
+        let mut child = spawn(cat.stdin(Stdio::piped()).stdout(Stdio::piped()), &turned.driver);
         let mut stdout = child.stdout.take().expect("piped");
         assert!(block_on(child.wait()).expect("ours").success());
         let mut left = Vec::new();
@@ -374,10 +340,7 @@ mod tests {
     #[test]
     fn a_dropped_child_is_killed_if_asked_and_waited_for_in_any_case() {
         let turned = turned();
-        let mut child = spawn(
-            Command::new("sleep").arg("1000").kill_on_drop(true),
-            &turned.driver,
-        );
+        let mut child = spawn(Command::new("sleep").arg("1000").kill_on_drop(true), &turned.driver);
         let id = child.id().expect("runs");
         assert!(child.wait().now_or_never().is_none());
         drop(child);
@@ -433,16 +396,10 @@ mod tests {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         driver.shutdown();
         let mut sleep = Command::new("sleep");
-        let refused = sleep
-            .arg("1000")
-            .kill_on_drop(true)
-            .spawn_with_driver(&driver);
+        let refused = sleep.arg("1000").kill_on_drop(true).spawn_with_driver(&driver);
         assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
         let missing = Command::new("/no/such/program").spawn_with_driver(&driver);
-        assert_eq!(
-            missing.expect_err("missing").kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(missing.expect_err("missing").kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -450,12 +407,7 @@ mod tests {
         let turned = turned();
         let mut echo = Command::new("echo");
         let mut first = spawn(echo.arg("spawned").stdout(Stdio::piped()), &turned.driver);
-        let pipe: Stdio = first
-            .stdout
-            .take()
-            .expect("piped")
-            .try_into()
-            .expect("registered");
+        let pipe: Stdio = first.stdout.take().expect("piped").try_into().expect("registered");
         let mut cat = Command::new("cat");
         let second = spawn(cat.stdin(pipe).stdout(Stdio::piped()), &turned.driver);
         drop(cat);

@@ -1,9 +1,6 @@
 //! What to start, and how: `std::process::Command` with redd's way to wait.
 
-#![expect(
-    unsafe_code,
-    reason = "`pre_exec` is unsafe in the standard library too"
-)]
+#![expect(unsafe_code, reason = "`pre_exec` is unsafe in the standard library too")]
 
 use super::child::{Child, OnDrop};
 use crate::driver::readiness::source::current_driver;
@@ -29,10 +26,7 @@ pub struct Command {
 
 impl From<StdCommand> for Command {
     fn from(std: StdCommand) -> Self {
-        Self {
-            std,
-            kill_on_drop: false,
-        }
+        Self { std, kill_on_drop: false }
     }
 }
 
@@ -211,15 +205,8 @@ impl Command {
         self.spawn_with_driver(&driver)
     }
 
-    pub(super) fn spawn_with_driver(
-        &mut self,
-        driver: &std::sync::Arc<crate::driver::Driver>,
-    ) -> io::Result<Child> {
-        let on_drop = if self.kill_on_drop {
-            OnDrop::Kill
-        } else {
-            OnDrop::RunOn
-        };
+    pub(super) fn spawn_with_driver(&mut self, driver: &std::sync::Arc<crate::driver::Driver>) -> io::Result<Child> {
+        let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
         Child::new(self.std.spawn()?, on_drop, driver)
     }
 

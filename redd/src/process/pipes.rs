@@ -70,10 +70,7 @@ macro_rules! pipe_end {
                 Self::register(inner, current_driver())
             }
 
-            pub(super) fn register(
-                inner: std_process::$name,
-                driver: Arc<Driver>,
-            ) -> io::Result<Self> {
+            pub(super) fn register(inner: std_process::$name, driver: Arc<Driver>) -> io::Result<Self> {
                 let source = register(inner, $interest, driver)?;
                 Ok(Self { source })
             }
@@ -114,11 +111,7 @@ pipe_end!(ChildStdout, Interest::READABLE);
 pipe_end!(ChildStderr, Interest::READABLE);
 
 impl AsyncWrite for ChildStdin {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.source.poll_write(cx, buf)
     }
 
@@ -145,21 +138,13 @@ impl AsyncWrite for ChildStdin {
 }
 
 impl AsyncRead for ChildStdout {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.source.poll_read(cx, buf, Short::WouldBlock)
     }
 }
 
 impl AsyncRead for ChildStderr {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.source.poll_read(cx, buf, Short::WouldBlock)
     }
 }

@@ -54,10 +54,8 @@ impl PidfdEnd {
         let Some(driver) = driver_elsewhere(self.source.registration().driver()) else {
             return;
         };
-        let moved = self
-            .source
-            .try_clone()
-            .and_then(|pidfd| Source::new_with_driver(driver, pidfd, Interest::READABLE));
+        let moved =
+            self.source.try_clone().and_then(|pidfd| Source::new_with_driver(driver, pidfd, Interest::READABLE));
         if let Ok(source) = moved {
             self.source.registration().leave_list(&mut self.ticket);
             self.source = source;
@@ -105,23 +103,17 @@ impl Running {
     /// Nobody is interested any more; it is waited for when it ends (`orphan-or-left-over`).
     pub(super) fn abandon(self) {
         ask_left_over();
-        let orphan = Arc::new(Orphan {
-            running: Mutex::new(Some(self)),
-        });
+        let orphan = Arc::new(Orphan { running: Mutex::new(Some(self)) });
         orphan.wake();
     }
 }
 
 impl End {
     fn of(child: &Child, driver: &Arc<Driver>) -> io::Result<Self> {
-        let by_pidfd = crate::sys::process::pidfd_open(child.id()).and_then(|pidfd| {
-            Source::new_with_driver(Arc::clone(driver), pidfd, Interest::READABLE)
-        });
+        let by_pidfd = crate::sys::process::pidfd_open(child.id())
+            .and_then(|pidfd| Source::new_with_driver(Arc::clone(driver), pidfd, Interest::READABLE));
         match by_pidfd {
-            Ok(source) => Ok(Self::Pidfd(PidfdEnd {
-                source,
-                ticket: None,
-            })),
+            Ok(source) => Ok(Self::Pidfd(PidfdEnd { source, ticket: None })),
             Err(_no_pidfd) => Signal::of_children(driver).map(Self::Signal),
         }
     }
@@ -188,7 +180,5 @@ pub(super) fn leave_over(mut child: Child) {
 
 /// Waits for those that have ended meanwhile.
 pub(super) fn ask_left_over() {
-    left_over()
-        .lock()
-        .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    left_over().lock().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
 }

@@ -23,9 +23,7 @@ use crate::task::coop;
 pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F::Output {
     let _running = context::mark_entered(what, Entered::Yes);
     let _entered = handle.enter();
-    let waker_of_thread = Arc::new(ParkedThread {
-        parker: Parker::new(),
-    });
+    let waker_of_thread = Arc::new(ParkedThread { parker: Parker::new() });
     let waker = Waker::from(Arc::clone(&waker_of_thread));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -62,18 +60,10 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         parker: Arc::new(Parker::new()),
     });
     let waker = Waker::from(Arc::clone(&woken));
-    let mut root = RootPoll {
-        future: pin!(future),
-        output: None,
-        woken: &woken,
-        waker: &waker,
-    };
+    let mut root = RootPoll { future: pin!(future), output: None, woken: &woken, waker: &waker };
     loop {
         if let Some(core) = take_core(shared, &woken.parker) {
-            let mut core = CoreGuard {
-                core: Some(core),
-                shared,
-            };
+            let mut core = CoreGuard { core: Some(core), shared };
             let core = core.core.as_mut().expect("it was just put there");
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
@@ -142,9 +132,7 @@ impl<F: Future> Root for RootPoll<'_, F> {
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
-        if self.woken.is_woken.load(Ordering::Relaxed)
-            && self.woken.is_woken.swap(false, Ordering::AcqRel)
-        {
+        if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
             let mut cx = Context::from_waker(self.waker);
             if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
                 self.output = Some(output);

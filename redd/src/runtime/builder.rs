@@ -42,9 +42,9 @@ impl RngSeed {
     /// A seed from any bytes: the same bytes give the same seed on every machine.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         // FNV-1a, 64 bit (Fowler, Noll, Vo): short, public domain, and it need not resist anybody.
-        let seed = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let seed = bytes
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         Self { seed }
     }
 }
@@ -204,37 +204,25 @@ impl Builder {
     }
 
     /// Called with each task that is spawned, on the spawning thread.
-    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
-        &mut self,
-        f: F,
-    ) -> &mut Self {
+    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
         self.config.task_hooks.on_spawn = Some(Arc::new(f));
         self
     }
 
     /// Called with each task that ends: completed, cancelled or panicked.
-    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
-        &mut self,
-        f: F,
-    ) -> &mut Self {
+    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
         self.config.task_hooks.on_terminate = Some(Arc::new(f));
         self
     }
 
     /// Called before each poll of a task.
-    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
-        &mut self,
-        f: F,
-    ) -> &mut Self {
+    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
         self.config.task_hooks.before_poll = Some(Arc::new(f));
         self
     }
 
     /// Called after each poll of a task.
-    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
-        &mut self,
-        f: F,
-    ) -> &mut Self {
+    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
         self.config.task_hooks.after_poll = Some(Arc::new(f));
         self
     }
@@ -387,10 +375,7 @@ fn default_workers() -> io::Result<usize> {
     let Some(text) = std::env::var_os("TOKIO_WORKER_THREADS") else {
         return Ok(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     };
-    match text
-        .to_str()
-        .and_then(|text| text.trim().parse::<usize>().ok())
-    {
+    match text.to_str().and_then(|text| text.trim().parse::<usize>().ok()) {
         Some(count) if count > 0 => Ok(count),
         Some(_) | None => panic!(
             "the environment variable TOKIO_WORKER_THREADS is {text:?}, which is no number of threads. Set it to 1 or \

@@ -6,10 +6,7 @@
 //! - `entered-is-alive`: the pointer in the thread-local owns a reference to its runtime; the guard that put it there
 //!   takes it out and releases it.
 
-#![expect(
-    unsafe_code,
-    reason = "a reference kept in a plain thread-local, so that none of its drops runs late"
-)]
+#![expect(unsafe_code, reason = "a reference kept in a plain thread-local, so that none of its drops runs late")]
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -145,15 +142,8 @@ pub(crate) fn enter<'a>(handle: Handle) -> EnterGuard<'a> {
         let depth = context.depth.get() + 1;
         context.depth.set(depth);
         let before = context.current.replace(Arc::into_raw(handle.shared));
-        let current = CurrentGuard {
-            before,
-            depth,
-            _not_send: PhantomData,
-        };
-        EnterGuard {
-            _current: current,
-            _handle: PhantomData,
-        }
+        let current = CurrentGuard { before, depth, _not_send: PhantomData };
+        EnterGuard { _current: current, _handle: PhantomData }
     })
 }
 

@@ -23,10 +23,7 @@ pub struct Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle")
-            .field("id", &self.id())
-            .field("flavor", &self.runtime_flavor())
-            .finish_non_exhaustive()
+        f.debug_struct("Handle").field("id", &self.id()).field("flavor", &self.runtime_flavor()).finish_non_exhaustive()
     }
 }
 
@@ -118,10 +115,7 @@ impl Handle {
 
     /// The timers; `None` if the runtime was built without `enable_time`.
     pub(crate) fn timers(&self) -> Option<&Timers> {
-        self.shared
-            .config
-            .enable_time
-            .then_some(&self.shared.timers)
+        self.shared.config.enable_time.then_some(&self.shared.timers)
     }
 
     /// The wheel on which this thread arms timers: its worker's own, or the last one, shared by threads that are no
@@ -161,9 +155,7 @@ impl TryCurrentError {
 
 impl fmt::Debug for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryCurrentError")
-            .field("reason", &"not inside a runtime")
-            .finish()
+        f.debug_struct("TryCurrentError").field("reason", &"not inside a runtime").finish()
     }
 }
 

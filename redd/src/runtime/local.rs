@@ -1,9 +1,6 @@
 //! `LocalRuntime`: a runtime that stays on its thread and runs tasks that are not `Send`.
 
-#![expect(
-    unsafe_code,
-    reason = "spawns tasks that are not `Send`, on their thread"
-)]
+#![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
 
 use std::future::Future;
 use std::io;
@@ -54,16 +51,11 @@ impl LocalRuntime {
     /// # Errors
     /// The system refuses a descriptor.
     pub fn new() -> io::Result<Self> {
-        Builder::new_current_thread()
-            .enable_all()
-            .build_local(LocalOptions::default())
+        Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
     }
 
     pub(crate) fn start(config: Config) -> io::Result<Self> {
-        Ok(Self {
-            runtime: Runtime::start(config)?,
-            _not_send: PhantomData,
-        })
+        Ok(Self { runtime: Runtime::start(config)?, _not_send: PhantomData })
     }
 
     /// A handle; `spawn` through it takes `Send` futures and works from any thread.
@@ -79,11 +71,7 @@ impl LocalRuntime {
         F::Output: 'static,
     {
         // SAFETY: a local runtime does not leave its thread, and this is it, because `Self` is not `Send`.
-        unsafe {
-            self.handle()
-                .shared
-                .spawn_unchecked(future, None, Location::caller())
-        }
+        unsafe { self.handle().shared.spawn_unchecked(future, None, Location::caller()) }
     }
 
     /// As [`Runtime::spawn_blocking`].

@@ -84,9 +84,7 @@ impl Runtime {
                 *shared.core.lock() = Some(core);
             }
         }
-        Ok(Self {
-            handle: Handle { shared },
-        })
+        Ok(Self { handle: Handle { shared } })
     }
 
     /// A handle to spawn from anywhere.

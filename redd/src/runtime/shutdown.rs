@@ -57,9 +57,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
-    let remaining = || {
-        deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()))
-    };
+    let remaining = || deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()));
     let patience = remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
     // Workers first: they may be the ones who submit the last blocking work.
     if !wait_for_workers(shared, patience) && patience == PATIENCE {
@@ -90,30 +88,18 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
             return false;
         }
         // A day at a time: the system's timeout has an end.
-        shared
-            .workers
-            .ended
-            .park_timeout(left.min(Duration::from_secs(86_400)));
+        shared.workers.ended.park_timeout(left.min(Duration::from_secs(86_400)));
     }
 }
 
 fn report_workers(shared: &Shared) {
-    let running: Vec<String> = shared
-        .heap
-        .describe_live()
-        .iter()
-        .filter(|task| task.is_running)
-        .map(ToString::to_string)
-        .collect();
+    let running: Vec<String> =
+        shared.heap.describe_live().iter().filter(|task| task.is_running).map(ToString::to_string).collect();
     eprintln!(
         "redd: the runtime's shutdown still waits for {} worker threads. {} They do not reach an `.await`: move blocking \
          work to `spawn_blocking`, or shut down with `Runtime::shutdown_timeout`.",
         shared.workers.alive.load(Ordering::Relaxed),
-        if running.is_empty() {
-            "No task is running.".to_owned()
-        } else {
-            format!("Running: {}.", running.join("; "))
-        }
+        if running.is_empty() { "No task is running.".to_owned() } else { format!("Running: {}.", running.join("; ")) }
     );
 }
 

@@ -66,9 +66,7 @@ pub(crate) fn after_remote_push() {
 
 impl Idle {
     pub(crate) fn new() -> Self {
-        Self {
-            word: Line(AtomicU64::new(Word::default().pack())),
-        }
+        Self { word: Line(AtomicU64::new(Word::default().pack())) }
     }
 
     /// Someone is to look for tasks. In the common case this is one load.
@@ -129,12 +127,7 @@ impl Idle {
             if after == before {
                 return answer;
             }
-            match self.word.0.compare_exchange_weak(
-                before,
-                after,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match self.word.0.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return answer,
                 Err(now) => before = now,
             }
@@ -163,11 +156,7 @@ impl Word {
     }
 
     fn unpack(bits: u64) -> Self {
-        Self {
-            sleepers: (bits >> 17) as u16,
-            searchers: (bits >> 1) as u16,
-            has_token: bits & 1 != 0,
-        }
+        Self { sleepers: (bits >> 17) as u16, searchers: (bits >> 1) as u16, has_token: bits & 1 != 0 }
     }
 
     /// A sleeper is to be woken, and nobody will look at the queues otherwise (`chained-wakes`).
@@ -177,30 +166,14 @@ impl Word {
 
     pub(super) fn woken(self) -> (Self, OnWake) {
         if self.needs_waking() && !self.has_token {
-            (
-                Self {
-                    has_token: true,
-                    ..self
-                },
-                OnWake::WriteToken,
-            )
+            (Self { has_token: true, ..self }, OnWake::WriteToken)
         } else {
             (self, OnWake::Nothing)
         }
     }
 
     pub(super) fn search_started(self, limit: u16) -> (Self, bool) {
-        if self.searchers < limit {
-            (
-                Self {
-                    searchers: self.searchers + 1,
-                    ..self
-                },
-                true,
-            )
-        } else {
-            (self, false)
-        }
+        if self.searchers < limit { (Self { searchers: self.searchers + 1, ..self }, true) } else { (self, false) }
     }
 
     pub(super) fn search_ended(self) -> (Self, bool) {
@@ -210,30 +183,14 @@ impl Word {
     }
 
     pub(super) fn park_entered(self, was_searching: bool) -> (Self, ()) {
-        debug_assert!(
-            !was_searching || self.searchers > 0,
-            "the caller is a searcher"
-        );
+        debug_assert!(!was_searching || self.searchers > 0, "the caller is a searcher");
         let searchers = self.searchers - u16::from(was_searching);
-        (
-            Self {
-                sleepers: self.sleepers + 1,
-                searchers,
-                ..self
-            },
-            (),
-        )
+        (Self { sleepers: self.sleepers + 1, searchers, ..self }, ())
     }
 
     pub(super) fn park_cancelled(self) -> (Self, ()) {
         debug_assert!(self.sleepers > 0, "the caller is a sleeper");
-        (
-            Self {
-                sleepers: self.sleepers - 1,
-                ..self
-            },
-            (),
-        )
+        (Self { sleepers: self.sleepers - 1, ..self }, ())
     }
 
     pub(super) fn park_left(self, has_token: bool) -> (Self, OnLeave) {
@@ -241,14 +198,7 @@ impl Word {
         let sleepers = self.sleepers - 1;
         if has_token {
             let searchers = self.searchers + 1;
-            (
-                Self {
-                    sleepers,
-                    searchers,
-                    has_token: false,
-                },
-                OnLeave::Search,
-            )
+            (Self { sleepers, searchers, has_token: false }, OnLeave::Search)
         } else {
             (Self { sleepers, ..self }, OnLeave::Continue)
         }
@@ -259,13 +209,7 @@ impl Word {
             // It is written again, so the bit stays.
             (self, OnWake::WriteToken)
         } else {
-            (
-                Self {
-                    has_token: false,
-                    ..self
-                },
-                OnWake::Nothing,
-            )
+            (Self { has_token: false, ..self }, OnWake::Nothing)
         }
     }
 }
@@ -277,23 +221,13 @@ mod tests {
     /// All words with up to three sleepers and searchers.
     fn words() -> impl Iterator<Item = Word> {
         (0..4).flat_map(|sleepers| {
-            (0..4).flat_map(move |searchers| {
-                [false, true].map(|has_token| Word {
-                    sleepers,
-                    searchers,
-                    has_token,
-                })
-            })
+            (0..4).flat_map(move |searchers| [false, true].map(|has_token| Word { sleepers, searchers, has_token }))
         })
     }
 
     #[test]
     fn packing_keeps_all_fields() {
-        let most = Word {
-            sleepers: u16::MAX,
-            searchers: u16::MAX,
-            has_token: true,
-        };
+        let most = Word { sleepers: u16::MAX, searchers: u16::MAX, has_token: true };
         for word in words().chain([most]) {
             assert_eq!(Word::unpack(word.pack()), word);
         }
@@ -305,18 +239,8 @@ mod tests {
             let (after, answer) = word.woken();
             let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
             assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
-            assert_eq!(
-                after,
-                Word {
-                    has_token: word.has_token || is_needed,
-                    ..word
-                }
-            );
-            assert_eq!(
-                after.woken(),
-                (after, OnWake::Nothing),
-                "`one-token`: {word:?}"
-            );
+            assert_eq!(after, Word { has_token: word.has_token || is_needed, ..word });
+            assert_eq!(after.woken(), (after, OnWake::Nothing), "`one-token`: {word:?}");
         }
     }
 
@@ -327,11 +251,7 @@ mod tests {
                 let (after, is_searcher) = word.search_started(limit);
                 assert_eq!(is_searcher, word.searchers < limit);
                 if is_searcher {
-                    assert_eq!(
-                        after.search_ended(),
-                        (word, word.searchers == 0),
-                        "`chained-wakes`"
-                    );
+                    assert_eq!(after.search_ended(), (word, word.searchers == 0), "`chained-wakes`");
                 } else {
                     assert_eq!(after, word);
                 }
@@ -343,29 +263,13 @@ mod tests {
     fn parking_and_leaving_are_balanced() {
         for word in words() {
             assert_eq!(word.park_entered(false).0.park_cancelled().0, word);
-            assert_eq!(
-                word.park_entered(false).0.park_left(false),
-                (word, OnLeave::Continue)
-            );
+            assert_eq!(word.park_entered(false).0.park_left(false), (word, OnLeave::Continue));
             let (after, answer) = word.park_entered(false).0.park_left(true);
             assert_eq!(answer, OnLeave::Search);
-            assert_eq!(
-                after,
-                Word {
-                    searchers: word.searchers + 1,
-                    has_token: false,
-                    ..word
-                }
-            );
+            assert_eq!(after, Word { searchers: word.searchers + 1, has_token: false, ..word });
             if word.searchers > 0 {
                 let asleep = word.park_entered(true).0;
-                assert_eq!(
-                    asleep.park_left(true).0,
-                    Word {
-                        has_token: false,
-                        ..word
-                    }
-                );
+                assert_eq!(asleep.park_left(true).0, Word { has_token: false, ..word });
             }
         }
     }
@@ -376,13 +280,7 @@ mod tests {
             let (after, answer) = word.token_passed();
             let is_needed = word.has_token && word.sleepers > 0 && word.searchers == 0;
             assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
-            assert_eq!(
-                after,
-                Word {
-                    has_token: is_needed,
-                    ..word
-                }
-            );
+            assert_eq!(after, Word { has_token: is_needed, ..word });
         }
     }
 

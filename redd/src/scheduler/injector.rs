@@ -51,11 +51,7 @@ impl<T: QueueLink> Batch<T> {
     /// # Safety
     /// The caller passes on the ownership of `node`.
     pub(crate) unsafe fn one(node: NonNull<T>) -> Self {
-        Self {
-            first: node,
-            last: node,
-            len: 1,
-        }
+        Self { first: node, last: node, len: 1 }
     }
 
     /// # Safety
@@ -88,9 +84,7 @@ impl<T: QueueLink> Batch<T> {
 
 impl<T> fmt::Debug for Batch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch")
-            .field("len", &self.len)
-            .finish_non_exhaustive()
+        f.debug_struct("Batch").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
@@ -125,14 +119,8 @@ pub(crate) enum Popped {
 impl<T> Injector<T> {
     pub(crate) fn new() -> Self {
         Self {
-            pushers: Line(Pushers {
-                backlog: AtomicUsize::new(0),
-                last: AtomicPtr::new(ptr::null_mut()),
-            }),
-            popper: Line(Popper {
-                popping: AtomicBool::new(false),
-                first: AtomicPtr::new(ptr::null_mut()),
-            }),
+            pushers: Line(Pushers { backlog: AtomicUsize::new(0), last: AtomicPtr::new(ptr::null_mut()) }),
+            popper: Line(Popper { popping: AtomicBool::new(false), first: AtomicPtr::new(ptr::null_mut()) }),
         }
     }
 
@@ -201,10 +189,7 @@ impl<T: QueueLink> Injector<T> {
         // Release: publishes the empty link of our last node. Pairs with the Acquire right here in the next push, which
         // stores to that link. Acquire: also pairs with the Release in `take_last`, so that `link` below stores to
         // `first` after the popper emptied it.
-        self.pushers
-            .0
-            .last
-            .swap(batch.last.as_ptr(), Ordering::AcqRel)
+        self.pushers.0.last.swap(batch.last.as_ptr(), Ordering::AcqRel)
     }
 
     /// Second half of a push: closes the gap. `before` is what `claim_end` displaced.
@@ -226,9 +211,7 @@ impl<T: QueueLink> Injector<T> {
         // A look first keeps the line shared while another worker pops.
         // Acquire: what the popper before us left of the chain. Pairs with the Release below.
         if popping.load(Ordering::Relaxed)
-            || popping
-                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
+            || popping.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err()
         {
             return Popped::Busy;
         }
@@ -240,10 +223,7 @@ impl<T: QueueLink> Injector<T> {
         };
         let len = batch.len;
         // `counted-first`: counted out after they left the chain. Relaxed: only counted.
-        self.pushers
-            .0
-            .backlog
-            .fetch_sub(len * ONE, Ordering::Relaxed);
+        self.pushers.0.backlog.fetch_sub(len * ONE, Ordering::Relaxed);
         batch.for_each(f);
         Popped::Tasks(len)
     }
@@ -251,10 +231,7 @@ impl<T: QueueLink> Injector<T> {
     /// Pops everything that was accepted before `close`, also what is still being pushed. The caller has closed the
     /// injector, and must not be called by a push itself.
     pub(crate) fn drain(&self, mut f: impl FnMut(NonNull<T>)) {
-        debug_assert!(
-            self.is_closed(),
-            "`closed-stays-closed`: an open injector has no end"
-        );
+        debug_assert!(self.is_closed(), "`closed-stays-closed`: an open injector has no end");
         while !self.is_empty() {
             match self.pop_batch(usize::MAX, &mut f) {
                 Popped::Tasks(0) | Popped::Busy => thread::yield_now(),
@@ -288,11 +265,7 @@ impl<T: QueueLink> Injector<T> {
                 }
             }
         }
-        taken.map(|last| Batch {
-            first: start,
-            last,
-            len,
-        })
+        taken.map(|last| Batch { first: start, last, len })
     }
 
     /// Takes the only node of the chain, unless a pusher has claimed the place behind it and is about to link it.
@@ -300,12 +273,8 @@ impl<T: QueueLink> Injector<T> {
         let first = &self.popper.0.first;
         first.store(ptr::null_mut(), Ordering::Relaxed);
         // Release: publishes the null in `first`. Pairs with the Acquire in `claim_end`.
-        let taken = self.pushers.0.last.compare_exchange(
-            node.as_ptr(),
-            ptr::null_mut(),
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        let taken =
+            self.pushers.0.last.compare_exchange(node.as_ptr(), ptr::null_mut(), Ordering::Release, Ordering::Relaxed);
         if taken.is_err() {
             // The chain is not empty, so no pusher writes `first` (`first-writer`).
             first.store(node.as_ptr(), Ordering::Relaxed);
@@ -351,10 +320,7 @@ pub(super) mod testing {
 
     impl Node {
         pub(in crate::scheduler) fn new(number: usize) -> NonNull<Self> {
-            let node = Self {
-                next: AtomicPtr::new(ptr::null_mut()),
-                number,
-            };
+            let node = Self { next: AtomicPtr::new(ptr::null_mut()), number };
             NonNull::from(Box::leak(Box::new(node)))
         }
 
@@ -400,9 +366,7 @@ mod tests {
     fn tasks_come_out_in_the_order_in_which_they_went_in() {
         let injector = Injector::new();
         injector.push(Node::new(0)).expect("open");
-        injector
-            .push_batch(batch(1..4).expect("not empty"))
-            .expect("open");
+        injector.push_batch(batch(1..4).expect("not empty")).expect("open");
         injector.push(Node::new(4)).expect("open");
         assert_eq!(injector.len(), 5);
         assert_eq!(pop(&injector, 2), [0, 1]);
@@ -419,11 +383,7 @@ mod tests {
         assert!(injector.count_in(1));
         let before = injector.claim_end(&late);
         injector.push(Node::new(2)).expect("open");
-        assert_eq!(
-            pop(&injector, 10),
-            [],
-            "the link behind 0 is missing, so it may be somebody's `before`"
-        );
+        assert_eq!(pop(&injector, 10), [], "the link behind 0 is missing, so it may be somebody's `before`");
         assert!(!injector.is_empty());
         injector.link(&late, before);
         assert_eq!(pop(&injector, 10), [0, 1, 2]);
@@ -438,9 +398,7 @@ mod tests {
         injector.close();
         let refused = injector.push(Node::new(1)).expect_err("closed");
         assert_eq!(Node::finish(refused), 1);
-        let refused = injector
-            .push_batch(batch(2..4).expect("not empty"))
-            .expect_err("closed");
+        let refused = injector.push_batch(batch(2..4).expect("not empty")).expect_err("closed");
         assert_eq!(refused.len(), 2);
         let mut numbers = Vec::new();
         refused.for_each(|node| numbers.push(Node::finish(node)));
@@ -454,9 +412,7 @@ mod tests {
     #[test]
     fn who_is_handed_a_task_may_push_it_again() {
         let injector = Injector::new();
-        injector
-            .push_batch(batch(0..3).expect("not empty"))
-            .expect("open");
+        injector.push_batch(batch(0..3).expect("not empty")).expect("open");
         let popped = injector.pop_batch(3, |node| injector.push(node).expect("open"));
         assert_eq!(popped, Popped::Tasks(3));
         assert_eq!(pop(&injector, 10), [0, 1, 2]);

@@ -8,10 +8,7 @@
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
 //!   the task itself, and every worker cancels all it finds when it leaves.
 
-#![expect(
-    unsafe_code,
-    reason = "tasks' raw references pass through queues; the current worker is a raw pointer"
-)]
+#![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
 
 pub(crate) mod idle;
 pub(crate) mod injector;
@@ -202,10 +199,7 @@ pub(crate) struct Spares {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("id", &self.id)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("id", &self.id).field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -219,16 +213,10 @@ pub(crate) fn next_runtime_id() -> Id {
 impl Shared {
     pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
         let driver = Arc::new(Driver::new()?);
-        let clock = if config.start_paused {
-            Clock::new_paused()
-        } else {
-            Clock::new()
-        };
+        let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
-        let slots: Box<[_]> = (0..config.workers + MAX_SPARES)
-            .map(|_| OnceLock::new())
-            .collect();
+        let slots: Box<[_]> = (0..config.workers + MAX_SPARES).map(|_| OnceLock::new()).collect();
         for slot in &slots[..config.workers] {
             slot.get_or_init(|| Box::new(Slot::new()));
         }
@@ -261,12 +249,7 @@ impl Shared {
 
     /// A handle of this runtime.
     pub(crate) fn handle(&self) -> Handle {
-        Handle {
-            shared: self
-                .me
-                .upgrade()
-                .expect("`&self` comes from an `Arc` that is alive"),
-        }
+        Handle { shared: self.me.upgrade().expect("`&self` comes from an `Arc` that is alive") }
     }
 
     pub(crate) fn flavor(&self) -> RuntimeFlavor {
@@ -301,9 +284,7 @@ impl Shared {
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
         // Acquire: pairs with the Release in `use_slot`.
         let used = self.slots_used.load(Ordering::Acquire);
-        self.slots[..used]
-            .iter()
-            .map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
+        self.slots[..used].iter().map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
     }
 
     /// Makes the slot visible to thieves.
@@ -334,8 +315,7 @@ impl Shared {
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         // SAFETY: by this function's duty.
-        let (runnable, handle) =
-            unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
         if self.is_closed() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
@@ -412,9 +392,7 @@ impl Shared {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { local.as_ref() } {
             Some(local)
-                if ptr::eq(local.shared, self)
-                    && local.index < self.config.workers
-                    && !local.is_blocked.get() =>
+                if ptr::eq(local.shared, self) && local.index < self.config.workers && !local.is_blocked.get() =>
             {
                 local.index
             }

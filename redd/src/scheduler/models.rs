@@ -2,10 +2,7 @@
 //!
 //! Beside each model stands a seeded mistake that it must catch, so that we know that it looks.
 
-#![expect(
-    unsafe_code,
-    reason = "owner-only calls; steps of the components with a mistake in them"
-)]
+#![expect(unsafe_code, reason = "owner-only calls; steps of the components with a mistake in them")]
 
 use std::ptr::NonNull;
 
@@ -24,11 +21,7 @@ type Ring = RunQueue<Node, 4>;
 #[track_caller]
 fn assert_each_once(mut seen: Vec<usize>, count: usize) {
     seen.sort_unstable();
-    assert_eq!(
-        seen,
-        Vec::from_iter(0..count),
-        "each task comes out exactly once"
-    );
+    assert_eq!(seen, Vec::from_iter(0..count), "each task comes out exactly once");
 }
 
 /// The end of a node: its number. It is not freed, so that a mistake that hands it out twice is found by the
@@ -112,10 +105,7 @@ unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
     }
     let node = NonNull::new(queue.slot(head.real).load(Ordering::Relaxed));
     let real = head.real.wrapping_add(1);
-    queue
-        .head
-        .0
-        .store(Head { steal: real, real }.pack(), Ordering::Release);
+    queue.head.0.store(Head { steal: real, real }.pack(), Ordering::Release);
     node
 }
 
@@ -196,10 +186,7 @@ fn loom_injector_two_pushers_one_popper() {
         }
         assert_eq!(injector.is_empty(), seen.len() == 3);
         pop(&injector, 3, &mut seen);
-        assert!(
-            seen.iter().position(|n| *n == 0) < seen.iter().position(|n| *n == 1),
-            "first in, first out"
-        );
+        assert!(seen.iter().position(|n| *n == 0) < seen.iter().position(|n| *n == 1), "first in, first out");
         assert_each_once(seen, 3);
     });
 }
@@ -264,11 +251,7 @@ fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<()
     if injector.is_closed() {
         return Err(batch);
     }
-    injector
-        .pushers
-        .0
-        .backlog
-        .fetch_add(batch.len() * ONE, Ordering::Relaxed);
+    injector.pushers.0.backlog.fetch_add(batch.len() * ONE, Ordering::Relaxed);
     injector.link(&batch, injector.claim_end(&batch));
     Ok(())
 }
@@ -390,9 +373,7 @@ impl Workers {
 
     fn pop(&self) -> bool {
         let take_one = |count: usize| count.checked_sub(1);
-        self.injected
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one)
-            .is_ok()
+        self.injected.fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one).is_ok()
     }
 
     fn is_empty(&self) -> bool {
@@ -477,13 +458,7 @@ fn loom_idle_submit_against_park() {
 
 #[test]
 fn loom_idle_submit_against_park_and_an_event() {
-    loom::model(|| {
-        workers(
-            Mistake::None,
-            Tasks::End,
-            Outside::RaisesAnEventAndSubmits(1),
-        )
-    });
+    loom::model(|| workers(Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
 }
 
 #[test]
@@ -494,11 +469,7 @@ fn loom_idle_dependent_tasks_get_a_worker_each() {
 #[test]
 fn loom_idle_a_task_behind_a_stuck_event_gets_a_worker() {
     loom::model(|| {
-        workers(
-            Mistake::None,
-            Tasks::WaitForEachOther,
-            Outside::RaisesAnEventAndSubmits(1),
-        );
+        workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
     });
 }
 
@@ -517,24 +488,14 @@ fn loom_idle_catches_a_look_before_the_count() {
 #[test]
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_searcher_that_does_not_chain() {
-    loom::model(|| {
-        workers(
-            Mistake::NoChain,
-            Tasks::WaitForEachOther,
-            Outside::Submits(2),
-        )
-    });
+    loom::model(|| workers(Mistake::NoChain, Tasks::WaitForEachOther, Outside::Submits(2)));
 }
 
 #[test]
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_token_that_is_not_passed_on() {
     loom::model(|| {
-        workers(
-            Mistake::DropToken,
-            Tasks::WaitForEachOther,
-            Outside::RaisesAnEventAndSubmits(1),
-        );
+        workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
     });
 }
 
@@ -574,15 +535,9 @@ fn loom_idle_with_the_injector() {
             epoll.add(TOKEN);
         }
         let has_run = worker.join().expect("the worker does not panic");
-        assert!(
-            has_run || epoll.take() & TOKEN != 0,
-            "no token is on its way"
-        );
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
         if !has_run {
-            assert_eq!(
-                injector.pop_batch(1, |node| _ = take(node)),
-                Popped::Tasks(1)
-            );
+            assert_eq!(injector.pop_batch(1, |node| _ = take(node)), Popped::Tasks(1));
         }
     });
 }

@@ -54,10 +54,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn unpack(word: u64) -> Self {
-        Self {
-            steal: (word >> 32) as u32,
-            real: word as u32,
-        }
+        Self { steal: (word >> 32) as u32, real: word as u32 }
     }
 
     pub(super) fn pack(self) -> u64 {
@@ -66,10 +63,7 @@ impl Head {
 
     /// No thief is at work.
     fn at(position: u32) -> Self {
-        Self {
-            steal: position,
-            real: position,
-        }
+        Self { steal: position, real: position }
     }
 
     fn has_thief(self) -> bool {
@@ -79,20 +73,13 @@ impl Head {
     /// The owner takes the first task.
     fn popped(self) -> Self {
         let real = self.real.wrapping_add(1);
-        if self.has_thief() {
-            Self { real, ..self }
-        } else {
-            Self::at(real)
-        }
+        if self.has_thief() { Self { real, ..self } } else { Self::at(real) }
     }
 
     /// A thief claims the first `count` tasks.
     fn claimed(self, count: u32) -> Self {
         debug_assert!(!self.has_thief(), "`one-thief`");
-        Self {
-            real: self.real.wrapping_add(count),
-            ..self
-        }
+        Self { real: self.real.wrapping_add(count), ..self }
     }
 
     /// The thief has copied what it claimed.
@@ -104,10 +91,7 @@ impl Head {
 
 impl<T, const CAP: usize> RunQueue<T, CAP> {
     const HALF: u32 = {
-        assert!(
-            CAP.is_power_of_two() && CAP >= 2 && CAP <= 1 << 16,
-            "positions wrap at 2^32"
-        );
+        assert!(CAP.is_power_of_two() && CAP >= 2 && CAP <= 1 << 16, "positions wrap at 2^32");
         (CAP / 2) as u32
     };
 
@@ -180,8 +164,7 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
     #[inline]
     fn read(&self, position: u32) -> NonNull<T> {
         // Relaxed: the claim that made the position ours also made the slot visible.
-        NonNull::new(self.slot(position).load(Ordering::Relaxed))
-            .expect("a published slot holds a task")
+        NonNull::new(self.slot(position).load(Ordering::Relaxed)).expect("a published slot holds a task")
     }
 }
 
@@ -214,24 +197,17 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         }
         // The whole ring is ours (`claim-first`), and thieves see an empty one. A position and the one CAP further on
         // are the same slot: publishing half a lap from here puts the older half back where it stands.
-        let second_half =
-            (Self::HALF + 1..CAP as u32).map(|offset| self.read(head.real.wrapping_add(offset)));
+        let second_half = (Self::HALF + 1..CAP as u32).map(|offset| self.read(head.real.wrapping_add(offset)));
         // SAFETY: the claim made the tasks ours, and each position is read once.
         let mut batch = unsafe { Batch::one(self.read(head.real.wrapping_add(Self::HALF))) };
         // SAFETY: as above; `node` was passed on by the caller of `push`.
-        second_half
-            .chain([node])
-            .for_each(|node| unsafe { batch.push(node) });
+        second_half.chain([node]).for_each(|node| unsafe { batch.push(node) });
         self.publish(tail.wrapping_add(Self::HALF));
         batch
     }
 
     fn claim_full_ring(&self, head: Head, tail: u32) -> bool {
-        debug_assert_eq!(
-            tail.wrapping_sub(head.real),
-            CAP as u32,
-            "`no-overwrite`: the ring is full, not fuller"
-        );
+        debug_assert_eq!(tail.wrapping_sub(head.real), CAP as u32, "`no-overwrite`: the ring is full, not fuller");
         self.move_head(head, Head::at(tail)).is_ok()
     }
 
@@ -309,8 +285,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         let first = self.read(start);
         for offset in 1..count {
             let node = self.read(start.wrapping_add(offset));
-            dst.slot(dst_tail.wrapping_add(offset - 1))
-                .store(node.as_ptr(), Ordering::Relaxed);
+            dst.slot(dst_tail.wrapping_add(offset - 1)).store(node.as_ptr(), Ordering::Relaxed);
         }
         self.finish_copying();
         if count > 1 {
@@ -353,10 +328,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
 
 impl<T, const CAP: usize> fmt::Debug for RunQueue<T, CAP> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunQueue")
-            .field("len", &self.len())
-            .field("has_next", &self.has_next())
-            .finish_non_exhaustive()
+        f.debug_struct("RunQueue").field("len", &self.len()).field("has_next", &self.has_next()).finish_non_exhaustive()
     }
 }
 
@@ -384,9 +356,7 @@ mod tests {
     }
 
     fn drain(queue: &RunQueue<Node, 4>) -> Vec<usize> {
-        std::iter::from_fn(|| owner!(queue.pop()))
-            .map(Node::finish)
-            .collect()
+        std::iter::from_fn(|| owner!(queue.pop())).map(Node::finish).collect()
     }
 
     fn number(node: Option<NonNull<Node>>) -> Option<usize> {
@@ -431,14 +401,10 @@ mod tests {
         assert_eq!((start, count), (0, 2));
         assert_eq!(number(owner!(queue.steal_into(&mine))), None, "`one-thief`");
         let mut given = Vec::new();
-        owner!(queue.push(Node::new(4), |batch| {
-            batch.for_each(|node| given.push(Node::finish(node)))
-        }));
+        owner!(queue.push(Node::new(4), |batch| { batch.for_each(|node| given.push(Node::finish(node))) }));
         assert_eq!(given, [4]);
         assert_eq!(number(owner!(queue.pop())), Some(2));
-        let claimed: Vec<_> = (0..2)
-            .map(|position| Node::finish(queue.read(position)))
-            .collect();
+        let claimed: Vec<_> = (0..2).map(|position| Node::finish(queue.read(position))).collect();
         assert_eq!(claimed, [0, 1]);
         queue.finish_copying();
         assert_eq!(drain(&queue), [3]);
@@ -462,10 +428,7 @@ mod tests {
     fn positions_wrap() {
         let queue = filled(0..0);
         let near_the_end = u32::MAX - 2;
-        queue
-            .head
-            .0
-            .store(Head::at(near_the_end).pack(), Ordering::Relaxed);
+        queue.head.0.store(Head::at(near_the_end).pack(), Ordering::Relaxed);
         queue.tail.0.store(near_the_end, Ordering::Relaxed);
         for lap in 0..3 {
             for number in 0..4 {
@@ -538,9 +501,7 @@ mod tests {
         for number in 0..TASKS {
             // SAFETY: this thread owns `queue`.
             unsafe {
-                queue.push(Node::new(number), |batch| {
-                    batch.for_each(|node| seen.push(Node::finish(node)))
-                });
+                queue.push(Node::new(number), |batch| batch.for_each(|node| seen.push(Node::finish(node))));
                 if number % 3 == 0 {
                     seen.extend(queue.pop().map(Node::finish));
                 }

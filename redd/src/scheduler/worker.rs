@@ -9,10 +9,7 @@
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
 
-#![expect(
-    unsafe_code,
-    reason = "owner-only calls of the run queue; tasks' raw references"
-)]
+#![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
 use std::cell::Cell;
 use std::io;
@@ -130,11 +127,7 @@ struct Fifo {
 
 impl Fifo {
     const fn new() -> Self {
-        Self {
-            head: Cell::new(ptr::null_mut()),
-            tail: Cell::new(ptr::null_mut()),
-            len: Cell::new(0),
-        }
+        Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
     }
 
     #[inline]
@@ -158,11 +151,7 @@ impl Fifo {
             return;
         }
         // SAFETY: as in `push`.
-        match unsafe {
-            self.tail
-                .replace(other.tail.replace(ptr::null_mut()))
-                .as_ref()
-        } {
+        match unsafe { self.tail.replace(other.tail.replace(ptr::null_mut())).as_ref() } {
             Some(tail) => tail.set_next(head),
             None => self.head.set(head),
         }
@@ -251,10 +240,7 @@ impl Worker {
                 is_blocked: Cell::new(false),
             }),
             tick: 0,
-            injector_interval: shared
-                .config
-                .global_queue_interval
-                .unwrap_or(INJECTOR_INTERVAL_FIRST),
+            injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             looked_at: real_now(),
             next_streak: 0,
@@ -341,10 +327,7 @@ impl Worker {
     fn add_busy(&self, shared: &Shared, since: Instant) {
         let ns = real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
-        busy.store(
-            busy.load(Ordering::Relaxed).wrapping_add(ns as u64),
-            Ordering::Relaxed,
-        );
+        busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
     }
 
     /// Own queue first, every so often the injector first, or outside tasks starve; then everybody else's queue.
@@ -371,11 +354,7 @@ impl Worker {
     fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
         if self.local.has_fifo {
             // SAFETY: the list owns the references of its tasks.
-            return self
-                .local
-                .fifo
-                .pop()
-                .map(|task| unsafe { Runnable::from_raw(task) });
+            return self.local.fifo.pop().map(|task| unsafe { Runnable::from_raw(task) });
         }
         let queue = &self.slot(shared).queue;
         // SAFETY: `one-owner`.
@@ -448,12 +427,7 @@ impl Worker {
                 }
             }
             // SAFETY: `one-owner`: the destination is this worker's queue.
-            let stolen = unsafe {
-                shared
-                    .slot(index)
-                    .queue
-                    .steal_into(&self.slot(shared).queue)
-            };
+            let stolen = unsafe { shared.slot(index).queue.steal_into(&self.slot(shared).queue) };
             if let Some(task) = stolen {
                 // SAFETY: the queue owned the reference.
                 return Some(unsafe { Runnable::from_raw(task) });
@@ -483,15 +457,11 @@ impl Worker {
         }
         let slot = self.slot(shared);
         let polls = slot.polls.load(Ordering::Relaxed);
-        slot.current_task
-            .store(runnable.header().id(), Ordering::Relaxed);
+        slot.current_task.store(runnable.header().id(), Ordering::Relaxed);
         // `flag-while-polling`
         slot.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
-        let ran = if shared.config.task_hooks.watches_polls() {
-            run_with_hooks(shared, runnable)
-        } else {
-            runnable.run()
-        };
+        let ran =
+            if shared.config.task_hooks.watches_polls() { run_with_hooks(shared, runnable) } else { runnable.run() };
         slot.polls.store(polls.wrapping_add(2), Ordering::Relaxed);
         match ran {
             Ran::Done => {}
@@ -534,10 +504,7 @@ impl Worker {
 
     /// One turn of the driver; true if it brought the token.
     fn turn(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
-        match shared
-            .driver
-            .turn(&mut self.events, timeout, &mut self.wakers)
-        {
+        match shared.driver.turn(&mut self.events, timeout, &mut self.wakers) {
             Ok(turn) => {
                 self.wakers.wake_all();
                 turn.token
@@ -582,13 +549,10 @@ impl Worker {
             }
         }
         let slot = self.slot(shared);
-        slot.parks
-            .store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        slot.unparks
-            .store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         let has_token = self.sleep(shared);
-        slot.unparks
-            .store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         match shared.idle.leave_park(has_token) {
             OnLeave::Search => self.is_searching = true,
             OnLeave::Continue => {}
@@ -600,11 +564,7 @@ impl Worker {
     }
 
     fn has_own_work(&self, shared: &Shared) -> bool {
-        if self.local.has_fifo {
-            !self.local.fifo.head.get().is_null()
-        } else {
-            !self.slot(shared).queue.is_empty()
-        }
+        if self.local.has_fifo { !self.local.fifo.head.get().is_null() } else { !self.slot(shared).queue.is_empty() }
     }
 
     /// The last look before sleeping. The rings of others are looked at by those who searched; if others search, they
@@ -614,9 +574,7 @@ impl Worker {
             || shared.is_closed()
             || !shared.injector.is_empty()
             || self.has_own_work(shared)
-            || (looks_at_others
-                && !self.local.has_fifo
-                && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
+            || (looks_at_others && !self.local.has_fifo && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -626,19 +584,11 @@ impl Worker {
         if clock.is_paused() {
             return self.sleep_paused(shared);
         }
-        let own = if self.is_spare {
-            None
-        } else {
-            timers.next_deadline(self.local.index)
-        };
-        let common = shared
-            .common_wheels()
-            .filter_map(|wheel| timers.next_deadline(wheel))
-            .min();
+        let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
+        let common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
         // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
-            shared.config.workers == 1
-                || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
+            shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
         });
         let deadline = match (own, common) {
             (Some(own), Some(common)) => Some(own.min(common)),
@@ -648,12 +598,7 @@ impl Worker {
         let has_token = self.turn(shared, timeout);
         if let Some(common) = common {
             // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
-            let _ = shared.covered.compare_exchange(
-                common,
-                u64::MAX,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ = shared.covered.compare_exchange(common, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
         }
         has_token
     }
@@ -665,9 +610,7 @@ impl Worker {
             return has_token;
         }
         let timers = &shared.timers;
-        let next = (0..=shared.config.workers)
-            .filter_map(|wheel| timers.next_deadline(wheel))
-            .min();
+        let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
         match next {
             Some(tick) if timers.clock().can_auto_advance() => {
                 timers.clock().advance_to(timers.instant_of(tick));
@@ -683,11 +626,7 @@ impl Worker {
         // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: pairs with the
         // decrement in `BlockedPlace::enter`; a plain count.
         let active = &shared.workers.active;
-        active
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |active| {
-                (active > enough).then(|| active - 1)
-            })
-            .is_ok()
+        active.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |active| (active > enough).then(|| active - 1)).is_ok()
     }
 
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
@@ -740,10 +679,7 @@ struct OnThread {
 
 impl OnThread {
     fn enter(worker: &Worker) -> Self {
-        Self {
-            before: LOCAL.replace(&raw const *worker.local),
-            _seed: context::seed_thread(worker.rng.next_u64()),
-        }
+        Self { before: LOCAL.replace(&raw const *worker.local), _seed: context::seed_thread(worker.rng.next_u64()) }
     }
 }
 
@@ -766,13 +702,9 @@ pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
     shared.workers.active.store(count, Ordering::Relaxed);
     for index in 0..count {
         let mine = Arc::clone(shared);
-        let started = thread::spawn_named(
-            (shared.config.thread_name)(),
-            shared.config.thread_stack_size,
-            move || {
-                worker_thread(&mine, index);
-            },
-        );
+        let started = thread::spawn_named((shared.config.thread_name)(), shared.config.thread_stack_size, move || {
+            worker_thread(&mine, index);
+        });
         match started {
             Ok(thread) => shared.workers.threads.lock().push(thread),
             Err(error) => {
@@ -800,11 +732,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
         // SAFETY: one thread per index, and `shared` keeps the heap.
         let _cache = unsafe { shared.heap.enter(index) };
         let ended = worker.run(shared, &mut NoRoot);
-        debug_assert_eq!(
-            ended,
-            Ended::Closed,
-            "a worker has no root and does not retire"
-        );
+        debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
         worker.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };
@@ -832,9 +760,7 @@ pub(crate) fn finish(shared: &Shared) {
     shared.close();
     let _entered = context::enter(shared.handle());
     // SAFETY: the injector owned the reference.
-    shared
-        .injector
-        .drain(|task| drop(unsafe { Runnable::from_raw(task) }));
+    shared.injector.drain(|task| drop(unsafe { Runnable::from_raw(task) }));
     // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavour this is called on their thread.
     unsafe { shared.heap.cancel_all() };
     shared.timers.shutdown();
@@ -881,10 +807,7 @@ impl<'a> BlockedPlace<'a> {
             }
         }
         local.is_blocked.set(true);
-        shared
-            .slot(local.index)
-            .is_blocked
-            .store(true, Ordering::Relaxed);
+        shared.slot(local.index).is_blocked.store(true, Ordering::Relaxed);
         // AcqRel: pairs with the increment below and with those of spares; carries nothing else.
         shared.workers.blocked.fetch_add(1, Ordering::Relaxed);
         let active = shared.workers.active.fetch_sub(1, Ordering::AcqRel) - 1;
@@ -902,10 +825,7 @@ impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
         self.shared.workers.active.fetch_add(1, Ordering::AcqRel);
         self.shared.workers.blocked.fetch_sub(1, Ordering::Relaxed);
-        self.shared
-            .slot(self.local.index)
-            .is_blocked
-            .store(false, Ordering::Relaxed);
+        self.shared.slot(self.local.index).is_blocked.store(false, Ordering::Relaxed);
         self.local.is_blocked.set(false);
     }
 }
@@ -940,13 +860,9 @@ fn start_spare(shared: &Shared) {
     shared.workers.alive.fetch_add(1, Ordering::AcqRel);
     shared.workers.active.fetch_add(1, Ordering::AcqRel);
     let mine = shared.handle().shared;
-    let started = thread::spawn_named(
-        (shared.config.thread_name)(),
-        shared.config.thread_stack_size,
-        move || {
-            spare_thread(&mine, index);
-        },
-    );
+    let started = thread::spawn_named((shared.config.thread_name)(), shared.config.thread_stack_size, move || {
+        spare_thread(&mine, index);
+    });
     match started {
         Ok(thread) => shared.workers.threads.lock().push(thread),
         Err(error) => {
@@ -968,9 +884,7 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         on_start();
     }
     let mut worker = Worker::new(shared, index);
-    let seat = Arc::new(SpareSeat {
-        parker: Parker::new(),
-    });
+    let seat = Arc::new(SpareSeat { parker: Parker::new() });
     loop {
         let ended = worker.run(shared, &mut NoRoot);
         if ended == Ended::Closed {
@@ -1008,11 +922,7 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
         return !shared.is_closed();
     }
     let mut spares = shared.workers.spares.lock();
-    match spares
-        .parked
-        .iter()
-        .position(|other| Arc::ptr_eq(other, seat))
-    {
+    match spares.parked.iter().position(|other| Arc::ptr_eq(other, seat)) {
         Some(position) => {
             spares.parked.remove(position);
             false

@@ -51,9 +51,7 @@ pub(crate) struct Number(usize);
 
 impl Number {
     pub(crate) fn new(signal: libc::c_int) -> io::Result<Self> {
-        let number = usize::try_from(signal)
-            .ok()
-            .filter(|number| (1..NUMBERS).contains(number));
+        let number = usize::try_from(signal).ok().filter(|number| (1..NUMBERS).contains(number));
         let Some(number) = number else {
             return Err(io::Error::other(format!(
                 "there is no signal {signal}: Linux has signals 1 to {}",
@@ -100,10 +98,7 @@ pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Sou
         Some(eventfd) => eventfd,
         None => *record.eventfd.insert(install(number)?),
     };
-    let source = record
-        .sources
-        .iter()
-        .find(|source| Arc::ptr_eq(source.registration().driver(), driver));
+    let source = record.sources.iter().find(|source| Arc::ptr_eq(source.registration().driver(), driver));
     if let Some(source) = source {
         return Ok(Arc::clone(source));
     }
@@ -112,11 +107,7 @@ pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Sou
     let source = Arc::new(source);
     record.sources.push(Arc::clone(&source));
     drop(record);
-    let publisher = Arc::new(Publisher {
-        number,
-        source: Arc::clone(&source),
-        ticket: Mutex::new(None),
-    });
+    let publisher = Arc::new(Publisher { number, source: Arc::clone(&source), ticket: Mutex::new(None) });
     publisher.wake();
     Ok(source)
 }
@@ -151,10 +142,7 @@ impl Wake for Publisher {
         registration.leave_list(&mut ticket);
         drop(ticket);
         let mut record = self.number.record().lock();
-        let index = record
-            .sources
-            .iter()
-            .position(|source| Arc::ptr_eq(source, &self.source));
+        let index = record.sources.iter().position(|source| Arc::ptr_eq(source, &self.source));
         // Not dropped under the lock, though listeners or we hold another reference anyway.
         let forgotten = index.map(|index| record.sources.swap_remove(index));
         drop(record);

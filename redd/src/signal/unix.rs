@@ -180,11 +180,7 @@ impl Signal {
         self.poll_recv_at(cx, None)
     }
 
-    fn poll_recv_at(
-        &mut self,
-        cx: &mut Context<'_>,
-        place: Option<&'static Location<'static>>,
-    ) -> Poll<Option<()>> {
+    fn poll_recv_at(&mut self, cx: &mut Context<'_>, place: Option<&'static Location<'static>>) -> Poll<Option<()>> {
         let unit = ready!(poll_proceed(cx));
         let received = self.poll_unbudgeted(cx);
         match received {
@@ -234,10 +230,7 @@ impl Drop for Signal {
 
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signal")
-            .field("number", &self.number)
-            .field("seen", &self.seen)
-            .finish_non_exhaustive()
+        f.debug_struct("Signal").field("number", &self.number).field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 
@@ -311,24 +304,13 @@ mod tests {
 
     #[test]
     fn a_signal_that_allows_no_handler_or_does_not_exist_is_an_error() {
-        for signal in [
-            libc::SIGKILL,
-            libc::SIGSTOP,
-            libc::SIGSEGV,
-            -1,
-            0,
-            65,
-            100_000,
-        ] {
+        for signal in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, -1, 0, 65, 100_000] {
             let error = Number::new(signal).expect_err("refused");
             assert_eq!(error.kind(), io::ErrorKind::Other);
         }
         let turned = turned();
         let reserved = Number::new(33).expect("in range");
-        assert!(
-            Signal::listen(reserved, &turned.driver).is_err(),
-            "kept by the C library"
-        );
+        assert!(Signal::listen(reserved, &turned.driver).is_err(), "kept by the C library");
     }
 
     #[test]

@@ -38,10 +38,7 @@ impl Barrier {
     /// A barrier for `n` tasks; 0 is as good as 1.
     #[must_use]
     pub fn new(n: usize) -> Self {
-        Self {
-            size: n.max(1),
-            waiters: WaitList::new(0),
-        }
+        Self { size: n.max(1), waiters: WaitList::new(0) }
     }
 
     /// Arrives, and waits until all have. One of them is told that it is the leader.
@@ -54,10 +51,7 @@ impl Barrier {
     }
 
     async fn wait_from(&self, place: Place) -> BarrierWaitResult {
-        let arrival = Arrival {
-            barrier: self,
-            waiter: Waiter::new(WaitKind::Barrier, place),
-        };
+        let arrival = Arrival { barrier: self, waiter: Waiter::new(WaitKind::Barrier, place) };
         BarrierWaitResult(arrival.await)
     }
 
@@ -83,10 +77,7 @@ impl Barrier {
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Barrier")
-            .field("size", &self.size)
-            .field("arrived", &*self.waiters.lock())
-            .finish()
+        f.debug_struct("Barrier").field("size", &self.size).field("arrived", &*self.waiters.lock()).finish()
     }
 }
 
@@ -157,32 +148,17 @@ mod tests {
     fn the_last_to_come_leads_and_the_barrier_can_be_used_again() {
         let barrier = Barrier::new(3);
         for _ in 0..2 {
-            let (mut one, mut two, mut three) = (
-                Box::pin(barrier.wait()),
-                Box::pin(barrier.wait()),
-                Box::pin(barrier.wait()),
-            );
+            let (mut one, mut two, mut three) =
+                (Box::pin(barrier.wait()), Box::pin(barrier.wait()), Box::pin(barrier.wait()));
             let (wakes, waker) = Wakes::new();
             assert!(poll_with(one.as_mut(), &waker).is_pending());
             assert!(poll_with(two.as_mut(), &waker).is_pending());
-            assert!(
-                poll_once(one.as_mut()).is_pending(),
-                "polled again is not arrived twice"
-            );
+            assert!(poll_once(one.as_mut()).is_pending(), "polled again is not arrived twice");
             assert!(poll_with(one.as_mut(), &waker).is_pending());
-            assert!(matches!(
-                poll_once(three.as_mut()),
-                Poll::Ready(BarrierWaitResult(true))
-            ));
+            assert!(matches!(poll_once(three.as_mut()), Poll::Ready(BarrierWaitResult(true))));
             assert_eq!(wakes.count(), 2);
-            assert!(matches!(
-                poll_once(one.as_mut()),
-                Poll::Ready(BarrierWaitResult(false))
-            ));
-            assert!(matches!(
-                poll_once(two.as_mut()),
-                Poll::Ready(BarrierWaitResult(false))
-            ));
+            assert!(matches!(poll_once(one.as_mut()), Poll::Ready(BarrierWaitResult(false))));
+            assert!(matches!(poll_once(two.as_mut()), Poll::Ready(BarrierWaitResult(false))));
         }
     }
 

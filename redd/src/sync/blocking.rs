@@ -46,11 +46,7 @@ mod tests {
         let answer = block_on_parker(std::future::poll_fn(|cx| {
             polls += 1;
             cx.waker().wake_by_ref();
-            if polls == 3 {
-                Poll::Ready(7)
-            } else {
-                Poll::Pending
-            }
+            if polls == 3 { Poll::Ready(7) } else { Poll::Pending }
         }));
         assert_eq!((answer, polls), (7, 3));
     }

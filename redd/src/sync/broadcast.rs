@@ -121,11 +121,7 @@ impl<T> Shared<T> {
                 continue; // It has come in between.
             }
             if position == tail.position {
-                return Err(if tail.is_closed {
-                    TryRecvError::Closed
-                } else {
-                    TryRecvError::Empty
-                });
+                return Err(if tail.is_closed { TryRecvError::Closed } else { TryRecvError::Empty });
             }
             let oldest = tail.position.wrapping_sub(self.mask + 1);
             *next = oldest;
@@ -142,10 +138,7 @@ impl<T> Shared<T> {
         tail.receivers += 1;
         let next = tail.position;
         drop(tail);
-        Receiver {
-            shared: Arc::clone(this),
-            next,
-        }
+        Receiver { shared: Arc::clone(this), next }
     }
 
     fn strong_count(&self) -> usize {
@@ -183,21 +176,14 @@ impl<T> Sender<T> {
             .map(|index| Slot {
                 // A position that no receiver asks for.
                 position: AtomicU64::new(index.wrapping_sub(capacity as u64)),
-                message: Mutex::new(Message {
-                    value: None,
-                    unseen: 0,
-                }),
+                message: Mutex::new(Message { value: None, unseen: 0 }),
             })
             .collect();
         Self {
             shared: Arc::new(Shared {
                 slots,
                 mask: capacity as u64 - 1,
-                tail: WaitList::new(Tail {
-                    position: 0,
-                    receivers: 0,
-                    is_closed: false,
-                }),
+                tail: WaitList::new(Tail { position: 0, receivers: 0, is_closed: false }),
                 senders: AtomicUsize::new(1),
                 weak_senders: AtomicUsize::new(0),
                 on_last_receiver: WaitList::new(()),
@@ -294,9 +280,7 @@ impl<T> Sender<T> {
     #[must_use = "a weak sender does nothing until it is upgraded"]
     pub fn downgrade(&self) -> WeakSender<T> {
         self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        WeakSender {
-            shared: Arc::clone(&self.shared),
-        }
+        WeakSender { shared: Arc::clone(&self.shared) }
     }
 
     /// How many senders there are.
@@ -313,9 +297,7 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.shared.senders.fetch_add(1, Ordering::Relaxed);
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -351,16 +333,9 @@ impl<T> WeakSender<T> {
         let senders = &self.shared.senders;
         let mut seen = senders.load(Ordering::Relaxed);
         while seen != 0 {
-            match senders.compare_exchange_weak(
-                seen,
-                seen + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match senders.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
-                    return Some(Sender {
-                        shared: Arc::clone(&self.shared),
-                    });
+                    return Some(Sender { shared: Arc::clone(&self.shared) });
                 }
                 Err(now) => seen = now,
             }
@@ -382,9 +357,7 @@ impl<T> WeakSender<T> {
 impl<T> Clone for WeakSender<T> {
     fn clone(&self) -> Self {
         self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -467,10 +440,7 @@ impl<T: Clone> Receiver<T> {
                         WaitKind::Broadcast,
                         Some(place),
                         || is_there().then_some(()),
-                        |tail| {
-                            (is_there() || tail.position != position || tail.is_closed)
-                                .then_some(())
-                        },
+                        |tail| (is_there() || tail.position != position || tail.is_closed).then_some(()),
                     )
                     .await;
                 }
@@ -534,9 +504,7 @@ impl<T> Drop for Receiver<T> {
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -55,11 +55,7 @@ fn loom_waker_cell_loses_no_wake() {
             .collect();
         block_on(poll_fn(|cx| {
             cell.0.register(cx.waker());
-            if cell.1.load(Ordering::Relaxed) == 2 {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            if cell.1.load(Ordering::Relaxed) == 2 { Poll::Ready(()) } else { Poll::Pending }
         }));
         for thread in threads {
             thread.join().unwrap();
@@ -77,10 +73,7 @@ fn loom_waker_cell_forgets_a_replaced_waker() {
     }
     loom::model(|| {
         let cell = Arc::new(WakerCell::new());
-        let (first, second) = (
-            StdArc::new(Woken(Default::default())),
-            StdArc::new(Woken(Default::default())),
-        );
+        let (first, second) = (StdArc::new(Woken(Default::default())), StdArc::new(Woken(Default::default())));
         cell.register(&StdArc::clone(&first).into());
         let other = Arc::clone(&cell);
         let thread = thread::spawn(move || other.wake());
@@ -89,10 +82,7 @@ fn loom_waker_cell_forgets_a_replaced_waker() {
         let woken = first.0.load(Ordering::Relaxed) + second.0.load(Ordering::Relaxed);
         assert!(woken >= 1, "one of the two was registered all the time");
         drop(cell);
-        assert_eq!(
-            (StdArc::strong_count(&first), StdArc::strong_count(&second)),
-            (1, 1)
-        );
+        assert_eq!((StdArc::strong_count(&first), StdArc::strong_count(&second)), (1, 1));
     });
 }
 
@@ -163,12 +153,7 @@ fn loom_oneshot_a_waiting_sender_hears_of_the_close() {
     loom::model(|| {
         let (mut sender, receiver) = oneshot::channel::<u8>();
         let thread = thread::spawn(move || drop(receiver));
-        assert!(
-            poll_fn(|cx| sender.poll_closed(cx))
-                .poll_pinned()
-                .is_pending()
-                || sender.is_closed()
-        );
+        assert!(poll_fn(|cx| sender.poll_closed(cx)).poll_pinned().is_pending() || sender.is_closed());
         block_on(sender.closed());
         thread.join().unwrap();
         assert!(sender.send(1).is_err());
@@ -504,9 +489,7 @@ fn loom_bounded_a_collected_permit_comes_back_after_the_close() {
         let thread = thread::spawn(move || {
             // Collects one of two, and is dropped or refused.
             let mut waiting = Box::pin(sender.reserve_many(2));
-            let _ = waiting
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()));
+            let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             drop(waiting);
         });
         receiver.close();
@@ -528,10 +511,7 @@ fn loom_unbounded_try_recv_sees_what_was_sent_before() {
         thread.join().unwrap();
         assert!(receiver.try_recv().is_ok());
         drop(sender);
-        assert_eq!(
-            receiver.try_recv(),
-            Err(mpsc::error::TryRecvError::Disconnected)
-        );
+        assert_eq!(receiver.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
     });
 }
 
@@ -563,10 +543,7 @@ fn loom_watch_a_waiting_receiver_sees_the_last_value_and_the_end() {
         let mut last = 0;
         while block_on(receiver.changed()).is_ok() {
             let value = *receiver.borrow_and_update();
-            assert!(
-                value > last || value == 2,
-                "a value is not older than its version"
-            );
+            assert!(value > last || value == 2, "a value is not older than its version");
             last = value;
         }
         assert_eq!(last, 2);
@@ -582,10 +559,7 @@ fn loom_watch_wait_for_finds_the_value() {
             sender.send_modify(|value| *value = 1);
             sender
         });
-        assert_eq!(
-            *block_on(receiver.wait_for(|value| *value == 1)).unwrap(),
-            1
-        );
+        assert_eq!(*block_on(receiver.wait_for(|value| *value == 1)).unwrap(), 1);
         thread.join().unwrap();
     });
 }
@@ -611,9 +585,7 @@ fn loom_watch_a_dropped_wait_leaves_the_list_while_all_are_called() {
         let thread = thread::spawn(move || sender.send(1).unwrap());
         {
             let mut waiting = pin!(receiver.changed());
-            let _ = waiting
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()));
+            let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         }
         assert!(block_on(second.changed()).is_ok());
         thread.join().unwrap();

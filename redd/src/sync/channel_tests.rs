@@ -89,21 +89,14 @@ fn bounded_mpsc_behaves_as_a_deque_with_a_limit() {
                 _ => match now!(receiver.recv()) {
                     Poll::Ready(Some(value)) => assert_eq!(Some(value), model.pop_front()),
                     Poll::Ready(None) => {
-                        assert!(
-                            is_closed && held.is_empty() && model.is_empty(),
-                            "seed {seed}"
-                        );
+                        assert!(is_closed && held.is_empty() && model.is_empty(), "seed {seed}");
                     }
                     Poll::Pending => assert!(model.is_empty() && !(is_closed && held.is_empty())),
                 },
             }
             next += 1;
             assert_eq!(receiver.len(), model.len(), "seed {seed}");
-            assert_eq!(
-                sender.capacity(),
-                bound - model.len() - held.len(),
-                "seed {seed}"
-            );
+            assert_eq!(sender.capacity(), bound - model.len() - held.len(), "seed {seed}");
         }
     }
 }
@@ -193,10 +186,7 @@ fn broadcast_behaves_as_a_deque_that_every_receiver_has_a_place_in() {
                 _ => {}
             }
             let oldest = end.saturating_sub(capacity);
-            let unseen = receivers
-                .iter()
-                .map(|(_, place)| end - (*place).max(oldest))
-                .max();
+            let unseen = receivers.iter().map(|(_, place)| end - (*place).max(oldest)).max();
             assert_eq!(sender.len() as u64, unseen.unwrap_or(0), "seed {seed}");
             assert_eq!(sender.is_empty(), unseen.unwrap_or(0) == 0, "seed {seed}");
         }
@@ -243,23 +233,12 @@ fn watch_behaves_as_a_version_counter() {
                     *seen = current;
                 }
                 9 => {
-                    assert_eq!(
-                        now!(receiver.wait_for(|value| value % 2 == 0)).is_ready(),
-                        current % 2 == 0
-                    );
+                    assert_eq!(now!(receiver.wait_for(|value| value % 2 == 0)).is_ready(), current % 2 == 0);
                     *seen = current;
                 }
                 _ => {
-                    assert_eq!(
-                        receiver.has_changed().unwrap(),
-                        *seen != current,
-                        "seed {seed}"
-                    );
-                    assert_eq!(
-                        now!(receiver.changed()).is_ready(),
-                        *seen != current,
-                        "seed {seed}"
-                    );
+                    assert_eq!(receiver.has_changed().unwrap(), *seen != current, "seed {seed}");
+                    assert_eq!(now!(receiver.changed()).is_ready(), *seen != current, "seed {seed}");
                     *seen = current;
                 }
             }
@@ -282,10 +261,7 @@ fn a_pending_mpsc_receiver_is_woken_once_and_forgets_its_waker_when_dropped() {
     assert_eq!(receiver.try_recv(), Ok(1));
     assert_eq!(receiver.try_recv(), Ok(2));
     assert!(poll_with(pin!(receiver.recv()), &waker).is_pending());
-    assert!(
-        now!(receiver.recv()).is_pending(),
-        "another waker takes its place"
-    );
+    assert!(now!(receiver.recv()).is_pending(), "another waker takes its place");
     drop(waker);
     assert_eq!(Arc::strong_count(&wakes), 1);
     let (wakes, waker) = Wakes::new();
@@ -371,11 +347,7 @@ fn every_message_is_dropped_once_wherever_it_is() {
     let permit = sender.try_reserve().unwrap();
     drop(receiver);
     permit.send(value());
-    assert_eq!(
-        count(),
-        0,
-        "sent after the receiver: it stays until the channel goes"
-    );
+    assert_eq!(count(), 0, "sent after the receiver: it stays until the channel goes");
     drop(sender);
     assert_eq!(count(), 1);
 
@@ -423,9 +395,7 @@ fn a_panic_while_a_watched_value_is_changed_poisons_nothing() {
     assert_eq!(*receiver.borrow(), 2);
     sender.send(3).unwrap();
     assert!(now!(receiver.changed()).is_ready());
-    let asked = catch_unwind(AssertUnwindSafe(|| {
-        now!(receiver.wait_for(|_| panic!("a condition"))).is_ready()
-    }));
+    let asked = catch_unwind(AssertUnwindSafe(|| now!(receiver.wait_for(|_| panic!("a condition"))).is_ready()));
     assert!(asked.is_err());
     assert_eq!(sender.send_replace(4), 3);
 }

@@ -96,9 +96,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     async fn lock_owned_from(self: Arc<Self>, place: Place) -> OwnedMutexGuard<T> {
         self.acquire(place).await;
-        OwnedMutexGuard {
-            held: OwnedHeld { mutex: self },
-        }
+        OwnedMutexGuard { held: OwnedHeld { mutex: self } }
     }
 
     #[inline]
@@ -124,9 +122,7 @@ impl<T: ?Sized> Mutex<T> {
     /// [`TryLockError`] if somebody holds the lock or waits for it.
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
         match self.permits.try_acquire(1) {
-            Ok(()) => Ok(OwnedMutexGuard {
-                held: OwnedHeld { mutex: self },
-            }),
+            Ok(()) => Ok(OwnedMutexGuard { held: OwnedHeld { mutex: self } }),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -206,10 +202,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         let data: *mut U = f(&mut *this);
         // `one-guard`: the mapped guard gives the permit back instead.
         let this = ManuallyDrop::new(this);
-        MappedMutexGuard {
-            permits: &this.mutex.permits,
-            data,
-        }
+        MappedMutexGuard { permits: &this.mutex.permits, data }
     }
 
     /// Narrows the guard to a part of the value, if `f` finds it; else returns the guard as it was.
@@ -226,10 +219,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         let data: *mut U = data;
         // `one-guard`: the mapped guard gives the permit back instead.
         let this = ManuallyDrop::new(this);
-        Ok(MappedMutexGuard {
-            permits: &this.mutex.permits,
-            data,
-        })
+        Ok(MappedMutexGuard { permits: &this.mutex.permits, data })
     }
 
     /// The mutex that this guard locks.
@@ -275,10 +265,7 @@ impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
         let data: *mut U = f(&mut *this);
         // `one-guard`
         let this = ManuallyDrop::new(this);
-        MappedMutexGuard {
-            permits: this.permits,
-            data,
-        }
+        MappedMutexGuard { permits: this.permits, data }
     }
 
     /// As [`MutexGuard::try_map`].
@@ -295,10 +282,7 @@ impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
         let data: *mut U = data;
         // `one-guard`
         let this = ManuallyDrop::new(this);
-        Ok(MappedMutexGuard {
-            permits: this.permits,
-            data,
-        })
+        Ok(MappedMutexGuard { permits: this.permits, data })
     }
 
     #[inline]
@@ -345,10 +329,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let data: *mut U = f(&mut *this);
-        OwnedMappedMutexGuard {
-            held: this.held,
-            data,
-        }
+        OwnedMappedMutexGuard { held: this.held, data }
     }
 
     /// As [`MutexGuard::try_map`].
@@ -363,10 +344,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
             return Err(this);
         };
         let data: *mut U = data;
-        Ok(OwnedMappedMutexGuard {
-            held: this.held,
-            data,
-        })
+        Ok(OwnedMappedMutexGuard { held: this.held, data })
     }
 
     /// The mutex that this guard locks.
@@ -403,10 +381,7 @@ impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
         F: FnOnce(&mut U) -> &mut S,
     {
         let data: *mut S = f(&mut *this);
-        OwnedMappedMutexGuard {
-            held: this.held,
-            data,
-        }
+        OwnedMappedMutexGuard { held: this.held, data }
     }
 
     /// As [`MutexGuard::try_map`].
@@ -421,10 +396,7 @@ impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
             return Err(this);
         };
         let data: *mut S = data;
-        Ok(OwnedMappedMutexGuard {
-            held: this.held,
-            data,
-        })
+        Ok(OwnedMappedMutexGuard { held: this.held, data })
     }
 
     #[inline]
@@ -491,10 +463,7 @@ mod tests {
         let Poll::Ready(guard) = poll_once(two.as_mut()) else {
             panic!("a grant that is dropped goes to the next");
         };
-        assert_eq!(
-            format!("{mutex:?} {guard:?} {guard}"),
-            "Mutex { data: <locked> } 0 0"
-        );
+        assert_eq!(format!("{mutex:?} {guard:?} {guard}"), "Mutex { data: <locked> } 0 0");
         drop(guard);
         assert_eq!(format!("{mutex:?}"), "Mutex { data: 0 }");
     }
@@ -515,8 +484,7 @@ mod tests {
         let guard = Arc::clone(&mutex).try_lock_owned().expect("free");
         let mapped = OwnedMutexGuard::map(guard, |pair| &mut pair.1[..]);
         let mapped = OwnedMappedMutexGuard::try_map(mapped, |slice| slice.get_mut(9));
-        let mapped =
-            OwnedMappedMutexGuard::map(mapped.expect_err("only two"), |slice| &mut slice[1]);
+        let mapped = OwnedMappedMutexGuard::map(mapped.expect_err("only two"), |slice| &mut slice[1]);
         assert_eq!(*mapped, 3);
         assert!(mutex.try_lock().is_err());
         drop(mapped);
@@ -538,9 +506,6 @@ mod tests {
     fn unsized_values_can_be_locked() {
         let mutex: Arc<Mutex<dyn std::fmt::Debug + Send>> = Arc::new(Mutex::new(5));
         assert_eq!(format!("{:?}", mutex.blocking_lock()), "5");
-        assert_eq!(
-            format!("{:?}", Arc::clone(&mutex).blocking_lock_owned()),
-            "5"
-        );
+        assert_eq!(format!("{:?}", Arc::clone(&mutex).blocking_lock_owned()), "5");
     }
 }

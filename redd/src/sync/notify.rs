@@ -103,9 +103,7 @@ impl Notify {
 
     /// The same, for a primitive that is built on this one.
     pub(crate) fn notified_as(&self, kind: WaitKind, place: Place) -> Notified<'_> {
-        Notified {
-            listener: Listener::new(self, kind, place),
-        }
+        Notified { listener: Listener::new(self, kind, place) }
     }
 
     /// As [`notified`](Self::notified), with a future that shares the ownership.
@@ -114,9 +112,7 @@ impl Notify {
     /// As for [`notified`](Self::notified).
     #[track_caller]
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
-        OwnedNotified {
-            listener: Listener::new(self, WaitKind::Notify, Some(Location::caller())),
-        }
+        OwnedNotified { listener: Listener::new(self, WaitKind::Notify, Some(Location::caller())) }
     }
 
     /// Notifies the task that has waited longest; with nobody waiting, stores a permit for the next.
@@ -144,11 +140,9 @@ impl Notify {
         }
         // `waiting-bit`: nobody but us changes the word now. Release: what happened before the call is visible to
         // who sees the count. Pairs with Acquire in `Notify::try_hear`.
-        let _ = self
-            .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                Some((word & !STATE).wrapping_add(CALL) | EMPTY)
-            });
+        let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            Some((word & !STATE).wrapping_add(CALL) | EMPTY)
+        });
         guard.call_all();
     }
 
@@ -218,10 +212,7 @@ impl Notify {
             };
             // Acquire: as above; also for lining up, so that of a notification and us one sees the other
             // (`always-a-write`).
-            match self
-                .word
-                .compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire)
-            {
+            match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return word & STATE == NOTIFIED,
                 Err(current) => word = current,
             }
@@ -268,12 +259,7 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         // Acquire: if a call is counted here already, the caller sees what happened before it, and need not wait for
         // it. Pairs with Release in `Notify::notify_waiters`.
         let calls = notify.word.load(Ordering::Acquire) / CALL;
-        Self {
-            notify,
-            calls,
-            has_heard: false,
-            waiter: Waiter::new(kind, place),
-        }
+        Self { notify, calls, has_heard: false, waiter: Waiter::new(kind, place) }
     }
 
     /// Whether it is notified; if not it is in line, and `cx`, if given, will be woken.
@@ -334,12 +320,7 @@ impl<N: Deref<Target = Notify>> Listener<N> {
 ///
 /// # Safety
 /// The duty of [`Guard::push_back`].
-unsafe fn line_up(
-    notify: &Notify,
-    waiter: Pin<&Waiter>,
-    calls: usize,
-    cx: Option<&Context<'_>>,
-) -> bool {
+unsafe fn line_up(notify: &Notify, waiter: Pin<&Waiter>, calls: usize, cx: Option<&Context<'_>>) -> bool {
     let waker = cx.map(|cx| cx.waker().clone());
     let mut guard = notify.waiters.lock();
     if notify.try_hear(calls, Some(&guard)) {
@@ -420,9 +401,7 @@ mod tests {
     }
 
     fn ready(all: &mut [Pin<Box<Notified<'_>>>]) -> Vec<bool> {
-        all.iter_mut()
-            .map(|one| poll_once(one.as_mut()).is_ready())
-            .collect()
+        all.iter_mut().map(|one| poll_once(one.as_mut()).is_ready()).collect()
     }
 
     #[test]
@@ -461,15 +440,9 @@ mod tests {
         notify.notify_waiters();
         notify.notify_one();
         assert!(poll_once(early.as_mut()).is_ready());
-        assert!(
-            poll_once(Box::pin(notify.notified()).as_mut()).is_ready(),
-            "the permit is left"
-        );
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_ready(), "the permit is left");
         assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_pending());
-        assert!(
-            poll_once(early.as_mut()).is_ready(),
-            "ready once, ready for ever"
-        );
+        assert!(poll_once(early.as_mut()).is_ready(), "ready once, ready for ever");
     }
 
     #[test]
@@ -485,10 +458,7 @@ mod tests {
         let mut last = listeners(&notify, 1);
         notify.notify_one();
         drop(last.pop());
-        assert!(
-            poll_once(Box::pin(notify.notified()).as_mut()).is_ready(),
-            "stored again"
-        );
+        assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_ready(), "stored again");
     }
 
     #[test]
@@ -549,10 +519,7 @@ mod tests {
         assert_eq!(ready(&mut all), [true; 100]);
         let mut late = std::mem::take(&mut *late.lock().unwrap());
         assert_eq!(late.len(), 100);
-        assert!(
-            late.iter_mut()
-                .all(|one| poll_once(one.as_mut()).is_pending())
-        );
+        assert!(late.iter_mut().all(|one| poll_once(one.as_mut()).is_pending()));
     }
 
     #[test]
@@ -562,8 +529,7 @@ mod tests {
         let was_ready = Arc::new(AtomicBool::new(false));
         let (list, flag) = (Arc::clone(&others), Arc::clone(&was_ready));
         let waker = Waker::from(Arc::new(WakeFn(move || {
-            let mut others: Vec<Pin<Box<OwnedNotified>>> =
-                std::mem::take(&mut *list.lock().unwrap());
+            let mut others: Vec<Pin<Box<OwnedNotified>>> = std::mem::take(&mut *list.lock().unwrap());
             let Some(mut last) = others.pop() else { return };
             // The last of 100 is not in the first batch, but is called all the same; the rest is dropped linked.
             flag.store(poll_once(last.as_mut()).is_ready(), Ordering::Relaxed);

@@ -178,8 +178,7 @@ impl<T> OnceCell<T> {
     }
 
     fn expect_set(&self) -> &T {
-        self.get()
-            .expect("the permits are closed after the value was stored")
+        self.get().expect("the permits are closed after the value was stored")
     }
 
     /// # Safety
@@ -250,9 +249,7 @@ impl<T: Eq> Eq for OnceCell<T> {}
 
 impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnceCell")
-            .field("value", &self.get())
-            .finish()
+        f.debug_struct("OnceCell").field("value", &self.get()).finish()
     }
 }
 

@@ -18,10 +18,7 @@
 //! - `tx-waker-owner`: the same for the sender's waker with TX_WAKER and RX_CLOSED; it is given away only if DONE is clear.
 //! - `last-frees`: a handle sets its GONE bit as its last access; the one that finds the other's bit set frees.
 
-#![expect(
-    unsafe_code,
-    reason = "one allocation with two owners and no reference count"
-)]
+#![expect(unsafe_code, reason = "one allocation with two owners and no reference count")]
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -70,10 +67,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         rx_waker: UnsafeCell::new(MaybeUninit::uninit()),
         tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
     })));
-    let receiver = Receiver {
-        shared: Some(shared),
-        place: Location::caller(),
-    };
+    let receiver = Receiver { shared: Some(shared), place: Location::caller() };
     (Sender { shared }, receiver)
 }
 
@@ -155,9 +149,7 @@ impl<T> Sender<T> {
     pub fn send(self, value: T) -> Result<(), T> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `value-owner`: DONE is clear as long as this handle exists.
-        this.shared()
-            .value
-            .with_mut(|slot| unsafe { *slot = Some(value) });
+        this.shared().value.with_mut(|slot| unsafe { *slot = Some(value) });
         // SAFETY: `this` is not used, nor dropped, afterwards.
         match unsafe { finish(this.shared) } {
             None => Ok(()),
@@ -187,11 +179,7 @@ impl<T> Sender<T> {
         self.poll_closed_at(cx, None)
     }
 
-    fn poll_closed_at(
-        &mut self,
-        cx: &mut Context<'_>,
-        place: Option<&'static Location<'static>>,
-    ) -> Poll<()> {
+    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: Option<&'static Location<'static>>) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
         if self.is_closed_or_register(cx.waker()) {
             unit.made_progress();
@@ -271,10 +259,7 @@ unsafe fn finish<T>(handle: NonNull<Shared<T>>) -> Option<T> {
         let next = (seen & !TX_WAKER) | DONE | gone;
         // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `leave`.
         // Acquire: sees the receiver's waker. Pairs with Release in `Receiver::poll_outcome`.
-        match shared
-            .state
-            .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed)
-        {
+        match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => break own_waker,
             Err(now) => seen = now,
         }
@@ -295,9 +280,7 @@ unsafe fn finish<T>(handle: NonNull<Shared<T>>) -> Option<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender")
-            .field("is_closed", &self.is_closed())
-            .finish()
+        f.debug_struct("Sender").field("is_closed", &self.is_closed()).finish()
     }
 }
 
@@ -479,10 +462,7 @@ unsafe fn leave<T>(handle: NonNull<Shared<T>>) -> Option<T> {
         let next = (seen & !RX_WAKER) | RX_CLOSED | RX_GONE;
         // Release: what was done before. Pairs with Acquire in `Sender::is_closed`; and the last access, pairs with
         // AcqRel in `finish`. Acquire: sees the value. Pairs with Release in `finish`.
-        match shared
-            .state
-            .compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => break own_waker,
             Err(now) => seen = now,
         }

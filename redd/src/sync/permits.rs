@@ -102,12 +102,7 @@ impl Permits {
                 return Err(Refusal::NoPermits);
             }
             // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
-            match self.word.compare_exchange_weak(
-                word,
-                word - count * ONE,
-                Ordering::Acquire,
-                Ordering::Acquire,
-            ) {
+            match self.word.compare_exchange_weak(word, word - count * ONE, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(current) => word = current,
             }
@@ -117,11 +112,7 @@ impl Permits {
     /// A future that takes `count` permits when it is its turn. `kind` and `place` are for dumps.
     #[inline]
     pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: Place) -> Acquire<'_> {
-        Acquire {
-            permits: self,
-            count,
-            waiter: Waiter::new(kind, place),
-        }
+        Acquire { permits: self, count, waiter: Waiter::new(kind, place) }
     }
 
     /// Gives `count` permits: to those who wait, else to the word.
@@ -158,21 +149,12 @@ impl Permits {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             // `no-overtaking`: what is in the word while someone waits is on its way to him.
-            let removed = if word & WAITERS == 0 {
-                count.min(word / ONE)
-            } else {
-                0
-            };
+            let removed = if word & WAITERS == 0 { count.min(word / ONE) } else { 0 };
             if removed == 0 {
                 return 0;
             }
             // Acquire: as if they had been acquired. Pairs with Release in `Permits::release`.
-            match self.word.compare_exchange_weak(
-                word,
-                word - removed * ONE,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            match self.word.compare_exchange_weak(word, word - removed * ONE, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return removed,
                 Err(current) => word = current,
             }
@@ -184,12 +166,10 @@ impl Permits {
         let guard = self.waiters.lock();
         // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::line_up` and `Permits::is_closed`.
-        let _ = self
-            .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
-                Some((word | CLOSED) & !WAITERS)
-            });
+        let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
+            Some((word | CLOSED) & !WAITERS)
+        });
         // `closed-is-final`
         guard.call_all();
     }
@@ -277,45 +257,27 @@ impl Permits {
     /// the word could not take, for [`expect_none`] when everybody has been woken.
     #[must_use]
     fn keep(&self, guard: Guard<'_>, spare: usize) -> usize {
-        debug_assert!(
-            guard.is_empty(),
-            "`no-overtaking`: the first in the list comes before the word"
-        );
+        debug_assert!(guard.is_empty(), "`no-overtaking`: the first in the list comes before the word");
         let mut excess = 0;
         // Release: publishes what the last owners did. Pairs with Acquire in `Permits::try_acquire`.
-        let _ = self
-            .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                excess = if word / ONE + spare > Self::MAX {
-                    spare
-                } else {
-                    0
-                };
-                // `waiters-bit`
-                Some((word & !WAITERS) + (spare - excess) * ONE)
-            });
+        let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            excess = if word / ONE + spare > Self::MAX { spare } else { 0 };
+            // `waiters-bit`
+            Some((word & !WAITERS) + (spare - excess) * ONE)
+        });
         excess
     }
 
     /// What a waiter that was called has come to. A grant that is not heard before the closing counts for nothing.
     fn heard(&self, call: Call) -> Result<(), Refusal> {
-        if call == Call::All || self.is_closed() {
-            Err(Refusal::Closed)
-        } else {
-            Ok(())
-        }
+        if call == Call::All || self.is_closed() { Err(Refusal::Closed) } else { Ok(()) }
     }
 
     /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
     ///
     /// # Safety
     /// The duty of [`Guard::push_back`] for `waiter`.
-    unsafe fn line_up(
-        &self,
-        waiter: Pin<&Waiter>,
-        count: usize,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), Refusal>> {
+    unsafe fn line_up(&self, waiter: Pin<&Waiter>, count: usize, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
         let waker = cx.waker().clone();
         let mut guard = self.waiters.lock();
         // Acquire: pairs with Release in `Permits::close`.
@@ -333,16 +295,9 @@ impl Permits {
             }
             let taken = count.min(word / ONE);
             // `waiters-bit`: set together with taking what there was, so that no release is missed.
-            let next = if taken == count {
-                word - count * ONE
-            } else {
-                WAITERS
-            };
+            let next = if taken == count { word - count * ONE } else { WAITERS };
             // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
-            match self
-                .word
-                .compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire)
-            {
+            match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) if taken == count => {
                     drop(guard);
                     return Poll::Ready(Ok(()));
@@ -359,10 +314,7 @@ impl Permits {
 
 impl fmt::Debug for Permits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permits")
-            .field("available", &self.available())
-            .field("is_closed", &self.is_closed())
-            .finish()
+        f.debug_struct("Permits").field("available", &self.available()).field("is_closed", &self.is_closed()).finish()
     }
 }
 
@@ -536,10 +488,7 @@ mod tests {
         let rng = Rng::new(seed);
         let start = rng.below(5) as usize;
         let permits = Permits::new(start);
-        let mut model = Model {
-            free: start,
-            ..Model::default()
-        };
+        let mut model = Model { free: start, ..Model::default() };
         let mut asking: Vec<(usize, usize, Pin<Box<Acquire<'_>>>)> = Vec::new();
         let mut held: Vec<usize> = Vec::new();
         for id in 0..300 {
@@ -566,8 +515,7 @@ mod tests {
                 }
                 6 if !asking.is_empty() => {
                     // Cancelled, granted or not.
-                    let (id, count, one) =
-                        asking.swap_remove(rng.below(asking.len() as u32) as usize);
+                    let (id, count, one) = asking.swap_remove(rng.below(asking.len() as u32) as usize);
                     drop(one);
                     let returned = match model.line.iter().position(|(other, ..)| *other == id) {
                         Some(at) => {
@@ -617,11 +565,7 @@ mod tests {
             assert_eq!(permits.available(), model.free, "seed {seed}, step {id}");
         }
         drop(asking);
-        assert_eq!(
-            permits.available() + held.iter().sum::<usize>(),
-            start,
-            "none-lost, seed {seed}"
-        );
+        assert_eq!(permits.available() + held.iter().sum::<usize>(), start, "none-lost, seed {seed}");
         assert_eq!(permits.word.load(Ordering::Relaxed) & WAITERS, 0);
     }
 
@@ -666,10 +610,7 @@ mod tests {
         permits.release(1);
         assert_eq!(permits.available(), 2);
         assert_eq!(permits.try_acquire(0), Err(Refusal::Closed));
-        assert_eq!(
-            poll_once(ask(&permits, 1).as_mut()),
-            Poll::Ready(Err(Refusal::Closed))
-        );
+        assert_eq!(poll_once(ask(&permits, 1).as_mut()), Poll::Ready(Err(Refusal::Closed)));
     }
 
     #[test]
@@ -750,10 +691,7 @@ mod tests {
         }));
         let payload = refused.expect_err("too many");
         let message = payload.downcast_ref::<String>().expect("a message");
-        assert!(
-            message.contains("add fewer, or forget some first"),
-            "{message}"
-        );
+        assert!(message.contains("add fewer, or forget some first"), "{message}");
         assert_eq!(permits.available(), 1);
     }
 }

@@ -172,10 +172,7 @@ impl<T: ?Sized> RwLock<T> {
 
     #[inline]
     async fn acquire(&self, count: u32, place: Place) {
-        let acquired = self
-            .permits
-            .acquire(count as usize, WaitKind::RwLock, place)
-            .await;
+        let acquired = self.permits.acquire(count as usize, WaitKind::RwLock, place).await;
         debug_assert!(acquired.is_ok(), "nobody closes an RwLock");
     }
 
@@ -216,9 +213,7 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn try_acquire(&self, count: u32) -> Result<(), TryLockError> {
-        self.permits
-            .try_acquire(count as usize)
-            .map_err(|_| TryLockError(()))
+        self.permits.try_acquire(count as usize).map_err(|_| TryLockError(()))
     }
 
     /// Blocks the thread until it may read.
@@ -250,44 +245,23 @@ impl<T: ?Sized> RwLock<T> {
     // The four below are called by who has just acquired the permits (`all-or-one`).
 
     fn held(&self, count: u32) -> Held<'_> {
-        Held {
-            permits: &self.permits,
-            count,
-        }
+        Held { permits: &self.permits, count }
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard {
-            data: self.data.with(|data| data),
-            held: self.held(1),
-            marker: PhantomData,
-        }
+        RwLockReadGuard { data: self.data.with(|data| data), held: self.held(1), marker: PhantomData }
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
-        RwLockWriteGuard {
-            data: self.data.with_mut(|data| data),
-            held: self.held(self.max_readers),
-        }
+        RwLockWriteGuard { data: self.data.with_mut(|data| data), held: self.held(self.max_readers) }
     }
 
     fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        OwnedRwLockReadGuard {
-            data: self.data.with(|data| data),
-            held: OwnedHeld {
-                count: 1,
-                lock: self,
-            },
-        }
+        OwnedRwLockReadGuard { data: self.data.with(|data| data), held: OwnedHeld { count: 1, lock: self } }
     }
 
     fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
-        OwnedRwLockWriteGuard {
-            held: OwnedHeld {
-                count: self.max_readers,
-                lock: self,
-            },
-        }
+        OwnedRwLockWriteGuard { held: OwnedHeld { count: self.max_readers, lock: self } }
     }
 }
 
@@ -376,11 +350,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
         F: FnOnce(&T) -> &U,
     {
         let data: *const U = f(&*this);
-        RwLockReadGuard {
-            data,
-            held: this.held,
-            marker: PhantomData,
-        }
+        RwLockReadGuard { data, held: this.held, marker: PhantomData }
     }
 
     /// Narrows the guard to a part of the value, if `f` finds it.
@@ -395,11 +365,7 @@ impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
             return Err(this);
         };
         let data: *const U = data;
-        Ok(RwLockReadGuard {
-            data,
-            held: this.held,
-            marker: PhantomData,
-        })
+        Ok(RwLockReadGuard { data, held: this.held, marker: PhantomData })
     }
 
     #[inline]
@@ -430,20 +396,14 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let data: *mut U = f(&mut *this);
-        RwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        }
+        RwLockMappedWriteGuard { data, held: this.held }
     }
 
     /// As [`RwLockReadGuard::try_map`].
     ///
     /// # Errors
     /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(
-        mut this: Self,
-        f: F,
-    ) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
+    pub fn try_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
     where
         F: FnOnce(&mut T) -> Option<&mut U>,
     {
@@ -451,28 +411,18 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
             return Err(this);
         };
         let data: *mut U = data;
-        Ok(RwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        })
+        Ok(RwLockMappedWriteGuard { data, held: this.held })
     }
 
     /// The guard of the whole value in the type of a mapped one.
     pub fn into_mapped(this: Self) -> RwLockMappedWriteGuard<'a, T> {
-        RwLockMappedWriteGuard {
-            data: this.data,
-            held: this.held,
-        }
+        RwLockMappedWriteGuard { data: this.data, held: this.held }
     }
 
     /// Becomes a reader, and lets no writer in between.
     pub fn downgrade(mut self) -> RwLockReadGuard<'a, T> {
         self.held.downgrade();
-        RwLockReadGuard {
-            data: self.data,
-            held: self.held,
-            marker: PhantomData,
-        }
+        RwLockReadGuard { data: self.data, held: self.held, marker: PhantomData }
     }
 
     /// Becomes a reader of a part of the value, and lets no writer in between.
@@ -482,21 +432,14 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     {
         let data: *const U = f(&*this);
         this.held.downgrade();
-        RwLockReadGuard {
-            data,
-            held: this.held,
-            marker: PhantomData,
-        }
+        RwLockReadGuard { data, held: this.held, marker: PhantomData }
     }
 
     /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
     ///
     /// # Errors
     /// The guard, if `f` returned `None`.
-    pub fn try_downgrade_map<F, U: ?Sized>(
-        mut this: Self,
-        f: F,
-    ) -> Result<RwLockReadGuard<'a, U>, Self>
+    pub fn try_downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<RwLockReadGuard<'a, U>, Self>
     where
         F: FnOnce(&T) -> Option<&U>,
     {
@@ -505,11 +448,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         };
         let data: *const U = data;
         this.held.downgrade();
-        Ok(RwLockReadGuard {
-            data,
-            held: this.held,
-            marker: PhantomData,
-        })
+        Ok(RwLockReadGuard { data, held: this.held, marker: PhantomData })
     }
 
     #[inline]
@@ -541,20 +480,14 @@ impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let data: *mut U = f(&mut *this);
-        RwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        }
+        RwLockMappedWriteGuard { data, held: this.held }
     }
 
     /// As [`RwLockReadGuard::try_map`].
     ///
     /// # Errors
     /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(
-        mut this: Self,
-        f: F,
-    ) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
+    pub fn try_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
     where
         F: FnOnce(&mut T) -> Option<&mut U>,
     {
@@ -562,10 +495,7 @@ impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
             return Err(this);
         };
         let data: *mut U = data;
-        Ok(RwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        })
+        Ok(RwLockMappedWriteGuard { data, held: this.held })
     }
 
     #[inline]
@@ -597,10 +527,7 @@ impl<T: ?Sized, U: ?Sized> OwnedRwLockReadGuard<T, U> {
         F: FnOnce(&U) -> &V,
     {
         let data: *const V = f(&*this);
-        OwnedRwLockReadGuard {
-            data,
-            held: this.held,
-        }
+        OwnedRwLockReadGuard { data, held: this.held }
     }
 
     /// As [`RwLockReadGuard::try_map`].
@@ -615,10 +542,7 @@ impl<T: ?Sized, U: ?Sized> OwnedRwLockReadGuard<T, U> {
             return Err(this);
         };
         let data: *const V = data;
-        Ok(OwnedRwLockReadGuard {
-            data,
-            held: this.held,
-        })
+        Ok(OwnedRwLockReadGuard { data, held: this.held })
     }
 
     /// The lock that this guard reads.
@@ -653,20 +577,14 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let data: *mut U = f(&mut *this);
-        OwnedRwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        }
+        OwnedRwLockMappedWriteGuard { data, held: this.held }
     }
 
     /// As [`RwLockReadGuard::try_map`].
     ///
     /// # Errors
     /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(
-        mut this: Self,
-        f: F,
-    ) -> Result<OwnedRwLockMappedWriteGuard<T, U>, Self>
+    pub fn try_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<OwnedRwLockMappedWriteGuard<T, U>, Self>
     where
         F: FnOnce(&mut T) -> Option<&mut U>,
     {
@@ -674,28 +592,19 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
             return Err(this);
         };
         let data: *mut U = data;
-        Ok(OwnedRwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        })
+        Ok(OwnedRwLockMappedWriteGuard { data, held: this.held })
     }
 
     /// The guard of the whole value in the type of a mapped one.
     pub fn into_mapped(this: Self) -> OwnedRwLockMappedWriteGuard<T> {
-        OwnedRwLockMappedWriteGuard {
-            data: this.pointer(),
-            held: this.held,
-        }
+        OwnedRwLockMappedWriteGuard { data: this.pointer(), held: this.held }
     }
 
     /// Becomes a reader, and lets no writer in between.
     pub fn downgrade(mut self) -> OwnedRwLockReadGuard<T> {
         let data = self.pointer();
         self.held.downgrade();
-        OwnedRwLockReadGuard {
-            data,
-            held: self.held,
-        }
+        OwnedRwLockReadGuard { data, held: self.held }
     }
 
     /// Becomes a reader of a part of the value, and lets no writer in between.
@@ -705,20 +614,14 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
     {
         let data: *const U = f(&*this);
         this.held.downgrade();
-        OwnedRwLockReadGuard {
-            data,
-            held: this.held,
-        }
+        OwnedRwLockReadGuard { data, held: this.held }
     }
 
     /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
     ///
     /// # Errors
     /// The guard, if `f` returned `None`.
-    pub fn try_downgrade_map<F, U: ?Sized>(
-        mut this: Self,
-        f: F,
-    ) -> Result<OwnedRwLockReadGuard<T, U>, Self>
+    pub fn try_downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<OwnedRwLockReadGuard<T, U>, Self>
     where
         F: FnOnce(&T) -> Option<&U>,
     {
@@ -727,10 +630,7 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
         };
         let data: *const U = data;
         this.held.downgrade();
-        Ok(OwnedRwLockReadGuard {
-            data,
-            held: this.held,
-        })
+        Ok(OwnedRwLockReadGuard { data, held: this.held })
     }
 
     /// The lock that this guard writes to.
@@ -756,15 +656,9 @@ pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
 }
 
 // SAFETY: the guard owns a share of the lock, and is as an `&mut U`.
-unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Send
-    for OwnedRwLockMappedWriteGuard<T, U>
-{
-}
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Send for OwnedRwLockMappedWriteGuard<T, U> {}
 // SAFETY: a shared guard gives out `&U` only.
-unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync
-    for OwnedRwLockMappedWriteGuard<T, U>
-{
-}
+unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedRwLockMappedWriteGuard<T, U> {}
 
 impl<T: ?Sized, U: ?Sized> OwnedRwLockMappedWriteGuard<T, U> {
     /// As [`RwLockReadGuard::map`].
@@ -773,20 +667,14 @@ impl<T: ?Sized, U: ?Sized> OwnedRwLockMappedWriteGuard<T, U> {
         F: FnOnce(&mut U) -> &mut V,
     {
         let data: *mut V = f(&mut *this);
-        OwnedRwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        }
+        OwnedRwLockMappedWriteGuard { data, held: this.held }
     }
 
     /// As [`RwLockReadGuard::try_map`].
     ///
     /// # Errors
     /// The guard, if `f` returned `None`.
-    pub fn try_map<F, V: ?Sized>(
-        mut this: Self,
-        f: F,
-    ) -> Result<OwnedRwLockMappedWriteGuard<T, V>, Self>
+    pub fn try_map<F, V: ?Sized>(mut this: Self, f: F) -> Result<OwnedRwLockMappedWriteGuard<T, V>, Self>
     where
         F: FnOnce(&mut U) -> Option<&mut V>,
     {
@@ -794,10 +682,7 @@ impl<T: ?Sized, U: ?Sized> OwnedRwLockMappedWriteGuard<T, U> {
             return Err(this);
         };
         let data: *mut V = data;
-        Ok(OwnedRwLockMappedWriteGuard {
-            data,
-            held: this.held,
-        })
+        Ok(OwnedRwLockMappedWriteGuard { data, held: this.held })
     }
 
     /// The lock that this guard writes to.
@@ -823,10 +708,7 @@ mod tests {
     #[test]
     fn readers_share_and_a_waiting_writer_holds_later_readers_back() {
         let lock = RwLock::new(1);
-        let (one, two) = (
-            lock.try_read().expect("free"),
-            lock.try_read().expect("shared"),
-        );
+        let (one, two) = (lock.try_read().expect("free"), lock.try_read().expect("shared"));
         let mut writer = Box::pin(lock.write());
         assert!(poll_once(writer.as_mut()).is_pending());
         assert!(lock.try_read().is_err(), "the writer is first");
@@ -896,32 +778,19 @@ mod tests {
         assert_eq!((*read, lock.try_read().expect("shared").0), (1, 1));
         assert!(!is_free());
         drop(read);
-        drop(RwLockWriteGuard::into_mapped(
-            lock.try_write().expect("free"),
-        ));
+        drop(RwLockWriteGuard::into_mapped(lock.try_write().expect("free")));
         assert!(is_free());
 
         let owned = Arc::clone(&lock).try_write_owned().expect("free");
         let owned = OwnedRwLockWriteGuard::map(owned, |pair| &mut pair.1);
         let owned = OwnedRwLockMappedWriteGuard::map(owned, |array| &mut array[1]);
-        assert_eq!(
-            (
-                *owned,
-                Arc::strong_count(OwnedRwLockMappedWriteGuard::rwlock(&owned))
-            ),
-            (3, 2)
-        );
+        assert_eq!((*owned, Arc::strong_count(OwnedRwLockMappedWriteGuard::rwlock(&owned))), (3, 2));
         drop(owned);
-        let owned = Arc::clone(&lock)
-            .try_write_owned()
-            .expect("free")
-            .downgrade();
+        let owned = Arc::clone(&lock).try_write_owned().expect("free").downgrade();
         let owned = OwnedRwLockReadGuard::map(owned, |pair| &pair.0);
         assert!(lock.try_read().is_ok() && !is_free());
         drop(owned);
-        drop(OwnedRwLockWriteGuard::into_mapped(
-            lock.clone().try_write_owned().expect("free"),
-        ));
+        drop(OwnedRwLockWriteGuard::into_mapped(lock.clone().try_write_owned().expect("free")));
         assert!(is_free());
         assert_eq!(Arc::strong_count(&lock), 1);
     }

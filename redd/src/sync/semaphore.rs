@@ -109,10 +109,7 @@ impl Semaphore {
     /// # Errors
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     #[track_caller]
-    pub fn acquire_many(
-        &self,
-        n: u32,
-    ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+    pub fn acquire_many(&self, n: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         self.acquire_from(n, Some(Location::caller()))
     }
 
@@ -124,9 +121,7 @@ impl Semaphore {
     /// # Errors
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     #[track_caller]
-    pub fn acquire_owned(
-        self: Arc<Self>,
-    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+    pub fn acquire_owned(self: Arc<Self>) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
         self.acquire_owned_from(1, Some(Location::caller()))
     }
 
@@ -146,39 +141,17 @@ impl Semaphore {
     }
 
     #[inline]
-    async fn acquire_from(
-        &self,
-        n: u32,
-        place: Place,
-    ) -> Result<SemaphorePermit<'_>, AcquireError> {
-        match self
-            .permits
-            .acquire(n as usize, WaitKind::Semaphore, place)
-            .await
-        {
-            Ok(()) => Ok(SemaphorePermit {
-                semaphore: self,
-                count: n as usize,
-            }),
+    async fn acquire_from(&self, n: u32, place: Place) -> Result<SemaphorePermit<'_>, AcquireError> {
+        match self.permits.acquire(n as usize, WaitKind::Semaphore, place).await {
+            Ok(()) => Ok(SemaphorePermit { semaphore: self, count: n as usize }),
             Err(_) => Err(AcquireError(())),
         }
     }
 
     #[inline]
-    async fn acquire_owned_from(
-        self: Arc<Self>,
-        n: u32,
-        place: Place,
-    ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        match self
-            .permits
-            .acquire(n as usize, WaitKind::Semaphore, place)
-            .await
-        {
-            Ok(()) => Ok(OwnedSemaphorePermit {
-                semaphore: self,
-                count: n as usize,
-            }),
+    async fn acquire_owned_from(self: Arc<Self>, n: u32, place: Place) -> Result<OwnedSemaphorePermit, AcquireError> {
+        match self.permits.acquire(n as usize, WaitKind::Semaphore, place).await {
+            Ok(()) => Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize }),
             Err(_) => Err(AcquireError(())),
         }
     }
@@ -197,10 +170,7 @@ impl Semaphore {
     /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
     pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.permits.try_acquire(n as usize)?;
-        Ok(SemaphorePermit {
-            semaphore: self,
-            count: n as usize,
-        })
+        Ok(SemaphorePermit { semaphore: self, count: n as usize })
     }
 
     /// As [`try_acquire`](Self::try_acquire), with a permit that shares the ownership of the semaphore.
@@ -215,15 +185,9 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-    pub fn try_acquire_many_owned(
-        self: Arc<Self>,
-        n: u32,
-    ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+    pub fn try_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.permits.try_acquire(n as usize)?;
-        Ok(OwnedSemaphorePermit {
-            semaphore: self,
-            count: n as usize,
-        })
+        Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize })
     }
 
     /// Blocks the thread until it has one permit.
@@ -273,10 +237,7 @@ impl Semaphore {
     /// # Errors
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     #[track_caller]
-    pub fn blocking_acquire_many_owned(
-        self: Arc<Self>,
-        n: u32,
-    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+    pub fn blocking_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
         forbid_blocking("Semaphore::blocking_acquire_many_owned");
         block_on_parker(self.acquire_many_owned(n))
     }
@@ -294,9 +255,7 @@ impl Semaphore {
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Semaphore")
-            .field("permits", &self.available_permits())
-            .finish()
+        f.debug_struct("Semaphore").field("permits", &self.available_permits()).finish()
     }
 }
 
@@ -345,10 +304,7 @@ impl<'a> SemaphorePermit<'a> {
     /// Splits `n` permits off. `None`, and no change, if there are fewer.
     pub fn split(&mut self, n: usize) -> Option<Self> {
         let count = take(&mut self.count, n)?;
-        Some(Self {
-            semaphore: self.semaphore,
-            count,
-        })
+        Some(Self { semaphore: self.semaphore, count })
     }
 
     /// How many permits this holds.
@@ -398,10 +354,7 @@ impl OwnedSemaphorePermit {
     /// Splits `n` permits off. `None`, and no change, if there are fewer.
     pub fn split(&mut self, n: usize) -> Option<Self> {
         let count = take(&mut self.count, n)?;
-        Some(Self {
-            semaphore: Arc::clone(&self.semaphore),
-            count,
-        })
+        Some(Self { semaphore: Arc::clone(&self.semaphore), count })
     }
 
     /// How many permits this holds.
@@ -504,10 +457,7 @@ mod tests {
         assert_eq!(refused.to_string(), "no permits available");
         semaphore.close();
         assert!(semaphore.is_closed());
-        assert!(matches!(
-            semaphore.try_acquire(),
-            Err(TryAcquireError::Closed)
-        ));
+        assert!(matches!(semaphore.try_acquire(), Err(TryAcquireError::Closed)));
         let Poll::Ready(Err(error)) = poll_once(Box::pin(semaphore.acquire()).as_mut()) else {
             panic!("closed");
         };
@@ -517,9 +467,7 @@ mod tests {
     #[test]
     fn a_blocked_thread_gets_the_permit_that_another_gives_back() {
         let semaphore = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&semaphore)
-            .blocking_acquire_owned()
-            .expect("open");
+        let held = Arc::clone(&semaphore).blocking_acquire_owned().expect("open");
         let other = Arc::clone(&semaphore);
         let thread = crate::primitives::thread::spawn_named("asker".into(), None, move || {
             other.blocking_acquire().expect("open").num_permits()

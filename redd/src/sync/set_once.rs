@@ -126,10 +126,7 @@ impl<T> SetOnce<T> {
 
     async fn wait_from(&self, place: Place) -> &T {
         if !self.initialized() {
-            let wait = Wait {
-                cell: self,
-                waiter: Waiter::new(WaitKind::OnceCell, place),
-            };
+            let wait = Wait { cell: self, waiter: Waiter::new(WaitKind::OnceCell, place) };
             wait.await;
         }
         self.get().expect("a wait ends when the value is there")
@@ -229,9 +226,7 @@ impl<T: Eq> Eq for SetOnce<T> {}
 
 impl<T: fmt::Debug> fmt::Debug for SetOnce<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetOnce")
-            .field("value", &self.get())
-            .finish()
+        f.debug_struct("SetOnce").field("value", &self.get()).finish()
     }
 }
 

@@ -120,12 +120,7 @@ impl Waiter {
             stage: AtomicU8::new(IDLE),
             kind,
             place,
-            entry: UnsafeCell::new(Entry {
-                links: Links::new(),
-                waker: None,
-                epoch: 0,
-                need: 0,
-            }),
+            entry: UnsafeCell::new(Entry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
         }
     }
 
@@ -154,11 +149,7 @@ impl Waiter {
 
     /// The owner has got at once what it would have waited for, and will hear it as a call. The waiter is in no list.
     pub(crate) fn call_self(&self) {
-        debug_assert_eq!(
-            self.stage(),
-            Stage::Idle,
-            "only the owner touches an idle waiter"
-        );
+        debug_assert_eq!(self.stage(), Stage::Idle, "only the owner touches an idle waiter");
         self.stage.store(CALLED_FIRST, Ordering::Relaxed);
     }
 
@@ -183,9 +174,7 @@ impl Waiter {
         // SAFETY: `same-list`: it was linked until now, so it is alive, and its owner frees it only after the store.
         let waiter = unsafe { waiter.as_ref() };
         // SAFETY: `under-lock`: the stage is still `LINKED`, and we hold the lock.
-        let waker = waiter
-            .entry
-            .with_mut(|entry| unsafe { (*entry).waker.take() });
+        let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
         // Release: publishes what happened before the call, and hands the entry to the owner. Pairs with Acquire in
         // `Waiter::stage`.
         waiter.stage.store(call.code(), Ordering::Release);
@@ -207,11 +196,7 @@ impl fmt::Debug for Waiter {
 unsafe impl Linked for Waiter {
     unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
         // SAFETY: alive by this function's duty; `under-lock`: the list's owner holds the lock.
-        unsafe {
-            (*element.as_ptr())
-                .entry
-                .with_mut(|entry| NonNull::new_unchecked(&raw mut (*entry).links))
-        }
+        unsafe { (*element.as_ptr()).entry.with_mut(|entry| NonNull::new_unchecked(&raw mut (*entry).links)) }
     }
 }
 
@@ -247,10 +232,7 @@ impl<D> WaitList<D> {
     /// Takes the lock. No foreign code may run until the guard is gone (`foreign-code-outside`).
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, D> {
-        Guard {
-            list: self,
-            locked: self.locked.lock(),
-        }
+        Guard { list: self, locked: self.locked.lock() }
     }
 
     /// For a waiter that was polled again: makes `cx` the one to be woken. Returns where the waiter stands now; only a
@@ -343,17 +325,8 @@ impl<D> Guard<'_, D> {
     /// `same-list`: until the waiter is called or removed, this list lives, and the waiter is neither moved nor freed.
     /// A pinned waiter whose owner borrows (or holds a reference count of) the list and calls
     /// [`remove`](Self::remove) in its drop fulfils this.
-    pub(crate) unsafe fn push_back(
-        &mut self,
-        waiter: Pin<&Waiter>,
-        waker: Option<Waker>,
-        need: usize,
-    ) {
-        debug_assert_eq!(
-            waiter.stage(),
-            Stage::Idle,
-            "a waiter is in one list at most"
-        );
+    pub(crate) unsafe fn push_back(&mut self, waiter: Pin<&Waiter>, waker: Option<Waker>, need: usize) {
+        debug_assert_eq!(waiter.stage(), Stage::Idle, "a waiter is in one list at most");
         let epoch = self.locked.epoch;
         let unused = waiter.entry.with_mut(|entry| {
             // SAFETY: an idle waiter's entry is its owner's, who calls us.
@@ -362,18 +335,11 @@ impl<D> Guard<'_, D> {
             entry.need = need;
             std::mem::replace(&mut entry.waker, waker)
         });
-        debug_assert!(
-            unused.is_none(),
-            "a waker leaves with the call or with `remove`"
-        );
+        debug_assert!(unused.is_none(), "a waker leaves with the call or with `remove`");
         // Relaxed: the lock orders it for callers, and for the owner it is its own store.
         waiter.stage.store(LINKED, Ordering::Relaxed);
         // SAFETY: by this function's duty.
-        unsafe {
-            self.locked
-                .waiting
-                .push_back(NonNull::from(waiter.get_ref()))
-        };
+        unsafe { self.locked.waiting.push_back(NonNull::from(waiter.get_ref())) };
     }
 
     /// Where `waiter`, a waiter of this list, stands. Exact: one that a `call_all` will reach counts as called.
@@ -395,30 +361,21 @@ impl<D> Guard<'_, D> {
     pub(crate) fn front_need(&mut self) -> Option<&mut usize> {
         let front = self.locked.waiting.front()?;
         // SAFETY: `under-lock`, alive by `same-list`; the result borrows the guard.
-        unsafe {
-            front
-                .as_ref()
-                .entry
-                .with_mut(|entry| Some(&mut (*entry).need))
-        }
+        unsafe { front.as_ref().entry.with_mut(|entry| Some(&mut (*entry).need)) }
     }
 
     fn would_wake(&self, waiter: Pin<&Waiter>, waker: &Waker) -> bool {
         waiter.entry.with(|entry| {
             // SAFETY: `under-lock`.
             let current = unsafe { &(*entry).waker };
-            current
-                .as_ref()
-                .is_some_and(|current| current.will_wake(waker))
+            current.as_ref().is_some_and(|current| current.will_wake(waker))
         })
     }
 
     /// The waiter is linked; the result is the former waker, to be dropped without the lock.
     fn replace_waker(&mut self, waiter: Pin<&Waiter>, waker: Waker) -> Option<Waker> {
         // SAFETY: `under-lock`.
-        waiter
-            .entry
-            .with_mut(|entry| unsafe { (*entry).waker.replace(waker) })
+        waiter.entry.with_mut(|entry| unsafe { (*entry).waker.replace(waker) })
     }
 
     /// Takes the first waiter out and says that it is called. `None`: nobody waits. The waker, if it has one, is to be
@@ -454,9 +411,7 @@ impl<D> Guard<'_, D> {
             Stage::Linked
         };
         // SAFETY: `under-lock`.
-        let waker = waiter
-            .entry
-            .with_mut(|entry| unsafe { (*entry).waker.take() });
+        let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
         waiter.stage.store(IDLE, Ordering::Relaxed);
         (stage, waker)
     }

@@ -32,12 +32,7 @@ where
     Q: FnMut() -> Option<R>,
     L: FnMut(&mut Guard<'_, D>) -> Option<R>,
 {
-    WaitUntil {
-        list,
-        quick,
-        locked,
-        waiter: Waiter::new(kind, place),
-    }
+    WaitUntil { list, quick, locked, waiter: Waiter::new(kind, place) }
 }
 
 pin_project! {
@@ -116,8 +111,6 @@ where
 
 impl<D, Q, L> fmt::Debug for WaitUntil<'_, D, Q, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitUntil")
-            .field("waiter", &self.waiter)
-            .finish_non_exhaustive()
+        f.debug_struct("WaitUntil").field("waiter", &self.waiter).finish_non_exhaustive()
     }
 }

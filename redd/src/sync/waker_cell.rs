@@ -18,10 +18,7 @@
 //! - `one-chain`: every step is a read-modify-write, so that what any waker did before `wake` reaches the next
 //!   `register`, also when another thread did the waking in between.
 
-#![expect(
-    unsafe_code,
-    reason = "a waker is moved in and out under a hand-made lock"
-)]
+#![expect(unsafe_code, reason = "a waker is moved in and out under a hand-made lock")]
 
 use std::fmt;
 use std::task::Waker;
@@ -74,12 +71,7 @@ impl WakerCell {
             }
             // Acquire: sees what was done before a `wake` that found no waker (`one-chain`), and the last taker's
             // move. Pairs with Release in `WakerCell::take`.
-            match self.state.compare_exchange_weak(
-                seen,
-                LOCKED,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            match self.state.compare_exchange_weak(seen, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => seen = now,
             }
@@ -90,10 +82,7 @@ impl WakerCell {
             // SAFETY: `cell-owner`: this call set LOCKED above. The clone may call `wake` on this cell, which leaves the
             // waker alone, or `register`, which sees LOCKED.
             let stored = unsafe { &*slot };
-            if stored
-                .as_ref()
-                .is_some_and(|stored| stored.will_wake(waker))
-            {
+            if stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
                 return None;
             }
             let new = waker.clone();
@@ -136,11 +125,7 @@ impl Drop for Unlock<'_> {
         let is_set = cell.waker.with(|slot| unsafe { (*slot).is_some() });
         let state = if is_set { SET } else { EMPTY };
         // Release: publishes the waker. Pairs with Acquire in `WakerCell::take`.
-        if cell
-            .state
-            .compare_exchange(LOCKED, state, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
-        {
+        if cell.state.compare_exchange(LOCKED, state, Ordering::Release, Ordering::Relaxed).is_ok() {
             return;
         }
         // Someone woke while the lock was held, and left the waking to this thread.
@@ -163,9 +148,7 @@ impl Default for WakerCell {
 impl fmt::Debug for WakerCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_set = self.state.load(Ordering::Relaxed) & SET != 0;
-        f.debug_struct("WakerCell")
-            .field("is_set", &is_set)
-            .finish()
+        f.debug_struct("WakerCell").field("is_set", &is_set).finish()
     }
 }
 
@@ -191,22 +174,14 @@ mod tests {
         let cell = WakerCell::new();
         cell.wake();
         cell.register(&Arc::clone(&counting).into());
-        assert_eq!(
-            counting.0.load(Ordering::Relaxed),
-            0,
-            "an earlier wake is not a token"
-        );
+        assert_eq!(counting.0.load(Ordering::Relaxed), 0, "an earlier wake is not a token");
         cell.wake();
         cell.wake();
         assert_eq!(counting.0.load(Ordering::Relaxed), 1);
         assert_eq!(Arc::strong_count(&counting), 1);
         cell.register(&Arc::clone(&counting).into());
         cell.register(Waker::noop());
-        assert_eq!(
-            Arc::strong_count(&counting),
-            1,
-            "a new waker replaces the last one"
-        );
+        assert_eq!(Arc::strong_count(&counting), 1, "a new waker replaces the last one");
         assert!(cell.take().is_some());
         assert!(cell.take().is_none());
     }
@@ -223,10 +198,6 @@ mod tests {
         cell.register(&Arc::clone(&counting).into());
         assert!(catch_unwind(AssertUnwindSafe(|| cell.register(&bad))).is_err());
         cell.wake();
-        assert_eq!(
-            counting.0.load(Ordering::Relaxed),
-            1,
-            "the old waker stayed"
-        );
+        assert_eq!(counting.0.load(Ordering::Relaxed), 1, "the old waker stayed");
     }
 }

@@ -191,10 +191,7 @@ impl<T> Sender<T> {
 
     /// The value, locked for reading.
     pub fn borrow(&self) -> Ref<'_, T> {
-        Ref {
-            value: self.shared.value.read(),
-            has_changed: false,
-        }
+        Ref { value: self.shared.value.read(), has_changed: false }
     }
 
     /// Whether there is no receiver.
@@ -250,9 +247,7 @@ impl<T: Default> Default for Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.shared.senders.fetch_add(1, Ordering::Relaxed);
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -280,10 +275,7 @@ pub struct Receiver<T> {
 impl<T> Receiver<T> {
     fn new(shared: &Arc<Shared<T>>, seen: usize) -> Self {
         shared.receivers.fetch_add(1, Ordering::Relaxed);
-        Self {
-            shared: Arc::clone(shared),
-            seen,
-        }
+        Self { shared: Arc::clone(shared), seen }
     }
 
     /// The value, locked for reading; it does not count as seen.

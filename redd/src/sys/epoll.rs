@@ -37,27 +37,19 @@ impl EventBuffer {
     /// Room for `capacity` events, at least one.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let capacity = capacity.clamp(1, i32::MAX as usize);
-        Self {
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
-            filled: 0,
-        }
+        Self { events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity], filled: 0 }
     }
 
     /// The events of the last wait: what happened, and the token of the registration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         // The fields are copied out, for the struct is packed on x86.
-        self.events[..self.filled]
-            .iter()
-            .map(|event| (event.events, event.u64))
+        self.events[..self.filled].iter().map(|event| (event.events, event.u64))
     }
 }
 
 impl fmt::Debug for EventBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventBuffer")
-            .field("capacity", &self.events.len())
-            .field("filled", &self.filled)
-            .finish()
+        f.debug_struct("EventBuffer").field("capacity", &self.events.len()).field("filled", &self.filled).finish()
     }
 }
 
@@ -83,12 +75,7 @@ impl Epoll {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: `event` lives across the call; the kernel checks the descriptor.
         unsafe {
-            check(libc::epoll_ctl(
-                self.0.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                fd,
-                &raw mut event,
-            ))?;
+            check(libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event))?;
         }
         Ok(())
     }
@@ -97,22 +84,13 @@ impl Epoll {
         faults::check(Call::EpollCtl)?;
         // SAFETY: no event is read for a delete; the kernel checks the descriptor.
         unsafe {
-            check(libc::epoll_ctl(
-                self.0.as_raw_fd(),
-                libc::EPOLL_CTL_DEL,
-                fd,
-                std::ptr::null_mut(),
-            ))?;
+            check(libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()))?;
         }
         Ok(())
     }
 
     /// Waits for events, at most for `timeout`. An interrupted wait ends with none.
-    pub(crate) fn wait(
-        &self,
-        buffer: &mut EventBuffer,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
+    pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
         buffer.filled = 0;
         match faults::check(Call::EpollWait).and_then(|()| self.wait_once(buffer, timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -128,9 +106,7 @@ impl Epoll {
                 // Relaxed: only a hint which call to try first.
                 if !ROUND_TO_MS.load(Ordering::Relaxed) {
                     match self.wait_precise(buffer, timeout) {
-                        Err(error)
-                            if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) =>
-                        {
+                        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                             ROUND_TO_MS.store(true, Ordering::Relaxed);
                         }
                         result => return result,
@@ -200,9 +176,7 @@ impl EventFd {
         // A full counter (after 2^64 wakes) refuses the write and would give no edge: empty it and write again
         // (`counter-stays-low`). No other error is possible on a descriptor that we own.
         while let Err(error) = self.add_one() {
-            if error.kind() != io::ErrorKind::WouldBlock
-                && error.kind() != io::ErrorKind::Interrupted
-            {
+            if error.kind() != io::ErrorKind::WouldBlock && error.kind() != io::ErrorKind::Interrupted {
                 debug_assert!(false, "an eventfd refused a write: {error}");
                 return;
             }
@@ -262,13 +236,8 @@ mod tests {
 
     #[test]
     fn a_full_counter_still_gives_an_edge() {
-        let (epoll, eventfd) = (
-            Epoll::new().expect("descriptors left"),
-            EventFd::new().expect("descriptors left"),
-        );
-        epoll
-            .add(eventfd.as_raw_fd(), flags::IN | flags::ET, 9)
-            .expect("a fresh eventfd");
+        let (epoll, eventfd) = (Epoll::new().expect("descriptors left"), EventFd::new().expect("descriptors left"));
+        epoll.add(eventfd.as_raw_fd(), flags::IN | flags::ET, 9).expect("a fresh eventfd");
         let full = u64::MAX - 1;
         // SAFETY: eight bytes of a live `u64`.
         check_len(unsafe { libc::write(eventfd.as_raw_fd(), (&raw const full).cast(), 8) })
@@ -277,13 +246,8 @@ mod tests {
         epoll.wait(&mut buffer, None).expect("waits");
         assert_eq!(buffer.iter().count(), 1);
         eventfd.signal();
-        epoll
-            .wait(&mut buffer, Some(Duration::ZERO))
-            .expect("waits");
-        assert_eq!(
-            buffer.iter().map(|(_, token)| token).collect::<Vec<_>>(),
-            [9]
-        );
+        epoll.wait(&mut buffer, Some(Duration::ZERO)).expect("waits");
+        assert_eq!(buffer.iter().map(|(_, token)| token).collect::<Vec<_>>(), [9]);
     }
 
     #[test]
@@ -297,9 +261,6 @@ mod tests {
         let error = epoll.wait(&mut buffer, None).expect_err("planned");
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
         faults::plan(Call::EpollCreate, 0, libc::EMFILE);
-        assert_eq!(
-            Epoll::new().expect_err("planned").raw_os_error(),
-            Some(libc::EMFILE)
-        );
+        assert_eq!(Epoll::new().expect_err("planned").raw_os_error(), Some(libc::EMFILE));
     }
 }

@@ -7,13 +7,7 @@ use std::io;
 
 /// The calls that can be made to fail. One variant a door in `sys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        reason = "constructed by the doors that exist with all features"
-    )
-)]
+#[cfg_attr(not(test), allow(dead_code, reason = "constructed by the doors that exist with all features"))]
 pub(crate) enum Call {
     ThreadStart,
     EpollCreate,
@@ -43,10 +37,7 @@ thread_local! {
 #[cfg(test)]
 pub(crate) fn check(call: Call) -> io::Result<()> {
     PLANNED.with_borrow_mut(|planned| {
-        let Some(index) = planned
-            .iter()
-            .position(|(planned_call, _, _)| *planned_call == call)
-        else {
+        let Some(index) = planned.iter().position(|(planned_call, _, _)| *planned_call == call) else {
             return Ok(());
         };
         if planned[index].1 > 0 {

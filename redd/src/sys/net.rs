@@ -52,9 +52,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)>
 pub(crate) fn connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
     match faults::check(Call::Connect).and_then(|()| socket.connect(address)) {
         // An interrupted attempt goes on by itself, as POSIX says.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {
-            Ok(())
-        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
         result => result,
     }
 }
@@ -119,11 +117,7 @@ pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
 /// Sets or unsets `O_NONBLOCK`, which all descriptors of the same open file share.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
     let before = status_flags(fd)?;
-    let after = if is_nonblocking {
-        before | libc::O_NONBLOCK
-    } else {
-        before & !libc::O_NONBLOCK
-    };
+    let after = if is_nonblocking { before | libc::O_NONBLOCK } else { before & !libc::O_NONBLOCK };
     if before != after {
         // SAFETY: no pointers are passed; the kernel checks the descriptor.
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, after) })?;
@@ -133,11 +127,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::R
 
 /// Process, user and group at the other end of a Unix socket, as they were when it connected.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
-    let mut credentials = libc::ucred {
-        pid: 0,
-        uid: 0,
-        gid: 0,
-    };
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut len = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes to `credentials`, and the length to `len`.
     check(unsafe {
@@ -169,8 +159,7 @@ mod tests {
         let error = accept(listener.as_fd()).expect_err("planned");
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
         faults::plan(Call::Accept, 0, libc::EINTR);
-        let (socket, peer) =
-            accept(listener.as_fd()).expect("the connection is still in the queue");
+        let (socket, peer) = accept(listener.as_fd()).expect("the connection is still in the queue");
         assert_eq!(peer.as_socket(), client.local_addr().ok());
         let flags = status_flags(socket.as_fd()).expect("is open");
         assert_ne!(flags & libc::O_NONBLOCK, 0);
@@ -193,14 +182,8 @@ mod tests {
     fn nonblocking_goes_on_and_off() {
         let (reader, _writer) = pipe().expect("descriptors left");
         set_nonblocking(reader.as_fd(), false).expect("is open");
-        assert_eq!(
-            status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK,
-            0
-        );
+        assert_eq!(status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK, 0);
         set_nonblocking(reader.as_fd(), true).expect("is open");
-        assert_ne!(
-            status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK,
-            0
-        );
+        assert_ne!(status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK, 0);
     }
 }

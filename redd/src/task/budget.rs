@@ -40,11 +40,7 @@ pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
 /// For a root future inside a task: as [`with_full`] where no budget is running, and with what is left otherwise.
 #[inline]
 pub(crate) fn with_full_unless_spent<R>(poll: impl FnOnce() -> R) -> R {
-    if BUDGET.get().is_some() {
-        poll()
-    } else {
-        with_full(poll)
-    }
+    if BUDGET.get().is_some() { poll() } else { with_full(poll) }
 }
 
 /// Runs `poll` without a limit.

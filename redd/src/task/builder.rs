@@ -80,11 +80,7 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        Ok(local_set::spawn_local_named(
-            future,
-            self.owned_name(),
-            Location::caller(),
-        ))
+        Ok(local_set::spawn_local_named(future, self.owned_name(), Location::caller()))
     }
 
     /// As [`LocalSet::spawn_local`].
@@ -92,11 +88,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// None today; as in Tokio it is an `io::Result`.
     #[track_caller]
-    pub fn spawn_local_on<F>(
-        self,
-        future: F,
-        local_set: &LocalSet,
-    ) -> io::Result<JoinHandle<F::Output>>
+    pub fn spawn_local_on<F>(self, future: F, local_set: &LocalSet) -> io::Result<JoinHandle<F::Output>>
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -117,10 +109,7 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.spawn_blocking_on(
-            f,
-            &context::expect_current("`task::Builder::spawn_blocking`"),
-        )
+        self.spawn_blocking_on(f, &context::expect_current("`task::Builder::spawn_blocking`"))
     }
 
     /// As [`Handle::spawn_blocking`], but a thread that the system refuses is an error.

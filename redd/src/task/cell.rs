@@ -47,9 +47,7 @@ pub(crate) struct Header {
 
 impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Header")
-            .field("state", &self.state.load())
-            .finish_non_exhaustive()
+        f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
     }
 }
 
@@ -121,9 +119,7 @@ impl Header {
 
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
         let packed = waiting.map_or(0, |waiting| {
-            let place = waiting
-                .place
-                .map_or(0, |place| std::ptr::from_ref(place).expose_provenance());
+            let place = waiting.place.map_or(0, |place| std::ptr::from_ref(place).expose_provenance());
             (waiting.kind as u64) << 56 | (place as u64 & ((1 << 56) - 1))
         });
         self.waiting.store(packed, Ordering::Relaxed);
@@ -135,8 +131,7 @@ impl Header {
         let kind = WaitKind::from_u8((packed >> 56) as u8)?;
         let address = (packed & ((1 << 56) - 1)) as usize;
         // SAFETY: a non-zero address was exposed from a `&'static Location` in `set_waiting`.
-        let place =
-            unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
+        let place = unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
         Some((kind, place))
     }
 
@@ -153,18 +148,11 @@ impl Header {
     ///
     /// # Safety
     /// The caller has a reference to the task.
-    pub(super) unsafe fn describe<R>(
-        task: NonNull<Self>,
-        tell: impl FnOnce(&TaskMeta<'_>) -> R,
-    ) -> R {
+    pub(super) unsafe fn describe<R>(task: NonNull<Self>, tell: impl FnOnce(&TaskMeta<'_>) -> R) -> R {
         // SAFETY: a reference is held, by this function's duty.
         let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
         let name = heap.name(extra.name);
-        tell(&TaskMeta {
-            id: Id::from_u64(header.id()),
-            spawned_at: header.place(),
-            name: name.as_deref(),
-        })
+        tell(&TaskMeta { id: Id::from_u64(header.id()), spawned_at: header.place(), name: name.as_deref() })
     }
 }
 
@@ -219,9 +207,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                     // SAFETY: the cell does not move until it is freed, and the stage is dropped in place.
                     Stage::Future(future) => Pin::new_unchecked(future).poll(cx),
                     Stage::Output(_) | Stage::Consumed => {
-                        unreachable!(
-                            "`poll-lock`: a task with an output is complete and not polled"
-                        )
+                        unreachable!("`poll-lock`: a task with an output is complete and not polled")
                     }
                 })
             };
@@ -232,10 +218,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             // SAFETY: a reference is held.
-            Err(payload) => Err(JoinError::panic(
-                Id::from_u64(unsafe { task.as_ref() }.id()),
-                payload,
-            )),
+            Err(payload) => Err(JoinError::panic(Id::from_u64(unsafe { task.as_ref() }.id()), payload)),
         };
         let mut has_panicked = output.is_err();
         // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
@@ -251,21 +234,14 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                 has_panicked = true;
             }
         }
-        Poll::Ready(if has_panicked {
-            End::Panicked
-        } else {
-            End::Finished
-        })
+        Poll::Ready(if has_panicked { End::Panicked } else { End::Finished })
     }
 
     /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.
     ///
     /// # Safety
     /// As for `with_stage`.
-    unsafe fn replace_guarded(
-        task: NonNull<Header>,
-        next: Stage<F>,
-    ) -> Result<(), Box<dyn Any + Send>> {
+    unsafe fn replace_guarded(task: NonNull<Header>, next: Stage<F>) -> Result<(), Box<dyn Any + Send>> {
         catch_unwind(AssertUnwindSafe(|| {
             // The assignment drops in place (the future is pinned), and writes `next` also when that drop panics.
             // SAFETY: by this function's duty.
@@ -317,10 +293,7 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
 
 /// Drops what may panic in its drop, such as a panic's payload. The second payload is leaked: dropping it could go on
 /// for ever.
-#[expect(
-    clippy::mem_forget,
-    reason = "a payload whose drop panics cannot be dropped"
-)]
+#[expect(clippy::mem_forget, reason = "a payload whose drop panics cannot be dropped")]
 fn drop_guarded<T>(value: T) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         mem::forget(again);
@@ -341,10 +314,8 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = heap.allocate(vtable);
-    let extra = Extra {
-        spawned_ms: heap.coarse_ms.load(Ordering::Relaxed),
-        name: name.map_or(0, |name| heap.add_name(name)),
-    };
+    let extra =
+        Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), name: name.map_or(0, |name| heap.add_name(name)) };
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
     // the state word meanwhile (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
@@ -379,13 +350,8 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: we are the only one.
     unsafe { (vtable.drop_stage)(task) };
     // SAFETY: as above.
-    let has_waker = header
-        .join_waker
-        .with(|waker| unsafe { (*waker).is_some() });
-    debug_assert!(
-        !has_waker,
-        "`join-waker`: the cell is empty when the last reference goes"
-    );
+    let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
+    debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
     // SAFETY: as above; the heap lives while the slot is out.
     unsafe {
         let heap = Heap::of(task);

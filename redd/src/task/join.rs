@@ -55,10 +55,7 @@ impl<T> JoinHandle<T> {
     /// # Safety
     /// The caller passes on the handle's reference of a task whose output is `T`.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
-        Self {
-            task,
-            _output: PhantomData,
-        }
+        Self { task, _output: PhantomData }
     }
 
     fn header(&self) -> &Header {
@@ -123,10 +120,7 @@ impl<T> JoinHandle<T> {
 
     /// Takes the output of a task whose end was seen.
     pub(crate) fn take_finished(self) -> Result<T, JoinError> {
-        assert!(
-            self.is_finished(),
-            "a task's output was asked for before its end: this is a bug in redd, report it"
-        );
+        assert!(self.is_finished(), "a task's output was asked for before its end: this is a bug in redd, report it");
         match self.take_output() {
             Poll::Ready(output) => output,
             Poll::Pending => {
@@ -139,9 +133,7 @@ impl<T> JoinHandle<T> {
     fn take_output(&self) -> Poll<Result<T, JoinError>> {
         let mut output = Poll::Pending;
         // SAFETY: COMPLETE was seen and JOIN is ours, so the output is ours; `T` is the task's output type.
-        unsafe {
-            (self.header().vtable().take_output)(self.task, NonNull::from(&mut output).cast())
-        };
+        unsafe { (self.header().vtable().take_output)(self.task, NonNull::from(&mut output).cast()) };
         output
     }
 }
@@ -217,9 +209,7 @@ impl Drop for ReleaseRef {
 
 impl<T: fmt::Debug> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("id", &self.id())
-            .finish()
+        f.debug_struct("JoinHandle").field("id", &self.id()).finish()
     }
 }
 
@@ -282,9 +272,7 @@ impl Drop for AbortHandle {
 
 impl fmt::Debug for AbortHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AbortHandle")
-            .field("id", &self.id())
-            .finish()
+        f.debug_struct("AbortHandle").field("id", &self.id()).finish()
     }
 }
 
@@ -302,17 +290,11 @@ enum Reason {
 
 impl JoinError {
     pub(crate) fn cancelled(id: Id) -> Self {
-        Self {
-            id,
-            reason: Reason::Cancelled,
-        }
+        Self { id, reason: Reason::Cancelled }
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> Self {
-        Self {
-            id,
-            reason: Reason::Panic(std::sync::Mutex::new(payload)),
-        }
+        Self { id, reason: Reason::Panic(std::sync::Mutex::new(payload)) }
     }
 
     /// Whether the task was aborted, or its runtime went away.
@@ -345,9 +327,7 @@ impl JoinError {
     /// The error itself, if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.reason {
-            Reason::Panic(payload) => Ok(payload
-                .into_inner()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())),
+            Reason::Panic(payload) => Ok(payload.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())),
             Reason::Cancelled => Err(self),
         }
     }
@@ -362,9 +342,7 @@ impl JoinError {
         let Reason::Panic(payload) = &self.reason else {
             return tell(None);
         };
-        let payload = payload
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let payload = payload.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let text = payload.downcast_ref::<String>().map(String::as_str);
         tell(text.or_else(|| payload.downcast_ref::<&'static str>().copied()))
     }

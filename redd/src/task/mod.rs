@@ -31,8 +31,8 @@ pub mod coop {
     //! Cooperative scheduling: how long a task may run before it lets others run.
 
     pub use super::budget::{
-        Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining,
-        poll_proceed, unconstrained,
+        Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining, poll_proceed,
+        unconstrained,
     };
     pub(crate) use super::budget::{with_full, with_full_unless_spent, without_limit};
 }

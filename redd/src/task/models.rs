@@ -4,14 +4,9 @@
 //! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
 //! is found. Each model has a twin with one step broken, which must fail.
 
-#![expect(
-    unsafe_code,
-    reason = "what the word protects is reached as the runtime reaches it"
-)]
+#![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
 
-use super::state::{
-    OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State,
-};
+use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -81,11 +76,7 @@ impl Model {
     }
 
     fn enqueue(&self) {
-        assert_eq!(
-            self.queued.fetch_add(1, Ordering::AcqRel),
-            0,
-            "one `Runnable`"
-        );
+        assert_eq!(self.queued.fetch_add(1, Ordering::AcqRel), 0, "one `Runnable`");
     }
 
     fn wake_by_ref(&self) {
@@ -133,8 +124,7 @@ impl Model {
 
     fn finish(&self, value: Option<u32>) {
         self.future.write(|future| *future += 100);
-        self.output
-            .write(|output| *output = Some(value.unwrap_or(0)));
+        self.output.write(|output| *output = Some(value.unwrap_or(0)));
         let mut output = Output::Present;
         loop {
             match self.state.complete(output) {
@@ -169,20 +159,14 @@ impl Model {
     /// `Some` if complete; otherwise the waker stands.
     fn poll_join(&self) -> Option<u32> {
         let now = self.state.load();
-        if !now.is_complete()
-            && (!now.has_join_waker() || self.state.take_back_join_waker() == OnJoinWaker::Done)
-        {
+        if !now.is_complete() && (!now.has_join_waker() || self.state.take_back_join_waker() == OnJoinWaker::Done) {
             self.join_waker.write(|waker| *waker = Some(1));
             if self.state.set_join_waker() == OnJoinWaker::Done {
                 return None;
             }
             self.join_waker.write(|waker| *waker = None);
         }
-        Some(
-            self.output
-                .write(|output| output.take())
-                .expect("the output is there"),
-        )
+        Some(self.output.write(|output| output.take()).expect("the output is there"))
     }
 
     fn drop_handle(&self) {
@@ -263,11 +247,7 @@ fn loom_abort_join_and_completion_race() {
         aborter.join().expect("the aborter does not panic");
         while task.work(false) {}
         if !joined {
-            assert_eq!(
-                task.joiner_woken.load(Ordering::Acquire),
-                1,
-                "the joiner is told"
-            );
+            assert_eq!(task.joiner_woken.load(Ordering::Acquire), 1, "the joiner is told");
             assert!(task.poll_join().is_some());
         }
         task.drop_handle();
@@ -293,8 +273,7 @@ fn loom_a_handle_dropped_during_completion_leaves_nothing() {
         }
         worker.join().expect("the worker does not panic");
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-        task.output
-            .read(|output| assert!(output.is_none(), "the output is dropped"));
+        task.output.read(|output| assert!(output.is_none(), "the output is dropped"));
     });
 }
 
@@ -318,10 +297,7 @@ fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
         worker.join().expect("the worker does not panic");
         while task.work(false) {}
         // The future pended once and is idle if the walk came while it was polled: then its poller saw CANCELLED.
-        assert!(
-            task.state.load().is_complete(),
-            "every task is ended by the walk or by its poller"
-        );
+        assert!(task.state.load().is_complete(), "every task is ended by the walk or by its poller");
         task.drop_handle();
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
     });

@@ -110,11 +110,7 @@ impl Runnable {
                     OnPending::Requeue => {
                         // SAFETY: the state says that the `Runnable`'s reference stays with us.
                         let runnable = unsafe { Runnable::from_raw(task) };
-                        return if has_yielded {
-                            Ran::Yielded(runnable)
-                        } else {
-                            Ran::Requeue(runnable)
-                        };
+                        return if has_yielded { Ran::Yielded(runnable) } else { Ran::Requeue(runnable) };
                     }
                     // SAFETY: we still hold the poll lock and the reference.
                     OnPending::DropFuture => unsafe { cancel_locked(task) },
@@ -219,9 +215,7 @@ unsafe fn complete(task: NonNull<Header>) {
             }
             OnComplete::WakeJoiner => {
                 // SAFETY: `join-waker`: with COMPLETE and JOIN_WAKER set the cell is ours for good.
-                let waker = header
-                    .join_waker
-                    .with_mut(|waker| unsafe { (*waker).take() });
+                let waker = header.join_waker.with_mut(|waker| unsafe { (*waker).take() });
                 if let Some(waker) = waker {
                     crate::collections::wake_list::wake_guarded(waker);
                 }
@@ -259,8 +253,7 @@ impl Heap {
                     // SAFETY: we took the poll lock; the walk's reference is the second one.
                     unsafe { cancel_locked(task) };
                 } else {
-                    running +=
-                        usize::from(!header.vtable().is_blocking && state.load().is_running());
+                    running += usize::from(!header.vtable().is_blocking && state.load().is_running());
                     if state.drop_refs(1) {
                         // SAFETY: the walk's reference was the last.
                         unsafe { cell::free(task) };
@@ -296,11 +289,7 @@ pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         place: header.place(),
         name: heap.name(extra.name),
         has_handle: header.state.load().has_join(),
-        age: Duration::from_millis(u64::from(
-            heap.coarse_ms
-                .load(Ordering::Relaxed)
-                .wrapping_sub(extra.spawned_ms),
-        )),
+        age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
         is_running: header.state.load().is_running(),
     }

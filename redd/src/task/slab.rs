@@ -35,9 +35,7 @@ const CHUNK: usize = 64 * 1024;
 /// Room of the chunk's own header.
 const CHUNK_HEADER: usize = 128;
 /// Slot sizes. All multiples of 64, so that two tasks never share a line.
-const CLASSES: [u32; 14] = [
-    128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048,
-];
+const CLASSES: [u32; 14] = [128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048];
 /// The class of tasks with an allocation of their own.
 pub(super) const LARGE: u8 = CLASSES.len() as u8;
 /// Slots that move between a cache and the central lists at once: one lock per 64 operations.
@@ -74,10 +72,7 @@ struct FreeList {
 }
 
 impl FreeList {
-    const EMPTY: Self = Self {
-        head: ptr::null_mut(),
-        len: 0,
-    };
+    const EMPTY: Self = Self { head: ptr::null_mut(), len: 0 };
 
     /// # Safety
     /// `slot` is free and in no list.
@@ -125,10 +120,7 @@ impl Cache {
     }
 
     fn allocate(&self, heap: &Heap, class: u8) -> NonNull<Header> {
-        let (current, previous) = (
-            &self.current[class as usize],
-            &self.previous[class as usize],
-        );
+        let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
         if list.head.is_null() {
             list = previous.replace(FreeList::EMPTY);
@@ -142,10 +134,7 @@ impl Cache {
     }
 
     fn free(&self, heap: &Heap, class: u8, slot: NonNull<Header>) {
-        let (current, previous) = (
-            &self.current[class as usize],
-            &self.previous[class as usize],
-        );
+        let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
         if list.len == MAGAZINE {
             let full = previous.replace(list);
@@ -218,9 +207,7 @@ unsafe impl Sync for Heap {}
 
 impl std::fmt::Debug for Heap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Heap")
-            .field("alive", &self.alive())
-            .finish_non_exhaustive()
+        f.debug_struct("Heap").field("alive", &self.alive()).finish_non_exhaustive()
     }
 }
 
@@ -269,8 +256,7 @@ impl Heap {
     pub(super) unsafe fn owner(&self) -> &dyn Schedule {
         self.owner.with(|owner| {
             // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
-            unsafe { (*owner).as_deref() }
-                .expect("an owner is set before the first task is spawned")
+            unsafe { (*owner).as_deref() }.expect("an owner is set before the first task is spawned")
         })
     }
 
@@ -285,10 +271,7 @@ impl Heap {
             // SAFETY: `allocate` wrote the heap's address just before a large task.
             unsafe { task.cast::<*const Self>().sub(1).read() }
         } else {
-            let chunk = task
-                .as_ptr()
-                .map_addr(|addr| addr & !(CHUNK - 1))
-                .cast::<Chunk>();
+            let chunk = task.as_ptr().map_addr(|addr| addr & !(CHUNK - 1)).cast::<Chunk>();
             // SAFETY: slots of a class stand in chunks aligned to their size, with a `Chunk` at the start.
             unsafe { (*chunk).heap }
         };
@@ -309,9 +292,7 @@ impl Heap {
     /// # Safety
     /// `cache-owner`: no other thread uses this cache meanwhile; the heap outlives the guard.
     pub(crate) unsafe fn enter(&self, index: usize) -> CacheGuard {
-        CacheGuard {
-            before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])),
-        }
+        CacheGuard { before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])) }
     }
 
     /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
@@ -400,22 +381,14 @@ impl Heap {
         // Completed first: a task counted there was counted as spawned before, so the difference is not negative
         // by more than what is in flight.
         let completed = self.completed.load(Ordering::Relaxed)
-            + self
-                .caches
-                .iter()
-                .map(|cache| cache.completed.load(Ordering::Relaxed))
-                .sum::<u64>();
+            + self.caches.iter().map(|cache| cache.completed.load(Ordering::Relaxed)).sum::<u64>();
         self.spawned_total().saturating_sub(completed) as usize
     }
 
     /// All tasks ever spawned here.
     pub(crate) fn spawned_total(&self) -> u64 {
         self.spawned.load(Ordering::Relaxed)
-            + self
-                .caches
-                .iter()
-                .map(|cache| cache.spawned.load(Ordering::Relaxed))
-                .sum::<u64>()
+            + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
     pub(super) fn add_name(&self, name: Arc<str>) -> u32 {
@@ -451,10 +424,7 @@ impl Heap {
         let (chunks, large): (Vec<_>, Vec<_>) = {
             let central = self.central.lock();
             // SAFETY: in the set, so allocated; freeing needs this lock.
-            let live = central
-                .large
-                .iter()
-                .filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
+            let live = central.large.iter().filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
             (central.chunks.clone(), live.copied().collect())
         };
         for chunk in chunks {
@@ -464,8 +434,7 @@ impl Heap {
             // Acquire: the words of the slots below are initialised. Pairs with Release in `take_magazine_locked`.
             for index in 0..chunk_ref.used.load(Ordering::Acquire) as usize {
                 // SAFETY: inside the chunk.
-                let slot =
-                    unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + index * size) }.cast::<Header>();
+                let slot = unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + index * size) }.cast::<Header>();
                 // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time; the rest
                 // waits for the reference (`body-needs-ref`).
                 if unsafe { (*slot.as_ptr()).state.try_ref() } {
@@ -507,13 +476,7 @@ impl Heap {
             chunk.slot_size == size && chunk.used.load(Ordering::Relaxed) < capacity
         };
         // The newest chunks are at the end, so a chunk with room is found at once or not at all.
-        let chunk = match central
-            .chunks
-            .iter()
-            .rev()
-            .take(2 * CLASSES.len())
-            .find(|chunk| has_room(chunk))
-        {
+        let chunk = match central.chunks.iter().rev().take(2 * CLASSES.len()).find(|chunk| has_room(chunk)) {
             Some(chunk) => *chunk,
             None => {
                 let chunk = self.new_chunk(size);
@@ -529,10 +492,7 @@ impl Heap {
         for index in (first..first + count).rev() {
             // SAFETY: inside the chunk, never handed out before, so nobody else looks at it (`used` is lower).
             unsafe {
-                let slot = chunk
-                    .cast::<u8>()
-                    .add(CHUNK_HEADER + (index * size) as usize)
-                    .cast::<Header>();
+                let slot = chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize).cast::<Header>();
                 Header::initialise_free(slot);
                 list.push(slot);
             }
@@ -544,27 +504,17 @@ impl Heap {
 
     fn new_chunk(&self, slot_size: u32) -> NonNull<Chunk> {
         // SAFETY: the layout is not empty.
-        let Some(chunk) = NonNull::new(unsafe { alloc(CHUNK_LAYOUT) }) else {
-            handle_alloc_error(CHUNK_LAYOUT)
-        };
+        let Some(chunk) = NonNull::new(unsafe { alloc(CHUNK_LAYOUT) }) else { handle_alloc_error(CHUNK_LAYOUT) };
         let chunk = chunk.cast::<Chunk>();
         // SAFETY: fresh memory, large enough.
-        unsafe {
-            chunk.write(Chunk {
-                heap: self,
-                slot_size,
-                used: AtomicU32::new(0),
-            })
-        };
+        unsafe { chunk.write(Chunk { heap: self, slot_size, used: AtomicU32::new(0) }) };
         chunk
     }
 
     fn allocate_large(&self, layout: Layout) -> NonNull<Header> {
         let (whole, offset) = large_layout(layout);
         // SAFETY: the layout is not empty.
-        let Some(start) = NonNull::new(unsafe { alloc(whole) }) else {
-            handle_alloc_error(whole)
-        };
+        let Some(start) = NonNull::new(unsafe { alloc(whole) }) else { handle_alloc_error(whole) };
         // SAFETY: the offset leaves at least 64 bytes before the task, and the layout has room for it behind.
         let slot = unsafe {
             let slot = start.add(offset).cast::<Header>();
@@ -668,9 +618,7 @@ const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
 /// The allocation of a large task, and where in it the task stands: behind the heap's address.
 fn large_layout(task: Layout) -> (Layout, usize) {
     let prefix = Layout::from_size_align(64, task.align().max(64)).expect("a valid alignment");
-    let (whole, offset) = prefix
-        .extend(task)
-        .expect("a future's size is far below the limit");
+    let (whole, offset) = prefix.extend(task).expect("a future's size is far below the limit");
     (whole, offset)
 }
 

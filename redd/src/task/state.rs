@@ -161,10 +161,7 @@ impl Snapshot {
         Self(self.0 & !bits)
     }
     fn minus(self, refs: u64) -> Self {
-        debug_assert!(
-            self.refs() >= refs,
-            "more references released than taken: {self:?}"
-        );
+        debug_assert!(self.refs() >= refs, "more references released than taken: {self:?}");
         Self(self.0 - refs * REF)
     }
     fn plus_one(self) -> Self {
@@ -174,17 +171,8 @@ impl Snapshot {
     fn woken_by_val(self) -> (Self, OnWake) {
         if self.is_complete() || self.is_queued() || self.is_running() {
             // A running task is marked only; its poller enqueues it (`one-runnable`).
-            let next = if self.is_complete() {
-                self
-            } else {
-                self.with(QUEUED)
-            }
-            .minus(1);
-            let answer = if next.refs() == 0 {
-                OnWake::Free
-            } else {
-                OnWake::Nothing
-            };
+            let next = if self.is_complete() { self } else { self.with(QUEUED) }.minus(1);
+            let answer = if next.refs() == 0 { OnWake::Free } else { OnWake::Nothing };
             (next, answer)
         } else {
             // The waker's reference becomes the `Runnable`'s.
@@ -214,34 +202,20 @@ impl Snapshot {
     }
 
     fn poll_started(self) -> (Self, OnStart) {
-        debug_assert!(
-            self.is_queued() || self.is_complete() || self.is_running(),
-            "{self:?}"
-        );
+        debug_assert!(self.is_queued() || self.is_complete() || self.is_running(), "{self:?}");
         if self.is_complete() || self.is_running() {
             // `one-runnable`: ours is stale, because a shutdown took the task over.
             let next = self.minus(1);
-            let answer = if next.refs() == 0 {
-                OnStart::Free
-            } else {
-                OnStart::Discard
-            };
+            let answer = if next.refs() == 0 { OnStart::Free } else { OnStart::Discard };
             (next, answer)
         } else {
-            let answer = if self.is_cancelled() {
-                OnStart::DropFuture
-            } else {
-                OnStart::Poll
-            };
+            let answer = if self.is_cancelled() { OnStart::DropFuture } else { OnStart::Poll };
             (self.with(RUNNING).without(QUEUED), answer)
         }
     }
 
     fn poll_pended(self, yielded: bool) -> (Self, OnPending) {
-        debug_assert!(
-            self.is_running() && !self.is_complete(),
-            "`poll-lock` is ours: {self:?}"
-        );
+        debug_assert!(self.is_running() && !self.is_complete(), "`poll-lock` is ours: {self:?}");
         if self.is_cancelled() {
             (self, OnPending::DropFuture)
         } else if self.is_queued() || yielded {
@@ -254,10 +228,7 @@ impl Snapshot {
     }
 
     fn completed(self, output: Output) -> (Self, OnComplete) {
-        debug_assert!(
-            self.is_running() && !self.is_complete(),
-            "`poll-lock` is ours: {self:?}"
-        );
+        debug_assert!(self.is_running() && !self.is_complete(), "`poll-lock` is ours: {self:?}");
         let next = self.with(COMPLETE).without(RUNNING | QUEUED);
         if self.has_join_waker() {
             return (next, OnComplete::WakeJoiner);
@@ -266,11 +237,7 @@ impl Snapshot {
             return (self, OnComplete::DropOutput); // `output-owner`
         }
         let next = next.minus(2);
-        let answer = if next.refs() == 0 {
-            OnComplete::Free
-        } else {
-            OnComplete::Nothing
-        };
+        let answer = if next.refs() == 0 { OnComplete::Free } else { OnComplete::Nothing };
         (next, answer)
     }
 
@@ -296,20 +263,12 @@ impl Snapshot {
 
     fn join_waker_set(self) -> (Self, OnJoinWaker) {
         debug_assert!(self.has_join() && !self.has_join_waker(), "{self:?}");
-        if self.is_complete() {
-            (self, OnJoinWaker::Complete)
-        } else {
-            (self.with(JOIN_WAKER), OnJoinWaker::Done)
-        }
+        if self.is_complete() { (self, OnJoinWaker::Complete) } else { (self.with(JOIN_WAKER), OnJoinWaker::Done) }
     }
 
     fn join_waker_taken_back(self) -> (Self, OnJoinWaker) {
         debug_assert!(self.has_join() && self.has_join_waker(), "{self:?}");
-        if self.is_complete() {
-            (self, OnJoinWaker::Complete)
-        } else {
-            (self.without(JOIN_WAKER), OnJoinWaker::Done)
-        }
+        if self.is_complete() { (self, OnJoinWaker::Complete) } else { (self.without(JOIN_WAKER), OnJoinWaker::Done) }
     }
 }
 
@@ -368,10 +327,7 @@ impl State {
             let (next, answer) = step(Snapshot(current));
             // AcqRel: each step publishes what its thread did to the task and sees what the steps before published:
             // future to next poller, output to joiner, waker cell to the completer. Pairs with itself.
-            match self
-                .0
-                .compare_exchange_weak(current, next.0, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange_weak(current, next.0, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return answer,
                 Err(changed) => current = changed,
             }
@@ -427,10 +383,7 @@ impl State {
     pub(super) fn add_ref(&self) {
         // Relaxed: who adds a reference holds one already.
         let before = Snapshot(self.0.fetch_add(REF, Ordering::Relaxed));
-        debug_assert!(
-            before.refs() > 0,
-            "a reference is made from a reference: {before:?}"
-        );
+        debug_assert!(before.refs() > 0, "a reference is made from a reference: {before:?}");
         // Counts near overflow mean that wakers are leaked in a loop; wrapping would free a live task.
         if before.refs() > 1 << 48 {
             std::process::abort();
@@ -442,10 +395,7 @@ impl State {
     pub(super) fn drop_refs(&self, count: u64) -> bool {
         // AcqRel: whoever frees sees all that the other owners did. Pairs with itself.
         let before = Snapshot(self.0.fetch_sub(count * REF, Ordering::AcqRel));
-        debug_assert!(
-            before.refs() >= count,
-            "more references released than taken: {before:?}"
-        );
+        debug_assert!(before.refs() >= count, "more references released than taken: {before:?}");
         before.refs() == count
     }
 
@@ -460,12 +410,7 @@ impl State {
             }
             // Acquire: the fields of the task are visible. Pairs with Release in `State::publish`, through the
             // chain of read-modify-writes since.
-            match self.0.compare_exchange_weak(
-                current,
-                now.plus_one().0,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            match self.0.compare_exchange_weak(current, now.plus_one().0, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(changed) => current = changed,
             }
@@ -479,16 +424,14 @@ mod tests {
 
     /// Every bit pattern that the invariants allow, with 1 to 4 references.
     fn legal() -> impl Iterator<Item = Snapshot> {
-        (0..64_u64)
-            .flat_map(|bits| (1..=4).map(move |refs| Snapshot(bits | (refs * REF))))
-            .filter(|s| {
-                let holders = u64::from(!s.is_complete())                       // `existence`
+        (0..64_u64).flat_map(|bits| (1..=4).map(move |refs| Snapshot(bits | (refs * REF)))).filter(|s| {
+            let holders = u64::from(!s.is_complete())                       // `existence`
                 + u64::from(!s.is_complete() && (s.is_queued() || s.is_running())) // `one-runnable`
                 + u64::from(s.has_join());
-                s.refs() >= holders
-                    && !(s.is_complete() && (s.is_running() || s.is_queued()))
-                    && (s.has_join() || s.is_complete() || !s.has_join_waker())
-            })
+            s.refs() >= holders
+                && !(s.is_complete() && (s.is_running() || s.is_queued()))
+                && (s.has_join() || s.is_complete() || !s.has_join_waker())
+        })
     }
 
     fn is_legal(snapshot: Snapshot) -> bool {
@@ -502,10 +445,7 @@ mod tests {
             let (next, answer) = now.woken_by_ref();
             assert_eq!(answer == OnWake::Enqueue, idle, "{now:?}");
             assert_eq!(next.refs(), now.refs() + u64::from(idle), "{now:?}");
-            assert!(
-                now.is_complete() || next.is_queued(),
-                "no wake is lost: {now:?}"
-            );
+            assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
         }
     }
@@ -519,10 +459,7 @@ mod tests {
             assert_eq!(answer == OnWake::Enqueue, idle, "{now:?}");
             assert_eq!(next.refs(), now.refs() - u64::from(!idle), "{now:?}");
             assert_eq!(answer == OnWake::Free, next.refs() == 0, "{now:?}");
-            assert!(
-                now.is_complete() || next.is_queued(),
-                "no wake is lost: {now:?}"
-            );
+            assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
         }
     }
@@ -533,11 +470,7 @@ mod tests {
             let (next, answer) = now.cancelled();
             assert!(now.is_complete() || next.is_cancelled(), "{now:?}");
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
-            assert_eq!(
-                answer == OnWake::Enqueue,
-                idle && !now.is_cancelled(),
-                "{now:?}"
-            );
+            assert_eq!(answer == OnWake::Enqueue, idle && !now.is_cancelled(), "{now:?}");
             if answer == OnWake::Enqueue {
                 assert_eq!(next.refs(), now.refs() + 1);
             }
@@ -550,11 +483,7 @@ mod tests {
     #[test]
     fn a_poll_starts_only_with_the_poll_lock_free() {
         for now in legal().filter(|s| s.is_queued() || s.is_complete() || s.is_running()) {
-            let now = if now.is_queued() && !now.is_running() {
-                now
-            } else {
-                now.plus_one()
-            };
+            let now = if now.is_queued() && !now.is_running() { now } else { now.plus_one() };
             let (next, answer) = now.poll_started();
             match answer {
                 OnStart::Poll | OnStart::DropFuture => {
@@ -579,9 +508,7 @@ mod tests {
                     OnPending::DropFuture => assert!(now.is_cancelled() && next == now),
                     OnPending::Requeue => {
                         assert!(now.is_queued() || yielded);
-                        assert!(
-                            next.is_queued() && !next.is_running() && next.refs() == now.refs()
-                        );
+                        assert!(next.is_queued() && !next.is_running() && next.refs() == now.refs());
                     }
                     OnPending::Nothing => {
                         assert!(!next.is_queued() && !next.is_running());
@@ -633,10 +560,7 @@ mod tests {
             let (next, answer) = now.handle_dropped();
             assert_eq!(answer == OnHandleDrop::DropOutput, now.is_complete());
             assert!(!next.has_join());
-            assert!(
-                now.is_complete() || !next.has_join_waker(),
-                "`join-waker` is ours to drop"
-            );
+            assert!(now.is_complete() || !next.has_join_waker(), "`join-waker` is ours to drop");
             assert_eq!(next.refs(), now.refs());
         }
     }

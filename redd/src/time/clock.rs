@@ -74,10 +74,7 @@ impl Clock {
         Self {
             start,
             mode: AtomicU8::new(REAL),
-            kept: Mutex::new(Kept {
-                base: start,
-                resumed_at: None,
-            }),
+            kept: Mutex::new(Kept { base: start, resumed_at: None }),
             inhibitors: AtomicUsize::new(0),
         }
     }
@@ -95,11 +92,7 @@ impl Clock {
     pub(crate) fn now(&self) -> Instant {
         // Relaxed (`real-until-paused`): a thread that misses a pause reads the real time, which is the time at which
         // it would have read an instant earlier; what was kept is read under the lock.
-        if self.mode.load(Ordering::Relaxed) == REAL {
-            real_now()
-        } else {
-            self.kept.lock().now()
-        }
+        if self.mode.load(Ordering::Relaxed) == REAL { real_now() } else { self.kept.lock().now() }
     }
 
     /// Tick zero.
@@ -116,9 +109,7 @@ impl Clock {
 
     /// The moment at which `tick` begins.
     pub(crate) fn instant_of(&self, tick: u64) -> Instant {
-        self.start
-            .checked_add(Duration::from_millis(tick))
-            .unwrap_or_else(|| far_future(self.start))
+        self.start.checked_add(Duration::from_millis(tick)).unwrap_or_else(|| far_future(self.start))
     }
 
     /// Stops the clock where it is.
@@ -201,10 +192,7 @@ pub(crate) fn was_any_paused() -> bool {
 
 /// The monotonic clock of the system.
 #[inline]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the clock of the system"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of the system")]
 pub(crate) fn real_now() -> Instant {
     Instant::now()
 }
@@ -223,11 +211,7 @@ pub(crate) fn tick_at_or_after(start: Instant, deadline: Instant) -> u64 {
 
 #[inline]
 fn millis(duration: Duration, rounded_subsec_millis: u64) -> u64 {
-    duration
-        .as_secs()
-        .saturating_mul(1000)
-        .saturating_add(rounded_subsec_millis)
-        .min(LAST_TICK)
+    duration.as_secs().saturating_mul(1000).saturating_add(rounded_subsec_millis).min(LAST_TICK)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -241,17 +225,9 @@ mod tests {
         assert_eq!(tick_at_or_after(start, start), 0);
         assert_eq!(tick_at_or_after(start, start + Duration::from_nanos(1)), 1);
         assert_eq!(tick_at_or_after(start, start + Duration::from_millis(1)), 1);
-        assert_eq!(
-            tick_at_or_after(start, start + Duration::from_micros(1999)),
-            2
-        );
-        assert_eq!(
-            tick_at_or_after(start, start + Duration::from_nanos(1_999_999_999)),
-            2000
-        );
-        clock
-            .advance(Duration::from_micros(1999))
-            .expect("it is paused");
+        assert_eq!(tick_at_or_after(start, start + Duration::from_micros(1999)), 2);
+        assert_eq!(tick_at_or_after(start, start + Duration::from_nanos(1_999_999_999)), 2000);
+        clock.advance(Duration::from_micros(1999)).expect("it is paused");
         assert_eq!(clock.now_tick(), 1);
         assert_eq!(clock.instant_of(2), start + Duration::from_millis(2));
     }
@@ -264,9 +240,7 @@ mod tests {
         assert_eq!(tick_at_or_after(start, before), 0);
         let mut far = start;
         for exponent in (0..63).rev() {
-            far = far
-                .checked_add(Duration::from_secs(1 << exponent))
-                .unwrap_or(far);
+            far = far.checked_add(Duration::from_secs(1 << exponent)).unwrap_or(far);
         }
         assert_eq!(tick_at_or_after(start, far), LAST_TICK);
     }
@@ -280,9 +254,7 @@ mod tests {
         let stood = clock.now();
         assert!(stood >= before);
         assert_eq!(clock.now(), stood);
-        clock
-            .advance(Duration::from_secs(60))
-            .expect("it is paused");
+        clock.advance(Duration::from_secs(60)).expect("it is paused");
         assert_eq!(clock.now(), stood + Duration::from_secs(60));
         clock.resume().expect("it is paused");
         assert_eq!(clock.resume(), Err(ClockError::Running));

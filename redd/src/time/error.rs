@@ -104,11 +104,7 @@ mod tests {
             (Error::at_capacity(), [false, true, false]),
             (Error::invalid(), [false, false, true]),
         ] {
-            let is = [
-                error.is_shutdown(),
-                error.is_at_capacity(),
-                error.is_invalid(),
-            ];
+            let is = [error.is_shutdown(), error.is_at_capacity(), error.is_invalid()];
             assert_eq!(is, expected, "{error}");
         }
     }

@@ -116,11 +116,7 @@ pub struct Interval {
 impl Interval {
     #[track_caller]
     fn new(what: &str, first: When, period: Duration) -> Self {
-        Self {
-            delay: Box::pin(Sleep::new(what, first)),
-            period,
-            behavior: MissedTickBehavior::default(),
-        }
+        Self { delay: Box::pin(Sleep::new(what, first)), period, behavior: MissedTickBehavior::default() }
     }
 
     /// Waits for the next tick; answers when it was due, which may be before now.
@@ -201,11 +197,7 @@ mod tests {
     fn an_endless_period_has_a_next_tick() {
         let due = Instant::now();
         let now = due + Duration::from_secs(1);
-        for behavior in [
-            MissedTickBehavior::Burst,
-            MissedTickBehavior::Delay,
-            MissedTickBehavior::Skip,
-        ] {
+        for behavior in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
             assert!(behavior.next_tick(due, now, Duration::MAX) > now);
         }
     }

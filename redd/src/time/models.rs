@@ -259,9 +259,7 @@ fn loom_mistake_a_shutdown_that_leaves_the_door_open() {
     arm_during_shutdown(|timers| {
         let mut wakers = WakeList::new();
         // The mistake against `one-life`: it stays.
-        timers
-            .wheel(0)
-            .take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
+        timers.wheel(0).take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
         wakers.wake_all();
     });
 }

@@ -59,9 +59,7 @@ pub fn resume() {
     let handle = here("`time::resume`");
     let timers = handle.timers().expect("`here` has asked for them");
     if timers.clock().resume().is_err() {
-        panic!(
-            "`time::resume` was called while the clock of this runtime was running. Call `time::pause` first."
-        );
+        panic!("`time::resume` was called while the clock of this runtime was running. Call `time::pause` first.");
     }
 }
 
@@ -127,9 +125,7 @@ fn jump(duration: Duration) {
 /// The runtime that this thread is in, which has timers.
 #[track_caller]
 fn here(what: &str) -> Handle {
-    let Some(handle) = context::current() else {
-        context::missing(what)
-    };
+    let Some(handle) = context::current() else { context::missing(what) };
     if handle.timers().is_none() {
         context::disabled(what, "the timer", "enable_time");
     }

@@ -97,11 +97,7 @@ impl Sleep {
         let made = context::with_current(|handle| {
             let timers = handle.timers()?;
             timers.attach(handle);
-            Some(Self {
-                deadline: deadline_of(when, timers),
-                place,
-                timer: Timer::new(timers),
-            })
+            Some(Self { deadline: deadline_of(when, timers), place, timer: Timer::new(timers) })
         });
         match made {
             Some(Some(sleep)) => sleep,

@@ -48,10 +48,7 @@ pub fn timeout<F>(duration: Duration, future: F) -> Timeout<F::IntoFuture>
 where
     F: IntoFuture,
 {
-    Timeout {
-        delay: Sleep::new("`timeout`", When::In(duration)),
-        value: future.into_future(),
-    }
+    Timeout { delay: Sleep::new("`timeout`", When::In(duration)), value: future.into_future() }
 }
 
 /// Lets `future` run until `deadline`. As [`timeout`] otherwise.
@@ -63,10 +60,7 @@ pub fn timeout_at<F>(deadline: Instant, future: F) -> Timeout<F::IntoFuture>
 where
     F: IntoFuture,
 {
-    Timeout {
-        delay: Sleep::new("`timeout_at`", When::At(deadline)),
-        value: future.into_future(),
-    }
+    Timeout { delay: Sleep::new("`timeout_at`", When::At(deadline)), value: future.into_future() }
 }
 
 pin_project! {

@@ -84,12 +84,7 @@ impl Timers {
                 wheel
             })
             .collect();
-        Self {
-            clock,
-            life,
-            wheels,
-            is_attached: AtomicBool::new(false),
-        }
+        Self { clock, life, wheels, is_attached: AtomicBool::new(false) }
     }
 
     #[inline]
@@ -125,8 +120,7 @@ impl Timers {
 
     /// How long it is until `tick` begins; zero when it has.
     pub(crate) fn duration_until(&self, tick: u64) -> Duration {
-        self.instant_of(tick)
-            .saturating_duration_since(self.clock.now())
+        self.instant_of(tick).saturating_duration_since(self.clock.now())
     }
 
     /// Fires the timers of a slot that are due, on any thread. Their wakers go into `wakers`, and as often as that is
@@ -201,10 +195,7 @@ impl Drop for Timers {
 impl fmt::Debug for Timers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the wheels: the shared one leads back to the runtime.
-        f.debug_struct("Timers")
-            .field("clock", &self.clock)
-            .field("wheels", &self.wheels.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Timers").field("clock", &self.clock).field("wheels", &self.wheels.len()).finish_non_exhaustive()
     }
 }
 
@@ -254,11 +245,7 @@ impl LockedWheel {
         Self {
             is_locked: AtomicBool::new(false),
             next_deadline: AtomicU64::new(NO_DEADLINE),
-            inner: UnsafeCell::new(Inner {
-                wheel: Wheel::new(),
-                life: NOBODY,
-                start: super::clock::real_now(),
-            }),
+            inner: UnsafeCell::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
             owner: Mutex::new(Owner::Unknown),
         }
     }
@@ -278,11 +265,7 @@ impl LockedWheel {
     fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
         let mut turns = 0;
         // Acquire: what the last holder did is visible. Pairs with Release in `Unlock::drop`.
-        while self
-            .is_locked
-            .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
+        while self.is_locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             thread::spin(turns);
             turns = turns.saturating_add(1);
         }
@@ -377,11 +360,7 @@ unsafe impl Filed for Entry {
 
 impl Entry {
     fn new() -> Self {
-        Self {
-            filing: UnsafeCell::new(Filing::new()),
-            waker: UnsafeCell::new(None),
-            state: AtomicU8::new(IDLE),
-        }
+        Self { filing: UnsafeCell::new(Filing::new()), waker: UnsafeCell::new(None), state: AtomicU8::new(IDLE) }
     }
 
     /// Takes the waker and stores `state`, FIRED or DETACHED; the entry may be gone when this returns.
@@ -452,12 +431,7 @@ impl Timer {
     /// A timer of the runtime that has these timers.
     #[inline]
     pub(super) fn new(timers: &Timers) -> Self {
-        Self {
-            life: timers.life,
-            home: timers.wheels[timers.shared_slot()],
-            wheel: None,
-            entry: Entry::new(),
-        }
+        Self { life: timers.life, home: timers.wheels[timers.shared_slot()], wheel: None, entry: Entry::new() }
     }
 
     /// The wheel on which threads outside of its runtime arm it.
@@ -539,11 +513,7 @@ impl Timer {
         *this.wheel = Some(wheel);
         let life = *this.life;
         let entry = this.entry.into_ref().get_ref();
-        debug_assert_ne!(
-            entry.state.load(Ordering::Relaxed),
-            ARMED,
-            "a timer is armed once until it is disarmed"
-        );
+        debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
         // The waker goes in first; if the entry is not linked it comes out again, after the lock.
         entry.waker.with_mut(|slot| {
             // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
@@ -648,9 +618,7 @@ impl fmt::Debug for Timer {
             FIRED => "fired",
             _ => "detached",
         };
-        f.debug_struct("Timer")
-            .field("state", &state)
-            .finish_non_exhaustive()
+        f.debug_struct("Timer").field("state", &state).finish_non_exhaustive()
     }
 }
 
@@ -670,9 +638,7 @@ mod tests {
 
     fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
         let mut timer = idle(timers);
-        let arming = timer
-            .as_mut()
-            .arm(timers.wheel(slot), timers.instant_of(tick), Some(waker));
+        let arming = timer.as_mut().arm(timers.wheel(slot), timers.instant_of(tick), Some(waker));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     }
@@ -699,14 +665,7 @@ mod tests {
         let ticks: Vec<u64> = (0..200).map(|n| 1 + (n * 7919) % 500).collect();
         let armed: Vec<_> = ticks
             .iter()
-            .map(|&tick| {
-                arm_at(
-                    &timers,
-                    0,
-                    tick,
-                    Arc::new(Numbered(tick, Arc::clone(&log))).into(),
-                )
-            })
+            .map(|&tick| arm_at(&timers, 0, tick, Arc::new(Numbered(tick, Arc::clone(&log))).into()))
             .collect();
         assert_eq!(timers.next_deadline(0), ticks.iter().min().copied());
         assert_eq!(fire(&timers, 0, 1000), 200);
@@ -735,9 +694,7 @@ mod tests {
         let timers = paused(0);
         let arm = |tick| {
             let mut timer = idle(&timers);
-            let arming = timer
-                .as_mut()
-                .arm(timers.wheel(0), timers.instant_of(tick), None);
+            let arming = timer.as_mut().arm(timers.wheel(0), timers.instant_of(tick), None);
             (matches!(arming, Arming::ArmedEarliest), timer)
         };
         let (first, a) = arm(10);
@@ -752,11 +709,7 @@ mod tests {
         let timers = paused(0);
         fire(&timers, 0, 100);
         let mut timer = idle(&timers);
-        let arming = timer.as_mut().arm(
-            timers.wheel(0),
-            timers.instant_of(100),
-            Some(Waker::noop().clone()),
-        );
+        let arming = timer.as_mut().arm(timers.wheel(0), timers.instant_of(100), Some(Waker::noop().clone()));
         assert!(matches!(arming, Arming::Due(Some(_))));
         assert!(timer.is_fired());
     }
@@ -765,21 +718,14 @@ mod tests {
     fn after_shutdown_timers_are_detached_and_cannot_be_armed() {
         let timers = paused(0);
         let log = Arc::new(Mutex::new(Vec::new()));
-        let mut armed = arm_at(
-            &timers,
-            0,
-            9,
-            Arc::new(Numbered(9, Arc::clone(&log))).into(),
-        );
+        let mut armed = arm_at(&timers, 0, 9, Arc::new(Numbered(9, Arc::clone(&log))).into());
         let mut idle = idle(&timers);
         timers.shutdown();
         timers.shutdown();
         assert_eq!(*log.lock(), [9], "who waits is woken");
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
-        let arming = idle
-            .as_mut()
-            .arm(timers.wheel(0), timers.instant_of(9), None);
+        let arming = idle.as_mut().arm(timers.wheel(0), timers.instant_of(9), None);
         assert!(matches!(arming, Arming::Gone(None)));
         drop(timers);
         let other = paused(3);

@@ -38,11 +38,7 @@ pub(super) struct Filing<T> {
 
 impl<T> Filing<T> {
     pub(super) const fn new() -> Self {
-        Self {
-            links: Links::new(),
-            deadline: 0,
-            place: Place { level: 0, slot: 0 },
-        }
+        Self { links: Links::new(), deadline: 0, place: Place { level: 0, slot: 0 } }
     }
 }
 
@@ -78,10 +74,7 @@ struct Place {
 
 impl Place {
     fn new(level: usize, slot: u64) -> Self {
-        Self {
-            level: level as u8,
-            slot: (slot & SLOT_MASK) as u8,
-        }
+        Self { level: level as u8, slot: (slot & SLOT_MASK) as u8 }
     }
 
     fn index(self) -> usize {
@@ -108,20 +101,12 @@ pub(super) struct Wheel<T> {
 
 impl<T: Filed> Wheel<T> {
     pub(super) fn new() -> Self {
-        let slots: Box<[_]> = std::iter::repeat_with(|| Slot {
-            list: LinkedList::new(),
-            bound: 0,
-        })
-        .take(LEVELS * SLOTS)
-        .collect();
+        let slots: Box<[_]> =
+            std::iter::repeat_with(|| Slot { list: LinkedList::new(), bound: 0 }).take(LEVELS * SLOTS).collect();
         let Ok(slots) = slots.try_into() else {
             unreachable!("as many were made as there are");
         };
-        Self {
-            elapsed: 0,
-            occupied: [0; LEVELS],
-            slots,
-        }
+        Self { elapsed: 0, occupied: [0; LEVELS], slots }
     }
 
     /// Starts over at tick 0. The wheel is empty.
@@ -226,11 +211,7 @@ impl<T: Filed> Wheel<T> {
         unsafe { (*filing).place = place };
         let slot = &mut self.slots[place.index()];
         // `bound-is-early`: an empty slot's old bound means nothing.
-        slot.bound = if slot.list.is_empty() {
-            bound
-        } else {
-            slot.bound.min(bound)
-        };
+        slot.bound = if slot.list.is_empty() { bound } else { slot.bound.min(bound) };
         // SAFETY: alive and in no list by this function's duty.
         unsafe { slot.list.push_back(element) };
         self.occupied[usize::from(place.level)] |= 1 << place.slot;
@@ -244,9 +225,7 @@ impl<T: Filed> Wheel<T> {
             return Some(Place::new(level, u64::from(bits.trailing_zeros())));
         }
         let here = self.elapsed >> TOP_SHIFT;
-        let ahead = bits
-            .rotate_right((here & SLOT_MASK) as u32)
-            .trailing_zeros();
+        let ahead = bits.rotate_right((here & SLOT_MASK) as u32).trailing_zeros();
         Some(Place::new(TOP, here + u64::from(ahead)))
     }
 
@@ -354,10 +333,7 @@ mod tests {
                 Step::Insert(ahead) => {
                     let deadline = now.saturating_add(ahead).min(u64::MAX - 1);
                     let number = elements.len();
-                    let element = NonNull::from(Box::leak(Box::new(Element {
-                        number,
-                        filing: Filing::new(),
-                    })));
+                    let element = NonNull::from(Box::leak(Box::new(Element { number, filing: Filing::new() })));
                     elements.push(element);
                     // SAFETY: leaked until the end, and in no wheel.
                     match unsafe { wheel.insert(element, deadline) } {
@@ -371,9 +347,7 @@ mod tests {
                 Step::Remove(which) => {
                     let inside: Vec<(u64, usize)> = map
                         .iter()
-                        .flat_map(|(&deadline, numbers)| {
-                            numbers.iter().map(move |&n| (deadline, n))
-                        })
+                        .flat_map(|(&deadline, numbers)| numbers.iter().map(move |&n| (deadline, n)))
                         .collect();
                     if inside.is_empty() {
                         continue;
@@ -419,12 +393,7 @@ mod tests {
         }
     }
 
-    fn pass_to(
-        wheel: &mut Wheel<Element>,
-        map: &mut BTreeMap<u64, Vec<usize>>,
-        now: &mut u64,
-        by: u64,
-    ) {
+    fn pass_to(wheel: &mut Wheel<Element>, map: &mut BTreeMap<u64, Vec<usize>>, now: &mut u64, by: u64) {
         *now += by;
         let mut last = 0;
         while let Some(element) = wheel.pop_due(*now) {
@@ -433,10 +402,7 @@ mod tests {
             let (&deadline, numbers) = map.iter_mut().next().expect("the map has it too");
             assert!(last <= deadline && deadline <= *now);
             last = deadline;
-            let at = numbers
-                .iter()
-                .position(|&n| n == number)
-                .expect("it is one of the earliest");
+            let at = numbers.iter().position(|&n| n == number).expect("it is one of the earliest");
             numbers.remove(at);
             if numbers.is_empty() {
                 map.remove(&deadline);
@@ -464,10 +430,7 @@ mod tests {
     #[test]
     fn one_far_timer_names_its_own_deadline_and_not_the_slots_on_the_way() {
         let mut wheel = Wheel::<Element>::new();
-        let mut element = Element {
-            number: 0,
-            filing: Filing::new(),
-        };
+        let mut element = Element { number: 0, filing: Filing::new() };
         let element = NonNull::from(&mut element);
         // SAFETY: it is popped below, before it goes.
         assert_eq!(unsafe { wheel.insert(element, 600_123) }, Insertion::Filed);

@@ -31,31 +31,14 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// `line` 0 stands for the whole file.
-    pub(crate) fn new(
-        path: &str,
-        line: usize,
-        what: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-            mend: mend.into(),
-        }
+    pub(crate) fn new(path: &str, line: usize, what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, what: what.into(), mend: mend.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: {}: {}",
-            self.path,
-            self.line.max(1),
-            self.what,
-            self.mend
-        )
+        write!(f, "{}:{}: {}: {}", self.path, self.line.max(1), self.what, self.mend)
     }
 }
 
@@ -64,22 +47,14 @@ pub(crate) fn check(root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (mut sources, documents) = read(root, &mut findings);
     if sources.is_empty() {
-        findings.push(Finding::new(
-            ".",
-            0,
-            "no Rust files were found",
-            "run it in the repository: `cargo xtask tidy`",
-        ));
+        findings.push(Finding::new(".", 0, "no Rust files were found", "run it in the repository: `cargo xtask tidy`"));
     }
     findings.extend(text::check_paths(&sources, &documents));
     sources.retain(is_of_the_workspace);
     findings.extend(text::check(&sources));
     findings.extend(names::check(&sources, &documents));
     findings.extend(walls::check(&sources));
-    findings.extend(walls::check_unsafe_list(
-        &sources,
-        &read_list(root, walls::UNSAFE_LIST),
-    ));
+    findings.extend(walls::check_unsafe_list(&sources, &read_list(root, walls::UNSAFE_LIST)));
     findings.sort();
     findings
 }
@@ -125,10 +100,7 @@ fn read(root: &Path, findings: &mut Vec<Finding>) -> (Vec<Source>, Vec<Document>
     let (mut sources, mut documents) = (Vec::new(), Vec::new());
     read_folder(root, "", &mut sources, &mut documents, findings);
     let for_tests: BTreeSet<String> = sources.iter().flat_map(Source::test_files).collect();
-    for source in sources
-        .iter_mut()
-        .filter(|source| for_tests.contains(&source.path))
-    {
+    for source in sources.iter_mut().filter(|source| for_tests.contains(&source.path)) {
         source.mark_as_test();
     }
     (sources, documents)
@@ -144,22 +116,13 @@ fn read_folder(
     let entries = match fs::read_dir(root.join(folder)) {
         Ok(entries) => entries,
         Err(error) => {
-            findings.push(Finding::new(
-                folder,
-                0,
-                format!("cannot be read: {error}"),
-                "check its permissions",
-            ));
+            findings.push(Finding::new(folder, 0, format!("cannot be read: {error}"), "check its permissions"));
             return;
         }
     };
     for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if folder.is_empty() {
-            name.clone()
-        } else {
-            format!("{folder}/{name}")
-        };
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         if entry.path().is_dir() {
             if name != "target" && (!name.starts_with('.') || name == ".cargo" || name == ".ci") {
                 read_folder(root, &path, sources, documents, findings);
@@ -181,9 +144,8 @@ fn read_folder(
 /// Whether `word` stands in `text` as a whole word; letters, digits and `_` make words.
 fn has_word(text: &str, word: &str) -> bool {
     let is_inside = |mark: char| mark.is_alphanumeric() || mark == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(is_inside) && !text[at + word.len()..].starts_with(is_inside)
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_inside) && !text[at + word.len()..].starts_with(is_inside))
 }
 
 #[cfg(test)]
@@ -199,9 +161,6 @@ mod tests {
 
     #[test]
     fn a_finding_reads_as_place_what_and_mend() {
-        assert_eq!(
-            Finding::new("a.rs", 0, "is bad", "make it good").to_string(),
-            "a.rs:1: is bad: make it good"
-        );
+        assert_eq!(Finding::new("a.rs", 0, "is bad", "make it good").to_string(), "a.rs:1: is bad: make it good");
     }
 }

@@ -23,23 +23,10 @@ struct Named {
 }
 
 pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> {
-    let sources: Vec<&Source> = sources
-        .iter()
-        .filter(|source| source.path.contains("src/"))
-        .collect();
-    let mut defined: Vec<Named> = sources
-        .iter()
-        .flat_map(|source| defined_in(source))
-        .collect();
-    for document in documents
-        .iter()
-        .filter(|document| document.path.starts_with("redd/src/"))
-    {
-        let lines = document
-            .text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line));
+    let sources: Vec<&Source> = sources.iter().filter(|source| source.path.contains("src/")).collect();
+    let mut defined: Vec<Named> = sources.iter().flat_map(|source| defined_in(source)).collect();
+    for document in documents.iter().filter(|document| document.path.starts_with("redd/src/")) {
+        let lines = document.text.lines().enumerate().map(|(index, line)| (index + 1, line));
         defined.extend(entries(&document.path, lines));
     }
     let fences = fences(&sources);
@@ -52,11 +39,7 @@ pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> 
 fn defined_in(source: &Source) -> Vec<Named> {
     let lines = source.numbered().filter_map(|(number, line)| {
         let text = line.text.trim_start();
-        Some((
-            number,
-            text.strip_prefix("//! ")
-                .or_else(|| text.strip_prefix("/// "))?,
-        ))
+        Some((number, text.strip_prefix("//! ").or_else(|| text.strip_prefix("/// "))?))
     });
     entries(&source.path, lines)
 }
@@ -66,11 +49,7 @@ fn entries<'a>(path: &str, lines: impl Iterator<Item = (usize, &'a str)>) -> Vec
     let mut named = Vec::new();
     let mut is_inside = false;
     for (line, text) in lines {
-        if let Some(heading) = text
-            .trim_start_matches('#')
-            .strip_prefix(' ')
-            .filter(|_| text.starts_with('#'))
-        {
+        if let Some(heading) = text.trim_start_matches('#').strip_prefix(' ').filter(|_| text.starts_with('#')) {
             is_inside = heading.trim() == "Invariants";
         } else if is_inside {
             // Several names may share an entry: - `a`, `b`: …
@@ -79,18 +58,11 @@ fn entries<'a>(path: &str, lines: impl Iterator<Item = (usize, &'a str)>) -> Vec
             };
             let head = entry.split(": ").next().unwrap_or(entry);
             let names = format!("`{head}");
-            named.extend(
-                names
-                    .split('`')
-                    .skip(1)
-                    .step_by(2)
-                    .filter(|name| is_name(name))
-                    .map(|name| Named {
-                        name: name.to_owned(),
-                        path: path.to_owned(),
-                        line,
-                    }),
-            );
+            named.extend(names.split('`').skip(1).step_by(2).filter(|name| is_name(name)).map(|name| Named {
+                name: name.to_owned(),
+                path: path.to_owned(),
+                line,
+            }));
         }
     }
     named
@@ -99,30 +71,20 @@ fn entries<'a>(path: &str, lines: impl Iterator<Item = (usize, &'a str)>) -> Vec
 /// Lower-case words with hyphens between them, or one such word.
 fn is_name(text: &str) -> bool {
     text.starts_with(|mark: char| mark.is_ascii_lowercase())
-        && text
-            .chars()
-            .all(|mark| mark.is_ascii_lowercase() || mark.is_ascii_digit() || mark == '-')
+        && text.chars().all(|mark| mark.is_ascii_lowercase() || mark.is_ascii_digit() || mark == '-')
         && !text.ends_with('-')
 }
 
 /// Names in backquotes in the comments between the lines of code.
 fn cited_in(source: &Source) -> impl Iterator<Item = Named> + '_ {
     source.numbered().flat_map(move |(line, parts)| {
-        let comment = if is_doc(&parts.comment) {
-            ""
-        } else {
-            parts.comment.as_str()
-        };
+        let comment = if is_doc(&parts.comment) { "" } else { parts.comment.as_str() };
         comment
             .split('`')
             .skip(1)
             .step_by(2)
             .filter(|name| is_name(name) && name.contains('-'))
-            .map(move |name| Named {
-                name: name.to_owned(),
-                path: source.path.clone(),
-                line,
-            })
+            .map(move |name| Named { name: name.to_owned(), path: source.path.clone(), line })
             .collect::<Vec<_>>()
     })
 }
@@ -135,10 +97,7 @@ fn check_cited(sources: &[&Source], defined: &[Named], documents: &[Document]) -
     let mut known: BTreeSet<String> = OTHER_NAMES.iter().map(|name| (*name).to_owned()).collect();
     known.extend(defined.iter().map(|named| named.name.clone()));
     // Crates: whatever a manifest names at the start of a line.
-    for document in documents
-        .iter()
-        .filter(|document| document.path.ends_with("Cargo.toml"))
-    {
+    for document in documents.iter().filter(|document| document.path.ends_with("Cargo.toml")) {
         known.extend(document.text.lines().filter_map(|line| {
             let name = line.split([' ', '.']).next()?;
             is_name(name).then(|| name.to_owned())
@@ -148,11 +107,8 @@ fn check_cited(sources: &[&Source], defined: &[Named], documents: &[Document]) -
             Some(name.to_owned())
         }));
     }
-    let fences: BTreeSet<String> = sources
-        .iter()
-        .flat_map(|source| fence_names(source))
-        .map(|(_, name)| name)
-        .collect();
+    let fences: BTreeSet<String> =
+        sources.iter().flat_map(|source| fence_names(source)).map(|(_, name)| name).collect();
     sources
         .iter()
         .flat_map(|source| cited_in(source))
@@ -161,14 +117,8 @@ fn check_cited(sources: &[&Source], defined: &[Named], documents: &[Document]) -
             Finding::new(
                 &cited.path,
                 cited.line,
-                format!(
-                    "the invariant `{}` is cited but nowhere defined",
-                    cited.name
-                ),
-                format!(
-                    "write ``- `{}`: …`` under `# Invariants` in a module's map, or mend the name",
-                    cited.name
-                ),
+                format!("the invariant `{}` is cited but nowhere defined", cited.name),
+                format!("write ``- `{}`: …`` under `# Invariants` in a module's map, or mend the name", cited.name),
             )
         })
         .collect()
@@ -185,16 +135,13 @@ fn check_defined(
     for named in defined {
         let room = named.path.rsplit_once('/').map_or("", |(room, _)| room);
         let quoted = format!("`{}`", named.name);
-        let is_cited = sources
-            .iter()
-            .filter(|source| source.path.starts_with(room))
-            .any(|source| {
-                source.numbered().any(|(line, parts)| {
-                    parts.text.contains(&quoted)
-                        && !(source.path == named.path && line == named.line)
-                        && !parts.text.trim_start().starts_with("//!")
-                })
-            });
+        let is_cited = sources.iter().filter(|source| source.path.starts_with(room)).any(|source| {
+            source.numbered().any(|(line, parts)| {
+                parts.text.contains(&quoted)
+                    && !(source.path == named.path && line == named.line)
+                    && !parts.text.trim_start().starts_with("//!")
+            })
+        });
         if !is_cited && !fences.contains_key(&named.name) {
             findings.push(Finding::new(
                 &named.path,
@@ -205,18 +152,12 @@ fn check_defined(
         }
     }
     let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for named in defined
-        .iter()
-        .filter(|named| documents.iter().all(|document| document.path != named.path))
-    {
+    for named in defined.iter().filter(|named| documents.iter().all(|document| document.path != named.path)) {
         if let Some(first) = seen.insert((&named.path, &named.name), named.line) {
             findings.push(Finding::new(
                 &named.path,
                 named.line,
-                format!(
-                    "the invariant `{}` is defined twice, first on line {first}",
-                    named.name
-                ),
+                format!("the invariant `{}` is defined twice, first on line {first}", named.name),
                 "keep one definition",
             ));
         }
@@ -251,10 +192,7 @@ fn fences(sources: &[&Source]) -> BTreeMap<String, Vec<(String, usize)>> {
                 .rev()
                 .find(|(at, _)| *at <= number && number - at <= FENCE_COMMENT_LINES)
                 .map_or_else(String::new, |(_, name)| name.clone());
-            fences
-                .entry(name)
-                .or_default()
-                .push((source.path.clone(), number));
+            fences.entry(name).or_default().push((source.path.clone(), number));
         }
     }
     fences
@@ -275,10 +213,7 @@ fn check_fences(fences: &BTreeMap<String, Vec<(String, usize)>>) -> Vec<Finding>
             }));
         } else if places.len() != 2 {
             let (path, line) = &places[0];
-            let all: Vec<String> = places
-                .iter()
-                .map(|(path, line)| format!("{path}:{line}"))
-                .collect();
+            let all: Vec<String> = places.iter().map(|(path, line)| format!("{path}:{line}")).collect();
             findings.push(Finding::new(
                 path,
                 *line,
@@ -295,18 +230,9 @@ mod tests {
     use super::*;
 
     fn findings(texts: &[(&str, &str)]) -> Vec<String> {
-        let sources: Vec<Source> = texts
-            .iter()
-            .map(|(path, text)| Source::new(path, text))
-            .collect();
-        let manifest = Document {
-            path: "a/Cargo.toml".to_owned(),
-            text: "some-crate = \"1\"\n".to_owned(),
-        };
-        check(&sources, &[manifest])
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        let sources: Vec<Source> = texts.iter().map(|(path, text)| Source::new(path, text)).collect();
+        let manifest = Document { path: "a/Cargo.toml".to_owned(), text: "some-crate = \"1\"\n".to_owned() };
+        check(&sources, &[manifest]).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -315,24 +241,15 @@ mod tests {
                     // `one-owner`: here; see `some-crate`.\nfn a() { panic!(\"`alive`, `pinned`\") }\n";
         assert_eq!(findings(&[("redd/src/a/b.rs", good)]), Vec::<String>::new());
         let cited = findings(&[("redd/src/a/b.rs", "//! A.\n// SAFETY: `no-such`: x.\n")]);
-        assert!(
-            cited[0].contains(":2: the invariant `no-such` is cited but nowhere defined"),
-            "{cited:?}"
-        );
+        assert!(cited[0].contains(":2: the invariant `no-such` is cited but nowhere defined"), "{cited:?}");
         let defined = findings(&[
             (
                 "redd/src/a/b.rs",
                 "//! A.\n//! # Invariants\n//! - `one-owner`: x.\n//! # Why not otherwise\n//! - `no`: z\n",
             ),
-            (
-                "redd/src/c/d.rs",
-                "//! B.\n// `one-owner` in another room.\n",
-            ),
+            ("redd/src/c/d.rs", "//! B.\n// `one-owner` in another room.\n"),
         ]);
-        assert!(
-            defined.len() == 1
-                && defined[0].contains(":3: the invariant `one-owner` is defined but never cited")
-        );
+        assert!(defined.len() == 1 && defined[0].contains(":3: the invariant `one-owner` is defined but never cited"));
     }
 
     #[test]
@@ -340,14 +257,8 @@ mod tests {
         let side = "// Fence `a-vs-b` (this side).\nfence(Ordering::SeqCst);\n";
         let one = format!("//! A.\n{side}");
         let two = format!("//! B.\n{side}");
-        assert_eq!(
-            findings(&[("redd/src/a.rs", &one), ("redd/src/b.rs", &two)]),
-            Vec::<String>::new()
-        );
+        assert_eq!(findings(&[("redd/src/a.rs", &one), ("redd/src/b.rs", &two)]), Vec::<String>::new());
         assert!(findings(&[("redd/src/a.rs", &one)])[0].contains("occurs 1 times"));
-        assert!(
-            findings(&[("redd/src/a.rs", "//! A.\nfence(SeqCst);\n")])[0]
-                .contains("without a name")
-        );
+        assert!(findings(&[("redd/src/a.rs", "//! A.\nfence(SeqCst);\n")])[0].contains("without a name"));
     }
 }

@@ -25,10 +25,7 @@ pub(crate) struct Line {
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        let mut source = Self {
-            path: path.to_owned(),
-            lines: split(text),
-        };
+        let mut source = Self { path: path.to_owned(), lines: split(text) };
         mark_tests(&mut source);
         source
     }
@@ -40,49 +37,26 @@ impl Source {
 
     /// All lines, with their numbers.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Line)> {
-        self.lines
-            .iter()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
+        self.lines.iter().enumerate().map(|(index, line)| (index + 1, line))
     }
 
     /// The first folder or file under `src`: `task` for `redd/src/task/state.rs`, `lib` for `redd/src/lib.rs`.
     pub(crate) fn room(&self) -> &str {
-        let inside = self
-            .path
-            .split_once("src/")
-            .map_or(self.path.as_str(), |(_, inside)| inside);
-        inside
-            .split('/')
-            .next()
-            .unwrap_or(inside)
-            .trim_end_matches(".rs")
+        let inside = self.path.split_once("src/").map_or(self.path.as_str(), |(_, inside)| inside);
+        inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
     }
 
     /// Files that are modules of this one and only there for tests: the paths that they may have.
     pub(crate) fn test_files(&self) -> Vec<String> {
         let folder = match self.file_name() {
-            "mod.rs" | "lib.rs" | "main.rs" => {
-                self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
-            }
+            "mod.rs" | "lib.rs" | "main.rs" => self.path.rsplit_once('/').map_or("", |(folder, _)| folder),
             _ => self.path.trim_end_matches(".rs"),
         };
-        let names = self
-            .lines
-            .iter()
-            .filter(|line| line.is_test)
-            .filter_map(|line| {
-                let (_, name) = line.code.trim().strip_suffix(';')?.split_once("mod ")?;
-                Some(name.to_owned())
-            });
-        names
-            .flat_map(|name| {
-                [
-                    format!("{folder}/{name}.rs"),
-                    format!("{folder}/{name}/mod.rs"),
-                ]
-            })
-            .collect()
+        let names = self.lines.iter().filter(|line| line.is_test).filter_map(|line| {
+            let (_, name) = line.code.trim().strip_suffix(';')?.split_once("mod ")?;
+            Some(name.to_owned())
+        });
+        names.flat_map(|name| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]).collect()
     }
 
     /// The whole file is for tests.
@@ -169,10 +143,7 @@ fn split(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut state = State::Code;
     for text in text.lines() {
-        let mut line = Line {
-            text: text.to_owned(),
-            ..Line::default()
-        };
+        let mut line = Line { text: text.to_owned(), ..Line::default() };
         if state == State::LineComment {
             state = State::Code;
         }
@@ -199,11 +170,7 @@ fn step(marks: &[char], at: usize, state: &mut State, line: &mut Line) -> usize 
                 ('/', Some('*')) => depth + 1,
                 _ => return 1,
             };
-            *state = if depth == 0 {
-                State::Code
-            } else {
-                State::BlockComment(depth)
-            };
+            *state = if depth == 0 { State::Code } else { State::BlockComment(depth) };
             line.comment.extend(next);
             return 2;
         }
@@ -219,12 +186,7 @@ fn step(marks: &[char], at: usize, state: &mut State, line: &mut Line) -> usize 
             _ => line.code.push(' '),
         },
         State::RawText(hashes) => {
-            let ends = mark == '"'
-                && marks[at + 1..]
-                    .iter()
-                    .take_while(|mark| **mark == '#')
-                    .count()
-                    >= hashes;
+            let ends = mark == '"' && marks[at + 1..].iter().take_while(|mark| **mark == '#').count() >= hashes;
             line.code.push(if ends { '"' } else { ' ' });
             if ends {
                 *state = State::Code;
@@ -243,26 +205,13 @@ fn step(marks: &[char], at: usize, state: &mut State, line: &mut Line) -> usize 
             }
             ('"', _) => {
                 line.code.push(mark);
-                let hashes = line
-                    .code
-                    .trim_end_matches('"')
-                    .chars()
-                    .rev()
-                    .take_while(|mark| *mark == '#')
-                    .count();
+                let hashes = line.code.trim_end_matches('"').chars().rev().take_while(|mark| *mark == '#').count();
                 let before = line.code.trim_end_matches('"').trim_end_matches('#');
-                *state = if ends_in_raw_prefix(before) {
-                    State::RawText(hashes)
-                } else {
-                    State::Text
-                };
+                *state = if ends_in_raw_prefix(before) { State::RawText(hashes) } else { State::Text };
             }
             ('\'', Some('\\')) => {
                 // A character such as '\'' or '\u{1}': blank up to the closing quote.
-                let end = marks[at + 3..]
-                    .iter()
-                    .position(|mark| *mark == '\'')
-                    .map_or(marks.len(), |end| at + 4 + end);
+                let end = marks[at + 3..].iter().position(|mark| *mark == '\'').map_or(marks.len(), |end| at + 4 + end);
                 line.code.push_str("' '");
                 return end - at;
             }
@@ -300,9 +249,7 @@ fn mark_tests(source: &mut Source) {
             continue;
         }
         let end = item_end(&source.lines, at);
-        source.lines[at..=end]
-            .iter_mut()
-            .for_each(|line| line.is_test = true);
+        source.lines[at..=end].iter_mut().for_each(|line| line.is_test = true);
         at = end + 1;
     }
 }
@@ -334,10 +281,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> Vec<String> {
-        split(text)
-            .into_iter()
-            .map(|line| line.code.trim_end().to_owned())
-            .collect()
+        split(text).into_iter().map(|line| line.code.trim_end().to_owned()).collect()
     }
 
     #[test]
@@ -347,10 +291,7 @@ mod tests {
         assert_eq!(code("/* a\nb */ c"), ["", " c"]);
         assert_eq!(code("r#\"a\" // b\"# + c"), ["r#\"       \" + c"]);
         assert_eq!(code("for\"x\""), ["for\" \""]);
-        assert_eq!(
-            code("'\"' + '\\'' + 'a + b\"c\""),
-            ["' ' + ' ' + 'a + b\" \""]
-        );
+        assert_eq!(code("'\"' + '\\'' + 'a + b\"c\""), ["' ' + ' ' + 'a + b\" \""]);
         assert_eq!(code("\"a\\\" b\nc\" d"), ["\"", " \" d"]);
         assert_eq!(split("a; // b")[0].comment, "// b");
     }
@@ -361,17 +302,9 @@ mod tests {
             "redd/src/a.rs",
             "fn a() {}\n#[cfg(test)]\nuse x::{y};\nfn b() {}\n#[cfg(all(test, loom))]\nmod models;\n#[cfg(test)]\nmod tests {\n    fn c() {}\n}\nfn d() {}\n",
         );
-        let program: Vec<&str> = source
-            .program()
-            .map(|(_, line)| line.text.as_str())
-            .collect();
+        let program: Vec<&str> = source.program().map(|(_, line)| line.text.as_str()).collect();
         assert_eq!(program, ["fn a() {}", "fn b() {}", "fn d() {}"]);
-        assert!(
-            Source::new("redd/src/task/models.rs", "fn a() {}")
-                .program()
-                .next()
-                .is_none()
-        );
+        assert!(Source::new("redd/src/task/models.rs", "fn a() {}").program().next().is_none());
     }
 
     #[test]

@@ -25,25 +25,14 @@ const BANNED: &[(&str, &str)] = &[
 const WORD_HOLES: &[(&str, &str)] = &[("redd/src/runtime/context.rs", "reactor")];
 
 /// STYLE §1: names that say nothing.
-const EMPTY_NAMES: &[&str] = &[
-    "util", "utils", "misc", "common", "manager", "helper", "helpers",
-];
+const EMPTY_NAMES: &[&str] = &["util", "utils", "misc", "common", "manager", "helper", "helpers"];
 
 /// Where else than in `lib.rs` a feature may be asked for.
 const FEATURE_PLACES: &[(&str, &str)] = &[
-    (
-        "redd/src/macros/mod.rs",
-        "`pin!` and `task_local!` need no `redd-macros`, the others do",
-    ),
-    (
-        "redd/src/macros/support.rs",
-        "re-exports the parsers of `redd-macros`",
-    ),
+    ("redd/src/macros/mod.rs", "`pin!` and `task_local!` need no `redd-macros`, the others do"),
+    ("redd/src/macros/support.rs", "re-exports the parsers of `redd-macros`"),
     ("redd/src/io/mod.rs", "signposts to `fs::stdio` and `net`"),
-    (
-        "redd/src/sys/mod.rs",
-        "the system calls of a room that is gated",
-    ),
+    ("redd/src/sys/mod.rs", "the system calls of a room that is gated"),
     ("redd/src/signal/unix.rs", "what only `process` needs of it"),
 ];
 
@@ -51,12 +40,8 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
 const PLATFORM_ROOMS: &[&str] = &["driver", "net", "fs", "process", "signal", "sys"];
 
 /// Words of a path on somebody's machine. In two parts, so that this file does not contain them.
-const MACHINE_PATHS: &[&str] = &[
-    concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-    concat!("/fa", "rm/"),
-    concat!("../sha", "red"),
-];
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/fa", "rm/"), concat!("../sha", "red")];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -76,17 +61,11 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
 
 /// No path of one machine, in any file.
 pub(super) fn check_paths(sources: &[Source], documents: &[Document]) -> Vec<Finding> {
-    let lines = sources.iter().flat_map(|source| {
-        source
-            .numbered()
-            .map(|(number, line)| (source.path.as_str(), number, line.text.as_str()))
-    });
+    let lines = sources
+        .iter()
+        .flat_map(|source| source.numbered().map(|(number, line)| (source.path.as_str(), number, line.text.as_str())));
     let others = documents.iter().flat_map(|document| {
-        document
-            .text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (document.path.as_str(), index + 1, line))
+        document.text.lines().enumerate().map(|(index, line)| (document.path.as_str(), index + 1, line))
     });
     let mut findings = Vec::new();
     for (path, number, line) in lines.chain(others) {
@@ -107,10 +86,7 @@ fn check_map(source: &Source, findings: &mut Vec<Finding>) {
     if source.path.contains("/tests/ui/") {
         return;
     }
-    let first = source
-        .lines
-        .iter()
-        .find(|line| !line.text.trim().is_empty());
+    let first = source.lines.iter().find(|line| !line.text.trim().is_empty());
     if !first.is_some_and(|line| line.text.starts_with("//!")) {
         findings.push(Finding::new(
             &source.path,
@@ -128,9 +104,7 @@ fn check_attributes(source: &Source, findings: &mut Vec<Finding>) {
             let Some(at) = line.code.find(attribute) else {
                 continue;
             };
-            if !line.code[..at].ends_with(['#', '!'])
-                || attribute_text(source, number, at).contains("reason =")
-            {
+            if !line.code[..at].ends_with(['#', '!']) || attribute_text(source, number, at).contains("reason =") {
                 continue;
             }
             findings.push(Finding::new(
@@ -148,11 +122,7 @@ fn attribute_text(source: &Source, number: usize, at: usize) -> String {
     let mut text = String::new();
     let mut depth = 0_i32;
     for (index, line) in source.lines[number - 1..].iter().enumerate() {
-        let code = if index == 0 {
-            &line.code[at..]
-        } else {
-            &line.code
-        };
+        let code = if index == 0 { &line.code[at..] } else { &line.code };
         for mark in code.chars() {
             text.push(mark);
             match mark {
@@ -196,10 +166,7 @@ fn check_unfinished(source: &Source, findings: &mut Vec<Finding>) {
 /// File and module names.
 fn check_names(source: &Source, findings: &mut Vec<Finding>) {
     let name = source.path.trim_end_matches(".rs");
-    if let Some(empty) = EMPTY_NAMES
-        .iter()
-        .find(|empty| name.split('/').any(|part| part == **empty))
-    {
+    if let Some(empty) = EMPTY_NAMES.iter().find(|empty| name.split('/').any(|part| part == **empty)) {
         findings.push(Finding::new(
             &source.path,
             1,
@@ -211,10 +178,7 @@ fn check_names(source: &Source, findings: &mut Vec<Finding>) {
         let Some((_, rest)) = line.code.split_once("mod ") else {
             continue;
         };
-        if let Some(empty) = EMPTY_NAMES
-            .iter()
-            .find(|empty| rest.starts_with(**empty) && has_word(rest, empty))
-        {
+        if let Some(empty) = EMPTY_NAMES.iter().find(|empty| rest.starts_with(**empty) && has_word(rest, empty)) {
             findings.push(Finding::new(
                 &source.path,
                 number,
@@ -246,8 +210,7 @@ fn check_words(source: &Source, findings: &mut Vec<Finding>) {
 
 /// STYLE §11.
 fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
-    let is_lib = source.path == "redd/src/lib.rs"
-        || FEATURE_PLACES.iter().any(|(path, _)| *path == source.path);
+    let is_lib = source.path == "redd/src/lib.rs" || FEATURE_PLACES.iter().any(|(path, _)| *path == source.path);
     for (number, line) in source.program() {
         if !is_cfg(line) {
             continue;
@@ -261,9 +224,7 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
                 "gate a whole module in `lib.rs` (STYLE 11)",
             ));
         }
-        let asks_platform = ["target_os", "target_family", "unix", "windows"]
-            .iter()
-            .any(|word| has_word(code, word));
+        let asks_platform = ["target_os", "target_family", "unix", "windows"].iter().any(|word| has_word(code, word));
         if asks_platform && !PLATFORM_ROOMS.contains(&source.room()) {
             findings.push(Finding::new(
                 &source.path,
@@ -284,9 +245,7 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
 }
 
 fn is_cfg(line: &Line) -> bool {
-    ["cfg(", "cfg!(", "cfg_attr("]
-        .iter()
-        .any(|cfg| line.code.contains(cfg))
+    ["cfg(", "cfg!(", "cfg_attr("].iter().any(|cfg| line.code.contains(cfg))
 }
 
 #[cfg(test)]
@@ -294,10 +253,7 @@ mod tests {
     use super::*;
 
     fn findings(path: &str, text: &str) -> Vec<String> {
-        check(&[Source::new(path, text)])
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&[Source::new(path, text)]).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -305,46 +261,25 @@ mod tests {
         let path = "redd/src/task/cell.rs";
         for (text, what) in [
             ("use a;", "does not start with a map"),
-            (
-                "//! A.\n#[allow(dead_code)]\nfn a() {}",
-                ":2: `#[allow(…)]` without a reason",
-            ),
-            (
-                "//! A.\n#![expect(\n    unsafe_code\n)]",
-                ":2: `#[expect(…)]` without a reason",
-            ),
+            ("//! A.\n#[allow(dead_code)]\nfn a() {}", ":2: `#[allow(…)]` without a reason"),
+            ("//! A.\n#![expect(\n    unsafe_code\n)]", ":2: `#[expect(…)]` without a reason"),
             ("//! A.\nfn a() { todo!() }", ":2: unfinished"),
             ("//! A.\n#[ignore]\nfn a() {}", "never run"),
-            (
-                "//! A.\n// The event loop of the thing.",
-                ":2: `event loop` is not a word",
-            ),
+            ("//! A.\n// The event loop of the thing.", ":2: `event loop` is not a word"),
             ("//! A.\nfn next_job() {}", "`job` is not a word"),
             ("//! A.\nmod util;", "a module called `util`"),
-            (
-                "//! A.\n#[cfg(feature = \"net\")]\nfn a() {}",
-                "outside of `lib.rs`",
-            ),
-            (
-                "//! A.\n#[cfg(target_os = \"linux\")]\nfn a() {}",
-                "the platform",
-            ),
+            ("//! A.\n#[cfg(feature = \"net\")]\nfn a() {}", "outside of `lib.rs`"),
+            ("//! A.\n#[cfg(target_os = \"linux\")]\nfn a() {}", "the platform"),
             ("//! A.\n#[cfg(not(loom))]\nfn a() {}", "`cfg(loom)`"),
         ] {
             let found = findings(path, text);
-            assert!(
-                found.len() == 1 && found[0].contains(what),
-                "{text}: {found:?}"
-            );
+            assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
         let good = "\n//! A.\n#![expect(unsafe_code, reason = \"x\")]\n#[cfg(all(test, loom))]\nmod models;\n// joblike\n\
                     #[ignore = \"slow\"]\nfn a() -> &'static str { \"todo\" }\n";
         assert_eq!(findings(path, good), Vec::<String>::new());
         assert_eq!(
-            findings(
-                "redd/src/lib.rs",
-                "//! A.\n#[cfg(feature = \"net\")]\npub mod net;"
-            ),
+            findings("redd/src/lib.rs", "//! A.\n#[cfg(feature = \"net\")]\npub mod net;"),
             Vec::<String>::new()
         );
         assert!(findings("redd/src/io/helper.rs", "//! A.")[0].contains("called `helper`"));
@@ -353,10 +288,7 @@ mod tests {
     #[test]
     fn paths_of_one_machine_are_found_in_any_file() {
         let text = format!("see {}x", MACHINE_PATHS[0]);
-        let document = Document {
-            path: "README.md".to_owned(),
-            text: format!("a\n{text}"),
-        };
+        let document = Document { path: "README.md".to_owned(), text: format!("a\n{text}") };
         let source = Source::new("redd/src/a.rs", &format!("//! {text}"));
         assert_eq!(check_paths(&[source], &[document]).len(), 2);
     }

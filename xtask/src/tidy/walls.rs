@@ -17,93 +17,24 @@ const WALLS: &[(&str, &[&str])] = &[
     ("collections", &[]),
     ("task", &["observe"]),
     ("time", &["task::coop", "task::budget"]),
-    (
-        "driver",
-        &["task::coop", "task::budget", "io", "time::clock"],
-    ),
+    ("driver", &["task::coop", "task::budget", "io", "time::clock"]),
     ("sync", &["task::coop", "task::budget"]),
     ("io", &["task::coop", "task::budget"]),
-    (
-        "blocking",
-        &["scheduler", "task", "time", "driver", "observe"],
-    ),
-    (
-        "scheduler",
-        &["blocking", "task", "time", "driver", "observe"],
-    ),
-    (
-        "runtime",
-        &["scheduler", "blocking", "task", "time", "driver", "observe"],
-    ),
-    (
-        "group",
-        &[
-            "runtime",
-            "scheduler",
-            "blocking",
-            "task",
-            "time",
-            "driver",
-            "observe",
-            "sync",
-        ],
-    ),
-    (
-        "observe",
-        &["runtime", "scheduler", "blocking", "task", "time", "driver"],
-    ),
-    (
-        "net",
-        &["io", "driver", "blocking", "task::coop", "task::budget"],
-    ),
-    (
-        "fs",
-        &[
-            "io",
-            "driver",
-            "blocking",
-            "task::coop",
-            "task::budget",
-            "sync",
-        ],
-    ),
-    (
-        "signal",
-        &[
-            "io",
-            "driver",
-            "blocking",
-            "task::coop",
-            "task::budget",
-            "sync",
-        ],
-    ),
-    (
-        "process",
-        &[
-            "io",
-            "driver",
-            "blocking",
-            "task::coop",
-            "task::budget",
-            "signal",
-            "net",
-            "sync",
-        ],
-    ),
+    ("blocking", &["scheduler", "task", "time", "driver", "observe"]),
+    ("scheduler", &["blocking", "task", "time", "driver", "observe"]),
+    ("runtime", &["scheduler", "blocking", "task", "time", "driver", "observe"]),
+    ("group", &["runtime", "scheduler", "blocking", "task", "time", "driver", "observe", "sync"]),
+    ("observe", &["runtime", "scheduler", "blocking", "task", "time", "driver"]),
+    ("net", &["io", "driver", "blocking", "task::coop", "task::budget"]),
+    ("fs", &["io", "driver", "blocking", "task::coop", "task::budget", "sync"]),
+    ("signal", &["io", "driver", "blocking", "task::coop", "task::budget", "sync"]),
+    ("process", &["io", "driver", "blocking", "task::coop", "task::budget", "signal", "net", "sync"]),
     ("macros", &["task", "group", "runtime"]),
 ];
 
 /// Open to every room.
-const OPEN: &[&str] = &[
-    "primitives",
-    "collections",
-    "sys",
-    "observe::waiting",
-    "runtime::context",
-    "runtime::Handle",
-    "macros",
-];
+const OPEN: &[&str] =
+    &["primitives", "collections", "sys", "observe::waiting", "runtime::context", "runtime::Handle", "macros"];
 
 /// Holes in the walls: the file, what it uses, and why.
 const HOLES: &[(&str, &str, &str)] = &[
@@ -117,63 +48,31 @@ const HOLES: &[(&str, &str, &str)] = &[
         "scheduler::injector::QueueLink",
         "the injector is an intrusive queue: its link lies in the task's header",
     ),
-    (
-        "redd/src/task/builder.rs",
-        "group::local_set",
-        "a public door, as `runtime::spawn` is",
-    ),
-    (
-        "redd/src/task/builder.rs",
-        "blocking",
-        "a public door, as `runtime::spawn` is",
-    ),
-    (
-        "redd/src/io/background.rs",
-        "blocking",
-        "files and standard streams ask for a thread at the door",
-    ),
-    (
-        "redd/src/sync/mpsc/send_timeout.rs",
-        "time",
-        "the one method of `sync` that Tokio gave a clock",
-    ),
-    (
-        "redd/src/io/testing.rs",
-        "runtime",
-        "the fair copies are tested inside a runtime",
-    ),
+    ("redd/src/task/builder.rs", "group::local_set", "a public door, as `runtime::spawn` is"),
+    ("redd/src/task/builder.rs", "blocking", "a public door, as `runtime::spawn` is"),
+    ("redd/src/io/background.rs", "blocking", "files and standard streams ask for a thread at the door"),
+    ("redd/src/sync/mpsc/send_timeout.rs", "time", "the one method of `sync` that Tokio gave a clock"),
+    ("redd/src/io/testing.rs", "runtime", "the fair copies are tested inside a runtime"),
 ];
 
 /// What only the foundations may name, and where to get it instead.
 const DOORS: &[(&str, &str)] = &[
     ("std::sync::atomic", "crate::primitives::atomic"),
     ("core::sync::atomic", "crate::primitives::atomic"),
-    (
-        "std::cell::UnsafeCell",
-        "crate::primitives::cell::UnsafeCell",
-    ),
-    (
-        "core::cell::UnsafeCell",
-        "crate::primitives::cell::UnsafeCell",
-    ),
+    ("std::cell::UnsafeCell", "crate::primitives::cell::UnsafeCell"),
+    ("core::cell::UnsafeCell", "crate::primitives::cell::UnsafeCell"),
     ("std::sync::Mutex", "crate::primitives::Mutex"),
     ("std::sync::RwLock", "crate::primitives::Mutex"),
     ("std::sync::Condvar", "crate::primitives::parker"),
     ("std::sync::Barrier", "crate::primitives::parker"),
-    (
-        "std::sync::mpsc",
-        "a queue under `crate::primitives::Mutex`",
-    ),
+    ("std::sync::mpsc", "a queue under `crate::primitives::Mutex`"),
     ("std::thread", "crate::primitives::thread"),
     ("parking_lot", "crate::primitives::Mutex"),
 ];
 
 /// Doors that one file may pass by, and why.
-const DOOR_HOLES: &[(&str, &str, &str)] = &[(
-    "redd/src/task/join.rs",
-    "std::sync::Mutex",
-    "it only makes a public error `Sync`; nobody waits for it",
-)];
+const DOOR_HOLES: &[(&str, &str, &str)] =
+    &[("redd/src/task/join.rs", "std::sync::Mutex", "it only makes a public error `Sync`; nobody waits for it")];
 
 /// Parts of `std` behind a door above that hold no state and start nothing.
 const HARMLESS: &[&str] = &[
@@ -186,10 +85,7 @@ const HARMLESS: &[&str] = &[
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for source in sources
-        .iter()
-        .filter(|source| source.path.starts_with("redd/src/"))
-    {
+    for source in sources.iter().filter(|source| source.path.starts_with("redd/src/")) {
         check_walls(source, &mut findings);
         check_doors(source, &mut findings);
     }
@@ -233,37 +129,27 @@ fn check_walls(source: &Source, findings: &mut Vec<Finding>) {
         }
         paths.iter().for_each(|path| report(line, path));
     }
-    for (number, line) in source
-        .program()
-        .filter(|(number, _)| !use_lines.contains(number))
-    {
+    for (number, line) in source.program().filter(|(number, _)| !use_lines.contains(number)) {
         for (at, _) in line.code.match_indices("crate::") {
             // `$crate::` belongs to whoever calls the macro.
             if line.code[..at].ends_with('$') {
                 continue;
             }
             let rest = &line.code[at..];
-            let end =
-                rest.find(|mark: char| !(mark.is_alphanumeric() || mark == '_' || mark == ':'));
+            let end = rest.find(|mark: char| !(mark.is_alphanumeric() || mark == '_' || mark == ':'));
             report(number, &rest[..end.unwrap_or(rest.len())]);
         }
     }
 }
 
 fn may_pass(source: &Source, room: &str, may_use: &[&str], target: &str) -> bool {
-    let goes_to = |open: &str| {
-        target
-            .strip_prefix(open)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    };
+    let goes_to = |open: &str| target.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
     // An item at the crate's root, such as a macro or `crate::spawn`, has no room of its own.
     let names_a_room = WALLS.iter().any(|(name, _)| goes_to(name));
     !names_a_room
         || goes_to(room)
         || OPEN.iter().chain(may_use).any(|open| goes_to(open))
-        || HOLES
-            .iter()
-            .any(|(path, hole, _)| *path == source.path && goes_to(hole))
+        || HOLES.iter().any(|(path, hole, _)| *path == source.path && goes_to(hole))
 }
 
 fn check_doors(source: &Source, findings: &mut Vec<Finding>) {
@@ -294,15 +180,11 @@ fn check_doors(source: &Source, findings: &mut Vec<Finding>) {
             continue;
         }
         let door = DOORS.iter().find(|(name, _)| {
-            path.strip_prefix(name).is_some_and(|rest| {
-                !rest.starts_with(|mark: char| mark.is_alphanumeric() || mark == '_')
-            })
+            path.strip_prefix(name)
+                .is_some_and(|rest| !rest.starts_with(|mark: char| mark.is_alphanumeric() || mark == '_'))
         });
         if let Some((name, instead)) = door {
-            if DOOR_HOLES
-                .iter()
-                .any(|(path, hole, _)| *path == source.path && hole == name)
-            {
+            if DOOR_HOLES.iter().any(|(path, hole, _)| *path == source.path && hole == name) {
                 continue;
             }
             findings.push(Finding::new(
@@ -323,18 +205,14 @@ fn std_paths(source: &Source) -> Vec<(usize, String)> {
         use_lines.insert(line);
         paths.extend(of_use.into_iter().map(|path| (line, path)));
     }
-    for (number, line) in source
-        .program()
-        .filter(|(number, _)| !use_lines.contains(number))
-    {
+    for (number, line) in source.program().filter(|(number, _)| !use_lines.contains(number)) {
         for start in ["std::", "core::", "parking_lot"] {
             for (at, _) in line.code.match_indices(start) {
                 if line.code[..at].ends_with(|mark: char| mark.is_alphanumeric() || mark == '_') {
                     continue;
                 }
                 let rest = &line.code[at..];
-                let end =
-                    rest.find(|mark: char| !(mark.is_alphanumeric() || mark == '_' || mark == ':'));
+                let end = rest.find(|mark: char| !(mark.is_alphanumeric() || mark == '_' || mark == ':'));
                 paths.push((number, rest[..end.unwrap_or(rest.len())].to_owned()));
             }
         }
@@ -346,9 +224,7 @@ fn std_paths(source: &Source) -> Vec<(usize, String)> {
 fn calls_libc(code: &str) -> bool {
     code.match_indices("libc::").any(|(at, start)| {
         let rest = &code[at + start.len()..];
-        let name = rest.find(|mark: char| {
-            !(mark.is_ascii_lowercase() || mark.is_ascii_digit() || mark == '_')
-        });
+        let name = rest.find(|mark: char| !(mark.is_ascii_lowercase() || mark.is_ascii_digit() || mark == '_'));
         name.is_some_and(|end| end > 0 && rest[end..].starts_with('('))
     })
 }
@@ -388,15 +264,9 @@ fn has_unsafe_program(source: &Source) -> bool {
 
 fn is_unsafe(code: &str) -> bool {
     has_word(code, "unsafe")
-        && [
-            "unsafe {",
-            "unsafe fn",
-            "unsafe impl",
-            "unsafe trait",
-            "unsafe extern",
-        ]
-        .iter()
-        .any(|form| code.contains(form))
+        && ["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait", "unsafe extern"]
+            .iter()
+            .any(|form| code.contains(form))
 }
 
 /// STYLE §4: unsafe code is announced in its file and listed for everybody.
@@ -404,13 +274,10 @@ pub(super) fn check_unsafe_list(sources: &[Source], list: &[String]) -> Vec<Find
     let files = unsafe_files(sources);
     let mut findings = Vec::new();
     for file in &files {
-        let announces = sources
-            .iter()
-            .filter(|source| source.path == *file)
-            .all(|source| {
-                let code: String = source.lines.iter().map(|line| line.code.trim()).collect();
-                code.contains("#![expect(unsafe_code") || !has_unsafe_program(source)
-            });
+        let announces = sources.iter().filter(|source| source.path == *file).all(|source| {
+            let code: String = source.lines.iter().map(|line| line.code.trim()).collect();
+            code.contains("#![expect(unsafe_code") || !has_unsafe_program(source)
+        });
         if !announces {
             findings.push(Finding::new(
                 file,
@@ -428,11 +295,7 @@ pub(super) fn check_unsafe_list(sources: &[Source], list: &[String]) -> Vec<Find
             ));
         }
     }
-    for (index, listed) in list
-        .iter()
-        .enumerate()
-        .filter(|(_, listed)| !files.contains(listed))
-    {
+    for (index, listed) in list.iter().enumerate().filter(|(_, listed)| !files.contains(listed)) {
         findings.push(Finding::new(
             UNSAFE_LIST,
             index + 1,
@@ -448,57 +311,29 @@ mod tests {
     use super::*;
 
     fn findings(path: &str, text: &str) -> Vec<String> {
-        check(&[Source::new(path, text)])
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&[Source::new(path, text)]).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn arrows_go_down_only() {
         for (path, text, what) in [
-            (
-                "redd/src/task/cell.rs",
-                "use crate::scheduler::worker;",
-                "`task` may not use `scheduler::worker`",
-            ),
-            (
-                "redd/src/task/cell.rs",
-                "use crate::{primitives::Arc,\n sync::Notify};",
-                "may not use `sync::Notify`",
-            ),
-            (
-                "redd/src/sync/mutex.rs",
-                "fn a() { crate::runtime::spawn() }",
-                "may not use `runtime::spawn`",
-            ),
-            (
-                "redd/src/time/mod.rs",
-                "use crate::task::cell;",
-                "may not use `task::cell`",
-            ),
+            ("redd/src/task/cell.rs", "use crate::scheduler::worker;", "`task` may not use `scheduler::worker`"),
+            ("redd/src/task/cell.rs", "use crate::{primitives::Arc,\n sync::Notify};", "may not use `sync::Notify`"),
+            ("redd/src/sync/mutex.rs", "fn a() { crate::runtime::spawn() }", "may not use `runtime::spawn`"),
+            ("redd/src/time/mod.rs", "use crate::task::cell;", "may not use `task::cell`"),
             ("redd/src/attic/mod.rs", "", "has no row"),
         ] {
             let found = findings(path, text);
-            assert!(
-                found.len() == 1 && found[0].contains(what),
-                "{text}: {found:?}"
-            );
+            assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
         for (path, text) in [
-            (
-                "redd/src/task/cell.rs",
-                "use crate::{primitives::Arc, observe::waiting::note, runtime::context};",
-            ),
+            ("redd/src/task/cell.rs", "use crate::{primitives::Arc, observe::waiting::note, runtime::context};"),
             ("redd/src/io/mod.rs", "pub use crate::fs::stdio;"),
             (
                 "redd/src/sync/mutex.rs",
                 "use crate::task::coop::poll_proceed;\nfn a() { crate::pin!(x); $crate::fs::a() }",
             ),
-            (
-                "redd/src/sync/mutex.rs",
-                "#[cfg(test)]\nmod tests {\n    use crate::runtime::Builder;\n}",
-            ),
+            ("redd/src/sync/mutex.rs", "#[cfg(test)]\nmod tests {\n    use crate::runtime::Builder;\n}"),
             ("redd/src/lib.rs", "use crate::runtime::Handle;"),
         ] {
             assert_eq!(findings(path, text), Vec::<String>::new(), "{text}");
@@ -508,32 +343,20 @@ mod tests {
     #[test]
     fn atomics_threads_and_calls_come_through_their_doors() {
         for (text, what) in [
-            (
-                "use std::sync::{Arc, atomic::AtomicU8};",
-                "`std::sync::atomic` outside",
-            ),
+            ("use std::sync::{Arc, atomic::AtomicU8};", "`std::sync::atomic` outside"),
             ("use std::sync::Mutex;", "`std::sync::Mutex` outside"),
             ("fn a() { std::thread::park() }", "`std::thread` outside"),
             ("fn a() { x.load(Ordering::SeqCst) }", "a SeqCst access"),
             ("fn a() { libc::close(1) }", "a system call outside"),
         ] {
             let found = findings("redd/src/sync/mutex.rs", text);
-            assert!(
-                found.len() == 1 && found[0].contains(what),
-                "{text}: {found:?}"
-            );
+            assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
         let good = "use std::sync::{Arc, MutexGuardLike};\nuse std::cell::Cell;\nfn a(x: libc::c_int) { fence(SeqCst); libc::EINTR }\n\
                     // std::thread\nuse std::thread::LocalKey;";
+        assert_eq!(findings("redd/src/sync/mutex.rs", good), Vec::<String>::new());
         assert_eq!(
-            findings("redd/src/sync/mutex.rs", good),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            findings(
-                "redd/src/sys/mod.rs",
-                "fn a() { libc::close(1); std::thread::park() }"
-            ),
+            findings("redd/src/sys/mod.rs", "fn a() { libc::close(1); std::thread::park() }"),
             Vec::<String>::new()
         );
     }
@@ -545,21 +368,11 @@ mod tests {
             Source::new("redd/src/a.rs", announced),
             Source::new("redd/src/b.rs", "//! B.\nunsafe fn b() {}\n"),
             Source::new("redd/src/c.rs", "//! C.\n// unsafe { no }\n"),
-            Source::new(
-                "redd/src/d.rs",
-                "//! D.\nmacro_rules! d {\n    () => {\n        unsafe { a() }\n    };\n}\n",
-            ),
+            Source::new("redd/src/d.rs", "//! D.\nmacro_rules! d {\n    () => {\n        unsafe { a() }\n    };\n}\n"),
         ];
         let list = ["a", "d", "gone"].map(|name| format!("redd/src/{name}.rs"));
-        let found: Vec<String> = check_unsafe_list(&sources, &list)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let found: Vec<String> = check_unsafe_list(&sources, &list).iter().map(ToString::to_string).collect();
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(
-            found[0].contains("does not announce")
-                && found[1].contains("not in")
-                && found[2].contains("gone.rs")
-        );
+        assert!(found[0].contains("does not announce") && found[1].contains("not in") && found[2].contains("gone.rs"));
     }
 }

@@ -5,10 +5,7 @@
 //! # Invariants
 //! - `leave-before-close`: the registration is the first field, so it leaves epoll before `inner` closes.
 
-#![expect(
-    unsafe_code,
-    reason = "Tokio's `register` functions are declared unsafe"
-)]
+#![expect(unsafe_code, reason = "Tokio's `register` functions are declared unsafe")]
 
 use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
@@ -119,15 +116,9 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
-    pub fn try_with_interest(
-        inner: T,
-        interest: Interest,
-    ) -> Result<Self, AsyncFdRegisterError<T>> {
+    pub fn try_with_interest(inner: T, interest: Interest) -> Result<Self, AsyncFdRegisterError<T>> {
         match Registration::new(inner.as_raw_fd(), interest) {
-            Ok(registration) => Ok(Self {
-                registration,
-                inner,
-            }),
+            Ok(registration) => Ok(Self { registration, inner }),
             Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
         }
     }
@@ -159,10 +150,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
-    pub unsafe fn register_with_interest(
-        inner: T,
-        interest: Interest,
-    ) -> Result<Self, AsyncFdRegisterError<T>> {
+    pub unsafe fn register_with_interest(inner: T, interest: Interest) -> Result<Self, AsyncFdRegisterError<T>> {
         Self::try_with_interest(inner, interest)
     }
 
@@ -179,10 +167,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Ends the registration and gives the object back.
     pub fn into_inner(self) -> T {
         // `leave-before-close`.
-        let Self {
-            registration,
-            inner,
-        } = self;
+        let Self { registration, inner } = self;
         drop(registration);
         inner
     }
@@ -191,10 +176,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The runtime has shut down.
-    pub fn poll_read_ready<'a>(
-        &'a self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+    pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let event = ready!(self.registration.poll_read_ready(cx))?;
         Poll::Ready(Ok(self.guard(event)))
     }
@@ -215,10 +197,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The runtime has shut down.
-    pub fn poll_write_ready<'a>(
-        &'a self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+    pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let event = ready!(self.registration.poll_write_ready(cx))?;
         Poll::Ready(Ok(self.guard(event)))
     }
@@ -243,10 +222,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// The runtime has shut down.
     #[track_caller]
-    pub fn ready(
-        &self,
-        interest: Interest,
-    ) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
         let readiness = self.registration.readiness(interest);
         async move { Ok(self.guard(readiness.await?)) }
     }
@@ -259,10 +235,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// The runtime has shut down.
     #[track_caller]
-    pub fn ready_mut(
-        &mut self,
-        interest: Interest,
-    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+    pub fn ready_mut(&mut self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
         let place = std::panic::Location::caller();
         async move {
             let event = self.registration.readiness_at(interest, place).await?;
@@ -290,9 +263,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// The runtime has shut down.
     #[track_caller]
-    pub fn readable_mut(
-        &mut self,
-    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+    pub fn readable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
         self.ready_mut(Interest::READABLE)
     }
 
@@ -316,9 +287,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// The runtime has shut down.
     #[track_caller]
-    pub fn writable_mut(
-        &mut self,
-    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+    pub fn writable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
         self.ready_mut(Interest::WRITABLE)
     }
 
@@ -329,11 +298,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
-    pub async fn async_io<R>(
-        &self,
-        interest: Interest,
-        mut f: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         loop {
             // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
             poll_fn(poll_proceed).await.made_progress();
@@ -370,11 +335,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// `WouldBlock` without a call of `f` if nothing is ready; the error of `f`; or that the runtime has shut down.
-    pub fn try_io<R>(
-        &self,
-        interest: Interest,
-        f: impl FnOnce(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.registration.try_io(interest, || f(&self.inner))
     }
 
@@ -382,30 +343,17 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As [`try_io`](Self::try_io).
-    pub fn try_io_mut<R>(
-        &mut self,
-        interest: Interest,
-        f: impl FnOnce(&mut T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        let Self {
-            registration,
-            inner,
-        } = self;
+    pub fn try_io_mut<R>(&mut self, interest: Interest, f: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
+        let Self { registration, inner } = self;
         registration.try_io(interest, || f(inner))
     }
 
     fn guard(&self, event: ReadyEvent) -> AsyncFdReadyGuard<'_, T> {
-        AsyncFdReadyGuard {
-            async_fd: self,
-            event: Some(event),
-        }
+        AsyncFdReadyGuard { async_fd: self, event: Some(event) }
     }
 
     fn mut_guard(&mut self, event: ReadyEvent) -> AsyncFdReadyMutGuard<'_, T> {
-        AsyncFdReadyMutGuard {
-            async_fd: self,
-            event: Some(event),
-        }
+        AsyncFdReadyMutGuard { async_fd: self, event: Some(event) }
     }
 
     fn clear(&self, event: &mut Option<ReadyEvent>, cleared: Ready) {
@@ -433,9 +381,7 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
 
 impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFd")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("AsyncFd").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
@@ -549,19 +495,13 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
 
 impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdReadyGuard")
-            .field("async_fd", &self.async_fd)
-            .field("ready", &self.ready())
-            .finish()
+        f.debug_struct("AsyncFdReadyGuard").field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
     }
 }
 
 impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyMutGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdReadyMutGuard")
-            .field("async_fd", &self.async_fd)
-            .field("ready", &self.ready())
-            .finish()
+        f.debug_struct("AsyncFdReadyMutGuard").field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
     }
 }
 
@@ -584,9 +524,7 @@ impl<T> AsyncFdRegisterError<T> {
 
 impl<T> fmt::Debug for AsyncFdRegisterError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdRegisterError")
-            .field("cause", &self.cause)
-            .finish_non_exhaustive()
+        f.debug_struct("AsyncFdRegisterError").field("cause", &self.cause).finish_non_exhaustive()
     }
 }
 
@@ -629,12 +567,8 @@ mod tests {
         let (inner, theirs) = UnixStream::pair().expect("descriptors left");
         inner.set_nonblocking(true).expect("a socket");
         let both = Interest::READABLE | Interest::WRITABLE;
-        let registration =
-            Registration::new_with_driver(Arc::clone(driver), inner.as_raw_fd(), both);
-        let async_fd = AsyncFd {
-            registration: registration.expect("room"),
-            inner,
-        };
+        let registration = Registration::new_with_driver(Arc::clone(driver), inner.as_raw_fd(), both);
+        let async_fd = AsyncFd { registration: registration.expect("room"), inner };
         (async_fd, theirs)
     }
 
@@ -642,12 +576,7 @@ mod tests {
     fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
         let turned = turned();
         let (ours, mut theirs) = pair(&turned.driver);
-        assert!(
-            block_on(ours.writable())
-                .expect("open")
-                .ready()
-                .is_writable()
-        );
+        assert!(block_on(ours.writable()).expect("open").ready().is_writable());
         assert!(ours.readable().now_or_never().is_none());
         theirs.write_all(b"ab").expect("open");
         let mut byte = [0];
@@ -662,10 +591,7 @@ mod tests {
         assert!(guard.ready().is_empty());
         assert!(ours.readable().now_or_never().is_none());
         let refused = ours.try_io(Interest::READABLE, |_| Ok(()));
-        assert_eq!(
-            refused.expect_err("not ready").kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(refused.expect_err("not ready").kind(), io::ErrorKind::WouldBlock);
         assert!(ours.try_io(Interest::WRITABLE, |_| Ok(())).is_ok());
     }
 
@@ -717,10 +643,7 @@ mod tests {
         let (ours, _theirs) = pair(&turned.driver);
         let inner = ours.into_inner();
         assert_eq!(turned.driver.registrations(), 0);
-        let error = AsyncFdRegisterError {
-            inner,
-            cause: io::Error::from_raw_os_error(libc::EPERM),
-        };
+        let error = AsyncFdRegisterError { inner, cause: io::Error::from_raw_os_error(libc::EPERM) };
         assert!(error.to_string().contains("must be open"));
         assert!(error.source().is_some());
         let (inner, cause) = error.into_parts();

@@ -289,28 +289,16 @@ mod tests {
 
     #[test]
     fn an_interest_is_answered_by_its_direction_and_by_that_directions_end() {
-        assert_eq!(
-            Interest::READABLE.mask(),
-            Ready::READABLE | Ready::READ_CLOSED
-        );
-        assert_eq!(
-            Interest::WRITABLE.mask(),
-            Ready::WRITABLE | Ready::WRITE_CLOSED
-        );
+        assert_eq!(Interest::READABLE.mask(), Ready::READABLE | Ready::READ_CLOSED);
+        assert_eq!(Interest::WRITABLE.mask(), Ready::WRITABLE | Ready::WRITE_CLOSED);
         assert_eq!(Interest::ERROR.mask(), Ready::ERROR);
     }
 
     #[test]
     fn removing_the_last_interest_leaves_none() {
         assert_eq!(Interest::PRIORITY.remove(Interest::PRIORITY), None);
-        assert_eq!(
-            Interest::PRIORITY.remove(Interest::ERROR),
-            Some(Interest::PRIORITY)
-        );
-        assert_eq!(
-            format!("{:?}", Interest::READABLE | Interest::ERROR),
-            "READABLE | ERROR"
-        );
+        assert_eq!(Interest::PRIORITY.remove(Interest::ERROR), Some(Interest::PRIORITY));
+        assert_eq!(format!("{:?}", Interest::READABLE | Interest::ERROR), "READABLE | ERROR");
     }
 
     #[test]

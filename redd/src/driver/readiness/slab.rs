@@ -47,10 +47,7 @@ fn locate(index: u32) -> (usize, usize) {
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self {
-            pages: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
-            free: Mutex::new(Free::default()),
-        }
+        Self { pages: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())), free: Mutex::new(Free::default()) }
     }
 
     /// The slot of `index`; `None` if no such slot was ever allocated.
@@ -144,9 +141,7 @@ mod tests {
     #[test]
     fn a_freed_index_is_used_again_first_and_a_closed_slab_refuses() {
         let slab = Slab::new();
-        let indices: Vec<u32> = (0..200)
-            .map(|_| slab.allocate().expect("there is room"))
-            .collect();
+        let indices: Vec<u32> = (0..200).map(|_| slab.allocate().expect("there is room")).collect();
         assert_eq!(indices, (0..200).collect::<Vec<_>>());
         assert_eq!(slab.len(), 200);
         assert!(slab.slot(199).is_some());
@@ -154,9 +149,6 @@ mod tests {
         slab.free(77);
         assert_eq!(slab.allocate().expect("there is room"), 77);
         assert_eq!(slab.close(), 200);
-        assert_eq!(
-            slab.allocate().expect_err("closed").kind(),
-            io::ErrorKind::Other
-        );
+        assert_eq!(slab.allocate().expect_err("closed").kind(), io::ErrorKind::Other);
     }
 }

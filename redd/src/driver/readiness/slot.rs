@@ -64,10 +64,7 @@ pub(crate) enum Waited {
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        Self {
-            word: AtomicU64::new(State::fresh(0).word()),
-            waiters: Mutex::new(Waiters::default()),
-        }
+        Self { word: AtomicU64::new(State::fresh(0).word()), waiters: Mutex::new(Waiters::default()) }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -85,12 +82,7 @@ impl Slot {
             }
             // Release: publishes what this thread did before the step. Acquire: sees what others did before theirs.
             // Both pair with each other here and with Acquire in `Slot::state`.
-            match self.word.compare_exchange_weak(
-                current.word(),
-                next.word(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.word.compare_exchange_weak(current.word(), next.word(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(answer),
                 Err(word) => current = State::from_word(word),
             }
@@ -107,11 +99,7 @@ impl Slot {
     /// The runtime ends.
     pub(crate) fn on_shutdown(&self, wakers: &mut WakeList) {
         self.apply(|state| Some((state.on_shutdown(), ())));
-        let everyone = Waiting {
-            reader: true,
-            writer: true,
-            list: true,
-        };
+        let everyone = Waiting { reader: true, writer: true, list: true };
         self.take_wakers(everyone, None, wakers);
     }
 
@@ -123,10 +111,7 @@ impl Slot {
         let mut waiters = self.waiters.lock();
         // `waker-then-bit`: the lock orders us after whoever set the bit. A waker that has come since may be taken
         // too; its task looks again, and waits again.
-        for (is_wanted, direction) in [
-            (waiting.reader, Direction::Read),
-            (waiting.writer, Direction::Write),
-        ] {
+        for (is_wanted, direction) in [(waiting.reader, Direction::Read), (waiting.writer, Direction::Write)] {
             if is_wanted {
                 if let Some(waker) = waiters.cell(direction).take() {
                     if !wakers.has_room() {
@@ -185,10 +170,7 @@ impl Slot {
         // `foreign-code-outside`: cloned before the lock if no waker is expected there, which is the usual case.
         let mut fresh = (!self.state().is_waiting(direction)).then(|| waker.clone());
         let mut waiters = self.waiters.lock();
-        let is_stored = waiters
-            .cell(direction)
-            .as_ref()
-            .is_some_and(|stored| stored.will_wake(waker));
+        let is_stored = waiters.cell(direction).as_ref().is_some_and(|stored| stored.will_wake(waker));
         if fresh.is_none() && !is_stored {
             drop(waiters);
             fresh = Some(waker.clone());
@@ -202,12 +184,7 @@ impl Slot {
     }
 
     /// Puts `waker` into the list, or keeps it there up to date. `ticket` is the caller's place in the list.
-    pub(crate) fn wait_in_list(
-        &self,
-        ticket: &mut Option<u64>,
-        interest: Interest,
-        waker: &Waker,
-    ) -> Waited {
+    pub(crate) fn wait_in_list(&self, ticket: &mut Option<u64>, interest: Interest, waker: &Waker) -> Waited {
         // `foreign-code-outside`; a future that is polled again before its event is rare.
         let mut waker = waker.clone();
         let mut waiters = self.waiters.lock();
@@ -227,11 +204,7 @@ impl Slot {
             }
             Waited::Pending => {
                 *ticket = Some(waiters.next_ticket);
-                let listed = Listed {
-                    ticket: waiters.next_ticket,
-                    interest,
-                    waker,
-                };
+                let listed = Listed { ticket: waiters.next_ticket, interest, waker };
                 waiters.next_ticket += 1;
                 waiters.list.push(listed);
             }
@@ -242,10 +215,7 @@ impl Slot {
     /// Leaves the list; nothing happens if an event has already taken the waker.
     pub(crate) fn leave_list(&self, ticket: u64) {
         let mut waiters = self.waiters.lock();
-        let index = waiters
-            .list
-            .iter()
-            .position(|listed| listed.ticket == ticket);
+        let index = waiters.list.iter().position(|listed| listed.ticket == ticket);
         let left = index.map(|index| waiters.list.remove(index));
         // The bit stays: the next event finds an empty list and unsets it.
         drop(waiters);
@@ -256,10 +226,7 @@ impl Slot {
     pub(crate) fn end_use(&self) {
         self.apply(|state| Some((state.next_use(), ())));
         let mut waiters = self.waiters.lock();
-        debug_assert!(
-            waiters.list.is_empty(),
-            "futures in the list borrow the registration"
-        );
+        debug_assert!(waiters.list.is_empty(), "futures in the list borrow the registration");
         let left = (waiters.reader.take(), waiters.writer.take());
         drop(waiters);
         drop(left);

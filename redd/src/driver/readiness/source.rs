@@ -66,10 +66,7 @@ pub(crate) struct ReadyEvent {
 
 impl ReadyEvent {
     fn new(seen: State, interest: Interest) -> Self {
-        Self {
-            seen,
-            ready: seen.ready() & interest.mask(),
-        }
+        Self { seen, ready: seen.ready() & interest.mask() }
     }
 
     /// The same look, of which only `ready` matters.
@@ -116,18 +113,9 @@ impl Registration {
         Self::new_with_driver(current_driver(), fd, interest)
     }
 
-    pub(crate) fn new_with_driver(
-        driver: Arc<Driver>,
-        fd: RawFd,
-        interest: Interest,
-    ) -> io::Result<Self> {
+    pub(crate) fn new_with_driver(driver: Arc<Driver>, fd: RawFd, interest: Interest) -> io::Result<Self> {
         let (index, generation) = driver.register(fd, interest)?;
-        Ok(Self {
-            driver,
-            fd,
-            index,
-            generation,
-        })
+        Ok(Self { driver, fd, index, generation })
     }
 
     fn slot(&self) -> &Slot {
@@ -144,12 +132,7 @@ impl Registration {
         // Dropping tries once more, and is told that the descriptor is not there.
     }
 
-    fn poll_event(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        until: Until,
-    ) -> Poll<io::Result<State>> {
+    fn poll_event(&self, cx: &mut Context<'_>, direction: Direction, until: Until) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
         let interest = direction.interest();
@@ -160,18 +143,10 @@ impl Registration {
                 Waited::Ready(now) => state = now,
             }
         }
-        Poll::Ready(if state.is_shutdown() {
-            Err(shutdown_error())
-        } else {
-            Ok(state)
-        })
+        Poll::Ready(if state.is_shutdown() { Err(shutdown_error()) } else { Ok(state) })
     }
 
-    fn poll_ready(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-    ) -> Poll<io::Result<ReadyEvent>> {
+    fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
         let unit = ready!(poll_proceed(cx));
         let state = ready!(self.poll_event(cx, direction, Until::Ready))?;
         unit.made_progress();
@@ -195,17 +170,8 @@ impl Registration {
     }
 
     /// As [`readiness`](Self::readiness), for an `async` block that has noted its caller's place before.
-    pub(crate) fn readiness_at(
-        &self,
-        interest: Interest,
-        place: &'static Location<'static>,
-    ) -> Readiness<'_> {
-        Readiness {
-            registration: self,
-            interest,
-            ticket: None,
-            place,
-        }
+    pub(crate) fn readiness_at(&self, interest: Interest, place: &'static Location<'static>) -> Readiness<'_> {
+        Readiness { registration: self, interest, ticket: None, place }
     }
 
     fn poll_state_in_list(
@@ -225,11 +191,7 @@ impl Registration {
                 Waited::Ready(now) => state = now,
             }
         }
-        Poll::Ready(if state.is_shutdown() {
-            Err(shutdown_error())
-        } else {
-            Ok(state)
-        })
+        Poll::Ready(if state.is_shutdown() { Err(shutdown_error()) } else { Ok(state) })
     }
 
     /// [`readiness`](Self::readiness) without a future, and without the budget: `ticket` is the caller's place in the
@@ -275,11 +237,7 @@ impl Registration {
     }
 
     /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits.
-    pub(crate) fn try_io<R>(
-        &self,
-        interest: Interest,
-        f: impl FnOnce() -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let state = self.slot().state();
         if state.is_shutdown() {
             return Err(shutdown_error());
@@ -408,9 +366,7 @@ pub(crate) fn driver_elsewhere(driver: &Arc<Driver>) -> Option<Arc<Driver>> {
 }
 
 fn would_block<R>(result: &io::Result<R>) -> bool {
-    result
-        .as_ref()
-        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
@@ -423,11 +379,7 @@ fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
 }
 
 fn wait_kind(interest: Interest) -> WaitKind {
-    if interest.is_writable() && !interest.is_readable() {
-        WaitKind::Writable
-    } else {
-        WaitKind::Readable
-    }
+    if interest.is_writable() && !interest.is_readable() { WaitKind::Writable } else { WaitKind::Readable }
 }
 
 /// Waits in the list of a registration. Made by [`Registration::readiness`].
@@ -443,9 +395,7 @@ pub(crate) struct Readiness<'a> {
 impl Readiness<'_> {
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
         let place = Some(self.place);
-        let polled =
-            self.registration
-                .poll_state_in_list(cx, &mut self.ticket, self.interest, until, place);
+        let polled = self.registration.poll_state_in_list(cx, &mut self.ticket, self.interest, until, place);
         let state = ready!(polled)?;
         Poll::Ready(Ok(state))
     }
@@ -494,16 +444,9 @@ impl<S: AsFd> Source<S> {
         Self::new_with_driver(current_driver(), io, interest)
     }
 
-    pub(crate) fn new_with_driver(
-        driver: Arc<Driver>,
-        io: S,
-        interest: Interest,
-    ) -> io::Result<Self> {
+    pub(crate) fn new_with_driver(driver: Arc<Driver>, io: S, interest: Interest) -> io::Result<Self> {
         let fd = io.as_fd().as_raw_fd();
-        Ok(Self {
-            registration: Registration::new_with_driver(driver, fd, interest)?,
-            io,
-        })
+        Ok(Self { registration: Registration::new_with_driver(driver, fd, interest)?, io })
     }
 }
 
@@ -523,12 +466,7 @@ impl<S> Source<S> {
     }
 
     /// Reads what is there into the unfilled part of `buf`.
-    pub(crate) fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        short: Short,
-    ) -> Poll<io::Result<()>>
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, short: Short) -> Poll<io::Result<()>>
     where
         S: AsFd,
     {
@@ -562,11 +500,7 @@ impl<S> Source<S> {
     }
 
     /// Writes what fits.
-    pub(crate) fn poll_write<'a>(
-        &'a self,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>>
+    pub(crate) fn poll_write<'a>(&'a self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>
     where
         &'a S: Write,
     {
@@ -652,20 +586,14 @@ pub(crate) mod tests {
             let thread = spawn_named("turn".into(), None, move || {
                 let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
                 while !over.load(Ordering::Relaxed) {
-                    turning
-                        .turn(&mut buffer, None, &mut wakers)
-                        .expect("a healthy epoll");
+                    turning.turn(&mut buffer, None, &mut wakers).expect("a healthy epoll");
                     wakers.wake_all();
                 }
             });
             thread.expect("a test may start a thread")
         };
         let threads = (0..threads).map(start).collect();
-        Turned {
-            driver,
-            is_over,
-            threads,
-        }
+        Turned { driver, is_over, threads }
     }
 
     impl Drop for Turned {
@@ -783,17 +711,8 @@ pub(crate) mod tests {
         let (_, waker) = counting();
         let mut cx = Context::from_waker(&waker);
         let mut bytes = [MaybeUninit::uninit(); 8];
-        assert!(
-            source
-                .poll_read_uninit(&mut cx, &mut bytes, Short::WouldBlock)
-                .is_pending()
-        );
-        assert!(
-            source
-                .registration()
-                .try_io(Interest::READABLE, || Ok(()))
-                .is_err()
-        );
+        assert!(source.poll_read_uninit(&mut cx, &mut bytes, Short::WouldBlock).is_pending());
+        assert!(source.registration().try_io(Interest::READABLE, || Ok(())).is_err());
         theirs.write_all(b"late").expect("open");
         assert_eq!(turn_now(&driver), 1);
         let read = source.poll_read_uninit(&mut cx, &mut bytes, Short::WouldBlock);
@@ -823,10 +742,7 @@ pub(crate) mod tests {
         let new = block_on(registration.readiness(Interest::READABLE)).expect("still ready");
         registration.clear_readiness(new);
         let error = registration.try_io(Interest::READABLE, || Ok(()));
-        assert_eq!(
-            error.expect_err("cleared").kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(error.expect_err("cleared").kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
@@ -837,11 +753,7 @@ pub(crate) mod tests {
         let all = join_all((0..100).map(|_| registration.readiness(Interest::READABLE)));
         let write = async { theirs.write_all(b"x").expect("open") };
         let (events, ()) = block_on(join(all, write));
-        assert!(
-            events
-                .into_iter()
-                .all(|event| event.expect("open").ready.is_readable())
-        );
+        assert!(events.into_iter().all(|event| event.expect("open").ready.is_readable()));
     }
 
     #[test]
@@ -880,12 +792,7 @@ pub(crate) mod tests {
         assert!(is_shutdown_error(&error) && !is_shutdown_error(&io::Error::other("else")));
         assert!(error.to_string().contains("keep the `Runtime` alive"));
         assert!(block_on(read_some(&source)).is_err());
-        assert!(
-            source
-                .registration()
-                .try_io(Interest::READABLE, || Ok(()))
-                .is_err()
-        );
+        assert!(source.registration().try_io(Interest::READABLE, || Ok(())).is_err());
         let refused = Source::new_with_driver(Arc::clone(&driver), theirs, Interest::READABLE);
         assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
     }
@@ -900,9 +807,7 @@ pub(crate) mod tests {
         let (source, _theirs) = pair(&driver);
         assert_eq!(source.registration.index, index);
         let mut wakers = WakeList::new();
-        driver
-            .slot(index)
-            .on_event(generation, Ready::ALL, &mut wakers);
+        driver.slot(index).on_event(generation, Ready::ALL, &mut wakers);
         assert!(source.registration.slot().state().ready().is_empty());
         assert_eq!(driver.registrations(), 1);
     }
@@ -914,18 +819,12 @@ pub(crate) mod tests {
         let (ours, _other) = UnixStream::pair().expect("descriptors left");
         faults::plan(Call::EpollCtl, 0, libc::ENOSPC);
         let refused = Source::new_with_driver(Arc::clone(&driver), ours, Interest::READABLE);
-        assert_eq!(
-            refused.expect_err("planned").raw_os_error(),
-            Some(libc::ENOSPC)
-        );
+        assert_eq!(refused.expect_err("planned").raw_os_error(), Some(libc::ENOSPC));
         assert_eq!(driver.registrations(), 1);
         drop(kept);
         let file = std::fs::File::open("/proc/self/status").expect("Linux");
         let refused = Source::new_with_driver(driver, file, Interest::READABLE);
-        assert_eq!(
-            refused.expect_err("not pollable").raw_os_error(),
-            Some(libc::EPERM)
-        );
+        assert_eq!(refused.expect_err("not pollable").raw_os_error(), Some(libc::EPERM));
     }
 
     #[test]
@@ -934,13 +833,9 @@ pub(crate) mod tests {
         let (mut buffer, mut wakers) = (EventBuffer::with_capacity(1), WakeList::new());
         driver.wake();
         driver.wake();
-        let turn = driver
-            .turn(&mut buffer, None, &mut wakers)
-            .expect("a healthy epoll");
+        let turn = driver.turn(&mut buffer, None, &mut wakers).expect("a healthy epoll");
         assert!(turn.token && turn.events == 0);
-        let turn = driver
-            .turn(&mut buffer, Some(Duration::from_micros(50)), &mut wakers)
-            .expect("a healthy epoll");
+        let turn = driver.turn(&mut buffer, Some(Duration::from_micros(50)), &mut wakers).expect("a healthy epoll");
         assert!(!turn.token, "two wakes became one token");
         faults::plan(Call::EpollWait, 0, libc::EINVAL);
         assert!(driver.turn(&mut buffer, None, &mut wakers).is_err());
@@ -954,9 +849,6 @@ pub(crate) mod tests {
         let source = Source::new_with_driver(Arc::clone(&driver), ours, Interest::READABLE);
         theirs.write_all(b"x").expect("open");
         assert_eq!(turn_now(&driver), 1);
-        assert_eq!(
-            block_on(read_some(&source.expect("free again"))).expect("open"),
-            b"x"
-        );
+        assert_eq!(block_on(read_some(&source.expect("free again"))).expect("open"), b"x");
     }
 }

@@ -165,9 +165,7 @@ impl State {
         if (self.0 ^ seen.0) & (TICK_MASK | u64::from(u32::MAX) << GENERATION_SHIFT) != 0 {
             return None;
         }
-        Some(Self(
-            self.0 & !u64::from(cleared.bits()) & !untried(cleared),
-        ))
+        Some(Self(self.0 & !u64::from(cleared.bits()) & !untried(cleared)))
     }
 
     /// The waker of a task has been stored: leaves the bit that makes the next event take it (`bit-before-pending`).
@@ -218,9 +216,7 @@ mod tests {
     /// Every pattern of the low bits, with ticks at both ends of their field.
     fn every_state() -> impl Iterator<Item = State> {
         (0_u64..1 << 14).flat_map(|low| {
-            [0_u64, 0xffff]
-                .into_iter()
-                .map(move |tick| State(7 << GENERATION_SHIFT | tick << TICK_SHIFT | low))
+            [0_u64, 0xffff].into_iter().map(move |tick| State(7 << GENERATION_SHIFT | tick << TICK_SHIFT | low))
         })
     }
 
@@ -235,14 +231,8 @@ mod tests {
                 assert_eq!(next.generation(), 7);
                 assert_eq!(next.is_shutdown(), state.is_shutdown());
                 assert_eq!(waiting.reader, state.0 & READER != 0 && event.is_readable());
-                assert_eq!(
-                    next.0 & READER == 0,
-                    state.0 & READER == 0 || waiting.reader
-                );
-                assert_eq!(
-                    next.0 & WRITER == 0,
-                    state.0 & WRITER == 0 || waiting.writer
-                );
+                assert_eq!(next.0 & READER == 0, state.0 & READER == 0 || waiting.reader);
+                assert_eq!(next.0 & WRITER == 0, state.0 & WRITER == 0 || waiting.writer);
                 assert_eq!(next.0 & LIST, state.0 & LIST);
                 assert_eq!(state.on_event(8, event), None);
                 // A clear by someone who looked before the event changes nothing.
@@ -255,21 +245,11 @@ mod tests {
     fn a_clear_unsets_what_it_says_and_keeps_everyone_waiting() {
         for state in every_state() {
             let all_but_closed = Ready::ALL - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
-            let next = state
-                .clear(state, all_but_closed)
-                .expect("nothing happened");
-            assert_eq!(
-                next.ready(),
-                state.ready() & (Ready::READ_CLOSED | Ready::WRITE_CLOSED)
-            );
-            assert_eq!(
-                next.0 & (READER | WRITER | LIST | SHUTDOWN),
-                state.0 & (READER | WRITER | LIST | SHUTDOWN)
-            );
+            let next = state.clear(state, all_but_closed).expect("nothing happened");
+            assert_eq!(next.ready(), state.ready() & (Ready::READ_CLOSED | Ready::WRITE_CLOSED));
+            assert_eq!(next.0 & (READER | WRITER | LIST | SHUTDOWN), state.0 & (READER | WRITER | LIST | SHUTDOWN));
             assert_eq!(next.0 & (UNTRIED_READ | UNTRIED_WRITE), 0);
-            let one = state
-                .clear(state, Ready::READABLE)
-                .expect("nothing happened");
+            let one = state.clear(state, Ready::READABLE).expect("nothing happened");
             assert_eq!(one.0 & UNTRIED_WRITE, state.0 & UNTRIED_WRITE);
             assert_eq!(state.clear(state.next_use(), Ready::ALL), None);
         }
@@ -279,24 +259,14 @@ mod tests {
     fn whoever_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
         for state in every_state() {
             for (place, interest, event) in [
-                (
-                    Place::Cell(Direction::Read),
-                    Interest::READABLE,
-                    Ready::READ_CLOSED,
-                ),
-                (
-                    Place::Cell(Direction::Write),
-                    Interest::WRITABLE,
-                    Ready::WRITABLE,
-                ),
+                (Place::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
+                (Place::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
                 (Place::List, Interest::PRIORITY, Ready::PRIORITY),
             ] {
                 match state.enlist(place, interest) {
                     Enlist::Ready(same) => {
                         assert_eq!(same, state);
-                        assert!(
-                            state.is_shutdown() || !(state.ready() & interest.mask()).is_empty()
-                        );
+                        assert!(state.is_shutdown() || !(state.ready() & interest.mask()).is_empty());
                     }
                     Enlist::Wait(next) => {
                         assert!(!state.is_shutdown());

@@ -84,9 +84,7 @@ impl TcpSocket {
     ///
     /// - For a socket that is connected already; [`connect`](Self::connect) on it is an error of the system.
     pub fn from_std_stream(stream: std::net::TcpStream) -> Self {
-        Self {
-            socket: stream.into(),
-        }
+        Self { socket: stream.into() }
     }
 
     options! {
@@ -229,8 +227,7 @@ impl TcpSocket {
     /// Those of the system.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        self.socket
-            .listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         TcpListener::from_std(self.socket.into())
     }
 }
@@ -270,13 +267,8 @@ mod tests {
             assert_eq!(socket.reuseport().expect("an option"), is_on);
             assert_eq!(socket.nodelay().expect("an option"), is_on);
         }
-        socket
-            .set_linger(Some(Duration::from_secs(7)))
-            .expect("an option");
-        assert_eq!(
-            socket.linger().expect("an option"),
-            Some(Duration::from_secs(7))
-        );
+        socket.set_linger(Some(Duration::from_secs(7))).expect("an option");
+        assert_eq!(socket.linger().expect("an option"), Some(Duration::from_secs(7)));
         socket.set_zero_linger().expect("an option");
         assert_eq!(socket.linger().expect("an option"), Some(Duration::ZERO));
         socket.set_linger(None).expect("an option");
@@ -294,9 +286,7 @@ mod tests {
     #[test]
     fn a_socket_goes_through_its_raw_descriptor_and_keeps_its_address() {
         let socket = TcpSocket::new_v4().expect("descriptors left");
-        socket
-            .bind(([127, 0, 0, 1], 0).into())
-            .expect("a free port");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = socket.local_addr().expect("is bound");
         let std = std::net::TcpStream::from(std::os::fd::OwnedFd::from(socket.socket));
         let socket = TcpSocket::from_std_stream(std);

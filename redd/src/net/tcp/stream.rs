@@ -12,8 +12,8 @@ use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::fill;
 use crate::net::methods::{
-    descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
-    stream_traits, try_read_methods, try_write_methods, writable_methods,
+    descriptor, interest_methods, operation_methods, readable_methods, std_conversions, stream_traits,
+    try_read_methods, try_write_methods, writable_methods,
 };
 use crate::sys;
 use crate::sys::faults::Call;
@@ -120,21 +120,14 @@ impl TcpStream {
     /// Those of the system.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let peek = || self.io.peek(buf);
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, peek)
-            .await
+        self.io.registration().async_io(Interest::READABLE, peek).await
     }
 
     /// As [`peek`](Self::peek). Only the task that polled last is woken.
     ///
     /// # Errors
     /// As [`peek`](Self::peek).
-    pub fn poll_peek(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         self.io.registration().poll_read_io(cx, || {
             let (len, _) = fill::into_read_buf(&self.io, buf, Fill::Peek)?;
             Ok(len)
@@ -254,10 +247,6 @@ impl TcpStream {
     }
 }
 
-std_conversions!(
-    TcpStream,
-    std::net::TcpStream,
-    Interest::READABLE | Interest::WRITABLE
-);
+std_conversions!(TcpStream, std::net::TcpStream, Interest::READABLE | Interest::WRITABLE);
 // Fewer bytes than asked for: there are no more now.
 stream_traits!(TcpStream, Short::WouldBlock);

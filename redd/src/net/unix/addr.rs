@@ -69,10 +69,7 @@ pub(super) fn from_path(path: &Path) -> io::Result<net::SocketAddr> {
         const BYTES_MAX: usize = 120;
         let bytes = path.as_os_str().as_bytes();
         let shown = OsStr::from_bytes(&bytes[..bytes.len().min(BYTES_MAX)]);
-        io::Error::new(
-            error.kind(),
-            format!("the Unix socket path {shown:?} cannot be used ({error}): {mend}"),
-        )
+        io::Error::new(error.kind(), format!("the Unix socket path {shown:?} cannot be used ({error}): {mend}"))
     };
     match path.as_os_str().as_bytes() {
         [0, name @ ..] => net::SocketAddr::from_abstract_name(name)
@@ -124,8 +121,7 @@ mod tests {
     fn addresses_survive_the_way_to_the_system_and_back() {
         for path in ["\0redd\0with nul", "/tmp/redd", "relative", "\0"] {
             let address = from_path(Path::new(path)).expect("fits");
-            let back =
-                SocketAddr::from_system(&to_system(&address).expect("is named")).expect("fits");
+            let back = SocketAddr::from_system(&to_system(&address).expect("is named")).expect("fits");
             assert_eq!(format!("{back:?}"), format!("{:?}", SocketAddr(address)));
         }
     }

@@ -10,8 +10,8 @@ use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::ReadBuf;
 use crate::net::fill;
 use crate::net::methods::{
-    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods,
-    std_conversions, writable_methods,
+    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
+    writable_methods,
 };
 use crate::sys;
 use crate::sys::faults::Call;
@@ -122,22 +122,14 @@ impl UnixDatagram {
     {
         let target = from_path(target.as_ref())?;
         let send = || self.io.send_to_addr(buf, &target);
-        self.io
-            .registration()
-            .async_io(Interest::WRITABLE, send)
-            .await
+        self.io.registration().async_io(Interest::WRITABLE, send).await
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
     ///
     /// # Errors
     /// As [`send_to`](Self::send_to).
-    pub fn poll_send_to<P>(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-        target: P,
-    ) -> Poll<io::Result<usize>>
+    pub fn poll_send_to<P>(&self, cx: &mut Context<'_>, buf: &[u8], target: P) -> Poll<io::Result<usize>>
     where
         P: AsRef<Path>,
     {
@@ -155,9 +147,9 @@ impl UnixDatagram {
         P: AsRef<Path>,
     {
         let target = from_path(target.as_ref())?;
-        self.io.registration().try_io(Interest::WRITABLE, || {
-            sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
-        })
+        self.io
+            .registration()
+            .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target)))
     }
 
     /// The address of this socket.
@@ -197,8 +189,4 @@ fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {
     SocketAddr::from_system(&address.expect("`fill` was asked for the sender"))
 }
 
-std_conversions!(
-    UnixDatagram,
-    net::UnixDatagram,
-    Interest::READABLE | Interest::WRITABLE
-);
+std_conversions!(UnixDatagram, net::UnixDatagram, Interest::READABLE | Interest::WRITABLE);

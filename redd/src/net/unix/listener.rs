@@ -86,12 +86,7 @@ impl UnixListener {
     /// Those of the system, and when the runtime has shut down.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let accept = || sys::net::accept(self.as_fd());
-        stream(
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, accept)
-                .await?,
-        )
+        stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
     }
 
     /// As [`accept`](Self::accept). Only the task that polled last is woken.

@@ -26,22 +26,13 @@ use listener::UnixListener;
 use stream::UnixStream;
 
 /// The number of a user.
-#[expect(
-    non_camel_case_types,
-    reason = "the name that the system's headers give it"
-)]
+#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
 pub type uid_t = u32;
 
 /// The number of a group.
-#[expect(
-    non_camel_case_types,
-    reason = "the name that the system's headers give it"
-)]
+#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
 pub type gid_t = u32;
 
 /// The number of a process.
-#[expect(
-    non_camel_case_types,
-    reason = "the name that the system's headers give it"
-)]
+#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
 pub type pid_t = i32;

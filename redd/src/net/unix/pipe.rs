@@ -8,8 +8,7 @@ use crate::driver::readiness::source::Short;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::net::methods::{
-    descriptor, interest_methods, readable_methods, try_read_methods, try_write_methods,
-    writable_methods,
+    descriptor, interest_methods, readable_methods, try_read_methods, try_write_methods, writable_methods,
 };
 use crate::sys;
 use crate::sys::faults::Call;
@@ -50,10 +49,7 @@ use std::task::{Context, Poll};
 #[track_caller]
 pub fn pipe() -> io::Result<(Sender, Receiver)> {
     let (reader, writer) = sys::net::pipe()?;
-    Ok((
-        Sender::from_file_unchecked(writer)?,
-        Receiver::from_file_unchecked(reader)?,
-    ))
+    Ok((Sender::from_file_unchecked(writer)?, Receiver::from_file_unchecked(reader)?))
 }
 
 /// How to open a FIFO: the two ends of a pipe that has a path.
@@ -75,10 +71,7 @@ pub struct OpenOptions {
 impl OpenOptions {
     /// Neither `read_write` nor `unchecked`.
     pub fn new() -> Self {
-        Self {
-            is_read_write: false,
-            is_unchecked: false,
-        }
+        Self { is_read_write: false, is_unchecked: false }
     }
 
     /// Opens the FIFO for both directions, whichever end is made of it. Linux can do that.
@@ -169,9 +162,7 @@ fn prepare(file: &File, end: End) -> io::Result<()> {
     if !fits {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!(
-                "the pipe is not open for {wanted}: pass its other end, or open it for {wanted}"
-            ),
+            format!("the pipe is not open for {wanted}: pass its other end, or open it for {wanted}"),
         ));
     }
     sys::net::set_nonblocking(file.as_fd(), true)
@@ -285,11 +276,7 @@ impl Sender {
 file_conversions!(Sender, End::Sender, Interest::WRITABLE);
 
 impl AsyncWrite for Sender {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.io.poll_write(cx, buf)
     }
 
@@ -331,11 +318,7 @@ impl Receiver {
 file_conversions!(Receiver, End::Receiver, Interest::READABLE);
 
 impl AsyncRead for Receiver {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // Fewer bytes than asked for: there are no more now.
         fill::poll_read(&self.io, cx, buf, Short::WouldBlock)
     }
@@ -365,16 +348,12 @@ mod tests {
     fn a_plain_file_is_not_opened_as_a_pipe_and_a_missing_one_not_at_all() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let options = OpenOptions::new();
-        let error = options
-            .open(file.path(), End::Sender)
-            .expect_err("a plain file");
+        let error = options.open(file.path(), End::Sender).expect_err("a plain file");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         let mut unchecked = options.clone();
         unchecked.unchecked(true);
         assert!(unchecked.open(file.path(), End::Sender).is_ok());
-        let error = options
-            .open(Path::new("/nowhere/fifo"), End::Receiver)
-            .expect_err("missing");
+        let error = options.open(Path::new("/nowhere/fifo"), End::Receiver).expect_err("missing");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

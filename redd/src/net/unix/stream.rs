@@ -12,8 +12,8 @@ use crate::driver::readiness::source::Short;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::net::methods::{
-    descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
-    stream_traits, try_read_methods, try_write_methods, writable_methods,
+    descriptor, interest_methods, operation_methods, readable_methods, std_conversions, stream_traits,
+    try_read_methods, try_write_methods, writable_methods,
 };
 use crate::sys;
 use crate::sys::faults::Call;
@@ -174,10 +174,6 @@ impl UnixStream {
     }
 }
 
-std_conversions!(
-    UnixStream,
-    net::UnixStream,
-    Interest::READABLE | Interest::WRITABLE
-);
+std_conversions!(UnixStream, net::UnixStream, Interest::READABLE | Interest::WRITABLE);
 // Fewer bytes than asked for may also be a stop at ancillary data.
 stream_traits!(UnixStream, Short::Nothing);

@@ -45,14 +45,8 @@ use crate::sync::permits::{Permits, Refusal};
 /// ```
 #[track_caller]
 pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(
-        buffer > 0,
-        "an mpsc channel was made with room for no message; ask for a buffer of at least 1"
-    );
-    let (tx, rx) = super::shared::new(Limited {
-        permits: Permits::new(buffer),
-        bound: buffer,
-    });
+    assert!(buffer > 0, "an mpsc channel was made with room for no message; ask for a buffer of at least 1");
+    let (tx, rx) = super::shared::new(Limited { permits: Permits::new(buffer), bound: buffer });
     (Sender { tx }, Receiver { rx })
 }
 
@@ -89,10 +83,7 @@ impl<T> Shared<T, Limited> {
     #[inline]
     fn push(&self, message: T) {
         let pushed = self.chain.push(message);
-        debug_assert!(
-            pushed.is_ok(),
-            "a bounded chain is closed through its permits"
-        );
+        debug_assert!(pushed.is_ok(), "a bounded chain is closed through its permits");
     }
 
     /// Gives permits back that were not used.
@@ -109,11 +100,7 @@ impl<T> Shared<T, Limited> {
     }
 
     /// Waits for permits; the caller owns them.
-    async fn acquire(
-        &self,
-        count: usize,
-        place: &'static Location<'static>,
-    ) -> Result<(), SendError<()>> {
+    async fn acquire(&self, count: usize, place: &'static Location<'static>) -> Result<(), SendError<()>> {
         /// Dropped after the future that may have collected some of the permits and given them back.
         struct Collected<'a, T>(&'a Shared<T, Limited>);
         impl<T> Drop for Collected<'_, T> {
@@ -126,23 +113,17 @@ impl<T> Shared<T, Limited> {
         }
         let _collected = Collected(self);
         let permits = &self.flow.permits;
-        permits
-            .acquire(count, WaitKind::MpscSend, Some(place))
-            .await
-            .map_err(|_closed| SendError(()))
+        permits.acquire(count, WaitKind::MpscSend, Some(place)).await.map_err(|_closed| SendError(()))
     }
 
     fn try_acquire(&self, count: usize) -> Result<(), TrySendError<()>> {
         if count > self.flow.bound {
             return Err(TrySendError::Full(()));
         }
-        self.flow
-            .permits
-            .try_acquire(count)
-            .map_err(|refusal| match refusal {
-                Refusal::Closed => TrySendError::Closed(()),
-                Refusal::NoPermits => TrySendError::Full(()),
-            })
+        self.flow.permits.try_acquire(count).map_err(|refusal| match refusal {
+            Refusal::Closed => TrySendError::Closed(()),
+            Refusal::NoPermits => TrySendError::Full(()),
+        })
     }
 }
 
@@ -237,10 +218,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// If the receiver is closed or dropped, or if the channel never has so much room.
     #[track_caller]
-    pub fn reserve_many(
-        &self,
-        n: usize,
-    ) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
+    pub fn reserve_many(&self, n: usize) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
         let place = Location::caller();
         async move {
             let shared = self.shared();
@@ -427,9 +405,7 @@ impl<'a, T> Iterator for PermitIterator<'a, T> {
 
     fn next(&mut self) -> Option<Permit<'a, T>> {
         self.n = self.n.checked_sub(1)?;
-        Some(Permit {
-            shared: self.shared,
-        })
+        Some(Permit { shared: self.shared })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -450,9 +426,7 @@ impl<T> Drop for PermitIterator<'_, T> {
 
 impl<T> fmt::Debug for PermitIterator<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PermitIterator")
-            .field("capacity", &self.n)
-            .finish_non_exhaustive()
+        f.debug_struct("PermitIterator").field("capacity", &self.n).finish_non_exhaustive()
     }
 }
 
@@ -464,9 +438,7 @@ pub struct OwnedPermit<T> {
 
 impl<T> OwnedPermit<T> {
     fn take_sender(&mut self) -> Sender<T> {
-        self.sender
-            .take()
-            .expect("only the methods that consume the permit take the sender")
+        self.sender.take().expect("only the methods that consume the permit take the sender")
     }
 
     /// Sends a message and gives the sender back; it neither waits nor fails.
@@ -493,9 +465,7 @@ impl<T> OwnedPermit<T> {
 
     /// Whether this and `sender` send to the same channel.
     pub fn same_channel_as_sender(&self, sender: &Sender<T>) -> bool {
-        self.sender
-            .as_ref()
-            .is_some_and(|own| own.same_channel(sender))
+        self.sender.as_ref().is_some_and(|own| own.same_channel(sender))
     }
 }
 
@@ -509,9 +479,7 @@ impl<T> Drop for OwnedPermit<T> {
 
 impl<T> fmt::Debug for OwnedPermit<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedPermit")
-            .field("sender", &self.sender)
-            .finish()
+        f.debug_struct("OwnedPermit").field("sender", &self.sender).finish()
     }
 }
 

@@ -28,10 +28,7 @@
 //! # Why not otherwise
 //! A compare-exchange on (index, block) makes freeing easier, but every producer then waits for the one that links a block.
 
-#![expect(
-    unsafe_code,
-    reason = "slots and blocks are shared by index, not by borrow"
-)]
+#![expect(unsafe_code, reason = "slots and blocks are shared by index, not by borrow")]
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -181,13 +178,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
             tail_block: AtomicPtr::new(first.as_ptr()),
             spare: AtomicPtr::new(ptr::null_mut()),
             waker: UnsafeCell::new(MaybeUninit::uninit()),
-            head: UnsafeCell::new(Head {
-                index: 0,
-                block: first,
-                oldest: first,
-                end: None,
-                may_wait: false,
-            }),
+            head: UnsafeCell::new(Head { index: 0, block: first, oldest: first, end: None, may_wait: false }),
         }
     }
 
@@ -227,9 +218,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         // SAFETY: there is no other producer, so only this call can let go of a block, and `find_block` gives one that
         // it has not let go of.
         let block = unsafe { block.as_ref() };
-        if let Some(waker) =
-            self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED)
-        {
+        if let Some(waker) = self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED) {
             wake_guarded(waker);
         }
     }
@@ -241,36 +230,21 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         loop {
             if seen == WAITING {
                 // Acquire: sees the waker. Pairs with Release in `Chain::park`.
-                match state.compare_exchange_weak(
-                    WAITING,
-                    TAKING,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                ) {
+                match state.compare_exchange_weak(WAITING, TAKING, Ordering::Acquire, Ordering::Relaxed) {
                     Ok(_) => break,
                     Err(now) => seen = now,
                 }
             } else {
-                debug_assert_eq!(
-                    seen, EMPTY,
-                    "`slot-owner`: only one producer publishes a slot"
-                );
+                debug_assert_eq!(seen, EMPTY, "`slot-owner`: only one producer publishes a slot");
                 // Release: publishes the value. Pairs with Acquire in `Chain::pop`, `Chain::park`.
-                match state.compare_exchange_weak(
-                    EMPTY,
-                    published,
-                    Ordering::Release,
-                    Ordering::Relaxed,
-                ) {
+                match state.compare_exchange_weak(EMPTY, published, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => return None,
                     Err(now) => seen = now,
                 }
             }
         }
         // SAFETY: `waker-owner`: this call made the step to TAKING.
-        let waker = self
-            .waker
-            .with(|waker| unsafe { (*waker).assume_init_read() });
+        let waker = self.waker.with(|waker| unsafe { (*waker).assume_init_read() });
         // Release: publishes the value, and that the waker is moved out. Pairs with Acquire in `Chain::pop`, `Chain::park`.
         state.store(published, Ordering::Release);
         Some(waker)
@@ -311,12 +285,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
             None => Block::new(start),
         };
         // Release: publishes the new block. Pairs with Acquire here and above.
-        match block.next.compare_exchange(
-            ptr::null_mut(),
-            new.as_ptr(),
-            Ordering::Release,
-            Ordering::Acquire,
-        ) {
+        match block.next.compare_exchange(ptr::null_mut(), new.as_ptr(), Ordering::Release, Ordering::Acquire) {
             Ok(_) => new,
             Err(linked) => {
                 self.keep_or_free(new);
@@ -338,11 +307,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
             return;
         }
         // Release: publishes `next`, which this thread may have linked. Pairs with Acquire in `Chain::find_block`.
-        if self
-            .tail_block
-            .compare_exchange(from, next.as_ptr(), Ordering::Release, Ordering::Relaxed)
-            .is_err()
-        {
+        if self.tail_block.compare_exchange(from, next.as_ptr(), Ordering::Release, Ordering::Relaxed).is_err() {
             return;
         }
         // Release: who claims an index that is not counted here will load `next` or a later one (`free-after`).
@@ -356,16 +321,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// Keeps an unlinked block as the spare one if there is none.
     fn keep_or_free(&self, block: NonNull<Block<T, SLOTS>>) {
         // Release: publishes the reset. Pairs with Acquire in `Chain::next_or_link`.
-        if self
-            .spare
-            .compare_exchange(
-                ptr::null_mut(),
-                block.as_ptr(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            )
-            .is_err()
-        {
+        if self.spare.compare_exchange(ptr::null_mut(), block.as_ptr(), Ordering::Release, Ordering::Relaxed).is_err() {
             // SAFETY: the caller has the only pointer to it.
             unsafe { free(block) };
         }
@@ -387,8 +343,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// `one-consumer`.
     pub(crate) unsafe fn pop(&self) -> Popped<T> {
         // SAFETY: `one-consumer`, this function's duty.
-        self.head
-            .with_mut(|head| unsafe { self.pop_at(&mut *head) })
+        self.head.with_mut(|head| unsafe { self.pop_at(&mut *head) })
     }
 
     /// # Safety
@@ -470,9 +425,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
                 }
                 WAITING | TAKING => {
                     // SAFETY: `waker-owner`: this side stored it, and the other side only reads.
-                    let is_same = self
-                        .waker
-                        .with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) });
+                    let is_same = self.waker.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) });
                     if is_same {
                         return Parked::Yes;
                     }
@@ -483,18 +436,10 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
                         return Parked::Yes;
                     }
                     // Acquire: as above.
-                    match state.compare_exchange(
-                        WAITING,
-                        EMPTY,
-                        Ordering::Acquire,
-                        Ordering::Acquire,
-                    ) {
+                    match state.compare_exchange(WAITING, EMPTY, Ordering::Acquire, Ordering::Acquire) {
                         Ok(_) => {
                             // SAFETY: `waker-owner`: taken back before a producer took it.
-                            _old = Some(
-                                self.waker
-                                    .with(|stored| unsafe { (*stored).assume_init_read() }),
-                            );
+                            _old = Some(self.waker.with(|stored| unsafe { (*stored).assume_init_read() }));
                             seen = EMPTY;
                         }
                         Err(now) => seen = now,
@@ -511,20 +456,13 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         // SAFETY: this function's duty.
         self.waker.with_mut(|slot| unsafe { (*slot).write(waker) });
         // SAFETY: `one-consumer`: the caller is the consumer.
-        self.head
-            .with_mut(|head| unsafe { (*head).may_wait = true });
+        self.head.with_mut(|head| unsafe { (*head).may_wait = true });
         // Release: publishes the waker. Pairs with Acquire in `Chain::publish`. Acquire: sees the value, pairs with Release there.
-        if state
-            .compare_exchange(EMPTY, WAITING, Ordering::Release, Ordering::Acquire)
-            .is_ok()
-        {
+        if state.compare_exchange(EMPTY, WAITING, Ordering::Release, Ordering::Acquire).is_ok() {
             return Parked::Yes;
         }
         // SAFETY: this function's duty: the state is READY or CLOSED now, and the producer saw no waker.
-        drop(
-            self.waker
-                .with(|slot| unsafe { (*slot).assume_init_read() }),
-        );
+        drop(self.waker.with(|slot| unsafe { (*slot).assume_init_read() }));
         Parked::No
     }
 
@@ -554,23 +492,15 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// `one-consumer`.
     pub(crate) unsafe fn forget_waker(&self) {
         // SAFETY: `one-consumer`, this function's duty.
-        let may_wait = self
-            .head
-            .with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) });
+        let may_wait = self.head.with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) });
         if !may_wait {
             return;
         }
         // SAFETY: as above. The slot has been looked at by `park`, so its block is linked.
         let state = unsafe { self.head_state() };
-        if state
-            .compare_exchange(WAITING, EMPTY, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
-        {
+        if state.compare_exchange(WAITING, EMPTY, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             // SAFETY: `waker-owner`: taken back before a producer took it.
-            drop(
-                self.waker
-                    .with(|stored| unsafe { (*stored).assume_init_read() }),
-            );
+            drop(self.waker.with(|stored| unsafe { (*stored).assume_init_read() }));
         }
     }
 
@@ -583,8 +513,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         let seen = self.tail.fetch_or(RX_CLOSED, Ordering::Release);
         if seen & RX_CLOSED == 0 {
             // SAFETY: `one-consumer`, this function's duty.
-            self.head
-                .with_mut(|head| unsafe { (*head).end = Some(seen >> SHIFT) });
+            self.head.with_mut(|head| unsafe { (*head).end = Some(seen >> SHIFT) });
         }
     }
 
@@ -594,13 +523,8 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// `one-consumer`; several calls of this one may run at once.
     pub(crate) unsafe fn len(&self) -> usize {
         // SAFETY: `one-consumer`: nobody moves the head meanwhile.
-        let (index, end) = self
-            .head
-            .with(|head| unsafe { ((*head).index, (*head).end) });
-        distance(
-            index,
-            end.unwrap_or_else(|| self.tail.load(Ordering::Relaxed) >> SHIFT),
-        )
+        let (index, end) = self.head.with(|head| unsafe { ((*head).index, (*head).end) });
+        distance(index, end.unwrap_or_else(|| self.tail.load(Ordering::Relaxed) >> SHIFT))
     }
 }
 
@@ -661,8 +585,6 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
 impl<T, const SLOTS: usize> fmt::Debug for Chain<T, SLOTS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tail = self.tail.load(Ordering::Relaxed);
-        f.debug_struct("Chain")
-            .field("claimed", &(tail >> SHIFT))
-            .finish_non_exhaustive()
+        f.debug_struct("Chain").field("claimed", &(tail >> SHIFT)).finish_non_exhaustive()
     }
 }

@@ -19,11 +19,7 @@ impl<T> Sender<T> {
     /// # Cancel safety
     /// If it is dropped, the value was not sent, and is dropped too.
     #[track_caller]
-    pub fn send_timeout(
-        &self,
-        value: T,
-        duration: Duration,
-    ) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
+    pub fn send_timeout(&self, value: T, duration: Duration) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
         let reserve = timeout(duration, self.reserve());
         async move {
             match reserve.await {

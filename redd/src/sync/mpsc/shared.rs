@@ -68,9 +68,7 @@ pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<T, F>, Rx<T, F>) {
         on_close: WaitList::new(()),
         on_drained: WakerCell::new(),
     });
-    let rx = Rx {
-        shared: Arc::clone(&shared),
-    };
+    let rx = Rx { shared: Arc::clone(&shared) };
     (Tx { shared }, rx)
 }
 
@@ -113,29 +111,19 @@ impl<T, F: Flow> Tx<T, F> {
 
     pub(super) fn downgrade(&self) -> Weak<T, F> {
         self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        Weak {
-            shared: Arc::clone(&self.shared),
-        }
+        Weak { shared: Arc::clone(&self.shared) }
     }
 
     pub(super) fn closed(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
         let is_closed = || self.shared.is_rx_closed().then_some(());
-        wait_until(
-            &self.shared.on_close,
-            WaitKind::MpscSend,
-            Some(place),
-            is_closed,
-            move |_| is_closed(),
-        )
+        wait_until(&self.shared.on_close, WaitKind::MpscSend, Some(place), is_closed, move |_| is_closed())
     }
 }
 
 impl<T, F: Flow> Clone for Tx<T, F> {
     fn clone(&self) -> Self {
         self.shared.senders.fetch_add(1, Ordering::Relaxed);
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -165,16 +153,9 @@ impl<T, F: Flow> Weak<T, F> {
         let mut seen = senders.load(Ordering::Relaxed);
         while seen != 0 {
             // Never from zero (`last-sender-marks`).
-            match senders.compare_exchange_weak(
-                seen,
-                seen + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match senders.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
-                    return Some(Tx {
-                        shared: Arc::clone(&self.shared),
-                    });
+                    return Some(Tx { shared: Arc::clone(&self.shared) });
                 }
                 Err(now) => seen = now,
             }
@@ -186,9 +167,7 @@ impl<T, F: Flow> Weak<T, F> {
 impl<T, F: Flow> Clone for Weak<T, F> {
     fn clone(&self) -> Self {
         self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -429,11 +408,7 @@ macro_rules! receiver_methods {
             /// # Cancel safety
             /// Dropping it loses nothing.
             #[track_caller]
-            pub fn recv_many(
-                &mut self,
-                buffer: &mut Vec<T>,
-                limit: usize,
-            ) -> impl Future<Output = usize> {
+            pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
                 self.rx.recv_many(buffer, limit, Location::caller())
             }
 
@@ -452,11 +427,7 @@ macro_rules! receiver_methods {
             /// When called inside an asynchronous context: await `recv` there.
             #[track_caller]
             pub fn blocking_recv(&mut self) -> Option<T> {
-                crate::runtime::context::forbid_blocking(concat!(
-                    "mpsc::",
-                    stringify!($Receiver),
-                    "::blocking_recv"
-                ));
+                crate::runtime::context::forbid_blocking(concat!("mpsc::", stringify!($Receiver), "::blocking_recv"));
                 crate::sync::blocking::block_on_parker(self.recv())
             }
 
@@ -503,12 +474,7 @@ macro_rules! receiver_methods {
             }
 
             /// Polls for messages as [`recv_many`](Self::recv_many) does.
-            pub fn poll_recv_many(
-                &mut self,
-                cx: &mut Context<'_>,
-                buffer: &mut Vec<T>,
-                limit: usize,
-            ) -> Poll<usize> {
+            pub fn poll_recv_many(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<T>, limit: usize) -> Poll<usize> {
                 self.rx.poll_recv_many(cx, buffer, limit, None)
             }
 

@@ -152,8 +152,7 @@ impl<T> Clone for WeakUnboundedSender<T> {
 
 impl<T> fmt::Debug for WeakUnboundedSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakUnboundedSender")
-            .finish_non_exhaustive()
+        f.debug_struct("WeakUnboundedSender").finish_non_exhaustive()
     }
 }
 
