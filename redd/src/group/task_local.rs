@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread::LocalKey as ThreadLocalKey;
@@ -55,7 +56,7 @@ impl<T: 'static> LocalKey<T> {
     where
         F: Future,
     {
-        TaskLocalFuture { key: self, value: Some(value), future: Some(future) }
+        TaskLocalFuture { key: self, value: Some(value), future: Some(future), _pinned: PhantomPinned }
     }
 
     /// Runs a closure with `value` set.
@@ -189,6 +190,9 @@ pin_project! {
         value: Option<T>,
         #[pin]
         future: Option<F>,
+        // As in Tokio: it may come to hold a pinned value without breaking programs.
+        #[pin]
+        _pinned: PhantomPinned,
     }
 
     impl<T: 'static, F> PinnedDrop for TaskLocalFuture<T, F> {

@@ -236,15 +236,13 @@ impl Registration {
         wakers.wake_all();
     }
 
-    /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits.
+    /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits, so it goes on working after
+    /// the runtime's end for as long as what was seen last is there.
     pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let state = self.slot().state();
-        if state.is_shutdown() {
-            return Err(shutdown_error());
-        }
         let event = ReadyEvent::new(state, interest);
         if event.ready.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(if state.is_shutdown() { shutdown_error() } else { io::ErrorKind::WouldBlock.into() });
         }
         let result = f();
         if would_block(&result) {

@@ -93,7 +93,7 @@ impl TcpStream {
     /// request is mostly there already.
     pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
         let stream = Self::from_socket(socket)?;
-        stream.io.registration().assume(Ready::READABLE);
+        stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
         Ok(stream)
     }
 

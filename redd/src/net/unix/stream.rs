@@ -99,7 +99,7 @@ impl UnixStream {
     /// A stream that a listener has accepted: taken for readable until a read finds nothing, as in Tokio.
     pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
         let stream = Self::from_std(socket.into())?;
-        stream.io.registration().assume(Ready::READABLE);
+        stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
         Ok(stream)
     }
 
