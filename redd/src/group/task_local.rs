@@ -376,7 +376,7 @@ mod tests {
     fn keys_and_futures_have_the_auto_traits_that_callers_rely_on() {
         fn is_shared<T: Send + Sync + Unpin + std::panic::RefUnwindSafe>() {}
         is_shared::<LocalKey<Rc<()>>>();
-        fn is_send<T: Send + Sync + Unpin>(_: &T) {}
+        fn is_send<T: Send + Sync>(_: &T) {}
         is_send(&NUMBER.scope(1, ready(())));
         let _ = format!("{NUMBER:?} {:?}", NUMBER.scope(1, pending::<()>()));
     }

@@ -136,6 +136,9 @@ struct CurrentGuard {
     _not_send: PhantomData<*mut ()>,
 }
 
+// SAFETY: a shared reference to it gives access to nothing; only its drop, on its own thread, uses the pointer.
+unsafe impl Sync for CurrentGuard {}
+
 /// Enters `handle`'s runtime on this thread.
 pub(crate) fn enter<'a>(handle: Handle) -> EnterGuard<'a> {
     CONTEXT.with(|context| {
