@@ -184,11 +184,11 @@ fn block_in_place_lets_the_other_tasks_run() {
 }
 
 #[test]
-fn a_million_tasks_come_and_go() {
+fn a_million_tasks_are_spawned_woken_and_joined() {
     on_each_flavour(|runtime| {
         runtime.block_on(async {
             let mut set = task::JoinSet::new();
-            for _ in 0..100_000 {
+            for _ in 0..250_000 {
                 set.spawn(task::yield_now());
             }
             let mut count = 0;
@@ -196,26 +196,8 @@ fn a_million_tasks_come_and_go() {
                 joined.unwrap();
                 count += 1;
             }
-            assert_eq!(count, 100_000);
+            assert_eq!(count, 250_000);
         });
         assert_eq!(runtime.metrics().num_alive_tasks(), 0);
     });
-}
-
-#[test]
-fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
-    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    let blocks = runtime.spawn(async {
-        for round in 0..2000 {
-            // Work enough to keep the spare awake, so that it finds the worker back and goes.
-            for _ in 0..4 {
-                redd::spawn(async {});
-            }
-            task::yield_now().await;
-            let inner = redd::spawn(async move { round });
-            let got = task::block_in_place(|| futures::executor::block_on(inner));
-            assert_eq!(got.unwrap(), round);
-        }
-    });
-    runtime.block_on(blocks).unwrap();
 }
