@@ -19,13 +19,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::parker::Parker;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
 use crate::primitives::{Mutex, MutexGuard};
+use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
 /// Something that blocks a thread for a while.
@@ -407,13 +407,6 @@ impl<W: Work> Pool<W> {
 fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
     for (_, work) in queue {
         guarded(|| work.cancel());
-    }
-}
-
-/// A panic ends here, and one of the payload's own drop too.
-fn guarded(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
     }
 }
 

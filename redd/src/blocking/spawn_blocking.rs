@@ -189,16 +189,12 @@ where
 
 fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
     let mine = Arc::clone(shared);
-    let name = (shared.config.thread_name)();
+    let name = shared.config.name_thread();
     thread::spawn_named(name, shared.config.thread_stack_size, move || {
         let _entered = context::enter(mine.handle());
-        if let Some(on_start) = &mine.config.hooks.on_start {
-            on_start();
-        }
+        mine.config.hooks.start();
         mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
-        if let Some(on_stop) = &mine.config.hooks.on_stop {
-            on_stop();
-        }
+        mine.config.hooks.stop();
     })
 }
 
