@@ -8,7 +8,7 @@ use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -463,4 +463,85 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
     assert_eq!(got, 7);
     end_first.send(()).unwrap();
     first.join().unwrap();
+}
+
+/// A waker whose clone and drop run other code, as those of another executor may.
+mod odd_waker {
+    #![allow(unsafe_code, reason = "a table of functions is the only way to a waker with a clone of one's own")]
+
+    use std::cell::RefCell;
+    use std::ptr;
+    use std::task::{RawWaker, RawWakerVTable, Waker};
+
+    thread_local! {
+        static HOOK: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+    }
+
+    const TABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| {
+            run();
+            RawWaker::new(ptr::null(), &TABLE)
+        },
+        |_| run(),
+        |_| (),
+        |_| run(),
+    );
+
+    /// The hook is away while it runs, so it does not meet itself.
+    fn run() {
+        if let Some(mut hook) = HOOK.take() {
+            hook();
+            HOOK.set(Some(hook));
+        }
+    }
+
+    pub(super) fn new(hook: impl FnMut() + 'static) -> Waker {
+        HOOK.set(Some(Box::new(hook)));
+        // SAFETY: the table ignores its data.
+        unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
+    }
+}
+
+#[test]
+fn a_waker_whose_clone_ends_a_task_of_the_join_set_is_not_waited_for() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let mut set = JoinSet::new();
+    let (end, ends) = oneshot::channel::<i32>();
+    set.spawn_on(async { ends.await.unwrap() }, runtime.handle());
+    let mut end = Some(end);
+    let waker = odd_waker::new(move || {
+        runtime.block_on(async {
+            if let Some(end) = end.take() {
+                end.send(5).unwrap();
+            }
+            task::yield_now().await;
+            task::yield_now().await;
+        });
+    });
+    let joined = set.poll_join_next(&mut Context::from_waker(&waker));
+    assert!(matches!(joined, Poll::Ready(Some(Ok(5)))), "it ended during the poll: {joined:?}");
+}
+
+#[test]
+fn a_waker_whose_clone_and_drop_use_the_local_set_does_not_wait_for_itself() {
+    let set = Rc::new(LocalSet::new());
+    let count = Rc::new(Cell::new(0));
+    let spawn = {
+        let (set, count) = (Rc::downgrade(&set), Rc::clone(&count));
+        move || {
+            let Some(set) = set.upgrade() else { return };
+            let count = Rc::clone(&count);
+            drop(set.spawn_local(async move { count.set(count.get() + 1) }));
+        }
+    };
+    let waker = odd_waker::new(spawn.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut run = Box::pin(set.run_until(pending::<()>()));
+    assert!(run.as_mut().poll(&mut cx).is_pending());
+    let after_one = count.get();
+    assert!(after_one > 0, "the clone's task has run");
+    spawn();
+    assert!(run.as_mut().poll(&mut cx).is_pending());
+    assert!(count.get() > after_one);
+    assert!(run.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
 }

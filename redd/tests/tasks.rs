@@ -201,3 +201,58 @@ fn a_million_tasks_are_spawned_woken_and_joined() {
         assert_eq!(runtime.metrics().num_alive_tasks(), 0);
     });
 }
+
+#[test]
+fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let blocks = runtime.spawn(async {
+        for round in 0..2000 {
+            // Work enough to keep the spare awake, so that it finds the worker back and goes.
+            for _ in 0..4 {
+                redd::spawn(async {});
+            }
+            task::yield_now().await;
+            let inner = redd::spawn(async move { round });
+            let got = task::block_in_place(|| futures::executor::block_on(inner));
+            assert_eq!(got.unwrap(), round);
+        }
+    });
+    runtime.block_on(blocks).unwrap();
+}
+
+#[test]
+fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
+    type Prepare = fn(&mut Builder) -> &mut Builder;
+    let hooks: [(&str, Prepare); 9] = [
+        ("start", |builder| builder.on_thread_start(|| panic!("in a hook, on purpose"))),
+        ("stop", |builder| builder.on_thread_stop(|| panic!("in a hook, on purpose"))),
+        ("park", |builder| builder.on_thread_park(|| panic!("in a hook, on purpose"))),
+        ("unpark", |builder| builder.on_thread_unpark(|| panic!("in a hook, on purpose"))),
+        ("name", |builder| builder.thread_name_fn(|| panic!("in a hook, on purpose"))),
+        ("spawn", |builder| builder.on_task_spawn(|_| panic!("in a hook, on purpose"))),
+        ("terminate", |builder| builder.on_task_terminate(|_| panic!("in a hook, on purpose"))),
+        ("before", |builder| builder.on_before_task_poll(|_| panic!("in a hook, on purpose"))),
+        ("after", |builder| builder.on_after_task_poll(|_| panic!("in a hook, on purpose"))),
+    ];
+    for (name, prepare) in hooks {
+        for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+            eprintln!("the hook is {name}");
+            let runtime = prepare(builder.worker_threads(2).enable_all()).build().unwrap();
+            runtime.block_on(async {
+                let sleeps = redd::spawn(async {
+                    redd::time::sleep(Duration::from_millis(1)).await;
+                    1
+                });
+                let blocks = task::spawn_blocking(|| 2);
+                assert_eq!(sleeps.await.unwrap() + blocks.await.unwrap(), 3);
+                assert_eq!(task::spawn_blocking(|| 4).await.unwrap(), 4);
+                let waits = redd::spawn(pending::<()>());
+                waits.abort();
+                assert!(waits.await.unwrap_err().is_cancelled());
+            });
+            assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+            // It waits for all threads: none has gone without its account.
+            drop(runtime);
+        }
+    }
+}

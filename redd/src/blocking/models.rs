@@ -194,6 +194,31 @@ fn loom_pool_shutdown_while_work_is_submitted() {
     });
 }
 
+#[test]
+fn loom_pool_shutdown_leaves_the_seeker_its_work() {
+    loom::model(|| {
+        let model = Model::new(2, Duration::MAX, None);
+        model.submit(1);
+        model.finish(1);
+        assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found nothing to do");
+    });
+}
+
+/// The same with a thread that is woken.
+#[test]
+fn loom_pool_shutdown_leaves_the_woken_seeker_its_work() {
+    loom::model(|| {
+        let model = Model::new(1, Duration::MAX, None);
+        model.submit(1);
+        while model.pool.idle_threads() == 0 {
+            thread::yield_now();
+        }
+        model.submit(1);
+        model.finish(2);
+        assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found nothing to do");
+    });
+}
+
 /// Both pieces of work come to a pool with one idle thread.
 fn with_an_idle_thread(submit: fn(&Model)) {
     let model = Model::new(2, Duration::MAX, None);

@@ -10,6 +10,8 @@
 //! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists, or all threads are
 //!   busy and no more may be started: the bound is reached, or the system has just refused one. So work that waits for
 //!   other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
+//! - `seeker-finds-its-work`: what a seeker is on its way to when the pool shuts down, the front of the queue, is not
+//!   cancelled. So work for which a thread was started or woken is done, however late the thread comes.
 //! - `claimed-by-name`: a thread is woken by taking *it* out of `idle` under the lock; there is no count that could be
 //!   out of date.
 //!
@@ -19,13 +21,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::parker::Parker;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
 use crate::primitives::{Mutex, MutexGuard};
+use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
 /// Something that blocks a thread for a while.
@@ -34,7 +36,7 @@ pub(crate) trait Work: Send {
     fn run(self);
     /// It will not be done.
     fn cancel(self);
-    /// Whether shutdown lets it run although no thread has taken it yet.
+    /// Whether shutdown lets it run although no thread is on its way to it yet.
     fn is_mandatory(&self) -> bool;
 }
 
@@ -345,14 +347,17 @@ impl<W: Work> Pool<W> {
         }
     }
 
-    /// Nothing more is accepted. What no thread has taken yet is cancelled, unless it is mandatory: that is still done
-    /// by the threads that are committed to it. Then they end.
+    /// Nothing more is accepted. What waits in the queue is cancelled, unless it is mandatory or a seeker is on its way
+    /// to it: that is still done. Then the threads end.
     pub(crate) fn shutdown(&self) {
         let mut inner = self.inner.lock();
         inner.is_shut_down = true;
-        let queue = std::mem::take(&mut inner.queue);
-        let (mandatory, cancelled) = queue.into_iter().partition(|(_, work)| work.is_mandatory());
-        inner.queue = mandatory;
+        let mut queue = std::mem::take(&mut inner.queue);
+        // `seeker-finds-its-work`
+        let sought = if inner.has_seeker { queue.pop_front() } else { None };
+        let (mandatory, cancelled): (VecDeque<_>, VecDeque<_>) =
+            queue.into_iter().partition(|(_, work)| work.is_mandatory());
+        inner.queue = sought.into_iter().chain(mandatory).collect();
         let idle = std::mem::take(&mut inner.idle);
         unlock(inner);
         idle.iter().for_each(|parker| parker.unpark());
@@ -407,13 +412,6 @@ impl<W: Work> Pool<W> {
 fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
     for (_, work) in queue {
         guarded(|| work.cancel());
-    }
-}
-
-/// A panic ends here, and one of the payload's own drop too.
-fn guarded(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
     }
 }
 
@@ -545,6 +543,33 @@ mod tests {
         go.send(()).expect("it waits");
         assert!(pool.join_all(None));
         assert_eq!(all.iter().collect::<Vec<_>>(), ["mandatory"]);
+    }
+
+    #[test]
+    fn work_for_which_a_thread_was_just_started_is_done_although_shutdown_comes_first() {
+        let pool = pool(1, LONG);
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(Some(wait));
+        let late = |number| {
+            let wait = wait.lock().expect("nobody panics").take().expect("one thread");
+            let pool = Arc::clone(&pool);
+            thread::spawn_named("late".to_owned(), None, move || {
+                wait.recv().expect("the test lets it go");
+                pool.run_thread(number, &|_| unreachable!("the bound is reached"));
+            })
+        };
+        let (done, all) = mpsc::channel();
+        for number in 0..2 {
+            let done = done.clone();
+            let work = move || done.send(number).expect("the test waits");
+            is_accepted(pool.submit(Closure::Usual(Box::new(work)), &late));
+        }
+        drop(done);
+        pool.shutdown();
+        assert_eq!(pool.queue_depth(), 1, "nobody is on the way to the second piece");
+        go.send(()).expect("it waits");
+        assert!(pool.join_all(None));
+        assert_eq!(all.iter().collect::<Vec<_>>(), [0]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) struct BlockingTask {
     _clock: Option<HoldClock>,
 }
 
-/// What shutdown does with a closure that no thread has taken yet.
+/// What shutdown does with a closure to which no thread is on its way yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Urgency {
     /// It is cancelled.
@@ -106,7 +106,8 @@ impl<F: FnOnce() -> R, R> Future for Closure<F> {
 /// - It starts without being awaited. Threads are added as needed, up to `Builder::max_blocking_threads` (512); then
 ///   closures wait for one.
 /// - Dropping the handle lets it run on. `abort` works only before it has started.
-/// - Shutdown waits for closures that have started; those that no thread has taken yet are cancelled.
+/// - Shutdown waits for closures that have started, and for one for which a thread has just been started or woken; others
+///   that wait for a thread are cancelled.
 /// - For much computation use few closures or a pool of its own: 512 threads do not make CPUs.
 ///
 /// # Panics
@@ -189,16 +190,12 @@ where
 
 fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
     let mine = Arc::clone(shared);
-    let name = (shared.config.thread_name)();
+    let name = shared.config.name_thread();
     thread::spawn_named(name, shared.config.thread_stack_size, move || {
         let _entered = context::enter(mine.handle());
-        if let Some(on_start) = &mine.config.hooks.on_start {
-            on_start();
-        }
+        mine.config.hooks.start();
         mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
-        if let Some(on_stop) = &mine.config.hooks.on_stop {
-            on_stop();
-        }
+        mine.config.hooks.stop();
     })
 }
 

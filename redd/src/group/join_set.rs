@@ -65,6 +65,25 @@ impl Ready {
             waker.wake();
         }
     }
+
+    /// The index of a task that has ended; or `waker` is called when one has.
+    fn pop_or_register(&self, waker: &Waker) -> Option<usize> {
+        {
+            let mut inner = self.inner.lock();
+            let index = inner.queue.pop_front();
+            if index.is_some() || inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                return index;
+            }
+        }
+        // Clone and drop are foreign code, so they have no lock around them; hence the second look.
+        let new = waker.clone();
+        let mut inner = self.inner.lock();
+        let index = inner.queue.pop_front();
+        let unused = if index.is_some() { Some(new) } else { inner.waker.replace(new) };
+        drop(inner);
+        drop(unused);
+        index
+    }
 }
 
 /// The join waker of one entry.
@@ -241,16 +260,7 @@ impl<T: 'static> JoinSet<T> {
             return Poll::Ready(None);
         }
         let unit = ready!(coop::poll_proceed(cx));
-        let (index, old_waker) = {
-            let mut inner = self.ready.inner.lock();
-            match inner.queue.pop_front() {
-                Some(index) => (Some(index), None),
-                None if inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) => (None, None),
-                None => (None, inner.waker.replace(cx.waker().clone())),
-            }
-        };
-        drop(old_waker);
-        match index {
+        match self.ready.pop_or_register(cx.waker()) {
             Some(index) => {
                 unit.made_progress();
                 Poll::Ready(Some(self.take(index)))

@@ -19,13 +19,14 @@ use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
 use crate::scheduler::Flavor;
+use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::TaskHooks;
 use crate::task::poll::Ran;
@@ -76,7 +77,8 @@ struct Shared {
     heap: Arc<Heap>,
     /// `None` once the set is dropped.
     remote: Mutex<Option<VecDeque<Runnable>>>,
-    waker: Mutex<Option<Waker>>,
+    /// Of the task that runs the set. Each poll registers it anew, so a wake may take it.
+    waker: WakerCell,
     unhandled_panic: Mutex<UnhandledPanic>,
     has_unhandled_panic: AtomicBool,
 }
@@ -84,15 +86,6 @@ struct Shared {
 thread_local! {
     /// The set that runs or is entered on this thread (`current-is-alive`).
     static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
-}
-
-impl Shared {
-    fn wake(&self) {
-        let waker = self.waker.lock().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
 }
 
 impl Schedule for Shared {
@@ -103,7 +96,7 @@ impl Schedule for Shared {
                 let is_ticking = inner.is_ticking.get();
                 inner.queue.borrow_mut().push_back(runnable);
                 if !is_ticking {
-                    self.wake();
+                    self.waker.wake();
                 }
                 return;
             }
@@ -117,13 +110,13 @@ impl Schedule for Shared {
             None => Some(runnable),
         };
         drop(refused);
-        self.wake();
+        self.waker.wake();
     }
 
     fn task_panicked(&self, _: TaskInfo) {
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
-            self.wake();
+            self.waker.wake();
         }
     }
 }
@@ -136,7 +129,7 @@ impl LocalSet {
             id: crate::scheduler::next_runtime_id(),
             heap: Arc::clone(&heap),
             remote: Mutex::new(Some(VecDeque::new())),
-            waker: Mutex::new(None),
+            waker: WakerCell::new(),
             unhandled_panic: Mutex::new(UnhandledPanic::Ignore),
             has_unhandled_panic: AtomicBool::new(false),
         });
@@ -193,7 +186,7 @@ impl LocalSet {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|cx| {
             self.inner.with_current(|| {
-                self.inner.set_waker(cx);
+                self.inner.shared.waker.register(cx.waker());
                 if let Poll::Ready(output) = coop::with_full_unless_spent(|| future.as_mut().poll(cx)) {
                     return Poll::Ready(output);
                 }
@@ -231,7 +224,7 @@ impl Inner {
         } else {
             self.queue.borrow_mut().push_back(runnable);
             if !self.is_ticking.get() {
-                self.shared.wake();
+                self.shared.waker.wake();
             }
         }
         handle
@@ -256,15 +249,6 @@ impl Inner {
         let _entered = self.enter();
         let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::Pinned));
         f()
-    }
-
-    fn set_waker(&self, cx: &Context<'_>) {
-        let mut waker = self.shared.waker.lock();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            let old = waker.replace(cx.waker().clone());
-            drop(waker);
-            drop(old);
-        }
     }
 
     fn next(&self) -> Option<Runnable> {
@@ -312,7 +296,7 @@ impl Future for LocalSet {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.inner.with_current(|| {
-            self.inner.set_waker(cx);
+            self.inner.shared.waker.register(cx.waker());
             if self.inner.tick() {
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -349,7 +333,7 @@ impl Drop for LocalSet {
             unsafe { inner.shared.heap.cancel_all() };
             drop(std::mem::take(&mut *inner.queue.borrow_mut()));
         });
-        drop(inner.shared.waker.lock().take());
+        drop(inner.shared.waker.take());
         inner.shared.heap.close();
     }
 }

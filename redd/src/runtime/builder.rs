@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
 use crate::primitives::rng::random_seed;
-use crate::scheduler::{self, Config, Flavor, UnhandledPanic};
+use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
 use crate::task::hooks::TaskHooks;
 
@@ -76,7 +76,7 @@ impl Builder {
                 start_paused: false,
                 use_next_slot: true,
                 name: None,
-                thread_name: Arc::new(|| "redd-worker".to_owned()),
+                thread_name: Arc::new(|| DEFAULT_THREAD_NAME.to_owned()),
                 thread_stack_size: None,
                 max_blocking_threads: 512,
                 thread_keep_alive: Duration::from_secs(10),
@@ -164,7 +164,7 @@ impl Builder {
         self
     }
 
-    /// Called once a thread for its name.
+    /// Called once a thread for its name. If it panics, the thread gets the default name.
     pub fn thread_name_fn<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() -> String + Send + Sync + 'static,
@@ -180,6 +180,8 @@ impl Builder {
     }
 
     /// Called on each of its threads when it starts, also threads of the blocking pool.
+    ///
+    /// A panic in this or another hook is printed, and the runtime goes on.
     pub fn on_thread_start<F: Fn() + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
         self.config.hooks.on_start = Some(Arc::new(f));
         self

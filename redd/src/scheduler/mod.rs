@@ -33,7 +33,7 @@ use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::task::cell::{self, Header};
-use crate::task::hooks::TaskHooks;
+use crate::task::hooks::{TaskHooks, guarded};
 use crate::task::runnable::{Schedule, TaskInfo};
 use crate::task::slab::Heap;
 use crate::task::{JoinHandle, Runnable};
@@ -46,6 +46,8 @@ use worker::{LOCAL, Worker};
 
 /// Spare workers that may stand in for blocked ones at a time.
 pub(crate) const MAX_SPARES: usize = 64;
+
+pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 
 /// What a builder decided.
 #[derive(Clone)]
@@ -69,6 +71,13 @@ pub(crate) struct Config {
     pub(crate) hooks: ThreadHooks,
     pub(crate) task_hooks: TaskHooks,
     pub(crate) seed: u64,
+}
+
+impl Config {
+    /// The name of the next thread; the function for it is foreign code.
+    pub(crate) fn name_thread(&self) -> String {
+        guarded(|| (self.thread_name)()).unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
+    }
 }
 
 impl fmt::Debug for Config {
@@ -106,10 +115,41 @@ pub enum UnhandledPanic {
 /// Called on the runtime's threads; see the builder.
 #[derive(Clone, Default)]
 pub(crate) struct ThreadHooks {
-    pub(crate) on_start: Option<Arc<dyn Fn() + Send + Sync>>,
-    pub(crate) on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
-    pub(crate) on_park: Option<Arc<dyn Fn() + Send + Sync>>,
-    pub(crate) on_unpark: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) on_start: Option<ThreadHook>,
+    pub(crate) on_stop: Option<ThreadHook>,
+    pub(crate) on_park: Option<ThreadHook>,
+    pub(crate) on_unpark: Option<ThreadHook>,
+}
+
+pub(crate) type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+
+impl ThreadHooks {
+    pub(crate) fn start(&self) {
+        call(self.on_start.as_ref());
+    }
+
+    pub(crate) fn stop(&self) {
+        call(self.on_stop.as_ref());
+    }
+
+    /// True if the program has set the hook.
+    #[inline]
+    pub(crate) fn park(&self) -> bool {
+        call(self.on_park.as_ref())
+    }
+
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        call(self.on_unpark.as_ref());
+    }
+}
+
+/// A panic ends here: the thread has accounts to settle after it.
+#[inline]
+fn call(hook: Option<&ThreadHook>) -> bool {
+    let Some(hook) = hook else { return false };
+    guarded(|| hook());
+    true
 }
 
 /// One worker as the others see it: its queue and its counters.

@@ -535,16 +535,13 @@ impl Worker {
             shared.idle.cancel_park();
             return;
         }
-        if let Some(on_park) = &shared.config.hooks.on_park {
-            on_park();
+        if shared.config.hooks.park() {
             // The hook may have woken tasks, on this very worker too.
             if self.has_reason_to_stay(shared, root, true) {
                 shared.idle.cancel_park();
                 // A hook that always does so must not keep timers and I/O waiting.
                 self.look_around(shared);
-                if let Some(on_unpark) = &shared.config.hooks.on_unpark {
-                    on_unpark();
-                }
+                shared.config.hooks.unpark();
                 return;
             }
         }
@@ -558,9 +555,7 @@ impl Worker {
             OnLeave::Continue => {}
         }
         self.expire(shared);
-        if let Some(on_unpark) = &shared.config.hooks.on_unpark {
-            on_unpark();
-        }
+        shared.config.hooks.unpark();
     }
 
     fn has_own_work(&self, shared: &Shared) -> bool {
@@ -702,7 +697,7 @@ pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
     shared.workers.active.store(count, Ordering::Relaxed);
     for index in 0..count {
         let mine = Arc::clone(shared);
-        let started = thread::spawn_named((shared.config.thread_name)(), shared.config.thread_stack_size, move || {
+        let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {
             worker_thread(&mine, index);
         });
         match started {
@@ -724,9 +719,7 @@ pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
 fn worker_thread(shared: &Arc<Shared>, index: usize) {
     let _entered = context::enter(shared.handle());
     let _running = context::mark(Entered::Yes);
-    if let Some(on_start) = &shared.config.hooks.on_start {
-        on_start();
-    }
+    shared.config.hooks.start();
     let mut worker = Worker::new(shared, index);
     {
         // SAFETY: one thread per index, and `shared` keeps the heap.
@@ -739,9 +732,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
     }
     drop(worker);
     leave(shared);
-    if let Some(on_stop) = &shared.config.hooks.on_stop {
-        on_stop();
-    }
+    shared.config.hooks.stop();
 }
 
 /// A worker has left its loop for good; the last one clears up.
@@ -860,7 +851,7 @@ fn start_spare(shared: &Shared) {
     shared.workers.alive.fetch_add(1, Ordering::AcqRel);
     shared.workers.active.fetch_add(1, Ordering::AcqRel);
     let mine = shared.handle().shared;
-    let started = thread::spawn_named((shared.config.thread_name)(), shared.config.thread_stack_size, move || {
+    let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {
         spare_thread(&mine, index);
     });
     match started {
@@ -880,9 +871,7 @@ fn start_spare(shared: &Shared) {
 fn spare_thread(shared: &Arc<Shared>, index: usize) {
     let _entered = context::enter(shared.handle());
     let _running = context::mark(Entered::Yes);
-    if let Some(on_start) = &shared.config.hooks.on_start {
-        on_start();
-    }
+    shared.config.hooks.start();
     let mut worker = Worker::new(shared, index);
     let seat = Arc::new(SpareSeat { parker: Parker::new() });
     loop {
@@ -904,9 +893,7 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
     drop(worker);
     shared.workers.spares.lock().free_slots.push(index);
     leave(shared);
-    if let Some(on_stop) = &shared.config.hooks.on_stop {
-        on_stop();
-    }
+    shared.config.hooks.stop();
 }
 
 /// True if the spare is needed again; false when its keep-alive is over or the runtime closes.

@@ -20,7 +20,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 use super::Id;
-use super::hooks::TaskMeta;
+use super::hooks::{TaskHook, TaskMeta, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::Runnable;
 use super::slab::{self, Heap};
@@ -153,6 +153,15 @@ impl Header {
         let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
         let name = heap.name(extra.name);
         tell(&TaskMeta { id: Id::from_u64(header.id()), spawned_at: header.place(), name: name.as_deref() })
+    }
+
+    /// Calls a hook with the task's description.
+    ///
+    /// # Safety
+    /// As for `describe`.
+    pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook) {
+        // SAFETY: by this function's duty.
+        unsafe { Self::describe(task, |meta| guarded(|| hook(meta))) };
     }
 }
 
@@ -294,7 +303,7 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
 /// Drops what may panic in its drop, such as a panic's payload. The second payload is leaked: dropping it could go on
 /// for ever.
 #[expect(clippy::mem_forget, reason = "a payload whose drop panics cannot be dropped")]
-fn drop_guarded<T>(value: T) {
+pub(super) fn drop_guarded<T>(value: T) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         mem::forget(again);
     }
@@ -331,7 +340,7 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     }
     if let Some(on_spawn) = &heap.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
-        unsafe { Header::describe(task, |meta| on_spawn(meta)) };
+        unsafe { Header::tell(task, on_spawn) };
     }
     // SAFETY: `publish` made one reference for each.
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }

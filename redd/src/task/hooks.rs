@@ -1,9 +1,13 @@
 //! What a program asked to be told about tasks, and the description it gets.
+//!
+//! # Invariants
+//! - `hooks-are-guarded`: a panic of a hook is printed by the usual hook of panics and ends in [`guarded`]. Whoever calls
+//!   a hook goes on as if it had returned.
 
 use std::fmt;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
-use super::Id;
+use super::{Id, cell};
 use std::sync::Arc;
 
 /// Called with a description of the task; runs on the thread where it happens, and must not block.
@@ -22,6 +26,17 @@ impl TaskHooks {
     #[inline]
     pub(crate) fn watches_polls(&self) -> bool {
         self.before_poll.is_some() || self.after_poll.is_some()
+    }
+}
+
+/// Calls foreign code (`hooks-are-guarded`); `None` if it panics. A panic of the payload's own drop ends here too.
+pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(answer) => Some(answer),
+        Err(payload) => {
+            cell::drop_guarded(payload);
+            None
+        }
     }
 }
 

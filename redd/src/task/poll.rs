@@ -136,7 +136,7 @@ impl Runnable {
     /// Calls a hook with this task's description.
     pub(crate) fn tell(&self, hook: &TaskHook) {
         // SAFETY: a `Runnable` owns a reference.
-        unsafe { Header::describe(self.task(), |meta| hook(meta)) };
+        unsafe { Header::tell(self.task(), hook) };
     }
 }
 
@@ -158,7 +158,7 @@ impl KeptTask {
     /// Calls a hook with this task's description.
     pub(crate) fn tell(&self, hook: &TaskHook) {
         // SAFETY: it owns a reference.
-        unsafe { Header::describe(self.0, |meta| hook(meta)) };
+        unsafe { Header::tell(self.0, hook) };
     }
 }
 
@@ -201,7 +201,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, heap) = unsafe { (task.as_ref(), Heap::of(task)) };
     if let Some(hook) = &heap.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { Header::describe(task, |meta| hook(meta)) };
+        unsafe { Header::tell(task, hook) };
     }
     heap.count_completed(header.vtable());
     let mut output = Output::Present;
