@@ -262,11 +262,16 @@ impl Worker {
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
         let mut busy_since = real_now();
+        let mut is_first = true;
         loop {
             if root.poll_if_woken() {
-                self.add_busy(shared, busy_since);
+                // A root that never waits is not worth a second look at the clock; its time does not count.
+                if !is_first {
+                    self.add_busy(shared, busy_since);
+                }
                 return Ended::RootFinished;
             }
+            is_first = false;
             self.readmit_yielded();
             // This loop is the scheduler.
             let mut has_parked = false;
