@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
@@ -39,6 +40,8 @@ use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
 pub struct JoinSet<T> {
     entries: Vec<Option<JoinHandle<T>>>,
     free: Vec<usize>,
+    /// From the ready queue, in its order: one lock for all that were in there.
+    ended: VecDeque<usize>,
     ready: Arc<Ready>,
 }
 
@@ -82,7 +85,7 @@ impl Wake for EntryWaker {
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), ready: Arc::default() }
+        Self { entries: Vec::new(), free: Vec::new(), ended: VecDeque::new(), ready: Arc::default() }
     }
 
     /// How many tasks are in the set, finished ones included.
@@ -176,7 +179,7 @@ impl<T: 'static> JoinSet<T> {
             self.entries.len() - 1
         });
         let waker = Waker::from(Arc::new(EntryWaker { index, ready: Arc::clone(&self.ready) }));
-        if !handle.set_waker(&waker) {
+        if !handle.give_waker(waker) {
             self.ready.push(index);
         }
         self.entries[index] = Some(handle);
@@ -211,7 +214,10 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn take_ready(&mut self) -> Option<(Id, Result<T, JoinError>)> {
-        let index = self.ready.inner.lock().queue.pop_front()?;
+        if self.ended.is_empty() {
+            mem::swap(&mut self.ended, &mut self.ready.inner.lock().queue);
+        }
+        let index = self.ended.pop_front()?;
         Some(self.take(index))
     }
 
@@ -241,16 +247,16 @@ impl<T: 'static> JoinSet<T> {
             return Poll::Ready(None);
         }
         let unit = ready!(coop::poll_proceed(cx));
-        let (index, old_waker) = {
+        if self.ended.is_empty() {
             let mut inner = self.ready.inner.lock();
-            match inner.queue.pop_front() {
-                Some(index) => (Some(index), None),
-                None if inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) => (None, None),
-                None => (None, inner.waker.replace(cx.waker().clone())),
-            }
-        };
-        drop(old_waker);
-        match index {
+            mem::swap(&mut self.ended, &mut inner.queue);
+            let known = inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            let old_waker =
+                if self.ended.is_empty() && !known { inner.waker.replace(cx.waker().clone()) } else { None };
+            drop(inner);
+            drop(old_waker);
+        }
+        match self.ended.pop_front() {
             Some(index) => {
                 unit.made_progress();
                 Poll::Ready(Some(self.take(index)))
@@ -296,6 +302,7 @@ impl<T: 'static> JoinSet<T> {
     pub fn detach_all(&mut self) {
         // A new queue: the tasks' wakers still know the old one.
         self.ready = Arc::default();
+        self.ended.clear();
         self.free.clear();
         self.entries.clear();
     }
