@@ -38,11 +38,19 @@ use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    entries: Vec<Option<JoinHandle<T>>>,
-    free: Vec<usize>,
+    entries: Vec<Entry<T>>,
+    /// The first of the list of free entries; `entries.len()` if there is none.
+    first_free: usize,
+    len: usize,
     /// From the ready queue, in its order: one lock for all that were in there.
     ended: VecDeque<usize>,
     ready: Arc<Ready>,
+}
+
+enum Entry<T> {
+    Task(JoinHandle<T>),
+    /// The next one that is free.
+    Free(usize),
 }
 
 /// Which tasks have ended, and who waits to hear of it.
@@ -85,17 +93,24 @@ impl Wake for EntryWaker {
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), ended: VecDeque::new(), ready: Arc::default() }
+        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), ready: Arc::default() }
     }
 
     /// How many tasks are in the set, finished ones included.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.len
     }
 
     /// Whether no task is in the set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &JoinHandle<T>> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Task(handle) => Some(handle),
+            Entry::Free(_) => None,
+        })
     }
 
     /// Names the tasks that are spawned through it.
@@ -174,15 +189,23 @@ impl<T: 'static> JoinSet<T> {
 
     fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
+        let index = self.first_free;
         let waker = Waker::from(Arc::new(EntryWaker { index, ready: Arc::clone(&self.ready) }));
         if !handle.give_waker(waker) {
             self.ready.push(index);
         }
-        self.entries[index] = Some(handle);
+        match self.entries.get_mut(index) {
+            Some(entry) => {
+                if let Entry::Free(next) = mem::replace(entry, Entry::Task(handle)) {
+                    self.first_free = next;
+                }
+            }
+            None => {
+                self.entries.push(Entry::Task(handle));
+                self.first_free = self.entries.len();
+            }
+        }
+        self.len += 1;
         abort
     }
 
@@ -222,8 +245,11 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn take(&mut self, index: usize) -> (Id, Result<T, JoinError>) {
-        let handle = self.entries[index].take().expect("`once-in-ready`: the entry is still in the set");
-        self.free.push(index);
+        let Entry::Task(handle) = mem::replace(&mut self.entries[index], Entry::Free(self.first_free)) else {
+            unreachable!("`once-in-ready`: the entry is still in the set");
+        };
+        self.first_free = index;
+        self.len -= 1;
         (handle.id(), handle.take_finished())
     }
 
@@ -295,7 +321,7 @@ impl<T: 'static> JoinSet<T> {
 
     /// Aborts all tasks. They stay in the set until they are joined.
     pub fn abort_all(&mut self) {
-        self.entries.iter().flatten().for_each(JoinHandle::abort);
+        self.tasks().for_each(JoinHandle::abort);
     }
 
     /// Takes all tasks out of the set and lets them run on.
@@ -303,14 +329,15 @@ impl<T: 'static> JoinSet<T> {
         // A new queue: the tasks' wakers still know the old one.
         self.ready = Arc::default();
         self.ended.clear();
-        self.free.clear();
+        self.first_free = 0;
+        self.len = 0;
         self.entries.clear();
     }
 }
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
-        self.entries.iter().flatten().for_each(JoinHandle::abort);
+        self.tasks().for_each(JoinHandle::abort);
     }
 }
 
