@@ -136,6 +136,20 @@ fn a_handle_outlives_its_runtime() {
 }
 
 #[test]
+fn a_root_that_its_tasks_keep_waking_does_not_hold_up_timers() {
+    on_each_flavour(|runtime| {
+        runtime.block_on(async {
+            let timer = redd::spawn(redd::time::sleep(Duration::from_millis(3)));
+            let begun = redd::time::Instant::now();
+            while !timer.is_finished() {
+                redd::spawn(async {}).await.unwrap();
+                assert!(begun.elapsed() < Duration::from_secs(20), "the timer never fires");
+            }
+        });
+    });
+}
+
+#[test]
 fn timers_fire_in_order() {
     on_each_flavour(|runtime| {
         runtime.block_on(async {

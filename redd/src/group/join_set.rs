@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
@@ -37,9 +38,19 @@ use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    entries: Vec<Option<JoinHandle<T>>>,
-    free: Vec<usize>,
+    entries: Vec<Entry<T>>,
+    /// The first of the list of free entries; `entries.len()` if there is none.
+    first_free: usize,
+    len: usize,
+    /// From the ready queue, in its order: one lock for all that were in there.
+    ended: VecDeque<usize>,
     ready: Arc<Ready>,
+}
+
+enum Entry<T> {
+    Task(JoinHandle<T>),
+    /// The next one that is free.
+    Free(usize),
 }
 
 /// Which tasks have ended, and who waits to hear of it.
@@ -66,23 +77,22 @@ impl Ready {
         }
     }
 
-    /// The index of a task that has ended; or `waker` is called when one has.
-    fn pop_or_register(&self, waker: &Waker) -> Option<usize> {
+    /// Moves all tasks that have ended to `ended`, which is empty; or `waker` is called when one has.
+    fn take_or_register(&self, ended: &mut VecDeque<usize>, waker: &Waker) {
         {
             let mut inner = self.inner.lock();
-            let index = inner.queue.pop_front();
-            if index.is_some() || inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                return index;
+            mem::swap(ended, &mut inner.queue);
+            if !ended.is_empty() || inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                return;
             }
         }
-        // Clone and drop are foreign code, so they have no lock around them; hence the second look.
-        let new = waker.clone();
+        // A waker is foreign code: it is cloned and dropped without the lock, and a task may end meanwhile.
+        let waker = waker.clone();
         let mut inner = self.inner.lock();
-        let index = inner.queue.pop_front();
-        let unused = if index.is_some() { Some(new) } else { inner.waker.replace(new) };
+        mem::swap(ended, &mut inner.queue);
+        let unused = if ended.is_empty() { inner.waker.replace(waker) } else { Some(waker) };
         drop(inner);
         drop(unused);
-        index
     }
 }
 
@@ -101,17 +111,24 @@ impl Wake for EntryWaker {
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), ready: Arc::default() }
+        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), ready: Arc::default() }
     }
 
     /// How many tasks are in the set, finished ones included.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.len
     }
 
     /// Whether no task is in the set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &JoinHandle<T>> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Task(handle) => Some(handle),
+            Entry::Free(_) => None,
+        })
     }
 
     /// Names the tasks that are spawned through it.
@@ -190,15 +207,23 @@ impl<T: 'static> JoinSet<T> {
 
     fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
+        let index = self.first_free;
         let waker = Waker::from(Arc::new(EntryWaker { index, ready: Arc::clone(&self.ready) }));
-        if !handle.set_waker(&waker) {
+        if !handle.give_waker(waker) {
             self.ready.push(index);
         }
-        self.entries[index] = Some(handle);
+        match self.entries.get_mut(index) {
+            Some(entry) => {
+                if let Entry::Free(next) = mem::replace(entry, Entry::Task(handle)) {
+                    self.first_free = next;
+                }
+            }
+            None => {
+                self.entries.push(Entry::Task(handle));
+                self.first_free = self.entries.len();
+            }
+        }
+        self.len += 1;
         abort
     }
 
@@ -230,13 +255,19 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn take_ready(&mut self) -> Option<(Id, Result<T, JoinError>)> {
-        let index = self.ready.inner.lock().queue.pop_front()?;
+        if self.ended.is_empty() {
+            mem::swap(&mut self.ended, &mut self.ready.inner.lock().queue);
+        }
+        let index = self.ended.pop_front()?;
         Some(self.take(index))
     }
 
     fn take(&mut self, index: usize) -> (Id, Result<T, JoinError>) {
-        let handle = self.entries[index].take().expect("`once-in-ready`: the entry is still in the set");
-        self.free.push(index);
+        let Entry::Task(handle) = mem::replace(&mut self.entries[index], Entry::Free(self.first_free)) else {
+            unreachable!("`once-in-ready`: the entry is still in the set");
+        };
+        self.first_free = index;
+        self.len -= 1;
         (handle.id(), handle.take_finished())
     }
 
@@ -260,7 +291,10 @@ impl<T: 'static> JoinSet<T> {
             return Poll::Ready(None);
         }
         let unit = ready!(coop::poll_proceed(cx));
-        match self.ready.pop_or_register(cx.waker()) {
+        if self.ended.is_empty() {
+            self.ready.take_or_register(&mut self.ended, cx.waker());
+        }
+        match self.ended.pop_front() {
             Some(index) => {
                 unit.made_progress();
                 Poll::Ready(Some(self.take(index)))
@@ -299,21 +333,23 @@ impl<T: 'static> JoinSet<T> {
 
     /// Aborts all tasks. They stay in the set until they are joined.
     pub fn abort_all(&mut self) {
-        self.entries.iter().flatten().for_each(JoinHandle::abort);
+        self.tasks().for_each(JoinHandle::abort);
     }
 
     /// Takes all tasks out of the set and lets them run on.
     pub fn detach_all(&mut self) {
         // A new queue: the tasks' wakers still know the old one.
         self.ready = Arc::default();
-        self.free.clear();
+        self.ended.clear();
+        self.first_free = 0;
+        self.len = 0;
         self.entries.clear();
     }
 }
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
-        self.entries.iter().flatten().for_each(JoinHandle::abort);
+        self.tasks().for_each(JoinHandle::abort);
     }
 }
 

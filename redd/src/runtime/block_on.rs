@@ -5,9 +5,9 @@
 //!   the others only poll their own future, and one of them is told when the core is free.
 
 use std::future::Future;
+use std::mem;
 use std::pin::{Pin, pin};
-use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::Handle;
@@ -54,17 +54,22 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let shared = &handle.shared;
     let _running = context::mark_entered("`Runtime::block_on`", Entered::Pinned);
     let _entered = handle.enter();
-    let woken = Arc::new(RootWaker {
-        shared: Arc::clone(shared),
-        is_woken: AtomicBool::new(true),
-        parker: Arc::new(Parker::new()),
-    });
-    let waker = Waker::from(Arc::clone(&woken));
-    let mut root = RootPoll { future: pin!(future), output: None, woken: &woken, waker: &waker };
+    // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
+    let future = pin!(future);
+    let (core, wakers) = {
+        let mut core = shared.core.lock();
+        (core.worker.take(), core.spare.take())
+    };
+    let wakers = wakers.unwrap_or_else(|| RootWakers::new(shared));
+    let mut guard = CoreGuard { core, wakers: Some(wakers), shared };
+    let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
+    woken.is_woken.store(true, Ordering::Relaxed);
+    let mut root = RootPoll { future, output: None, woken, waker };
     loop {
-        if let Some(core) = take_core(shared, &woken.parker) {
-            let mut core = CoreGuard { core: Some(core), shared };
-            let core = core.core.as_mut().expect("it was just put there");
+        if guard.core.is_none() {
+            guard.core = take_core_or_wait(shared, woken);
+        }
+        if let Some(core) = &mut guard.core {
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
                 panic!("{}", closed_message(shared));
@@ -90,33 +95,44 @@ fn closed_message(shared: &Shared) -> &'static str {
     }
 }
 
-fn take_core(shared: &Shared, parker: &Arc<Parker>) -> Option<Box<Worker>> {
-    if let Some(core) = shared.core.lock().take() {
-        return Some(core);
+/// Takes the core if it is free; otherwise whoever puts it back will tell this thread. In one critical section, or the
+/// core could come back between the look and the entry in the list.
+fn take_core_or_wait(shared: &Shared, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
+    let mut core = shared.core.lock();
+    let worker = core.worker.take();
+    if worker.is_none() && !core.waiters.iter().any(|other| Arc::ptr_eq(other, woken)) {
+        core.waiters.push(Arc::clone(woken));
     }
-    let mut waiters = shared.core_waiters.lock();
-    // The core may have come back before we were in the list; whoever puts it back looks at the list afterwards.
-    if let Some(core) = shared.core.lock().take() {
-        return Some(core);
-    }
-    if !waiters.iter().any(|other| Arc::ptr_eq(other, parker)) {
-        waiters.push(Arc::clone(parker));
-    }
-    None
+    worker
 }
 
-/// Puts the core back and tells one waiting thread, also when the root panics.
+/// Puts the core back and tells the waiting threads, also when the root panics.
 struct CoreGuard<'a> {
     core: Option<Box<Worker>>,
+    /// Taken only by the drop.
+    wakers: Option<RootWakers>,
     shared: &'a Shared,
 }
 
 impl Drop for CoreGuard<'_> {
     fn drop(&mut self) {
-        *self.shared.core.lock() = self.core.take();
-        let waiters = std::mem::take(&mut *self.shared.core_waiters.lock());
+        // Nobody else holds it, so no late wake can meet the next root.
+        let spare = self.wakers.take().filter(RootWakers::is_unshared);
+        let mut core = self.shared.core.lock();
+        let waiters = if self.core.is_some() {
+            core.worker = self.core.take();
+            mem::take(&mut core.waiters)
+        } else {
+            Vec::new()
+        };
+        let old_spare = match spare {
+            Some(spare) => core.spare.replace(spare),
+            None => None,
+        };
+        drop(core);
+        drop(old_spare);
         for waiter in waiters {
-            waiter.unpark();
+            waiter.parker.unpark();
         }
     }
 }
@@ -147,12 +163,37 @@ impl<F: Future> Root for RootPoll<'_, F> {
     }
 }
 
+/// A root's waker, and what it sets.
+#[derive(Debug)]
+pub(crate) struct RootWakers {
+    woken: Arc<RootWaker>,
+    waker: Waker,
+}
+
+impl RootWakers {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let woken = Arc::new(RootWaker {
+            shared: Arc::downgrade(shared),
+            is_woken: AtomicBool::new(true),
+            parker: Parker::new(),
+        });
+        Self { waker: Waker::from(Arc::clone(&woken)), woken }
+    }
+
+    /// Whether these two are the only references. Then nobody can make a third.
+    fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.woken) == 2
+    }
+}
+
 /// Wakes the root of a current-thread runtime.
-struct RootWaker {
-    shared: Arc<Shared>,
+#[derive(Debug)]
+pub(crate) struct RootWaker {
+    /// Weak: the runtime keeps one of these for its next root.
+    shared: Weak<Shared>,
     is_woken: AtomicBool,
     /// Unparked by the root's waker, and by whoever gives the core back.
-    parker: Arc<Parker>,
+    parker: Parker,
 }
 
 impl Wake for RootWaker {
@@ -169,8 +210,11 @@ impl Wake for RootWaker {
         // has the core. Without a sleeper this is one swap.
         self.parker.unpark();
         // On the thread that runs the core the loop looks by itself.
-        if !worker::runs_here(ptr::from_ref(&*self.shared)) {
-            self.shared.wake_worker_for_injected();
+        if !worker::runs_here(self.shared.as_ptr()) {
+            // Without a runtime there is no root.
+            if let Some(shared) = self.shared.upgrade() {
+                shared.wake_worker_for_injected();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`Builder`] makes a [`Runtime`]; `#[redd::main]` does it for you. A multi-thread runtime has worker threads that
 //! share the work; a current-thread one runs its tasks on the thread that calls [`Runtime::block_on`].
 
-mod block_on;
+pub(crate) mod block_on;
 mod builder;
 pub(crate) mod context;
 mod handle;
@@ -81,7 +81,7 @@ impl Runtime {
             }
             Flavor::CurrentThread | Flavor::Local => {
                 let core = worker::Worker::new(&shared, 0);
-                *shared.core.lock() = Some(core);
+                shared.core.lock().worker = Some(core);
             }
         }
         Ok(Self { handle: Handle { shared } })

@@ -42,7 +42,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
         }
         Flavor::CurrentThread | Flavor::Local => {
             // If a thread is inside `block_on`, it has the core and finishes when it comes out.
-            let core = shared.core.lock().take();
+            let core = shared.core.lock().worker.take();
             match core {
                 Some(core) => worker::finish_current_thread(shared, core),
                 None => shared.driver.wake(),

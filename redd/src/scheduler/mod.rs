@@ -31,6 +31,7 @@ use crate::driver::Driver;
 use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
+use crate::runtime::block_on::{RootWaker, RootWakers};
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::task::cell::{self, Header};
 use crate::task::hooks::{TaskHooks, guarded};
@@ -206,12 +207,21 @@ pub(crate) struct Shared {
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
-    /// The one worker of a current-thread runtime, while nobody runs it.
-    pub(crate) core: Mutex<Option<Box<Worker>>>,
-    /// Threads in `block_on` of a current-thread runtime that wait for the core.
-    pub(crate) core_waiters: Mutex<Vec<Arc<Parker>>>,
+    /// Of a current-thread runtime.
+    pub(crate) core: Mutex<Core>,
     started: std::time::Instant,
     me: Weak<Shared>,
+}
+
+/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Core {
+    /// There while nobody runs it.
+    pub(crate) worker: Option<Box<Worker>>,
+    /// Threads in `block_on` that wait for the worker.
+    pub(crate) waiters: Vec<Arc<RootWaker>>,
+    /// A root's waker that nobody else holds any more, for the next root.
+    pub(crate) spare: Option<RootWakers>,
 }
 
 /// The worker threads.
@@ -276,8 +286,7 @@ impl Shared {
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
-            core: Mutex::new(None),
-            core_waiters: Mutex::new(Vec::new()),
+            core: Mutex::default(),
             started,
             me: me.clone(),
             config,

@@ -90,6 +90,18 @@ impl<T> JoinHandle<T> {
 
     /// Sets the waker that completion wakes; false if the task is complete already.
     pub(crate) fn set_waker(&self, waker: &Waker) -> bool {
+        self.set_waker_with(|slot| match slot {
+            Some(old) => old.clone_from(waker),
+            slot => *slot = Some(waker.clone()),
+        })
+    }
+
+    /// As [`set_waker`](Self::set_waker) for a waker that is handed over.
+    pub(crate) fn give_waker(&self, waker: Waker) -> bool {
+        self.set_waker_with(|slot| *slot = Some(waker))
+    }
+
+    fn set_waker_with(&self, put: impl FnOnce(&mut Option<Waker>)) -> bool {
         let header = self.header();
         let now = header.state.load();
         if now.is_complete() {
@@ -102,12 +114,7 @@ impl<T> JoinHandle<T> {
             }
         }
         // SAFETY: `join-waker`: the bit is clear, so the cell is ours.
-        header.join_waker.with_mut(|slot| unsafe {
-            match &mut *slot {
-                Some(old) => old.clone_from(waker),
-                slot => *slot = Some(waker.clone()),
-            }
-        });
+        header.join_waker.with_mut(|slot| put(unsafe { &mut *slot }));
         match header.state.set_join_waker() {
             OnJoinWaker::Done => true,
             OnJoinWaker::Complete => {

@@ -359,6 +359,7 @@ impl State {
     pub(super) fn drop_handle(&self) -> OnHandleDrop {
         self.apply(Snapshot::handle_dropped)
     }
+    #[inline]
     pub(super) fn set_join_waker(&self) -> OnJoinWaker {
         self.apply(Snapshot::join_waker_set)
     }
@@ -380,6 +381,7 @@ impl State {
         self.0.store(0, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn add_ref(&self) {
         // Relaxed: who adds a reference holds one already.
         let before = Snapshot(self.0.fetch_add(REF, Ordering::Relaxed));
@@ -391,6 +393,7 @@ impl State {
     }
 
     /// Releases `count` references; true if none is left and the caller must free the slot.
+    #[inline]
     #[must_use]
     pub(super) fn drop_refs(&self, count: u64) -> bool {
         // AcqRel: whoever frees sees all that the other owners did. Pairs with itself.
