@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn on_both_runtimes(program: &Program) -> Result<(), String> {
-    on_a_thread("current-thread", program, || Builder::new_current_thread())?;
+    on_a_thread("current-thread", program, Builder::new_current_thread)?;
     on_a_thread("multi-thread", program, || {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(2);
@@ -78,10 +78,11 @@ fn on_both_runtimes(program: &Program) -> Result<(), String> {
 }
 
 /// Runs a program on a thread of its own, so that a runtime that hangs is reported like everything else.
-fn on_a_thread(runtime: &str, (_, run): &Program, builder: fn() -> Builder) -> Result<(), String> {
+fn on_a_thread(runtime: &str, (name, run): &Program, builder: fn() -> Builder) -> Result<(), String> {
     let (done, outcome) = mpsc::channel();
     let run = *run;
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().name(format!("{name} on {runtime}"));
+    let spawned = thread.spawn(move || {
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| -> Outcome {
             let runtime = builder().enable_all().build()?;
             runtime.block_on(async {
@@ -98,6 +99,7 @@ fn on_a_thread(runtime: &str, (_, run): &Program, builder: fn() -> Builder) -> R
         // Nobody listens any more if it took too long.
         let _ = done.send(result);
     });
+    spawned.map_err(|error| format!("no thread: {error}"))?;
     let result = outcome.recv_timeout(LIMIT * 2).unwrap_or_else(|_| Err("the runtime hangs".to_owned()));
     result.map_err(|why| format!("{why} (on the {runtime} runtime)"))
 }
