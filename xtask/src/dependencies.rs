@@ -17,7 +17,7 @@ const LIST: &str = "xtask/dependencies.txt";
 pub(crate) fn check(root: &Path, tree: impl Fn(&[&str]) -> Option<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     match std::fs::read_to_string(root.join("Cargo.lock")) {
-        Ok(lock) => findings.extend(check_lock(&lock)),
+        Ok(lock) => findings.extend(check_lock("Cargo.lock", &lock)),
         Err(error) => findings.push(Finding::new("Cargo.lock", 0, format!("cannot be read: {error}"), "commit it")),
     }
     let everything = tree(&[
@@ -64,7 +64,7 @@ pub(crate) fn check(root: &Path, tree: impl Fn(&[&str]) -> Option<String>) -> Ve
 }
 
 /// Sources: only the crate registry and this repository; and no `tokio` but the facade.
-fn check_lock(lock: &str) -> Vec<Finding> {
+pub(crate) fn check_lock(path: &str, lock: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut name = "";
     for (index, line) in lock.lines().enumerate() {
@@ -77,7 +77,7 @@ fn check_lock(lock: &str) -> Vec<Finding> {
         };
         if !source.starts_with("registry+https://github.com/rust-lang/crates.io-index") {
             findings.push(Finding::new(
-                "Cargo.lock",
+                path,
                 index + 1,
                 format!("`{name}` comes from `{source}`"),
                 "use a release from the crate registry",
@@ -85,7 +85,7 @@ fn check_lock(lock: &str) -> Vec<Finding> {
         }
         if name == "tokio" {
             findings.push(Finding::new(
-                "Cargo.lock",
+                path,
                 index + 1,
                 "the real `tokio` is in the graph, so a part of it does not run on redd",
                 "`[patch.crates-io]` did not apply: does the facade's version satisfy everyone? `cargo tree -i tokio`",
@@ -224,11 +224,11 @@ mod tests {
         let lock = format!(
             "[[package]]\nname = \"tokio\"\nversion = \"1.54.1\"\n\n[[package]]\nname = \"a\"\nsource = \"{registry}\"\n"
         );
-        assert!(check_lock(&lock).is_empty());
+        assert!(check_lock("Cargo.lock", &lock).is_empty());
         let lock = format!("{lock}[[package]]\nname = \"tokio\"\nsource = \"{registry}\"\n");
-        assert!(check_lock(&lock)[0].to_string().contains("real `tokio`"));
+        assert!(check_lock("Cargo.lock", &lock)[0].to_string().contains("real `tokio`"));
         let lock = "[[package]]\nname = \"b\"\nsource = \"git+https://example.org/b\"\n";
-        assert!(check_lock(lock)[0].to_string().contains("comes from `git+"));
+        assert!(check_lock("Cargo.lock", lock)[0].to_string().contains("comes from `git+"));
     }
 
     #[test]

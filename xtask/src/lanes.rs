@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{dependencies, tidy};
+use crate::{compat, dependencies, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub(crate) const LANES: &[Lane] = &[
 pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Lane> {
@@ -281,6 +282,35 @@ fn tsan(root: &Path) -> Outcome {
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
 }
 
+/// Builds the workspace in `compat` and runs its programs.
+fn run_compat(root: &Path) -> Outcome {
+    const LOCK: &str = "compat/Cargo.lock";
+    let failed = |note: &str| Outcome { passed: false, note: note.to_owned() };
+    let is_built = passes(&mut cargo(root, &["build", "--manifest-path", "compat/Cargo.toml"]));
+    // Read after the build, which may have changed it; and also if it failed, which the real Tokio would explain.
+    let lock = std::fs::read_to_string(root.join(LOCK)).unwrap_or_default();
+    let findings = dependencies::check_lock(LOCK, &lock);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() || !lock.contains("\nname = \"tokio\"\n") {
+        return failed("the lock file has no facade, or more than the facade");
+    }
+    if !is_built {
+        return failed("it does not build");
+    }
+    let mut results = compat::Results::default();
+    let mut succeeded = true;
+    for _ in 0..compat::RUNS {
+        let mut command = cargo(root, &["run", "--quiet", "--manifest-path", "compat/Cargo.toml", "-p", "programs"]);
+        succeeded &= for_each_line(&mut command, |line| results.add(line));
+    }
+    println!("\n{}", results.table(&lock));
+    let (all, passed) = results.count();
+    let note = format!("programs: {passed} passed, {} failed, {} runs each", all - passed, compat::RUNS);
+    Outcome { passed: succeeded && all > 0 && passed == all, note }
+}
+
 fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
@@ -325,24 +355,29 @@ impl TestCount {
 
 /// Runs tests, shows their output as it comes, and adds up their results.
 fn run_tests(command: &mut Command) -> TestCount {
-    println!("  $ {}", shown(command));
     let mut count = TestCount::default();
+    let succeeded = for_each_line(command, |line| count.add(line));
+    TestCount { succeeded, ..count }
+}
+
+/// Runs a command and shows its output as it comes; whether it succeeded.
+fn for_each_line(command: &mut Command, mut take: impl FnMut(&str)) -> bool {
+    println!("  $ {}", shown(command));
     let mut child = match command.stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(error) => {
             eprintln!("cannot start `{}`: {error}", shown(command));
-            return count;
+            return false;
         }
     };
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
-            count.add(&line);
+            take(&line);
         }
     }
-    count.succeeded = child.wait().is_ok_and(|status| status.success());
-    count
+    child.wait().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

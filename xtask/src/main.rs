@@ -3,6 +3,7 @@
 //!
 //! Called by people and by `.ci/run`.
 
+mod compat;
 mod dependencies;
 mod lanes;
 mod tidy;
