@@ -151,7 +151,7 @@ impl<W> Inner<W> {
 
 /// Lets the lock go after a change of who is there or what is queued, and looks at the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
-    debug_assert!(inner.is_committed(), "`someone-is-committed`: {inner:?}");
+    debug_assert!(inner.is_committed(), "`someone-is-committed`: work was left alone: {inner:?}");
     drop(inner);
 }
 
