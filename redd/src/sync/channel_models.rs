@@ -328,6 +328,38 @@ fn loom_chain_a_block_is_not_freed_under_a_producer_that_lags() {
 }
 
 #[test]
+fn loom_chain_a_late_claim_does_not_start_at_a_freed_block() {
+    loom::model(|| {
+        let (chain, consumer) = chain();
+        assert!(chain.push(0).is_ok());
+        assert!(chain.push(1).is_ok());
+        let threads = [&[2, 3, 4][..], &[5]].map(|numbers| {
+            let chain = Arc::clone(&chain);
+            thread::spawn(move || {
+                for number in numbers {
+                    assert!(chain.push(*number).is_ok());
+                }
+            })
+        });
+        let mut sum = 0;
+        for _ in 0..5 {
+            // SAFETY: this thread is the consumer.
+            if let Popped::Value(number) = unsafe { consumer.0.pop() } {
+                sum += number;
+            }
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        // SAFETY: as above.
+        while let Popped::Value(number) = unsafe { consumer.0.pop() } {
+            sum += number;
+        }
+        assert_eq!(sum, 15, "a value is lost or was read twice");
+    });
+}
+
+#[test]
 fn loom_chain_the_last_sender_ends_it() {
     loom::model(|| {
         let (chain, consumer) = chain();
