@@ -20,9 +20,10 @@ impl<T> Sender<T> {
     /// If it is dropped, the value was not sent, and is dropped too.
     #[track_caller]
     pub fn send_timeout(&self, value: T, duration: Duration) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
-        let reserve = timeout(duration, self.reserve());
+        let reserve = self.reserve();
+        // The time runs from the first poll on, as in Tokio.
         async move {
-            match reserve.await {
+            match timeout(duration, reserve).await {
                 Err(_) => Err(SendTimeoutError::Timeout(value)),
                 Ok(Err(_)) => Err(SendTimeoutError::Closed(value)),
                 Ok(Ok(permit)) => {
