@@ -272,7 +272,8 @@ impl Builder {
         self
     }
 
-    /// How many I/O events a busy worker takes at once. Default: as many as an idle one.
+    /// How many I/O events a busy worker takes at once. Default: as many as an idle one. Differs from Tokio: a worker has
+    /// one buffer for events, so a smaller number holds for an idle worker too.
     ///
     /// # Panics
     /// If `count` is 0.
