@@ -45,6 +45,7 @@ pub(crate) const LANES: &[Lane] = &[
 pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
 
@@ -280,6 +281,31 @@ fn tsan(root: &Path) -> Outcome {
     }
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
+}
+
+fn soak(root: &Path) -> Outcome {
+    // What is left of an hour beside the other lanes.
+    soak_for(root, "10")
+}
+
+/// A service under load, judged by its counts and by how flat its resources stay.
+fn soak_for(root: &Path, minutes: &str) -> Outcome {
+    let arguments = ["test", "--release", "-p", "redd", "--test", "soak", "--", "--minutes", minutes];
+    let mut lost = None;
+    let succeeded = for_each_line(&mut cargo(root, &arguments), |line| {
+        if let Some(rest) = line.strip_prefix("soak: ").filter(|rest| rest.ends_with(" lost")) {
+            lost = Some(rest.to_owned());
+        }
+    });
+    let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
+    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+}
+
+/// The lane of this name, for `minutes`.
+pub(crate) fn run_soak(root: &Path, minutes: &str) -> bool {
+    let outcome = soak_for(root, minutes);
+    println!("soak: {}, {}", if outcome.passed { "ok" } else { "FAILED" }, outcome.note);
+    outcome.passed
 }
 
 /// Builds the workspace in `compat` and runs its programs.

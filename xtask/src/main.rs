@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let passed = match arguments.as_slice() {
         ["ci"] => lanes::run_all(&root),
         ["deep"] => lanes::run_deep(&root),
+        ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["tidy", "--write"] => tidy::write_lists(&root),
         [lane] => match lanes::find(lane) {
             Some(lane) => lanes::run(&root, &[lane]),
@@ -40,6 +41,7 @@ fn usage() -> bool {
     for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
+    eprintln!("       cargo xtask soak --minutes N  as long as that");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }
