@@ -94,10 +94,7 @@ pin_project! {
             let this = this.project();
             if this.waiter.stage() != Stage::Idle {
                 // `arrival-counts`: it only leaves the list.
-                let mut guard = this.barrier.waiters.lock();
-                let (_, unused) = guard.remove(this.waiter.as_ref());
-                drop(guard);
-                drop(unused);
+                this.barrier.waiters.leave(this.waiter.as_ref());
             }
         }
     }
