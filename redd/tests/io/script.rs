@@ -1,4 +1,4 @@
-//! A reader and writer that follows a script, for the unit tests of this folder.
+//! A reader and writer that follows a script.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -8,13 +8,12 @@ use std::task::{Context, Poll, Waker};
 pub(crate) use futures::executor::block_on;
 
 /// As `block_on`, inside a runtime: for what needs its blocking pool.
-#[cfg(test)]
 pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
-    let runtime = crate::runtime::Builder::new_current_thread().build();
+    let runtime = redd::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime without drivers needs nothing").block_on(future)
 }
 
-use super::{AsyncRead, AsyncWrite, ReadBuf};
+use redd::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What the next call does.
 #[derive(Clone, Debug)]
@@ -34,9 +33,9 @@ pub(crate) enum Step {
 pub(crate) struct Script {
     reads: VecDeque<Step>,
     writes: VecDeque<Step>,
-    pub(crate) written: Vec<u8>,
-    pub(crate) flushes: usize,
-    pub(crate) is_shut_down: bool,
+    pub written: Vec<u8>,
+    pub flushes: usize,
+    pub is_shut_down: bool,
 }
 
 impl Script {
