@@ -2,25 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod support;
+
 use proptest::prelude::*;
 use redd::fs::*;
 use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
 use std::collections::BTreeSet;
 use std::fs::File as StdFile;
-use std::future::Future;
 use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::SystemTime;
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = redd::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime without drivers needs nothing").block_on(future)
-}
-
-fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
+use support::{block_on, poll_once};
 
 fn temporary() -> StdFile {
     tempfile::tempfile().unwrap()

@@ -41,8 +41,6 @@ pub(crate) mod wait_list;
 pub mod broadcast;
 #[cfg(all(test, loom))]
 mod channel_models;
-#[cfg(all(test, not(loom)))]
-mod channel_tests;
 pub mod mpsc;
 pub mod oneshot;
 mod senders;

@@ -74,30 +74,3 @@ impl<T> fmt::Display for SetOnceError<T> {
 }
 
 impl<T: fmt::Debug> Error for SetOnceError<T> {}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::testing::{Wakes, poll_once, poll_with};
-    use super::*;
-    use std::task::Poll;
-
-    #[test]
-    fn setting_wakes_all_who_wait_and_works_once() {
-        let cell = SetOnce::new();
-        let (wakes, waker) = Wakes::new();
-        let mut all: Vec<_> = (0..50).map(|_| Box::pin(cell.wait())).collect();
-        for one in &mut all {
-            assert!(poll_with(one.as_mut(), &waker).is_pending());
-        }
-        drop(all.pop());
-        assert_eq!(cell.set(1), Ok(()));
-        assert_eq!(cell.set(2), Err(SetOnceError(2)));
-        assert_eq!(wakes.count(), 49);
-        for one in &mut all {
-            assert_eq!(poll_once(one.as_mut()), Poll::Ready(&1));
-        }
-        assert_eq!(poll_once(Box::pin(cell.wait()).as_mut()), Poll::Ready(&1));
-        drop(all);
-        assert_eq!(cell.into_inner(), Some(1));
-    }
-}

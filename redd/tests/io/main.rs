@@ -12,4 +12,6 @@ mod numbers;
 mod read;
 mod read_buf;
 mod script;
+#[path = "../support/mod.rs"]
+mod support;
 mod write;
