@@ -5,6 +5,7 @@
 
 mod compat;
 mod dependencies;
+mod instructions;
 mod lanes;
 mod tidy;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         ["ci"] => lanes::run_all(&root),
         ["deep"] => lanes::run_deep(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
+        ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
             Some(lane) => lanes::run(&root, &[lane]),
             None => usage(),
@@ -40,6 +42,7 @@ fn usage() -> bool {
     for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
+    eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }
