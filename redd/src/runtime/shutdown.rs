@@ -16,6 +16,10 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
     if shared.begin_shutdown() {
         return;
     }
+    if !shared.is_in_own_process() {
+        // The threads to wait for are in the parent.
+        return;
+    }
     let would_wait = timeout != Some(Duration::ZERO);
     if would_wait && context::entered() != Entered::No {
         // The value is gone after this, so its threads must end all the same.

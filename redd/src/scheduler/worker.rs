@@ -529,7 +529,10 @@ impl Worker {
                 self.wakers.wake_all();
                 turn.token
             }
-            Err(error) => fatal_driver_error(&error),
+            Err(error) => {
+                shared.expect_own_process("an async context");
+                fatal_driver_error(&error)
+            }
         }
     }
 
