@@ -5,6 +5,7 @@
 
 mod compat;
 mod dependencies;
+mod instructions;
 mod lanes;
 mod tidy;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         ["deep"] => lanes::run_deep(&root),
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["tidy", "--write"] => tidy::write_lists(&root),
+        ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
             Some(lane) => lanes::run(&root, &[lane]),
             None => usage(),
@@ -42,6 +44,7 @@ fn usage() -> bool {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
     eprintln!("       cargo xtask soak --minutes N  as long as that");
+    eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }
