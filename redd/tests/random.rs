@@ -29,8 +29,8 @@ use redd::sync::{Barrier, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, 
 use redd::task::{self, JoinError, JoinHandle, JoinSet, LocalSet};
 use redd::time::{sleep, timeout};
 
+use support::lives::{Counted, Purpose, Rng, Tally, hide_purposes, panic_on_purpose, panic_text};
 use support::wakers::WakerLog;
-use support::{Counted, Purpose, Rng, Tally, hide_purposes, panic_on_purpose, panic_text};
 
 /// Seeds that once failed; they run first, always.
 const KEPT: &[u64] = &[];

@@ -27,8 +27,8 @@ use std::time::Duration;
 use redd::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use redd::task::{self, AbortHandle, JoinError, JoinHandle, LocalSet};
 
+use support::lives::{Counted, Tally, hide_purposes, panic_on_purpose, panic_text};
 use support::wakers::WakerLog;
-use support::{Counted, Tally, hide_purposes, panic_on_purpose, panic_text};
 
 /// Declares an enum and the list of its variants.
 macro_rules! dimension {

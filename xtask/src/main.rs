@@ -5,6 +5,7 @@
 
 mod compat;
 mod dependencies;
+mod instructions;
 mod lanes;
 mod tidy;
 
@@ -24,7 +25,9 @@ fn main() -> ExitCode {
                 _ => usage(),
             }
         }
+        ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["tidy", "--write"] => tidy::write_lists(&root),
+        ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
             Some(lane) => lanes::run(&root, &[lane]),
             None => usage(),
@@ -55,6 +58,8 @@ fn usage() -> bool {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
     eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
+    eprintln!("       cargo xtask soak --minutes N  as long as that");
+    eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }

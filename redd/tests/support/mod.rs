@@ -1,111 +1,78 @@
-//! What the random and the exhaustive tests of tasks share: values whose drops are counted, wakers that know when they are
-//! used after their end, panics that are meant, and a generator.
+//! Polls by hand, wakers that tell, and a generator of choices: what several of these programs use.
 
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(dead_code, reason = "each program uses its part")]
 
+pub(crate) mod lives;
 pub(crate) mod wakers;
 
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
-/// How many of a kind of value were made, and how many dropped.
+/// Runs a future in a runtime without drivers.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = redd::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without drivers needs nothing").block_on(future)
+}
+
+/// Polls once with a waker that does nothing.
+pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_with(future, Waker::noop())
+}
+
+/// Polls once with this waker.
+pub(crate) fn poll_with<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(waker))
+}
+
+/// A waker that counts.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    made: AtomicUsize,
-    dropped: AtomicUsize,
-}
+pub(crate) struct Wakes(AtomicUsize);
 
-impl Tally {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::default()
+impl Wakes {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
+        let wakes = Arc::new(Self::default());
+        (Arc::clone(&wakes), Waker::from(wakes))
     }
 
-    /// A value that counts its drop.
-    pub(crate) fn make(self: &Arc<Self>) -> Counted {
-        self.made.fetch_add(1, Ordering::Relaxed);
-        Counted(Arc::clone(self))
-    }
-
-    pub(crate) fn made(&self) -> usize {
-        self.made.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn dropped(&self) -> usize {
-        self.dropped.load(Ordering::SeqCst)
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_even(&self, what: &str) {
-        assert_eq!(self.made(), self.dropped(), "{what}: made, and dropped");
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Counts its drop.
-#[derive(Debug)]
-pub(crate) struct Counted(Arc<Tally>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dropped.fetch_add(1, Ordering::SeqCst);
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// How panics that are meant begin; they are not printed.
-const ON_PURPOSE: &str = "on purpose";
+/// A waker that runs a closure.
+pub(crate) struct WakeFn<F>(pub(crate) F);
 
-/// Panics without a word on the terminal.
-pub(crate) fn panic_on_purpose(place: &'static str) -> ! {
-    std::panic::panic_any(Purpose(place))
-}
-
-/// The payload of a panic that is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Purpose(pub(crate) &'static str);
-
-/// From here on, panics that are meant are not printed.
-pub(crate) fn hide_purposes() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let text = info.payload().downcast_ref::<&str>();
-        if !info.payload().is::<Purpose>() && !text.is_some_and(|text| text.starts_with(ON_PURPOSE)) {
-            usual(info);
-        }
-    }));
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
-    if let Some(purpose) = payload.downcast_ref::<Purpose>() {
-        return format!("{ON_PURPOSE}: {}", purpose.0);
+impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
     }
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no text)".to_owned())
 }
 
-/// Splitmix64: one word, every seed is a good seed.
-#[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+/// Choices that a seed decides.
+pub(crate) struct Rng(Cell<u64>);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ 0x5eed)
+        Self(Cell::new(seed))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    /// True once in `n`.
-    pub(crate) fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
+    /// A number below `limit`.
+    pub(crate) fn below(&self, limit: u32) -> u32 {
+        // Splitmix: a counter, well stirred.
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mut word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((u64::from(limit) * ((word ^ (word >> 31)) >> 32)) >> 32) as u32
     }
 }

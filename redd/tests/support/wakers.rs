@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::panic_on_purpose;
+use super::lives::panic_on_purpose;
 
 /// What happened to the wakers of one log.
 #[derive(Debug, Default)]
