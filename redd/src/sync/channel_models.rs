@@ -42,7 +42,7 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 #[test]
 fn loom_waker_cell_loses_no_wake() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let cell = Arc::new((WakerCell::new(), AtomicUsize::new(0)));
         let threads: Vec<_> = (0..2)
             .map(|_| {
@@ -71,7 +71,7 @@ fn loom_waker_cell_forgets_a_replaced_waker() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    loom::model(|| {
+    crate::primitives::model(|| {
         let cell = Arc::new(WakerCell::new());
         let (first, second) = (StdArc::new(Woken(Default::default())), StdArc::new(Woken(Default::default())));
         cell.register(&StdArc::clone(&first).into());
@@ -90,7 +90,7 @@ fn loom_waker_cell_forgets_a_replaced_waker() {
 
 #[test]
 fn loom_oneshot_a_sent_value_is_received() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = oneshot::channel();
         let value = Counted::new(&drops);
@@ -103,7 +103,7 @@ fn loom_oneshot_a_sent_value_is_received() {
 
 #[test]
 fn loom_oneshot_a_dropped_sender_is_noticed() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, receiver) = oneshot::channel::<u8>();
         let thread = thread::spawn(move || drop(sender));
         assert!(block_on(receiver).is_err());
@@ -113,7 +113,7 @@ fn loom_oneshot_a_dropped_sender_is_noticed() {
 
 #[test]
 fn loom_oneshot_either_side_drops_the_value_once() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, mut receiver) = oneshot::channel();
         let value = Counted::new(&drops);
@@ -131,7 +131,7 @@ fn loom_oneshot_either_side_drops_the_value_once() {
 
 #[test]
 fn loom_oneshot_close_races_with_send() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, mut receiver) = oneshot::channel();
         let value = Counted::new(&drops);
@@ -150,7 +150,7 @@ fn loom_oneshot_close_races_with_send() {
 
 #[test]
 fn loom_oneshot_a_waiting_sender_hears_of_the_close() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (mut sender, receiver) = oneshot::channel::<u8>();
         let thread = thread::spawn(move || drop(receiver));
         assert!(poll_fn(|cx| sender.poll_closed(cx)).poll_pinned().is_pending() || sender.is_closed());
@@ -162,7 +162,7 @@ fn loom_oneshot_a_waiting_sender_hears_of_the_close() {
 
 #[test]
 fn loom_oneshot_a_receiver_changes_its_waker() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = oneshot::channel::<u8>();
         let thread = thread::spawn(move || sender.send(7).unwrap());
         if poll_once(&mut receiver).is_pending() {
@@ -174,7 +174,7 @@ fn loom_oneshot_a_receiver_changes_its_waker() {
 
 #[test]
 fn loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_goes() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (mut sender, receiver) = oneshot::channel();
         let value = Counted::new(&drops);
@@ -226,7 +226,7 @@ fn chain<T>() -> (Arc<Chain<T, 2>>, Consumer<T>) {
 
 #[test]
 fn loom_chain_two_producers_two_values_each() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         let threads: Vec<_> = (0..2)
             .map(|id| {
@@ -255,7 +255,7 @@ fn loom_chain_two_producers_two_values_each() {
 
 #[test]
 fn loom_chain_two_producers_link_a_block_under_the_consumer() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         assert!(chain.push(0).is_ok());
         let threads: Vec<_> = (1..3)
@@ -277,7 +277,7 @@ fn loom_chain_two_producers_link_a_block_under_the_consumer() {
 
 #[test]
 fn loom_chain_blocks_are_reused_while_a_producer_lags() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         // Two blocks are full before the threads start; the consumer frees them under the producer's eyes.
         for number in 0..3 {
@@ -298,7 +298,7 @@ fn loom_chain_blocks_are_reused_while_a_producer_lags() {
 
 #[test]
 fn loom_chain_a_block_is_not_freed_under_a_producer_that_lags() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         assert!(chain.push(0).is_ok());
         assert!(chain.push(1).is_ok());
@@ -329,7 +329,7 @@ fn loom_chain_a_block_is_not_freed_under_a_producer_that_lags() {
 
 #[test]
 fn loom_chain_a_late_claim_does_not_start_at_a_freed_block() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         assert!(chain.push(0).is_ok());
         assert!(chain.push(1).is_ok());
@@ -361,7 +361,7 @@ fn loom_chain_a_late_claim_does_not_start_at_a_freed_block() {
 
 #[test]
 fn loom_chain_the_last_sender_ends_it() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         let thread = thread::spawn(move || {
             assert!(chain.push(1).is_ok());
@@ -378,7 +378,7 @@ fn loom_chain_the_last_sender_ends_it() {
 
 #[test]
 fn loom_chain_a_close_of_the_receiver_keeps_what_was_pushed() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (chain, consumer) = chain();
         let threads: Vec<_> = (0..2)
@@ -404,7 +404,7 @@ fn loom_chain_a_close_of_the_receiver_keeps_what_was_pushed() {
 
 #[test]
 fn loom_chain_drops_what_is_left() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (chain, consumer) = chain();
         let value = Counted::new(&drops);
@@ -429,7 +429,7 @@ fn loom_chain_drops_what_is_left() {
 
 #[test]
 fn loom_chain_the_consumer_changes_its_waker() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (chain, consumer) = chain();
         let thread = thread::spawn(move || assert!(chain.push(1).is_ok()));
         // SAFETY: this thread is the consumer.
@@ -443,7 +443,7 @@ fn loom_chain_the_consumer_changes_its_waker() {
 
 #[test]
 fn loom_bounded_senders_wait_for_room() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = mpsc::channel(1);
         let thread = thread::spawn(move || {
             block_on(async {
@@ -462,7 +462,7 @@ fn loom_bounded_senders_wait_for_room() {
 
 #[test]
 fn loom_bounded_close_waits_for_permits() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = mpsc::channel::<u8>(1);
         let other = sender.clone();
         let thread = thread::spawn(move || {
@@ -478,7 +478,7 @@ fn loom_bounded_close_waits_for_permits() {
 
 #[test]
 fn loom_bounded_a_permit_is_used_after_the_close() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = mpsc::channel::<u8>(1);
         let thread = thread::spawn(move || match sender.try_reserve() {
             Ok(permit) => {
@@ -495,7 +495,7 @@ fn loom_bounded_a_permit_is_used_after_the_close() {
 
 #[test]
 fn loom_bounded_dropping_the_receiver_drops_values_and_fails_senders() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = mpsc::channel(1);
         let values = [Counted::new(&drops), Counted::new(&drops)];
@@ -515,7 +515,7 @@ fn loom_bounded_dropping_the_receiver_drops_values_and_fails_senders() {
 
 #[test]
 fn loom_bounded_a_collected_permit_comes_back_after_the_close() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = mpsc::channel::<u8>(2);
         let held = sender.clone().try_reserve_owned().unwrap();
         let thread = thread::spawn(move || {
@@ -533,7 +533,7 @@ fn loom_bounded_a_collected_permit_comes_back_after_the_close() {
 
 #[test]
 fn loom_unbounded_try_recv_sees_what_was_sent_before() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let other = sender.clone();
         let thread = thread::spawn(move || other.send(1).unwrap());
@@ -549,7 +549,7 @@ fn loom_unbounded_try_recv_sees_what_was_sent_before() {
 
 #[test]
 fn loom_unbounded_the_last_of_two_senders_ends_it() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let other = sender.clone();
         let thread = thread::spawn(move || {
@@ -566,7 +566,7 @@ fn loom_unbounded_the_last_of_two_senders_ends_it() {
 
 #[test]
 fn loom_watch_a_waiting_receiver_sees_the_last_value_and_the_end() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = watch::channel(0);
         let thread = thread::spawn(move || {
             sender.send(1).unwrap();
@@ -585,7 +585,7 @@ fn loom_watch_a_waiting_receiver_sees_the_last_value_and_the_end() {
 
 #[test]
 fn loom_watch_wait_for_finds_the_value() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = watch::channel(0);
         let thread = thread::spawn(move || {
             sender.send_modify(|value| *value = 1);
@@ -598,7 +598,7 @@ fn loom_watch_wait_for_finds_the_value() {
 
 #[test]
 fn loom_watch_a_sender_hears_of_the_last_receiver() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, receiver) = watch::channel(0);
         let second = receiver.clone();
         let thread = thread::spawn(move || drop(receiver));
@@ -611,7 +611,7 @@ fn loom_watch_a_sender_hears_of_the_last_receiver() {
 
 #[test]
 fn loom_watch_a_dropped_wait_leaves_the_list_while_all_are_called() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = watch::channel(0);
         let mut second = receiver.clone();
         let thread = thread::spawn(move || sender.send(1).unwrap());
@@ -628,7 +628,7 @@ fn loom_watch_a_dropped_wait_leaves_the_list_while_all_are_called() {
 
 #[test]
 fn loom_broadcast_each_receiver_gets_each_message() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, mut receiver) = broadcast::channel(2);
         let mut second = sender.subscribe();
@@ -647,7 +647,7 @@ fn loom_broadcast_each_receiver_gets_each_message() {
 
 #[test]
 fn loom_broadcast_a_receiver_that_lags_loses_the_oldest_only() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let (sender, mut receiver) = broadcast::channel(1);
         let thread = thread::spawn(move || {
             assert!(sender.send(0).is_ok());
@@ -671,7 +671,7 @@ fn loom_broadcast_a_receiver_that_lags_loses_the_oldest_only() {
 
 #[test]
 fn loom_broadcast_a_receiver_goes_while_a_message_comes() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let drops = Arc::new(AtomicUsize::new(0));
         let (sender, receiver) = broadcast::channel(1);
         let second = sender.subscribe();

@@ -26,7 +26,7 @@ fn acquire(permits: &Permits, count: usize) -> impl Future<Output = Result<(), R
 
 #[test]
 fn loom_notify_one_is_never_lost() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let notify = Arc::new(Notify::new());
         let other = Arc::clone(&notify);
         let thread = thread::spawn(move || block_on_parker(other.notified()));
@@ -38,7 +38,7 @@ fn loom_notify_one_is_never_lost() {
 
 #[test]
 fn loom_notify_one_goes_on_when_its_waiter_is_dropped() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let notify = Arc::new(Notify::new());
         let (dropping, waiting) = (Arc::clone(&notify), Arc::clone(&notify));
         let one = thread::spawn(move || {
@@ -60,7 +60,7 @@ fn loom_notify_one_goes_on_when_its_waiter_is_dropped() {
 
 #[test]
 fn loom_notify_waiters_reaches_those_made_before_and_a_flag_is_seen() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let shared = Arc::new((Notify::new(), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
         let thread = thread::spawn(move || {
@@ -81,7 +81,7 @@ fn loom_notify_waiters_reaches_those_made_before_and_a_flag_is_seen() {
 
 #[test]
 fn loom_notify_waiters_against_a_drop_and_a_permit() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let notify = Arc::new(Notify::new());
         let (dropping, calling) = (Arc::clone(&notify), Arc::clone(&notify));
         let one = thread::spawn(move || {
@@ -105,7 +105,7 @@ fn loom_notify_waiters_against_a_drop_and_a_permit() {
 
 #[test]
 fn loom_permits_release_against_lining_up() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let shared = Arc::new((Permits::new(0), AtomicUsize::new(0)));
         let threads = [1, 2].map(|count| {
             let other = Arc::clone(&shared);
@@ -127,7 +127,7 @@ fn loom_permits_release_against_lining_up() {
 
 #[test]
 fn loom_permits_carry_what_every_releaser_did() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let shared = Arc::new((Permits::new(0), [AtomicUsize::new(0), AtomicUsize::new(0)]));
         let threads = [0, 1].map(|index| {
             let other = Arc::clone(&shared);
@@ -153,7 +153,7 @@ fn loom_permits_carry_what_every_releaser_did() {
 
 #[test]
 fn loom_permits_are_not_lost_by_a_cancellation() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let permits = Arc::new(Permits::new(1));
         let (cancelling, taking) = (Arc::clone(&permits), Arc::clone(&permits));
         let one = thread::spawn(move || {
@@ -179,7 +179,7 @@ fn loom_permits_are_not_lost_by_a_cancellation() {
 
 #[test]
 fn loom_permits_first_come_first_served() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let permits = Arc::new(Permits::new(0));
         let mut first = pin!(acquire(&permits, 2));
         assert!(poll_once(first.as_mut()).is_pending());
@@ -199,7 +199,7 @@ fn loom_permits_first_come_first_served() {
 
 #[test]
 fn loom_permits_close_refuses_or_the_permits_come_back() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let permits = Arc::new(Permits::new(1));
         let (asking, closing) = (Arc::clone(&permits), Arc::clone(&permits));
         let asker = thread::spawn(move || {
@@ -219,7 +219,7 @@ fn loom_permits_close_refuses_or_the_permits_come_back() {
 
 #[test]
 fn loom_mutex_excludes_and_hands_over() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let mutex = std::sync::Arc::new(Mutex::new(0));
         let threads = [(); 2].map(|()| {
             let mutex = std::sync::Arc::clone(&mutex);
@@ -237,7 +237,7 @@ fn loom_mutex_excludes_and_hands_over() {
 
 #[test]
 fn loom_rwlock_readers_and_a_writer_that_downgrades() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let lock = std::sync::Arc::new(RwLock::with_max_readers((0, 0), 2));
         let (writing, reading) = (std::sync::Arc::clone(&lock), std::sync::Arc::clone(&lock));
         let writer = thread::spawn(move || {
@@ -263,7 +263,7 @@ fn loom_rwlock_readers_and_a_writer_that_downgrades() {
 
 #[test]
 fn loom_barrier_has_one_leader() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let barrier = Arc::new(Barrier::new(2));
         let other = Arc::clone(&barrier);
         let thread = thread::spawn(move || block_on_parker(other.wait()).is_leader());
@@ -274,7 +274,7 @@ fn loom_barrier_has_one_leader() {
 
 #[test]
 fn loom_once_cell_is_initialised_once() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let shared = Arc::new((OnceCell::new(), AtomicUsize::new(0)));
         let threads = [1, 2].map(|number| {
             let other = Arc::clone(&shared);
@@ -297,7 +297,7 @@ fn loom_once_cell_is_initialised_once() {
 
 #[test]
 fn loom_once_cell_passes_the_turn_on_when_the_first_is_dropped() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let cell = Arc::new(OnceCell::new());
         let (dropping, waiting) = (Arc::clone(&cell), Arc::clone(&cell));
         let one = thread::spawn(move || {
@@ -311,7 +311,7 @@ fn loom_once_cell_passes_the_turn_on_when_the_first_is_dropped() {
 
 #[test]
 fn loom_set_once_wakes_who_waits_and_is_set_once() {
-    loom::model(|| {
+    crate::primitives::model(|| {
         let cell = Arc::new(SetOnce::new());
         let (waiting, setting) = (Arc::clone(&cell), Arc::clone(&cell));
         let waiter = thread::spawn(move || *block_on_parker(waiting.wait()));
