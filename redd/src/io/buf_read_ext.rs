@@ -7,12 +7,12 @@
 
 #![expect(unsafe_code, reason = "a borrow that is returned on one branch only; safe with the next borrow checker")]
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, ready};
 
+use super::operation::{Awaited, Operation};
 use super::read_text::{OnError, TextBuffer};
 use super::{AsyncBufRead, Lines, Split};
 
@@ -27,11 +27,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     /// What the reader reports; what was read before is in `buf`.
-    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> ReadUntil<'a, Self>
+    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> Awaited<ReadUntil<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadUntil { reader: self, delimiter: byte, buf, len: 0 }
+        Awaited::new(ReadUntil { reader: self, delimiter: byte, buf, len: 0 })
     }
 
     /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
@@ -58,11 +58,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(line, "redd\n");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> ReadLine<'a, Self>
+    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> Awaited<ReadLine<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadLine { reader: self, text: TextBuffer::new(buf), len: 0 }
+        Awaited::new(ReadLine { reader: self, text: TextBuffer::new(buf), len: 0 })
     }
 
     /// The stream cut into segments at each `byte`, which is left out.
@@ -82,11 +82,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     /// What the reader reports, `Interrupted` included.
-    fn fill_buf(&mut self) -> FillBuf<'_, Self>
+    fn fill_buf(&mut self) -> Awaited<FillBuf<'_, Self>>
     where
         Self: Unpin,
     {
-        FillBuf { reader: Some(self) }
+        Awaited::new(FillBuf { reader: Some(self) })
     }
 
     /// The first `amt` bytes of the buffer have been used.
@@ -143,9 +143,8 @@ pub(super) fn poll_until<R: AsyncBufRead + ?Sized>(
     }
 }
 
-/// The future of [`AsyncBufReadExt::read_until`].
+/// What is awaited after [`AsyncBufReadExt::read_until`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadUntil<'a, R: ?Sized> {
     reader: &'a mut R,
     delimiter: u8,
@@ -153,55 +152,51 @@ pub struct ReadUntil<'a, R: ?Sized> {
     len: usize,
 }
 
-impl<R: AsyncBufRead + Unpin + ?Sized> Future for ReadUntil<'_, R> {
+impl<R: AsyncBufRead + Unpin + ?Sized> Operation for ReadUntil<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let reader = Pin::new(&mut *this.reader);
-        poll_until(reader, this.delimiter, this.buf, &mut this.len, cx)
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let reader = Pin::new(&mut *self.reader);
+        poll_until(reader, self.delimiter, self.buf, &mut self.len, cx)
     }
 }
 
-/// The future of [`AsyncBufReadExt::read_line`].
+/// What is awaited after [`AsyncBufReadExt::read_line`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadLine<'a, R: ?Sized> {
     reader: &'a mut R,
     text: TextBuffer<'a>,
     len: usize,
 }
 
-impl<R: AsyncBufRead + Unpin + ?Sized> Future for ReadLine<'_, R> {
+impl<R: AsyncBufRead + Unpin + ?Sized> Operation for ReadLine<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let reader = Pin::new(&mut *this.reader);
-        let bytes = &mut this.text.bytes;
-        let result = ready!(poll_until(reader, b'\n', bytes, &mut this.len, cx));
-        Poll::Ready(this.text.finish(result, OnError::Keep))
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let reader = Pin::new(&mut *self.reader);
+        let bytes = &mut self.text.bytes;
+        let result = ready!(poll_until(reader, b'\n', bytes, &mut self.len, cx));
+        Poll::Ready(self.text.finish(result, OnError::Keep))
     }
 }
 
-/// The future of [`AsyncBufReadExt::fill_buf`].
+/// What is awaited after [`AsyncBufReadExt::fill_buf`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct FillBuf<'a, R: ?Sized> {
     /// `taken-once`: `None` once the bytes were handed out.
     reader: Option<&'a mut R>,
 }
 
-impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
+impl<'a, R: AsyncBufRead + Unpin + ?Sized> Operation for FillBuf<'a, R> {
     type Output = io::Result<&'a [u8]>;
 
     #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
         let Some(reader) = self.reader.take() else {
             panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
         match Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(ptr::from_ref) {
-            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after this.
+            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after self.
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(unsafe { &*bytes })),
             Poll::Ready(Err(error)) => {
                 self.reader = Some(reader);

@@ -56,6 +56,7 @@ mod halves;
 mod join;
 mod lines;
 mod numbers;
+mod operation;
 mod read;
 mod read_buf;
 mod read_ext;

@@ -2,17 +2,16 @@
 //!
 //! Called by `read_ext` and `write_ext`.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::operation::{Awaited, Operation};
 use super::read_ext::unexpected_eof;
 use super::{AsyncRead, AsyncWrite, ReadBuf, write_zero};
 
-/// The future of the `read_u8` … `read_f64_le` methods.
+/// What is awaited after the `read_u8` … `read_f64_le` methods.
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadNumber<'a, R: ?Sized, N, const LEN: usize> {
     reader: &'a mut R,
     bytes: [u8; LEN],
@@ -22,35 +21,33 @@ pub struct ReadNumber<'a, R: ?Sized, N, const LEN: usize> {
 
 impl<'a, R: ?Sized, N, const LEN: usize> ReadNumber<'a, R, N, LEN> {
     #[inline]
-    pub(super) fn new(reader: &'a mut R, decode: fn([u8; LEN]) -> N) -> Self {
-        Self { reader, bytes: [0; LEN], len: 0, decode }
+    pub(super) fn begin(reader: &'a mut R, decode: fn([u8; LEN]) -> N) -> Awaited<Self> {
+        Awaited::new(Self { reader, bytes: [0; LEN], len: 0, decode })
     }
 }
 
-impl<R, N, const LEN: usize> Future for ReadNumber<'_, R, N, LEN>
+impl<R, N, const LEN: usize> Operation for ReadNumber<'_, R, N, LEN>
 where
     R: AsyncRead + Unpin + ?Sized,
 {
     type Output = io::Result<N>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<N>> {
-        let this = &mut *self;
-        while this.len < LEN {
-            let mut rest = ReadBuf::new(&mut this.bytes[this.len..]);
-            ready_or_retry!(Pin::new(&mut *this.reader).poll_read(cx, &mut rest));
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<N>> {
+        while self.len < LEN {
+            let mut rest = ReadBuf::new(&mut self.bytes[self.len..]);
+            ready_or_retry!(Pin::new(&mut *self.reader).poll_read(cx, &mut rest));
             let len = rest.filled().len();
             if len == 0 {
                 return Poll::Ready(Err(unexpected_eof()));
             }
-            this.len += len;
+            self.len += len;
         }
-        Poll::Ready(Ok((this.decode)(this.bytes)))
+        Poll::Ready(Ok((self.decode)(self.bytes)))
     }
 }
 
-/// The future of the `write_u8` … `write_f64_le` methods.
+/// What is awaited after the `write_u8` … `write_f64_le` methods.
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct WriteNumber<'a, W: ?Sized, const LEN: usize> {
     writer: &'a mut W,
     bytes: [u8; LEN],
@@ -59,26 +56,25 @@ pub struct WriteNumber<'a, W: ?Sized, const LEN: usize> {
 
 impl<'a, W: ?Sized, const LEN: usize> WriteNumber<'a, W, LEN> {
     #[inline]
-    pub(super) fn new(writer: &'a mut W, bytes: [u8; LEN]) -> Self {
-        Self { writer, bytes, len: 0 }
+    pub(super) fn begin(writer: &'a mut W, bytes: [u8; LEN]) -> Awaited<Self> {
+        Awaited::new(Self { writer, bytes, len: 0 })
     }
 }
 
-impl<W, const LEN: usize> Future for WriteNumber<'_, W, LEN>
+impl<W, const LEN: usize> Operation for WriteNumber<'_, W, LEN>
 where
     W: AsyncWrite + Unpin + ?Sized,
 {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        while this.len < LEN {
-            let rest = &this.bytes[this.len..];
-            let len = ready_or_retry!(Pin::new(&mut *this.writer).poll_write(cx, rest));
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.len < LEN {
+            let rest = &self.bytes[self.len..];
+            let len = ready_or_retry!(Pin::new(&mut *self.writer).poll_write(cx, rest));
             if len == 0 {
                 return Poll::Ready(Err(write_zero()));
             }
-            this.len += len;
+            self.len += len;
         }
         Poll::Ready(Ok(()))
     }
@@ -105,11 +101,11 @@ macro_rules! declare_read_number {
         /// # Errors
         /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends before; else what the reader reports.
         #[inline]
-        fn $name(&mut self) -> ReadNumber<'_, Self, $number, $len>
+        fn $name(&mut self) -> Awaited<ReadNumber<'_, Self, $number, $len>>
         where
             Self: Unpin,
         {
-            ReadNumber::new(self, $number::$decode)
+            ReadNumber::begin(self, $number::$decode)
         }
     };
 }
@@ -125,11 +121,11 @@ macro_rules! declare_write_number {
         /// # Errors
         /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the writer takes no more bytes; else what the writer reports.
         #[inline]
-        fn $name(&mut self, n: $number) -> WriteNumber<'_, Self, $len>
+        fn $name(&mut self, n: $number) -> Awaited<WriteNumber<'_, Self, $len>>
         where
             Self: Unpin,
         {
-            WriteNumber::new(self, n.$encode())
+            WriteNumber::begin(self, n.$encode())
         }
     };
 }

@@ -5,12 +5,12 @@
 //! # Invariants
 //! - `never-half`: the string gets new text only when the operation is complete, so a drop leaves it as it was.
 
-use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::AsyncRead;
+use super::operation::Operation;
 use super::read_ext::Filling;
 
 /// Collects the bytes for a string. Borrows the allocation of the string if that is empty: then nothing is copied.
@@ -83,9 +83,8 @@ impl Drop for TextBuffer<'_> {
     }
 }
 
-/// The future of [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
+/// What is awaited after [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadToString<'a, R: ?Sized> {
     reader: &'a mut R,
     text: TextBuffer<'a>,
@@ -99,13 +98,12 @@ impl<'a, R: ?Sized> ReadToString<'a, R> {
     }
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Future for ReadToString<'_, R> {
+impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadToString<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let reader = Pin::new(&mut *this.reader);
-        let result = ready!(this.filling.poll_to_end(reader, &mut this.text.bytes, cx));
-        Poll::Ready(this.text.finish(result, OnError::Discard))
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let reader = Pin::new(&mut *self.reader);
+        let result = ready!(self.filling.poll_to_end(reader, &mut self.text.bytes, cx));
+        Poll::Ready(self.text.finish(result, OnError::Discard))
     }
 }
