@@ -41,6 +41,9 @@ macro_rules! ready_or_retry {
     };
 }
 
+#[macro_use]
+mod forward;
+
 pub(crate) mod background;
 mod buf_read;
 mod buf_read_ext;
