@@ -71,6 +71,58 @@ pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     event: Option<ReadyEvent>,
 }
 
+/// Polling for one direction, with either guard.
+macro_rules! poll_methods {
+    ($what:literal, $poll:ident, $poll_mut:ident) => {
+        #[doc = concat!("Polls for ", $what, " to be worth trying; the last task to poll is woken.")]
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        pub fn $poll<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+            let event = ready!(self.registration.$poll(cx))?;
+            Poll::Ready(Ok(self.guard(event)))
+        }
+
+        #[doc = concat!("As [`", stringify!($poll), "`](Self::", stringify!($poll), "), with a guard for changing.")]
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        pub fn $poll_mut<'a>(&'a mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+            let event = ready!(self.registration.$poll(cx))?;
+            Poll::Ready(Ok(self.mut_guard(event)))
+        }
+    };
+}
+
+/// Waiting for one direction, with either guard.
+macro_rules! waiting_methods {
+    ($what:literal, $INTEREST:ident, $wait:ident, $wait_mut:ident) => {
+        #[doc = concat!("Waits until ", $what, " is worth trying.")]
+        ///
+        /// # Cancel safety
+        /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        #[track_caller]
+        pub fn $wait(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+            self.ready(Interest::$INTEREST)
+        }
+
+        #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard for changing.")]
+        ///
+        /// # Cancel safety
+        /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        #[track_caller]
+        pub fn $wait_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+            self.ready_mut(Interest::$INTEREST)
+        }
+    };
+}
+
 impl<T: AsRawFd> AsyncFd<T> {
     /// Registers the descriptor of `inner` for reading and writing, with the runtime that this thread is in.
     ///
@@ -172,47 +224,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner
     }
 
-    /// Polls for reading to be worth trying; the last task to poll is woken.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_read_ready(cx))?;
-        Poll::Ready(Ok(self.guard(event)))
-    }
-
-    /// As [`poll_read_ready`](Self::poll_read_ready), with a guard for changing.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_read_ready_mut<'a>(
-        &'a mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_read_ready(cx))?;
-        Poll::Ready(Ok(self.mut_guard(event)))
-    }
-
-    /// Polls for writing to be worth trying; the last task to poll is woken.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_write_ready(cx))?;
-        Poll::Ready(Ok(self.guard(event)))
-    }
-
-    /// As [`poll_write_ready`](Self::poll_write_ready), with a guard for changing.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_write_ready_mut<'a>(
-        &'a mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_write_ready(cx))?;
-        Poll::Ready(Ok(self.mut_guard(event)))
-    }
+    poll_methods!("reading", poll_read_ready, poll_read_ready_mut);
+    poll_methods!("writing", poll_write_ready, poll_write_ready_mut);
 
     /// Waits until something of `interest` is ready.
     ///
@@ -243,53 +256,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         }
     }
 
-    /// Waits until reading is worth trying.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn readable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        self.ready(Interest::READABLE)
-    }
-
-    /// As [`readable`](Self::readable), with a guard for changing.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn readable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        self.ready_mut(Interest::READABLE)
-    }
-
-    /// Waits until writing is worth trying.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn writable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        self.ready(Interest::WRITABLE)
-    }
-
-    /// As [`writable`](Self::writable), with a guard for changing.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn writable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        self.ready_mut(Interest::WRITABLE)
-    }
+    waiting_methods!("reading", READABLE, readable, readable_mut);
+    waiting_methods!("writing", WRITABLE, writable, writable_mut);
 
     /// Tries `f` whenever `interest` is ready, until it answers something other than `WouldBlock`.
     ///
@@ -385,44 +353,58 @@ impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
     }
 }
 
-impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
-    /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
-    ///
-    /// The end of a direction (closed) is never cleared.
-    pub fn clear_ready(&mut self) {
-        self.clear_ready_matching(Ready::ALL);
-    }
-
-    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
-    pub fn clear_ready_matching(&mut self, ready: Ready) {
-        self.async_fd.clear(&mut self.event, ready);
-    }
-
-    /// Says in the code what dropping does anyway: the readiness stays.
-    pub fn retain_ready(&mut self) {}
-
-    /// What this guard saw and has not cleared.
-    pub fn ready(&self) -> Ready {
-        self.event.map_or(Ready::EMPTY, |event| event.ready)
-    }
-
-    /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
-    ///
-    /// # Errors
-    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
-    pub fn try_io<R>(
-        &mut self,
-        f: impl FnOnce(&'a AsyncFd<Inner>) -> io::Result<R>,
-    ) -> Result<io::Result<R>, TryIoError> {
-        match f(self.async_fd) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
-                Err(TryIoError(()))
+/// What both guards do alike. `$borrowed` is what the closure of `try_io` gets.
+macro_rules! guard_methods {
+    ([$($generics:tt)*] $Guard:ident<$a:lifetime, Inner>, $Borrowed:ty) => {
+        impl<$($generics)*> $Guard<$a, Inner> {
+            /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
+            ///
+            /// The end of a direction (closed) is never cleared.
+            pub fn clear_ready(&mut self) {
+                self.clear_ready_matching(Ready::ALL);
             }
-            result => Ok(result),
-        }
-    }
 
+            /// As [`clear_ready`](Self::clear_ready), for `ready` only.
+            pub fn clear_ready_matching(&mut self, ready: Ready) {
+                self.async_fd.clear(&mut self.event, ready);
+            }
+
+            /// Says in the code what dropping does anyway: the readiness stays.
+            pub fn retain_ready(&mut self) {}
+
+            /// What this guard saw and has not cleared.
+            pub fn ready(&self) -> Ready {
+                self.event.map_or(Ready::EMPTY, |event| event.ready)
+            }
+
+            /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
+            ///
+            /// # Errors
+            /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+            pub fn try_io<R>(&mut self, f: impl FnOnce($Borrowed) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+                match f(self.async_fd) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.clear_ready();
+                        Err(TryIoError(()))
+                    }
+                    result => Ok(result),
+                }
+            }
+        }
+
+        impl<Inner: fmt::Debug + AsRawFd> fmt::Debug for $Guard<'_, Inner> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut out = f.debug_struct(stringify!($Guard));
+                out.field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
+            }
+        }
+    };
+}
+
+guard_methods!(['a, Inner: AsRawFd] AsyncFdReadyGuard<'a, Inner>, &'a AsyncFd<Inner>);
+guard_methods!([Inner: AsRawFd] AsyncFdReadyMutGuard<'_, Inner>, &mut AsyncFd<Inner>);
+
+impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
     /// The [`AsyncFd`] that is ready.
     pub fn get_ref(&self) -> &'a AsyncFd<Inner> {
         self.async_fd
@@ -435,43 +417,6 @@ impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
 }
 
 impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
-    /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
-    ///
-    /// The end of a direction (closed) is never cleared.
-    pub fn clear_ready(&mut self) {
-        self.clear_ready_matching(Ready::ALL);
-    }
-
-    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
-    pub fn clear_ready_matching(&mut self, ready: Ready) {
-        self.async_fd.clear(&mut self.event, ready);
-    }
-
-    /// Says in the code what dropping does anyway: the readiness stays.
-    pub fn retain_ready(&mut self) {}
-
-    /// What this guard saw and has not cleared.
-    pub fn ready(&self) -> Ready {
-        self.event.map_or(Ready::EMPTY, |event| event.ready)
-    }
-
-    /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
-    ///
-    /// # Errors
-    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
-    pub fn try_io<R>(
-        &mut self,
-        f: impl FnOnce(&mut AsyncFd<Inner>) -> io::Result<R>,
-    ) -> Result<io::Result<R>, TryIoError> {
-        match f(self.async_fd) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
-                Err(TryIoError(()))
-            }
-            result => Ok(result),
-        }
-    }
-
     /// The [`AsyncFd`] that is ready.
     pub fn get_ref(&self) -> &AsyncFd<Inner> {
         self.async_fd
@@ -490,18 +435,6 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
     /// The object in it, for changing.
     pub fn get_inner_mut(&mut self) -> &mut Inner {
         &mut self.async_fd.inner
-    }
-}
-
-impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdReadyGuard").field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
-    }
-}
-
-impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyMutGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdReadyMutGuard").field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
     }
 }
 
