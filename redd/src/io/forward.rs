@@ -1,6 +1,6 @@
 //! Passing the traits of `io` on to what is inside.
 //!
-//! Called by the traits, for boxes and references, and by the adapters. `self => inner` says how to get from the one,
+//! Called by the traits, for boxes and references, by the adapters, and by `net`, `fs` and `process`. `self => inner` says how to get from the one,
 //! pinned, to the other.
 
 /// `AsyncRead`, passed on.
@@ -90,3 +90,56 @@ macro_rules! forward_from_pointers {
         }
     };
 }
+
+/// `AsFd` and `AsRawFd`, passed on.
+macro_rules! forward_descriptor {
+    ($Type:ty, $self:ident => $inner:expr) => {
+        impl std::os::fd::AsFd for $Type {
+            fn as_fd(&$self) -> std::os::fd::BorrowedFd<'_> {
+                std::os::fd::AsFd::as_fd(&$inner)
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $Type {
+            fn as_raw_fd(&$self) -> std::os::fd::RawFd {
+                std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&$inner))
+            }
+        }
+    };
+}
+
+/// `AsyncWrite` of what hands all bytes to the system at once, so that nothing is left to flush.
+#[allow(unused_macros, reason = "its users are features")]
+macro_rules! write_traits {
+    ($Type:ty, $self:ident => $source:expr, $(#[$shutdown:meta])* poll_shutdown => $on_shutdown:expr) => {
+        impl AsyncWrite for $Type {
+            fn poll_write($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                $source.poll_write(cx, buf)
+            }
+
+            fn poll_write_vectored(
+                $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                $source.poll_write_vectored(cx, bufs)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            /// Does nothing: what was written is with the system already.
+            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            $(#[$shutdown])*
+            fn poll_shutdown($self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready($on_shutdown)
+            }
+        }
+    };
+}
+
+pub(crate) use {forward_descriptor, write_traits};

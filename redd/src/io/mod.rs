@@ -42,7 +42,7 @@ macro_rules! ready_or_retry {
 }
 
 #[macro_use]
-mod forward;
+pub(crate) mod forward;
 
 pub(crate) mod background;
 mod buf_read;

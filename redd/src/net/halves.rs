@@ -60,7 +60,7 @@ macro_rules! write_half {
 
         any_half!($Half, $Stream, $Addr);
 
-        write_traits! {
+        $crate::io::forward::write_traits! {
             $Half, self => self.stream.io,
             /// Says to the other side that no more will come.
             poll_shutdown => {

@@ -294,17 +294,7 @@ macro_rules! std_conversions {
 /// What every holder of a descriptor implements.
 macro_rules! descriptor {
     ($Type:ident, $self:ident => $inner:expr) => {
-        impl std::os::fd::AsFd for $Type {
-            fn as_fd(&$self) -> std::os::fd::BorrowedFd<'_> {
-                std::os::fd::AsFd::as_fd(&$inner)
-            }
-        }
-
-        impl std::os::fd::AsRawFd for $Type {
-            fn as_raw_fd(&$self) -> std::os::fd::RawFd {
-                std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&$inner))
-            }
-        }
+        $crate::io::forward::forward_descriptor!($Type, $self => $inner);
 
         impl std::fmt::Debug for $Type {
             fn fmt(&$self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -322,39 +312,6 @@ macro_rules! socket_descriptor {
         impl std::os::fd::IntoRawFd for $Type {
             fn into_raw_fd(self) -> std::os::fd::RawFd {
                 self.socket.into_raw_fd()
-            }
-        }
-    };
-}
-
-/// What a writer implements whose bytes are with the system at once. `$self => $source` leads to its source.
-macro_rules! write_traits {
-    ($Type:ty, $self:ident => $source:expr, $(#[$shutdown:meta])* poll_shutdown => $on_shutdown:expr) => {
-        impl AsyncWrite for $Type {
-            fn poll_write($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                $source.poll_write(cx, buf)
-            }
-
-            fn poll_write_vectored(
-                $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                $source.poll_write_vectored(cx, bufs)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            /// Does nothing: what was written is with the system already.
-            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            $(#[$shutdown])*
-            fn poll_shutdown($self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready($on_shutdown)
             }
         }
     };
@@ -414,7 +371,7 @@ macro_rules! stream_traits {
             }
         }
 
-        write_traits! {
+        $crate::io::forward::write_traits! {
             $Type, self => self.io,
             /// Says to the other side that no more will come. Reading goes on.
             poll_shutdown => self.shutdown_write()

@@ -5,6 +5,7 @@
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
+use crate::io::forward::write_traits;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::sys;
