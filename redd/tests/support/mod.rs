@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each program uses its part")]
 
+pub(crate) mod lives;
+pub(crate) mod wakers;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
