@@ -30,9 +30,6 @@ macro_rules! peek_half {
         impl $Half {
             /// Receives what is there and leaves it where it is, so that the next read gets the same bytes.
             ///
-            /// # Cancel safety
-            /// Nothing is lost when it is dropped.
-            ///
             /// # Errors
             /// Those of the system.
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -64,9 +64,6 @@ macro_rules! interest_methods {
     ($self:ident => $source:expr) => {
         /// Waits until something of `interest` is worth trying, and says what. [Readiness](crate::net#readiness)
         ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped.
-        ///
         /// # Errors
         /// When the runtime has shut down.
         pub async fn ready(&$self, interest: Interest) -> io::Result<Ready> {
@@ -83,9 +80,6 @@ macro_rules! direction_methods {
         $(, $poll:ident => $poll_ready:ident)?
     ) => {
         #[doc = concat!("Waits until ", $what, " is worth trying. [Readiness](crate::net#readiness)")]
-        ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped.
         ///
         /// # Errors
         /// When the runtime has shut down.

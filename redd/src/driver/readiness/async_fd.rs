@@ -138,9 +138,6 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     /// As [`new`](Self::new), for `interest` only.
     ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    ///
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
@@ -150,9 +147,6 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     /// As [`new`](Self::new), but the error gives `inner` back.
     ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    ///
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
@@ -161,9 +155,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     }
 
     /// As [`with_interest`](Self::with_interest), but the error gives `inner` back.
-    ///
-    /// # Panics
-    /// As [`new`](Self::new).
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -181,9 +172,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The descriptor stays open, and `T` keeps naming the same one, for as long as this lives. In redd a broken
     /// promise costs events, not memory.
     ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    ///
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
@@ -195,9 +183,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Safety
     /// As [`register`](Self::register).
-    ///
-    /// # Panics
-    /// As [`new`](Self::new).
     ///
     /// # Errors
     /// As [`new`](Self::new).

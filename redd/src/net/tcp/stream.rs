@@ -82,9 +82,6 @@ impl TcpStream {
     ///
     /// - `Ok(0)`: the other side will send no more, or `buf` is empty.
     ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    ///
     /// # Errors
     /// Those of the system.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
