@@ -368,7 +368,7 @@ impl From<OwnedFd> for File {
     }
 }
 
-forward_descriptor!(File, self => self.std);
+forward_descriptor!(File, self => *self.std);
 
 impl FromRawFd for File {
     unsafe fn from_raw_fd(fd: RawFd) -> Self {
