@@ -100,25 +100,12 @@ impl<R: AsyncRead> BufReader<R> {
         }
     }
 
-    /// The inner reader.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The inner reader; what is read from it directly comes after what is buffered.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The inner reader, pinned; what is read from it directly comes after what is buffered.
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut R> {
-        self.project().inner
-    }
-
-    /// Gives the inner reader back; what is [buffered](Self::buffer) is lost.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
+    inner_methods!(
+        R,
+        "reader",
+        "what is read from it directly comes after what is buffered",
+        "; what is [buffered](Self::buffer) is lost"
+    );
 
     /// The bytes that were read and not yet used; reads nothing.
     pub fn buffer(&self) -> &[u8] {

@@ -89,25 +89,12 @@ impl<W: AsyncWrite> BufWriter<W> {
         self.buf.capacity() - self.buf.len()
     }
 
-    /// The inner writer.
-    pub fn get_ref(&self) -> &W {
-        &self.inner
-    }
-
-    /// The inner writer; what is written to it directly comes before what is buffered.
-    pub fn get_mut(&mut self) -> &mut W {
-        &mut self.inner
-    }
-
-    /// The inner writer, pinned; what is written to it directly comes before what is buffered.
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut W> {
-        self.project().inner
-    }
-
-    /// Gives the inner writer back; what is [buffered](Self::buffer) is lost.
-    pub fn into_inner(self) -> W {
-        self.inner
-    }
+    inner_methods!(
+        W,
+        "writer",
+        "what is written to it directly comes before what is buffered",
+        "; what is [buffered](Self::buffer) is lost"
+    );
 
     /// The bytes in the buffer. After a flush that failed, some of them have already been written.
     pub fn buffer(&self) -> &[u8] {

@@ -70,6 +70,32 @@ macro_rules! forward_write {
     };
 }
 
+/// The methods of an adapter that lead to what is inside of it, in the field `inner`. `$direct`: what to know before using
+/// that; `$lost`: before taking it out.
+macro_rules! inner_methods {
+    ($T:ident, $what:literal, $direct:literal, $lost:literal) => {
+        #[doc = concat!("The inner ", $what, ".")]
+        pub fn get_ref(&self) -> &$T {
+            &self.inner
+        }
+
+        #[doc = concat!("The inner ", $what, "; ", $direct, ".")]
+        pub fn get_mut(&mut self) -> &mut $T {
+            &mut self.inner
+        }
+
+        #[doc = concat!("The inner ", $what, ", pinned; ", $direct, ".")]
+        pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut $T> {
+            self.project().inner
+        }
+
+        #[doc = concat!("Gives the inner ", $what, " back", $lost, ".")]
+        pub fn into_inner(self) -> $T {
+            self.inner
+        }
+    };
+}
+
 /// A trait for boxes, references and pinned pointers to something that has it.
 macro_rules! forward_from_pointers {
     ($Trait:ident, $forward:ident) => {

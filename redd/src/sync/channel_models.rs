@@ -13,6 +13,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 
 use super::mpsc::chain::{Chain, Parked, Popped};
+use super::testing::{Wakes, poll_once};
 use super::waker_cell::WakerCell;
 use super::{broadcast, mpsc, oneshot, watch};
 use crate::primitives::model;
@@ -32,11 +33,6 @@ impl Drop for Counted {
 
 fn dropped(drops: &Arc<AtomicUsize>) -> usize {
     drops.load(Ordering::Relaxed)
-}
-
-/// Polls once with a waker that goes nowhere, as a `select!` that moves on does.
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn join_all<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
@@ -63,28 +59,18 @@ model!(loom_waker_cell_loses_no_wake, || {
     join_all(threads);
 });
 
-#[test]
-fn loom_waker_cell_forgets_a_replaced_waker() {
-    struct Woken(std::sync::atomic::AtomicUsize);
-    impl Wake for Woken {
-        fn wake(self: StdArc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    loom::model(|| {
-        let cell = Arc::new(WakerCell::new());
-        let (first, second) = (StdArc::new(Woken(Default::default())), StdArc::new(Woken(Default::default())));
-        cell.register(&StdArc::clone(&first).into());
-        let other = Arc::clone(&cell);
-        let thread = thread::spawn(move || other.wake());
-        cell.register(&StdArc::clone(&second).into());
-        thread.join().unwrap();
-        let woken = first.0.load(Ordering::Relaxed) + second.0.load(Ordering::Relaxed);
-        assert!(woken >= 1, "one of the two was registered all the time");
-        drop(cell);
-        assert_eq!((StdArc::strong_count(&first), StdArc::strong_count(&second)), (1, 1));
-    });
-}
+model!(loom_waker_cell_forgets_a_replaced_waker, || {
+    let cell = Arc::new(WakerCell::new());
+    let ((first, first_waker), (second, second_waker)) = (Wakes::new(), Wakes::new());
+    cell.register(&first_waker);
+    let other = Arc::clone(&cell);
+    let thread = thread::spawn(move || other.wake());
+    cell.register(&second_waker);
+    thread.join().unwrap();
+    assert!(first.count() + second.count() >= 1, "one of the two was registered all the time");
+    drop((cell, first_waker, second_waker));
+    assert_eq!((StdArc::strong_count(&first), StdArc::strong_count(&second)), (1, 1));
+});
 
 // oneshot
 
@@ -110,7 +96,7 @@ model!(loom_oneshot_either_side_drops_the_value_once, || {
     let (sender, mut receiver) = oneshot::channel();
     let value = Counted::new(&drops);
     let thread = thread::spawn(move || sender.send(value).is_ok());
-    let received = match poll_once(&mut receiver) {
+    let received = match poll_once(Pin::new(&mut receiver)) {
         Poll::Ready(value) => value.is_ok(),
         Poll::Pending => false,
     };
@@ -125,7 +111,7 @@ model!(loom_oneshot_close_races_with_send, || {
     let (sender, mut receiver) = oneshot::channel();
     let value = Counted::new(&drops);
     let thread = thread::spawn(move || sender.send(value).is_ok());
-    let mut received = match poll_once(&mut receiver) {
+    let mut received = match poll_once(Pin::new(&mut receiver)) {
         Poll::Ready(value) => value.is_ok(),
         Poll::Pending => false,
     };
@@ -139,7 +125,7 @@ model!(loom_oneshot_close_races_with_send, || {
 model!(loom_oneshot_a_waiting_sender_hears_of_the_close, || {
     let (mut sender, receiver) = oneshot::channel::<u8>();
     let thread = thread::spawn(move || drop(receiver));
-    assert!(poll_fn(|cx| sender.poll_closed(cx)).poll_pinned().is_pending() || sender.is_closed());
+    assert!(poll_once(pin!(poll_fn(|cx| sender.poll_closed(cx)))).is_pending() || sender.is_closed());
     block_on(sender.closed());
     thread.join().unwrap();
     assert!(sender.send(1).is_err());
@@ -148,7 +134,7 @@ model!(loom_oneshot_a_waiting_sender_hears_of_the_close, || {
 model!(loom_oneshot_a_receiver_changes_its_waker, || {
     let (sender, mut receiver) = oneshot::channel::<u8>();
     let thread = thread::spawn(move || sender.send(7).unwrap());
-    if poll_once(&mut receiver).is_pending() {
+    if poll_once(Pin::new(&mut receiver)).is_pending() {
         assert_eq!(block_on(receiver), Ok(7));
     }
     thread.join().unwrap();
@@ -159,21 +145,13 @@ model!(loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_goes, || {
     let (mut sender, receiver) = oneshot::channel();
     let value = Counted::new(&drops);
     let thread = thread::spawn(move || {
-        let _ = poll_fn(|cx| sender.poll_closed(cx)).poll_pinned();
+        let _ = poll_once(pin!(poll_fn(|cx| sender.poll_closed(cx))));
         let _ = sender.send(value);
     });
     drop(receiver);
     thread.join().unwrap();
     assert_eq!(dropped(&drops), 1);
 });
-
-/// One poll of a future that is made in place.
-trait PollPinned: Future + Sized {
-    fn poll_pinned(self) -> Poll<Self::Output> {
-        pin!(self).poll(&mut Context::from_waker(Waker::noop()))
-    }
-}
-impl<F: Future> PollPinned for F {}
 
 // The chain.
 
@@ -440,7 +418,7 @@ model!(loom_bounded_a_collected_permit_comes_back_after_the_close, || {
     let thread = thread::spawn(move || {
         // Collects one of two, and is dropped or refused.
         let mut waiting = Box::pin(sender.reserve_many(2));
-        let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let _ = poll_once(waiting.as_mut());
         drop(waiting);
     });
     receiver.close();
@@ -518,7 +496,7 @@ model!(loom_watch_a_dropped_wait_leaves_the_list_while_all_are_called, || {
     let thread = thread::spawn(move || sender.send(1).unwrap());
     {
         let mut waiting = pin!(receiver.changed());
-        let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let _ = poll_once(waiting.as_mut());
     }
     assert!(block_on(second.changed()).is_ok());
     thread.join().unwrap();

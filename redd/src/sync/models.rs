@@ -10,16 +10,12 @@ use loom::thread;
 
 use super::blocking::block_on_parker;
 use super::permits::{Permits, Refusal};
+use super::testing::poll_once;
 use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::model;
-
-/// Polls once and does not wait for a wake.
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
 
 fn acquire(permits: &Permits, count: usize) -> impl Future<Output = Result<(), Refusal>> {
     permits.acquire(count, WaitKind::Semaphore, None)
