@@ -373,26 +373,25 @@ impl Shared {
         F::Output: Send + 'static,
     {
         let place = Location::caller();
-        // SAFETY: the future and its output are `Send`.
-        unsafe {
-            if mem::size_of::<F>() > cell::LARGE_FUTURE {
-                self.spawn_unchecked(Box::pin(future), name, place)
-            } else {
-                self.spawn_unchecked(future, name, place)
-            }
+        if mem::size_of::<F>() > cell::LARGE_FUTURE {
+            // SAFETY: the future and its output are `Send`.
+            return unsafe { self.spawn_unchecked(Box::pin(future), name, place) };
         }
+        // SAFETY: as above.
+        unsafe { self.spawn_unchecked(future, name, place) }
     }
 
     /// # Safety
     /// If the future or its output is not `Send`: this is the thread of the local runtime.
-    #[track_caller]
     pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
         name: Option<Arc<str>>,
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        self.expect_own_process("`spawn`");
+        if !self.process.is_current() {
+            fork::panic_in_child(&format!("`spawn`, called at {place},"));
+        }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
         if self.is_closed() {
