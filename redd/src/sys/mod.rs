@@ -6,11 +6,13 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+pub(crate) mod alarm;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod thread;
 
 use std::io;
 use std::mem::MaybeUninit;
