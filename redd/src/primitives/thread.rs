@@ -40,6 +40,17 @@ pub(crate) fn spawn_named<T: 'static>(
     Ok(loom::thread::spawn(f))
 }
 
+/// Whether a thread has ended, so that nothing is lost with its handle.
+#[cfg(not(loom))]
+pub(crate) fn has_ended(thread: &JoinHandle<()>) -> bool {
+    thread.is_finished()
+}
+
+#[cfg(loom)]
+pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
+    false
+}
+
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
 /// After 64 of them (picked by feel) the other thread has likely been preempted, and this one gives way to it.
 #[cfg(not(loom))]
