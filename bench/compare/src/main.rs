@@ -1,6 +1,7 @@
 //! Runs the same workloads and servers on redd, Tokio and smol, interleaved, prints each row's ratio, and writes the page.
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
+//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
 
 mod load;
 mod machine;
@@ -15,11 +16,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
 use servers::{Generator, ServerRow};
 
-const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)";
+const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
+       bench load tcp|udp|http PORT CONNECTIONS SECONDS";
 
 /// What the command line asks for.
 struct Options {
@@ -33,14 +36,10 @@ struct Options {
 }
 
 impl Options {
-    fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut options =
             Options { rounds: 9, shorter: 1, load: Duration::from_millis(250), out: None, wanted: Vec::new() };
         let mut quick = false;
-        let mut args = args.peekable();
-        if args.next().as_deref() != Some("compare") {
-            return Err(USAGE.into());
-        }
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--rounds" => {
@@ -72,13 +71,38 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    match Options::parse(std::env::args().skip(1)).and_then(|options| compare(&options)) {
+    let mut args = std::env::args().skip(1);
+    let done = match args.next().as_deref() {
+        Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
+        Some("load") => generate(&args.collect::<Vec<_>>()),
+        _ => Err(USAGE.into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The load generator alone.
+fn generate(args: &[String]) -> Result<(), String> {
+    let [protocol, port, connections, seconds] = args else { return Err(USAGE.into()) };
+    let protocol = match protocol.as_str() {
+        "tcp" => Protocol::TcpEcho,
+        "udp" => Protocol::UdpEcho,
+        "http" => Protocol::Http,
+        _ => return Err(USAGE.into()),
+    };
+    let number = |text: &str| text.parse::<u16>().map_err(|_| USAGE);
+    let length = Duration::from_secs(number(seconds)?.into());
+    let outcome = Load::connect(protocol, number(port)?, number(connections)?.into())
+        .and_then(|mut load| load.run(Pace::Closed, length))
+        .map_err(|error| error.to_string())?;
+    let p99 = outcome.latencies.get(outcome.latencies.len() * 99 / 100).map_or(0.0, |latency| latency / 1000.0);
+    println!("{} requests, p99 {p99:.0} µs", outcome.requests);
+    Ok(())
 }
 
 /// One row, of either kind.
@@ -170,7 +194,7 @@ impl Work {
 
     /// Once, and all runtimes at the same time: such a row mostly waits, and its figures are not times.
     fn measure_at_once(&self, folder: &Path) -> Result<Row, String> {
-        let options = Options::parse(["compare".to_owned()].into_iter())?;
+        let options = Options::parse(std::iter::empty())?;
         let mut runs = BTreeMap::new();
         std::thread::scope(|scope| {
             let started: Vec<_> = self

@@ -2,7 +2,8 @@
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
 //! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake.
+//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `spares.rs` starts more workers when some
+//! are blocked.
 //!
 //! # Invariants
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
@@ -13,6 +14,7 @@
 pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod run_queue;
+pub(crate) mod spares;
 pub(crate) mod worker;
 
 #[cfg(all(test, loom))]
@@ -248,7 +250,7 @@ pub(crate) struct Workers {
 pub(crate) struct Spares {
     pub(crate) free_slots: Vec<usize>,
     pub(crate) made: usize,
-    pub(crate) parked: Vec<Arc<worker::SpareSeat>>,
+    pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
 impl fmt::Debug for Shared {
