@@ -341,7 +341,7 @@ impl Shared {
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
         if !self.process.is_current() {
-            fork::panic_in_child(what);
+            fork::panic_in_child(what, None);
         }
     }
 
@@ -411,7 +411,7 @@ impl Shared {
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         if !self.process.is_current() {
-            fork::panic_in_child(&format!("`spawn`, called at {place},"));
+            fork::panic_in_child("`spawn`", Some(place));
         }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
