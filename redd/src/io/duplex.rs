@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::write::total_len;
+use super::traits::total_len;
 use super::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};
