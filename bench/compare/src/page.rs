@@ -156,7 +156,7 @@ pub fn table_line(row: &Row) -> String {
         value(Runtime::Smol),
         value(Runtime::Epoll),
         ratio.map_or("–".to_owned(), |ratio| format!("{:.2}", ratio.median)),
-        ratio.map_or("–".to_owned(), |ratio| format!("{:.2}–{:.2}", ratio.min, ratio.max)),
+        ratio.map_or("–".to_owned(), |ratio| format!("{:.2}–{:.2}", ratio.min, ratio.max).replace("inf", "∞")),
         pair("switches"),
         pair("wakes"),
         pair("system_calls"),
