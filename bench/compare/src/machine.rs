@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Machine {
     pub date: String,
     pub commit: String,
