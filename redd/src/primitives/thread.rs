@@ -45,7 +45,10 @@ pub(crate) fn spawn_named<T: 'static>(
 /// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
 #[cfg(not(loom))]
 #[inline]
-#[expect(clippy::disallowed_methods, reason = "not a task's time: the scheduler of the system has to run another thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not a task's time: the scheduler of the system has to run another thread"
+)]
 pub(crate) fn spin(turns: u32) {
     match turns {
         0..64 => std::hint::spin_loop(),
