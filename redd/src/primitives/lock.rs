@@ -22,6 +22,8 @@ use loom::sync as imp;
 #[cfg(not(loom))]
 use std::sync as imp;
 
+use std::sync::PoisonError;
+
 use super::atomic::{AtomicBool, Ordering};
 use super::cell::UnsafeCell;
 use super::thread;
@@ -29,6 +31,26 @@ use super::thread;
 #[cfg(all(test, loom))]
 #[path = "models.rs"]
 mod models;
+
+/// Takes a lock, poisoned or not.
+macro_rules! take {
+    ($lock:expr, $take:ident, $try_take:ident) => {{
+        #[cfg(not(redd_tsan))]
+        {
+            $lock.$take().unwrap_or_else(PoisonError::into_inner)
+        }
+        // ThreadSanitizer does not see how std's compiled code takes a contended lock; it sees `try_lock`, which is
+        // inlined.
+        #[cfg(redd_tsan)]
+        loop {
+            match $lock.$try_take() {
+                Ok(guard) => break guard,
+                Err(imp::TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(imp::TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+    }};
+}
 
 /// See the module page.
 #[derive(Debug, Default)]
@@ -45,34 +67,14 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn into_inner(self) -> T {
-        match self.0.into_inner() {
-            Ok(value) => value,
-            Err(poisoned) => poisoned.into_inner(),
-        }
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
     #[inline]
-    #[cfg(not(redd_tsan))]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        match self.0.lock() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        }
-    }
-
-    /// ThreadSanitizer does not see how std's compiled code takes a contended lock; it sees `try_lock`, which is inlined.
-    #[cfg(redd_tsan)]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        use imp::TryLockError;
-        loop {
-            match self.0.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
+        take!(self.0, lock, try_lock)
     }
 }
 
@@ -92,47 +94,13 @@ impl<T> RwLock<T> {
     }
 
     #[inline]
-    #[cfg(not(redd_tsan))]
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-        match self.0.read() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        }
+        take!(self.0, read, try_read)
     }
 
     #[inline]
-    #[cfg(not(redd_tsan))]
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-        match self.0.write() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        }
-    }
-
-    /// As for `Mutex::lock`.
-    #[cfg(redd_tsan)]
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-        use imp::TryLockError;
-        loop {
-            match self.0.try_read() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
-    }
-
-    /// As for `Mutex::lock`.
-    #[cfg(redd_tsan)]
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-        use imp::TryLockError;
-        loop {
-            match self.0.try_write() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
+        take!(self.0, write, try_write)
     }
 }
 

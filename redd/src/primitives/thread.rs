@@ -40,6 +40,17 @@ pub(crate) fn spawn_named<T: 'static>(
     Ok(loom::thread::spawn(f))
 }
 
+/// Whether a thread has ended, so that nothing is lost with its handle.
+#[cfg(not(loom))]
+pub(crate) fn has_ended(thread: &JoinHandle<()>) -> bool {
+    thread.is_finished()
+}
+
+#[cfg(loom)]
+pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
+    false
+}
+
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
 /// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
 /// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.

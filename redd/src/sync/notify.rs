@@ -107,9 +107,6 @@ impl Notify {
     }
 
     /// As [`notified`](Self::notified), with a future that shares the ownership.
-    ///
-    /// # Cancel safety
-    /// As for [`notified`](Self::notified).
     #[track_caller]
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
         OwnedNotified { listener: Listener::new(self, WaitKind::Notify, Some(Location::caller())) }
