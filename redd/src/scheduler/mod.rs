@@ -525,6 +525,10 @@ impl Schedule for Shared {
         drop(self.try_schedule(runnable));
     }
 
+    fn memory_is_idle(&self) {
+        self.wake_worker_for_injected();
+    }
+
     fn task_panicked(&self, task: TaskInfo) {
         if !task.has_handle {
             eprintln!(
