@@ -13,11 +13,16 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::runtime::{Handle, context};
+
 /// Units a poll starts with; the figure is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
 
+const REFUSED: u8 = u8::MAX;
+
 thread_local! {
-    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`.
+    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`. [`REFUSED`] is no unit left,
+    /// and an operation was refused for that.
     static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
@@ -52,7 +57,7 @@ pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
 
 /// Whether the current poll may complete another operation. True outside of a task.
 pub fn has_budget_remaining() -> bool {
-    BUDGET.get() != Some(0)
+    !matches!(BUDGET.get(), Some(0 | REFUSED))
 }
 
 /// Takes one unit for an operation that is about to be tried.
@@ -64,17 +69,24 @@ pub fn has_budget_remaining() -> bool {
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
-        Some(0) => {
-            if !super::poll::yield_current(cx.waker()) {
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
-        }
+        Some(0 | REFUSED) => refuse(cx),
         Some(units) => {
             BUDGET.set(Some(units - 1));
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
     }
+}
+
+#[cold]
+fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    // Counted once a poll.
+    if BUDGET.replace(Some(REFUSED)) == Some(0) {
+        context::with_current(Handle::count_forced_yield);
+    }
+    if !super::poll::yield_current(cx.waker()) {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 /// Gives the unit of [`poll_proceed`] back when dropped, unless the operation made progress. It belongs to this thread.
