@@ -65,8 +65,6 @@ mod seek;
 mod seek_ext;
 mod stdio;
 mod take;
-#[cfg(test)]
-pub(crate) mod testing;
 mod write;
 mod write_ext;
 

@@ -89,23 +89,3 @@ impl<S: AsyncSeek + Unpin + ?Sized> Operation for Seek<'_, S> {
         Pin::new(&mut *self.stream).poll_complete(cx)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::executor::block_on;
-    use std::io::Cursor;
-
-    #[test]
-    fn seek_moves_and_answers_with_the_position() {
-        block_on(async {
-            let mut cursor = Cursor::new(vec![0; 10]);
-            assert_eq!(cursor.seek(SeekFrom::End(-3)).await.unwrap(), 7);
-            assert_eq!(cursor.seek(SeekFrom::Current(-2)).await.unwrap(), 5);
-            assert_eq!(cursor.stream_position().await.unwrap(), 5);
-            assert!(cursor.seek(SeekFrom::Current(-6)).await.is_err());
-            assert_eq!(cursor.stream_position().await.unwrap(), 5);
-            assert_eq!(cursor.rewind().await.unwrap(), 0);
-        });
-    }
-}

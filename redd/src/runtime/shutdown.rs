@@ -7,13 +7,17 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
-use crate::scheduler::{Flavor, Shared, worker};
+use crate::scheduler::{Flavor, Shared, spares, worker};
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
 #[track_caller]
 pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
     let shared = &handle.shared;
     if shared.begin_shutdown() {
+        return;
+    }
+    if !shared.is_in_own_process() {
+        // The threads to wait for are in the parent.
         return;
     }
     let would_wait = timeout != Some(Duration::ZERO);
@@ -37,7 +41,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     shared.close();
     match shared.config.flavor {
         Flavor::MultiThread => {
-            worker::release_spares(shared);
+            spares::release_spares(shared);
             shared.driver.wake();
         }
         Flavor::CurrentThread | Flavor::Local => {
