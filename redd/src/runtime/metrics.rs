@@ -138,7 +138,7 @@ impl RuntimeMetrics {
     /// If there is no such worker.
     #[track_caller]
     pub fn worker_thread_id(&self, worker: usize) -> Option<std::thread::ThreadId> {
-        *self.slot(worker).thread.lock()
+        *self.slot(worker).thread_id.lock()
     }
 
     /// How often a worker went to sleep without having polled a task since it slept before.
@@ -200,17 +200,17 @@ impl RuntimeMetrics {
     /// Whether poll times are counted; see
     /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
     pub fn poll_time_histogram_enabled(&self) -> bool {
-        !self.handle.shared.watch.poll_times.is_empty()
+        !self.handle.shared.meter.poll_times.is_empty()
     }
 
     /// The buckets of the histogram of poll times; 0 if it is not enabled.
     pub fn poll_time_histogram_num_buckets(&self) -> usize {
-        num_buckets(&self.handle.shared.watch.poll_times)
+        num_buckets(&self.handle.shared.meter.poll_times)
     }
 
     /// Which poll times a bucket counts; empty if the histogram is not enabled or has no such bucket.
     pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
-        bucket_range(&self.handle.shared.watch.poll_times, bucket)
+        bucket_range(&self.handle.shared.meter.poll_times, bucket)
     }
 
     /// How many polls of a worker took as long as the bucket says; 0 if the histogram is not enabled.
@@ -219,23 +219,23 @@ impl RuntimeMetrics {
     /// If the histogram is enabled and there is no such worker or bucket.
     #[track_caller]
     pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-        bucket_count(&self.handle.shared.watch.poll_times, worker, bucket)
+        bucket_count(&self.handle.shared.meter.poll_times, worker, bucket)
     }
 
     /// Whether schedule latencies are counted; see
     /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
-        !self.handle.shared.watch.latencies.is_empty()
+        !self.handle.shared.meter.latencies.is_empty()
     }
 
     /// The buckets of the histogram of schedule latencies; 0 if it is not enabled.
     pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
-        num_buckets(&self.handle.shared.watch.latencies)
+        num_buckets(&self.handle.shared.meter.latencies)
     }
 
     /// Which latencies a bucket counts; empty if the histogram is not enabled or has no such bucket.
     pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
-        bucket_range(&self.handle.shared.watch.latencies, bucket)
+        bucket_range(&self.handle.shared.meter.latencies, bucket)
     }
 
     /// How many polls of a worker came as long after the task was queued as the bucket says; 0 if the histogram is not
@@ -245,7 +245,7 @@ impl RuntimeMetrics {
     /// If the histogram is enabled and there is no such worker or bucket.
     #[track_caller]
     pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-        bucket_count(&self.handle.shared.watch.latencies, worker, bucket)
+        bucket_count(&self.handle.shared.meter.latencies, worker, bucket)
     }
 
     #[track_caller]

@@ -21,6 +21,7 @@ pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
 pub use crate::scheduler::UnhandledPanic;
+pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
 pub use crate::task::TaskMeta;
 pub use builder::{Builder, RngSeed};
 pub use context::EnterGuard;
@@ -30,7 +31,7 @@ pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn::spawn;
 
-use crate::scheduler::{Config, Flavor, Shared, worker};
+use crate::scheduler::{Config, Flavor, Shared, rescue, worker};
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 
@@ -83,6 +84,10 @@ impl Runtime {
                     shared.close();
                     shared.driver.wake();
                     shutdown::join_workers(&shared);
+                    return Err(error);
+                }
+                if let Err(error) = rescue::start(&shared) {
+                    shutdown::abandon(&shared);
                     return Err(error);
                 }
             }

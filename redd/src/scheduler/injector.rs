@@ -227,7 +227,7 @@ impl<T: QueueLink> Injector<T> {
         }
         let batch = self.cut(max);
         if let Some(batch) = &batch {
-            super::watch::add(&self.popper.0.popped, batch.len as u64);
+            super::meter::add(&self.popper.0.popped, batch.len as u64);
         }
         // Release: pairs with the Acquire above.
         popping.store(false, Ordering::Release);

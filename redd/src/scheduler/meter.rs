@@ -19,7 +19,7 @@ use crate::time::clock::real_now;
 
 /// See the module page.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Meter {
     /// Whether polls go through [`run`](Self::run).
     pub(super) is_on: bool,
     pub(super) tracks_latency: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Watch {
     started: Instant,
 }
 
-impl Watch {
+impl Meter {
     pub(super) fn new(config: &Config, started: Instant) -> Self {
         let for_workers = |configuration: &Option<_>| match configuration {
             Some(configuration) => (0..config.workers).map(|_| Histogram::new(configuration)).collect(),
@@ -95,7 +95,7 @@ pub(super) struct Stamping(pub(super) Arc<Shared>);
 
 impl Schedule for Stamping {
     fn schedule(&self, runnable: Runnable) {
-        self.0.watch.stamp(&runnable);
+        self.0.meter.stamp(&runnable);
         self.0.schedule(runnable);
     }
 
