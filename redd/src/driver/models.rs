@@ -121,7 +121,7 @@ enum Mistake {
 
 /// With a bound of 3: at 2 loom does not find the late clear, except with shadows.
 fn events_clears_and_waits(mistake: Mistake) {
-    crate::primitives::model_within(Some(3), move || {
+    crate::primitives::explore_within(Some(3), move || {
         let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
         let (events, ends) = (Arc::clone(&socket), Arc::clone(&ended));
         let driver = thread::spawn(move || {
@@ -156,7 +156,7 @@ fn loom_catches_a_clear_of_an_event_that_came_after_the_read() {
 
 #[test]
 fn loom_two_threads_that_harvest_at_once_lose_no_edge() {
-    crate::primitives::model(|| {
+    crate::primitives::explore(|| {
         let socket = Socket::new();
         let drivers: Vec<_> = (0..2)
             .map(|_| {
@@ -175,7 +175,7 @@ fn loom_two_threads_that_harvest_at_once_lose_no_edge() {
 }
 
 fn leave_the_list(leave: fn(&Slot, u64)) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
         let (events, leaver) = (Arc::clone(&socket), Arc::clone(&socket));
         let ends = [Arc::clone(&ended), Arc::clone(&ended)];
@@ -213,7 +213,7 @@ fn loom_catches_one_who_leaves_the_list_in_the_place_of_another() {
 }
 
 fn stale_event(deliver: fn(&Slot, &mut WakeList)) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let slot = Arc::new(Slot::new());
         let late = Arc::clone(&slot);
         // Harvested for the first use, delivered whenever.
@@ -258,7 +258,7 @@ fn loom_catches_an_event_that_does_not_look_whose_it_is() {
 }
 
 fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
         let (ending, ends) = (Arc::clone(&socket), Arc::clone(&ended));
         let runtime = thread::spawn(move || {

@@ -13,7 +13,7 @@ pub(crate) mod parker;
 pub(crate) mod rng;
 pub(crate) mod thread;
 
-pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, ShortMutex, ShortMutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Arc;
@@ -26,13 +26,13 @@ pub(crate) use std::sync::Arc;
 
 /// `loom::model`, which says how many executions it took. Past the test harness, so that it is seen of models that pass.
 #[cfg(all(test, loom))]
-pub(crate) fn model(f: impl Fn() + Sync + Send + 'static) {
-    model_within(loom::model::Builder::new().preemption_bound, f);
+pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
+    explore_within(loom::model::Builder::new().preemption_bound, f);
 }
 
-/// As [`model`], with a bound of its own.
+/// As [`explore`], with a bound of its own.
 #[cfg(all(test, loom))]
-pub(crate) fn model_within(preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn explore_within(preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
     use std::io::Write as _;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -62,3 +62,16 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
+
+/// A test that runs a closure in every order of its threads' steps, up to the bounds of the run.
+#[cfg(all(test, loom))]
+macro_rules! model {
+    ($name:ident, $closure:expr) => {
+        #[test]
+        fn $name() {
+            $crate::primitives::explore($closure);
+        }
+    };
+}
+#[cfg(all(test, loom))]
+pub(crate) use model;

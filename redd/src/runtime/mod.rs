@@ -19,7 +19,11 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+pub use crate::observe::histogram::{
+    HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
+};
 pub use crate::scheduler::UnhandledPanic;
+pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
 pub use crate::task::TaskMeta;
 pub use builder::{Builder, RngSeed};
 pub use context::EnterGuard;
@@ -29,7 +33,7 @@ pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn::spawn;
 
-use crate::scheduler::{Config, Flavor, Shared, worker};
+use crate::scheduler::{Config, Flavor, Shared, rescue, worker};
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 
@@ -82,6 +86,10 @@ impl Runtime {
                     shared.close();
                     shared.driver.wake();
                     shutdown::join_workers(&shared);
+                    return Err(error);
+                }
+                if let Err(error) = rescue::start(&shared) {
+                    shutdown::abandon(&shared);
                     return Err(error);
                 }
             }
@@ -172,7 +180,8 @@ pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     crate::driver::is_shutdown_error(error)
 }
 
-/// The index of the worker that runs this code, or `None` outside of a worker.
+/// The index of the worker that runs this code, or `None` outside of a worker and on a spare thread that stands in for
+/// one inside `block_in_place`. Below [`RuntimeMetrics::num_workers`].
 pub fn worker_index() -> Option<usize> {
     Shared::current_worker_index()
 }

@@ -13,7 +13,7 @@ use loom::thread;
 
 use super::block_on::{CoreGuard, RootWaker, RootWakers, take_core_or_wait};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::primitives::{Arc, Mutex, model};
+use crate::primitives::{Arc, Mutex, explore};
 use crate::scheduler::Core;
 
 /// Stands for the worker: who has it is the only one to run tasks, which loom checks.
@@ -85,7 +85,7 @@ fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: Roo
 }
 
 fn roots(threads: usize, take: Take, give_back: GiveBack, park: Park) {
-    model(move || {
+    explore(move || {
         let shared = Model::new(threads);
         let others = Vec::from_iter((1..threads).map(|_| {
             let shared = Arc::clone(&shared);
@@ -114,7 +114,7 @@ fn loom_core_goes_on_to_the_third() {
 /// The root of one ends by a wake from outside, perhaps just when it is told that the core is free: the third has it.
 #[test]
 fn loom_core_is_not_lost_with_a_root_that_ends_without_it() {
-    model(|| {
+    explore(|| {
         let shared = Model::new(2);
         let first = RootWakers::new(Weak::new());
         let woken = std::sync::Arc::clone(&first.woken);

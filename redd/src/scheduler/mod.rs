@@ -13,6 +13,9 @@
 
 pub(crate) mod idle;
 pub(crate) mod injector;
+pub(crate) mod meter;
+pub(crate) mod rescue;
+pub(crate) mod roster;
 pub(crate) mod run_queue;
 pub(crate) mod spares;
 pub(crate) mod worker;
@@ -31,7 +34,8 @@ use std::time::Duration;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
-use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::observe::histogram::HistogramConfiguration;
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -46,11 +50,14 @@ use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use idle::{Idle, OnWake};
 use injector::Injector;
+use meter::{Meter, Stamping, Tally};
+use rescue::Watch;
+use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use worker::{LOCAL, Worker};
 
-/// Spare workers that may stand in for blocked ones at a time.
-pub(crate) const MAX_SPARES: usize = 64;
+/// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
+pub(crate) const MAX_SPARES: usize = 512;
 
 pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 
@@ -75,7 +82,13 @@ pub(crate) struct Config {
     pub(crate) unhandled_panic: UnhandledPanic,
     pub(crate) hooks: ThreadHooks,
     pub(crate) task_hooks: TaskHooks,
+    /// Histograms that are wanted.
+    pub(crate) poll_times: Option<HistogramConfiguration>,
+    pub(crate) latencies: Option<HistogramConfiguration>,
+    pub(crate) tracks_latency: bool,
     pub(crate) seed: u64,
+    pub(crate) rescue: rescue::Rescue,
+    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
 }
 
 impl Config {
@@ -163,13 +176,18 @@ pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
     /// Odd while the worker polls a task. Written by the worker only.
     pub(crate) polls: AtomicU64,
-    /// The id of the task that is being polled, or was last.
-    pub(crate) current_task: AtomicU64,
+    /// The task that is being polled, or was last: an address to look for, not to follow (`Heap::keep_at`).
+    pub(crate) current_task: AtomicPtr<Header>,
+    /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
+    pub(crate) standing: Standing,
+    /// The system's number of its thread; 0 if it has none.
+    pub(crate) thread: AtomicU32,
     pub(crate) parks: AtomicU64,
     pub(crate) unparks: AtomicU64,
     pub(crate) busy_ns: AtomicU64,
-    /// Inside `block_in_place`: others look after its wheel.
-    pub(crate) is_blocked: AtomicBool,
+    pub(crate) tally: Tally,
+    /// The thread that is the worker, or was last.
+    pub(crate) thread_id: Mutex<Option<thread::ThreadId>>,
 }
 
 impl Slot {
@@ -177,12 +195,22 @@ impl Slot {
         Self {
             queue: RunQueue::new(),
             polls: AtomicU64::new(0),
-            current_task: AtomicU64::new(0),
+            current_task: AtomicPtr::new(ptr::null_mut()),
+            standing: Standing::new(),
+            thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             unparks: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
-            is_blocked: AtomicBool::new(false),
+            tally: Tally::new(),
+            thread_id: Mutex::new(None),
         }
+    }
+}
+
+impl Slot {
+    /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
+    pub(crate) fn has_tasks_for_others(&self) -> bool {
+        !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
     }
 }
 
@@ -199,6 +227,9 @@ pub(crate) struct Shared {
     pub(crate) driver: Arc<Driver>,
     pub(crate) timers: Timers,
     pub(crate) blocking: BlockingPool,
+    pub(crate) meter: Meter,
+    /// Polls that ended because their budget was used up.
+    pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
     /// Where its threads are.
@@ -213,6 +244,7 @@ pub(crate) struct Shared {
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
+    pub(crate) watch: Watch,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
     started: std::time::Instant,
@@ -241,10 +273,8 @@ impl<W> Default for Core<W> {
 pub(crate) struct Workers {
     /// Workers and spares that have not left their loop for good.
     pub(crate) alive: AtomicUsize,
-    /// Those that are not inside `block_in_place`.
-    pub(crate) active: AtomicUsize,
-    /// Those that are.
-    pub(crate) blocked: AtomicUsize,
+    /// Which of them run tasks.
+    pub(crate) roster: Roster,
     pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
@@ -256,6 +286,9 @@ pub(crate) struct Workers {
 pub(crate) struct Spares {
     pub(crate) free_slots: Vec<usize>,
     pub(crate) made: usize,
+    /// Those that are not parked, now and at most.
+    pub(crate) running: usize,
+    pub(crate) running_max: usize,
     pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
@@ -278,7 +311,9 @@ impl Shared {
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
-        let slots: Box<[_]> = (0..config.workers + MAX_SPARES).map(|_| OnceLock::new()).collect();
+        let watch = Watch::new(&config.rescue)?;
+        let slots: Box<[_]> =
+            (0..config.workers + MAX_SPARES.max(config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
         for slot in &slots[..config.workers] {
             slot.get_or_init(|| Box::new(Slot::new()));
         }
@@ -289,6 +324,8 @@ impl Shared {
             timers: Timers::new(clock, config.workers),
             driver,
             blocking: BlockingPool::for_runtime(&config),
+            meter: Meter::new(&config, started),
+            forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
             process: Process::current(),
@@ -299,13 +336,19 @@ impl Shared {
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
+            watch,
             core: Mutex::default(),
             started,
             me: me.clone(),
             config,
         });
+        let owner: Arc<dyn Schedule> = if shared.meter.tracks_latency {
+            Arc::new(Stamping(Arc::clone(&shared)))
+        } else {
+            Arc::clone(&shared) as _
+        };
         // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        unsafe { heap.set_owner(owner) };
         Ok(shared)
     }
 
@@ -326,7 +369,7 @@ impl Shared {
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
         if !self.process.is_current() {
-            fork::panic_in_child(what);
+            fork::panic_in_child(what, None);
         }
     }
 
@@ -379,28 +422,30 @@ impl Shared {
         F::Output: Send + 'static,
     {
         let place = Location::caller();
-        // SAFETY: the future and its output are `Send`.
-        unsafe {
-            if mem::size_of::<F>() > cell::LARGE_FUTURE {
-                self.spawn_unchecked(Box::pin(future), name, place)
-            } else {
-                self.spawn_unchecked(future, name, place)
-            }
+        if mem::size_of::<F>() > cell::LARGE_FUTURE {
+            // SAFETY: the future and its output are `Send`.
+            return unsafe { self.spawn_unchecked(Box::pin(future), name, place) };
         }
+        // SAFETY: as above.
+        unsafe { self.spawn_unchecked(future, name, place) }
     }
 
     /// # Safety
     /// If the future or its output is not `Send`: this is the thread of the local runtime.
-    #[track_caller]
     pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
         name: Option<Arc<str>>,
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        self.expect_own_process("`spawn`");
+        if !self.process.is_current() {
+            fork::panic_in_child("`spawn`", Some(place));
+        }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
+        if self.meter.tracks_latency {
+            self.meter.stamp(&runnable);
+        }
         if self.is_closed() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
@@ -433,7 +478,7 @@ impl Shared {
     fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && !local.is_blocked.get() => {
+            Some(local) if ptr::eq(local.shared, self) && local.is_serving() => {
                 // SAFETY: this thread is the worker, so it owns the queue.
                 unsafe { local.push(self, runnable) };
                 Ok(())
@@ -457,28 +502,32 @@ impl Shared {
         }
     }
 
-    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked workers.
+    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked and stuck
+    /// workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;
-        let has_blocked = self.workers.blocked.load(Ordering::Relaxed) > 0;
-        let blocked = (0..if has_blocked { workers } else { 0 })
-            .filter(|index| self.slot(*index).is_blocked.load(Ordering::Relaxed));
-        std::iter::once(workers).chain(blocked)
+        let has_away = self.workers.roster.has_away();
+        let away = (0..if has_away { workers } else { 0 }).filter(|index| !self.slot(*index).standing.is_serving());
+        std::iter::once(workers).chain(away)
     }
 
-    /// Keeps the coarse clock of the tasks' ages.
-    pub(crate) fn note_time(&self, now: std::time::Instant) {
-        let ms = now.saturating_duration_since(self.started).as_millis();
+    /// Milliseconds since the runtime's start.
+    pub(crate) fn ms_at(&self, now: std::time::Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_millis() as u64
+    }
+
+    /// Keeps the coarse clock of the tasks' ages; the milliseconds since the runtime's start.
+    pub(crate) fn note_time(&self, now: std::time::Instant) -> u64 {
+        let ms = self.ms_at(now);
         self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
+        ms
     }
 
     pub(crate) fn timer_slot(&self) -> usize {
         let local = LOCAL.get();
         // SAFETY: set while the worker runs on this thread.
         match unsafe { local.as_ref() } {
-            Some(local)
-                if ptr::eq(local.shared, self) && local.index < self.config.workers && !local.is_blocked.get() =>
-            {
+            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_serving() => {
                 local.index
             }
             _ => self.config.workers,
@@ -494,10 +543,34 @@ impl Shared {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
     }
 
-    /// The index of the worker that this thread is, in any runtime.
+    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use it to find a worker's
+    /// own place in a table.
     pub(crate) fn current_worker_index() -> Option<usize> {
         // SAFETY: set while the worker runs on this thread.
-        unsafe { LOCAL.get().as_ref() }.map(|local| local.index)
+        let local = unsafe { LOCAL.get().as_ref() }?;
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        let workers = unsafe { &*local.shared }.config.workers;
+        (local.index < workers).then_some(local.index)
+    }
+
+    /// How many tasks wait in a worker's own queue. The list of a current-thread runtime is counted exactly only by its
+    /// own thread; others get what it was when the worker looked for I/O last.
+    pub(crate) fn queue_depth(&self, worker: usize) -> usize {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && local.index == worker => local.queue_depth(),
+            _ => {
+                let slot = self.slot(worker);
+                slot.queue.len() + slot.tally.fifo_len.load(Ordering::Relaxed) as usize
+            }
+        }
+    }
+
+    /// How often a task was queued from outside of the workers: what went through the injector, without what full run
+    /// queues sent there.
+    pub(crate) fn remote_schedules(&self) -> u64 {
+        let overflowed: u64 = self.slots().map(|slot| slot.tally.overflowed_tasks.load(Ordering::Relaxed)).sum();
+        self.injector.accepted_total().saturating_sub(overflowed)
     }
 }
 
@@ -505,6 +578,10 @@ impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
         // As for `inject`: only the reference goes if the runtime has closed.
         drop(self.try_schedule(runnable));
+    }
+
+    fn memory_is_idle(&self) {
+        self.wake_worker_for_injected();
     }
 
     fn task_panicked(&self, task: TaskInfo) {

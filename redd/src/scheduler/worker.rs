@@ -1,7 +1,7 @@
 //! The loop: next task, poll, look at the world, park.
 //!
 //! Run by the worker threads of a multi-thread runtime, by `block_on` of a current-thread one, and by spares that stand
-//! in for a worker inside `block_in_place`.
+//! in for a worker that is blocked or stuck.
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::idle::{OnLeave, OnWake};
+use super::meter::add;
 use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -26,6 +27,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::rng::Rng;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
+use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
@@ -61,15 +63,28 @@ pub(super) struct Local {
     fifo: Fifo,
     has_fifo: bool,
     use_next_slot: bool,
-    /// Inside `block_in_place`: the thread does not run tasks, so what it wakes goes to the others.
-    pub(super) is_blocked: Cell<bool>,
+    /// Tasks queued here since the last `publish`.
+    scheduled: Cell<u32>,
 }
 
 impl Local {
+    /// If not, the thread is blocked or said to be stuck, so what it wakes goes to the others.
+    #[inline]
+    pub(super) fn is_serving(&self) -> bool {
+        self.slot().standing.is_serving()
+    }
+
+    #[inline]
+    pub(super) fn slot(&self) -> &Slot {
+        // SAFETY: the slot lives as long as the runtime, which the thread that runs the worker keeps.
+        unsafe { &*self.slot }
+    }
+
     /// # Safety
     /// The calling thread is this worker (`one-owner`), and `shared` is its runtime.
     #[inline]
     pub(super) unsafe fn push(&self, shared: &Shared, runnable: Runnable) {
+        self.scheduled.set(self.scheduled.get().wrapping_add(1));
         if self.has_fifo {
             self.fifo.push(runnable.into_raw());
             return;
@@ -88,6 +103,14 @@ impl Local {
         unsafe { self.push_back(shared, displaced) };
     }
 
+    pub(super) fn queue_depth(&self) -> usize {
+        if self.has_fifo {
+            return self.fifo.len.get();
+        }
+        // SAFETY: the slot lives as long as `shared`.
+        unsafe { (*self.slot).queue.len() }
+    }
+
     /// # Safety
     /// As for `push`; the caller passes on the task's `Runnable` reference.
     pub(super) unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
@@ -100,6 +123,9 @@ impl Local {
         // SAFETY: `one-owner`.
         unsafe {
             queue.push(task, |batch| {
+                let tally = &(*self.slot).tally;
+                add(&tally.overflows, 1);
+                add(&tally.overflowed_tasks, batch.len() as u64);
                 if let Err(refused) = shared.injector.push_batch(batch) {
                     // The batch carries the references of its `Runnable`s.
                     refused.for_each(|task| drop(Runnable::from_raw(task)));
@@ -202,6 +228,11 @@ pub(super) enum Ended {
 pub(crate) struct Worker {
     /// Behind a pointer: code inside a poll pushes to it through `LOCAL` while `&mut self` is in use.
     local: Box<Local>,
+    /// How many polls there were when it last slept, and while it is asked to sleep again without one: a no-op.
+    polls_at_park: u64,
+    /// The polls of which `tally.poll_ns` knows.
+    polls_timed: u64,
+    thread: Option<thread::ThreadId>,
     tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     injector_interval: u32,
@@ -225,6 +256,10 @@ unsafe impl Send for Worker {}
 impl Worker {
     pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
+        if is_multi {
+            // This thread runs it to the end.
+            shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
+        }
         Box::new(Self {
             local: Box::new(Local {
                 shared,
@@ -233,8 +268,11 @@ impl Worker {
                 fifo: Fifo::new(),
                 has_fifo: !is_multi,
                 use_next_slot: shared.config.use_next_slot,
-                is_blocked: Cell::new(false),
+                scheduled: Cell::new(0),
             }),
+            polls_at_park: 0,
+            polls_timed: 0,
+            thread: None,
             tick: 0,
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
@@ -257,10 +295,12 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
+        self.note_thread(shared);
         let mut busy_since = real_now();
+        shared.watch.wake_up(shared);
         let mut is_first = true;
-        // Polls until the next look at the world.
-        let mut left = shared.config.event_interval;
+        // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
+        let mut left = if self.is_spare { 0 } else { shared.config.event_interval };
         loop {
             if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
@@ -304,7 +344,9 @@ impl Worker {
                 self.add_busy(shared, busy_since);
                 self.park(shared, root);
                 busy_since = real_now();
-                shared.note_time(busy_since);
+                self.report_back(shared);
+                shared.watch.wake_up(shared);
+                shared.watch.come_by(shared, shared.note_time(busy_since));
                 self.looked_at = busy_since;
                 skips_look = true;
                 left = shared.config.event_interval;
@@ -313,7 +355,20 @@ impl Worker {
             if !skips_look {
                 self.look_around(shared);
                 left = shared.config.event_interval;
+                if self.is_spare && spares::try_retire(shared) {
+                    self.add_busy(shared, busy_since);
+                    return Ended::Retired;
+                }
             }
+        }
+    }
+
+    /// The slot says which thread is the worker.
+    fn note_thread(&mut self, shared: &Shared) {
+        let thread = Some(thread::current_id());
+        if self.thread != thread {
+            self.thread = thread;
+            *self.slot(shared).thread_id.lock() = thread;
         }
     }
 
@@ -340,10 +395,27 @@ impl Worker {
         self.laps % LAPS_WITHOUT_LOOKING != 0
     }
 
-    fn add_busy(&self, shared: &Shared, since: Instant) {
+    fn add_busy(&mut self, shared: &Shared, since: Instant) {
         let ns = real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
+        self.publish(shared, ns as u64);
+    }
+
+    /// Makes visible what is counted without atomics, and what a poll takes: the polls since the last time have taken
+    /// `ns`.
+    fn publish(&mut self, shared: &Shared, ns: u64) {
+        let slot = self.slot(shared);
+        add(&slot.tally.local_schedules, u64::from(self.local.scheduled.take()));
+        slot.tally.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
+        let polls = slot.polls.load(Ordering::Relaxed) / 2;
+        let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
+        if new > 0 && !self.local.has_fifo {
+            let (mean, before) = (ns / new, slot.tally.poll_ns.load(Ordering::Relaxed));
+            // As steady as `tune`.
+            let smoothed = if before == 0 { mean.max(1) } else { before - before / 8 + mean / 8 };
+            slot.tally.poll_ns.store(smoothed, Ordering::Relaxed);
+        }
     }
 
     /// Own queue first, every so often the injector first, or outside tasks starve; then everybody else's queue.
@@ -435,9 +507,10 @@ impl Worker {
                 continue;
             }
             let victim = shared.slot(index);
-            if victim.is_blocked.load(Ordering::Relaxed) {
+            if !victim.standing.is_serving() {
                 // Its thread does not look at its next-slot for a while.
                 if let Some(task) = victim.queue.steal_next() {
+                    self.count_stolen(shared, 1);
                     // SAFETY: the queue owned the reference.
                     return Some(unsafe { Runnable::from_raw(task) });
                 }
@@ -445,11 +518,19 @@ impl Worker {
             // SAFETY: `one-owner`: the destination is this worker's queue.
             let stolen = unsafe { shared.slot(index).queue.steal_into(&self.slot(shared).queue) };
             if let Some(task) = stolen {
+                // Nobody steals who has tasks, so what is in the queue now is the rest of the loot.
+                self.count_stolen(shared, self.slot(shared).queue.len() as u64 + 1);
                 // SAFETY: the queue owned the reference.
                 return Some(unsafe { Runnable::from_raw(task) });
             }
         }
         self.pop_injected(shared, 1)
+    }
+
+    fn count_stolen(&self, shared: &Shared, tasks: u64) {
+        let tally = &self.slot(shared).tally;
+        add(&tally.steals, 1);
+        add(&tally.stolen_tasks, tasks);
     }
 
     fn start_searching(&mut self, shared: &Shared) -> bool {
@@ -473,17 +554,23 @@ impl Worker {
         }
         let slot = self.slot(shared);
         let polls = slot.polls.load(Ordering::Relaxed);
-        slot.current_task.store(runnable.header().id(), Ordering::Relaxed);
-        // `flag-while-polling`
-        slot.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
+        // Release: whoever sees this task sees that the poll before has ended. Pairs with the Acquire in `rescue::name`.
+        slot.current_task.store(ptr::from_ref(runnable.header()).cast_mut(), Ordering::Release);
+        // `flag-while-polling`. Release: whoever sees the poll sees its task. Pairs with the Acquire in `rescue::name`.
+        slot.polls.store(polls.wrapping_add(1), Ordering::Release);
         let ran =
-            if shared.config.task_hooks.watches_polls() { run_with_hooks(shared, runnable) } else { runnable.run() };
-        slot.polls.store(polls.wrapping_add(2), Ordering::Relaxed);
+            if shared.meter.is_on { shared.meter.run(shared, self.local.index, runnable) } else { runnable.run() };
+        // Release: as for the task.
+        slot.polls.store(polls.wrapping_add(2), Ordering::Release);
         match ran {
             Ran::Done => {}
-            Ran::Yielded(runnable) if self.local.has_fifo => self.yielded.push(runnable.into_raw()),
+            Ran::Yielded(runnable) if self.local.has_fifo => {
+                self.local.scheduled.set(self.local.scheduled.get().wrapping_add(1));
+                self.yielded.push(runnable.into_raw());
+            }
             // SAFETY: `one-owner`; the reference goes on to the queue.
             Ran::Requeue(runnable) | Ran::Yielded(runnable) => unsafe {
+                self.local.scheduled.set(self.local.scheduled.get().wrapping_add(1));
                 self.local.push_back(shared, runnable.into_raw());
             },
         }
@@ -499,9 +586,21 @@ impl Worker {
             }
         }
         let now = real_now();
-        shared.note_time(now);
+        self.report_back(shared);
+        let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
+        self.publish(shared, since);
+        shared.watch.come_by(shared, shared.note_time(now));
         self.tune(shared, now);
         self.expire(shared);
+    }
+
+    /// This thread runs tasks, whatever the monitor thinks.
+    #[inline]
+    fn report_back(&self, shared: &Shared) {
+        let standing = &self.slot(shared).standing;
+        if !standing.is_serving() {
+            shared.workers.roster.unmark(standing);
+        }
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
@@ -544,6 +643,9 @@ impl Worker {
                 }
             }
         }
+        if shared.heap.next_tending() != u64::MAX {
+            tend_memory(shared);
+        }
     }
 
     fn park(&mut self, shared: &Shared, root: &impl Root) {
@@ -565,8 +667,12 @@ impl Worker {
             }
         }
         let slot = self.slot(shared);
+        let polls = slot.polls.load(Ordering::Relaxed);
+        add(&slot.tally.noops, u64::from(polls == self.polls_at_park));
+        self.polls_at_park = polls;
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        shared.watch.go_to_sleep(shared);
         let has_token = self.sleep(shared);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         match shared.idle.leave_park(has_token) {
@@ -588,7 +694,7 @@ impl Worker {
             || shared.is_closed()
             || !shared.injector.is_empty()
             || self.has_own_work(shared)
-            || (looks_at_others && !self.local.has_fifo && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
+            || (looks_at_others && !self.local.has_fifo && shared.slots().any(Slot::has_tasks_for_others))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -599,7 +705,12 @@ impl Worker {
             return self.sleep_paused(shared);
         }
         let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
-        let common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let mut common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let tending = shared.heap.next_tending();
+        if tending != u64::MAX {
+            shared.heap.flush_cache();
+            common = Some(common.map_or(tending, |deadline| deadline.min(tending)));
+        }
         // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
             shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
@@ -608,7 +719,11 @@ impl Worker {
             (Some(own), Some(common)) => Some(own.min(common)),
             (own, common) => own.or(common),
         };
-        let timeout = deadline.map(|deadline| timers.duration_until(deadline));
+        let mut timeout = deadline.map(|deadline| timers.duration_until(deadline));
+        if self.is_spare {
+            // It looks now and then whether it may go.
+            timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
+        }
         let has_token = self.turn(shared, timeout);
         if let Some(common) = common {
             // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
@@ -643,6 +758,20 @@ impl Worker {
     }
 }
 
+/// If it is time, has memory that lies idle given back by a thread of the blocking pool.
+#[cold]
+fn tend_memory(shared: &Shared) {
+    // Paused time says nothing about idleness.
+    let now = shared.timers.now_tick();
+    if shared.heap.next_tending() > now || shared.timers.clock().is_paused() {
+        return;
+    }
+    if let Some(trimming) = shared.heap.tend(now) {
+        // If the system has no thread for it now, it has one after the next spike.
+        drop(crate::blocking::try_spawn_on(&shared.handle(), || trimming.run(), None));
+    }
+}
+
 /// Nothing works without the driver, and a hang would be worse than an end with a message.
 fn fatal_driver_error(error: &io::Error) -> ! {
     eprintln!(
@@ -651,21 +780,6 @@ fn fatal_driver_error(error: &io::Error) -> ! {
         thread::current_name()
     );
     std::process::abort()
-}
-
-#[cold]
-fn run_with_hooks(shared: &Shared, runnable: Runnable) -> Ran {
-    let hooks = &shared.config.task_hooks;
-    if let Some(hook) = &hooks.before_poll {
-        runnable.tell(hook);
-    }
-    let Some(hook) = &hooks.after_poll else {
-        return runnable.run();
-    };
-    let keep = runnable.keep();
-    let ran = runnable.run();
-    keep.tell(hook);
-    ran
 }
 
 /// While it lives, this thread is the worker.
@@ -696,7 +810,7 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
 pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
     let count = shared.config.workers;
     shared.workers.alive.store(count, Ordering::Relaxed);
-    shared.workers.active.store(count, Ordering::Relaxed);
+    shared.workers.roster.join(count);
     for index in 0..count {
         let mine = Arc::clone(shared);
         let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {

@@ -190,7 +190,7 @@ impl Model {
 
 /// One worker polls until the task has ended; another thread sets the event and wakes.
 fn poll_and_wake(broken_finish: bool) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         let waking = {
             let task = Arc::clone(&task);
@@ -228,7 +228,7 @@ fn loom_a_poller_that_forgets_to_requeue_is_caught() {
 type PollJoin = fn(&Model) -> Option<u32>;
 
 fn abort_join_and_complete(poll_join: PollJoin) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         task.event.store(1, Ordering::Relaxed);
         let worker = {
@@ -279,7 +279,7 @@ fn loom_a_joiner_that_does_not_look_again_is_caught() {
 }
 
 fn drop_during_completion(drop_handle: fn(&Model)) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         task.event.store(1, Ordering::Relaxed);
         let worker = {
@@ -319,7 +319,7 @@ fn loom_a_handle_that_leaves_the_output_behind_is_caught() {
 }
 
 fn shut_down(take_over: fn(&State) -> bool) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         let worker = {
             let task = Arc::clone(&task);
@@ -361,7 +361,7 @@ fn loom_a_shutdown_that_leaves_no_mark_is_caught() {
 
 /// A slot is freed and used again while a walker looks at it: the walker touches the body only with a reference.
 fn walk_while_reused(walker_ignores_zero: bool) {
-    crate::primitives::model(move || {
+    crate::primitives::explore(move || {
         let slot = Model::spawned();
         let walker = {
             let slot = Arc::clone(&slot);
@@ -424,7 +424,7 @@ struct Large;
 /// once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
 #[test]
 fn loom_a_heap_closed_while_a_task_is_out_is_freed_once() {
-    crate::primitives::model(|| {
+    crate::primitives::explore(|| {
         let drops = std::sync::Arc::default();
         let heap = Heap::new(1, TaskHooks::default());
         // SAFETY: before the first task.
