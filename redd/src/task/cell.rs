@@ -20,7 +20,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 use super::Id;
-use super::hooks::{TaskHook, TaskMeta, guarded};
+use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::Runnable;
 use super::slab::{self, Heap};
@@ -283,9 +283,27 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     unsafe fn drop_stage(task: NonNull<Header>) {
         // SAFETY: the caller owns the stage.
+        unsafe {
+            Self::with_stage(task, |stage| match stage {
+                Stage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
+                Stage::Output(_) | Stage::Future(_) | Stage::Consumed => {}
+            });
+        }
+        // SAFETY: the caller owns the stage.
         let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
         drop_guarded(dropped.err());
     }
+}
+
+/// The panic of this task goes away unseen.
+///
+/// # Safety
+/// The task's memory and its heap are alive.
+#[cold]
+unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
+    // SAFETY: by this function's duty.
+    let (info, owner) = unsafe { (super::poll::info(task), Heap::of(task).owner()) };
+    error.with_message(|message| owner.panic_unjoined(&UnjoinedPanic { task: &info, message }));
 }
 
 /// Drops the future of a cell; for the time of its poll.

@@ -421,14 +421,27 @@ impl Heap {
     /// Calls `visit` with a reference to each task that is alive now. `visit` gets the reference and must release it.
     /// No lock is held during `visit`; tasks spawned meanwhile may or may not be visited.
     pub(super) fn for_each_live(&self, mut visit: impl FnMut(NonNull<Header>)) {
+        /// Counts as a slot that is out, so that the chunks stay (`type-stable`).
+        struct Walk<'a>(&'a Heap);
+        impl Drop for Walk<'_> {
+            fn drop(&mut self) {
+                let mut central = self.0.central.lock();
+                central.out -= 1;
+                self.0.finish_if_closed(central);
+            }
+        }
+        let _walk;
         let (chunks, large): (Vec<_>, Vec<_>) = {
-            let central = self.central.lock();
+            let mut central = self.central.lock();
+            central.out += 1;
+            self.pin_if_closed(&mut central);
+            _walk = Walk(self);
             // SAFETY: in the set, so allocated; freeing needs this lock.
             let live = central.large.iter().filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
             (central.chunks.clone(), live.copied().collect())
         };
         for chunk in chunks {
-            // SAFETY: `type-stable`, and the caller keeps the heap open.
+            // SAFETY: `type-stable`, by `_walk`.
             let chunk_ref = unsafe { chunk.as_ref() };
             let size = chunk_ref.slot_size as usize;
             // Acquire: the words of the slots below are initialised. Pairs with Release in `take_magazine_locked`.
