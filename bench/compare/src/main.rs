@@ -1,6 +1,9 @@
 //! Runs the same workloads on redd and on Tokio, interleaved, and prints each row's ratio.
 //!
-//! `cargo run --release -p bench -- compare [--rounds N] [ROW…]`; a row's name may end in `*`.
+//! `cargo run --release -p bench -- compare [--rounds N] [ROW…]`; a row's name may end in `*`. What blocked workers do
+//! to the others: `blockers [--runs N] [VARIANT…]`, and as a picture `heartbeat-plot [FILE]`.
+
+mod blockers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -19,21 +22,30 @@ struct Measure {
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
-    if args.first().map(String::as_str) != Some("compare") {
-        eprintln!("usage: bench compare [--rounds N] [ROW…]   (a row's name may end in `*`)");
-        return ExitCode::from(2);
-    }
-    args.remove(0);
-    let mut rounds = 9;
-    if let Some(at) = args.iter().position(|arg| arg == "--rounds") {
-        let Some(count) = args.get(at + 1).and_then(|text| text.parse().ok()) else {
-            eprintln!("`--rounds` needs a number");
+    let command = if args.is_empty() { String::new() } else { args.remove(0) };
+    let mut count = None;
+    if let Some(at) = args.iter().position(|arg| arg == "--rounds" || arg == "--runs") {
+        count = args.get(at + 1).and_then(|text| text.parse().ok());
+        if count.is_none() {
+            eprintln!("`{}` needs a number", args[at]);
             return ExitCode::from(2);
-        };
-        rounds = count;
+        }
         args.drain(at..at + 2);
     }
-    match compare(rounds, &args) {
+    let done = match command.as_str() {
+        "compare" => compare(count.unwrap_or(9), &args),
+        "blockers" => blockers::run(count.unwrap_or(40), &args),
+        "heartbeat-plot" => {
+            blockers::plot(Path::new(args.first().map_or("../docs/guide/heartbeat.svg", String::as_str)))
+        }
+        _ => {
+            eprintln!(
+                "usage: bench compare [--rounds N] [ROW…]     (a row's name may end in `*`)\n       bench blockers [--runs N] [VARIANT…]\n       bench heartbeat-plot [FILE]"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
