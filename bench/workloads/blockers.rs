@@ -433,7 +433,7 @@ fn idle(duration: Duration, interval: Option<Duration>) {
     let runtime = two_workers().build().expect("the system has room for threads");
     // It has run something before.
     for _ in 0..100 {
-        runtime.block_on(runtime.spawn(rt::time::sleep(BEAT))).expect("it does not panic");
+        runtime.block_on(runtime.spawn(async { rt::time::sleep(BEAT).await })).expect("it does not panic");
     }
     let ticks = Arc::new(AtomicUsize::new(0));
     if let Some(period) = interval {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{compat, dependencies, tidy};
+use crate::{compat, dependencies, instructions, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(crate) const LANES: &[Lane] = &[
     Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
     Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
     Lane { name: "features", purpose: "redd with no feature, and with each one alone", run: features },
+    Lane { name: "instructions", purpose: "instructions per operation of the hot paths", run: check_instructions },
     Lane { name: "loom", purpose: "models of the concurrent parts, every interleaving within a bound", run: loom },
 ];
 
@@ -45,6 +46,7 @@ pub(crate) const LANES: &[Lane] = &[
 pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
 
@@ -282,6 +284,31 @@ fn tsan(root: &Path) -> Outcome {
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
 }
 
+fn soak(root: &Path) -> Outcome {
+    // What is left of an hour beside the other lanes.
+    soak_for(root, "10")
+}
+
+/// A service under load, judged by its counts and by how flat its resources stay.
+fn soak_for(root: &Path, minutes: &str) -> Outcome {
+    let arguments = ["test", "--release", "-p", "redd", "--test", "soak", "--", "--minutes", minutes];
+    let mut lost = None;
+    let succeeded = for_each_line(&mut cargo(root, &arguments), |line| {
+        if let Some(rest) = line.strip_prefix("soak: ").filter(|rest| rest.ends_with(" lost")) {
+            lost = Some(rest.to_owned());
+        }
+    });
+    let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
+    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+}
+
+/// The lane of this name, for `minutes`.
+pub(crate) fn run_soak(root: &Path, minutes: &str) -> bool {
+    let outcome = soak_for(root, minutes);
+    println!("soak: {}, {}", if outcome.passed { "ok" } else { "FAILED" }, outcome.note);
+    outcome.passed
+}
+
 /// Builds the workspace in `compat` and runs its programs.
 fn run_compat(root: &Path) -> Outcome {
     const LOCK: &str = "compat/Cargo.lock";
@@ -309,6 +336,61 @@ fn run_compat(root: &Path) -> Outcome {
     let (all, passed) = results.count();
     let note = format!("programs: {passed} passed, {} failed, {} runs each", all - passed, compat::RUNS);
     Outcome { passed: succeeded && all > 0 && passed == all, note }
+}
+
+fn check_instructions(root: &Path) -> Outcome {
+    let counts = match count_instructions(root) {
+        Ok(counts) => counts,
+        Err(Uncounted::Skipped(why)) => return Outcome { passed: true, note: format!("SKIPPED: {why}") },
+        Err(Uncounted::Failed(why)) => {
+            eprintln!("{why}");
+            return Outcome::of(false);
+        }
+    };
+    let stored = std::fs::read_to_string(root.join(instructions::STORED)).unwrap_or_default();
+    let comparison = instructions::compare(&stored, &instructions::toolchain(), &counts);
+    comparison.lines.iter().for_each(|line| println!("{line}"));
+    if !comparison.failed.is_empty() {
+        eprintln!("mend, or say why in the commit and store them: `cargo xtask instructions --bless`");
+    }
+    let note = match comparison.failed.as_slice() {
+        [] => format!("{} rows", counts.len()),
+        failed => failed.join(", "),
+    };
+    Outcome { passed: comparison.failed.is_empty(), note }
+}
+
+/// Stores the counts of this moment; shows what they were.
+pub(crate) fn bless_instructions(root: &Path) -> bool {
+    let counts = match count_instructions(root) {
+        Ok(counts) => counts,
+        Err(Uncounted::Skipped(why) | Uncounted::Failed(why)) => {
+            eprintln!("{why}");
+            return false;
+        }
+    };
+    let path = root.join(instructions::STORED);
+    let toolchain = instructions::toolchain();
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    instructions::compare(&stored, &toolchain, &counts).lines.iter().for_each(|line| println!("{line}"));
+    std::fs::write(path, instructions::stored_text(&toolchain, &counts)).is_ok()
+}
+
+/// Why there are no counts.
+enum Uncounted {
+    Skipped(String),
+    Failed(String),
+}
+
+fn count_instructions(root: &Path) -> Result<Vec<(String, f64)>, Uncounted> {
+    let valgrind = instructions::valgrind().map_err(Uncounted::Skipped)?;
+    println!("{valgrind}, {}", instructions::toolchain());
+    let target = target_dir(root).join("instructions");
+    let arguments = ["build", "--release", "--manifest-path", "bench/Cargo.toml", "-p", "instructions"];
+    if !passes(cargo(root, &arguments).env("CARGO_TARGET_DIR", &target)) {
+        return Err(Uncounted::Failed("the program does not build".to_owned()));
+    }
+    instructions::count(&target.join("release/instructions")).map_err(Uncounted::Failed)
 }
 
 fn target_dir(root: &Path) -> PathBuf {

@@ -5,6 +5,7 @@
 
 mod compat;
 mod dependencies;
+mod instructions;
 mod lanes;
 mod tidy;
 
@@ -18,7 +19,9 @@ fn main() -> ExitCode {
     let passed = match arguments.as_slice() {
         ["ci"] => lanes::run_all(&root),
         ["deep"] => lanes::run_deep(&root),
+        ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["tidy", "--write"] => tidy::write_lists(&root),
+        ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
             Some(lane) => lanes::run(&root, &[lane]),
             None => usage(),
@@ -40,6 +43,8 @@ fn usage() -> bool {
     for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
+    eprintln!("       cargo xtask soak --minutes N  as long as that");
+    eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }

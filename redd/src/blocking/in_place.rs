@@ -2,7 +2,7 @@
 
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
-use crate::scheduler::worker;
+use crate::scheduler::spares;
 use crate::task::coop;
 
 /// Runs a blocking closure on this worker's thread, while other threads take over the worker's tasks.
@@ -33,7 +33,7 @@ where
         Entered::No => f(),
         Entered::Yes => {
             let _may_block = context::mark(Entered::No);
-            worker::block_in_place(|| coop::without_limit(f))
+            spares::block_in_place(|| coop::without_limit(f))
         }
         Entered::Pinned => panic!(
             "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`, but it can \

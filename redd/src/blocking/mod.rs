@@ -7,5 +7,5 @@ pub(crate) mod pool;
 mod spawn_blocking;
 
 pub use in_place::block_in_place;
-pub use spawn_blocking::spawn_blocking;
 pub(crate) use spawn_blocking::{BlockingPool, run, run_mandatory, runtime_gone, spawn_on, try_spawn_on};
+pub use spawn_blocking::{spawn_blocking, try_spawn_blocking};

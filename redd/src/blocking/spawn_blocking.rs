@@ -110,9 +110,11 @@ impl<F: FnOnce() -> R, R> Future for Closure<F> {
 ///   that wait for a thread are cancelled.
 /// - For much computation use few closures or a pool of its own: 512 threads do not make CPUs.
 ///
+/// - If the system refuses the pool's first thread, the handle says so: its error is a panic with the reason. If it
+///   refuses a further one, closures wait for the threads that exist. See [`try_spawn_blocking`].
+///
 /// # Panics
-/// Outside of a runtime; and if the system refuses the pool's first thread. If it refuses a further one, closures wait
-/// for the threads that exist.
+/// Outside of a runtime.
 ///
 /// # Examples
 /// ```
@@ -133,6 +135,22 @@ where
     spawn_on(&context::expect_current("`spawn_blocking`"), f, None)
 }
 
+/// As [`spawn_blocking`], but a thread that the system refuses is an error, and the closure is dropped.
+///
+/// # Errors
+/// The pool has no thread and the system starts none: the process is at a limit of threads or memory.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn try_spawn_blocking<F, R>(f: F) -> io::Result<JoinHandle<R>>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    try_spawn_on(&context::expect_current("`try_spawn_blocking`"), f, None)
+}
+
 /// As [`spawn_blocking`], on a runtime of choice, with a name.
 #[track_caller]
 pub(crate) fn spawn_on<F, R>(handle: &Handle, f: F, name: Option<Arc<str>>) -> JoinHandle<R>
@@ -140,12 +158,24 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    match submit(handle, f, name, Urgency::Usual, Location::caller()) {
-        Ok(join) => join,
-        Err(error) => panic!(
+    let place = Location::caller();
+    let error = match submit(handle, f, name.clone(), Urgency::Usual, place) {
+        Ok(join) => return join,
+        Err(error) => error,
+    };
+    let refuse = move || -> R {
+        panic!(
             "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise \
              the limit, or start fewer threads."
-        ),
+        )
+    };
+    // SAFETY: closure and result are `Send`.
+    let (runnable, join) =
+        unsafe { cell::allocate::<_, true>(&handle.shared.heap, Closure(Some(refuse)), name, place) };
+    // Here and now, for there is no thread; the panic becomes the handle's error.
+    match runnable.run() {
+        Ran::Done => join,
+        Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
     }
 }
 
@@ -159,6 +189,7 @@ where
     submit(handle, f, name, Urgency::Usual, Location::caller())
 }
 
+#[track_caller]
 fn submit<F, R>(
     handle: &Handle,
     f: F,
@@ -171,6 +202,7 @@ where
     R: Send + 'static,
 {
     let shared = &handle.shared;
+    shared.expect_own_process("`spawn_blocking`");
     // SAFETY: closure and result are `Send`.
     let (runnable, join) = unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
     let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(handle) };
@@ -211,8 +243,8 @@ where
     F: FnOnce() -> io::Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    let join = spawn_blocking(f);
-    async move { flatten(join.await) }
+    let join = try_spawn_on(&context::expect_current("this operation on the blocking pool"), f, None);
+    async move { flatten(join?.await) }
 }
 
 /// As [`run`], with the handle. Once it is accepted, `f` runs, also when the runtime shuts down first; a runtime that has

@@ -7,12 +7,12 @@
 
 #![expect(unsafe_code, reason = "a borrow that is returned on one branch only; safe with the next borrow checker")]
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, ready};
 
+use super::operation::{Awaited, Operation};
 use super::read_text::{OnError, TextBuffer};
 use super::{AsyncBufRead, Lines, Split};
 
@@ -27,11 +27,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     /// What the reader reports; what was read before is in `buf`.
-    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> ReadUntil<'a, Self>
+    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> Awaited<ReadUntil<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadUntil { reader: self, delimiter: byte, buf, len: 0 }
+        Awaited::new(ReadUntil { reader: self, delimiter: byte, buf, len: 0 })
     }
 
     /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
@@ -58,11 +58,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(line, "redd\n");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> ReadLine<'a, Self>
+    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> Awaited<ReadLine<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadLine { reader: self, text: TextBuffer::new(buf), len: 0 }
+        Awaited::new(ReadLine { reader: self, text: TextBuffer::new(buf), len: 0 })
     }
 
     /// The stream cut into segments at each `byte`, which is left out.
@@ -82,11 +82,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     /// What the reader reports, `Interrupted` included.
-    fn fill_buf(&mut self) -> FillBuf<'_, Self>
+    fn fill_buf(&mut self) -> Awaited<FillBuf<'_, Self>>
     where
         Self: Unpin,
     {
-        FillBuf { reader: Some(self) }
+        Awaited::new(FillBuf { reader: Some(self) })
     }
 
     /// The first `amt` bytes of the buffer have been used.
@@ -143,9 +143,8 @@ pub(super) fn poll_until<R: AsyncBufRead + ?Sized>(
     }
 }
 
-/// The future of [`AsyncBufReadExt::read_until`].
+/// What is awaited after [`AsyncBufReadExt::read_until`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadUntil<'a, R: ?Sized> {
     reader: &'a mut R,
     delimiter: u8,
@@ -153,55 +152,51 @@ pub struct ReadUntil<'a, R: ?Sized> {
     len: usize,
 }
 
-impl<R: AsyncBufRead + Unpin + ?Sized> Future for ReadUntil<'_, R> {
+impl<R: AsyncBufRead + Unpin + ?Sized> Operation for ReadUntil<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let reader = Pin::new(&mut *this.reader);
-        poll_until(reader, this.delimiter, this.buf, &mut this.len, cx)
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let reader = Pin::new(&mut *self.reader);
+        poll_until(reader, self.delimiter, self.buf, &mut self.len, cx)
     }
 }
 
-/// The future of [`AsyncBufReadExt::read_line`].
+/// What is awaited after [`AsyncBufReadExt::read_line`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadLine<'a, R: ?Sized> {
     reader: &'a mut R,
     text: TextBuffer<'a>,
     len: usize,
 }
 
-impl<R: AsyncBufRead + Unpin + ?Sized> Future for ReadLine<'_, R> {
+impl<R: AsyncBufRead + Unpin + ?Sized> Operation for ReadLine<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let reader = Pin::new(&mut *this.reader);
-        let bytes = &mut this.text.bytes;
-        let result = ready!(poll_until(reader, b'\n', bytes, &mut this.len, cx));
-        Poll::Ready(this.text.finish(result, OnError::Keep))
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let reader = Pin::new(&mut *self.reader);
+        let bytes = &mut self.text.bytes;
+        let result = ready!(poll_until(reader, b'\n', bytes, &mut self.len, cx));
+        Poll::Ready(self.text.finish(result, OnError::Keep))
     }
 }
 
-/// The future of [`AsyncBufReadExt::fill_buf`].
+/// What is awaited after [`AsyncBufReadExt::fill_buf`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct FillBuf<'a, R: ?Sized> {
     /// `taken-once`: `None` once the bytes were handed out.
     reader: Option<&'a mut R>,
 }
 
-impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
+impl<'a, R: AsyncBufRead + Unpin + ?Sized> Operation for FillBuf<'a, R> {
     type Output = io::Result<&'a [u8]>;
 
     #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
         let Some(reader) = self.reader.take() else {
             panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
         match Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(ptr::from_ref) {
-            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after this.
+            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after self.
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(unsafe { &*bytes })),
             Poll::Ready(Err(error)) => {
                 self.reader = Some(reader);
@@ -212,135 +207,5 @@ impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
                 Poll::Pending
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Script, Step, block_on, poll_once};
-    use super::super::{AsyncRead, BufReader};
-    use super::*;
-    use proptest::prelude::*;
-    use std::io::{BufRead, ErrorKind};
-    use std::pin::pin;
-
-    /// The stream in random pieces, with pauses and interruptions between them.
-    fn pieces(alphabet: &'static [u8]) -> impl Strategy<Value = Vec<Step>> {
-        let piece = proptest::collection::vec(proptest::sample::select(alphabet), 1..8);
-        let step = prop_oneof![
-            5 => piece.prop_map(Step::Owned),
-            1 => Just(Step::Pending),
-            1 => Just(Step::Interrupted),
-        ];
-        proptest::collection::vec(step, 0..24)
-    }
-
-    fn joined(steps: &[Step]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for step in steps {
-            if let Step::Owned(piece) = step {
-                bytes.extend_from_slice(piece);
-            }
-        }
-        bytes
-    }
-
-    proptest! {
-        #[test]
-        fn read_until_agrees_with_std(steps in pieces(b"abc;"), capacity in 1..20_usize) {
-            let bytes = joined(&steps);
-            let mut expected = &bytes[..];
-            let mut reader = BufReader::with_capacity(capacity, Script::reading(&steps));
-            block_on(async {
-                loop {
-                    let (mut ours, mut theirs) = (b"x".to_vec(), b"x".to_vec());
-                    let len = reader.read_until(b';', &mut ours).await.unwrap();
-                    prop_assert_eq!(len, BufRead::read_until(&mut expected, b';', &mut theirs).unwrap());
-                    prop_assert_eq!(ours, theirs);
-                    if len == 0 {
-                        return Ok(());
-                    }
-                }
-            })?;
-        }
-
-        #[test]
-        fn lines_and_segments_agree_with_std(steps in pieces(b"ab\r\n"), capacity in 1..20_usize) {
-            let bytes = joined(&steps);
-            let mut lines = BufReader::with_capacity(capacity, Script::reading(&steps)).lines();
-            let mut segments = BufReader::with_capacity(capacity, Script::reading(&steps)).split(b'a');
-            block_on(async {
-                for line in BufRead::lines(&bytes[..]) {
-                    prop_assert_eq!(lines.next_line().await.unwrap(), Some(line.unwrap()));
-                }
-                prop_assert_eq!(lines.next_line().await.unwrap(), None);
-                for segment in BufRead::split(&bytes[..], b'a') {
-                    let Ok(segment) = segment else { unreachable!("memory does not fail") };
-                    prop_assert_eq!(segments.next_segment().await.unwrap(), Some(segment));
-                }
-                prop_assert_eq!(segments.next_segment().await.unwrap(), None);
-                Ok(())
-            })?;
-        }
-    }
-
-    #[test]
-    fn read_line_keeps_text_that_came_before_an_error_and_refuses_bytes_that_are_not_text() {
-        block_on(async {
-            for before in ["", "a "] {
-                let mut line = before.to_owned();
-                let steps = [Step::Data(b"salmon"), Step::Error];
-                let mut reader = BufReader::new(Script::reading(&steps));
-                assert_eq!(reader.read_line(&mut line).await.unwrap_err().kind(), ErrorKind::Other);
-                assert_eq!(line, format!("{before}salmon"));
-
-                let mut line = before.to_owned();
-                let error = AsyncBufReadExt::read_line(&mut &b"sal\xff\n"[..], &mut line).await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::InvalidData);
-                assert_eq!(line, before);
-
-                let steps = [Step::Data(b"sal\xff"), Step::Error];
-                let mut reader = BufReader::new(Script::reading(&steps));
-                assert_eq!(reader.read_line(&mut line).await.unwrap_err().kind(), ErrorKind::Other);
-                assert_eq!(line, before);
-            }
-        });
-    }
-
-    #[test]
-    fn read_until_goes_on_after_a_drop() {
-        let steps = [Step::Data(b"sal"), Step::Pending, Step::Data(b"mon;roe")];
-        let mut reader = BufReader::new(Script::reading(&steps));
-        let mut buf = Vec::new();
-        assert!(poll_once(pin!(reader.read_until(b';', &mut buf))).is_pending());
-        assert_eq!(block_on(reader.read_until(b';', &mut buf)).unwrap(), 4);
-        assert_eq!(buf, b"salmon;");
-    }
-
-    #[test]
-    fn fill_buf_shows_bytes_until_they_are_consumed() {
-        block_on(async {
-            let steps = [Step::Pending, Step::Data(b"salmon"), Step::Error];
-            let mut reader = BufReader::new(Script::reading(&steps));
-            assert_eq!(reader.fill_buf().await.unwrap(), b"salmon");
-            reader.consume(3);
-            assert_eq!(reader.fill_buf().await.unwrap(), b"mon");
-            reader.consume(3);
-            assert!(reader.fill_buf().await.is_err());
-            assert_eq!(reader.fill_buf().await.unwrap(), b"");
-        });
-    }
-
-    #[test]
-    fn the_traits_can_be_objects() {
-        block_on(async {
-            let mut reader: Box<dyn AsyncBufRead + Send + Unpin> = Box::new(&b"one\ntwo"[..]);
-            let mut line = String::new();
-            AsyncBufReadExt::read_line(&mut reader, &mut line).await.unwrap();
-            let mut pinned: Pin<Box<dyn AsyncRead>> = Box::pin(reader);
-            line.clear();
-            super::super::AsyncReadExt::read_to_string(&mut pinned, &mut line).await.unwrap();
-            assert_eq!(line, "two");
-        });
     }
 }

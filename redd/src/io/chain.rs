@@ -98,26 +98,3 @@ where
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::block_on;
-    use super::super::{AsyncBufReadExt, AsyncReadExt};
-
-    #[test]
-    fn a_chain_reads_one_after_the_other() {
-        block_on(async {
-            let mut chain = (&b"sal"[..]).chain(&b"mon"[..]);
-            assert_eq!(chain.read(&mut []).await.unwrap(), 0);
-            let mut all = Vec::new();
-            chain.read_to_end(&mut all).await.unwrap();
-            assert_eq!(all, b"salmon");
-
-            let mut line = String::new();
-            let mut chain = (&b"sal"[..]).chain(&b"mon\nroe"[..]);
-            chain.read_line(&mut line).await.unwrap();
-            assert_eq!(line, "salmon\n");
-            assert_eq!(chain.into_inner(), (&b""[..], &b"roe"[..]));
-        });
-    }
-}

@@ -131,34 +131,3 @@ macro_rules! write_to_nowhere {
 
 write_to_nowhere!(Empty);
 write_to_nowhere!(Sink);
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::block_on;
-    use super::super::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-    use super::*;
-
-    #[test]
-    fn an_empty_stream_reads_nothing_takes_everything_and_stays_at_0() {
-        block_on(async {
-            let mut empty = empty();
-            let mut buf = Vec::new();
-            assert_eq!(empty.read_to_end(&mut buf).await.unwrap(), 0);
-            assert_eq!(empty.fill_buf().await.unwrap(), b"");
-            empty.write_all(b"salmon").await.unwrap();
-            empty.shutdown().await.unwrap();
-            assert_eq!(empty.seek(SeekFrom::End(i64::MIN)).await.unwrap(), 0);
-        });
-    }
-
-    #[test]
-    fn a_sink_takes_all_pieces_and_repeat_fills_all_bytes() {
-        block_on(async {
-            let pieces = [IoSlice::new(b"sal"), IoSlice::new(b""), IoSlice::new(b"mon")];
-            assert_eq!(sink().write_vectored(&pieces).await.unwrap(), 6);
-            let mut buf = Vec::with_capacity(10);
-            let read = repeat(3).read_buf(&mut buf).await.unwrap();
-            assert_eq!((read, buf), (10, vec![3; 10]));
-        });
-    }
-}

@@ -147,38 +147,3 @@ impl<R: AsyncBufRead> Split<R> {
         Poll::Ready(Ok(Some(segment)))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Script, Step, block_on, poll_once};
-    use super::super::{AsyncBufReadExt, BufReader};
-    use super::*;
-    use std::pin::pin;
-    use std::string::FromUtf8Error;
-
-    #[test]
-    fn an_unfinished_line_survives_a_drop_and_an_error() {
-        let steps = [Step::Data(b"sal\xc3"), Step::Pending, Step::Data(b"\xa9"), Step::Error, Step::Data(b"mon\nroe")];
-        let mut lines = BufReader::new(Script::reading(&steps)).lines();
-        assert!(poll_once(pin!(lines.next_line())).is_pending());
-        assert!(block_on(lines.next_line()).is_err());
-        let mut next = || block_on(lines.next_line()).unwrap();
-        assert_eq!(next().as_deref(), Some("sal\u{e9}mon"));
-        assert_eq!(next().as_deref(), Some("roe"));
-        assert_eq!(next(), None);
-    }
-
-    #[test]
-    fn a_line_that_is_not_text_is_skipped_and_its_bytes_are_in_the_error() {
-        let mut lines = (&b"one\n\xff\xfe\r\ntwo\n\xff"[..]).lines();
-        let mut next = || block_on(lines.next_line());
-        assert_eq!(next().unwrap().as_deref(), Some("one"));
-        let error = next().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
-        let error = error.into_inner().unwrap().downcast::<FromUtf8Error>().unwrap();
-        assert_eq!(error.into_bytes(), b"\xff\xfe");
-        assert_eq!(next().unwrap().as_deref(), Some("two"));
-        assert!(next().is_err());
-        assert_eq!(next().unwrap(), None);
-    }
-}

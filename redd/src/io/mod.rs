@@ -56,6 +56,7 @@ mod halves;
 mod join;
 mod lines;
 mod numbers;
+mod operation;
 mod read;
 mod read_buf;
 mod read_ext;
@@ -64,8 +65,6 @@ mod seek;
 mod seek_ext;
 mod stdio;
 mod take;
-#[cfg(test)]
-pub(crate) mod testing;
 mod write;
 mod write_ext;
 

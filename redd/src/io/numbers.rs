@@ -2,17 +2,16 @@
 //!
 //! Called by `read_ext` and `write_ext`.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::operation::{Awaited, Operation};
 use super::read_ext::unexpected_eof;
 use super::{AsyncRead, AsyncWrite, ReadBuf, write_zero};
 
-/// The future of the `read_u8` … `read_f64_le` methods.
+/// What is awaited after the `read_u8` … `read_f64_le` methods.
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadNumber<'a, R: ?Sized, N, const LEN: usize> {
     reader: &'a mut R,
     bytes: [u8; LEN],
@@ -22,35 +21,33 @@ pub struct ReadNumber<'a, R: ?Sized, N, const LEN: usize> {
 
 impl<'a, R: ?Sized, N, const LEN: usize> ReadNumber<'a, R, N, LEN> {
     #[inline]
-    pub(super) fn new(reader: &'a mut R, decode: fn([u8; LEN]) -> N) -> Self {
-        Self { reader, bytes: [0; LEN], len: 0, decode }
+    pub(super) fn begin(reader: &'a mut R, decode: fn([u8; LEN]) -> N) -> Awaited<Self> {
+        Awaited::new(Self { reader, bytes: [0; LEN], len: 0, decode })
     }
 }
 
-impl<R, N, const LEN: usize> Future for ReadNumber<'_, R, N, LEN>
+impl<R, N, const LEN: usize> Operation for ReadNumber<'_, R, N, LEN>
 where
     R: AsyncRead + Unpin + ?Sized,
 {
     type Output = io::Result<N>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<N>> {
-        let this = &mut *self;
-        while this.len < LEN {
-            let mut rest = ReadBuf::new(&mut this.bytes[this.len..]);
-            ready_or_retry!(Pin::new(&mut *this.reader).poll_read(cx, &mut rest));
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<N>> {
+        while self.len < LEN {
+            let mut rest = ReadBuf::new(&mut self.bytes[self.len..]);
+            ready_or_retry!(Pin::new(&mut *self.reader).poll_read(cx, &mut rest));
             let len = rest.filled().len();
             if len == 0 {
                 return Poll::Ready(Err(unexpected_eof()));
             }
-            this.len += len;
+            self.len += len;
         }
-        Poll::Ready(Ok((this.decode)(this.bytes)))
+        Poll::Ready(Ok((self.decode)(self.bytes)))
     }
 }
 
-/// The future of the `write_u8` … `write_f64_le` methods.
+/// What is awaited after the `write_u8` … `write_f64_le` methods.
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct WriteNumber<'a, W: ?Sized, const LEN: usize> {
     writer: &'a mut W,
     bytes: [u8; LEN],
@@ -59,26 +56,25 @@ pub struct WriteNumber<'a, W: ?Sized, const LEN: usize> {
 
 impl<'a, W: ?Sized, const LEN: usize> WriteNumber<'a, W, LEN> {
     #[inline]
-    pub(super) fn new(writer: &'a mut W, bytes: [u8; LEN]) -> Self {
-        Self { writer, bytes, len: 0 }
+    pub(super) fn begin(writer: &'a mut W, bytes: [u8; LEN]) -> Awaited<Self> {
+        Awaited::new(Self { writer, bytes, len: 0 })
     }
 }
 
-impl<W, const LEN: usize> Future for WriteNumber<'_, W, LEN>
+impl<W, const LEN: usize> Operation for WriteNumber<'_, W, LEN>
 where
     W: AsyncWrite + Unpin + ?Sized,
 {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        while this.len < LEN {
-            let rest = &this.bytes[this.len..];
-            let len = ready_or_retry!(Pin::new(&mut *this.writer).poll_write(cx, rest));
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.len < LEN {
+            let rest = &self.bytes[self.len..];
+            let len = ready_or_retry!(Pin::new(&mut *self.writer).poll_write(cx, rest));
             if len == 0 {
                 return Poll::Ready(Err(write_zero()));
             }
-            this.len += len;
+            self.len += len;
         }
         Poll::Ready(Ok(()))
     }
@@ -105,11 +101,11 @@ macro_rules! declare_read_number {
         /// # Errors
         /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends before; else what the reader reports.
         #[inline]
-        fn $name(&mut self) -> ReadNumber<'_, Self, $number, $len>
+        fn $name(&mut self) -> Awaited<ReadNumber<'_, Self, $number, $len>>
         where
             Self: Unpin,
         {
-            ReadNumber::new(self, $number::$decode)
+            ReadNumber::begin(self, $number::$decode)
         }
     };
 }
@@ -125,11 +121,11 @@ macro_rules! declare_write_number {
         /// # Errors
         /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the writer takes no more bytes; else what the writer reports.
         #[inline]
-        fn $name(&mut self, n: $number) -> WriteNumber<'_, Self, $len>
+        fn $name(&mut self, n: $number) -> Awaited<WriteNumber<'_, Self, $len>>
         where
             Self: Unpin,
         {
-            WriteNumber::new(self, n.$encode())
+            WriteNumber::begin(self, n.$encode())
         }
     };
 }
@@ -183,57 +179,3 @@ macro_rules! declare_write_numbers {
 pub(super) use {
     declare_read_number, declare_read_numbers, declare_write_number, declare_write_numbers, for_each_number,
 };
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Script, Step, block_on};
-    use super::super::{AsyncReadExt, AsyncWriteExt};
-    use std::io::ErrorKind;
-
-    /// Each number is written and read back in pieces of one byte, with an interruption before each.
-    macro_rules! there_and_back {
-        ($($test:ident: $write:ident, $read:ident, $value:expr, $encode:ident;)*) => {$(
-            #[test]
-            fn $test() {
-                block_on(async {
-                    let bytes = $value.$encode();
-                    let pieces = bytes.iter().flat_map(|byte| [Step::Interrupted, Step::Owned(vec![*byte])]);
-                    let mut reader = Script::reading(&pieces.collect::<Vec<_>>());
-                    assert_eq!(reader.$read().await.unwrap(), $value);
-                    assert_eq!(reader.$read().await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
-
-                    let mut writer = Script::writing(&[Step::Interrupted, Step::Take(1), Step::Pending]);
-                    writer.$write($value).await.unwrap();
-                    assert_eq!(writer.written, bytes);
-                    let mut full = Script::writing(&[Step::Take(0)]);
-                    assert_eq!(full.$write($value).await.unwrap_err().kind(), ErrorKind::WriteZero);
-                });
-            }
-        )*};
-    }
-
-    there_and_back! {
-        a_u8_goes_there_and_back: write_u8, read_u8, 0x12_u8, to_be_bytes;
-        an_i8_goes_there_and_back: write_i8, read_i8, -3_i8, to_be_bytes;
-        a_u16_goes_there_and_back: write_u16, read_u16, 0x1234_u16, to_be_bytes;
-        a_u16_le_goes_there_and_back: write_u16_le, read_u16_le, 0x1234_u16, to_le_bytes;
-        an_i16_goes_there_and_back: write_i16, read_i16, -300_i16, to_be_bytes;
-        an_i16_le_goes_there_and_back: write_i16_le, read_i16_le, -300_i16, to_le_bytes;
-        a_u32_goes_there_and_back: write_u32, read_u32, 0x1234_5678_u32, to_be_bytes;
-        a_u32_le_goes_there_and_back: write_u32_le, read_u32_le, 0x1234_5678_u32, to_le_bytes;
-        an_i32_goes_there_and_back: write_i32, read_i32, -70_000_i32, to_be_bytes;
-        an_i32_le_goes_there_and_back: write_i32_le, read_i32_le, -70_000_i32, to_le_bytes;
-        a_u64_goes_there_and_back: write_u64, read_u64, u64::MAX - 9, to_be_bytes;
-        a_u64_le_goes_there_and_back: write_u64_le, read_u64_le, u64::MAX - 9, to_le_bytes;
-        an_i64_goes_there_and_back: write_i64, read_i64, i64::MIN + 9, to_be_bytes;
-        an_i64_le_goes_there_and_back: write_i64_le, read_i64_le, i64::MIN + 9, to_le_bytes;
-        a_u128_goes_there_and_back: write_u128, read_u128, u128::MAX - 9, to_be_bytes;
-        a_u128_le_goes_there_and_back: write_u128_le, read_u128_le, u128::MAX - 9, to_le_bytes;
-        an_i128_goes_there_and_back: write_i128, read_i128, i128::MIN + 9, to_be_bytes;
-        an_i128_le_goes_there_and_back: write_i128_le, read_i128_le, i128::MIN + 9, to_le_bytes;
-        an_f32_goes_there_and_back: write_f32, read_f32, 1.25_f32, to_be_bytes;
-        an_f32_le_goes_there_and_back: write_f32_le, read_f32_le, 1.25_f32, to_le_bytes;
-        an_f64_goes_there_and_back: write_f64, read_f64, -1.25e9_f64, to_be_bytes;
-        an_f64_le_goes_there_and_back: write_f64_le, read_f64_le, -1.25e9_f64, to_le_bytes;
-    }
-}

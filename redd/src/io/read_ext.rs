@@ -7,7 +7,6 @@
 
 #![expect(unsafe_code, reason = "vectors and `BufMut`s are filled before they are initialised")]
 
-use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -16,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 
 use super::numbers::{ReadNumber, declare_read_numbers};
+use super::operation::{Awaited, Operation};
 use super::read_text::ReadToString;
 use super::{AsyncRead, Chain, ReadBuf as Buffer, Take};
 
@@ -52,11 +52,11 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(reader.read(&mut buf).await?, 0);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Read<'a, Self>
+    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Awaited<Read<'a, Self>>
     where
         Self: Unpin,
     {
-        Read { reader: self, buf }
+        Awaited::new(Read { reader: self, buf })
     }
 
     /// Reads some bytes, appends them to `buf` and answers with their number.
@@ -71,12 +71,12 @@ pub trait AsyncReadExt: AsyncRead {
     ///
     /// # Errors
     /// What the reader reports, `Interrupted` included.
-    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> ReadBuf<'a, Self, B>
+    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> Awaited<ReadBuf<'a, Self, B>>
     where
         Self: Unpin,
         B: BufMut + ?Sized,
     {
-        ReadBuf { reader: self, buf }
+        Awaited::new(ReadBuf { reader: self, buf })
     }
 
     /// Fills all of `buf` and answers with its length.
@@ -99,11 +99,11 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> ReadExact<'a, Self>
+    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> Awaited<ReadExact<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadExact { reader: self, buf: Buffer::new(buf) }
+        Awaited::new(ReadExact { reader: self, buf: Buffer::new(buf) })
     }
 
     declare_read_numbers!();
@@ -120,11 +120,11 @@ pub trait AsyncReadExt: AsyncRead {
     ///
     /// # Errors
     /// What the reader reports; what was read before is in `buf`.
-    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> ReadToEnd<'a, Self>
+    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> Awaited<ReadToEnd<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadToEnd { reader: self, filling: Filling::new(buf), buf }
+        Awaited::new(ReadToEnd { reader: self, filling: Filling::new(buf), buf })
     }
 
     /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
@@ -134,11 +134,11 @@ pub trait AsyncReadExt: AsyncRead {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
-    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> ReadToString<'a, Self>
+    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> Awaited<ReadToString<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadToString::new(self, dst)
+        Awaited::new(ReadToString::new(self, dst))
     }
 
     /// A reader of at most the next `limit` bytes of `self`.
@@ -152,78 +152,72 @@ pub trait AsyncReadExt: AsyncRead {
 
 impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
 
-/// The future of [`AsyncReadExt::read`].
+/// What is awaited after [`AsyncReadExt::read`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct Read<'a, R: ?Sized> {
     reader: &'a mut R,
     buf: &'a mut [u8],
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Future for Read<'_, R> {
+impl<R: AsyncRead + Unpin + ?Sized> Operation for Read<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let mut buf = Buffer::new(this.buf);
-        ready!(Pin::new(&mut *this.reader).poll_read(cx, &mut buf))?;
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buf = Buffer::new(self.buf);
+        ready!(Pin::new(&mut *self.reader).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 }
 
-/// The future of [`AsyncReadExt::read_buf`].
+/// What is awaited after [`AsyncReadExt::read_buf`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadBuf<'a, R: ?Sized, B: ?Sized> {
     reader: &'a mut R,
     buf: &'a mut B,
 }
 
-impl<R, B> Future for ReadBuf<'_, R, B>
+impl<R, B> Operation for ReadBuf<'_, R, B>
 where
     R: AsyncRead + Unpin + ?Sized,
     B: BufMut + ?Sized,
 {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        if !this.buf.has_remaining_mut() {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.buf.has_remaining_mut() {
             return Poll::Ready(Ok(0));
         }
         // SAFETY: `ReadBuf` writes only values.
-        let chunk = unsafe { this.buf.chunk_mut().as_uninit_slice_mut() };
+        let chunk = unsafe { self.buf.chunk_mut().as_uninit_slice_mut() };
         let mut chunk = Buffer::uninit(chunk);
         let start = chunk.start();
-        ready!(Pin::new(&mut *this.reader).poll_read(cx, &mut chunk))?;
+        ready!(Pin::new(&mut *self.reader).poll_read(cx, &mut chunk))?;
         chunk.assert_still(start);
         let len = chunk.filled().len();
         // SAFETY: `same-buffer`: the first `len` bytes of the chunk are filled.
-        unsafe { this.buf.advance_mut(len) };
+        unsafe { self.buf.advance_mut(len) };
         Poll::Ready(Ok(len))
     }
 }
 
-/// The future of [`AsyncReadExt::read_exact`].
+/// What is awaited after [`AsyncReadExt::read_exact`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadExact<'a, R: ?Sized> {
     reader: &'a mut R,
     buf: Buffer<'a>,
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Future for ReadExact<'_, R> {
+impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadExact<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
-            let remaining = this.buf.remaining();
+            let remaining = self.buf.remaining();
             if remaining == 0 {
-                return Poll::Ready(Ok(this.buf.capacity()));
+                return Poll::Ready(Ok(self.buf.capacity()));
             }
-            ready_or_retry!(Pin::new(&mut *this.reader).poll_read(cx, &mut this.buf));
-            if this.buf.remaining() == remaining {
+            ready_or_retry!(Pin::new(&mut *self.reader).poll_read(cx, &mut self.buf));
+            if self.buf.remaining() == remaining {
                 return Poll::Ready(Err(unexpected_eof()));
             }
         }
@@ -235,21 +229,19 @@ pub(super) fn unexpected_eof() -> io::Error {
     io::Error::new(ErrorKind::UnexpectedEof, "the stream ended before the buffer was full")
 }
 
-/// The future of [`AsyncReadExt::read_to_end`].
+/// What is awaited after [`AsyncReadExt::read_to_end`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadToEnd<'a, R: ?Sized> {
     reader: &'a mut R,
     buf: &'a mut Vec<u8>,
     filling: Filling,
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Future for ReadToEnd<'_, R> {
+impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadToEnd<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.filling.poll_to_end(Pin::new(&mut *this.reader), this.buf, cx)
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.filling.poll_to_end(Pin::new(&mut *self.reader), self.buf, cx)
     }
 }
 
@@ -334,126 +326,4 @@ fn poll_probe<R: AsyncRead + ?Sized>(
     ready!(reader.poll_read(cx, &mut probe))?;
     buf.extend_from_slice(probe.filled());
     Poll::Ready(Ok(probe.filled().len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Script, Step, block_on};
-    use super::*;
-
-    fn script(steps: &[Step]) -> Script {
-        Script::reading(steps)
-    }
-
-    #[test]
-    fn read_passes_interrupted_on_and_read_exact_tries_again() {
-        block_on(async {
-            let steps = [Step::Data(b"sal"), Step::Interrupted, Step::Pending, Step::Data(b"mon")];
-            let mut buf = [0; 6];
-            assert_eq!(script(&steps).read_exact(&mut buf).await.unwrap(), 6);
-            assert_eq!(&buf, b"salmon");
-            let error = script(&steps[1..]).read(&mut buf).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Interrupted);
-        });
-    }
-
-    #[test]
-    fn read_exact_reports_the_early_end() {
-        let mut buf = [0; 3];
-        let error = block_on(script(&[Step::Data(b"ab")]).read_exact(&mut buf)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-        assert_eq!(&buf[..2], b"ab");
-    }
-
-    #[test]
-    fn read_buf_appends_and_answers_zero_without_room() {
-        block_on(async {
-            let mut vec = b"x".to_vec();
-            assert_eq!(script(&[Step::Data(b"yz")]).read_buf(&mut vec).await.unwrap(), 2);
-            assert_eq!(vec, b"xyz");
-            let mut nothing: &mut [u8] = &mut [];
-            assert_eq!(script(&[Step::Data(b"yz")]).read_buf(&mut nothing).await.unwrap(), 0);
-        });
-    }
-
-    #[test]
-    fn read_to_end_does_not_grow_a_vector_of_the_right_size() {
-        let bytes: Vec<u8> = (0..80).collect();
-        for capacity in [32, 33, 63, 64, 79, 80, 81, 100] {
-            for split in 0..80 {
-                let steps = [Step::Owned(bytes[..split].to_vec()), Step::Owned(bytes[split..].to_vec())];
-                let mut vec = Vec::with_capacity(capacity);
-                let steps = if split == 0 { &steps[1..] } else { &steps[..] };
-                assert_eq!(block_on(script(steps).read_to_end(&mut vec)).unwrap(), 80);
-                assert_eq!(vec, bytes);
-                if capacity >= 80 {
-                    assert_eq!(vec.capacity(), capacity);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn read_to_end_keeps_what_came_before_an_error() {
-        let mut vec = b"a ".to_vec();
-        let steps = [Step::Data(b"sal"), Step::Interrupted, Step::Data(b"mon"), Step::Error];
-        assert!(block_on(script(&steps).read_to_end(&mut vec)).is_err());
-        assert_eq!(vec, b"a salmon");
-    }
-
-    #[test]
-    fn read_to_end_zeroes_each_byte_at_most_once() {
-        /// Initialises all it is given, fills one byte, and counts the zeroing that was left to do.
-        struct Initializing {
-            left: usize,
-            zeroed: usize,
-        }
-        impl AsyncRead for Initializing {
-            fn poll_read(
-                mut self: Pin<&mut Self>,
-                _cx: &mut Context<'_>,
-                buf: &mut Buffer<'_>,
-            ) -> Poll<io::Result<()>> {
-                self.zeroed += buf.capacity() - buf.initialized().len();
-                buf.initialize_unfilled();
-                if self.left > 0 {
-                    self.left -= 1;
-                    buf.advance(1);
-                }
-                Poll::Ready(Ok(()))
-            }
-        }
-        let mut reader = Initializing { left: 50, zeroed: 0 };
-        let mut vec = Vec::with_capacity(100);
-        assert_eq!(block_on(reader.read_to_end(&mut vec)).unwrap(), 50);
-        assert_eq!(reader.zeroed, 100);
-    }
-
-    /// Puts a buffer of its own in the place of the one it is lent.
-    struct Swapping;
-    impl AsyncRead for Swapping {
-        fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &mut Buffer<'_>) -> Poll<io::Result<()>> {
-            *buf = Buffer::new(Box::leak(vec![7; 64].into_boxed_slice()));
-            buf.advance(64);
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "It must fill the one that it is given")]
-    fn a_swapped_buffer_panics_in_read_buf() {
-        let _ = block_on(Swapping.read_buf(&mut Vec::with_capacity(8)));
-    }
-
-    #[test]
-    #[should_panic(expected = "It must fill the one that it is given")]
-    fn a_swapped_buffer_panics_in_read_to_end() {
-        let _ = block_on(Swapping.read_to_end(&mut Vec::new()));
-    }
-
-    #[test]
-    #[should_panic(expected = "It must fill the one that it is given")]
-    fn a_swapped_buffer_panics_in_take() {
-        let _ = block_on(Swapping.take(8).read(&mut [0; 16]));
-    }
 }

@@ -5,12 +5,12 @@
 //! # Invariants
 //! - `never-half`: the string gets new text only when the operation is complete, so a drop leaves it as it was.
 
-use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::AsyncRead;
+use super::operation::Operation;
 use super::read_ext::Filling;
 
 /// Collects the bytes for a string. Borrows the allocation of the string if that is empty: then nothing is copied.
@@ -83,9 +83,8 @@ impl Drop for TextBuffer<'_> {
     }
 }
 
-/// The future of [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
+/// What is awaited after [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct ReadToString<'a, R: ?Sized> {
     reader: &'a mut R,
     text: TextBuffer<'a>,
@@ -99,58 +98,12 @@ impl<'a, R: ?Sized> ReadToString<'a, R> {
     }
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Future for ReadToString<'_, R> {
+impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadToString<'_, R> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let reader = Pin::new(&mut *this.reader);
-        let result = ready!(this.filling.poll_to_end(reader, &mut this.text.bytes, cx));
-        Poll::Ready(this.text.finish(result, OnError::Discard))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::AsyncReadExt;
-    use super::super::testing::{Script, Step, block_on, poll_once};
-    use super::*;
-    use std::pin::pin;
-    use std::str::Utf8Error;
-
-    #[test]
-    fn read_to_string_appends_text_and_refuses_the_rest_as_a_whole() {
-        block_on(async {
-            for before in ["", "a "] {
-                let mut text = before.to_owned();
-                let steps = [Step::Data(b"sal\xc3"), Step::Interrupted, Step::Data(b"\xa9mon")];
-                let mut reader = Script::reading(&steps);
-                assert_eq!(reader.read_to_string(&mut text).await.unwrap(), 8);
-                assert_eq!(text, format!("{before}sal\u{e9}mon"));
-
-                let mut text = before.to_owned();
-                let error = (&b"ok\xff"[..]).read_to_string(&mut text).await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::InvalidData);
-                let reason = error.into_inner().unwrap().downcast::<Utf8Error>().unwrap();
-                assert_eq!(reason.valid_up_to(), before.len() + 2);
-                assert_eq!(text, before);
-
-                let mut reader = Script::reading(&[Step::Data(b"lost"), Step::Error]);
-                assert!(reader.read_to_string(&mut text).await.is_err());
-                assert_eq!(text, before);
-            }
-        });
-    }
-
-    #[test]
-    fn a_drop_leaves_the_string_and_its_allocation_as_they_were() {
-        for before in ["", "kept"] {
-            let mut text = String::with_capacity(100);
-            text.push_str(before);
-            let mut reader = Script::reading(&[Step::Data(b"lost"), Step::Pending]);
-            assert!(poll_once(pin!(reader.read_to_string(&mut text))).is_pending());
-            assert_eq!(text, before);
-            assert!(text.capacity() >= 100);
-        }
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let reader = Pin::new(&mut *self.reader);
+        let result = ready!(self.filling.poll_to_end(reader, &mut self.text.bytes, cx));
+        Poll::Ready(self.text.finish(result, OnError::Discard))
     }
 }

@@ -1,11 +1,11 @@
 //! `AsyncSeekExt`: moving the position with `await`.
 
-use std::future::Future;
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::AsyncSeek;
+use super::operation::{Awaited, Operation};
 
 /// The methods for programs of everything that is [`AsyncSeek`].
 pub trait AsyncSeekExt: AsyncSeek {
@@ -31,11 +31,11 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(word, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn seek(&mut self, pos: SeekFrom) -> Seek<'_, Self>
+    fn seek(&mut self, pos: SeekFrom) -> Awaited<Seek<'_, Self>>
     where
         Self: Unpin,
     {
-        Seek { stream: self, target: Some(pos) }
+        Awaited::new(Seek { stream: self, target: Some(pos) })
     }
 
     /// Moves the position to the start.
@@ -45,7 +45,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     ///
     /// # Errors
     /// If the stream cannot move there.
-    fn rewind(&mut self) -> Seek<'_, Self>
+    fn rewind(&mut self) -> Awaited<Seek<'_, Self>>
     where
         Self: Unpin,
     {
@@ -59,7 +59,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     ///
     /// # Errors
     /// If the stream has no position.
-    fn stream_position(&mut self) -> Seek<'_, Self>
+    fn stream_position(&mut self) -> Awaited<Seek<'_, Self>>
     where
         Self: Unpin,
     {
@@ -69,45 +69,23 @@ pub trait AsyncSeekExt: AsyncSeek {
 
 impl<S: AsyncSeek + ?Sized> AsyncSeekExt for S {}
 
-/// The future of [`AsyncSeekExt::seek`].
+/// What is awaited after [`AsyncSeekExt::seek`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct Seek<'a, S: ?Sized> {
     stream: &'a mut S,
     /// Where to; `None` once the move has begun.
     target: Option<SeekFrom>,
 }
 
-impl<S: AsyncSeek + Unpin + ?Sized> Future for Seek<'_, S> {
+impl<S: AsyncSeek + Unpin + ?Sized> Operation for Seek<'_, S> {
     type Output = io::Result<u64>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        let this = &mut *self;
-        if let Some(target) = this.target {
-            ready!(Pin::new(&mut *this.stream).poll_complete(cx))?;
-            Pin::new(&mut *this.stream).start_seek(target)?;
-            this.target = None;
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        if let Some(target) = self.target {
+            ready!(Pin::new(&mut *self.stream).poll_complete(cx))?;
+            Pin::new(&mut *self.stream).start_seek(target)?;
+            self.target = None;
         }
-        Pin::new(&mut *this.stream).poll_complete(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::executor::block_on;
-    use std::io::Cursor;
-
-    #[test]
-    fn seek_moves_and_answers_with_the_position() {
-        block_on(async {
-            let mut cursor = Cursor::new(vec![0; 10]);
-            assert_eq!(cursor.seek(SeekFrom::End(-3)).await.unwrap(), 7);
-            assert_eq!(cursor.seek(SeekFrom::Current(-2)).await.unwrap(), 5);
-            assert_eq!(cursor.stream_position().await.unwrap(), 5);
-            assert!(cursor.seek(SeekFrom::Current(-6)).await.is_err());
-            assert_eq!(cursor.stream_position().await.unwrap(), 5);
-            assert_eq!(cursor.rewind().await.unwrap(), 0);
-        });
+        Pin::new(&mut *self.stream).poll_complete(cx)
     }
 }

@@ -196,29 +196,3 @@ macro_rules! descriptor {
 descriptor!(Stdin);
 descriptor!(Stdout);
 descriptor!(Stderr);
-
-#[cfg(test)]
-mod tests {
-    use super::super::AsyncWriteExt;
-    use super::super::testing::block_on_runtime as block_on;
-    use super::*;
-
-    #[test]
-    fn the_outputs_take_bytes_and_flush_them() {
-        block_on(async {
-            for _ in 0..3 {
-                let mut out = stdout();
-                out.write_all(b"").await.unwrap();
-                out.write_all(b"\n").await.unwrap();
-                out.shutdown().await.unwrap();
-                stderr().flush().await.unwrap();
-            }
-        });
-    }
-
-    #[test]
-    fn the_descriptors_are_those_of_the_process() {
-        assert_eq!((stdin().as_raw_fd(), stdout().as_raw_fd(), stderr().as_raw_fd()), (0, 1, 2));
-        assert_eq!(stdout().as_fd().as_raw_fd(), 1);
-    }
-}

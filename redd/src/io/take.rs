@@ -99,37 +99,3 @@ impl<R: AsyncBufRead> AsyncBufRead for Take<R> {
         this.inner.consume(amt);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::block_on;
-    use super::super::{AsyncBufReadExt, AsyncReadExt};
-
-    #[test]
-    fn take_ends_at_its_limit_and_leaves_the_rest() {
-        block_on(async {
-            let mut reader = &b"redd\nsalmon"[..];
-            let mut text = String::new();
-            let mut part = (&mut reader).take(7);
-            part.read_line(&mut text).await.unwrap();
-            assert_eq!(part.limit(), 2);
-            part.read_to_string(&mut text).await.unwrap();
-            assert_eq!(text, "redd\nsa");
-            assert_eq!(part.fill_buf().await.unwrap(), b"");
-            part.set_limit(1);
-            assert_eq!(part.fill_buf().await.unwrap(), b"l");
-            assert_eq!(reader, b"lmon");
-        });
-    }
-
-    #[test]
-    fn take_appends_behind_what_is_filled() {
-        let mut memory = [0; 6];
-        let mut buf = super::ReadBuf::new(&mut memory);
-        buf.put_slice(b"x");
-        let mut part = (&b"salmon"[..]).take(3);
-        let read = std::future::poll_fn(|cx| super::AsyncRead::poll_read(std::pin::Pin::new(&mut part), cx, &mut buf));
-        block_on(read).unwrap();
-        assert_eq!(buf.filled(), b"xsal");
-    }
-}

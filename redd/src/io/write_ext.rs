@@ -2,7 +2,6 @@
 //!
 //! Called by programs. Numbers are in `numbers`.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 
 use super::numbers::{WriteNumber, declare_write_numbers};
+use super::operation::{Awaited, Operation};
 use super::{AsyncWrite, write_zero};
 
 /// The methods for programs of everything that is [`AsyncWrite`].
@@ -23,11 +23,11 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     /// What the writer reports, `Interrupted` included.
-    fn write<'a>(&'a mut self, src: &'a [u8]) -> Write<'a, Self>
+    fn write<'a>(&'a mut self, src: &'a [u8]) -> Awaited<Write<'a, Self>>
     where
         Self: Unpin,
     {
-        Write { writer: self, bytes: src }
+        Awaited::new(Write { writer: self, bytes: src })
     }
 
     /// As [`write`](Self::write), from several pieces as if they were one.
@@ -37,11 +37,11 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     /// What the writer reports, `Interrupted` included.
-    fn write_vectored<'a, 'b>(&'a mut self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b, Self>
+    fn write_vectored<'a, 'b>(&'a mut self, bufs: &'a [IoSlice<'b>]) -> Awaited<WriteVectored<'a, 'b, Self>>
     where
         Self: Unpin,
     {
-        WriteVectored { writer: self, pieces: bufs }
+        Awaited::new(WriteVectored { writer: self, pieces: bufs })
     }
 
     /// Writes a front part of `src`, advances `src` by it and answers with its length.
@@ -51,12 +51,12 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     /// What the writer reports, `Interrupted` included.
-    fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> WriteBuf<'a, Self, B>
+    fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> Awaited<WriteBuf<'a, Self, B>>
     where
         Self: Sized + Unpin,
         B: Buf,
     {
-        WriteBuf { writer: self, buf: src }
+        Awaited::new(WriteBuf { writer: self, buf: src })
     }
 
     /// Writes all of `src`, advancing it as it goes.
@@ -79,12 +79,12 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(sent, b"redd salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> WriteAllBuf<'a, Self, B>
+    fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> Awaited<WriteAllBuf<'a, Self, B>>
     where
         Self: Sized + Unpin,
         B: Buf,
     {
-        WriteAllBuf { writer: self, buf: src }
+        Awaited::new(WriteAllBuf { writer: self, buf: src })
     }
 
     /// Writes all of `src`.
@@ -95,11 +95,11 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
-    fn write_all<'a>(&'a mut self, src: &'a [u8]) -> WriteAll<'a, Self>
+    fn write_all<'a>(&'a mut self, src: &'a [u8]) -> Awaited<WriteAll<'a, Self>>
     where
         Self: Unpin,
     {
-        WriteAll { writer: self, bytes: src }
+        Awaited::new(WriteAll { writer: self, bytes: src })
     }
 
     declare_write_numbers!();
@@ -111,11 +111,11 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     /// What the writer reports.
-    fn flush(&mut self) -> Flush<'_, Self>
+    fn flush(&mut self) -> Awaited<Flush<'_, Self>>
     where
         Self: Unpin,
     {
-        Flush { writer: self }
+        Awaited::new(Flush { writer: self })
     }
 
     /// Flushes, and tells the other side that nothing more comes.
@@ -127,47 +127,43 @@ pub trait AsyncWriteExt: AsyncWrite {
     ///
     /// # Errors
     /// What the writer reports.
-    fn shutdown(&mut self) -> Shutdown<'_, Self>
+    fn shutdown(&mut self) -> Awaited<Shutdown<'_, Self>>
     where
         Self: Unpin,
     {
-        Shutdown { writer: self }
+        Awaited::new(Shutdown { writer: self })
     }
 }
 
 impl<W: AsyncWrite + ?Sized> AsyncWriteExt for W {}
 
-/// The future of [`AsyncWriteExt::write`].
+/// What is awaited after [`AsyncWriteExt::write`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct Write<'a, W: ?Sized> {
     writer: &'a mut W,
     bytes: &'a [u8],
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Future for Write<'_, W> {
+impl<W: AsyncWrite + Unpin + ?Sized> Operation for Write<'_, W> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        Pin::new(&mut *this.writer).poll_write(cx, this.bytes)
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.writer).poll_write(cx, self.bytes)
     }
 }
 
-/// The future of [`AsyncWriteExt::write_vectored`].
+/// What is awaited after [`AsyncWriteExt::write_vectored`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct WriteVectored<'a, 'b, W: ?Sized> {
     writer: &'a mut W,
     pieces: &'a [IoSlice<'b>],
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Future for WriteVectored<'_, '_, W> {
+impl<W: AsyncWrite + Unpin + ?Sized> Operation for WriteVectored<'_, '_, W> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        Pin::new(&mut *this.writer).poll_write_vectored(cx, this.pieces)
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.writer).poll_write_vectored(cx, self.pieces)
     }
 }
 
@@ -191,41 +187,37 @@ where
     Poll::Ready(Ok(len))
 }
 
-/// The future of [`AsyncWriteExt::write_buf`].
+/// What is awaited after [`AsyncWriteExt::write_buf`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct WriteBuf<'a, W, B> {
     writer: &'a mut W,
     buf: &'a mut B,
 }
 
-impl<W: AsyncWrite + Unpin, B: Buf> Future for WriteBuf<'_, W, B> {
+impl<W: AsyncWrite + Unpin, B: Buf> Operation for WriteBuf<'_, W, B> {
     type Output = io::Result<usize>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        if !this.buf.has_remaining() {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.buf.has_remaining() {
             return Poll::Ready(Ok(0));
         }
-        poll_write_buf(this.writer, this.buf, cx)
+        poll_write_buf(self.writer, self.buf, cx)
     }
 }
 
-/// The future of [`AsyncWriteExt::write_all_buf`].
+/// What is awaited after [`AsyncWriteExt::write_all_buf`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct WriteAllBuf<'a, W, B> {
     writer: &'a mut W,
     buf: &'a mut B,
 }
 
-impl<W: AsyncWrite + Unpin, B: Buf> Future for WriteAllBuf<'_, W, B> {
+impl<W: AsyncWrite + Unpin, B: Buf> Operation for WriteAllBuf<'_, W, B> {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        while this.buf.has_remaining() {
-            if ready_or_retry!(poll_write_buf(this.writer, this.buf, cx)) == 0 {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.buf.has_remaining() {
+            if ready_or_retry!(poll_write_buf(self.writer, self.buf, cx)) == 0 {
                 return Poll::Ready(Err(write_zero()));
             }
         }
@@ -233,117 +225,53 @@ impl<W: AsyncWrite + Unpin, B: Buf> Future for WriteAllBuf<'_, W, B> {
     }
 }
 
-/// The future of [`AsyncWriteExt::write_all`].
+/// What is awaited after [`AsyncWriteExt::write_all`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct WriteAll<'a, W: ?Sized> {
     writer: &'a mut W,
     /// What is left to write.
     bytes: &'a [u8],
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Future for WriteAll<'_, W> {
+impl<W: AsyncWrite + Unpin + ?Sized> Operation for WriteAll<'_, W> {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        while !this.bytes.is_empty() {
-            let len = ready_or_retry!(Pin::new(&mut *this.writer).poll_write(cx, this.bytes));
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.bytes.is_empty() {
+            let len = ready_or_retry!(Pin::new(&mut *self.writer).poll_write(cx, self.bytes));
             if len == 0 {
                 return Poll::Ready(Err(write_zero()));
             }
-            this.bytes = &this.bytes[len..];
+            self.bytes = &self.bytes[len..];
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// The future of [`AsyncWriteExt::flush`].
+/// What is awaited after [`AsyncWriteExt::flush`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct Flush<'a, W: ?Sized> {
     writer: &'a mut W,
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Future for Flush<'_, W> {
+impl<W: AsyncWrite + Unpin + ?Sized> Operation for Flush<'_, W> {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.writer).poll_flush(cx)
     }
 }
 
-/// The future of [`AsyncWriteExt::shutdown`].
+/// What is awaited after [`AsyncWriteExt::shutdown`].
 #[derive(Debug)]
-#[must_use = "a future does nothing until it is awaited"]
 pub struct Shutdown<'a, W: ?Sized> {
     writer: &'a mut W,
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Future for Shutdown<'_, W> {
+impl<W: AsyncWrite + Unpin + ?Sized> Operation for Shutdown<'_, W> {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.writer).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Script, Step, block_on};
-    use super::*;
-    use std::io::{Cursor, ErrorKind};
-
-    #[test]
-    fn write_all_goes_on_after_short_and_interrupted_writes() {
-        block_on(async {
-            let steps = [Step::Take(2), Step::Interrupted, Step::Pending, Step::Take(1)];
-            let mut writer = Script::writing(&steps);
-            writer.write_all(b"salmon").await.unwrap();
-            assert_eq!(writer.written, b"salmon");
-            let mut full = Script::writing(&[Step::Take(2), Step::Take(0)]);
-            let error = full.write_all(b"salmon").await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::WriteZero);
-        });
-    }
-
-    #[test]
-    fn write_all_buf_advances_as_far_as_it_came() {
-        block_on(async {
-            let mut buf = Buf::chain(&b"sal"[..], &b"mon"[..]);
-            let mut writer = Script::writing(&[Step::Take(2), Step::Interrupted, Step::Error]);
-            assert!(writer.write_all_buf(&mut buf).await.is_err());
-            assert_eq!(buf.remaining(), 4);
-            writer.write_all_buf(&mut buf).await.unwrap();
-            assert_eq!(writer.written, b"salmon");
-        });
-    }
-
-    #[test]
-    fn vectored_writers_get_all_pieces_at_once() {
-        block_on(async {
-            let mut buf = Buf::chain(&b"sal"[..], &b"mon"[..]);
-            let mut vec = Vec::new();
-            assert_eq!(vec.write_buf(&mut buf).await.unwrap(), 6);
-            assert_eq!(vec.write_buf(&mut buf).await.unwrap(), 0);
-            let pieces = [IoSlice::new(b""), IoSlice::new(b"ro"), IoSlice::new(b"e")];
-            assert_eq!(vec.write_vectored(&pieces).await.unwrap(), 3);
-            assert_eq!(vec, b"salmonroe");
-            // A writer that knows only one piece takes the first that is not empty.
-            assert_eq!(Script::default().write_vectored(&pieces).await.unwrap(), 2);
-        });
-    }
-
-    #[test]
-    fn a_cursor_takes_what_fits() {
-        block_on(async {
-            let mut memory = [0; 4];
-            let mut cursor = Cursor::new(&mut memory[..]);
-            assert_eq!(cursor.write(b"sal").await.unwrap(), 3);
-            assert_eq!(cursor.write(b"mon").await.unwrap(), 1);
-            let error = cursor.write_all(b"on").await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::WriteZero);
-            assert_eq!(&memory, b"salm");
-        });
     }
 }

@@ -14,5 +14,5 @@ pub(crate) use loom::sync::atomic::{
 pub(crate) mod fixed {
     #[cfg(loom)]
     pub(crate) use std::sync::atomic::AtomicUsize;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 }

@@ -23,6 +23,7 @@ use crate::task::coop;
 pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F::Output {
     let _running = context::mark_entered(what, Entered::Yes);
     let _entered = handle.enter();
+    handle.shared.expect_own_process(what);
     let waker_of_thread = Arc::new(ParkedThread { parker: Parker::new() });
     let waker = Waker::from(Arc::clone(&waker_of_thread));
     let mut cx = Context::from_waker(&waker);
@@ -36,6 +37,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
         if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
             return output;
         }
+        handle.shared.expect_own_process(what);
         waker_of_thread.parker.park();
     }
 }
@@ -79,6 +81,7 @@ impl Wake for ParkedThread {
 #[track_caller]
 pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let shared = &handle.shared;
+    shared.expect_own_process("`Runtime::block_on`");
     let _running = context::mark_entered("`Runtime::block_on`", Entered::Pinned);
     let _entered = handle.enter();
     // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.

@@ -31,6 +31,7 @@ pub use spawn::spawn;
 
 use crate::scheduler::{Config, Flavor, Shared, worker};
 use crate::task::JoinHandle;
+use crate::task::cell::LARGE_FUTURE;
 
 /// Which kind of runtime.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +78,9 @@ impl Runtime {
         match shared.config.flavor {
             Flavor::MultiThread => {
                 if let Err(error) = worker::start_threads(&shared) {
+                    // Those that did start leave.
+                    shared.close();
+                    shared.driver.wake();
                     shutdown::join_workers(&shared);
                     return Err(error);
                 }
@@ -124,6 +128,11 @@ impl Runtime {
     /// If this thread already runs tasks, or if the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        if std::mem::size_of::<F>() > LARGE_FUTURE { self.run(Box::pin(future)) } else { self.run(future) }
+    }
+
+    #[track_caller]
+    fn run<F: Future>(&self, future: F) -> F::Output {
         match self.handle.shared.config.flavor {
             Flavor::MultiThread => block_on::on_parker(&self.handle, "`Runtime::block_on`", future),
             Flavor::CurrentThread | Flavor::Local => block_on::on_core(&self.handle, future),

@@ -9,7 +9,7 @@ use super::context::{self, Entered};
 use super::{Handle, block_on};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
-use crate::scheduler::{Flavor, Shared, worker};
+use crate::scheduler::{Flavor, Shared, spares, worker};
 use crate::task::runnable::TaskInfo;
 use crate::time::sleep::sleep_on;
 
@@ -18,6 +18,10 @@ use crate::time::sleep::sleep_on;
 pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
     let shared = &handle.shared;
     if shared.begin_shutdown() {
+        return;
+    }
+    if !shared.is_in_own_process() {
+        // The threads to wait for are in the parent.
         return;
     }
     let would_wait = timeout != Some(Duration::ZERO);
@@ -41,7 +45,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     shared.close();
     match shared.config.flavor {
         Flavor::MultiThread => {
-            worker::release_spares(shared);
+            spares::release_spares(shared);
             shared.driver.wake();
         }
         Flavor::CurrentThread | Flavor::Local => {

@@ -3,10 +3,12 @@
 #![expect(unsafe_code, reason = "allocates tasks")]
 
 use std::future::Future;
+use std::mem;
 use std::panic::Location;
 
 use super::context;
 use crate::task::JoinHandle;
+use crate::task::cell::LARGE_FUTURE;
 
 /// Spawns a task: the future runs from now on beside the code that spawned it.
 ///
@@ -40,6 +42,16 @@ where
     F::Output: Send + 'static,
 {
     let place = Location::caller();
+    if mem::size_of::<F>() > LARGE_FUTURE { spawn_at(Box::pin(future), place) } else { spawn_at(future, place) }
+}
+
+#[inline]
+#[track_caller]
+fn spawn_at<F>(future: F, place: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     let spawned = context::with_current_and(future, |handle, future| {
         // SAFETY: the future and its output are `Send`.
         unsafe { handle.shared.spawn_unchecked(future, None, place) }

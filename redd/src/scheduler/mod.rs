@@ -2,7 +2,8 @@
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
 //! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake.
+//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `spares.rs` starts more workers when some
+//! are blocked.
 //!
 //! # Invariants
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
@@ -13,6 +14,7 @@
 pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod run_queue;
+pub(crate) mod spares;
 pub(crate) mod worker;
 
 #[cfg(all(test, loom))]
@@ -21,6 +23,7 @@ mod models;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -34,6 +37,7 @@ use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
 use crate::runtime::{Handle, Id, RuntimeFlavor};
+use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
 use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
 use crate::task::poll::current_is_of;
@@ -206,6 +210,8 @@ pub(crate) struct Shared {
     pub(crate) blocking: BlockingPool,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
+    /// Where its threads are.
+    process: Process,
     phase: AtomicU8,
     has_shut_down: AtomicBool,
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
@@ -255,7 +261,7 @@ pub(crate) struct Workers {
 pub(crate) struct Spares {
     pub(crate) free_slots: Vec<usize>,
     pub(crate) made: usize,
-    pub(crate) parked: Vec<Arc<worker::SpareSeat>>,
+    pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
 impl fmt::Debug for Shared {
@@ -290,6 +296,7 @@ impl Shared {
             blocking: BlockingPool::for_runtime(&config),
             injector: Injector::new(),
             idle: Idle::new(),
+            process: Process::current(),
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
@@ -318,6 +325,20 @@ impl Shared {
             Flavor::MultiThread => RuntimeFlavor::MultiThread,
             Flavor::CurrentThread | Flavor::Local => RuntimeFlavor::CurrentThread,
         }
+    }
+
+    /// Panics in a forked child of the process that made this runtime; see `sys::fork`.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn expect_own_process(&self, what: &str) {
+        if !self.process.is_current() {
+            fork::panic_in_child(what);
+        }
+    }
+
+    /// Whether this process has the runtime's threads.
+    pub(crate) fn is_in_own_process(&self) -> bool {
+        self.process.is_current()
     }
 
     /// Whether a `Runtime` began its shutdown before; marks that it has now.
@@ -377,18 +398,27 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let place = Location::caller();
         // SAFETY: the future and its output are `Send`.
-        unsafe { self.spawn_unchecked(future, name, Location::caller()) }
+        unsafe {
+            if mem::size_of::<F>() > cell::LARGE_FUTURE {
+                self.spawn_unchecked(Box::pin(future), name, place)
+            } else {
+                self.spawn_unchecked(future, name, place)
+            }
+        }
     }
 
     /// # Safety
     /// If the future or its output is not `Send`: this is the thread of the local runtime.
+    #[track_caller]
     pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
         name: Option<Arc<str>>,
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
+        self.expect_own_process("`spawn`");
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
         if self.refuses_here() {

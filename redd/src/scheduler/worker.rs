@@ -18,12 +18,11 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::idle::{self, OnLeave, OnWake};
-use super::{Flavor, Shared, Slot};
+use super::idle::{OnLeave, OnWake};
+use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
-use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -33,7 +32,7 @@ use crate::task::poll::Ran;
 use crate::time::clock::real_now;
 
 /// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
-const NEXT_STREAK_MAX: u32 = 3;
+pub(super) const NEXT_STREAK_MAX: u32 = 3;
 
 /// How long a task in the injector may wait for a busy worker, about; the figures are Tokio's.
 const INJECTOR_PATIENCE_NS: f64 = 200_000.0;
@@ -43,9 +42,6 @@ const INJECTOR_INTERVAL_MAX: u32 = 127;
 /// How often a current-thread runtime goes round its yielding tasks, or back to a root that its tasks wake, before it
 /// looks for I/O and timers. A look costs 150 ns, a yield 25; picked by feel.
 const LAPS_WITHOUT_LOOKING: u32 = 16;
-
-/// How long a spare that has nothing to stand in for stays.
-const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// At most as many tasks at once from the injector.
 const INJECTED_BATCH_MAX: usize = 128;
@@ -60,7 +56,7 @@ thread_local! {
 pub(super) struct Local {
     pub(super) shared: *const Shared,
     pub(super) index: usize,
-    slot: *const Slot,
+    pub(super) slot: *const Slot,
     /// The queue of a current-thread runtime: nobody steals, so it is a plain list in order of arrival.
     fifo: Fifo,
     has_fifo: bool,
@@ -94,7 +90,7 @@ impl Local {
 
     /// # Safety
     /// As for `push`; the caller passes on the task's `Runnable` reference.
-    unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
+    pub(super) unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
         if self.has_fifo {
             self.fifo.push(task);
             return;
@@ -181,7 +177,7 @@ pub(crate) trait Root {
 }
 
 /// For worker threads, which have none.
-struct NoRoot;
+pub(super) struct NoRoot;
 
 impl Root for NoRoot {
     fn poll_if_woken(&mut self) -> bool {
@@ -211,7 +207,7 @@ pub(crate) struct Worker {
     injector_interval: u32,
     poll_ns: f64,
     looked_at: Instant,
-    next_streak: u32,
+    pub(super) next_streak: u32,
     is_searching: bool,
     is_spare: bool,
     /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
@@ -300,7 +296,7 @@ impl Worker {
                 if !self.yielded.head.get().is_null() {
                     break; // to `look_around`
                 }
-                if self.is_spare && self.try_retire(shared) {
+                if self.is_spare && spares::try_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
@@ -371,7 +367,7 @@ impl Worker {
     }
 
     #[inline]
-    fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
+    pub(super) fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
         if self.local.has_fifo {
             // SAFETY: the list owns the references of its tasks.
             return self.local.fifo.pop().map(|task| unsafe { Runnable::from_raw(task) });
@@ -529,7 +525,10 @@ impl Worker {
                 self.wakers.wake_all();
                 turn.token
             }
-            Err(error) => fatal_driver_error(&error),
+            Err(error) => {
+                shared.expect_own_process("an async context");
+                fatal_driver_error(&error)
+            }
         }
     }
 
@@ -635,28 +634,11 @@ impl Worker {
         }
     }
 
-    /// A spare goes when enough workers are active without it. If true, it does not count as active any more.
-    fn try_retire(&self, shared: &Shared) -> bool {
-        let enough = shared.config.workers;
-        // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: pairs with the
-        // decrement in `BlockedPlace::enter`; a plain count.
-        let active = &shared.workers.active;
-        active.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |active| (active > enough).then(|| active - 1)).is_ok()
-    }
-
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
     pub(super) fn drain(&mut self, shared: &Shared) {
         self.readmit_yielded();
         while let Some(runnable) = self.pop_own(shared) {
             drop(runnable);
-        }
-    }
-
-    /// Hands all queued tasks to the other workers.
-    fn drain_to_injector(&mut self, shared: &Shared) {
-        self.next_streak = NEXT_STREAK_MAX;
-        while let Some(runnable) = self.pop_own(shared) {
-            shared.inject(runnable);
         }
     }
 }
@@ -756,7 +738,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
 }
 
 /// A worker has left its loop for good; the last one clears up.
-fn leave(shared: &Shared) {
+pub(super) fn leave(shared: &Shared) {
     // AcqRel: the last one sees all that the others did. Pairs with itself.
     if shared.workers.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
         finish(shared);
@@ -778,178 +760,6 @@ pub(crate) fn finish(shared: &Shared) {
     shared.driver.shutdown();
     shared.heap.close();
     shared.workers.ended.unpark();
-}
-
-/// Where a spare without work waits to be called.
-#[derive(Debug)]
-pub(crate) struct SpareSeat {
-    parker: Parker,
-}
-
-/// `block_in_place`: this worker's thread is about to block. What it holds goes to the others, and if nobody is left
-/// to run tasks, a spare worker starts.
-pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
-    // SAFETY: set while the worker runs on this thread.
-    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
-        return f();
-    };
-    if local.is_blocked.get() {
-        return f();
-    }
-    // SAFETY: the thread that runs the worker keeps its runtime.
-    let shared = unsafe { &*local.shared };
-    let _place = BlockedPlace::enter(local, shared);
-    f()
-}
-
-/// While it lives, the worker of this thread counts as blocked.
-struct BlockedPlace<'a> {
-    local: &'a Local,
-    shared: &'a Shared,
-}
-
-impl<'a> BlockedPlace<'a> {
-    fn enter(local: &'a Local, shared: &'a Shared) -> Self {
-        // SAFETY: `one-owner`: this thread is the worker.
-        unsafe {
-            let queue = &(*local.slot).queue;
-            if let Some(task) = queue.pop_next() {
-                local.push_back(shared, task);
-            }
-        }
-        local.is_blocked.set(true);
-        shared.slot(local.index).is_blocked.store(true, Ordering::Relaxed);
-        // AcqRel: pairs with the increment below and with those of spares; carries nothing else.
-        shared.workers.blocked.fetch_add(1, Ordering::Relaxed);
-        let active = shared.workers.active.fetch_sub(1, Ordering::AcqRel) - 1;
-        idle::after_remote_push();
-        if active == 0 {
-            start_spare(shared);
-        } else {
-            shared.wake_worker();
-        }
-        Self { local, shared }
-    }
-}
-
-impl Drop for BlockedPlace<'_> {
-    fn drop(&mut self) {
-        self.shared.workers.active.fetch_add(1, Ordering::AcqRel);
-        self.shared.workers.blocked.fetch_sub(1, Ordering::Relaxed);
-        self.shared.slot(self.local.index).is_blocked.store(false, Ordering::Relaxed);
-        self.local.is_blocked.set(false);
-    }
-}
-
-/// One more worker: a waiting spare, or a new thread.
-fn start_spare(shared: &Shared) {
-    let index = {
-        let mut spares = shared.workers.spares.lock();
-        if let Some(seat) = spares.parked.pop() {
-            shared.workers.active.fetch_add(1, Ordering::AcqRel);
-            drop(spares);
-            seat.parker.unpark();
-            return;
-        }
-        match spares.free_slots.pop() {
-            Some(index) => index,
-            None if spares.made < super::MAX_SPARES => {
-                spares.made += 1;
-                shared.config.workers + spares.made - 1
-            }
-            None => {
-                eprintln!(
-                    "redd: all {} spare workers stand in for blocked ones; tasks wait until one returns. Move blocking \
-                     work to `spawn_blocking`.",
-                    super::MAX_SPARES
-                );
-                return;
-            }
-        }
-    };
-    // A closed runtime needs nobody; the count keeps it from finishing before this spare has left.
-    shared.workers.alive.fetch_add(1, Ordering::AcqRel);
-    shared.workers.active.fetch_add(1, Ordering::AcqRel);
-    let mine = shared.handle().shared;
-    let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {
-        spare_thread(&mine, index);
-    });
-    match started {
-        Ok(thread) => shared.workers.threads.lock().push(thread),
-        Err(error) => {
-            shared.workers.active.fetch_sub(1, Ordering::AcqRel);
-            shared.workers.spares.lock().free_slots.push(index);
-            leave(shared);
-            eprintln!(
-                "redd: all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait until \
-                 one returns; raise the limit of threads, or block less."
-            );
-        }
-    }
-}
-
-fn spare_thread(shared: &Arc<Shared>, index: usize) {
-    let _entered = context::enter(shared.handle());
-    let _running = context::mark(Entered::Yes);
-    shared.config.hooks.start();
-    let mut worker = Worker::new(shared, index);
-    let seat = Arc::new(SpareSeat { parker: Parker::new() });
-    loop {
-        let ended = worker.run(shared, &mut NoRoot);
-        if ended == Ended::Closed {
-            break;
-        }
-        // `try_retire` has counted it out.
-        worker.drain_to_injector(shared);
-        if !wait_for_call(shared, &seat) {
-            break;
-        }
-    }
-    worker.drain(shared);
-    if shared.is_closed() {
-        // SAFETY: tasks of a multi-thread runtime are `Send`.
-        unsafe { shared.heap.cancel_all() };
-    }
-    drop(worker);
-    shared.workers.spares.lock().free_slots.push(index);
-    leave(shared);
-    shared.config.hooks.stop();
-}
-
-/// True if the spare is needed again; false when its keep-alive is over or the runtime closes.
-fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
-    {
-        let mut spares = shared.workers.spares.lock();
-        if shared.is_closed() {
-            return false;
-        }
-        spares.parked.push(Arc::clone(seat));
-    }
-    if seat.parker.park_timeout(SPARE_KEEP_ALIVE) {
-        return !shared.is_closed();
-    }
-    let mut spares = shared.workers.spares.lock();
-    match spares.parked.iter().position(|other| Arc::ptr_eq(other, seat)) {
-        Some(position) => {
-            spares.parked.remove(position);
-            false
-        }
-        None => {
-            // Called in the last moment: the token is on its way.
-            drop(spares);
-            seat.parker.park();
-            !shared.is_closed()
-        }
-    }
-}
-
-/// Wakes every spare that waits, for shutdown.
-pub(crate) fn release_spares(shared: &Shared) {
-    let parked = std::mem::take(&mut shared.workers.spares.lock().parked);
-    for seat in parked {
-        shared.workers.active.fetch_add(1, Ordering::AcqRel);
-        seat.parker.unpark();
-    }
 }
 
 /// Runs a root future and the tasks of a current-thread runtime on this thread.

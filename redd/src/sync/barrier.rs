@@ -94,10 +94,7 @@ pin_project! {
             let this = this.project();
             if this.waiter.stage() != Stage::Idle {
                 // `arrival-counts`: it only leaves the list.
-                let mut guard = this.barrier.waiters.lock();
-                let (_, unused) = guard.remove(this.waiter.as_ref());
-                drop(guard);
-                drop(unused);
+                this.barrier.waiters.leave(this.waiter.as_ref());
             }
         }
     }
@@ -136,40 +133,5 @@ impl BarrierWaitResult {
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::testing::{Wakes, poll_once, poll_with};
-    use super::*;
-
-    #[test]
-    fn the_last_to_come_leads_and_the_barrier_can_be_used_again() {
-        let barrier = Barrier::new(3);
-        for _ in 0..2 {
-            let (mut one, mut two, mut three) =
-                (Box::pin(barrier.wait()), Box::pin(barrier.wait()), Box::pin(barrier.wait()));
-            let (wakes, waker) = Wakes::new();
-            assert!(poll_with(one.as_mut(), &waker).is_pending());
-            assert!(poll_with(two.as_mut(), &waker).is_pending());
-            assert!(poll_once(one.as_mut()).is_pending(), "polled again is not arrived twice");
-            assert!(poll_with(one.as_mut(), &waker).is_pending());
-            assert!(matches!(poll_once(three.as_mut()), Poll::Ready(BarrierWaitResult(true))));
-            assert_eq!(wakes.count(), 2);
-            assert!(matches!(poll_once(one.as_mut()), Poll::Ready(BarrierWaitResult(false))));
-            assert!(matches!(poll_once(two.as_mut()), Poll::Ready(BarrierWaitResult(false))));
-        }
-    }
-
-    #[test]
-    fn a_dropped_arrival_counts_and_size_zero_is_one() {
-        let barrier = Barrier::new(2);
-        let mut one = Box::pin(barrier.wait());
-        assert!(poll_once(one.as_mut()).is_pending());
-        drop(one);
-        assert!(poll_once(Box::pin(barrier.wait()).as_mut()).is_ready());
-        assert!(poll_once(Box::pin(barrier.wait()).as_mut()).is_pending());
-        assert!(poll_once(Box::pin(Barrier::new(0).wait()).as_mut()).is_ready());
     }
 }

@@ -18,10 +18,11 @@ use std::future::Future;
 use std::panic::Location;
 
 use self::error::{RecvError, SendError, TryRecvError};
+use super::senders::{Channel, Senders, Tx, WeakTx, sender_handles};
 use super::wait_list::WaitList;
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
-use crate::primitives::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::{Arc, Mutex};
 use crate::task::coop::cooperative;
 
@@ -52,8 +53,7 @@ struct Shared<T> {
     /// The number of slots less one; the number is a power of two.
     mask: u64,
     tail: WaitList<Tail>,
-    senders: AtomicUsize,
-    weak_senders: AtomicUsize,
+    senders: Senders,
     /// Senders that wait for the last receiver to go.
     on_last_receiver: WaitList,
 }
@@ -129,10 +129,6 @@ impl<T> Shared<T> {
         }
     }
 
-    fn is_same(one: &Arc<Self>, other: &Arc<Self>) -> bool {
-        Arc::ptr_eq(one, other)
-    }
-
     fn subscribe(this: &Arc<Self>) -> Receiver<T> {
         let mut tail = this.tail.lock();
         tail.receivers += 1;
@@ -140,10 +136,17 @@ impl<T> Shared<T> {
         drop(tail);
         Receiver { shared: Arc::clone(this), next }
     }
+}
 
-    fn strong_count(&self) -> usize {
-        // Acquire: a count of zero is seen after what the last sender did. Pairs with AcqRel in `Sender::drop`.
-        self.senders.load(Ordering::Acquire)
+impl<T> Channel for Shared<T> {
+    fn senders(&self) -> &Senders {
+        &self.senders
+    }
+
+    fn end(&self) {
+        let mut tail = self.tail.lock();
+        tail.is_closed = true;
+        tail.call_all();
     }
 }
 
@@ -152,7 +155,7 @@ impl<T> Shared<T> {
 /// - Sending needs no receiver to be ready, but fails if there is none at all.
 /// - When all senders are dropped, receivers get the messages that are left, then an error.
 pub struct Sender<T> {
-    shared: Arc<Shared<T>>,
+    tx: Tx<Shared<T>>,
 }
 
 impl<T> Sender<T> {
@@ -180,15 +183,18 @@ impl<T> Sender<T> {
             })
             .collect();
         Self {
-            shared: Arc::new(Shared {
+            tx: Tx::first(Arc::new(Shared {
                 slots,
                 mask: capacity as u64 - 1,
                 tail: WaitList::new(Tail { position: 0, receivers: 0, is_closed: false }),
-                senders: AtomicUsize::new(1),
-                weak_senders: AtomicUsize::new(0),
+                senders: Senders::one(),
                 on_last_receiver: WaitList::new(()),
-            }),
+            })),
         }
+    }
+
+    fn shared(&self) -> &Arc<Shared<T>> {
+        self.tx.shared()
     }
 
     /// Sends a message to all receivers there are now; returns how many.
@@ -198,7 +204,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives the message back if there is no receiver. There may be one later.
     pub fn send(&self, message: T) -> Result<usize, SendError<T>> {
-        let mut tail = self.shared.tail.lock();
+        let mut tail = self.shared().tail.lock();
         let receivers = tail.receivers;
         if receivers == 0 {
             drop(tail);
@@ -206,7 +212,7 @@ impl<T> Sender<T> {
         }
         let position = tail.position;
         tail.position = position.wrapping_add(1);
-        let slot = self.shared.slot(position);
+        let slot = self.shared().slot(position);
         // `tail-before-slot`
         let mut place = slot.message.lock();
         slot.position.store(position, Ordering::Relaxed);
@@ -220,19 +226,19 @@ impl<T> Sender<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        Shared::subscribe(&self.shared)
+        Shared::subscribe(self.shared())
     }
 
     /// How many messages are in the ring that some receiver has not seen.
     pub fn len(&self) -> usize {
-        let tail = self.shared.tail.lock();
-        let capacity = self.shared.slots.len();
+        let tail = self.shared().tail.lock();
+        let capacity = self.shared().slots.len();
         let oldest = tail.position.wrapping_sub(capacity as u64);
         // A message that all have seen has only such before it: the receivers of a message were there for the later ones.
         let (mut seen, mut rest) = (0, capacity);
         while rest > 0 {
             let half = rest / 2;
-            let slot = self.shared.slot(oldest.wrapping_add((seen + half) as u64));
+            let slot = self.shared().slot(oldest.wrapping_add((seen + half) as u64));
             if slot.message.lock().unseen == 0 {
                 seen += half + 1;
                 rest -= half + 1;
@@ -245,19 +251,14 @@ impl<T> Sender<T> {
 
     /// Whether every message has been seen by every receiver.
     pub fn is_empty(&self) -> bool {
-        let tail = self.shared.tail.lock();
-        let last = self.shared.slot(tail.position.wrapping_sub(1));
+        let tail = self.shared().tail.lock();
+        let last = self.shared().slot(tail.position.wrapping_sub(1));
         last.message.lock().unseen == 0
     }
 
     /// How many receivers there are.
     pub fn receiver_count(&self) -> usize {
-        self.shared.tail.lock().receivers
-    }
-
-    /// Whether both send to the same channel.
-    pub fn same_channel(&self, other: &Self) -> bool {
-        Shared::is_same(&self.shared, &other.shared)
+        self.shared().tail.lock().receivers
     }
 
     /// Waits until there is no receiver.
@@ -268,108 +269,23 @@ impl<T> Sender<T> {
     pub fn closed(&self) -> impl Future<Output = ()> {
         let has_no_receiver = || (self.receiver_count() == 0).then_some(());
         wait_until(
-            &self.shared.on_last_receiver,
+            &self.shared().on_last_receiver,
             WaitKind::Broadcast,
             Some(Location::caller()),
             has_no_receiver,
             move |_| has_no_receiver(),
         )
     }
-
-    /// A sender that does not keep the channel open.
-    #[must_use = "a weak sender does nothing until it is upgraded"]
-    pub fn downgrade(&self) -> WeakSender<T> {
-        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        WeakSender { shared: Arc::clone(&self.shared) }
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.shared.strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.shared.weak_senders.load(Ordering::Relaxed)
-    }
 }
 
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        self.shared.senders.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        // AcqRel: the last sender comes after what all others sent. Pairs with itself, and with Acquire in
-        // `Shared::strong_count`.
-        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut tail = self.shared.tail.lock();
-            tail.is_closed = true;
-            tail.call_all();
-        }
-    }
-}
+sender_handles!(Sender, WeakSender, Shared<T>);
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
-            .field("capacity", &self.shared.slots.len())
+            .field("capacity", &self.shared().slots.len())
             .field("receivers", &self.receiver_count())
             .finish()
-    }
-}
-
-/// A sender that does not keep the channel open; [`upgrade`](Self::upgrade) it to send.
-pub struct WeakSender<T> {
-    shared: Arc<Shared<T>>,
-}
-
-impl<T> WeakSender<T> {
-    /// A sender, if there is one left.
-    pub fn upgrade(&self) -> Option<Sender<T>> {
-        let senders = &self.shared.senders;
-        let mut seen = senders.load(Ordering::Relaxed);
-        while seen != 0 {
-            match senders.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => {
-                    return Some(Sender { shared: Arc::clone(&self.shared) });
-                }
-                Err(now) => seen = now,
-            }
-        }
-        None
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.shared.strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.shared.weak_senders.load(Ordering::Relaxed)
-    }
-}
-
-impl<T> Clone for WeakSender<T> {
-    fn clone(&self) -> Self {
-        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl<T> Drop for WeakSender<T> {
-    fn drop(&mut self) {
-        self.shared.weak_senders.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl<T> fmt::Debug for WeakSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakSender").finish_non_exhaustive()
     }
 }
 
@@ -397,22 +313,22 @@ impl<T> Receiver<T> {
 
     /// Whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
-        Shared::is_same(&self.shared, &other.shared)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// How many senders there are.
     pub fn sender_strong_count(&self) -> usize {
-        self.shared.strong_count()
+        self.shared.senders.strong_count()
     }
 
     /// How many weak senders there are.
     pub fn sender_weak_count(&self) -> usize {
-        self.shared.weak_senders.load(Ordering::Relaxed)
+        self.shared.senders.weak_count()
     }
 
     /// Whether all senders are dropped. There may be messages left.
     pub fn is_closed(&self) -> bool {
-        self.shared.strong_count() == 0
+        self.shared.senders.strong_count() == 0
     }
 }
 

@@ -1,4 +1,4 @@
-//! What all guards of locks do alike: deref to the value, and show it.
+//! What all guards of locks do alike: deref to the value, show it, narrow to a part of it.
 
 /// Implements `Deref`, `Debug` and `Display` for a guard whose `pointer` method gives the address of the value, which is
 /// valid while the guard lives.
@@ -47,4 +47,43 @@ macro_rules! guard_deref_mut {
     };
 }
 
-pub(crate) use {guard_deref_mut, guard_traits};
+/// `map` and `try_map` of a guard with the fields `data`, the address of the value, and `held`, which lets the lock go:
+/// the narrowed guard has another address and the same `held`. `$order` is the order of the type parameters, which is
+/// public; `const` or `mut mut` says how the value is reached.
+macro_rules! guard_map {
+    (
+        $pointer:ident $($mutable:ident)?, $T:ident => $Mapped:ident<$($part:tt),*>, [$($order:tt)*]
+        $(, $marker:ident)?
+    ) => {
+        /// Narrows the guard to a part of the value. An associated function, as the value may have a method `map`.
+        pub fn map<$($order)*>($($mutable)? this: Self, f: F) -> $Mapped<$($part),*>
+        where
+            F: FnOnce(&$($mutable)? $T) -> &$($mutable)? V,
+        {
+            let data: *$pointer V = f(&$($mutable)? *this);
+            $Mapped { data, held: this.held $(, $marker: PhantomData)? }
+        }
+
+        /// Narrows the guard to a part of the value, if `f` finds it.
+        ///
+        /// # Errors
+        /// The guard, if `f` returned `None`.
+        pub fn try_map<$($order)*>($($mutable)? this: Self, f: F) -> Result<$Mapped<$($part),*>, Self>
+        where
+            F: FnOnce(&$($mutable)? $T) -> Option<&$($mutable)? V>,
+        {
+            let Some(data) = f(&$($mutable)? *this) else {
+                return Err(this);
+            };
+            let data: *$pointer V = data;
+            Ok($Mapped { data, held: this.held $(, $marker: PhantomData)? })
+        }
+
+        #[inline]
+        fn pointer(&self) -> *$pointer $T {
+            self.data
+        }
+    };
+}
+
+pub(crate) use {guard_deref_mut, guard_map, guard_traits};

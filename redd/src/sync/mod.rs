@@ -6,6 +6,21 @@
 //! Every primitive keeps its waiters in first-come order, and every waiting future may be dropped at any await: its
 //! place in the queue is lost, and what was already granted to it goes to the next waiter.
 
+/// `Display` and `Error` of an error type, of which each case says one sentence.
+macro_rules! error_texts {
+    ([$($generics:tt)*] $Error:ty, $($case:pat => $text:literal,)+) => {
+        impl<$($generics)*> std::fmt::Display for $Error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $($case => $text,)+
+                })
+            }
+        }
+
+        impl<$($generics)*> std::error::Error for $Error {}
+    };
+}
+
 // Locks, permits, notices.
 mod barrier;
 pub(crate) mod blocking;
@@ -14,6 +29,7 @@ mod guard;
 mod models;
 mod mutex;
 pub(crate) mod notify;
+mod once;
 mod once_cell;
 pub(crate) mod permits;
 mod rwlock;
@@ -25,10 +41,9 @@ pub(crate) mod wait_list;
 pub mod broadcast;
 #[cfg(all(test, loom))]
 mod channel_models;
-#[cfg(all(test, not(loom)))]
-mod channel_tests;
 pub mod mpsc;
 pub mod oneshot;
+mod senders;
 pub(crate) mod wait_until;
 pub(crate) mod waker_cell;
 pub mod watch;

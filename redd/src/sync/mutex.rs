@@ -101,6 +101,9 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     async fn acquire(&self, place: Place) {
+        if self.permits.acquire_at_once(1) {
+            return;
+        }
         let acquired = self.permits.acquire(1, WaitKind::Mutex, place).await;
         debug_assert!(acquired.is_ok(), "nobody closes a mutex");
     }

@@ -3,8 +3,6 @@
 //! # Invariants
 //! - `permit-initialises`: only the holder of the one permit writes the value. It keeps the permit for good and closes
 //!   the permits, so that nobody writes a second time; if it fails, the permit goes to the next who waits.
-//! - `set-then-read`: `is_set` is stored after the value is, and the value does not change any more while the cell is
-//!   shared.
 
 #![expect(unsafe_code, reason = "the value is written while the cell is shared")]
 
@@ -13,11 +11,10 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
+use super::once::{Once, once_face};
 use super::permits::{Permits, Refusal};
 use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
-use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
 
 /// A cell that is initialised at most once, by an async function if need be.
@@ -35,71 +32,16 @@ use crate::primitives::const_fn;
 /// # });
 /// ```
 pub struct OnceCell<T> {
-    is_set: AtomicBool,
+    once: Once<T>,
     permits: Permits,
-    value: UnsafeCell<Option<T>>,
 }
 
-// SAFETY: shared use reads the value (so `Sync`), and writes it once, from any thread (so `Send`).
-unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+once_face!(OnceCell { permits: Permits::new(1) });
 
 impl<T> OnceCell<T> {
-    const_fn! {
-        /// An empty cell.
-        pub const fn new() -> Self {
-            Self {
-                is_set: AtomicBool::new(false),
-                permits: Permits::new(1),
-                value: UnsafeCell::new(None),
-            }
-        }
-    }
-
-    const_fn! {
-        /// The same as [`new`](Self::new), for statics.
-        pub const fn const_new() -> Self {
-            Self::new()
-        }
-    }
-
-    const_fn! {
-        /// A cell with this value.
-        pub const fn const_new_with(value: T) -> Self {
-            Self {
-                is_set: AtomicBool::new(true),
-                permits: Permits::new(1),
-                value: UnsafeCell::new(Some(value)),
-            }
-        }
-    }
-
-    /// A cell with this value, or an empty one.
-    pub fn new_with(value: Option<T>) -> Self {
-        match value {
-            Some(value) => Self::const_new_with(value),
-            None => Self::new(),
-        }
-    }
-
-    /// Whether the value is there.
-    pub fn initialized(&self) -> bool {
-        // Acquire: the value is visible (`set-then-read`). Pairs with Release in `OnceCell::store`.
-        self.is_set.load(Ordering::Acquire)
-    }
-
-    /// The value, if it is there.
-    pub fn get(&self) -> Option<&T> {
-        if !self.initialized() {
-            return None;
-        }
-        // SAFETY: `set-then-read`.
-        self.value.with(|value| unsafe { (*value).as_ref() })
-    }
-
     /// The value, if it is there, to be changed.
     pub fn get_mut(&mut self) -> Option<&mut T> {
-        // SAFETY: borrowed exclusively.
-        self.value.with_mut(|value| unsafe { (*value).as_mut() })
+        self.once.get_mut()
     }
 
     /// Sets the value, if nobody else has or is about to.
@@ -184,21 +126,14 @@ impl<T> OnceCell<T> {
     /// # Safety
     /// `permit-initialises`: the caller holds the permit, and does not give it back.
     unsafe fn store(&self, value: T) {
-        // SAFETY: by this function's duty nobody else writes, and nobody reads before `is_set`.
-        self.value.with_mut(|slot| unsafe { *slot = Some(value) });
-        // Release: publishes the value. Pairs with Acquire in `OnceCell::initialized`.
-        self.is_set.store(true, Ordering::Release);
+        // SAFETY: by this function's duty nobody else writes, and the permits of a full cell are closed.
+        unsafe { self.once.set(value) };
         self.permits.close();
     }
 
     /// Takes the value out; the cell is empty again.
     pub fn take(&mut self) -> Option<T> {
         std::mem::take(self).into_inner()
-    }
-
-    /// The value, if it was there.
-    pub fn into_inner(self) -> Option<T> {
-        self.value.into_inner()
     }
 }
 
@@ -218,38 +153,6 @@ impl<T> Turn<'_, T> {
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
         self.cell.permits.release(1);
-    }
-}
-
-impl<T> Default for OnceCell<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> From<T> for OnceCell<T> {
-    fn from(value: T) -> Self {
-        Self::const_new_with(value)
-    }
-}
-
-impl<T: Clone> Clone for OnceCell<T> {
-    fn clone(&self) -> Self {
-        Self::new_with(self.get().cloned())
-    }
-}
-
-impl<T: PartialEq> PartialEq for OnceCell<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.get() == other.get()
-    }
-}
-
-impl<T: Eq> Eq for OnceCell<T> {}
-
-impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnceCell").field("value", &self.get()).finish()
     }
 }
 
@@ -284,53 +187,3 @@ impl<T> fmt::Display for SetError<T> {
 }
 
 impl<T: fmt::Debug> Error for SetError<T> {}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::testing::poll_once;
-    use super::*;
-    use std::task::Poll;
-
-    #[test]
-    fn one_initialises_and_the_others_wait() {
-        let cell = OnceCell::new();
-        let gate = crate::sync::Notify::new();
-        let mut first = Box::pin(cell.get_or_init(|| async {
-            gate.notified().await;
-            1
-        }));
-        assert!(poll_once(first.as_mut()).is_pending());
-        let mut second = Box::pin(cell.get_or_init(|| async { 2 }));
-        assert!(poll_once(second.as_mut()).is_pending());
-        assert_eq!(cell.set(3), Err(SetError::InitializingError(3)));
-        gate.notify_one();
-        assert_eq!(poll_once(first.as_mut()), Poll::Ready(&1));
-        assert_eq!(poll_once(second.as_mut()), Poll::Ready(&1));
-        assert_eq!(cell.set(3), Err(SetError::AlreadyInitializedError(3)));
-    }
-
-    #[test]
-    fn after_a_failure_or_a_cancellation_the_next_has_its_turn() {
-        let cell = OnceCell::new();
-        let mut cancelled = Box::pin(cell.get_or_init(std::future::pending));
-        assert!(poll_once(cancelled.as_mut()).is_pending());
-        let mut failing = Box::pin(cell.get_or_try_init(|| async { Err("no") }));
-        assert!(poll_once(failing.as_mut()).is_pending());
-        let mut lucky = Box::pin(cell.get_or_init(|| async { 2 }));
-        assert!(poll_once(lucky.as_mut()).is_pending());
-        drop(cancelled);
-        assert_eq!(poll_once(failing.as_mut()), Poll::Ready(Err("no")));
-        assert_eq!(poll_once(lucky.as_mut()), Poll::Ready(&2));
-    }
-
-    #[test]
-    fn taking_empties_the_cell_for_another_round() {
-        let mut cell = OnceCell::from(1);
-        assert_eq!(cell, cell.clone());
-        *cell.get_mut().expect("set") += 1;
-        assert_eq!(cell.take(), Some(2));
-        assert_eq!(cell.get_mut(), None);
-        assert_eq!(cell.set(5), Ok(()));
-        assert_eq!(cell.into_inner(), Some(5));
-    }
-}

@@ -507,20 +507,14 @@ impl<T> fmt::Debug for Receiver<T> {
 pub mod error {
     //! What receiving from a oneshot channel can fail with.
 
-    use std::error::Error;
-    use std::fmt;
-
     /// The sender was dropped without sending.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct RecvError(pub(super) ());
 
-    impl fmt::Display for RecvError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the oneshot channel ended without a value: the sender was dropped or the receiver closed")
-        }
+    error_texts! {
+        [] RecvError,
+        _ => "the oneshot channel ended without a value: the sender was dropped or the receiver closed",
     }
-
-    impl Error for RecvError {}
 
     /// Why there is no value to take.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -531,14 +525,9 @@ pub mod error {
         Closed,
     }
 
-    impl fmt::Display for TryRecvError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(match self {
-                Self::Empty => "the oneshot channel has no value yet",
-                Self::Closed => "the oneshot channel is closed: no value will come",
-            })
-        }
+    error_texts! {
+        [] TryRecvError,
+        Self::Empty => "the oneshot channel has no value yet",
+        Self::Closed => "the oneshot channel is closed: no value will come",
     }
-
-    impl Error for TryRecvError {}
 }

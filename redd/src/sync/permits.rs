@@ -109,6 +109,13 @@ impl Permits {
         }
     }
 
+    /// What the first poll of [`acquire`](Self::acquire) would answer if the permits are free and the budget is not
+    /// used up, without a waiter to build for it. Called inside a poll.
+    #[inline]
+    pub(crate) fn acquire_at_once(&self, count: usize) -> bool {
+        coop::spend_on(|| self.try_acquire(count).is_ok())
+    }
+
     /// A future that takes `count` permits when it is its turn. `kind` and `place` are for dumps.
     #[inline]
     pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: Place) -> Acquire<'_> {
@@ -119,29 +126,42 @@ impl Permits {
     ///
     /// # Panics
     /// If there would be more than [`MAX`](Self::MAX) free.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn release(&self, count: usize) {
         if count == 0 {
             return;
         }
-        if count > Self::MAX {
-            too_many(count);
-        }
-        if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
-            return self.serve(self.waiters.lock(), count);
+        if count > Self::MAX || self.word.load(Ordering::Relaxed) & WAITERS != 0 {
+            return self.release_to_waiters(count);
         }
         // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::line_up` and `Permits::serve`.
         let before = self.word.fetch_add(count * ONE, Ordering::Release);
+        if before & WAITERS != 0 || before / ONE + count > Self::MAX {
+            self.correct_release(before, count);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn release_to_waiters(&self, count: usize) {
+        if count > Self::MAX {
+            too_many(count);
+        }
+        self.serve(self.waiters.lock(), count);
+    }
+
+    /// After a release into the word that found `before` there.
+    #[cold]
+    #[track_caller]
+    fn correct_release(&self, before: usize, count: usize) {
         if before / ONE + count > Self::MAX {
             self.word.fetch_sub(count * ONE, Ordering::Relaxed);
             too_many(count);
         }
-        if before & WAITERS != 0 {
-            // Someone lined up between the load and the addition; `no-overtaking` lets nobody but us serve him.
-            self.serve(self.waiters.lock(), 0);
-        }
+        // Someone lined up between the load and the addition; `no-overtaking` lets nobody but us serve him.
+        self.serve(self.waiters.lock(), 0);
     }
 
     /// Removes up to `count` free permits and says how many.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::TryLockError;
 use super::blocking::block_on_parker;
-use super::guard::{guard_deref_mut, guard_traits};
+use super::guard::{guard_deref_mut, guard_map, guard_traits};
 use super::permits::Permits;
 use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
@@ -244,8 +244,8 @@ impl<T: ?Sized> RwLock<T> {
 
     // The four below are called by who has just acquired the permits (`all-or-one`).
 
-    fn held(&self, count: u32) -> Held<'_> {
-        Held { permits: &self.permits, count }
+    fn held(&self, count: u32) -> Held<&Permits> {
+        Held { lender: &self.permits, count }
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
@@ -257,11 +257,12 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        OwnedRwLockReadGuard { data: self.data.with(|data| data), held: OwnedHeld { count: 1, lock: self } }
+        OwnedRwLockReadGuard { data: self.data.with(|data| data), held: Held { count: 1, lender: self } }
     }
 
     fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
-        OwnedRwLockWriteGuard { held: OwnedHeld { count: self.max_readers, lock: self } }
+        let data = self.data.with_mut(|data| data);
+        OwnedRwLockWriteGuard { data, held: Held { count: self.max_readers, lender: self } }
     }
 }
 
@@ -288,45 +289,96 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     }
 }
 
-/// Permits, given back when dropped (`held-moves`).
-struct Held<'a> {
-    permits: &'a Permits,
+/// Where the permits of a lock are reached from: the lock's borrower, or a share of its ownership.
+trait Lender {
+    fn permits(&self) -> &Permits;
+}
+
+impl Lender for &Permits {
+    #[inline]
+    fn permits(&self) -> &Permits {
+        self
+    }
+}
+
+impl<T: ?Sized> Lender for Arc<RwLock<T>> {
+    #[inline]
+    fn permits(&self) -> &Permits {
+        &self.permits
+    }
+}
+
+/// Permits, given back when dropped (`held-moves`), and before a share of the ownership goes.
+struct Held<L: Lender> {
+    lender: L,
     count: u32,
 }
 
-impl Held<'_> {
+impl<L: Lender> Held<L> {
     /// Keeps one permit and gives the others back: a writer becomes a reader, and no writer comes in between.
-    fn downgrade(&mut self) {
+    fn downgrade(mut self) -> Self {
         let spare = std::mem::replace(&mut self.count, 1) - 1;
-        self.permits.release(spare as usize);
+        self.lender.permits().release(spare as usize);
+        self
     }
 }
 
-impl Drop for Held<'_> {
+impl<L: Lender> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
-        self.permits.release(self.count as usize);
+        self.lender.permits().release(self.count as usize);
     }
 }
 
-/// The same with a share of the ownership, which goes after the permits.
-struct OwnedHeld<T: ?Sized> {
-    lock: Arc<RwLock<T>>,
-    count: u32,
+/// What only a writer of the whole value can do: become a reader, or a mapped writer.
+macro_rules! whole_write_methods {
+    (
+        $Mapped:ident<$($whole:tt),*>, $Reader:ident<$($reader:tt),*>, $Part:ident<$($part:tt),*> $(, $marker:ident)?
+    ) => {
+        /// The guard of the whole value in the type of a mapped one.
+        pub fn into_mapped(this: Self) -> $Mapped<$($whole),*> {
+            $Mapped { data: this.data, held: this.held }
+        }
+
+        /// Becomes a reader, and lets no writer in between.
+        pub fn downgrade(self) -> $Reader<$($reader),*> {
+            $Reader { data: self.data, held: self.held.downgrade() $(, $marker: PhantomData)? }
+        }
+
+        /// Becomes a reader of a part of the value, and lets no writer in between.
+        pub fn downgrade_map<F, U: ?Sized>(this: Self, f: F) -> $Part<$($part),*>
+        where
+            F: FnOnce(&T) -> &U,
+        {
+            let data: *const U = f(&*this);
+            $Part { data, held: this.held.downgrade() $(, $marker: PhantomData)? }
+        }
+
+        /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
+        ///
+        /// # Errors
+        /// The guard, if `f` returned `None`.
+        pub fn try_downgrade_map<F, U: ?Sized>(this: Self, f: F) -> Result<$Part<$($part),*>, Self>
+        where
+            F: FnOnce(&T) -> Option<&U>,
+        {
+            let Some(data) = f(&*this) else {
+                return Err(this);
+            };
+            let data: *const U = data;
+            Ok($Part { data, held: this.held.downgrade() $(, $marker: PhantomData)? })
+        }
+    };
 }
 
-impl<T: ?Sized> OwnedHeld<T> {
-    fn downgrade(&mut self) {
-        let spare = std::mem::replace(&mut self.count, 1) - 1;
-        self.lock.permits.release(spare as usize);
-    }
-}
-
-impl<T: ?Sized> Drop for OwnedHeld<T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.lock.permits.release(self.count as usize);
-    }
+/// The lock whose share a guard holds.
+macro_rules! owned_methods {
+    () => {
+        /// The lock that this guard belongs to.
+        pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
+            &this.held.lender
+        }
+    };
 }
 
 /// A right to read, while this lives. Made by [`RwLock::read`].
@@ -334,7 +386,7 @@ impl<T: ?Sized> Drop for OwnedHeld<T> {
 #[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     data: *const T,
-    held: Held<'a>,
+    held: Held<&'a Permits>,
     marker: PhantomData<&'a T>,
 }
 
@@ -344,34 +396,7 @@ unsafe impl<T: ?Sized + Sync> Send for RwLockReadGuard<'_, T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockReadGuard<'_, T> {}
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
-    /// Narrows the guard to a part of the value. An associated function, as the value may have a method `map`.
-    pub fn map<F, U: ?Sized>(this: Self, f: F) -> RwLockReadGuard<'a, U>
-    where
-        F: FnOnce(&T) -> &U,
-    {
-        let data: *const U = f(&*this);
-        RwLockReadGuard { data, held: this.held, marker: PhantomData }
-    }
-
-    /// Narrows the guard to a part of the value, if `f` finds it.
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(this: Self, f: F) -> Result<RwLockReadGuard<'a, U>, Self>
-    where
-        F: FnOnce(&T) -> Option<&U>,
-    {
-        let Some(data) = f(&*this) else {
-            return Err(this);
-        };
-        let data: *const U = data;
-        Ok(RwLockReadGuard { data, held: this.held, marker: PhantomData })
-    }
-
-    #[inline]
-    fn pointer(&self) -> *const T {
-        self.data
-    }
+    guard_map!(const, T => RwLockReadGuard<'a, V>, [F, V: ?Sized], marker);
 }
 
 guard_traits!(['a, T: ?Sized] RwLockReadGuard<'a, T> => T);
@@ -381,7 +406,7 @@ guard_traits!(['a, T: ?Sized] RwLockReadGuard<'a, T> => T);
 #[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     data: *mut T,
-    held: Held<'a>,
+    held: Held<&'a Permits>,
 }
 
 // SAFETY: the guard is as the `&mut T` that it gives out; downgraded, as the `&T`.
@@ -390,71 +415,8 @@ unsafe impl<T: ?Sized + Send + Sync> Send for RwLockWriteGuard<'_, T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockWriteGuard<'_, T> {}
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
-    /// As [`RwLockReadGuard::map`].
-    pub fn map<F, U: ?Sized>(mut this: Self, f: F) -> RwLockMappedWriteGuard<'a, U>
-    where
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let data: *mut U = f(&mut *this);
-        RwLockMappedWriteGuard { data, held: this.held }
-    }
-
-    /// As [`RwLockReadGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
-    where
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut U = data;
-        Ok(RwLockMappedWriteGuard { data, held: this.held })
-    }
-
-    /// The guard of the whole value in the type of a mapped one.
-    pub fn into_mapped(this: Self) -> RwLockMappedWriteGuard<'a, T> {
-        RwLockMappedWriteGuard { data: this.data, held: this.held }
-    }
-
-    /// Becomes a reader, and lets no writer in between.
-    pub fn downgrade(mut self) -> RwLockReadGuard<'a, T> {
-        self.held.downgrade();
-        RwLockReadGuard { data: self.data, held: self.held, marker: PhantomData }
-    }
-
-    /// Becomes a reader of a part of the value, and lets no writer in between.
-    pub fn downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> RwLockReadGuard<'a, U>
-    where
-        F: FnOnce(&T) -> &U,
-    {
-        let data: *const U = f(&*this);
-        this.held.downgrade();
-        RwLockReadGuard { data, held: this.held, marker: PhantomData }
-    }
-
-    /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<RwLockReadGuard<'a, U>, Self>
-    where
-        F: FnOnce(&T) -> Option<&U>,
-    {
-        let Some(data) = f(&*this) else {
-            return Err(this);
-        };
-        let data: *const U = data;
-        this.held.downgrade();
-        Ok(RwLockReadGuard { data, held: this.held, marker: PhantomData })
-    }
-
-    #[inline]
-    fn pointer(&self) -> *mut T {
-        self.data
-    }
+    guard_map!(mut mut, T => RwLockMappedWriteGuard<'a, V>, [F, V: ?Sized]);
+    whole_write_methods!(RwLockMappedWriteGuard<'a, T>, RwLockReadGuard<'a, T>, RwLockReadGuard<'a, U>, marker);
 }
 
 guard_traits!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
@@ -465,7 +427,7 @@ guard_deref_mut!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
 #[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     data: *mut T,
-    held: Held<'a>,
+    held: Held<&'a Permits>,
 }
 
 // SAFETY: the guard is as the `&mut T` that it gives out.
@@ -474,34 +436,7 @@ unsafe impl<T: ?Sized + Send + Sync> Send for RwLockMappedWriteGuard<'_, T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockMappedWriteGuard<'_, T> {}
 
 impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
-    /// As [`RwLockReadGuard::map`].
-    pub fn map<F, U: ?Sized>(mut this: Self, f: F) -> RwLockMappedWriteGuard<'a, U>
-    where
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let data: *mut U = f(&mut *this);
-        RwLockMappedWriteGuard { data, held: this.held }
-    }
-
-    /// As [`RwLockReadGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<RwLockMappedWriteGuard<'a, U>, Self>
-    where
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut U = data;
-        Ok(RwLockMappedWriteGuard { data, held: this.held })
-    }
-
-    #[inline]
-    fn pointer(&self) -> *mut T {
-        self.data
-    }
+    guard_map!(mut mut, T => RwLockMappedWriteGuard<'a, V>, [F, V: ?Sized]);
 }
 
 guard_traits!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
@@ -512,7 +447,7 @@ guard_deref_mut!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
 #[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
     data: *const U,
-    held: OwnedHeld<T>,
+    held: Held<Arc<RwLock<T>>>,
 }
 
 // SAFETY: the guard owns a share of the lock, which may go to another thread if `T` may, and is as a `&U`.
@@ -521,39 +456,8 @@ unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Sync> Send for OwnedRwLockReadG
 unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedRwLockReadGuard<T, U> {}
 
 impl<T: ?Sized, U: ?Sized> OwnedRwLockReadGuard<T, U> {
-    /// As [`RwLockReadGuard::map`].
-    pub fn map<F, V: ?Sized>(this: Self, f: F) -> OwnedRwLockReadGuard<T, V>
-    where
-        F: FnOnce(&U) -> &V,
-    {
-        let data: *const V = f(&*this);
-        OwnedRwLockReadGuard { data, held: this.held }
-    }
-
-    /// As [`RwLockReadGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<F, V: ?Sized>(this: Self, f: F) -> Result<OwnedRwLockReadGuard<T, V>, Self>
-    where
-        F: FnOnce(&U) -> Option<&V>,
-    {
-        let Some(data) = f(&*this) else {
-            return Err(this);
-        };
-        let data: *const V = data;
-        Ok(OwnedRwLockReadGuard { data, held: this.held })
-    }
-
-    /// The lock that this guard reads.
-    pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
-        &this.held.lock
-    }
-
-    #[inline]
-    fn pointer(&self) -> *const U {
-        self.data
-    }
+    guard_map!(const, U => OwnedRwLockReadGuard<T, V>, [F, V: ?Sized]);
+    owned_methods!();
 }
 
 guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
@@ -562,7 +466,8 @@ guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
 #[clippy::has_significant_drop]
 #[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockWriteGuard<T: ?Sized> {
-    held: OwnedHeld<T>,
+    data: *mut T,
+    held: Held<Arc<RwLock<T>>>,
 }
 
 // SAFETY: the guard owns a share of the lock, and is as an `&mut T`.
@@ -571,77 +476,9 @@ unsafe impl<T: ?Sized + Send + Sync> Send for OwnedRwLockWriteGuard<T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for OwnedRwLockWriteGuard<T> {}
 
 impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
-    /// As [`RwLockReadGuard::map`].
-    pub fn map<F, U: ?Sized>(mut this: Self, f: F) -> OwnedRwLockMappedWriteGuard<T, U>
-    where
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let data: *mut U = f(&mut *this);
-        OwnedRwLockMappedWriteGuard { data, held: this.held }
-    }
-
-    /// As [`RwLockReadGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<OwnedRwLockMappedWriteGuard<T, U>, Self>
-    where
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut U = data;
-        Ok(OwnedRwLockMappedWriteGuard { data, held: this.held })
-    }
-
-    /// The guard of the whole value in the type of a mapped one.
-    pub fn into_mapped(this: Self) -> OwnedRwLockMappedWriteGuard<T> {
-        OwnedRwLockMappedWriteGuard { data: this.pointer(), held: this.held }
-    }
-
-    /// Becomes a reader, and lets no writer in between.
-    pub fn downgrade(mut self) -> OwnedRwLockReadGuard<T> {
-        let data = self.pointer();
-        self.held.downgrade();
-        OwnedRwLockReadGuard { data, held: self.held }
-    }
-
-    /// Becomes a reader of a part of the value, and lets no writer in between.
-    pub fn downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> OwnedRwLockReadGuard<T, U>
-    where
-        F: FnOnce(&T) -> &U,
-    {
-        let data: *const U = f(&*this);
-        this.held.downgrade();
-        OwnedRwLockReadGuard { data, held: this.held }
-    }
-
-    /// Becomes a reader of a part of the value, if `f` finds it, and lets no writer in between.
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_downgrade_map<F, U: ?Sized>(mut this: Self, f: F) -> Result<OwnedRwLockReadGuard<T, U>, Self>
-    where
-        F: FnOnce(&T) -> Option<&U>,
-    {
-        let Some(data) = f(&*this) else {
-            return Err(this);
-        };
-        let data: *const U = data;
-        this.held.downgrade();
-        Ok(OwnedRwLockReadGuard { data, held: this.held })
-    }
-
-    /// The lock that this guard writes to.
-    pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
-        &this.held.lock
-    }
-
-    #[inline]
-    fn pointer(&self) -> *mut T {
-        self.held.lock.data.with_mut(|data| data)
-    }
+    guard_map!(mut mut, T => OwnedRwLockMappedWriteGuard<T, V>, [F, V: ?Sized]);
+    whole_write_methods!(OwnedRwLockMappedWriteGuard<T>, OwnedRwLockReadGuard<T>, OwnedRwLockReadGuard<T, U>);
+    owned_methods!();
 }
 
 guard_traits!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
@@ -652,7 +489,7 @@ guard_deref_mut!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
 #[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
     data: *mut U,
-    held: OwnedHeld<T>,
+    held: Held<Arc<RwLock<T>>>,
 }
 
 // SAFETY: the guard owns a share of the lock, and is as an `&mut U`.
@@ -661,137 +498,9 @@ unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Send for OwnedRwLo
 unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedRwLockMappedWriteGuard<T, U> {}
 
 impl<T: ?Sized, U: ?Sized> OwnedRwLockMappedWriteGuard<T, U> {
-    /// As [`RwLockReadGuard::map`].
-    pub fn map<F, V: ?Sized>(mut this: Self, f: F) -> OwnedRwLockMappedWriteGuard<T, V>
-    where
-        F: FnOnce(&mut U) -> &mut V,
-    {
-        let data: *mut V = f(&mut *this);
-        OwnedRwLockMappedWriteGuard { data, held: this.held }
-    }
-
-    /// As [`RwLockReadGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<F, V: ?Sized>(mut this: Self, f: F) -> Result<OwnedRwLockMappedWriteGuard<T, V>, Self>
-    where
-        F: FnOnce(&mut U) -> Option<&mut V>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut V = data;
-        Ok(OwnedRwLockMappedWriteGuard { data, held: this.held })
-    }
-
-    /// The lock that this guard writes to.
-    pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
-        &this.held.lock
-    }
-
-    #[inline]
-    fn pointer(&self) -> *mut U {
-        self.data
-    }
+    guard_map!(mut mut, U => OwnedRwLockMappedWriteGuard<T, V>, [F, V: ?Sized]);
+    owned_methods!();
 }
 
 guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);
 guard_deref_mut!([T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::testing::poll_once;
-    use super::*;
-    use std::task::Poll;
-
-    #[test]
-    fn readers_share_and_a_waiting_writer_holds_later_readers_back() {
-        let lock = RwLock::new(1);
-        let (one, two) = (lock.try_read().expect("free"), lock.try_read().expect("shared"));
-        let mut writer = Box::pin(lock.write());
-        assert!(poll_once(writer.as_mut()).is_pending());
-        assert!(lock.try_read().is_err(), "the writer is first");
-        let mut reader = Box::pin(lock.read());
-        assert!(poll_once(reader.as_mut()).is_pending());
-        drop((one, two));
-        let Poll::Ready(mut guard) = poll_once(writer.as_mut()) else {
-            panic!("the writer's turn");
-        };
-        *guard += 1;
-        assert!(poll_once(reader.as_mut()).is_pending());
-        let guard = guard.downgrade();
-        let Poll::Ready(other) = poll_once(reader.as_mut()) else {
-            panic!("a downgraded writer shares with the reader behind it");
-        };
-        assert_eq!((*guard, *other), (2, 2));
-    }
-
-    #[test]
-    fn a_cancelled_writer_lets_the_readers_behind_it_in() {
-        let lock = RwLock::new(1);
-        let held = lock.try_read().expect("free");
-        let mut writer = Box::pin(lock.write());
-        assert!(poll_once(writer.as_mut()).is_pending());
-        let mut reader = Box::pin(lock.read());
-        assert!(poll_once(reader.as_mut()).is_pending());
-        drop(writer);
-        assert!(poll_once(reader.as_mut()).is_ready());
-        drop((held, reader));
-        assert!(lock.try_write().is_ok());
-    }
-
-    #[test]
-    fn the_number_of_readers_can_be_limited() {
-        let lock = Arc::new(RwLock::with_max_readers(1, 2));
-        let one = Arc::clone(&lock).try_read_owned().expect("free");
-        let _two = lock.try_read().expect("shared");
-        assert!(lock.try_read().is_err());
-        drop(one);
-        assert!(lock.try_read().is_ok());
-        let none = std::panic::catch_unwind(|| RwLock::with_max_readers(1, 0)).expect_err("none");
-        let message = none.downcast_ref::<&str>().expect("a message");
-        assert!(message.contains("ask for at least 1"), "{message}");
-    }
-
-    #[test]
-    fn every_kind_of_guard_lets_the_lock_go_once() {
-        let lock = Arc::new(RwLock::new((1, [2, 3])));
-        let is_free = || lock.try_write().is_ok();
-
-        let read = RwLockReadGuard::map(lock.try_read().expect("free"), |pair| &pair.1[..]);
-        let read = RwLockReadGuard::try_map(read, |slice| slice.get(9)).expect_err("only two");
-        assert_eq!(read.len(), 2);
-        drop(read);
-        assert!(is_free());
-
-        let write = RwLockWriteGuard::map(lock.try_write().expect("free"), |pair| &mut pair.1[..]);
-        let write = RwLockMappedWriteGuard::map(write, |slice| &mut slice[0]);
-        assert!(lock.try_read().is_err());
-        let write = RwLockMappedWriteGuard::try_map(write, |_| None::<&mut i32>);
-        drop(write.expect_err("as it was"));
-        assert!(is_free());
-
-        let write = lock.try_write().expect("free");
-        let write = RwLockWriteGuard::try_downgrade_map(write, |_| None::<&i32>).expect_err("none");
-        let read = RwLockWriteGuard::downgrade_map(write, |pair| &pair.0);
-        assert_eq!((*read, lock.try_read().expect("shared").0), (1, 1));
-        assert!(!is_free());
-        drop(read);
-        drop(RwLockWriteGuard::into_mapped(lock.try_write().expect("free")));
-        assert!(is_free());
-
-        let owned = Arc::clone(&lock).try_write_owned().expect("free");
-        let owned = OwnedRwLockWriteGuard::map(owned, |pair| &mut pair.1);
-        let owned = OwnedRwLockMappedWriteGuard::map(owned, |array| &mut array[1]);
-        assert_eq!((*owned, Arc::strong_count(OwnedRwLockMappedWriteGuard::rwlock(&owned))), (3, 2));
-        drop(owned);
-        let owned = Arc::clone(&lock).try_write_owned().expect("free").downgrade();
-        let owned = OwnedRwLockReadGuard::map(owned, |pair| &pair.0);
-        assert!(lock.try_read().is_ok() && !is_free());
-        drop(owned);
-        drop(OwnedRwLockWriteGuard::into_mapped(lock.clone().try_write_owned().expect("free")));
-        assert!(is_free());
-        assert_eq!(Arc::strong_count(&lock), 1);
-    }
-}

@@ -142,6 +142,9 @@ impl Semaphore {
 
     #[inline]
     async fn acquire_from(&self, n: u32, place: Place) -> Result<SemaphorePermit<'_>, AcquireError> {
+        if self.permits.acquire_at_once(n as usize) {
+            return Ok(SemaphorePermit { semaphore: self, count: n as usize });
+        }
         match self.permits.acquire(n as usize, WaitKind::Semaphore, place).await {
             Ok(()) => Ok(SemaphorePermit { semaphore: self, count: n as usize }),
             Err(_) => Err(AcquireError(())),
@@ -150,6 +153,9 @@ impl Semaphore {
 
     #[inline]
     async fn acquire_owned_from(self: Arc<Self>, n: u32, place: Place) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if self.permits.acquire_at_once(n as usize) {
+            return Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize });
+        }
         match self.permits.acquire(n as usize, WaitKind::Semaphore, place).await {
             Ok(()) => Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize }),
             Err(_) => Err(AcquireError(())),

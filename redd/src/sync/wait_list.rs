@@ -258,6 +258,14 @@ impl<D> WaitList<D> {
         stage
     }
 
+    /// Takes the waiter out of the list, if it is in it, unheard.
+    pub(crate) fn leave(&self, waiter: Pin<&Waiter>) {
+        let mut guard = self.lock();
+        let (_, unused) = guard.remove(waiter);
+        drop(guard);
+        drop(unused);
+    }
+
     /// What each linked waiter waits on, and since which line: for dumps. `visit` runs under the lock, and must be
     /// quick and our own.
     #[cfg_attr(not(test), expect(dead_code, reason = "read by dumps of the runtime"))]

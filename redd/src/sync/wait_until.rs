@@ -50,10 +50,7 @@ pin_project! {
             let this = this.project();
             let waiter = this.waiter.as_ref();
             if waiter.stage() == Stage::Linked {
-                let mut guard = this.list.lock();
-                let (_, waker) = guard.remove(waiter);
-                drop(guard);
-                drop(waker);
+                this.list.leave(waiter);
             }
         }
     }
@@ -78,10 +75,7 @@ where
                     }
                     // It is being called: the call has not reached it yet, so it leaves by itself.
                     Stage::Called(_) => {
-                        let mut guard = this.list.lock();
-                        let (_, waker) = guard.remove(waiter);
-                        drop(guard);
-                        drop(waker);
+                        this.list.leave(waiter);
                         waiter.settle();
                     }
                 },

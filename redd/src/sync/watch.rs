@@ -441,7 +441,6 @@ impl<T> Deref for Ref<'_, T> {
 pub mod error {
     //! What sending to and receiving from a watch channel can fail with.
 
-    use std::error::Error;
     use std::fmt;
 
     /// There is no receiver; the value comes back.
@@ -454,23 +453,17 @@ pub mod error {
         }
     }
 
-    impl<T> fmt::Display for SendError<T> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the watch channel has no receiver")
-        }
+    error_texts! {
+        [T] SendError<T>,
+        _ => "the watch channel has no receiver",
     }
-
-    impl<T> Error for SendError<T> {}
 
     /// All senders are dropped.
     #[derive(Clone, Debug)]
     pub struct RecvError(pub(super) ());
 
-    impl fmt::Display for RecvError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the watch channel has no sender any more")
-        }
+    error_texts! {
+        [] RecvError,
+        _ => "the watch channel has no sender any more",
     }
-
-    impl Error for RecvError {}
 }

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 use super::faults::{self, Call};
+use super::fork::Process;
 use super::{check, check_len};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicBool;
@@ -58,7 +59,11 @@ static ROUND_TO_MS: AtomicBool = AtomicBool::new(false);
 
 /// An epoll instance.
 #[derive(Debug)]
-pub(crate) struct Epoll(OwnedFd);
+pub(crate) struct Epoll {
+    fd: OwnedFd,
+    /// The only process that changes it: a forked child would change its parent's.
+    owner: Process,
+}
 
 impl Epoll {
     pub(crate) fn new() -> io::Result<Self> {
@@ -66,25 +71,31 @@ impl Epoll {
         // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
         unsafe {
             let fd = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
-            Ok(Self(OwnedFd::from_raw_fd(fd)))
+            Ok(Self { fd: OwnedFd::from_raw_fd(fd), owner: Process::current() })
         }
     }
 
     pub(crate) fn add(&self, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
         faults::check(Call::EpollCtl)?;
+        if !self.owner.is_current() {
+            return Err(of_parent());
+        }
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: `event` lives across the call; the kernel checks the descriptor.
         unsafe {
-            check(libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event))?;
+            check(libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event))?;
         }
         Ok(())
     }
 
     pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
         faults::check(Call::EpollCtl)?;
+        if !self.owner.is_current() {
+            return Ok(());
+        }
         // SAFETY: no event is read for a delete; the kernel checks the descriptor.
         unsafe {
-            check(libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()))?;
+            check(libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()))?;
         }
         Ok(())
     }
@@ -92,6 +103,9 @@ impl Epoll {
     /// Waits for events, at most for `timeout`. An interrupted wait ends with none.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
         buffer.filled = 0;
+        if !self.owner.is_current() {
+            return Err(of_parent());
+        }
         match faults::check(Call::EpollWait).and_then(|()| self.wait_once(buffer, timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
@@ -118,7 +132,7 @@ impl Epoll {
         // SAFETY: the buffer holds as many events as is said, and lives across the call.
         let filled = unsafe {
             check(libc::epoll_wait(
-                self.0.as_raw_fd(),
+                self.fd.as_raw_fd(),
                 buffer.events.as_mut_ptr(),
                 buffer.events.len() as libc::c_int,
                 ms,
@@ -138,7 +152,7 @@ impl Epoll {
         let filled = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
-                self.0.as_raw_fd(),
+                self.fd.as_raw_fd(),
                 buffer.events.as_mut_ptr(),
                 buffer.events.len() as libc::c_int,
                 &raw const spec,
@@ -149,6 +163,11 @@ impl Epoll {
         buffer.filled = usize::try_from(filled).map_err(|_| io::Error::last_os_error())?;
         Ok(())
     }
+}
+
+/// The epoll belongs to the process that forked this one.
+fn of_parent() -> io::Error {
+    io::Error::other("the runtime belongs to the parent of this forked process")
 }
 
 /// Never early: a timer that is looked at too soon costs another turn.

@@ -8,6 +8,7 @@
 
 pub(crate) mod epoll;
 pub(crate) mod faults;
+pub(crate) mod fork;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;

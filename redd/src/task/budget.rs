@@ -51,6 +51,7 @@ pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
 }
 
 /// Whether the current poll may complete another operation. True outside of a task.
+#[inline]
 pub fn has_budget_remaining() -> bool {
     BUDGET.get() != Some(0)
 }
@@ -75,6 +76,20 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
     }
+}
+
+/// For an operation that succeeds at once or must not have happened: tries it if the budget allows, and takes a unit if
+/// it succeeded. False: it did not, or was not tried. One look at the budget instead of two, and nothing to give back.
+#[inline]
+pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
+    let units = BUDGET.get();
+    if units == Some(0) || !operation() {
+        return false;
+    }
+    if let Some(units) = units {
+        BUDGET.set(Some(units - 1));
+    }
+    true
 }
 
 /// Gives the unit of [`poll_proceed`] back when dropped, unless the operation made progress. It belongs to this thread.

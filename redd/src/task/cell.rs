@@ -327,6 +327,10 @@ pub(super) fn drop_guarded<T>(value: T) {
     }
 }
 
+/// A future of more bytes is boxed where it comes in: each call that passes it on would copy it, and a build without
+/// optimisation keeps all the copies on the stack at once.
+pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
+
 /// Moves `future` into a slot of `heap` and publishes the task: QUEUED, to be enqueued by the caller.
 ///
 /// # Safety

@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -113,8 +114,13 @@ impl<T> JoinHandle<T> {
                 return false;
             }
         }
-        // SAFETY: `join-waker`: the bit is clear, so the cell is ours.
-        header.join_waker.with_mut(|slot| put(unsafe { &mut *slot }));
+        header.join_waker.with_mut(|slot| {
+            // SAFETY: `join-waker`: the bit is clear, so the cell is ours.
+            let unwinding = EmptyOnUnwind(unsafe { &mut *slot });
+            put(unwinding.0);
+            #[expect(clippy::mem_forget, reason = "it borrows, and is for a panic alone")]
+            mem::forget(unwinding);
+        });
         match header.state.set_join_waker() {
             OnJoinWaker::Done => true,
             OnJoinWaker::Complete => {
@@ -198,6 +204,15 @@ impl<T> JoinHandle<T> {
         let _current = CurrentGuard::enter(self.task);
         // SAFETY: complete and JOIN was ours: the output is ours (`output-owner`). The table guards against panics.
         unsafe { (self.header().vtable().drop_stage)(self.task) };
+    }
+}
+
+/// Empties the join waker's cell if a waker's clone or drop panics: with the bit clear nobody else would (`join-waker`).
+struct EmptyOnUnwind<'a>(&'a mut Option<Waker>);
+
+impl Drop for EmptyOnUnwind<'_> {
+    fn drop(&mut self) {
+        cell::drop_guarded(self.0.take());
     }
 }
 

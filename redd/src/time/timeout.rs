@@ -43,6 +43,7 @@ use crate::task::coop::{has_budget_remaining, unconstrained};
 /// assert_eq!(timeout(Duration::from_secs(60), async { 7 }).await, Ok(7));
 /// # });
 /// ```
+#[inline]
 #[track_caller]
 pub fn timeout<F>(duration: Duration, future: F) -> Timeout<F::IntoFuture>
 where

@@ -549,12 +549,14 @@ impl Timer {
     }
 
     /// Makes the timer idle, wherever it is. Its waker, if it waited with one, is for the caller to drop or to arm with.
-    #[inline]
+    #[inline(always)]
     pub(super) fn disarm(self: Pin<&mut Self>) -> Option<Waker> {
+        // One that was never polled, of a timeout that was not needed.
+        if self.state() == IDLE { None } else { self.disarm_used() }
+    }
+
+    fn disarm_used(self: Pin<&mut Self>) -> Option<Waker> {
         let state = self.state();
-        if state == IDLE {
-            return None;
-        }
         let entry = &self.entry;
         let waker = if state == ARMED {
             let wheel = self.wheel.expect("an armed timer knows its wheel");

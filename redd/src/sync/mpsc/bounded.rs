@@ -15,9 +15,11 @@ use std::task::{Context, Poll};
 
 use super::chain::Chain;
 use super::error::{SendError, TryRecvError, TrySendError};
-use super::shared::{Flow, Rx, Shared, Tx, Weak};
+use super::shared::{Flow, Rx, Shared};
 use crate::observe::waiting::WaitKind;
+use crate::primitives::Arc;
 use crate::sync::permits::{Permits, Refusal};
+use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
 
 /// Makes a channel in which at most `buffer` messages wait; then senders wait for room.
 ///
@@ -131,7 +133,7 @@ impl<T> Shared<T, Limited> {
 ///
 /// - The channel ends for the receiver when all senders are dropped and all messages are received.
 pub struct Sender<T> {
-    tx: Tx<T, Limited>,
+    tx: Tx<Shared<T, Limited>>,
 }
 
 impl<T> Sender<T> {
@@ -275,25 +277,6 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Waits until the receiver is closed or dropped.
-    ///
-    /// # Cancel safety
-    /// Dropping it loses nothing.
-    #[track_caller]
-    pub fn closed(&self) -> impl Future<Output = ()> {
-        self.tx.closed(Location::caller())
-    }
-
-    /// Whether the receiver is closed or dropped.
-    pub fn is_closed(&self) -> bool {
-        self.shared().is_rx_closed()
-    }
-
-    /// Whether both send to the same channel.
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.tx.is_same(&other.tx)
-    }
-
     /// For how many messages there is room now.
     pub fn capacity(&self) -> usize {
         self.shared().flow.permits.available()
@@ -303,72 +286,9 @@ impl<T> Sender<T> {
     pub fn max_capacity(&self) -> usize {
         self.shared().flow.bound
     }
-
-    /// A sender that does not keep the channel open.
-    #[must_use = "a weak sender does nothing until it is upgraded"]
-    pub fn downgrade(&self) -> WeakSender<T> {
-        let weak = self.tx.downgrade();
-        WeakSender { weak }
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.shared().strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.shared().weak_count()
-    }
 }
 
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        let tx = self.tx.clone();
-        Self { tx }
-    }
-}
-
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared().fmt_as("Sender", f)
-    }
-}
-
-/// A sender that does not keep the channel open; [`upgrade`](Self::upgrade) it to send.
-pub struct WeakSender<T> {
-    weak: Weak<T, Limited>,
-}
-
-impl<T> WeakSender<T> {
-    /// A sender, if there is one left.
-    pub fn upgrade(&self) -> Option<Sender<T>> {
-        self.weak.upgrade().map(|tx| Sender { tx })
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.weak.shared().strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.weak.shared().weak_count()
-    }
-}
-
-impl<T> Clone for WeakSender<T> {
-    fn clone(&self) -> Self {
-        let weak = self.weak.clone();
-        Self { weak }
-    }
-}
-
-impl<T> fmt::Debug for WeakSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakSender").finish_non_exhaustive()
-    }
-}
+super::shared::sender_methods!(Sender, WeakSender, Limited);
 
 /// Room for one message. Made by [`Sender::reserve`]; dropping it gives the room back.
 pub struct Permit<'a, T> {

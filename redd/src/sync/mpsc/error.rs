@@ -1,6 +1,5 @@
 //! What sending to and receiving from an mpsc channel can fail with.
 
-use std::error::Error;
 use std::fmt;
 
 /// The receiver is closed or dropped; the value comes back.
@@ -13,51 +12,55 @@ impl<T> fmt::Debug for SendError<T> {
     }
 }
 
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the channel's receiver is closed or dropped")
-    }
+error_texts! {
+    [T] SendError<T>,
+    _ => "the channel's receiver is closed or dropped",
 }
 
-impl<T> Error for SendError<T> {}
-
-/// Why a value could not be sent at once; it comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError<T> {
-    /// The channel is full.
-    Full(T),
-    /// The receiver is closed or dropped.
-    Closed(T),
-}
-
-impl<T> TrySendError<T> {
-    /// The value that was not sent.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Full(value) | Self::Closed(value) => value,
+/// An error that gives a value back, for one of two reasons: it was not sent yet, or it never can be.
+macro_rules! returned_value {
+    ($(#[$attribute:meta])* $Error:ident, $(#[$reason:meta])* $NotYet:ident, $text:literal) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub enum $Error<T> {
+            $(#[$reason])*
+            $NotYet(T),
+            /// The receiver is closed or dropped.
+            Closed(T),
         }
-    }
-}
 
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(..) => "Full(..)",
-            Self::Closed(..) => "Closed(..)",
-        })
-    }
-}
+        impl<T> $Error<T> {
+            /// The value that was not sent.
+            pub fn into_inner(self) -> T {
+                match self {
+                    Self::$NotYet(value) | Self::Closed(value) => value,
+                }
+            }
+        }
 
-impl<T> fmt::Display for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(..) => "the channel is full",
+        impl<T> fmt::Debug for $Error<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    Self::$NotYet(..) => concat!(stringify!($NotYet), "(..)"),
+                    Self::Closed(..) => "Closed(..)",
+                })
+            }
+        }
+
+        error_texts! {
+            [T] $Error<T>,
+            Self::$NotYet(..) => $text,
             Self::Closed(..) => "the channel's receiver is closed or dropped",
-        })
-    }
+        }
+    };
 }
 
-impl<T> Error for TrySendError<T> {}
+returned_value! {
+    /// Why a value could not be sent at once; it comes back.
+    TrySendError,
+    /// The channel is full.
+    Full, "the channel is full"
+}
 
 impl<T> From<SendError<T>> for TrySendError<T> {
     fn from(SendError(value): SendError<T>) -> Self {
@@ -65,43 +68,12 @@ impl<T> From<SendError<T>> for TrySendError<T> {
     }
 }
 
-/// Why a value could not be sent in time; it comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SendTimeoutError<T> {
+returned_value! {
+    /// Why a value could not be sent in time; it comes back.
+    SendTimeoutError,
     /// There was no room in time.
-    Timeout(T),
-    /// The receiver is closed or dropped.
-    Closed(T),
+    Timeout, "the channel had no room in time"
 }
-
-impl<T> SendTimeoutError<T> {
-    /// The value that was not sent.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Timeout(value) | Self::Closed(value) => value,
-        }
-    }
-}
-
-impl<T> fmt::Debug for SendTimeoutError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Timeout(..) => "Timeout(..)",
-            Self::Closed(..) => "Closed(..)",
-        })
-    }
-}
-
-impl<T> fmt::Display for SendTimeoutError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Timeout(..) => "the channel had no room in time",
-            Self::Closed(..) => "the channel's receiver is closed or dropped",
-        })
-    }
-}
-
-impl<T> Error for SendTimeoutError<T> {}
 
 /// Why there is no message to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,13 +84,8 @@ pub enum TryRecvError {
     Disconnected,
 }
 
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the channel is empty",
-            Self::Disconnected => "the channel is empty and all its senders are dropped",
-        })
-    }
+error_texts! {
+    [] TryRecvError,
+    Self::Empty => "the channel is empty",
+    Self::Disconnected => "the channel is empty and all its senders are dropped",
 }
-
-impl Error for TryRecvError {}

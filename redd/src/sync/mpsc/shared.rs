@@ -1,11 +1,10 @@
-//! What the bounded and the unbounded channel have in common: counts of handles, the receiver, closing.
+//! What the bounded and the unbounded channel have in common: the receiver, closing, and the methods about both.
 //!
-//! Called by `bounded` and `unbounded`, whose public types wrap [`Tx`], [`Weak`] and [`Rx`].
+//! Called by `bounded` and `unbounded`, whose public types wrap [`Tx`](crate::sync::senders::Tx) and [`Rx`].
 //!
 //! # Invariants
 //! - `one-receiver`: a channel has one `Rx`, which is not `Clone`; what it does through `&mut self`, or in its drop, is
 //!   the chain's `one-consumer`. After it, only the drop of the last handle touches the queue.
-//! - `last-sender-marks`: when the count of senders falls to zero, it stays there, and that sender marks the chain's end.
 
 #![expect(unsafe_code, reason = "the chain has one consumer")]
 
@@ -18,7 +17,7 @@ use super::chain::{Chain, Parked, Popped};
 use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Arc;
-use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::sync::senders::{Channel, Senders, Tx};
 use crate::sync::wait_list::WaitList;
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
@@ -47,8 +46,7 @@ pub(super) trait Flow: fmt::Debug + Send + Sync + 'static {
 pub(super) struct Shared<T, F> {
     pub(super) chain: Chain<T>,
     pub(super) flow: F,
-    senders: AtomicUsize,
-    weak_senders: AtomicUsize,
+    senders: Senders,
     /// Senders that wait for the receiver to close.
     on_close: WaitList,
     /// The receiver of a closed channel waits for permits that may still be used.
@@ -59,17 +57,26 @@ pub(super) struct Shared<T, F> {
 impl<T, F> UnwindSafe for Shared<T, F> {}
 impl<T, F> RefUnwindSafe for Shared<T, F> {}
 
-pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<T, F>, Rx<T, F>) {
+pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<Shared<T, F>>, Rx<T, F>) {
     let shared = Arc::new(Shared {
         chain: Chain::new(),
         flow,
-        senders: AtomicUsize::new(1),
-        weak_senders: AtomicUsize::new(0),
+        senders: Senders::one(),
         on_close: WaitList::new(()),
         on_drained: WakerCell::new(),
     });
     let rx = Rx { shared: Arc::clone(&shared) };
-    (Tx { shared }, rx)
+    (Tx::first(shared), rx)
+}
+
+impl<T, F: Flow> Channel for Shared<T, F> {
+    fn senders(&self) -> &Senders {
+        &self.senders
+    }
+
+    fn end(&self) {
+        self.chain.close_tx();
+    }
 }
 
 impl<T, F: Flow> Shared<T, F> {
@@ -77,103 +84,17 @@ impl<T, F: Flow> Shared<T, F> {
         self.flow.is_closed(&self.chain)
     }
 
-    pub(super) fn strong_count(&self) -> usize {
-        // Acquire: a count of zero is seen after what the last sender did. Pairs with AcqRel in `Tx::drop`.
-        self.senders.load(Ordering::Acquire)
-    }
-
-    pub(super) fn weak_count(&self) -> usize {
-        self.weak_senders.load(Ordering::Relaxed)
+    pub(super) fn closed(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
+        let is_closed = || self.is_rx_closed().then_some(());
+        wait_until(&self.on_close, WaitKind::MpscSend, Some(place), is_closed, move |_| is_closed())
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("is_closed", &self.is_rx_closed())
-            .field("senders", &self.senders.load(Ordering::Relaxed))
+            .field("senders", &self.senders.strong_count())
             .field("flow", &self.flow)
             .finish_non_exhaustive()
-    }
-}
-
-/// A sender's share of the channel.
-pub(super) struct Tx<T, F: Flow> {
-    shared: Arc<Shared<T, F>>,
-}
-
-impl<T, F: Flow> Tx<T, F> {
-    pub(super) fn shared(&self) -> &Shared<T, F> {
-        &self.shared
-    }
-
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-
-    pub(super) fn downgrade(&self) -> Weak<T, F> {
-        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        Weak { shared: Arc::clone(&self.shared) }
-    }
-
-    pub(super) fn closed(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
-        let is_closed = || self.shared.is_rx_closed().then_some(());
-        wait_until(&self.shared.on_close, WaitKind::MpscSend, Some(place), is_closed, move |_| is_closed())
-    }
-}
-
-impl<T, F: Flow> Clone for Tx<T, F> {
-    fn clone(&self) -> Self {
-        self.shared.senders.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl<T, F: Flow> Drop for Tx<T, F> {
-    fn drop(&mut self) {
-        // AcqRel: the last sender comes after what all others pushed. Pairs with itself, and with Acquire in
-        // `Shared::strong_count`.
-        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // `last-sender-marks`
-            self.shared.chain.close_tx();
-        }
-    }
-}
-
-/// A weak sender's share of the channel.
-pub(super) struct Weak<T, F: Flow> {
-    shared: Arc<Shared<T, F>>,
-}
-
-impl<T, F: Flow> Weak<T, F> {
-    pub(super) fn shared(&self) -> &Shared<T, F> {
-        &self.shared
-    }
-
-    pub(super) fn upgrade(&self) -> Option<Tx<T, F>> {
-        let senders = &self.shared.senders;
-        let mut seen = senders.load(Ordering::Relaxed);
-        while seen != 0 {
-            // Never from zero (`last-sender-marks`).
-            match senders.compare_exchange_weak(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => {
-                    return Some(Tx { shared: Arc::clone(&self.shared) });
-                }
-                Err(now) => seen = now,
-            }
-        }
-        None
-    }
-}
-
-impl<T, F: Flow> Clone for Weak<T, F> {
-    fn clone(&self) -> Self {
-        self.shared.weak_senders.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl<T, F: Flow> Drop for Weak<T, F> {
-    fn drop(&mut self) {
-        self.shared.weak_senders.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -347,7 +268,7 @@ impl<T, F: Flow> Rx<T, F> {
 
     /// Whether no message can be sent any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.shared.is_rx_closed() || self.shared.strong_count() == 0
+        self.shared.is_rx_closed() || self.shared.senders.strong_count() == 0
     }
 
     pub(super) fn close(&mut self) {
@@ -480,12 +401,12 @@ macro_rules! receiver_methods {
 
             /// How many senders there are.
             pub fn sender_strong_count(&self) -> usize {
-                self.rx.shared().strong_count()
+                self.rx.shared().senders().strong_count()
             }
 
             /// How many weak senders there are.
             pub fn sender_weak_count(&self) -> usize {
-                self.rx.shared().weak_count()
+                self.rx.shared().senders().weak_count()
             }
         }
 
@@ -496,4 +417,33 @@ macro_rules! receiver_methods {
         }
     };
 }
-pub(super) use receiver_methods;
+/// The public methods of a sender that holds a `Tx` in `tx`, except those that send.
+macro_rules! sender_methods {
+    ($Sender:ident, $WeakSender:ident, $Flow:ty) => {
+        impl<T> $Sender<T> {
+            /// Waits until the receiver is closed or dropped.
+            ///
+            /// # Cancel safety
+            /// Dropping it loses nothing.
+            #[track_caller]
+            pub fn closed(&self) -> impl Future<Output = ()> {
+                self.tx.shared().closed(Location::caller())
+            }
+
+            /// Whether the receiver is closed or dropped.
+            pub fn is_closed(&self) -> bool {
+                self.tx.shared().is_rx_closed()
+            }
+        }
+
+        impl<T> fmt::Debug for $Sender<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.tx.shared().fmt_as(stringify!($Sender), f)
+            }
+        }
+
+        sender_handles!($Sender, $WeakSender, Shared<T, $Flow>);
+    };
+}
+
+pub(super) use {receiver_methods, sender_methods};

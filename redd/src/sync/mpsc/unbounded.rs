@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use super::chain::Chain;
 use super::error::{SendError, TryRecvError};
-use super::shared::{Flow, Rx, Tx, Weak};
+use super::shared::{Flow, Rx, Shared};
+use crate::primitives::Arc;
+use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
 
 /// Makes a channel whose senders never wait.
 ///
@@ -59,7 +61,7 @@ impl Flow for Unlimited {
 ///
 /// - The channel ends for the receiver when all senders are dropped and all messages are received.
 pub struct UnboundedSender<T> {
-    tx: Tx<T, Unlimited>,
+    tx: Tx<Shared<T, Unlimited>>,
 }
 
 impl<T> UnboundedSender<T> {
@@ -70,91 +72,9 @@ impl<T> UnboundedSender<T> {
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.tx.shared().chain.push(message).map_err(SendError)
     }
-
-    /// Waits until the receiver is closed or dropped.
-    ///
-    /// # Cancel safety
-    /// Dropping it loses nothing.
-    #[track_caller]
-    pub fn closed(&self) -> impl Future<Output = ()> {
-        self.tx.closed(Location::caller())
-    }
-
-    /// Whether the receiver is closed or dropped.
-    pub fn is_closed(&self) -> bool {
-        self.tx.shared().is_rx_closed()
-    }
-
-    /// Whether both send to the same channel.
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.tx.is_same(&other.tx)
-    }
-
-    /// A sender that does not keep the channel open.
-    #[must_use = "a weak sender does nothing until it is upgraded"]
-    pub fn downgrade(&self) -> WeakUnboundedSender<T> {
-        let weak = self.tx.downgrade();
-        WeakUnboundedSender { weak }
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.tx.shared().strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.tx.shared().weak_count()
-    }
 }
 
-impl<T> Clone for UnboundedSender<T> {
-    fn clone(&self) -> Self {
-        let tx = self.tx.clone();
-        Self { tx }
-    }
-}
-
-impl<T> fmt::Debug for UnboundedSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tx.shared().fmt_as("UnboundedSender", f)
-    }
-}
-
-/// A sender that does not keep the channel open; [`upgrade`](Self::upgrade) it to send.
-pub struct WeakUnboundedSender<T> {
-    weak: Weak<T, Unlimited>,
-}
-
-impl<T> WeakUnboundedSender<T> {
-    /// A sender, if there is one left.
-    pub fn upgrade(&self) -> Option<UnboundedSender<T>> {
-        self.weak.upgrade().map(|tx| UnboundedSender { tx })
-    }
-
-    /// How many senders there are.
-    pub fn strong_count(&self) -> usize {
-        self.weak.shared().strong_count()
-    }
-
-    /// How many weak senders there are.
-    pub fn weak_count(&self) -> usize {
-        self.weak.shared().weak_count()
-    }
-}
-
-impl<T> Clone for WeakUnboundedSender<T> {
-    fn clone(&self) -> Self {
-        let weak = self.weak.clone();
-        Self { weak }
-    }
-}
-
-impl<T> fmt::Debug for WeakUnboundedSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakUnboundedSender").finish_non_exhaustive()
-    }
-}
+super::shared::sender_methods!(UnboundedSender, WeakUnboundedSender, Unlimited);
 
 /// Receives from an unbounded channel.
 ///

@@ -1,20 +1,14 @@
-//! A reader and writer that follows a script, for the unit tests of this folder.
+//! A reader and writer that follows a script.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
+pub(crate) use super::support::{block_on as block_on_runtime, poll_once};
 pub(crate) use futures::executor::block_on;
 
-/// As `block_on`, inside a runtime: for what needs its blocking pool.
-#[cfg(test)]
-pub(crate) fn block_on_runtime<F: Future>(future: F) -> F::Output {
-    let runtime = crate::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime without drivers needs nothing").block_on(future)
-}
-
-use super::{AsyncRead, AsyncWrite, ReadBuf};
+use redd::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What the next call does.
 #[derive(Clone, Debug)]
@@ -34,9 +28,9 @@ pub(crate) enum Step {
 pub(crate) struct Script {
     reads: VecDeque<Step>,
     writes: VecDeque<Step>,
-    pub(crate) written: Vec<u8>,
-    pub(crate) flushes: usize,
-    pub(crate) is_shut_down: bool,
+    pub written: Vec<u8>,
+    pub flushes: usize,
+    pub is_shut_down: bool,
 }
 
 impl Script {
@@ -47,11 +41,6 @@ impl Script {
     pub(crate) fn writing(steps: &[Step]) -> Self {
         Self { writes: steps.iter().cloned().collect(), ..Self::default() }
     }
-}
-
-/// Polls once with a waker that does nothing.
-pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl AsyncRead for Script {

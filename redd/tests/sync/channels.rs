@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
 
-use super::testing::{Wakes, poll_once, poll_with};
-use super::{broadcast, mpsc, oneshot, watch};
-use crate::primitives::rng::Rng;
+use super::support::{Rng, Wakes, poll_once, poll_with};
+use redd::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Seeds of the random comparisons; each failure names its own.
 const SEEDS: std::ops::Range<u64> = 0..64;
@@ -446,7 +445,7 @@ fn many_producers_deliver_each_message_once_and_in_order() {
                     sender.blocking_send((id, number)).unwrap();
                 }
             };
-            crate::primitives::thread::spawn_named(format!("producer-{id}"), None, send).unwrap()
+            std::thread::spawn(send)
         })
         .collect();
     drop(sender);

@@ -1,0 +1,65 @@
+//! Whether this process is a forked copy of the one that made a runtime.
+//!
+//! A child has the memory of its parent, but of its threads only the one that forked; and it shares the kernel's side
+//! of the parent's epoll. So a runtime stays with its process: the child is told, and leaves the parent's epoll alone.
+//!
+//! Called by `scheduler`, `runtime`, `blocking` (which runtime is whose), `sys::epoll`.
+
+#![expect(unsafe_code, reason = "a system call")]
+
+use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
+
+/// How often the line of processes that leads here has forked since it first asked.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+static IS_WATCHING: AtomicBool = AtomicBool::new(false);
+
+/// A process, as far as forks tell one from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process(u32);
+
+impl Process {
+    /// This one.
+    pub(crate) fn current() -> Self {
+        // Relaxed, here and below: the number changes only in the one thread of a new process, before it returns from
+        // `fork`.
+        if !IS_WATCHING.swap(true, Ordering::Relaxed) {
+            // SAFETY: the handler does one thing, an atomic addition, which is allowed in a new process. An error (no
+            // memory) leaves forks unnoticed, which is how they were before.
+            let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        }
+        Self(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// False in a child of that process.
+    #[inline]
+    pub(crate) fn is_current(self) -> bool {
+        self.0 == FORKS.load(Ordering::Relaxed)
+    }
+}
+
+/// The panic of whoever uses a runtime of its parent.
+#[cold]
+#[track_caller]
+pub(crate) fn panic_in_child(what: &str) -> ! {
+    panic!(
+        "{what} was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
+         only there. Make the runtime after the fork, or let the child call `exec` at once, as `process::Command` does."
+    );
+}
+
+extern "C" fn in_child() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_itself() {
+        let process = Process::current();
+        assert!(process.is_current());
+        assert_eq!(process, Process::current());
+    }
+}

@@ -1,0 +1,205 @@
+//! System calls that fail on demand, in the whole process: this program defines the C library's names itself, so that
+//! std, socket2 and redd call these, which ask the plan first and then the kernel.
+//!
+//! `sys::faults` inside redd is for unit tests and one thread; here any thread's call can fail, also those that std
+//! makes.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+
+/// A call that can be made to fail: how many it lets pass, how many it fails after that, and with what.
+pub(crate) struct Door {
+    calls: AtomicU64,
+    /// Of `every` calls one fails.
+    every: AtomicU64,
+    /// The first that may fail.
+    from: AtomicU64,
+    left: AtomicU64,
+    errno: AtomicI32,
+}
+
+pub(crate) static EPOLL_CREATE: Door = Door::new();
+pub(crate) static EPOLL_CTL: Door = Door::new();
+/// Both `epoll_wait` and `epoll_pwait2`.
+pub(crate) static EPOLL_WAIT: Door = Door::new();
+pub(crate) static EVENTFD: Door = Door::new();
+pub(crate) static ACCEPT: Door = Door::new();
+pub(crate) static RECV: Door = Door::new();
+pub(crate) static SEND: Door = Door::new();
+pub(crate) static THREAD: Door = Door::new();
+
+impl Door {
+    const fn new() -> Self {
+        Self {
+            calls: AtomicU64::new(0),
+            every: AtomicU64::new(1),
+            from: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            errno: AtomicI32::new(0),
+        }
+    }
+
+    /// After `skip` more calls the next `times` fail with `errno`.
+    pub(crate) fn fail(&self, skip: u64, times: u64, errno: c_int) {
+        self.fail_every(1, skip, times, errno);
+    }
+
+    /// After `skip` more calls one of `every` fails, `times` in all.
+    pub(crate) fn fail_every(&self, every: u64, skip: u64, times: u64, errno: c_int) {
+        self.left.store(0, Ordering::SeqCst);
+        self.every.store(every, Ordering::SeqCst);
+        self.from.store(self.calls.load(Ordering::SeqCst) + skip, Ordering::SeqCst);
+        self.errno.store(errno, Ordering::SeqCst);
+        self.left.store(times, Ordering::SeqCst);
+    }
+
+    /// Lets everything pass again.
+    pub(crate) fn mend(&self) {
+        self.left.store(0, Ordering::SeqCst);
+    }
+
+    /// How many calls there were, failed ones too.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn check(&self) -> Option<c_int> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let from = self.from.load(Ordering::SeqCst);
+        if call < from || (call - from) % self.every.load(Ordering::SeqCst) != 0 {
+            return None;
+        }
+        self.left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .ok()
+            .map(|_| self.errno.load(Ordering::SeqCst))
+    }
+}
+
+/// The result of a failed call in C: -1, and `errno` says why.
+fn refuse(errno: c_int) -> c_int {
+    // SAFETY: this thread's own errno.
+    unsafe { *libc::__errno_location() = errno };
+    -1
+}
+
+/// The C library's own function of this name.
+fn original(cache: &OnceLock<usize>, name: &std::ffi::CStr) -> usize {
+    // SAFETY: the name ends in a zero.
+    *cache.get_or_init(|| unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize)
+}
+
+macro_rules! doors {
+    ($($door:ident: fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
+        /// Takes the place of the C library's function.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($arg: $type),*) -> $result {
+            if let Some(errno) = $door.check() {
+                return refuse(errno) as $result;
+            }
+            static ORIGINAL: OnceLock<usize> = OnceLock::new();
+            let name = std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes());
+            let name = name.expect("it ends in a zero");
+            // SAFETY: the C library's function has this signature, and the arguments are the caller's.
+            unsafe {
+                let call: unsafe extern "C" fn($($type),*) -> $result = std::mem::transmute(original(&ORIGINAL, name));
+                call($($arg),*)
+            }
+        }
+    )*};
+}
+
+doors! {
+    EPOLL_CREATE: fn epoll_create1(flags: c_int) -> c_int;
+    EPOLL_CTL: fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut c_void) -> c_int;
+    EPOLL_WAIT: fn epoll_wait(epoll: c_int, events: *mut c_void, max: c_int, ms: c_int) -> c_int;
+    EVENTFD: fn eventfd(value: u32, flags: c_int) -> c_int;
+    ACCEPT: fn accept4(fd: c_int, address: *mut c_void, len: *mut c_void, flags: c_int) -> c_int;
+    RECV: fn recv(fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize;
+    RECV: fn read(fd: c_int, buf: *mut c_void, len: usize) -> isize;
+    SEND: fn write(fd: c_int, buf: *const c_void, len: usize) -> isize;
+    SEND: fn writev(fd: c_int, parts: *const c_void, count: c_int) -> isize;
+    RECV: fn recvfrom(fd: c_int, buf: *mut c_void, len: usize, flags: c_int, from: *mut c_void, size: *mut c_void) -> isize;
+    SEND: fn send(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize;
+}
+
+/// Takes the place of the C library's function: it returns the error instead of setting `errno`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pthread_create(
+    thread: *mut c_void,
+    attributes: *const c_void,
+    start: extern "C" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> c_int {
+    type Create = unsafe extern "C" fn(
+        *mut c_void,
+        *const c_void,
+        extern "C" fn(*mut c_void) -> *mut c_void,
+        *mut c_void,
+    ) -> c_int;
+    if let Some(errno) = THREAD.check() {
+        return errno;
+    }
+    static ORIGINAL: OnceLock<usize> = OnceLock::new();
+    // SAFETY: as in `doors`.
+    unsafe {
+        let call: Create = std::mem::transmute(original(&ORIGINAL, c"pthread_create"));
+        call(thread, attributes, start, argument)
+    }
+}
+
+/// Takes the place of the C library's function, for `epoll_pwait2`, which has no function in older ones. On x86-64 the
+/// arguments of a variadic function that are integers travel as those of any other.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
+    if number == libc::SYS_epoll_pwait2 {
+        if let Some(errno) = EPOLL_WAIT.check() {
+            return c_long::from(refuse(errno));
+        }
+    }
+    type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
+    static ORIGINAL: AtomicUsize = AtomicUsize::new(0);
+    // Not a `OnceLock`: its wait is a system call.
+    let mut address = ORIGINAL.load(Ordering::SeqCst);
+    if address == 0 {
+        // SAFETY: the name ends in a zero.
+        address = unsafe { libc::dlsym(libc::RTLD_NEXT, c"syscall".as_ptr()) } as usize;
+        ORIGINAL.store(address, Ordering::SeqCst);
+    }
+    // SAFETY: as in `doors`.
+    unsafe {
+        let call: Syscall = std::mem::transmute(address);
+        call(number, a, b, c, d, e, f)
+    }
+}
+
+static WALL_CLOCK_SHIFT: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+/// The wall clock is off by so many seconds from now on.
+pub(crate) fn shift_wall_clock(seconds: i64) {
+    WALL_CLOCK_SHIFT.store(seconds, Ordering::SeqCst);
+}
+
+/// Takes the place of the C library's function.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int {
+    type GetTime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
+    static ORIGINAL: AtomicUsize = AtomicUsize::new(0);
+    let mut address = ORIGINAL.load(Ordering::SeqCst);
+    if address == 0 {
+        // SAFETY: the name ends in a zero.
+        address = unsafe { libc::dlsym(libc::RTLD_NEXT, c"clock_gettime".as_ptr()) } as usize;
+        ORIGINAL.store(address, Ordering::SeqCst);
+    }
+    // SAFETY: as in `doors`; `time` is the caller's to write.
+    unsafe {
+        let call: GetTime = std::mem::transmute(address);
+        let result = call(clock, time);
+        if clock == libc::CLOCK_REALTIME && result == 0 {
+            (*time).tv_sec += WALL_CLOCK_SHIFT.load(Ordering::SeqCst);
+        }
+        result
+    }
+}

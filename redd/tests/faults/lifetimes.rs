@@ -1,0 +1,405 @@
+//! Many, deep, large and late: numbers and orders in which lives end.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use redd::io::AsyncReadExt;
+use redd::net::{TcpListener, TcpStream};
+use redd::runtime::Builder;
+use redd::sync::oneshot;
+use redd::time::sleep;
+
+use crate::{Case, case, current_thread, resources, until, workers};
+
+pub(crate) const CASES: &[Case] = &[
+    case("a million tasks are aborted at once", "all cancelled", a_million_aborts),
+    case("20,000 aborts race with polls", "none lost", aborts_race_with_polls),
+    case("a poll that is aborted meanwhile returns a value", "the value is kept", abort_during_the_last_poll),
+    case("a task aborts itself", "cancelled at its next await", abort_of_itself),
+    case("100,000 spawns in each other", "fine", spawns_in_each_other),
+    case("100,000 tasks each own the next one's handle", "fine", chain_of_handles),
+    case("a future of 1 MB", "fine", large_future),
+    case("a task wakes itself for ever beside others", "the others go on", selfish_task),
+    case("10,000 timers at one instant", "all fire", many_timers),
+    case("10,000 runtimes one after another", "flat", many_runtimes),
+    case("wakers are used by other threads when the runtime is gone", "no effect", late_wakers),
+    case("a drop at shutdown spawns", "ends at once", spawns_at_shutdown),
+    case("a runtime ends while a closure runs", "waits, or leaves it after a timeout", closure_at_shutdown),
+    case("a runtime ends while a task does not yield", "leaves it after a timeout", busy_task_at_shutdown),
+    case("spawn and spawn_blocking after the runtime", "cancelled", spawn_after_the_end),
+    case("a socket after its runtime", "an error", socket_after_the_end),
+];
+
+/// Counts drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn a_million_aborts() {
+    const TASKS: usize = 1_000_000;
+    for runtime in [workers(2), current_thread()] {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|_| {
+                    let value = Counted(Arc::clone(&dropped));
+                    redd::spawn(async move {
+                        let _value = value;
+                        pending::<()>().await;
+                    })
+                })
+                .collect();
+            for task in &tasks {
+                task.abort();
+            }
+            for task in tasks {
+                assert!(task.await.unwrap_err().is_cancelled());
+            }
+        });
+        assert_eq!(dropped.load(Ordering::Relaxed), TASKS);
+        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    }
+}
+
+fn aborts_race_with_polls() {
+    let runtime = workers(2);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (mut cancelled, mut completed) = (0, 0);
+    runtime.block_on(async {
+        for n in 0..20_000_u32 {
+            let value = Counted(Arc::clone(&dropped));
+            let task = redd::spawn(async move {
+                let _value = value;
+                for _ in 0..n % 4 {
+                    redd::task::yield_now().await;
+                }
+            });
+            if n % 3 == 0 {
+                redd::task::yield_now().await;
+            }
+            task.abort();
+            match task.await {
+                Ok(()) => completed += 1,
+                Err(error) => {
+                    assert!(error.is_cancelled());
+                    cancelled += 1;
+                }
+            }
+        }
+    });
+    assert_eq!(cancelled + completed, 20_000);
+    assert_eq!(dropped.load(Ordering::Relaxed), 20_000);
+}
+
+fn abort_during_the_last_poll() {
+    let runtime = workers(2);
+    runtime.block_on(async {
+        let (started, start) = oneshot::channel();
+        let may_end = Arc::new(AtomicBool::new(false));
+        let task = redd::spawn({
+            let may_end = Arc::clone(&may_end);
+            async move {
+                started.send(()).unwrap();
+                until(|| may_end.load(Ordering::SeqCst));
+                5
+            }
+        });
+        start.await.unwrap();
+        task.abort();
+        may_end.store(true, Ordering::SeqCst);
+        assert_eq!(task.await.unwrap(), 5);
+    });
+}
+
+fn abort_of_itself() {
+    for runtime in [workers(2), current_thread()] {
+        runtime.block_on(async {
+            let (give, given) = oneshot::channel::<redd::task::AbortHandle>();
+            let went_on = Arc::new(AtomicBool::new(false));
+            let task = redd::spawn({
+                let went_on = Arc::clone(&went_on);
+                async move {
+                    given.await.unwrap().abort();
+                    went_on.store(true, Ordering::SeqCst);
+                    redd::task::yield_now().await;
+                    unreachable!("an aborted task is not polled again");
+                }
+            });
+            give.send(task.abort_handle()).unwrap();
+            assert!(task.await.unwrap_err().is_cancelled());
+            assert!(went_on.load(Ordering::SeqCst), "up to the next await");
+        });
+    }
+}
+
+fn spawns_in_each_other() {
+    fn nest(depth: u32) -> Pin<Box<dyn Future<Output = u32> + Send>> {
+        Box::pin(async move { if depth == 0 { 0 } else { redd::spawn(nest(depth - 1)).await.unwrap() + 1 } })
+    }
+    for runtime in [workers(2), current_thread()] {
+        assert_eq!(runtime.block_on(async { redd::spawn(nest(100_000)).await.unwrap() }), 100_000);
+        // And when nobody waits for it any more, in the middle.
+        runtime.block_on(async {
+            let task = redd::spawn(nest(100_000));
+            redd::task::yield_now().await;
+            task.abort();
+            let _ = task.await;
+        });
+    }
+}
+
+fn chain_of_handles() {
+    for runtime in [workers(2), current_thread()] {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let mut next: Option<AbortOnDrop> = None;
+        for _ in 0..100_000 {
+            let (value, inner) = (Counted(Arc::clone(&dropped)), next.take());
+            next = Some(AbortOnDrop(runtime.spawn(async move {
+                let (_value, _inner) = (value, inner);
+                pending::<()>().await;
+            })));
+        }
+        // The outermost aborts the next, whose drop aborts the next, and so on: without a recursion of 100,000 levels.
+        drop(next);
+        runtime.block_on(async {
+            while dropped.load(Ordering::Relaxed) < 100_000 {
+                redd::task::yield_now().await;
+            }
+        });
+    }
+}
+
+struct AbortOnDrop(redd::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn large_future() {
+    for runtime in [workers(2), current_thread()] {
+        runtime.block_on(async {
+            let bytes = redd::spawn(async {
+                let mut bytes = [0_u8; 1 << 20];
+                bytes[12_345] = 7;
+                redd::task::yield_now().await;
+                u32::from(bytes[12_345]) + u32::from(std::hint::black_box(&bytes)[0])
+            });
+            assert_eq!(bytes.await.unwrap(), 7);
+        });
+    }
+}
+
+fn selfish_task() {
+    for runtime in [workers(1), workers(2), current_thread()] {
+        runtime.block_on(async {
+            let selfish = redd::spawn(async {
+                loop {
+                    redd::task::yield_now().await;
+                }
+            });
+            // One that wakes itself inside its poll, without the runtime's help.
+            let rude = redd::spawn(std::future::poll_fn(|cx| -> Poll<()> {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            for _ in 0..20 {
+                sleep(Duration::from_millis(1)).await;
+                redd::spawn(async {}).await.unwrap();
+                let connecting = redd::spawn(TcpStream::connect(listener.local_addr().unwrap()));
+                listener.accept().await.unwrap();
+                connecting.await.unwrap().unwrap();
+                redd::task::spawn_blocking(|| ()).await.unwrap();
+            }
+            selfish.abort();
+            rude.abort();
+        });
+    }
+}
+
+fn many_timers() {
+    for runtime in [workers(2), current_thread()] {
+        runtime.block_on(async {
+            let instant = redd::time::Instant::now() + Duration::from_millis(50);
+            let timers: Vec<_> = (0..10_000)
+                .map(|_| {
+                    redd::spawn(async move {
+                        redd::time::sleep_until(instant).await;
+                        assert!(redd::time::Instant::now() >= instant);
+                    })
+                })
+                .collect();
+            for timer in timers {
+                timer.await.unwrap();
+            }
+        });
+    }
+}
+
+fn many_runtimes() {
+    let round = |n: usize| {
+        let runtime = if n % 2 == 0 { workers(1) } else { current_thread() };
+        runtime.block_on(async {
+            redd::spawn(async {}).await.unwrap();
+            if n % 16 == 0 {
+                redd::task::spawn_blocking(|| ()).await.unwrap();
+            }
+            drop(redd::spawn(pending::<()>()));
+        });
+    };
+    (0..1000).for_each(round);
+    let before = resources();
+    (0..10_000).for_each(round);
+    until(|| resources().0 <= before.0);
+    let after = resources();
+    assert_eq!(before.1, after.1, "descriptors");
+    assert!(after.2 < before.2 + (4 << 20), "resident bytes before {} and after {}", before.2, after.2);
+}
+
+fn late_wakers() {
+    for runtime in [workers(2), current_thread()] {
+        let (send, wakers) = std::sync::mpsc::channel::<Waker>();
+        runtime.block_on(async {
+            for _ in 0..100 {
+                let send = send.clone();
+                drop(redd::spawn(std::future::poll_fn(move |cx: &mut Context<'_>| -> Poll<()> {
+                    send.send(cx.waker().clone()).unwrap();
+                    Poll::Pending
+                })));
+            }
+        });
+        let mut early = Vec::new();
+        runtime.block_on(async {
+            while early.len() < 100 {
+                early.extend(wakers.try_iter());
+                redd::task::yield_now().await;
+            }
+        });
+        let late = early.split_off(50);
+        // Some while it goes, the rest when it has gone.
+        let threads: Vec<_> = early
+            .into_iter()
+            .map(|waker| std::thread::spawn(move || (0..100).for_each(|_| waker.wake_by_ref())))
+            .collect();
+        drop(runtime);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let threads: Vec<_> = late.into_iter().map(|waker| std::thread::spawn(move || waker.wake())).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// Spawns another of its kind when it is dropped.
+struct Hydra(redd::runtime::Handle, Arc<AtomicUsize>);
+
+impl Drop for Hydra {
+    fn drop(&mut self) {
+        if self.1.fetch_add(1, Ordering::Relaxed) < 1000 {
+            let head = Self(self.0.clone(), Arc::clone(&self.1));
+            drop(self.0.spawn(async move {
+                let _head = head;
+                pending::<()>().await;
+            }));
+            drop(self.0.spawn_blocking(|| ()));
+        }
+    }
+}
+
+fn spawns_at_shutdown() {
+    for runtime in [workers(2), current_thread()] {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let hydra = Hydra(runtime.handle().clone(), Arc::clone(&drops));
+        drop(runtime.spawn(async move {
+            let _hydra = hydra;
+            pending::<()>().await;
+        }));
+        drop(runtime);
+        assert!(drops.load(Ordering::Relaxed) > 0);
+        assert_eq!(Arc::strong_count(&drops), 1, "nothing of it is left");
+    }
+}
+
+fn closure_at_shutdown() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let (started, start) = std::sync::mpsc::channel();
+    let runtime = workers(2);
+    drop(runtime.spawn_blocking({
+        let ended = Arc::clone(&ended);
+        move || {
+            started.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            ended.store(true, Ordering::SeqCst);
+        }
+    }));
+    start.recv().unwrap();
+    drop(runtime);
+    assert!(ended.load(Ordering::SeqCst), "a drop waits for closures that run");
+
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (started, start) = std::sync::mpsc::channel();
+    let runtime = workers(2);
+    drop(runtime.spawn_blocking(move || {
+        started.send(()).unwrap();
+        let _ = released.recv();
+    }));
+    start.recv().unwrap();
+    runtime.shutdown_timeout(Duration::from_millis(20));
+    release.send(()).unwrap();
+}
+
+fn busy_task_at_shutdown() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (started, start) = std::sync::mpsc::channel();
+    let runtime = workers(2);
+    drop(runtime.spawn({
+        let stop = Arc::clone(&stop);
+        async move {
+            started.send(()).unwrap();
+            while !stop.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+        }
+    }));
+    start.recv().unwrap();
+    runtime.shutdown_timeout(Duration::from_millis(20));
+    stop.store(true, Ordering::SeqCst);
+    until(|| resources().0 <= 1);
+}
+
+fn spawn_after_the_end() {
+    for runtime in [workers(2), current_thread()] {
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (first, second) = (Counted(Arc::clone(&dropped)), Counted(Arc::clone(&dropped)));
+        let task = handle.spawn(async move { drop(first) });
+        let call = handle.spawn_blocking(move || drop(second));
+        assert!(futures::executor::block_on(task).unwrap_err().is_cancelled());
+        assert!(futures::executor::block_on(call).unwrap_err().is_cancelled());
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
+    }
+}
+
+fn socket_after_the_end() {
+    let since = Instant::now();
+    for runtime in [workers(2), current_thread(), Builder::new_multi_thread().enable_all().build().unwrap()] {
+        let (mut client, _server) = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            (client, listener.accept().await.unwrap().0)
+        });
+        drop(runtime);
+        let error = futures::executor::block_on(client.read_u8()).unwrap_err();
+        assert!(error.to_string().contains("shut"), "{error}");
+    }
+    assert!(since.elapsed() < Duration::from_secs(50));
+}

@@ -1,0 +1,156 @@
+//! Faults: what redd does when the system, a peer or foreign code fails. Each case runs in a process of its own, under a
+//! watchdog, and says what Tokio 1.54 was seen to do with the same fault.
+//!
+//! `cargo test -p redd --test faults` runs all; with `-- WORD` those with the word in their name; `-- --case NAME` one
+//! of them in this very process, for a debugger.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
+#![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world, which the cases disturb")]
+#![allow(unsafe_code, reason = "system calls, and the C library's functions in our place")]
+#![allow(clippy::missing_safety_doc, clippy::multiple_unsafe_ops_per_block, reason = "a test")]
+
+mod foreign;
+mod inject;
+mod lifetimes;
+mod system;
+mod world;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// One fault.
+pub(crate) struct Case {
+    name: &'static str,
+    /// What Tokio 1.54.1 does.
+    tokio: &'static str,
+    /// Panics if redd does something else than it should.
+    run: fn(),
+    ends: Ends,
+}
+
+/// How the case's process must end.
+#[derive(Clone, Copy)]
+enum Ends {
+    Well,
+    /// By a signal, after writing these words.
+    Killed(i32, &'static str),
+}
+
+pub(crate) const fn case(name: &'static str, tokio: &'static str, run: fn()) -> Case {
+    Case { name, tokio, run, ends: Ends::Well }
+}
+
+pub(crate) const fn fatal(name: &'static str, tokio: &'static str, words: &'static str, run: fn()) -> Case {
+    Case { name, tokio, run, ends: Ends::Killed(libc::SIGABRT, words) }
+}
+
+/// A case that takes longer hangs. Generous: the machine may be busy with ten other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let cases = || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES);
+    if let [flag, name] = &arguments[..] {
+        if flag == "--case" {
+            let case = cases().find(|case| case.name == name).expect("a case of this name");
+            (case.run)();
+            return;
+        }
+    }
+    if std::env::var_os("ASAN_OPTIONS").is_some() {
+        println!("SKIPPED: AddressSanitizer takes the place of the same functions");
+        return;
+    }
+    let word = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let (mut passed, mut failed) = (0, 0);
+    for case in cases().filter(|case| word.is_none_or(|word| case.name.contains(word.as_str()))) {
+        let since = Instant::now();
+        match run_apart(case) {
+            Ok(()) => {
+                passed += 1;
+                println!("ok      {:<68} Tokio: {} [{} ms]", case.name, case.tokio, since.elapsed().as_millis());
+            }
+            Err(why) => {
+                failed += 1;
+                println!("FAILED  {}: {why}", case.name);
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    std::process::exit(i32::from(failed > 0));
+}
+
+/// Runs the case in a process of its own; `Err` says how it went wrong, with what it wrote.
+fn run_apart(case: &Case) -> Result<(), String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--case", case.name])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("its process does not start: {error}"))?;
+    let since = Instant::now();
+    let reader = |mut pipe: Box<dyn std::io::Read + Send>| {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = pipe.read_to_string(&mut text);
+            text
+        })
+    };
+    let out = reader(Box::new(child.stdout.take().unwrap()));
+    let err = reader(Box::new(child.stderr.take().unwrap()));
+    let mut hung = String::new();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if since.elapsed() > PATIENCE && hung.is_empty() {
+            hung = format!("hangs. Its threads:\n{}", threads_of(child.id()));
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let written = format!("{}{}", out.join().unwrap(), err.join().unwrap());
+    let as_expected = match case.ends {
+        Ends::Well => status.success(),
+        Ends::Killed(signal, words) => status.signal() == Some(signal) && written.contains(words),
+    };
+    if as_expected && hung.is_empty() { Ok(()) } else { Err(format!("{status} {hung}\n{written}")) }
+}
+
+/// What each thread of the process waits in.
+fn threads_of(process: u32) -> String {
+    let mut lines = String::new();
+    for entry in std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        lines += &format!("  {} in {} ({})\n", read("comm").trim(), read("wchan"), read("syscall").trim());
+    }
+    lines
+}
+
+/// `n` workers.
+pub(crate) fn workers(n: usize) -> redd::runtime::Runtime {
+    redd::runtime::Builder::new_multi_thread().worker_threads(n).enable_all().build().unwrap()
+}
+
+pub(crate) fn current_thread() -> redd::runtime::Runtime {
+    redd::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Threads and descriptors of this process, and its resident bytes.
+pub(crate) fn resources() -> (usize, usize, usize) {
+    let count = |path: &str| std::fs::read_dir(path).unwrap().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (count("/proc/self/task"), count("/proc/self/fd"), kib * 1024)
+}
+
+/// Every so often until it is so; the watchdog ends it if it never is.
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,279 @@
+//! The kernel refuses or interrupts a call.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::time::{Duration, Instant};
+
+use redd::io::{AsyncReadExt, AsyncWriteExt};
+use redd::net::{TcpListener, TcpStream};
+use redd::runtime::Builder;
+use redd::task;
+
+use crate::inject::{ACCEPT, EPOLL_CREATE, EPOLL_CTL, EPOLL_WAIT, EVENTFD, RECV, SEND, THREAD};
+use crate::{Case, case, current_thread, fatal, resources, until, workers};
+
+pub(crate) const CASES: &[Case] = &[
+    case("epoll_wait is interrupted every third time", "serves all", waits_are_interrupted),
+    fatal("epoll_wait fails for good", "hangs for ever", "waiting for I/O failed", waits_fail_for_good),
+    case("epoll_ctl has no room for another descriptor", "an error", no_room_in_the_epoll),
+    case("a runtime gets no epoll and no eventfd", "build() is Err", no_epoll_for_a_runtime),
+    case("accept finds no free descriptor", "an error each time, then serves all", accept_without_descriptors),
+    case("accept finds that the peer has left", "an error, then serves all", accept_of_a_peer_that_left),
+    case("recv and send are interrupted", "6 of 20 requests lost", transfers_are_interrupted),
+    case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
+    case("the third thread of a runtime is refused", "hangs for ever", third_worker_is_refused),
+    case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
+    case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
+    case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
+    case("block_in_place gets no thread to stand in", "panics", no_spare_for_block_in_place),
+    case("there is no memory for thread stacks", "existing threads do it", no_memory_for_stacks),
+    fatal("there is no memory", "aborts", "memory allocation of", no_memory),
+];
+
+/// Twenty clients, one request each; all must be answered.
+fn serve_twenty(runtime: &redd::runtime::Runtime) {
+    let answered = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = redd::spawn(async move {
+            loop {
+                let Ok((mut peer, _)) = listener.accept().await else { continue };
+                redd::spawn(async move {
+                    let mut request = [0; 4];
+                    peer.read_exact(&mut request).await.unwrap();
+                    peer.write_all(&request).await.unwrap();
+                });
+            }
+        });
+        let clients: Vec<_> = (0..20_u32)
+            .map(|n| {
+                redd::spawn(async move {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    stream.write_all(&n.to_be_bytes()).await.unwrap();
+                    stream.read_u32().await.unwrap() == n
+                })
+            })
+            .collect();
+        let mut answered = 0;
+        for client in clients {
+            answered += usize::from(client.await.unwrap());
+        }
+        server.abort();
+        answered
+    });
+    assert_eq!(answered, 20);
+}
+
+fn waits_are_interrupted() {
+    for runtime in [workers(2), current_thread()] {
+        EPOLL_WAIT.fail_every(3, 0, u64::MAX, libc::EINTR);
+        serve_twenty(&runtime);
+        runtime.block_on(async { redd::time::sleep(Duration::from_millis(5)).await });
+        EPOLL_WAIT.mend();
+    }
+}
+
+fn waits_fail_for_good() {
+    let runtime = workers(2);
+    EPOLL_WAIT.fail(4, u64::MAX, libc::EINVAL);
+    runtime.block_on(async {
+        for _ in 0..100 {
+            redd::time::sleep(Duration::from_millis(1)).await;
+        }
+        std::future::pending::<()>().await;
+    });
+}
+
+fn no_room_in_the_epoll() {
+    let runtime = workers(2);
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut early = TcpStream::connect(address).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        EPOLL_CTL.fail(0, 1, libc::ENOSPC);
+        let error = TcpStream::connect(address).await.expect_err("the epoll is full");
+        assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
+        early.write_all(b"x").await.unwrap();
+        assert_eq!(peer.read_u8().await.unwrap(), b'x');
+        // The refused one has reached the listener's queue and has been closed by its client.
+        assert_eq!(
+            listener.accept().await.unwrap().0.read_u8().await.unwrap_err().kind(),
+            std::io::ErrorKind::UnexpectedEof
+        );
+    });
+    serve_twenty(&runtime);
+}
+
+fn no_epoll_for_a_runtime() {
+    let before = resources();
+    for door in [&EPOLL_CREATE, &EVENTFD, &EPOLL_CTL] {
+        for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
+            door.fail(0, 1, libc::EMFILE);
+            let error = builder.enable_all().build().expect_err("there is no descriptor");
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        }
+    }
+    let after = resources();
+    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    serve_twenty(&workers(2));
+}
+
+fn accept_without_descriptors() {
+    let runtime = workers(2);
+    ACCEPT.fail(0, 50, libc::EMFILE);
+    serve_twenty(&runtime);
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        ACCEPT.fail(0, 1, libc::ENFILE);
+        assert_eq!(listener.accept().await.unwrap_err().raw_os_error(), Some(libc::ENFILE));
+        listener.accept().await.expect("the connection has waited");
+    });
+}
+
+fn accept_of_a_peer_that_left() {
+    let runtime = current_thread();
+    ACCEPT.fail(0, 3, libc::ECONNABORTED);
+    serve_twenty(&runtime);
+}
+
+fn transfers_are_interrupted() {
+    for runtime in [workers(2), current_thread()] {
+        RECV.fail_every(2, 0, u64::MAX, libc::EINTR);
+        SEND.fail_every(2, 0, u64::MAX, libc::EINTR);
+        serve_twenty(&runtime);
+        assert!(RECV.calls() > 20, "this program's `recv` is the one that is called");
+        RECV.mend();
+        SEND.mend();
+    }
+}
+
+/// `build` is an error, and nothing is left of the attempt.
+fn refuse_worker(number: u64) {
+    let before = resources();
+    THREAD.fail(number, 1, libc::EAGAIN);
+    let error = Builder::new_multi_thread().worker_threads(4).enable_all().build().expect_err("no thread");
+    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
+    THREAD.mend();
+    let after = resources();
+    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    serve_twenty(&workers(4));
+}
+
+fn first_worker_is_refused() {
+    refuse_worker(0);
+}
+
+fn third_worker_is_refused() {
+    refuse_worker(2);
+}
+
+fn no_thread_for_closures() {
+    for runtime in [workers(2), current_thread()] {
+        runtime.block_on(async {
+            THREAD.fail(0, u64::MAX, libc::EAGAIN);
+            let calls: Vec<_> = (0..8).map(|n| task::spawn_blocking(move || n)).collect();
+            for call in calls {
+                let error = call.await.expect_err("there is no thread");
+                assert!(error.is_panic());
+                let message = error.into_panic();
+                let message = message.downcast_ref::<String>().unwrap();
+                assert!(message.contains("could not start a thread") && message.contains("limit"), "{message}");
+            }
+            let error = task::try_spawn_blocking(|| ()).expect_err("there is no thread");
+            assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+            THREAD.mend();
+            assert_eq!(task::spawn_blocking(|| 5).await.unwrap(), 5);
+        });
+    }
+}
+
+fn no_second_thread_for_closures() {
+    let runtime = current_thread();
+    runtime.block_on(async {
+        // One thread exists, and is busy.
+        let (release, released) = std_mpsc::channel::<()>();
+        let (start, started) = redd::sync::oneshot::channel();
+        let busy = task::spawn_blocking(move || {
+            start.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        started.await.unwrap();
+        THREAD.fail(0, u64::MAX, libc::EAGAIN);
+        let waiting: Vec<_> = (0..8).map(|n| task::spawn_blocking(move || n)).collect();
+        release.send(()).unwrap();
+        busy.await.unwrap();
+        for (n, call) in waiting.into_iter().enumerate() {
+            assert_eq!(call.await.unwrap(), n);
+        }
+    });
+}
+
+fn no_thread_for_files() {
+    current_thread().block_on(async {
+        THREAD.fail(0, u64::MAX, libc::EAGAIN);
+        let error = redd::fs::read("/proc/self/status").await.expect_err("there is no thread");
+        assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
+        THREAD.mend();
+        assert!(!redd::fs::read("/proc/self/status").await.unwrap().is_empty());
+    });
+}
+
+fn no_spare_for_block_in_place() {
+    let runtime = workers(1);
+    runtime.block_on(async {
+        redd::spawn(async {
+            THREAD.fail(0, u64::MAX, libc::EAGAIN);
+            assert_eq!(task::block_in_place(|| 5), 5);
+            THREAD.mend();
+        })
+        .await
+        .unwrap();
+    });
+    serve_twenty(&runtime);
+}
+
+/// No more than this many bytes beyond what the process has now.
+fn limit_memory(beyond: u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let limit = libc::rlimit { rlim_cur: kib * 1024 + beyond, rlim_max: kib * 1024 + beyond };
+    // SAFETY: the limit lives across the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+}
+
+fn no_memory_for_stacks() {
+    let runtime = workers(2);
+    runtime.block_on(async {
+        task::spawn_blocking(|| ()).await.unwrap();
+        // Less than one stack of 2 MiB.
+        limit_memory(1 << 20);
+        let done = Arc::new(AtomicUsize::new(0));
+        let calls: Vec<_> = (0..200)
+            .map(|_| {
+                let done = Arc::clone(&done);
+                task::spawn_blocking(move || done.fetch_add(1, Ordering::Relaxed))
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert_eq!(done.load(Ordering::Relaxed), 200);
+    });
+}
+
+fn no_memory() {
+    let runtime = workers(2);
+    limit_memory(64 << 20);
+    let since = Instant::now();
+    runtime.block_on(async {
+        let mut tasks = Vec::new();
+        loop {
+            tasks.push(redd::spawn(std::future::pending::<()>()));
+            assert!(since.elapsed() < Duration::from_secs(50), "64 MiB hold few tasks");
+        }
+    });
+    until(|| false);
+}

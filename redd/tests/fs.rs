@@ -1,0 +1,400 @@
+//! Files and directories as programs use them, and a file beside that of std.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod support;
+
+use proptest::prelude::*;
+use redd::fs::*;
+use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
+use std::collections::BTreeSet;
+use std::fs::File as StdFile;
+use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::SystemTime;
+use support::{block_on, poll_once};
+
+fn temporary() -> StdFile {
+    tempfile::tempfile().unwrap()
+}
+
+#[test]
+fn what_is_written_can_be_read_after_a_seek() {
+    block_on(async {
+        let mut file = File::from_std(temporary());
+        file.write_all(b"redd ").await.unwrap();
+        let pieces = [IoSlice::new(b"sal"), IoSlice::new(b""), IoSlice::new(b"mon")];
+        assert_eq!(file.write_vectored(&pieces).await.unwrap(), 6);
+        assert_eq!(file.seek(SeekFrom::Start(5)).await.unwrap(), 5);
+        let mut text = String::new();
+        file.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "salmon");
+        assert_eq!(file.stream_position().await.unwrap(), 11);
+    });
+}
+
+#[test]
+fn the_error_of_a_write_is_reported_by_what_comes_next() {
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "").unwrap();
+        let mut file = File::open(&path).await.unwrap();
+        assert_eq!(file.write(b"x").await.unwrap(), 1);
+        assert!(file.flush().await.is_err());
+        file.flush().await.unwrap();
+        assert_eq!(file.write(b"x").await.unwrap(), 1);
+        assert!(file.write(b"x").await.is_err());
+        assert_eq!(file.write(b"x").await.unwrap(), 1);
+        assert!(file.sync_all().await.is_err());
+        assert_eq!(file.write(b"x").await.unwrap(), 1);
+        assert!(file.shutdown().await.is_err());
+    });
+}
+
+#[test]
+fn bytes_read_ahead_by_a_dropped_read_are_not_lost() {
+    block_on(async {
+        let mut std = temporary();
+        std.write_all(b"salmon").unwrap();
+        std.rewind().unwrap();
+        let mut file = File::from_std(std);
+        let mut buf = [0; 6];
+        // Either it is ready at once or its bytes wait for the next read.
+        let len = match poll_once(pin!(file.read(&mut buf))) {
+            Poll::Ready(len) => len.unwrap(),
+            Poll::Pending => file.read(&mut buf[..2]).await.unwrap(),
+        };
+        assert_eq!(&buf[..len], &b"salmon"[..len]);
+        // A write goes to where the reader is, not to where the read-ahead is.
+        file.write_all(b"X").await.unwrap();
+        file.rewind().await.unwrap();
+        let mut all = Vec::new();
+        file.read_to_end(&mut all).await.unwrap();
+        let mut expected = b"salmon".to_vec();
+        expected.resize(expected.len().max(len + 1), 0);
+        expected[len] = b'X';
+        assert_eq!(all, expected);
+    });
+}
+
+#[test]
+fn a_seek_that_fails_leaves_the_place_of_the_reader() {
+    block_on(async {
+        let mut std = temporary();
+        std.write_all(b"salmon").unwrap();
+        std.rewind().unwrap();
+        let mut file = File::from_std(std);
+        let place = match poll_once(pin!(file.read(&mut [0; 5]))) {
+            Poll::Ready(len) => len.unwrap(),
+            Poll::Pending => 0,
+        };
+        assert!(file.seek(SeekFrom::Current(-6)).await.is_err());
+        let mut rest = Vec::new();
+        file.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, &b"salmon"[place..]);
+    });
+}
+
+#[test]
+fn operations_through_a_shared_reference_wait_for_each_other() {
+    block_on(async {
+        let mut file = File::from_std(temporary());
+        file.write_all(b"salmon").await.unwrap();
+        let (a, b, c) = futures::join!(file.set_len(3), file.sync_all(), file.sync_data());
+        a.and(b).and(c).unwrap();
+        assert_eq!(file.metadata().await.unwrap().len(), 3);
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        file.set_times(FileTimes::new().set_accessed(time).set_modified(time)).await.unwrap();
+        assert_eq!(file.metadata().await.unwrap().modified().unwrap(), time);
+        assert_eq!(file.metadata().await.unwrap().accessed().unwrap(), time);
+        file.set_modified(SystemTime::UNIX_EPOCH).await.unwrap();
+        assert_eq!(file.metadata().await.unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
+    });
+}
+
+#[test]
+fn a_file_goes_back_to_std_after_the_operation_at_work() {
+    block_on(async {
+        let mut file = File::from_std(temporary());
+        file.write_all(b"salmon").await.unwrap();
+        let mut std = file.into_std().await;
+        std.rewind().unwrap();
+        let mut text = String::new();
+        std.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "salmon");
+        assert!(File::from_std(std).try_into_std().is_ok());
+    });
+}
+
+#[test]
+fn one_operation_moves_at_most_the_maximum() {
+    block_on(async {
+        let mut file = File::from_std(temporary());
+        file.set_max_buf_size(2);
+        assert_eq!(file.try_clone().await.unwrap().max_buf_size(), 2);
+        assert_eq!(file.write(b"salmon").await.unwrap(), 2);
+        file.write_all(b"lmon").await.unwrap();
+        file.rewind().await.unwrap();
+        let mut buf = [0; 6];
+        assert_eq!(file.read(&mut buf).await.unwrap(), 2);
+        assert_eq!(file.read(&mut []).await.unwrap(), 0);
+        assert_eq!(file.read(&mut buf).await.unwrap(), 2);
+        assert_eq!(&buf[..2], b"lm");
+    });
+}
+
+#[test]
+#[should_panic(expected = "`max_buf_size` must be greater than 0")]
+fn a_maximum_of_no_bytes_panics() {
+    File::from_std(temporary()).set_max_buf_size(0);
+}
+
+#[test]
+fn opening_follows_the_options() {
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert_eq!(File::open(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
+        File::create_new(&path).await.unwrap().write_all(b"salmon").await.unwrap();
+        let error = File::create_new(&path).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        File::create(&path).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        assert!(format!("{:?}", OpenOptions::new().append(true)).contains("append: true"));
+    });
+}
+
+#[test]
+fn buffered_seeks_after_writes_find_their_place() {
+    block_on(async {
+        for (seek, expected) in [(SeekFrom::End(-2), 4), (SeekFrom::Current(-2), 4), (SeekFrom::Start(1), 1)] {
+            let mut reader = BufReader::new(File::from_std(temporary()));
+            reader.write_all(b"salmon").await.unwrap();
+            assert_eq!(reader.seek(seek).await.unwrap(), expected);
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, &b"salmon"[expected as usize..]);
+        }
+    });
+}
+
+#[test]
+fn a_write_that_was_taken_over_ends_although_file_and_runtime_are_dropped() {
+    for _ in 0..20 {
+        let mut std = temporary();
+        let mut file = File::from_std(std.try_clone().unwrap());
+        let runtime = redd::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { file.write_all(b"salmon").await.unwrap() });
+        drop(file);
+        drop(runtime);
+        std.rewind().unwrap();
+        let mut text = String::new();
+        std.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "salmon");
+    }
+}
+
+#[test]
+fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable() {
+    let runtime = redd::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let mut file = File::from_std(temporary());
+    {
+        let _guard = handle.enter();
+        // No thread of the pool is needed to hear that there is none.
+        futures::executor::block_on(async {
+            for _ in 0..2 {
+                assert!(file.write(b"x").await.is_err());
+                assert!(file.read(&mut [0; 4]).await.is_err());
+                assert!(file.rewind().await.is_err());
+                assert!(file.set_len(1).await.is_err());
+                file.flush().await.unwrap();
+            }
+        });
+    }
+    block_on(async {
+        file.write_all(b"salmon").await.unwrap();
+        assert_eq!(file.stream_position().await.unwrap(), 6);
+    });
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Read(usize),
+    /// A read whose future is dropped at once: only its read-ahead may stay.
+    PeekRead(usize),
+    Write(Vec<u8>),
+    Seek(SeekFrom),
+    SetLen(u64),
+    Sync,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        (0..9_usize).prop_map(Op::Read),
+        (1..9_usize).prop_map(Op::PeekRead),
+        proptest::collection::vec(any::<u8>(), 0..9).prop_map(Op::Write),
+        (0..30_u64).prop_map(|n| Op::Seek(SeekFrom::Start(n))),
+        (-9..9_i64).prop_map(|n| Op::Seek(SeekFrom::Current(n))),
+        (-9..9_i64).prop_map(|n| Op::Seek(SeekFrom::End(n))),
+        (0..30_u64).prop_map(Op::SetLen),
+        Just(Op::Sync),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_file_behaves_like_that_of_std(ops in proptest::collection::vec(op(), 0..24), max in 1..12_usize) {
+        let (mut ours, mut theirs) = (File::from_std(temporary()), temporary());
+        ours.set_max_buf_size(max);
+        block_on(async {
+            for op in ops {
+                match op {
+                    Op::Read(len) => {
+                        let (mut a, mut b) = (vec![0; len], vec![0; len]);
+                        let read = ours.read(&mut a).await.unwrap();
+                        // Read-ahead and the maximum may shorten a read.
+                        prop_assert_eq!(theirs.read(&mut b[..read]).unwrap(), read);
+                        prop_assert_eq!(&a[..read], &b[..read]);
+                        if read == 0 && len > 0 {
+                            prop_assert_eq!(theirs.read(&mut b).unwrap(), 0);
+                        }
+                    }
+                    Op::PeekRead(len) => {
+                        let mut a = vec![0; len];
+                        if let Poll::Ready(read) = poll_once(pin!(ours.read(&mut a))) {
+                            let read = read.unwrap();
+                            theirs.read_exact(&mut a[..read]).unwrap();
+                        }
+                    }
+                    Op::Write(bytes) => {
+                        ours.write_all(&bytes).await.unwrap();
+                        theirs.write_all(&bytes).unwrap();
+                    }
+                    Op::Seek(position) => {
+                        prop_assert_eq!(ours.seek(position).await.ok(), theirs.seek(position).ok());
+                    }
+                    Op::SetLen(len) => {
+                        ours.set_len(len).await.unwrap();
+                        theirs.set_len(len).unwrap();
+                    }
+                    Op::Sync => ours.sync_data().await.unwrap(),
+                }
+            }
+            ours.flush().await.unwrap();
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            ours.rewind().await.unwrap();
+            ours.read_to_end(&mut a).await.unwrap();
+            theirs.rewind().unwrap();
+            theirs.read_to_end(&mut b).unwrap();
+            prop_assert_eq!(a, b);
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn files_are_written_read_linked_renamed_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b, c) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("c"));
+    block_on(async {
+        write(&a, "salmon").await.unwrap();
+        assert_eq!(copy(&a, &b).await.unwrap(), 6);
+        assert_eq!(read(&b).await.unwrap(), b"salmon");
+        assert_eq!(read_to_string(&b).await.unwrap(), "salmon");
+        assert_eq!(metadata(&b).await.unwrap().len(), 6);
+        rename(&b, &c).await.unwrap();
+        assert!(!try_exists(&b).await.unwrap());
+        hard_link(&c, &b).await.unwrap();
+        remove_file(&c).await.unwrap();
+        assert!(try_exists(&b).await.unwrap());
+        symlink(&b, &c).await.unwrap();
+        assert_eq!(read_link(&c).await.unwrap(), b);
+        assert!(symlink_metadata(&c).await.unwrap().is_symlink());
+        assert_eq!(canonicalize(&c).await.unwrap(), canonicalize(&b).await.unwrap());
+        let mut permissions = metadata(&a).await.unwrap().permissions();
+        permissions.set_readonly(true);
+        set_permissions(&a, permissions).await.unwrap();
+        assert!(metadata(&a).await.unwrap().permissions().readonly());
+    });
+}
+
+#[test]
+fn directories_are_made_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outer, inner) = (dir.path().join("a"), dir.path().join("a/b/c"));
+    block_on(async {
+        assert_eq!(create_dir(&inner).await.unwrap_err().kind(), ErrorKind::NotFound);
+        create_dir_all(&inner).await.unwrap();
+        remove_dir(&inner).await.unwrap();
+        remove_dir_all(&outer).await.unwrap();
+        create_dir(&outer).await.unwrap();
+    });
+}
+
+#[test]
+fn a_path_with_a_nul_byte_is_an_error() {
+    let error = block_on(read("sal\0mon")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn all_entries_of_several_batches_are_listed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: BTreeSet<_> = (0..97).map(|n| format!("{n}")).collect();
+    for name in &names {
+        std::fs::write(dir.path().join(name), "").unwrap();
+    }
+    block_on(async {
+        let mut entries = read_dir(dir.path()).await.unwrap();
+        let mut found = BTreeSet::new();
+        loop {
+            // A future that is dropped loses no entry.
+            if let Poll::Ready(entry) = poll_once(pin!(entries.next_entry())) {
+                let Some(entry) = entry.unwrap() else { break };
+                assert!(found.insert(entry.file_name().into_string().unwrap()));
+                continue;
+            }
+            let Some(entry) = entries.next_entry().await.unwrap() else {
+                break;
+            };
+            assert!(found.insert(entry.file_name().into_string().unwrap()));
+        }
+        assert_eq!(found, names);
+    });
+}
+
+#[test]
+fn an_entry_knows_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    std::fs::write(&path, "salmon").unwrap();
+    block_on(async {
+        let mut entries = read_dir(dir.path()).await.unwrap();
+        let entry = entries.next_entry().await.unwrap().unwrap();
+        assert_eq!((entry.path(), entry.file_name()), (path, "a".into()));
+        assert_eq!(entry.metadata().await.unwrap().len(), 6);
+        assert!(entry.file_type().await.unwrap().is_file());
+        assert!(entry.ino() > 0);
+    });
+}
+
+#[test]
+fn a_builder_makes_directories_as_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("a/b");
+    block_on(async {
+        assert!(DirBuilder::new().create(&inner).await.is_err());
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&inner).await.unwrap();
+        builder.create(&inner).await.unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&inner).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    });
+}
