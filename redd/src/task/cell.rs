@@ -302,8 +302,16 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 #[cold]
 unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
     // SAFETY: by this function's duty.
-    let (info, owner) = unsafe { (super::poll::info(task), Heap::of(task).owner()) };
-    error.with_message(|message| owner.panic_unjoined(&UnjoinedPanic { task: &info, message }));
+    let (info, heap) = unsafe { (super::poll::info(task), Heap::of(task)) };
+    // SAFETY: as above; the slot is not free yet.
+    let owner = unsafe { heap.owner_if_open() };
+    error.with_message(|message| {
+        let panic = UnjoinedPanic { task: &info, message };
+        match owner {
+            Some(owner) => owner.panic_unjoined(&panic),
+            None => panic.report(heap.hooks.on_unjoined_panic.as_ref()),
+        }
+    });
 }
 
 /// Drops the future of a cell; for the time of its poll.

@@ -254,10 +254,17 @@ impl Heap {
     /// # Safety
     /// The caller has a reference to a task of this heap (`heap-outlives-slots`), or has the owner by other means.
     pub(super) unsafe fn owner(&self) -> &dyn Schedule {
-        self.owner.with(|owner| {
-            // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
-            unsafe { (*owner).as_deref() }.expect("an owner is set before the first task is spawned")
-        })
+        // SAFETY: by this function's duty.
+        unsafe { self.owner_if_open() }.expect("an owner is set before the first task is spawned")
+    }
+
+    /// As [`owner`](Self::owner); `None` for a task that was born after the heap had been closed.
+    ///
+    /// # Safety
+    /// As for `owner`.
+    pub(super) unsafe fn owner_if_open(&self) -> Option<&dyn Schedule> {
+        // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
+        self.owner.with(|owner| unsafe { (*owner).as_deref() })
     }
 
     /// The heap of a task.
