@@ -8,6 +8,7 @@ use redd::runtime::{Builder, Runtime};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -582,4 +583,50 @@ fn a_dropped_connect_closes_its_socket() {
         assert!(matches!(end, Ok(0) | Err(_)));
         Ok(())
     });
+}
+
+#[test]
+fn every_option_reads_back_as_it_was_set() {
+    let socket = TcpSocket::new_v4().expect("descriptors left");
+    for is_on in [true, false] {
+        socket.set_keepalive(is_on).expect("an option");
+        socket.set_reuseaddr(is_on).expect("an option");
+        socket.set_reuseport(is_on).expect("an option");
+        socket.set_nodelay(is_on).expect("an option");
+        assert_eq!(socket.keepalive().expect("an option"), is_on);
+        assert_eq!(socket.reuseaddr().expect("an option"), is_on);
+        assert_eq!(socket.reuseport().expect("an option"), is_on);
+        assert_eq!(socket.nodelay().expect("an option"), is_on);
+    }
+    socket.set_linger(Some(Duration::from_secs(7))).expect("an option");
+    assert_eq!(socket.linger().expect("an option"), Some(Duration::from_secs(7)));
+    socket.set_zero_linger().expect("an option");
+    assert_eq!(socket.linger().expect("an option"), Some(Duration::ZERO));
+    socket.set_linger(None).expect("an option");
+    assert_eq!(socket.linger().expect("an option"), None);
+    socket.set_tos_v4(0x10).expect("an option");
+    assert_eq!(socket.tos_v4().expect("an option"), 0x10);
+    socket.set_send_buffer_size(32 * 1024).expect("an option");
+    assert!(socket.send_buffer_size().expect("an option") >= 32 * 1024);
+    socket.set_recv_buffer_size(32 * 1024).expect("an option");
+    assert!(socket.recv_buffer_size().expect("an option") >= 32 * 1024);
+    assert!(socket.take_error().expect("answers").is_none());
+    assert_eq!(socket.device().expect("answers"), None);
+}
+
+#[test]
+fn a_socket_goes_through_its_raw_descriptor_and_keeps_its_address() {
+    let socket = TcpSocket::new_v4().expect("descriptors left");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("is bound");
+    let std = std::net::TcpStream::from(socket.as_fd().try_clone_to_owned().expect("descriptors left"));
+    let socket = TcpSocket::from_std_stream(std);
+    assert_eq!(socket.local_addr().expect("is bound"), address);
+}
+
+#[test]
+fn an_address_of_the_other_family_is_an_error_of_the_system() {
+    let socket = TcpSocket::new_v4().expect("descriptors left");
+    assert!(socket.bind("[::1]:0".parse().expect("an address")).is_err());
+    assert!(socket.set_tclass_v6(1).is_err() || socket.tclass_v6().is_ok());
 }

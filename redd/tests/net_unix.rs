@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll, Waker};
 use tempfile::TempDir;
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
@@ -370,4 +371,30 @@ fn waiting_for_readiness_that_is_there_costs_no_budget() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn a_socket_of_the_other_kind_is_refused_with_the_constructor_to_use() {
+    let datagram = || UnixSocket::new_datagram().expect("descriptors left");
+    let error = datagram().listen(1).expect_err("a datagram socket");
+    assert!(error.to_string().contains("UnixSocket::new_stream"), "{error}");
+    let mut connect = Box::pin(datagram().connect("/nowhere"));
+    let Poll::Ready(result) = connect.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it waits");
+    };
+    assert!(result.expect_err("a datagram socket").to_string().contains("new_stream"));
+    let stream = UnixSocket::new_stream().expect("descriptors left");
+    let error = stream.datagram().expect_err("a stream socket");
+    assert!(error.to_string().contains("UnixSocket::new_datagram"), "{error}");
+}
+
+#[test]
+fn a_bound_path_is_in_use_until_its_file_is_removed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("socket");
+    let bind = || UnixSocket::new_stream().expect("descriptors left").bind(&path);
+    bind().expect("a fresh path");
+    assert_eq!(bind().expect_err("the file is there").kind(), ErrorKind::AddrInUse);
+    std::fs::remove_file(&path).expect("the file is there");
+    bind().expect("the path is free again");
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{build, output};
+use crate::{USAGE, output, workspace};
 
 /// What a run may take at most to count as not held up; a CPU loop takes half of the machine itself.
 const LIMIT_MS: f64 = 30.0;
@@ -20,14 +20,23 @@ const WATCHDOG: Duration = Duration::from_secs(10);
 
 const OTHERS: &[&str] = &["echo", "deadlock", "idle", "light", "busy_quota", "busy_stopped", "many"];
 
-pub struct Binaries {
+struct Binaries {
     redd: PathBuf,
     tokio: PathBuf,
 }
 
 impl Binaries {
-    pub fn build() -> Result<Self, String> {
-        let folder = build()?;
+    fn build() -> Result<Self, String> {
+        let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+        let folder = me.parent().ok_or("a binary stands in a folder")?;
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--release", "--locked", "--quiet", "-p", "on-redd", "-p", "on-tokio"]);
+        command.args(["--bin", "redd-blockers", "--bin", "tokio-blockers", "--target-dir"]);
+        command.arg(folder.parent().ok_or("the target folder is above")?).current_dir(workspace()?);
+        let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
+        if !status.success() {
+            return Err("the programs do not build; see above".into());
+        }
         Ok(Self { redd: folder.join("redd-blockers"), tokio: folder.join("tokio-blockers") })
     }
 
@@ -36,7 +45,13 @@ impl Binaries {
     }
 }
 
-pub fn run(runs: usize, wanted: &[String]) -> Result<(), String> {
+pub fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
+    let mut wanted: Vec<String> = args.collect();
+    let mut runs = 40;
+    if let Some(at) = wanted.iter().position(|arg| arg == "--runs") {
+        runs = wanted.get(at + 1).and_then(|text| text.parse().ok()).filter(|runs| *runs > 0).ok_or(USAGE)?;
+        wanted.drain(at..at + 2);
+    }
     let binaries = Binaries::build()?;
     let listed = output(Command::new(&binaries.redd))?;
     let variants: Vec<&str> = listed.lines().collect();
@@ -313,11 +328,15 @@ fn many(binaries: &Binaries) -> Result<Value, String> {
 }
 
 /// `bench heartbeat-plot`: one run of each as a picture.
-pub fn plot(to: &Path) -> Result<(), String> {
+pub fn plot(mut args: impl Iterator<Item = String>) -> Result<(), String> {
+    let to = match args.next() {
+        Some(file) => PathBuf::from(file),
+        None => workspace()?.join("../docs/guide/heartbeat.svg"),
+    };
     let binaries = Binaries::build()?;
     let found = both_of(&binaries, |binary| ask(binary, &["beats"]))?;
     let panels = [("redd", &found[0]), ("Tokio 1.54.1", &found[1])];
-    fs::write(to, svg(&panels)).map_err(|error| format!("{}: {error}", to.display()))?;
+    fs::write(&to, svg(&panels)).map_err(|error| format!("{}: {error}", to.display()))?;
     println!("wrote {}", to.display());
     Ok(())
 }

@@ -5,15 +5,16 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{FileType, Metadata};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, DirEntryExt};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::call::Call;
 use crate::blocking::run;
 
 /// Entries read in one go. The figure is Tokio's.
@@ -47,12 +48,17 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
 /// The entries of a directory, in no particular order. Made by [`read_dir`].
 ///
 /// - Entries are read in batches of 32, so most of them cost no way to another thread.
-#[derive(Debug)]
 #[must_use = "entries are read only when they are asked for"]
 pub struct ReadDir {
     /// `one-batch`
     listing: Option<Listing>,
-    call: Option<Call<Listing>>,
+    call: Option<Pin<Box<dyn Future<Output = io::Result<Listing>> + Send + Sync>>>,
+}
+
+impl fmt::Debug for ReadDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadDir").field("listing", &self.listing).finish_non_exhaustive()
+    }
 }
 
 /// Entries that were read, and the stream of those that were not; `None` behind the last.
@@ -100,7 +106,7 @@ impl ReadDir {
     pub fn poll_next_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
         loop {
             if let Some(call) = &mut self.call {
-                let result = ready!(call.poll(cx));
+                let result = ready!(call.as_mut().poll(cx));
                 self.call = None;
                 match result {
                     Ok(listing) => self.listing = Some(listing),
@@ -120,12 +126,12 @@ impl ReadDir {
             if listing.rest.is_none() {
                 return Poll::Ready(Ok(None));
             }
-            self.call = self.listing.take().map(|mut listing| {
-                Call::start(move || {
+            if let Some(mut listing) = self.listing.take() {
+                self.call = Some(Box::pin(run(move || {
                     listing.read_batch();
                     Ok(listing)
-                })
-            });
+                })));
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::fs::{File as StdFile, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Seek, SeekFrom};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -21,6 +21,7 @@ use std::time::SystemTime;
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed};
+use crate::io::forward::forward_descriptor;
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
@@ -367,17 +368,7 @@ impl From<OwnedFd> for File {
     }
 }
 
-impl AsFd for File {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.std.as_fd()
-    }
-}
-
-impl AsRawFd for File {
-    fn as_raw_fd(&self) -> RawFd {
-        self.std.as_raw_fd()
-    }
-}
+forward_descriptor!(File, self => *self.std);
 
 impl FromRawFd for File {
     unsafe fn from_raw_fd(fd: RawFd) -> Self {

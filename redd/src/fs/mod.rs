@@ -22,7 +22,6 @@
 //!
 //! Called by programs. Uses `blocking` and `io::background`.
 
-mod call;
 mod dir;
 mod file;
 mod open_options;

@@ -21,58 +21,47 @@ use crate::blocking::run;
 #[derive(Clone, Debug)]
 pub struct OpenOptions(std::fs::OpenOptions);
 
+/// Options that are handed on to std.
+macro_rules! options {
+    ($($(#[$doc:meta])* $option:ident: $T:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $option(&mut self, $option: $T) -> &mut OpenOptions {
+            self.0.$option($option);
+            self
+        }
+    )*};
+}
+
 impl OpenOptions {
     /// All options off.
     pub fn new() -> OpenOptions {
         OpenOptions(std::fs::OpenOptions::new())
     }
 
-    /// Whether the file can be read.
-    pub fn read(&mut self, read: bool) -> &mut OpenOptions {
-        self.0.read(read);
-        self
-    }
+    options! {
+        /// Whether the file can be read.
+        read: bool;
 
-    /// Whether the file can be written.
-    pub fn write(&mut self, write: bool) -> &mut OpenOptions {
-        self.0.write(write);
-        self
-    }
+        /// Whether the file can be written.
+        write: bool;
 
-    /// Whether each write goes to the end.
-    pub fn append(&mut self, append: bool) -> &mut OpenOptions {
-        self.0.append(append);
-        self
-    }
+        /// Whether each write goes to the end.
+        append: bool;
 
-    /// Whether a file that exists is emptied.
-    pub fn truncate(&mut self, truncate: bool) -> &mut OpenOptions {
-        self.0.truncate(truncate);
-        self
-    }
+        /// Whether a file that exists is emptied.
+        truncate: bool;
 
-    /// Whether a file that is missing is created.
-    pub fn create(&mut self, create: bool) -> &mut OpenOptions {
-        self.0.create(create);
-        self
-    }
+        /// Whether a file that is missing is created.
+        create: bool;
 
-    /// Whether the file must be created: opening one that exists fails.
-    pub fn create_new(&mut self, create_new: bool) -> &mut OpenOptions {
-        self.0.create_new(create_new);
-        self
-    }
+        /// Whether the file must be created: opening one that exists fails.
+        create_new: bool;
 
-    /// The permissions of a file that is created, before the process's mask (0o666 unless set).
-    pub fn mode(&mut self, mode: u32) -> &mut OpenOptions {
-        self.0.mode(mode);
-        self
-    }
+        /// The permissions of a file that is created, before the process's mask (0o666 unless set).
+        mode: u32;
 
-    /// More flags for the system call.
-    pub fn custom_flags(&mut self, flags: i32) -> &mut OpenOptions {
-        self.0.custom_flags(flags);
-        self
+        /// More flags for the system call.
+        custom_flags: i32;
     }
 
     /// Opens the file.

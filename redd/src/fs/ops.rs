@@ -11,121 +11,68 @@ fn owned(path: impl AsRef<Path>) -> PathBuf {
     path.as_ref().to_owned()
 }
 
-/// The absolute path without symbolic links and `..`. As [`std::fs::canonicalize`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    let path = owned(path);
-    run(move || fs::canonicalize(path)).await
+/// Functions of paths: what each answers, and the one of std that it runs.
+macro_rules! functions {
+    ($($(#[$doc:meta])* $name:ident($($path:ident),+) -> $Answer:ty = $of_std:expr;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// As the function of std.
+        pub async fn $name($($path: impl AsRef<Path>),+) -> io::Result<$Answer> {
+            $(let $path = owned($path);)+
+            run(move || ($of_std)($($path),+)).await
+        }
+    )*};
 }
 
-/// Copies contents and permissions of a file, and answers with the number of bytes. As [`std::fs::copy`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, io::Error> {
-    let (from, to) = (owned(from), owned(to));
-    run(move || fs::copy(from, to)).await
-}
+functions! {
+    /// The absolute path without symbolic links and `..`. As [`std::fs::canonicalize`].
+    canonicalize(path) -> PathBuf = fs::canonicalize;
 
-/// Makes a directory in one that exists. As [`std::fs::create_dir`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = owned(path);
-    run(move || fs::create_dir(path)).await
-}
+    /// Copies contents and permissions of a file, and answers with the number of bytes. As [`std::fs::copy`].
+    copy(from, to) -> u64 = fs::copy;
 
-/// Makes a directory and those above it that are missing. As [`std::fs::create_dir_all`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = owned(path);
-    run(move || fs::create_dir_all(path)).await
-}
+    /// Makes a directory in one that exists. As [`std::fs::create_dir`].
+    create_dir(path) -> () = fs::create_dir;
 
-/// Gives the file `original` a second name, `link`. As [`std::fs::hard_link`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (owned(original), owned(link));
-    run(move || fs::hard_link(original, link)).await
-}
+    /// Makes a directory and those above it that are missing. As [`std::fs::create_dir_all`].
+    create_dir_all(path) -> () = fs::create_dir_all;
 
-/// What the system knows about the file, following symbolic links. As [`std::fs::metadata`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let path = owned(path);
-    run(move || fs::metadata(path)).await
-}
+    /// Gives the file `original` a second name, `link`. As [`std::fs::hard_link`].
+    hard_link(original, link) -> () = fs::hard_link;
 
-/// All bytes of a file. As [`std::fs::read`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let path = owned(path);
-    run(move || fs::read(path)).await
-}
+    /// What the system knows about the file, following symbolic links. As [`std::fs::metadata`].
+    metadata(path) -> Metadata = fs::metadata;
 
-/// Where a symbolic link leads. As [`std::fs::read_link`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    let path = owned(path);
-    run(move || fs::read_link(path)).await
-}
+    /// All bytes of a file. As [`std::fs::read`].
+    read(path) -> Vec<u8> = fs::read;
 
-/// All text of a file. As [`std::fs::read_to_string`].
-///
-/// # Errors
-/// As the function of std; [`InvalidData`](io::ErrorKind::InvalidData) if it is not UTF-8.
-pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
-    let path = owned(path);
-    run(move || fs::read_to_string(path)).await
-}
+    /// Where a symbolic link leads. As [`std::fs::read_link`].
+    read_link(path) -> PathBuf = fs::read_link;
 
-/// Removes a directory that is empty. As [`std::fs::remove_dir`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = owned(path);
-    run(move || fs::remove_dir(path)).await
-}
+    /// All text of a file, which must be UTF-8. As [`std::fs::read_to_string`].
+    read_to_string(path) -> String = fs::read_to_string;
 
-/// Removes a directory **and all that is in it**. As [`std::fs::remove_dir_all`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = owned(path);
-    run(move || fs::remove_dir_all(path)).await
-}
+    /// Removes a directory that is empty. As [`std::fs::remove_dir`].
+    remove_dir(path) -> () = fs::remove_dir;
 
-/// Removes a file. As [`std::fs::remove_file`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = owned(path);
-    run(move || fs::remove_file(path)).await
-}
+    /// Removes a directory **and all that is in it**. As [`std::fs::remove_dir_all`].
+    remove_dir_all(path) -> () = fs::remove_dir_all;
 
-/// Renames a file or directory, replacing a file `to`. As [`std::fs::rename`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let (from, to) = (owned(from), owned(to));
-    run(move || fs::rename(from, to)).await
+    /// Removes a file. As [`std::fs::remove_file`].
+    remove_file(path) -> () = fs::remove_file;
+
+    /// Renames a file or directory, replacing a file `to`. As [`std::fs::rename`].
+    rename(from, to) -> () = fs::rename;
+
+    /// Makes a symbolic link `link` that leads to `original`. As [`std::os::unix::fs::symlink`].
+    symlink(original, link) -> () = std::os::unix::fs::symlink;
+
+    /// What the system knows about the file, or about the symbolic link itself. As [`std::fs::symlink_metadata`].
+    symlink_metadata(path) -> Metadata = fs::symlink_metadata;
+
+    /// Whether there is something at the path, following symbolic links. As [`Path::try_exists`].
+    try_exists(path) -> bool = |path: PathBuf| path.try_exists();
 }
 
 /// Changes the permissions of a file or directory. As [`std::fs::set_permissions`].
@@ -135,33 +82,6 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 pub async fn set_permissions(path: impl AsRef<Path>, perm: Permissions) -> io::Result<()> {
     let path = owned(path);
     run(move || fs::set_permissions(path, perm)).await
-}
-
-/// Makes a symbolic link `link` that leads to `original`. As [`std::os::unix::fs::symlink`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (owned(original), owned(link));
-    run(move || std::os::unix::fs::symlink(original, link)).await
-}
-
-/// What the system knows about the file, or about the symbolic link itself. As [`std::fs::symlink_metadata`].
-///
-/// # Errors
-/// As the function of std.
-pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let path = owned(path);
-    run(move || fs::symlink_metadata(path)).await
-}
-
-/// Whether there is something at the path, following symbolic links. As [`Path::try_exists`].
-///
-/// # Errors
-/// If that cannot be found out.
-pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
-    let path = owned(path);
-    run(move || path.try_exists()).await
 }
 
 /// Makes `contents` the contents of a file, which is created if need be. As [`std::fs::write`].

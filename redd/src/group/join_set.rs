@@ -236,9 +236,6 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// As [`join_next`](Self::join_next), with the task's id; a `JoinError` carries it itself.
-    ///
-    /// # Cancel safety
-    /// As for [`join_next`](Self::join_next).
     pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         poll_fn(|cx| self.poll_join_next_with_id(cx)).await
     }

@@ -29,39 +29,7 @@ pub trait AsyncBufRead: AsyncRead {
     fn consume(self: Pin<&mut Self>, amt: usize);
 }
 
-impl<T: ?Sized + AsyncBufRead + Unpin> AsyncBufRead for Box<T> {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut **self.get_mut()).poll_fill_buf(cx)
-    }
-
-    fn consume(mut self: Pin<&mut Self>, amt: usize) {
-        Pin::new(&mut **self).consume(amt);
-    }
-}
-
-impl<T: ?Sized + AsyncBufRead + Unpin> AsyncBufRead for &mut T {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut **self.get_mut()).poll_fill_buf(cx)
-    }
-
-    fn consume(mut self: Pin<&mut Self>, amt: usize) {
-        Pin::new(&mut **self).consume(amt);
-    }
-}
-
-impl<P> AsyncBufRead for Pin<P>
-where
-    P: DerefMut,
-    P::Target: AsyncBufRead,
-{
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        self.as_deref_mut().poll_fill_buf(cx)
-    }
-
-    fn consume(self: Pin<&mut Self>, amt: usize) {
-        self.as_deref_mut().consume(amt);
-    }
-}
+forward_from_pointers!(AsyncBufRead, forward_buf_read);
 
 impl AsyncBufRead for &[u8] {
     fn poll_fill_buf(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {

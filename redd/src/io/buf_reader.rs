@@ -100,25 +100,12 @@ impl<R: AsyncRead> BufReader<R> {
         }
     }
 
-    /// The inner reader.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The inner reader; what is read from it directly comes after what is buffered.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The inner reader, pinned; what is read from it directly comes after what is buffered.
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut R> {
-        self.project().inner
-    }
-
-    /// Gives the inner reader back; what is [buffered](Self::buffer) is lost.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
+    inner_methods!(
+        R,
+        "reader",
+        "what is read from it directly comes after what is buffered",
+        "; what is [buffered](Self::buffer) is lost"
+    );
 
     /// The bytes that were read and not yet used; reads nothing.
     pub fn buffer(&self) -> &[u8] {
@@ -214,29 +201,7 @@ impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
 
 /// Writes go past the read buffer.
 impl<R: AsyncRead + AsyncWrite> AsyncWrite for BufReader<R> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_pin_mut().poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_pin_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_pin_mut().poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_pin_mut().poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
+    forward_write!(self => self.get_pin_mut(), self.inner.is_write_vectored());
 }
 
 impl<R: fmt::Debug> fmt::Debug for BufReader<R> {

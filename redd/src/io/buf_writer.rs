@@ -89,25 +89,12 @@ impl<W: AsyncWrite> BufWriter<W> {
         self.buf.capacity() - self.buf.len()
     }
 
-    /// The inner writer.
-    pub fn get_ref(&self) -> &W {
-        &self.inner
-    }
-
-    /// The inner writer; what is written to it directly comes before what is buffered.
-    pub fn get_mut(&mut self) -> &mut W {
-        &mut self.inner
-    }
-
-    /// The inner writer, pinned; what is written to it directly comes before what is buffered.
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut W> {
-        self.project().inner
-    }
-
-    /// Gives the inner writer back; what is [buffered](Self::buffer) is lost.
-    pub fn into_inner(self) -> W {
-        self.inner
-    }
+    inner_methods!(
+        W,
+        "writer",
+        "what is written to it directly comes before what is buffered",
+        "; what is [buffered](Self::buffer) is lost"
+    );
 
     /// The bytes in the buffer. After a flush that failed, some of them have already been written.
     pub fn buffer(&self) -> &[u8] {
@@ -217,20 +204,12 @@ impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
 
 /// Reads go past the write buffer.
 impl<W: AsyncWrite + AsyncRead> AsyncRead for BufWriter<W> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_pin_mut().poll_read(cx, buf)
-    }
+    forward_read!(self => self.get_pin_mut());
 }
 
 /// Reads go past the write buffer.
 impl<W: AsyncWrite + AsyncBufRead> AsyncBufRead for BufWriter<W> {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        self.get_pin_mut().poll_fill_buf(cx)
-    }
-
-    fn consume(self: Pin<&mut Self>, amt: usize) {
-        self.get_pin_mut().consume(amt);
-    }
+    forward_buf_read!(self => self.get_pin_mut());
 }
 
 impl<W: fmt::Debug> fmt::Debug for BufWriter<W> {

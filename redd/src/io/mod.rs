@@ -41,6 +41,11 @@ macro_rules! ready_or_retry {
     };
 }
 
+#[macro_use]
+pub(crate) mod forward;
+#[macro_use]
+mod numbers;
+
 pub(crate) mod background;
 mod buf_read;
 mod buf_read_ext;
@@ -55,7 +60,6 @@ mod ends;
 mod halves;
 mod join;
 mod lines;
-mod numbers;
 mod operation;
 mod read;
 mod read_buf;

@@ -80,20 +80,44 @@ where
     }
 }
 
-/// Calls `$method!` for each kind of number with: name, name of the method, type, its size, conversion, order in words.
+/// Calls `$declare!` for each kind of number and order of its bytes, with the names of the two methods.
 macro_rules! for_each_number {
-    ($method:ident, $to_or_from_be:ident, $to_or_from_le:ident, $(($number:ident, $len:literal, $big:ident, $little:ident)),*) => {
-        $(
-            $crate::io::numbers::$method!($big, $number, $len, $to_or_from_be, "big-endian");
-            $crate::io::numbers::$method!($little, $number, $len, $to_or_from_le, "little-endian");
-        )*
+    ($declare:ident) => {
+        $declare!(u8, 1, "a one-byte", be: read_u8, write_u8);
+        $declare!(i8, 1, "a one-byte", be: read_i8, write_i8);
+        $declare!(u16, 2, "a big-endian", be: read_u16, write_u16);
+        $declare!(u16, 2, "a little-endian", le: read_u16_le, write_u16_le);
+        $declare!(i16, 2, "a big-endian", be: read_i16, write_i16);
+        $declare!(i16, 2, "a little-endian", le: read_i16_le, write_i16_le);
+        $declare!(u32, 4, "a big-endian", be: read_u32, write_u32);
+        $declare!(u32, 4, "a little-endian", le: read_u32_le, write_u32_le);
+        $declare!(i32, 4, "a big-endian", be: read_i32, write_i32);
+        $declare!(i32, 4, "a little-endian", le: read_i32_le, write_i32_le);
+        $declare!(u64, 8, "a big-endian", be: read_u64, write_u64);
+        $declare!(u64, 8, "a little-endian", le: read_u64_le, write_u64_le);
+        $declare!(i64, 8, "a big-endian", be: read_i64, write_i64);
+        $declare!(i64, 8, "a little-endian", le: read_i64_le, write_i64_le);
+        $declare!(u128, 16, "a big-endian", be: read_u128, write_u128);
+        $declare!(u128, 16, "a little-endian", le: read_u128_le, write_u128_le);
+        $declare!(i128, 16, "a big-endian", be: read_i128, write_i128);
+        $declare!(i128, 16, "a little-endian", le: read_i128_le, write_i128_le);
+        $declare!(f32, 4, "a big-endian", be: read_f32, write_f32);
+        $declare!(f32, 4, "a little-endian", le: read_f32_le, write_f32_le);
+        $declare!(f64, 8, "a big-endian", be: read_f64, write_f64);
+        $declare!(f64, 8, "a little-endian", le: read_f64_le, write_f64_le);
     };
 }
 
 /// One method of `AsyncReadExt`.
 macro_rules! declare_read_number {
-    ($name:ident, $number:ident, $len:literal, $decode:ident, $order:literal) => {
-        #[doc = concat!("Reads a ", $order, " `", stringify!($number), "`.")]
+    ($number:ident, $len:literal, $what:literal, be: $read:ident, $write:ident) => {
+        declare_read_number!($number, $len, $what, $read, from_be_bytes);
+    };
+    ($number:ident, $len:literal, $what:literal, le: $read:ident, $write:ident) => {
+        declare_read_number!($number, $len, $what, $read, from_le_bytes);
+    };
+    ($number:ident, $len:literal, $what:literal, $read:ident, $decode:ident) => {
+        #[doc = concat!("Reads ", $what, " `", stringify!($number), "`.")]
         ///
         /// # Cancel safety
         /// Not cancel safe: bytes that were read before a drop are lost.
@@ -101,7 +125,7 @@ macro_rules! declare_read_number {
         /// # Errors
         /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends before; else what the reader reports.
         #[inline]
-        fn $name(&mut self) -> Awaited<ReadNumber<'_, Self, $number, $len>>
+        fn $read(&mut self) -> Awaited<ReadNumber<'_, Self, $number, $len>>
         where
             Self: Unpin,
         {
@@ -112,8 +136,14 @@ macro_rules! declare_read_number {
 
 /// One method of `AsyncWriteExt`.
 macro_rules! declare_write_number {
-    ($name:ident, $number:ident, $len:literal, $encode:ident, $order:literal) => {
-        #[doc = concat!("Writes a `", stringify!($number), "`, ", $order, ".")]
+    ($number:ident, $len:literal, $what:literal, be: $read:ident, $write:ident) => {
+        declare_write_number!($number, $len, $what, $write, to_be_bytes);
+    };
+    ($number:ident, $len:literal, $what:literal, le: $read:ident, $write:ident) => {
+        declare_write_number!($number, $len, $what, $write, to_le_bytes);
+    };
+    ($number:ident, $len:literal, $what:literal, $write:ident, $encode:ident) => {
+        #[doc = concat!("Writes ", $what, " `", stringify!($number), "`.")]
         ///
         /// # Cancel safety
         /// Not cancel safe: after a drop nobody knows how many of its bytes were written.
@@ -121,7 +151,7 @@ macro_rules! declare_write_number {
         /// # Errors
         /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the writer takes no more bytes; else what the writer reports.
         #[inline]
-        fn $name(&mut self, n: $number) -> Awaited<WriteNumber<'_, Self, $len>>
+        fn $write(&mut self, n: $number) -> Awaited<WriteNumber<'_, Self, $len>>
         where
             Self: Unpin,
         {
@@ -129,53 +159,3 @@ macro_rules! declare_write_number {
         }
     };
 }
-
-/// All numeric methods of `AsyncReadExt`.
-macro_rules! declare_read_numbers {
-    () => {
-        $crate::io::numbers::declare_read_number!(read_u8, u8, 1, from_be_bytes, "one-byte");
-        $crate::io::numbers::declare_read_number!(read_i8, i8, 1, from_be_bytes, "one-byte");
-        $crate::io::numbers::for_each_number!(
-            declare_read_number,
-            from_be_bytes,
-            from_le_bytes,
-            (u16, 2, read_u16, read_u16_le),
-            (i16, 2, read_i16, read_i16_le),
-            (u32, 4, read_u32, read_u32_le),
-            (i32, 4, read_i32, read_i32_le),
-            (u64, 8, read_u64, read_u64_le),
-            (i64, 8, read_i64, read_i64_le),
-            (u128, 16, read_u128, read_u128_le),
-            (i128, 16, read_i128, read_i128_le),
-            (f32, 4, read_f32, read_f32_le),
-            (f64, 8, read_f64, read_f64_le)
-        );
-    };
-}
-
-/// All numeric methods of `AsyncWriteExt`.
-macro_rules! declare_write_numbers {
-    () => {
-        $crate::io::numbers::declare_write_number!(write_u8, u8, 1, to_be_bytes, "one byte");
-        $crate::io::numbers::declare_write_number!(write_i8, i8, 1, to_be_bytes, "one byte");
-        $crate::io::numbers::for_each_number!(
-            declare_write_number,
-            to_be_bytes,
-            to_le_bytes,
-            (u16, 2, write_u16, write_u16_le),
-            (i16, 2, write_i16, write_i16_le),
-            (u32, 4, write_u32, write_u32_le),
-            (i32, 4, write_i32, write_i32_le),
-            (u64, 8, write_u64, write_u64_le),
-            (i64, 8, write_i64, write_i64_le),
-            (u128, 16, write_u128, write_u128_le),
-            (i128, 16, write_i128, write_i128_le),
-            (f32, 4, write_f32, write_f32_le),
-            (f64, 8, write_f64, write_f64_le)
-        );
-    };
-}
-
-pub(super) use {
-    declare_read_number, declare_read_numbers, declare_write_number, declare_write_numbers, for_each_number,
-};

@@ -24,27 +24,7 @@ pub trait AsyncRead {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
 }
 
-impl<T: ?Sized + AsyncRead + Unpin> AsyncRead for Box<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut **self).poll_read(cx, buf)
-    }
-}
-
-impl<T: ?Sized + AsyncRead + Unpin> AsyncRead for &mut T {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut **self).poll_read(cx, buf)
-    }
-}
-
-impl<P> AsyncRead for Pin<P>
-where
-    P: DerefMut,
-    P::Target: AsyncRead,
-{
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.as_deref_mut().poll_read(cx, buf)
-    }
-}
+forward_from_pointers!(AsyncRead, forward_read);
 
 /// Never pending; what is read is cut off the front of the slice.
 impl AsyncRead for &[u8] {

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 
-use super::numbers::{ReadNumber, declare_read_numbers};
+use super::numbers::ReadNumber;
 use super::operation::{Awaited, Operation};
 use super::read_text::ReadToString;
 use super::{AsyncRead, Chain, ReadBuf as Buffer, Take};
@@ -106,7 +106,7 @@ pub trait AsyncReadExt: AsyncRead {
         Awaited::new(ReadExact { reader: self, buf: Buffer::new(buf) })
     }
 
-    declare_read_numbers!();
+    for_each_number!(declare_read_number);
 
     /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
     ///

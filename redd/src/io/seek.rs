@@ -28,39 +28,7 @@ pub trait AsyncSeek {
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>>;
 }
 
-impl<T: ?Sized + AsyncSeek + Unpin> AsyncSeek for Box<T> {
-    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        Pin::new(&mut **self).start_seek(position)
-    }
-
-    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Pin::new(&mut **self).poll_complete(cx)
-    }
-}
-
-impl<T: ?Sized + AsyncSeek + Unpin> AsyncSeek for &mut T {
-    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        Pin::new(&mut **self).start_seek(position)
-    }
-
-    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Pin::new(&mut **self).poll_complete(cx)
-    }
-}
-
-impl<P> AsyncSeek for Pin<P>
-where
-    P: DerefMut,
-    P::Target: AsyncSeek,
-{
-    fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        self.as_deref_mut().start_seek(position)
-    }
-
-    fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        self.as_deref_mut().poll_complete(cx)
-    }
-}
+forward_from_pointers!(AsyncSeek, forward_seek);
 
 /// Never pending.
 impl<T: AsRef<[u8]> + Unpin> AsyncSeek for Cursor<T> {

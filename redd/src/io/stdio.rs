@@ -4,7 +4,6 @@
 //! terminals, and are shared with other processes, so they cannot be made non-blocking.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -176,23 +175,6 @@ output! {
     stderr
 }
 
-/// The descriptor, as of std's handle.
-macro_rules! descriptor {
-    ($type:ident) => {
-        impl AsFd for $type {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.std.as_fd()
-            }
-        }
-
-        impl AsRawFd for $type {
-            fn as_raw_fd(&self) -> RawFd {
-                self.std.as_raw_fd()
-            }
-        }
-    };
-}
-
-descriptor!(Stdin);
-descriptor!(Stdout);
-descriptor!(Stderr);
+forward_descriptor!(Stdin, self => self.std);
+forward_descriptor!(Stdout, self => self.std);
+forward_descriptor!(Stderr, self => self.std);

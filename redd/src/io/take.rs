@@ -36,25 +36,7 @@ impl<R: AsyncRead> Take<R> {
         self.limit = limit;
     }
 
-    /// The inner reader.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The inner reader; what is read from it directly does not count.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The inner reader, pinned; what is read from it directly does not count.
-    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut R> {
-        self.project().inner
-    }
-
-    /// Gives the inner reader back.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
+    inner_methods!(R, "reader", "what is read from it directly does not count", "");
 }
 
 /// As much of `len` as the limit allows.

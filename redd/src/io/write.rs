@@ -64,54 +64,7 @@ pub(super) fn total_len(bufs: &[IoSlice<'_>]) -> usize {
     bufs.iter().fold(0, |total, piece| total.saturating_add(piece.len()))
 }
 
-/// All methods, passed on to what `$inner` makes of `self`.
-macro_rules! deref_async_write {
-    (|$this:ident| $inner:expr) => {
-        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            let $this = self;
-            $inner.poll_write(cx, buf)
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let $this = self;
-            $inner.poll_flush(cx)
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let $this = self;
-            $inner.poll_shutdown(cx)
-        }
-
-        fn poll_write_vectored(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bufs: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            let $this = self;
-            $inner.poll_write_vectored(cx, bufs)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            (**self).is_write_vectored()
-        }
-    };
-}
-
-impl<T: ?Sized + AsyncWrite + Unpin> AsyncWrite for Box<T> {
-    deref_async_write!(|this| Pin::new(&mut **this.get_mut()));
-}
-
-impl<T: ?Sized + AsyncWrite + Unpin> AsyncWrite for &mut T {
-    deref_async_write!(|this| Pin::new(&mut **this.get_mut()));
-}
-
-impl<P> AsyncWrite for Pin<P>
-where
-    P: DerefMut,
-    P::Target: AsyncWrite,
-{
-    deref_async_write!(|this| this.as_deref_mut());
-}
+forward_from_pointers!(AsyncWrite, forward_write);
 
 /// Memory: never pending, nothing to flush; writing is what `std::io::Write` does.
 macro_rules! write_to_memory {

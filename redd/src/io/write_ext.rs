@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 
-use super::numbers::{WriteNumber, declare_write_numbers};
+use super::numbers::WriteNumber;
 use super::operation::{Awaited, Operation};
 use super::{AsyncWrite, write_zero};
 
@@ -102,7 +102,7 @@ pub trait AsyncWriteExt: AsyncWrite {
         Awaited::new(WriteAll { writer: self, bytes: src })
     }
 
-    declare_write_numbers!();
+    for_each_number!(declare_write_number);
 
     /// Waits until everything written has reached its destination.
     ///

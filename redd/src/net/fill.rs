@@ -8,15 +8,12 @@
 
 #![expect(unsafe_code, reason = "buffers that need not be initialised")]
 
-use crate::driver::Source;
-use crate::driver::readiness::source::Short;
 use crate::io::ReadBuf;
 use crate::sys::net::{Fill, fill};
 use bytes::BufMut;
 use socket2::SockAddr;
 use std::io;
 use std::os::fd::AsFd;
-use std::task::{Context, Poll, ready};
 
 /// Adds what one call of [`fill`] brings to `buf`.
 pub(super) fn into_buf_mut(io: &impl AsFd, buf: &mut impl BufMut, what: Fill) -> io::Result<(usize, Option<SockAddr>)> {
@@ -41,20 +38,4 @@ pub(super) fn into_read_buf(
     unsafe { buf.assume_init(len) };
     buf.advance(len);
     Ok((len, sender))
-}
-
-/// `AsyncRead::poll_read` of everything in `net`.
-pub(super) fn poll_read<S: AsFd>(
-    source: &Source<S>,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-    short: Short,
-) -> Poll<io::Result<()>> {
-    // SAFETY: the source only writes to the memory, and never something uninitialised.
-    let room = unsafe { buf.unfilled_mut() };
-    let len = ready!(source.poll_read_uninit(cx, room, short))?;
-    // SAFETY: `only-what-came`: the source has initialised `len` bytes of `room`.
-    unsafe { buf.assume_init(len) };
-    buf.advance(len);
-    Poll::Ready(Ok(()))
 }

@@ -1,6 +1,6 @@
 //! The halves of streams, written once for TCP and Unix: borrowed (`split`) and owned (`into_split`).
 //!
-//! Called by the four `split` files. Each macro expects a field `stream` that leads to the stream.
+//! Called by the two `split` files. Each macro expects a field `stream` that leads to the stream.
 //!
 //! # Invariants
 //! - `one-reader-one-writer`: a stream has at most one reading half and one writing half, and their polled operations
@@ -10,64 +10,15 @@
 macro_rules! read_half {
     ($Half:ty, $Stream:ty, $Addr:ty) => {
         impl $Half {
-            /// Waits until something of `interest` is worth trying. [Readiness](crate::net#readiness)
-            ///
-            /// # Cancel safety
-            /// Nothing is lost when it is dropped.
-            ///
-            /// # Errors
-            /// When the runtime has shut down.
-            pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.stream.ready(interest).await
-            }
-
-            /// Waits until reading is worth trying. [Readiness](crate::net#readiness)
-            ///
-            /// # Cancel safety
-            /// Nothing is lost when it is dropped.
-            ///
-            /// # Errors
-            /// When the runtime has shut down.
-            pub async fn readable(&self) -> io::Result<()> {
-                self.stream.readable().await
-            }
-
-            /// Reads what is there, without waiting: `try_read` of the stream.
-            ///
-            /// # Errors
-            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; those of the system.
-            pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-                self.stream.try_read(buf)
-            }
-
-            /// As [`try_read`](Self::try_read), and appends to `buf`.
-            ///
-            /// # Errors
-            /// As [`try_read`](Self::try_read).
-            pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-                self.stream.try_read_buf(buf)
-            }
-
-            /// As [`try_read`](Self::try_read), into several buffers in turn.
-            ///
-            /// # Errors
-            /// As [`try_read`](Self::try_read).
-            pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-                self.stream.try_read_vectored(bufs)
-            }
-
-            half_addresses!($Addr);
+            direction_methods!(readable, "reading", READABLE, self => self.stream.io);
+            try_read_methods!(self => self.stream.io);
         }
+
+        any_half!($Half, $Stream, $Addr);
 
         impl AsyncRead for $Half {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                self.stream.poll_read_shared(cx, buf)
-            }
-        }
-
-        impl AsRef<$Stream> for $Half {
-            fn as_ref(&self) -> &$Stream {
-                &self.stream
+                self.stream.io.poll_read(cx, buf, <$Stream>::SHORT)
             }
         }
     };
@@ -78,9 +29,6 @@ macro_rules! peek_half {
     ($Half:ty) => {
         impl $Half {
             /// Receives what is there and leaves it where it is, so that the next read gets the same bytes.
-            ///
-            /// # Cancel safety
-            /// Nothing is lost when it is dropped.
             ///
             /// # Errors
             /// Those of the system.
@@ -103,77 +51,39 @@ macro_rules! peek_half {
 macro_rules! write_half {
     ($Half:ty, $Stream:ty, $Addr:ty, $half:ident => $on_shutdown:expr) => {
         impl $Half {
-            /// Waits until something of `interest` is worth trying. [Readiness](crate::net#readiness)
-            ///
-            /// # Cancel safety
-            /// Nothing is lost when it is dropped.
-            ///
-            /// # Errors
-            /// When the runtime has shut down.
-            pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.stream.ready(interest).await
-            }
-
-            /// Waits until writing is worth trying. [Readiness](crate::net#readiness)
-            ///
-            /// # Cancel safety
-            /// Nothing is lost when it is dropped.
-            ///
-            /// # Errors
-            /// When the runtime has shut down.
-            pub async fn writable(&self) -> io::Result<()> {
-                self.stream.writable().await
-            }
-
-            /// Writes what fits, without waiting: `try_write` of the stream.
-            ///
-            /// # Errors
-            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing fits; those of the system.
-            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-                self.stream.try_write(buf)
-            }
-
-            /// As [`try_write`](Self::try_write), from several buffers in turn.
-            ///
-            /// # Errors
-            /// As [`try_write`](Self::try_write).
-            pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                self.stream.try_write_vectored(bufs)
-            }
-
-            half_addresses!($Addr);
+            direction_methods!(writable, "writing", WRITABLE, self => self.stream.io);
+            try_write_methods!(self => self.stream.io);
         }
 
-        impl AsyncWrite for $Half {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.stream.poll_write_shared(cx, buf)
-            }
+        any_half!($Half, $Stream, $Addr);
 
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.stream.poll_write_vectored_shared(cx, bufs)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            /// Does nothing: what was written is with the system already.
-            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
+        $crate::io::forward::write_traits! {
+            $Half, self => self.stream.io,
             /// Says to the other side that no more will come.
-            fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            poll_shutdown => {
                 let result = self.stream.shutdown_write();
                 if result.is_ok() {
                     let $half = self.get_mut();
                     $on_shutdown;
                 }
-                Poll::Ready(result)
+                result
+            }
+        }
+    };
+}
+
+/// What all halves have.
+macro_rules! any_half {
+    ($Half:ty, $Stream:ty, $Addr:ty) => {
+        impl $Half {
+            interest_methods!(self => self.stream.io);
+
+            system_methods! {
+                /// The address of the other side.
+                peer_addr(self) -> $Addr = self.stream.peer_addr();
+
+                /// The address of this side.
+                local_addr(self) -> $Addr = self.stream.local_addr();
             }
         }
 
@@ -181,26 +91,6 @@ macro_rules! write_half {
             fn as_ref(&self) -> &$Stream {
                 &self.stream
             }
-        }
-    };
-}
-
-macro_rules! half_addresses {
-    ($Addr:ty) => {
-        /// The address of the other side.
-        ///
-        /// # Errors
-        /// Those of the system.
-        pub fn peer_addr(&self) -> io::Result<$Addr> {
-            self.stream.peer_addr()
-        }
-
-        /// The address of this side.
-        ///
-        /// # Errors
-        /// Those of the system.
-        pub fn local_addr(&self) -> io::Result<$Addr> {
-            self.stream.local_addr()
         }
     };
 }
@@ -257,8 +147,8 @@ macro_rules! owned_halves {
         #[derive(Debug)]
         pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-        impl fmt::Display for ReuniteError {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for ReuniteError {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(
                     "tried to reunite halves that are not of the same socket: keep those together that one \
                      `into_split` returned",
@@ -323,5 +213,3 @@ macro_rules! owned_halves {
         write_half!(OwnedWriteHalf, $Stream, $Addr, half => half.shutdown_on_drop = false);
     };
 }
-
-pub(super) use {borrowed_halves, half_addresses, owned_halves, peek_half, read_half, write_half};

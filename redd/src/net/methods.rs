@@ -1,21 +1,104 @@
-//! The methods that several types of `net` have, written once: readiness, trying, descriptors.
+//! The methods that several types of `net` have, written once: readiness, trying, descriptors, what the system is asked.
 //!
-//! Called by `tcp`, `udp`, `unix` at their `impl`s. Each macro expects a field `io: Source<_>` unless it says otherwise.
+//! Called by `tcp`, `udp`, `unix` at their `impl`s. Each macro expects a field `io: Source<_>` unless it is told the way:
+//! `self => self.stream.io`.
+
+/// Questions to the system whose errors are the system's: a signature and where the answer comes from.
+macro_rules! system_methods {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty = $answer:expr;
+    )*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// Those of the system.
+        pub fn $name(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $answer
+        }
+    )*};
+}
+
+/// Options: what each is, a getter and a setter, and where the system has both.
+macro_rules! options {
+    ($($what:literal, $get:ident / $set:ident: $T:ty, $self:ident => $inner:expr, $inner_get:ident / $inner_set:ident;)*) => {$(
+        #[doc = concat!($what, ".")]
+        ///
+        /// # Errors
+        /// Those of the system.
+        pub fn $get(&$self) -> io::Result<$T> {
+            $inner.$inner_get()
+        }
+
+        #[doc = concat!("Sets: ", $what, ".")]
+        ///
+        /// # Errors
+        /// Those of the system.
+        pub fn $set(&$self, value: $T) -> io::Result<()> {
+            $inner.$inner_set(value)
+        }
+    )*};
+}
+
+/// The methods about `IP_TOS` under the names of earlier versions of Tokio.
+macro_rules! tos_methods {
+    () => {
+        /// The name of [`tos_v4`](Self::tos_v4) in earlier versions of Tokio.
+        #[doc(hidden)]
+        #[deprecated(note = "it is about IPv4 only: call `tos_v4`")]
+        pub fn tos(&self) -> io::Result<u32> {
+            self.tos_v4()
+        }
+
+        /// The name of [`set_tos_v4`](Self::set_tos_v4) in earlier versions of Tokio.
+        #[doc(hidden)]
+        #[deprecated(note = "it is about IPv4 only: call `set_tos_v4`")]
+        pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+            self.set_tos_v4(tos)
+        }
+    };
+}
 
 /// `ready`.
 macro_rules! interest_methods {
-    () => {
+    ($self:ident => $source:expr) => {
         /// Waits until something of `interest` is worth trying, and says what. [Readiness](crate::net#readiness)
-        ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped.
         ///
         /// # Errors
         /// When the runtime has shut down.
-        pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-            let event = self.io.registration().readiness(interest).await?;
+        pub async fn ready(&$self, interest: Interest) -> io::Result<Ready> {
+            let event = $source.registration().readiness(interest).await?;
             Ok(event.ready)
         }
+    };
+}
+
+/// Waiting for one direction, and polling for it.
+macro_rules! direction_methods {
+    (
+        $wait:ident, $what:literal, $INTEREST:ident, $self:ident => $source:expr
+        $(, $poll:ident => $poll_ready:ident)?
+    ) => {
+        #[doc = concat!("Waits until ", $what, " is worth trying. [Readiness](crate::net#readiness)")]
+        ///
+        /// # Errors
+        /// When the runtime has shut down.
+        pub async fn $wait(&$self) -> io::Result<()> {
+            $source.registration().readiness(Interest::$INTEREST).await?;
+            Ok(())
+        }
+
+        $(
+            #[doc = concat!("Polls whether ", $what, " is worth trying. Only the task that polled last is woken; prefer")]
+            #[doc = concat!("`", stringify!($wait), "`.")]
+            ///
+            /// # Errors
+            /// When the runtime has shut down.
+            pub fn $poll(&$self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                let event = $source.registration().$poll_ready(cx);
+                event.map_ok(|_| ())
+            }
+        )?
     };
 }
 
@@ -26,7 +109,6 @@ macro_rules! operation_methods {
         ///
         /// - `f` makes a non-blocking call on this socket; if it answers `WouldBlock`, the readiness is cleared. An `f`
         ///   that answers so without having tried the socket makes later waits hang.
-        /// - Otherwise, what `f` returns is returned.
         ///
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) without running `f` if nothing of `interest` is ready; the errors
@@ -48,117 +130,116 @@ macro_rules! operation_methods {
     };
 }
 
-/// Waiting to read.
-macro_rules! readable_methods {
-    ($poll_read_ready:ident) => {
-        /// Waits until reading is worth trying. [Readiness](crate::net#readiness)
-        ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped.
-        ///
-        /// # Errors
-        /// When the runtime has shut down.
-        pub async fn readable(&self) -> io::Result<()> {
-            self.io.registration().readiness(Interest::READABLE).await?;
-            Ok(())
-        }
-
-        /// Polls whether reading is worth trying. Only the task that polled last is woken; prefer `readable`.
-        ///
-        /// # Errors
-        /// When the runtime has shut down.
-        pub fn $poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let event = self.io.registration().poll_read_ready(cx);
-            event.map_ok(|_| ())
-        }
-    };
-}
-
-/// Waiting to write.
-macro_rules! writable_methods {
-    ($poll_write_ready:ident) => {
-        /// Waits until writing is worth trying. [Readiness](crate::net#readiness)
-        ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped.
-        ///
-        /// # Errors
-        /// When the runtime has shut down.
-        pub async fn writable(&self) -> io::Result<()> {
-            self.io.registration().readiness(Interest::WRITABLE).await?;
-            Ok(())
-        }
-
-        /// Polls whether writing is worth trying. Only the task that polled last is woken; prefer `writable`.
-        ///
-        /// # Errors
-        /// When the runtime has shut down.
-        pub fn $poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let event = self.io.registration().poll_write_ready(cx);
-            event.map_ok(|_| ())
-        }
-    };
-}
-
 /// Reading a stream without waiting.
 macro_rules! try_read_methods {
-    () => {
+    ($self:ident => $source:expr) => {
         /// Reads what is there, without waiting. [Readiness](crate::net#readiness)
         ///
         /// - `Ok(0)`: the other side will send no more, or `buf` is empty.
         ///
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; those of the system.
-        pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().read(buf)))
+        pub fn try_read(&$self, buf: &mut [u8]) -> io::Result<usize> {
+            let source = &$source;
+            let read = || sys::net::retry(Call::Read, || source.get_ref().read(buf));
+            source.registration().try_io(Interest::READABLE, read)
         }
 
         /// As [`try_read`](Self::try_read), and appends to `buf`.
         ///
         /// # Errors
         /// As [`try_read`](Self::try_read).
-        pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-            self.io.registration().try_io(Interest::READABLE, || {
-                let (len, _) = fill::into_buf_mut(&self.io, buf, Fill::Read)?;
-                Ok(len)
-            })
+        pub fn try_read_buf<B: BufMut>(&$self, buf: &mut B) -> io::Result<usize> {
+            let source = &$source;
+            let read = || Ok(fill::into_buf_mut(source, buf, Fill::Read)?.0);
+            source.registration().try_io(Interest::READABLE, read)
         }
 
         /// As [`try_read`](Self::try_read), into several buffers in turn.
         ///
         /// # Errors
         /// As [`try_read`](Self::try_read).
-        pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().read_vectored(bufs)))
+        pub fn try_read_vectored(&$self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+            let source = &$source;
+            let read = || sys::net::retry(Call::Read, || source.get_ref().read_vectored(bufs));
+            source.registration().try_io(Interest::READABLE, read)
         }
     };
 }
 
 /// Writing a stream without waiting.
 macro_rules! try_write_methods {
-    () => {
+    ($self:ident => $source:expr) => {
         /// Writes what fits, without waiting. [Readiness](crate::net#readiness)
         ///
         /// # Errors
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing fits; those of the system.
-        pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.get_ref().write(buf)))
+        pub fn try_write(&$self, buf: &[u8]) -> io::Result<usize> {
+            let source = &$source;
+            let write = || sys::net::retry(Call::Write, || source.get_ref().write(buf));
+            source.registration().try_io(Interest::WRITABLE, write)
         }
 
         /// As [`try_write`](Self::try_write), from several buffers in turn.
         ///
         /// # Errors
         /// As [`try_write`](Self::try_write).
-        pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.get_ref().write_vectored(bufs)))
+        pub fn try_write_vectored(&$self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+            let source = &$source;
+            let write = || sys::net::retry(Call::Write, || source.get_ref().write_vectored(bufs));
+            source.registration().try_io(Interest::WRITABLE, write)
+        }
+    };
+}
+
+/// Two connected sockets of a family that has them.
+macro_rules! pair_method {
+    ($ty:expr) => {
+        /// Two sockets that are connected to each other.
+        ///
+        /// # Panics
+        /// Outside of a [runtime](crate::net#runtime) with I/O.
+        ///
+        /// # Errors
+        /// When the process or the system has no descriptor left.
+        #[track_caller]
+        pub fn pair() -> io::Result<(Self, Self)> {
+            let (left, right) = Socket::pair(Domain::UNIX, $ty.nonblocking(), None)?;
+            let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
+            // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
+            left.io.registration().assume(Ready::WRITABLE);
+            right.io.registration().assume(Ready::WRITABLE);
+            Ok((left, right))
+        }
+    };
+}
+
+/// Accepting connections. `stream` in the file makes of each what is returned.
+macro_rules! accept_methods {
+    ($Stream:ty, $Addr:ty) => {
+        /// Waits for a connection, and says who has connected.
+        ///
+        /// - An error is about one connection or about the [descriptors](crate::net#out-of-descriptors) of the process.
+        ///   The listener goes on.
+        ///
+        /// # Cancel safety
+        /// No connection is lost when it is dropped.
+        ///
+        /// # Errors
+        /// Those of the system, and when the runtime has shut down.
+        pub async fn accept(&self) -> io::Result<($Stream, $Addr)> {
+            let accept = || sys::net::accept(self.as_fd());
+            stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
+        }
+
+        /// As [`accept`](Self::accept). Only the task that polled last is woken.
+        ///
+        /// # Errors
+        /// As [`accept`](Self::accept).
+        pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<($Stream, $Addr)>> {
+            let accept = || sys::net::accept(self.as_fd());
+            let accepted = ready!(self.io.registration().poll_read_io(cx, accept))?;
+            Poll::Ready(stream(accepted))
         }
     };
 }
@@ -200,28 +281,18 @@ macro_rules! std_conversions {
             }
         }
 
-        descriptor!($Type);
+        descriptor!($Type, self => *self.io.get_ref());
     };
 }
 
-/// What every holder of a registered descriptor implements.
+/// What every holder of a descriptor implements.
 macro_rules! descriptor {
-    ($Type:ident) => {
-        impl AsFd for $Type {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.io.as_fd()
-            }
-        }
+    ($Type:ident, $self:ident => $inner:expr) => {
+        $crate::io::forward::forward_descriptor!($Type, $self => $inner);
 
-        impl AsRawFd for $Type {
-            fn as_raw_fd(&self) -> RawFd {
-                self.io.as_fd().as_raw_fd()
-            }
-        }
-
-        impl fmt::Debug for $Type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.io.get_ref().fmt(f)
+        impl std::fmt::Debug for $Type {
+            fn fmt(&$self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&$inner, f)
             }
         }
     };
@@ -230,54 +301,57 @@ macro_rules! descriptor {
 /// What a socket that is not registered yet implements. Expects a field `socket: socket2::Socket`.
 macro_rules! socket_descriptor {
     ($Type:ident) => {
-        impl AsFd for $Type {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.socket.as_fd()
-            }
-        }
+        descriptor!($Type, self => self.socket);
 
-        impl AsRawFd for $Type {
-            fn as_raw_fd(&self) -> RawFd {
-                self.socket.as_raw_fd()
-            }
-        }
-
-        impl IntoRawFd for $Type {
-            fn into_raw_fd(self) -> RawFd {
+        impl std::os::fd::IntoRawFd for $Type {
+            fn into_raw_fd(self) -> std::os::fd::RawFd {
                 self.socket.into_raw_fd()
-            }
-        }
-
-        impl fmt::Debug for $Type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.socket.fmt(f)
             }
         }
     };
 }
 
-/// `AsyncRead` and `AsyncWrite` through a shared reference, for the stream itself and for its halves.
+/// What both kinds of streams do alike: connecting, splitting, reading and writing.
 macro_rules! stream_traits {
     ($Type:ident, $short:expr) => {
         impl $Type {
-            pub(crate) fn poll_read_shared(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                fill::poll_read(&self.io, cx, buf, $short)
+            /// What a read says that was shorter than its buffer.
+            pub(crate) const SHORT: Short = $short;
+
+            pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
+                sys::net::connect(&socket, &address)?;
+                // Watched only now: before it connects, a socket looks hung up.
+                let stream = Self::from_std(socket.into())?;
+                stream.writable().await?;
+                match stream.take_error()? {
+                    None => Ok(stream),
+                    Some(error) => Err(error),
+                }
             }
 
-            pub(crate) fn poll_write_shared(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.io.poll_write(cx, buf)
+            /// A stream that a listener has accepted: taken for readable until a read finds nothing, as in Tokio, for
+            /// the first request is mostly there already.
+            pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
+                let stream = Self::from_std(socket.into())?;
+                stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
+                Ok(stream)
             }
 
-            pub(crate) fn poll_write_vectored_shared(
-                &self,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.io.poll_write_vectored(cx, bufs)
+            /// Two halves that borrow the stream: for two futures in one task. Costs nothing.
+            pub fn split<'a>(&'a mut self) -> (ReadHalf<'a>, WriteHalf<'a>) {
+                split::split(self)
+            }
+
+            /// Two halves that own the stream together: for two tasks. Costs an allocation.
+            ///
+            /// - Dropping the [`OwnedWriteHalf`] shuts the writing direction down.
+            /// - [`reunite`](OwnedReadHalf::reunite) puts them together again.
+            pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+                split::split_owned(self)
             }
 
             /// A connection that the other side has reset is as good as shut down.
-            pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+            pub(super) fn shutdown_write(&self) -> io::Result<()> {
                 match self.io.get_ref().shutdown(Shutdown::Write) {
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
                     result => result,
@@ -287,36 +361,14 @@ macro_rules! stream_traits {
 
         impl AsyncRead for $Type {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                self.poll_read_shared(cx, buf)
+                self.io.poll_read(cx, buf, Self::SHORT)
             }
         }
 
-        impl AsyncWrite for $Type {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.poll_write_shared(cx, buf)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.poll_write_vectored_shared(cx, bufs)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            /// Does nothing: what was written is with the system already.
-            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
+        $crate::io::forward::write_traits! {
+            $Type, self => self.io,
             /// Says to the other side that no more will come. Reading goes on.
-            fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.shutdown_write())
-            }
+            poll_shutdown => self.shutdown_write()
         }
 
         impl AsRef<Self> for $Type {
@@ -327,19 +379,65 @@ macro_rules! stream_traits {
     };
 }
 
+/// An operation on datagrams in two forms: one that waits, and one that does not.
+macro_rules! datagram_operation {
+    (read $($rest:tt)*) => {
+        datagram_operation!(@ READABLE, "nothing was received", "nothing is there"; $($rest)*);
+    };
+    (write $($rest:tt)*) => {
+        datagram_operation!(@ WRITABLE, "nothing was sent", "there is no room"; $($rest)*);
+    };
+    (
+        @ $INTEREST:ident, $safe:literal, $unready:literal;
+        $(#[$doc:meta])*
+        $wait:ident / $try:ident $([$Buffer:ident: $Bound:ident])?
+        ($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty = $operation:expr
+    ) => {
+        $(#[$doc])*
+        ///
+        /// # Cancel safety
+        #[doc = concat!("If it is dropped before it is done, ", $safe, ".")]
+        ///
+        /// # Errors
+        /// Those of the system, and when the runtime has shut down.
+        pub async fn $wait$(<$Buffer: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $self.io.registration().async_io(Interest::$INTEREST, || $operation).await
+        }
+
+        #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), without waiting.")]
+        /// [Readiness](crate::net#readiness)
+        ///
+        /// # Errors
+        #[doc = concat!("[`WouldBlock`](io::ErrorKind::WouldBlock) if ", $unready, "; those of the system.")]
+        pub fn $try$(<$Buffer: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $self.io.registration().try_io(Interest::$INTEREST, || $operation)
+        }
+    };
+}
+
+/// The polled form of an operation that receives, into a `ReadBuf`.
+macro_rules! poll_fill_method {
+    ($poll:ident, $wait:ident, $fill:ident, |$filled:pat_param| $answer:expr => $Answer:ty) => {
+        #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
+        /// Only the task that polled last is woken.
+        ///
+        /// # Errors
+        #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
+        pub fn $poll(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Answer>> {
+            self.io.registration().poll_read_io(cx, || {
+                let $filled = fill::into_read_buf(&self.io, buf, Fill::$fill)?;
+                $answer
+            })
+        }
+    };
+}
+
 /// Sending and receiving of datagram sockets. `$from_system` turns a `SockAddr` into the type of their addresses.
 macro_rules! datagram_methods {
     ($Addr:ty, $from_system:path) => {
-        /// Sends a datagram to the peer that this socket is connected to, and says how many bytes were sent.
-        ///
-        /// # Cancel safety
-        /// If it is dropped before it is done, nothing was sent.
-        ///
-        /// # Errors
-        /// Those of the system: not connected, too large, refused by the peer earlier, …
-        pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-            let send = || self.io.get_ref().send(buf);
-            self.io.registration().async_io(Interest::WRITABLE, send).await
+        datagram_operation! { write
+            /// Sends a datagram to the peer that this socket is connected to, and says how many bytes were sent.
+            send / try_send(self, buf: &[u8]) -> usize = sys::net::retry(Call::Write, || self.io.send(buf))
         }
 
         /// As [`send`](Self::send). Only the task that polled last is woken.
@@ -347,141 +445,34 @@ macro_rules! datagram_methods {
         /// # Errors
         /// As [`send`](Self::send).
         pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            let send = || self.io.get_ref().send(buf);
-            self.io.registration().poll_write_io(cx, send)
+            self.io.registration().poll_write_io(cx, || self.io.send(buf))
         }
 
-        /// As [`send`](Self::send), without waiting. [Readiness](crate::net#readiness)
-        ///
-        /// # Errors
-        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as [`send`](Self::send).
-        pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.get_ref().send(buf)))
+        datagram_operation! { read
+            /// Receives a datagram from the peer that this socket is connected to. What does not fit in `buf` is lost.
+            recv / try_recv(self, buf: &mut [u8]) -> usize = sys::net::retry(Call::Read, || self.io.recv(buf))
         }
-
-        /// Receives a datagram from the peer that this socket is connected to. What does not fit in `buf` is lost.
-        ///
-        /// # Cancel safety
-        /// If it is dropped before it is done, nothing was received.
-        ///
-        /// # Errors
-        /// Those of the system.
-        pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-            let recv = || self.io.get_ref().recv(buf);
-            self.io.registration().async_io(Interest::READABLE, recv).await
+        datagram_operation! { read
+            /// As [`recv`](Self::recv), and appends to `buf`: at most as much as it has room for without growing, or one
+            /// step of growth of a full `Vec`.
+            recv_buf / try_recv_buf[B: BufMut](self, buf: &mut B) -> usize
+                = Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0)
         }
-
-        /// As [`recv`](Self::recv). Only the task that polled last is woken.
-        ///
-        /// # Errors
-        /// As [`recv`](Self::recv).
-        pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            self.io.registration().poll_read_io(cx, || {
-                fill::into_read_buf(&self.io, buf, Fill::Receive)?;
-                Ok(())
-            })
+        datagram_operation! { read
+            /// Receives a datagram from anyone, and says who sent it. What does not fit in `buf` is lost.
+            recv_from / try_recv_from(self, buf: &mut [u8]) -> (usize, $Addr) = {
+                let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
+                Ok((len, sender.into()))
+            }
         }
-
-        /// As [`recv`](Self::recv), without waiting. [Readiness](crate::net#readiness)
-        ///
-        /// # Errors
-        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv`](Self::recv).
-        pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().recv(buf)))
-        }
-
-        /// As [`recv`](Self::recv), and appends to `buf`: at most as much as it has room for without growing, or one
-        /// step of growth of a full `Vec`.
-        ///
-        /// # Cancel safety
-        /// If it is dropped before it is done, nothing was received.
-        ///
-        /// # Errors
-        /// As [`recv`](Self::recv).
-        pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-            let recv = || Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0);
-            self.io.registration().async_io(Interest::READABLE, recv).await
-        }
-
-        /// As [`recv_buf`](Self::recv_buf), without waiting. [Readiness](crate::net#readiness)
-        ///
-        /// # Errors
-        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv`](Self::recv).
-        pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-            self.io
-                .registration()
-                .try_io(Interest::READABLE, || Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0))
-        }
-
-        /// Receives a datagram from anyone, and says who sent it. What does not fit in `buf` is lost.
-        ///
-        /// # Cancel safety
-        /// If it is dropped before it is done, nothing was received.
-        ///
-        /// # Errors
-        /// Those of the system.
-        pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
-            let recv = || self.io.get_ref().recv_from(buf);
-            let (len, sender) = self.io.registration().async_io(Interest::READABLE, recv).await?;
-            Ok((len, sender.into()))
-        }
-
-        /// As [`recv_from`](Self::recv_from). Only the task that polled last is woken.
-        ///
-        /// # Errors
-        /// As [`recv_from`](Self::recv_from).
-        pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Addr>> {
-            self.io.registration().poll_read_io(cx, || {
-                let (_, sender) = fill::into_read_buf(&self.io, buf, Fill::ReceiveFrom)?;
-                $from_system(sender)
-            })
-        }
-
-        /// As [`recv_from`](Self::recv_from), without waiting. [Readiness](crate::net#readiness)
-        ///
-        /// # Errors
-        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv_from`](Self::recv_from).
-        pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
-            let (len, sender) = self
-                .io
-                .registration()
-                .try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.get_ref().recv_from(buf)))?;
-            Ok((len, sender.into()))
-        }
-
-        /// As [`recv_from`](Self::recv_from), and appends to `buf` as [`recv_buf`](Self::recv_buf) does.
-        ///
-        /// # Cancel safety
-        /// If it is dropped before it is done, nothing was received.
-        ///
-        /// # Errors
-        /// As [`recv_from`](Self::recv_from).
-        pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, $Addr)> {
-            let recv = || {
+        datagram_operation! { read
+            /// As [`recv_from`](Self::recv_from), and appends to `buf` as [`recv_buf`](Self::recv_buf) does.
+            recv_buf_from / try_recv_buf_from[B: BufMut](self, buf: &mut B) -> (usize, $Addr) = {
                 let (len, sender) = fill::into_buf_mut(&self.io, buf, Fill::ReceiveFrom)?;
                 Ok((len, $from_system(sender)?))
-            };
-            self.io.registration().async_io(Interest::READABLE, recv).await
+            }
         }
-
-        /// As [`recv_buf_from`](Self::recv_buf_from), without waiting. [Readiness](crate::net#readiness)
-        ///
-        /// # Errors
-        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`recv_from`](Self::recv_from).
-        pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, $Addr)> {
-            self.io.registration().try_io(Interest::READABLE, || {
-                let (len, sender) = fill::into_buf_mut(&self.io, buf, Fill::ReceiveFrom)?;
-                Ok((len, $from_system(sender)?))
-            })
-        }
+        poll_fill_method!(poll_recv, recv, Receive, |_| Ok(()) => ());
+        poll_fill_method!(poll_recv_from, recv_from, ReceiveFrom, |(_, sender)| $from_system(sender) => $Addr);
     };
 }
-
-pub(super) use {
-    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods, socket_descriptor,
-    std_conversions, stream_traits, try_read_methods, try_write_methods, writable_methods,
-};

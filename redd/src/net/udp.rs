@@ -4,10 +4,6 @@
 
 use super::addr::{self, ToSocketAddrs};
 use super::fill;
-use super::methods::{
-    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
-    writable_methods,
-};
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::ReadBuf;
@@ -16,10 +12,9 @@ use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
 /// A UDP socket.
@@ -45,27 +40,6 @@ use std::task::{Context, Poll};
 /// ```
 pub struct UdpSocket {
     io: Source<std::net::UdpSocket>,
-}
-
-/// Options with a getter and a setter, of std or (through `SockRef`) of socket2.
-macro_rules! options {
-    ($($what:literal, $get:ident / $set:ident: $T:ty, $self:ident => $inner:expr;)*) => {$(
-        #[doc = concat!($what, ".")]
-        ///
-        /// # Errors
-        /// Those of the system.
-        pub fn $get(&$self) -> io::Result<$T> {
-            $inner.$get()
-        }
-
-        #[doc = concat!("Sets: ", $what, ".")]
-        ///
-        /// # Errors
-        /// Those of the system.
-        pub fn $set(&$self, value: $T) -> io::Result<()> {
-            $inner.$set(value)
-        }
-    )*};
 }
 
 impl UdpSocket {
@@ -97,10 +71,10 @@ impl UdpSocket {
         addr::first_success(addresses, |address| self.io.connect(address))
     }
 
-    interest_methods!();
+    interest_methods!(self => self.io);
     operation_methods!();
-    readable_methods!(poll_recv_ready);
-    writable_methods!(poll_send_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_recv_ready => poll_read_ready);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_send_ready => poll_write_ready);
     datagram_methods!(SocketAddr, sender);
 
     /// Sends a datagram to `target`, and says how many bytes were sent. If it stands for several addresses, to the first.
@@ -131,85 +105,24 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.io
-            .registration()
-            .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to(buf, target)))
+        let send = || sys::net::retry(Call::Write, || self.io.send_to(buf, target));
+        self.io.registration().try_io(Interest::WRITABLE, send)
     }
 
-    /// As [`recv`](Self::recv), and leaves the datagram where it is, so that the next receive gets it too.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let peek = || self.io.peek(buf);
-        self.io.registration().async_io(Interest::READABLE, peek).await
+    datagram_operation! { read
+        /// As [`recv`](Self::recv), and leaves the datagram where it is, so that the next receive gets it too.
+        peek / try_peek(self, buf: &mut [u8]) -> usize = sys::net::retry(Call::Read, || self.io.peek(buf))
     }
-
-    /// As [`peek`](Self::peek). Only the task that polled last is woken.
-    ///
-    /// # Errors
-    /// As [`peek`](Self::peek).
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.io.registration().poll_read_io(cx, || {
-            fill::into_read_buf(&self.io, buf, Fill::Peek)?;
-            Ok(())
-        })
+    datagram_operation! { read
+        /// As [`recv_from`](Self::recv_from), and leaves the datagram where it is, so that the next receive gets it too.
+        peek_from / try_peek_from(self, buf: &mut [u8]) -> (usize, SocketAddr)
+            = sys::net::retry(Call::Read, || self.io.peek_from(buf))
     }
-
-    /// As [`peek`](Self::peek), without waiting. [Readiness](crate::net#readiness)
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`peek`](Self::peek).
-    pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
-    }
-
-    /// As [`recv_from`](Self::recv_from), and leaves the datagram where it is, so that the next receive gets it too.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let peek = || self.io.peek_from(buf);
-        self.io.registration().async_io(Interest::READABLE, peek).await
-    }
-
-    /// As [`peek_from`](Self::peek_from). Only the task that polled last is woken.
-    ///
-    /// # Errors
-    /// As [`peek_from`](Self::peek_from).
-    pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.io.registration().poll_read_io(cx, || {
-            let (_, address) = fill::into_read_buf(&self.io, buf, Fill::PeekFrom)?;
-            sender(address)
-        })
-    }
-
-    /// As [`peek_from`](Self::peek_from), without waiting. [Readiness](crate::net#readiness)
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`peek_from`](Self::peek_from).
-    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
-    }
-
-    /// Waits for a datagram, and says who sent it. It stays where it is.
-    ///
-    /// - On a socket that only makes this call and never receives, the queue fills up.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        let peek = || self.peek_sender_once();
-        self.io.registration().async_io(Interest::READABLE, peek).await
+    datagram_operation! { read
+        /// Waits for a datagram, and says who sent it. It stays where it is.
+        ///
+        /// - On a socket that only makes this call and never receives, the queue fills up.
+        peek_sender / try_peek_sender(self) -> SocketAddr = self.peek_sender_once()
     }
 
     /// As [`peek_sender`](Self::peek_sender). Only the task that polled last is woken.
@@ -217,17 +130,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`peek_sender`](Self::peek_sender).
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
-        let peek = || self.peek_sender_once();
-        self.io.registration().poll_read_io(cx, peek)
-    }
-
-    /// As [`peek_sender`](Self::peek_sender), without waiting. [Readiness](crate::net#readiness)
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; as [`peek_sender`](Self::peek_sender).
-    pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
-        let peek = || self.peek_sender_once();
-        self.io.registration().try_io(Interest::READABLE, peek)
+        self.io.registration().poll_read_io(cx, || self.peek_sender_once())
     }
 
     fn peek_sender_once(&self) -> io::Result<SocketAddr> {
@@ -235,107 +138,60 @@ impl UdpSocket {
         sender(address)
     }
 
-    /// The address of this socket.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
-    }
-
-    /// The address of the socket that this one is connected to.
-    ///
-    /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr()
-    }
-
-    /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
-    ///
-    /// # Errors
-    /// When the system does not answer.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
-    }
+    poll_fill_method!(poll_peek, peek, Peek, |_| Ok(()) => ());
+    poll_fill_method!(poll_peek_from, peek_from, PeekFrom, |(_, address)| sender(address) => SocketAddr);
 
     options! {
         "whether it may send to broadcast addresses (`SO_BROADCAST`)",
-            broadcast / set_broadcast: bool, self => self.io;
+            broadcast / set_broadcast: bool, self => self.io, broadcast / set_broadcast;
         "whether what is sent to an IPv4 multicast group comes back to this machine (`IP_MULTICAST_LOOP`)",
-            multicast_loop_v4 / set_multicast_loop_v4: bool, self => self.io;
+            multicast_loop_v4 / set_multicast_loop_v4: bool, self => self.io, multicast_loop_v4 / set_multicast_loop_v4;
         "how many hops datagrams to an IPv4 multicast group may make (`IP_MULTICAST_TTL`)",
-            multicast_ttl_v4 / set_multicast_ttl_v4: u32, self => self.io;
+            multicast_ttl_v4 / set_multicast_ttl_v4: u32, self => self.io, multicast_ttl_v4 / set_multicast_ttl_v4;
         "whether what is sent to an IPv6 multicast group comes back to this machine (`IPV6_MULTICAST_LOOP`)",
-            multicast_loop_v6 / set_multicast_loop_v6: bool, self => self.io;
+            multicast_loop_v6 / set_multicast_loop_v6: bool, self => self.io, multicast_loop_v6 / set_multicast_loop_v6;
         "how many hops datagrams may make (`IP_TTL`)",
-            ttl / set_ttl: u32, self => self.io;
+            ttl / set_ttl: u32, self => self.io, ttl / set_ttl;
         "the type of service of IPv4 datagrams (`IP_TOS`)",
-            tos_v4 / set_tos_v4: u32, self => SockRef::from(self);
+            tos_v4 / set_tos_v4: u32, self => SockRef::from(self), tos_v4 / set_tos_v4;
         "the traffic class of IPv6 datagrams (`IPV6_TCLASS`)",
-            tclass_v6 / set_tclass_v6: u32, self => SockRef::from(self);
+            tclass_v6 / set_tclass_v6: u32, self => SockRef::from(self), tclass_v6 / set_tclass_v6;
     }
 
-    /// The name of [`tos_v4`](Self::tos_v4) in earlier versions of Tokio.
-    #[doc(hidden)]
-    #[deprecated(note = "it is about IPv4 only: call `tos_v4`")]
-    pub fn tos(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
+    tos_methods!();
 
-    /// The name of [`set_tos_v4`](Self::set_tos_v4) in earlier versions of Tokio.
-    #[doc(hidden)]
-    #[deprecated(note = "it is about IPv4 only: call `set_tos_v4`")]
-    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
-        self.set_tos_v4(tos)
-    }
+    system_methods! {
+        /// The address of this socket.
+        local_addr(self) -> SocketAddr = self.io.local_addr();
 
-    /// The network device that it is bound to (`SO_BINDTODEVICE`).
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
-        SockRef::from(self).device()
-    }
+        /// The address of the socket that this one is connected to;
+        /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not.
+        peer_addr(self) -> SocketAddr = self.io.peer_addr();
 
-    /// Binds it to a network device by name, or to none. May need a privilege.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        SockRef::from(self).bind_device(interface)
-    }
+        /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
+        take_error(self) -> Option<io::Error> = self.io.take_error();
 
-    /// Joins an IPv4 multicast group, on the interface with this address; `0.0.0.0` lets the system choose.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.io.join_multicast_v4(&multiaddr, &interface)
-    }
+        /// The network device that it is bound to (`SO_BINDTODEVICE`).
+        device(self) -> Option<Vec<u8>> = SockRef::from(self).device();
 
-    /// Joins an IPv6 multicast group, on the interface with this index; 0 lets the system choose.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.io.join_multicast_v6(multiaddr, interface)
-    }
+        /// Binds it to a network device by name, or to none. May need a privilege.
+        bind_device(self, interface: Option<&[u8]>) -> () = SockRef::from(self).bind_device(interface);
 
-    /// Leaves an IPv4 multicast group that it has joined.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.io.leave_multicast_v4(&multiaddr, &interface)
-    }
+        /// Joins an IPv4 multicast group, on the interface with this address; `0.0.0.0` lets the system choose.
+        join_multicast_v4(self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> ()
+            = self.io.join_multicast_v4(&multiaddr, &interface);
 
-    /// Leaves an IPv6 multicast group that it has joined.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.io.leave_multicast_v6(multiaddr, interface)
+        /// Joins an IPv6 multicast group, on the interface with this index; 0 lets the system choose.
+        join_multicast_v6(self, multiaddr: &Ipv6Addr, interface: u32) -> ()
+            = self.io.join_multicast_v6(multiaddr, interface);
+
+        /// Leaves an IPv4 multicast group that it has joined.
+        leave_multicast_v4(self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> ()
+            = self.io.leave_multicast_v4(&multiaddr, &interface);
+
+        /// Leaves an IPv6 multicast group that it has joined.
+        leave_multicast_v6(self, multiaddr: &Ipv6Addr, interface: u32) -> ()
+            = self.io.leave_multicast_v6(multiaddr, interface);
     }
 }
 

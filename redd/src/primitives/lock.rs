@@ -1,11 +1,56 @@
 //! A mutex that does not poison: a panic of user code never runs while one of redd's locks is held,
 //! so a poisoned lock could only mean that redd itself is broken, and then the data is looked at anyway.
 //! And a read-write lock of the same kind, for `sync::watch`, which handles the panics of the closures it runs.
+//!
+//! [`ShortMutex`] is for sections of some ten instructions that every operation of a hot path goes through.
+//!
+//! # Invariants
+//! - `locked-means-mine`: whoever turned `is_locked` from false to true has the value until the store of false.
+//!
+//! # Why not otherwise
+//! A lock that can put its waiters to sleep has to ask, when it is let go, whether one sleeps: a second
+//! read-modify-write. Here letting go is a store, and who waits looks again: spinning, giving way, then sleeping for
+//! moments, so that a holder of lower priority gets its turn. Decision 0007.
+
+#![expect(unsafe_code, reason = "a lock hands out its value")]
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 #[cfg(loom)]
 use loom::sync as imp;
 #[cfg(not(loom))]
 use std::sync as imp;
+
+use std::sync::PoisonError;
+
+use super::atomic::{AtomicBool, Ordering};
+use super::cell::UnsafeCell;
+use super::thread;
+
+#[cfg(all(test, loom))]
+#[path = "models.rs"]
+mod models;
+
+/// Takes a lock, poisoned or not.
+macro_rules! take {
+    ($lock:expr, $take:ident, $try_take:ident) => {{
+        #[cfg(not(redd_tsan))]
+        {
+            $lock.$take().unwrap_or_else(PoisonError::into_inner)
+        }
+        // ThreadSanitizer does not see how std's compiled code takes a contended lock; it sees `try_lock`, which is
+        // inlined.
+        #[cfg(redd_tsan)]
+        loop {
+            match $lock.$try_take() {
+                Ok(guard) => break guard,
+                Err(imp::TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(imp::TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+    }};
+}
 
 /// See the module page.
 #[derive(Debug, Default)]
@@ -22,34 +67,14 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn into_inner(self) -> T {
-        match self.0.into_inner() {
-            Ok(value) => value,
-            Err(poisoned) => poisoned.into_inner(),
-        }
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
     #[inline]
-    #[cfg(not(redd_tsan))]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        match self.0.lock() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        }
-    }
-
-    /// ThreadSanitizer does not see how std's compiled code takes a contended lock; it sees `try_lock`, which is inlined.
-    #[cfg(redd_tsan)]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        use imp::TryLockError;
-        loop {
-            match self.0.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
+        take!(self.0, lock, try_lock)
     }
 }
 
@@ -69,46 +94,109 @@ impl<T> RwLock<T> {
     }
 
     #[inline]
-    #[cfg(not(redd_tsan))]
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-        match self.0.read() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
+        take!(self.0, read, try_read)
+    }
+
+    #[inline]
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        take!(self.0, write, try_write)
+    }
+}
+
+/// A mutex for sections of a few instructions. In models it is loom's, which knows who waits; `SpinMutex` has its own.
+#[cfg(not(loom))]
+pub(crate) type ShortMutex<T> = SpinMutex<T>;
+#[cfg(loom)]
+pub(crate) type ShortMutex<T> = Mutex<T>;
+
+/// The lock is held while this lives.
+#[cfg(not(loom))]
+pub(crate) type ShortMutexGuard<'a, T> = SpinGuard<'a, T>;
+#[cfg(loom)]
+pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;
+
+/// See the module page.
+#[derive(Default)]
+#[cfg_attr(loom, cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
+pub(crate) struct SpinMutex<T> {
+    is_locked: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `locked-means-mine`: one thread at a time has the value.
+unsafe impl<T: Send> Sync for SpinMutex<T> {}
+
+impl<T> std::panic::UnwindSafe for SpinMutex<T> {}
+impl<T> std::panic::RefUnwindSafe for SpinMutex<T> {}
+
+/// The lock is held while this lives; it is let go on the thread that took it.
+#[derive(Debug)]
+pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
+
+// SAFETY: a shared guard gives shared access to the value.
+unsafe impl<T: Sync> Sync for SpinGuard<'_, T> {}
+
+#[cfg_attr(loom, cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
+impl<T> SpinMutex<T> {
+    super::const_fn! {
+        pub(crate) const fn new(value: T) -> Self {
+            Self { is_locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
         }
     }
 
     #[inline]
-    #[cfg(not(redd_tsan))]
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-        match self.0.write() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
+    pub(crate) fn lock(&self) -> SpinGuard<'_, T> {
+        if !self.try_lock() {
+            self.wait();
         }
+        SpinGuard(self, PhantomData)
     }
 
-    /// As for `Mutex::lock`.
-    #[cfg(redd_tsan)]
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-        use imp::TryLockError;
-        loop {
-            match self.0.try_read() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
+    #[inline]
+    fn try_lock(&self) -> bool {
+        // Acquire: what the last holder did is visible. Pairs with Release in `SpinGuard::drop`.
+        self.is_locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// As for `Mutex::lock`.
-    #[cfg(redd_tsan)]
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-        use imp::TryLockError;
-        loop {
-            match self.0.try_write() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
+    #[cold]
+    fn wait(&self) {
+        let mut turns = 0;
+        while self.is_locked.load(Ordering::Relaxed) || !self.try_lock() {
+            thread::spin(turns);
+            turns = turns.saturating_add(1);
         }
+    }
+}
+
+impl<T> std::fmt::Debug for SpinMutex<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpinMutex").finish_non_exhaustive()
+    }
+}
+
+impl<T> Deref for SpinGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `locked-means-mine`, and the result borrows the guard.
+        self.0.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for SpinGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: `locked-means-mine`, and the result borrows the guard alone.
+        self.0.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T> Drop for SpinGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: publishes what was done under the lock. Pairs with Acquire in `SpinMutex::try_lock`.
+        self.0.is_locked.store(false, Ordering::Release);
     }
 }

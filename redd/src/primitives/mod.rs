@@ -13,7 +13,7 @@ pub(crate) mod parker;
 pub(crate) mod rng;
 pub(crate) mod thread;
 
-pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, ShortMutex, ShortMutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Arc;
@@ -34,3 +34,16 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
+
+/// A test that runs a closure in every order of its threads' steps, up to the bounds of the run.
+#[cfg(all(test, loom))]
+macro_rules! model {
+    ($name:ident, $closure:expr) => {
+        #[test]
+        fn $name() {
+            loom::model($closure);
+        }
+    };
+}
+#[cfg(all(test, loom))]
+pub(crate) use model;

@@ -7,12 +7,11 @@
 use super::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use super::reaper::{Running, leave_over};
 use crate::driver::Driver;
-use crate::io::{AsyncRead, ReadBuf};
+use crate::io::{AsyncRead, AsyncReadExt};
 use crate::task::coop::poll_proceed;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::process::{ExitStatus, Output};
@@ -207,23 +206,10 @@ fn poll_into<T>(
 /// All that is written to `pipe`, which is closed then; nothing if it was not piped.
 async fn read_to_end(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let Some(mut pipe) = pipe else {
-        return Ok(bytes);
-    };
-    poll_fn(|cx| {
-        loop {
-            // On the stack of the poll, not in the future; as large as a pipe's page twice.
-            let mut memory = [MaybeUninit::uninit(); 8192];
-            let mut buf = ReadBuf::uninit(&mut memory);
-            ready!(Pin::new(&mut pipe).poll_read(cx, &mut buf))?;
-            if buf.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            bytes.extend_from_slice(buf.filled());
-        }
-    })
-    .await
-    .map(|()| bytes)
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 impl Drop for Child {
@@ -260,7 +246,7 @@ mod tests {
     use super::super::{Command, reaper};
     use super::*;
     use crate::driver::readiness::source::tests::turned;
-    use crate::io::{AsyncReadExt, AsyncWriteExt};
+    use crate::io::AsyncWriteExt;
     use crate::sys::faults::{self, Call};
     use futures::FutureExt;
     use futures::executor::block_on;

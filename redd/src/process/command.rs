@@ -30,6 +30,17 @@ impl From<StdCommand> for Command {
     }
 }
 
+/// Options that are handed on to std.
+macro_rules! options {
+    ($($(#[$doc:meta])* $option:ident $([$($generics:tt)*])? ($($argument:ident: $T:ty)? $(, $more:ident: $More:ty)?);)*) => {$(
+        $(#[$doc])*
+        pub fn $option$(<$($generics)*>)?(&mut self $(, $argument: $T)? $(, $more: $More)?) -> &mut Self {
+            self.std.$option($($argument)? $(, $more)?);
+            self
+        }
+    )*};
+}
+
 impl Command {
     /// A command for `program`, which is looked for in `PATH` if it is a mere name.
     pub fn new<S: AsRef<OsStr>>(program: S) -> Self {
@@ -51,78 +62,50 @@ impl Command {
         self.std
     }
 
-    /// Adds an argument.
-    pub fn arg<S: AsRef<OsStr>>(&mut self, arg: S) -> &mut Self {
-        self.std.arg(arg);
-        self
-    }
+    options! {
+        /// Adds an argument.
+        arg[S: AsRef<OsStr>](arg: S);
 
-    /// Adds arguments.
-    pub fn args<I, S>(&mut self, args: I) -> &mut Self
-    where
-        I: IntoIterator<Item = S>,
-        S: AsRef<OsStr>,
-    {
-        self.std.args(args);
-        self
-    }
+        /// Adds arguments.
+        args[I: IntoIterator<Item = S>, S: AsRef<OsStr>](args: I);
 
-    /// Sets a variable of the environment.
-    pub fn env<K, V>(&mut self, key: K, value: V) -> &mut Self
-    where
-        K: AsRef<OsStr>,
-        V: AsRef<OsStr>,
-    {
-        self.std.env(key, value);
-        self
-    }
+        /// Sets a variable of the environment.
+        env[K: AsRef<OsStr>, V: AsRef<OsStr>](key: K, value: V);
 
-    /// Sets variables of the environment.
-    pub fn envs<I, K, V>(&mut self, vars: I) -> &mut Self
-    where
-        I: IntoIterator<Item = (K, V)>,
-        K: AsRef<OsStr>,
-        V: AsRef<OsStr>,
-    {
-        self.std.envs(vars);
-        self
-    }
+        /// Sets variables of the environment.
+        envs[I: IntoIterator<Item = (K, V)>, K: AsRef<OsStr>, V: AsRef<OsStr>](vars: I);
 
-    /// Takes a variable out of the environment.
-    pub fn env_remove<K: AsRef<OsStr>>(&mut self, key: K) -> &mut Self {
-        self.std.env_remove(key);
-        self
-    }
+        /// Takes a variable out of the environment.
+        env_remove[K: AsRef<OsStr>](key: K);
 
-    /// Starts from an empty environment instead of this process's.
-    pub fn env_clear(&mut self) -> &mut Self {
-        self.std.env_clear();
-        self
-    }
+        /// Starts from an empty environment instead of this process's.
+        env_clear();
 
-    /// Sets the directory to start in. Whether a relative program is looked for before or after the change is up to
-    /// the system; give an absolute path.
-    pub fn current_dir<P: AsRef<Path>>(&mut self, dir: P) -> &mut Self {
-        self.std.current_dir(dir);
-        self
-    }
+        /// Sets the directory to start in. Whether a relative program is looked for before or after the change is up to
+        /// the system; give an absolute path.
+        current_dir[P: AsRef<Path>](dir: P);
 
-    /// Sets the standard input.
-    pub fn stdin<T: Into<Stdio>>(&mut self, stdin: T) -> &mut Self {
-        self.std.stdin(stdin);
-        self
-    }
+        /// Sets the standard input.
+        stdin[T: Into<Stdio>](stdin: T);
 
-    /// Sets the standard output.
-    pub fn stdout<T: Into<Stdio>>(&mut self, stdout: T) -> &mut Self {
-        self.std.stdout(stdout);
-        self
-    }
+        /// Sets the standard output.
+        stdout[T: Into<Stdio>](stdout: T);
 
-    /// Sets the standard error.
-    pub fn stderr<T: Into<Stdio>>(&mut self, stderr: T) -> &mut Self {
-        self.std.stderr(stderr);
-        self
+        /// Sets the standard error.
+        stderr[T: Into<Stdio>](stderr: T);
+
+        /// Sets the user of the process.
+        uid(id: u32);
+
+        /// Sets the group of the process.
+        gid(id: u32);
+
+        /// Sets the name by which the process is called: its argument zero.
+        arg0[S: AsRef<OsStr>](arg: S);
+
+        /// Sets the process group; zero makes a new one of which the process is the leader, so that Ctrl-C at the
+        /// terminal does not reach it.
+        process_group(pgroup: i32);
     }
 
     /// Whether the process is killed when its [`Child`] is dropped while it runs; not, if this is never called.
@@ -136,27 +119,6 @@ impl Command {
         self.kill_on_drop
     }
 
-    /// Sets the user of the process.
-    pub fn uid(&mut self, id: u32) -> &mut Self {
-        self.std.uid(id);
-        self
-    }
-
-    /// Sets the group of the process.
-    pub fn gid(&mut self, id: u32) -> &mut Self {
-        self.std.gid(id);
-        self
-    }
-
-    /// Sets the name by which the process is called: its argument zero.
-    pub fn arg0<S>(&mut self, arg: S) -> &mut Self
-    where
-        S: AsRef<OsStr>,
-    {
-        self.std.arg0(arg);
-        self
-    }
-
     /// Runs `f` in the new process before the program is loaded; an error of it is the error of `spawn`.
     ///
     /// # Safety
@@ -168,13 +130,6 @@ impl Command {
     {
         // SAFETY: this function's own duty is that of the one it calls.
         unsafe { self.std.pre_exec(f) };
-        self
-    }
-
-    /// Sets the process group; zero makes a new one of which the process is the leader, so that Ctrl-C at the
-    /// terminal does not reach it.
-    pub fn process_group(&mut self, pgroup: i32) -> &mut Self {
-        self.std.process_group(pgroup);
         self
     }
 

@@ -8,10 +8,11 @@ use crate::driver::Driver;
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::{Short, current_driver};
+use crate::io::forward::{forward_descriptor, write_traits};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::sys::process::{Mode, set_mode};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::process::{self as std_process, Stdio};
 use std::sync::Arc;
@@ -92,17 +93,7 @@ macro_rules! pipe_end {
             }
         }
 
-        impl AsFd for $name {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.source.get_ref().as_fd()
-            }
-        }
-
-        impl AsRawFd for $name {
-            fn as_raw_fd(&self) -> RawFd {
-                self.source.get_ref().as_raw_fd()
-            }
-        }
+        forward_descriptor!($name, self => *self.source.get_ref());
     };
 }
 
@@ -110,31 +101,10 @@ pipe_end!(ChildStdin, Interest::WRITABLE);
 pipe_end!(ChildStdout, Interest::READABLE);
 pipe_end!(ChildStderr, Interest::READABLE);
 
-impl AsyncWrite for ChildStdin {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.source.poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
+write_traits! {
+    ChildStdin, self => self.source,
     /// Does nothing: a pipe is closed by dropping it.
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.source.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
+    poll_shutdown => Ok(())
 }
 
 impl AsyncRead for ChildStdout {

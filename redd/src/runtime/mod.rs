@@ -18,6 +18,7 @@ use std::io;
 use std::time::Duration;
 
 pub use crate::scheduler::UnhandledPanic;
+pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
 pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
@@ -29,7 +30,7 @@ pub use metrics::RuntimeMetrics;
 pub use shutdown::UnfinishedWork;
 pub use spawn::spawn;
 
-use crate::scheduler::{Config, Flavor, Shared, worker};
+use crate::scheduler::{Config, Flavor, Shared, rescue, worker};
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 
@@ -82,6 +83,10 @@ impl Runtime {
                     shared.close();
                     shared.driver.wake();
                     shutdown::join_workers(&shared);
+                    return Err(error);
+                }
+                if let Err(error) = rescue::start(&shared) {
+                    shutdown::abandon(&shared);
                     return Err(error);
                 }
             }

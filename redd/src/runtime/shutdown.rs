@@ -9,7 +9,7 @@ use super::context::{self, Entered};
 use super::{Handle, block_on};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
-use crate::scheduler::{Flavor, Shared, spares, worker};
+use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
 use crate::task::runnable::TaskInfo;
 use crate::time::sleep::sleep_on;
 
@@ -43,6 +43,7 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
 fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     let deadline = timeout.and_then(|timeout| crate::time::clock::real_now().checked_add(timeout));
     shared.close();
+    rescue::stop(shared);
     match shared.config.flavor {
         Flavor::MultiThread => {
             spares::release_spares(shared);
@@ -90,6 +91,8 @@ fn wait(
         shared.blocking.join_all(Some(Duration::ZERO));
     }
     if for_ever || have_left {
+        // A hook of the program may keep the monitor; it does nothing for the runtime any more.
+        rescue::join(shared, left(deadline).min(PATIENCE));
         join_workers(shared);
     }
 }
@@ -223,6 +226,11 @@ fn is_quiet(shared: &Shared) -> bool {
         && shared.blocking.is_quiet()
         && shared.heap.spawned_total() == spawned
         && shared.heap.describe_live().is_empty()
+}
+
+/// Ends a runtime that could not be started whole.
+pub(super) fn abandon(shared: &Shared) {
+    shut_down_now(shared, None);
 }
 
 /// Waits until the last worker has left its loop, at most for `patience`; true if it has.

@@ -104,13 +104,4 @@ pub(crate) mod testing {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-
-    /// A waker that runs a closure.
-    pub(crate) struct WakeFn<F>(pub(crate) F);
-
-    impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
-        fn wake(self: Arc<Self>) {
-            (self.0)();
-        }
-    }
 }

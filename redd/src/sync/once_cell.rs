@@ -88,9 +88,6 @@ impl<T> OnceCell<T> {
 
     /// As [`get_or_init`](Self::get_or_init), with a function that may fail.
     ///
-    /// # Cancel safety
-    /// As for [`get_or_init`](Self::get_or_init).
-    ///
     /// # Errors
     /// The error of `f`. The cell stays empty, and the next who waits runs its own function.
     #[track_caller]

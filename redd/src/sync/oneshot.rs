@@ -114,6 +114,47 @@ unsafe fn is_same_waker(cell: &UnsafeCell<MaybeUninit<Waker>>, waker: &Waker) ->
     cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) })
 }
 
+/// Leaves the waker of one handle, with its bit `own`, for the step of the other handle that sets `end`. True: that came
+/// first.
+///
+/// # Safety
+/// `cell` and `own` are the calling handle's, and `end` was clear in `seen`, which it saw last (`rx-waker-owner`,
+/// `tx-waker-owner`).
+unsafe fn register(
+    state: &AtomicU8,
+    seen: u8,
+    cell: &UnsafeCell<MaybeUninit<Waker>>,
+    own: u8,
+    end: u8,
+    waker: &Waker,
+) -> bool {
+    let mut old = None;
+    if seen & own != 0 {
+        // SAFETY: only this handle sets `own`, after writing.
+        if unsafe { is_same_waker(cell, waker) } {
+            return false;
+        }
+        // Acquire: sees what came before `end`. Pairs with Release in `finish`, `Receiver::close`, `leave`.
+        if state.fetch_and(!own, Ordering::Acquire) & end != 0 {
+            return true; // The other handle has the waker.
+        }
+        // SAFETY: taken back before `end` was set.
+        old = Some(unsafe { read_waker(cell) });
+    }
+    let new = waker.clone();
+    // SAFETY: `own` is clear, only this handle sets it, and it was clear when `end` was set, if it was.
+    unsafe { write_waker(cell, new) };
+    // Release: publishes the waker. Pairs with Acquire in `finish`, `Receiver::close`, `leave`. Acquire: as above.
+    let seen = state.fetch_or(own, Ordering::AcqRel);
+    drop(old);
+    if seen & end != 0 {
+        // SAFETY: `end` was set while `own` was clear, so nobody else takes it.
+        drop(unsafe { read_waker(cell) });
+        return true;
+    }
+    false
+}
+
 /// # Safety
 /// The caller saw both GONE bits (`last-frees`).
 unsafe fn free<T>(shared: NonNull<Shared<T>>) {
@@ -193,34 +234,8 @@ impl<T> Sender<T> {
         let shared = self.shared();
         // Acquire: as in `is_closed`.
         let seen = shared.state.load(Ordering::Acquire);
-        if seen & RX_CLOSED != 0 {
-            return true;
-        }
-        let mut old = None;
-        if seen & TX_WAKER != 0 {
-            // SAFETY: only this handle sets TX_WAKER, after writing.
-            if unsafe { is_same_waker(&shared.tx_waker, waker) } {
-                return false;
-            }
-            // Acquire: as in `is_closed`.
-            if shared.state.fetch_and(!TX_WAKER, Ordering::Acquire) & RX_CLOSED != 0 {
-                return true; // `tx-waker-owner`: the receiver has it.
-            }
-            // SAFETY: `tx-waker-owner`: taken back before the receiver closed.
-            old = Some(unsafe { read_waker(&shared.tx_waker) });
-        }
-        let new = waker.clone();
-        // SAFETY: `tx-waker-owner`: TX_WAKER is clear, and only this handle sets it.
-        unsafe { write_waker(&shared.tx_waker, new) };
-        // Release: publishes the waker. Pairs with Acquire in `Receiver::close`. Acquire: as in `is_closed`.
-        let seen = shared.state.fetch_or(TX_WAKER, Ordering::AcqRel);
-        drop(old);
-        if seen & RX_CLOSED != 0 {
-            // SAFETY: `tx-waker-owner`: the receiver closed while TX_WAKER was clear.
-            drop(unsafe { read_waker(&shared.tx_waker) });
-            return true;
-        }
-        false
+        // SAFETY: `tx-waker-owner`: this handle is the sender's.
+        seen & RX_CLOSED != 0 || unsafe { register(&shared.state, seen, &shared.tx_waker, TX_WAKER, RX_CLOSED, waker) }
     }
 }
 
@@ -258,7 +273,7 @@ unsafe fn finish<T>(handle: NonNull<Shared<T>>) -> Option<T> {
         let gone = if seen & RX_WAKER == 0 { TX_GONE } else { 0 };
         let next = (seen & !TX_WAKER) | DONE | gone;
         // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `leave`.
-        // Acquire: sees the receiver's waker. Pairs with Release in `Receiver::poll_outcome`.
+        // Acquire: sees the receiver's waker. Pairs with Release in `register`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => break own_waker,
             Err(now) => seen = now,
@@ -316,7 +331,7 @@ impl<T> Receiver<T> {
     pub fn close(&mut self) {
         let Some(shared) = self.shared() else { return };
         // Release: what was done before closing. Pairs with Acquire in `Sender::is_closed`.
-        // Acquire: sees the sender's waker. Pairs with Release in `Sender::is_closed_or_register`.
+        // Acquire: sees the sender's waker. Pairs with Release in `register`.
         let seen = shared.state.fetch_or(RX_CLOSED, Ordering::AcqRel);
         if seen & (RX_CLOSED | DONE) == 0 && seen & TX_WAKER != 0 {
             // SAFETY: `tx-waker-owner`: this step set RX_CLOSED with TX_WAKER set and DONE clear.
@@ -391,28 +406,8 @@ impl<T> Receiver<T> {
         if seen & (DONE | RX_CLOSED) != 0 {
             return Poll::Ready(self.take_outcome());
         }
-        let mut old = None;
-        if seen & RX_WAKER != 0 {
-            // SAFETY: only this handle sets RX_WAKER, after writing.
-            if unsafe { is_same_waker(&shared.rx_waker, waker) } {
-                return Poll::Pending;
-            }
-            // Acquire: as above.
-            if shared.state.fetch_and(!RX_WAKER, Ordering::Acquire) & DONE != 0 {
-                return Poll::Ready(self.take_outcome()); // `rx-waker-owner`: the sender has the waker.
-            }
-            // SAFETY: `rx-waker-owner`: taken back before the sender was done.
-            old = Some(unsafe { read_waker(&shared.rx_waker) });
-        }
-        let new = waker.clone();
-        // SAFETY: `rx-waker-owner`: RX_WAKER is clear, and was clear when DONE was set, if it was.
-        unsafe { write_waker(&shared.rx_waker, new) };
-        // Release: publishes the waker. Pairs with Acquire in `finish`. Acquire: as above.
-        let seen = shared.state.fetch_or(RX_WAKER, Ordering::AcqRel);
-        drop(old);
-        if seen & DONE != 0 {
-            // SAFETY: `rx-waker-owner`: the sender was done while RX_WAKER was clear.
-            drop(unsafe { read_waker(&shared.rx_waker) });
+        // SAFETY: `rx-waker-owner`: this handle is the receiver's.
+        if unsafe { register(&shared.state, seen, &shared.rx_waker, RX_WAKER, DONE, waker) } {
             return Poll::Ready(self.take_outcome());
         }
         Poll::Pending

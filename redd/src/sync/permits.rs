@@ -457,11 +457,21 @@ impl Future for Acquire<'_> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::super::testing::{WakeFn, Wakes, poll_once, poll_with};
+    use super::super::testing::{Wakes, poll_once, poll_with};
     use super::*;
     use crate::primitives::rng::Rng;
     use std::collections::VecDeque;
     use std::sync::Arc;
+    use std::task::Wake;
+
+    /// A waker that runs a closure.
+    struct WakeFn<F>(F);
+
+    impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
 
     fn ask(permits: &Permits, count: usize) -> Pin<Box<Acquire<'_>>> {
         Box::pin(permits.acquire(count, WaitKind::Semaphore, None))

@@ -129,18 +129,12 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// As [`read`](Self::read), with a guard that shares the ownership of the lock.
-    ///
-    /// # Cancel safety
-    /// As for [`read`](Self::read).
     #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
         self.read_owned_from(Some(Location::caller()))
     }
 
     /// As [`write`](Self::write), with a guard that shares the ownership of the lock.
-    ///
-    /// # Cancel safety
-    /// As for [`write`](Self::write).
     #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
         self.write_owned_from(Some(Location::caller()))

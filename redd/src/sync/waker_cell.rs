@@ -154,34 +154,26 @@ impl fmt::Debug for WakerCell {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::testing::Wakes;
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::{RawWaker, RawWakerVTable, Wake};
-
-    #[derive(Default)]
-    struct Counting(AtomicUsize);
-    impl Wake for Counting {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use std::task::{RawWaker, RawWakerVTable};
 
     #[test]
     fn a_registered_waker_is_woken_once_and_forgotten() {
-        let counting = Arc::new(Counting::default());
+        let (wakes, waker) = Wakes::new();
         let cell = WakerCell::new();
         cell.wake();
-        cell.register(&Arc::clone(&counting).into());
-        assert_eq!(counting.0.load(Ordering::Relaxed), 0, "an earlier wake is not a token");
+        cell.register(&waker);
+        assert_eq!(wakes.count(), 0, "an earlier wake is not a token");
         cell.wake();
         cell.wake();
-        assert_eq!(counting.0.load(Ordering::Relaxed), 1);
-        assert_eq!(Arc::strong_count(&counting), 1);
-        cell.register(&Arc::clone(&counting).into());
+        assert_eq!(wakes.count(), 1);
+        assert_eq!(Arc::strong_count(&wakes), 2, "the cell has forgotten it");
+        cell.register(&waker);
         cell.register(Waker::noop());
-        assert_eq!(Arc::strong_count(&counting), 1, "a new waker replaces the last one");
+        assert_eq!(Arc::strong_count(&wakes), 2, "a new waker replaces the last one");
         assert!(cell.take().is_some());
         assert!(cell.take().is_none());
     }
@@ -192,12 +184,12 @@ mod tests {
             RawWakerVTable::new(|_| panic!("a clone that panics"), |_| {}, |_| {}, |_| {});
         // SAFETY: the table ignores its data.
         let bad = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &PANICKING)) };
-        let counting = Arc::new(Counting::default());
+        let (wakes, waker) = Wakes::new();
         let cell = WakerCell::new();
         assert!(catch_unwind(AssertUnwindSafe(|| cell.register(&bad))).is_err());
-        cell.register(&Arc::clone(&counting).into());
+        cell.register(&waker);
         assert!(catch_unwind(AssertUnwindSafe(|| cell.register(&bad))).is_err());
         cell.wake();
-        assert_eq!(counting.0.load(Ordering::Relaxed), 1, "the old waker stayed");
+        assert_eq!(wakes.count(), 1, "the old waker stayed");
     }
 }

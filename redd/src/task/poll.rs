@@ -156,6 +156,11 @@ impl KeptTask {
         // SAFETY: it owns a reference.
         unsafe { Header::tell(self.0, hook) };
     }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        // SAFETY: it owns a reference.
+        unsafe { info(self.0) }
+    }
 }
 
 impl Drop for KeptTask {
@@ -260,6 +265,11 @@ impl Heap {
                 return running;
             }
         }
+    }
+
+    /// The task at `address`, if one is alive there now; see `ref_at`.
+    pub(crate) fn keep_at(&self, address: *mut Header) -> Option<KeptTask> {
+        self.ref_at(address).map(KeptTask)
     }
 
     /// Descriptions of the tasks and blocking closures that have not ended, for reports.

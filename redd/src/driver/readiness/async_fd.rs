@@ -71,6 +71,58 @@ pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     event: Option<ReadyEvent>,
 }
 
+/// Polling for one direction, with either guard.
+macro_rules! poll_methods {
+    ($what:literal, $poll:ident, $poll_mut:ident) => {
+        #[doc = concat!("Polls for ", $what, " to be worth trying; the last task to poll is woken.")]
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        pub fn $poll<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+            let event = ready!(self.registration.$poll(cx))?;
+            Poll::Ready(Ok(self.guard(event)))
+        }
+
+        #[doc = concat!("As [`", stringify!($poll), "`](Self::", stringify!($poll), "), with a guard for changing.")]
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        pub fn $poll_mut<'a>(&'a mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+            let event = ready!(self.registration.$poll(cx))?;
+            Poll::Ready(Ok(self.mut_guard(event)))
+        }
+    };
+}
+
+/// Waiting for one direction, with either guard.
+macro_rules! waiting_methods {
+    ($what:literal, $INTEREST:ident, $wait:ident, $wait_mut:ident) => {
+        #[doc = concat!("Waits until ", $what, " is worth trying.")]
+        ///
+        /// # Cancel safety
+        /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        #[track_caller]
+        pub fn $wait(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+            self.ready(Interest::$INTEREST)
+        }
+
+        #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard for changing.")]
+        ///
+        /// # Cancel safety
+        /// Nothing is lost when it is dropped: readiness stays until it is cleared.
+        ///
+        /// # Errors
+        /// The runtime has shut down.
+        #[track_caller]
+        pub fn $wait_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+            self.ready_mut(Interest::$INTEREST)
+        }
+    };
+}
+
 impl<T: AsRawFd> AsyncFd<T> {
     /// Registers the descriptor of `inner` for reading and writing, with the runtime that this thread is in.
     ///
@@ -86,9 +138,6 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     /// As [`new`](Self::new), for `interest` only.
     ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    ///
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
@@ -98,9 +147,6 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     /// As [`new`](Self::new), but the error gives `inner` back.
     ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    ///
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
@@ -109,9 +155,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     }
 
     /// As [`with_interest`](Self::with_interest), but the error gives `inner` back.
-    ///
-    /// # Panics
-    /// As [`new`](Self::new).
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -129,9 +172,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The descriptor stays open, and `T` keeps naming the same one, for as long as this lives. In redd a broken
     /// promise costs events, not memory.
     ///
-    /// # Panics
-    /// As [`new`](Self::new).
-    ///
     /// # Errors
     /// As [`new`](Self::new).
     #[track_caller]
@@ -143,9 +183,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Safety
     /// As [`register`](Self::register).
-    ///
-    /// # Panics
-    /// As [`new`](Self::new).
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -172,47 +209,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner
     }
 
-    /// Polls for reading to be worth trying; the last task to poll is woken.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_read_ready(cx))?;
-        Poll::Ready(Ok(self.guard(event)))
-    }
-
-    /// As [`poll_read_ready`](Self::poll_read_ready), with a guard for changing.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_read_ready_mut<'a>(
-        &'a mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_read_ready(cx))?;
-        Poll::Ready(Ok(self.mut_guard(event)))
-    }
-
-    /// Polls for writing to be worth trying; the last task to poll is woken.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_write_ready(cx))?;
-        Poll::Ready(Ok(self.guard(event)))
-    }
-
-    /// As [`poll_write_ready`](Self::poll_write_ready), with a guard for changing.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    pub fn poll_write_ready_mut<'a>(
-        &'a mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_write_ready(cx))?;
-        Poll::Ready(Ok(self.mut_guard(event)))
-    }
+    poll_methods!("reading", poll_read_ready, poll_read_ready_mut);
+    poll_methods!("writing", poll_write_ready, poll_write_ready_mut);
 
     /// Waits until something of `interest` is ready.
     ///
@@ -243,53 +241,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         }
     }
 
-    /// Waits until reading is worth trying.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn readable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        self.ready(Interest::READABLE)
-    }
-
-    /// As [`readable`](Self::readable), with a guard for changing.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn readable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        self.ready_mut(Interest::READABLE)
-    }
-
-    /// Waits until writing is worth trying.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn writable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        self.ready(Interest::WRITABLE)
-    }
-
-    /// As [`writable`](Self::writable), with a guard for changing.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn writable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        self.ready_mut(Interest::WRITABLE)
-    }
+    waiting_methods!("reading", READABLE, readable, readable_mut);
+    waiting_methods!("writing", WRITABLE, writable, writable_mut);
 
     /// Tries `f` whenever `interest` is ready, until it answers something other than `WouldBlock`.
     ///
@@ -385,44 +338,58 @@ impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
     }
 }
 
-impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
-    /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
-    ///
-    /// The end of a direction (closed) is never cleared.
-    pub fn clear_ready(&mut self) {
-        self.clear_ready_matching(Ready::ALL);
-    }
-
-    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
-    pub fn clear_ready_matching(&mut self, ready: Ready) {
-        self.async_fd.clear(&mut self.event, ready);
-    }
-
-    /// Says in the code what dropping does anyway: the readiness stays.
-    pub fn retain_ready(&mut self) {}
-
-    /// What this guard saw and has not cleared.
-    pub fn ready(&self) -> Ready {
-        self.event.map_or(Ready::EMPTY, |event| event.ready)
-    }
-
-    /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
-    ///
-    /// # Errors
-    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
-    pub fn try_io<R>(
-        &mut self,
-        f: impl FnOnce(&'a AsyncFd<Inner>) -> io::Result<R>,
-    ) -> Result<io::Result<R>, TryIoError> {
-        match f(self.async_fd) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
-                Err(TryIoError(()))
+/// What both guards do alike. `$borrowed` is what the closure of `try_io` gets.
+macro_rules! guard_methods {
+    ([$($generics:tt)*] $Guard:ident<$a:lifetime, Inner>, $Borrowed:ty) => {
+        impl<$($generics)*> $Guard<$a, Inner> {
+            /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
+            ///
+            /// The end of a direction (closed) is never cleared.
+            pub fn clear_ready(&mut self) {
+                self.clear_ready_matching(Ready::ALL);
             }
-            result => Ok(result),
-        }
-    }
 
+            /// As [`clear_ready`](Self::clear_ready), for `ready` only.
+            pub fn clear_ready_matching(&mut self, ready: Ready) {
+                self.async_fd.clear(&mut self.event, ready);
+            }
+
+            /// Says in the code what dropping does anyway: the readiness stays.
+            pub fn retain_ready(&mut self) {}
+
+            /// What this guard saw and has not cleared.
+            pub fn ready(&self) -> Ready {
+                self.event.map_or(Ready::EMPTY, |event| event.ready)
+            }
+
+            /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
+            ///
+            /// # Errors
+            /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+            pub fn try_io<R>(&mut self, f: impl FnOnce($Borrowed) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+                match f(self.async_fd) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.clear_ready();
+                        Err(TryIoError(()))
+                    }
+                    result => Ok(result),
+                }
+            }
+        }
+
+        impl<Inner: fmt::Debug + AsRawFd> fmt::Debug for $Guard<'_, Inner> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut out = f.debug_struct(stringify!($Guard));
+                out.field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
+            }
+        }
+    };
+}
+
+guard_methods!(['a, Inner: AsRawFd] AsyncFdReadyGuard<'a, Inner>, &'a AsyncFd<Inner>);
+guard_methods!([Inner: AsRawFd] AsyncFdReadyMutGuard<'_, Inner>, &mut AsyncFd<Inner>);
+
+impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
     /// The [`AsyncFd`] that is ready.
     pub fn get_ref(&self) -> &'a AsyncFd<Inner> {
         self.async_fd
@@ -435,43 +402,6 @@ impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
 }
 
 impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
-    /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
-    ///
-    /// The end of a direction (closed) is never cleared.
-    pub fn clear_ready(&mut self) {
-        self.clear_ready_matching(Ready::ALL);
-    }
-
-    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
-    pub fn clear_ready_matching(&mut self, ready: Ready) {
-        self.async_fd.clear(&mut self.event, ready);
-    }
-
-    /// Says in the code what dropping does anyway: the readiness stays.
-    pub fn retain_ready(&mut self) {}
-
-    /// What this guard saw and has not cleared.
-    pub fn ready(&self) -> Ready {
-        self.event.map_or(Ready::EMPTY, |event| event.ready)
-    }
-
-    /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
-    ///
-    /// # Errors
-    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
-    pub fn try_io<R>(
-        &mut self,
-        f: impl FnOnce(&mut AsyncFd<Inner>) -> io::Result<R>,
-    ) -> Result<io::Result<R>, TryIoError> {
-        match f(self.async_fd) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
-                Err(TryIoError(()))
-            }
-            result => Ok(result),
-        }
-    }
-
     /// The [`AsyncFd`] that is ready.
     pub fn get_ref(&self) -> &AsyncFd<Inner> {
         self.async_fd
@@ -490,18 +420,6 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
     /// The object in it, for changing.
     pub fn get_inner_mut(&mut self) -> &mut Inner {
         &mut self.async_fd.inner
-    }
-}
-
-impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdReadyGuard").field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
-    }
-}
-
-impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFdReadyMutGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdReadyMutGuard").field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
     }
 }
 
@@ -548,106 +466,5 @@ impl<T> Error for AsyncFdRegisterError<T> {
 impl<T> From<AsyncFdRegisterError<T>> for io::Error {
     fn from(error: AsyncFdRegisterError<T>) -> Self {
         error.cause
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::source::tests::turned;
-    use super::*;
-    use crate::driver::Driver;
-    use futures::FutureExt;
-    use futures::executor::block_on;
-    use futures::future::{join, join_all};
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
-
-    fn pair(driver: &Arc<Driver>) -> (AsyncFd<UnixStream>, UnixStream) {
-        let (inner, theirs) = UnixStream::pair().expect("descriptors left");
-        inner.set_nonblocking(true).expect("a socket");
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let registration = Registration::new_with_driver(Arc::clone(driver), inner.as_raw_fd(), both);
-        let async_fd = AsyncFd { registration: registration.expect("room"), inner };
-        (async_fd, theirs)
-    }
-
-    #[test]
-    fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
-        let turned = turned();
-        let (ours, mut theirs) = pair(&turned.driver);
-        assert!(block_on(ours.writable()).expect("open").ready().is_writable());
-        assert!(ours.readable().now_or_never().is_none());
-        theirs.write_all(b"ab").expect("open");
-        let mut byte = [0];
-        for expected in [b'a', b'b'] {
-            let mut guard = block_on(ours.readable()).expect("open");
-            let read = guard.try_io(|fd| fd.get_ref().read(&mut byte));
-            assert_eq!(read.expect("there").expect("open"), 1);
-            assert_eq!(byte, [expected]);
-        }
-        let mut guard = block_on(ours.readable()).expect("still said to be");
-        assert!(guard.try_io(|fd| fd.get_ref().read(&mut byte)).is_err());
-        assert!(guard.ready().is_empty());
-        assert!(ours.readable().now_or_never().is_none());
-        let refused = ours.try_io(Interest::READABLE, |_| Ok(()));
-        assert_eq!(refused.expect_err("not ready").kind(), io::ErrorKind::WouldBlock);
-        assert!(ours.try_io(Interest::WRITABLE, |_| Ok(())).is_ok());
-    }
-
-    #[test]
-    fn a_matching_clear_leaves_the_other_direction() {
-        let turned = turned();
-        let (mut ours, mut theirs) = pair(&turned.driver);
-        theirs.write_all(b"x").expect("open");
-        drop(block_on(join(ours.readable(), ours.writable())));
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let mut guard = block_on(ours.ready_mut(both)).expect("open");
-        assert_eq!(guard.ready(), Ready::READABLE | Ready::WRITABLE);
-        guard.clear_ready_matching(Ready::READABLE);
-        assert_eq!(guard.ready(), Ready::WRITABLE);
-        guard.retain_ready();
-        assert!(ours.readable().now_or_never().is_none());
-        assert!(ours.writable().now_or_never().is_some());
-    }
-
-    #[test]
-    fn the_end_of_reading_stays_though_it_is_cleared() {
-        let turned = turned();
-        let (ours, theirs) = pair(&turned.driver);
-        theirs.shutdown(std::net::Shutdown::Write).expect("open");
-        let mut guard = block_on(ours.readable()).expect("open");
-        guard.clear_ready();
-        let again = block_on(ours.readable()).expect("open");
-        assert!(again.ready().is_read_closed());
-    }
-
-    #[test]
-    fn async_io_tries_again_after_each_event_for_any_number_of_tasks() {
-        let turned = turned();
-        let (ours, mut theirs) = pair(&turned.driver);
-        let readers = (0..8).map(|_| {
-            ours.async_io(Interest::READABLE, |mut inner| {
-                let mut byte = [0];
-                inner.read(&mut byte).map(|_| byte[0])
-            })
-        });
-        let write = async { theirs.write_all(&[7; 8]).expect("open") };
-        let (bytes, ()) = block_on(join(join_all(readers), write));
-        assert!(bytes.into_iter().all(|byte| byte.expect("open") == 7));
-    }
-
-    #[test]
-    fn the_object_comes_back_and_a_refusal_gives_its_reason() {
-        let turned = turned();
-        let (ours, _theirs) = pair(&turned.driver);
-        let inner = ours.into_inner();
-        assert_eq!(turned.driver.registrations(), 0);
-        let error = AsyncFdRegisterError { inner, cause: io::Error::from_raw_os_error(libc::EPERM) };
-        assert!(error.to_string().contains("must be open"));
-        assert!(error.source().is_some());
-        let (inner, cause) = error.into_parts();
-        assert!(inner.peer_addr().is_ok());
-        assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
     }
 }

@@ -41,6 +41,16 @@ const WRITE_CLOSED: u8 = 1 << 3;
 const PRIORITY: u8 = 1 << 4;
 const ERROR: u8 = 1 << 5;
 
+/// Questions whether one of some bits is set.
+macro_rules! predicates {
+    ($($(#[$doc:meta])* $is:ident: $bits:expr;)*) => {$(
+        $(#[$doc])*
+        pub const fn $is(self) -> bool {
+            self.0 & ($bits) != 0
+        }
+    )*};
+}
+
 impl Interest {
     /// Reading, and the end of what can be read.
     pub const READABLE: Self = Self(READABLE);
@@ -51,24 +61,18 @@ impl Interest {
     /// Errors; the system reports them also when only another direction was asked about.
     pub const ERROR: Self = Self(ERROR);
 
-    /// Whether reading is part of it.
-    pub const fn is_readable(self) -> bool {
-        self.0 & READABLE != 0
-    }
+    predicates! {
+        /// Whether reading is part of it.
+        is_readable: READABLE;
 
-    /// Whether writing is part of it.
-    pub const fn is_writable(self) -> bool {
-        self.0 & WRITABLE != 0
-    }
+        /// Whether writing is part of it.
+        is_writable: WRITABLE;
 
-    /// Whether urgent data is part of it.
-    pub const fn is_priority(self) -> bool {
-        self.0 & PRIORITY != 0
-    }
+        /// Whether urgent data is part of it.
+        is_priority: PRIORITY;
 
-    /// Whether errors are part of it.
-    pub const fn is_error(self) -> bool {
-        self.0 & ERROR != 0
+        /// Whether errors are part of it.
+        is_error: ERROR;
     }
 
     /// Both together, for constants; elsewhere `|` reads better.
@@ -140,34 +144,24 @@ impl Ready {
         self.0 == 0
     }
 
-    /// Whether a read is worth trying, be it only to learn that there is no more.
-    pub fn is_readable(self) -> bool {
-        self.0 & (READABLE | READ_CLOSED) != 0
-    }
+    predicates! {
+        /// Whether a read is worth trying, be it only to learn that there is no more.
+        is_readable: READABLE | READ_CLOSED;
 
-    /// Whether a write is worth trying, be it only to learn that it fails.
-    pub fn is_writable(self) -> bool {
-        self.0 & (WRITABLE | WRITE_CLOSED) != 0
-    }
+        /// Whether a write is worth trying, be it only to learn that it fails.
+        is_writable: WRITABLE | WRITE_CLOSED;
 
-    /// Whether the other side will send no more.
-    pub fn is_read_closed(self) -> bool {
-        self.0 & READ_CLOSED != 0
-    }
+        /// Whether the other side will send no more.
+        is_read_closed: READ_CLOSED;
 
-    /// Whether the other side will take no more.
-    pub fn is_write_closed(self) -> bool {
-        self.0 & WRITE_CLOSED != 0
-    }
+        /// Whether the other side will take no more.
+        is_write_closed: WRITE_CLOSED;
 
-    /// Whether there is urgent data.
-    pub fn is_priority(self) -> bool {
-        self.0 & PRIORITY != 0
-    }
+        /// Whether there is urgent data.
+        is_priority: PRIORITY;
 
-    /// Whether there is an error to fetch.
-    pub fn is_error(self) -> bool {
-        self.0 & ERROR != 0
+        /// Whether there is an error to fetch.
+        is_error: ERROR;
     }
 
     pub(crate) const fn bits(self) -> u8 {
@@ -208,43 +202,35 @@ impl Ready {
     }
 }
 
-impl ops::BitOr for Interest {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        self.add(other)
-    }
+/// An operator between two sets, on their bits.
+macro_rules! operators {
+    ($($Set:ident: $Operator:ident, $method:ident = |$one:ident, $other:ident| $bits:expr;)*) => {$(
+        impl ops::$Operator for $Set {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                let ($one, $other) = (self.0, other.0);
+                Self($bits)
+            }
+        }
+    )*};
+}
+
+operators! {
+    Interest: BitOr, bitor = |one, other| one | other;
+    Ready: BitOr, bitor = |one, other| one | other;
+    Ready: BitAnd, bitand = |one, other| one & other;
+    Ready: Sub, sub = |one, other| one & !other;
 }
 
 impl ops::BitOrAssign for Interest {
     fn bitor_assign(&mut self, other: Self) {
-        *self = self.add(other);
-    }
-}
-
-impl ops::BitOr for Ready {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.0 |= other.0;
     }
 }
 
 impl ops::BitOrAssign for Ready {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
-    }
-}
-
-impl ops::BitAnd for Ready {
-    type Output = Self;
-    fn bitand(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-}
-
-impl ops::Sub for Ready {
-    type Output = Self;
-    fn sub(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
     }
 }
 

@@ -7,13 +7,11 @@ use super::socket::TcpSocket;
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::net::methods::{descriptor, std_conversions};
 use crate::sys;
 use socket2::{SockAddr, Socket};
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
 /// Connections that may wait to be accepted, for those who do not say it themselves; Tokio's figure.
@@ -62,53 +60,16 @@ impl TcpListener {
         })
     }
 
-    /// Waits for a connection, and says who has connected.
-    ///
-    /// - An error is about one connection or about the [descriptors](crate::net#out-of-descriptors) of the process.
-    ///   The listener goes on.
-    ///
-    /// # Cancel safety
-    /// No connection is lost when it is dropped.
-    ///
-    /// # Errors
-    /// Those of the system, and when the runtime has shut down.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let accept = || sys::net::accept(self.as_fd());
-        stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
+    accept_methods!(TcpStream, SocketAddr);
+
+    system_methods! {
+        /// The address it listens at.
+        local_addr(self) -> SocketAddr = self.io.local_addr();
     }
 
-    /// As [`accept`](Self::accept). Only the task that polled last is woken.
-    ///
-    /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accept = || sys::net::accept(self.as_fd());
-        let accepted = ready!(self.io.registration().poll_read_io(cx, accept))?;
-        Poll::Ready(stream(accepted))
-    }
-
-    /// The address it listens at.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
-    }
-
-    /// How many hops its packets may make (`IP_TTL`).
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.io.ttl()
-    }
-
-    /// Sets how many hops its packets may make (`IP_TTL`).
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.set_ttl(ttl)
+    options! {
+        "how many hops its packets may make (`IP_TTL`)",
+            ttl / set_ttl: u32, self => self.io, ttl / set_ttl;
     }
 }
 

@@ -5,11 +5,9 @@
 pub(super) mod listener;
 pub(super) mod socket;
 mod split;
-mod split_owned;
 pub(super) mod stream;
 
-pub use split::{ReadHalf, WriteHalf};
-pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 
 use listener::TcpListener;
 use stream::TcpStream;

@@ -9,19 +9,13 @@ use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::ReadBuf;
 use crate::net::fill;
-use crate::net::methods::{
-    datagram_methods, descriptor, interest_methods, operation_methods, readable_methods, std_conversions,
-    writable_methods,
-};
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -78,23 +72,6 @@ impl UnixDatagram {
         UnixSocket::new_datagram()?.datagram()
     }
 
-    /// Two sockets that are connected to each other.
-    ///
-    /// # Panics
-    /// Outside of a [runtime](crate::net#runtime) with I/O.
-    ///
-    /// # Errors
-    /// When the process or the system has no descriptor left.
-    #[track_caller]
-    pub fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = Socket::pair(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
-        let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
-        // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
-        left.io.registration().assume(Ready::WRITABLE);
-        right.io.registration().assume(Ready::WRITABLE);
-        Ok((left, right))
-    }
-
     /// Connects it to a peer: `send` and `recv` work with that one alone.
     ///
     /// # Errors
@@ -103,10 +80,11 @@ impl UnixDatagram {
         self.io.connect_addr(&from_path(path.as_ref())?)
     }
 
-    interest_methods!();
+    pair_method!(Type::DGRAM);
+    interest_methods!(self => self.io);
     operation_methods!();
-    readable_methods!(poll_recv_ready);
-    writable_methods!(poll_send_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_recv_ready => poll_read_ready);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_send_ready => poll_write_ready);
     datagram_methods!(SocketAddr, sender);
 
     /// Sends a datagram to the socket at a path, and says how many bytes were sent.
@@ -147,41 +125,22 @@ impl UnixDatagram {
         P: AsRef<Path>,
     {
         let target = from_path(target.as_ref())?;
-        self.io
-            .registration()
-            .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target)))
+        let send = || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target));
+        self.io.registration().try_io(Interest::WRITABLE, send)
     }
 
-    /// The address of this socket.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr().map(SocketAddr::from)
-    }
+    system_methods! {
+        /// The address of this socket.
+        local_addr(self) -> SocketAddr = self.io.local_addr().map(SocketAddr::from);
 
-    /// The address of the socket that this one is connected to.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr().map(SocketAddr::from)
-    }
+        /// The address of the socket that this one is connected to.
+        peer_addr(self) -> SocketAddr = self.io.peer_addr().map(SocketAddr::from);
 
-    /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
-    ///
-    /// # Errors
-    /// When the system does not answer.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
-    }
+        /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
+        take_error(self) -> Option<io::Error> = self.io.take_error();
 
-    /// Ends sending, receiving, or both; who waits for it is woken.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.shutdown(how)
+        /// Ends sending, receiving, or both; who waits for it is woken.
+        shutdown(self, how: Shutdown) -> () = self.io.shutdown(how);
     }
 }
 

@@ -6,12 +6,10 @@ use super::socket::UnixSocket;
 use super::{SocketAddr, UnixStream};
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
-use crate::net::methods::{descriptor, std_conversions};
 use crate::sys;
 use socket2::{SockAddr, Socket};
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net;
 use std::path::Path;
 use std::task::{Context, Poll, ready};
@@ -21,6 +19,7 @@ const BACKLOG: u32 = 1024;
 
 /// A Unix socket that accepts connections.
 ///
+/// - Those who connect to it mostly have an unnamed address.
 /// - Dropping it closes the socket, and leaves the file at its path.
 ///
 /// # Examples
@@ -74,45 +73,14 @@ impl UnixListener {
         socket.listen(BACKLOG)
     }
 
-    /// Waits for a connection, and says who has connected: mostly an unnamed address.
-    ///
-    /// - An error is about one connection or about the [descriptors](crate::net#out-of-descriptors) of the process.
-    ///   The listener goes on.
-    ///
-    /// # Cancel safety
-    /// No connection is lost when it is dropped.
-    ///
-    /// # Errors
-    /// Those of the system, and when the runtime has shut down.
-    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let accept = || sys::net::accept(self.as_fd());
-        stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
-    }
+    accept_methods!(UnixStream, SocketAddr);
 
-    /// As [`accept`](Self::accept). Only the task that polled last is woken.
-    ///
-    /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let accept = || sys::net::accept(self.as_fd());
-        let accepted = ready!(self.io.registration().poll_read_io(cx, accept))?;
-        Poll::Ready(stream(accepted))
-    }
+    system_methods! {
+        /// The address it listens at.
+        local_addr(self) -> SocketAddr = self.io.local_addr().map(SocketAddr::from);
 
-    /// The address it listens at.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr().map(SocketAddr::from)
-    }
-
-    /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
-    ///
-    /// # Errors
-    /// When the system does not answer.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
+        take_error(self) -> Option<io::Error> = self.io.take_error();
     }
 }
 

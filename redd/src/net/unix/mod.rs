@@ -12,13 +12,11 @@ pub(super) mod listener;
 pub mod pipe;
 pub(super) mod socket;
 mod split;
-mod split_owned;
 pub(super) mod stream;
 mod ucred;
 
 pub use addr::SocketAddr;
-pub use split::{ReadHalf, WriteHalf};
-pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use ucred::UCred;
 
 use datagram::UnixDatagram;

@@ -5,19 +5,16 @@
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
+use crate::io::forward::write_traits;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
-use crate::net::methods::{
-    descriptor, interest_methods, readable_methods, try_read_methods, try_write_methods, writable_methods,
-};
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::pin::Pin;
@@ -243,7 +240,7 @@ macro_rules! file_conversions {
                 self.io.into_inner().map(OwnedFd::from)
             }
 
-            interest_methods!();
+            interest_methods!(self => self.io);
 
             /// Runs `f` if this end is ready. [Readiness](crate::net#readiness)
             ///
@@ -256,7 +253,7 @@ macro_rules! file_conversions {
             }
         }
 
-        descriptor!($Type);
+        descriptor!($Type, self => *self.io.get_ref());
     };
 }
 
@@ -269,38 +266,16 @@ pub struct Sender {
 }
 
 impl Sender {
-    writable_methods!(poll_write_ready);
-    try_write_methods!();
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready => poll_write_ready);
+    try_write_methods!(self => self.io);
 }
 
 file_conversions!(Sender, End::Sender, Interest::WRITABLE);
 
-impl AsyncWrite for Sender {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.io.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    /// Does nothing: what was written is with the system already.
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
+write_traits! {
+    Sender, self => self.io,
     /// Does nothing: drop it to close this end.
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    poll_shutdown => Ok(())
 }
 
 /// The end of a pipe to read from.
@@ -311,8 +286,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    readable_methods!(poll_read_ready);
-    try_read_methods!();
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready => poll_read_ready);
+    try_read_methods!(self => self.io);
 }
 
 file_conversions!(Receiver, End::Receiver, Interest::READABLE);
@@ -320,7 +295,7 @@ file_conversions!(Receiver, End::Receiver, Interest::READABLE);
 impl AsyncRead for Receiver {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // Fewer bytes than asked for: there are no more now.
-        fill::poll_read(&self.io, cx, buf, Short::WouldBlock)
+        self.io.poll_read(cx, buf, Short::WouldBlock)
     }
 }
 

@@ -6,11 +6,9 @@
 
 use super::addr::{from_path, to_system};
 use super::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
-use crate::net::methods::socket_descriptor;
 use socket2::{Domain, Socket, Type};
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{FromRawFd, RawFd};
 use std::path::Path;
 
 /// A Unix socket to [bind](Self::bind) before it [listens](Self::listen), [connects](Self::connect) or becomes a
@@ -138,38 +136,5 @@ impl FromRawFd for UnixSocket {
         // SAFETY: the caller promises what `Socket` needs.
         let socket = unsafe { Socket::from_raw_fd(fd) };
         Self { socket }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::future::Future;
-    use std::task::{Context, Poll, Waker};
-
-    #[test]
-    fn a_socket_of_the_other_kind_is_refused_with_the_constructor_to_use() {
-        let datagram = || UnixSocket::new_datagram().expect("descriptors left");
-        let error = datagram().listen(1).expect_err("a datagram socket");
-        assert!(error.to_string().contains("UnixSocket::new_stream"), "{error}");
-        let mut connect = Box::pin(datagram().connect("/nowhere"));
-        let Poll::Ready(result) = connect.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("it waits");
-        };
-        assert!(result.expect_err("a datagram socket").to_string().contains("new_stream"));
-        let stream = UnixSocket::new_stream().expect("descriptors left");
-        let error = stream.datagram().expect_err("a stream socket");
-        assert!(error.to_string().contains("UnixSocket::new_datagram"), "{error}");
-    }
-
-    #[test]
-    fn a_bound_path_is_in_use_until_its_file_is_removed() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("socket");
-        let bind = || UnixSocket::new_stream().expect("descriptors left").bind(&path);
-        bind().expect("a fresh path");
-        assert_eq!(bind().expect_err("the file is there").kind(), io::ErrorKind::AddrInUse);
-        std::fs::remove_file(&path).expect("the file is there");
-        bind().expect("the path is free again");
     }
 }

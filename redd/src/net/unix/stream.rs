@@ -3,27 +3,21 @@
 //! Called by user code.
 
 use super::socket::UnixSocket;
-use super::split::{self, ReadHalf, WriteHalf};
-use super::split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
+use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{SocketAddr, UCred};
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
-use crate::net::methods::{
-    descriptor, interest_methods, operation_methods, readable_methods, std_conversions, stream_traits,
-    try_read_methods, try_write_methods, writable_methods,
-};
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net;
 use std::path::Path;
 use std::pin::Pin;
@@ -49,7 +43,7 @@ use std::task::{Context, Poll};
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub struct UnixStream {
-    io: Source<net::UnixStream>,
+    pub(super) io: Source<net::UnixStream>,
 }
 
 impl UnixStream {
@@ -85,92 +79,26 @@ impl UnixStream {
         UnixSocket::new_stream()?.connect_addr(addr).await
     }
 
-    pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
-        sys::net::connect(&socket, &address)?;
-        // Watched only now: before it connects, a socket looks hung up.
-        let stream = Self::from_std(socket.into())?;
-        stream.writable().await?;
-        match stream.take_error()? {
-            None => Ok(stream),
-            Some(error) => Err(error),
-        }
-    }
-
-    /// A stream that a listener has accepted: taken for readable until a read finds nothing, as in Tokio.
-    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
-        let stream = Self::from_std(socket.into())?;
-        stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
-        Ok(stream)
-    }
-
-    /// Two streams that are connected to each other.
-    ///
-    /// # Panics
-    /// Outside of a [runtime](crate::net#runtime) with I/O.
-    ///
-    /// # Errors
-    /// When the process or the system has no descriptor left.
-    #[track_caller]
-    pub fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
-        // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
-        left.io.registration().assume(Ready::WRITABLE);
-        right.io.registration().assume(Ready::WRITABLE);
-        Ok((left, right))
-    }
-
-    interest_methods!();
+    pair_method!(Type::STREAM);
+    interest_methods!(self => self.io);
     operation_methods!();
-    readable_methods!(poll_read_ready);
-    writable_methods!(poll_write_ready);
-    try_read_methods!();
-    try_write_methods!();
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready => poll_read_ready);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready => poll_write_ready);
+    try_read_methods!(self => self.io);
+    try_write_methods!(self => self.io);
 
-    /// Two halves that borrow the stream: for two futures in one task. Costs nothing.
-    pub fn split<'a>(&'a mut self) -> (ReadHalf<'a>, WriteHalf<'a>) {
-        split::split(self)
-    }
+    system_methods! {
+        /// The address of this side.
+        local_addr(self) -> SocketAddr = self.io.local_addr().map(SocketAddr::from);
 
-    /// Two halves that own the stream together: for two tasks. Costs an allocation.
-    ///
-    /// - Dropping the [`OwnedWriteHalf`] shuts the writing direction down.
-    /// - [`reunite`](OwnedReadHalf::reunite) puts them together again.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split_owned::split_owned(self)
-    }
+        /// The address of the other side.
+        peer_addr(self) -> SocketAddr = self.io.peer_addr().map(SocketAddr::from);
 
-    /// The address of this side.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr().map(SocketAddr::from)
-    }
+        /// Process, user and group of the other side, as they were when it connected or called [`pair`](Self::pair).
+        peer_cred(self) -> UCred = UCred::of_peer(self.as_fd());
 
-    /// The address of the other side.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr().map(SocketAddr::from)
-    }
-
-    /// Process, user and group of the other side, as they were when it connected or called
-    /// [`pair`](Self::pair).
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn peer_cred(&self) -> io::Result<UCred> {
-        UCred::of_peer(self.as_fd())
-    }
-
-    /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
-    ///
-    /// # Errors
-    /// When the system does not answer.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
+        take_error(self) -> Option<io::Error> = self.io.take_error();
     }
 }
 

@@ -1,0 +1,108 @@
+//! `AsyncFd`: readiness of descriptors that redd knows nothing about.
+
+use futures::FutureExt;
+use futures::executor::block_on;
+use futures::future::{join, join_all};
+use redd::io::unix::AsyncFd;
+use redd::io::{Interest, Ready};
+use redd::runtime::{Builder, Runtime};
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+/// A runtime whose worker turns the driver, and this thread in it.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("resources left")
+}
+
+fn pair() -> (AsyncFd<UnixStream>, UnixStream) {
+    let (inner, theirs) = UnixStream::pair().expect("descriptors left");
+    inner.set_nonblocking(true).expect("a socket");
+    (AsyncFd::new(inner).expect("room"), theirs)
+}
+
+#[test]
+fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
+    let runtime = runtime();
+    let _guard = runtime.enter();
+    let (ours, mut theirs) = pair();
+    assert!(block_on(ours.writable()).expect("open").ready().is_writable());
+    assert!(ours.readable().now_or_never().is_none());
+    theirs.write_all(b"ab").expect("open");
+    let mut byte = [0];
+    for expected in [b'a', b'b'] {
+        let mut guard = block_on(ours.readable()).expect("open");
+        let read = guard.try_io(|fd| fd.get_ref().read(&mut byte));
+        assert_eq!(read.expect("there").expect("open"), 1);
+        assert_eq!(byte, [expected]);
+    }
+    let mut guard = block_on(ours.readable()).expect("still said to be");
+    assert!(guard.try_io(|fd| fd.get_ref().read(&mut byte)).is_err());
+    assert!(guard.ready().is_empty());
+    assert!(ours.readable().now_or_never().is_none());
+    let refused = ours.try_io(Interest::READABLE, |_| Ok(()));
+    assert_eq!(refused.expect_err("not ready").kind(), io::ErrorKind::WouldBlock);
+    assert!(ours.try_io(Interest::WRITABLE, |_| Ok(())).is_ok());
+}
+
+#[test]
+fn a_matching_clear_leaves_the_other_direction() {
+    let runtime = runtime();
+    let _guard = runtime.enter();
+    let (mut ours, mut theirs) = pair();
+    theirs.write_all(b"x").expect("open");
+    drop(block_on(join(ours.readable(), ours.writable())));
+    let both = Interest::READABLE | Interest::WRITABLE;
+    let mut guard = block_on(ours.ready_mut(both)).expect("open");
+    assert_eq!(guard.ready(), Ready::READABLE | Ready::WRITABLE);
+    guard.clear_ready_matching(Ready::READABLE);
+    assert_eq!(guard.ready(), Ready::WRITABLE);
+    guard.retain_ready();
+    assert!(ours.readable().now_or_never().is_none());
+    assert!(ours.writable().now_or_never().is_some());
+}
+
+#[test]
+fn the_end_of_reading_stays_though_it_is_cleared() {
+    let runtime = runtime();
+    let _guard = runtime.enter();
+    let (ours, theirs) = pair();
+    theirs.shutdown(std::net::Shutdown::Write).expect("open");
+    let mut guard = block_on(ours.readable()).expect("open");
+    guard.clear_ready();
+    let again = block_on(ours.readable()).expect("open");
+    assert!(again.ready().is_read_closed());
+}
+
+#[test]
+fn async_io_tries_again_after_each_event_for_any_number_of_tasks() {
+    let runtime = runtime();
+    let _guard = runtime.enter();
+    let (ours, mut theirs) = pair();
+    let readers = (0..8).map(|_| {
+        ours.async_io(Interest::READABLE, |mut inner| {
+            let mut byte = [0];
+            inner.read(&mut byte).map(|_| byte[0])
+        })
+    });
+    let write = async { theirs.write_all(&[7; 8]).expect("open") };
+    let (bytes, ()) = block_on(join(join_all(readers), write));
+    assert!(bytes.into_iter().all(|byte| byte.expect("open") == 7));
+}
+
+#[test]
+fn the_object_comes_back_and_a_refusal_gives_its_reason() {
+    let runtime = runtime();
+    let _guard = runtime.enter();
+    let (ours, _theirs) = pair();
+    let again = AsyncFd::new(ours.into_inner()).expect("it has left");
+    assert!(AsyncFd::new(again.as_fd()).is_err(), "it is registered");
+    let file = tempfile::tempfile().expect("a file");
+    let error = AsyncFd::try_new(file).expect_err("not pollable");
+    assert!(error.to_string().contains("must be open"));
+    assert!(error.source().is_some());
+    let (file, cause) = error.into_parts();
+    assert!(file.metadata().is_ok());
+    assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
+}
