@@ -302,7 +302,9 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 #[cold]
 unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
     // SAFETY: by this function's duty.
-    let (info, heap) = unsafe { (super::poll::info(task), Heap::of(task)) };
+    let (mut info, heap) = unsafe { (super::poll::info(task), Heap::of(task)) };
+    // It has ended, although its last poll may not have returned yet.
+    (info.is_running, info.is_complete, info.waiting) = (false, true, None);
     // SAFETY: as above; the slot is not free yet.
     let owner = unsafe { heap.owner_if_open() };
     error.with_message(|message| {
