@@ -10,6 +10,7 @@ use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
+use crate::task::spans;
 
 /// Makes a [`Runtime`] with chosen options.
 ///
@@ -404,6 +405,7 @@ impl Builder {
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
+        config.task_hooks = spans::around(config.task_hooks);
         match self.flavor {
             RuntimeFlavor::CurrentThread => {
                 config.flavor = Flavor::CurrentThread;
@@ -452,6 +454,7 @@ impl Builder {
         let LocalOptions { .. } = options;
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
+        config.task_hooks = spans::around(config.task_hooks);
         config.flavor = Flavor::Local;
         LocalRuntime::start(config)
     }

@@ -577,6 +577,9 @@ impl Worker {
                 }
             }
         }
+        if shared.heap.next_tending() != u64::MAX {
+            tend_memory(shared);
+        }
     }
 
     fn park(&mut self, shared: &Shared, root: &impl Root) {
@@ -633,7 +636,12 @@ impl Worker {
             return self.sleep_paused(shared);
         }
         let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
-        let common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let mut common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let tending = shared.heap.next_tending();
+        if tending != u64::MAX {
+            shared.heap.flush_cache();
+            common = Some(common.map_or(tending, |deadline| deadline.min(tending)));
+        }
         // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
             shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
@@ -678,6 +686,20 @@ impl Worker {
         while let Some(runnable) = self.pop_own(shared) {
             drop(runnable);
         }
+    }
+}
+
+/// If it is time, has memory that lies idle given back by a thread of the blocking pool.
+#[cold]
+fn tend_memory(shared: &Shared) {
+    // Paused time says nothing about idleness.
+    let now = shared.timers.now_tick();
+    if shared.heap.next_tending() > now || shared.timers.clock().is_paused() {
+        return;
+    }
+    if let Some(trimming) = shared.heap.tend(now) {
+        // If the system has no thread for it now, it has one after the next spike.
+        drop(crate::blocking::try_spawn_on(&shared.handle(), || trimming.run(), None));
     }
 }
 

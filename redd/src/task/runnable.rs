@@ -21,6 +21,10 @@ pub(crate) trait Schedule: Send + Sync {
 
     /// A panic is thrown away unseen: the task's handle is gone, or goes without having been awaited.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>);
+
+    /// Memory lies idle, and no worker has noticed: one should look at [`Heap::next_tending`](super::slab::Heap). Called
+    /// under a lock of the heap.
+    fn memory_is_idle(&self) {}
 }
 
 /// A task as reports name it.
