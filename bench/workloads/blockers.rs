@@ -153,9 +153,10 @@ fn start_heart(runtime: &Runtime) -> Arc<Mutex<Vec<Instant>>> {
     let beats = Arc::new(Mutex::new(Vec::with_capacity(4096)));
     let mine = Arc::clone(&beats);
     runtime.spawn(async move {
+        let mut ticks = interval(BEAT);
         loop {
+            ticks.tick().await;
             mine.lock().expect("no panic").push(Instant::now());
-            rt::time::sleep(BEAT).await;
         }
     });
     beats
@@ -429,19 +430,19 @@ fn switches() -> u64 {
 }
 
 /// Wake-ups of a runtime that has nothing to do, or an interval and nothing else.
-fn idle(duration: Duration, interval: Option<Duration>) {
+fn idle(duration: Duration, each: Option<Duration>) {
     let runtime = two_workers().build().expect("the system has room for threads");
     // It has run something before.
     for _ in 0..100 {
         runtime.block_on(runtime.spawn(async { rt::time::sleep(BEAT).await })).expect("it does not panic");
     }
     let ticks = Arc::new(AtomicUsize::new(0));
-    if let Some(period) = interval {
+    if let Some(period) = each {
         let ticks = Arc::clone(&ticks);
         runtime.spawn(async move {
-            let mut interval = rt::time::interval(period);
+            let mut tick_each = interval(period);
             loop {
-                interval.tick().await;
+                tick_each.tick().await;
                 ticks.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -541,8 +542,16 @@ fn many_rescues(count: u64) {
 
 fn start_heart_without_memory(runtime: &Runtime) -> impl Sized + use<> {
     runtime.spawn(async {
+        let mut ticks = interval(BEAT);
         loop {
-            rt::time::sleep(BEAT).await;
+            ticks.tick().await;
         }
     })
+}
+
+/// Ticks that were missed are not made up for.
+fn interval(period: Duration) -> rt::time::Interval {
+    let mut interval = rt::time::interval(period);
+    interval.set_missed_tick_behavior(rt::time::MissedTickBehavior::Skip);
+    interval
 }

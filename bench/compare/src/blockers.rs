@@ -333,14 +333,27 @@ fn many(binaries: &Binaries) -> Result<Value, String> {
     Ok(found)
 }
 
-/// `bench heartbeat-plot`: one run of each as a picture.
+fn beats_ms(run: &Value) -> Vec<f64> {
+    run["beats_us"].as_array().into_iter().flatten().map(|us| us.as_f64().unwrap_or(0.0) / 1000.0).collect()
+}
+
+fn longest_gap(run: &Value) -> f64 {
+    beats_ms(run).windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
+}
+
+/// `bench heartbeat-plot`: of nine runs of each the one with the median gap, as a picture.
 pub fn plot(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let to = match args.next() {
         Some(file) => PathBuf::from(file),
         None => workspace()?.join("../docs/guide/heartbeat.svg"),
     };
     let binaries = Binaries::build()?;
-    let found = both_of(&binaries, |binary| ask(binary, &["beats"]))?;
+    let found = both_of(&binaries, |binary| {
+        // The one in the middle is what a reader may expect.
+        let mut runs = (0..9).map(|_| ask(binary, &["beats"])).collect::<Result<Vec<_>, _>>()?;
+        runs.sort_by(|one, other| longest_gap(one).total_cmp(&longest_gap(other)));
+        Ok(runs.swap_remove(runs.len() / 2))
+    })?;
     let panels = [("redd", &found[0]), ("Tokio 1.54.1", &found[1])];
     fs::write(&to, svg(&panels)).map_err(|error| format!("{}: {error}", to.display()))?;
     println!("wrote {}", to.display());
@@ -371,15 +384,11 @@ fn panel(name: &str, run: &Value, top: f64) -> String {
     let x = |ms: f64| LEFT + ms.clamp(0.0, SHOWN_MS) / SHOWN_MS * WIDTH;
     let y = |age: f64| top + HEIGHT - age.clamp(0.0, AGE_MS) / AGE_MS * HEIGHT;
     let ms = |value: &Value| value.as_f64().unwrap_or(0.0) / 1000.0;
-    let beats: Vec<f64> = run["beats_us"].as_array().into_iter().flatten().map(ms).collect();
+    let beats = beats_ms(run);
     let (from, to) = (ms(&run["from_us"]), ms(&run["to_us"]));
     let mut path = format!("M{:.1} {:.1}", x(0.0), y(0.0));
-    let mut longest = (0.0, 0.0);
     for pair in beats.windows(2) {
         let age = pair[1] - pair[0];
-        if age > longest.0 {
-            longest = (age, pair[1]);
-        }
         // Below a pixel the line is flat.
         if age > 2.0 {
             path.push_str(&format!(
@@ -396,9 +405,9 @@ fn panel(name: &str, run: &Value, top: f64) -> String {
     path.push_str(&format!(" L{:.1} {:.1} Z", x(SHOWN_MS), y(0.0)));
     let (bottom, right) = (top + HEIGHT, LEFT + WIDTH);
     let mut panel = format!(
-        "<text x=\"{LEFT}\" y=\"{:.0}\" class=\"title\">{name}: longest gap {:.1} ms</text>\n<rect class=\"block\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\"/>\n<path class=\"age\" d=\"{path}\"/>\n<path class=\"axis\" d=\"M{LEFT} {top} V{bottom} H{right}\"/>\n",
+        "<text x=\"{LEFT}\" y=\"{:.0}\" class=\"title\">{name}: longest gap {:.1} ms (of nine runs the median)</text>\n<rect class=\"block\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\"/>\n<path class=\"age\" d=\"{path}\"/>\n<path class=\"axis\" d=\"M{LEFT} {top} V{bottom} H{right}\"/>\n",
         top - 6.0,
-        longest.0,
+        longest_gap(run),
         x(from),
         x(to) - x(from),
     );
