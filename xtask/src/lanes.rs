@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{compat, dependencies, instructions, peers, tidy};
+use crate::{api, compat, dependencies, instructions, peers, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api_diff },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
 
@@ -351,6 +352,92 @@ pub(crate) fn run_soak(root: &Path, minutes: &str) -> bool {
     let outcome = soak_for(root, minutes);
     println!("soak: {}, {}", if outcome.passed { "ok" } else { "FAILED" }, outcome.note);
     outcome.passed
+}
+
+/// rustdoc's JSON of packages, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
+fn documents(
+    root: &Path,
+    target: &Path,
+    packages: &[(&str, &str)],
+    flags: Option<&str>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut read = Vec::new();
+    for (package, features) in packages {
+        let mut arguments = vec!["rustdoc", "--quiet", "-p", package, "--lib"];
+        if !features.is_empty() {
+            arguments.extend(["--features", features]);
+        }
+        arguments.extend(["--", "-Zunstable-options", "--output-format", "json", "--document-private-items"]);
+        arguments.extend(["--document-hidden-items", "--cap-lints", "allow"]);
+        let mut command = cargo(root, &arguments);
+        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
+        if let Some(flags) = flags {
+            command.env("RUSTFLAGS", rustflags(flags)).env("RUSTDOCFLAGS", flags);
+        }
+        if !passes(&mut command) {
+            return Err(format!("`{package}` cannot be documented"));
+        }
+        let name = package.split('@').next().unwrap_or(package).replace('-', "_");
+        let path = api::json_path(target, &name);
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        read.push((name, text));
+    }
+    Ok(read)
+}
+
+/// The features that the record of Tokio's API has.
+const API_FEATURES: &str = "full,test-util";
+
+fn api_diff(root: &Path) -> Outcome {
+    let target = target_dir(root).join("api");
+    let packages = [("tokio", API_FEATURES), ("redd", "tracing"), ("redd-macros", "")];
+    let read = documents(root, &target, &packages, None).and_then(|read| api::inventory(&read, "tokio"));
+    let facade = match read {
+        Ok(facade) => facade,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome::of(false);
+        }
+    };
+    let record = std::fs::read_to_string(root.join(api::RECORD)).unwrap_or_default();
+    let found = api::compare(&record, &facade);
+    found.lines.iter().for_each(|line| println!("{line}"));
+    let note = format!(
+        "{} present, {} missing, {} spelt differently; unstable: {} present, {} missing; traits: {} lost, {} more",
+        found.present,
+        found.missing,
+        found.differing,
+        found.unstable_present,
+        found.unstable_missing,
+        found.lost_traits,
+        found.wider_traits
+    );
+    Outcome { passed: found.present > 0 && found.missing == 0 && found.lost_traits == 0, note }
+}
+
+/// Documents the registry's Tokio, and writes what can be named there.
+pub(crate) fn record_api(root: &Path) -> bool {
+    let written = || -> Result<(), String> {
+        let target = target_dir(root).join("api");
+        let project = target.join("tokio-alone");
+        let manifest = format!(
+            "[package]\nname = \"alone\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
+             tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
+            api::tracked()
+        );
+        let write = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(|error| error.to_string());
+        std::fs::create_dir_all(project.join("src")).map_err(|error| error.to_string())?;
+        write(project.join("src/lib.rs"), "")?;
+        write(project.join("Cargo.toml"), &manifest)?;
+        let of = |flags, name: &str| {
+            let read = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
+            api::inventory(&read, "tokio")
+        };
+        let (stable, unstable) = (of(None, "stable")?, of(Some("--cfg tokio_unstable"), "unstable")?);
+        std::fs::create_dir_all(root.join("xtask/api")).map_err(|error| error.to_string())?;
+        write(root.join(api::RECORD), &api::record(&stable, &unstable))
+    };
+    written().inspect_err(|why| eprintln!("{why}")).is_ok()
 }
 
 /// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.
