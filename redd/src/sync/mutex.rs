@@ -317,7 +317,6 @@ impl<T: ?Sized> Drop for OwnedHeld<T> {
 
 /// The lock of a shared [`Mutex`] is held while this lives. Made by [`Mutex::lock_owned`].
 #[clippy::has_significant_drop]
-#[must_use = "the mutex is unlocked when this is dropped"]
 pub struct OwnedMutexGuard<T: ?Sized> {
     held: OwnedHeld<T>,
 }

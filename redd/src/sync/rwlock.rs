@@ -418,7 +418,6 @@ guard_deref_mut!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
 
 /// An [`RwLockWriteGuard`] for a part of the value. Made by [`RwLockWriteGuard::map`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     data: *mut T,
     held: Held<&'a Permits>,
@@ -438,7 +437,6 @@ guard_deref_mut!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
 
 /// A right to read, with a share of the ownership. Made by [`RwLock::read_owned`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
     data: *const U,
     held: Held<Arc<RwLock<T>>>,
@@ -458,7 +456,6 @@ guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
 
 /// The right to write, with a share of the ownership. Made by [`RwLock::write_owned`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockWriteGuard<T: ?Sized> {
     data: *mut T,
     held: Held<Arc<RwLock<T>>>,
@@ -480,7 +477,6 @@ guard_deref_mut!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
 
 /// An [`OwnedRwLockWriteGuard`] for a part of the value. Made by [`OwnedRwLockWriteGuard::map`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
     data: *mut U,
     held: Held<Arc<RwLock<T>>>,
