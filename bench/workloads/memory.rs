@@ -1,8 +1,9 @@
 //! Bytes per task.
 
-use super::{Measure, Row, current};
+use super::{Measure, Row, current, measure, workers};
 use std::future::pending;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub const ROWS: &[Row] = &[
     ("bytes_per_pending_task", 200_000, |n| {
@@ -15,6 +16,7 @@ pub const ROWS: &[Row] = &[
             drop(rt::spawn(rt::time::sleep(Duration::from_secs(3600))));
         })
     }),
+    ("spike", 1_000_000, spike),
 ];
 
 fn per_task(n: u64, spawn: fn()) -> Measure {
@@ -23,7 +25,7 @@ fn per_task(n: u64, spawn: fn()) -> Measure {
         (0..1000).for_each(|_| spawn());
         rt::task::yield_now().await;
         let before = resident();
-        let mut measure = super::measure(n, async {
+        let mut measure = measure(n, async {
             for _ in 0..n / 1000 {
                 (0..1000).for_each(|_| spawn());
                 // Each task is polled once.
@@ -36,6 +38,49 @@ fn per_task(n: u64, spawn: fn()) -> Measure {
         measure.bytes = (resident() - before) as f64 / n as f64;
         measure
     })
+}
+
+/// So many tasks at once, all waiting, then all gone; how long until the process is back within twice of what it had.
+fn spike(n: u64) -> Measure {
+    let runtime = workers(2);
+    let start = resident();
+    let gate = Arc::new(rt::sync::Semaphore::new(0));
+    let task = runtime.spawn(async move {
+        let mut peak = 0;
+        let mut measure = measure(n, async {
+            let (sender, mut receiver) = rt::sync::mpsc::channel::<()>(1);
+            for number in 0..n {
+                let (gate, sender) = (gate.clone(), sender.clone());
+                drop(rt::spawn(async move {
+                    drop(gate.acquire().await);
+                    drop(sender);
+                }));
+                if number % 1000 == 0 {
+                    rt::task::yield_now().await;
+                }
+            }
+            peak = resident();
+            gate.add_permits(1);
+            drop(sender);
+            assert!(receiver.recv().await.is_none(), "the last task hangs up");
+        })
+        .await;
+        let (end, mut back) = (Instant::now(), 30.0);
+        while end.elapsed() < Duration::from_secs(30) {
+            if resident() <= 2 * start {
+                back = end.elapsed().as_secs_f64();
+                break;
+            }
+            rt::time::sleep(Duration::from_millis(50)).await;
+        }
+        let mebibytes = |bytes: u64| bytes as f64 / 1048576.0;
+        measure.values.push(("start_mib", mebibytes(start)));
+        measure.values.push(("peak_mib", mebibytes(peak)));
+        measure.values.push(("end_mib", mebibytes(resident())));
+        measure.values.push(("seconds_to_twice_start", back));
+        measure
+    });
+    runtime.block_on(task).expect("does not panic")
 }
 
 fn resident() -> u64 {

@@ -1,40 +1,37 @@
 //! The workloads: one source, compiled once per runtime, where `rt` is that runtime.
 //!
-//! A binary runs one row: `on-redd ROW OPERATIONS`, and prints one line of JSON with what it cost.
+//! A binary runs one row: `on-redd ROW OPERATIONS [counts]`, and prints one line of JSON with what it cost. Rows that smol
+//! has no equal for are left out of its binary with `#[cfg(not(feature = "smol"))]`.
 
 mod channels;
+mod costs;
+mod files;
 mod memory;
+mod net;
+mod scaling;
 mod tasks;
 mod timers;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::future::Future;
 
+use costs::Costs;
 use rt::runtime::{Builder, Runtime};
 
 /// A row: its name, operations for a first guess of its length, and the program.
 pub type Row = (&'static str, u64, fn(u64) -> Measure);
 
 fn rows() -> Vec<Row> {
-    let mut rows = Vec::new();
-    rows.extend_from_slice(tasks::ROWS);
-    rows.extend_from_slice(channels::ROWS);
-    rows.extend_from_slice(timers::ROWS);
-    rows.extend_from_slice(memory::ROWS);
-    rows
+    [tasks::ROWS, channels::ROWS, timers::ROWS, net::ROWS, files::ROWS, scaling::ROWS, memory::ROWS].concat()
 }
 
 /// What a row cost.
-#[derive(Default)]
 pub struct Measure {
     operations: u64,
-    wall: Duration,
-    cpu: Duration,
-    voluntary: u64,
-    involuntary: u64,
-    allocations: u64,
+    costs: Costs,
     /// For rows that measure memory: bytes per operation.
     bytes: f64,
+    /// Other figures of a row, by name.
+    values: Vec<(&'static str, f64)>,
 }
 
 pub fn main() {
@@ -50,45 +47,26 @@ pub fn main() {
         std::process::exit(2);
     };
     let operations = args.next().and_then(|text| text.parse().ok()).unwrap_or(default);
-    COUNT_ALLOCATIONS.store(args.next().as_deref() == Some("allocations"), Ordering::Relaxed);
+    if args.next().as_deref() == Some("counts") {
+        costs::count();
+    }
     let measure = run(operations);
+    let values: Vec<String> = measure.values.iter().map(|(name, value)| format!("\"{name}\":{value:.3}")).collect();
     println!(
-        "{{\"row\":\"{name}\",\"operations\":{},\"wall_ns\":{},\"cpu_ns\":{},\"voluntary\":{},\"involuntary\":{},\"allocations\":{},\"bytes\":{}}}",
+        "{{\"operations\":{},{},\"bytes\":{},\"values\":{{{}}}}}",
         measure.operations,
-        measure.wall.as_nanos(),
-        measure.cpu.as_nanos(),
-        measure.voluntary,
-        measure.involuntary,
-        measure.allocations,
+        measure.costs.json(),
         measure.bytes,
+        values.join(",")
     );
 }
 
 /// Runs `work` between two looks at the process's clocks.
 pub async fn measure(operations: u64, work: impl Future<Output = ()>) -> Measure {
-    let (before, allocations, start) = (usage(), ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+    let before = Costs::now();
     work.await;
-    let (wall, after) = (start.elapsed(), usage());
-    Measure {
-        operations,
-        wall,
-        cpu: after.0 - before.0,
-        voluntary: after.1 - before.1,
-        involuntary: after.2 - before.2,
-        allocations: ALLOCATIONS.load(Ordering::Relaxed) - allocations,
-        bytes: 0.0,
-    }
-}
-
-fn usage() -> (Duration, u64, u64) {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the kernel fills the structure; zeroes are a valid value of it.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-    (time(usage.ru_utime) + time(usage.ru_stime), usage.ru_nvcsw as u64, usage.ru_nivcsw as u64)
+    let costs = Costs::now().since(&before);
+    Measure { operations, costs, bytes: 0.0, values: Vec::new() }
 }
 
 pub fn workers(count: usize) -> Runtime {
@@ -122,26 +100,7 @@ where
     })
 }
 
-static COUNT_ALLOCATIONS: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-/// The system's allocator; counts only when asked to, for a counter costs more than a small allocation.
-struct Counting;
-
-// SAFETY: hands everything on to the system's allocator.
-unsafe impl std::alloc::GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
-        if COUNT_ALLOCATIONS.load(Ordering::Relaxed) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the caller's duty is the same.
-        unsafe { std::alloc::System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
-        // SAFETY: the caller's duty is the same.
-        unsafe { std::alloc::System.dealloc(pointer, layout) }
-    }
+/// The value that `part` (of one) of the sorted values do not exceed.
+pub fn quantile(sorted: &[f64], part: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;

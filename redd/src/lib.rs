@@ -40,6 +40,13 @@ pub mod signal;
 
 // Between tasks.
 pub mod sync;
+
+#[cfg(feature = "tracing")]
+mod trace;
+#[cfg(not(feature = "tracing"))]
+mod trace {
+    pub(crate) fn late_poll(_late: &crate::runtime::LatePoll) {}
+}
 #[macro_use]
 pub mod macros;
 

@@ -46,6 +46,7 @@ pub(crate) const LANES: &[Lane] = &[
 pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
@@ -282,6 +283,48 @@ fn tsan(root: &Path) -> Outcome {
     }
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
+}
+
+fn random(root: &Path) -> Outcome {
+    random_from(root, DEEP_SEEDS, fresh_seed())
+}
+
+/// How many random programs the deep lane runs.
+const DEEP_SEEDS: u64 = 100_000;
+
+/// `cargo xtask random --seeds N --from S`.
+pub(crate) fn run_random(root: &Path, seeds: u64, from: u64) -> bool {
+    let outcome = random_from(root, seeds, from);
+    println!("random: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs `redd/tests/random.rs`, which prints the line that replays a failing seed.
+fn random_from(root: &Path, seeds: u64, from: u64) -> Outcome {
+    let checked = |arguments: &[&str]| {
+        let mut command = cargo(root, arguments);
+        command
+            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+            // Where the assertions of the other release builds are off.
+            .env("CARGO_TARGET_DIR", target_dir(root).join("checked"));
+        command
+    };
+    let arguments = ["test", "--release", "-p", "redd", "--test", "random"];
+    if !passes(&mut checked(&[&arguments[..], &["--no-run"]].concat())) {
+        return Outcome::of(false);
+    }
+    let mut command = checked(&arguments);
+    // What the runtime says of each panic that is meant would drown the rest.
+    command.env("REDD_SEEDS", seeds.to_string()).env("REDD_FROM", from.to_string()).stderr(Stdio::null());
+    let count = run_tests(&mut command);
+    Outcome { passed: count.succeeded && count.passed > 0, note: format!("programs: {count}, from seed {from}") }
+}
+
+/// Where the deep lane starts: elsewhere each day, and printed.
+fn fresh_seed() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a lane's seed is not the runtime's time")]
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400 * 1_000_000)
 }
 
 fn soak(root: &Path) -> Outcome {

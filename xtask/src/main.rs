@@ -19,6 +19,12 @@ fn main() -> ExitCode {
     let passed = match arguments.as_slice() {
         ["ci"] => lanes::run_all(&root),
         ["deep"] => lanes::run_deep(&root),
+        ["random", options @ ..] if !options.is_empty() => {
+            match (number(options, "--seeds"), number(options, "--from")) {
+                (Some(seeds), Some(from)) => lanes::run_random(&root, seeds.unwrap_or(1), from.unwrap_or(0)),
+                _ => usage(),
+            }
+        }
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
@@ -29,6 +35,14 @@ fn main() -> ExitCode {
         _ => usage(),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The number behind `name`, if it is given; `None` if what is behind it is no number.
+fn number(options: &[&str], name: &str) -> Option<Option<u64>> {
+    match options.iter().position(|option| *option == name) {
+        None => Some(None),
+        Some(at) => options.get(at + 1).and_then(|text| text.parse().ok()).map(Some),
+    }
 }
 
 /// The repository: this crate's folder is in it. Cargo sets the variable when it runs us.
@@ -43,6 +57,7 @@ fn usage() -> bool {
     for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
+    eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
     eprintln!("       cargo xtask soak --minutes N  as long as that");
     eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");

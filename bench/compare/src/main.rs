@@ -1,153 +1,279 @@
-//! Runs the same workloads on redd and on Tokio, interleaved, and prints each row's ratio.
+//! Runs the same workloads and servers on redd, Tokio and smol, interleaved, prints each row's ratio, and writes the page.
 //!
-//! `cargo run --release -p bench -- compare [--rounds N] [ROW…]`; a row's name may end in `*`.
+//! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
+//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
 
+mod load;
+mod machine;
+mod measure;
+mod page;
+mod plot;
+mod servers;
+mod targets;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use serde::Deserialize;
+use load::{Load, Pace, Protocol};
+use machine::Machine;
+use measure::{Measure, Row, Runtime};
+use servers::{Generator, ServerRow};
 
-#[derive(Clone, Debug, Deserialize)]
-struct Measure {
-    operations: u64,
-    wall_ns: u64,
-    cpu_ns: u64,
-    voluntary: u64,
-    allocations: u64,
-    bytes: f64,
+const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
+       bench load tcp|udp|http PORT CONNECTIONS SECONDS";
+
+/// What the command line asks for.
+struct Options {
+    rounds: usize,
+    /// A workload's operations are divided by this.
+    shorter: u64,
+    /// How long a server is under load, per run.
+    load: Duration,
+    out: Option<PathBuf>,
+    wanted: Vec<String>,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options =
+            Options { rounds: 9, shorter: 1, load: Duration::from_millis(250), out: None, wanted: Vec::new() };
+        let mut quick = false;
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--rounds" => {
+                    options.rounds =
+                        args.next().and_then(|text| text.parse().ok()).filter(|count| *count > 0).ok_or(USAGE)?;
+                }
+                "--quick" => {
+                    quick = true;
+                    (options.rounds, options.shorter, options.load) = (3, 3, Duration::from_millis(150));
+                }
+                "--out" => options.out = Some(args.next().ok_or(USAGE)?.into()),
+                option if option.starts_with('-') => return Err(USAGE.into()),
+                row => options.wanted.push(row.to_owned()),
+            }
+        }
+        if options.wanted.is_empty() && !quick && options.out.is_none() {
+            options.out = Some(workspace()?.join("../docs/benchmarks"));
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, row: &str) -> bool {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => row.starts_with(prefix),
+            None => row == *pattern,
+        };
+        self.wanted.is_empty() || self.wanted.iter().any(matches)
+    }
 }
 
 fn main() -> ExitCode {
-    let mut args: Vec<String> = std::env::args().skip(1).collect();
-    if args.first().map(String::as_str) != Some("compare") {
-        eprintln!("usage: bench compare [--rounds N] [ROW…]   (a row's name may end in `*`)");
-        return ExitCode::from(2);
-    }
-    args.remove(0);
-    let mut rounds = 9;
-    if let Some(at) = args.iter().position(|arg| arg == "--rounds") {
-        let Some(count) = args.get(at + 1).and_then(|text| text.parse().ok()) else {
-            eprintln!("`--rounds` needs a number");
-            return ExitCode::from(2);
-        };
-        rounds = count;
-        args.drain(at..at + 2);
-    }
-    match compare(rounds, &args) {
+    let mut args = std::env::args().skip(1);
+    let done = match args.next().as_deref() {
+        Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
+        Some("load") => generate(&args.collect::<Vec<_>>()),
+        _ => Err(USAGE.into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench: {error}");
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn compare(rounds: usize, wanted: &[String]) -> Result<(), String> {
+/// The load generator alone.
+fn generate(args: &[String]) -> Result<(), String> {
+    let [protocol, port, connections, seconds] = args else { return Err(USAGE.into()) };
+    let protocol = match protocol.as_str() {
+        "tcp" => Protocol::TcpEcho,
+        "udp" => Protocol::UdpEcho,
+        "http" => Protocol::Http,
+        _ => return Err(USAGE.into()),
+    };
+    let number = |text: &str| text.parse::<u16>().map_err(|_| USAGE);
+    let length = Duration::from_secs(number(seconds)?.into());
+    let outcome = Load::connect(protocol, number(port)?, number(connections)?.into())
+        .and_then(|mut load| load.run(Pace::Closed, length))
+        .map_err(|error| error.to_string())?;
+    let p99 = outcome.latencies.get(outcome.latencies.len() * 99 / 100).map_or(0.0, |latency| latency / 1000.0);
+    println!("{} requests, p99 {p99:.0} µs", outcome.requests);
+    Ok(())
+}
+
+/// One row, of either kind.
+enum Work {
+    Inside { name: String, operations: u64, runtimes: Vec<Runtime> },
+    Server(ServerRow),
+}
+
+fn compare(options: &Options) -> Result<(), String> {
     let folder = build()?;
-    let (redd, tokio) = (folder.join("on-redd"), folder.join("on-tokio"));
-    println!(
-        "CPU per operation in ns, median of {rounds} interleaved rounds (minimum); ratio redd/Tokio, with the middle half of the rounds' ratios.\n"
-    );
-    println!(
-        "| row | redd | Tokio | ratio | middle half | wall ratio | switches/1000 op redd, Tokio | allocations/op redd, Tokio |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
-    for (row, operations) in rows(&redd)? {
-        let matches = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => row.starts_with(prefix),
-            None => row == *pattern,
-        };
-        if !wanted.is_empty() && !wanted.iter().any(matches) {
+    let mut machine = Machine::describe(&workspace()?);
+    println!("{}\n", machine.sentence());
+    if !servers::has_wrk() {
+        println!("`wrk` is not installed: its rows are left out.\n");
+    }
+    print!("{}", page::HEADER);
+    let mut rows = Vec::new();
+    for work in works(&folder)? {
+        if !options.wants(work.name()) {
             continue;
         }
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for round in 0..rounds {
-            // Who goes first alternates, so that a machine that slows down does not favour one.
-            if round % 2 == 0 {
-                ours.push(run(&redd, &row, operations, false)?);
-                theirs.push(run(&tokio, &row, operations, false)?);
-            } else {
-                theirs.push(run(&tokio, &row, operations, false)?);
-                ours.push(run(&redd, &row, operations, false)?);
-            }
-        }
-        let counted = (run(&redd, &row, operations, true)?, run(&tokio, &row, operations, true)?);
-        print_row(&row, &ours, &theirs, &counted);
+        let row = work.measure(&folder, options)?;
+        print!("{}", page::table_line(&row));
+        rows.push(row);
+    }
+    machine.load_after = machine::load();
+    println!("\nLoad average at the end: {:.1}", machine.load_after);
+    if let Some(out) = &options.out {
+        page::write(out, &rows, &machine, options.rounds)?;
+        println!("Written: {}", out.join("README.md").display());
     }
     Ok(())
 }
 
-fn print_row(row: &str, ours: &[Measure], theirs: &[Measure], counted: &(Measure, Measure)) {
-    let is_memory = ours[0].bytes > 0.0;
-    let value =
-        |measure: &Measure| if is_memory { measure.bytes } else { measure.cpu_ns as f64 / measure.operations as f64 };
-    let wall = |measure: &Measure| measure.wall_ns as f64 / measure.operations as f64;
-    let ratios = sorted(ours.iter().zip(theirs).map(|(ours, theirs)| value(ours) / value(theirs)));
-    let walls = sorted(ours.iter().zip(theirs).map(|(ours, theirs)| wall(ours) / wall(theirs)));
-    let (mine, other) = (sorted(ours.iter().map(value)), sorted(theirs.iter().map(value)));
-    let switches = |all: &[Measure]| {
-        middle(&sorted(all.iter().map(|measure| measure.voluntary as f64 * 1000.0 / measure.operations as f64)))
-    };
-    let allocations = |measure: &Measure| measure.allocations as f64 / measure.operations as f64;
-    println!(
-        "| {row} | {:.1} ({:.1}) | {:.1} ({:.1}) | **{:.2}** | {:.2}-{:.2} | {:.2} | {:.2}, {:.2} | {:.2}, {:.2} |",
-        middle(&mine),
-        mine[0],
-        middle(&other),
-        other[0],
-        middle(&ratios),
-        ratios[ratios.len() / 4],
-        ratios[ratios.len() * 3 / 4],
-        middle(&walls),
-        switches(ours),
-        switches(theirs),
-        allocations(&counted.0),
-        allocations(&counted.1),
-    );
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn middle(sorted: &[f64]) -> f64 {
-    sorted[sorted.len() / 2]
-}
-
-/// Builds both binaries; answers the folder where they are.
-fn build() -> Result<PathBuf, String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the crate stands in its workspace")?;
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "-p", "on-redd", "-p", "on-tokio"])
-        .current_dir(workspace)
-        .status()
-        .map_err(|error| format!("cargo could not be started: {error}"))?;
-    if !status.success() {
-        return Err("the workloads do not build; see above".into());
+fn works(folder: &Path) -> Result<Vec<Work>, String> {
+    let on_smol: Vec<String> = rows_of(folder, Runtime::Smol)?.into_iter().map(|(name, _)| name).collect();
+    let mut works = Vec::new();
+    for (name, operations) in rows_of(folder, Runtime::Redd)? {
+        let mut runtimes = vec![Runtime::Redd, Runtime::Tokio];
+        if on_smol.contains(&name) {
+            runtimes.push(Runtime::Smol);
+        }
+        works.push(Work::Inside { name, operations, runtimes });
     }
-    let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-    Ok(me.parent().ok_or("a binary stands in a folder")?.to_path_buf())
+    works.extend(servers::rows().into_iter().map(Work::Server));
+    Ok(works)
 }
 
-fn rows(binary: &Path) -> Result<Vec<(String, u64)>, String> {
-    let text = output(Command::new(binary))?;
+impl Work {
+    fn name(&self) -> &str {
+        match self {
+            Work::Inside { name, .. } => name,
+            Work::Server(row) => row.name,
+        }
+    }
+
+    fn runtimes(&self) -> &[Runtime] {
+        match self {
+            Work::Inside { runtimes, .. } => runtimes,
+            Work::Server(row) => row.runtimes,
+        }
+    }
+
+    fn measure(&self, folder: &Path, options: &Options) -> Result<Row, String> {
+        if self.name() == "spike" {
+            return self.measure_at_once(folder);
+        }
+        let rate = match self {
+            Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
+            Work::Server(_) | Work::Inside { .. } => 0.0,
+        };
+        let mut runs: BTreeMap<Runtime, Vec<Measure>> = BTreeMap::new();
+        for round in 0..options.rounds {
+            let mut order = self.runtimes().to_vec();
+            order.retain(|runtime| *runtime != Runtime::Smol || round % 3 == 0);
+            // Who goes first rotates, so that a machine that slows down does not favour one.
+            let first = round % order.len();
+            order.rotate_left(first);
+            for runtime in order {
+                runs.entry(runtime).or_default().push(self.run(folder, runtime, options, rate, false)?);
+            }
+        }
+        let mut counted = BTreeMap::new();
+        for &runtime in self.runtimes() {
+            counted.insert(runtime, self.run(folder, runtime, options, rate, true)?);
+        }
+        Ok(Row { name: self.name().to_owned(), runs, counted })
+    }
+
+    /// Once, and all runtimes at the same time: such a row mostly waits, and its figures are not times.
+    fn measure_at_once(&self, folder: &Path) -> Result<Row, String> {
+        let options = Options::parse(std::iter::empty())?;
+        let mut runs = BTreeMap::new();
+        std::thread::scope(|scope| {
+            let started: Vec<_> = self
+                .runtimes()
+                .iter()
+                .map(|&runtime| {
+                    let options = &options;
+                    (runtime, scope.spawn(move || self.run(folder, runtime, options, 0.0, false)))
+                })
+                .collect();
+            for (runtime, thread) in started {
+                let measure = thread.join().map_err(|_| "a measuring thread panicked")??;
+                runs.insert(runtime, vec![measure]);
+            }
+            Ok::<_, String>(())
+        })?;
+        Ok(Row { name: self.name().to_owned(), runs, counted: BTreeMap::new() })
+    }
+
+    fn run(
+        &self,
+        folder: &Path,
+        runtime: Runtime,
+        options: &Options,
+        rate: f64,
+        counts: bool,
+    ) -> Result<Measure, String> {
+        let (name, operations) = match self {
+            Work::Server(row) => return row.run(folder, runtime, options.load, rate, counts),
+            Work::Inside { name, operations, .. } => (name, *operations),
+        };
+        // A million tasks stay a million.
+        let shorter = if operations < 1000 || name.starts_with("scaling_tasks") { 1 } else { options.shorter };
+        let mut command = Command::new(folder.join(format!("on-{}", runtime.suffix())));
+        command.arg(name).arg((operations / shorter).to_string());
+        if counts {
+            command.arg("counts");
+        }
+        let text = output(command)?;
+        serde_json::from_str(&text).map_err(|error| format!("{name}: {error} in {text}"))
+    }
+}
+
+fn workspace() -> Result<PathBuf, String> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    workspace.map(Path::to_path_buf).ok_or_else(|| "the crate stands in its workspace".into())
+}
+
+/// Builds all binaries; answers the folder where they are.
+fn build() -> Result<PathBuf, String> {
+    let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let folder = me.parent().ok_or("a binary stands in a folder")?;
+    let target = folder.parent().ok_or("the target folder is above")?;
+    let workspace = workspace()?;
+    // The servers on redd are a workspace of their own, in which `tokio` is redd.
+    for (place, packages) in [
+        (workspace.clone(), &["on-redd", "on-tokio", "on-smol", "serve-tokio", "serve-smol", "serve-epoll"][..]),
+        (workspace.join("serve-redd"), &["serve-redd"][..]),
+    ] {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
+        for package in packages {
+            command.args(["-p", package]);
+        }
+        let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
+        if !status.success() {
+            return Err("the workloads do not build; see above".into());
+        }
+    }
+    Ok(folder.to_path_buf())
+}
+
+fn rows_of(folder: &Path, runtime: Runtime) -> Result<Vec<(String, u64)>, String> {
+    let text = output(Command::new(folder.join(format!("on-{}", runtime.suffix()))))?;
     let parse = |line: &str| {
         let (row, operations) = line.split_once(' ')?;
         Some((row.to_owned(), operations.parse().ok()?))
     };
     text.lines().map(|line| parse(line).ok_or_else(|| format!("not a row: {line}"))).collect()
-}
-
-fn run(binary: &Path, row: &str, operations: u64, count_allocations: bool) -> Result<Measure, String> {
-    let mut command = Command::new(binary);
-    command.arg(row).arg(operations.to_string());
-    if count_allocations {
-        command.arg("allocations");
-    }
-    let text = output(command)?;
-    serde_json::from_str(&text).map_err(|error| format!("{row}: {error} in {text}"))
 }
 
 fn output(mut command: Command) -> Result<String, String> {

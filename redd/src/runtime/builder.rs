@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
+use super::{LatePoll, LocalOptions, LocalRuntime, Rescue, Runtime, RuntimeFlavor};
 use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
@@ -30,6 +30,8 @@ pub struct Builder {
     worker_threads: Option<usize>,
     config: Config,
     seed: Option<u64>,
+    rescue: Option<Rescue>,
+    max_rescue_workers: Option<usize>,
 }
 
 /// The seed of a runtime's choices: which worker to steal from, where `select!` starts.
@@ -84,8 +86,12 @@ impl Builder {
                 hooks: scheduler::ThreadHooks::default(),
                 task_hooks: TaskHooks::default(),
                 seed: 0,
+                rescue: Rescue::off(),
+                on_late_poll: None,
             },
             seed: None,
+            rescue: None,
+            max_rescue_workers: None,
         }
     }
 
@@ -311,6 +317,50 @@ impl Builder {
         self
     }
 
+    /// What happens when a task blocks its worker: looked for, reported and rescued, in which times, or not at all.
+    ///
+    /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
+    ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on its
+    ///   tasks never running in parallel.
+    /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting, stopping,
+    ///   parking and unparking threads run on it.
+    /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock waits on.
+    pub fn rescue(&mut self, rescue: Rescue) -> &mut Self {
+        self.rescue = Some(rescue);
+        self
+    }
+
+    /// How many spare workers may run for stuck ones at a time; short for [`Rescue::max_workers`]. Default: 64.
+    pub fn max_rescue_workers(&mut self, count: usize) -> &mut Self {
+        self.max_rescue_workers = Some(count);
+        self
+    }
+
+    /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
+    ///
+    /// - It runs on the runtime's monitor thread, after the rescue. While it runs nobody else is rescued, so it must not
+    ///   block for long.
+    /// - A panic in it is printed, and the monitor goes on.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use redd::runtime::{Builder, LatePoll};
+    ///
+    /// let (report, reports) = mpsc::channel();
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_late_poll(move |late: &LatePoll| drop(report.send(late.to_string())))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+    /// assert!(reports.recv().unwrap().contains("spawn_blocking"));
+    /// ```
+    pub fn on_late_poll<F: Fn(&LatePoll) + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
+        self.config.on_late_poll = Some(Arc::new(f));
+        self
+    }
+
     /// Makes the runtime and starts its threads.
     ///
     /// # Errors
@@ -323,7 +373,10 @@ impl Builder {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
         match self.flavor {
-            RuntimeFlavor::CurrentThread => config.flavor = Flavor::CurrentThread,
+            RuntimeFlavor::CurrentThread => {
+                config.flavor = Flavor::CurrentThread;
+                config.rescue = self.rescue_or(Rescue::off());
+            }
             RuntimeFlavor::MultiThread => {
                 assert!(
                     !config.start_paused,
@@ -335,9 +388,19 @@ impl Builder {
                     Some(count) => count,
                     None => default_workers()?,
                 };
+                let default = if self.worker_threads == Some(1) { Rescue::off() } else { Rescue::new() };
+                config.rescue = self.rescue_or(default);
             }
         }
         Runtime::start(config)
+    }
+
+    fn rescue_or(&self, default: Rescue) -> Rescue {
+        let rescue = self.rescue.clone().unwrap_or(default);
+        match self.max_rescue_workers {
+            Some(count) => rescue.max_workers(count),
+            None => rescue,
+        }
     }
 
     /// Makes a runtime that stays on this thread and runs tasks that are not `Send`.

@@ -18,6 +18,7 @@ use std::io;
 use std::time::Duration;
 
 pub use crate::scheduler::UnhandledPanic;
+pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
 pub use crate::task::TaskMeta;
 pub use builder::{Builder, RngSeed};
 pub use context::EnterGuard;
@@ -27,7 +28,7 @@ pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
 pub use spawn::spawn;
 
-use crate::scheduler::{Config, Flavor, Shared, worker};
+use crate::scheduler::{Config, Flavor, Shared, rescue, worker};
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 
@@ -80,6 +81,10 @@ impl Runtime {
                     shared.close();
                     shared.driver.wake();
                     shutdown::join_workers(&shared);
+                    return Err(error);
+                }
+                if let Err(error) = rescue::start(&shared) {
+                    shutdown::abandon(&shared);
                     return Err(error);
                 }
             }

@@ -7,7 +7,7 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
-use crate::scheduler::{Flavor, Shared, spares, worker};
+use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
 #[track_caller]
@@ -39,6 +39,7 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
 fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     let deadline = timeout.and_then(|timeout| crate::time::clock::real_now().checked_add(timeout));
     shared.close();
+    rescue::stop(shared);
     match shared.config.flavor {
         Flavor::MultiThread => {
             spares::release_spares(shared);
@@ -74,8 +75,15 @@ fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
     }
     shared.blocking.join_all(remaining());
     if for_ever || have_ended {
+        // A hook of the program may keep the monitor; it does nothing for the runtime any more.
+        rescue::join(shared, remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE)));
         join_workers(shared);
     }
+}
+
+/// Ends a runtime that could not be started whole.
+pub(super) fn abandon(shared: &Shared) {
+    shut_down_now(shared, None);
 }
 
 /// Waits until the last worker has left its loop, at most for `patience`; true if it has.

@@ -42,16 +42,10 @@ where
     F::Output: Send + 'static,
 {
     let place = Location::caller();
-    if mem::size_of::<F>() > LARGE_FUTURE { spawn_at(Box::pin(future), place) } else { spawn_at(future, place) }
-}
-
-#[inline]
-#[track_caller]
-fn spawn_at<F>(future: F, place: &'static Location<'static>) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
+    if mem::size_of::<F>() > LARGE_FUTURE {
+        // SAFETY: the future and its output are `Send`.
+        return unsafe { context::expect_current("`spawn`").shared.spawn_unchecked(Box::pin(future), None, place) };
+    }
     let spawned = context::with_current_and(future, |handle, future| {
         // SAFETY: the future and its output are `Send`.
         unsafe { handle.shared.spawn_unchecked(future, None, place) }

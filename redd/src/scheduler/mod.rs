@@ -13,6 +13,8 @@
 
 pub(crate) mod idle;
 pub(crate) mod injector;
+pub(crate) mod rescue;
+pub(crate) mod roster;
 pub(crate) mod run_queue;
 pub(crate) mod spares;
 pub(crate) mod worker;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
-use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -46,11 +48,13 @@ use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use idle::{Idle, OnWake};
 use injector::Injector;
+use rescue::Watch;
+use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use worker::{LOCAL, Worker};
 
-/// Spare workers that may stand in for blocked ones at a time.
-pub(crate) const MAX_SPARES: usize = 64;
+/// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
+pub(crate) const MAX_SPARES: usize = 512;
 
 pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 
@@ -76,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) hooks: ThreadHooks,
     pub(crate) task_hooks: TaskHooks,
     pub(crate) seed: u64,
+    pub(crate) rescue: rescue::Rescue,
+    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
 }
 
 impl Config {
@@ -163,13 +169,15 @@ pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
     /// Odd while the worker polls a task. Written by the worker only.
     pub(crate) polls: AtomicU64,
-    /// The id of the task that is being polled, or was last.
-    pub(crate) current_task: AtomicU64,
+    /// The task that is being polled, or was last: an address to look for, not to follow (`Heap::keep_at`).
+    pub(crate) current_task: AtomicPtr<Header>,
+    /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
+    pub(crate) standing: Standing,
+    /// The system's number of its thread; 0 if it has none.
+    pub(crate) thread: AtomicU32,
     pub(crate) parks: AtomicU64,
     pub(crate) unparks: AtomicU64,
     pub(crate) busy_ns: AtomicU64,
-    /// Inside `block_in_place`: others look after its wheel.
-    pub(crate) is_blocked: AtomicBool,
 }
 
 impl Slot {
@@ -177,12 +185,20 @@ impl Slot {
         Self {
             queue: RunQueue::new(),
             polls: AtomicU64::new(0),
-            current_task: AtomicU64::new(0),
+            current_task: AtomicPtr::new(ptr::null_mut()),
+            standing: Standing::new(),
+            thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             unparks: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
-            is_blocked: AtomicBool::new(false),
         }
+    }
+}
+
+impl Slot {
+    /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
+    pub(crate) fn has_tasks_for_others(&self) -> bool {
+        !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
     }
 }
 
@@ -213,6 +229,7 @@ pub(crate) struct Shared {
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
+    pub(crate) watch: Watch,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
     started: std::time::Instant,
@@ -235,10 +252,8 @@ pub(crate) struct Core {
 pub(crate) struct Workers {
     /// Workers and spares that have not left their loop for good.
     pub(crate) alive: AtomicUsize,
-    /// Those that are not inside `block_in_place`.
-    pub(crate) active: AtomicUsize,
-    /// Those that are.
-    pub(crate) blocked: AtomicUsize,
+    /// Which of them run tasks.
+    pub(crate) roster: Roster,
     pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
@@ -250,6 +265,9 @@ pub(crate) struct Workers {
 pub(crate) struct Spares {
     pub(crate) free_slots: Vec<usize>,
     pub(crate) made: usize,
+    /// Those that are not parked, now and at most.
+    pub(crate) running: usize,
+    pub(crate) running_max: usize,
     pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
@@ -272,7 +290,9 @@ impl Shared {
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
-        let slots: Box<[_]> = (0..config.workers + MAX_SPARES).map(|_| OnceLock::new()).collect();
+        let watch = Watch::new(&config.rescue)?;
+        let slots: Box<[_]> =
+            (0..config.workers + MAX_SPARES.max(config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
         for slot in &slots[..config.workers] {
             slot.get_or_init(|| Box::new(Slot::new()));
         }
@@ -293,6 +313,7 @@ impl Shared {
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
+            watch,
             core: Mutex::default(),
             started,
             me: me.clone(),
@@ -320,7 +341,7 @@ impl Shared {
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
         if !self.process.is_current() {
-            fork::panic_in_child(what);
+            fork::panic_in_child(what, None);
         }
     }
 
@@ -373,26 +394,25 @@ impl Shared {
         F::Output: Send + 'static,
     {
         let place = Location::caller();
-        // SAFETY: the future and its output are `Send`.
-        unsafe {
-            if mem::size_of::<F>() > cell::LARGE_FUTURE {
-                self.spawn_unchecked(Box::pin(future), name, place)
-            } else {
-                self.spawn_unchecked(future, name, place)
-            }
+        if mem::size_of::<F>() > cell::LARGE_FUTURE {
+            // SAFETY: the future and its output are `Send`.
+            return unsafe { self.spawn_unchecked(Box::pin(future), name, place) };
         }
+        // SAFETY: as above.
+        unsafe { self.spawn_unchecked(future, name, place) }
     }
 
     /// # Safety
     /// If the future or its output is not `Send`: this is the thread of the local runtime.
-    #[track_caller]
     pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
         name: Option<Arc<str>>,
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
-        self.expect_own_process("`spawn`");
+        if !self.process.is_current() {
+            fork::panic_in_child("`spawn`", Some(place));
+        }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
         if self.is_closed() {
@@ -427,7 +447,7 @@ impl Shared {
     fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && !local.is_blocked.get() => {
+            Some(local) if ptr::eq(local.shared, self) && local.is_serving() => {
                 // SAFETY: this thread is the worker, so it owns the queue.
                 unsafe { local.push(self, runnable) };
                 Ok(())
@@ -451,28 +471,32 @@ impl Shared {
         }
     }
 
-    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked workers.
+    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked and stuck
+    /// workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;
-        let has_blocked = self.workers.blocked.load(Ordering::Relaxed) > 0;
-        let blocked = (0..if has_blocked { workers } else { 0 })
-            .filter(|index| self.slot(*index).is_blocked.load(Ordering::Relaxed));
-        std::iter::once(workers).chain(blocked)
+        let has_away = self.workers.roster.has_away();
+        let away = (0..if has_away { workers } else { 0 }).filter(|index| !self.slot(*index).standing.is_serving());
+        std::iter::once(workers).chain(away)
     }
 
-    /// Keeps the coarse clock of the tasks' ages.
-    pub(crate) fn note_time(&self, now: std::time::Instant) {
-        let ms = now.saturating_duration_since(self.started).as_millis();
+    /// Milliseconds since the runtime's start.
+    pub(crate) fn ms_at(&self, now: std::time::Instant) -> u64 {
+        now.saturating_duration_since(self.started).as_millis() as u64
+    }
+
+    /// Keeps the coarse clock of the tasks' ages; the milliseconds since the runtime's start.
+    pub(crate) fn note_time(&self, now: std::time::Instant) -> u64 {
+        let ms = self.ms_at(now);
         self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
+        ms
     }
 
     pub(crate) fn timer_slot(&self) -> usize {
         let local = LOCAL.get();
         // SAFETY: set while the worker runs on this thread.
         match unsafe { local.as_ref() } {
-            Some(local)
-                if ptr::eq(local.shared, self) && local.index < self.config.workers && !local.is_blocked.get() =>
-            {
+            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_serving() => {
                 local.index
             }
             _ => self.config.workers,

@@ -1,12 +1,13 @@
-//! Spare workers: more threads that run the loop, while workers are inside `block_in_place`.
+//! Spare workers: more threads that run the loop, while workers are inside `block_in_place` or stuck.
 //!
-//! Called by `blocking::block_in_place`, by the worker loop (`try_retire`) and by shutdown.
+//! Called by `blocking::block_in_place`, by `rescue`, by the worker loop (`try_retire`) and by shutdown.
 //!
 //! # Invariants
 //! - `one-owner`: as in `worker`: the thread of a slot is the only one that pushes to and pops from its queue.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::runtime::context::{self, Entered};
 
 /// How long a spare that has nothing to stand in for stays.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How often a spare that sleeps among the workers asks whether it may go; picked by feel.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a spare without work waits to be called.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
         return f();
     };
-    if local.is_blocked.get() {
+    if local.slot().standing.is_blocked() {
         return f();
     }
     // SAFETY: the thread that runs the worker keeps its runtime.
@@ -50,21 +54,27 @@ struct BlockedPlace<'a> {
 
 impl<'a> BlockedPlace<'a> {
     fn enter(local: &'a Local, shared: &'a Shared) -> Self {
+        let slot = local.slot();
         // SAFETY: `one-owner`: this thread is the worker.
         unsafe {
-            let queue = &(*local.slot).queue;
-            if let Some(task) = queue.pop_next() {
+            if let Some(task) = slot.queue.pop_next() {
                 local.push_back(shared, task);
             }
         }
-        local.is_blocked.set(true);
-        shared.slot(local.index).is_blocked.store(true, Ordering::Relaxed);
-        // AcqRel: pairs with the increment below and with those of spares; carries nothing else.
-        shared.workers.blocked.fetch_add(1, Ordering::Relaxed);
-        let active = shared.workers.active.fetch_sub(1, Ordering::AcqRel) - 1;
+        let serving = shared.workers.roster.block(&slot.standing);
         idle::after_remote_push();
-        if active == 0 {
-            start_spare(shared);
+        if serving == 0 {
+            match start_spare(shared, MAX_SPARES) {
+                Started::Yes | Started::Closed => {}
+                Started::BoundHit => eprintln!(
+                    "redd: all {MAX_SPARES} spare workers stand in for blocked ones; tasks wait until one returns. Move \
+                     blocking work to `spawn_blocking`."
+                ),
+                Started::Refused(error) => eprintln!(
+                    "redd: all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
+                     until one returns; raise the limit of threads, or block less."
+                ),
+            }
         } else {
             shared.wake_worker();
         }
@@ -74,58 +84,80 @@ impl<'a> BlockedPlace<'a> {
 
 impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
-        self.shared.workers.active.fetch_add(1, Ordering::AcqRel);
-        self.shared.workers.blocked.fetch_sub(1, Ordering::Relaxed);
-        self.shared.slot(self.local.index).is_blocked.store(false, Ordering::Relaxed);
-        self.local.is_blocked.set(false);
+        self.shared.workers.roster.unblock(&self.local.slot().standing);
+        self.shared.watch.one_more_serves(self.shared);
     }
 }
 
-/// One more worker: a waiting spare, or a new thread.
-fn start_spare(shared: &Shared) {
+/// What became of the wish for a spare.
+#[derive(Debug)]
+pub(super) enum Started {
+    Yes,
+    /// As many as allowed run already.
+    BoundHit,
+    /// The system refuses a thread.
+    Refused(io::Error),
+    /// The runtime has ended.
+    Closed,
+}
+
+/// One more worker, unless `bound` of them run: a waiting spare, or a new thread.
+pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     let index = {
         let mut spares = shared.workers.spares.lock();
+        if spares.running >= bound {
+            return Started::BoundHit;
+        }
+        spares.running += 1;
+        spares.running_max = spares.running_max.max(spares.running);
         if let Some(seat) = spares.parked.pop() {
-            shared.workers.active.fetch_add(1, Ordering::AcqRel);
+            shared.workers.roster.join(1);
             drop(spares);
             seat.parker.unpark();
-            return;
+            return Started::Yes;
         }
         match spares.free_slots.pop() {
             Some(index) => index,
-            None if spares.made < MAX_SPARES => {
+            None => {
+                // As many slots are made as may run, so there is one.
                 spares.made += 1;
                 shared.config.workers + spares.made - 1
             }
-            None => {
-                eprintln!(
-                    "redd: all {} spare workers stand in for blocked ones; tasks wait until one returns. Move blocking \
-                     work to `spawn_blocking`.",
-                    MAX_SPARES
-                );
-                return;
-            }
         }
     };
-    // A closed runtime needs nobody; the count keeps it from finishing before this spare has left.
-    shared.workers.alive.fetch_add(1, Ordering::AcqRel);
-    shared.workers.active.fetch_add(1, Ordering::AcqRel);
+    // It keeps the runtime from finishing before this spare has left. If that has happened, nobody is needed: the
+    // monitor is no worker, so it may come late. AcqRel: pairs with the decrement in `worker::leave`.
+    let one_more = |alive| (alive > 0).then_some(alive + 1);
+    if shared.workers.alive.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_err() {
+        give_back(shared, index);
+        return Started::Closed;
+    }
+    shared.workers.roster.join(1);
     let mine = shared.handle().shared;
     let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {
         spare_thread(&mine, index);
     });
     match started {
-        Ok(thread) => shared.workers.threads.lock().push(thread),
+        Ok(thread) => {
+            let mut threads = shared.workers.threads.lock();
+            forget_ended(&mut threads);
+            threads.push(thread);
+            Started::Yes
+        }
         Err(error) => {
-            shared.workers.active.fetch_sub(1, Ordering::AcqRel);
-            shared.workers.spares.lock().free_slots.push(index);
+            shared.workers.roster.leave();
+            give_back(shared, index);
             leave(shared);
-            eprintln!(
-                "redd: all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait until \
-                 one returns; raise the limit of threads, or block less."
-            );
+            Started::Refused(error)
         }
     }
+}
+
+/// A spare that ran does not any more; its slot is free for the next.
+fn give_back(shared: &Shared, index: usize) {
+    let mut spares = shared.workers.spares.lock();
+    spares.running -= 1;
+    spares.free_slots.push(index);
 }
 
 fn spare_thread(shared: &Arc<Shared>, index: usize) {
@@ -151,7 +183,8 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         unsafe { shared.heap.cancel_all() };
     }
     drop(worker);
-    shared.workers.spares.lock().free_slots.push(index);
+    forget_ended(&mut shared.workers.threads.lock());
+    give_back(shared, index);
     leave(shared);
     shared.config.hooks.stop();
 }
@@ -163,6 +196,7 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
         if shared.is_closed() {
             return false;
         }
+        spares.running -= 1;
         spares.parked.push(Arc::clone(seat));
     }
     if seat.parker.park_timeout(SPARE_KEEP_ALIVE) {
@@ -172,6 +206,8 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
     match spares.parked.iter().position(|other| Arc::ptr_eq(other, seat)) {
         Some(position) => {
             spares.parked.remove(position);
+            // Until `give_back`.
+            spares.running += 1;
             false
         }
         None => {
@@ -185,20 +221,25 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
 
 /// Wakes every spare that waits, for shutdown.
 pub(crate) fn release_spares(shared: &Shared) {
-    let parked = std::mem::take(&mut shared.workers.spares.lock().parked);
+    let parked = {
+        let mut spares = shared.workers.spares.lock();
+        spares.running += spares.parked.len();
+        std::mem::take(&mut spares.parked)
+    };
     for seat in parked {
-        shared.workers.active.fetch_add(1, Ordering::AcqRel);
+        shared.workers.roster.join(1);
         seat.parker.unpark();
     }
 }
 
-/// A spare goes when enough workers are active without it. If true, it does not count as active any more.
+/// A spare goes when enough workers serve without it. If true, it does not count any more.
 pub(super) fn try_retire(shared: &Shared) -> bool {
-    let enough = shared.config.workers;
-    // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: pairs with the
-    // decrement in `BlockedPlace::enter`; a plain count.
-    let active = &shared.workers.active;
-    active.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |active| (active > enough).then(|| active - 1)).is_ok()
+    shared.workers.roster.try_retire(shared.config.workers)
+}
+
+/// Lets go of the handles of threads that have ended; the system keeps something of each until then.
+fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
+    threads.retain(|thread| !thread::has_ended(thread));
 }
 
 /// Hands all queued tasks to the other workers.

@@ -1,7 +1,7 @@
 //! The loop: next task, poll, look at the world, park.
 //!
 //! Run by the worker threads of a multi-thread runtime, by `block_on` of a current-thread one, and by spares that stand
-//! in for a worker inside `block_in_place`.
+//! in for a worker that is blocked or stuck.
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
@@ -26,6 +26,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::rng::Rng;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
+use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
@@ -61,11 +62,21 @@ pub(super) struct Local {
     fifo: Fifo,
     has_fifo: bool,
     use_next_slot: bool,
-    /// Inside `block_in_place`: the thread does not run tasks, so what it wakes goes to the others.
-    pub(super) is_blocked: Cell<bool>,
 }
 
 impl Local {
+    /// If not, the thread is blocked or said to be stuck, so what it wakes goes to the others.
+    #[inline]
+    pub(super) fn is_serving(&self) -> bool {
+        self.slot().standing.is_serving()
+    }
+
+    #[inline]
+    pub(super) fn slot(&self) -> &Slot {
+        // SAFETY: the slot lives as long as the runtime, which the thread that runs the worker keeps.
+        unsafe { &*self.slot }
+    }
+
     /// # Safety
     /// The calling thread is this worker (`one-owner`), and `shared` is its runtime.
     #[inline]
@@ -225,6 +236,10 @@ unsafe impl Send for Worker {}
 impl Worker {
     pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
+        if is_multi {
+            // This thread runs it to the end.
+            shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
+        }
         Box::new(Self {
             local: Box::new(Local {
                 shared,
@@ -233,7 +248,6 @@ impl Worker {
                 fifo: Fifo::new(),
                 has_fifo: !is_multi,
                 use_next_slot: shared.config.use_next_slot,
-                is_blocked: Cell::new(false),
             }),
             tick: 0,
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
@@ -258,9 +272,10 @@ impl Worker {
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
         let mut busy_since = real_now();
+        shared.watch.wake_up(shared);
         let mut is_first = true;
-        // Polls until the next look at the world.
-        let mut left = shared.config.event_interval;
+        // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
+        let mut left = if self.is_spare { 0 } else { shared.config.event_interval };
         loop {
             if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
@@ -304,7 +319,9 @@ impl Worker {
                 self.add_busy(shared, busy_since);
                 self.park(shared, root);
                 busy_since = real_now();
-                shared.note_time(busy_since);
+                self.report_back(shared);
+                shared.watch.wake_up(shared);
+                shared.watch.come_by(shared, shared.note_time(busy_since));
                 self.looked_at = busy_since;
                 skips_look = true;
                 left = shared.config.event_interval;
@@ -313,6 +330,10 @@ impl Worker {
             if !skips_look {
                 self.look_around(shared);
                 left = shared.config.event_interval;
+                if self.is_spare && spares::try_retire(shared) {
+                    self.add_busy(shared, busy_since);
+                    return Ended::Retired;
+                }
             }
         }
     }
@@ -435,7 +456,7 @@ impl Worker {
                 continue;
             }
             let victim = shared.slot(index);
-            if victim.is_blocked.load(Ordering::Relaxed) {
+            if !victim.standing.is_serving() {
                 // Its thread does not look at its next-slot for a while.
                 if let Some(task) = victim.queue.steal_next() {
                     // SAFETY: the queue owned the reference.
@@ -473,12 +494,14 @@ impl Worker {
         }
         let slot = self.slot(shared);
         let polls = slot.polls.load(Ordering::Relaxed);
-        slot.current_task.store(runnable.header().id(), Ordering::Relaxed);
-        // `flag-while-polling`
-        slot.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
+        // Release: whoever sees this task sees that the poll before has ended. Pairs with the Acquire in `rescue::name`.
+        slot.current_task.store(ptr::from_ref(runnable.header()).cast_mut(), Ordering::Release);
+        // `flag-while-polling`. Release: whoever sees the poll sees its task. Pairs with the Acquire in `rescue::name`.
+        slot.polls.store(polls.wrapping_add(1), Ordering::Release);
         let ran =
             if shared.config.task_hooks.watches_polls() { run_with_hooks(shared, runnable) } else { runnable.run() };
-        slot.polls.store(polls.wrapping_add(2), Ordering::Relaxed);
+        // Release: as for the task.
+        slot.polls.store(polls.wrapping_add(2), Ordering::Release);
         match ran {
             Ran::Done => {}
             Ran::Yielded(runnable) if self.local.has_fifo => self.yielded.push(runnable.into_raw()),
@@ -499,9 +522,19 @@ impl Worker {
             }
         }
         let now = real_now();
-        shared.note_time(now);
+        self.report_back(shared);
+        shared.watch.come_by(shared, shared.note_time(now));
         self.tune(shared, now);
         self.expire(shared);
+    }
+
+    /// This thread runs tasks, whatever the monitor thinks.
+    #[inline]
+    fn report_back(&self, shared: &Shared) {
+        let standing = &self.slot(shared).standing;
+        if !standing.is_serving() {
+            shared.workers.roster.unmark(standing);
+        }
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
@@ -567,6 +600,7 @@ impl Worker {
         let slot = self.slot(shared);
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        shared.watch.go_to_sleep(shared);
         let has_token = self.sleep(shared);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         match shared.idle.leave_park(has_token) {
@@ -588,7 +622,7 @@ impl Worker {
             || shared.is_closed()
             || !shared.injector.is_empty()
             || self.has_own_work(shared)
-            || (looks_at_others && !self.local.has_fifo && shared.slots().any(|slot| !slot.queue.is_ring_empty()))
+            || (looks_at_others && !self.local.has_fifo && shared.slots().any(Slot::has_tasks_for_others))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -608,7 +642,11 @@ impl Worker {
             (Some(own), Some(common)) => Some(own.min(common)),
             (own, common) => own.or(common),
         };
-        let timeout = deadline.map(|deadline| timers.duration_until(deadline));
+        let mut timeout = deadline.map(|deadline| timers.duration_until(deadline));
+        if self.is_spare {
+            // It looks now and then whether it may go.
+            timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
+        }
         let has_token = self.turn(shared, timeout);
         if let Some(common) = common {
             // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
@@ -696,7 +734,7 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
 pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
     let count = shared.config.workers;
     shared.workers.alive.store(count, Ordering::Relaxed);
-    shared.workers.active.store(count, Ordering::Relaxed);
+    shared.workers.roster.join(count);
     for index in 0..count {
         let mine = Arc::clone(shared);
         let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {

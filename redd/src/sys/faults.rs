@@ -14,6 +14,7 @@ pub(crate) enum Call {
     EpollWait,
     EpollCtl,
     EventFd,
+    TimerFd,
     Accept,
     Connect,
     Read,

@@ -6,12 +6,14 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+pub(crate) mod alarm;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod thread;
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -160,6 +160,11 @@ impl KeptTask {
         // SAFETY: it owns a reference.
         unsafe { Header::tell(self.0, hook) };
     }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        // SAFETY: it owns a reference.
+        unsafe { info(self.0) }
+    }
 }
 
 impl Drop for KeptTask {
@@ -264,6 +269,11 @@ impl Heap {
                 return running;
             }
         }
+    }
+
+    /// The task at `address`, if one is alive there now; see `ref_at`.
+    pub(crate) fn keep_at(&self, address: *mut Header) -> Option<KeptTask> {
+        self.ref_at(address).map(KeptTask)
     }
 
     /// Descriptions of the tasks that are alive, for reports.

@@ -445,6 +445,22 @@ impl Heap {
         large.into_iter().for_each(visit);
     }
 
+    /// A reference to the task at `address`, if one is alive there now. The address may be stale: it need only have been
+    /// a task of this heap once.
+    pub(super) fn ref_at(&self, address: *mut Header) -> Option<NonNull<Header>> {
+        let task = NonNull::new(address)?;
+        // Under this lock no chunk and no large task is freed.
+        let central = self.central.lock();
+        let is_in_chunk = || {
+            let chunk = address.map_addr(|addr| addr & !(CHUNK - 1)).cast::<Chunk>();
+            central.chunks.iter().any(|known| ptr::eq(known.as_ptr(), chunk))
+        };
+        // SAFETY: `zero-is-free`: a slot that was handed out once may be looked at while its chunk or itself is in the
+        // lists above; no more is touched without a reference.
+        let is_alive = (central.large.contains(&task) || is_in_chunk()) && unsafe { (*address).state.try_ref() };
+        is_alive.then_some(task)
+    }
+
     fn take_magazine(&self, class: u8) -> FreeList {
         self.take_magazine_locked(&mut self.central.lock(), class)
     }

@@ -1,0 +1,209 @@
+//! The rows whose server is a process of its own, under a load from this one. The costs are the server's alone.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use crate::load::{Load, Pace, Protocol};
+use crate::measure::{Measure, Runtime};
+
+/// Where the requests come from.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Generator {
+    /// Ours, each connection as fast as it is answered.
+    Closed,
+    /// Ours, at half of what Tokio's server can do; latencies count.
+    HalfLoad,
+    /// `wrk`, where it is installed.
+    Wrk,
+}
+
+#[derive(Clone, Copy)]
+pub struct ServerRow {
+    pub name: &'static str,
+    pub kind: &'static str,
+    protocol: Protocol,
+    connections: usize,
+    pub generator: Generator,
+    pub runtimes: &'static [Runtime],
+}
+
+const WORKERS: &str = "2";
+
+pub fn rows() -> Vec<ServerRow> {
+    use Generator::{Closed, HalfLoad, Wrk};
+    use Protocol::{Http, TcpEcho, UdpEcho};
+    const ALL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Epoll, Runtime::Smol];
+    const NO_SMOL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Epoll];
+    const TWO: &[Runtime] = &[Runtime::Redd, Runtime::Tokio];
+    let row = |name, kind, protocol, connections, generator, runtimes| ServerRow {
+        name,
+        kind,
+        protocol,
+        connections,
+        generator,
+        runtimes,
+    };
+    let mut rows = vec![
+        row("tcp_echo_1", "tcp_echo", TcpEcho, 1, Closed, ALL),
+        row("tcp_echo_64", "tcp_echo", TcpEcho, 64, Closed, ALL),
+        row("tcp_echo_512", "tcp_echo", TcpEcho, 512, Closed, ALL),
+        row("udp_echo_64", "udp_echo", UdpEcho, 64, Closed, ALL),
+        row("http_hyper_1", "http_hyper", Http, 1, Closed, NO_SMOL),
+        row("http_hyper_64", "http_hyper", Http, 64, Closed, NO_SMOL),
+        row("http_hyper_512", "http_hyper", Http, 512, Closed, NO_SMOL),
+        row("http_axum_64", "http_axum", Http, 64, Closed, TWO),
+        row("mixed_service_64", "mixed", Http, 64, Closed, TWO),
+        row("tcp_echo_64_half_load", "tcp_echo", TcpEcho, 64, HalfLoad, ALL),
+        row("http_hyper_64_half_load", "http_hyper", Http, 64, HalfLoad, NO_SMOL),
+    ];
+    if has_wrk() {
+        rows.push(row("http_hyper_64_wrk", "http_hyper", Http, 64, Wrk, TWO));
+        rows.push(row("http_hyper_512_wrk", "http_hyper", Http, 512, Wrk, TWO));
+        rows.push(row("http_axum_64_wrk", "http_axum", Http, 64, Wrk, TWO));
+    }
+    rows
+}
+
+pub fn has_wrk() -> bool {
+    let wrk = Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    // Its way to print the version ends with 1.
+    wrk.is_ok()
+}
+
+impl ServerRow {
+    /// Half of what Tokio's server does at full load, in requests a second.
+    pub fn half_load(&self, folder: &Path, length: Duration) -> Result<f64, String> {
+        let mut server = Server::start(folder, self.kind, Runtime::Tokio, false)?;
+        let mut load = self.connect(&server)?;
+        self.drive(&mut load, Pace::Closed, length / 4)?;
+        let (requests, _) = self.drive(&mut load, Pace::Closed, length)?;
+        server.stop();
+        Ok(requests as f64 / length.as_secs_f64() / 2.0)
+    }
+
+    /// One run. `rate` is for [`Generator::HalfLoad`].
+    pub fn run(
+        &self,
+        folder: &Path,
+        runtime: Runtime,
+        length: Duration,
+        rate: f64,
+        counts: bool,
+    ) -> Result<Measure, String> {
+        let mut server = Server::start(folder, self.kind, runtime, counts)?;
+        let measure = match self.generator {
+            Generator::Closed => self.run_ours(&mut server, Pace::Closed, length),
+            Generator::HalfLoad => self.run_ours(&mut server, Pace::PerSecond(rate), length * 2),
+            Generator::Wrk => self.run_wrk(&mut server),
+        };
+        server.stop();
+        measure.map_err(|error| format!("{} on {}: {error}", self.name, runtime.name()))
+    }
+
+    fn run_ours(&self, server: &mut Server, pace: Pace, length: Duration) -> Result<Measure, String> {
+        let mut load = self.connect(server)?;
+        self.drive(&mut load, pace, length / 4)?;
+        server.costs()?;
+        let (requests, latencies) = self.drive(&mut load, pace, length)?;
+        let mut measure = server.costs()?;
+        measure.operations = requests;
+        for (name, part) in [("latency_median_us", 0.5), ("latency_p99_us", 0.99)] {
+            let at = ((latencies.len() - 1) as f64 * part) as usize;
+            measure.values.insert(name.to_owned(), latencies[at] / 1000.0);
+        }
+        Ok(measure)
+    }
+
+    fn run_wrk(&self, server: &mut Server) -> Result<Measure, String> {
+        server.costs()?;
+        let output = Command::new("wrk")
+            .args(["-t1", "-d1s", &format!("-c{}", self.connections), &format!("http://127.0.0.1:{}/", server.port)])
+            .output()
+            .map_err(|error| format!("wrk could not be started: {error}"))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut measure = server.costs()?;
+        measure.operations = text
+            .lines()
+            .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
+            .ok_or_else(|| format!("wrk does not say how many requests: {text}"))?;
+        Ok(measure)
+    }
+
+    fn connect(&self, server: &Server) -> Result<Load, String> {
+        Load::connect(self.protocol, server.port, self.connections).map_err(|error| format!("connect: {error}"))
+    }
+
+    fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<(u64, Vec<f64>), String> {
+        let outcome = load.run(pace, length).map_err(|error| format!("{}: {error}", self.name))?;
+        if outcome.requests == 0 {
+            return Err(format!("{}: not one answer", self.name));
+        }
+        Ok((outcome.requests, outcome.latencies))
+    }
+}
+
+/// A server's process; ends when this is dropped.
+struct Server {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    port: u16,
+}
+
+impl Server {
+    fn start(folder: &Path, kind: &str, runtime: Runtime, counts: bool) -> Result<Server, String> {
+        let binary = folder.join(format!("serve-{}", runtime.suffix()));
+        let mut command = Command::new(&binary);
+        command.args([kind, WORKERS]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if counts {
+            command.arg("counts");
+        }
+        let mut child = command.spawn().map_err(|error| format!("{} : {error}", binary.display()))?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().ok_or("a pipe was asked for")?);
+        let mut server = Server { child, input, output, port: 0 };
+        let line = server.line()?;
+        server.port = line.trim().parse().map_err(|_| format!("not a port: {line}"))?;
+        Ok(server)
+    }
+
+    /// What the server used since the last time this was asked.
+    fn costs(&mut self) -> Result<Measure, String> {
+        let input = self.input.as_mut().ok_or("the server was stopped")?;
+        input.write_all(b"\n").map_err(|error| format!("the server does not listen: {error}"))?;
+        let line = self.line()?;
+        serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        let mut line = String::new();
+        match self.output.read_line(&mut line) {
+            Ok(1..) => Ok(line),
+            Ok(_) => Err("the server ended".into()),
+            Err(error) => Err(format!("the server does not speak: {error}")),
+        }
+    }
+
+    /// The end of its input is its end. Only the process that `start` started is waited for, or ended by force.
+    fn stop(&mut self) {
+        if self.input.take().is_none() {
+            return;
+        }
+        for _ in 0..200 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

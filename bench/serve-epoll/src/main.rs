@@ -1,0 +1,123 @@
+//! The same servers without any runtime: a loop around epoll per thread, and nothing else. What a runtime cannot beat.
+//!
+//! Connections are dealt out in turn. Edge-triggered, as the runtimes are; one read, one write per request.
+
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsRawFd, IntoRawFd};
+
+#[path = "../../workloads/costs.rs"]
+mod costs;
+#[path = "../../servers/protocol.rs"]
+mod protocol;
+
+/// Of the length that hyper's answer has.
+const HELLO: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\ndate: Tue, 24 Nov 2026 10:00:00 GMT\r\n\r\nHello, world!";
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Echo,
+    Hello,
+}
+
+fn main() {
+    let Some(asked) = protocol::asked() else {
+        eprintln!("usage: serve-epoll KIND WORKERS [counts]");
+        std::process::exit(2);
+    };
+    let port = match asked.kind.as_str() {
+        "tcp_echo" => tcp(Kind::Echo, asked.workers),
+        "http_hyper" => tcp(Kind::Hello, asked.workers),
+        "udp_echo" => udp(),
+        kind => {
+            eprintln!("no server is called `{kind}`");
+            std::process::exit(2);
+        }
+    };
+    protocol::answer(port);
+}
+
+fn tcp(kind: Kind, workers: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let epolls: Vec<i32> = (0..workers).map(|_| epoll()).collect();
+    for &epoll in &epolls {
+        std::thread::spawn(move || serve(epoll, kind));
+    }
+    std::thread::spawn(move || {
+        for (stream, &epoll) in listener.incoming().zip(epolls.iter().cycle()) {
+            let stream = stream.expect("the client comes");
+            stream.set_nodelay(true).expect("TCP can do it");
+            stream.set_nonblocking(true).expect("a socket can do it");
+            watch(epoll, stream.into_raw_fd());
+        }
+    });
+    port
+}
+
+fn serve(epoll: i32, kind: Kind) {
+    let mut buffer = [0_u8; 1024];
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
+    loop {
+        for fd in wait(epoll, &mut events) {
+            loop {
+                // SAFETY: the buffer is as long as is said.
+                let length = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+                if length == 0 {
+                    // SAFETY: this thread alone has the descriptor.
+                    unsafe { libc::close(fd) };
+                }
+                if length <= 0 {
+                    break;
+                }
+                let answer = if kind == Kind::Hello { HELLO } else { &buffer[..length as usize] };
+                // SAFETY: the bytes are there. A client that does not read is no client of this server.
+                unsafe { libc::write(fd, answer.as_ptr().cast(), answer.len()) };
+                if (length as usize) < buffer.len() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn udp() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a port");
+    socket.set_nonblocking(true).expect("a socket can do it");
+    let port = socket.local_addr().expect("it is bound").port();
+    let epoll = epoll();
+    watch(epoll, socket.as_raw_fd());
+    std::thread::spawn(move || {
+        let mut buffer = [0_u8; 1024];
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 1];
+        loop {
+            for _ in wait(epoll, &mut events) {
+                while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                    drop(socket.send_to(&buffer[..length], from));
+                }
+            }
+        }
+    });
+    port
+}
+
+fn epoll() -> i32 {
+    // SAFETY: no memory is passed.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    assert!(epoll >= 0, "the system has room for descriptors");
+    epoll
+}
+
+fn watch(epoll: i32, fd: i32) {
+    let mut event =
+        libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET) as u32, u64: fd as u64 };
+    // SAFETY: the kernel reads the event during the call.
+    let answer = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+    assert_eq!(answer, 0, "an open socket can be watched");
+}
+
+fn wait(epoll: i32, events: &mut [libc::epoll_event]) -> impl Iterator<Item = i32> {
+    // SAFETY: the kernel writes at most as many events as there is room for.
+    let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), events.len() as i32, -1) };
+    events[..count.max(0) as usize].iter().map(|event| event.u64 as i32)
+}

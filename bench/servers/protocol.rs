@@ -1,0 +1,39 @@
+//! What a server and the program that measures it say to each other.
+
+use std::io::{BufRead, Write};
+
+use super::costs::{self, Costs};
+
+pub struct Asked {
+    pub kind: String,
+    pub workers: usize,
+}
+
+/// What the arguments ask for. Called before any thread starts, so that the counters see all of them.
+pub fn asked() -> Option<Asked> {
+    let mut args = std::env::args().skip(1);
+    let asked = Asked { kind: args.next()?, workers: args.next()?.parse().ok()? };
+    if args.next().as_deref() == Some("counts") {
+        costs::count();
+    }
+    Some(asked)
+}
+
+/// Tells the port and then, for each line that comes, the costs since the line before it; until the input ends.
+pub fn answer(port: u16) {
+    // This thread only answers; the server is the others.
+    let mut before = Costs::of_others();
+    let mut output = std::io::stdout();
+    let mut say = |text: &str| writeln!(output, "{text}").and_then(|()| output.flush()).is_ok();
+    if !say(&port.to_string()) {
+        return;
+    }
+    for _ in std::io::stdin().lock().lines() {
+        let now = Costs::of_others();
+        if !say(&format!("{{{}}}", now.since(&before).json())) {
+            return;
+        }
+        // Not a second look after the answer: the load may have begun by then.
+        before = now;
+    }
+}

@@ -1,0 +1,278 @@
+//! Rescue: workers that do not come out of a poll are noticed, and what waits behind them goes on.
+//!
+//! [`Watch`] says who looks and when; `monitor` is the thread that looks when nobody else does, and acts; `decide` says
+//! what to do; `report` is what the program is told. Called by the worker loop (`wake_up`, `come_by`, `go_to_sleep`),
+//! by `spares`, and by the runtime (start, stop).
+//!
+//! # Who looks
+//! The workers watch each other, and a monitor thread watches that somebody does. A worker comes by when it looks for
+//! I/O and when it wakes; if the last look is a **step** ago (half the threshold, 5 ms), it compares every slot's `polls`
+//! with what the last look saw, and puts the monitor's alarm off to a **threshold** from now (10 ms). So the alarm goes
+//! off only if no worker came by for that long, or at once if a look finds a suspect: a poll that was there at the last
+//! look too. Then the monitor has its own rhythm, a turn each step, until no worker is suspect any more.
+//!
+//! - A poll is suspect 5 to 10 ms after it began if another worker is awake, and 10 to 15 ms after if none is.
+//! - Under load the monitor never runs: looking costs the workers a lock and a `timerfd_settime` each 5 ms.
+//! - When all workers sleep, the alarm goes off once, and the monitor finds nobody. From then on the last worker to fall
+//!   asleep stops the alarm and the first to wake sets it (*eager*), so that a runtime that has something to do every now and
+//!   then has no wake-ups beside its own. It ends when that happens many times within a step each, where two system
+//!   calls each time would cost more than one wake-up in the end.
+//! - A runtime with nothing to do has the alarm stopped, and no wake-ups at all.
+//!
+//! # Invariants
+//! - `guarded-while-awake`: while a worker that serves is awake, the alarm is set. Whoever stops it says so first (`due`
+//!   becomes 0) and looks for sleepers after; who wakes is no sleeper first and looks at `due` after (fence
+//!   `guard-vs-wake`).
+//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that the
+//!   last setting is the one that ends the monitor.
+//! - `own-gap`: a turn that comes late says nothing about the workers: this thread was kept from running (a stopped process,
+//!   too few CPUs), and so were they, perhaps. It starts over with what it sees.
+//!
+//! # Why not otherwise
+//! A thread that samples every 10 ms costs a runtime that wakes every 10 ms twice its context switches. A thread that
+//! backs off is late when it counts. A signal per worker would end the sleeps of the system calls that it looks for.
+
+mod decide;
+mod monitor;
+mod report;
+
+use std::io;
+use std::time::Duration;
+
+use super::{Flavor, Shared};
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::primitives::parker::Parker;
+use crate::primitives::{Mutex, thread};
+use crate::sys;
+use crate::sys::alarm::Alarm;
+
+pub use decide::CpuUse;
+pub(crate) use monitor::{join, start, stop};
+pub use report::{LatePoll, Rescue, RescueAction};
+pub(crate) use report::{LatePollHook, Mode};
+
+/// `due` of a runtime that does not watch.
+const NEVER: u64 = u64::MAX;
+/// `due` when the alarm is stopped.
+const UNGUARDED: u64 = 0;
+/// So many times in a row the alarm may be stopped and set again within a step before that ends.
+const HASTE_MAX: u32 = 16;
+
+/// See the module page. All times are milliseconds since the runtime's start.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// From when on a worker that comes by looks.
+    due: AtomicU64,
+    is_eager: AtomicBool,
+    guard: Mutex<Guard>,
+    /// `None`: this runtime does not watch.
+    alarm: Option<Alarm>,
+    step: Duration,
+    threshold: Duration,
+    pub(crate) figures: Figures,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    /// Unparked when the monitor has left its loop.
+    ended: Parker,
+}
+
+/// What metrics show.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) late_polls: AtomicU64,
+    pub(crate) rescues: AtomicU64,
+    pub(crate) longest_poll_ms: AtomicU64,
+    pub(crate) turns: AtomicU64,
+    pub(crate) places: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
+}
+
+#[derive(Debug)]
+struct Guard {
+    /// By slot.
+    seen: Vec<Seen>,
+    is_set: bool,
+    /// When the alarm is to go off, and when it was set.
+    expected: u64,
+    set_at: u64,
+    /// The monitor has a rhythm of its own.
+    is_chasing: bool,
+    haste: u32,
+    has_ended: bool,
+}
+
+/// What the last look saw of a slot.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    polls: u64,
+    since: u64,
+}
+
+impl Seen {
+    fn is_polling(self) -> bool {
+        self.polls % 2 == 1
+    }
+}
+
+impl Watch {
+    pub(crate) fn new(rescue: &Rescue) -> io::Result<Self> {
+        let is_on = rescue.mode != Mode::Off;
+        Ok(Self {
+            due: AtomicU64::new(if is_on { UNGUARDED } else { NEVER }),
+            is_eager: AtomicBool::new(false),
+            guard: Mutex::new(Guard {
+                seen: Vec::new(),
+                is_set: false,
+                expected: 0,
+                set_at: 0,
+                is_chasing: false,
+                haste: 0,
+                has_ended: false,
+            }),
+            alarm: if is_on { Some(Alarm::new()?) } else { None },
+            step: rescue.threshold / 2,
+            threshold: rescue.threshold,
+            figures: Figures::default(),
+            thread: Mutex::default(),
+            ended: Parker::new(),
+        })
+    }
+
+    fn step_ms(&self) -> u64 {
+        self.step.as_millis() as u64
+    }
+
+    /// A worker is awake and about to run tasks.
+    #[inline]
+    pub(super) fn wake_up(&self, shared: &Shared) {
+        // Fence `guard-vs-wake` (wake side; the other is in `Watch::stand_down`): we see that the alarm is stopped, or who
+        // stops it sees that we are awake.
+        fence(Ordering::SeqCst);
+        if self.due.load(Ordering::Relaxed) == UNGUARDED {
+            self.look(shared, shared.ms_at(crate::time::clock::real_now()));
+        }
+    }
+
+    /// A worker has a moment.
+    #[inline]
+    pub(super) fn come_by(&self, shared: &Shared, now: u64) {
+        if now >= self.due.load(Ordering::Relaxed) {
+            self.look(shared, now);
+        }
+    }
+
+    /// A worker has announced that it sleeps.
+    #[inline]
+    pub(super) fn go_to_sleep(&self, shared: &Shared) {
+        if self.is_eager.load(Ordering::Relaxed) {
+            self.stop_if_all_sleep(shared);
+        }
+    }
+
+    /// A worker comes out of `block_in_place`, in the middle of a poll.
+    pub(super) fn one_more_serves(&self, shared: &Shared) {
+        // Under the lock, which whoever stops the alarm holds while it counts those who serve (`guarded-while-awake`).
+        if self.due.load(Ordering::Relaxed) != NEVER {
+            let guard = &mut *self.guard.lock();
+            if !guard.is_set {
+                let now = shared.ms_at(crate::time::clock::real_now());
+                self.due.store(now + self.step_ms(), Ordering::Relaxed);
+                self.set(guard, now, self.threshold);
+            }
+        }
+    }
+
+    #[cold]
+    fn look(&self, shared: &Shared, now: u64) {
+        let guard = &mut *self.guard.lock();
+        if now < self.due.load(Ordering::Relaxed) || guard.has_ended {
+            return; // Someone was faster.
+        }
+        self.due.store(now + self.step_ms(), Ordering::Relaxed);
+        if shared.config.flavor != Flavor::MultiThread {
+            // Each `block_on` may be on another thread.
+            shared.slot(0).thread.store(sys::thread::current_id(), Ordering::Relaxed);
+        }
+        let has_suspect = guard.compare(shared, now);
+        if guard.is_chasing {
+            return;
+        }
+        if has_suspect {
+            guard.is_chasing = true;
+            self.set(guard, now, Duration::ZERO);
+            return;
+        }
+        if now.saturating_sub(guard.set_at) >= self.step_ms() {
+            guard.haste = 0;
+        } else {
+            guard.haste += 1;
+            if guard.haste >= HASTE_MAX {
+                guard.haste = 0;
+                self.is_eager.store(false, Ordering::Relaxed);
+            }
+        }
+        self.set(guard, now, self.threshold);
+    }
+
+    #[cold]
+    fn stop_if_all_sleep(&self, shared: &Shared) {
+        let guard = &mut *self.guard.lock();
+        if guard.is_set && !guard.is_chasing {
+            self.stand_down(guard, shared);
+        }
+    }
+
+    /// Stops the alarm if nobody needs it; true if so.
+    fn stand_down(&self, guard: &mut Guard, shared: &Shared) -> bool {
+        if guard.has_ended {
+            return true;
+        }
+        let due = self.due.swap(UNGUARDED, Ordering::Relaxed);
+        // Fence `guard-vs-wake` (stop side; the other is in `Watch::wake_up`).
+        fence(Ordering::SeqCst);
+        let all_sleep = match shared.config.flavor {
+            Flavor::MultiThread => shared.idle.load().sleepers as usize == shared.workers.roster.serving(),
+            Flavor::CurrentThread | Flavor::Local => {
+                shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
+            }
+        };
+        if all_sleep {
+            if let Some(alarm) = &self.alarm {
+                alarm.set(None); // `alarm-under-lock`
+            }
+            guard.is_set = false;
+        } else {
+            self.due.store(due, Ordering::Relaxed);
+        }
+        all_sleep
+    }
+
+    /// `alarm-under-lock`: the caller holds it.
+    fn set(&self, guard: &mut Guard, now: u64, delay: Duration) {
+        if guard.has_ended {
+            return;
+        }
+        if let Some(alarm) = &self.alarm {
+            guard.is_set = true;
+            guard.set_at = now;
+            guard.expected = now + delay.as_millis() as u64;
+            alarm.set(Some(delay));
+        }
+    }
+}
+
+impl Guard {
+    /// Looks at all slots; true if a poll is there that the last look saw too.
+    fn compare(&mut self, shared: &Shared, now: u64) -> bool {
+        let mut has_suspect = false;
+        for (index, slot) in shared.slots().enumerate() {
+            // A worker in `block_in_place` says itself what it does. Acquire: pairs with the Release in `Worker::poll`.
+            let polls = if slot.standing.is_blocked() { 0 } else { slot.polls.load(Ordering::Acquire) };
+            let seen = Seen { polls, since: now };
+            match self.seen.get_mut(index) {
+                Some(before) if before.polls == polls => has_suspect |= seen.is_polling(),
+                Some(before) => *before = seen,
+                None => self.seen.push(seen),
+            }
+        }
+        has_suspect
+    }
+}

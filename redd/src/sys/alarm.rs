@@ -1,0 +1,73 @@
+//! An alarm: a thread sleeps until it goes off, and any thread may set it, put it off or stop it meanwhile.
+//!
+//! Called by `scheduler::rescue`.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::faults::{self, Call};
+use super::{check, check_len};
+
+/// A timer of the system, monotonic: it does not run while the machine is suspended.
+#[derive(Debug)]
+pub(crate) struct Alarm(OwnedFd);
+
+impl Alarm {
+    pub(crate) fn new() -> io::Result<Self> {
+        faults::check(Call::TimerFd)?;
+        // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
+        unsafe {
+            let fd = check(libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC))?;
+            Ok(Self(OwnedFd::from_raw_fd(fd)))
+        }
+    }
+
+    /// Lets it go off after `delay`, or not at all; what was set before is forgotten.
+    pub(crate) fn set(&self, delay: Option<Duration>) {
+        // Zero would stop it.
+        let delay = delay.map_or(Duration::ZERO, |delay| delay.max(Duration::from_nanos(1)));
+        let spec = libc::itimerspec {
+            it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(delay.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: delay.subsec_nanos().into(),
+            },
+        };
+        // SAFETY: `spec` is read during the call only.
+        let set = check(unsafe { libc::timerfd_settime(self.0.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) });
+        debug_assert!(set.is_ok(), "a timer that we own takes every delay: {set:?}");
+    }
+
+    /// Sleeps until it goes off. Only an error if the descriptor was closed by other code.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        loop {
+            let mut count = 0_u64;
+            // SAFETY: eight bytes are written to a live `u64`.
+            match check_len(unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) }) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_may_be_set_again_before_and_after_it_went_off() {
+        let alarm = Alarm::new().expect("descriptors left");
+        alarm.set(Some(Duration::from_secs(3600)));
+        alarm.set(Some(Duration::ZERO));
+        alarm.wait().expect("our descriptor");
+        alarm.set(Some(Duration::ZERO));
+        alarm.wait().expect("our descriptor");
+        faults::plan(Call::TimerFd, 0, libc::EMFILE);
+        assert_eq!(Alarm::new().expect_err("planned").raw_os_error(), Some(libc::EMFILE));
+    }
+}

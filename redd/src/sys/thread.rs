@@ -1,0 +1,168 @@
+//! What the system tells about the threads of this process, from outside of them.
+//!
+//! Called by `scheduler::rescue`. Everything here is best effort: `None` is "the system does not tell".
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::fs;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// The number of the calling thread, as the system has it.
+pub(crate) fn current_id() -> u32 {
+    // SAFETY: no pointers are passed, and it cannot fail.
+    unsafe { libc::gettid() as u32 }
+}
+
+/// How much time a thread has had on a CPU.
+pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
+    // The kernel's number for "the CPU clock of that thread": the thread's, inverted, above three bits of kind. It is
+    // what `pthread_getcpuclockid` makes.
+    let clock = (!(thread as libc::clockid_t) << 3) | 6;
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the system writes a `timespec` to memory that is ours.
+    if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: it was written.
+    let time = unsafe { time.assume_init() };
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}
+
+/// What a thread does right now, for the scheduler of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunState {
+    /// It runs, or would if a CPU were free.
+    Runnable,
+    /// It waits for something.
+    Sleeping,
+    /// Someone has stopped it: a signal, a debugger.
+    Stopped,
+}
+
+/// See [`RunState`].
+pub(crate) fn run_state(thread: u32) -> Option<RunState> {
+    let stat = read(thread, "stat")?;
+    // The name stands in parentheses and may contain anything; what follows the last one is the state.
+    match stat.rsplit_once(')')?.1.trim_start().bytes().next()? {
+        b'R' => Some(RunState::Runnable),
+        b'S' | b'D' => Some(RunState::Sleeping),
+        b'T' | b't' => Some(RunState::Stopped),
+        _ => None,
+    }
+}
+
+/// How long a thread has waited for a CPU, all in all; a wait that goes on is not counted yet.
+pub(crate) fn run_delay(thread: u32) -> Option<Duration> {
+    let nanos = read(thread, "schedstat")?.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
+/// The number of the system call that a thread is in.
+pub(crate) fn system_call(thread: u32) -> Option<i64> {
+    // "running" if it is in none.
+    let number = read(thread, "syscall")?.split_ascii_whitespace().next()?.parse().ok()?;
+    (number >= 0).then_some(number)
+}
+
+/// The function of the kernel that a thread sleeps in.
+pub(crate) fn wait_channel(thread: u32) -> Option<String> {
+    let channel = read(thread, "wchan")?;
+    (!channel.is_empty() && channel != "0").then_some(channel)
+}
+
+/// The name of a thread; the system keeps 15 bytes.
+pub(crate) fn name(thread: u32) -> Option<String> {
+    Some(read(thread, "comm")?.trim_end().to_owned())
+}
+
+fn read(thread: u32, file: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok()
+}
+
+/// The names of system calls that threads are found in, so that a reader need not look them up.
+#[cfg(target_arch = "x86_64")]
+const CALLS: &[(i64, &str)] = &[
+    (libc::SYS_read, "read"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_open, "open"),
+    (libc::SYS_openat, "openat"),
+    (libc::SYS_close, "close"),
+    (libc::SYS_stat, "stat"),
+    (libc::SYS_newfstatat, "newfstatat"),
+    (libc::SYS_poll, "poll"),
+    (libc::SYS_ppoll, "ppoll"),
+    (libc::SYS_select, "select"),
+    (libc::SYS_pselect6, "pselect6"),
+    (libc::SYS_epoll_wait, "epoll_wait"),
+    (libc::SYS_pread64, "pread64"),
+    (libc::SYS_pwrite64, "pwrite64"),
+    (libc::SYS_readv, "readv"),
+    (libc::SYS_writev, "writev"),
+    (libc::SYS_connect, "connect"),
+    (libc::SYS_accept, "accept"),
+    (libc::SYS_accept4, "accept4"),
+    (libc::SYS_sendto, "sendto"),
+    (libc::SYS_recvfrom, "recvfrom"),
+    (libc::SYS_sendmsg, "sendmsg"),
+    (libc::SYS_recvmsg, "recvmsg"),
+    (libc::SYS_wait4, "wait4"),
+    (libc::SYS_waitid, "waitid"),
+    (libc::SYS_flock, "flock"),
+    (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_fsync, "fsync"),
+    (libc::SYS_fdatasync, "fdatasync"),
+    (libc::SYS_getdents64, "getdents64"),
+    (libc::SYS_rename, "rename"),
+    (libc::SYS_unlink, "unlink"),
+    (libc::SYS_nanosleep, "nanosleep"),
+    (libc::SYS_clock_nanosleep, "clock_nanosleep"),
+    (libc::SYS_futex, "futex"),
+    (libc::SYS_mmap, "mmap"),
+    (libc::SYS_munmap, "munmap"),
+    (libc::SYS_madvise, "madvise"),
+    (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_sched_yield, "sched_yield"),
+    (libc::SYS_pause, "pause"),
+    (libc::SYS_semop, "semop"),
+    (libc::SYS_msgrcv, "msgrcv"),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const CALLS: &[(i64, &str)] = &[];
+
+/// The name of a system call, if it is one of those that block.
+pub(crate) fn call_name(number: i64) -> Option<&'static str> {
+    CALLS.iter().find(|(call, _)| *call == number).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_thread_that_reads_from_a_socket_is_seen_to_sleep_there() {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = crate::primitives::thread::spawn_named("reader".into(), None, move || {
+            tell.send(current_id()).expect("the test waits");
+            let mut byte = 0_u8;
+            // SAFETY: one byte is written to a live `u8`.
+            unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) }
+        })
+        .expect("a test may start a thread");
+        let id = told.recv().expect("the thread tells its number");
+        while system_call(id) != Some(libc::SYS_read) || run_state(id) != Some(RunState::Sleeping) {
+            crate::primitives::thread::yield_now();
+        }
+        assert_eq!(call_name(libc::SYS_read), Some("read"));
+        assert_eq!(name(id).as_deref(), Some("reader"));
+        let (before, waited) = (cpu_time(id).expect("it lives"), run_delay(id));
+        assert!(run_delay(id) >= waited);
+        assert_eq!(cpu_time(id), Some(before), "it sleeps");
+        drop(writer);
+        assert_eq!(thread.join().expect("no panic"), 0);
+        assert_eq!(run_state(current_id()), Some(RunState::Runnable));
+        assert!(cpu_time(current_id()).is_some());
+    }
+}
