@@ -83,6 +83,21 @@ pub(crate) fn current_name() -> String {
 }
 
 /// The calling thread.
+#[cfg(not(loom))]
+pub(crate) fn current_id() -> ThreadId {
+    thread_local! {
+        /// std counts references to find it out.
+        static ID: std::cell::Cell<Option<ThreadId>> = const { std::cell::Cell::new(None) };
+    }
+    ID.get().unwrap_or_else(|| {
+        let id = imp::current().id();
+        ID.set(Some(id));
+        id
+    })
+}
+
+/// The calling thread.
+#[cfg(loom)]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }
