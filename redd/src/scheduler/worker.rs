@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
-//! - `flag-while-polling`: a slot's `polls` is odd exactly while a task of it is being polled.
+//! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
 
@@ -493,15 +493,11 @@ impl Worker {
             self.stop_searching(shared);
         }
         let slot = self.slot(shared);
-        let polls = slot.polls.load(Ordering::Relaxed);
-        // Release: whoever sees this task sees that the poll before has ended. Pairs with the Acquire in `rescue::name`.
-        slot.current_task.store(ptr::from_ref(runnable.header()).cast_mut(), Ordering::Release);
-        // `flag-while-polling`. Release: whoever sees the poll sees its task. Pairs with the Acquire in `rescue::name`.
-        slot.polls.store(polls.wrapping_add(1), Ordering::Release);
+        // `flag-while-polling`
+        let polls = slot.mark.begin(ptr::from_ref(runnable.header()).cast_mut());
         let ran =
             if shared.config.task_hooks.watches_polls() { run_with_hooks(shared, runnable) } else { runnable.run() };
-        // Release: as for the task.
-        slot.polls.store(polls.wrapping_add(2), Ordering::Release);
+        slot.mark.end(polls);
         match ran {
             Ran::Done => {}
             Ran::Yielded(runnable) if self.local.has_fifo => self.yielded.push(runnable.into_raw()),
