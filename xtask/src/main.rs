@@ -3,10 +3,12 @@
 //!
 //! Called by people and by `.ci/run`.
 
+mod api;
 mod compat;
 mod dependencies;
 mod instructions;
 mod lanes;
+mod peers;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
             }
         }
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
+        ["api-diff", "--record"] => lanes::record_api(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
@@ -60,6 +63,7 @@ fn usage() -> bool {
     eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
     eprintln!("       cargo xtask soak --minutes N  as long as that");
     eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
+    eprintln!("       cargo xtask api-diff --record  write the record of Tokio's API anew");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
     false
 }

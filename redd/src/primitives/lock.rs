@@ -1,6 +1,21 @@
 //! A mutex that does not poison: a panic of user code never runs while one of redd's locks is held,
 //! so a poisoned lock could only mean that redd itself is broken, and then the data is looked at anyway.
 //! And a read-write lock of the same kind, for `sync::watch`, which handles the panics of the closures it runs.
+//!
+//! [`ShortMutex`] is for sections of some ten instructions that every operation of a hot path goes through.
+//!
+//! # Invariants
+//! - `locked-means-mine`: whoever turned `is_locked` from false to true has the value until the store of false.
+//!
+//! # Why not otherwise
+//! A lock that can put its waiters to sleep has to ask, when it is let go, whether one sleeps: a second
+//! read-modify-write. Here letting go is a store, and who waits looks again: spinning, giving way, then sleeping for
+//! moments, so that a holder of lower priority gets its turn. Decision 0007.
+
+#![expect(unsafe_code, reason = "a lock hands out its value")]
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 #[cfg(loom)]
 use loom::sync as imp;
@@ -8,6 +23,14 @@ use loom::sync as imp;
 use std::sync as imp;
 
 use std::sync::PoisonError;
+
+use super::atomic::{AtomicBool, Ordering};
+use super::cell::UnsafeCell;
+use super::thread;
+
+#[cfg(all(test, loom))]
+#[path = "models.rs"]
+mod models;
 
 /// Takes a lock, poisoned or not.
 macro_rules! take {
@@ -78,5 +101,102 @@ impl<T> RwLock<T> {
     #[inline]
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
         take!(self.0, write, try_write)
+    }
+}
+
+/// A mutex for sections of a few instructions. In models it is loom's, which knows who waits; `SpinMutex` has its own.
+#[cfg(not(loom))]
+pub(crate) type ShortMutex<T> = SpinMutex<T>;
+#[cfg(loom)]
+pub(crate) type ShortMutex<T> = Mutex<T>;
+
+/// The lock is held while this lives.
+#[cfg(not(loom))]
+pub(crate) type ShortMutexGuard<'a, T> = SpinGuard<'a, T>;
+#[cfg(loom)]
+pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;
+
+/// See the module page.
+#[derive(Default)]
+#[cfg_attr(loom, cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
+pub(crate) struct SpinMutex<T> {
+    is_locked: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `locked-means-mine`: one thread at a time has the value.
+unsafe impl<T: Send> Sync for SpinMutex<T> {}
+
+impl<T> std::panic::UnwindSafe for SpinMutex<T> {}
+impl<T> std::panic::RefUnwindSafe for SpinMutex<T> {}
+
+/// The lock is held while this lives; it is let go on the thread that took it.
+#[derive(Debug)]
+pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
+
+// SAFETY: a shared guard gives shared access to the value.
+unsafe impl<T: Sync> Sync for SpinGuard<'_, T> {}
+
+#[cfg_attr(loom, cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
+impl<T> SpinMutex<T> {
+    super::const_fn! {
+        pub(crate) const fn new(value: T) -> Self {
+            Self { is_locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> SpinGuard<'_, T> {
+        if !self.try_lock() {
+            self.wait();
+        }
+        SpinGuard(self, PhantomData)
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        // Acquire: what the last holder did is visible. Pairs with Release in `SpinGuard::drop`.
+        self.is_locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn wait(&self) {
+        let mut turns = 0;
+        while self.is_locked.load(Ordering::Relaxed) || !self.try_lock() {
+            thread::spin(turns);
+            turns = turns.saturating_add(1);
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for SpinMutex<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpinMutex").finish_non_exhaustive()
+    }
+}
+
+impl<T> Deref for SpinGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `locked-means-mine`, and the result borrows the guard.
+        self.0.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for SpinGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: `locked-means-mine`, and the result borrows the guard alone.
+        self.0.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T> Drop for SpinGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: publishes what was done under the lock. Pairs with Acquire in `SpinMutex::try_lock`.
+        self.0.is_locked.store(false, Ordering::Release);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod parker;
 pub(crate) mod rng;
 pub(crate) mod thread;
 
-pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, ShortMutex, ShortMutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Arc;

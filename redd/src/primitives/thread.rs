@@ -52,14 +52,19 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
 }
 
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
-/// After 64 of them (picked by feel) the other thread has likely been preempted, and this one gives way to it.
+/// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
+/// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
 #[cfg(not(loom))]
 #[inline]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not a task's time: the scheduler of the system has to run another thread"
+)]
 pub(crate) fn spin(turns: u32) {
-    if turns < 64 {
-        std::hint::spin_loop();
-    } else {
-        yield_now();
+    match turns {
+        0..64 => std::hint::spin_loop(),
+        64..128 => yield_now(),
+        _ => std::thread::sleep(std::time::Duration::from_micros(50)),
     }
 }
 
@@ -78,6 +83,21 @@ pub(crate) fn current_name() -> String {
 }
 
 /// The calling thread.
+#[cfg(not(loom))]
+pub(crate) fn current_id() -> ThreadId {
+    thread_local! {
+        /// std counts references to find it out.
+        static ID: std::cell::Cell<Option<ThreadId>> = const { std::cell::Cell::new(None) };
+    }
+    ID.get().unwrap_or_else(|| {
+        let id = imp::current().id();
+        ID.set(Some(id));
+        id
+    })
+}
+
+/// The calling thread.
+#[cfg(loom)]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }

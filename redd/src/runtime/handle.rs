@@ -6,6 +6,7 @@ use std::future::Future;
 use super::context::{self, EnterGuard};
 use super::{Id, RuntimeFlavor, RuntimeMetrics};
 use crate::driver::Driver;
+use crate::primitives::atomic::Ordering;
 use crate::scheduler::Shared;
 use crate::task::JoinHandle;
 use crate::time::timers::Timers;
@@ -127,6 +128,11 @@ impl Handle {
     /// The shared wheel has a new first deadline: a parked worker must look at it.
     pub(crate) fn unpark_for_timer(&self) {
         self.shared.unpark_for_timer();
+    }
+
+    /// A poll ends because its budget is used up.
+    pub(crate) fn count_forced_yield(&self) {
+        self.shared.forced_yields.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether `time::pause` may be used: only where one thread decides what happens next.

@@ -17,6 +17,9 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+pub use crate::observe::histogram::{
+    HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
+};
 pub use crate::scheduler::UnhandledPanic;
 pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
 pub use crate::task::TaskMeta;
@@ -175,7 +178,8 @@ pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     crate::driver::is_shutdown_error(error)
 }
 
-/// The index of the worker that runs this code, or `None` outside of a worker.
+/// The index of the worker that runs this code, or `None` outside of a worker and on a spare thread that stands in for
+/// one inside `block_in_place`. Below [`RuntimeMetrics::num_workers`].
 pub fn worker_index() -> Option<usize> {
     Shared::current_worker_index()
 }

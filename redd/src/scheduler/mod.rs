@@ -13,6 +13,7 @@
 
 pub(crate) mod idle;
 pub(crate) mod injector;
+pub(crate) mod meter;
 pub(crate) mod rescue;
 pub(crate) mod roster;
 pub(crate) mod run_queue;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
+use crate::observe::histogram::HistogramConfiguration;
 use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
@@ -48,6 +50,7 @@ use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use idle::{Idle, OnWake};
 use injector::Injector;
+use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
 use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
@@ -80,6 +83,10 @@ pub(crate) struct Config {
     pub(crate) unhandled_panic: UnhandledPanic,
     pub(crate) hooks: ThreadHooks,
     pub(crate) task_hooks: TaskHooks,
+    /// Histograms that are wanted.
+    pub(crate) poll_times: Option<HistogramConfiguration>,
+    pub(crate) latencies: Option<HistogramConfiguration>,
+    pub(crate) tracks_latency: bool,
     pub(crate) seed: u64,
     pub(crate) rescue: rescue::Rescue,
     pub(crate) on_late_poll: Option<rescue::LatePollHook>,
@@ -176,6 +183,9 @@ pub(crate) struct Slot {
     pub(crate) parks: AtomicU64,
     pub(crate) unparks: AtomicU64,
     pub(crate) busy_ns: AtomicU64,
+    pub(crate) tally: Tally,
+    /// The thread that is the worker, or was last.
+    pub(crate) thread_id: Mutex<Option<thread::ThreadId>>,
 }
 
 impl Slot {
@@ -188,6 +198,8 @@ impl Slot {
             parks: AtomicU64::new(0),
             unparks: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
+            tally: Tally::new(),
+            thread_id: Mutex::new(None),
         }
     }
 }
@@ -212,6 +224,9 @@ pub(crate) struct Shared {
     pub(crate) driver: Arc<Driver>,
     pub(crate) timers: Timers,
     pub(crate) blocking: BlockingPool,
+    pub(crate) meter: Meter,
+    /// Polls that ended because their budget was used up.
+    pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
     /// Where its threads are.
@@ -300,6 +315,8 @@ impl Shared {
             timers: Timers::new(clock, config.workers),
             driver,
             blocking: BlockingPool::for_runtime(&config),
+            meter: Meter::new(&config, started),
+            forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
             process: Process::current(),
@@ -316,8 +333,13 @@ impl Shared {
             me: me.clone(),
             config,
         });
+        let owner: Arc<dyn Schedule> = if shared.meter.tracks_latency {
+            Arc::new(Stamping(Arc::clone(&shared)))
+        } else {
+            Arc::clone(&shared) as _
+        };
         // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        unsafe { heap.set_owner(owner) };
         Ok(shared)
     }
 
@@ -338,7 +360,7 @@ impl Shared {
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
         if !self.process.is_current() {
-            fork::panic_in_child(what);
+            fork::panic_in_child(what, None);
         }
     }
 
@@ -408,10 +430,13 @@ impl Shared {
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         if !self.process.is_current() {
-            fork::panic_in_child(&format!("`spawn`, called at {place},"));
+            fork::panic_in_child("`spawn`", Some(place));
         }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
+        if self.meter.tracks_latency {
+            self.meter.stamp(&runnable);
+        }
         if self.is_closed() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
@@ -509,10 +534,34 @@ impl Shared {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
     }
 
-    /// The index of the worker that this thread is, in any runtime.
+    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use it to find a worker's
+    /// own place in a table.
     pub(crate) fn current_worker_index() -> Option<usize> {
         // SAFETY: set while the worker runs on this thread.
-        unsafe { LOCAL.get().as_ref() }.map(|local| local.index)
+        let local = unsafe { LOCAL.get().as_ref() }?;
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        let workers = unsafe { &*local.shared }.config.workers;
+        (local.index < workers).then_some(local.index)
+    }
+
+    /// How many tasks wait in a worker's own queue. The list of a current-thread runtime is counted exactly only by its
+    /// own thread; others get what it was when the worker looked for I/O last.
+    pub(crate) fn queue_depth(&self, worker: usize) -> usize {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && local.index == worker => local.queue_depth(),
+            _ => {
+                let slot = self.slot(worker);
+                slot.queue.len() + slot.tally.fifo_len.load(Ordering::Relaxed) as usize
+            }
+        }
+    }
+
+    /// How often a task was queued from outside of the workers: what went through the injector, without what full run
+    /// queues sent there.
+    pub(crate) fn remote_schedules(&self) -> u64 {
+        let overflowed: u64 = self.slots().map(|slot| slot.tally.overflowed_tasks.load(Ordering::Relaxed)).sum();
+        self.injector.accepted_total().saturating_sub(overflowed)
     }
 }
 
@@ -520,6 +569,10 @@ impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
         // As for `inject`: only the reference goes if the runtime has closed.
         drop(self.try_schedule(runnable));
+    }
+
+    fn memory_is_idle(&self) {
+        self.wake_worker_for_injected();
     }
 
     fn task_panicked(&self, task: TaskInfo) {

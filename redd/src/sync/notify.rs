@@ -187,8 +187,15 @@ impl Notify {
 
     /// `waiting-bit`, after someone left the list.
     fn tidy(&self, guard: &Guard<'_>) {
-        if guard.is_empty() && self.word.load(Ordering::Relaxed) & STATE == WAITING {
-            self.word.fetch_and(!STATE, Ordering::Relaxed);
+        if !guard.is_empty() {
+            return;
+        }
+        let word = self.word.load(Ordering::Relaxed);
+        if word & STATE == WAITING {
+            // A plain store: `waiting-bit`, nobody else changes the word. Release: the calls that it counts happened
+            // before, through the lock or whoever set `WAITING`. Pairs with Acquire in `Notify::try_hear` and
+            // `Listener::new`.
+            self.word.store(word & !STATE, Ordering::Release);
         }
     }
 

@@ -41,7 +41,7 @@ use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::{Mutex, MutexGuard, const_fn};
+use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn};
 
 /// The place in the program that asked for something.
 pub(crate) type Place = Option<&'static Location<'static>>;
@@ -202,7 +202,7 @@ unsafe impl Linked for Waiter {
 
 /// The waiters, in the order they came, and what else `D` the same lock guards.
 pub(crate) struct WaitList<D = ()> {
-    locked: Mutex<Locked<D>>,
+    locked: ShortMutex<Locked<D>>,
 }
 
 struct Locked<D> {
@@ -219,7 +219,7 @@ impl<D> WaitList<D> {
         /// An empty list.
         pub(crate) const fn new(data: D) -> Self {
             Self {
-                locked: Mutex::new(Locked {
+                locked: ShortMutex::new(Locked {
                     waiting: LinkedList::new(),
                     leaving: LinkedList::new(),
                     epoch: 0,
@@ -297,7 +297,7 @@ impl<D> fmt::Debug for WaitList<D> {
 /// The lock of a [`WaitList`] is held while this lives.
 pub(crate) struct Guard<'a, D = ()> {
     list: &'a WaitList<D>,
-    locked: MutexGuard<'a, Locked<D>>,
+    locked: ShortMutexGuard<'a, Locked<D>>,
 }
 
 impl<D> Deref for Guard<'_, D> {

@@ -57,6 +57,7 @@ pub struct TaskMeta<'a> {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
+    pub(crate) schedule_latency: Option<std::time::Duration>,
 }
 
 impl TaskMeta<'_> {
@@ -68,6 +69,12 @@ impl TaskMeta<'_> {
     /// The place in the program that spawned it.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
+    }
+
+    /// How long the task was queued before this poll. `None` outside of the hooks of polls, and unless the runtime tracks
+    /// it: [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
+    pub fn schedule_latency(&self) -> Option<std::time::Duration> {
+        self.schedule_latency
     }
 
     /// Its name, if it was spawned with one.

@@ -134,9 +134,9 @@ impl Runnable {
     }
 
     /// Calls a hook with this task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook) {
+    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a `Runnable` owns a reference.
-        unsafe { Header::tell(self.task(), hook) };
+        unsafe { Header::tell(self.task(), hook, schedule_latency) };
     }
 }
 
@@ -156,9 +156,9 @@ pub(crate) struct KeptTask(NonNull<Header>);
 
 impl KeptTask {
     /// Calls a hook with this task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook) {
+    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: it owns a reference.
-        unsafe { Header::tell(self.0, hook) };
+        unsafe { Header::tell(self.0, hook, schedule_latency) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -206,7 +206,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, heap) = unsafe { (task.as_ref(), Heap::of(task)) };
     if let Some(hook) = &heap.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { Header::tell(task, hook) };
+        unsafe { Header::tell(task, hook, None) };
     }
     heap.count_completed(header.vtable());
     let mut output = Output::Present;
