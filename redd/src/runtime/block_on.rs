@@ -16,7 +16,7 @@ use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
 use crate::scheduler::worker::{self, Root};
-use crate::scheduler::{Core, Shared};
+use crate::scheduler::{Core, Shared, UnhandledPanic};
 use crate::task::coop;
 
 /// Parks the thread while the future waits. Runs no tasks.
@@ -29,7 +29,12 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let waker = Waker::from(Arc::clone(&waker_of_thread));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
+    let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
     loop {
+        if ends_at_panic && has_panicked(&handle.shared) {
+            panic!("{}", closed_message(&handle.shared));
+        }
         if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
             return output;
         }
@@ -40,6 +45,28 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
 
 struct ParkedThread {
     parker: Parker,
+}
+
+/// A root that is woken when a panic shuts its runtime down.
+struct Listed<'a>(&'a Shared, &'a Waker);
+
+impl<'a> Listed<'a> {
+    fn new(shared: &'a Shared, waker: &'a Waker) -> Self {
+        shared.told_of_panic.lock().push(waker.clone());
+        Self(shared, waker)
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.0.told_of_panic.lock().retain(|other| !other.will_wake(self.1));
+    }
+}
+
+/// A task's panic has shut the runtime down.
+fn has_panicked(shared: &Shared) -> bool {
+    // Acquire: pairs with the Release in `Shared::task_panicked`.
+    shared.has_unhandled_panic.load(Ordering::Acquire)
 }
 
 impl Wake for ParkedThread {
@@ -65,7 +92,8 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         (core.worker.take(), core.spare.take())
     };
     let wakers = wakers.unwrap_or_else(|| RootWakers::new(Arc::downgrade(shared)));
-    let mut guard = CoreGuard { core, wakers: Some(wakers), seat: &shared.core };
+    let mut guard =
+        CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     let mut root = RootPoll { future, output: None, woken, waker };
@@ -76,11 +104,18 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         if let Some(core) = &mut guard.core {
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
+                if has_panicked(shared) {
+                    // Now, and not when the runtime is dropped: who waits for a task is told.
+                    guard.core.take().into_iter().for_each(|core| worker::finish_current_thread(shared, core));
+                }
                 panic!("{}", closed_message(shared));
             }
         } else {
             // `core-or-waiting`
             if !root.poll_if_woken() {
+                if has_panicked(shared) {
+                    panic!("{}", closed_message(shared));
+                }
                 woken.parker.park();
                 continue;
             }
@@ -90,8 +125,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
 }
 
 fn closed_message(shared: &Shared) -> &'static str {
-    // Acquire: pairs with the Release in `Shared::task_panicked`.
-    if shared.has_unhandled_panic.load(Ordering::Acquire) {
+    if has_panicked(shared) {
         "a spawned task panicked and the runtime is configured to shut down on unhandled panic. The task's panic was \
          printed above; mend it, or use `UnhandledPanic::Ignore`."
     } else {
@@ -116,6 +150,7 @@ pub(super) struct CoreGuard<'a, W> {
     /// Taken only by the drop.
     pub(super) wakers: Option<RootWakers>,
     pub(super) seat: &'a Mutex<Core<W>>,
+    pub(super) has_panicked: &'a AtomicBool,
 }
 
 impl<W> Drop for CoreGuard<'_, W> {
@@ -123,12 +158,13 @@ impl<W> Drop for CoreGuard<'_, W> {
         // Nobody else holds it, so no late wake can meet the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
         let mut core = self.seat.lock();
-        let waiters = if self.core.is_some() {
-            core.worker = self.core.take();
-            mem::take(&mut core.waiters)
-        } else {
-            Vec::new()
-        };
+        // All are told of a panic that ends the runtime, whoever hears of it first.
+        // Acquire: as in `has_panicked`.
+        let tells = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
+        if let Some(worker) = self.core.take() {
+            core.worker = Some(worker);
+        }
+        let waiters = if tells { mem::take(&mut core.waiters) } else { Vec::new() };
         let old_spare = match spare {
             Some(spare) => core.spare.replace(spare),
             None => None,

@@ -25,6 +25,7 @@ struct Model {
     /// Threads that have given the core back, if they had it.
     ended: AtomicUsize,
     is_lost: AtomicBool,
+    has_panicked: AtomicBool,
 }
 
 impl Model {
@@ -62,7 +63,7 @@ type Park = fn(&Model, &RootWaker) -> bool;
 fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: RootWakers, is_over: bool) {
     let woken = std::sync::Arc::clone(&own.woken);
     let core = model.seat.lock().worker.take();
-    let mut guard = CoreGuard { core, wakers: Some(own), seat: &model.seat };
+    let mut guard = CoreGuard { core, wakers: Some(own), seat: &model.seat, has_panicked: &model.has_panicked };
     loop {
         if guard.core.is_none() {
             guard.core = take(&model.seat, &woken);
