@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{api, compat, dependencies, instructions, tidy};
+use crate::{api, compat, dependencies, instructions, peers, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -119,7 +119,8 @@ fn passes(command: &mut Command) -> bool {
 
 fn shown(command: &Command) -> String {
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("cargo".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn fmt(root: &Path) -> Outcome {
@@ -439,11 +440,26 @@ pub(crate) fn record_api(root: &Path) -> bool {
     written().inspect_err(|why| eprintln!("{why}")).is_ok()
 }
 
-/// Builds the workspace in `compat` and runs its programs.
+/// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.
 fn run_compat(root: &Path) -> Outcome {
     const LOCK: &str = "compat/Cargo.lock";
     let failed = |note: &str| Outcome { passed: false, note: note.to_owned() };
-    let is_built = passes(&mut cargo(root, &["build", "--manifest-path", "compat/Cargo.toml"]));
+    let (usual, console) = (compat_target_dir(root), compat_target_dir(root).join("console"));
+    for (folder, packages) in [(&usual, compat::PACKAGES), (&console, &["console"])] {
+        for package in packages {
+            // What an earlier build has left must not pass for what this one could not build.
+            let _ = std::fs::remove_file(folder.join("debug").join(package));
+        }
+    }
+    let build = ["build", "--manifest-path", "compat/Cargo.toml", "--keep-going"];
+    let mut is_built = passes(cargo(root, &build).env("CARGO_TARGET_DIR", &usual));
+    // Its crate refuses to work without this flag, which changes every crate, and so it has a folder of its own.
+    is_built &= passes(
+        cargo(root, &build)
+            .args(["-p", "console"])
+            .env("RUSTFLAGS", rustflags("--cfg tokio_unstable"))
+            .env("CARGO_TARGET_DIR", &console),
+    );
     // Read after the build, which may have changed it; and also if it failed, which the real Tokio would explain.
     let lock = std::fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let findings = dependencies::check_lock(LOCK, &lock);
@@ -453,19 +469,107 @@ fn run_compat(root: &Path) -> Outcome {
     if !findings.is_empty() || !lock.contains("\nname = \"tokio\"\n") {
         return failed("the lock file has no facade, or more than the facade");
     }
-    if !is_built {
-        return failed("it does not build");
+    if !falls_back_loudly(root) {
+        return failed("`assert_active!` does not tell the facade from Tokio");
     }
+    let peers = peers::start();
     let mut results = compat::Results::default();
-    let mut succeeded = true;
+    let mut succeeded = is_built;
     for _ in 0..compat::RUNS {
-        let mut command = cargo(root, &["run", "--quiet", "--manifest-path", "compat/Cargo.toml", "-p", "programs"]);
-        succeeded &= for_each_line(&mut command, |line| results.add(line));
+        for package in compat::PACKAGES {
+            succeeded &= run_package(&usual, package, &peers, &mut results);
+        }
+        succeeded &= run_package(&console, "console", &peers, &mut results);
     }
-    println!("\n{}", results.table(&lock));
-    let (all, passed) = results.count();
-    let note = format!("programs: {passed} passed, {} failed, {} runs each", all - passed, compat::RUNS);
-    Outcome { passed: succeeded && all > 0 && passed == all, note }
+    drop(peers);
+    let table = results.table(&lock);
+    println!("\n{table}");
+    succeeded &= write_table(root, &table);
+    let count = results.count();
+    let note = format!(
+        "programs: {} passed, {} failed, {} skipped, {} runs each",
+        count.passed,
+        count.failed,
+        count.skipped,
+        compat::RUNS
+    );
+    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
+}
+
+/// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.
+fn run_package(folder: &Path, package: &str, peers: &[peers::Peer], results: &mut compat::Results) -> bool {
+    let mut command = Command::new(folder.join("debug").join(package));
+    command.envs(peers.iter().map(|peer| (peer.variable.0, &peer.variable.1)));
+    let mut heard = false;
+    let succeeded = for_each_line(&mut command, |line| {
+        heard = true;
+        results.add(line);
+    });
+    if !heard {
+        results.fail(package, "it does not build, or does not run");
+    }
+    succeeded
+}
+
+/// A crate that says `assert_active!` compiles with the patch, and does not compile without it.
+fn falls_back_loudly(root: &Path) -> bool {
+    let folder = target_dir(root).join("fallback");
+    let manifest = format!(
+        "[package]\nname = \"fallback\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+         redd = {{ path = {:?}, default-features = false }}\ntokio = \"1\"\n",
+        root.join("redd")
+    );
+    let write = || {
+        std::fs::create_dir_all(folder.join("src"))?;
+        std::fs::write(folder.join("Cargo.toml"), &manifest)?;
+        std::fs::write(folder.join("src/lib.rs"), "//! Redd, or a failure.\n\nredd::assert_active!();\n")
+    };
+    if let Err(error) = write() {
+        eprintln!("{}: {error}", folder.display());
+        return false;
+    }
+    let check = |patched: bool| {
+        let mut command = cargo(&folder, &["check", "--quiet"]);
+        if patched {
+            command.arg("--config").arg(format!("patch.crates-io.tokio.path={:?}", root.join("tokio")));
+        }
+        println!("  $ {} ({})", shown(&command), folder.display());
+        command.output()
+    };
+    match (check(true), check(false)) {
+        (Ok(patched), Ok(plain)) => {
+            let words = String::from_utf8_lossy(&plain.stderr).into_owned();
+            let is_named = words.contains("IS_REDD_PLEASE_CHECK_THE_PATCH_SECTION");
+            if !patched.status.success() || plain.status.success() || !is_named {
+                eprintln!("with the patch: {}\n{}", patched.status, String::from_utf8_lossy(&patched.stderr));
+                eprintln!("without it: {}\n{words}", plain.status);
+            }
+            patched.status.success() && !plain.status.success() && is_named
+        }
+        (patched, plain) => {
+            eprintln!("cannot start cargo: {:?}", patched.err().or(plain.err()));
+            false
+        }
+    }
+}
+
+/// Puts the lane's table into docs/compatibility.md, with today's date.
+fn write_table(root: &Path, table: &str) -> bool {
+    let path = root.join("docs/compatibility.md");
+    let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
+    let date = String::from_utf8_lossy(&date);
+    let document = std::fs::read_to_string(&path).unwrap_or_default();
+    let Some(document) = compat::replace_table(&document, date.trim(), table) else {
+        eprintln!("{} has no place for the table", path.display());
+        return false;
+    };
+    match std::fs::write(&path, document) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            false
+        }
+    }
 }
 
 fn check_instructions(root: &Path) -> Outcome {
@@ -521,6 +625,11 @@ fn count_instructions(root: &Path) -> Result<Vec<(String, f64)>, Uncounted> {
         return Err(Uncounted::Failed("the program does not build".to_owned()));
     }
     instructions::count(&target.join("release/instructions")).map_err(Uncounted::Failed)
+}
+
+/// The folder of the builds of `compat`, which is a workspace of its own.
+fn compat_target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("compat/target"), PathBuf::from)
 }
 
 fn target_dir(root: &Path) -> PathBuf {

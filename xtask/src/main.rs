@@ -8,6 +8,7 @@ mod compat;
 mod dependencies;
 mod instructions;
 mod lanes;
+mod peers;
 mod tidy;
 
 use std::path::{Path, PathBuf};

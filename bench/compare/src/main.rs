@@ -1,6 +1,7 @@
 //! Runs the same workloads and servers on redd, Tokio and smol, interleaved, prints each row's ratio, and writes the page.
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
+//! `… -- page [FOLDER]` writes the page once more from its `results.json`.
 //! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
 
 mod load;
@@ -11,7 +12,6 @@ mod plot;
 mod servers;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -19,9 +19,11 @@ use std::time::Duration;
 use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
+use page::Results;
 use servers::{Generator, ServerRow};
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
+       bench page [FOLDER]
        bench load tcp|udp|http PORT CONNECTIONS SECONDS";
 
 /// What the command line asks for.
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
+        Some("page") => rewrite(args.next()),
         Some("load") => generate(&args.collect::<Vec<_>>()),
         _ => Err(USAGE.into()),
     };
@@ -84,6 +87,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The page once more, from the results beside it.
+fn rewrite(folder: Option<String>) -> Result<(), String> {
+    let folder =
+        folder.map_or_else(|| Ok(workspace()?.join("../docs/benchmarks")), |folder| Ok::<_, String>(folder.into()))?;
+    page::write(&folder, &page::read(&folder)?)
 }
 
 /// The load generator alone.
@@ -131,7 +141,7 @@ fn compare(options: &Options) -> Result<(), String> {
     machine.load_after = machine::load();
     println!("\nLoad average at the end: {:.1}", machine.load_after);
     if let Some(out) = &options.out {
-        page::write(out, &rows, &machine, options.rounds)?;
+        page::write(out, &Results { machine, rounds: options.rounds, rows })?;
         println!("Written: {}", out.join("README.md").display());
     }
     Ok(())
@@ -174,7 +184,7 @@ impl Work {
             Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
             Work::Server(_) | Work::Inside { .. } => 0.0,
         };
-        let mut runs: BTreeMap<Runtime, Vec<Measure>> = BTreeMap::new();
+        let mut row = Row::new(self.name());
         for round in 0..options.rounds {
             let mut order = self.runtimes().to_vec();
             order.retain(|runtime| *runtime != Runtime::Smol || round % 3 == 0);
@@ -182,20 +192,19 @@ impl Work {
             let first = round % order.len();
             order.rotate_left(first);
             for runtime in order {
-                runs.entry(runtime).or_default().push(self.run(folder, runtime, options, rate, false)?);
+                row.add(runtime, &self.run(folder, runtime, options, rate, false)?);
             }
         }
-        let mut counted = BTreeMap::new();
         for &runtime in self.runtimes() {
-            counted.insert(runtime, self.run(folder, runtime, options, rate, true)?);
+            row.add_counted(runtime, &self.run(folder, runtime, options, rate, true)?);
         }
-        Ok(Row { name: self.name().to_owned(), runs, counted })
+        Ok(row)
     }
 
     /// Once, and all runtimes at the same time: such a row mostly waits, and its figures are not times.
     fn measure_at_once(&self, folder: &Path) -> Result<Row, String> {
         let options = Options::parse(std::iter::empty())?;
-        let mut runs = BTreeMap::new();
+        let mut row = Row::new(self.name());
         std::thread::scope(|scope| {
             let started: Vec<_> = self
                 .runtimes()
@@ -207,11 +216,11 @@ impl Work {
                 .collect();
             for (runtime, thread) in started {
                 let measure = thread.join().map_err(|_| "a measuring thread panicked")??;
-                runs.insert(runtime, vec![measure]);
+                row.add(runtime, &measure);
             }
             Ok::<_, String>(())
         })?;
-        Ok(Row { name: self.name().to_owned(), runs, counted: BTreeMap::new() })
+        Ok(row)
     }
 
     fn run(

@@ -11,6 +11,7 @@ use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
 use crate::task::hooks::TaskHooks;
+use crate::task::spans;
 
 /// Makes a [`Runtime`] with chosen options.
 ///
@@ -438,6 +439,7 @@ impl Builder {
     fn finished_config(&self) -> Config {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
+        config.task_hooks = spans::around(config.task_hooks);
         let (scale, resolution, buckets) = self.legacy;
         config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
         config.latencies = self.latencies.resolve(HistogramConfiguration::default);

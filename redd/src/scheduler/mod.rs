@@ -363,7 +363,7 @@ impl Shared {
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
         if !self.process.is_current() {
-            fork::panic_in_child(what);
+            fork::panic_in_child(what, None);
         }
     }
 
@@ -433,7 +433,7 @@ impl Shared {
         place: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         if !self.process.is_current() {
-            fork::panic_in_child(&format!("`spawn`, called at {place},"));
+            fork::panic_in_child("`spawn`", Some(place));
         }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
@@ -572,6 +572,10 @@ impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
         // As for `inject`: only the reference goes if the runtime has closed.
         drop(self.try_schedule(runnable));
+    }
+
+    fn memory_is_idle(&self) {
+        self.wake_worker_for_injected();
     }
 
     fn task_panicked(&self, task: TaskInfo) {

@@ -363,6 +363,16 @@ impl Worker {
         }
     }
 
+    /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
+    /// who waits for each worker's first sleep need not wait for ever.
+    fn count_late_start(&self, shared: &Shared) {
+        let slot = self.slot(shared);
+        if slot.parks.load(Ordering::Relaxed) == 0 {
+            add(&slot.parks, 1);
+            add(&slot.tally.noops, 1);
+        }
+    }
+
     /// The slot says which thread is the worker.
     fn note_thread(&mut self, shared: &Shared) {
         let thread = Some(thread::current_id());
@@ -643,6 +653,9 @@ impl Worker {
                 }
             }
         }
+        if shared.heap.next_tending() != u64::MAX {
+            tend_memory(shared);
+        }
     }
 
     fn park(&mut self, shared: &Shared, root: &impl Root) {
@@ -702,7 +715,12 @@ impl Worker {
             return self.sleep_paused(shared);
         }
         let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
-        let common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let mut common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
+        let tending = shared.heap.next_tending();
+        if tending != u64::MAX {
+            shared.heap.flush_cache();
+            common = Some(common.map_or(tending, |deadline| deadline.min(tending)));
+        }
         // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
             shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
@@ -747,6 +765,20 @@ impl Worker {
         while let Some(runnable) = self.pop_own(shared) {
             drop(runnable);
         }
+    }
+}
+
+/// If it is time, has memory that lies idle given back by a thread of the blocking pool.
+#[cold]
+fn tend_memory(shared: &Shared) {
+    // Paused time says nothing about idleness.
+    let now = shared.timers.now_tick();
+    if shared.heap.next_tending() > now || shared.timers.clock().is_paused() {
+        return;
+    }
+    if let Some(trimming) = shared.heap.tend(now) {
+        // If the system has no thread for it now, it has one after the next spike.
+        drop(crate::blocking::try_spawn_on(&shared.handle(), || trimming.run(), None));
     }
 }
 
@@ -820,6 +852,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
         let _cache = unsafe { shared.heap.enter(index) };
         let ended = worker.run(shared, &mut NoRoot);
         debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
+        worker.count_late_start(shared);
         worker.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };

@@ -7,6 +7,8 @@
 
 #![expect(unsafe_code, reason = "a system call")]
 
+use std::panic::Location;
+
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 
@@ -41,9 +43,10 @@ impl Process {
 /// The panic of whoever uses a runtime of its parent.
 #[cold]
 #[track_caller]
-pub(crate) fn panic_in_child(what: &str) -> ! {
+pub(crate) fn panic_in_child(what: &str, place: Option<&Location<'_>>) -> ! {
+    let place = place.unwrap_or(Location::caller());
     panic!(
-        "{what} was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
+        "{what}, called at {place}, was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
          only there. Make the runtime after the fork, or let the child call `exec` at once, as `process::Command` does."
     );
 }

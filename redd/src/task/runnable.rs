@@ -15,6 +15,10 @@ pub(crate) trait Schedule: Send + Sync {
     /// it must not run foreign code other than dropping a task that can no longer be run.
     fn schedule(&self, runnable: Runnable);
 
+    /// Memory lies idle, and no worker has noticed: one should look at [`Heap::next_tending`](super::slab::Heap). Called
+    /// under a lock of the heap.
+    fn memory_is_idle(&self) {}
+
     /// A task panicked; its handle will say so, if there is one.
     fn task_panicked(&self, task: TaskInfo);
 }

@@ -8,7 +8,8 @@
 //!   atomically, also when a task moves in, so a walker may look at any slot at any time.
 //! - `body-needs-ref`: nothing of a slot but the word (and, for the owner of the free list, `next`) is touched without
 //!   a reference.
-//! - `type-stable`: a chunk stays a chunk until the heap is closed and all its slots are free.
+//! - `type-stable`: a chunk stays a chunk until all its slots are free and either the heap is closed or the chunk is
+//!   trimmed, which happens while nobody walks (`trim`'s `walkers-pin`).
 //! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time.
 //! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself.
 //!
@@ -17,6 +18,8 @@
 //! takes no lock, and freeing goes to the freeing worker's own list, which needs no atomics either.
 
 #![expect(unsafe_code, reason = "slots are raw memory")]
+
+mod trim;
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -27,11 +30,16 @@ use super::cell::{Header, VTable};
 use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
-use crate::primitives::{Mutex, cell::UnsafeCell};
+use crate::primitives::{IS_MODEL, Mutex, cell::UnsafeCell};
 use std::sync::Arc;
+use trim::{NEVER, Record, Walker};
 
 /// Size and alignment of a chunk; a slot finds its chunk by masking its address.
 const CHUNK: usize = 64 * 1024;
+/// So many chunks are allocated at once, as many as there are, so that allocations stay few: the alignment costs an
+/// allocator a chunk of addresses and two pages each time.
+const AREA_MIN: usize = 16;
+const AREA_MAX: usize = 1024;
 /// Room of the chunk's own header.
 const CHUNK_HEADER: usize = 128;
 /// Slot sizes. All multiples of 64, so that two tasks never share a line.
@@ -39,7 +47,7 @@ const CLASSES: [u32; 14] = [128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 10
 /// The class of tasks with an allocation of their own.
 pub(super) const LARGE: u8 = CLASSES.len() as u8;
 /// Slots that move between a cache and the central lists at once: one lock per 64 operations.
-const MAGAZINE: u32 = 64;
+const MAGAZINE: u32 = if IS_MODEL { 2 } else { 64 };
 /// Ids that a cache takes at once.
 const ID_BLOCK: u64 = 1024;
 
@@ -62,6 +70,49 @@ struct Chunk {
     slot_size: u32,
     /// Slots that were ever handed out; a walker goes up to here.
     used: AtomicU32,
+    /// For the trimmer alone.
+    in_hand: AtomicU32,
+}
+
+impl Chunk {
+    /// The chunk of a slot that is not large.
+    fn of(slot: NonNull<Header>) -> NonNull<Self> {
+        let chunk = slot.as_ptr().map_addr(|addr| addr & !(CHUNK - 1));
+        // SAFETY: chunks are aligned to their size and not at address 0.
+        unsafe { NonNull::new_unchecked(chunk.cast()) }
+    }
+
+    fn used(chunk: NonNull<Self>) -> u32 {
+        // SAFETY: `type-stable`.
+        unsafe { chunk.as_ref() }.used.load(Ordering::Relaxed)
+    }
+
+    fn in_hand(chunk: NonNull<Self>) -> u32 {
+        // SAFETY: `type-stable`.
+        unsafe { chunk.as_ref() }.in_hand.load(Ordering::Relaxed)
+    }
+
+    fn set_in_hand(chunk: NonNull<Self>, count: u32) {
+        // SAFETY: `type-stable`.
+        unsafe { chunk.as_ref() }.in_hand.store(count, Ordering::Relaxed);
+    }
+
+    fn slot(chunk: NonNull<Self>, index: u32) -> NonNull<Header> {
+        // SAFETY: `type-stable`.
+        let size = unsafe { chunk.as_ref() }.slot_size;
+        // SAFETY: callers ask for slots inside the chunk.
+        unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
+    }
+
+    /// The first slots, which are free and in no list.
+    fn first_slots(chunk: NonNull<Self>, count: u32) -> FreeList {
+        let mut list = FreeList::EMPTY;
+        for index in (0..count).rev() {
+            // SAFETY: by this function's duty.
+            unsafe { list.push(Self::slot(chunk, index)) };
+        }
+        list
+    }
 }
 
 /// Some free slots, linked through `Header::next`.
@@ -119,6 +170,20 @@ impl Cache {
         }
     }
 
+    /// Gives all free slots to the central lists. True if someone should look at these.
+    fn flush(&self, central: &mut Central) -> bool {
+        let mut is_much = false;
+        for class in 0..CLASSES.len() {
+            for list in [self.current[class].take(), self.previous[class].take()] {
+                if list.len > 0 {
+                    is_much |= central.put_back(class, list.len as usize);
+                    central.magazines[class].push(list);
+                }
+            }
+        }
+        is_much
+    }
+
     fn allocate(&self, heap: &Heap, class: u8) -> NonNull<Header> {
         let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
@@ -174,6 +239,8 @@ thread_local! {
 
 /// Slots that are in no cache.
 struct Central {
+    /// What chunks are made of.
+    areas: Vec<(NonNull<u8>, Layout)>,
     chunks: Vec<NonNull<Chunk>>,
     magazines: [Vec<FreeList>; CLASSES.len()],
     /// Freed one by one, by threads without a cache.
@@ -184,6 +251,22 @@ struct Central {
     is_closed: bool,
     /// `heap-outlives-slots`
     is_pinned: bool,
+    record: Record,
+}
+
+impl Central {
+    /// The first chunk of a new area; the others are spare.
+    fn new_area(&mut self) -> NonNull<Chunk> {
+        let count = self.chunks.len().clamp(AREA_MIN, AREA_MAX);
+        let layout = Layout::from_size_align(count * CHUNK, CHUNK).expect("a power of two is a valid alignment");
+        // SAFETY: the layout is not empty.
+        let Some(area) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        self.areas.push((area, layout));
+        // SAFETY: inside the area.
+        let chunk = |index| unsafe { area.add(index * CHUNK) }.cast();
+        self.record.spare.extend((1..count).rev().map(chunk));
+        area.cast()
+    }
 }
 
 /// The memory of one scheduler's tasks.
@@ -197,6 +280,8 @@ pub(crate) struct Heap {
     names: Mutex<Names>,
     /// Milliseconds since the heap was made, updated when workers look at the clock.
     pub(crate) coarse_ms: AtomicU32,
+    /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
+    tending: AtomicU64,
 }
 
 // SAFETY: chunks and slots are shared under the invariants above; `owner` is written before the first task exists
@@ -222,6 +307,7 @@ impl Heap {
     pub(crate) fn new(caches: usize, hooks: TaskHooks) -> Arc<Self> {
         Arc::new(Self {
             central: Mutex::new(Central {
+                areas: Vec::new(),
                 chunks: Vec::new(),
                 magazines: std::array::from_fn(|_| Vec::new()),
                 loose: [FreeList::EMPTY; CLASSES.len()],
@@ -229,6 +315,7 @@ impl Heap {
                 out: 0,
                 is_closed: false,
                 is_pinned: false,
+                record: Record::new(),
             }),
             caches: (0..caches).map(|_| Cache::new()).collect(),
             owner: UnsafeCell::new(None),
@@ -237,6 +324,7 @@ impl Heap {
             completed: AtomicU64::new(0),
             names: Mutex::default(),
             coarse_ms: AtomicU32::new(0),
+            tending: AtomicU64::new(NEVER),
         })
     }
 
@@ -271,9 +359,8 @@ impl Heap {
             // SAFETY: `allocate` wrote the heap's address just before a large task.
             unsafe { task.cast::<*const Self>().sub(1).read() }
         } else {
-            let chunk = task.as_ptr().map_addr(|addr| addr & !(CHUNK - 1)).cast::<Chunk>();
-            // SAFETY: slots of a class stand in chunks aligned to their size, with a `Chunk` at the start.
-            unsafe { (*chunk).heap }
+            // SAFETY: the slot of a task that is alive is in a chunk (`type-stable`).
+            unsafe { Chunk::of(task).as_ref() }.heap
         };
         // SAFETY: `heap-outlives-slots`.
         unsafe { &*heap }
@@ -316,7 +403,7 @@ impl Heap {
                 let mut central = self.central.lock();
                 match central.loose[vtable.class as usize].pop() {
                     Some(slot) => {
-                        central.out += 1;
+                        central.take_out(vtable.class as usize, 1);
                         self.pin_if_closed(&mut central);
                         slot
                     }
@@ -326,7 +413,8 @@ impl Heap {
                         let loose = &mut central.loose[vtable.class as usize];
                         debug_assert!(loose.head.is_null(), "it was just found empty");
                         *loose = magazine;
-                        central.out -= magazine.len as usize;
+                        // Not news: the slots were there before, or the memory is about to be used.
+                        let _ = central.put_back(vtable.class as usize, magazine.len as usize);
                         slot
                     }
                 }
@@ -353,7 +441,10 @@ impl Heap {
             cache.free(self, class, slot);
         } else {
             let mut central = self.central.lock();
-            central.out -= 1;
+            if central.put_back(class as usize, 1) && !central.is_closed && self.note_idle() {
+                // SAFETY: the heap is open, so it has an owner, and stays as it is while we hold the lock.
+                unsafe { self.owner() }.memory_is_idle();
+            }
             let mut loose = central.loose[class as usize];
             if loose.len == MAGAZINE {
                 central.magazines[class as usize].push(loose);
@@ -422,19 +513,20 @@ impl Heap {
     /// No lock is held during `visit`; tasks spawned meanwhile may or may not be visited.
     pub(super) fn for_each_live(&self, mut visit: impl FnMut(NonNull<Header>)) {
         let (chunks, large): (Vec<_>, Vec<_>) = {
-            let central = self.central.lock();
+            let mut central = self.central.lock();
+            central.record.walkers += 1;
             // SAFETY: in the set, so allocated; freeing needs this lock.
             let live = central.large.iter().filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
             (central.chunks.clone(), live.copied().collect())
         };
+        let _walker = Walker(self);
         for chunk in chunks {
+            // Acquire: the words of the slots below are initialised. Pairs with Release in `carve`.
             // SAFETY: `type-stable`, and the caller keeps the heap open.
-            let chunk_ref = unsafe { chunk.as_ref() };
-            let size = chunk_ref.slot_size as usize;
-            // Acquire: the words of the slots below are initialised. Pairs with Release in `take_magazine_locked`.
-            for index in 0..chunk_ref.used.load(Ordering::Acquire) as usize {
-                // SAFETY: inside the chunk.
-                let slot = unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + index * size) }.cast::<Header>();
+            let used = unsafe { chunk.as_ref() }.used.load(Ordering::Acquire);
+            debug_assert_ne!(used, trim::GONE, "`walkers-pin`");
+            for index in 0..used {
+                let slot = Chunk::slot(chunk, index);
                 // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time; the rest
                 // waits for the reference (`body-needs-ref`).
                 if unsafe { (*slot.as_ptr()).state.try_ref() } {
@@ -467,17 +559,26 @@ impl Heap {
 
     fn give_magazine(&self, class: u8, list: FreeList) {
         let mut central = self.central.lock();
-        central.out -= list.len as usize;
+        if central.put_back(class as usize, list.len as usize) {
+            // This thread is a worker and looks by itself before it sleeps.
+            self.note_idle();
+        }
         central.magazines[class as usize].push(list);
         debug_assert!(!central.is_closed || central.out > 0 || central.is_pinned);
     }
 
     fn take_magazine_locked(&self, central: &mut Central, class: u8) -> FreeList {
         let list = match central.magazines[class as usize].pop() {
-            Some(list) => list,
-            None => self.carve(central, class),
+            Some(list) => {
+                central.take_out(class as usize, list.len as usize);
+                list
+            }
+            None => {
+                let list = self.carve(central, class);
+                central.out += list.len as usize;
+                list
+            }
         };
-        central.out += list.len as usize;
         self.pin_if_closed(central);
         list
     }
@@ -495,7 +596,7 @@ impl Heap {
         let chunk = match central.chunks.iter().rev().take(2 * CLASSES.len()).find(|chunk| has_room(chunk)) {
             Some(chunk) => *chunk,
             None => {
-                let chunk = self.new_chunk(size);
+                let chunk = self.new_chunk(central, size);
                 central.chunks.push(chunk);
                 chunk
             }
@@ -508,7 +609,7 @@ impl Heap {
         for index in (first..first + count).rev() {
             // SAFETY: inside the chunk, never handed out before, so nobody else looks at it (`used` is lower).
             unsafe {
-                let slot = chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize).cast::<Header>();
+                let slot = Chunk::slot(chunk, index);
                 Header::initialise_free(slot);
                 list.push(slot);
             }
@@ -518,12 +619,11 @@ impl Heap {
         list
     }
 
-    fn new_chunk(&self, slot_size: u32) -> NonNull<Chunk> {
-        // SAFETY: the layout is not empty.
-        let Some(chunk) = NonNull::new(unsafe { alloc(CHUNK_LAYOUT) }) else { handle_alloc_error(CHUNK_LAYOUT) };
-        let chunk = chunk.cast::<Chunk>();
-        // SAFETY: fresh memory, large enough.
-        unsafe { chunk.write(Chunk { heap: self, slot_size, used: AtomicU32::new(0) }) };
+    fn new_chunk(&self, central: &mut Central, slot_size: u32) -> NonNull<Chunk> {
+        let chunk = central.record.spare.pop().unwrap_or_else(|| central.new_area());
+        let (used, in_hand) = (AtomicU32::new(0), AtomicU32::new(0));
+        // SAFETY: memory that nobody uses, large enough.
+        unsafe { chunk.write(Chunk { heap: self, slot_size, used, in_hand }) };
         chunk
     }
 
@@ -559,16 +659,17 @@ impl Heap {
         if !central.is_closed || central.out > 0 {
             return;
         }
-        let chunks = std::mem::take(&mut central.chunks);
+        let areas = std::mem::take(&mut central.areas);
+        (central.chunks, central.record.spare) = (Vec::new(), Vec::new());
         central.magazines = std::array::from_fn(|_| Vec::new());
         central.loose = [FreeList::EMPTY; CLASSES.len()];
         // SAFETY: all slots are free and the heap is closed, so nobody asks for the owner any more.
         let owner = self.owner.with_mut(|owner| unsafe { (*owner).take() });
         let was_pinned = std::mem::take(&mut central.is_pinned);
         drop(central);
-        for chunk in chunks {
-            // SAFETY: made by `new_chunk`; all its slots are free and in no list.
-            unsafe { dealloc(chunk.cast().as_ptr(), CHUNK_LAYOUT) };
+        for (area, layout) in areas {
+            // SAFETY: made by `new_area`; all slots of its chunks are free and in no list.
+            unsafe { dealloc(area.as_ptr(), layout) };
         }
         let this = ptr::from_ref(self);
         drop(owner);
@@ -578,19 +679,22 @@ impl Heap {
         }
     }
 
+    /// A thread that is about to sleep while memory lies idle lets go of the free slots that it keeps.
+    pub(crate) fn flush_cache(&self) {
+        if let Some(cache) = self.my_cache() {
+            let mut central = self.central.lock();
+            if cache.flush(&mut central) {
+                self.note_idle();
+            }
+        }
+    }
+
     /// The scheduler has ended: no cache is entered any more. Slots that are still out (a `JoinHandle` or a waker
     /// outlives the runtime) keep the heap; the last one frees it.
     pub(crate) fn close(&self) {
         let mut central = self.central.lock();
         for cache in &self.caches {
-            for class in 0..CLASSES.len() {
-                for list in [cache.current[class].take(), cache.previous[class].take()] {
-                    if list.len > 0 {
-                        central.out -= list.len as usize;
-                        central.magazines[class].push(list);
-                    }
-                }
-            }
+            cache.flush(&mut central);
         }
         central.is_closed = true;
         if central.out > 0 {
@@ -625,11 +729,6 @@ impl Drop for CacheGuard {
         ENTERED.set(self.before);
     }
 }
-
-const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a power of two is a valid alignment"),
-};
 
 /// The allocation of a large task, and where in it the task stands: behind the heap's address.
 fn large_layout(task: Layout) -> (Layout, usize) {

@@ -1,0 +1,402 @@
+//! Memory of a spike goes back to the system: chunks whose slots are all free, after they have not been needed for a
+//! while.
+//!
+//! Called by the slab (free memory has grown), by workers that look at their timers (`tend`), and by a thread of the
+//! blocking pool, which does the work (`Trimming::run`).
+//!
+//! ```text
+//!   NEVER ──free grew by KEPT──▶ SOON ──tend──▶ a time ──tend──▶ the next time   (much of it was needed meanwhile)
+//!     ▲                                           └─────tend──▶ under way ──run──▶ NEVER
+//! ```
+//!
+//! # Invariants
+//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer: nobody else has its
+//!   slots, so a chunk all of whose slots are in hand holds no task and can get none.
+//! - `walkers-pin`: a chunk leaves the list of chunks only under the lock and while no walker is under way, because a
+//!   walker looks at slots without the lock.
+//!
+//! # Why not otherwise
+//! A count of free slots per chunk would say at once which chunk is empty, and cost every task of a spike two more writes.
+//! Here nothing is counted until memory lies idle; then one thread that runs no tasks reads the lists once.
+//! The chunks are not deallocated: that would take whole areas, and allocators keep such blocks. Their pages go, their
+//! addresses stay for the next spike.
+
+#![expect(unsafe_code, reason = "free slots are raw memory")]
+
+use super::{CHUNK, CLASSES, Central, Chunk, FreeList, Heap, MAGAZINE};
+use crate::primitives::IS_MODEL;
+use crate::primitives::atomic::Ordering;
+use crate::sys;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Free memory up to this is not worth looking at.
+const KEPT: usize = 1 << 20;
+/// How long memory has to lie idle, in milliseconds. Twice this and the work are well below the 30 s after which people
+/// call it a leak; picked by feel.
+const PATIENCE_MS: u64 = 8_000;
+
+/// Nothing to do; and: look at the clock first.
+pub(super) const NEVER: u64 = u64::MAX;
+const SOON: u64 = 0;
+
+/// What is known of the free memory.
+pub(super) struct Record {
+    /// Bytes in the central lists.
+    free: usize,
+    /// The least of `free` since the last look.
+    least: usize,
+    /// What was left after the last trimming, and is not worth another.
+    floor: usize,
+    is_under_way: bool,
+    /// `walkers-pin`
+    pub(super) walkers: usize,
+    /// Chunks without slots, most of them without pages.
+    pub(super) spare: Vec<NonNull<Chunk>>,
+}
+
+impl Record {
+    pub(super) const fn new() -> Self {
+        Self { free: 0, least: 0, floor: 0, is_under_way: false, walkers: 0, spare: Vec::new() }
+    }
+
+    pub(super) fn took(&mut self, bytes: usize) {
+        self.free -= bytes;
+        self.least = self.least.min(self.free);
+        self.floor = self.floor.min(self.free);
+    }
+
+    /// True if there is so much now that someone should look at it.
+    pub(super) fn gave(&mut self, bytes: usize) -> bool {
+        self.free += bytes;
+        self.free >= self.floor + KEPT && !self.is_under_way
+    }
+}
+
+impl Heap {
+    /// The tick at which [`tend`](Self::tend) wants to be called; `u64::MAX` for never.
+    #[inline]
+    pub(crate) fn next_tending(&self) -> u64 {
+        self.tending.load(Ordering::Relaxed)
+    }
+
+    /// Whether memory lies idle that should go back now: then the caller runs the answer where it holds up no task.
+    #[cold]
+    pub(crate) fn tend(self: &Arc<Self>, now: u64) -> Option<Trimming> {
+        let mut central = self.central.lock();
+        let due = self.tending.load(Ordering::Relaxed);
+        if due > now || central.is_closed {
+            return None;
+        }
+        let Record { free, least, .. } = central.record;
+        central.record.least = free;
+        if due == SOON || least < free / 2 {
+            self.tending.store(now + PATIENCE_MS, Ordering::Relaxed);
+            return None;
+        }
+        central.record.is_under_way = true;
+        self.tending.store(NEVER, Ordering::Relaxed);
+        Some(Trimming { heap: Arc::clone(self), most: least })
+    }
+
+    /// Notes that free memory has grown; the caller holds the lock. True if nobody has been told yet.
+    pub(super) fn note_idle(&self) -> bool {
+        let is_new = self.tending.load(Ordering::Relaxed) == NEVER;
+        if is_new {
+            self.tending.store(SOON, Ordering::Relaxed);
+        }
+        is_new
+    }
+}
+
+/// The work, for a thread that runs no tasks. Dropped without being run, it may be asked for again.
+pub(crate) struct Trimming {
+    heap: Arc<Heap>,
+    /// Bytes.
+    most: usize,
+}
+
+impl Drop for Trimming {
+    fn drop(&mut self) {
+        let record = &mut self.heap.central.lock().record;
+        record.is_under_way = false;
+        record.floor = record.free;
+    }
+}
+
+impl Trimming {
+    pub(crate) fn run(mut self) {
+        for class in 0..CLASSES.len() {
+            self.trim_class(class);
+        }
+    }
+
+    fn trim_class(&mut self, class: usize) {
+        let heap = &*self.heap;
+        let (mut lists, taken) = {
+            let mut central = heap.central.lock();
+            if central.is_closed {
+                return;
+            }
+            let mut lists = std::mem::take(&mut central.magazines[class]);
+            lists.push(std::mem::take(&mut central.loose[class]));
+            let taken: usize = lists.iter().map(|list| list.len as usize).sum();
+            // `in-hand`; and the heap stays while they are out.
+            central.take_out(class, taken);
+            (lists, taken)
+        };
+        let mut empty = Vec::new();
+        if self.most >= CHUNK && (taken * CLASSES[class] as usize >= CHUNK || IS_MODEL) {
+            empty = find_empty(&lists, self.most / CHUNK);
+            if !empty.is_empty() {
+                lists = without_empty(lists);
+            }
+        }
+        let refused = heap.central.lock().remove(&mut empty);
+        for chunk in refused {
+            // Another time.
+            let count = Chunk::in_hand(chunk) & !EMPTY;
+            Chunk::set_in_hand(chunk, 0);
+            lists.push(Chunk::first_slots(chunk, count));
+        }
+        for chunk in empty.iter().filter(|_| !IS_MODEL) {
+            // SAFETY: `in-hand` and `walkers-pin`: nobody has a slot of it, and nobody finds it any more.
+            unsafe { sys::give_back_pages(chunk.cast(), CHUNK) };
+        }
+        self.most -= empty.len() * CHUNK;
+        let kept: usize = lists.iter().map(|list| list.len as usize).sum();
+        let mut central = heap.central.lock();
+        central.record.spare.extend(empty);
+        central.out -= taken - kept;
+        central.put_back(class, kept);
+        central.magazines[class].extend(lists.into_iter().filter(|list| list.len > 0));
+        central.magazines[class].shrink_to_fit();
+        heap.finish_if_closed(central);
+    }
+}
+
+/// Said of the slots of a chunk that has left the list of chunks.
+pub(super) const GONE: u32 = u32::MAX;
+/// Marks a chunk whose slots, as many as the other bits say, are all in hand.
+const EMPTY: u32 = 1 << 31;
+
+/// The chunks, at most so many, all of whose slots are in these lists. They are marked.
+fn find_empty(lists: &[FreeList], most: usize) -> Vec<NonNull<Chunk>> {
+    let mut touched = Vec::new();
+    for_each_slot(lists, |slot| {
+        let chunk = Chunk::of(slot);
+        let count = Chunk::in_hand(chunk);
+        if count == 0 {
+            touched.push(chunk);
+        }
+        Chunk::set_in_hand(chunk, count + 1);
+    });
+    let mut empty = Vec::new();
+    for chunk in touched {
+        let count = Chunk::in_hand(chunk);
+        let is_empty = empty.len() < most && count == Chunk::used(chunk);
+        Chunk::set_in_hand(chunk, if is_empty { count | EMPTY } else { 0 });
+        if is_empty {
+            empty.push(chunk);
+        }
+    }
+    empty
+}
+
+/// The slots of other chunks, in lists as before.
+fn without_empty(lists: Vec<FreeList>) -> Vec<FreeList> {
+    let mut kept = Vec::new();
+    let mut list = FreeList::EMPTY;
+    for_each_slot(&lists, |slot| {
+        if Chunk::in_hand(Chunk::of(slot)) & EMPTY != 0 {
+            return;
+        }
+        if list.len == MAGAZINE {
+            kept.push(std::mem::take(&mut list));
+        }
+        // SAFETY: free and in our hands (`in-hand`); `for_each_slot` has read its link, so it may be linked anew.
+        unsafe { list.push(slot) };
+    });
+    kept.push(list);
+    kept
+}
+
+fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<super::Header>)) {
+    for list in lists {
+        let mut list = *list;
+        while let Some(slot) = list.pop() {
+            visit(slot);
+        }
+    }
+}
+
+impl Central {
+    /// Slots leave the central lists.
+    pub(super) fn take_out(&mut self, class: usize, count: usize) {
+        self.out += count;
+        self.record.took(count * CLASSES[class] as usize);
+    }
+
+    /// Slots come to the central lists. True if someone should look at them.
+    pub(super) fn put_back(&mut self, class: usize, count: usize) -> bool {
+        self.out -= count;
+        self.record.gave(count * CLASSES[class] as usize)
+    }
+
+    /// Takes these chunks, which are marked, out of the list of chunks. Those that have to stay come back: all of them
+    /// while walkers are about (`walkers-pin`), and those that got further slots since they were marked.
+    fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
+        let may_go = self.record.walkers == 0;
+        let goes = |chunk: NonNull<Chunk>| may_go && Chunk::in_hand(chunk) == Chunk::used(chunk) | EMPTY;
+        let (gone, refused) = empty.drain(..).partition(|chunk| goes(*chunk));
+        *empty = gone;
+        if !empty.is_empty() {
+            self.chunks.retain(|chunk| !goes(*chunk));
+            self.chunks.shrink_to_fit();
+            for chunk in empty.iter() {
+                // SAFETY: `in-hand`; the chunk is alive.
+                unsafe { chunk.as_ref() }.used.store(GONE, Ordering::Relaxed);
+            }
+        }
+        refused
+    }
+}
+
+/// While it lives, `walkers-pin` holds all chunks.
+pub(super) struct Walker<'a>(pub(super) &'a Heap);
+
+impl Drop for Walker<'_> {
+    fn drop(&mut self) {
+        self.0.central.lock().record.walkers -= 1;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::runtime::{Builder, Runtime};
+    use std::future::pending;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().expect("the system has room")
+    }
+
+    /// Spawns so many tasks that are alive at once, and lets them end.
+    fn spike(runtime: &Runtime, count: usize) {
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..count).map(|_| crate::spawn(async { crate::task::yield_now().await })).collect();
+            for task in tasks {
+                task.await.expect("it does not panic");
+            }
+        });
+        settle(runtime);
+    }
+
+    /// What a worker does before it sleeps.
+    fn settle(runtime: &Runtime) {
+        let heap = &runtime.handle().shared.heap;
+        heap.caches[0].flush(&mut heap.central.lock());
+        heap.tending.store(SOON, Ordering::Relaxed);
+    }
+
+    /// Chunks in use, and all there are.
+    fn chunks(heap: &Heap) -> (usize, usize) {
+        let central = heap.central.lock();
+        (central.chunks.len(), central.chunks.len() + central.record.spare.len())
+    }
+
+    /// Runs the work if there is any.
+    fn tend(heap: &Arc<Heap>, now: u64) -> bool {
+        heap.tend(now).map(Trimming::run).is_some()
+    }
+
+    const MANY: usize = 20_000;
+
+    #[test]
+    fn idle_memory_of_a_spike_is_given_back_and_used_again_by_the_next() {
+        let runtime = runtime();
+        let heap = &runtime.handle().shared.heap;
+        for _ in 0..3 {
+            spike(&runtime, MANY);
+            let (full, all) = chunks(heap);
+            assert!(full >= MANY * 128 / CHUNK);
+            assert!(!tend(heap, 5), "it has not lain idle for long");
+            assert_eq!(heap.next_tending(), 5 + PATIENCE_MS);
+            assert!(!tend(heap, 5 + PATIENCE_MS - 1));
+            assert!(tend(heap, 5 + PATIENCE_MS));
+            assert_eq!(heap.next_tending(), NEVER);
+            let (left, still) = chunks(heap);
+            assert!(left <= 1, "{left} of {full}");
+            assert_eq!(still, all, "addresses stay");
+        }
+    }
+
+    #[test]
+    fn memory_that_was_needed_meanwhile_stays() {
+        let runtime = runtime();
+        let heap = &runtime.handle().shared.heap;
+        spike(&runtime, MANY);
+        let before = chunks(heap);
+        assert!(!tend(heap, 0));
+        let due = heap.next_tending();
+        spike(&runtime, MANY);
+        heap.tending.store(due, Ordering::Relaxed);
+        assert!(!tend(heap, PATIENCE_MS));
+        assert_eq!(chunks(heap), before);
+        assert!(tend(heap, 2 * PATIENCE_MS), "and now it has not been");
+    }
+
+    #[test]
+    fn chunks_with_a_task_in_them_stay() {
+        let runtime = runtime();
+        let heap = &runtime.handle().shared.heap;
+        // One of a thousand stays, so every other chunk or so has one.
+        let mut staying = Vec::new();
+        runtime.block_on(async {
+            let mut tasks = Vec::new();
+            for number in 0..MANY {
+                tasks.push(crate::spawn(async {}));
+                if number % 1000 == 0 {
+                    staying.push(crate::spawn(pending::<()>()));
+                }
+            }
+            for task in tasks {
+                task.await.expect("it does not panic");
+            }
+        });
+        settle(&runtime);
+        let (full, _) = chunks(heap);
+        assert!(!tend(heap, 0) && tend(heap, PATIENCE_MS));
+        let (left, _) = chunks(heap);
+        assert!(left >= staying.len() && left < full, "{left} of {full}");
+        assert_eq!(heap.describe_live().len(), staying.len());
+        staying.iter().for_each(crate::task::JoinHandle::abort);
+        spike(&runtime, MANY);
+        assert_eq!(heap.describe_live().len(), 0);
+    }
+
+    #[test]
+    fn a_walker_keeps_all_chunks_where_they_are() {
+        let runtime = runtime();
+        let heap = &runtime.handle().shared.heap;
+        spike(&runtime, MANY);
+        let before = chunks(heap);
+        let stays = runtime.spawn(pending::<()>());
+        assert!(!tend(heap, 0));
+        let mut is_trimmed = false;
+        heap.for_each_live(|task| {
+            is_trimmed = tend(heap, PATIENCE_MS);
+            // SAFETY: the walk gave us a reference.
+            drop(unsafe { crate::task::Runnable::from_raw(task) });
+        });
+        assert!(is_trimmed);
+        assert_eq!(chunks(heap), before);
+        stays.abort();
+        // All slots are in the lists again.
+        spike(&runtime, MANY);
+        assert_eq!(chunks(heap), before);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models;

@@ -1,0 +1,70 @@
+//! Loom: trimming beside a walker, a spawn and an end.
+
+#![expect(unsafe_code, reason = "a heap without a scheduler")]
+
+use super::{Heap, Trimming};
+use crate::task::cell;
+use crate::task::hooks::TaskHooks;
+use crate::task::runnable::{Runnable, Schedule, TaskInfo};
+use std::panic::Location;
+use std::sync::Arc;
+
+struct NoScheduler;
+
+impl Schedule for NoScheduler {
+    fn schedule(&self, runnable: Runnable) {
+        drop(runnable);
+    }
+    fn task_panicked(&self, _: TaskInfo) {}
+}
+
+fn heap() -> Arc<Heap> {
+    let heap = Heap::new(1, TaskHooks::default());
+    // SAFETY: no task exists yet.
+    unsafe { heap.set_owner(Arc::new(NoScheduler)) };
+    heap
+}
+
+/// A task that is spawned and cancelled at once: its slot comes and goes.
+fn spawn_and_end(heap: &Heap) {
+    // SAFETY: the future is `Send`.
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(heap, async {}, None, Location::caller()) };
+    runnable.cancel();
+    drop(handle);
+}
+
+fn trim(heap: &Arc<Heap>) {
+    Trimming { heap: Arc::clone(heap), most: usize::MAX }.run();
+}
+
+#[test]
+fn loom_trimming_takes_no_chunk_from_under_a_walker() {
+    loom::model(|| {
+        let heap = heap();
+        spawn_and_end(&heap);
+        let walker = {
+            let heap = Arc::clone(&heap);
+            loom::thread::spawn(move || assert!(heap.describe_live().is_empty()))
+        };
+        trim(&heap);
+        walker.join().unwrap();
+        spawn_and_end(&heap);
+        heap.close();
+    });
+}
+
+#[test]
+fn loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone() {
+    loom::model(|| {
+        let heap = heap();
+        spawn_and_end(&heap);
+        let spawner = {
+            let heap = Arc::clone(&heap);
+            loom::thread::spawn(move || spawn_and_end(&heap))
+        };
+        trim(&heap);
+        spawner.join().unwrap();
+        assert_eq!(heap.central.lock().out, 0);
+        heap.close();
+    });
+}

@@ -1,0 +1,123 @@
+//! Tasks as `tracing` spans and what happens to their wakers as its events, by the names that tokio-console knows.
+//!
+//! Called by `runtime::Builder` (hooks) and by `waker`, if the feature `tracing` is on. Nothing is kept of a task whose
+//! span no subscriber wants.
+//!
+//! # Invariants
+//! - `subscriber-is-foreign`: a span is made, entered, left and dropped outside of the table's lock.
+//! - `left-where-entered`: a poll leaves the span that it has entered, also if the task has ended in between.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use tracing::Span;
+
+use super::hooks::{TaskHooks, TaskMeta};
+use super::waker::WakerOp;
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+
+/// The spans of tasks that are alive, by the tasks' ids.
+static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
+/// How many there are: a hint that spares the lock of a program that nobody watches.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// What the polls on this thread have entered, an entry for each.
+    static ENTERED: RefCell<Vec<Option<Arc<Span>>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn spans() -> &'static Mutex<HashMap<u64, Arc<Span>>> {
+    SPANS.get_or_init(Mutex::default)
+}
+
+fn find(id: u64) -> Option<Arc<Span>> {
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    spans().lock().get(&id).cloned()
+}
+
+/// The program's hooks, and around them those that keep the spans.
+pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
+    let TaskHooks { on_spawn, on_terminate, before_poll, after_poll } = hooks;
+    TaskHooks {
+        on_spawn: Some(Arc::new(move |task| {
+            begin(task);
+            on_spawn.iter().for_each(|hook| hook(task));
+        })),
+        on_terminate: Some(Arc::new(move |task| {
+            end(task);
+            on_terminate.iter().for_each(|hook| hook(task));
+        })),
+        before_poll: Some(Arc::new(move |task| {
+            enter(task);
+            before_poll.iter().for_each(|hook| hook(task));
+        })),
+        after_poll: Some(Arc::new(move |task| {
+            leave();
+            after_poll.iter().for_each(|hook| hook(task));
+        })),
+    }
+}
+
+fn begin(task: &TaskMeta<'_>) {
+    let (id, place) = (task.id.0, task.spawned_at());
+    let span = tracing::trace_span!(
+        target: "tokio::task",
+        parent: None,
+        "runtime.spawn",
+        kind = "task",
+        task.name = task.name().unwrap_or_default(),
+        task.id = id,
+        loc.file = place.file(),
+        loc.line = place.line(),
+        loc.col = place.column(),
+    );
+    if !span.is_disabled() {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        spans().lock().insert(id, Arc::new(span));
+    }
+}
+
+fn end(task: &TaskMeta<'_>) {
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let span = spans().lock().remove(&task.id.0);
+    if span.is_some() {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+    // `subscriber-is-foreign`
+    drop(span);
+}
+
+fn enter(task: &TaskMeta<'_>) {
+    let span = find(task.id.0);
+    if let Some(span) = &span {
+        span.with_subscriber(|(id, subscriber)| subscriber.enter(id));
+    }
+    // `left-where-entered`
+    ENTERED.with_borrow_mut(|entered| entered.push(span));
+}
+
+fn leave() {
+    if let Some(span) = ENTERED.with_borrow_mut(Vec::pop).flatten() {
+        span.with_subscriber(|(id, subscriber)| subscriber.exit(id));
+    }
+}
+
+/// Something happens to a waker of this task.
+pub(super) fn waker(op: WakerOp, task: u64) {
+    let Some(id) = find(task).and_then(|span| span.id()) else {
+        return;
+    };
+    let op = match op {
+        WakerOp::Clone => "waker.clone",
+        WakerOp::Wake => "waker.wake",
+        WakerOp::WakeByRef => "waker.wake_by_ref",
+        WakerOp::Drop => "waker.drop",
+    };
+    tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());
+}
