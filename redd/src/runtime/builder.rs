@@ -443,6 +443,7 @@ impl Builder {
         let (scale, resolution, buckets) = self.legacy;
         config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
         config.latencies = self.latencies.resolve(HistogramConfiguration::default);
+        config.task_hooks = spans::around(config.task_hooks);
         config
     }
 
