@@ -99,6 +99,10 @@ impl Schedule for Stamping {
         self.0.schedule(runnable);
     }
 
+    fn memory_is_idle(&self) {
+        self.0.memory_is_idle();
+    }
+
     fn task_panicked(&self, task: TaskInfo) {
         self.0.task_panicked(task);
     }

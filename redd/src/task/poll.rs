@@ -294,13 +294,16 @@ impl Heap {
 pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     // SAFETY: by this function's duty.
     let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Header::extra(task)) };
+    let state = header.state.load();
     TaskInfo {
         id: Id::from_u64(header.id()),
         place: header.place(),
         name: heap.name(extra.name),
-        has_handle: header.state.load().has_join(),
+        has_handle: state.has_join(),
         age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
-        is_running: header.state.load().is_running(),
+        is_running: state.is_running(),
+        is_queued: state.is_queued(),
+        is_blocking: header.vtable().is_blocking,
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct TaskInfo {
     /// What it noted when its last poll was pending, and where the program asked for it.
     pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
     pub(crate) is_running: bool,
+    pub(crate) is_queued: bool,
+    /// A closure of the blocking pool.
+    pub(crate) is_blocking: bool,
 }
 
 impl std::fmt::Display for TaskInfo {
@@ -46,6 +49,7 @@ impl std::fmt::Display for TaskInfo {
         write!(f, " (spawned at {}, {:.1?} old", self.place, self.age)?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
+            _ if self.is_queued => f.write_str(", queued")?,
             Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
