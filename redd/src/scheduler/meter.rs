@@ -100,16 +100,16 @@ impl Schedule for Stamping {
         self.0.schedule(runnable);
     }
 
+    fn memory_is_idle(&self) {
+        self.0.memory_is_idle();
+    }
+
     fn task_panicked(&self) {
         self.0.task_panicked();
     }
 
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
         self.0.panic_unjoined(panic);
-    }
-
-    fn memory_is_idle(&self) {
-        self.0.memory_is_idle();
     }
 }
 
