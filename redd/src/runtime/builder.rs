@@ -482,7 +482,8 @@ impl Builder {
     ///
     /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
     ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on its
-    ///   tasks never running in parallel.
+    ///   tasks never running in parallel. [`Rescue::report_only`] on a current-thread runtime, whatever is asked for beyond
+    ///   that: its tasks need not be `Send`. It is watched once it is 100 ms old.
     /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting, stopping,
     ///   parking and unparking threads run on it.
     /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock waits on.
@@ -535,7 +536,7 @@ impl Builder {
         match self.flavor {
             RuntimeFlavor::CurrentThread => {
                 config.flavor = Flavor::CurrentThread;
-                config.rescue = self.rescue_or(Rescue::off());
+                config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
             }
             RuntimeFlavor::MultiThread => {
                 assert!(
@@ -580,6 +581,7 @@ impl Builder {
         let LocalOptions { .. } = options;
         let mut config = self.finished_config();
         config.flavor = Flavor::Local;
+        config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
         LocalRuntime::start(config)
     }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
 use crate::observe::histogram::HistogramConfiguration;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -54,6 +54,7 @@ use idle::{Idle, OnWake};
 use injector::Injector;
 use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
+use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use worker::{LOCAL, Worker};
@@ -181,10 +182,7 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
-    /// Odd while the worker polls a task. Written by the worker only.
-    pub(crate) polls: AtomicU64,
-    /// The task that is being polled, or was last: an address to look for, not to follow (`Heap::keep_at`).
-    pub(crate) current_task: AtomicPtr<Header>,
+    pub(crate) mark: PollMark<Header>,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
     pub(crate) standing: Standing,
     /// The system's number of its thread; 0 if it has none.
@@ -201,8 +199,7 @@ impl Slot {
     fn new() -> Self {
         Self {
             queue: RunQueue::new(),
-            polls: AtomicU64::new(0),
-            current_task: AtomicPtr::new(ptr::null_mut()),
+            mark: PollMark::new(),
             standing: Standing::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
@@ -316,7 +313,7 @@ impl Shared {
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
-        let watch = Watch::new(&config.rescue)?;
+        let watch = Watch::new(&config.rescue);
         let slots: Box<[_]> =
             (0..config.workers + MAX_SPARES.max(config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
         for slot in &slots[..config.workers] {
