@@ -3,6 +3,8 @@
 //!
 //! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs them in turns and makes the table.
 
+#![allow(clippy::disallowed_methods, reason = "threads of no runtime, whose sleep is what is measured")]
+
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -2,6 +2,8 @@
 //!
 //! The programs are `workloads/blockers.rs`; each run is a process of its own, and the two runtimes take turns.
 
+#![allow(clippy::disallowed_methods, reason = "threads of no runtime, whose sleep is what is measured")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
