@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::TryLockError;
 use super::blocking::block_on_parker;
-use super::guard::{guard_deref_mut, guard_map, guard_traits};
+use super::guard::{Lender, guard_deref_mut, guard_map, guard_traits, map_methods};
 use super::permits::Permits;
 use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
@@ -280,18 +280,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
             Err(_) => out.field("data", &format_args!("<locked>")),
         };
         out.finish()
-    }
-}
-
-/// Where the permits of a lock are reached from: the lock's borrower, or a share of its ownership.
-trait Lender {
-    fn permits(&self) -> &Permits;
-}
-
-impl Lender for &Permits {
-    #[inline]
-    fn permits(&self) -> &Permits {
-        self
     }
 }
 
