@@ -6,10 +6,13 @@
 pub(crate) mod block_on;
 mod builder;
 pub(crate) mod context;
+pub mod dump;
 mod handle;
 mod id;
 mod local;
 mod metrics;
+#[cfg(all(test, loom))]
+mod models;
 mod shutdown;
 mod spawn;
 
@@ -26,6 +29,7 @@ pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
 pub use context::EnterGuard;
+pub use dump::Dump;
 pub use handle::{Handle, TryCurrentError};
 pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};

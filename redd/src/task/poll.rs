@@ -300,6 +300,7 @@ pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         waiting: header.waiting(),
         is_running: state.is_running(),
         is_complete: state.is_complete(),
+        is_queued: state.is_queued(),
         is_blocking: header.vtable().is_blocking,
     }
 }

@@ -38,6 +38,7 @@ pub(crate) struct TaskInfo {
     pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
     pub(crate) is_running: bool,
     pub(crate) is_complete: bool,
+    pub(crate) is_queued: bool,
     /// A closure of the blocking pool.
     pub(crate) is_blocking: bool,
 }
@@ -52,6 +53,7 @@ impl std::fmt::Display for TaskInfo {
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
+            _ if self.is_queued => f.write_str(", queued")?,
             Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
