@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
-//! - `flag-while-polling`: a slot's `polls` is odd exactly while a task of it is being polled.
+//! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
 
@@ -232,7 +232,7 @@ pub(crate) struct Worker {
     polls_at_park: u64,
     /// The polls of which `tally.poll_ns` knows.
     polls_timed: u64,
-    thread: Option<thread::ThreadId>,
+    thread: Option<thread::PublicId>,
     tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     injector_interval: u32,
@@ -363,9 +363,19 @@ impl Worker {
         }
     }
 
+    /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
+    /// who waits for each worker's first sleep need not wait for ever.
+    fn count_late_start(&self, shared: &Shared) {
+        let slot = self.slot(shared);
+        if slot.parks.load(Ordering::Relaxed) == 0 {
+            add(&slot.parks, 1);
+            add(&slot.tally.noops, 1);
+        }
+    }
+
     /// The slot says which thread is the worker.
     fn note_thread(&mut self, shared: &Shared) {
-        let thread = Some(thread::current_id());
+        let thread = Some(thread::public_id());
         if self.thread != thread {
             self.thread = thread;
             *self.slot(shared).thread_id.lock() = thread;
@@ -408,7 +418,7 @@ impl Worker {
         let slot = self.slot(shared);
         add(&slot.tally.local_schedules, u64::from(self.local.scheduled.take()));
         slot.tally.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
-        let polls = slot.polls.load(Ordering::Relaxed) / 2;
+        let polls = slot.mark.polls() / 2;
         let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
         if new > 0 && !self.local.has_fifo {
             let (mean, before) = (ns / new, slot.tally.poll_ns.load(Ordering::Relaxed));
@@ -553,15 +563,11 @@ impl Worker {
             self.stop_searching(shared);
         }
         let slot = self.slot(shared);
-        let polls = slot.polls.load(Ordering::Relaxed);
-        // Release: whoever sees this task sees that the poll before has ended. Pairs with the Acquire in `rescue::name`.
-        slot.current_task.store(ptr::from_ref(runnable.header()).cast_mut(), Ordering::Release);
-        // `flag-while-polling`. Release: whoever sees the poll sees its task. Pairs with the Acquire in `rescue::name`.
-        slot.polls.store(polls.wrapping_add(1), Ordering::Release);
+        // `flag-while-polling`
+        let polls = slot.mark.begin(ptr::from_ref(runnable.header()).cast_mut());
         let ran =
             if shared.meter.is_on { shared.meter.run(shared, self.local.index, runnable) } else { runnable.run() };
-        // Release: as for the task.
-        slot.polls.store(polls.wrapping_add(2), Ordering::Release);
+        slot.mark.end(polls);
         match ran {
             Ran::Done => {}
             Ran::Yielded(runnable) if self.local.has_fifo => {
@@ -667,7 +673,7 @@ impl Worker {
             }
         }
         let slot = self.slot(shared);
-        let polls = slot.polls.load(Ordering::Relaxed);
+        let polls = slot.mark.polls();
         add(&slot.tally.noops, u64::from(polls == self.polls_at_park));
         self.polls_at_park = polls;
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -842,6 +848,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
         let _cache = unsafe { shared.heap.enter(index) };
         let ended = worker.run(shared, &mut NoRoot);
         debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
+        worker.count_late_start(shared);
         worker.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };
