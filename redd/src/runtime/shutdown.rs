@@ -75,8 +75,6 @@ fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
     }
     shared.blocking.join_all(remaining());
     if for_ever || have_ended {
-        // A hook of the program may keep the monitor; it does nothing for the runtime any more.
-        rescue::join(shared, remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE)));
         join_workers(shared);
     }
 }
