@@ -14,8 +14,8 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
-use crate::scheduler::Shared;
 use crate::scheduler::worker::{self, Root, Worker};
+use crate::scheduler::{Shared, UnhandledPanic};
 use crate::task::coop;
 
 /// Parks the thread while the future waits. Runs no tasks.
@@ -28,7 +28,12 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let waker = Waker::from(Arc::clone(&waker_of_thread));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
+    let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
     loop {
+        if ends_at_panic && has_panicked(&handle.shared) {
+            panic!("{}", closed_message(&handle.shared));
+        }
         if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
             return output;
         }
@@ -39,6 +44,28 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
 
 struct ParkedThread {
     parker: Parker,
+}
+
+/// A root that is woken when a panic shuts its runtime down.
+struct Listed<'a>(&'a Shared, &'a Waker);
+
+impl<'a> Listed<'a> {
+    fn new(shared: &'a Shared, waker: &'a Waker) -> Self {
+        shared.told_of_panic.lock().push(waker.clone());
+        Self(shared, waker)
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.0.told_of_panic.lock().retain(|other| !other.will_wake(self.1));
+    }
+}
+
+/// A task's panic has shut the runtime down.
+fn has_panicked(shared: &Shared) -> bool {
+    // Acquire: pairs with the Release in `Shared::task_panicked`.
+    shared.has_unhandled_panic.load(Ordering::Acquire)
 }
 
 impl Wake for ParkedThread {
@@ -75,11 +102,18 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         if let Some(core) = &mut guard.core {
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
+                if has_panicked(shared) {
+                    // Now, and not when the runtime is dropped: who waits for a task is told.
+                    guard.core.take().into_iter().for_each(|core| worker::finish_current_thread(shared, core));
+                }
                 panic!("{}", closed_message(shared));
             }
         } else {
             // `core-or-waiting`
             if !root.poll_if_woken() {
+                if has_panicked(shared) {
+                    panic!("{}", closed_message(shared));
+                }
                 woken.parker.park();
                 continue;
             }
@@ -89,8 +123,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
 }
 
 fn closed_message(shared: &Shared) -> &'static str {
-    // Acquire: pairs with the Release in `Shared::task_panicked`.
-    if shared.has_unhandled_panic.load(Ordering::Acquire) {
+    if has_panicked(shared) {
         "a spawned task panicked and the runtime is configured to shut down on unhandled panic. The task's panic was \
          printed above; mend it, or use `UnhandledPanic::Ignore`."
     } else {
@@ -122,7 +155,7 @@ impl Drop for CoreGuard<'_> {
         // Nobody else holds it, so no late wake can meet the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
         let mut core = self.shared.core.lock();
-        let waiters = if self.core.is_some() {
+        let waiters = if self.core.is_some() || has_panicked(self.shared) {
             core.worker = self.core.take();
             mem::take(&mut core.waiters)
         } else {

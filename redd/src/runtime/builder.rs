@@ -10,7 +10,7 @@ use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
-use crate::task::hooks::TaskHooks;
+use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::spans;
 
 /// Makes a [`Runtime`] with chosen options.
@@ -336,9 +336,41 @@ impl Builder {
         self
     }
 
-    /// What happens when a task panics. Default: its handle tells, and the rest goes on.
+    /// Whether a task's panic shuts the runtime down. Default: the rest goes on. Works on every flavor.
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
         self.config.unhandled_panic = policy;
+        self
+    }
+
+    /// Calls `f` for each panic of a task or blocking closure that nobody joins. Default: a line on standard error with
+    /// the task's name, place and age.
+    ///
+    /// - It is known that nobody joins when the `JoinHandle` is dropped without having been awaited: when the task
+    ///   panics, if the handle is gone by then. `f` runs on the thread where that happens, and must not block.
+    /// - Tasks of a `LocalSet` tell the runtime in which the set runs.
+    /// - A panic of `f` ends there.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let panics = Arc::new(Mutex::new(Vec::new()));
+    /// let seen = panics.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_unhandled_panic(move |panic| seen.lock().unwrap().push(panic.message().unwrap_or("?").to_owned()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async {
+    ///     drop(redd::spawn(async { panic!("nobody looks") }));
+    ///     redd::task::yield_now().await;
+    /// });
+    /// assert_eq!(*panics.lock().unwrap(), ["nobody looks"]);
+    /// ```
+    pub fn on_unhandled_panic<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&UnjoinedPanic<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.on_unjoined_panic = Some(Arc::new(f));
         self
     }
 
@@ -439,7 +471,6 @@ impl Builder {
     fn finished_config(&self) -> Config {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
-        config.task_hooks = spans::around(config.task_hooks);
         let (scale, resolution, buckets) = self.legacy;
         config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
         config.latencies = self.latencies.resolve(HistogramConfiguration::default);
@@ -451,7 +482,8 @@ impl Builder {
     ///
     /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
     ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on its
-    ///   tasks never running in parallel.
+    ///   tasks never running in parallel. [`Rescue::report_only`] on a current-thread runtime, whatever is asked for beyond
+    ///   that: its tasks need not be `Send`. It is watched once it is 100 ms old.
     /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting, stopping,
     ///   parking and unparking threads run on it.
     /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock waits on.
@@ -504,7 +536,7 @@ impl Builder {
         match self.flavor {
             RuntimeFlavor::CurrentThread => {
                 config.flavor = Flavor::CurrentThread;
-                config.rescue = self.rescue_or(Rescue::off());
+                config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
             }
             RuntimeFlavor::MultiThread => {
                 assert!(
@@ -549,6 +581,7 @@ impl Builder {
         let LocalOptions { .. } = options;
         let mut config = self.finished_config();
         config.flavor = Flavor::Local;
+        config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
         LocalRuntime::start(config)
     }
 }

@@ -1,6 +1,7 @@
 //! `RuntimeMetrics`: figures of a runtime.
 
 use std::ops::Range;
+use std::panic::Location;
 use std::time::Duration;
 
 use super::Handle;
@@ -119,7 +120,7 @@ impl RuntimeMetrics {
     /// If there is no such worker.
     #[track_caller]
     pub fn worker_poll_count(&self, worker: usize) -> u64 {
-        self.slot(worker).polls.load(Ordering::Relaxed) / 2
+        self.slot(worker).mark.polls() / 2
     }
 
     /// How long a worker was awake.
@@ -129,6 +130,37 @@ impl RuntimeMetrics {
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.slot(worker).busy_ns.load(Ordering::Relaxed))
+    }
+
+    /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
+    pub fn late_polls(&self) -> u64 {
+        self.handle.shared.watch.figures.late_polls.load(Ordering::Relaxed)
+    }
+
+    /// The same by the place in the program that spawned the task, in the order in which they first were late.
+    pub fn late_polls_by_place(&self) -> Vec<(&'static Location<'static>, u64)> {
+        self.handle.shared.watch.figures.places.lock().clone()
+    }
+
+    /// Stuck polls for which a sleeping worker was woken or a spare one started.
+    pub fn rescues(&self) -> u64 {
+        self.handle.shared.watch.figures.rescues.load(Ordering::Relaxed)
+    }
+
+    /// Spare workers that run now, for stuck workers and for those in `block_in_place`.
+    pub fn rescue_workers(&self) -> usize {
+        self.handle.shared.workers.spares.lock().running
+    }
+
+    /// Spare workers that ran at the same time, at most.
+    pub fn rescue_workers_max(&self) -> usize {
+        self.handle.shared.workers.spares.lock().running_max
+    }
+
+    /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long one
+    /// the first and last milliseconds are missing.
+    pub fn longest_poll(&self) -> Duration {
+        Duration::from_millis(self.handle.shared.watch.figures.longest_poll_ms.load(Ordering::Relaxed))
     }
 
     /// The thread that is the worker, or was last; `None` before there was one. While a worker is inside

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
-//! - `flag-while-polling`: a slot's `polls` is odd exactly while a task of it is being polled.
+//! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
 
@@ -418,7 +418,7 @@ impl Worker {
         let slot = self.slot(shared);
         add(&slot.tally.local_schedules, u64::from(self.local.scheduled.take()));
         slot.tally.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
-        let polls = slot.polls.load(Ordering::Relaxed) / 2;
+        let polls = slot.mark.polls() / 2;
         let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
         if new > 0 && !self.local.has_fifo {
             let (mean, before) = (ns / new, slot.tally.poll_ns.load(Ordering::Relaxed));
@@ -563,15 +563,11 @@ impl Worker {
             self.stop_searching(shared);
         }
         let slot = self.slot(shared);
-        let polls = slot.polls.load(Ordering::Relaxed);
-        // Release: whoever sees this task sees that the poll before has ended. Pairs with the Acquire in `rescue::name`.
-        slot.current_task.store(ptr::from_ref(runnable.header()).cast_mut(), Ordering::Release);
-        // `flag-while-polling`. Release: whoever sees the poll sees its task. Pairs with the Acquire in `rescue::name`.
-        slot.polls.store(polls.wrapping_add(1), Ordering::Release);
+        // `flag-while-polling`
+        let polls = slot.mark.begin(ptr::from_ref(runnable.header()).cast_mut());
         let ran =
             if shared.meter.is_on { shared.meter.run(shared, self.local.index, runnable) } else { runnable.run() };
-        // Release: as for the task.
-        slot.polls.store(polls.wrapping_add(2), Ordering::Release);
+        slot.mark.end(polls);
         match ran {
             Ran::Done => {}
             Ran::Yielded(runnable) if self.local.has_fifo => {
@@ -677,7 +673,7 @@ impl Worker {
             }
         }
         let slot = self.slot(shared);
-        let polls = slot.polls.load(Ordering::Relaxed);
+        let polls = slot.mark.polls();
         add(&slot.tally.noops, u64::from(polls == self.polls_at_park));
         self.polls_at_park = polls;
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
