@@ -16,6 +16,7 @@ pub(crate) mod injector;
 pub(crate) mod rescue;
 pub(crate) mod roster;
 pub(crate) mod run_queue;
+mod seats;
 pub(crate) mod spares;
 pub(crate) mod worker;
 
@@ -51,6 +52,7 @@ use injector::Injector;
 use rescue::Watch;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
+use seats::Seats;
 use worker::{LOCAL, Worker};
 
 /// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
@@ -217,6 +219,7 @@ pub(crate) struct Shared {
     pub(crate) blocking: BlockingPool,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
+    pub(crate) seats: Seats,
     /// Where its threads are.
     process: Process,
     phase: AtomicU8,
@@ -305,6 +308,7 @@ impl Shared {
             blocking: BlockingPool::for_runtime(&config),
             injector: Injector::new(),
             idle: Idle::new(),
+            seats: Seats::default(),
             process: Process::current(),
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
@@ -462,11 +466,31 @@ impl Shared {
         self.wake_worker();
     }
 
+    /// Wakes one that sleeps by the bell, or leaves the token in the driver.
+    pub(crate) fn wake_sleeper(&self) {
+        if !self.seats.bell.ring() {
+            self.driver.wake();
+        }
+    }
+
+    /// Whether workers serve that do not sleep. A moment's view.
+    pub(crate) fn has_others_awake(&self) -> bool {
+        usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
+    }
+
+    /// If events go unseen while a worker sleeps by the bell: it is woken, and next sleeps in the driver.
+    pub(crate) fn man_the_watch(&self) {
+        if self.seats.needs_watch() {
+            // Whatever the word says: a token may lie in the driver, unseen like the events.
+            self.seats.bell.ring();
+        }
+    }
+
     /// Wakes a parked worker unless one is on its way already.
     #[inline]
     pub(crate) fn wake_worker(&self) {
         match self.idle.wake_one() {
-            OnWake::WriteToken => self.driver.wake(),
+            OnWake::WriteToken => self.wake_sleeper(),
             OnWake::Nothing => {}
         }
     }
@@ -540,7 +564,7 @@ impl Schedule for Shared {
             // Release: pairs with the Acquire in `worker::Worker::run`.
             self.has_unhandled_panic.store(true, Ordering::Release);
             self.close();
-            self.driver.wake();
+            self.wake_sleeper();
         }
     }
 }
