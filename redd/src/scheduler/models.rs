@@ -313,8 +313,6 @@ enum Mistake {
     LookBeforeCount,
     NoChain,
     DropToken,
-    /// A ring that does not change what sleepers have heard.
-    SilentRing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,10 +372,8 @@ impl Bell {
         is_woken
     }
 
-    fn ring(&self, mistake: Mistake) -> bool {
-        if mistake != Mistake::SilentRing {
-            self.rings.fetch_add(1, Ordering::Release);
-        }
+    fn ring(&self) -> bool {
+        self.rings.fetch_add(1, Ordering::Release);
         loom::sync::atomic::fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) == 0 {
             return false;
@@ -402,7 +398,7 @@ impl Workers {
 
     /// `Shared::wake_sleeper`.
     fn write_token(&self) {
-        let is_taken = self.seats == Seating::OneWatches && self.bell.ring(self.mistake);
+        let is_taken = self.seats == Seating::OneWatches && self.bell.ring();
         if !is_taken {
             self.epoll.add(TOKEN);
         }
@@ -483,7 +479,7 @@ impl Workers {
     /// False if there is a reason to stay.
     fn enter_park(&self, was_searching: bool) -> bool {
         let is_empty = match self.mistake {
-            Mistake::None | Mistake::NoChain | Mistake::DropToken | Mistake::SilentRing => {
+            Mistake::None | Mistake::NoChain | Mistake::DropToken => {
                 self.idle.enter_park(was_searching);
                 self.is_empty()
             }
