@@ -91,8 +91,6 @@ fn wait(
         shared.blocking.join_all(Some(Duration::ZERO));
     }
     if for_ever || have_left {
-        // A hook of the program may keep the monitor; it does nothing for the runtime any more.
-        rescue::join(shared, left(deadline).min(PATIENCE));
         join_workers(shared);
     }
 }
