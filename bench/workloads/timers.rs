@@ -112,6 +112,5 @@ fn idle() -> Measure {
     let mut costs = super::Costs::of_others().since(&before);
     // These are the looking thread's own.
     (costs.system_calls, costs.wakes) = (None, None);
-    drop(runtime);
     Measure { operations: 1, costs, bytes: 0.0, values: Vec::new() }
 }

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
+use redd::observe::WaitKind;
+use redd::runtime::dump::TaskState;
 use redd::runtime::{Builder, HistogramConfiguration, LogHistogram, Runtime, RuntimeMetrics};
 use redd::task::yield_now;
 
@@ -240,4 +242,33 @@ fn without_being_asked_for_latency_is_not_tracked() {
         .unwrap();
     runtime.block_on(runtime.spawn(async {})).unwrap();
     assert_eq!(polls.load(SeqCst), 1);
+}
+
+#[test]
+fn a_dump_tells_of_each_task_who_it_is_and_what_it_does() {
+    let runtime = current_thread();
+    let (dump, ids) = runtime.block_on(async {
+        let (_send, receive) = redd::sync::oneshot::channel::<()>();
+        let waiting = redd::task::Builder::new().name("reader").spawn(async move { receive.await.is_ok() }).unwrap();
+        let dumping = redd::spawn(async {
+            let foreign = redd::spawn(std::future::pending::<()>());
+            yield_now().await;
+            let queued = redd::spawn(async {});
+            (redd::runtime::Handle::current().dump().await, [foreign.id(), queued.id(), redd::task::id()])
+        });
+        let (dump, [foreign, queued, dumping]) = dumping.await.unwrap();
+        (dump, [waiting.id(), foreign, queued, dumping])
+    });
+    let state = |id| dump.tasks().iter().find(|task| task.id() == id).expect("a live task").state();
+    let TaskState::Waiting { on: Some(WaitKind::Oneshot), at: Some(place), .. } = state(ids[0]) else {
+        panic!("{dump}");
+    };
+    assert!(place.file().ends_with("metrics.rs"));
+    assert!(matches!(state(ids[1]), TaskState::Waiting { on: None, at: None, .. }), "{dump}");
+    assert!(matches!(state(ids[2]), TaskState::Queued), "{dump}");
+    assert!(matches!(state(ids[3]), TaskState::Running), "{dump}");
+    let reader = dump.tasks().iter().find(|task| task.name() == Some("reader")).unwrap();
+    assert!(reader.spawned_at().file().ends_with("metrics.rs"));
+    assert!(reader.trace().to_string().contains("waits: Oneshot at "), "{}", reader.trace());
+    assert_eq!(dump.to_string().lines().count(), 4);
 }

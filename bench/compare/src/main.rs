@@ -3,6 +3,10 @@
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
 //! `… -- page [FOLDER]` writes the page once more from its `results.json`.
 //! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
+//!
+//! What blocked workers do to the others: `… -- blockers [--runs N] [VARIANT…]`, and as a picture `heartbeat-plot [FILE]`.
+
+mod blockers;
 
 mod load;
 mod machine;
@@ -24,7 +28,9 @@ use servers::{Generator, ServerRow};
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
        bench page [FOLDER]
-       bench load tcp|udp|http PORT CONNECTIONS SECONDS";
+       bench load tcp|udp|http PORT CONNECTIONS SECONDS
+       bench blockers [--runs N] [VARIANT…]
+       bench heartbeat-plot [FILE]";
 
 /// What the command line asks for.
 struct Options {
@@ -76,6 +82,8 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
+        Some("blockers") => blockers::run(args),
+        Some("heartbeat-plot") => blockers::plot(args),
         Some("page") => rewrite(args.next()),
         Some("load") => generate(&args.collect::<Vec<_>>()),
         _ => Err(USAGE.into()),

@@ -95,20 +95,21 @@ fn page(results: &Results, files: &[&str]) -> String {
 }
 
 fn targets(rows: &[Row]) -> String {
-    let mut text =
-        String::from("| target | bound | row | measured (minimum–maximum of the rounds) | |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| target | bound | row | measured (min–max of the rounds) | floor | |\n|---|---|---|---|---|---|\n",
+    );
     for target in TARGETS {
         for verdict in target.verdicts(rows) {
             let measured = verdict.measured;
             let _ = writeln!(
                 text,
-                "| {} | {} | `{}` | **{:.2}** ({:.2}–{:.2}) | {} | {} |",
+                "| {} | {} | `{}` | **{}** ({}–{}) | {} | {} |",
                 target.text,
                 target.bound(),
                 verdict.row,
-                measured.median,
-                measured.min,
-                measured.max,
+                two_digits(measured.median),
+                two_digits(measured.min),
+                two_digits(measured.max),
                 verdict.floor.map_or(String::new(), |floor| format!("{floor:.2}")),
                 if verdict.met { "met" } else { "**falls short**" }
             );
@@ -122,18 +123,17 @@ fn falls_short(rows: &[Row]) -> String {
     let mut say = |line: String| {
         let _ = writeln!(text, "- {line}");
     };
+    let (mut all, mut missed) = (0, Vec::new());
     for target in TARGETS {
-        for verdict in target.verdicts(rows).iter().filter(|verdict| !verdict.met) {
-            say(format!(
-                "`{}`: {:.2}, wanted {} ({}).",
-                verdict.row,
-                verdict.measured.median,
-                target.bound(),
-                target.text
-            ));
+        for verdict in target.verdicts(rows) {
+            all += 1;
+            if !verdict.met {
+                missed.push(format!("`{}` {:.2} ({})", verdict.row, verdict.measured.median, target.bound()));
+            }
         }
     }
     let list = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    say(format!("{} of {all} targets are missed: {}.", missed.len(), list(missed)));
     let costly = above(rows).into_iter().map(|(row, ratio)| format!("`{row}` {:.2}", ratio.median));
     say(format!("CPU above 1.05 of Tokio's, whatever the target: {}.", list(costly.collect())));
     for (figure, name) in
@@ -166,12 +166,16 @@ pub fn table_line(row: &Row) -> String {
         value(Runtime::Smol),
         value(Runtime::Epoll),
         ratio.map_or("–".to_owned(), |ratio| format!("{:.2}", ratio.median)),
-        ratio.map_or("–".to_owned(), |ratio| format!("{:.2}–{:.2}", ratio.min, ratio.max).replace("inf", "∞")),
+        ratio.map_or("–".to_owned(), |ratio| format!("{}–{}", two_digits(ratio.min), two_digits(ratio.max))),
         pair("switches"),
         pair("wakes"),
         pair("system_calls"),
         pair("allocations"),
     )
+}
+
+fn two_digits(value: f64) -> String {
+    if value.is_infinite() { "∞".to_owned() } else { format!("{value:.2}") }
 }
 
 /// As many digits as mean something.

@@ -10,7 +10,7 @@ use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
-use crate::task::hooks::TaskHooks;
+use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::spans;
 
 /// Makes a [`Runtime`] with chosen options.
@@ -336,9 +336,41 @@ impl Builder {
         self
     }
 
-    /// What happens when a task panics. Default: its handle tells, and the rest goes on.
+    /// Whether a task's panic shuts the runtime down. Default: the rest goes on. Works on every flavor.
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
         self.config.unhandled_panic = policy;
+        self
+    }
+
+    /// Calls `f` for each panic of a task or blocking closure that nobody joins. Default: a line on standard error with
+    /// the task's name, place and age.
+    ///
+    /// - It is known that nobody joins when the `JoinHandle` is dropped without having been awaited: when the task
+    ///   panics, if the handle is gone by then. `f` runs on the thread where that happens, and must not block.
+    /// - Tasks of a `LocalSet` tell the runtime in which the set runs.
+    /// - A panic of `f` ends there.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let panics = Arc::new(Mutex::new(Vec::new()));
+    /// let seen = panics.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_unhandled_panic(move |panic| seen.lock().unwrap().push(panic.message().unwrap_or("?").to_owned()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async {
+    ///     drop(redd::spawn(async { panic!("nobody looks") }));
+    ///     redd::task::yield_now().await;
+    /// });
+    /// assert_eq!(*panics.lock().unwrap(), ["nobody looks"]);
+    /// ```
+    pub fn on_unhandled_panic<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&UnjoinedPanic<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.on_unjoined_panic = Some(Arc::new(f));
         self
     }
 
@@ -439,6 +471,7 @@ impl Builder {
     fn finished_config(&self) -> Config {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
+        config.task_hooks = spans::around(config.task_hooks);
         let (scale, resolution, buckets) = self.legacy;
         config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
         config.latencies = self.latencies.resolve(HistogramConfiguration::default);

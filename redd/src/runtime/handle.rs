@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 
 use super::context::{self, EnterGuard};
-use super::{Id, RuntimeFlavor, RuntimeMetrics};
+use super::{Dump, Id, RuntimeFlavor, RuntimeMetrics};
 use crate::driver::Driver;
 use crate::primitives::atomic::Ordering;
 use crate::scheduler::Shared;
@@ -107,6 +107,27 @@ impl Handle {
     /// The runtime's figures.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.clone())
+    }
+
+    /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are
+    /// not among them.
+    ///
+    /// Polls nothing and never waits: it is a function that answers a future because Tokio's is. See [`dump`](super::dump).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+    /// let (send, receive) = redd::sync::oneshot::channel::<()>();
+    /// let task = redd::spawn(receive);
+    /// # while !redd::runtime::Handle::current().dump().await.to_string().contains("Oneshot") { redd::task::yield_now().await; }
+    /// let dump = redd::runtime::Handle::current().dump().await;
+    /// assert_eq!(dump.tasks().iter().next().unwrap().id(), task.id());
+    /// assert!(dump.to_string().contains("waits: Oneshot"));
+    /// # drop(send);
+    /// # });
+    /// ```
+    pub async fn dump(&self) -> Dump {
+        Dump::new(self.shared.heap.describe_live())
     }
 
     /// The I/O driver; `None` if the runtime was built without `enable_io`.

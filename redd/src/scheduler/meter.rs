@@ -13,8 +13,9 @@ use super::{Config, Shared};
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::task::Runnable;
+use crate::task::hooks::UnjoinedPanic;
 use crate::task::poll::Ran;
-use crate::task::runnable::{Schedule, TaskInfo};
+use crate::task::runnable::Schedule;
 use crate::time::clock::real_now;
 
 /// See the module page.
@@ -99,8 +100,16 @@ impl Schedule for Stamping {
         self.0.schedule(runnable);
     }
 
-    fn task_panicked(&self, task: TaskInfo) {
-        self.0.task_panicked(task);
+    fn memory_is_idle(&self) {
+        self.0.memory_is_idle();
+    }
+
+    fn task_panicked(&self) {
+        self.0.task_panicked();
+    }
+
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
+        self.0.panic_unjoined(panic);
     }
 }
 

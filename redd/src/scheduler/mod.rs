@@ -30,6 +30,7 @@ use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::blocking::BlockingPool;
@@ -42,8 +43,9 @@ use crate::runtime::block_on::{RootWaker, RootWakers};
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
-use crate::task::hooks::{TaskHooks, guarded};
-use crate::task::runnable::{Schedule, TaskInfo};
+use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
+use crate::task::poll::current_is_of;
+use crate::task::runnable::Schedule;
 use crate::task::slab::Heap;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
@@ -121,13 +123,18 @@ pub(crate) enum Flavor {
     Local,
 }
 
-/// What a runtime does when a task panics.
+/// What a runtime or `LocalSet` does when a task panics.
+///
+/// Either way the usual hook prints the panic, it comes out of the task's handle, and one that nobody joins is reported
+/// with the task's name and place; see
+/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// The panic is printed by the usual hook and comes out of the task's handle; everything else goes on.
+    /// Everything else goes on.
     Ignore,
-    /// The runtime shuts down: `block_on` panics, other tasks are cancelled.
+    /// The runtime shuts down, also if the task's handle is there: `block_on` panics, other tasks are cancelled. A
+    /// panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: any flavor can do it.
     ShutdownRuntime,
 }
 
@@ -185,7 +192,7 @@ pub(crate) struct Slot {
     pub(crate) busy_ns: AtomicU64,
     pub(crate) tally: Tally,
     /// The thread that is the worker, or was last.
-    pub(crate) thread_id: Mutex<Option<thread::ThreadId>>,
+    pub(crate) thread_id: Mutex<Option<thread::PublicId>>,
 }
 
 impl Slot {
@@ -212,7 +219,9 @@ impl Slot {
 }
 
 const OPEN: u8 = 0;
-const CLOSED: u8 = 1;
+/// Only what runs may start more.
+const DRAINING: u8 = 1;
+const CLOSED: u8 = 2;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -235,6 +244,8 @@ pub(crate) struct Shared {
     has_shut_down: AtomicBool,
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
+    /// Of threads in `block_on` that do not run the loop, if that may happen.
+    pub(crate) told_of_panic: Mutex<Vec<Waker>>,
     /// The workers' slots, then those of spares, made when they are first used.
     slots: Box<[OnceLock<Box<Slot>>]>,
     slots_used: AtomicUsize,
@@ -248,15 +259,21 @@ pub(crate) struct Shared {
     me: Weak<Shared>,
 }
 
-/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Core {
+/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next. (A model has another `W`.)
+#[derive(Debug)]
+pub(crate) struct Core<W = Box<Worker>> {
     /// There while nobody runs it.
-    pub(crate) worker: Option<Box<Worker>>,
+    pub(crate) worker: Option<W>,
     /// Threads in `block_on` that wait for the worker.
     pub(crate) waiters: Vec<Arc<RootWaker>>,
     /// A root's waker that nobody else holds any more, for the next root.
     pub(crate) spare: Option<RootWakers>,
+}
+
+impl<W> Default for Core<W> {
+    fn default() -> Self {
+        Self { worker: None, waiters: Vec::new(), spare: None }
+    }
 }
 
 /// The worker threads.
@@ -323,6 +340,7 @@ impl Shared {
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
+            told_of_panic: Mutex::default(),
             slots,
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
@@ -386,6 +404,20 @@ impl Shared {
         self.injector.close();
     }
 
+    /// From now on only tasks and closures of this runtime may start more.
+    pub(crate) fn start_draining(&self) {
+        // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
+        let _ = self.phase.compare_exchange(OPEN, DRAINING, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether work that this thread starts is cancelled at once.
+    #[inline]
+    pub(crate) fn refuses_here(&self) -> bool {
+        // Acquire: as in `is_closed`.
+        let phase = self.phase.load(Ordering::Acquire);
+        phase != OPEN && (phase == CLOSED || !(worker::runs_here(self) || current_is_of(&self.heap)))
+    }
+
     pub(crate) fn slot(&self, index: usize) -> &Slot {
         self.slots[index].get_or_init(|| Box::new(Slot::new()))
     }
@@ -405,7 +437,7 @@ impl Shared {
         slot
     }
 
-    /// Spawns a task; it is cancelled at once if the runtime has shut down.
+    /// Spawns a task; it is cancelled at once if the runtime has shut down, or drains and this is none of its own code.
     #[track_caller]
     pub(crate) fn spawn<F>(&self, future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
     where
@@ -437,7 +469,7 @@ impl Shared {
         if self.meter.tracks_latency {
             self.meter.stamp(&runnable);
         }
-        if self.is_closed() {
+        if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
             // It closed meanwhile. The walk may have missed a task that was published only just now, so it is cancelled
@@ -575,18 +607,18 @@ impl Schedule for Shared {
         self.wake_worker_for_injected();
     }
 
-    fn task_panicked(&self, task: TaskInfo) {
-        if !task.has_handle {
-            eprintln!(
-                "redd: {task} panicked, and nobody holds its `JoinHandle`. Its message was printed above; keep the handle \
-                 and await it to handle the panic."
-            );
-        }
+    fn task_panicked(&self) {
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
-            // Release: pairs with the Acquire in `worker::Worker::run`.
+            // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);
             self.close();
             self.driver.wake();
+            let roots = std::mem::take(&mut *self.told_of_panic.lock());
+            roots.into_iter().for_each(Waker::wake);
         }
+    }
+
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
+        panic.report(self.config.task_hooks.on_unjoined_panic.as_ref());
     }
 }

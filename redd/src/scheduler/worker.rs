@@ -232,7 +232,7 @@ pub(crate) struct Worker {
     polls_at_park: u64,
     /// The polls of which `tally.poll_ns` knows.
     polls_timed: u64,
-    thread: Option<thread::ThreadId>,
+    thread: Option<thread::PublicId>,
     tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     injector_interval: u32,
@@ -363,9 +363,19 @@ impl Worker {
         }
     }
 
+    /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
+    /// who waits for each worker's first sleep need not wait for ever.
+    fn count_late_start(&self, shared: &Shared) {
+        let slot = self.slot(shared);
+        if slot.parks.load(Ordering::Relaxed) == 0 {
+            add(&slot.parks, 1);
+            add(&slot.tally.noops, 1);
+        }
+    }
+
     /// The slot says which thread is the worker.
     fn note_thread(&mut self, shared: &Shared) {
-        let thread = Some(thread::current_id());
+        let thread = Some(thread::public_id());
         if self.thread != thread {
             self.thread = thread;
             *self.slot(shared).thread_id.lock() = thread;
@@ -838,6 +848,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
         let _cache = unsafe { shared.heap.enter(index) };
         let ended = worker.run(shared, &mut NoRoot);
         debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
+        worker.count_late_start(shared);
         worker.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };

@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Id;
-use super::hooks::{TaskHook, TaskMeta, guarded};
+use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::Runnable;
 use super::slab::{self, Heap};
@@ -291,9 +291,37 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     unsafe fn drop_stage(task: NonNull<Header>) {
         // SAFETY: the caller owns the stage.
+        unsafe {
+            Self::with_stage(task, |stage| match stage {
+                Stage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
+                Stage::Output(_) | Stage::Future(_) | Stage::Consumed => {}
+            });
+        }
+        // SAFETY: the caller owns the stage.
         let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
         drop_guarded(dropped.err());
     }
+}
+
+/// The panic of this task goes away unseen.
+///
+/// # Safety
+/// The task's memory and its heap are alive.
+#[cold]
+unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
+    // SAFETY: by this function's duty.
+    let (mut info, heap) = unsafe { (super::poll::info(task), Heap::of(task)) };
+    // It has ended, although its last poll may not have returned yet.
+    (info.is_running, info.is_complete, info.waiting) = (false, true, None);
+    // SAFETY: as above; the slot is not free yet.
+    let owner = unsafe { heap.owner_if_open() };
+    error.with_message(|message| {
+        let panic = UnjoinedPanic { task: &info, message };
+        match owner {
+            Some(owner) => owner.panic_unjoined(&panic),
+            None => panic.report(heap.hooks.on_unjoined_panic.as_ref()),
+        }
+    });
 }
 
 /// Drops the future of a cell; for the time of its poll.

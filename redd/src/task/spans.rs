@@ -95,11 +95,11 @@ fn end(task: &TaskMeta<'_>) {
 
 fn enter(task: &TaskMeta<'_>) {
     let span = find(task.id.0);
-    if let Some(span) = &span {
+    // `left-where-entered`: first, since a subscriber may panic.
+    ENTERED.with_borrow_mut(|entered| entered.push(span.clone()));
+    if let Some(span) = span {
         span.with_subscriber(|(id, subscriber)| subscriber.enter(id));
     }
-    // `left-where-entered`
-    ENTERED.with_borrow_mut(|entered| entered.push(span));
 }
 
 fn leave() {
@@ -120,4 +120,92 @@ pub(super) fn waker(op: WakerOp, task: u64) {
         WakerOp::Drop => "waker.drop",
     };
     tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::subscriber::Interest;
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+    use crate::runtime::Builder;
+
+    /// What is said about spans, by their names.
+    #[derive(Debug, Default, Clone)]
+    struct Log(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Subscriber for Log {
+        fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+            Interest::sometimes()
+        }
+
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("tokio::task")
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            self.0.lock().push(span.metadata().name());
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.lock().push("waker");
+        }
+
+        fn enter(&self, _: &Id) {
+            self.0.lock().push("enter");
+        }
+
+        fn exit(&self, _: &Id) {
+            self.0.lock().push("exit");
+        }
+
+        fn try_close(&self, _: Id) -> bool {
+            self.0.lock().push("close");
+            true
+        }
+    }
+
+    #[test]
+    fn a_span_is_made_entered_at_each_poll_and_closed_at_the_end() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let runtime = Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                let task = crate::spawn(async {
+                    crate::task::yield_now().await;
+                    let waker = std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
+                    waker.wake();
+                });
+                task.await.expect("no panic");
+            });
+        });
+        let said = log.0.lock().clone();
+        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "close"];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_task_that_is_aborted_or_dropped_at_shutdown_leaves_no_span() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let runtime = Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                let task = crate::spawn(std::future::pending::<()>());
+                crate::task::yield_now().await;
+                task.abort();
+                task.await.expect_err("it is aborted");
+                crate::spawn(std::future::pending::<()>());
+                crate::task::yield_now().await;
+            });
+        });
+        let said = log.0.lock().clone();
+        let count = |what| said.iter().filter(|word| **word == what).count();
+        assert_eq!((count("runtime.spawn"), count("close")), (2, 2), "{said:?}");
+    }
 }

@@ -39,7 +39,7 @@ fn trim(heap: &Arc<Heap>) {
 
 #[test]
 fn loom_trimming_takes_no_chunk_from_under_a_walker() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let heap = heap();
         spawn_and_end(&heap);
         let walker = {
@@ -55,7 +55,7 @@ fn loom_trimming_takes_no_chunk_from_under_a_walker() {
 
 #[test]
 fn loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let heap = heap();
         spawn_and_end(&heap);
         let spawner = {
