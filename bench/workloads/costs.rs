@@ -15,9 +15,9 @@ pub struct Costs {
     voluntary: u64,
     involuntary: u64,
     allocations: u64,
-    system_calls: Option<u64>,
+    pub system_calls: Option<u64>,
     /// How often a thread of this process woke another thread.
-    wakes: Option<u64>,
+    pub wakes: Option<u64>,
 }
 
 impl Costs {

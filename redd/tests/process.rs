@@ -1,12 +1,25 @@
 //! Child processes on real runtimes.
 
-use redd::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use redd::process::Command;
+use futures::FutureExt;
+use futures::executor::block_on;
+use redd::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use redd::process::{Child, Command};
 use redd::runtime::{Builder, Runtime};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
 fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("descriptors left")
+}
+
+/// A runtime that turns its driver on a thread of its own.
+fn one_worker() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("descriptors left")
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().expect("the program is there")
 }
 
 #[test]
@@ -95,4 +108,66 @@ fn starting_a_child_without_io_panics_before_it_starts() {
     runtime.block_on(async {
         let _ = Command::new("true").spawn();
     });
+}
+
+#[test]
+fn a_child_reads_its_input_to_the_end_and_its_output_is_collected() {
+    let runtime = one_worker();
+    let _guard = runtime.enter();
+    let mut cat = Command::new("cat");
+    cat.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = spawn(&mut cat);
+    let mut stdin = child.stdin.take().expect("piped");
+    let text = vec![b'x'; 300_000];
+    let (written, output) = block_on(futures::future::join(
+        async {
+            stdin.write_all(&text).await?;
+            drop(stdin);
+            io::Result::Ok(())
+        },
+        child.wait_with_output(),
+    ));
+    written.expect("it reads");
+    let output = output.expect("it ends");
+    assert!(output.status.success());
+    assert!(output.stdout == text);
+}
+
+#[test]
+fn waiting_closes_the_input_so_that_the_child_can_end() {
+    let runtime = one_worker();
+    let _guard = runtime.enter();
+    let mut cat = Command::new("cat");
+    let mut child = spawn(cat.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut stdout = child.stdout.take().expect("piped");
+    assert!(block_on(child.wait()).expect("ours").success());
+    let mut left = Vec::new();
+    assert_eq!(block_on(stdout.read_to_end(&mut left)).expect("open"), 0);
+}
+
+#[test]
+fn a_killed_child_ends_by_the_signal() {
+    let runtime = one_worker();
+    let _guard = runtime.enter();
+    let mut child = spawn(Command::new("sleep").arg("1000"));
+    assert!(child.try_wait().expect("ours").is_none());
+    assert!(child.wait().now_or_never().is_none());
+    block_on(child.kill()).expect("runs");
+    let status = child.try_wait().expect("ours").expect("ended");
+    assert_eq!(status.signal(), Some(libc::SIGKILL));
+}
+
+#[test]
+fn a_pipe_becomes_another_child_s_input() {
+    let runtime = one_worker();
+    let _guard = runtime.enter();
+    let mut echo = Command::new("echo");
+    let mut first = spawn(echo.arg("spawned").stdout(Stdio::piped()));
+    let pipe: Stdio = first.stdout.take().expect("piped").try_into().expect("registered");
+    let mut cat = Command::new("cat");
+    let second = spawn(cat.stdin(pipe).stdout(Stdio::piped()));
+    drop(cat);
+    let output = block_on(second.wait_with_output()).expect("it ends");
+    assert_eq!(output.stdout, b"spawned\n");
+    assert!(block_on(first.wait()).expect("ours").success());
 }

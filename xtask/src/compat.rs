@@ -1,4 +1,5 @@
-//! Programs on other people's crates: what their runs said, next to the versions in their lock file.
+//! Programs on other people's crates: what their runs said, next to the versions in their lock file, and the table of it
+//! in docs/compatibility.md.
 //!
 //! Called by the lane `compat`, which builds and runs them.
 
@@ -6,6 +7,13 @@ use std::collections::BTreeMap;
 
 /// How often the programs are run; each run has to pass.
 pub(crate) const RUNS: usize = 3;
+
+/// The packages of programs that are built with the usual flags, the quick ones first.
+pub(crate) const PACKAGES: &[&str] = &["programs", "web", "data", "wire"];
+
+/// The lane's lines in docs/compatibility.md.
+const BEGIN: &str = "<!-- written by `cargo xtask compat` -->\n";
+const END: &str = "<!-- up to here -->\n";
 
 /// What all runs said.
 #[derive(Debug, Default)]
@@ -18,33 +26,62 @@ pub(crate) struct Results {
 struct Row {
     program: String,
     passed: usize,
+    skipped: usize,
     why: Option<String>,
 }
 
+impl Row {
+    /// Skipped in every run: there is no such peer on this machine.
+    fn is_skipped(&self) -> bool {
+        self.skipped == RUNS
+    }
+}
+
+/// How many programs there are of each kind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// In every run.
+    pub(crate) passed: usize,
+    /// In any run: one that a crash kept from running has failed.
+    pub(crate) failed: usize,
+    /// In every run.
+    pub(crate) skipped: usize,
+}
+
 impl Results {
-    /// Reads `NAME passed` and `NAME failed: why`; other lines are the programs' own business.
+    /// Reads `NAME passed`, `NAME failed: why` and `NAME skipped: why`; other lines are the programs' own business.
     pub(crate) fn add(&mut self, line: &str) {
         let Some((program, result)) = line.split_once(' ') else {
             return;
         };
-        let why = result.strip_prefix("failed: ");
-        if result != "passed" && why.is_none() {
-            return;
-        }
-        let at = self.rows.iter().position(|row| row.program == program).unwrap_or_else(|| {
-            self.rows.push(Row { program: program.to_owned(), passed: 0, why: None });
-            self.rows.len() - 1
-        });
-        let row = &mut self.rows[at];
-        match why {
-            None => row.passed += 1,
-            Some(why) => row.why = Some(why.to_owned()),
+        if result == "passed" {
+            self.row(program).passed += 1;
+        } else if let Some(why) = result.strip_prefix("failed: ") {
+            self.row(program).why = Some(why.to_owned());
+        } else if let Some(why) = result.strip_prefix("skipped: ") {
+            let row = self.row(program);
+            row.skipped += 1;
+            row.why.get_or_insert_with(|| why.to_owned());
         }
     }
 
-    /// How many there are, and how many of them passed in every run: one that a crash kept from running did not.
-    pub(crate) fn count(&self) -> (usize, usize) {
-        (self.rows.len(), self.rows.iter().filter(|row| row.passed == RUNS).count())
+    /// A package of which nothing can be said by its programs.
+    pub(crate) fn fail(&mut self, package: &str, why: &str) {
+        self.row(&format!("({package})")).why = Some(why.to_owned());
+    }
+
+    fn row(&mut self, program: &str) -> &mut Row {
+        let at = self.rows.iter().position(|row| row.program == program).unwrap_or_else(|| {
+            self.rows.push(Row { program: program.to_owned(), passed: 0, skipped: 0, why: None });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+
+    pub(crate) fn count(&self) -> Count {
+        let passed = self.rows.iter().filter(|row| row.passed == RUNS).count();
+        let skipped = self.rows.iter().filter(|row| row.is_skipped()).count();
+        Count { passed, failed: self.rows.len() - passed - skipped, skipped }
     }
 
     /// The table for docs/compatibility.md.
@@ -55,6 +92,7 @@ impl Results {
             let version = versions.get(row.program.as_str()).map_or_else(|| "?".to_owned(), |of| of.join(", "));
             let result = match &row.why {
                 _ if row.passed == RUNS => "passed".to_owned(),
+                Some(why) if row.is_skipped() => format!("SKIPPED: {why}"),
                 None => format!("passed in {} of {RUNS} runs", row.passed),
                 Some(why) => format!("passed in {} of {RUNS} runs; {why}", row.passed),
             };
@@ -62,6 +100,14 @@ impl Results {
         }
         table
     }
+}
+
+/// The document with this table in the place of the last one; nothing, if it has no such place.
+pub(crate) fn replace_table(document: &str, date: &str, table: &str) -> Option<String> {
+    let (before, rest) = document.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    let said = format!("State of {date}, {RUNS} runs each:");
+    Some(format!("{before}{BEGIN}{said}\n\n{table}{END}{after}"))
 }
 
 /// The versions of each package in a lock file.
@@ -95,7 +141,7 @@ mod tests {
         results.add("b-c failed: it did not end in time");
         results.add("thread 'main' has failed: that is no result of ours, but `thread` is no program either");
         results.add("noise");
-        assert_eq!(results.count(), (2, 1));
+        assert_eq!(results.count(), Count { passed: 1, failed: 1, skipped: 0 });
         let table = results.table(LOCK);
         assert!(table.contains("| a | 1.2.3 | passed |\n"), "{table}");
         assert!(table.contains("| b-c | 0.4.0 | passed in 1 of 3 runs; it did not end in time |\n"), "{table}");
@@ -105,7 +151,28 @@ mod tests {
     fn a_run_that_is_missing_counts_as_one_that_failed() {
         let mut results = Results::default();
         results.add("a passed");
-        assert_eq!(results.count(), (1, 0));
+        assert_eq!(results.count(), Count { passed: 0, failed: 1, skipped: 0 });
         assert!(results.table(LOCK).contains("| a | 1.2.3 | passed in 1 of 3 runs |"));
+    }
+
+    #[test]
+    fn a_program_without_its_peer_is_skipped_and_a_package_that_does_not_build_has_failed() {
+        let mut results = Results::default();
+        for _ in 0..RUNS {
+            results.add("a skipped: there is no such server");
+        }
+        results.fail("web", "it does not build");
+        assert_eq!(results.count(), Count { passed: 0, failed: 1, skipped: 1 });
+        let table = results.table(LOCK);
+        assert!(table.contains("| a | 1.2.3 | SKIPPED: there is no such server |"), "{table}");
+        assert!(table.contains("| (web) | ? | passed in 0 of 3 runs; it does not build |"), "{table}");
+    }
+
+    #[test]
+    fn the_table_takes_the_place_of_the_last_one() {
+        let document = format!("before\n{BEGIN}old\n{END}after\n");
+        let new = replace_table(&document, "2026-01-02", "| new |\n").expect("the place is there");
+        assert_eq!(new, format!("before\n{BEGIN}State of 2026-01-02, 3 runs each:\n\n| new |\n{END}after\n"));
+        assert!(replace_table("no place", "", "").is_none());
     }
 }

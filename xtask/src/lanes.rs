@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{compat, dependencies, instructions, tidy};
+use crate::{api, compat, dependencies, instructions, mutants, peers, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -46,8 +46,20 @@ pub(crate) const LANES: &[Lane] = &[
 pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane {
+        name: "loom-shadow",
+        purpose: "the models again, with orders that loom alone does not try",
+        run: loom_with_shadow,
+    },
+    Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, five minutes", run: fuzz },
+    Lane {
+        name: "mutants",
+        purpose: "small changes in the state word, wheel, queues and permits: tests notice",
+        run: mutants,
+    },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api_diff },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
 
@@ -118,7 +130,8 @@ fn passes(command: &mut Command) -> bool {
 
 fn shown(command: &Command) -> String {
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("cargo".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn fmt(root: &Path) -> Outcome {
@@ -212,7 +225,26 @@ fn feature_names(manifest: &str) -> Vec<String> {
 }
 
 fn loom(root: &Path) -> Outcome {
-    let arguments = ["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
+    models(root, Shadow::Off)
+}
+
+fn loom_with_shadow(root: &Path) -> Outcome {
+    models(root, Shadow::On)
+}
+
+/// Whether loom's atomics have a shadow: see `primitives/atomic.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shadow {
+    Off,
+    On,
+}
+
+fn models(root: &Path, shadow: Shadow) -> Outcome {
+    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
+    if shadow == Shadow::On {
+        // Some mistakes show only at the usual bound; that they are caught is the other lane's to say.
+        arguments.extend(["--skip", "catches", "--skip", "caught", "--skip", "mistake"]);
+    }
     let mut command = cargo(root, &arguments);
     command
         .env("RUSTFLAGS", rustflags("--cfg loom"))
@@ -221,16 +253,54 @@ fn loom(root: &Path) -> Outcome {
         // A search that is cut off says nothing; a model that is too large must be made smaller.
         .env_remove("LOOM_MAX_DURATION")
         .env_remove("LOOM_MAX_PERMUTATIONS");
-    for (name, value) in [("LOOM_MAX_PREEMPTIONS", "2"), ("LOOM_MAX_BRANCHES", "10000")] {
+    // With shadows a bound of 2 takes more than the deep lanes have time for.
+    let (preemptions, branches) = match shadow {
+        Shadow::Off => ("2", "10000"),
+        Shadow::On => {
+            command.env("REDD_SHADOW", "1");
+            ("1", "40000")
+        }
+    };
+    for (name, value) in [("LOOM_MAX_PREEMPTIONS", preemptions), ("LOOM_MAX_BRANCHES", branches)] {
         if std::env::var_os(name).is_none() {
             command.env(name, value);
         }
     }
-    let count = run_tests(&mut command);
+    let mut count = TestCount::default();
+    let mut models = ModelCount::default();
+    count.succeeded = for_each_line(&mut command, |line| {
+        count.add(line);
+        models.add(line);
+    });
     if count.succeeded && count.passed == 0 {
         eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
     }
-    Outcome { passed: count.succeeded && count.passed > 0, note: format!("models: {count}") }
+    let note = format!(
+        "models: {count}; {} executions; {} of {} seeded mistakes caught",
+        models.executions, models.caught, models.mistakes
+    );
+    Outcome { passed: count.succeeded && count.passed > 0, note }
+}
+
+/// What the models say between the words of the test harness.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ModelCount {
+    executions: u64,
+    mistakes: u64,
+    caught: u64,
+}
+
+impl ModelCount {
+    /// Reads `test a::loom_b - should panic ... executions: 7; ok`.
+    fn add(&mut self, line: &str) {
+        let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) else { return };
+        let counts = rest.split("executions: ").skip(1);
+        self.executions += counts.filter_map(|text| text.split(';').next()?.parse::<u64>().ok()).sum::<u64>();
+        if name.ends_with(" - should panic") {
+            self.mistakes += 1;
+            self.caught += u64::from(rest.ends_with("ok"));
+        }
+    }
 }
 
 /// A build with a sanitizer. Stable compilers carry the runtimes; `RUSTC_BOOTSTRAP` lets them take the flag. With a
@@ -283,6 +353,57 @@ fn tsan(root: &Path) -> Outcome {
     }
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
+}
+
+fn mutants(root: &Path) -> Outcome {
+    mutants_of(root, None)
+}
+
+/// `cargo xtask mutants FILE`.
+pub(crate) fn run_mutants(root: &Path, file: &str) -> bool {
+    let outcome = mutants_of(root, Some(file));
+    println!("mutants: {}", outcome.note);
+    outcome.passed
+}
+
+fn mutants_of(root: &Path, only: Option<&str>) -> Outcome {
+    match mutants::run(root, &target_dir(root).join("mutants"), only) {
+        Ok(totals) => Outcome {
+            passed: totals.unknown.is_empty() && totals.tried > 0,
+            note: format!(
+                "changes: {} tried, {} noticed, {} survive, {} of them unexplained",
+                totals.tried,
+                totals.noticed,
+                totals.survivors.len(),
+                totals.unknown.len()
+            ),
+        },
+        Err(error) => Outcome { passed: false, note: error.to_string() },
+    }
+}
+
+fn fuzz(root: &Path) -> Outcome {
+    fuzz_for(root, 300)
+}
+
+/// `cargo xtask fuzz --seconds N`.
+pub(crate) fn run_fuzz(root: &Path, seconds: u64) -> bool {
+    let outcome = fuzz_for(root, seconds);
+    println!("fuzz: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs `redd/tests/fuzz.rs`, which prints the line that replays a failing input.
+fn fuzz_for(root: &Path, seconds: u64) -> Outcome {
+    let from = fresh_seed();
+    let mut command = cargo(root, &["test", "--release", "-p", "redd", "--test", "fuzz"]);
+    command
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .env("CARGO_TARGET_DIR", target_dir(root).join("checked"))
+        .env("REDD_FUZZ_SECONDS", seconds.to_string())
+        .env("REDD_FROM", from.to_string());
+    let count = run_tests(&mut command);
+    Outcome { passed: count.succeeded && count.passed > 0, note: format!("inputs: {count}, from seed {from}") }
 }
 
 fn random(root: &Path) -> Outcome {
@@ -352,11 +473,112 @@ pub(crate) fn run_soak(root: &Path, minutes: &str) -> bool {
     outcome.passed
 }
 
-/// Builds the workspace in `compat` and runs its programs.
+/// rustdoc's JSON of packages, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
+fn documents(
+    root: &Path,
+    target: &Path,
+    packages: &[(&str, &str)],
+    flags: Option<&str>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut read = Vec::new();
+    for (package, features) in packages {
+        let mut arguments = vec!["rustdoc", "--quiet", "-p", package, "--lib"];
+        if !features.is_empty() {
+            arguments.extend(["--features", features]);
+        }
+        arguments.extend(["--", "-Zunstable-options", "--output-format", "json", "--document-private-items"]);
+        arguments.extend(["--document-hidden-items", "--cap-lints", "allow"]);
+        let mut command = cargo(root, &arguments);
+        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
+        if let Some(flags) = flags {
+            command.env("RUSTFLAGS", rustflags(flags)).env("RUSTDOCFLAGS", flags);
+        }
+        if !passes(&mut command) {
+            return Err(format!("`{package}` cannot be documented"));
+        }
+        let name = package.split('@').next().unwrap_or(package).replace('-', "_");
+        let path = api::json_path(target, &name);
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        read.push((name, text));
+    }
+    Ok(read)
+}
+
+/// The features that the record of Tokio's API has.
+const API_FEATURES: &str = "full,test-util";
+
+fn api_diff(root: &Path) -> Outcome {
+    let target = target_dir(root).join("api");
+    let packages = [("tokio", API_FEATURES), ("redd", "tracing"), ("redd-macros", "")];
+    let read = documents(root, &target, &packages, None).and_then(|read| api::inventory(&read, "tokio"));
+    let facade = match read {
+        Ok(facade) => facade,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome::of(false);
+        }
+    };
+    let record = std::fs::read_to_string(root.join(api::RECORD)).unwrap_or_default();
+    let found = api::compare(&record, &facade);
+    found.lines.iter().for_each(|line| println!("{line}"));
+    let note = format!(
+        "{} present, {} missing, {} spelt differently; unstable: {} present, {} missing; traits: {} lost, {} more",
+        found.present,
+        found.missing,
+        found.differing,
+        found.unstable_present,
+        found.unstable_missing,
+        found.lost_traits,
+        found.wider_traits
+    );
+    Outcome { passed: found.present > 0 && found.missing == 0 && found.lost_traits == 0, note }
+}
+
+/// Documents the registry's Tokio, and writes what can be named there.
+pub(crate) fn record_api(root: &Path) -> bool {
+    let written = || -> Result<(), String> {
+        let target = target_dir(root).join("api");
+        let project = target.join("tokio-alone");
+        let manifest = format!(
+            "[package]\nname = \"alone\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
+             tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
+            api::tracked()
+        );
+        let write = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(|error| error.to_string());
+        std::fs::create_dir_all(project.join("src")).map_err(|error| error.to_string())?;
+        write(project.join("src/lib.rs"), "")?;
+        write(project.join("Cargo.toml"), &manifest)?;
+        let of = |flags, name: &str| {
+            let read = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
+            api::inventory(&read, "tokio")
+        };
+        let (stable, unstable) = (of(None, "stable")?, of(Some("--cfg tokio_unstable"), "unstable")?);
+        std::fs::create_dir_all(root.join("xtask/api")).map_err(|error| error.to_string())?;
+        write(root.join(api::RECORD), &api::record(&stable, &unstable))
+    };
+    written().inspect_err(|why| eprintln!("{why}")).is_ok()
+}
+
+/// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.
 fn run_compat(root: &Path) -> Outcome {
     const LOCK: &str = "compat/Cargo.lock";
     let failed = |note: &str| Outcome { passed: false, note: note.to_owned() };
-    let is_built = passes(&mut cargo(root, &["build", "--manifest-path", "compat/Cargo.toml"]));
+    let (usual, console) = (compat_target_dir(root), compat_target_dir(root).join("console"));
+    for (folder, packages) in [(&usual, compat::PACKAGES), (&console, &["console"])] {
+        for package in packages {
+            // What an earlier build has left must not pass for what this one could not build.
+            let _ = std::fs::remove_file(folder.join("debug").join(package));
+        }
+    }
+    let build = ["build", "--manifest-path", "compat/Cargo.toml", "--keep-going"];
+    let mut is_built = passes(cargo(root, &build).env("CARGO_TARGET_DIR", &usual));
+    // Its crate refuses to work without this flag, which changes every crate, and so it has a folder of its own.
+    is_built &= passes(
+        cargo(root, &build)
+            .args(["-p", "console"])
+            .env("RUSTFLAGS", rustflags("--cfg tokio_unstable"))
+            .env("CARGO_TARGET_DIR", &console),
+    );
     // Read after the build, which may have changed it; and also if it failed, which the real Tokio would explain.
     let lock = std::fs::read_to_string(root.join(LOCK)).unwrap_or_default();
     let findings = dependencies::check_lock(LOCK, &lock);
@@ -366,19 +588,107 @@ fn run_compat(root: &Path) -> Outcome {
     if !findings.is_empty() || !lock.contains("\nname = \"tokio\"\n") {
         return failed("the lock file has no facade, or more than the facade");
     }
-    if !is_built {
-        return failed("it does not build");
+    if !falls_back_loudly(root) {
+        return failed("`assert_active!` does not compile with the facade, or compiles without it");
     }
+    let peers = peers::start();
     let mut results = compat::Results::default();
-    let mut succeeded = true;
+    let mut succeeded = is_built;
     for _ in 0..compat::RUNS {
-        let mut command = cargo(root, &["run", "--quiet", "--manifest-path", "compat/Cargo.toml", "-p", "programs"]);
-        succeeded &= for_each_line(&mut command, |line| results.add(line));
+        for package in compat::PACKAGES {
+            succeeded &= run_package(&usual, package, &peers, &mut results);
+        }
+        succeeded &= run_package(&console, "console", &peers, &mut results);
     }
-    println!("\n{}", results.table(&lock));
-    let (all, passed) = results.count();
-    let note = format!("programs: {passed} passed, {} failed, {} runs each", all - passed, compat::RUNS);
-    Outcome { passed: succeeded && all > 0 && passed == all, note }
+    drop(peers);
+    let table = results.table(&lock);
+    println!("\n{table}");
+    succeeded &= write_table(root, &table);
+    let count = results.count();
+    let note = format!(
+        "programs: {} passed, {} failed, {} skipped, {} runs each",
+        count.passed,
+        count.failed,
+        count.skipped,
+        compat::RUNS
+    );
+    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
+}
+
+/// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.
+fn run_package(folder: &Path, package: &str, peers: &[peers::Peer], results: &mut compat::Results) -> bool {
+    let mut command = Command::new(folder.join("debug").join(package));
+    command.envs(peers.iter().map(|peer| (peer.variable.0, &peer.variable.1)));
+    let mut heard = false;
+    let succeeded = for_each_line(&mut command, |line| {
+        heard = true;
+        results.add(line);
+    });
+    if !heard {
+        results.fail(package, "it does not build, or does not run");
+    }
+    succeeded
+}
+
+/// A crate that says `assert_active!` compiles with the patch, and does not compile without it.
+fn falls_back_loudly(root: &Path) -> bool {
+    let folder = target_dir(root).join("fallback");
+    let manifest = format!(
+        "[package]\nname = \"fallback\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+         redd = {{ path = {:?}, default-features = false }}\ntokio = \"1\"\n",
+        root.join("redd")
+    );
+    let write = || {
+        std::fs::create_dir_all(folder.join("src"))?;
+        std::fs::write(folder.join("Cargo.toml"), &manifest)?;
+        std::fs::write(folder.join("src/lib.rs"), "//! Redd, or a failure.\n\nredd::assert_active!();\n")
+    };
+    if let Err(error) = write() {
+        eprintln!("{}: {error}", folder.display());
+        return false;
+    }
+    let check = |patched: bool| {
+        let mut command = cargo(&folder, &["check", "--quiet"]);
+        if patched {
+            command.arg("--config").arg(format!("patch.crates-io.tokio.path={:?}", root.join("tokio")));
+        }
+        println!("  $ {} ({})", shown(&command), folder.display());
+        command.output()
+    };
+    match (check(true), check(false)) {
+        (Ok(patched), Ok(plain)) => {
+            let words = String::from_utf8_lossy(&plain.stderr).into_owned();
+            let is_named = words.contains("IS_REDD_PLEASE_CHECK_THE_PATCH_SECTION");
+            if !patched.status.success() || plain.status.success() || !is_named {
+                eprintln!("with the patch: {}\n{}", patched.status, String::from_utf8_lossy(&patched.stderr));
+                eprintln!("without it: {}\n{words}", plain.status);
+            }
+            patched.status.success() && !plain.status.success() && is_named
+        }
+        (patched, plain) => {
+            eprintln!("cannot start cargo: {:?}", patched.err().or(plain.err()));
+            false
+        }
+    }
+}
+
+/// Puts the lane's table into docs/compatibility.md, with today's date.
+fn write_table(root: &Path, table: &str) -> bool {
+    let path = root.join("docs/compatibility.md");
+    let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
+    let date = String::from_utf8_lossy(&date);
+    let document = std::fs::read_to_string(&path).unwrap_or_default();
+    let Some(document) = compat::replace_table(&document, date.trim(), table) else {
+        eprintln!("{} has no place for the table", path.display());
+        return false;
+    };
+    match std::fs::write(&path, document) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            false
+        }
+    }
 }
 
 fn check_instructions(root: &Path) -> Outcome {
@@ -434,6 +744,11 @@ fn count_instructions(root: &Path) -> Result<Vec<(String, f64)>, Uncounted> {
         return Err(Uncounted::Failed("the program does not build".to_owned()));
     }
     instructions::count(&target.join("release/instructions")).map_err(Uncounted::Failed)
+}
+
+/// The folder of the builds of `compat`, which is a workspace of its own.
+fn compat_target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("compat/target"), PathBuf::from)
 }
 
 fn target_dir(root: &Path) -> PathBuf {
@@ -518,6 +833,16 @@ mod tests {
         count.add("some test that passed, or failed");
         count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
         assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn executions_and_mistakes_of_models_are_counted() {
+        let mut count = ModelCount::default();
+        count.add("test a::loom_b ... executions: 12; executions: 3; ok");
+        count.add("test a::loom_catches_c - should panic ... executions: 7; ok");
+        count.add("test a::loom_catches_d - should panic ... executions: 1; FAILED");
+        count.add("test a::e ... ok");
+        assert_eq!(count, ModelCount { executions: 23, mistakes: 2, caught: 1 });
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Machine {
     pub date: String,
     pub commit: String,
@@ -40,7 +40,7 @@ impl Machine {
         };
         Machine {
             date: said("date", &["-u", "+%F"]),
-            commit: said("git", &["rev-parse", "--short", "HEAD"]),
+            commit: said("git", &["-C", &workspace.to_string_lossy(), "rev-parse", "--short", "HEAD"]),
             cpu: field(&cpuinfo, "model name"),
             processors: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gib: kibibytes.div_ceil(1024 * 1024),

@@ -1,7 +1,12 @@
 //! Runs the same workloads and servers on redd, Tokio and smol, interleaved, prints each row's ratio, and writes the page.
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
+//! `… -- page [FOLDER]` writes the page once more from its `results.json`.
 //! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
+//!
+//! What blocked workers do to the others: `… -- blockers [--runs N] [VARIANT…]`, and as a picture `heartbeat-plot [FILE]`.
+
+mod blockers;
 
 mod load;
 mod machine;
@@ -11,7 +16,6 @@ mod plot;
 mod servers;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -19,10 +23,14 @@ use std::time::Duration;
 use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
+use page::Results;
 use servers::{Generator, ServerRow};
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
-       bench load tcp|udp|http PORT CONNECTIONS SECONDS";
+       bench page [FOLDER]
+       bench load tcp|udp|http PORT CONNECTIONS SECONDS
+       bench blockers [--runs N] [VARIANT…]
+       bench heartbeat-plot [FILE]";
 
 /// What the command line asks for.
 struct Options {
@@ -74,6 +82,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
+        Some("blockers") => blockers::run(args),
+        Some("heartbeat-plot") => blockers::plot(args),
+        Some("page") => rewrite(args.next()),
         Some("load") => generate(&args.collect::<Vec<_>>()),
         _ => Err(USAGE.into()),
     };
@@ -84,6 +95,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The page once more, from the results beside it.
+fn rewrite(folder: Option<String>) -> Result<(), String> {
+    let folder =
+        folder.map_or_else(|| Ok(workspace()?.join("../docs/benchmarks")), |folder| Ok::<_, String>(folder.into()))?;
+    page::write(&folder, &page::read(&folder)?)
 }
 
 /// The load generator alone.
@@ -131,7 +149,7 @@ fn compare(options: &Options) -> Result<(), String> {
     machine.load_after = machine::load();
     println!("\nLoad average at the end: {:.1}", machine.load_after);
     if let Some(out) = &options.out {
-        page::write(out, &rows, &machine, options.rounds)?;
+        page::write(out, &Results { machine, rounds: options.rounds, rows })?;
         println!("Written: {}", out.join("README.md").display());
     }
     Ok(())
@@ -174,7 +192,7 @@ impl Work {
             Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
             Work::Server(_) | Work::Inside { .. } => 0.0,
         };
-        let mut runs: BTreeMap<Runtime, Vec<Measure>> = BTreeMap::new();
+        let mut row = Row::new(self.name());
         for round in 0..options.rounds {
             let mut order = self.runtimes().to_vec();
             order.retain(|runtime| *runtime != Runtime::Smol || round % 3 == 0);
@@ -182,20 +200,19 @@ impl Work {
             let first = round % order.len();
             order.rotate_left(first);
             for runtime in order {
-                runs.entry(runtime).or_default().push(self.run(folder, runtime, options, rate, false)?);
+                row.add(runtime, &self.run(folder, runtime, options, rate, false)?);
             }
         }
-        let mut counted = BTreeMap::new();
         for &runtime in self.runtimes() {
-            counted.insert(runtime, self.run(folder, runtime, options, rate, true)?);
+            row.add_counted(runtime, &self.run(folder, runtime, options, rate, true)?);
         }
-        Ok(Row { name: self.name().to_owned(), runs, counted })
+        Ok(row)
     }
 
     /// Once, and all runtimes at the same time: such a row mostly waits, and its figures are not times.
     fn measure_at_once(&self, folder: &Path) -> Result<Row, String> {
         let options = Options::parse(std::iter::empty())?;
-        let mut runs = BTreeMap::new();
+        let mut row = Row::new(self.name());
         std::thread::scope(|scope| {
             let started: Vec<_> = self
                 .runtimes()
@@ -207,11 +224,11 @@ impl Work {
                 .collect();
             for (runtime, thread) in started {
                 let measure = thread.join().map_err(|_| "a measuring thread panicked")??;
-                runs.insert(runtime, vec![measure]);
+                row.add(runtime, &measure);
             }
             Ok::<_, String>(())
         })?;
-        Ok(Row { name: self.name().to_owned(), runs, counted: BTreeMap::new() })
+        Ok(row)
     }
 
     fn run(
@@ -255,7 +272,7 @@ fn build() -> Result<PathBuf, String> {
         (workspace.join("serve-redd"), &["serve-redd"][..]),
     ] {
         let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
+        command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
         for package in packages {
             command.args(["-p", package]);
         }

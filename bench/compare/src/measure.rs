@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     Redd,
@@ -73,16 +73,15 @@ impl Measure {
 }
 
 /// All runs of a row.
+#[derive(Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
-    /// Per runtime, in the order of the rounds; redd's and Tokio's of one place were run one after the other.
-    pub runs: BTreeMap<Runtime, Vec<Measure>>,
-    /// The run that counts allocations, system calls and wakes; its times mean nothing.
-    pub counted: BTreeMap<Runtime, Measure>,
+    /// Per runtime and figure one value per round; redd's and Tokio's of one place were run one after the other.
+    pub figures: BTreeMap<Runtime, BTreeMap<String, Vec<f64>>>,
 }
 
 /// Median, minimum and maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
     pub min: f64,
@@ -97,32 +96,64 @@ impl Spread {
     }
 }
 
+/// These come from a run of their own, in which the times mean nothing.
+const COUNTED: [&str; 3] = ["allocations", "system_calls", "wakes"];
+const TIMED: [&str; 5] = ["cpu_ns", "wall_ns", "switches", "preempted", "bytes"];
+
 impl Row {
-    /// The figure that the row is about.
-    pub fn main_figure(&self) -> &'static str {
-        let Some(first) = self.runs.values().flatten().next() else { return "cpu_ns" };
-        if first.bytes > 0.0 { "bytes" } else { "cpu_ns" }
+    pub fn new(name: &str) -> Row {
+        Row { name: name.to_owned(), figures: BTreeMap::new() }
     }
 
-    pub fn values(&self, runtime: Runtime, figure: &str) -> Vec<f64> {
-        if matches!(figure, "allocations" | "system_calls" | "wakes") {
-            return self.counted.get(&runtime).and_then(|measure| measure.figure(figure)).into_iter().collect();
+    /// Takes in the figures of a run.
+    pub fn add(&mut self, runtime: Runtime, measure: &Measure) {
+        let named = measure.values.keys().map(String::as_str);
+        self.add_figures(runtime, measure, TIMED.into_iter().chain(named));
+    }
+
+    /// Takes in what a run counted.
+    pub fn add_counted(&mut self, runtime: Runtime, measure: &Measure) {
+        self.add_figures(runtime, measure, COUNTED.into_iter());
+    }
+
+    fn add_figures<'a>(&mut self, runtime: Runtime, measure: &Measure, figures: impl Iterator<Item = &'a str>) {
+        let known = self.figures.entry(runtime).or_default();
+        for figure in figures {
+            if let Some(value) = measure.figure(figure) {
+                // A thousandth of a nanosecond, or of a system call in a thousand operations, is more than anyone reads.
+                known.entry(figure.to_owned()).or_default().push((value * 1e4).round() / 1e4);
+            }
         }
-        self.runs.get(&runtime).into_iter().flatten().filter_map(|measure| measure.figure(figure)).collect()
+    }
+
+    /// The figure that the row is about.
+    pub fn main_figure(&self) -> &'static str {
+        if self.values(Runtime::Redd, "bytes").is_empty() { "cpu_ns" } else { "bytes" }
+    }
+
+    /// The figures that only this row, or few, have.
+    pub fn named_figures(&self) -> Vec<&str> {
+        let all = self.figures.get(&Runtime::Redd).into_iter().flat_map(BTreeMap::keys).map(String::as_str);
+        all.filter(|name| !COUNTED.contains(name) && !TIMED.contains(name)).collect()
+    }
+
+    pub fn values(&self, runtime: Runtime, figure: &str) -> &[f64] {
+        self.figures.get(&runtime).and_then(|figures| figures.get(figure)).map_or(&[], Vec::as_slice)
     }
 
     pub fn spread(&self, runtime: Runtime, figure: &str) -> Option<Spread> {
-        Spread::of(self.values(runtime, figure))
+        Spread::of(self.values(runtime, figure).iter().copied())
     }
 
     /// redd to the other, round by round.
     pub fn ratio(&self, to: Runtime, figure: &str) -> Option<Spread> {
         let (ours, theirs) = (self.values(Runtime::Redd, figure), self.values(to, figure));
-        Spread::of(ours.iter().zip(&theirs).map(|(ours, theirs)| ratio(*ours, *theirs)))
+        Spread::of(ours.iter().zip(theirs).map(|(ours, theirs)| ratio(*ours, *theirs)))
     }
 }
 
-fn ratio(ours: f64, theirs: f64) -> f64 {
+/// The one to the other; nothing to nothing is one.
+pub fn ratio(ours: f64, theirs: f64) -> f64 {
     if ours == theirs { 1.0 } else { ours / theirs }
 }
 

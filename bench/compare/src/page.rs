@@ -1,30 +1,38 @@
 //! The page and the files beside it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::measure::{Row, Runtime};
 use crate::plot;
 use crate::targets::{TARGETS, above, more_of};
 
-const FIGURES: [&str; 8] =
-    ["cpu_ns", "wall_ns", "switches", "preempted", "allocations", "system_calls", "wakes", "bytes"];
+/// Everything that a page is made of; `results.json` is this.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub machine: Machine,
+    pub rounds: usize,
+    pub rows: Vec<Row>,
+}
+
+/// The results that were written into a folder.
+pub fn read(folder: &Path) -> Result<Results, String> {
+    let path = folder.join("results.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
 
 /// Writes `README.md`, `results.json`, `results.csv` and the plots into a folder.
-pub fn write(folder: &Path, rows: &[Row], machine: &Machine, rounds: usize) -> Result<(), String> {
+pub fn write(folder: &Path, results: &Results) -> Result<(), String> {
+    let rows = &results.rows;
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut files: Vec<(&str, String)> = vec![
-        ("results.json", results(rows, machine, rounds)),
-        ("results.csv", csv(rows)),
-        ("ratios.svg", plot::ratios(rows)),
-    ];
+    let mut files: Vec<(&str, String)> =
+        vec![("results.json", json(results)?), ("results.csv", csv(rows)), ("ratios.svg", plot::ratios(rows))];
     let scaling = |title, parts, unit| plot::scaling(rows, title, parts, "cpu_ns", unit);
-    let servers: Vec<&Row> =
-        rows.iter().filter(|row| row.counted.contains_key(&Runtime::Redd) && is_server(row)).collect();
+    let servers: Vec<&Row> = rows.iter().filter(|row| is_server(row)).collect();
     let late: Vec<&Row> = rows.iter().filter(|row| row.name.ends_with("_half_load")).collect();
     let more = [
         (
@@ -48,7 +56,7 @@ pub fn write(folder: &Path, rows: &[Row], machine: &Machine, rounds: usize) -> R
     ];
     files.extend(more.into_iter().filter_map(|(name, svg)| Some((name, svg?))));
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-    let page = page(rows, machine, rounds, &names);
+    let page = page(results, &names);
     files.push(("README.md", page));
     for (name, text) in files {
         let path = folder.join(name);
@@ -62,7 +70,8 @@ fn is_server(row: &Row) -> bool {
     crate::servers::rows().iter().any(|server| server.name == row.name)
 }
 
-fn page(rows: &[Row], machine: &Machine, rounds: usize, files: &[&str]) -> String {
+fn page(results: &Results, files: &[&str]) -> String {
+    let Results { machine, rounds, rows } = results;
     let mut page = format!(include_str!("head.md"), date = machine.date, machine = machine.sentence(), rounds = rounds);
     page.push_str(&targets(rows));
     page.push_str(&falls_short(rows));
@@ -86,20 +95,22 @@ fn page(rows: &[Row], machine: &Machine, rounds: usize, files: &[&str]) -> Strin
 }
 
 fn targets(rows: &[Row]) -> String {
-    let mut text =
-        String::from("| target | bound | row | measured (minimum–maximum of the rounds) | |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| target | bound | row | measured (min–max of the rounds) | floor | |\n|---|---|---|---|---|---|\n",
+    );
     for target in TARGETS {
         for verdict in target.verdicts(rows) {
             let measured = verdict.measured;
             let _ = writeln!(
                 text,
-                "| {} | {} | `{}` | **{:.2}** ({:.2}–{:.2}) | {} |",
+                "| {} | {} | `{}` | **{}** ({}–{}) | {} | {} |",
                 target.text,
                 target.bound(),
                 verdict.row,
-                measured.median,
-                measured.min,
-                measured.max,
+                two_digits(measured.median),
+                two_digits(measured.min),
+                two_digits(measured.max),
+                verdict.floor.map_or(String::new(), |floor| format!("{floor:.2}")),
                 if verdict.met { "met" } else { "**falls short**" }
             );
         }
@@ -112,18 +123,17 @@ fn falls_short(rows: &[Row]) -> String {
     let mut say = |line: String| {
         let _ = writeln!(text, "- {line}");
     };
+    let (mut all, mut missed) = (0, Vec::new());
     for target in TARGETS {
-        for verdict in target.verdicts(rows).iter().filter(|verdict| !verdict.met) {
-            say(format!(
-                "`{}`: {:.2}, wanted {} ({}).",
-                verdict.row,
-                verdict.measured.median,
-                target.bound(),
-                target.text
-            ));
+        for verdict in target.verdicts(rows) {
+            all += 1;
+            if !verdict.met {
+                missed.push(format!("`{}` {:.2} ({})", verdict.row, verdict.measured.median, target.bound()));
+            }
         }
     }
     let list = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    say(format!("{} of {all} targets are missed: {}.", missed.len(), list(missed)));
     let costly = above(rows).into_iter().map(|(row, ratio)| format!("`{row}` {:.2}", ratio.median));
     say(format!("CPU above 1.05 of Tokio's, whatever the target: {}.", list(costly.collect())));
     for (figure, name) in
@@ -156,12 +166,16 @@ pub fn table_line(row: &Row) -> String {
         value(Runtime::Smol),
         value(Runtime::Epoll),
         ratio.map_or("–".to_owned(), |ratio| format!("{:.2}", ratio.median)),
-        ratio.map_or("–".to_owned(), |ratio| format!("{:.2}–{:.2}", ratio.min, ratio.max)),
+        ratio.map_or("–".to_owned(), |ratio| format!("{}–{}", two_digits(ratio.min), two_digits(ratio.max))),
         pair("switches"),
         pair("wakes"),
         pair("system_calls"),
         pair("allocations"),
     )
+}
+
+fn two_digits(value: f64) -> String {
+    if value.is_infinite() { "∞".to_owned() } else { format!("{value:.2}") }
 }
 
 /// As many digits as mean something.
@@ -177,8 +191,8 @@ fn number(value: f64) -> String {
 fn other_figures(rows: &[Row]) -> String {
     let mut text = String::from("| row | figure | redd | Tokio | smol | bare epoll |\n|---|---|---|---|---|---|\n");
     for row in rows {
-        for name in value_names(row) {
-            let value = |runtime| row.spread(runtime, &name).map_or("–".to_owned(), |spread| number(spread.median));
+        for name in row.named_figures() {
+            let value = |runtime| row.spread(runtime, name).map_or("–".to_owned(), |spread| number(spread.median));
             let values: Vec<String> = Runtime::ALL.into_iter().map(value).collect();
             let _ = writeln!(text, "| {} | {} | {} |", row.name, name.replace('_', " "), values.join(" | "));
         }
@@ -186,42 +200,18 @@ fn other_figures(rows: &[Row]) -> String {
     text
 }
 
-fn value_names(row: &Row) -> Vec<String> {
-    row.runs.values().flatten().next().map_or(Vec::new(), |measure| measure.values.keys().cloned().collect())
-}
-
-/// Every round of every figure.
-fn results(rows: &[Row], machine: &Machine, rounds: usize) -> String {
-    let mut all = BTreeMap::new();
-    for row in rows {
-        let mut of_row = BTreeMap::new();
-        for &runtime in row.runs.keys() {
-            let mut figures = BTreeMap::new();
-            for figure in FIGURES.into_iter().map(str::to_owned).chain(value_names(row)) {
-                let values: Vec<f64> = row.values(runtime, &figure).into_iter().map(rounded).collect();
-                if !values.is_empty() {
-                    figures.insert(figure, values);
-                }
-            }
-            of_row.insert(runtime.suffix(), figures);
-        }
-        all.insert(row.name.clone(), of_row);
-    }
-    let value: Value = json!({ "machine": machine, "rounds": rounds, "rows": all });
+fn json(results: &Results) -> Result<String, String> {
+    let text = serde_json::to_string(results).map_err(|error| error.to_string())?;
     // One line per row keeps changes readable.
-    value.to_string().replace("}},\"", "}},\n\"") + "\n"
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    Ok(text.replace(r#"{"name":"#, "\n{\"name\":") + "\n")
 }
 
 fn csv(rows: &[Row]) -> String {
     let mut text = String::from("row,runtime,figure,median,min,max,runs\n");
     for row in rows {
-        for &runtime in row.runs.keys() {
-            for figure in FIGURES.into_iter().map(str::to_owned).chain(value_names(row)) {
-                if let Some(spread) = row.spread(runtime, &figure) {
+        for (&runtime, figures) in &row.figures {
+            for (figure, values) in figures {
+                if let Some(spread) = row.spread(runtime, figure) {
                     let _ = writeln!(
                         text,
                         "{},{},{figure},{:.3},{:.3},{:.3},{}",
@@ -230,7 +220,7 @@ fn csv(rows: &[Row]) -> String {
                         spread.median,
                         spread.min,
                         spread.max,
-                        row.values(runtime, &figure).len()
+                        values.len()
                     );
                 }
             }

@@ -1,12 +1,16 @@
-//! axum: routes and extractors, asked by hyper-util's client; a graceful shutdown lets a request in flight end.
+//! axum: routes and extractors, asked by hyper-util's client; a WebSocket, asked by tokio-tungstenite's; a graceful
+//! shutdown lets a request in flight end.
 
 use std::sync::Arc;
 
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, State};
 use axum::http::{Request, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use harness::{Outcome, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -14,8 +18,6 @@ use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-
-use crate::{Outcome, ensure};
 
 #[derive(Debug, Default)]
 struct Slow {
@@ -42,6 +44,7 @@ pub(crate) async fn run() -> Outcome {
     let app = Router::new()
         .route("/greet/{name}", get(greet))
         .route("/sum", post(sum))
+        .route("/talk/{name}", get(upgrade))
         .route("/slow", get(wait_until_told))
         .with_state(slow.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -75,6 +78,8 @@ pub(crate) async fn run() -> Outcome {
         let (number, body) = answer??;
         ensure(body == format!("hi, {number}"), "each of 100 requests gets its own answer")?;
     }
+
+    talk(&format!("ws://{address}/talk/redd")).await?;
 
     let (in_flight, uri) = (client.clone(), format!("{base}/slow"));
     let in_flight = tokio::spawn(async move { ask(&in_flight, Request::get(uri), "").await });
@@ -110,6 +115,47 @@ async fn greet(Path(name): Path<String>, Query(greeting): Query<Greeting>) -> St
 async fn sum(Json(mut sum): Json<Sum>) -> Json<Sum> {
     sum.total = sum.numbers.iter().sum();
     Json(sum)
+}
+
+/// Eight clients, each of which says some lines, large ones too, and then closes.
+async fn talk(uri: &str) -> Outcome {
+    use tokio_tungstenite::tungstenite::Message;
+    let mut clients = tokio::task::JoinSet::new();
+    for seed in 0..8 {
+        let uri = uri.to_owned();
+        clients.spawn(async move {
+            let (mut socket, _) = tokio_tungstenite::connect_async(uri).await?;
+            for length in [1, 100, 200_000] {
+                let line = format!("{seed}").repeat(length);
+                socket.send(Message::text(line.clone())).await?;
+                let answer = socket.next().await.ok_or("the socket is closed too early")??;
+                ensure(answer == Message::text(format!("redd hears {line}")), "a line is answered")?;
+            }
+            socket.close(None).await?;
+            while let Some(last) = socket.next().await {
+                ensure(last?.is_close(), "nothing comes after the end but the end")?;
+            }
+            Outcome::Ok(())
+        });
+    }
+    while let Some(outcome) = clients.join_next().await {
+        outcome??;
+    }
+    Ok(())
+}
+
+async fn upgrade(Path(name): Path<String>, upgrade: WebSocketUpgrade) -> axum::response::Response {
+    upgrade.on_upgrade(async move |socket| answer(name, socket).await)
+}
+
+async fn answer(name: String, mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(line) = message {
+            if socket.send(Message::text(format!("{name} hears {line}"))).await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 async fn wait_until_told(State(slow): State<Arc<Slow>>) -> &'static str {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::{Outcome, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -10,8 +11,6 @@ use tokio_stream::wrappers::{
     BroadcastStream, IntervalStream, LinesStream, ReceiverStream, TcpListenerStream, WatchStream,
 };
 use tokio_stream::{StreamExt, StreamMap};
-
-use crate::{Outcome, ensure};
 
 pub(crate) async fn run() -> Outcome {
     connections().await?;

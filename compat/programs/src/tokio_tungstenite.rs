@@ -1,11 +1,10 @@
 //! tokio-tungstenite: a WebSocket echo, with pings, large messages, several clients and an orderly close.
 
 use futures_util::{SinkExt, StreamExt};
+use harness::{Outcome, ensure};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::{Error, Message};
-
-use crate::{Outcome, ensure};
 
 const CLIENTS: usize = 8;
 

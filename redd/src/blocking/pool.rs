@@ -399,6 +399,12 @@ impl<W: Work> Pool<W> {
         self.inner.lock().threads
     }
 
+    /// Whether nothing runs or waits.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.queue.is_empty() && inner.threads == inner.idle.len()
+    }
+
     pub(crate) fn idle_threads(&self) -> usize {
         self.inner.lock().idle.len()
     }

@@ -206,8 +206,13 @@ where
     // SAFETY: closure and result are `Send`.
     let (runnable, join) = unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
     let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(handle) };
-    let refused = shared.blocking.submit(task, &|number| start_thread(shared, number));
-    match refused {
+    // A runtime that has closed still takes what its tasks' drops leave, until the pool is told to end.
+    let accepted = if shared.refuses_here() && !shared.is_closed() {
+        Err(Refused { work: task, reason: Refusal::Shutdown })
+    } else {
+        shared.blocking.submit(task, &|number| start_thread(shared, number))
+    };
+    match accepted {
         Ok(()) => Ok(join),
         Err(Refused { work, reason }) => {
             work.cancel();

@@ -25,6 +25,7 @@ pub(crate) use readiness::source::{is_shutdown_error, shutdown_error};
 pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;
+use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
@@ -42,6 +43,8 @@ pub(crate) struct Driver {
     epoll: Epoll,
     wake: EventFd,
     slots: Slab,
+    /// Events of descriptors, ever.
+    events: AtomicU64,
 }
 
 /// What a turn has brought, beside wakers.
@@ -58,7 +61,7 @@ impl Driver {
     pub(crate) fn new() -> io::Result<Self> {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
-        Ok(Self { epoll, wake, slots: Slab::new() })
+        Ok(Self { epoll, wake, slots: Slab::new(), events: AtomicU64::new(0) })
     }
 
     /// Both halves of a turn.
@@ -101,6 +104,9 @@ impl Driver {
             }
         }
         buffer.clear();
+        if count > 0 {
+            self.events.fetch_add(count as u64, Ordering::Relaxed);
+        }
         count
     }
 
@@ -119,6 +125,16 @@ impl Driver {
             }
         }
         wakers.wake_all();
+    }
+
+    /// How many descriptors were ever registered.
+    pub(crate) fn registered_total(&self) -> u64 {
+        self.slots.allocated_total()
+    }
+
+    /// How many events of descriptors there ever were.
+    pub(crate) fn events_total(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
     }
 
     /// How many descriptors are registered.

@@ -28,9 +28,9 @@ use crate::runtime::{Id, Runtime, UnhandledPanic};
 use crate::scheduler::Flavor;
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
-use crate::task::hooks::TaskHooks;
+use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::poll::Ran;
-use crate::task::runnable::{Schedule, TaskInfo};
+use crate::task::runnable::Schedule;
 use crate::task::slab::Heap;
 use crate::task::{JoinHandle, Runnable, coop};
 
@@ -113,10 +113,18 @@ impl Schedule for Shared {
         self.waker.wake();
     }
 
-    fn task_panicked(&self, _: TaskInfo) {
+    fn task_panicked(&self) {
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
             self.waker.wake();
+        }
+    }
+
+    /// The runtime in which it happens is told; a set has no hook of its own.
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
+        match context::current() {
+            Some(handle) => handle.shared.panic_unjoined(panic),
+            None => panic.report(None),
         }
     }
 }

@@ -181,7 +181,6 @@ impl EnterError {
 
 pin_project! {
     /// A future that runs with a task-local value set. Made by [`LocalKey::scope`].
-    #[must_use = "a future does nothing until it is awaited"]
     pub struct TaskLocalFuture<T, F>
     where
         T: 'static,

@@ -18,7 +18,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, Waker, ready};
 
 use super::ReadBuf;
-use super::write::total_len;
+use super::traits::total_len;
 use crate::blocking;
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::write::total_len;
+use super::traits::total_len;
 use super::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};
@@ -204,72 +204,53 @@ fn poll_pipe<T>(
     result
 }
 
-impl AsyncRead for SimplexStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        poll_pipe(cx, WaitKind::Readable, |cx, afterwards| self.read_into(cx, buf, afterwards))
-    }
+/// Reading from one pipe and writing to one: how to get at each, for as long as one operation lasts.
+macro_rules! pipe_ends {
+    ($Type:ty, $self:ident, read: $read:expr, write: $write:expr) => {
+        impl AsyncRead for $Type {
+            #[allow(unused_mut, reason = "a pipe behind a lock is reached without")]
+            fn poll_read(
+                mut $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_pipe(cx, WaitKind::Readable, |cx, afterwards| $read.read_into(cx, buf, afterwards))
+            }
+        }
+
+        #[allow(unused_mut, reason = "a pipe behind a lock is reached without")]
+        impl AsyncWrite for $Type {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_shutdown(mut $self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                let afterwards = $write.close_for_writing();
+                afterwards.run();
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_write_vectored(
+                mut $self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+        }
+    };
 }
 
-impl AsyncWrite for SimplexStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.close_for_writing().run();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        poll_pipe(cx, WaitKind::Writable, |cx, afterwards| self.write_from(cx, bufs, afterwards))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-}
-
-impl AsyncRead for DuplexStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        poll_pipe(cx, WaitKind::Readable, |cx, afterwards| self.read.lock().read_into(cx, buf, afterwards))
-    }
-}
-
-impl AsyncWrite for DuplexStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let afterwards = self.write.lock().close_for_writing();
-        afterwards.run();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        poll_pipe(cx, WaitKind::Writable, |cx, afterwards| self.write.lock().write_from(cx, bufs, afterwards))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-}
+pipe_ends!(SimplexStream, self, read: self, write: self);
+pipe_ends!(DuplexStream, self, read: self.read.lock(), write: self.write.lock());
 
 /// Both directions end.
 impl Drop for DuplexStream {

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::write::total_len;
+use super::traits::total_len;
 use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::task::coop::poll_proceed;
 
@@ -18,7 +18,6 @@ fn ready_for_a_unit<T>(cx: &mut Context<'_>, value: T) -> Poll<io::Result<T>> {
 
 /// A stream that is always at its end, and that drops all that is written to it.
 #[derive(Debug)]
-#[must_use = "streams do nothing until they are used"]
 pub struct Empty {
     _private: (),
 }
@@ -55,7 +54,6 @@ impl AsyncSeek for Empty {
 
 /// A reader of one byte, again and again, without end.
 #[derive(Debug)]
-#[must_use = "readers do nothing until they are read from"]
 pub struct Repeat {
     byte: u8,
 }
@@ -88,7 +86,6 @@ impl AsyncRead for Repeat {
 
 /// A writer that drops all that is written to it.
 #[derive(Debug)]
-#[must_use = "writers do nothing until they are written to"]
 pub struct Sink {
     _private: (),
 }

@@ -47,7 +47,6 @@ pub(crate) mod forward;
 mod numbers;
 
 pub(crate) mod background;
-mod buf_read;
 mod buf_read_ext;
 mod buf_reader;
 mod buf_stream;
@@ -61,18 +60,15 @@ mod halves;
 mod join;
 mod lines;
 mod operation;
-mod read;
 mod read_buf;
 mod read_ext;
 mod read_text;
-mod seek;
 mod seek_ext;
 mod stdio;
 mod take;
-mod write;
+mod traits;
 mod write_ext;
 
-pub use buf_read::AsyncBufRead;
 pub use buf_read_ext::AsyncBufReadExt;
 pub use buf_reader::BufReader;
 pub use buf_stream::BufStream;
@@ -85,16 +81,14 @@ pub use ends::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use halves::{ReadHalf, WriteHalf, split};
 pub use join::{Join, join};
 pub use lines::{Lines, Split};
-pub use read::AsyncRead;
 pub use read_buf::ReadBuf;
 pub use read_ext::AsyncReadExt;
-pub use seek::AsyncSeek;
 pub use seek_ext::AsyncSeekExt;
 #[doc(no_inline)]
 pub use std::io::{Error, ErrorKind, Result, SeekFrom};
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use take::Take;
-pub use write::AsyncWrite;
+pub use traits::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 pub use write_ext::AsyncWriteExt;
 
 // Signposts: descriptors and their readiness live with the driver, and are public here as in Tokio.

@@ -141,6 +141,12 @@ pub fn random_below(bound: u32) -> u32 {
     crate::runtime::context::random_below(bound)
 }
 
+/// As [`random_below`], under the name that programs reach for in Tokio.
+#[must_use]
+pub fn thread_rng_n(n: u32) -> u32 {
+    random_below(n)
+}
+
 /// Whether the task may go on: a `select!` in a loop whose branches are always ready must not keep others waiting.
 /// Takes nothing; the branches pay for what they do.
 pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {

@@ -82,7 +82,33 @@ pub(crate) fn current_name() -> String {
     }
 }
 
+/// An id that users see: of std, in models too.
+pub(crate) use std::thread::ThreadId as PublicId;
+
+/// The calling thread, for users.
+pub(crate) fn public_id() -> PublicId {
+    #[cfg(not(loom))]
+    return current_id();
+    #[cfg(loom)]
+    return std::thread::current().id();
+}
+
 /// The calling thread.
+#[cfg(not(loom))]
+pub(crate) fn current_id() -> ThreadId {
+    thread_local! {
+        /// std counts references to find it out.
+        static ID: std::cell::Cell<Option<ThreadId>> = const { std::cell::Cell::new(None) };
+    }
+    ID.get().unwrap_or_else(|| {
+        let id = imp::current().id();
+        ID.set(Some(id));
+        id
+    })
+}
+
+/// The calling thread.
+#[cfg(loom)]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }

@@ -246,11 +246,10 @@ mod tests {
     use super::super::{Command, reaper};
     use super::*;
     use crate::driver::readiness::source::tests::turned;
-    use crate::io::AsyncWriteExt;
     use crate::sys::faults::{self, Call};
     use futures::FutureExt;
     use futures::executor::block_on;
-    use std::os::unix::process::ExitStatusExt;
+
     use std::process::Stdio;
 
     fn spawn(command: &mut Command, driver: &Arc<Driver>) -> Child {
@@ -276,51 +275,6 @@ mod tests {
         assert_eq!(child.try_wait().expect("ours").expect("known").code(), Some(7));
         child.start_kill().expect("nothing to do");
         assert_eq!(turned.driver.registrations(), 0);
-    }
-
-    #[test]
-    fn a_child_reads_its_input_to_the_end_and_its_output_is_collected() {
-        let turned = turned();
-        let mut cat = Command::new("cat");
-        cat.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = spawn(&mut cat, &turned.driver);
-        let mut stdin = child.stdin.take().expect("piped");
-        let text = vec![b'x'; 300_000];
-        let (written, output) = block_on(futures::future::join(
-            async {
-                stdin.write_all(&text).await?;
-                drop(stdin);
-                io::Result::Ok(())
-            },
-            child.wait_with_output(),
-        ));
-        written.expect("it reads");
-        let output = output.expect("it ends");
-        assert!(output.status.success());
-        assert!(output.stdout == text);
-        assert_eq!(turned.driver.registrations(), 0);
-    }
-
-    #[test]
-    fn waiting_closes_the_input_so_that_the_child_can_end() {
-        let turned = turned();
-        let mut cat = Command::new("cat");
-        let mut child = spawn(cat.stdin(Stdio::piped()).stdout(Stdio::piped()), &turned.driver);
-        let mut stdout = child.stdout.take().expect("piped");
-        assert!(block_on(child.wait()).expect("ours").success());
-        let mut left = Vec::new();
-        assert_eq!(block_on(stdout.read_to_end(&mut left)).expect("open"), 0);
-    }
-
-    #[test]
-    fn a_killed_child_ends_by_the_signal() {
-        let turned = turned();
-        let mut child = spawn(Command::new("sleep").arg("1000"), &turned.driver);
-        assert!(child.try_wait().expect("ours").is_none());
-        assert!(child.wait().now_or_never().is_none());
-        block_on(child.kill()).expect("runs");
-        let status = child.try_wait().expect("ours").expect("ended");
-        assert_eq!(status.signal(), Some(libc::SIGKILL));
     }
 
     #[test]
@@ -386,19 +340,5 @@ mod tests {
         assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
         let missing = Command::new("/no/such/program").spawn_with_driver(&driver);
         assert_eq!(missing.expect_err("missing").kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_pipe_becomes_another_child_s_input() {
-        let turned = turned();
-        let mut echo = Command::new("echo");
-        let mut first = spawn(echo.arg("spawned").stdout(Stdio::piped()), &turned.driver);
-        let pipe: Stdio = first.stdout.take().expect("piped").try_into().expect("registered");
-        let mut cat = Command::new("cat");
-        let second = spawn(cat.stdin(pipe).stdout(Stdio::piped()), &turned.driver);
-        drop(cat);
-        let output = block_on(second.wait_with_output()).expect("it ends");
-        assert_eq!(output.stdout, b"spawned\n");
-        assert!(block_on(first.wait()).expect("ours").success());
     }
 }

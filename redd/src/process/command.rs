@@ -160,6 +160,23 @@ impl Command {
         self.spawn_with_driver(&driver)
     }
 
+    /// As [`spawn`](Self::spawn), but `with` starts the process: for what std's `Command` can do and this one cannot.
+    ///
+    /// # Panics
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    /// What `with` reports, and as [`spawn`](Self::spawn).
+    #[track_caller]
+    pub fn spawn_with(
+        &mut self,
+        with: impl FnOnce(&mut StdCommand) -> io::Result<std::process::Child>,
+    ) -> io::Result<Child> {
+        let driver = current_driver();
+        let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
+        Child::new(with(&mut self.std)?, on_drop, &driver)
+    }
+
     pub(super) fn spawn_with_driver(&mut self, driver: &std::sync::Arc<crate::driver::Driver>) -> io::Result<Child> {
         let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
         Child::new(self.std.spawn()?, on_drop, driver)

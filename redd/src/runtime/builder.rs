@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LatePoll, LocalOptions, LocalRuntime, Rescue, Runtime, RuntimeFlavor};
+use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::primitives::rng::random_seed;
 use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use crate::task::TaskMeta;
-use crate::task::hooks::TaskHooks;
+use crate::task::hooks::{TaskHooks, UnjoinedPanic};
+use crate::task::spans;
 
 /// Makes a [`Runtime`] with chosen options.
 ///
@@ -32,6 +34,23 @@ pub struct Builder {
     seed: Option<u64>,
     rescue: Option<Rescue>,
     max_rescue_workers: Option<usize>,
+    poll_times: Wanted,
+    latencies: Wanted,
+    /// What Tokio's older methods said of the histogram of poll times.
+    legacy: (HistogramScale, Duration, usize),
+}
+
+/// A histogram that a program may ask for: whether, and how.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    is_enabled: bool,
+    configuration: Option<HistogramConfiguration>,
+}
+
+impl Wanted {
+    fn resolve(&self, default: impl FnOnce() -> HistogramConfiguration) -> Option<HistogramConfiguration> {
+        self.is_enabled.then(|| self.configuration.clone().unwrap_or_else(default))
+    }
 }
 
 /// The seed of a runtime's choices: which worker to steal from, where `select!` starts.
@@ -85,11 +104,17 @@ impl Builder {
                 unhandled_panic: UnhandledPanic::Ignore,
                 hooks: scheduler::ThreadHooks::default(),
                 task_hooks: TaskHooks::default(),
+                poll_times: None,
+                latencies: None,
+                tracks_latency: false,
                 seed: 0,
                 rescue: Rescue::off(),
                 on_late_poll: None,
             },
             seed: None,
+            poll_times: Wanted::default(),
+            latencies: Wanted::default(),
+            legacy: (HistogramScale::Linear, Duration::from_micros(100), 10),
             rescue: None,
             max_rescue_workers: None,
         }
@@ -311,17 +336,154 @@ impl Builder {
         self
     }
 
-    /// What happens when a task panics. Default: its handle tells, and the rest goes on.
+    /// Whether a task's panic shuts the runtime down. Default: the rest goes on. Works on every flavor.
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
         self.config.unhandled_panic = policy;
         self
+    }
+
+    /// Calls `f` for each panic of a task or blocking closure that nobody joins. Default: a line on standard error with
+    /// the task's name, place and age.
+    ///
+    /// - It is known that nobody joins when the `JoinHandle` is dropped without having been awaited: when the task
+    ///   panics, if the handle is gone by then. `f` runs on the thread where that happens, and must not block.
+    /// - Tasks of a `LocalSet` tell the runtime in which the set runs.
+    /// - A panic of `f` ends there.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let panics = Arc::new(Mutex::new(Vec::new()));
+    /// let seen = panics.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_unhandled_panic(move |panic| seen.lock().unwrap().push(panic.message().unwrap_or("?").to_owned()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async {
+    ///     drop(redd::spawn(async { panic!("nobody looks") }));
+    ///     redd::task::yield_now().await;
+    /// });
+    /// assert_eq!(*panics.lock().unwrap(), ["nobody looks"]);
+    /// ```
+    pub fn on_unhandled_panic<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&UnjoinedPanic<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.on_unjoined_panic = Some(Arc::new(f));
+        self
+    }
+
+    /// Counts how long polls take, in a histogram for each worker; see
+    /// [`RuntimeMetrics::poll_time_histogram_bucket_count`](super::RuntimeMetrics::poll_time_histogram_bucket_count).
+    ///
+    /// Each poll then reads the clock twice, some 40 ns.
+    pub fn enable_metrics_poll_time_histogram(&mut self) -> &mut Self {
+        self.poll_times.is_enabled = true;
+        self
+    }
+
+    /// The buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
+    pub fn metrics_poll_time_histogram_configuration(&mut self, configuration: HistogramConfiguration) -> &mut Self {
+        self.poll_times.configuration = Some(configuration);
+        self
+    }
+
+    /// As in Tokio, an older way to say how the buckets of the histogram of poll times grow.
+    #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
+    pub fn metrics_poll_count_histogram_scale(&mut self, histogram_scale: HistogramScale) -> &mut Self {
+        self.legacy.0 = histogram_scale;
+        self
+    }
+
+    /// As in Tokio, an older way to say how wide the first bucket is.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
+    #[track_caller]
+    pub fn metrics_poll_count_histogram_resolution(&mut self, resolution: Duration) -> &mut Self {
+        assert!(
+            !resolution.is_zero(),
+            "`Builder::metrics_poll_count_histogram_resolution` was called with 0: no poll is that short. Give the width \
+             of the first bucket."
+        );
+        self.legacy.1 = resolution;
+        self
+    }
+
+    /// As in Tokio, an older way to say how many buckets there are.
+    #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
+    pub fn metrics_poll_count_histogram_buckets(&mut self, buckets: usize) -> &mut Self {
+        self.legacy.2 = buckets;
+        self
+    }
+
+    /// Tells the hooks of polls how long the task was queued:
+    /// [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
+    ///
+    /// Each wake and each poll then read the clock once more, some 20 ns.
+    pub fn track_task_schedule_latency(&mut self) -> &mut Self {
+        self.config.tracks_latency = true;
+        self
+    }
+
+    /// Counts how long tasks are queued before they are polled, in a histogram for each worker. Costs as
+    /// [`track_task_schedule_latency`](Self::track_task_schedule_latency), which this enables too.
+    pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Self {
+        self.latencies.is_enabled = true;
+        self
+    }
+
+    /// The buckets of the histogram of schedule latencies, if that is enabled. Default: ten of 100 µs.
+    pub fn metrics_schedule_latency_histogram_configuration(
+        &mut self,
+        configuration: HistogramConfiguration,
+    ) -> &mut Self {
+        self.latencies.configuration = Some(configuration);
+        self
+    }
+
+    /// Accepted, without effect. Tokio has a second implementation of timers for workers; redd's timers are of that
+    /// kind always: each worker has a wheel of its own.
+    pub fn enable_alt_timer(&mut self) -> &mut Self {
+        self.enable_time()
+    }
+
+    /// Accepted, without effect. In Tokio a worker that leaves the driver lets another one take over before it runs
+    /// tasks; in redd all workers wait in one epoll, so nobody has to.
+    pub fn enable_eager_driver_handoff(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Accepted, without effect. In Tokio it divides the lock of the blocking pool's queue; redd's pool hands closures
+    /// over without that lock where it can.
+    pub fn enable_sharded_blocking_queue(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Accepted, without effect: files are read and written by the blocking pool.
+    pub fn enable_io_uring(&mut self) -> &mut Self {
+        self
+    }
+
+    /// The decisions, with what follows from them.
+    fn finished_config(&self) -> Config {
+        let mut config = self.config.clone();
+        config.seed = self.seed.unwrap_or_else(random_seed);
+        let (scale, resolution, buckets) = self.legacy;
+        config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
+        config.latencies = self.latencies.resolve(HistogramConfiguration::default);
+        config.task_hooks = spans::around(config.task_hooks);
+        config
     }
 
     /// What happens when a task blocks its worker: looked for, reported and rescued, in which times, or not at all.
     ///
     /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
     ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on its
-    ///   tasks never running in parallel.
+    ///   tasks never running in parallel. [`Rescue::report_only`] on a current-thread runtime, whatever is asked for beyond
+    ///   that: its tasks need not be `Send`. It is watched once it is 100 ms old.
     /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting, stopping,
     ///   parking and unparking threads run on it.
     /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock waits on.
@@ -370,12 +532,11 @@ impl Builder {
     /// If the clock shall start paused on a multi-thread runtime.
     #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
-        let mut config = self.config.clone();
-        config.seed = self.seed.unwrap_or_else(random_seed);
+        let mut config = self.finished_config();
         match self.flavor {
             RuntimeFlavor::CurrentThread => {
                 config.flavor = Flavor::CurrentThread;
-                config.rescue = self.rescue_or(Rescue::off());
+                config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
             }
             RuntimeFlavor::MultiThread => {
                 assert!(
@@ -418,9 +579,9 @@ impl Builder {
              `Builder::new_current_thread`."
         );
         let LocalOptions { .. } = options;
-        let mut config = self.config.clone();
-        config.seed = self.seed.unwrap_or_else(random_seed);
+        let mut config = self.finished_config();
         config.flavor = Flavor::Local;
+        config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
         LocalRuntime::start(config)
     }
 }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 
 use super::context::{self, EnterGuard};
-use super::{Id, RuntimeFlavor, RuntimeMetrics};
+use super::{Dump, Id, RuntimeFlavor, RuntimeMetrics};
 use crate::driver::Driver;
+use crate::primitives::atomic::Ordering;
 use crate::scheduler::Shared;
 use crate::task::JoinHandle;
 use crate::time::timers::Timers;
@@ -108,6 +109,27 @@ impl Handle {
         RuntimeMetrics::new(self.clone())
     }
 
+    /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are
+    /// not among them.
+    ///
+    /// Polls nothing and never waits: it is a function that answers a future because Tokio's is. See [`dump`](super::dump).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+    /// let (send, receive) = redd::sync::oneshot::channel::<()>();
+    /// let task = redd::spawn(receive);
+    /// # while !redd::runtime::Handle::current().dump().await.to_string().contains("Oneshot") { redd::task::yield_now().await; }
+    /// let dump = redd::runtime::Handle::current().dump().await;
+    /// assert_eq!(dump.tasks().iter().next().unwrap().id(), task.id());
+    /// assert!(dump.to_string().contains("waits: Oneshot"));
+    /// # drop(send);
+    /// # });
+    /// ```
+    pub async fn dump(&self) -> Dump {
+        Dump::new(self.shared.heap.describe_live())
+    }
+
     /// The I/O driver; `None` if the runtime was built without `enable_io`.
     pub(crate) fn driver(&self) -> Option<&Arc<Driver>> {
         self.shared.config.enable_io.then_some(&self.shared.driver)
@@ -127,6 +149,11 @@ impl Handle {
     /// The shared wheel has a new first deadline: a parked worker must look at it.
     pub(crate) fn unpark_for_timer(&self) {
         self.shared.unpark_for_timer();
+    }
+
+    /// A poll ends because its budget is used up.
+    pub(crate) fn count_forced_yield(&self) {
+        self.shared.forced_yields.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether `time::pause` may be used: only where one thread decides what happens next.

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
+use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics, UnfinishedWork};
 use crate::scheduler::Config;
 use crate::task::JoinHandle;
 
@@ -103,6 +103,12 @@ impl LocalRuntime {
     /// As [`Runtime::shutdown_background`].
     pub fn shutdown_background(self) {
         self.runtime.shutdown_background();
+    }
+
+    /// As [`Runtime::drain`].
+    #[track_caller]
+    pub fn drain(self, within: Duration) -> Vec<UnfinishedWork> {
+        self.runtime.drain(within)
     }
 
     /// The runtime's figures.

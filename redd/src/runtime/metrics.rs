@@ -1,8 +1,11 @@
 //! `RuntimeMetrics`: figures of a runtime.
 
+use std::ops::Range;
+use std::panic::Location;
 use std::time::Duration;
 
 use super::Handle;
+use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
 
 /// Figures of a runtime, read while it runs: each is a moment's view, and two of them need not be of the same moment.
@@ -26,6 +29,12 @@ impl RuntimeMetrics {
         self.handle.shared.heap.alive()
     }
 
+    /// As in Tokio, an older name of [`num_alive_tasks`](Self::num_alive_tasks).
+    #[deprecated(note = "use `num_alive_tasks`")]
+    pub fn active_tasks_count(&self) -> usize {
+        self.num_alive_tasks()
+    }
+
     /// All tasks ever spawned.
     pub fn spawned_tasks_count(&self) -> u64 {
         self.handle.shared.heap.spawned_total()
@@ -36,9 +45,30 @@ impl RuntimeMetrics {
         self.handle.shared.injector.len()
     }
 
-    /// Descriptors that are registered with the I/O driver.
+    /// How often a task was queued from outside of the workers: spawned or woken by another thread.
+    pub fn remote_schedule_count(&self) -> u64 {
+        self.handle.shared.remote_schedules()
+    }
+
+    /// How often a task had to give way to others because its budget was used up; see
+    /// [`task::coop`](crate::task::coop).
+    pub fn budget_forced_yield_count(&self) -> u64 {
+        self.handle.shared.forced_yields.load(Ordering::Relaxed)
+    }
+
+    /// Descriptors that were ever registered with the I/O driver.
     pub fn io_driver_fd_registered_count(&self) -> u64 {
-        self.handle.shared.driver.registrations() as u64
+        self.handle.shared.driver.registered_total()
+    }
+
+    /// How many of them are not registered any more.
+    pub fn io_driver_fd_deregistered_count(&self) -> u64 {
+        self.handle.shared.driver.registered_total() - self.handle.shared.driver.registrations() as u64
+    }
+
+    /// How many events of descriptors the I/O driver has brought.
+    pub fn io_driver_ready_count(&self) -> u64 {
+        self.handle.shared.driver.events_total()
     }
 
     /// Threads of the blocking pool.
@@ -62,7 +92,8 @@ impl RuntimeMetrics {
     /// If there is no such worker.
     #[track_caller]
     pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
-        self.slot(worker).queue.len()
+        self.slot(worker);
+        self.handle.shared.queue_depth(worker)
     }
 
     /// How often a worker went to sleep.
@@ -89,7 +120,7 @@ impl RuntimeMetrics {
     /// If there is no such worker.
     #[track_caller]
     pub fn worker_poll_count(&self, worker: usize) -> u64 {
-        self.slot(worker).polls.load(Ordering::Relaxed) / 2
+        self.slot(worker).mark.polls() / 2
     }
 
     /// How long a worker was awake.
@@ -99,6 +130,154 @@ impl RuntimeMetrics {
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.slot(worker).busy_ns.load(Ordering::Relaxed))
+    }
+
+    /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
+    pub fn late_polls(&self) -> u64 {
+        self.handle.shared.watch.figures.late_polls.load(Ordering::Relaxed)
+    }
+
+    /// The same by the place in the program that spawned the task, in the order in which they first were late.
+    pub fn late_polls_by_place(&self) -> Vec<(&'static Location<'static>, u64)> {
+        self.handle.shared.watch.figures.places.lock().clone()
+    }
+
+    /// Stuck polls for which a sleeping worker was woken or a spare one started.
+    pub fn rescues(&self) -> u64 {
+        self.handle.shared.watch.figures.rescues.load(Ordering::Relaxed)
+    }
+
+    /// Spare workers that run now, for stuck workers and for those in `block_in_place`.
+    pub fn rescue_workers(&self) -> usize {
+        self.handle.shared.workers.spares.lock().running
+    }
+
+    /// Spare workers that ran at the same time, at most.
+    pub fn rescue_workers_max(&self) -> usize {
+        self.handle.shared.workers.spares.lock().running_max
+    }
+
+    /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long one
+    /// the first and last milliseconds are missing.
+    pub fn longest_poll(&self) -> Duration {
+        Duration::from_millis(self.handle.shared.watch.figures.longest_poll_ms.load(Ordering::Relaxed))
+    }
+
+    /// The thread that is the worker, or was last; `None` before there was one. While a worker is inside
+    /// `block_in_place` it is still its own thread: redd starts another worker instead of moving this one.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_thread_id(&self, worker: usize) -> Option<std::thread::ThreadId> {
+        *self.slot(worker).thread_id.lock()
+    }
+
+    /// How often a worker went to sleep without having polled a task since it slept before.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_noop_count(&self, worker: usize) -> u64 {
+        self.slot(worker).tally.noops.load(Ordering::Relaxed)
+    }
+
+    /// How many tasks a worker stole from others.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_steal_count(&self, worker: usize) -> u64 {
+        self.slot(worker).tally.stolen_tasks.load(Ordering::Relaxed)
+    }
+
+    /// How often a worker stole from others.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_steal_operations(&self, worker: usize) -> u64 {
+        self.slot(worker).tally.steals.load(Ordering::Relaxed)
+    }
+
+    /// How many tasks a worker queued with itself: spawned, woken, or given way. Brought up to date when it sleeps or
+    /// looks for I/O.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
+        self.slot(worker).tally.local_schedules.load(Ordering::Relaxed)
+    }
+
+    /// How often a worker's run queue was full, so that tasks of it went to the injector.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_overflow_count(&self, worker: usize) -> u64 {
+        self.slot(worker).tally.overflows.load(Ordering::Relaxed)
+    }
+
+    /// How long a poll takes, smoothed, with what the scheduler does around it. As in Tokio, 0 on a current-thread
+    /// runtime.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_mean_poll_time(&self, worker: usize) -> Duration {
+        Duration::from_nanos(self.slot(worker).tally.poll_ns.load(Ordering::Relaxed))
+    }
+
+    /// Whether poll times are counted; see
+    /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    pub fn poll_time_histogram_enabled(&self) -> bool {
+        !self.handle.shared.meter.poll_times.is_empty()
+    }
+
+    /// The buckets of the histogram of poll times; 0 if it is not enabled.
+    pub fn poll_time_histogram_num_buckets(&self) -> usize {
+        num_buckets(&self.handle.shared.meter.poll_times)
+    }
+
+    /// Which poll times a bucket counts; empty if the histogram is not enabled or has no such bucket.
+    pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        bucket_range(&self.handle.shared.meter.poll_times, bucket)
+    }
+
+    /// How many polls of a worker took as long as the bucket says; 0 if the histogram is not enabled.
+    ///
+    /// # Panics
+    /// If the histogram is enabled and there is no such worker or bucket.
+    #[track_caller]
+    pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        bucket_count(&self.handle.shared.meter.poll_times, worker, bucket)
+    }
+
+    /// Whether schedule latencies are counted; see
+    /// [`Builder::enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    pub fn schedule_latency_histogram_enabled(&self) -> bool {
+        !self.handle.shared.meter.latencies.is_empty()
+    }
+
+    /// The buckets of the histogram of schedule latencies; 0 if it is not enabled.
+    pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
+        num_buckets(&self.handle.shared.meter.latencies)
+    }
+
+    /// Which latencies a bucket counts; empty if the histogram is not enabled or has no such bucket.
+    pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        bucket_range(&self.handle.shared.meter.latencies, bucket)
+    }
+
+    /// How many polls of a worker came as long after the task was queued as the bucket says; 0 if the histogram is not
+    /// enabled.
+    ///
+    /// # Panics
+    /// If the histogram is enabled and there is no such worker or bucket.
+    #[track_caller]
+    pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        bucket_count(&self.handle.shared.meter.latencies, worker, bucket)
     }
 
     #[track_caller]
@@ -111,4 +290,28 @@ impl RuntimeMetrics {
         );
         self.handle.shared.slot(worker)
     }
+}
+
+fn num_buckets(histograms: &[Histogram]) -> usize {
+    histograms.first().map_or(0, Histogram::buckets)
+}
+
+fn bucket_range(histograms: &[Histogram], bucket: usize) -> Range<Duration> {
+    histograms.first().and_then(|histogram| histogram.range(bucket)).unwrap_or(Duration::ZERO..Duration::ZERO)
+}
+
+#[track_caller]
+fn bucket_count(histograms: &[Histogram], worker: usize, bucket: usize) -> u64 {
+    if histograms.is_empty() {
+        return 0;
+    }
+    let count = histograms.get(worker).and_then(|histogram| histogram.count(bucket));
+    count.unwrap_or_else(|| {
+        panic!(
+            "bucket {bucket} of worker {worker} was asked for, but there are {} workers with {} buckets each. Ask \
+             `num_workers` and the method that ends in `_num_buckets` first; both are numbered from 0.",
+            histograms.len(),
+            num_buckets(histograms)
+        )
+    })
 }

@@ -6,10 +6,13 @@
 pub(crate) mod block_on;
 mod builder;
 pub(crate) mod context;
+pub mod dump;
 mod handle;
 mod id;
 mod local;
 mod metrics;
+#[cfg(all(test, loom))]
+mod models;
 mod shutdown;
 mod spawn;
 
@@ -17,15 +20,21 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+pub use crate::observe::histogram::{
+    HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
+};
 pub use crate::scheduler::UnhandledPanic;
 pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
 pub use crate::task::TaskMeta;
+pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
 pub use context::EnterGuard;
+pub use dump::Dump;
 pub use handle::{Handle, TryCurrentError};
 pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};
 pub use metrics::RuntimeMetrics;
+pub use shutdown::UnfinishedWork;
 pub use spawn::spawn;
 
 use crate::scheduler::{Config, Flavor, Shared, rescue, worker};
@@ -158,6 +167,37 @@ impl Runtime {
         self.shutdown_timeout(Duration::ZERO);
     }
 
+    /// Waits until no task and no blocking closure is left, at most for `within`, then shuts down. Returns what was left;
+    /// nothing, if all ended in time.
+    ///
+    /// - While it drains, tasks and closures of this runtime may still spawn, or requests under way could not read a
+    ///   file or ask a helper task; what they spawn is waited for. From anywhere else a spawn is refused: its handle says
+    ///   that it was cancelled, as after a shutdown.
+    /// - It tells nobody to end: first stop the tasks that would go on for ever, such as those that accept
+    ///   connections. The rest is cancelled at the deadline where it waits.
+    /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
+    ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.
+    /// - A current-thread runtime runs its tasks meanwhile, on this thread; a paused clock moves on as in `block_on`.
+    ///
+    /// # Panics
+    /// Where blocking is forbidden, inside of a task or `block_on`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = redd::runtime::Runtime::new().unwrap();
+    /// runtime.spawn(async { redd::time::sleep(Duration::from_millis(2)).await });
+    /// runtime.spawn(std::future::pending::<()>());
+    /// let left = runtime.drain(Duration::from_millis(20));
+    /// assert_eq!(left.len(), 1);
+    /// println!("not done: {}", left[0]); // task 2 (spawned at src/main.rs:5:9, 20.0ms old)
+    /// ```
+    #[track_caller]
+    pub fn drain(mut self, within: Duration) -> Vec<UnfinishedWork> {
+        shutdown::drain(&mut self.handle, within)
+    }
+
     /// The runtime's figures.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
@@ -175,7 +215,8 @@ pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     crate::driver::is_shutdown_error(error)
 }
 
-/// The index of the worker that runs this code, or `None` outside of a worker.
+/// The index of the worker that runs this code, or `None` outside of a worker and on a spare thread that stands in for
+/// one inside `block_in_place`. Below [`RuntimeMetrics::num_workers`].
 pub fn worker_index() -> Option<usize> {
     Shared::current_worker_index()
 }

@@ -1,13 +1,17 @@
 //! Phases of a shutdown, in order: nothing new, workers leave and cancel what they find, the blocking pool ends,
-//! threads are joined.
+//! threads are joined. A drain waits before that for what runs.
 
+use std::fmt;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use super::Handle;
 use super::context::{self, Entered};
+use super::{Handle, block_on};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
 use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
+use crate::task::runnable::TaskInfo;
+use crate::time::sleep::sleep_on;
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
 #[track_caller]
@@ -55,30 +59,173 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
         }
     }
     shared.blocking.shutdown();
-    wait(shared, deadline, timeout.is_none());
+    wait(shared, deadline, timeout.is_none(), PATIENCE, &mut |line| eprintln!("{line}"));
 }
 
 /// How long a shutdown waits before it says for whom.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-fn wait(shared: &Shared, deadline: Option<Instant>, for_ever: bool) {
-    let remaining = || deadline.map(|deadline| deadline.saturating_duration_since(crate::time::clock::real_now()));
-    let patience = remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
+/// Waits for workers, then for the pool; after `patience` it reports once.
+fn wait(
+    shared: &Shared,
+    deadline: Option<Instant>,
+    for_ever: bool,
+    patience: Duration,
+    report: &mut dyn FnMut(String),
+) {
+    let until = |moment: Instant| moment.saturating_duration_since(crate::time::clock::real_now());
+    let report_at = crate::time::clock::real_now() + patience;
+    let reports = deadline.is_none_or(|deadline| report_at < deadline);
+    let patient_until = if reports { Some(report_at) } else { deadline };
+    let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
     // Workers first: they may be the ones who submit the last blocking work.
-    if !wait_for_workers(shared, patience) && patience == PATIENCE {
-        report_workers(shared);
+    let mut have_left = wait_for_workers(shared, left(patient_until));
+    let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)));
+    if !have_ended && reports {
+        report(describe_wait(shared));
+        have_left = have_left || wait_for_workers(shared, left(deadline));
+        have_ended = shared.blocking.join_all(deadline.map(until));
     }
-    let have_ended = wait_for_workers(shared, remaining().unwrap_or(Duration::MAX));
-    let patience = remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE));
-    if !shared.blocking.join_all(Some(patience)) && patience == PATIENCE {
-        report_closures(shared);
+    if !have_ended {
+        // The deadline is over; those who ended in time are joined all the same.
+        shared.blocking.join_all(Some(Duration::ZERO));
     }
-    shared.blocking.join_all(remaining());
-    if for_ever || have_ended {
+    if for_ever || have_left {
         // A hook of the program may keep the monitor; it does nothing for the runtime any more.
-        rescue::join(shared, remaining().map_or(PATIENCE, |remaining| remaining.min(PATIENCE)));
+        rescue::join(shared, left(deadline).min(PATIENCE));
         join_workers(shared);
     }
+}
+
+/// For whom a shutdown waits.
+fn describe_wait(shared: &Shared) -> String {
+    let running = describe_work(shared).into_iter().filter(|work| work.is_running() || work.is_blocking());
+    let running: Vec<String> = running.map(|work| work.to_string()).collect();
+    format!(
+        "redd: the runtime's shutdown still waits for {} workers and {} threads of the blocking pool. {}A task that does \
+         not reach an `.await` and a closure that has started cannot be stopped: move blocking work of tasks to \
+         `spawn_blocking`, tell closures to end, or leave them behind with `Runtime::shutdown_timeout`.",
+        // Relaxed: only a number.
+        shared.workers.alive.load(Ordering::Relaxed),
+        shared.blocking.threads(),
+        if running.is_empty() { String::new() } else { format!("Not done: {}. ", running.join("; ")) }
+    )
+}
+
+/// The tasks and blocking closures that have not ended, the oldest first.
+fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
+    // Stuck workers do not look at the clock.
+    shared.note_time(crate::time::clock::real_now());
+    let mut work: Vec<_> = shared.heap.describe_live().into_iter().map(UnfinishedWork).collect();
+    work.sort_by_key(|work| std::cmp::Reverse(work.age()));
+    work
+}
+
+/// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+pub struct UnfinishedWork(TaskInfo);
+
+impl UnfinishedWork {
+    /// The task's id.
+    pub fn id(&self) -> crate::task::Id {
+        self.0.id
+    }
+
+    /// Its name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// The place in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.0.place
+    }
+
+    /// How long ago it was spawned, to about a turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.0.age
+    }
+
+    /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
+    pub fn is_running(&self) -> bool {
+        self.0.is_running
+    }
+
+    /// Whether it is a closure of `spawn_blocking`.
+    pub fn is_blocking(&self) -> bool {
+        self.0.is_blocking
+    }
+}
+
+impl fmt::Display for UnfinishedWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for UnfinishedWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UnfinishedWork").field(&self.0).finish()
+    }
+}
+
+/// The longest time between two looks of a drain. Completions tell nobody, so that they cost nothing; picked by feel.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(8);
+/// How long a drain that gave up waits for cancelled futures to be dropped; picked by feel.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// See `Runtime::drain`.
+#[track_caller]
+pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork> {
+    if context::entered() == Entered::No {
+        let shared = &handle.shared;
+        shared.start_draining();
+        match shared.config.flavor {
+            Flavor::MultiThread => wait_until_quiet(shared, within),
+            Flavor::CurrentThread | Flavor::Local => block_on::on_core(handle, quiet(shared, within)),
+        }
+    }
+    let left = if is_quiet(&handle.shared) { Vec::new() } else { describe_work(&handle.shared) };
+    // Where blocking is forbidden this panics, as a drop would.
+    shutdown(handle, if left.is_empty() { None } else { Some(GRACE) });
+    left
+}
+
+fn wait_until_quiet(shared: &Shared, within: Duration) {
+    let since = crate::time::clock::real_now();
+    let mut interval = Duration::from_millis(1);
+    while !is_quiet(shared) {
+        let left = within.saturating_sub(crate::time::clock::real_now().saturating_duration_since(since));
+        if left.is_zero() {
+            return;
+        }
+        shared.workers.ended.park_timeout(interval.min(left));
+        interval = (interval * 2).min(LOOK_INTERVAL_MAX);
+    }
+}
+
+/// As `wait_until_quiet`, on the thread that runs the tasks; a paused clock moves on as usual.
+async fn quiet(shared: &Shared, within: Duration) {
+    let now = || shared.timers.clock().now();
+    let (since, mut interval) = (now(), Duration::from_millis(1));
+    while !is_quiet(shared) {
+        let left = within.saturating_sub(now().saturating_duration_since(since));
+        if left.is_zero() {
+            return;
+        }
+        sleep_on(&shared.handle(), interval.min(left)).await;
+        interval = (interval * 2).min(LOOK_INTERVAL_MAX);
+    }
+}
+
+/// Whether no task is alive and no closure runs or waits.
+fn is_quiet(shared: &Shared) -> bool {
+    let spawned = shared.heap.spawned_total();
+    // A closure that ends after it spawned a task is seen by the second look at the tasks; a task that did so with a
+    // closure has ended before we look at the pool.
+    shared.heap.alive() == 0
+        && shared.blocking.is_quiet()
+        && shared.heap.spawned_total() == spawned
+        && shared.heap.describe_live().is_empty()
 }
 
 /// Ends a runtime that could not be started whole.
@@ -104,27 +251,6 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
     }
 }
 
-fn report_workers(shared: &Shared) {
-    let running: Vec<String> =
-        shared.heap.describe_live().iter().filter(|task| task.is_running).map(ToString::to_string).collect();
-    eprintln!(
-        "redd: the runtime's shutdown still waits for {} worker threads. {} They do not reach an `.await`: move blocking \
-         work to `spawn_blocking`, or shut down with `Runtime::shutdown_timeout`.",
-        shared.workers.alive.load(Ordering::Relaxed),
-        if running.is_empty() { "No task is running.".to_owned() } else { format!("Running: {}.", running.join("; ")) }
-    );
-}
-
-fn report_closures(shared: &Shared) {
-    eprintln!(
-        "redd: the runtime's shutdown still waits for {} threads with closures of `spawn_blocking`, and {} closures wait \
-         for a thread. A closure that has started cannot be aborted; shut down with `Runtime::shutdown_timeout` to leave \
-         them behind.",
-        shared.blocking.threads(),
-        shared.blocking.queue_depth()
-    );
-}
-
 /// Waits until every worker thread has ended.
 pub(super) fn join_workers(shared: &Shared) {
     loop {
@@ -137,5 +263,68 @@ pub(super) fn join_workers(shared: &Shared) {
         }
         // A worker catches what tasks do; if it panicked, the message was printed, and waiting goes on.
         drop(thread.join());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::runtime::{Builder, Runtime};
+
+    /// What a shutdown without patience says of this runtime; `release` lets the work end.
+    fn report_of(runtime: &mut Runtime, release: impl FnOnce()) -> Vec<String> {
+        let shared = &runtime.handle.shared;
+        assert!(!shared.begin_shutdown());
+        shared.close();
+        shared.wake_sleeper();
+        shared.blocking.shutdown();
+        let mut release = Some(release);
+        let mut lines = Vec::new();
+        wait(shared, None, true, Duration::ZERO, &mut |line| {
+            lines.push(line);
+            if let Some(release) = release.take() {
+                release();
+            }
+        });
+        lines
+    }
+
+    #[test]
+    fn a_shutdown_that_waits_names_stuck_tasks_and_closures_once() {
+        let mut runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (start, started) = mpsc::channel();
+        let (release, held) = (mpsc::channel::<()>(), mpsc::channel::<()>());
+        let (starts, hold) = (start.clone(), release.1);
+        let stuck = async move {
+            starts.send(()).unwrap();
+            let _ = hold.recv();
+        };
+        drop(crate::task::Builder::new().name("stuck").spawn_on(stuck, runtime.handle()).unwrap());
+        let place = line!() + 1;
+        drop(runtime.spawn_blocking(move || {
+            start.send(()).unwrap();
+            let _ = held.1.recv();
+        }));
+        let waiting = runtime.spawn(std::future::pending::<()>());
+        started.recv().unwrap();
+        started.recv().unwrap();
+        let lines = report_of(&mut runtime, || drop((release.0, held.0)));
+        let [line] = &lines[..] else { panic!("one report, not {lines:?}") };
+        assert!(line.contains("1 workers and 1 threads"), "{line}");
+        assert!(line.contains("`stuck` (spawned at "), "{line}");
+        assert!(line.contains("closure ") && line.contains(&format!("{}:{place}:", file!())), "{line}");
+        assert!(line.contains(" old, running"), "{line}");
+        assert!(!line.contains(&format!("task {}", waiting.id())), "it is cancelled, nobody waits for it: {line}");
+        assert!(line.contains("`spawn_blocking`") && line.contains("`Runtime::shutdown_timeout`"), "{line}");
+    }
+
+    #[test]
+    fn a_shutdown_that_need_not_wait_says_nothing() {
+        let mut runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let shared = std::sync::Arc::clone(&runtime.handle.shared);
+        shutdown(&mut runtime.handle, None);
+        wait(&shared, None, true, Duration::ZERO, &mut |line| panic!("{line}"));
     }
 }

@@ -26,7 +26,7 @@ use std::fmt;
 use std::ptr::{self, NonNull};
 
 use super::run_queue::Line;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::thread;
 
 /// What can stand in a queue: it has one link, which belongs to whichever queue owns the node.
@@ -63,7 +63,6 @@ impl<T: QueueLink> Batch<T> {
         self.len += 1;
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -105,6 +104,8 @@ struct Popper<T> {
     popping: AtomicBool,
     /// The oldest task, if it can be reached.
     first: AtomicPtr<T>,
+    /// All tasks ever popped; `one-popper` writes it.
+    popped: AtomicU64,
 }
 
 /// What [`Injector::pop_batch`] found.
@@ -120,13 +121,22 @@ impl<T> Injector<T> {
     pub(crate) fn new() -> Self {
         Self {
             pushers: Line(Pushers { backlog: AtomicUsize::new(0), last: AtomicPtr::new(ptr::null_mut()) }),
-            popper: Line(Popper { popping: AtomicBool::new(false), first: AtomicPtr::new(ptr::null_mut()) }),
+            popper: Line(Popper {
+                popping: AtomicBool::new(false),
+                first: AtomicPtr::new(ptr::null_mut()),
+                popped: AtomicU64::new(0),
+            }),
         }
     }
 
     /// How many tasks wait, those included whose push or pop is under way.
     pub(crate) fn len(&self) -> usize {
         self.pushers.0.backlog.load(Ordering::Relaxed) / ONE
+    }
+
+    /// How many tasks were ever accepted, about.
+    pub(crate) fn accepted_total(&self) -> u64 {
+        self.popper.0.popped.load(Ordering::Relaxed) + self.len() as u64
     }
 
     /// Whether nothing waits and nothing is on its way in (`counted-first`). Exact for a thread that has the fence
@@ -216,6 +226,9 @@ impl<T: QueueLink> Injector<T> {
             return Popped::Busy;
         }
         let batch = self.cut(max);
+        if let Some(batch) = &batch {
+            super::meter::add(&self.popper.0.popped, batch.len as u64);
+        }
         // Release: pairs with the Acquire above.
         popping.store(false, Ordering::Release);
         let Some(batch) = batch else {

@@ -13,6 +13,7 @@
 
 pub(crate) mod idle;
 pub(crate) mod injector;
+pub(crate) mod meter;
 pub(crate) mod rescue;
 pub(crate) mod roster;
 pub(crate) mod run_queue;
@@ -30,26 +31,31 @@ use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::observe::histogram::HistogramConfiguration;
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
-use crate::task::hooks::{TaskHooks, guarded};
-use crate::task::runnable::{Schedule, TaskInfo};
+use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
+use crate::task::poll::current_is_of;
+use crate::task::runnable::Schedule;
 use crate::task::slab::Heap;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use idle::{Idle, OnWake};
 use injector::Injector;
+use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
+use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
@@ -81,6 +87,10 @@ pub(crate) struct Config {
     pub(crate) unhandled_panic: UnhandledPanic,
     pub(crate) hooks: ThreadHooks,
     pub(crate) task_hooks: TaskHooks,
+    /// Histograms that are wanted.
+    pub(crate) poll_times: Option<HistogramConfiguration>,
+    pub(crate) latencies: Option<HistogramConfiguration>,
+    pub(crate) tracks_latency: bool,
     pub(crate) seed: u64,
     pub(crate) rescue: rescue::Rescue,
     pub(crate) on_late_poll: Option<rescue::LatePollHook>,
@@ -115,13 +125,18 @@ pub(crate) enum Flavor {
     Local,
 }
 
-/// What a runtime does when a task panics.
+/// What a runtime or `LocalSet` does when a task panics.
+///
+/// Either way the usual hook prints the panic, it comes out of the task's handle, and one that nobody joins is reported
+/// with the task's name and place; see
+/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// The panic is printed by the usual hook and comes out of the task's handle; everything else goes on.
+    /// Everything else goes on.
     Ignore,
-    /// The runtime shuts down: `block_on` panics, other tasks are cancelled.
+    /// The runtime shuts down, also if the task's handle is there: `block_on` panics, other tasks are cancelled. A
+    /// panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: any flavor can do it.
     ShutdownRuntime,
 }
 
@@ -169,10 +184,7 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
-    /// Odd while the worker polls a task. Written by the worker only.
-    pub(crate) polls: AtomicU64,
-    /// The task that is being polled, or was last: an address to look for, not to follow (`Heap::keep_at`).
-    pub(crate) current_task: AtomicPtr<Header>,
+    pub(crate) mark: PollMark<Header>,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
     pub(crate) standing: Standing,
     /// The system's number of its thread; 0 if it has none.
@@ -180,19 +192,23 @@ pub(crate) struct Slot {
     pub(crate) parks: AtomicU64,
     pub(crate) unparks: AtomicU64,
     pub(crate) busy_ns: AtomicU64,
+    pub(crate) tally: Tally,
+    /// The thread that is the worker, or was last.
+    pub(crate) thread_id: Mutex<Option<thread::PublicId>>,
 }
 
 impl Slot {
     fn new() -> Self {
         Self {
             queue: RunQueue::new(),
-            polls: AtomicU64::new(0),
-            current_task: AtomicPtr::new(ptr::null_mut()),
+            mark: PollMark::new(),
             standing: Standing::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             unparks: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
+            tally: Tally::new(),
+            thread_id: Mutex::new(None),
         }
     }
 }
@@ -205,7 +221,9 @@ impl Slot {
 }
 
 const OPEN: u8 = 0;
-const CLOSED: u8 = 1;
+/// Only what runs may start more.
+const DRAINING: u8 = 1;
+const CLOSED: u8 = 2;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -217,6 +235,9 @@ pub(crate) struct Shared {
     pub(crate) driver: Arc<Driver>,
     pub(crate) timers: Timers,
     pub(crate) blocking: BlockingPool,
+    pub(crate) meter: Meter,
+    /// Polls that ended because their budget was used up.
+    pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
     pub(crate) seats: Seats,
@@ -226,6 +247,8 @@ pub(crate) struct Shared {
     has_shut_down: AtomicBool,
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
+    /// Of threads in `block_on` that do not run the loop, if that may happen.
+    pub(crate) told_of_panic: Mutex<Vec<Waker>>,
     /// The workers' slots, then those of spares, made when they are first used.
     slots: Box<[OnceLock<Box<Slot>>]>,
     slots_used: AtomicUsize,
@@ -239,15 +262,21 @@ pub(crate) struct Shared {
     me: Weak<Shared>,
 }
 
-/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Core {
+/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next. (A model has another `W`.)
+#[derive(Debug)]
+pub(crate) struct Core<W = Box<Worker>> {
     /// There while nobody runs it.
-    pub(crate) worker: Option<Box<Worker>>,
+    pub(crate) worker: Option<W>,
     /// Threads in `block_on` that wait for the worker.
     pub(crate) waiters: Vec<Arc<RootWaker>>,
     /// A root's waker that nobody else holds any more, for the next root.
     pub(crate) spare: Option<RootWakers>,
+}
+
+impl<W> Default for Core<W> {
+    fn default() -> Self {
+        Self { worker: None, waiters: Vec::new(), spare: None }
+    }
 }
 
 /// The worker threads.
@@ -293,7 +322,7 @@ impl Shared {
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
         let heap = Heap::new(config.workers, config.task_hooks.clone());
-        let watch = Watch::new(&config.rescue)?;
+        let watch = Watch::new(&config.rescue);
         let slots: Box<[_]> =
             (0..config.workers + MAX_SPARES.max(config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
         for slot in &slots[..config.workers] {
@@ -306,6 +335,8 @@ impl Shared {
             timers: Timers::new(clock, config.workers),
             driver,
             blocking: BlockingPool::for_runtime(&config),
+            meter: Meter::new(&config, started),
+            forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
             seats: Seats::default(),
@@ -313,6 +344,7 @@ impl Shared {
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
+            told_of_panic: Mutex::default(),
             slots,
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
@@ -323,8 +355,13 @@ impl Shared {
             me: me.clone(),
             config,
         });
+        let owner: Arc<dyn Schedule> = if shared.meter.tracks_latency {
+            Arc::new(Stamping(Arc::clone(&shared)))
+        } else {
+            Arc::clone(&shared) as _
+        };
         // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        unsafe { heap.set_owner(owner) };
         Ok(shared)
     }
 
@@ -371,6 +408,20 @@ impl Shared {
         self.injector.close();
     }
 
+    /// From now on only tasks and closures of this runtime may start more.
+    pub(crate) fn start_draining(&self) {
+        // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
+        let _ = self.phase.compare_exchange(OPEN, DRAINING, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether work that this thread starts is cancelled at once.
+    #[inline]
+    pub(crate) fn refuses_here(&self) -> bool {
+        // Acquire: as in `is_closed`.
+        let phase = self.phase.load(Ordering::Acquire);
+        phase != OPEN && (phase == CLOSED || !(worker::runs_here(self) || current_is_of(&self.heap)))
+    }
+
     pub(crate) fn slot(&self, index: usize) -> &Slot {
         self.slots[index].get_or_init(|| Box::new(Slot::new()))
     }
@@ -390,7 +441,7 @@ impl Shared {
         slot
     }
 
-    /// Spawns a task; it is cancelled at once if the runtime has shut down.
+    /// Spawns a task; it is cancelled at once if the runtime has shut down, or drains and this is none of its own code.
     #[track_caller]
     pub(crate) fn spawn<F>(&self, future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
     where
@@ -419,7 +470,10 @@ impl Shared {
         }
         // SAFETY: by this function's duty.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
-        if self.is_closed() {
+        if self.meter.tracks_latency {
+            self.meter.stamp(&runnable);
+        }
+        if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
             // It closed meanwhile. The walk may have missed a task that was published only just now, so it is cancelled
@@ -536,10 +590,34 @@ impl Shared {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
     }
 
-    /// The index of the worker that this thread is, in any runtime.
+    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use it to find a worker's
+    /// own place in a table.
     pub(crate) fn current_worker_index() -> Option<usize> {
         // SAFETY: set while the worker runs on this thread.
-        unsafe { LOCAL.get().as_ref() }.map(|local| local.index)
+        let local = unsafe { LOCAL.get().as_ref() }?;
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        let workers = unsafe { &*local.shared }.config.workers;
+        (local.index < workers).then_some(local.index)
+    }
+
+    /// How many tasks wait in a worker's own queue. The list of a current-thread runtime is counted exactly only by its
+    /// own thread; others get what it was when the worker looked for I/O last.
+    pub(crate) fn queue_depth(&self, worker: usize) -> usize {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && local.index == worker => local.queue_depth(),
+            _ => {
+                let slot = self.slot(worker);
+                slot.queue.len() + slot.tally.fifo_len.load(Ordering::Relaxed) as usize
+            }
+        }
+    }
+
+    /// How often a task was queued from outside of the workers: what went through the injector, without what full run
+    /// queues sent there.
+    pub(crate) fn remote_schedules(&self) -> u64 {
+        let overflowed: u64 = self.slots().map(|slot| slot.tally.overflowed_tasks.load(Ordering::Relaxed)).sum();
+        self.injector.accepted_total().saturating_sub(overflowed)
     }
 }
 
@@ -553,18 +631,18 @@ impl Schedule for Shared {
         self.wake_worker_for_injected();
     }
 
-    fn task_panicked(&self, task: TaskInfo) {
-        if !task.has_handle {
-            eprintln!(
-                "redd: {task} panicked, and nobody holds its `JoinHandle`. Its message was printed above; keep the handle \
-                 and await it to handle the panic."
-            );
-        }
+    fn task_panicked(&self) {
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
-            // Release: pairs with the Acquire in `worker::Worker::run`.
+            // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);
             self.close();
             self.wake_sleeper();
+            let roots = std::mem::take(&mut *self.told_of_panic.lock());
+            roots.into_iter().for_each(Waker::wake);
         }
+    }
+
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
+        panic.report(self.config.task_hooks.on_unjoined_panic.as_ref());
     }
 }

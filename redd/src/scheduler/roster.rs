@@ -134,3 +134,11 @@ impl Roster {
         unmarked
     }
 }
+
+/// One more thread that is to leave before the runtime ends, unless it has: then nobody is needed.
+pub(crate) fn join_unless_ended(alive: &AtomicUsize) -> bool {
+    // AcqRel: pairs with the decrement in `worker::leave`. In one step, or the last one would leave in between, and the
+    // runtime end twice.
+    let one_more = |alive| (alive > 0).then_some(alive + 1);
+    alive.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_ok()
+}

@@ -11,9 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::roster::join_unless_ended;
 use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave};
 use super::{MAX_SPARES, Shared, idle};
-use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -125,10 +125,8 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
             }
         }
     };
-    // It keeps the runtime from finishing before this spare has left. If that has happened, nobody is needed: the
-    // monitor is no worker, so it may come late. AcqRel: pairs with the decrement in `worker::leave`.
-    let one_more = |alive| (alive > 0).then_some(alive + 1);
-    if shared.workers.alive.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_err() {
+    // It keeps the runtime from finishing before this spare has left. The monitor is no worker, so it may come late.
+    if !join_unless_ended(&shared.workers.alive) {
         give_back(shared, index);
         return Started::Closed;
     }

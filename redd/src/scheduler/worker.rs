@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
-//! - `flag-while-polling`: a slot's `polls` is odd exactly while a task of it is being polled.
+//! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
 
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::idle::{OnLeave, OnWake};
+use super::meter::add;
 use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -75,6 +76,8 @@ pub(super) struct Local {
     fifo: Fifo,
     has_fifo: bool,
     use_next_slot: bool,
+    /// Tasks queued here since the last `publish`.
+    scheduled: Cell<u32>,
 }
 
 impl Local {
@@ -94,6 +97,7 @@ impl Local {
     /// The calling thread is this worker (`one-owner`), and `shared` is its runtime.
     #[inline]
     pub(super) unsafe fn push(&self, shared: &Shared, runnable: Runnable) {
+        self.scheduled.set(self.scheduled.get().wrapping_add(1));
         if self.has_fifo {
             self.fifo.push(runnable.into_raw());
             return;
@@ -112,6 +116,14 @@ impl Local {
         unsafe { self.push_back(shared, displaced) };
     }
 
+    pub(super) fn queue_depth(&self) -> usize {
+        if self.has_fifo {
+            return self.fifo.len.get();
+        }
+        // SAFETY: the slot lives as long as `shared`.
+        unsafe { (*self.slot).queue.len() }
+    }
+
     /// # Safety
     /// As for `push`; the caller passes on the task's `Runnable` reference.
     pub(super) unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
@@ -124,6 +136,9 @@ impl Local {
         // SAFETY: `one-owner`.
         unsafe {
             queue.push(task, |batch| {
+                let tally = &(*self.slot).tally;
+                add(&tally.overflows, 1);
+                add(&tally.overflowed_tasks, batch.len() as u64);
                 if let Err(refused) = shared.injector.push_batch(batch) {
                     // The batch carries the references of its `Runnable`s.
                     refused.for_each(|task| drop(Runnable::from_raw(task)));
@@ -226,6 +241,11 @@ pub(super) enum Ended {
 pub(crate) struct Worker {
     /// Behind a pointer: code inside a poll pushes to it through `LOCAL` while `&mut self` is in use.
     local: Box<Local>,
+    /// How many polls there were when it last slept, and while it is asked to sleep again without one: a no-op.
+    polls_at_park: u64,
+    /// The polls of which `tally.poll_ns` knows.
+    polls_timed: u64,
+    thread: Option<thread::PublicId>,
     tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     injector_interval: u32,
@@ -265,7 +285,11 @@ impl Worker {
                 fifo: Fifo::new(),
                 has_fifo: !is_multi,
                 use_next_slot: shared.config.use_next_slot,
+                scheduled: Cell::new(0),
             }),
+            polls_at_park: 0,
+            polls_timed: 0,
+            thread: None,
             tick: 0,
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
@@ -290,6 +314,7 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
         let _thread = OnThread::enter(self);
+        self.note_thread(shared);
         let mut busy_since = real_now();
         shared.watch.wake_up(shared);
         let mut is_first = true;
@@ -359,6 +384,25 @@ impl Worker {
         }
     }
 
+    /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
+    /// who waits for each worker's first sleep need not wait for ever.
+    fn count_late_start(&self, shared: &Shared) {
+        let slot = self.slot(shared);
+        if slot.parks.load(Ordering::Relaxed) == 0 {
+            add(&slot.parks, 1);
+            add(&slot.tally.noops, 1);
+        }
+    }
+
+    /// The slot says which thread is the worker.
+    fn note_thread(&mut self, shared: &Shared) {
+        let thread = Some(thread::public_id());
+        if self.thread != thread {
+            self.thread = thread;
+            *self.slot(shared).thread_id.lock() = thread;
+        }
+    }
+
     /// Those that gave way get their turn again.
     #[inline]
     fn readmit_yielded(&mut self) {
@@ -382,10 +426,27 @@ impl Worker {
         self.laps % LAPS_WITHOUT_LOOKING != 0
     }
 
-    fn add_busy(&self, shared: &Shared, since: Instant) {
+    fn add_busy(&mut self, shared: &Shared, since: Instant) {
         let ns = real_now().saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
+        self.publish(shared, ns as u64);
+    }
+
+    /// Makes visible what is counted without atomics, and what a poll takes: the polls since the last time have taken
+    /// `ns`.
+    fn publish(&mut self, shared: &Shared, ns: u64) {
+        let slot = self.slot(shared);
+        add(&slot.tally.local_schedules, u64::from(self.local.scheduled.take()));
+        slot.tally.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
+        let polls = slot.mark.polls() / 2;
+        let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
+        if new > 0 && !self.local.has_fifo {
+            let (mean, before) = (ns / new, slot.tally.poll_ns.load(Ordering::Relaxed));
+            // As steady as `tune`.
+            let smoothed = if before == 0 { mean.max(1) } else { before - before / 8 + mean / 8 };
+            slot.tally.poll_ns.store(smoothed, Ordering::Relaxed);
+        }
     }
 
     /// Own queue first, every so often the injector first, or outside tasks starve; then everybody else's queue.
@@ -480,6 +541,7 @@ impl Worker {
             if !victim.standing.is_serving() {
                 // Its thread does not look at its next-slot for a while.
                 if let Some(task) = victim.queue.steal_next() {
+                    self.count_stolen(shared, 1);
                     // SAFETY: the queue owned the reference.
                     return Some(unsafe { Runnable::from_raw(task) });
                 }
@@ -487,11 +549,19 @@ impl Worker {
             // SAFETY: `one-owner`: the destination is this worker's queue.
             let stolen = unsafe { shared.slot(index).queue.steal_into(&self.slot(shared).queue) };
             if let Some(task) = stolen {
+                // Nobody steals who has tasks, so what is in the queue now is the rest of the loot.
+                self.count_stolen(shared, self.slot(shared).queue.len() as u64 + 1);
                 // SAFETY: the queue owned the reference.
                 return Some(unsafe { Runnable::from_raw(task) });
             }
         }
         self.pop_injected(shared, 1)
+    }
+
+    fn count_stolen(&self, shared: &Shared, tasks: u64) {
+        let tally = &self.slot(shared).tally;
+        add(&tally.steals, 1);
+        add(&tally.stolen_tasks, tasks);
     }
 
     fn start_searching(&mut self, shared: &Shared) -> bool {
@@ -514,20 +584,20 @@ impl Worker {
             self.stop_searching(shared);
         }
         let slot = self.slot(shared);
-        let polls = slot.polls.load(Ordering::Relaxed);
-        // Release: whoever sees this task sees that the poll before has ended. Pairs with the Acquire in `rescue::name`.
-        slot.current_task.store(ptr::from_ref(runnable.header()).cast_mut(), Ordering::Release);
-        // `flag-while-polling`. Release: whoever sees the poll sees its task. Pairs with the Acquire in `rescue::name`.
-        slot.polls.store(polls.wrapping_add(1), Ordering::Release);
+        // `flag-while-polling`
+        let polls = slot.mark.begin(ptr::from_ref(runnable.header()).cast_mut());
         let ran =
-            if shared.config.task_hooks.watches_polls() { run_with_hooks(shared, runnable) } else { runnable.run() };
-        // Release: as for the task.
-        slot.polls.store(polls.wrapping_add(2), Ordering::Release);
+            if shared.meter.is_on { shared.meter.run(shared, self.local.index, runnable) } else { runnable.run() };
+        slot.mark.end(polls);
         match ran {
             Ran::Done => {}
-            Ran::Yielded(runnable) if self.local.has_fifo => self.yielded.push(runnable.into_raw()),
+            Ran::Yielded(runnable) if self.local.has_fifo => {
+                self.local.scheduled.set(self.local.scheduled.get().wrapping_add(1));
+                self.yielded.push(runnable.into_raw());
+            }
             // SAFETY: `one-owner`; the reference goes on to the queue.
             Ran::Requeue(runnable) | Ran::Yielded(runnable) => unsafe {
+                self.local.scheduled.set(self.local.scheduled.get().wrapping_add(1));
                 self.local.push_back(shared, runnable.into_raw());
             },
         }
@@ -544,6 +614,8 @@ impl Worker {
         }
         let now = real_now();
         self.report_back(shared);
+        let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
+        self.publish(shared, since);
         shared.watch.come_by(shared, shared.note_time(now));
         if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
             shared.man_the_watch();
@@ -639,6 +711,9 @@ impl Worker {
             }
         }
         let slot = self.slot(shared);
+        let polls = slot.mark.polls();
+        add(&slot.tally.noops, u64::from(polls == self.polls_at_park));
+        self.polls_at_park = polls;
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.watch.go_to_sleep(shared);
@@ -774,21 +849,6 @@ fn fatal_driver_error(error: &io::Error) -> ! {
     std::process::abort()
 }
 
-#[cold]
-fn run_with_hooks(shared: &Shared, runnable: Runnable) -> Ran {
-    let hooks = &shared.config.task_hooks;
-    if let Some(hook) = &hooks.before_poll {
-        runnable.tell(hook);
-    }
-    let Some(hook) = &hooks.after_poll else {
-        return runnable.run();
-    };
-    let keep = runnable.keep();
-    let ran = runnable.run();
-    keep.tell(hook);
-    ran
-}
-
 /// While it lives, this thread is the worker.
 struct OnThread {
     before: *const Local,
@@ -849,6 +909,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
         let _cache = unsafe { shared.heap.enter(index) };
         let ended = worker.run(shared, &mut NoRoot);
         debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
+        worker.count_late_start(shared);
         worker.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };

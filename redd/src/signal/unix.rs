@@ -33,61 +33,32 @@ impl SignalKind {
     pub const fn as_raw_value(&self) -> c_int {
         self.0
     }
+}
 
-    /// `SIGALRM`: a timer of the process has run out.
-    pub const fn alarm() -> Self {
-        Self(libc::SIGALRM)
-    }
+/// Kinds with a name.
+macro_rules! kinds {
+    ($($name:ident: $SIGNAL:ident, $doc:literal;)*) => {
+        impl SignalKind {$(
+            #[doc = $doc]
+            pub const fn $name() -> Self {
+                Self(libc::$SIGNAL)
+            }
+        )*}
+    };
+}
 
-    /// `SIGCHLD`: a child process has changed its state.
-    pub const fn child() -> Self {
-        Self(libc::SIGCHLD)
-    }
-
-    /// `SIGHUP`: the terminal is gone; services reload their configuration.
-    pub const fn hangup() -> Self {
-        Self(libc::SIGHUP)
-    }
-
-    /// `SIGINT`: Ctrl-C.
-    pub const fn interrupt() -> Self {
-        Self(libc::SIGINT)
-    }
-
-    /// `SIGIO`: a descriptor with signal-driven I/O is ready.
-    pub const fn io() -> Self {
-        Self(libc::SIGIO)
-    }
-
-    /// `SIGPIPE`: a write to a pipe that nobody reads.
-    pub const fn pipe() -> Self {
-        Self(libc::SIGPIPE)
-    }
-
-    /// `SIGQUIT`: Ctrl-\.
-    pub const fn quit() -> Self {
-        Self(libc::SIGQUIT)
-    }
-
-    /// `SIGTERM`: the polite request to end.
-    pub const fn terminate() -> Self {
-        Self(libc::SIGTERM)
-    }
-
-    /// `SIGUSR1`.
-    pub const fn user_defined1() -> Self {
-        Self(libc::SIGUSR1)
-    }
-
-    /// `SIGUSR2`.
-    pub const fn user_defined2() -> Self {
-        Self(libc::SIGUSR2)
-    }
-
-    /// `SIGWINCH`: the terminal has another size.
-    pub const fn window_change() -> Self {
-        Self(libc::SIGWINCH)
-    }
+kinds! {
+    alarm: SIGALRM, "`SIGALRM`: a timer of the process has run out.";
+    child: SIGCHLD, "`SIGCHLD`: a child process has changed its state.";
+    hangup: SIGHUP, "`SIGHUP`: the terminal is gone; services reload their configuration.";
+    interrupt: SIGINT, "`SIGINT`: Ctrl-C.";
+    io: SIGIO, "`SIGIO`: a descriptor with signal-driven I/O is ready.";
+    pipe: SIGPIPE, "`SIGPIPE`: a write to a pipe that nobody reads.";
+    quit: SIGQUIT, "`SIGQUIT`: Ctrl-\\.";
+    terminate: SIGTERM, "`SIGTERM`: the polite request to end.";
+    user_defined1: SIGUSR1, "`SIGUSR1`.";
+    user_defined2: SIGUSR2, "`SIGUSR2`.";
+    window_change: SIGWINCH, "`SIGWINCH`: the terminal has another size.";
 }
 
 impl From<c_int> for SignalKind {

@@ -36,7 +36,6 @@ pub struct Barrier {
 
 impl Barrier {
     /// A barrier for `n` tasks; 0 is as good as 1.
-    #[must_use]
     pub fn new(n: usize) -> Self {
         Self { size: n.max(1), waiters: WaitList::new(0) }
     }
@@ -130,7 +129,6 @@ pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
     /// True for one of the tasks that met, false for the others.
-    #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0
     }

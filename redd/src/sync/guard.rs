@@ -1,5 +1,7 @@
 //! What all guards of locks do alike: deref to the value, show it, narrow to a part of it.
 
+use super::permits::Permits;
+
 /// Implements `Deref`, `Debug` and `Display` for a guard whose `pointer` method gives the address of the value, which is
 /// valid while the guard lives.
 macro_rules! guard_traits {
@@ -47,13 +49,13 @@ macro_rules! guard_deref_mut {
     };
 }
 
-/// `map` and `try_map` of a guard with the fields `data`, the address of the value, and `held`, which lets the lock go:
-/// the narrowed guard has another address and the same `held`. `$order` is the order of the type parameters, which is
+/// `map` and `try_map` of a guard with a field `held`, which lets the lock go: the narrowed guard has an address of its own
+/// in `data`, and the same `held`, or what `$narrow` makes of it. `$order` is the order of the type parameters, which is
 /// public; `const` or `mut mut` says how the value is reached.
-macro_rules! guard_map {
+macro_rules! map_methods {
     (
         $pointer:ident $($mutable:ident)?, $T:ident => $Mapped:ident<$($part:tt),*>, [$($order:tt)*]
-        $(, $marker:ident)?
+        $(, $marker:ident)? $(; $narrow:ident)?
     ) => {
         /// Narrows the guard to a part of the value. An associated function, as the value may have a method `map`.
         pub fn map<$($order)*>($($mutable)? this: Self, f: F) -> $Mapped<$($part),*>
@@ -61,7 +63,7 @@ macro_rules! guard_map {
             F: FnOnce(&$($mutable)? $T) -> &$($mutable)? V,
         {
             let data: *$pointer V = f(&$($mutable)? *this);
-            $Mapped { data, held: this.held $(, $marker: PhantomData)? }
+            $Mapped { data, held: this.held$(.$narrow())? $(, $marker: PhantomData)? }
         }
 
         /// Narrows the guard to a part of the value, if `f` finds it.
@@ -76,8 +78,15 @@ macro_rules! guard_map {
                 return Err(this);
             };
             let data: *$pointer V = data;
-            Ok($Mapped { data, held: this.held $(, $marker: PhantomData)? })
+            Ok($Mapped { data, held: this.held$(.$narrow())? $(, $marker: PhantomData)? })
         }
+    };
+}
+
+/// The same for a guard that has the address of its value in a field `data`.
+macro_rules! guard_map {
+    ($pointer:ident $($mutable:ident)?, $T:ident => $($rest:tt)*) => {
+        map_methods!($pointer $($mutable)?, $T => $($rest)*);
 
         #[inline]
         fn pointer(&self) -> *$pointer $T {
@@ -86,4 +95,16 @@ macro_rules! guard_map {
     };
 }
 
-pub(crate) use {guard_deref_mut, guard_map, guard_traits};
+/// Where the permits of a lock are reached from: the lock's borrower, or a share of its ownership.
+pub(super) trait Lender {
+    fn permits(&self) -> &Permits;
+}
+
+impl Lender for &Permits {
+    #[inline]
+    fn permits(&self) -> &Permits {
+        self
+    }
+}
+
+pub(crate) use {guard_deref_mut, guard_map, guard_traits, map_methods};

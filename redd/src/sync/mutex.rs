@@ -14,7 +14,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::blocking::block_on_parker;
-use super::guard::{guard_deref_mut, guard_traits};
+use super::guard::{Lender, guard_deref_mut, guard_map, guard_traits, map_methods};
 use super::permits::Permits;
 use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
@@ -90,13 +90,13 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     async fn lock_from(&self, place: Place) -> MutexGuard<'_, T> {
         self.acquire(place).await;
-        MutexGuard { mutex: self }
+        MutexGuard { held: Held { lender: self } }
     }
 
     #[inline]
     async fn lock_owned_from(self: Arc<Self>, place: Place) -> OwnedMutexGuard<T> {
         self.acquire(place).await;
-        OwnedMutexGuard { held: OwnedHeld { mutex: self } }
+        OwnedMutexGuard { held: Held { lender: self } }
     }
 
     #[inline]
@@ -114,7 +114,7 @@ impl<T: ?Sized> Mutex<T> {
     /// [`TryLockError`] if somebody does.
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         match self.permits.try_acquire(1) {
-            Ok(()) => Ok(MutexGuard { mutex: self }),
+            Ok(()) => Ok(MutexGuard { held: Held { lender: self } }),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -125,7 +125,7 @@ impl<T: ?Sized> Mutex<T> {
     /// [`TryLockError`] if somebody holds the lock or waits for it.
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
         match self.permits.try_acquire(1) {
-            Ok(()) => Ok(OwnedMutexGuard { held: OwnedHeld { mutex: self } }),
+            Ok(()) => Ok(OwnedMutexGuard { held: Held { lender: self } }),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -186,60 +186,62 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     }
 }
 
+/// The permit, given back when this is dropped (`one-guard`), and before a share of the ownership goes.
+struct Held<L: Lender> {
+    lender: L,
+}
+
+impl<L: Lender> Drop for Held<L> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lender.permits().release(1);
+    }
+}
+
+impl<'a, T: ?Sized> Held<&'a Mutex<T>> {
+    /// The same permit, for a guard that does not know the mutex.
+    fn of_permits(self) -> Held<&'a Permits> {
+        // `one-guard`: the new one gives the permit back instead.
+        let this = ManuallyDrop::new(self);
+        Held { lender: &this.lender.permits }
+    }
+}
+
+impl<T: ?Sized> Lender for &Mutex<T> {
+    #[inline]
+    fn permits(&self) -> &Permits {
+        &self.permits
+    }
+}
+
+impl<T: ?Sized> Lender for Arc<Mutex<T>> {
+    #[inline]
+    fn permits(&self) -> &Permits {
+        &self.permits
+    }
+}
+
 /// The lock of a [`Mutex`] is held while this lives.
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    mutex: &'a Mutex<T>,
+    held: Held<&'a Mutex<T>>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, from any thread.
 unsafe impl<T: ?Sized + Send + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// Narrows the guard to a part of the value. An associated function, as `T` may have a method `map`.
-    pub fn map<U: ?Sized, F>(mut this: Self, f: F) -> MappedMutexGuard<'a, U>
-    where
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let data: *mut U = f(&mut *this);
-        // `one-guard`: the mapped guard gives the permit back instead.
-        let this = ManuallyDrop::new(this);
-        MappedMutexGuard { permits: &this.mutex.permits, data }
-    }
-
-    /// Narrows the guard to a part of the value, if `f` finds it; else returns the guard as it was.
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<U: ?Sized, F>(mut this: Self, f: F) -> Result<MappedMutexGuard<'a, U>, Self>
-    where
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut U = data;
-        // `one-guard`: the mapped guard gives the permit back instead.
-        let this = ManuallyDrop::new(this);
-        Ok(MappedMutexGuard { permits: &this.mutex.permits, data })
-    }
+    map_methods!(mut mut, T => MappedMutexGuard<'a, V>, [V: ?Sized, F]; of_permits);
 
     /// The mutex that this guard locks.
     pub fn mutex(this: &Self) -> &'a Mutex<T> {
-        this.mutex
+        this.held.lender
     }
 
     #[inline]
     fn pointer(&self) -> *mut T {
-        self.mutex.pointer()
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.mutex.permits.release(1);
+        self.held.lender.pointer()
     }
 }
 
@@ -250,7 +252,7 @@ guard_deref_mut!(['a, T: ?Sized] MutexGuard<'a, T> => T);
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
-    permits: &'a Permits,
+    held: Held<&'a Permits>,
     data: *mut T,
 }
 
@@ -260,104 +262,32 @@ unsafe impl<'a, T: ?Sized + Send + 'a> Send for MappedMutexGuard<'a, T> {}
 unsafe impl<'a, T: ?Sized + Sync + 'a> Sync for MappedMutexGuard<'a, T> {}
 
 impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
-    /// As [`MutexGuard::map`].
-    pub fn map<U: ?Sized, F>(mut this: Self, f: F) -> MappedMutexGuard<'a, U>
-    where
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let data: *mut U = f(&mut *this);
-        // `one-guard`
-        let this = ManuallyDrop::new(this);
-        MappedMutexGuard { permits: this.permits, data }
-    }
-
-    /// As [`MutexGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<U: ?Sized, F>(mut this: Self, f: F) -> Result<MappedMutexGuard<'a, U>, Self>
-    where
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut U = data;
-        // `one-guard`
-        let this = ManuallyDrop::new(this);
-        Ok(MappedMutexGuard { permits: this.permits, data })
-    }
-
-    #[inline]
-    fn pointer(&self) -> *mut T {
-        self.data
-    }
-}
-
-impl<T: ?Sized> Drop for MappedMutexGuard<'_, T> {
-    fn drop(&mut self) {
-        self.permits.release(1);
-    }
+    guard_map!(mut mut, T => MappedMutexGuard<'a, V>, [V: ?Sized, F]);
 }
 
 guard_traits!(['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
 guard_deref_mut!(['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
 
-/// The permit of a shared mutex; gives it back when dropped, and only then its share of the ownership.
-struct OwnedHeld<T: ?Sized> {
-    mutex: Arc<Mutex<T>>,
-}
-
-impl<T: ?Sized> Drop for OwnedHeld<T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.mutex.permits.release(1);
-    }
-}
-
 /// The lock of a shared [`Mutex`] is held while this lives. Made by [`Mutex::lock_owned`].
 #[clippy::has_significant_drop]
-#[must_use = "the mutex is unlocked when this is dropped"]
 pub struct OwnedMutexGuard<T: ?Sized> {
-    held: OwnedHeld<T>,
+    held: Held<Arc<Mutex<T>>>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, from any thread.
 unsafe impl<T: ?Sized + Send + Sync> Sync for OwnedMutexGuard<T> {}
 
 impl<T: ?Sized> OwnedMutexGuard<T> {
-    /// As [`MutexGuard::map`].
-    pub fn map<U: ?Sized, F>(mut this: Self, f: F) -> OwnedMappedMutexGuard<T, U>
-    where
-        F: FnOnce(&mut T) -> &mut U,
-    {
-        let data: *mut U = f(&mut *this);
-        OwnedMappedMutexGuard { held: this.held, data }
-    }
-
-    /// As [`MutexGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<U: ?Sized, F>(mut this: Self, f: F) -> Result<OwnedMappedMutexGuard<T, U>, Self>
-    where
-        F: FnOnce(&mut T) -> Option<&mut U>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut U = data;
-        Ok(OwnedMappedMutexGuard { held: this.held, data })
-    }
+    map_methods!(mut mut, T => OwnedMappedMutexGuard<T, V>, [V: ?Sized, F]);
 
     /// The mutex that this guard locks.
     pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
-        &this.held.mutex
+        &this.held.lender
     }
 
     #[inline]
     fn pointer(&self) -> *mut T {
-        self.held.mutex.pointer()
+        self.held.lender.pointer()
     }
 }
 
@@ -368,7 +298,7 @@ guard_deref_mut!([T: ?Sized] OwnedMutexGuard<T> => T);
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
-    held: OwnedHeld<T>,
+    held: Held<Arc<Mutex<T>>>,
     data: *mut U,
 }
 
@@ -378,34 +308,7 @@ unsafe impl<T: ?Sized + Send, U: ?Sized + Send> Send for OwnedMappedMutexGuard<T
 unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedMappedMutexGuard<T, U> {}
 
 impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
-    /// As [`MutexGuard::map`].
-    pub fn map<S: ?Sized, F>(mut this: Self, f: F) -> OwnedMappedMutexGuard<T, S>
-    where
-        F: FnOnce(&mut U) -> &mut S,
-    {
-        let data: *mut S = f(&mut *this);
-        OwnedMappedMutexGuard { held: this.held, data }
-    }
-
-    /// As [`MutexGuard::try_map`].
-    ///
-    /// # Errors
-    /// The guard, if `f` returned `None`.
-    pub fn try_map<S: ?Sized, F>(mut this: Self, f: F) -> Result<OwnedMappedMutexGuard<T, S>, Self>
-    where
-        F: FnOnce(&mut U) -> Option<&mut S>,
-    {
-        let Some(data) = f(&mut *this) else {
-            return Err(this);
-        };
-        let data: *mut S = data;
-        Ok(OwnedMappedMutexGuard { held: this.held, data })
-    }
-
-    #[inline]
-    fn pointer(&self) -> *mut U {
-        self.data
-    }
+    guard_map!(mut mut, U => OwnedMappedMutexGuard<T, V>, [V: ?Sized, F]);
 }
 
 guard_traits!([T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
@@ -416,99 +319,7 @@ guard_deref_mut!([T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
 #[derive(Debug)]
 pub struct TryLockError(pub(super) ());
 
-impl fmt::Display for TryLockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("operation would block")
-    }
-}
-
-impl std::error::Error for TryLockError {}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::testing::{Wakes, poll_once, poll_with};
-    use super::*;
-    use std::cell::Cell;
-    use std::task::Poll;
-
-    #[test]
-    fn auto_traits_are_those_of_tokio() {
-        fn send<T: Send>(_: &T) {}
-        fn sync<T: Sync>(_: &T) {}
-        fn unpin<T: Unpin>(_: &T) {}
-        let mutex = Arc::new(Mutex::new(Cell::new(1)));
-        sync(&mutex);
-        let (lock, lock_owned) = (mutex.lock(), Arc::clone(&mutex).lock_owned());
-        send(&lock);
-        sync(&lock);
-        send(&lock_owned);
-        sync(&lock_owned);
-        let guard = mutex.try_lock().expect("free");
-        send(&guard);
-        unpin(&guard);
-        let guard = MutexGuard::map(guard, |cell| cell);
-        send(&guard);
-    }
-
-    #[test]
-    fn the_lock_is_handed_to_who_waited_longest() {
-        let mutex = Mutex::new(0);
-        let guard = mutex.try_lock().expect("free");
-        let (wakes, waker) = Wakes::new();
-        let (mut one, mut two) = (Box::pin(mutex.lock()), Box::pin(mutex.lock()));
-        assert!(poll_with(one.as_mut(), &waker).is_pending());
-        assert!(poll_with(two.as_mut(), &waker).is_pending());
-        drop(guard);
-        assert_eq!(wakes.count(), 1);
-        assert!(mutex.try_lock().is_err(), "it belongs to the first in line");
-        assert!(poll_with(two.as_mut(), &waker).is_pending());
-        drop(one);
-        let Poll::Ready(guard) = poll_once(two.as_mut()) else {
-            panic!("a grant that is dropped goes to the next");
-        };
-        assert_eq!(format!("{mutex:?} {guard:?} {guard}"), "Mutex { data: <locked> } 0 0");
-        drop(guard);
-        assert_eq!(format!("{mutex:?}"), "Mutex { data: 0 }");
-    }
-
-    #[test]
-    fn mapped_guards_keep_the_lock_and_let_it_go_once() {
-        let mutex = Arc::new(Mutex::new((1, [2, 3])));
-        let guard = mutex.try_lock().expect("free");
-        let guard = MutexGuard::try_map(guard, |_| None::<&mut i32>).expect_err("as it was");
-        let mut mapped = MutexGuard::map(guard, |pair| &mut pair.1);
-        mapped[0] = 20;
-        let mapped = MappedMutexGuard::map(mapped, |array| &mut array[..]);
-        let mapped = MappedMutexGuard::try_map(mapped, |slice| slice.first_mut()).expect("two");
-        assert_eq!(*mapped, 20);
-        assert!(mutex.try_lock().is_err());
-        drop(mapped);
-
-        let guard = Arc::clone(&mutex).try_lock_owned().expect("free");
-        let mapped = OwnedMutexGuard::map(guard, |pair| &mut pair.1[..]);
-        let mapped = OwnedMappedMutexGuard::try_map(mapped, |slice| slice.get_mut(9));
-        let mapped = OwnedMappedMutexGuard::map(mapped.expect_err("only two"), |slice| &mut slice[1]);
-        assert_eq!(*mapped, 3);
-        assert!(mutex.try_lock().is_err());
-        drop(mapped);
-        assert_eq!(mutex.try_lock().expect("let go once").0, 1);
-    }
-
-    #[test]
-    fn a_panic_in_map_lets_the_lock_go() {
-        let mutex = Mutex::new(1);
-        let guard = mutex.try_lock().expect("free");
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            drop(MutexGuard::map(guard, |_| -> &mut i32 { panic!("in map") }));
-        }));
-        assert!(panicked.is_err());
-        assert!(mutex.try_lock().is_ok());
-    }
-
-    #[test]
-    fn unsized_values_can_be_locked() {
-        let mutex: Arc<Mutex<dyn std::fmt::Debug + Send>> = Arc::new(Mutex::new(5));
-        assert_eq!(format!("{:?}", mutex.blocking_lock()), "5");
-        assert_eq!(format!("{:?}", Arc::clone(&mutex).blocking_lock_owned()), "5");
-    }
+error_texts! {
+    [] TryLockError,
+    _ => "operation would block",
 }

@@ -309,7 +309,6 @@ impl<T> fmt::Debug for Sender<T> {
 ///
 /// # Panics
 /// When it is polled after it has completed.
-#[must_use = "a receiver does nothing until it is awaited"]
 pub struct Receiver<T> {
     /// `None` after the outcome was taken.
     shared: Option<NonNull<Shared<T>>>,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::TryLockError;
 use super::blocking::block_on_parker;
-use super::guard::{guard_deref_mut, guard_map, guard_traits};
+use super::guard::{Lender, guard_deref_mut, guard_map, guard_traits, map_methods};
 use super::permits::Permits;
 use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
@@ -283,18 +283,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     }
 }
 
-/// Where the permits of a lock are reached from: the lock's borrower, or a share of its ownership.
-trait Lender {
-    fn permits(&self) -> &Permits;
-}
-
-impl Lender for &Permits {
-    #[inline]
-    fn permits(&self) -> &Permits {
-        self
-    }
-}
-
 impl<T: ?Sized> Lender for Arc<RwLock<T>> {
     #[inline]
     fn permits(&self) -> &Permits {
@@ -418,7 +406,6 @@ guard_deref_mut!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
 
 /// An [`RwLockWriteGuard`] for a part of the value. Made by [`RwLockWriteGuard::map`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     data: *mut T,
     held: Held<&'a Permits>,
@@ -438,7 +425,6 @@ guard_deref_mut!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
 
 /// A right to read, with a share of the ownership. Made by [`RwLock::read_owned`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
     data: *const U,
     held: Held<Arc<RwLock<T>>>,
@@ -458,7 +444,6 @@ guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
 
 /// The right to write, with a share of the ownership. Made by [`RwLock::write_owned`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockWriteGuard<T: ?Sized> {
     data: *mut T,
     held: Held<Arc<RwLock<T>>>,
@@ -480,7 +465,6 @@ guard_deref_mut!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
 
 /// An [`OwnedRwLockWriteGuard`] for a part of the value. Made by [`OwnedRwLockWriteGuard::map`].
 #[clippy::has_significant_drop]
-#[must_use = "the lock is let go when this is dropped"]
 pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
     data: *mut U,
     held: Held<Arc<RwLock<T>>>,

@@ -290,43 +290,9 @@ pub struct SemaphorePermit<'a> {
 }
 
 impl<'a> SemaphorePermit<'a> {
-    /// Drops this without giving the permits back: the semaphore has that many fewer from now on.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-
-    /// Puts the permits of `other` into this.
-    ///
-    /// # Panics
-    /// If they are from different semaphores.
-    #[track_caller]
-    pub fn merge(&mut self, mut other: Self) {
-        if !std::ptr::eq(self.semaphore, other.semaphore) {
-            foreign_merge();
-        }
-        self.count += std::mem::take(&mut other.count);
-    }
-
-    /// Splits `n` permits off. `None`, and no change, if there are fewer.
-    pub fn split(&mut self, n: usize) -> Option<Self> {
-        let count = take(&mut self.count, n)?;
-        Some(Self { semaphore: self.semaphore, count })
-    }
-
-    /// How many permits this holds.
-    pub fn num_permits(&self) -> usize {
-        self.count
-    }
-
     /// The semaphore that they are from.
     pub fn semaphore(&self) -> &'a Semaphore {
         self.semaphore
-    }
-}
-
-impl Drop for SemaphorePermit<'_> {
-    fn drop(&mut self) {
-        self.semaphore.permits.release(self.count);
     }
 }
 
@@ -340,57 +306,64 @@ pub struct OwnedSemaphorePermit {
 }
 
 impl OwnedSemaphorePermit {
-    /// Drops this without giving the permits back: the semaphore has that many fewer from now on.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-
-    /// Puts the permits of `other` into this.
-    ///
-    /// # Panics
-    /// If they are from different semaphores.
-    #[track_caller]
-    pub fn merge(&mut self, mut other: Self) {
-        if !Arc::ptr_eq(&self.semaphore, &other.semaphore) {
-            foreign_merge();
-        }
-        self.count += std::mem::take(&mut other.count);
-    }
-
-    /// Splits `n` permits off. `None`, and no change, if there are fewer.
-    pub fn split(&mut self, n: usize) -> Option<Self> {
-        let count = take(&mut self.count, n)?;
-        Some(Self { semaphore: Arc::clone(&self.semaphore), count })
-    }
-
-    /// How many permits this holds.
-    pub fn num_permits(&self) -> usize {
-        self.count
-    }
-
     /// The semaphore that they are from.
     pub fn semaphore(&self) -> &Arc<Semaphore> {
         &self.semaphore
     }
 }
 
-impl Drop for OwnedSemaphorePermit {
-    fn drop(&mut self) {
-        self.semaphore.permits.release(self.count);
-    }
+/// What both kinds of permits do alike.
+macro_rules! permit_methods {
+    ($Permit:ty) => {
+        impl $Permit {
+            /// Drops this without giving the permits back: the semaphore has that many fewer from now on.
+            pub fn forget(mut self) {
+                self.count = 0;
+            }
+
+            /// Puts the permits of `other` into this.
+            ///
+            /// # Panics
+            /// If they are from different semaphores.
+            #[track_caller]
+            pub fn merge(&mut self, mut other: Self) {
+                if !std::ptr::eq(&*self.semaphore, &*other.semaphore) {
+                    foreign_merge();
+                }
+                self.count += std::mem::take(&mut other.count);
+            }
+
+            /// Splits `n` permits off. `None`, and no change, if there are fewer.
+            pub fn split(&mut self, n: usize) -> Option<Self> {
+                let count = take(&mut self.count, n)?;
+                Some(Self { semaphore: self.semaphore.clone(), count })
+            }
+
+            /// How many permits this holds.
+            pub fn num_permits(&self) -> usize {
+                self.count
+            }
+        }
+
+        impl Drop for $Permit {
+            fn drop(&mut self) {
+                self.semaphore.permits.release(self.count);
+            }
+        }
+    };
 }
+
+permit_methods!(SemaphorePermit<'_>);
+permit_methods!(OwnedSemaphorePermit);
 
 /// The semaphore is closed. Given by the waiting methods of [`Semaphore`].
 #[derive(Debug)]
 pub struct AcquireError(());
 
-impl fmt::Display for AcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("semaphore closed")
-    }
+error_texts! {
+    [] AcquireError,
+    _ => "semaphore closed",
 }
-
-impl std::error::Error for AcquireError {}
 
 /// Why a `try_acquire` gave no permit.
 #[derive(Debug, PartialEq, Eq)]
@@ -410,77 +383,8 @@ impl From<Refusal> for TryAcquireError {
     }
 }
 
-impl fmt::Display for TryAcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "semaphore closed",
-            Self::NoPermits => "no permits available",
-        })
-    }
-}
-
-impl std::error::Error for TryAcquireError {}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::testing::poll_once;
-    use super::*;
-    use std::task::Poll;
-
-    #[test]
-    fn permits_split_merge_and_are_given_back_once() {
-        let semaphore = Semaphore::new(10);
-        let mut most = semaphore.try_acquire_many(7).expect("free");
-        assert!(most.split(8).is_none());
-        let part = most.split(3).expect("enough");
-        assert_eq!((most.num_permits(), part.num_permits()), (4, 3));
-        assert_eq!(semaphore.available_permits(), 3);
-        most.merge(part);
-        assert_eq!(most.num_permits(), 7);
-        most.split(2).expect("enough").forget();
-        drop(most);
-        assert_eq!(semaphore.available_permits(), 8);
-        assert_eq!(semaphore.forget_permits(100), 8);
-    }
-
-    #[test]
-    fn merging_permits_of_two_semaphores_is_refused_and_both_get_theirs_back() {
-        let (one, two) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
-        let mut held = Arc::clone(&one).try_acquire_owned().expect("free");
-        let other = Arc::clone(&two).try_acquire_owned().expect("free");
-        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| held.merge(other)));
-        let payload = refused.expect_err("refused");
-        let message = payload.downcast_ref::<&str>().expect("a message");
-        assert!(message.contains("merge only permits"), "{message}");
-        drop(held);
-        assert_eq!((one.available_permits(), two.available_permits()), (1, 1));
-    }
-
-    #[test]
-    fn errors_say_why() {
-        let semaphore = Semaphore::const_new(0);
-        let refused = semaphore.try_acquire().expect_err("none free");
-        assert_eq!(refused.to_string(), "no permits available");
-        semaphore.close();
-        assert!(semaphore.is_closed());
-        assert!(matches!(semaphore.try_acquire(), Err(TryAcquireError::Closed)));
-        let Poll::Ready(Err(error)) = poll_once(Box::pin(semaphore.acquire()).as_mut()) else {
-            panic!("closed");
-        };
-        assert_eq!(error.to_string(), "semaphore closed");
-    }
-
-    #[test]
-    fn a_blocked_thread_gets_the_permit_that_another_gives_back() {
-        let semaphore = Arc::new(Semaphore::new(1));
-        let held = Arc::clone(&semaphore).blocking_acquire_owned().expect("open");
-        let other = Arc::clone(&semaphore);
-        let thread = crate::primitives::thread::spawn_named("asker".into(), None, move || {
-            other.blocking_acquire().expect("open").num_permits()
-        })
-        .expect("a test may start a thread");
-        drop(held);
-        assert_eq!(thread.join().expect("no panic"), 1);
-        assert_eq!(semaphore.available_permits(), 1);
-    }
+error_texts! {
+    [] TryAcquireError,
+    Self::Closed => "semaphore closed",
+    Self::NoPermits => "no permits available",
 }

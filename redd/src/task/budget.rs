@@ -13,11 +13,16 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::runtime::{Handle, context};
+
 /// Units a poll starts with; the figure is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
 
+const REFUSED: u8 = u8::MAX;
+
 thread_local! {
-    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`.
+    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`. [`REFUSED`] is no unit left,
+    /// and an operation was refused for that.
     static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
@@ -53,7 +58,7 @@ pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
 /// Whether the current poll may complete another operation. True outside of a task.
 #[inline]
 pub fn has_budget_remaining() -> bool {
-    BUDGET.get() != Some(0)
+    !matches!(BUDGET.get(), Some(0 | REFUSED))
 }
 
 /// Takes one unit for an operation that is about to be tried.
@@ -65,12 +70,7 @@ pub fn has_budget_remaining() -> bool {
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
-        Some(0) => {
-            if !super::poll::yield_current(cx.waker()) {
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
-        }
+        Some(0 | REFUSED) => refuse(cx),
         Some(units) => {
             BUDGET.set(Some(units - 1));
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
@@ -78,12 +78,24 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     }
 }
 
+#[cold]
+fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    // Counted once a poll.
+    if BUDGET.replace(Some(REFUSED)) == Some(0) {
+        context::with_current(Handle::count_forced_yield);
+    }
+    if !super::poll::yield_current(cx.waker()) {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
+}
+
 /// For an operation that succeeds at once or must not have happened: tries it if the budget allows, and takes a unit if
 /// it succeeded. False: it did not, or was not tried. One look at the budget instead of two, and nothing to give back.
 #[inline]
 pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
     let units = BUDGET.get();
-    if units == Some(0) || !operation() {
+    if matches!(units, Some(0 | REFUSED)) || !operation() {
         return false;
     }
     if let Some(units) = units {

@@ -18,9 +18,10 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::Id;
-use super::hooks::{TaskHook, TaskMeta, guarded};
+use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::Runnable;
 use super::slab::{self, Heap};
@@ -41,7 +42,8 @@ pub(crate) struct Header {
     /// See `join-waker` in `state`.
     pub(super) join_waker: UnsafeCell<Option<Waker>>,
     place: UnsafeCell<&'static Location<'static>>,
-    /// What the task waits on: kind in the top byte, the place's address below; 0 when it is not known.
+    /// What the task waits on: kind in the top byte, the place's address below; 0 when it is not known. Or since when
+    /// it is queued, see `set_queued_at`.
     waiting: AtomicU64,
 }
 
@@ -50,6 +52,9 @@ impl std::fmt::Debug for Header {
         f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
     }
 }
+
+/// In the top byte of `waiting`, where no `WaitKind` has this number: below it is a time, not a place.
+const QUEUED_AT: u64 = 0xff;
 
 /// How a task's last poll ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,24 +149,27 @@ impl Header {
         unsafe { task.add(1).cast::<Extra>().read() }
     }
 
-    /// The description that hooks get.
-    ///
-    /// # Safety
-    /// The caller has a reference to the task.
-    pub(super) unsafe fn describe<R>(task: NonNull<Self>, tell: impl FnOnce(&TaskMeta<'_>) -> R) -> R {
-        // SAFETY: a reference is held, by this function's duty.
-        let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
-        let name = heap.name(extra.name);
-        tell(&TaskMeta { id: Id::from_u64(header.id()), spawned_at: header.place(), name: name.as_deref() })
+    /// Notes when the task was queued, in nanoseconds of its runtime's life; that takes the place of what it waits on.
+    /// Only for the holder of its `Runnable`.
+    pub(crate) fn set_queued_at(&self, ns: u64) {
+        self.waiting.store(QUEUED_AT << 56 | ns & ((1 << 56) - 1), Ordering::Relaxed);
+    }
+
+    /// When the task was queued, if that was noted.
+    pub(crate) fn queued_at(&self) -> Option<u64> {
+        let packed = self.waiting.load(Ordering::Relaxed);
+        (packed >> 56 == QUEUED_AT).then_some(packed & ((1 << 56) - 1))
     }
 
     /// Calls a hook with the task's description.
     ///
     /// # Safety
-    /// As for `describe`.
-    pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook) {
-        // SAFETY: by this function's duty.
-        unsafe { Self::describe(task, |meta| guarded(|| hook(meta))) };
+    /// The caller has a reference to the task.
+    pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+        // SAFETY: a reference is held, by this function's duty.
+        let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
+        let (id, spawned_at, name) = (Id::from_u64(header.id()), header.place(), heap.name(extra.name));
+        guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency }));
     }
 }
 
@@ -283,9 +291,37 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     unsafe fn drop_stage(task: NonNull<Header>) {
         // SAFETY: the caller owns the stage.
+        unsafe {
+            Self::with_stage(task, |stage| match stage {
+                Stage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
+                Stage::Output(_) | Stage::Future(_) | Stage::Consumed => {}
+            });
+        }
+        // SAFETY: the caller owns the stage.
         let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
         drop_guarded(dropped.err());
     }
+}
+
+/// The panic of this task goes away unseen.
+///
+/// # Safety
+/// The task's memory and its heap are alive.
+#[cold]
+unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
+    // SAFETY: by this function's duty.
+    let (mut info, heap) = unsafe { (super::poll::info(task), Heap::of(task)) };
+    // It has ended, although its last poll may not have returned yet.
+    (info.is_running, info.is_complete, info.waiting) = (false, true, None);
+    // SAFETY: as above; the slot is not free yet.
+    let owner = unsafe { heap.owner_if_open() };
+    error.with_message(|message| {
+        let panic = UnjoinedPanic { task: &info, message };
+        match owner {
+            Some(owner) => owner.panic_unjoined(&panic),
+            None => panic.report(heap.hooks.on_unjoined_panic.as_ref()),
+        }
+    });
 }
 
 /// Drops the future of a cell; for the time of its poll.
@@ -344,7 +380,7 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     }
     if let Some(on_spawn) = &heap.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
-        unsafe { Header::tell(task, on_spawn) };
+        unsafe { Header::tell(task, on_spawn, None) };
     }
     // SAFETY: `publish` made one reference for each.
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }

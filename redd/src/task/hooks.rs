@@ -7,8 +7,10 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
+use super::runnable::TaskInfo;
 use super::{Id, cell};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Called with a description of the task; runs on the thread where it happens, and must not block.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -20,6 +22,7 @@ pub(crate) struct TaskHooks {
     pub(crate) on_terminate: Option<TaskHook>,
     pub(crate) before_poll: Option<TaskHook>,
     pub(crate) after_poll: Option<TaskHook>,
+    pub(crate) on_unjoined_panic: Option<PanicHook>,
 }
 
 impl TaskHooks {
@@ -47,6 +50,7 @@ impl fmt::Debug for TaskHooks {
             .field("on_terminate", &self.on_terminate.is_some())
             .field("before_poll", &self.before_poll.is_some())
             .field("after_poll", &self.after_poll.is_some())
+            .field("on_unjoined_panic", &self.on_unjoined_panic.is_some())
             .finish()
     }
 }
@@ -57,6 +61,7 @@ pub struct TaskMeta<'a> {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
+    pub(crate) schedule_latency: Option<std::time::Duration>,
 }
 
 impl TaskMeta<'_> {
@@ -70,8 +75,84 @@ impl TaskMeta<'_> {
         self.spawned_at
     }
 
+    /// How long the task was queued before this poll. `None` outside of the hooks of polls, and unless the runtime tracks
+    /// it: [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
+    pub fn schedule_latency(&self) -> Option<std::time::Duration> {
+        self.schedule_latency
+    }
+
     /// Its name, if it was spawned with one.
     pub fn name(&self) -> Option<&str> {
         self.name
+    }
+}
+
+/// Called with a panic that nobody joined.
+pub(crate) type PanicHook = Arc<dyn Fn(&UnjoinedPanic<'_>) + Send + Sync>;
+
+/// A panic of a task or blocking closure that nobody joined: its `JoinHandle` was dropped without having been awaited.
+///
+/// Its `Display` is the line that is printed by default.
+pub struct UnjoinedPanic<'a> {
+    pub(super) task: &'a TaskInfo,
+    pub(super) message: Option<&'a str>,
+}
+
+impl UnjoinedPanic<'_> {
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.task.id
+    }
+
+    /// Its name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.task.name.as_deref()
+    }
+
+    /// The place in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.task.place
+    }
+
+    /// How long ago it was spawned, to about a turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.task.age
+    }
+
+    /// Whether it was a closure of `spawn_blocking`.
+    pub fn is_blocking(&self) -> bool {
+        self.task.is_blocking
+    }
+
+    /// The panic's message, if it is text.
+    pub fn message(&self) -> Option<&str> {
+        self.message
+    }
+
+    /// Tells the hook, or prints the line.
+    pub(crate) fn report(&self, hook: Option<&PanicHook>) {
+        match hook {
+            Some(hook) => drop(guarded(|| hook(self))),
+            None => eprintln!("redd: {self}"),
+        }
+    }
+}
+
+impl fmt::Display for UnjoinedPanic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} panicked", self.task)?;
+        if let Some(message) = self.message {
+            write!(f, " with {message:?}")?;
+        }
+        f.write_str(
+            ", and nobody joined it. Await its `JoinHandle` to handle the panic, or have it told to \
+             `Builder::on_unhandled_panic`.",
+        )
+    }
+}
+
+impl fmt::Debug for UnjoinedPanic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnjoinedPanic").field("task", self.task).field("message", &self.message).finish()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Names a task, uniquely among all tasks of the process, also ended ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(u64);
+pub struct Id(pub(super) u64);
 
 impl Id {
     pub(crate) const fn from_u64(id: u64) -> Self {

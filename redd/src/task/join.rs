@@ -360,7 +360,7 @@ impl JoinError {
     }
 
     /// The panic's message, if it is text.
-    fn with_message<R>(&self, tell: impl FnOnce(Option<&str>) -> R) -> R {
+    pub(super) fn with_message<R>(&self, tell: impl FnOnce(Option<&str>) -> R) -> R {
         let Reason::Panic(payload) = &self.reason else {
             return tell(None);
         };

@@ -23,9 +23,26 @@ mod models;
 pub(crate) mod poll;
 pub(crate) mod runnable;
 pub(crate) mod slab;
+#[cfg(feature = "tracing")]
+pub(crate) mod spans;
 mod state;
 mod waker;
 mod yield_now;
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) mod spans {
+    //! No spans: what is asked of them compiles to nothing.
+
+    use super::hooks::TaskHooks;
+    use super::waker::WakerOp;
+
+    pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
+        hooks
+    }
+
+    #[inline]
+    pub(super) fn waker(_: WakerOp, _: u64) {}
+}
 
 pub mod coop {
     //! Cooperative scheduling: how long a task may run before it lets others run.

@@ -50,6 +50,12 @@ pub(super) fn current_id() -> Option<Id> {
     unsafe { task.as_ref() }.map(|header| Id::from_u64(header.id()))
 }
 
+/// Whether this thread runs code of a task or blocking closure of that heap.
+pub(crate) fn current_is_of(heap: &Heap) -> bool {
+    // SAFETY: set for as long as the guard's owner holds a reference, so the heap lives too.
+    NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { Heap::of(task) }, heap))
+}
+
 /// Asks that the current poll end at the back of the queue without a wake, if `waker` is that of the current task.
 pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
     let Some(task) = NonNull::new(CURRENT.get().cast_mut()) else {
@@ -118,8 +124,8 @@ impl Runnable {
             }
             // SAFETY: we hold the poll lock, the reference, and the output is in the cell.
             Poll::Ready(end) => unsafe {
-                if end == End::Panicked {
-                    tell_of_panic(task);
+                if end == End::Panicked && !header.vtable().is_blocking {
+                    Heap::of(task).owner().task_panicked();
                 }
                 complete(task);
             },
@@ -134,20 +140,10 @@ impl Runnable {
     }
 
     /// Calls a hook with this task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook) {
+    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a `Runnable` owns a reference.
-        unsafe { Header::tell(self.task(), hook) };
+        unsafe { Header::tell(self.task(), hook, schedule_latency) };
     }
-}
-
-/// Tells the scheduler that the task panicked.
-///
-/// # Safety
-/// A reference is held.
-#[cold]
-unsafe fn tell_of_panic(task: NonNull<Header>) {
-    // SAFETY: by this function's duty.
-    unsafe { Heap::of(task).owner().task_panicked(info(task)) };
 }
 
 /// Keeps a task's memory, not its future.
@@ -156,9 +152,9 @@ pub(crate) struct KeptTask(NonNull<Header>);
 
 impl KeptTask {
     /// Calls a hook with this task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook) {
+    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: it owns a reference.
-        unsafe { Header::tell(self.0, hook) };
+        unsafe { Header::tell(self.0, hook, schedule_latency) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -206,7 +202,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, heap) = unsafe { (task.as_ref(), Heap::of(task)) };
     if let Some(hook) = &heap.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { Header::tell(task, hook) };
+        unsafe { Header::tell(task, hook, None) };
     }
     heap.count_completed(header.vtable());
     let mut output = Output::Present;
@@ -276,7 +272,7 @@ impl Heap {
         self.ref_at(address).map(KeptTask)
     }
 
-    /// Descriptions of the tasks that are alive, for reports.
+    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(&self) -> Vec<TaskInfo> {
         let mut tasks = Vec::new();
         self.for_each_live(|task| {
@@ -285,6 +281,7 @@ impl Heap {
             // SAFETY: as above; the reference is released here.
             drop(unsafe { Runnable::from_raw(task) });
         });
+        tasks.retain(|task| !task.is_complete);
         tasks
     }
 }
@@ -294,13 +291,16 @@ impl Heap {
 pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     // SAFETY: by this function's duty.
     let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Header::extra(task)) };
+    let state = header.state.load();
     TaskInfo {
         id: Id::from_u64(header.id()),
         place: header.place(),
         name: heap.name(extra.name),
-        has_handle: header.state.load().has_join(),
         age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
-        is_running: header.state.load().is_running(),
+        is_running: state.is_running(),
+        is_complete: state.is_complete(),
+        is_queued: state.is_queued(),
+        is_blocking: header.vtable().is_blocking,
     }
 }

@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::cell::{self, Header};
+use super::hooks::UnjoinedPanic;
 use super::state::OnStart;
 use crate::observe::waiting::WaitKind;
 
@@ -15,12 +16,15 @@ pub(crate) trait Schedule: Send + Sync {
     /// it must not run foreign code other than dropping a task that can no longer be run.
     fn schedule(&self, runnable: Runnable);
 
+    /// A task panicked (not a blocking closure); its handle will say so, if there is one.
+    fn task_panicked(&self);
+
+    /// A panic is thrown away unseen: the task's handle is gone, or goes without having been awaited.
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>);
+
     /// Memory lies idle, and no worker has noticed: one should look at [`Heap::next_tending`](super::slab::Heap). Called
     /// under a lock of the heap.
     fn memory_is_idle(&self) {}
-
-    /// A task panicked; its handle will say so, if there is one.
-    fn task_panicked(&self, task: TaskInfo);
 }
 
 /// A task as reports name it.
@@ -29,23 +33,27 @@ pub(crate) struct TaskInfo {
     pub(crate) id: super::Id,
     pub(crate) place: &'static std::panic::Location<'static>,
     pub(crate) name: Option<std::sync::Arc<str>>,
-    /// Whether a `JoinHandle` exists that will be told.
-    pub(crate) has_handle: bool,
     pub(crate) age: std::time::Duration,
     /// What it noted when its last poll was pending, and where the program asked for it.
     pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
     pub(crate) is_running: bool,
+    pub(crate) is_complete: bool,
+    pub(crate) is_queued: bool,
+    /// A closure of the blocking pool.
+    pub(crate) is_blocking: bool,
 }
 
 impl std::fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "task {}", self.id)?;
+        write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
         write!(f, " (spawned at {}, {:.1?} old", self.place, self.age)?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
+            _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
+            _ if self.is_queued => f.write_str(", queued")?,
             Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}

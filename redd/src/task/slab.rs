@@ -342,10 +342,17 @@ impl Heap {
     /// # Safety
     /// The caller has a reference to a task of this heap (`heap-outlives-slots`), or has the owner by other means.
     pub(super) unsafe fn owner(&self) -> &dyn Schedule {
-        self.owner.with(|owner| {
-            // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
-            unsafe { (*owner).as_deref() }.expect("an owner is set before the first task is spawned")
-        })
+        // SAFETY: by this function's duty.
+        unsafe { self.owner_if_open() }.expect("an owner is set before the first task is spawned")
+    }
+
+    /// As [`owner`](Self::owner); `None` for a task that was born after the heap had been closed.
+    ///
+    /// # Safety
+    /// As for `owner`.
+    pub(super) unsafe fn owner_if_open(&self) -> Option<&dyn Schedule> {
+        // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
+        self.owner.with(|owner| unsafe { (*owner).as_deref() })
     }
 
     /// The heap of a task.
@@ -515,6 +522,8 @@ impl Heap {
         let (chunks, large): (Vec<_>, Vec<_>) = {
             let mut central = self.central.lock();
             central.record.walkers += 1;
+            central.out += 1;
+            self.pin_if_closed(&mut central);
             // SAFETY: in the set, so allocated; freeing needs this lock.
             let live = central.large.iter().filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
             (central.chunks.clone(), live.copied().collect())
@@ -522,7 +531,7 @@ impl Heap {
         let _walker = Walker(self);
         for chunk in chunks {
             // Acquire: the words of the slots below are initialised. Pairs with Release in `carve`.
-            // SAFETY: `type-stable`, and the caller keeps the heap open.
+            // SAFETY: `type-stable`, by the walker.
             let used = unsafe { chunk.as_ref() }.used.load(Ordering::Acquire);
             debug_assert_ne!(used, trim::GONE, "`walkers-pin`");
             for index in 0..used {

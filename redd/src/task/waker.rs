@@ -12,7 +12,17 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::cell::{self, Header};
 use super::runnable::Runnable;
 use super::slab::Heap;
+use super::spans;
 use super::state::OnWake;
+
+/// What is done to a waker, for who watches.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WakerOp {
+    Clone,
+    Wake,
+    WakeByRef,
+    Drop,
+}
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
@@ -43,6 +53,7 @@ unsafe fn header<'a>(data: *const ()) -> (NonNull<Header>, &'a Header) {
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: called through a waker of this table.
     let (_, header) = unsafe { header(data) };
+    spans::waker(WakerOp::Clone, header.id());
     header.state.add_ref();
     RawWaker::new(data, &TABLE)
 }
@@ -50,6 +61,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
+    spans::waker(WakerOp::Wake, header.id());
     match header.state.wake_by_val() {
         // SAFETY: the waker's reference is the `Runnable`'s now.
         OnWake::Enqueue => unsafe { enqueue(task) },
@@ -62,6 +74,7 @@ unsafe fn wake(data: *const ()) {
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
+    spans::waker(WakerOp::WakeByRef, header.id());
     match header.state.wake_by_ref() {
         // SAFETY: the step made a reference for the `Runnable`.
         OnWake::Enqueue => unsafe { enqueue(task) },
@@ -73,6 +86,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
+    spans::waker(WakerOp::Drop, header.id());
     if header.state.drop_refs(1) {
         // SAFETY: ours was the last (`waker-is-ref`).
         unsafe { cell::free(task) };

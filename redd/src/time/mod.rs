@@ -18,7 +18,7 @@ pub mod error;
 mod instant;
 mod interval;
 mod pause;
-mod sleep;
+pub(crate) mod sleep;
 mod timeout;
 pub(crate) mod timers;
 mod wheel;

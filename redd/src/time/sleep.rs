@@ -88,6 +88,13 @@ pin_project! {
     }
 }
 
+/// A timer of that runtime, also if it was built without time: for the runtime's own use.
+pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
+    let timers = &handle.shared.timers;
+    timers.attach(handle);
+    Sleep { deadline: deadline_of(When::In(duration), timers), place: Location::caller(), timer: Timer::new(timers) }
+}
+
 impl Sleep {
     /// A timer of the runtime that this thread is in; `what` is the function that the user called.
     #[inline]

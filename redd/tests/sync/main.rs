@@ -4,8 +4,10 @@
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
 
 mod channels;
+mod mutex;
 mod notify;
 mod once;
 mod rwlock;
+mod semaphore;
 #[path = "../support/mod.rs"]
 mod support;

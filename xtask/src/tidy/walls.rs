@@ -53,7 +53,6 @@ const HOLES: &[(&str, &str, &str)] = &[
     ("redd/src/task/builder.rs", "blocking", "a public door, as `runtime::spawn` is"),
     ("redd/src/io/background.rs", "blocking", "files and standard streams ask for a thread at the door"),
     ("redd/src/sync/mpsc/send_timeout.rs", "time", "the one method of `sync` that Tokio gave a clock"),
-    ("redd/src/io/testing.rs", "runtime", "the fair copies are tested inside a runtime"),
 ];
 
 /// What only the foundations may name, and where to get it instead.

@@ -35,6 +35,8 @@ struct Free {
     indices: Vec<u32>,
     /// The indices from here on were never used.
     unused: u32,
+    /// Allocations, ever.
+    allocated: u64,
     is_closed: bool,
 }
 
@@ -70,6 +72,7 @@ impl Slab {
             return Err(super::source::shutdown_error());
         }
         if let Some(index) = free.indices.pop() {
+            free.allocated += 1;
             return Ok(index);
         }
         let index = free.unused;
@@ -85,6 +88,7 @@ impl Slab {
             first.store(Box::into_raw(slots).cast(), Ordering::Release);
         }
         free.unused += 1;
+        free.allocated += 1;
         Ok(index)
     }
 
@@ -98,6 +102,11 @@ impl Slab {
         let mut free = self.free.lock();
         free.is_closed = true;
         free.unused
+    }
+
+    /// How many allocations there ever were.
+    pub(crate) fn allocated_total(&self) -> u64 {
+        self.free.lock().allocated
     }
 
     /// How many registrations there are now.

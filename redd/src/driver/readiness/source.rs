@@ -555,14 +555,14 @@ pub(crate) mod tests {
     use super::*;
     use crate::collections::wake_list::WakeList;
     use crate::driver::EventBuffer;
-    use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use crate::primitives::atomic::{AtomicBool, Ordering};
     use crate::primitives::thread::{JoinHandle, spawn_named};
+    use crate::sync::testing::Wakes;
     use crate::sys::faults::{self, Call};
     use futures::executor::block_on;
     use futures::future::{join, join_all, poll_fn};
     use std::io::Read;
     use std::os::unix::net::UnixStream;
-    use std::task::{Wake, Waker};
     use std::time::Duration;
 
     /// A driver that threads of its own turn until this is dropped.
@@ -621,18 +621,6 @@ pub(crate) mod tests {
         let turn = driver.turn(&mut buffer, Some(Duration::ZERO), &mut wakers);
         wakers.wake_all();
         turn.expect("a healthy epoll").events
-    }
-
-    #[derive(Default)]
-    struct Counting(AtomicUsize);
-    impl Wake for Counting {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    fn counting() -> (Arc<Counting>, Waker) {
-        let counting = Arc::new(Counting::default());
-        (Arc::clone(&counting), Waker::from(counting))
     }
 
     async fn read_some(source: &Source<UnixStream>) -> io::Result<Vec<u8>> {
@@ -706,7 +694,7 @@ pub(crate) mod tests {
         assert_eq!(block_on(read_some(&source)).expect("open"), b"early");
         // The short read has shown that there is no more: were it tried again, the planned fault would come out.
         faults::plan(Call::Read, 0, libc::EIO);
-        let (_, waker) = counting();
+        let (_, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);
         let mut bytes = [MaybeUninit::uninit(); 8];
         assert!(source.poll_read_uninit(&mut cx, &mut bytes, Short::WouldBlock).is_pending());
@@ -759,7 +747,7 @@ pub(crate) mod tests {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         let (source, mut theirs) = pair(&driver);
         turn_now(&driver);
-        let (count, waker) = counting();
+        let (wakes, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);
         {
             let mut dropped = std::pin::pin!(source.registration().readiness(Interest::READABLE));
@@ -770,7 +758,7 @@ pub(crate) mod tests {
         assert!(kept.as_mut().poll(&mut cx).is_pending());
         theirs.write_all(b"x").expect("open");
         assert_eq!(turn_now(&driver), 1);
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(wakes.count(), 1);
         assert!(kept.as_mut().poll(&mut cx).is_ready());
     }
 
@@ -778,13 +766,13 @@ pub(crate) mod tests {
     fn shutdown_wakes_everyone_and_later_operations_are_errors() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         let (source, theirs) = pair(&driver);
-        let (count, waker) = counting();
+        let (wakes, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);
         let mut listed = std::pin::pin!(source.registration().readiness(Interest::READABLE));
         assert!(listed.as_mut().poll(&mut cx).is_pending());
         assert!(source.registration().poll_read_ready(&mut cx).is_pending());
         driver.shutdown();
-        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        assert_eq!(wakes.count(), 2);
         let error = block_on(listed).expect_err("shut down");
         assert_eq!(error.kind(), io::ErrorKind::Other);
         assert!(is_shutdown_error(&error) && !is_shutdown_error(&io::Error::other("else")));

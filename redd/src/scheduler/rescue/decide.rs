@@ -59,7 +59,8 @@ impl Reading {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
     pub(super) stuck_for: Duration,
-    pub(super) cpu: CpuUse,
+    /// `None`: it was looked at only once.
+    pub(super) cpu: Option<CpuUse>,
     /// CPU time that the poll has had since it was first seen.
     pub(super) spent: Duration,
     /// A spare stands in for it already.
@@ -93,25 +94,24 @@ pub(super) enum Verdict {
     NotYet,
 }
 
-/// How long a computing poll is left alone, as a multiple of the threshold: more threads than CPUs help nobody if it ends
-/// soon. One that has had half of that in CPU time computes, also if it must share the CPUs with others.
-const PATIENCE_WITH_COMPUTING: u32 = 10;
-/// The same for a thread that the system tells nothing about.
+/// How much CPU time a computing poll may have, as a multiple of the threshold: more threads than CPUs help nobody if it
+/// ends soon. It is counted from the second look on, so that this is after some 100 ms.
+const PATIENCE_WITH_COMPUTING: u32 = 8;
+/// How long a thread is left alone that the system tells nothing about.
 const PATIENCE_WITH_UNKNOWN: u32 = 3;
-/// The same for a thread that hardly gets a CPU: at some time any wait has an end.
+/// How long one that hardly gets a CPU; at some time any wait has an end.
 const PATIENCE_WITH_WAITING: u32 = 100;
 
 impl Suspect {
     fn may_be_replaced(&self, threshold: Duration) -> bool {
-        let patience = match self.cpu {
-            CpuUse::Off => return true,
-            CpuUse::Stopped => return false,
-            CpuUse::Unknown => PATIENCE_WITH_UNKNOWN,
-            CpuUse::On => PATIENCE_WITH_COMPUTING,
-            CpuUse::Waiting if self.spent >= threshold * PATIENCE_WITH_COMPUTING / 2 => PATIENCE_WITH_COMPUTING,
-            CpuUse::Waiting => PATIENCE_WITH_WAITING,
-        };
-        self.stuck_for >= threshold * patience
+        let computes = self.spent >= threshold * PATIENCE_WITH_COMPUTING;
+        match self.cpu {
+            Some(CpuUse::Off) => true,
+            Some(CpuUse::On) => computes,
+            Some(CpuUse::Waiting) => computes || self.stuck_for >= threshold * PATIENCE_WITH_WAITING,
+            Some(CpuUse::Unknown) => self.stuck_for >= threshold * PATIENCE_WITH_UNKNOWN,
+            Some(CpuUse::Stopped) | None => false,
+        }
     }
 }
 
@@ -135,5 +135,101 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
         // Those that stood in are stuck themselves, or have retired too early (`roster`: `monitor-looks-last`).
         None if nobody_serves && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const THRESHOLD: Duration = Duration::from_millis(10);
+    const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, serving: 0, workers: 1 };
+
+    fn stuck(ms: u64, cpu: CpuUse) -> Suspect {
+        let spent = if cpu == CpuUse::On { ms } else { 0 };
+        Suspect {
+            stuck_for: Duration::from_millis(ms),
+            cpu: Some(cpu),
+            spent: Duration::from_millis(spent),
+            has_stand_in: false,
+        }
+    }
+
+    #[test]
+    fn without_work_that_waits_nothing_is_done() {
+        let suspects = [stuck(10_000, CpuUse::Off)];
+        let idle = Situation { has_work: false, ..ALL_BUSY };
+        assert_eq!(decide(idle, &suspects, THRESHOLD), Verdict::NothingWaits);
+        let with_sockets = Situation { has_io: true, ..idle };
+        assert_eq!(decide(with_sockets, &suspects, THRESHOLD), Verdict::Start(Some(0)), "nobody hears their events");
+        let heard = Situation { serving: 1, ..with_sockets };
+        assert_eq!(decide(heard, &suspects, THRESHOLD), Verdict::NothingWaits);
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_before_a_thread_is_started() {
+        for sleepers in 0..2 {
+            let situation = Situation { sleepers, serving: sleepers, workers: 2, ..ALL_BUSY };
+            let expected = if sleepers > 0 { Verdict::Wake } else { Verdict::Start(Some(0)) };
+            assert_eq!(decide(situation, &[stuck(10, CpuUse::Off)], THRESHOLD), expected);
+        }
+    }
+
+    #[test]
+    fn a_spare_starts_at_once_for_a_thread_off_the_cpu_later_for_one_on_it_and_last_for_one_that_waits() {
+        for (cpu, first_ms) in [
+            (CpuUse::Off, Some(5)),
+            (CpuUse::Unknown, Some(30)),
+            (CpuUse::On, Some(80)),
+            (CpuUse::Waiting, Some(1000)),
+            (CpuUse::Stopped, None),
+        ] {
+            for ms in [5, 29, 30, 79, 80, 999, 1000, 100_000] {
+                let expected = first_ms.is_some_and(|first| ms >= first);
+                let verdict = decide(ALL_BUSY, &[stuck(ms, cpu)], THRESHOLD);
+                assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} for {ms} ms: {verdict:?}");
+            }
+        }
+        let unread = Suspect { cpu: None, ..stuck(10_000, CpuUse::Off) };
+        assert_eq!(decide(ALL_BUSY, &[unread], THRESHOLD), Verdict::NotYet);
+        let computes = Suspect { spent: Duration::from_millis(80), ..stuck(300, CpuUse::Waiting) };
+        assert_eq!(decide(ALL_BUSY, &[computes], THRESHOLD), Verdict::Start(Some(0)), "it shares the CPUs");
+    }
+
+    #[test]
+    fn each_stuck_worker_gets_one_spare_and_never_are_there_more_than_workers() {
+        let replaced = Suspect { has_stand_in: true, ..stuck(50, CpuUse::Off) };
+        let both = [replaced, stuck(50, CpuUse::Off)];
+        let situation = Situation { serving: 1, workers: 2, ..ALL_BUSY };
+        assert_eq!(decide(situation, &both, THRESHOLD), Verdict::Start(Some(1)));
+        assert_eq!(decide(Situation { serving: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);
+        assert_eq!(decide(situation, &[replaced, replaced], THRESHOLD), Verdict::NotYet);
+        assert_eq!(decide(ALL_BUSY, &[replaced], THRESHOLD), Verdict::Start(None), "nobody serves");
+    }
+
+    #[test]
+    fn readings_tell_blocked_computing_and_waiting_threads_apart() {
+        let before = Reading {
+            at_ms: 100,
+            cpu: Some(Duration::from_millis(7)),
+            delay: Some(Duration::from_millis(3)),
+            state: Some(RunState::Runnable),
+        };
+        let after = |cpu_ms: u64, delay_ms: u64, state| {
+            let reading = Reading {
+                at_ms: 110,
+                cpu: Some(Duration::from_millis(7 + cpu_ms)),
+                delay: Some(Duration::from_millis(3 + delay_ms)),
+                state: Some(state),
+            };
+            reading.since(&before)
+        };
+        assert_eq!(after(0, 0, RunState::Sleeping), CpuUse::Off);
+        assert_eq!(after(9, 0, RunState::Runnable), CpuUse::On);
+        assert_eq!(after(6, 1, RunState::Sleeping), CpuUse::On);
+        assert_eq!(after(1, 0, RunState::Runnable), CpuUse::Waiting, "it still waits");
+        assert_eq!(after(1, 8, RunState::Sleeping), CpuUse::Waiting);
+        assert_eq!(after(9, 0, RunState::Stopped), CpuUse::Stopped);
+        assert_eq!(Reading { cpu: None, ..before }.since(&before), CpuUse::Unknown);
     }
 }

@@ -18,6 +18,7 @@
 //!   then has no wake-ups beside its own. It ends when that happens many times within a step each, where two system
 //!   calls each time would cost more than one wake-up in the end.
 //! - A runtime with nothing to do has the alarm stopped, and no wake-ups at all.
+//! - A current-thread runtime is watched from its first look at an age of 100 ms on.
 //!
 //! # Invariants
 //! - `guarded-while-awake`: while a worker that serves is awake, the alarm is set. Whoever stops it says so first (`due`
@@ -25,18 +26,22 @@
 //!   `guard-vs-wake`).
 //! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that the
 //!   last setting is the one that ends the monitor.
-//! - `own-gap`: a turn that comes late says nothing about the workers: this thread was kept from running (a stopped process,
-//!   too few CPUs), and so were they, perhaps. It starts over with what it sees.
+//! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
+//!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
+//!   before the next look.
 //!
 //! # Why not otherwise
 //! A thread that samples every 10 ms costs a runtime that wakes every 10 ms twice its context switches. A thread that
 //! backs off is late when it counts. A signal per worker would end the sleeps of the system calls that it looks for.
 
 mod decide;
+#[cfg(all(test, loom))]
+mod models;
 mod monitor;
+pub(crate) mod poll_mark;
 mod report;
 
-use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{Flavor, Shared};
@@ -55,6 +60,8 @@ pub(crate) use report::{LatePollHook, Mode};
 const NEVER: u64 = u64::MAX;
 /// `due` when the alarm is stopped.
 const UNGUARDED: u64 = 0;
+/// How old a current-thread runtime is before it is watched; picked by feel.
+const SHORT_LIFE_MS: u64 = 100;
 /// So many times in a row the alarm may be stopped and set again within a step before that ends.
 const HASTE_MAX: u32 = 16;
 
@@ -65,13 +72,14 @@ pub(crate) struct Watch {
     due: AtomicU64,
     is_eager: AtomicBool,
     guard: Mutex<Guard>,
-    /// `None`: this runtime does not watch.
-    alarm: Option<Alarm>,
+    /// Empty: this runtime does not watch, or not yet.
+    alarm: OnceLock<Alarm>,
     step: Duration,
     threshold: Duration,
     pub(crate) figures: Figures,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
-    /// Unparked when the monitor has left its loop.
+    /// Unparked when the monitor has its alarm, and when it has left its loop.
+    started: Parker,
     ended: Parker,
 }
 
@@ -108,14 +116,14 @@ struct Seen {
 
 impl Seen {
     fn is_polling(self) -> bool {
-        self.polls % 2 == 1
+        poll_mark::is_polling(self.polls)
     }
 }
 
 impl Watch {
-    pub(crate) fn new(rescue: &Rescue) -> io::Result<Self> {
+    pub(crate) fn new(rescue: &Rescue) -> Self {
         let is_on = rescue.mode != Mode::Off;
-        Ok(Self {
+        Self {
             due: AtomicU64::new(if is_on { UNGUARDED } else { NEVER }),
             is_eager: AtomicBool::new(false),
             guard: Mutex::new(Guard {
@@ -127,13 +135,14 @@ impl Watch {
                 haste: 0,
                 has_ended: false,
             }),
-            alarm: if is_on { Some(Alarm::new()?) } else { None },
+            alarm: OnceLock::new(),
             step: rescue.threshold / 2,
             threshold: rescue.threshold,
             figures: Figures::default(),
             thread: Mutex::default(),
+            started: Parker::new(),
             ended: Parker::new(),
-        })
+        }
     }
 
     fn step_ms(&self) -> u64 {
@@ -190,8 +199,11 @@ impl Watch {
         if shared.config.flavor != Flavor::MultiThread {
             // Each `block_on` may be on another thread.
             shared.slot(0).thread.store(sys::thread::current_id(), Ordering::Relaxed);
+            if self.alarm.get().is_none() && !self.start_late(shared, now) {
+                return;
+            }
         }
-        let has_suspect = guard.compare(shared, now);
+        let Compared { has_suspect, .. } = guard.compare(shared, now, self.step_ms());
         if guard.is_chasing {
             return;
         }
@@ -210,6 +222,21 @@ impl Watch {
             }
         }
         self.set(guard, now, self.threshold);
+    }
+
+    /// A current-thread runtime gets its monitor only if it lives a while, so that a short one costs no thread. True: it
+    /// has one now.
+    fn start_late(&self, shared: &Shared, now: u64) -> bool {
+        if now < SHORT_LIFE_MS {
+            self.due.store(SHORT_LIFE_MS, Ordering::Relaxed);
+            return false;
+        }
+        // Without one nothing is lost but reports.
+        let has_started = monitor::start_thread(&shared.handle().shared).is_ok();
+        if !has_started {
+            self.due.store(NEVER, Ordering::Relaxed);
+        }
+        has_started
     }
 
     #[cold]
@@ -235,7 +262,7 @@ impl Watch {
             }
         };
         if all_sleep {
-            if let Some(alarm) = &self.alarm {
+            if let Some(alarm) = self.alarm.get() {
                 alarm.set(None); // `alarm-under-lock`
             }
             guard.is_set = false;
@@ -250,7 +277,7 @@ impl Watch {
         if guard.has_ended {
             return;
         }
-        if let Some(alarm) = &self.alarm {
+        if let Some(alarm) = self.alarm.get() {
             guard.is_set = true;
             guard.set_at = now;
             guard.expected = now + delay.as_millis() as u64;
@@ -259,13 +286,29 @@ impl Watch {
     }
 }
 
+/// What a look has found.
+#[derive(Clone, Copy, Debug)]
+struct Compared {
+    /// A poll is there that the last look saw too.
+    has_suspect: bool,
+    /// `own-gap`
+    is_late: bool,
+}
+
 impl Guard {
-    /// Looks at all slots; true if a poll is there that the last look saw too.
-    fn compare(&mut self, shared: &Shared, now: u64) -> bool {
+    /// Looks at all slots. `step` is that of the watch.
+    fn compare(&mut self, shared: &Shared, now: u64, step: u64) -> Compared {
+        let late = if self.is_set { now.saturating_sub(self.expected) } else { 0 };
+        let is_late = late > 2 * step;
+        if is_late {
+            // `own-gap`
+            self.expected = now;
+            self.seen.iter_mut().for_each(|seen| seen.since = (seen.since + late).min(now));
+        }
         let mut has_suspect = false;
         for (index, slot) in shared.slots().enumerate() {
-            // A worker in `block_in_place` says itself what it does. Acquire: pairs with the Release in `Worker::poll`.
-            let polls = if slot.standing.is_blocked() { 0 } else { slot.polls.load(Ordering::Acquire) };
+            // A worker in `block_in_place` says itself what it does.
+            let polls = if slot.standing.is_blocked() { 0 } else { slot.mark.polls() };
             let seen = Seen { polls, since: now };
             match self.seen.get_mut(index) {
                 Some(before) if before.polls == polls => has_suspect |= seen.is_polling(),
@@ -273,6 +316,6 @@ impl Guard {
                 None => self.seen.push(seen),
             }
         }
-        has_suspect
+        Compared { has_suspect, is_late }
     }
 }

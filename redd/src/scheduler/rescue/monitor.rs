@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, decide};
 use super::report::{LatePoll, Lines, Mode, RescueAction};
-use super::{Seen, Watch};
+use super::{Compared, Seen, Watch};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
 use crate::scheduler::spares::{self, Started};
 use crate::scheduler::{Flavor, Shared, Slot, idle};
 use crate::sys;
+use crate::sys::alarm::Alarm;
 use crate::task::hooks::guarded;
-use crate::task::runnable::TaskInfo;
 use crate::time::clock::real_now;
 
 /// A poll reported late is reported again when it has taken so many times as long.
@@ -29,12 +29,24 @@ const REMINDER: u32 = 10;
 
 /// Starts the monitor of a runtime that watches.
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
-    if shared.watch.alarm.is_none() {
+    if shared.config.rescue.mode == Mode::Off {
         return Ok(());
     }
+    start_thread(shared)?;
+    // The workers run already, and could not set it (`guarded-while-awake`).
+    let watch = &shared.watch;
+    watch.set(&mut watch.guard.lock(), shared.ms_at(real_now()), watch.threshold);
+    Ok(())
+}
+
+pub(super) fn start_thread(shared: &Arc<Shared>) -> io::Result<()> {
+    let watch = &shared.watch;
+    let alarm = Alarm::new()?;
     let mine = Arc::clone(shared);
     let thread = thread::spawn_named("redd-monitor".to_owned(), None, move || Monitor::new(mine).run())?;
-    *shared.watch.thread.lock() = Some(thread);
+    *watch.thread.lock() = Some(thread);
+    watch.alarm.get_or_init(|| alarm);
+    watch.started.unpark();
     Ok(())
 }
 
@@ -62,6 +74,8 @@ struct Look {
     now: u64,
     /// The alarm was the monitor's own.
     was_chasing: bool,
+    /// `own-gap`
+    is_late: bool,
 }
 
 struct Monitor {
@@ -101,10 +115,17 @@ impl Monitor {
 
     fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let Some(alarm) = &shared.watch.alarm else { return };
+        shared.watch.started.park();
+        let alarm = shared.watch.alarm.get().expect("set before this thread was told to start");
         while alarm.wait().is_ok() {
             shared.watch.figures.turns.fetch_add(1, Ordering::Relaxed);
-            let Some(Look { seen, now, was_chasing }) = self.look() else { break };
+            let Some(Look { seen, now, was_chasing, is_late }) = self.look() else { break };
+            if is_late {
+                // What was read before does not tell what happened since (`own-gap`).
+                self.tracks.iter_mut().for_each(|track| track.reading = None);
+                self.set_alarm(&seen, now, false);
+                continue;
+            }
             let behind = self.turn(&seen, now);
             self.set_alarm(&seen, now, was_chasing);
             self.tell(&seen, now, behind);
@@ -124,11 +145,8 @@ impl Monitor {
             return None;
         }
         let now = self.shared.ms_at(real_now());
-        if now > guard.expected + 2 * watch.step_ms() {
-            guard.seen.clear(); // `own-gap`
-        }
-        guard.compare(&self.shared, now);
-        Some(Look { seen: guard.seen.clone(), now, was_chasing: guard.is_chasing })
+        let Compared { is_late, .. } = guard.compare(&self.shared, now, watch.step_ms());
+        Some(Look { seen: guard.seen.clone(), now, was_chasing: guard.is_chasing, is_late })
     }
 
     fn is_suspect(&self, seen: Seen, now: u64) -> bool {
@@ -217,7 +235,7 @@ impl Monitor {
             .iter()
             .map(|index| Suspect {
                 stuck_for: Duration::from_millis(now - seen[*index].since),
-                cpu: self.tracks[*index].cpu.unwrap_or(CpuUse::Unknown),
+                cpu: self.tracks[*index].cpu,
                 spent: self.tracks[*index].spent(),
                 has_stand_in: self.tracks[*index].has_stand_in,
             })
@@ -292,7 +310,7 @@ impl Monitor {
             let slot = shared.slot(index);
             let thread = slot.thread.load(Ordering::Relaxed);
             let late = LatePoll {
-                task: name(&shared, slot, seen.polls),
+                task: slot.mark.task_of(seen.polls, |task| shared.heap.keep_at(task)).map(|task| task.info()),
                 elapsed,
                 is_reminder: track.reports > 1,
                 cpu: track.cpu.unwrap_or(CpuUse::Unknown),
@@ -332,9 +350,7 @@ impl Track {
             delay: sys::thread::run_delay(thread),
             state: sys::thread::run_state(thread),
         };
-        if let Some(before) = &self.reading {
-            self.cpu = Some(reading.since(before));
-        }
+        self.cpu = self.reading.as_ref().map(|before| reading.since(before));
         self.first.get_or_insert(reading);
         self.reading = Some(reading);
     }
@@ -375,15 +391,6 @@ impl Track {
             shared.watch.figures.rescues.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-/// The task that is being polled in the poll of this number; `None` if that has ended.
-fn name(shared: &Shared, slot: &Slot, polls: u64) -> Option<TaskInfo> {
-    // Acquire: pairs with the Release in `Worker::poll`, as the one below does: if this is the task of a later poll,
-    // the number below is that of a later poll too.
-    let task = shared.heap.keep_at(slot.current_task.load(Ordering::Acquire))?;
-    // We have a reference now, so its memory belongs to no other task; and the poll goes on, so it is the poll's task.
-    (slot.polls.load(Ordering::Acquire) == polls).then(|| task.info())
 }
 
 fn count(shared: &Shared, late: &LatePoll) {

@@ -80,6 +80,14 @@ impl Rescue {
         self
     }
 
+    /// For a runtime whose tasks stay on one thread.
+    pub(crate) fn without_spares(mut self) -> Self {
+        if self.mode == Mode::Rescue {
+            self.mode = Mode::Report;
+        }
+        self
+    }
+
     /// How many spare workers may run at a time. Default: 64. When the bound is reached, the monitor only reports.
     pub fn max_workers(mut self, count: usize) -> Self {
         self.max_workers = count;

@@ -262,12 +262,16 @@ impl Central {
     }
 }
 
-/// While it lives, `walkers-pin` holds all chunks.
+/// While it lives, `walkers-pin` holds all chunks, and it counts as a slot that is out, so that a heap that closes
+/// keeps them too.
 pub(super) struct Walker<'a>(pub(super) &'a Heap);
 
 impl Drop for Walker<'_> {
     fn drop(&mut self) {
-        self.0.central.lock().record.walkers -= 1;
+        let mut central = self.0.central.lock();
+        central.record.walkers -= 1;
+        central.out -= 1;
+        self.0.finish_if_closed(central);
     }
 }
 

@@ -1,0 +1,123 @@
+//! console-subscriber on redd: the console's server, and a client that asks it what tasks there are.
+//!
+//! It has the flag `tokio_unstable`, without which its crate refuses to work.
+//!
+//! Called by `cargo xtask compat`.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use console_api::instrument::instrument_client::InstrumentClient;
+use console_api::instrument::{InstrumentRequest, PauseRequest, ResumeRequest, Update};
+use console_api::tasks::{Stats, Task};
+use console_subscriber::{ConsoleLayer, ServerParts};
+use harness::{Outcome, ensure};
+use tokio::net::TcpListener;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Notify;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Endpoint, Server};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+use tracing_subscriber::layer::SubscriberExt;
+
+redd::assert_active!();
+
+fn main() -> ExitCode {
+    harness::run(&[("console-subscriber", || Box::pin(run()))])
+}
+
+async fn run() -> Outcome {
+    let (layer, server) = ConsoleLayer::builder().publish_interval(Duration::from_millis(50)).build();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    // Of this thread only, or of the workers too, which can be said once.
+    let mut guard = None;
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        guard = Some(tracing::subscriber::set_default(subscriber));
+    } else {
+        tracing::subscriber::set_global_default(subscriber)?;
+    }
+
+    let ServerParts { instrument_server, aggregator, .. } = server.into_parts();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    // The console's own tasks are not shown.
+    let quiet = tracing::Dispatch::new(NoSubscriber::new());
+    let spawn_quietly = || {
+        let _guard = tracing::dispatcher::set_default(&quiet);
+        let aggregator = tokio::spawn(aggregator.run().with_subscriber(NoSubscriber::new()));
+        let serving = Server::builder()
+            .add_service(instrument_server)
+            .serve_with_incoming(TcpListenerStream::new(listener))
+            .with_subscriber(NoSubscriber::new());
+        (aggregator, tokio::spawn(serving))
+    };
+    let (aggregator, serving) = spawn_quietly();
+
+    // One task that waits, and one that works and ends.
+    let stop = std::sync::Arc::new(Notify::new());
+    let told = stop.clone();
+    let waiting = tokio::task::Builder::new().name("waiting").spawn(async move { told.notified().await })?;
+    let working = tokio::task::Builder::new().name("working").spawn(async {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    })?;
+    working.await?;
+
+    let seen = watch(&address.to_string()).with_subscriber(NoSubscriber::new()).await?;
+    let (task, stats) = seen.named("waiting").ok_or("the console does not show a task that waits")?;
+    ensure(task.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a task has its place")?;
+    ensure(stats.dropped_at.is_none(), "a task that waits is alive")?;
+    ensure(stats.waker_clones > stats.waker_drops, "and somebody has a waker of it")?;
+    let (_, stats) = seen.named("working").ok_or("the console does not show a task that has ended")?;
+    ensure(stats.dropped_at.is_some(), "a task that has ended is gone")?;
+    let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
+    ensure(polls == 11, &format!("a task that gave way ten times has 11 polls, and not {polls}"))?;
+
+    stop.notify_one();
+    waiting.await?;
+    drop(guard);
+    aggregator.abort();
+    serving.abort();
+    Ok(())
+}
+
+/// What the console said about tasks.
+#[derive(Debug, Default)]
+struct Seen {
+    tasks: HashMap<u64, Task>,
+    stats: HashMap<u64, Stats>,
+}
+
+impl Seen {
+    fn add(&mut self, update: Update) {
+        if let Some(update) = update.task_update {
+            self.tasks.extend(update.new_tasks.into_iter().filter_map(|task| Some((task.id?.id, task))));
+            self.stats.extend(update.stats_update);
+        }
+    }
+
+    fn named(&self, name: &str) -> Option<(&Task, &Stats)> {
+        let is_named = |task: &Task| {
+            task.fields.iter().any(|field| field.value.as_ref().is_some_and(|value| value.to_string().contains(name)))
+        };
+        self.tasks.iter().find(|(_, task)| is_named(task)).and_then(|(id, task)| Some((task, self.stats.get(id)?)))
+    }
+}
+
+async fn watch(address: &str) -> Result<Seen, Box<dyn std::error::Error + Send + Sync>> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let mut client = InstrumentClient::new(channel);
+    let mut updates = client.watch_updates(InstrumentRequest {}).await?.into_inner();
+    let mut seen = Seen::default();
+    // Six intervals: what has happened before is in the first or the second.
+    for _ in 0..6 {
+        seen.add(updates.message().await?.ok_or("the console ends its updates")?);
+    }
+    client.pause(PauseRequest {}).await?;
+    client.resume(ResumeRequest {}).await?;
+    seen.add(updates.message().await?.ok_or("the console ends its updates")?);
+    Ok(seen)
+}

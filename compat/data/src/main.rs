@@ -1,0 +1,25 @@
+//! Small jobs on crates that speak to databases, each against the server that the lane has started, on redd.
+//!
+//! Called by `cargo xtask compat`.
+
+mod bb8;
+mod deadpool;
+mod redis;
+mod sqlx_postgres;
+mod sqlx_sqlite;
+mod tokio_postgres;
+
+use std::process::ExitCode;
+
+redd::assert_active!();
+
+fn main() -> ExitCode {
+    harness::run(&[
+        ("sqlx-sqlite", || Box::pin(sqlx_sqlite::run())),
+        ("sqlx-postgres", || Box::pin(sqlx_postgres::run())),
+        ("tokio-postgres", || Box::pin(tokio_postgres::run())),
+        ("redis", || Box::pin(redis::run())),
+        ("bb8", || Box::pin(bb8::run())),
+        ("deadpool", || Box::pin(deadpool::run())),
+    ])
+}

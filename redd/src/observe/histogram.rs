@@ -1,0 +1,390 @@
+//! Durations counted in buckets: how long polls take, how long tasks wait in a queue.
+//!
+//! Called by `runtime::builder` (the configuration), `scheduler` (records) and `runtime::metrics` (reads).
+//!
+//! # Invariants
+//! - `buckets-tile`: the ranges of the buckets follow each other from 0 to `u64::MAX` nanoseconds without a gap, so
+//!   each duration is counted once.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::primitives::atomic::{AtomicU64, Ordering};
+
+/// How the buckets of a histogram are laid out.
+#[derive(Clone, Debug)]
+pub struct HistogramConfiguration {
+    layout: Layout,
+}
+
+impl HistogramConfiguration {
+    /// `num_buckets` buckets of `bucket_width` each; the last one also has everything that is longer.
+    pub fn linear(bucket_width: Duration, num_buckets: usize) -> Self {
+        Self { layout: Layout::Linear { width: nanos(bucket_width).max(1), buckets: num_buckets.max(1) } }
+    }
+
+    /// Buckets whose width is proportional to what they hold.
+    pub fn log(configuration: impl Into<LogHistogram>) -> Self {
+        Self { layout: Layout::Log(configuration.into()) }
+    }
+
+    /// The buckets of Tokio's older methods.
+    pub(crate) fn legacy(scale: HistogramScale, resolution: Duration, buckets: usize) -> Self {
+        match scale {
+            HistogramScale::Linear => Self::linear(resolution, buckets),
+            HistogramScale::Log => {
+                let first = nanos(resolution).max(1).checked_next_power_of_two().unwrap_or(1 << 63);
+                Self { layout: Layout::Doubling { first, buckets: buckets.max(1) } }
+            }
+        }
+    }
+}
+
+/// Ten buckets of 100 µs.
+impl Default for HistogramConfiguration {
+    fn default() -> Self {
+        Self::linear(Duration::from_micros(100), 10)
+    }
+}
+
+/// How the buckets grow, for the older methods of the builder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HistogramScale {
+    /// All have the same width.
+    Linear,
+    /// Each is twice as wide as the one before it.
+    Log,
+}
+
+/// Buckets on a logarithmic scale: each power of two is cut into 2^p equal ones. Made by [`LogHistogram::builder`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LogHistogram {
+    buckets: usize,
+    p: u32,
+    /// The buckets of the scale that are one here, with the first of those that the program wants next.
+    skipped: usize,
+}
+
+/// From 100 ns to a minute, with a relative error of a quarter.
+impl Default for LogHistogram {
+    fn default() -> Self {
+        LogHistogramBuilder::default().build()
+    }
+}
+
+impl LogHistogram {
+    /// To choose range and precision.
+    pub fn builder() -> LogHistogramBuilder {
+        LogHistogramBuilder::default()
+    }
+
+    /// Where the last bucket, which has everything longer, begins, in nanoseconds.
+    pub fn max_value(&self) -> u64 {
+        self.start(self.buckets - 1)
+    }
+
+    fn new(p: u32, min: u64, max: u64) -> Self {
+        let first = Self::place(p, min);
+        let last = Self::place(p, max - 1).max(first);
+        let skipped = first.saturating_sub(1);
+        Self { buckets: last - skipped + 2, p, skipped }
+    }
+
+    /// Which bucket of the whole scale has `value`: below 2^p one each, then 2^p for each power of two.
+    fn place(p: u32, value: u64) -> usize {
+        if value < 1 << p {
+            return value as usize;
+        }
+        let shift = value.ilog2() - p;
+        ((shift as usize) << p) + (value >> shift) as usize
+    }
+
+    fn bucket_of(&self, value: u64) -> usize {
+        Self::place(self.p, value).saturating_sub(self.skipped).min(self.buckets - 1)
+    }
+
+    /// The least value in a bucket.
+    fn start(&self, bucket: usize) -> u64 {
+        if bucket == 0 {
+            return 0;
+        }
+        let place = bucket + self.skipped;
+        if place < 1 << self.p {
+            return place as u64;
+        }
+        let (shift, within) = ((place >> self.p) - 1, place & ((1 << self.p) - 1));
+        u64::try_from((1_u128 << self.p | within as u128) << shift).unwrap_or(u64::MAX)
+    }
+}
+
+/// Chooses range and precision of a [`LogHistogram`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogHistogramBuilder {
+    min: Option<Duration>,
+    max: Option<Duration>,
+    p: Option<u32>,
+}
+
+/// 2^10 buckets for each power of two; the limit is Tokio's.
+const P_MAX: u32 = 10;
+/// What `max_error` and the default do not go below; the figure is Tokio's.
+const P_MIN: u32 = 2;
+
+impl LogHistogramBuilder {
+    /// A recorded duration shall be off by at most this part of it. Between 2^-10 and 1/4; a value outside becomes the
+    /// nearest of these.
+    ///
+    /// # Panics
+    /// If it is not between 0 and 1.
+    #[track_caller]
+    pub fn max_error(mut self, max_error: f64) -> Self {
+        assert!(
+            max_error > 0.0 && max_error < 1.0,
+            "`LogHistogramBuilder::max_error` was called with {max_error}. Give a part of the whole: more than 0 and \
+             less than 1."
+        );
+        self.p = Some(((1.0 / max_error).log2().ceil() as u32).clamp(P_MIN, P_MAX));
+        self
+    }
+
+    /// Cuts each power of two into exactly 2^`p` buckets.
+    ///
+    /// # Panics
+    /// If `p` is more than 10.
+    #[track_caller]
+    pub fn precision_exact(mut self, p: u32) -> Self {
+        assert!(
+            p <= P_MAX,
+            "`LogHistogramBuilder::precision_exact` was called with {p}: that is 2^{p} buckets for each power of two. \
+             Give at most {P_MAX}."
+        );
+        self.p = Some(p);
+        self
+    }
+
+    /// What is shorter goes to the first bucket. Default: 100 ns.
+    pub fn min_value(mut self, duration: Duration) -> Self {
+        self.min = Some(duration);
+        self
+    }
+
+    /// What is longer goes to the last bucket. Default: 60 s.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[track_caller]
+    pub fn max_value(mut self, duration: Duration) -> Self {
+        assert!(
+            !duration.is_zero(),
+            "`LogHistogramBuilder::max_value` was called with 0: no duration is shorter. Give the longest one that \
+             shall have a bucket of its own."
+        );
+        self.max = Some(duration);
+        self
+    }
+
+    /// The histogram, if it needs no more than `max_buckets`.
+    ///
+    /// # Errors
+    /// It needs more, and how many. Ask for less precision or a smaller range.
+    pub fn max_buckets(&mut self, max_buckets: usize) -> Result<LogHistogram, InvalidHistogramConfiguration> {
+        let histogram = self.build();
+        if histogram.buckets > max_buckets {
+            let required_bucket_count = histogram.buckets;
+            return Err(InvalidHistogramConfiguration::TooManyBuckets { required_bucket_count });
+        }
+        Ok(histogram)
+    }
+
+    /// The histogram.
+    pub fn build(&self) -> LogHistogram {
+        let min = self.min.map_or(100, nanos);
+        let max = self.max.map_or(60_000_000_000, nanos);
+        LogHistogram::new(self.p.unwrap_or(P_MIN), min, max)
+    }
+}
+
+impl From<LogHistogramBuilder> for LogHistogram {
+    fn from(builder: LogHistogramBuilder) -> Self {
+        builder.build()
+    }
+}
+
+/// Why a histogram cannot be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InvalidHistogramConfiguration {
+    /// It needs more buckets than it may have.
+    TooManyBuckets {
+        /// How many it needs.
+        required_bucket_count: usize,
+    },
+}
+
+impl fmt::Display for InvalidHistogramConfiguration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::TooManyBuckets { required_bucket_count } = self;
+        write!(
+            f,
+            "the histogram needs {required_bucket_count} buckets, which is more than it may have; ask for less \
+             precision or a smaller range"
+        )
+    }
+}
+
+impl Error for InvalidHistogramConfiguration {}
+
+#[derive(Clone, Debug)]
+enum Layout {
+    Linear { width: u64, buckets: usize },
+    Doubling { first: u64, buckets: usize },
+    Log(LogHistogram),
+}
+
+impl Layout {
+    fn buckets(&self) -> usize {
+        match self {
+            Self::Linear { buckets, .. } | Self::Doubling { buckets, .. } => *buckets,
+            Self::Log(log) => log.buckets,
+        }
+    }
+
+    fn bucket_of(&self, value: u64) -> usize {
+        match self {
+            Self::Linear { width, buckets } => usize::try_from(value / width).unwrap_or(usize::MAX).min(buckets - 1),
+            Self::Doubling { first, buckets } => {
+                let above = (value / first).checked_ilog2().map_or(0, |power| power as usize + 1);
+                above.min(buckets - 1)
+            }
+            Self::Log(log) => log.bucket_of(value),
+        }
+    }
+
+    /// `buckets-tile`: where a bucket starts is where the one before it ends.
+    fn start(&self, bucket: usize) -> u64 {
+        match self {
+            Self::Linear { width, .. } => width.saturating_mul(bucket as u64),
+            Self::Doubling { .. } if bucket == 0 => 0,
+            Self::Doubling { first, .. } => {
+                u64::try_from(u128::from(*first) << (bucket - 1).min(64)).unwrap_or(u64::MAX)
+            }
+            Self::Log(log) => log.start(bucket),
+        }
+    }
+}
+
+/// The counts. One thread writes, any may read.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    layout: Layout,
+    counts: Box<[AtomicU64]>,
+}
+
+impl Histogram {
+    pub(crate) fn new(configuration: &HistogramConfiguration) -> Self {
+        let layout = configuration.layout.clone();
+        Self { counts: (0..layout.buckets()).map(|_| AtomicU64::new(0)).collect(), layout }
+    }
+
+    pub(crate) fn record(&self, duration: Duration) {
+        self.counts[self.layout.bucket_of(nanos(duration))].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn buckets(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// `None`: there is no such bucket.
+    pub(crate) fn count(&self, bucket: usize) -> Option<u64> {
+        self.counts.get(bucket).map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// What the bucket counts. `None`: there is no such bucket.
+    pub(crate) fn range(&self, bucket: usize) -> Option<Range<Duration>> {
+        if bucket >= self.counts.len() {
+            return None;
+        }
+        let end = if bucket + 1 == self.counts.len() { u64::MAX } else { self.layout.start(bucket + 1) };
+        Some(Duration::from_nanos(self.layout.start(bucket))..Duration::from_nanos(end))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn configurations() -> impl Strategy<Value = HistogramConfiguration> {
+        let nanos = || (0..64_u32, any::<u64>()).prop_map(|(shift, value)| Duration::from_nanos(value >> shift));
+        prop_oneof![
+            (nanos(), 1..40_usize).prop_map(|(width, buckets)| HistogramConfiguration::linear(width, buckets)),
+            (nanos(), 1..80_usize)
+                .prop_map(|(first, buckets)| { HistogramConfiguration::legacy(HistogramScale::Log, first, buckets) }),
+            (nanos(), nanos(), 0..=6_u32).prop_map(|(min, max, p)| {
+                let max = max.max(Duration::from_nanos(1));
+                HistogramConfiguration::log(LogHistogram::builder().min_value(min).max_value(max).precision_exact(p))
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn each_duration_is_counted_in_the_one_bucket_whose_range_has_it(
+            configuration in configurations(), shift in 0..64_u32, value: u64
+        ) {
+            let histogram = Histogram::new(&configuration);
+            let mut end = Duration::ZERO;
+            for bucket in 0..histogram.buckets() {
+                let range = histogram.range(bucket).unwrap();
+                prop_assert_eq!(range.start, end);
+                end = range.end;
+            }
+            prop_assert_eq!(end, Duration::from_nanos(u64::MAX));
+            let duration = Duration::from_nanos((value >> shift).min(u64::MAX - 1));
+            histogram.record(duration);
+            for bucket in 0..histogram.buckets() {
+                let has_it = histogram.range(bucket).unwrap().contains(&duration);
+                prop_assert_eq!(histogram.count(bucket), Some(u64::from(has_it)));
+            }
+        }
+    }
+
+    #[test]
+    fn log_histograms_have_as_many_buckets_as_tokios() {
+        // Taken by running Tokio 1.54.1.
+        let figures: [(u64, u64, u32, usize, u64); 9] = [
+            (1, 2, 0, 3, 2),
+            (1, 100, 1, 15, 128),
+            (5, 5, 1, 3, 6),
+            (100, 60_000_000_000, 2, 119, 60_129_542_144),
+            (20_000, 4_000_000, 3, 65, 4_194_304),
+            (3, 1 << 40, 4, 591, 1 << 40),
+            (1000, 999, 5, 3, 1008),
+            (0, 1_000_000_000, 2, 117, 1_073_741_824),
+            (100, 60_000_000_000, 10, 27291, 60_028_878_848),
+        ];
+        for (min, max, p, buckets, last) in figures {
+            let log = LogHistogram::new(p, min, max);
+            assert_eq!((log.buckets, log.max_value()), (buckets, last), "{min} {max} {p}");
+        }
+        for (error, p) in [(0.0001, 10), (0.01, 7), (0.1, 4), (0.2, 3), (0.25, 2), (0.6, 2)] {
+            assert_eq!(LogHistogram::builder().max_error(error).build().p, p);
+        }
+        let error = LogHistogram::builder().max_buckets(118).unwrap_err();
+        assert!(error.to_string().contains("needs 119 buckets"));
+        assert!(LogHistogram::builder().max_buckets(119).is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "Give at most 10")]
+    fn a_precision_beyond_reason_is_refused() {
+        let _ = LogHistogram::builder().precision_exact(11);
+    }
+}

@@ -1,0 +1,127 @@
+//! Every live task of a runtime: who it is, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+//!
+//! # Why not otherwise
+//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves note what they wait
+//! on, and for whom, as they do; so a dump polls nothing, wakes nobody, and can be taken from any thread at any time. It
+//! knows the place that waits, and not the calls above it.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::observe::WaitKind;
+use crate::task::Id;
+use crate::task::runnable::TaskInfo;
+
+/// The tasks of a runtime at one moment; each may have moved on since.
+///
+/// Its text is a report, a line for each task.
+#[derive(Debug)]
+pub struct Dump {
+    tasks: Tasks,
+}
+
+impl Dump {
+    pub(super) fn new(infos: Vec<TaskInfo>) -> Self {
+        let tasks = infos.into_iter().filter(|info| !info.is_blocking).map(|info| Task { trace: Trace { info } });
+        Self { tasks: Tasks { tasks: tasks.collect() } }
+    }
+
+    /// The tasks.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tasks.iter().try_for_each(|task| writeln!(f, "{}", task.trace.info))
+    }
+}
+
+/// Several tasks.
+#[derive(Debug)]
+pub struct Tasks {
+    tasks: Vec<Task>,
+}
+
+impl Tasks {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.iter()
+    }
+}
+
+/// One task of a dump.
+#[derive(Debug)]
+pub struct Task {
+    trace: Trace,
+}
+
+impl Task {
+    /// Its id.
+    pub fn id(&self) -> Id {
+        self.trace.info.id
+    }
+
+    /// Its name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.trace.info.name.as_deref()
+    }
+
+    /// The place in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.trace.info.place
+    }
+
+    /// How long ago it was spawned, about.
+    pub fn age(&self) -> Duration {
+        self.trace.info.age
+    }
+
+    /// What it does.
+    pub fn state(&self) -> TaskState {
+        match &self.trace.info {
+            info if info.is_running => TaskState::Running,
+            info if info.is_queued => TaskState::Queued,
+            info => {
+                TaskState::Waiting { on: info.waiting.map(|(kind, _)| kind), at: info.waiting.and_then(|(_, at)| at) }
+            }
+        }
+    }
+
+    /// Where it is, as text.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+}
+
+/// What a task of a dump does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It is being polled.
+    Running,
+    /// It waits for a worker.
+    Queued,
+    /// It waits to be woken.
+    #[non_exhaustive]
+    Waiting {
+        /// For what; `None` if it waits on something that is not of redd.
+        on: Option<WaitKind>,
+        /// The place in the program that waits, if it is known.
+        at: Option<&'static Location<'static>>,
+    },
+}
+
+/// Where a task is. Differs from Tokio: the place that waits and the one that spawned it, without the calls in between.
+#[derive(Debug)]
+pub struct Trace {
+    info: TaskInfo,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.info)
+    }
+}

@@ -1,0 +1,265 @@
+//! Models of rescue: who serves, whose poll it is, and the end of the runtime. Beside each a seeded mistake.
+
+#![expect(unsafe_code, reason = "loom's cells")]
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::poll_mark::{PollMark, is_polling};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::cell::UnsafeCell;
+use crate::scheduler::roster::{Roster, Standing, join_unless_ended};
+
+/// One worker, and spares.
+struct House {
+    roster: Roster,
+    worker: Standing,
+    /// Spares that were started beside those at the beginning.
+    started: AtomicUsize,
+    retired: AtomicUsize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum MonitorLooks {
+    Last,
+    /// The mistake.
+    First,
+    /// Another.
+    Never,
+}
+
+impl House {
+    /// What `start_spare` does.
+    fn start(&self) {
+        self.roster.join(1);
+        self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn block(&self) {
+        if self.roster.block(&self.worker) == 0 {
+            self.start();
+        }
+    }
+
+    fn monitor(&self, step: impl FnOnce(&Roster, &Standing), looks: MonitorLooks) {
+        if looks == MonitorLooks::First && self.roster.serving() == 0 {
+            self.start();
+        }
+        step(&self.roster, &self.worker);
+        if looks == MonitorLooks::Last && self.roster.serving() == 0 {
+            self.start();
+        }
+    }
+
+    /// The count is that of those who serve, and somebody does.
+    #[track_caller]
+    fn check(&self, spares: usize) {
+        let spares = spares + self.started.load(Ordering::Relaxed) - self.retired.load(Ordering::Relaxed);
+        let serving = spares + usize::from(self.worker.is_serving());
+        assert_eq!(self.roster.serving(), serving, "`counted-once`");
+        assert!(serving > 0, "somebody serves");
+    }
+}
+
+fn house(serving: usize) -> House {
+    let house = House {
+        roster: Roster::default(),
+        worker: Standing::new(),
+        started: AtomicUsize::new(0),
+        retired: AtomicUsize::new(0),
+    };
+    house.roster.join(serving);
+    house
+}
+
+/// The stuck worker returns, and blocks again on purpose; the monitor sees that it is back; its spare would go.
+fn return_and_retire(looks: MonitorLooks) {
+    let house = house(1);
+    assert!(house.roster.mark_stuck(&house.worker));
+    house.roster.join(1); // its spare
+    let house = Arc::new(house);
+    let worker = {
+        let house = Arc::clone(&house);
+        thread::spawn(move || {
+            house.roster.unmark(&house.worker);
+            house.block();
+        })
+    };
+    let spare = {
+        let house = Arc::clone(&house);
+        thread::spawn(move || {
+            if house.roster.try_retire(1) {
+                house.retired.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    house.monitor(|roster, worker| _ = roster.unmark(worker), looks);
+    worker.join().expect("no panic");
+    spare.join().expect("no panic");
+    house.check(1);
+}
+
+#[test]
+fn loom_rescue_stuck_worker_returns_while_its_spare_retires() {
+    loom::model(|| return_and_retire(MonitorLooks::Last));
+}
+
+#[test]
+#[should_panic(expected = "somebody serves")]
+fn loom_rescue_catches_a_monitor_that_does_not_look_last() {
+    loom::model(|| return_and_retire(MonitorLooks::First));
+}
+
+/// The monitor marks a worker that goes into `block_in_place`, and perhaps comes out of it.
+fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
+    let house = Arc::new(house(1));
+    let worker = {
+        let house = Arc::clone(&house);
+        thread::spawn(move || {
+            house.block();
+            if comes_out {
+                house.roster.unblock(&house.worker);
+            }
+        })
+    };
+    house.monitor(|roster, worker| _ = roster.mark_stuck(worker), looks);
+    worker.join().expect("no panic");
+    house.check(0);
+}
+
+#[test]
+fn loom_rescue_marks_a_worker_that_blocks_in_place() {
+    loom::model(|| mark_and_block(false, MonitorLooks::Last));
+}
+
+#[test]
+fn loom_rescue_marks_a_worker_that_blocks_in_place_and_comes_out() {
+    loom::model(|| mark_and_block(true, MonitorLooks::Last));
+}
+
+#[test]
+#[should_panic(expected = "somebody serves")]
+fn loom_rescue_catches_a_monitor_that_marks_and_goes_away() {
+    loom::model(|| mark_and_block(false, MonitorLooks::Never));
+}
+
+/// The last worker leaves while the monitor starts a spare.
+fn shutdown(join: fn(&AtomicUsize) -> bool) {
+    let alive = Arc::new(AtomicUsize::new(1));
+    let finished = Arc::new(AtomicUsize::new(0));
+    let leave = |alive: &AtomicUsize, finished: &AtomicUsize| {
+        if alive.fetch_sub(1, Ordering::AcqRel) == 1 {
+            assert_eq!(finished.fetch_add(1, Ordering::Relaxed), 0, "the runtime finishes once");
+        }
+    };
+    let worker = {
+        let (alive, finished) = (Arc::clone(&alive), Arc::clone(&finished));
+        thread::spawn(move || leave(&alive, &finished))
+    };
+    if join(&alive) {
+        leave(&alive, &finished);
+    }
+    worker.join().expect("no panic");
+    assert_eq!(finished.load(Ordering::Relaxed), 1, "the runtime finishes once");
+}
+
+#[test]
+fn loom_rescue_starts_no_spare_after_the_end() {
+    loom::model(|| shutdown(join_unless_ended));
+}
+
+#[test]
+#[should_panic(expected = "the runtime finishes once")]
+fn loom_rescue_catches_a_spare_that_joins_without_a_look() {
+    loom::model(|| {
+        shutdown(|alive| {
+            alive.fetch_add(1, Ordering::AcqRel);
+            true
+        });
+    });
+}
+
+/// A slot of the slab: free when it counts no references.
+struct Place {
+    refs: AtomicUsize,
+    id: UnsafeCell<u64>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { refs: AtomicUsize::new(0), id: UnsafeCell::new(0) }
+    }
+
+    fn occupy(&self, id: u64) {
+        // The slot is free, so it is ours; the references publish it.
+        // SAFETY: loom fails the model if it is not.
+        self.id.with_mut(|place| unsafe { *place = id });
+        self.refs.store(1, Ordering::Release);
+    }
+
+    fn try_ref(&self) -> bool {
+        let step = |refs| (refs > 0).then_some(refs + 1);
+        self.refs.fetch_update(Ordering::Acquire, Ordering::Relaxed, step).is_ok()
+    }
+
+    /// True if it is free now.
+    fn release(&self) -> bool {
+        self.refs.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+struct Polled {
+    mark: PollMark<Place>,
+    places: [Place; 2],
+}
+
+type TaskOf = fn(&PollMark<Place>, u64, &dyn Fn(*mut Place) -> Option<usize>) -> Option<usize>;
+
+/// A worker polls a task that ends with its poll, and then one that moves into the same memory if that is free, and lives
+/// on. Meanwhile the monitor names the task of the poll that it sees.
+fn naming(task_of: TaskOf) {
+    let polled = Arc::new(Polled { mark: PollMark::new(), places: [Place::new(), Place::new()] });
+    let worker = {
+        let polled = Arc::clone(&polled);
+        thread::spawn(move || {
+            let poll = |place: &Place, id| {
+                place.occupy(id);
+                let polls = polled.mark.begin(std::ptr::from_ref(place).cast_mut());
+                polled.mark.end(polls);
+            };
+            poll(&polled.places[0], 1);
+            let is_free = polled.places[0].release();
+            poll(&polled.places[usize::from(!is_free)], 2);
+        })
+    };
+    // A thread too, so that the bound of preemptions is spent between the two.
+    let monitor = thread::spawn(move || {
+        let polls = polled.mark.polls();
+        if !is_polling(polls) {
+            return;
+        }
+        let keep = |address: *mut Place| {
+            let at = polled.places.iter().position(|place| std::ptr::eq(place, address))?;
+            polled.places[at].try_ref().then_some(at)
+        };
+        if let Some(at) = task_of(&polled.mark, polls, &keep) {
+            // SAFETY: as above; the reference keeps others from writing.
+            let id = polled.places[at].id.with(|id| unsafe { *id });
+            assert_eq!(id, polls.div_ceil(2), "the right task or none");
+            polled.places[at].release();
+        }
+    });
+    worker.join().expect("no panic");
+    monitor.join().expect("no panic");
+}
+
+#[test]
+fn loom_rescue_names_the_right_task_or_none() {
+    loom::model(|| naming(|mark, polls, keep| mark.task_of(polls, keep)));
+}
+
+#[test]
+#[should_panic(expected = "the right task or none")]
+fn loom_rescue_catches_a_name_without_a_second_look() {
+    loom::model(|| naming(|mark, _, keep| keep(mark.task.load(Ordering::Acquire))));
+}

@@ -1,0 +1,212 @@
+//! Tasks as `tracing` spans and what happens to their wakers as its events, by the names that tokio-console knows.
+//!
+//! Called by `runtime::Builder` (hooks) and by `waker`, if the feature `tracing` is on. Nothing is kept of a task whose
+//! span no subscriber wants.
+//!
+//! # Invariants
+//! - `subscriber-is-foreign`: a span is made, entered, left and dropped outside of the table's lock.
+//! - `left-where-entered`: a poll leaves the span that it has entered, also if the task has ended in between.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use tracing::Span;
+
+use super::hooks::{TaskHooks, TaskMeta};
+use super::waker::WakerOp;
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+
+/// The spans of tasks that are alive, by the tasks' ids.
+static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
+/// How many there are: a hint that spares the lock of a program that nobody watches.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// What the polls on this thread have entered, an entry for each.
+    static ENTERED: RefCell<Vec<Option<Arc<Span>>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn spans() -> &'static Mutex<HashMap<u64, Arc<Span>>> {
+    SPANS.get_or_init(Mutex::default)
+}
+
+fn find(id: u64) -> Option<Arc<Span>> {
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    spans().lock().get(&id).cloned()
+}
+
+/// The program's hooks, and around them those that keep the spans.
+pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
+    let TaskHooks { on_spawn, on_terminate, before_poll, after_poll, on_unjoined_panic } = hooks;
+    TaskHooks {
+        on_spawn: Some(Arc::new(move |task| {
+            begin(task);
+            on_spawn.iter().for_each(|hook| hook(task));
+        })),
+        on_terminate: Some(Arc::new(move |task| {
+            end(task);
+            on_terminate.iter().for_each(|hook| hook(task));
+        })),
+        before_poll: Some(Arc::new(move |task| {
+            enter(task);
+            before_poll.iter().for_each(|hook| hook(task));
+        })),
+        after_poll: Some(Arc::new(move |task| {
+            leave();
+            after_poll.iter().for_each(|hook| hook(task));
+        })),
+        on_unjoined_panic,
+    }
+}
+
+fn begin(task: &TaskMeta<'_>) {
+    let (id, place) = (task.id.0, task.spawned_at());
+    let span = tracing::trace_span!(
+        target: "tokio::task",
+        parent: None,
+        "runtime.spawn",
+        kind = "task",
+        task.name = task.name().unwrap_or_default(),
+        task.id = id,
+        loc.file = place.file(),
+        loc.line = place.line(),
+        loc.col = place.column(),
+    );
+    if !span.is_disabled() {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        spans().lock().insert(id, Arc::new(span));
+    }
+}
+
+fn end(task: &TaskMeta<'_>) {
+    if COUNT.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let span = spans().lock().remove(&task.id.0);
+    if span.is_some() {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+    // `subscriber-is-foreign`
+    drop(span);
+}
+
+fn enter(task: &TaskMeta<'_>) {
+    let span = find(task.id.0);
+    // `left-where-entered`: first, since a subscriber may panic.
+    ENTERED.with_borrow_mut(|entered| entered.push(span.clone()));
+    if let Some(span) = span {
+        span.with_subscriber(|(id, subscriber)| subscriber.enter(id));
+    }
+}
+
+fn leave() {
+    if let Some(span) = ENTERED.with_borrow_mut(Vec::pop).flatten() {
+        span.with_subscriber(|(id, subscriber)| subscriber.exit(id));
+    }
+}
+
+/// Something happens to a waker of this task.
+pub(super) fn waker(op: WakerOp, task: u64) {
+    let Some(id) = find(task).and_then(|span| span.id()) else {
+        return;
+    };
+    let op = match op {
+        WakerOp::Clone => "waker.clone",
+        WakerOp::Wake => "waker.wake",
+        WakerOp::WakeByRef => "waker.wake_by_ref",
+        WakerOp::Drop => "waker.drop",
+    };
+    tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::subscriber::Interest;
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+    use crate::runtime::Builder;
+
+    /// What is said about spans, by their names.
+    #[derive(Debug, Default, Clone)]
+    struct Log(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Subscriber for Log {
+        fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+            Interest::sometimes()
+        }
+
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("tokio::task")
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            self.0.lock().push(span.metadata().name());
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.lock().push("waker");
+        }
+
+        fn enter(&self, _: &Id) {
+            self.0.lock().push("enter");
+        }
+
+        fn exit(&self, _: &Id) {
+            self.0.lock().push("exit");
+        }
+
+        fn try_close(&self, _: Id) -> bool {
+            self.0.lock().push("close");
+            true
+        }
+    }
+
+    #[test]
+    fn a_span_is_made_entered_at_each_poll_and_closed_at_the_end() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let runtime = Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                let task = crate::spawn(async {
+                    crate::task::yield_now().await;
+                    let waker = std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
+                    waker.wake();
+                });
+                task.await.expect("no panic");
+            });
+        });
+        let said = log.0.lock().clone();
+        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "close"];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_task_that_is_aborted_or_dropped_at_shutdown_leaves_no_span() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let runtime = Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                let task = crate::spawn(std::future::pending::<()>());
+                crate::task::yield_now().await;
+                task.abort();
+                task.await.expect_err("it is aborted");
+                crate::spawn(std::future::pending::<()>());
+                crate::task::yield_now().await;
+            });
+        });
+        let said = log.0.lock().clone();
+        let count = |what| said.iter().filter(|word| **word == what).count();
+        assert_eq!((count("runtime.spawn"), count("close")), (2, 2), "{said:?}");
+    }
+}

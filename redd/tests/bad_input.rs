@@ -1,0 +1,311 @@
+//! Bad input at every door: it is an error of the right kind where it was given, and nothing else suffers. What the
+//! system itself may do wrong is in the tests `faults` and `net_exhausted`.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use redd::fs;
+use redd::io::{AsyncReadExt, AsyncWriteExt};
+use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host};
+use redd::process::Command;
+use redd::runtime::Builder;
+use redd::signal::unix::{SignalKind, signal};
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+#[track_caller]
+fn assert_kind<T: Debug>(result: io::Result<T>, kind: ErrorKind) {
+    assert_eq!(result.expect_err("bad input was taken").kind(), kind);
+}
+
+fn with_nul() -> &'static Path {
+    Path::new(OsStr::from_bytes(b"a\0b"))
+}
+
+#[test]
+fn a_path_with_a_nul_byte_is_invalid_input_for_every_file_operation() {
+    run(async {
+        let (bad, good) = (with_nul(), tempfile::tempdir().unwrap());
+        let good = good.path();
+        let kind = ErrorKind::InvalidInput;
+        assert_kind(fs::File::open(bad).await, kind);
+        assert_kind(fs::File::create(bad).await, kind);
+        assert_kind(fs::File::create_new(bad).await, kind);
+        assert_kind(fs::OpenOptions::new().read(true).open(bad).await, kind);
+        assert_kind(fs::read(bad).await, kind);
+        assert_kind(fs::read_to_string(bad).await, kind);
+        assert_kind(fs::write(bad, "x").await, kind);
+        assert_kind(fs::copy(bad, good.join("x")).await, kind);
+        assert_kind(fs::copy("/dev/null", bad).await, kind);
+        assert_kind(fs::rename(bad, good.join("x")).await, kind);
+        assert_kind(fs::rename(good.join("x"), bad).await, kind);
+        assert_kind(fs::hard_link(bad, good.join("x")).await, kind);
+        assert_kind(fs::symlink(bad, good.join("x")).await, kind);
+        assert_kind(fs::read_link(bad).await, kind);
+        assert_kind(fs::remove_file(bad).await, kind);
+        assert_kind(fs::create_dir(bad).await, kind);
+        assert_kind(fs::create_dir_all(bad).await, kind);
+        assert_kind(fs::DirBuilder::new().create(bad).await, kind);
+        assert_kind(fs::remove_dir(bad).await, kind);
+        assert_kind(fs::remove_dir_all(bad).await, kind);
+        assert_kind(fs::read_dir(bad).await, kind);
+        assert_kind(fs::canonicalize(bad).await, kind);
+        assert_kind(fs::metadata(bad).await, kind);
+        assert_kind(fs::symlink_metadata(bad).await, kind);
+        assert_kind(fs::try_exists(bad).await, kind);
+        assert_kind(fs::set_permissions(bad, std::fs::Permissions::from_mode(0o600)).await, kind);
+        assert_eq!(std::fs::read_dir(good).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn a_socket_path_that_is_no_path_is_invalid_input() {
+    let too_long = "x".repeat(200);
+    run(async {
+        for bad in [with_nul(), Path::new(&too_long)] {
+            assert_kind(UnixListener::bind(bad), ErrorKind::InvalidInput);
+            assert_kind(UnixStream::connect(bad).await, ErrorKind::InvalidInput);
+            assert_kind(UnixDatagram::bind(bad), ErrorKind::InvalidInput);
+            let datagram = UnixDatagram::unbound().unwrap();
+            assert_kind(datagram.connect(bad), ErrorKind::InvalidInput);
+            assert_kind(datagram.send_to(b"x", bad).await, ErrorKind::InvalidInput);
+            assert_kind(datagram.try_send_to(b"x", bad), ErrorKind::InvalidInput);
+        }
+        assert_kind(UnixStream::connect("/nowhere/at/all").await, ErrorKind::NotFound);
+        assert_kind(redd::net::unix::pipe::OpenOptions::new().open_receiver(with_nul()), ErrorKind::InvalidInput);
+        assert_kind(redd::net::unix::pipe::OpenOptions::new().open_sender(with_nul()), ErrorKind::InvalidInput);
+        // A file that is there and is no pipe.
+        assert_kind(redd::net::unix::pipe::OpenOptions::new().open_receiver("/dev/null"), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn an_address_that_does_not_parse_is_invalid_input_without_asking_a_resolver() {
+    run(async {
+        for bad in ["", "localhost", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1"] {
+            assert_kind(TcpStream::connect(bad).await, ErrorKind::InvalidInput);
+            assert_kind(TcpListener::bind(bad).await, ErrorKind::InvalidInput);
+            assert_kind(UdpSocket::bind(bad).await, ErrorKind::InvalidInput);
+            assert_kind(lookup_host(bad).await.map(Iterator::count), ErrorKind::InvalidInput);
+        }
+        assert_kind(TcpStream::connect(&[][..]).await, ErrorKind::InvalidInput);
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        assert_kind(udp.send_to(b"x", "127.0.0.1").await, ErrorKind::InvalidInput);
+        assert_kind(udp.connect("nowhere").await, ErrorKind::InvalidInput);
+        // What may be a name goes to a resolver, which refuses it.
+        assert!(TcpStream::connect(("a\0b", 80)).await.is_err());
+        assert!(TcpStream::connect("::1").await.is_err());
+        // The socket is none the worse.
+        udp.send_to(b"x", udp.local_addr().unwrap()).await.unwrap();
+        assert_eq!(udp.recv(&mut [0; 8]).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn an_address_of_somebody_else_is_not_available_and_one_in_use_is_in_use() {
+    run(async {
+        // TEST-NET-1 of RFC 5737: nobody's.
+        assert_kind(TcpListener::bind("192.0.2.1:0").await, ErrorKind::AddrNotAvailable);
+        assert_kind(UdpSocket::bind("192.0.2.1:0").await, ErrorKind::AddrNotAvailable);
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        assert_kind(UdpSocket::bind(udp.local_addr().unwrap()).await, ErrorKind::AddrInUse);
+        let socket = TcpSocket::new_v4().unwrap();
+        let of_the_other_family = socket.bind("[::1]:0".parse().unwrap()).unwrap_err();
+        assert_eq!(of_the_other_family.raw_os_error(), Some(libc::EAFNOSUPPORT));
+    });
+}
+
+#[test]
+fn a_closed_peer_ends_reads_and_breaks_writes() {
+    run(async {
+        let (mut left, right) = UnixStream::pair().unwrap();
+        drop(right);
+        assert_eq!(left.read(&mut [0; 8]).await.unwrap(), 0);
+        assert_kind(left.write_all(b"x").await, ErrorKind::BrokenPipe);
+        assert_kind(left.try_write(b"x"), ErrorKind::BrokenPipe);
+
+        let (mut sender, receiver) = redd::net::unix::pipe::pipe().unwrap();
+        drop(receiver);
+        assert_kind(sender.write_all(b"x").await, ErrorKind::BrokenPipe);
+
+        let (mut left, right) = redd::io::duplex(8);
+        drop(right);
+        assert_eq!(left.read(&mut [0; 8]).await.unwrap(), 0);
+        assert_kind(left.write_all(b"x").await, ErrorKind::BrokenPipe);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) = redd::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (mut client, mut server) = (client.unwrap(), accepted.unwrap().0);
+        server.shutdown().await.unwrap();
+        server.shutdown().await.unwrap();
+        assert_kind(server.write_all(b"x").await, ErrorKind::BrokenPipe);
+        // The other direction goes on.
+        client.write_all(b"still").await.unwrap();
+        let mut heard = [0; 5];
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"still");
+        assert_kind(client.read_u8().await, ErrorKind::UnexpectedEof);
+    });
+}
+
+#[test]
+fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..3 {
+            let (client, accepted) = redd::join!(TcpStream::connect(address), listener.accept());
+            let (client, mut server) = (client.unwrap(), accepted.unwrap().0);
+            // Closed with unread bytes: the system resets.
+            server.write_all(b"unread").await.unwrap();
+            client.readable().await.unwrap();
+            drop(client);
+            let mut buffer = [0; 8];
+            let read = redd::time::timeout(Duration::from_secs(20), server.read(&mut buffer)).await.unwrap();
+            assert_kind(read, ErrorKind::ConnectionReset);
+            assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "told once");
+            assert_kind(server.write(b"x").await, ErrorKind::BrokenPipe);
+        }
+        // A connection that is gone before it was accepted.
+        drop(TcpStream::connect(address).await.unwrap());
+        let (client, accepted) = redd::join!(TcpStream::connect(address), listener.accept());
+        drop((client.unwrap(), accepted.unwrap()));
+        drop(listener.accept().await.unwrap());
+    });
+}
+
+#[test]
+fn a_datagram_to_a_closed_port_is_refused_and_the_socket_goes_on() {
+    run(async {
+        let (gone, socket) =
+            (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let address = gone.local_addr().unwrap();
+        drop(gone);
+        socket.connect(address).await.unwrap();
+        socket.send(b"x").await.unwrap();
+        assert_kind(socket.recv(&mut [0; 8]).await, ErrorKind::ConnectionRefused);
+        let back = UdpSocket::bind(address).await.unwrap();
+        back.send_to(b"hello", socket.local_addr().unwrap()).await.unwrap();
+        assert_eq!(socket.recv(&mut [0; 8]).await.unwrap(), 5);
+        // More than a datagram can hold.
+        assert!(socket.send(&vec![0; 70_000]).await.is_err());
+        // A datagram longer than the buffer loses its end, as the system has it.
+        back.send_to(b"hello", socket.local_addr().unwrap()).await.unwrap();
+        assert_eq!(socket.recv(&mut [0; 2]).await.unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_writer_that_is_taken_little_at_a_time_loses_nothing() {
+    run(async {
+        let (left, mut right) = UnixStream::pair().unwrap();
+        let all: Vec<u8> = (0..2_000_000_u32).map(|number| (number % 251) as u8).collect();
+        let expected = all.clone();
+        let sender = redd::spawn(async move {
+            let mut left = left;
+            left.write_all(&all).await?;
+            left.shutdown().await?;
+            io::Result::Ok(all.len())
+        });
+        let (mut heard, mut buffer) = (Vec::new(), [0; 1021]);
+        loop {
+            let len = right.read(&mut buffer).await.unwrap();
+            if len == 0 {
+                break;
+            }
+            heard.extend_from_slice(&buffer[..len]);
+        }
+        assert_eq!(sender.await.unwrap().unwrap(), expected.len());
+        assert!(heard == expected);
+    });
+}
+
+#[test]
+fn a_child_that_cannot_be_started_is_an_error_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "no program").unwrap();
+    let garbage = folder.path().join("garbage");
+    std::fs::write(&garbage, b"\x7fnot an ELF").unwrap();
+    std::fs::set_permissions(&garbage, std::fs::Permissions::from_mode(0o755)).unwrap();
+    run(async {
+        assert_kind(Command::new("/no/such/program").spawn(), ErrorKind::NotFound);
+        assert_kind(Command::new("no-such-program-in-any-path").status().await, ErrorKind::NotFound);
+        assert_kind(Command::new(&plain).output().await, ErrorKind::PermissionDenied);
+        assert_kind(Command::new(folder.path()).spawn(), ErrorKind::PermissionDenied);
+        assert_eq!(Command::new(&garbage).spawn().unwrap_err().raw_os_error(), Some(libc::ENOEXEC));
+        assert_kind(Command::new("true").current_dir("/no/such/folder").spawn(), ErrorKind::NotFound);
+        assert_kind(Command::new(with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert_kind(Command::new("true").arg(with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert_kind(Command::new("true").env("NAME", with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert_kind(Command::new("true").current_dir(with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert!(Command::new("true").status().await.unwrap().success());
+    });
+}
+
+#[test]
+fn killing_a_child_that_has_ended_is_no_harm() {
+    run(async {
+        let mut child = Command::new("true").spawn().unwrap();
+        assert!(child.wait().await.unwrap().success());
+        assert!(child.id().is_none());
+        child.start_kill().unwrap();
+        assert!(child.wait().await.unwrap().success(), "the status is kept");
+    });
+}
+
+#[test]
+fn a_signal_that_cannot_be_listened_to_is_an_error() {
+    run(async {
+        for number in [0, -1, 65, 1000, i32::MIN, i32::MAX, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
+            assert!(signal(SignalKind::from_raw(number)).is_err(), "{number}");
+        }
+        let mut listener = signal(SignalKind::user_defined2()).unwrap();
+        let listening = redd::spawn(async move { listener.recv().await });
+        redd::task::yield_now().await;
+        raise(libc::SIGUSR2);
+        assert_eq!(listening.await.unwrap(), Some(()));
+    });
+}
+
+#[allow(unsafe_code, reason = "std cannot raise a signal")]
+fn raise(number: i32) {
+    // SAFETY: the signal has a handler.
+    assert_eq!(unsafe { libc::raise(number) }, 0);
+}
+
+#[test]
+fn text_that_is_no_text_is_invalid_data_and_a_stream_that_ends_early_is_said_to() {
+    run(async {
+        let mut text = String::from("kept");
+        assert_kind((&b"\xff"[..]).read_to_string(&mut text).await, ErrorKind::InvalidData);
+        assert_eq!(text, "kept");
+        assert_kind((&b"ab"[..]).read_exact(&mut [0; 3]).await, ErrorKind::UnexpectedEof);
+        assert_kind((&b"ab"[..]).read_u32().await, ErrorKind::UnexpectedEof);
+        let mut small = [0_u8; 2];
+        let mut small = io::Cursor::new(&mut small[..]);
+        assert_kind(small.write_all(b"abc").await, ErrorKind::WriteZero);
+        assert_eq!(small.into_inner(), b"ab");
+    });
+}
+
+#[test]
+fn a_duration_without_end_is_taken_as_far_away() {
+    run(async {
+        let far = redd::time::timeout(Duration::MAX, async { 5 });
+        assert_eq!(far.await.unwrap(), 5);
+        let mut sleep = std::pin::pin!(redd::time::sleep(Duration::MAX));
+        let polled = redd::time::timeout(Duration::from_millis(5), sleep.as_mut()).await;
+        assert!(polled.is_err());
+    });
+}
