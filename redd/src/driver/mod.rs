@@ -103,10 +103,10 @@ impl Driver {
                 slot.on_event(generation, Ready::from_epoll(events), wakers);
             }
         }
+        buffer.clear();
         if count > 0 {
             self.events.fetch_add(count as u64, Ordering::Relaxed);
         }
-        buffer.clear();
         count
     }
 

@@ -276,7 +276,7 @@ mod tests {
         let shared = &runtime.handle.shared;
         assert!(!shared.begin_shutdown());
         shared.close();
-        shared.driver.wake();
+        shared.wake_sleeper();
         shared.blocking.shutdown();
         let mut release = Some(release);
         let mut lines = Vec::new();

@@ -780,8 +780,11 @@ impl Worker {
 
     /// In the driver, or by the bell while another worker watches (`one-watches` of `seats`).
     fn sleep_for(&mut self, shared: &Shared, heard: Heard, mut timeout: Option<Duration>) -> bool {
+        if self.local.has_fifo {
+            return self.wait_for_events(shared, timeout);
+        }
         let seats = &shared.seats;
-        if !self.local.has_fifo && shared.has_others_awake() && !seats.is_watched() {
+        if shared.has_others_awake() && !seats.is_watched() {
             // They will come back to the driver soon, and take all that has come until then.
             let aside = timeout.map_or(ASIDE, |timeout| timeout.min(ASIDE));
             if seats.bell.sleep(heard, Some(aside)) {
@@ -793,7 +796,7 @@ impl Worker {
             }
         }
         let watching = seats.try_watch();
-        if watching.is_none() && !self.local.has_fifo {
+        if watching.is_none() {
             return seats.bell.sleep(heard, timeout);
         }
         self.wait_for_events(shared, timeout)
