@@ -471,7 +471,6 @@ impl Builder {
     fn finished_config(&self) -> Config {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
-        config.task_hooks = spans::around(config.task_hooks);
         let (scale, resolution, buckets) = self.legacy;
         config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
         config.latencies = self.latencies.resolve(HistogramConfiguration::default);
@@ -501,8 +500,8 @@ impl Builder {
 
     /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
     ///
-    /// - It runs on the runtime's monitor thread, after the rescue. While it runs nobody else is rescued, so it must not
-    ///   block for long.
+    /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no runtime, so
+    ///   it must not block for long.
     /// - A panic in it is printed, and the monitor goes on.
     ///
     /// # Examples
