@@ -70,7 +70,7 @@ fn main() {
         seed += 1;
     }
     println!("inputs for {} targets, from seed {from} to {seed}:", TARGETS.len());
-    println!("{passed} passed, {failed} failed");
+    println!("{passed} cases passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
 }
 

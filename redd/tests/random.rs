@@ -930,7 +930,7 @@ fn watch_over(current: Arc<AtomicU64>) {
             let now = current.load(Ordering::SeqCst);
             if now == before {
                 println!("hangs: {}", replay(now));
-                println!("0 passed, 1 failed");
+                println!("0 cases passed, 1 failed");
                 std::process::exit(1);
             }
             before = now;
@@ -979,6 +979,6 @@ fn main() {
         "random programs from seed {from}: {} tasks, {} operations, {} messages, {} watched wakers",
         sums.tasks, sums.operations, sums.messages, sums.wakers
     );
-    println!("{passed} passed, {failed} failed");
+    println!("{passed} cases passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
 }

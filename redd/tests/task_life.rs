@@ -720,7 +720,7 @@ fn watch(current: Arc<Mutex<(usize, String)>>) {
             let (count, name) = current.lock().unwrap().clone();
             if count == before {
                 println!("hangs: REDD_LIFE=\"{name}\" cargo test -p redd --test task_life");
-                println!("0 passed, 1 failed");
+                println!("0 cases passed, 1 failed");
                 std::process::exit(1);
             }
             before = count;
@@ -737,7 +737,7 @@ fn run_child() -> i32 {
     status.code().unwrap_or_else(|| {
         let name = std::fs::read_to_string(at.path()).unwrap();
         println!("the process died ({status}): REDD_LIFE=\"{name}\" cargo test -p redd --test task_life");
-        println!("0 passed, 1 failed");
+        println!("0 cases passed, 1 failed");
         1
     })
 }
@@ -785,6 +785,6 @@ fn main() {
         println!("{count} combinations cannot be: {rule}");
     }
     println!("combinations of panic, abort, handle, end and runtime:");
-    println!("{passed} passed, {failed} failed");
+    println!("{passed} cases passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
 }

@@ -403,7 +403,7 @@ fn fuzz_for(root: &Path, seconds: u64) -> Outcome {
         .env("REDD_FUZZ_SECONDS", seconds.to_string())
         .env("REDD_FROM", from.to_string());
     let count = run_tests(&mut command);
-    Outcome { passed: count.succeeded && count.passed > 0, note: format!("inputs: {count}, from seed {from}") }
+    Outcome { passed: count.succeeded && count.cases > 0, note: format!("inputs: {count}, from seed {from}") }
 }
 
 fn random(root: &Path) -> Outcome {
@@ -438,7 +438,7 @@ fn random_from(root: &Path, seeds: u64, from: u64) -> Outcome {
     // What the runtime says of each panic that is meant would drown the rest.
     command.env("REDD_SEEDS", seeds.to_string()).env("REDD_FROM", from.to_string()).stderr(Stdio::null());
     let count = run_tests(&mut command);
-    Outcome { passed: count.succeeded && count.passed > 0, note: format!("programs: {count}, from seed {from}") }
+    Outcome { passed: count.succeeded && count.cases > 0, note: format!("programs: {count}, from seed {from}") }
 }
 
 /// Where the deep lane starts: elsewhere each day, and printed.
@@ -762,11 +762,14 @@ struct TestCount {
     passed: u64,
     failed: u64,
     ignored: u64,
+    /// Of programs that make up what they try: combinations, seeds, inputs.
+    cases: u64,
 }
 
 impl std::fmt::Display for TestCount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)
+        write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)?;
+        if self.cases > 0 { write!(f, ", {} cases", self.cases) } else { Ok(()) }
     }
 }
 
@@ -784,6 +787,7 @@ impl TestCount {
                 let number = number.parse().unwrap_or(0);
                 match what {
                     "passed" => self.passed += number,
+                    "cases passed" => self.cases += number,
                     "failed" => self.failed += number,
                     "ignored" => self.ignored += number,
                     _ => {}
@@ -830,9 +834,10 @@ mod tests {
         count.add("running 3 tests");
         count.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s");
         count.add("4 passed, 1 failed");
+        count.add("900 cases passed, 0 failed");
         count.add("some test that passed, or failed");
         count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
-        assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1 });
+        assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1, cases: 900 });
     }
 
     #[test]
