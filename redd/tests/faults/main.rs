@@ -139,13 +139,18 @@ pub(crate) fn current_thread() -> redd::runtime::Runtime {
     redd::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Threads and descriptors of this process, and its resident bytes.
+/// Threads of this process but for the one that watches all runtimes and stays, descriptors, and resident bytes.
 pub(crate) fn resources() -> (usize, usize, usize) {
     let count = |path: &str| std::fs::read_dir(path).unwrap().count();
+    let is_monitor = |task: &std::path::Path| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "redd-monitor")
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let threads = tasks.filter(|task| !is_monitor(&task.path())).count();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    (count("/proc/self/task"), count("/proc/self/fd"), kib * 1024)
+    (threads, count("/proc/self/fd"), kib * 1024)
 }
 
 /// Every so often until it is so; the watchdog ends it if it never is.
