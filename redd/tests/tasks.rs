@@ -273,3 +273,38 @@ fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
         }
     }
 }
+
+#[test]
+fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.unhandled_panic(redd::runtime::UnhandledPanic::ShutdownRuntime).build().unwrap();
+    let (count, roots) = (Arc::new(AtomicUsize::new(0)), std::sync::Barrier::new(2));
+    let dropped = Dropped(Arc::clone(&count));
+    std::thread::scope(|scope| {
+        // Without the core: the other root has it until it panics.
+        let other = scope.spawn(|| {
+            roots.wait();
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(pending::<()>())))
+        });
+        let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                redd::spawn(async move {
+                    let _dropped = dropped;
+                    pending::<()>().await;
+                });
+                roots.wait();
+                redd::spawn(async { panic!("on purpose") });
+                pending::<()>().await;
+            });
+        }));
+        assert!(first.is_err() && other.join().unwrap().is_err(), "each root is told");
+    });
+    drop(runtime);
+    assert_eq!(count.load(Ordering::Relaxed), 1, "the waiting task is dropped with its runtime");
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{api, compat, dependencies, instructions, peers, tidy};
+use crate::{api, compat, dependencies, instructions, mutants, peers, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -46,6 +46,17 @@ pub(crate) const LANES: &[Lane] = &[
 pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
     Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane {
+        name: "loom-shadow",
+        purpose: "the models again, with orders that loom alone does not try",
+        run: loom_with_shadow,
+    },
+    Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, five minutes", run: fuzz },
+    Lane {
+        name: "mutants",
+        purpose: "small changes in the state word, wheel, queues and permits: tests notice",
+        run: mutants,
+    },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
     Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api_diff },
@@ -214,7 +225,26 @@ fn feature_names(manifest: &str) -> Vec<String> {
 }
 
 fn loom(root: &Path) -> Outcome {
-    let arguments = ["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
+    models(root, Shadow::Off)
+}
+
+fn loom_with_shadow(root: &Path) -> Outcome {
+    models(root, Shadow::On)
+}
+
+/// Whether loom's atomics have a shadow: see `primitives/atomic.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shadow {
+    Off,
+    On,
+}
+
+fn models(root: &Path, shadow: Shadow) -> Outcome {
+    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
+    if shadow == Shadow::On {
+        // Some mistakes show only at the usual bound; that they are caught is the other lane's to say.
+        arguments.extend(["--skip", "catches", "--skip", "caught", "--skip", "mistake"]);
+    }
     let mut command = cargo(root, &arguments);
     command
         .env("RUSTFLAGS", rustflags("--cfg loom"))
@@ -223,16 +253,54 @@ fn loom(root: &Path) -> Outcome {
         // A search that is cut off says nothing; a model that is too large must be made smaller.
         .env_remove("LOOM_MAX_DURATION")
         .env_remove("LOOM_MAX_PERMUTATIONS");
-    for (name, value) in [("LOOM_MAX_PREEMPTIONS", "2"), ("LOOM_MAX_BRANCHES", "10000")] {
+    // With shadows a bound of 2 takes more than the deep lanes have time for.
+    let (preemptions, branches) = match shadow {
+        Shadow::Off => ("2", "10000"),
+        Shadow::On => {
+            command.env("REDD_SHADOW", "1");
+            ("1", "40000")
+        }
+    };
+    for (name, value) in [("LOOM_MAX_PREEMPTIONS", preemptions), ("LOOM_MAX_BRANCHES", branches)] {
         if std::env::var_os(name).is_none() {
             command.env(name, value);
         }
     }
-    let count = run_tests(&mut command);
+    let mut count = TestCount::default();
+    let mut models = ModelCount::default();
+    count.succeeded = for_each_line(&mut command, |line| {
+        count.add(line);
+        models.add(line);
+    });
     if count.succeeded && count.passed == 0 {
         eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
     }
-    Outcome { passed: count.succeeded && count.passed > 0, note: format!("models: {count}") }
+    let note = format!(
+        "models: {count}; {} executions; {} of {} seeded mistakes caught",
+        models.executions, models.caught, models.mistakes
+    );
+    Outcome { passed: count.succeeded && count.passed > 0, note }
+}
+
+/// What the models say between the words of the test harness.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ModelCount {
+    executions: u64,
+    mistakes: u64,
+    caught: u64,
+}
+
+impl ModelCount {
+    /// Reads `test a::loom_b - should panic ... executions: 7; ok`.
+    fn add(&mut self, line: &str) {
+        let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) else { return };
+        let counts = rest.split("executions: ").skip(1);
+        self.executions += counts.filter_map(|text| text.split(';').next()?.parse::<u64>().ok()).sum::<u64>();
+        if name.ends_with(" - should panic") {
+            self.mistakes += 1;
+            self.caught += u64::from(rest.ends_with("ok"));
+        }
+    }
 }
 
 /// A build with a sanitizer. Stable compilers carry the runtimes; `RUSTC_BOOTSTRAP` lets them take the flag. With a
@@ -285,6 +353,57 @@ fn tsan(root: &Path) -> Outcome {
     }
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
+}
+
+fn mutants(root: &Path) -> Outcome {
+    mutants_of(root, None)
+}
+
+/// `cargo xtask mutants FILE`.
+pub(crate) fn run_mutants(root: &Path, file: &str) -> bool {
+    let outcome = mutants_of(root, Some(file));
+    println!("mutants: {}", outcome.note);
+    outcome.passed
+}
+
+fn mutants_of(root: &Path, only: Option<&str>) -> Outcome {
+    match mutants::run(root, &target_dir(root).join("mutants"), only) {
+        Ok(totals) => Outcome {
+            passed: totals.unknown.is_empty() && totals.tried > 0,
+            note: format!(
+                "changes: {} tried, {} noticed, {} survive, {} of them unexplained",
+                totals.tried,
+                totals.noticed,
+                totals.survivors.len(),
+                totals.unknown.len()
+            ),
+        },
+        Err(error) => Outcome { passed: false, note: error.to_string() },
+    }
+}
+
+fn fuzz(root: &Path) -> Outcome {
+    fuzz_for(root, 300)
+}
+
+/// `cargo xtask fuzz --seconds N`.
+pub(crate) fn run_fuzz(root: &Path, seconds: u64) -> bool {
+    let outcome = fuzz_for(root, seconds);
+    println!("fuzz: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs `redd/tests/fuzz.rs`, which prints the line that replays a failing input.
+fn fuzz_for(root: &Path, seconds: u64) -> Outcome {
+    let from = fresh_seed();
+    let mut command = cargo(root, &["test", "--release", "-p", "redd", "--test", "fuzz"]);
+    command
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .env("CARGO_TARGET_DIR", target_dir(root).join("checked"))
+        .env("REDD_FUZZ_SECONDS", seconds.to_string())
+        .env("REDD_FROM", from.to_string());
+    let count = run_tests(&mut command);
+    Outcome { passed: count.succeeded && count.passed > 0, note: format!("inputs: {count}, from seed {from}") }
 }
 
 fn random(root: &Path) -> Outcome {
@@ -470,7 +589,7 @@ fn run_compat(root: &Path) -> Outcome {
         return failed("the lock file has no facade, or more than the facade");
     }
     if !falls_back_loudly(root) {
-        return failed("`assert_active!` does not tell the facade from Tokio");
+        return failed("`assert_active!` does not compile with the facade, or compiles without it");
     }
     let peers = peers::start();
     let mut results = compat::Results::default();
@@ -714,6 +833,16 @@ mod tests {
         count.add("some test that passed, or failed");
         count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
         assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn executions_and_mistakes_of_models_are_counted() {
+        let mut count = ModelCount::default();
+        count.add("test a::loom_b ... executions: 12; executions: 3; ok");
+        count.add("test a::loom_catches_c - should panic ... executions: 7; ok");
+        count.add("test a::loom_catches_d - should panic ... executions: 1; FAILED");
+        count.add("test a::e ... ok");
+        assert_eq!(count, ModelCount { executions: 23, mistakes: 2, caught: 1 });
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod compat;
 mod dependencies;
 mod instructions;
 mod lanes;
+mod mutants;
 mod peers;
 mod tidy;
 
@@ -28,6 +29,12 @@ fn main() -> ExitCode {
             }
         }
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
+        ["fuzz", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) => lanes::run_fuzz(&root, seconds),
+            Err(_) => usage(),
+        },
+        ["mutants", file] => lanes::run_mutants(&root, file),
+        ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
@@ -60,6 +67,9 @@ fn usage() -> bool {
     for lane in lanes::LANES.iter().chain(lanes::DEEP) {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
+    eprintln!("       cargo xtask loom --shadow    the models with shadows: the lane `loom-shadow`");
+    eprintln!("       cargo xtask fuzz --seconds N  as long as that");
+    eprintln!("       cargo xtask mutants FILE      only the changes of that file, such as `task/state.rs`");
     eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
     eprintln!("       cargo xtask soak --minutes N  as long as that");
     eprintln!("       cargo xtask instructions --bless  store the counts of this moment");

@@ -127,7 +127,7 @@ impl Model {
 
 #[test]
 fn loom_pool_work_that_waits_for_other_work_gets_its_thread() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let model = Model::new(2, Duration::MAX, None);
         model.submit_twice(2);
         model.finish(2);
@@ -136,7 +136,7 @@ fn loom_pool_work_that_waits_for_other_work_gets_its_thread() {
 
 #[test]
 fn loom_pool_threads_that_do_not_stay_strand_nothing() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let model = Model::new(2, Duration::ZERO, None);
         model.submit_twice(2);
         model.finish(2);
@@ -145,7 +145,7 @@ fn loom_pool_threads_that_do_not_stay_strand_nothing() {
 
 #[test]
 fn loom_pool_a_bound_of_one_strands_nothing() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let model = Model::new(1, Duration::ZERO, None);
         model.submit_twice(1);
         model.assert_served();
@@ -156,7 +156,7 @@ fn loom_pool_a_bound_of_one_strands_nothing() {
 #[test]
 fn loom_pool_a_refused_start_strands_nothing() {
     for refused_start in 0..2 {
-        loom::model(move || {
+        crate::primitives::explore(move || {
             let model = Model::new(2, Duration::MAX, Some(refused_start));
             model.submit_twice(1);
             model.assert_served();
@@ -167,7 +167,7 @@ fn loom_pool_a_refused_start_strands_nothing() {
 
 #[test]
 fn loom_pool_a_refused_start_remembers_who_went_idle_meanwhile() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let model = Model::new(2, Duration::MAX, Some(1));
         model.submit(1);
         let other = model.clone();
@@ -181,22 +181,27 @@ fn loom_pool_a_refused_start_remembers_who_went_idle_meanwhile() {
     });
 }
 
+/// Work comes while the pool shuts down, once.
+fn shut_down_while_submitting(submit: fn(&Model)) {
+    let model = Model::new(2, Duration::MAX, None);
+    let other = model.clone();
+    let other = thread::spawn(move || submit(&other));
+    model.submit(1);
+    model.pool.shutdown();
+    assert!(model.pool.join_all(None));
+    other.join().expect("a submitter does not panic");
+    let seen = [&model.seen.done, &model.seen.cancelled, &model.seen.refused];
+    assert_eq!(seen.map(|count| count.load(Ordering::Relaxed)).iter().sum::<usize>(), 2, "work was lost");
+}
+
 #[test]
 fn loom_pool_shutdown_while_work_is_submitted() {
-    loom::model(|| {
-        let model = Model::new(2, Duration::MAX, None);
-        let other = model.clone();
-        let other = thread::spawn(move || other.submit(1));
-        model.submit(1);
-        model.pool.shutdown();
-        other.join().expect("a submitter does not panic");
-        model.finish(2);
-    });
+    crate::primitives::explore(|| shut_down_while_submitting(|model| model.submit(1)));
 }
 
 #[test]
 fn loom_pool_shutdown_leaves_the_seeker_its_work() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let model = Model::new(2, Duration::MAX, None);
         model.submit(1);
         model.finish(1);
@@ -207,7 +212,7 @@ fn loom_pool_shutdown_leaves_the_seeker_its_work() {
 /// The same with a thread that is woken.
 #[test]
 fn loom_pool_shutdown_leaves_the_woken_seeker_its_work() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let model = Model::new(1, Duration::MAX, None);
         model.submit(1);
         while model.pool.idle_threads() == 0 {
@@ -234,7 +239,7 @@ fn with_an_idle_thread(submit: fn(&Model)) {
 
 #[test]
 fn loom_pool_an_idle_thread_is_claimed_once() {
-    loom::model(|| with_an_idle_thread(|model| model.submit(2)));
+    crate::primitives::explore(|| with_an_idle_thread(|model| model.submit(2)));
 }
 
 /// Wakes an idle thread and leaves it where it stands until it has run off with its work: whoever looks in between
@@ -257,5 +262,31 @@ fn submit_by_looking(model: &Model) {
 #[test]
 #[should_panic(expected = "left alone")]
 fn loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed() {
-    loom::model(|| with_an_idle_thread(submit_by_looking));
+    crate::primitives::explore(|| with_an_idle_thread(submit_by_looking));
+}
+
+/// Queues work without looking whether the pool is shut down.
+fn submit_without_a_look(model: &Model) {
+    model.pool.inner.lock().queue.push_back((u64::MAX, model.work(1)));
+}
+
+#[test]
+#[should_panic(expected = "work was lost")]
+fn loom_pool_catches_a_submit_that_does_not_look_for_the_shutdown() {
+    crate::primitives::explore(|| shut_down_while_submitting(submit_without_a_look));
+}
+
+/// Queues work for the threads that there are, and starts none.
+#[test]
+#[should_panic(expected = "work was left alone")]
+fn loom_pool_catches_work_for_which_nobody_comes() {
+    crate::primitives::explore(|| {
+        let model = Model::new(1, Duration::ZERO, None);
+        let other = model.clone();
+        let other = thread::spawn(move || submit_without_a_look(&other));
+        model.submit(1);
+        other.join().expect("a submitter does not panic");
+        model.assert_served();
+        model.finish(2);
+    });
 }

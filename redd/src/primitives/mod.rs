@@ -24,6 +24,34 @@ pub(crate) const IS_MODEL: bool = cfg!(loom);
 #[cfg(not(loom))]
 pub(crate) use std::sync::Arc;
 
+/// `loom::model`, which says how many executions it took. Past the test harness, so that it is seen of models that pass.
+#[cfg(all(test, loom))]
+pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
+    explore_within(loom::model::Builder::new().preemption_bound, f);
+}
+
+/// As [`explore`], with a bound of its own.
+#[cfg(all(test, loom))]
+pub(crate) fn explore_within(preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Count(std::sync::Arc<AtomicUsize>);
+    impl Drop for Count {
+        fn drop(&mut self) {
+            let _ = write!(std::io::stdout(), "executions: {}; ", self.0.load(Ordering::Relaxed));
+        }
+    }
+    let count = Count(std::sync::Arc::default());
+    let executions = std::sync::Arc::clone(&count.0);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        executions.fetch_add(1, Ordering::Relaxed);
+        f();
+    });
+}
+
 /// Declares a function that is `const` in programs. Loom's atomics have no const constructor, so in models it is not.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => {
@@ -41,7 +69,7 @@ macro_rules! model {
     ($name:ident, $closure:expr) => {
         #[test]
         fn $name() {
-            loom::model($closure);
+            $crate::primitives::explore($closure);
         }
     };
 }

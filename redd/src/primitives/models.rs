@@ -5,7 +5,7 @@ use crate::primitives::Arc;
 
 #[test]
 fn loom_a_short_lock_lets_one_in_and_shows_what_the_last_one_did() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let mutex = Arc::new(SpinMutex::new((0, 0)));
         let other = Arc::clone(&mutex);
         // The two halves agree under the lock, and no step is lost.

@@ -82,6 +82,17 @@ pub(crate) fn current_name() -> String {
     }
 }
 
+/// An id that users see: of std, in models too.
+pub(crate) use std::thread::ThreadId as PublicId;
+
+/// The calling thread, for users.
+pub(crate) fn public_id() -> PublicId {
+    #[cfg(not(loom))]
+    return current_id();
+    #[cfg(loom)]
+    return std::thread::current().id();
+}
+
 /// The calling thread.
 #[cfg(not(loom))]
 pub(crate) fn current_id() -> ThreadId {

@@ -12,10 +12,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::Handle;
 use super::context::{self, Entered};
+use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
-use crate::scheduler::worker::{self, Root, Worker};
-use crate::scheduler::{Shared, UnhandledPanic};
+use crate::scheduler::worker::{self, Root};
+use crate::scheduler::{Core, Shared, UnhandledPanic};
 use crate::task::coop;
 
 /// Parks the thread while the future waits. Runs no tasks.
@@ -90,14 +91,15 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         let mut core = shared.core.lock();
         (core.worker.take(), core.spare.take())
     };
-    let wakers = wakers.unwrap_or_else(|| RootWakers::new(shared));
-    let mut guard = CoreGuard { core, wakers: Some(wakers), shared };
+    let wakers = wakers.unwrap_or_else(|| RootWakers::new(Arc::downgrade(shared)));
+    let mut guard =
+        CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {
-            guard.core = take_core_or_wait(shared, woken);
+            guard.core = take_core_or_wait(&shared.core, woken);
         }
         if let Some(core) = &mut guard.core {
             let has_finished = worker::run_root(shared, core, &mut root);
@@ -133,8 +135,8 @@ fn closed_message(shared: &Shared) -> &'static str {
 
 /// Takes the core if it is free; otherwise whoever puts it back will tell this thread. In one critical section, or the
 /// core could come back between the look and the entry in the list.
-fn take_core_or_wait(shared: &Shared, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
-    let mut core = shared.core.lock();
+pub(super) fn take_core_or_wait<W>(seat: &Mutex<Core<W>>, woken: &Arc<RootWaker>) -> Option<W> {
+    let mut core = seat.lock();
     let worker = core.worker.take();
     if worker.is_none() && !core.waiters.iter().any(|other| Arc::ptr_eq(other, woken)) {
         core.waiters.push(Arc::clone(woken));
@@ -143,24 +145,26 @@ fn take_core_or_wait(shared: &Shared, woken: &Arc<RootWaker>) -> Option<Box<Work
 }
 
 /// Puts the core back and tells the waiting threads, also when the root panics.
-struct CoreGuard<'a> {
-    core: Option<Box<Worker>>,
+pub(super) struct CoreGuard<'a, W> {
+    pub(super) core: Option<W>,
     /// Taken only by the drop.
-    wakers: Option<RootWakers>,
-    shared: &'a Shared,
+    pub(super) wakers: Option<RootWakers>,
+    pub(super) seat: &'a Mutex<Core<W>>,
+    pub(super) has_panicked: &'a AtomicBool,
 }
 
-impl Drop for CoreGuard<'_> {
+impl<W> Drop for CoreGuard<'_, W> {
     fn drop(&mut self) {
         // Nobody else holds it, so no late wake can meet the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
-        let mut core = self.shared.core.lock();
-        let waiters = if self.core.is_some() || has_panicked(self.shared) {
-            core.worker = self.core.take();
-            mem::take(&mut core.waiters)
-        } else {
-            Vec::new()
-        };
+        let mut core = self.seat.lock();
+        // All are told of a panic that ends the runtime, whoever hears of it first.
+        // Acquire: as in `has_panicked`.
+        let tells = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
+        if let Some(worker) = self.core.take() {
+            core.worker = Some(worker);
+        }
+        let waiters = if tells { mem::take(&mut core.waiters) } else { Vec::new() };
         let old_spare = match spare {
             Some(spare) => core.spare.replace(spare),
             None => None,
@@ -202,17 +206,13 @@ impl<F: Future> Root for RootPoll<'_, F> {
 /// A root's waker, and what it sets.
 #[derive(Debug)]
 pub(crate) struct RootWakers {
-    woken: Arc<RootWaker>,
-    waker: Waker,
+    pub(super) woken: Arc<RootWaker>,
+    pub(super) waker: Waker,
 }
 
 impl RootWakers {
-    fn new(shared: &Arc<Shared>) -> Self {
-        let woken = Arc::new(RootWaker {
-            shared: Arc::downgrade(shared),
-            is_woken: AtomicBool::new(true),
-            parker: Parker::new(),
-        });
+    pub(super) fn new(shared: Weak<Shared>) -> Self {
+        let woken = Arc::new(RootWaker { shared, is_woken: AtomicBool::new(true), parker: Parker::new() });
         Self { waker: Waker::from(Arc::clone(&woken)), woken }
     }
 
@@ -227,9 +227,9 @@ impl RootWakers {
 pub(crate) struct RootWaker {
     /// Weak: the runtime keeps one of these for its next root.
     shared: Weak<Shared>,
-    is_woken: AtomicBool,
+    pub(super) is_woken: AtomicBool,
     /// Unparked by the root's waker, and by whoever gives the core back.
-    parker: Parker,
+    pub(super) parker: Parker,
 }
 
 impl Wake for RootWaker {

@@ -11,6 +11,8 @@ mod handle;
 mod id;
 mod local;
 mod metrics;
+#[cfg(all(test, loom))]
+mod models;
 mod shutdown;
 mod spawn;
 

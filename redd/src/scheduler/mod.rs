@@ -192,7 +192,7 @@ pub(crate) struct Slot {
     pub(crate) busy_ns: AtomicU64,
     pub(crate) tally: Tally,
     /// The thread that is the worker, or was last.
-    pub(crate) thread_id: Mutex<Option<thread::ThreadId>>,
+    pub(crate) thread_id: Mutex<Option<thread::PublicId>>,
 }
 
 impl Slot {
@@ -259,15 +259,21 @@ pub(crate) struct Shared {
     me: Weak<Shared>,
 }
 
-/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Core {
+/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next. (A model has another `W`.)
+#[derive(Debug)]
+pub(crate) struct Core<W = Box<Worker>> {
     /// There while nobody runs it.
-    pub(crate) worker: Option<Box<Worker>>,
+    pub(crate) worker: Option<W>,
     /// Threads in `block_on` that wait for the worker.
     pub(crate) waiters: Vec<Arc<RootWaker>>,
     /// A root's waker that nobody else holds any more, for the next root.
     pub(crate) spare: Option<RootWakers>,
+}
+
+impl<W> Default for Core<W> {
+    fn default() -> Self {
+        Self { worker: None, waiters: Vec::new(), spare: None }
+    }
 }
 
 /// The worker threads.

@@ -79,22 +79,22 @@ fn ring(before: usize, after: usize, thieves: usize, steal: Steal) {
 
 #[test]
 fn loom_ring_owner_and_two_thieves() {
-    loom::model(|| ring(3, 0, 2, Ring::steal_into));
+    crate::primitives::explore(|| ring(3, 0, 2, Ring::steal_into));
 }
 
 #[test]
 fn loom_ring_owner_pushes_while_stolen_from() {
-    loom::model(|| ring(1, 2, 1, Ring::steal_into));
+    crate::primitives::explore(|| ring(1, 2, 1, Ring::steal_into));
 }
 
 #[test]
 fn loom_ring_overflows_while_stolen_from() {
-    loom::model(|| ring(4, 2, 1, Ring::steal_into));
+    crate::primitives::explore(|| ring(4, 2, 1, Ring::steal_into));
 }
 
 #[test]
 fn loom_ring_overflows_with_two_thieves() {
-    loom::model(|| ring(4, 1, 2, Ring::steal_into));
+    crate::primitives::explore(|| ring(4, 1, 2, Ring::steal_into));
 }
 
 /// A thief that reads before it claims, and claims without looking whether the head has moved.
@@ -112,7 +112,7 @@ unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
 #[test]
 #[should_panic(expected = "exactly once")]
 fn loom_ring_catches_a_thief_that_reads_before_it_claims() {
-    loom::model(|| ring(2, 0, 1, steal_without_claim));
+    crate::primitives::explore(|| ring(2, 0, 1, steal_without_claim));
 }
 
 // ── M3: the next-slot ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +139,7 @@ fn next_slot(push: PushNext) {
 
 #[test]
 fn loom_next_slot_owner_and_rescuer() {
-    loom::model(|| next_slot(Ring::push_next));
+    crate::primitives::explore(|| next_slot(Ring::push_next));
 }
 
 /// Looks at what stands in the slot, and then stores over it.
@@ -152,7 +152,7 @@ unsafe fn push_next_by_store(queue: &Ring, node: NonNull<Node>) -> Option<NonNul
 #[test]
 #[should_panic(expected = "exactly once")]
 fn loom_next_slot_catches_a_push_that_stores_over_a_task() {
-    loom::model(|| next_slot(push_next_by_store));
+    crate::primitives::explore(|| next_slot(push_next_by_store));
 }
 
 // ── M5: the injector ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -173,7 +173,7 @@ fn pop(injector: &Injector<Node>, max: usize, seen: &mut Vec<usize>) {
 
 #[test]
 fn loom_injector_two_pushers_one_popper() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let injector = Arc::new(Injector::new());
         let pushers = [0..2, 2..3].map(|numbers| {
             let injector = Arc::clone(&injector);
@@ -193,7 +193,7 @@ fn loom_injector_two_pushers_one_popper() {
 
 #[test]
 fn loom_injector_two_poppers_and_a_pusher() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let injector = Arc::new(Injector::new());
         injector.push(Node::new(0)).expect("it is open");
         let popper = {
@@ -243,7 +243,7 @@ fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
 
 #[test]
 fn loom_injector_close_strands_nothing() {
-    loom::model(|| close(Injector::push_batch));
+    crate::primitives::explore(|| close(Injector::push_batch));
 }
 
 /// Looks whether the injector is closed, and counts itself afterwards.
@@ -259,7 +259,7 @@ fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<()
 #[test]
 #[should_panic(expected = "exactly once")]
 fn loom_injector_catches_a_push_that_looks_before_it_counts() {
-    loom::model(|| close(push_after_a_look));
+    crate::primitives::explore(|| close(push_after_a_look));
 }
 
 // ── M4: the idle word ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -453,22 +453,22 @@ fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
 
 #[test]
 fn loom_idle_submit_against_park() {
-    loom::model(|| workers(Mistake::None, Tasks::End, Outside::Submits(2)));
+    crate::primitives::explore(|| workers(Mistake::None, Tasks::End, Outside::Submits(2)));
 }
 
 #[test]
 fn loom_idle_submit_against_park_and_an_event() {
-    loom::model(|| workers(Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
+    crate::primitives::explore(|| workers(Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
 }
 
 #[test]
 fn loom_idle_dependent_tasks_get_a_worker_each() {
-    loom::model(|| workers(Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2)));
+    crate::primitives::explore(|| workers(Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2)));
 }
 
 #[test]
 fn loom_idle_a_task_behind_a_stuck_event_gets_a_worker() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
     });
 }
@@ -476,33 +476,32 @@ fn loom_idle_a_task_behind_a_stuck_event_gets_a_worker() {
 #[test]
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_park_without_the_fence() {
-    loom::model(|| workers(Mistake::NoFence, Tasks::End, Outside::Submits(1)));
+    crate::primitives::explore(|| workers(Mistake::NoFence, Tasks::End, Outside::Submits(1)));
 }
 
 #[test]
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_look_before_the_count() {
-    loom::model(|| workers(Mistake::LookBeforeCount, Tasks::End, Outside::Submits(1)));
+    crate::primitives::explore(|| workers(Mistake::LookBeforeCount, Tasks::End, Outside::Submits(1)));
 }
 
 #[test]
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_searcher_that_does_not_chain() {
-    loom::model(|| workers(Mistake::NoChain, Tasks::WaitForEachOther, Outside::Submits(2)));
+    crate::primitives::explore(|| workers(Mistake::NoChain, Tasks::WaitForEachOther, Outside::Submits(2)));
 }
 
 #[test]
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_token_that_is_not_passed_on() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
     });
 }
 
 /// One worker with the real injector: a push that is counted but not linked keeps it awake.
-#[test]
-fn loom_idle_with_the_injector() {
-    loom::model(|| {
+fn injector_and_idle(after_push: fn()) {
+    crate::primitives::explore(move || {
         let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
         let worker = {
             let shared = Arc::clone(&shared);
@@ -530,7 +529,7 @@ fn loom_idle_with_the_injector() {
         };
         let (injector, idle, epoll) = &*shared;
         injector.push(Node::new(0)).expect("it is open");
-        idle::after_remote_push();
+        after_push();
         if idle.wake_one() == OnWake::WriteToken {
             epoll.add(TOKEN);
         }
@@ -540,4 +539,15 @@ fn loom_idle_with_the_injector() {
             assert_eq!(injector.pop_batch(1, |node| _ = take(node)), Popped::Tasks(1));
         }
     });
+}
+
+#[test]
+fn loom_idle_with_the_injector() {
+    injector_and_idle(idle::after_remote_push);
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_push_without_the_fence() {
+    injector_and_idle(|| ());
 }

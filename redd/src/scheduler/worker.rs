@@ -232,7 +232,7 @@ pub(crate) struct Worker {
     polls_at_park: u64,
     /// The polls of which `tally.poll_ns` knows.
     polls_timed: u64,
-    thread: Option<thread::ThreadId>,
+    thread: Option<thread::PublicId>,
     tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     injector_interval: u32,
@@ -375,7 +375,7 @@ impl Worker {
 
     /// The slot says which thread is the worker.
     fn note_thread(&mut self, shared: &Shared) {
-        let thread = Some(thread::current_id());
+        let thread = Some(thread::public_id());
         if self.thread != thread {
             self.thread = thread;
             *self.slot(shared).thread_id.lock() = thread;

@@ -6,6 +6,11 @@
 
 #![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
 
+use super::cell;
+use super::hooks::TaskHooks;
+use super::hooks::UnjoinedPanic;
+use super::runnable::{Runnable, Schedule};
+use super::slab::Heap;
 use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -186,7 +191,7 @@ impl Model {
 
 /// One worker polls until the task has ended; another thread sets the event and wakes.
 fn poll_and_wake(broken_finish: bool) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         let waking = {
             let task = Arc::clone(&task);
@@ -221,9 +226,10 @@ fn loom_a_poller_that_forgets_to_requeue_is_caught() {
     poll_and_wake(true);
 }
 
-#[test]
-fn loom_abort_join_and_completion_race() {
-    loom::model(|| {
+type PollJoin = fn(&Model) -> Option<u32>;
+
+fn abort_join_and_complete(poll_join: PollJoin) {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         task.event.store(1, Ordering::Relaxed);
         let worker = {
@@ -242,7 +248,7 @@ fn loom_abort_join_and_completion_race() {
                 }
             })
         };
-        let joined = task.poll_join().is_some();
+        let joined = poll_join(&task).is_some();
         worker.join().expect("the worker does not panic");
         aborter.join().expect("the aborter does not panic");
         while task.work(false) {}
@@ -256,8 +262,25 @@ fn loom_abort_join_and_completion_race() {
 }
 
 #[test]
-fn loom_a_handle_dropped_during_completion_leaves_nothing() {
-    loom::model(|| {
+fn loom_abort_join_and_completion_race() {
+    abort_join_and_complete(Model::poll_join);
+}
+
+/// Leaves its waker without looking whether the task has ended meanwhile.
+fn poll_join_without_a_look(task: &Model) -> Option<u32> {
+    task.join_waker.write(|waker| *waker = Some(1));
+    let _ = task.state.set_join_waker();
+    None
+}
+
+#[test]
+#[should_panic(expected = "the joiner is told")]
+fn loom_a_joiner_that_does_not_look_again_is_caught() {
+    abort_join_and_complete(poll_join_without_a_look);
+}
+
+fn drop_during_completion(drop_handle: fn(&Model)) {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         task.event.store(1, Ordering::Relaxed);
         let worker = {
@@ -266,11 +289,8 @@ fn loom_a_handle_dropped_during_completion_leaves_nothing() {
                 task.work(false);
             })
         };
-        if task.poll_join().is_none() {
-            task.drop_handle();
-        } else {
-            task.drop_handle();
-        }
+        let _ = task.poll_join();
+        drop_handle(&task);
         worker.join().expect("the worker does not panic");
         assert_eq!(task.freed.load(Ordering::Relaxed), 1);
         task.output.read(|output| assert!(output.is_none(), "the output is dropped"));
@@ -278,8 +298,29 @@ fn loom_a_handle_dropped_during_completion_leaves_nothing() {
 }
 
 #[test]
-fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
-    loom::model(|| {
+fn loom_a_handle_dropped_during_completion_leaves_nothing() {
+    drop_during_completion(Model::drop_handle);
+}
+
+/// Believes that the output stays with the task, whenever the handle goes.
+fn drop_handle_for_the_waker_alone(task: &Model) {
+    if task.state.drop_handle() == OnHandleDrop::DropWaker {
+        task.join_waker.write(|waker| *waker = None);
+    }
+    if task.state.drop_refs(1) {
+        task.free();
+    }
+}
+
+#[test]
+#[should_panic(expected = "the output is dropped")]
+fn loom_a_handle_that_leaves_the_output_behind_is_caught() {
+    // The output that was read is none.
+    drop_during_completion(drop_handle_for_the_waker_alone);
+}
+
+fn shut_down(take_over: fn(&State) -> bool) {
+    crate::primitives::explore(move || {
         let task = Model::spawned();
         let worker = {
             let task = Arc::clone(&task);
@@ -288,7 +329,7 @@ fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
             })
         };
         if task.state.try_ref() {
-            if task.state.take_over() {
+            if take_over(&task.state) {
                 task.finish(None);
             } else if task.state.drop_refs(1) {
                 task.free();
@@ -303,9 +344,25 @@ fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
     });
 }
 
+#[test]
+fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
+    shut_down(State::take_over);
+}
+
+/// Passes over a task that is being polled, without a mark for its poller.
+fn take_over_what_does_not_run(state: &State) -> bool {
+    !state.load().is_running() && state.take_over()
+}
+
+#[test]
+#[should_panic(expected = "every task is ended")]
+fn loom_a_shutdown_that_leaves_no_mark_is_caught() {
+    shut_down(take_over_what_does_not_run);
+}
+
 /// A slot is freed and used again while a walker looks at it: the walker touches the body only with a reference.
 fn walk_while_reused(walker_ignores_zero: bool) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let slot = Model::spawned();
         let walker = {
             let slot = Arc::clone(&slot);
@@ -340,4 +397,53 @@ fn loom_a_walker_never_touches_a_free_slot() {
 #[should_panic]
 fn loom_a_walker_without_a_reference_is_caught() {
     walk_while_reused(true);
+}
+
+// ── M7: a heap that is closed while a task is out ─────────────────────────────────────────────────────────────────
+
+/// Whose drop is counted: the heap lets go of it when it frees its memory.
+struct Owner(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Schedule for Owner {
+    fn schedule(&self, runnable: Runnable) {
+        drop(runnable);
+    }
+
+    fn task_panicked(&self) {}
+
+    fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[repr(align(128))]
+struct Large;
+
+/// The handle and the `Runnable` of one task go on threads of their own while the heap closes: whoever is last frees it,
+/// once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
+#[test]
+fn loom_a_heap_closed_while_a_task_is_out_is_freed_once() {
+    crate::primitives::explore(|| {
+        let drops = std::sync::Arc::default();
+        let heap = Heap::new(1, TaskHooks::default());
+        // SAFETY: before the first task.
+        unsafe { heap.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
+        let weak = std::sync::Arc::downgrade(&heap);
+        let future = std::future::ready(Large);
+        // SAFETY: the future is `Send`.
+        let (runnable, handle) =
+            unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
+        let poller = thread::spawn(move || runnable.cancel());
+        let joiner = thread::spawn(move || drop(handle));
+        heap.close();
+        drop(heap);
+        poller.join().expect("it does not panic");
+        joiner.join().expect("it does not panic");
+        assert_eq!(weak.strong_count(), 0, "the heap is freed");
+        assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
+    });
 }

@@ -299,8 +299,8 @@ pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
         is_running: state.is_running(),
-        is_queued: state.is_queued(),
         is_complete: state.is_complete(),
+        is_queued: state.is_queued(),
         is_blocking: header.vtable().is_blocking,
     }
 }

@@ -37,8 +37,8 @@ pub(crate) struct TaskInfo {
     /// What it noted when its last poll was pending, and where the program asked for it.
     pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
     pub(crate) is_running: bool,
-    pub(crate) is_queued: bool,
     pub(crate) is_complete: bool,
+    pub(crate) is_queued: bool,
     /// A closure of the blocking pool.
     pub(crate) is_blocking: bool,
 }

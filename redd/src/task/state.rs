@@ -582,4 +582,45 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn each_bit_has_its_place_and_its_name() {
+        let bits = [RUNNING, COMPLETE, QUEUED, JOIN, JOIN_WAKER, CANCELLED];
+        assert_eq!(bits.iter().sum::<u64>(), REF - 1, "six bits below the references, each once");
+        let is = |s: Snapshot| {
+            [s.is_running(), s.is_complete(), s.is_queued(), s.has_join(), s.has_join_waker(), s.is_cancelled()]
+        };
+        for (index, bit) in bits.into_iter().enumerate() {
+            assert_eq!(is(Snapshot(bit)), std::array::from_fn(|other| other == index));
+            assert_eq!(is(Snapshot(REF - 1 - bit)), std::array::from_fn(|other| other != index));
+        }
+        assert_eq!(format!("{:?}", Snapshot(QUEUED | CANCELLED | (2 * REF))), "QUEUED CANCELLED refs 2");
+    }
+
+    #[test]
+    fn a_fresh_task_is_queued_has_a_handle_and_three_owners() {
+        let state = State::free();
+        assert!(!state.try_ref(), "a free slot gives no reference");
+        state.publish();
+        assert_eq!(state.load(), Snapshot(QUEUED | JOIN | (3 * REF)));
+        assert!(state.try_ref());
+        state.add_ref();
+        assert_eq!(state.load().refs(), 5);
+        assert!(!state.drop_refs(4));
+        assert!(state.drop_refs(1), "the last one frees");
+    }
+
+    #[test]
+    fn an_ended_task_gives_no_reference_and_is_its_handles_alone_when_the_others_are_gone() {
+        for refs in 1..4 {
+            for bits in [JOIN, JOIN | COMPLETE] {
+                let state = State::free();
+                state.0.store(bits | (refs * REF), Ordering::Relaxed);
+                let is_complete = bits & COMPLETE != 0;
+                assert_eq!(state.is_finished_and_ours(), is_complete && refs == 1);
+                assert_eq!(state.try_ref(), !is_complete);
+                assert_eq!(state.load().refs(), refs + u64::from(!is_complete));
+            }
+        }
+    }
 }

@@ -60,7 +60,7 @@ fn fire(timers: &Timers, now_tick: u64) -> usize {
 }
 
 fn drop_while_firing(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let timers = one_wheel();
         let (dropped, kept) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 1, &dropped);
@@ -115,7 +115,7 @@ fn loom_mistake_a_drop_that_does_not_look_again_under_the_lock() {
 }
 
 fn poll_while_firing(poll: fn(Pin<&mut Timer>, &Waker) -> TimerState) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let timers = one_wheel();
         let (first, second) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 1, &first);
@@ -167,7 +167,7 @@ fn loom_mistake_a_poll_that_does_not_look_again_under_the_lock() {
 }
 
 fn reset_after_firing(leave: fn(&Entry) -> Option<Waker>) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let timers = one_wheel();
         let (first, second) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 1, &first);
@@ -231,7 +231,7 @@ fn loom_mistake_a_firing_that_publishes_nothing() {
 }
 
 fn arm_during_shutdown(shutdown: fn(&Timers)) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let timers = one_wheel();
         let witness = Witness::new();
         let mut timer = Box::pin(Timer::new(&timers));
@@ -265,7 +265,7 @@ fn loom_mistake_a_shutdown_that_leaves_the_door_open() {
 }
 
 fn drop_during_reuse(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
-    loom::model(move || {
+    crate::primitives::explore(move || {
         let timers = one_wheel();
         let (old, new) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 3, &old);
@@ -299,7 +299,7 @@ fn loom_mistake_a_drop_that_believes_in_a_wheel_of_another_life() {
 
 #[test]
 fn loom_neighbours_dropped_by_two_threads_are_both_unlinked() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let timers = one_wheel();
         let (left, right) = (Witness::new(), Witness::new());
         let timer = armed_at(&timers, 7, &left);

@@ -4,8 +4,8 @@
 
 use super::{Heap, Trimming};
 use crate::task::cell;
-use crate::task::hooks::TaskHooks;
-use crate::task::runnable::{Runnable, Schedule, TaskInfo};
+use crate::task::hooks::{TaskHooks, UnjoinedPanic};
+use crate::task::runnable::{Runnable, Schedule};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ impl Schedule for NoScheduler {
     fn schedule(&self, runnable: Runnable) {
         drop(runnable);
     }
-    fn task_panicked(&self, _: TaskInfo) {}
+    fn task_panicked(&self) {}
+
+    fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 }
 
 fn heap() -> Arc<Heap> {
@@ -39,7 +41,7 @@ fn trim(heap: &Arc<Heap>) {
 
 #[test]
 fn loom_trimming_takes_no_chunk_from_under_a_walker() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let heap = heap();
         spawn_and_end(&heap);
         let walker = {
@@ -55,7 +57,7 @@ fn loom_trimming_takes_no_chunk_from_under_a_walker() {
 
 #[test]
 fn loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         let heap = heap();
         spawn_and_end(&heap);
         let spawner = {

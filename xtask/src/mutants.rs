@@ -1,0 +1,284 @@
+//! Mutation tests: one small change at a time in the files that matter most, and whether their unit tests notice.
+//!
+//! Called by the lane `mutants`. The files and what they need are copied into a crate of their own in the target folder,
+//! so that a change costs a second to compile and not a minute. A change that does not compile says nothing and is left
+//! out; a run that does not end is a change that was noticed. What survives is compared with a committed list, each entry
+//! of which has its reason in `docs/internals/testing.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The files that are changed, and the filter of the tests that look at them.
+const TARGETS: &[(&str, &str)] = &[
+    ("task/state.rs", "task::state::"),
+    ("time/wheel.rs", "time::wheel::"),
+    ("scheduler/run_queue.rs", "scheduler::run_queue::"),
+    ("scheduler/injector.rs", "scheduler::injector::"),
+    ("scheduler/idle.rs", "scheduler::idle::"),
+    ("sync/permits.rs", "sync::permits::"),
+];
+
+/// What else these files need, as it is.
+const BESIDE: &[&str] = &["primitives", "collections", "observe/waiting.rs", "task/budget.rs", "sync/wait_list.rs"];
+
+/// How long the tests of one change may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Survivors that were looked at: `file: line after the change`, trimmed.
+const KNOWN: &str = "xtask/surviving-mutants.txt";
+
+/// What `X` may be taken for in each pair: text before, text after.
+const CHANGES: &[(&str, &str)] = &[
+    (" == ", " != "),
+    (" != ", " == "),
+    (" < ", " <= "),
+    (" <= ", " < "),
+    (" > ", " >= "),
+    (" >= ", " > "),
+    (" && ", " || "),
+    (" || ", " && "),
+    (" + ", " - "),
+    (" - ", " + "),
+    (" += ", " -= "),
+    (" -= ", " += "),
+    (" | ", " & "),
+    (" & ", " | "),
+    (" << ", " >> "),
+    (" >> ", " << "),
+    ("true", "false"),
+    ("false", "true"),
+    ("!self.", "self."),
+    ("if !", "if "),
+    (".with(", ".without("),
+    (".without(", ".with("),
+    (".minus(1)", ".minus(2)"),
+    (".minus(2)", ".minus(1)"),
+    (".plus_one()", ""),
+    (".min(", ".max("),
+    (".max(", ".min("),
+    ("wrapping_add(1)", "wrapping_add(2)"),
+    (".is_some()", ".is_none()"),
+    (".is_none()", ".is_some()"),
+    (".take()", ".as_ref().map(|_| unreachable!())"),
+    ("break;", "continue;"),
+];
+
+/// Totals of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) tried: usize,
+    pub(crate) noticed: usize,
+    pub(crate) survivors: Vec<String>,
+    /// Of the survivors, those that nobody has looked at.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// Tries every change; `Err` if the crate does not build without one.
+pub(crate) fn run(root: &Path, folder: &Path, only: Option<&str>) -> io::Result<Totals> {
+    prepare(root, folder)?;
+    if test(folder, "")? != Verdict::Survived {
+        return Err(io::Error::other("the files do not pass their tests as they are"));
+    }
+    let known = fs::read_to_string(root.join(KNOWN)).unwrap_or_default();
+    let known: BTreeSet<&str> = known.lines().map(str::trim).filter(|line| !line.starts_with('#')).collect();
+    let mut totals = Totals::default();
+    for (file, filter) in TARGETS.iter().filter(|(file, _)| only.is_none_or(|only| *file == only)) {
+        let path = folder.join("src").join(file);
+        let source = fs::read_to_string(&path)?;
+        let (mut tried, mut noticed) = (0, 0);
+        for (number, changed) in mutants(&source) {
+            fs::write(&path, &changed)?;
+            let verdict = test(folder, filter)?;
+            tried += usize::from(verdict != Verdict::DoesNotCompile);
+            noticed += usize::from(verdict == Verdict::Noticed);
+            if verdict == Verdict::Survived {
+                let line = changed.lines().nth(number).unwrap_or_default().trim();
+                let entry = format!("{file}: {line}");
+                if !known.contains(entry.as_str()) {
+                    println!("  survives: redd/src/{file}:{}: {line}", number + 1);
+                    totals.unknown.push(entry.clone());
+                }
+                totals.survivors.push(entry);
+            }
+        }
+        fs::write(&path, &source)?;
+        println!("  {file}: {tried} changes, {noticed} noticed");
+        totals.tried += tried;
+        totals.noticed += noticed;
+    }
+    Ok(totals)
+}
+
+/// Each change of each line of code before the tests, with the number of its line.
+fn mutants(source: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = source.lines().collect();
+    let end = lines.iter().position(|line| line.starts_with("#[cfg(") && line.contains("test")).unwrap_or(lines.len());
+    let mut mutants = Vec::new();
+    for (number, line) in lines[..end].iter().enumerate() {
+        let code = line.split(" //").next().unwrap_or(line);
+        let trimmed = code.trim_start();
+        let is_code = !trimmed.starts_with("//")
+            && !trimmed.starts_with('#')
+            && !trimmed.starts_with("use ")
+            && !trimmed.starts_with("impl")
+            && !trimmed.starts_with("pub(crate) trait")
+            && !trimmed.starts_with("unsafe impl")
+            && !trimmed.contains("assert");
+        if !is_code {
+            continue;
+        }
+        for (before, after) in CHANGES {
+            for (at, _) in code.match_indices(before) {
+                let changed = format!("{}{after}{}", &line[..at], &line[at + before.len()..]);
+                let mut all: Vec<&str> = lines.clone();
+                all[number] = &changed;
+                mutants.push((number, all.join("\n") + "\n"));
+            }
+        }
+    }
+    mutants
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    DoesNotCompile,
+    Noticed,
+    Survived,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a child is waited for by the real clock")]
+fn test(folder: &Path, filter: &str) -> io::Result<Verdict> {
+    let cargo = || {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(folder).env("CARGO_TARGET_DIR", folder.join("target")).env("RUSTFLAGS", "-Awarnings");
+        // Few cases: a change that matters shows soon, and there are hundreds.
+        command.env("PROPTEST_CASES", "64").stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    if !cargo().args(["test", "--offline", "--lib", "--no-run"]).status()?.success() {
+        return Ok(Verdict::DoesNotCompile);
+    }
+    let mut child = cargo().args(["test", "--offline", "--lib", "--", filter]).process_group_of_its_own().spawn()?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(if status.success() { Verdict::Survived } else { Verdict::Noticed });
+        }
+        if start.elapsed() > PATIENCE {
+            // The group: cargo and the test that it started.
+            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
+            child.wait()?;
+            return Ok(Verdict::Noticed);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// So that a test that does not end can be ended with the cargo that runs it.
+trait OwnGroup {
+    fn process_group_of_its_own(&mut self) -> &mut Self;
+}
+
+impl OwnGroup for Command {
+    fn process_group_of_its_own(&mut self) -> &mut Self {
+        use std::os::unix::process::CommandExt as _;
+        self.process_group(0)
+    }
+}
+
+/// The small crate.
+fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
+    let (from, to) = (root.join("redd/src"), folder.join("src"));
+    let _ = fs::remove_dir_all(&to);
+    for name in BESIDE.iter().copied().chain(TARGETS.iter().map(|(file, _)| *file)) {
+        copy(&from.join(name), &to.join(name))?;
+    }
+    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    fs::write(folder.join("Cargo.toml"), MANIFEST)?;
+    let sync = fs::read_to_string(from.join("sync/mod.rs"))?;
+    let testing = sync.find("pub(crate) mod testing {").map(|at| &sync[at..]).unwrap_or_default();
+    let testing = &testing[..testing.find("\n}").map_or(0, |end| end + 2)];
+    fs::write(
+        to.join("lib.rs"),
+        format!("{LIB}\nmod sync {{\n    pub(crate) mod permits;\n    pub(crate) mod wait_list;\n{testing}\n}}\n"),
+    )
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        let entries: Vec<PathBuf> =
+            fs::read_dir(from)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        return entries.iter().try_for_each(|entry| copy(entry, &to.join(entry.file_name().unwrap_or_default())));
+    }
+    fs::create_dir_all(to.parent().unwrap_or(to))?;
+    fs::copy(from, to).map(|_| ())
+}
+
+const MANIFEST: &str = r#"[package]
+name = "mutants"
+version = "0.0.0"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+pin-project-lite = "0.2"
+
+[dev-dependencies]
+proptest = { version = "1", default-features = false, features = ["std"] }
+"#;
+
+/// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason.
+const LIB: &str = r#"
+pub(crate) mod primitives;
+pub(crate) mod collections;
+mod observe { pub(crate) mod waiting; }
+mod task {
+    mod state;
+    pub(crate) mod budget;
+    pub(crate) use budget as coop;
+    mod poll { pub(super) fn yield_current(_: &std::task::Waker) -> bool { false } }
+}
+mod time { mod wheel; }
+mod scheduler {
+    pub(crate) mod idle;
+    pub(crate) mod injector;
+    pub(crate) mod run_queue;
+    mod meter {
+        use crate::primitives::atomic::{AtomicU64, Ordering};
+        pub(super) fn add(count: &AtomicU64, more: u64) { count.fetch_add(more, Ordering::Relaxed); }
+    }
+}
+mod runtime {
+    pub(crate) struct Handle;
+    impl Handle { pub(crate) fn count_forced_yield(&self) {} }
+    pub(crate) mod context { pub(crate) fn with_current(_: fn(&super::Handle)) {} }
+}
+mod sys {
+    use crate::primitives::atomic::AtomicU32;
+    pub(crate) fn futex_wait(_: &AtomicU32, _: u32, _: Option<std::time::Duration>) { std::thread::yield_now(); }
+    pub(crate) fn futex_wake_one(_: &AtomicU32) {}
+    pub(crate) mod faults {
+        pub(crate) enum Call { ThreadStart }
+        pub(crate) fn check(_: Call) -> std::io::Result<()> { Ok(()) }
+    }
+}
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_changed_and_comments_and_tests_are_not() {
+        let source = "fn a() -> bool {\n    b == c // d == e\n}\n// f == g\n#[cfg(test)]\nmod tests { h == i }\n";
+        let mutants = mutants(source);
+        assert_eq!(mutants.len(), 1);
+        assert_eq!(mutants[0].0, 1);
+        assert!(mutants[0].1.contains("    b != c // d == e\n"));
+    }
+}
