@@ -199,11 +199,17 @@ fn timer(run: &Run) {
     });
 }
 
-fn socket(run: &Run) {
+/// A client, and the server's end for a runtime.
+fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-    let mut client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
     let server = listener.accept().expect("it was connected").0;
     server.set_nonblocking(true).expect("a socket");
+    (client, server)
+}
+
+fn socket(run: &Run) {
+    let (mut client, server) = connected();
     let blocker = run.sleeper();
     run.runtime.spawn(async move {
         let mut server = rt::net::TcpStream::from_std(server).expect("inside the runtime");
@@ -292,17 +298,22 @@ fn cpu_both(run: &Run) {
     cpu_loop(run);
 }
 
-/// The moments of a heartbeat around one blocker that a timer wakes, in microseconds, for the picture.
+/// The moments of a heartbeat around one blocker that a socket wakes, in microseconds, for the picture.
 fn beats() {
     let runtime = two_workers().build().expect("the system has room for threads");
-    thread::sleep(Duration::from_millis(20));
+    let (mut client, server) = connected();
     let beats = start_heart(&runtime);
     let begin = Instant::now();
     let blocked = runtime.spawn(async move {
-        rt::time::sleep(Duration::from_millis(200)).await;
+        let mut server = rt::net::TcpStream::from_std(server).expect("inside the runtime");
+        server.read_u8().await.expect("a byte comes");
         let since = begin.elapsed();
         thread::sleep(BLOCK);
         (since, begin.elapsed())
+    });
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        client.write_all(b"!").expect("the server reads");
     });
     thread::sleep(Duration::from_millis(700));
     let (from, to) = runtime.block_on(blocked).expect("it does not panic");

@@ -367,9 +367,9 @@ const AGE_MS: f64 = 320.0;
 
 /// The age of the last heartbeat over time, a panel a runtime.
 fn svg(panels: &[(&str, &[Value])]) -> String {
-    let (full_width, full_height) = (LEFT + WIDTH + 20.0, 60.0 + panels.len() as f64 * (HEIGHT + 50.0));
+    let (full_width, full_height) = (LEFT + WIDTH + 40.0, 60.0 + panels.len() as f64 * (HEIGHT + 50.0));
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {full_width} {full_height}\" font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"Age of a heartbeat while one worker is blocked\">\n<style>text {{ fill: #57606a }} .title {{ font-weight: bold }} .axis {{ stroke: #8c959f; stroke-width: 1; fill: none }} .block {{ fill: #d29922; opacity: .3 }} .age {{ fill: #2f81f7; fill-opacity: .08; stroke: #2f81f7; stroke-width: 1; stroke-opacity: .7 }} @media (prefers-color-scheme: dark) {{ text {{ fill: #adbac7 }} }}</style>\n<text x=\"{LEFT}\" y=\"22\" class=\"title\">Age of the last beat of a task that sleeps 1 ms over and over, two workers</text>\n<text x=\"{LEFT}\" y=\"40\">Shaded: a task that a timer woke blocks its worker for 300 ms. The other has little to do. Nine runs.</text>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {full_width} {full_height}\" font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"Age of a heartbeat while one worker is blocked\">\n<style>text {{ fill: #57606a }} .title {{ font-weight: bold }} .axis {{ stroke: #8c959f; stroke-width: 1; fill: none }} .block {{ fill: #d29922; opacity: .3 }} .age {{ fill: #2f81f7; fill-opacity: .08; stroke: #2f81f7; stroke-width: 1; stroke-opacity: .7 }} @media (prefers-color-scheme: dark) {{ text {{ fill: #adbac7 }} }}</style>\n<text x=\"{LEFT}\" y=\"22\" class=\"title\">Age of the last beat of a task that sleeps 1 ms over and over, two workers</text>\n<text x=\"{LEFT}\" y=\"40\">Shaded: a task that a socket woke blocks its worker for 300 ms. The other has little to do. Nine runs.</text>\n"
     );
     for (index, (name, runs)) in panels.iter().enumerate() {
         let top = 75.0 + index as f64 * (HEIGHT + 50.0);

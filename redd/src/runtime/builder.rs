@@ -500,8 +500,8 @@ impl Builder {
 
     /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
     ///
-    /// - It runs on the runtime's monitor thread, after the rescue. While it runs nobody else is rescued, so it must not
-    ///   block for long.
+    /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no runtime, so
+    ///   it must not block for long.
     /// - A panic in it is printed, and the monitor goes on.
     ///
     /// # Examples

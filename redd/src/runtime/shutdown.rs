@@ -47,14 +47,14 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     match shared.config.flavor {
         Flavor::MultiThread => {
             spares::release_spares(shared);
-            shared.driver.wake();
+            shared.wake_sleeper();
         }
         Flavor::CurrentThread | Flavor::Local => {
             // If a thread is inside `block_on`, it has the core and finishes when it comes out.
             let core = shared.core.lock().worker.take();
             match core {
                 Some(core) => worker::finish_current_thread(shared, core),
-                None => shared.driver.wake(),
+                None => shared.wake_sleeper(),
             }
         }
     }
@@ -91,8 +91,6 @@ fn wait(
         shared.blocking.join_all(Some(Duration::ZERO));
     }
     if for_ever || have_left {
-        // A hook of the program may keep the monitor; it does nothing for the runtime any more.
-        rescue::join(shared, left(deadline).min(PATIENCE));
         join_workers(shared);
     }
 }

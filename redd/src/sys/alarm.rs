@@ -1,15 +1,15 @@
-//! An alarm: a thread sleeps until it goes off, and any thread may set it, put it off or stop it meanwhile.
+//! An alarm: an epoll hears it go off, and any thread may set it, put it off or stop it meanwhile.
 //!
 //! Called by `scheduler::rescue`.
 
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use super::check;
 use super::faults::{self, Call};
-use super::{check, check_len};
 
 /// A timer of the system, monotonic: it does not run while the machine is suspended.
 #[derive(Debug)]
@@ -40,33 +40,34 @@ impl Alarm {
         let set = check(unsafe { libc::timerfd_settime(self.0.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) });
         debug_assert!(set.is_ok(), "a timer that we own takes every delay: {set:?}");
     }
+}
 
-    /// Sleeps until it goes off. Only an error if the descriptor was closed by other code.
-    pub(crate) fn wait(&self) -> io::Result<()> {
-        loop {
-            let mut count = 0_u64;
-            // SAFETY: eight bytes are written to a live `u64`.
-            match check_len(unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) }) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+/// For an epoll, edge-triggered: it need not be read.
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::epoll::{Epoll, EventBuffer, flags};
 
     #[test]
     fn an_alarm_may_be_set_again_before_and_after_it_went_off() {
-        let alarm = Alarm::new().expect("descriptors left");
+        let (alarm, epoll) = (Alarm::new().expect("descriptors left"), Epoll::new().expect("descriptors left"));
+        epoll.add(alarm.as_raw_fd(), flags::IN | flags::ET, 7).expect("a fresh timer");
+        let mut buffer = EventBuffer::with_capacity(4);
         alarm.set(Some(Duration::from_secs(3600)));
+        for _ in 0..2 {
+            alarm.set(Some(Duration::ZERO));
+            epoll.wait(&mut buffer, None).expect("waits");
+            assert_eq!(buffer.iter().map(|(_, token)| token).collect::<Vec<_>>(), [7]);
+        }
         alarm.set(Some(Duration::ZERO));
-        alarm.wait().expect("our descriptor");
-        alarm.set(Some(Duration::ZERO));
-        alarm.wait().expect("our descriptor");
+        alarm.set(None);
+        epoll.wait(&mut buffer, Some(Duration::ZERO)).expect("waits");
         faults::plan(Call::TimerFd, 0, libc::EMFILE);
         assert_eq!(Alarm::new().expect_err("planned").raw_os_error(), Some(libc::EMFILE));
     }

@@ -95,7 +95,8 @@ pub(super) enum Verdict {
 }
 
 /// How much CPU time a computing poll may have, as a multiple of the threshold: more threads than CPUs help nobody if it
-/// ends soon. It is counted from the second look on, so that this is after some 100 ms.
+/// ends soon. It is counted from the first look on, so that this is after some 90 ms. If it must share the CPUs, half of
+/// it is enough after that time.
 const PATIENCE_WITH_COMPUTING: u32 = 8;
 /// How long a thread is left alone that the system tells nothing about.
 const PATIENCE_WITH_UNKNOWN: u32 = 3;
@@ -104,7 +105,9 @@ const PATIENCE_WITH_WAITING: u32 = 100;
 
 impl Suspect {
     fn may_be_replaced(&self, threshold: Duration) -> bool {
-        let computes = self.spent >= threshold * PATIENCE_WITH_COMPUTING;
+        let computes = self.spent >= threshold * PATIENCE_WITH_COMPUTING
+            || (self.spent >= threshold * PATIENCE_WITH_COMPUTING / 2
+                && self.stuck_for >= threshold * (PATIENCE_WITH_COMPUTING + 1));
         match self.cpu {
             Some(CpuUse::Off) => true,
             Some(CpuUse::On) => computes,

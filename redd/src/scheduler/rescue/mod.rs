@@ -1,6 +1,6 @@
 //! Rescue: workers that do not come out of a poll are noticed, and what waits behind them goes on.
 //!
-//! [`Watch`] says who looks and when; `monitor` is the thread that looks when nobody else does, and acts; `decide` says
+//! [`Watch`] says who looks and when; `monitor` is the process's thread that looks when nobody else does, and acts; `decide` says
 //! what to do; `report` is what the program is told. Called by the worker loop (`wake_up`, `come_by`, `go_to_sleep`),
 //! by `spares`, and by the runtime (start, stop).
 //!
@@ -24,8 +24,8 @@
 //! - `guarded-while-awake`: while a worker that serves is awake, the alarm is set. Whoever stops it says so first (`due`
 //!   becomes 0) and looks for sleepers after; who wakes is no sleeper first and looks at `due` after (fence
 //!   `guard-vs-wake`).
-//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that the
-//!   last setting is the one that ends the monitor.
+//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that a
+//!   runtime that ends is left alone.
 //! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
 //!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
 //!   before the next look.
@@ -45,14 +45,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{Flavor, Shared};
+use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use crate::primitives::parker::Parker;
-use crate::primitives::{Mutex, thread};
 use crate::sys;
 use crate::sys::alarm::Alarm;
 
 pub use decide::CpuUse;
-pub(crate) use monitor::{join, start, stop};
+pub(crate) use monitor::{start, stop};
 pub use report::{LatePoll, Rescue, RescueAction};
 pub(crate) use report::{LatePollHook, Mode};
 
@@ -77,10 +76,10 @@ pub(crate) struct Watch {
     step: Duration,
     threshold: Duration,
     pub(crate) figures: Figures,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
-    /// Unparked when the monitor has its alarm, and when it has left its loop.
-    started: Parker,
-    ended: Parker,
+    enrolled: OnceLock<monitor::Enrolled>,
+    /// `not-after-stop` of `monitor`.
+    monitor: Mutex<monitor::Monitor>,
+    lines: report::Lines,
 }
 
 /// What metrics show.
@@ -89,7 +88,6 @@ pub(crate) struct Figures {
     pub(crate) late_polls: AtomicU64,
     pub(crate) rescues: AtomicU64,
     pub(crate) longest_poll_ms: AtomicU64,
-    pub(crate) turns: AtomicU64,
     pub(crate) places: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
 }
 
@@ -139,9 +137,9 @@ impl Watch {
             step: rescue.threshold / 2,
             threshold: rescue.threshold,
             figures: Figures::default(),
-            thread: Mutex::default(),
-            started: Parker::new(),
-            ended: Parker::new(),
+            enrolled: OnceLock::new(),
+            monitor: Mutex::default(),
+            lines: report::Lines::new(),
         }
     }
 
@@ -224,15 +222,14 @@ impl Watch {
         self.set(guard, now, self.threshold);
     }
 
-    /// A current-thread runtime gets its monitor only if it lives a while, so that a short one costs no thread. True: it
-    /// has one now.
+    /// A current-thread runtime is watched only if it lives a while, so that a short one costs nothing. True: it is now.
     fn start_late(&self, shared: &Shared, now: u64) -> bool {
         if now < SHORT_LIFE_MS {
             self.due.store(SHORT_LIFE_MS, Ordering::Relaxed);
             return false;
         }
         // Without one nothing is lost but reports.
-        let has_started = monitor::start_thread(&shared.handle().shared).is_ok();
+        let has_started = monitor::enrol(shared).is_ok();
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
         }

@@ -1,70 +1,163 @@
-//! The monitor thread: looks when the alarm goes off, wakes a sleeper or starts a spare, and tells.
+//! The monitor thread: looks when an alarm goes off, wakes a sleeper or starts a spare, and tells.
 //!
-//! Called by the runtime (start, stop, join); `Watch` sets its alarm.
+//! There is one in a process, started for the first runtime that watches; it sleeps in an epoll on the alarms of all, and
+//! stays. Called by the runtime (start, stop); `Watch` sets the alarms.
 //!
 //! # Invariants
 //! - `own-gap`, `guarded-while-awake`: as in `rescue`.
 //! - `nothing-is-taken`: a stuck thread keeps all that it has. Others may take tasks from its slot and fire its timers, which
 //!   they may at any time; so it returns when it likes and goes on.
-//! - `hook-last`: foreign code runs after everything else of a turn, without a lock, and a panic of it ends there.
+//! - `hook-last`: the program's hook runs after everything else of a turn, without a lock, and a panic of it ends there.
+//! - `not-after-stop`: a turn holds the lock of `Watch::monitor` while it acts. `stop` takes it after the end is announced,
+//!   so no turn acts for a runtime that is being shut down.
+//!
+//! # Why not otherwise
+//! A thread for each runtime doubles the price of a short one, and a program with a runtime on each core has as many
+//! threads that do nothing.
 
 use std::io;
-use std::sync::Arc;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, decide};
-use super::report::{LatePoll, Lines, Mode, RescueAction};
-use super::{Compared, Seen, Watch};
+use super::report::{LatePoll, Mode, RescueAction};
+use super::{Compared, Seen};
 use crate::primitives::atomic::Ordering;
-use crate::primitives::thread;
+use crate::primitives::{Mutex, thread};
 use crate::scheduler::spares::{self, Started};
 use crate::scheduler::{Flavor, Shared, Slot, idle};
 use crate::sys;
 use crate::sys::alarm::Alarm;
+use crate::sys::epoll::{Epoll, EventBuffer, flags};
+use crate::sys::fork::Process;
 use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
 /// A poll reported late is reported again when it has taken so many times as long.
 const REMINDER: u32 = 10;
 
-/// Starts the monitor of a runtime that watches.
-pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<()> {
+/// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
+#[derive(Debug)]
+struct Desk {
+    process: Process,
+    epoll: Epoll,
+    runtimes: Mutex<Runtimes>,
+}
+
+#[derive(Debug, Default)]
+struct Runtimes {
+    next: u64,
+    watched: Vec<(u64, Weak<Shared>)>,
+}
+
+static DESK: OnceLock<Mutex<Option<Arc<Desk>>>> = OnceLock::new();
+
+impl Desk {
+    /// The one of this process.
+    fn open() -> io::Result<Arc<Self>> {
+        let mut desk = DESK.get_or_init(Mutex::default).lock();
+        if let Some(desk) = desk.as_ref().filter(|desk| desk.process.is_current()) {
+            return Ok(Arc::clone(desk));
+        }
+        let new = Self { process: Process::current(), epoll: Epoll::new()?, runtimes: Mutex::default() };
+        let new = Arc::new(new);
+        let mine = Arc::clone(&new);
+        drop(thread::spawn_named("redd-monitor".to_owned(), None, move || mine.attend())?);
+        *desk = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// The thread.
+    fn attend(&self) {
+        let mut events = EventBuffer::with_capacity(16);
+        while self.epoll.wait(&mut events, None).is_ok() {
+            for (_, number) in events.iter() {
+                let find = |runtimes: &Runtimes| {
+                    runtimes.watched.iter().find(|(known, _)| *known == number).and_then(|(_, shared)| shared.upgrade())
+                };
+                let shared = find(&self.runtimes.lock());
+                if let Some(shared) = shared {
+                    attend(&shared);
+                }
+            }
+        }
+    }
+}
+
+/// The place of a runtime at the desk.
+#[derive(Debug)]
+pub(super) struct Enrolled {
+    desk: Arc<Desk>,
+    number: u64,
+}
+
+/// The monitor watches this runtime from now on.
+pub(super) fn enrol(shared: &Shared) -> io::Result<()> {
+    let (desk, alarm) = (Desk::open()?, Alarm::new()?);
+    let number = {
+        let mut runtimes = desk.runtimes.lock();
+        runtimes.next += 1;
+        let number = runtimes.next;
+        runtimes.watched.push((number, Arc::downgrade(&shared.handle().shared)));
+        number
+    };
+    let enrolled = Enrolled { desk, number };
+    if let Err(error) = enrolled.desk.epoll.add(alarm.as_raw_fd(), flags::IN | flags::ET, number) {
+        enrolled.leave();
+        return Err(error);
+    }
+    shared.watch.alarm.get_or_init(|| alarm);
+    shared.watch.enrolled.get_or_init(|| enrolled);
+    Ok(())
+}
+
+impl Enrolled {
+    fn leave(&self) {
+        self.desk.runtimes.lock().watched.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// Begins to watch a runtime whose workers run.
+pub(crate) fn start(shared: &Shared) -> io::Result<()> {
     if shared.config.rescue.mode == Mode::Off {
         return Ok(());
     }
-    start_thread(shared)?;
+    enrol(shared)?;
     // The workers run already, and could not set it (`guarded-while-awake`).
     let watch = &shared.watch;
     watch.set(&mut watch.guard.lock(), shared.ms_at(real_now()), watch.threshold);
     Ok(())
 }
 
-pub(super) fn start_thread(shared: &Arc<Shared>) -> io::Result<()> {
-    let watch = &shared.watch;
-    let alarm = Alarm::new()?;
-    let mine = Arc::clone(shared);
-    let thread = thread::spawn_named("redd-monitor".to_owned(), None, move || Monitor::new(mine).run())?;
-    *watch.thread.lock() = Some(thread);
-    watch.alarm.get_or_init(|| alarm);
-    watch.started.unpark();
-    Ok(())
-}
-
-/// The monitor is to end; it does nothing for the runtime any more, but may be inside a hook.
+/// Does not watch it any more. When this returns, the monitor does nothing for the runtime, but may be inside a hook.
 pub(crate) fn stop(shared: &Shared) {
     let watch = &shared.watch;
-    let guard = &mut *watch.guard.lock();
-    watch.set(guard, 0, Duration::ZERO);
-    guard.has_ended = true; // `alarm-under-lock` of `rescue`
+    watch.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
+    if let (Some(enrolled), Some(alarm)) = (watch.enrolled.get(), watch.alarm.get()) {
+        enrolled.leave();
+        // An error would mean that the descriptor was closed by other code; then it is gone too.
+        let _ = enrolled.desk.epoll.delete(alarm.as_raw_fd());
+    }
+    // `not-after-stop`: a turn that has begun ends first.
+    drop(watch.monitor.lock());
 }
 
-/// Waits until its thread has ended, at most for `patience`.
-pub(crate) fn join(shared: &Shared, patience: Duration) {
-    let Some(thread) = shared.watch.thread.lock().take() else {
-        return;
+/// An alarm went off.
+fn attend(shared: &Arc<Shared>) {
+    let reports = {
+        let monitor = &mut *shared.watch.monitor.lock(); // `not-after-stop`
+        monitor.attend(shared)
     };
-    if shared.watch.ended.park_timeout(patience) {
-        drop(thread.join());
+    // `hook-last`
+    for late in reports {
+        guarded(|| crate::trace::late_poll(&late));
+        match &shared.config.on_late_poll {
+            Some(hook) => {
+                guarded(|| hook(&late));
+            }
+            None => shared.watch.lines.write(&late, shared.config.name.as_deref(), shared.ms_at(real_now())),
+        }
     }
 }
 
@@ -78,11 +171,11 @@ struct Look {
     is_late: bool,
 }
 
-struct Monitor {
-    shared: Arc<Shared>,
+/// What the monitor knows of one runtime.
+#[derive(Debug, Default)]
+pub(super) struct Monitor {
     /// By slot.
     tracks: Vec<Track>,
-    lines: Lines,
 }
 
 /// What the monitor knows of one poll.
@@ -109,53 +202,22 @@ struct Behind {
 }
 
 impl Monitor {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, tracks: Vec::new(), lines: Lines::new() }
-    }
-
-    fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        shared.watch.started.park();
-        let alarm = shared.watch.alarm.get().expect("set before this thread was told to start");
-        while alarm.wait().is_ok() {
-            shared.watch.figures.turns.fetch_add(1, Ordering::Relaxed);
-            let Some(Look { seen, now, was_chasing, is_late }) = self.look() else { break };
-            if is_late {
-                // What was read before does not tell what happened since (`own-gap`).
-                self.tracks.iter_mut().for_each(|track| track.reading = None);
-                self.set_alarm(&seen, now, false);
-                continue;
-            }
-            let behind = self.turn(&seen, now);
-            self.set_alarm(&seen, now, was_chasing);
-            self.tell(&seen, now, behind);
+    /// One turn; what it has to report.
+    fn attend(&mut self, shared: &Shared) -> Vec<LatePoll> {
+        let Some(Look { seen, now, was_chasing, is_late }) = look(shared) else { return Vec::new() };
+        if is_late {
+            // What was read before does not tell what happened since (`own-gap`).
+            self.tracks.iter_mut().for_each(|track| track.reading = None);
+            set_alarm(shared, &seen, now, false);
+            return Vec::new();
         }
-        shared.watch.ended.unpark();
-    }
-
-    fn watch(&self) -> &Watch {
-        &self.shared.watch
-    }
-
-    /// The slots as they are now; `None` when the runtime ends.
-    fn look(&self) -> Option<Look> {
-        let watch = self.watch();
-        let guard = &mut *watch.guard.lock();
-        if guard.has_ended {
-            return None;
-        }
-        let now = self.shared.ms_at(real_now());
-        let Compared { is_late, .. } = guard.compare(&self.shared, now, watch.step_ms());
-        Some(Look { seen: guard.seen.clone(), now, was_chasing: guard.is_chasing, is_late })
-    }
-
-    fn is_suspect(&self, seen: Seen, now: u64) -> bool {
-        seen.is_polling() && now - seen.since >= self.watch().step_ms()
+        let behind = self.turn(shared, &seen, now);
+        set_alarm(shared, &seen, now, was_chasing);
+        self.late(shared, &seen, now, behind)
     }
 
     /// Marks who is stuck, and acts.
-    fn turn(&mut self, seen: &[Seen], now: u64) -> Behind {
-        let shared = Arc::clone(&self.shared);
+    fn turn(&mut self, shared: &Shared, seen: &[Seen], now: u64) -> Behind {
         let watch = &shared.watch;
         let rescues = shared.config.rescue.mode == Mode::Rescue;
         self.tracks.resize_with(seen.len(), Track::default);
@@ -171,7 +233,7 @@ impl Monitor {
                 continue;
             }
             track.read(slot, now);
-            if !self.is_suspect(*seen, now) {
+            if !is_suspect(shared, *seen, now) {
                 shared.workers.roster.unmark(&slot.standing);
                 continue;
             }
@@ -182,41 +244,20 @@ impl Monitor {
                 needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
             }
         }
-        let behind = self.behind(seen, now);
+        let behind = Behind::find(shared, seen, now);
         if rescues {
-            self.act(seen, now, behind, needs_cover);
+            self.act(shared, seen, now, behind, needs_cover);
         }
         behind
     }
 
-    fn behind(&self, seen: &[Seen], now: u64) -> Behind {
-        let shared = &self.shared;
-        let mut behind = Behind { injected: shared.injector.len(), ..Behind::default() };
-        for (seen, slot) in seen.iter().zip(shared.slots()) {
-            if self.is_suspect(*seen, now) {
-                behind.queued += slot.queue.len() + usize::from(slot.queue.has_next());
-            } else {
-                behind.has_others |= !slot.queue.is_ring_empty();
-            }
-        }
-        if !shared.timers.clock().is_paused() {
-            let soon = shared.timers.now_tick() + shared.watch.step_ms();
-            let is_due = |wheel| shared.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
-            behind.has_due_timers = match shared.config.flavor {
-                Flavor::MultiThread => shared.common_wheels().any(is_due),
-                Flavor::CurrentThread | Flavor::Local => (0..=1).any(is_due),
-            };
-        }
-        behind
-    }
-
-    fn act(&mut self, seen: &[Seen], now: u64, behind: Behind, needs_cover: bool) {
-        let shared = Arc::clone(&self.shared);
-        let suspects: Vec<usize> = (0..seen.len()).filter(|index| self.is_suspect(seen[*index], now)).collect();
+    fn act(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind, needs_cover: bool) {
+        let suspects: Vec<usize> = (0..seen.len()).filter(|index| is_suspect(shared, seen[*index], now)).collect();
         let serving = shared.workers.roster.serving();
         if suspects.is_empty() && serving > 0 {
             return;
         }
+        shared.man_the_watch();
         // Behind the marks: who goes to sleep from here on sees them, or is seen to sleep.
         idle::after_remote_push();
         let situation = Situation {
@@ -248,7 +289,7 @@ impl Monitor {
                 all = RescueAction::WokeWorker;
             }
             Verdict::Start(whom) => {
-                let action = match spares::start_spare(&shared, shared.config.rescue.max_workers) {
+                let action = match spares::start_spare(shared, shared.config.rescue.max_workers) {
                     Started::Yes => RescueAction::StartedSpare,
                     Started::BoundHit => RescueAction::BoundHit,
                     Started::Refused(_) => RescueAction::ThreadRefused,
@@ -257,42 +298,21 @@ impl Monitor {
                 if let Some(whom) = whom {
                     let track = &mut self.tracks[suspects[whom]];
                     track.has_stand_in = action == RescueAction::StartedSpare;
-                    track.note(action, &shared);
+                    track.note(action, shared);
                 }
             }
         }
         for index in suspects {
-            self.tracks[index].note(all, &shared);
+            self.tracks[index].note(all, shared);
         }
     }
 
-    /// When to look next.
-    fn set_alarm(&self, seen: &[Seen], looked_at: u64, was_chasing: bool) {
-        let watch = self.watch();
-        let guard = &mut *watch.guard.lock();
-        let now = self.shared.ms_at(real_now());
-        let has_stuck = self.shared.slots().any(|slot| slot.standing.is_stuck());
-        let nobody_serves =
-            self.shared.config.flavor == Flavor::MultiThread && self.shared.workers.roster.serving() == 0;
-        // Nobody came by for a while, and here is a poll: a second look a step later tells whether it is that one.
-        let may_be_stuck = |seen: &Seen| seen.is_polling() && (!was_chasing || self.is_suspect(*seen, looked_at));
-        guard.is_chasing = has_stuck || nobody_serves || seen.iter().any(may_be_stuck);
-        if guard.is_chasing {
-            watch.set(guard, now, watch.step);
-        } else if watch.stand_down(guard, &self.shared) {
-            watch.is_eager.store(true, Ordering::Relaxed);
-        } else {
-            watch.due.store(now + watch.step_ms(), Ordering::Relaxed);
-            watch.set(guard, now, watch.threshold);
-        }
-    }
-
-    /// Reports what is late and was not reported (`hook-last`).
-    fn tell(&mut self, seen: &[Seen], now: u64, behind: Behind) {
-        let shared = Arc::clone(&self.shared);
+    /// What is late and was not reported.
+    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind) -> Vec<LatePoll> {
+        let mut reports = Vec::new();
         let late_after = shared.config.rescue.report_after;
         for (index, seen) in seen.iter().enumerate() {
-            if !self.is_suspect(*seen, now) {
+            if !is_suspect(shared, *seen, now) {
                 continue;
             }
             let elapsed = Duration::from_millis(now - seen.since);
@@ -326,16 +346,69 @@ impl Monitor {
                 },
             };
             if !late.is_reminder {
-                count(&shared, &late);
+                count(shared, &late);
             }
-            guarded(|| crate::trace::late_poll(&late));
-            match &shared.config.on_late_poll {
-                Some(hook) => {
-                    guarded(|| hook(&late));
-                }
-                None => self.lines.write(&late, shared.config.name.as_deref(), now),
+            reports.push(late);
+        }
+        reports
+    }
+}
+
+/// The slots as they are now; `None` when the runtime ends.
+fn look(shared: &Shared) -> Option<Look> {
+    let watch = &shared.watch;
+    let guard = &mut *watch.guard.lock();
+    if guard.has_ended {
+        return None;
+    }
+    let now = shared.ms_at(real_now());
+    let Compared { is_late, .. } = guard.compare(shared, now, watch.step_ms());
+    Some(Look { seen: guard.seen.clone(), now, was_chasing: guard.is_chasing, is_late })
+}
+
+fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
+    seen.is_polling() && now - seen.since >= shared.watch.step_ms()
+}
+
+/// When to look next.
+fn set_alarm(shared: &Shared, seen: &[Seen], looked_at: u64, was_chasing: bool) {
+    let watch = &shared.watch;
+    let guard = &mut *watch.guard.lock();
+    let now = shared.ms_at(real_now());
+    let has_stuck = shared.slots().any(|slot| slot.standing.is_stuck());
+    let nobody_serves = shared.config.flavor == Flavor::MultiThread && shared.workers.roster.serving() == 0;
+    // Nobody came by for a while, and here is a poll: a second look a step later tells whether it is that one.
+    let may_be_stuck = |seen: &Seen| seen.is_polling() && (!was_chasing || is_suspect(shared, *seen, looked_at));
+    guard.is_chasing = has_stuck || nobody_serves || seen.iter().any(may_be_stuck);
+    if guard.is_chasing {
+        watch.set(guard, now, watch.step);
+    } else if watch.stand_down(guard, shared) {
+        watch.is_eager.store(true, Ordering::Relaxed);
+    } else {
+        watch.due.store(now + watch.step_ms(), Ordering::Relaxed);
+        watch.set(guard, now, watch.threshold);
+    }
+}
+
+impl Behind {
+    fn find(shared: &Shared, seen: &[Seen], now: u64) -> Self {
+        let mut behind = Self { injected: shared.injector.len(), ..Self::default() };
+        for (seen, slot) in seen.iter().zip(shared.slots()) {
+            if is_suspect(shared, *seen, now) {
+                behind.queued += slot.queue.len() + usize::from(slot.queue.has_next());
+            } else {
+                behind.has_others |= !slot.queue.is_ring_empty();
             }
         }
+        if !shared.timers.clock().is_paused() {
+            let soon = shared.timers.now_tick() + shared.watch.step_ms();
+            let is_due = |wheel| shared.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
+            behind.has_due_timers = match shared.config.flavor {
+                Flavor::MultiThread => shared.common_wheels().any(is_due),
+                Flavor::CurrentThread | Flavor::Local => (0..=1).any(is_due),
+            };
+        }
+        behind
     }
 }
 

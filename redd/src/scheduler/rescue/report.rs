@@ -56,7 +56,7 @@ impl Rescue {
         }
     }
 
-    /// Does not even look: no monitor thread.
+    /// Does not even look.
     pub fn off() -> Self {
         Self { mode: Mode::Off, ..Self::new() }
     }
