@@ -3,6 +3,8 @@
 //!
 //! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs them in turns and makes the table.
 
+#![allow(clippy::disallowed_methods, reason = "threads of no runtime, whose sleep is what is measured")]
+
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -153,10 +155,11 @@ fn start_heart(runtime: &Runtime) -> Arc<Mutex<Vec<Instant>>> {
     let beats = Arc::new(Mutex::new(Vec::with_capacity(4096)));
     let mine = Arc::clone(&beats);
     runtime.spawn(async move {
-        let mut ticks = interval(BEAT);
+        // No `interval`: its ticks would fall together with the blocker's timer, and two tasks that become ready at once
+        // make a runtime wake a second worker, which is just what is missing otherwise.
         loop {
-            ticks.tick().await;
             mine.lock().expect("no panic").push(Instant::now());
+            rt::time::sleep(BEAT).await;
         }
     });
     beats
@@ -196,11 +199,17 @@ fn timer(run: &Run) {
     });
 }
 
-fn socket(run: &Run) {
+/// A client, and the server's end for a runtime.
+fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-    let mut client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
     let server = listener.accept().expect("it was connected").0;
     server.set_nonblocking(true).expect("a socket");
+    (client, server)
+}
+
+fn socket(run: &Run) {
+    let (mut client, server) = connected();
     let blocker = run.sleeper();
     run.runtime.spawn(async move {
         let mut server = rt::net::TcpStream::from_std(server).expect("inside the runtime");
@@ -289,17 +298,22 @@ fn cpu_both(run: &Run) {
     cpu_loop(run);
 }
 
-/// The moments of a heartbeat around one blocker that a timer wakes, in microseconds, for the picture.
+/// The moments of a heartbeat around one blocker that a socket wakes, in microseconds, for the picture.
 fn beats() {
     let runtime = two_workers().build().expect("the system has room for threads");
-    thread::sleep(Duration::from_millis(20));
+    let (mut client, server) = connected();
     let beats = start_heart(&runtime);
     let begin = Instant::now();
     let blocked = runtime.spawn(async move {
-        rt::time::sleep(Duration::from_millis(200)).await;
+        let mut server = rt::net::TcpStream::from_std(server).expect("inside the runtime");
+        server.read_u8().await.expect("a byte comes");
         let since = begin.elapsed();
         thread::sleep(BLOCK);
         (since, begin.elapsed())
+    });
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        client.write_all(b"!").expect("the server reads");
     });
     thread::sleep(Duration::from_millis(700));
     let (from, to) = runtime.block_on(blocked).expect("it does not panic");

@@ -244,7 +244,20 @@ mod task {
     mod poll { pub(super) fn yield_current(_: &std::task::Waker) -> bool { false } }
 }
 mod time { mod wheel; }
-mod scheduler { pub(crate) mod idle; pub(crate) mod injector; pub(crate) mod run_queue; }
+mod scheduler {
+    pub(crate) mod idle;
+    pub(crate) mod injector;
+    pub(crate) mod run_queue;
+    mod meter {
+        use crate::primitives::atomic::{AtomicU64, Ordering};
+        pub(super) fn add(count: &AtomicU64, more: u64) { count.fetch_add(more, Ordering::Relaxed); }
+    }
+}
+mod runtime {
+    pub(crate) struct Handle;
+    impl Handle { pub(crate) fn count_forced_yield(&self) {} }
+    pub(crate) mod context { pub(crate) fn with_current(_: fn(&super::Handle)) {} }
+}
 mod sys {
     use crate::primitives::atomic::AtomicU32;
     pub(crate) fn futex_wait(_: &AtomicU32, _: u32, _: Option<std::time::Duration>) { std::thread::yield_now(); }

@@ -2,6 +2,8 @@
 //!
 //! The programs are `workloads/blockers.rs`; each run is a process of its own, and the two runtimes take turns.
 
+#![allow(clippy::disallowed_methods, reason = "threads of no runtime, whose sleep is what is measured")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,7 +69,7 @@ pub fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
     let gaps: Vec<&str> = variants.into_iter().filter(|name| is_wanted(name)).collect();
     if !gaps.is_empty() {
         println!(
-            "2 workers, a heartbeat each millisecond, blocks of 300 ms; {runs} runs. Longest gap of the heartbeat and longest wait of a task behind a blocker in ms: median (maximum).\n"
+            "2 workers, a heartbeat that sleeps 1 ms over and over, blocks of 300 ms; {runs} runs. Longest gap of the heartbeat and longest wait of a task behind a blocker in ms: median (maximum).\n"
         );
         println!("| variant | gap redd | gap Tokio | behind redd | behind Tokio | limit | within it redd | Tokio |");
         println!("|---|---|---|---|---|---|---|---|");
@@ -341,25 +343,22 @@ fn longest_gap(run: &Value) -> f64 {
     beats_ms(run).windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
 }
 
-/// `bench heartbeat-plot`: of nine runs of each the one with the median gap, as a picture.
+/// `bench heartbeat-plot`: some runs of each, laid over each other, as a picture.
 pub fn plot(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let to = match args.next() {
         Some(file) => PathBuf::from(file),
         None => workspace()?.join("../docs/guide/heartbeat.svg"),
     };
     let binaries = Binaries::build()?;
-    let found = both_of(&binaries, |binary| {
-        // The one in the middle is what a reader may expect.
-        let mut runs = (0..9).map(|_| ask(binary, &["beats"])).collect::<Result<Vec<_>, _>>()?;
-        runs.sort_by(|one, other| longest_gap(one).total_cmp(&longest_gap(other)));
-        Ok(runs.swap_remove(runs.len() / 2))
-    })?;
-    let panels = [("redd", &found[0]), ("Tokio 1.54.1", &found[1])];
+    let runs = |binary: &Path| (0..RUNS_SHOWN).map(|_| ask(binary, &["beats"])).collect::<Result<Vec<_>, _>>();
+    let found = [runs(&binaries.redd)?, runs(&binaries.tokio)?];
+    let panels = [("redd", &found[0][..]), ("Tokio 1.54.1", &found[1][..])];
     fs::write(&to, svg(&panels)).map_err(|error| format!("{}: {error}", to.display()))?;
     println!("wrote {}", to.display());
     Ok(())
 }
 
+const RUNS_SHOWN: usize = 9;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 120.0;
 const LEFT: f64 = 70.0;
@@ -367,47 +366,44 @@ const SHOWN_MS: f64 = 700.0;
 const AGE_MS: f64 = 320.0;
 
 /// The age of the last heartbeat over time, a panel a runtime.
-fn svg(panels: &[(&str, &Value)]) -> String {
-    let (full_width, full_height) = (LEFT + WIDTH + 20.0, 60.0 + panels.len() as f64 * (HEIGHT + 50.0));
+fn svg(panels: &[(&str, &[Value])]) -> String {
+    let (full_width, full_height) = (LEFT + WIDTH + 40.0, 60.0 + panels.len() as f64 * (HEIGHT + 50.0));
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {full_width} {full_height}\" font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"Age of a heartbeat while one worker is blocked\">\n<style>text {{ fill: #57606a }} .title {{ font-weight: bold }} .axis {{ stroke: #8c959f; stroke-width: 1; fill: none }} .block {{ fill: #d29922; opacity: .3 }} .age {{ fill: #2f81f7; stroke: #2f81f7; stroke-width: 1 }} @media (prefers-color-scheme: dark) {{ text {{ fill: #adbac7 }} }}</style>\n<text x=\"{LEFT}\" y=\"22\" class=\"title\">Age of the last heartbeat (due each millisecond), two workers</text>\n<text x=\"{LEFT}\" y=\"40\">Shaded: a task that a timer woke blocks its worker for 300 ms. The other worker has nothing to do.</text>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {full_width} {full_height}\" font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"Age of a heartbeat while one worker is blocked\">\n<style>text {{ fill: #57606a }} .title {{ font-weight: bold }} .axis {{ stroke: #8c959f; stroke-width: 1; fill: none }} .block {{ fill: #d29922; opacity: .3 }} .age {{ fill: #2f81f7; fill-opacity: .08; stroke: #2f81f7; stroke-width: 1; stroke-opacity: .7 }} @media (prefers-color-scheme: dark) {{ text {{ fill: #adbac7 }} }}</style>\n<text x=\"{LEFT}\" y=\"22\" class=\"title\">Age of the last beat of a task that sleeps 1 ms over and over, two workers</text>\n<text x=\"{LEFT}\" y=\"40\">Shaded: a task that a socket woke blocks its worker for 300 ms. The other has little to do. Nine runs.</text>\n"
     );
-    for (index, (name, run)) in panels.iter().enumerate() {
+    for (index, (name, runs)) in panels.iter().enumerate() {
         let top = 75.0 + index as f64 * (HEIGHT + 50.0);
-        svg.push_str(&panel(name, run, top));
+        svg.push_str(&panel(name, runs, top));
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn panel(name: &str, run: &Value, top: f64) -> String {
+fn panel(name: &str, runs: &[Value], top: f64) -> String {
     let x = |ms: f64| LEFT + ms.clamp(0.0, SHOWN_MS) / SHOWN_MS * WIDTH;
     let y = |age: f64| top + HEIGHT - age.clamp(0.0, AGE_MS) / AGE_MS * HEIGHT;
     let ms = |value: &Value| value.as_f64().unwrap_or(0.0) / 1000.0;
-    let beats = beats_ms(run);
-    let (from, to) = (ms(&run["from_us"]), ms(&run["to_us"]));
-    let mut path = format!("M{:.1} {:.1}", x(0.0), y(0.0));
-    for pair in beats.windows(2) {
-        let age = pair[1] - pair[0];
-        // Below a pixel the line is flat.
-        if age > 2.0 {
-            path.push_str(&format!(
-                " L{:.1} {:.1} L{:.1} {:.1} L{:.1} {:.1}",
-                x(pair[0]),
-                y(0.0),
-                x(pair[1]),
-                y(age),
-                x(pair[1]),
-                y(0.0)
-            ));
+    let (from, to) = (ms(&runs[0]["from_us"]), ms(&runs[0]["to_us"]));
+    let mut paths = String::new();
+    for run in runs {
+        paths.push_str(&format!("<path class=\"age\" d=\"M{:.1} {:.1}", x(0.0), y(0.0)));
+        for pair in beats_ms(run).windows(2) {
+            let age = pair[1] - pair[0];
+            // Below that the line is flat.
+            if age > 3.0 {
+                let (before, now) = (x(pair[0]), x(pair[1]));
+                paths.push_str(&format!(" L{before:.1} {:.1} L{now:.1} {:.1} L{now:.1} {:.1}", y(0.0), y(age), y(0.0)));
+            }
         }
+        paths.push_str(&format!(" L{:.1} {:.1} Z\"/>\n", x(SHOWN_MS), y(0.0)));
     }
-    path.push_str(&format!(" L{:.1} {:.1} Z", x(SHOWN_MS), y(0.0)));
+    let mut gaps: Vec<f64> = runs.iter().map(longest_gap).collect();
+    gaps.sort_by(f64::total_cmp);
+    let (least, middle, most) = (gaps[0], gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
     let (bottom, right) = (top + HEIGHT, LEFT + WIDTH);
     let mut panel = format!(
-        "<text x=\"{LEFT}\" y=\"{:.0}\" class=\"title\">{name}: longest gap {:.1} ms (of nine runs the median)</text>\n<rect class=\"block\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\"/>\n<path class=\"age\" d=\"{path}\"/>\n<path class=\"axis\" d=\"M{LEFT} {top} V{bottom} H{right}\"/>\n",
+        "<text x=\"{LEFT}\" y=\"{:.0}\" class=\"title\">{name}: longest gap {least:.0} to {most:.0} ms, median {middle:.0} ms</text>\n<rect class=\"block\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\"/>\n{paths}<path class=\"axis\" d=\"M{LEFT} {top} V{bottom} H{right}\"/>\n",
         top - 6.0,
-        longest_gap(run),
         x(from),
         x(to) - x(from),
     );

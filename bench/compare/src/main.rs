@@ -272,7 +272,7 @@ fn build() -> Result<PathBuf, String> {
         (workspace.join("serve-redd"), &["serve-redd"][..]),
     ] {
         let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
+        command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
         for package in packages {
             command.args(["-p", package]);
         }

@@ -44,7 +44,8 @@ pub fn ratios(rows: &[Row]) -> String {
         .filter(|(_, ratio)| ratio.median.is_finite())
         .collect();
     let height = 60.0 + known.len() as f64 * 18.0;
-    let mut svg = open(LEFT + UNIT * 1.5 + 60.0, height, "CPU per operation or bytes per task, redd to Tokio (less is better)");
+    let mut svg =
+        open(LEFT + UNIT * 1.5 + 60.0, height, "CPU per operation or bytes per task, redd to Tokio (less is better)");
     let at = |ratio: f64| LEFT + ratio.min(1.5) * UNIT;
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5] {
         line(&mut svg, (at(tick), 44.0), (at(tick), height - 8.0), if tick == 1.0 { "#000000" } else { "#dddddd" });

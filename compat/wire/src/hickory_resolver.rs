@@ -21,10 +21,8 @@ use tokio::task::JoinSet;
 const ZONE: &str = "compat.test.";
 
 pub(crate) async fn run() -> Outcome {
-    let udp = UdpSocket::bind("127.0.0.1:0").await?;
+    let (udp, tcp) = sockets().await?;
     let address = udp.local_addr()?;
-    // The same port; somebody else may have it for TCP.
-    let tcp = TcpListener::bind(address).await?;
     let mut catalog = Catalog::new();
     catalog.upsert(Name::from_ascii(ZONE)?.into(), vec![Arc::new(zone()?)]);
     let mut server = Server::new(catalog);
@@ -62,6 +60,20 @@ pub(crate) async fn run() -> Outcome {
     server.shutdown_gracefully().await?;
     let found = resolver.lookup_ip("host7.compat.test.").await?;
     ensure(found.iter().eq([address_of(7)]), "the cache still knows a name when the server has gone")
+}
+
+/// One port for both; for one of them somebody else may have it already.
+async fn sockets() -> std::io::Result<(UdpSocket, TcpListener)> {
+    let mut taken = Vec::new();
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await?;
+        match TcpListener::bind(udp.local_addr()?).await {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) if taken.len() == 20 => return Err(error),
+            // Kept, so that the next try gets another port.
+            Err(_) => taken.push(udp),
+        }
+    }
 }
 
 fn resolver(

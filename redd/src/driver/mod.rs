@@ -1,6 +1,6 @@
 //! What a worker parks in: one epoll that every thread of a runtime may wait on, and the registrations in it.
 //!
-//! A worker calls [`Driver::turn`] with the time until its next timer. What the turn brings are wakers of tasks that
+//! A worker calls [`Driver::wait`] with the time until its next timer, then [`Driver::dispatch`]. What the turn brings are wakers of tasks that
 //! waited for a descriptor, and perhaps the token that [`Driver::wake`] left.
 //!
 //! Called by `scheduler` (turn, wake), `runtime` (new, shutdown), and through `readiness::source` by `net`, `process`
@@ -48,6 +48,7 @@ pub(crate) struct Driver {
 }
 
 /// What a turn has brought, beside wakers.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// [`Driver::wake`] was called; several calls may have become one token.
@@ -63,37 +64,50 @@ impl Driver {
         Ok(Self { epoll, wake, slots: Slab::new(), events: AtomicU64::new(0) })
     }
 
-    /// Waits for events, at most for `timeout` (`None`: until there are some), and moves the wakers of those who
-    /// waited for them into `wakers`. Any number of threads may do so at once. May return early with nothing.
-    ///
-    /// The caller holds no lock: `wakers` is woken here when it is full.
-    ///
-    /// An error is a broken epoll: the turn cannot be repeated.
+    /// Both halves of a turn.
+    #[cfg(test)]
     pub(crate) fn turn(
         &self,
         buffer: &mut EventBuffer,
         timeout: Option<Duration>,
         wakers: &mut WakeList,
     ) -> io::Result<Turn> {
+        let token = self.wait(buffer, timeout)?;
+        Ok(Turn { token, events: self.dispatch(buffer, wakers) })
+    }
+
+    /// First half of a turn, which wakes nobody: waits for events, at most for `timeout` (`None`: until there are some).
+    /// Any number of threads may do so at once. May return early with nothing. True if the token is among them.
+    ///
+    /// An error is a broken epoll: the turn cannot be repeated.
+    pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
         self.epoll.wait(buffer, timeout)?;
-        let mut turn = Turn { token: false, events: 0 };
+        // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
+        Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
+    }
+
+    /// Second half: moves the wakers of those who waited for the events into `wakers`, and empties the buffer. Answers how
+    /// many events there were.
+    ///
+    /// The caller holds no lock: `wakers` is woken here when it is full.
+    pub(crate) fn dispatch(&self, buffer: &mut EventBuffer, wakers: &mut WakeList) -> usize {
+        let mut count = 0;
         for (events, token) in buffer.iter() {
             if token == WAKE_TOKEN {
-                // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
-                turn.token = true;
                 continue;
             }
-            turn.events += 1;
+            count += 1;
             let (index, generation) = (token as u32, (token >> 32) as u32);
             // `stale-is-dropped`, by the slot.
             if let Some(slot) = self.slots.slot(index) {
                 slot.on_event(generation, Ready::from_epoll(events), wakers);
             }
         }
-        if turn.events > 0 {
-            self.events.fetch_add(turn.events as u64, Ordering::Relaxed);
+        if count > 0 {
+            self.events.fetch_add(count as u64, Ordering::Relaxed);
         }
-        Ok(turn)
+        buffer.clear();
+        count
     }
 
     /// Leaves a token: one of the threads that wait in `turn`, or the next one to do so, returns with it.

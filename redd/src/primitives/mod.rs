@@ -6,6 +6,7 @@
 //! This is the only place (with the `models.rs` files) that knows `cfg(loom)`.
 
 pub(crate) mod atomic;
+pub(crate) mod bell;
 pub(crate) mod cell;
 pub(crate) mod immortal;
 pub(crate) mod lock;

@@ -471,7 +471,6 @@ impl Builder {
     fn finished_config(&self) -> Config {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
-        config.task_hooks = spans::around(config.task_hooks);
         let (scale, resolution, buckets) = self.legacy;
         config.poll_times = self.poll_times.resolve(|| HistogramConfiguration::legacy(scale, resolution, buckets));
         config.latencies = self.latencies.resolve(HistogramConfiguration::default);

@@ -23,7 +23,8 @@ pub struct Dump {
 
 impl Dump {
     pub(super) fn new(infos: Vec<TaskInfo>) -> Self {
-        let tasks = infos.into_iter().filter(|info| !info.is_blocking).map(|info| Task { trace: Trace { info } });
+        let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
+        let tasks = live.map(|info| Task { trace: Trace { info } });
         Self { tasks: Tasks { tasks: tasks.collect() } }
     }
 

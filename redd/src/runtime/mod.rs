@@ -88,7 +88,7 @@ impl Runtime {
                 if let Err(error) = worker::start_threads(&shared) {
                     // Those that did start leave.
                     shared.close();
-                    shared.driver.wake();
+                    shared.wake_sleeper();
                     shutdown::join_workers(&shared);
                     return Err(error);
                 }

@@ -31,7 +31,13 @@ struct Model {
 impl Model {
     fn new(threads: usize) -> Arc<Self> {
         let core = Core { worker: Some(Box::new(loom::cell::Cell::new(0))), ..Core::default() };
-        Arc::new(Self { seat: Mutex::new(core), threads, ended: AtomicUsize::new(0), is_lost: AtomicBool::new(false) })
+        Arc::new(Self {
+            seat: Mutex::new(core),
+            threads,
+            ended: AtomicUsize::new(0),
+            is_lost: AtomicBool::new(false),
+            has_panicked: AtomicBool::new(false),
+        })
     }
 
     /// Waits for the token.

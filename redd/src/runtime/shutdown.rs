@@ -47,14 +47,14 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     match shared.config.flavor {
         Flavor::MultiThread => {
             spares::release_spares(shared);
-            shared.driver.wake();
+            shared.wake_sleeper();
         }
         Flavor::CurrentThread | Flavor::Local => {
             // If a thread is inside `block_on`, it has the core and finishes when it comes out.
             let core = shared.core.lock().worker.take();
             match core {
                 Some(core) => worker::finish_current_thread(shared, core),
-                None => shared.driver.wake(),
+                None => shared.wake_sleeper(),
             }
         }
     }

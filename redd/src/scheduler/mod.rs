@@ -17,6 +17,7 @@ pub(crate) mod meter;
 pub(crate) mod rescue;
 pub(crate) mod roster;
 pub(crate) mod run_queue;
+mod seats;
 pub(crate) mod spares;
 pub(crate) mod worker;
 
@@ -57,6 +58,7 @@ use rescue::Watch;
 use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
+use seats::Seats;
 use worker::{LOCAL, Worker};
 
 /// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
@@ -238,6 +240,7 @@ pub(crate) struct Shared {
     pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
+    pub(crate) seats: Seats,
     /// Where its threads are.
     process: Process,
     phase: AtomicU8,
@@ -336,6 +339,7 @@ impl Shared {
             forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
+            seats: Seats::default(),
             process: Process::current(),
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
@@ -516,11 +520,31 @@ impl Shared {
         self.wake_worker();
     }
 
+    /// Wakes one that sleeps by the bell, or leaves the token in the driver.
+    pub(crate) fn wake_sleeper(&self) {
+        if !self.seats.bell.ring() {
+            self.driver.wake();
+        }
+    }
+
+    /// Whether workers serve that do not sleep. A moment's view.
+    pub(crate) fn has_others_awake(&self) -> bool {
+        usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
+    }
+
+    /// If events go unseen while a worker sleeps by the bell: it is woken, and next sleeps in the driver.
+    pub(crate) fn man_the_watch(&self) {
+        if self.seats.needs_watch() {
+            // Whatever the word says: a token may lie in the driver, unseen like the events.
+            self.seats.bell.ring();
+        }
+    }
+
     /// Wakes a parked worker unless one is on its way already.
     #[inline]
     pub(crate) fn wake_worker(&self) {
         match self.idle.wake_one() {
-            OnWake::WriteToken => self.driver.wake(),
+            OnWake::WriteToken => self.wake_sleeper(),
             OnWake::Nothing => {}
         }
     }
@@ -612,7 +636,7 @@ impl Schedule for Shared {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);
             self.close();
-            self.driver.wake();
+            self.wake_sleeper();
             let roots = std::mem::take(&mut *self.told_of_panic.lock());
             roots.into_iter().for_each(Waker::wake);
         }

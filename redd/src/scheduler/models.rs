@@ -291,8 +291,19 @@ struct Workers {
     injected: AtomicUsize,
     idle: Idle,
     epoll: Epoll,
+    is_watched: AtomicUsize,
+    bell: Bell,
+    seats: Seating,
     mistake: Mistake,
     tasks: Tasks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seating {
+    /// A runtime with one worker, or with all of them in the epoll.
+    AllInEpoll,
+    /// Decision 0009.
+    OneWatches,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,12 +322,99 @@ enum Tasks {
     WaitForEachOther,
 }
 
+/// The bell of `primitives::bell`, by which nobody blocks either. What the system does, it does under its lock: look at
+/// the rings and fall asleep, or wake one that sleeps.
+#[derive(Default)]
+struct Bell {
+    rings: AtomicUsize,
+    sleepers: AtomicUsize,
+    system: loom::sync::Mutex<Asleep>,
+}
+
+#[derive(Default)]
+struct Asleep {
+    asleep: usize,
+    /// Woken, and not yet running.
+    woken: usize,
+}
+
+impl Bell {
+    fn listen(&self) -> usize {
+        self.rings.load(Ordering::Acquire)
+    }
+
+    /// `None`: it sleeps for good. Else whether a ring woke it.
+    fn sleep(&self, heard: usize) -> Option<bool> {
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        let mut system = self.system.lock().unwrap();
+        // The system reads the word itself.
+        if self.rings.load(Ordering::Relaxed) != heard {
+            drop(system);
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
+            return Some(false);
+        }
+        system.asleep += 1;
+        drop(system);
+        // Time for a ring.
+        thread::yield_now();
+        self.wake_up().then_some(true)
+    }
+
+    fn wake_up(&self) -> bool {
+        let mut system = self.system.lock().unwrap();
+        let is_woken = system.woken > 0;
+        if is_woken {
+            system.woken -= 1;
+            drop(system);
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_woken
+    }
+
+    fn ring(&self) -> bool {
+        self.rings.fetch_add(1, Ordering::Release);
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let mut system = self.system.lock().unwrap();
+        let wakes = system.asleep > 0;
+        if wakes {
+            system.asleep -= 1;
+            system.woken += 1;
+        }
+        wakes
+    }
+}
+
 impl Workers {
     fn wake(&self) {
         match self.idle.wake_one() {
-            OnWake::WriteToken => self.epoll.add(TOKEN),
+            OnWake::WriteToken => self.write_token(),
             OnWake::Nothing => {}
         }
+    }
+
+    /// `Shared::wake_sleeper`.
+    fn write_token(&self) {
+        let is_taken = self.seats == Seating::OneWatches && self.bell.ring();
+        if !is_taken {
+            self.epoll.add(TOKEN);
+        }
+    }
+
+    /// The events that end a sleep, `None` if nothing does.
+    fn sleep(&self, heard: usize) -> Option<usize> {
+        if self.seats == Seating::OneWatches && self.is_watched.swap(1, Ordering::Acquire) == 1 {
+            return self.bell.sleep(heard).map(|is_woken| if is_woken { TOKEN } else { 0 });
+        }
+        let events = self.epoll.take();
+        if events == 0 {
+            return None;
+        }
+        self.is_watched.store(0, Ordering::Release);
+        Some(events)
     }
 
     /// The submit protocol.
@@ -347,13 +445,11 @@ impl Workers {
                 is_searching = true;
                 continue;
             }
+            let heard = self.bell.listen();
             if !self.enter_park(std::mem::take(&mut is_searching)) {
                 continue;
             }
-            let events = self.epoll.take();
-            if events == 0 {
-                return;
-            }
+            let Some(events) = self.sleep(heard) else { return };
             match self.idle.leave_park(events & TOKEN != 0) {
                 OnLeave::Search => is_searching = true,
                 OnLeave::Continue => {}
@@ -409,7 +505,7 @@ impl Workers {
             && self.mistake != Mistake::DropToken
             && self.idle.pass_token() == OnWake::WriteToken
         {
-            self.epoll.add(TOKEN);
+            self.write_token();
         }
     }
 }
@@ -422,10 +518,17 @@ enum Outside {
 
 /// Two workers, and this thread as the world outside.
 fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
+    workers_in(Seating::AllInEpoll, mistake, tasks, outside);
+}
+
+fn workers_in(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
     let shared = Arc::new(Workers {
         injected: AtomicUsize::new(0),
         idle: Idle::new(),
         epoll: Epoll(AtomicUsize::new(0)),
+        is_watched: AtomicUsize::new(0),
+        bell: Bell::default(),
+        seats,
         mistake,
         tasks,
     });
@@ -444,7 +547,7 @@ fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
     for thread in threads {
         thread.join().expect("a worker does not panic");
     }
-    let has_token = shared.epoll.take() & TOKEN != 0;
+    let has_token = shared.epoll.take() & TOKEN != 0 || shared.bell.system.lock().unwrap().woken > 0;
     assert!(
         shared.is_empty() || shared.idle.load().sleepers == 0 || has_token,
         "a task waits, a worker sleeps, and no token is on its way"
@@ -459,6 +562,16 @@ fn loom_idle_submit_against_park() {
 #[test]
 fn loom_idle_submit_against_park_and_an_event() {
     crate::primitives::explore(|| workers(Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
+}
+
+#[test]
+fn loom_idle_one_watches_submit_against_park() {
+    loom::model(|| workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::Submits(2)));
+}
+
+#[test]
+fn loom_idle_one_watches_submit_against_park_and_an_event() {
+    loom::model(|| workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
+use crate::primitives::bell::Heard;
 use crate::primitives::rng::Rng;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -44,6 +45,18 @@ const INJECTOR_INTERVAL_MAX: u32 = 127;
 /// How often a current-thread runtime goes round its yielding tasks, or back to a root that its tasks wake, before it
 /// looks for I/O and timers. A look costs 150 ns, a yield 25; picked by feel.
 const LAPS_WITHOUT_LOOKING: u32 = 16;
+
+/// Work in the ring that is worth a wake at the start of a poll: less is done before a thread is up, and each time that
+/// half of it was taken the next half would be offered. In time, and at most in tasks; picked by feel.
+const OFFER_NS: f64 = 20_000.0;
+const OFFER_MAX: usize = 8;
+
+/// How long a worker without work leaves the driver to those that are awake before it waits there itself: some dozen
+/// requests of a server. Picked by feel.
+const ASIDE: Duration = Duration::from_micros(250);
+
+/// A worker that comes to look for I/O this rarely has one that sleeps by the bell wait for it instead; picked by feel.
+const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// At most as many tasks at once from the injector.
 const INJECTED_BATCH_MAX: usize = 128;
@@ -239,6 +252,10 @@ pub(crate) struct Worker {
     poll_ns: f64,
     looked_at: Instant,
     pub(super) next_streak: u32,
+    /// Polls between two looks at the world.
+    look_interval: u32,
+    /// So many tasks in the ring are worth a wake when a poll starts.
+    offer_from: usize,
     is_searching: bool,
     is_spare: bool,
     /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
@@ -278,6 +295,8 @@ impl Worker {
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             looked_at: real_now(),
             next_streak: 0,
+            look_interval: shared.config.event_interval,
+            offer_from: 1,
             is_searching: false,
             yielded: Fifo::new(),
             laps: 0,
@@ -300,7 +319,7 @@ impl Worker {
         shared.watch.wake_up(shared);
         let mut is_first = true;
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
-        let mut left = if self.is_spare { 0 } else { shared.config.event_interval };
+        let mut left = if self.is_spare { 0 } else { self.look_interval };
         loop {
             if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
@@ -316,16 +335,18 @@ impl Worker {
             let mut skips_look = false;
             // This loop is the scheduler.
             while left > 0 {
-                left -= 1;
                 if shared.is_closed() {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Closed;
                 }
                 if let Some(runnable) = self.next_task(shared) {
+                    // A task that another just woke counts with it, so a chain of wakes does not look four times as often.
+                    left -= u32::from(self.next_streak == 0);
                     self.poll(shared, runnable);
                     continue;
                 }
+                left -= 1;
                 if root.is_woken() {
                     skips_look = may_skip_look && self.may_go_round();
                     break;
@@ -349,12 +370,12 @@ impl Worker {
                 shared.watch.come_by(shared, shared.note_time(busy_since));
                 self.looked_at = busy_since;
                 skips_look = true;
-                left = shared.config.event_interval;
+                left = self.look_interval;
                 break;
             }
             if !skips_look {
                 self.look_around(shared);
-                left = shared.config.event_interval;
+                left = self.look_interval;
                 if self.is_spare && spares::try_retire(shared) {
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
@@ -473,7 +494,7 @@ impl Worker {
             }
         }?;
         // Whoever sleeps may take what this poll would keep waiting.
-        if !queue.is_ring_empty() {
+        if queue.len() >= self.offer_from {
             shared.wake_worker();
         }
         // SAFETY: the queue owned the reference.
@@ -587,7 +608,7 @@ impl Worker {
         if self.turn(shared, Some(Duration::ZERO)) {
             // It was meant for a sleeper.
             match shared.idle.pass_token() {
-                OnWake::WriteToken => shared.driver.wake(),
+                OnWake::WriteToken => shared.wake_sleeper(),
                 OnWake::Nothing => {}
             }
         }
@@ -596,6 +617,9 @@ impl Worker {
         let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
         self.publish(shared, since);
         shared.watch.come_by(shared, shared.note_time(now));
+        if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
+            shared.man_the_watch();
+        }
         self.tune(shared, now);
         self.expire(shared);
     }
@@ -610,13 +634,16 @@ impl Worker {
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
-    /// as long in either case.
+    /// as long in either case. With I/O it is the same.
     fn tune(&mut self, shared: &Shared, now: Instant) {
+        let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
+        let mean = since / f64::from(self.look_interval);
+        // An eighth of the new, picked by feel: steady within some 20 looks.
+        self.poll_ns += (mean - self.poll_ns) / 8.0;
+        let polls = LONG_BETWEEN_LOOKS.as_nanos() as f64 / self.poll_ns.max(1.0);
+        self.look_interval = (polls as u32).clamp(1, shared.config.event_interval.max(1));
+        self.offer_from = ((OFFER_NS / self.poll_ns.max(1.0)) as usize).clamp(1, OFFER_MAX);
         if shared.config.global_queue_interval.is_none() {
-            let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
-            let mean = since / f64::from(shared.config.event_interval);
-            // An eighth of the new, picked by feel: steady within some 20 looks.
-            self.poll_ns += (mean - self.poll_ns) / 8.0;
             let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
             self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
         }
@@ -625,16 +652,26 @@ impl Worker {
 
     /// One turn of the driver; true if it brought the token.
     fn turn(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
-        match shared.driver.turn(&mut self.events, timeout, &mut self.wakers) {
-            Ok(turn) => {
-                self.wakers.wake_all();
-                turn.token
-            }
+        let has_token = self.wait_for_events(shared, timeout);
+        self.pass_events_on(shared);
+        has_token
+    }
+
+    /// The first half of a turn: nobody is woken yet.
+    fn wait_for_events(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
+        match shared.driver.wait(&mut self.events, timeout) {
+            Ok(has_token) => has_token,
             Err(error) => {
                 shared.expect_own_process("an async context");
                 fatal_driver_error(&error)
             }
         }
+    }
+
+    /// The second half.
+    fn pass_events_on(&mut self, shared: &Shared) {
+        shared.driver.dispatch(&mut self.events, &mut self.wakers);
+        self.wakers.wake_all();
     }
 
     /// Fires what is due on this worker's wheel and on those that nobody else looks at.
@@ -656,6 +693,7 @@ impl Worker {
 
     fn park(&mut self, shared: &Shared, root: &impl Root) {
         let was_searching = std::mem::take(&mut self.is_searching);
+        let heard = shared.seats.bell.listen();
         // The protocol, step by step, is in PARKING.md.
         shared.idle.enter_park(was_searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
@@ -679,12 +717,14 @@ impl Worker {
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.watch.go_to_sleep(shared);
-        let has_token = self.sleep(shared);
+        let has_token = self.sleep(shared, heard);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         match shared.idle.leave_park(has_token) {
             OnLeave::Search => self.is_searching = true,
             OnLeave::Continue => {}
         }
+        // Not before: who is woken by this must not take this worker for one that sleeps.
+        self.pass_events_on(shared);
         self.expire(shared);
         shared.config.hooks.unpark();
     }
@@ -704,7 +744,7 @@ impl Worker {
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
-    fn sleep(&mut self, shared: &Shared) -> bool {
+    fn sleep(&mut self, shared: &Shared, heard: Heard) -> bool {
         let timers = &shared.timers;
         let clock = timers.clock();
         if clock.is_paused() {
@@ -730,12 +770,33 @@ impl Worker {
             // It looks now and then whether it may go.
             timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
         }
-        let has_token = self.turn(shared, timeout);
+        let has_token = self.sleep_for(shared, heard, timeout);
         if let Some(common) = common {
             // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
             let _ = shared.covered.compare_exchange(common, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
         }
         has_token
+    }
+
+    /// In the driver, or by the bell while another worker watches (`one-watches` of `seats`).
+    fn sleep_for(&mut self, shared: &Shared, heard: Heard, mut timeout: Option<Duration>) -> bool {
+        let seats = &shared.seats;
+        if !self.local.has_fifo && shared.has_others_awake() && !seats.is_watched() {
+            // They will come back to the driver soon, and take all that has come until then.
+            let aside = timeout.map_or(ASIDE, |timeout| timeout.min(ASIDE));
+            if seats.bell.sleep(heard, Some(aside)) {
+                return true;
+            }
+            timeout = timeout.map(|timeout| timeout - aside);
+            if seats.bell.has_rung_since(heard) || timeout == Some(Duration::ZERO) {
+                return false;
+            }
+        }
+        let watching = seats.try_watch();
+        if watching.is_none() && !self.local.has_fifo {
+            return seats.bell.sleep(heard, timeout);
+        }
+        self.wait_for_events(shared, timeout)
     }
 
     /// With a paused clock time moves on exactly when there is nothing else to do.
@@ -865,7 +926,7 @@ pub(super) fn leave(shared: &Shared) {
         finish(shared);
     } else {
         // One token wakes one sleeper: pass it on.
-        shared.driver.wake();
+        shared.wake_sleeper();
     }
 }
 

@@ -41,6 +41,10 @@ impl EventBuffer {
         Self { events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity], filled: 0 }
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.filled = 0;
+    }
+
     /// The events of the last wait: what happened, and the token of the registration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         // The fields are copied out, for the struct is packed on x86.

@@ -40,25 +40,27 @@ pub(crate) fn read_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
     check_len(unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) })
 }
 
-/// Sleeps while `*word == expected`, at most for `timeout`. Returns on any wake-up, also a spurious one.
-pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
+/// Sleeps while `*word == expected`, at most for `timeout`. Returns on any wake-up, also a spurious one; true if
+/// another thread's wake (or nothing at all) ended it, false if it did not sleep or the time was up.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
     let spec = timeout.map(|timeout| libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
     let spec_ptr = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `word` and `spec` live across the call; the kernel only reads them.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, spec_ptr);
-    }
+    let result = unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, spec_ptr)
+    };
+    result == 0
 }
 
-/// Wakes one thread that sleeps in [`futex_wait`] on this word.
-pub(crate) fn futex_wake_one(word: &AtomicU32) {
+/// Wakes one thread that sleeps in [`futex_wait`] on this word; false if none does.
+pub(crate) fn futex_wake_one(word: &AtomicU32) -> bool {
     // SAFETY: the kernel uses the address only as a key.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
-    }
+    let woken =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
+    woken > 0
 }
 
 /// Sends a signal to this thread; its handler has run when this returns.

@@ -8,7 +8,8 @@
 
 use super::cell;
 use super::hooks::TaskHooks;
-use super::runnable::{Runnable, Schedule, TaskInfo};
+use super::hooks::UnjoinedPanic;
+use super::runnable::{Runnable, Schedule};
 use super::slab::Heap;
 use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -408,7 +409,9 @@ impl Schedule for Owner {
         drop(runnable);
     }
 
-    fn task_panicked(&self, _: TaskInfo) {}
+    fn task_panicked(&self) {}
+
+    fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 }
 
 impl Drop for Owner {

@@ -41,7 +41,7 @@ fn find(id: u64) -> Option<Arc<Span>> {
 
 /// The program's hooks, and around them those that keep the spans.
 pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
-    let TaskHooks { on_spawn, on_terminate, before_poll, after_poll } = hooks;
+    let TaskHooks { on_spawn, on_terminate, before_poll, after_poll, on_unjoined_panic } = hooks;
     TaskHooks {
         on_spawn: Some(Arc::new(move |task| {
             begin(task);
@@ -59,6 +59,7 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
             leave();
             after_poll.iter().for_each(|hook| hook(task));
         })),
+        on_unjoined_panic,
     }
 }
 

@@ -61,7 +61,9 @@ pub(crate) struct Comparison {
     pub(crate) differing: usize,
     pub(crate) unstable_present: usize,
     pub(crate) unstable_missing: usize,
+    /// Lacking, or an auto trait that Tokio withholds.
     pub(crate) lost_traits: usize,
+    /// `UnwindSafe` and its like, where Tokio has none.
     pub(crate) wider_traits: usize,
 }
 
@@ -121,10 +123,13 @@ fn compare_traits(path: &str, theirs: &str, ours: &str, found: &mut Comparison, 
             if !ours.contains(name) {
                 continue;
             }
-            *wider.entry(name.to_owned()).or_default() += 1;
-            found.wider_traits += 1;
-            if name == "Send" || name == "Sync" || name == "Unpin" {
-                found.lines.push(format!("wider: {path} has {name}"));
+            if name.ends_with("UnwindSafe") {
+                *wider.entry(name.to_owned()).or_default() += 1;
+                found.wider_traits += 1;
+            } else {
+                // What may move between threads or in memory is decided with care: as there, or argued.
+                found.lost_traits += 1;
+                found.lines.push(format!("DIFFERS: {path} has {name}"));
             }
         } else if !lacking.is_empty() {
             found.lost_traits += 1;
@@ -142,4 +147,40 @@ pub(crate) fn tracked() -> &'static str {
 /// Where `cargo rustdoc` puts the JSON of a crate.
 pub(crate) fn json_path(target: &Path, name: &str) -> std::path::PathBuf {
     target.join("doc").join(format!("{name}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory(lines: &[(&str, &str)]) -> Inventory {
+        lines.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_lacking_or_withheld_is_found() {
+        let stable = inventory(&[
+            ("tokio::a", "fn()"),
+            ("tokio::B", "struct"),
+            ("tokio::B: traits", "!Send; !UnwindSafe; Debug; Sync"),
+        ]);
+        let mut unstable = stable.clone();
+        unstable.insert("tokio::c".to_owned(), "fn() -> B".to_owned());
+        let record = record(&stable, &unstable);
+
+        let found = compare(&record, &unstable);
+        assert_eq!((found.present, found.missing, found.differing, found.lost_traits), (2, 0, 0, 0));
+        assert_eq!((found.unstable_present, found.unstable_missing, found.wider_traits), (1, 0, 0));
+
+        let facade = inventory(&[
+            ("tokio::a", "const fn()"),
+            ("tokio::B", "enum"),
+            ("tokio::B: traits", "Send; Sync; UnwindSafe"),
+        ]);
+        let found = compare(&record, &facade);
+        assert_eq!((found.present, found.missing, found.differing), (2, 0, 1));
+        // `Debug` is lacking, `Send` was withheld.
+        assert_eq!((found.unstable_missing, found.lost_traits, found.wider_traits), (1, 2, 1));
+        assert_eq!(compare(&record, &Inventory::new()).missing, 2);
+    }
 }

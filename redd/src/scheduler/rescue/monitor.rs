@@ -257,6 +257,7 @@ impl Monitor {
         if suspects.is_empty() && serving > 0 {
             return;
         }
+        shared.man_the_watch();
         // Behind the marks: who goes to sleep from here on sees them, or is seen to sleep.
         idle::after_remote_push();
         let situation = Situation {

@@ -4,8 +4,8 @@
 
 use super::{Heap, Trimming};
 use crate::task::cell;
-use crate::task::hooks::TaskHooks;
-use crate::task::runnable::{Runnable, Schedule, TaskInfo};
+use crate::task::hooks::{TaskHooks, UnjoinedPanic};
+use crate::task::runnable::{Runnable, Schedule};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ impl Schedule for NoScheduler {
     fn schedule(&self, runnable: Runnable) {
         drop(runnable);
     }
-    fn task_panicked(&self, _: TaskInfo) {}
+    fn task_panicked(&self) {}
+
+    fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 }
 
 fn heap() -> Arc<Heap> {
