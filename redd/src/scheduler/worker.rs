@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::idle::{OnLeave, OnWake};
 use super::meter::add;
+use super::rescue::poll_mark;
 use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -48,12 +49,12 @@ const LAPS_WITHOUT_LOOKING: u32 = 16;
 
 /// Work in the ring that is worth a wake at the start of a poll: less is done before a thread is up, and each time that
 /// half of it was taken the next half would be offered. In time, and at most in tasks; picked by feel.
-const OFFER_NS: f64 = 20_000.0;
-const OFFER_MAX: usize = 8;
+const OFFER_NS: f64 = 100_000.0;
+const OFFER_MAX: usize = 64;
 
-/// How long a worker without work leaves the driver to those that are awake before it waits there itself: some dozen
+/// How long a worker without work leaves the driver to those that are awake before it waits there itself: some hundred
 /// requests of a server. Picked by feel.
-const ASIDE: Duration = Duration::from_micros(250);
+const ASIDE: Duration = Duration::from_millis(1);
 
 /// A worker that comes to look for I/O this rarely has one that sleeps by the bell wait for it instead; picked by feel.
 const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
@@ -145,8 +146,10 @@ impl Local {
                 }
             });
         }
-        // Two tasks are more than this worker takes next; one is not worth a wake.
-        if queue.len() >= 2 {
+        // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
+        // whoever starts the next poll makes the offer (`Worker::pop_own`).
+        // SAFETY: as above.
+        if queue.len() >= 2 && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
             shared.wake_worker();
         }
     }
