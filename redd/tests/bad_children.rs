@@ -1,0 +1,61 @@
+//! Children that cannot be started, and what may be done to one that has ended. A program of its own: see `bad_input`.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use redd::process::Command;
+use redd::runtime::Builder;
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+#[track_caller]
+fn assert_kind<T: Debug>(result: io::Result<T>, kind: ErrorKind) {
+    assert_eq!(result.expect_err("bad input was taken").kind(), kind);
+}
+
+fn with_nul() -> &'static Path {
+    Path::new(OsStr::from_bytes(b"a\0b"))
+}
+
+#[test]
+fn a_child_that_cannot_be_started_is_an_error_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "no program").unwrap();
+    let garbage = folder.path().join("garbage");
+    std::fs::write(&garbage, b"\x7fnot an ELF").unwrap();
+    std::fs::set_permissions(&garbage, std::fs::Permissions::from_mode(0o755)).unwrap();
+    run(async {
+        assert_kind(Command::new("/no/such/program").spawn(), ErrorKind::NotFound);
+        assert_kind(Command::new("no-such-program-in-any-path").status().await, ErrorKind::NotFound);
+        assert_kind(Command::new(&plain).output().await, ErrorKind::PermissionDenied);
+        assert_kind(Command::new(folder.path()).spawn(), ErrorKind::PermissionDenied);
+        assert_eq!(Command::new(&garbage).spawn().unwrap_err().raw_os_error(), Some(libc::ENOEXEC));
+        assert_kind(Command::new("true").current_dir("/no/such/folder").spawn(), ErrorKind::NotFound);
+        assert_kind(Command::new(with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert_kind(Command::new("true").arg(with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert_kind(Command::new("true").env("NAME", with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert_kind(Command::new("true").current_dir(with_nul()).spawn(), ErrorKind::InvalidInput);
+        assert!(Command::new("true").status().await.unwrap().success());
+    });
+}
+
+#[test]
+fn killing_a_child_that_has_ended_is_no_harm() {
+    run(async {
+        let mut child = Command::new("true").spawn().unwrap();
+        assert!(child.wait().await.unwrap().success());
+        assert!(child.id().is_none());
+        child.start_kill().unwrap();
+        assert!(child.wait().await.unwrap().success(), "the status is kept");
+    });
+}
