@@ -381,8 +381,7 @@ impl<T> Receiver<T> {
     /// When called inside an asynchronous context: await the receiver there.
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, RecvError> {
-        crate::runtime::context::forbid_blocking("oneshot::Receiver::blocking_recv");
-        super::blocking::block_on_parker(self)
+        super::blocking::block_thread_on("oneshot::Receiver::blocking_recv", self)
     }
 
     /// Lets go of the channel; a value that was sent comes out.

@@ -265,27 +265,6 @@ impl<D> WaitList<D> {
         drop(guard);
         drop(unused);
     }
-
-    /// What each linked waiter waits on, and since which line: for dumps. `visit` runs under the lock, and must be
-    /// quick and our own.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by dumps of the runtime"))]
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(WaitKind, Place)) {
-        let guard = self.lock();
-        let mut next = guard.locked.waiting.front();
-        while let Some(waiter) = next {
-            // SAFETY: `under-lock`, and linked waiters are alive by `same-list`.
-            let shared = unsafe { waiter.as_ref() };
-            visit(shared.kind, shared.place);
-            // SAFETY: it is in this list.
-            next = unsafe { guard.locked.waiting.next(waiter) };
-        }
-    }
-}
-
-impl<D: Default> Default for WaitList<D> {
-    fn default() -> Self {
-        Self::new(D::default())
-    }
 }
 
 impl<D> fmt::Debug for WaitList<D> {
@@ -311,12 +290,6 @@ impl<D> Deref for Guard<'_, D> {
 impl<D> DerefMut for Guard<'_, D> {
     fn deref_mut(&mut self) -> &mut D {
         &mut self.locked.data
-    }
-}
-
-impl<D> fmt::Debug for Guard<'_, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").finish_non_exhaustive()
     }
 }
 

@@ -20,7 +20,6 @@
 
 #![expect(unsafe_code, reason = "a waker is moved in and out under a hand-made lock")]
 
-use std::fmt;
 use std::task::Waker;
 
 use crate::collections::wake_list::wake_guarded;
@@ -136,19 +135,6 @@ impl Drop for Unlock<'_> {
         if let Some(waker) = waker {
             wake_guarded(waker);
         }
-    }
-}
-
-impl Default for WakerCell {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for WakerCell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_set = self.state.load(Ordering::Relaxed) & SET != 0;
-        f.debug_struct("WakerCell").field("is_set", &is_set).finish()
     }
 }
 

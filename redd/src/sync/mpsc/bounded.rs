@@ -18,6 +18,7 @@ use super::error::{SendError, TryRecvError, TrySendError};
 use super::shared::{Flow, Rx, Shared};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
+use crate::sync::blocking::block_thread_on;
 use crate::sync::permits::{Permits, Refusal};
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
 
@@ -189,8 +190,7 @@ impl<T> Sender<T> {
     /// When called inside an asynchronous context: await `send` there.
     #[track_caller]
     pub fn blocking_send(&self, message: T) -> Result<(), SendError<T>> {
-        crate::runtime::context::forbid_blocking("mpsc::Sender::blocking_send");
-        crate::sync::blocking::block_on_parker(self.send(message))
+        block_thread_on("mpsc::Sender::blocking_send", self.send(message))
     }
 
     /// Waits for room for one message.

@@ -30,7 +30,6 @@
 
 #![expect(unsafe_code, reason = "slots and blocks are shared by index, not by borrow")]
 
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -579,12 +578,5 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
             count += 1;
         }
         count
-    }
-}
-
-impl<T, const SLOTS: usize> fmt::Debug for Chain<T, SLOTS> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tail = self.tail.load(Ordering::Relaxed);
-        f.debug_struct("Chain").field("claimed", &(tail >> SHIFT)).finish_non_exhaustive()
     }
 }
