@@ -93,6 +93,7 @@ pub(crate) type PanicHook = Arc<dyn Fn(&UnjoinedPanic<'_>) + Send + Sync>;
 /// A panic of a task or blocking closure that nobody joined: its `JoinHandle` was dropped without having been awaited.
 ///
 /// Its `Display` is the line that is printed by default.
+#[derive(Debug)]
 pub struct UnjoinedPanic<'a> {
     pub(super) task: &'a TaskInfo,
     pub(super) message: Option<&'a str>,
@@ -148,11 +149,5 @@ impl fmt::Display for UnjoinedPanic<'_> {
             ", and nobody joined it. Await its `JoinHandle` to handle the panic, or have it told to \
              `Builder::on_unhandled_panic`.",
         )
-    }
-}
-
-impl fmt::Debug for UnjoinedPanic<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnjoinedPanic").field("task", self.task).field("message", &self.message).finish()
     }
 }

@@ -26,7 +26,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
 
-use super::cell::{Header, VTable};
+use super::Id;
+use super::cell::{Header, TaskRef, VTable};
 use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
@@ -390,7 +391,7 @@ impl Heap {
     }
 
     /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
-    pub(super) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, u64) {
+    pub(super) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, Id) {
         let cache = self.my_cache();
         let id = match cache {
             Some(cache) => cache.id(),
@@ -427,7 +428,7 @@ impl Heap {
                 }
             }
         };
-        (slot, id)
+        (slot, Id::from_u64(id))
     }
 
     /// Takes a slot back.
@@ -516,17 +517,17 @@ impl Heap {
         drop(name);
     }
 
-    /// Calls `visit` with a reference to each task that is alive now. `visit` gets the reference and must release it.
-    /// No lock is held during `visit`; tasks spawned meanwhile may or may not be visited.
-    pub(super) fn for_each_live(&self, mut visit: impl FnMut(NonNull<Header>)) {
+    /// Calls `visit` with a reference to each task that is alive now. No lock is held during `visit`; tasks spawned
+    /// meanwhile may or may not be visited.
+    pub(super) fn for_each_live(&self, mut visit: impl FnMut(TaskRef)) {
         let (chunks, large): (Vec<_>, Vec<_>) = {
             let mut central = self.central.lock();
             central.record.walkers += 1;
             central.out += 1;
             self.pin_if_closed(&mut central);
             // SAFETY: in the set, so allocated; freeing needs this lock.
-            let live = central.large.iter().filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
-            (central.chunks.clone(), live.copied().collect())
+            let live = central.large.iter().filter_map(|slot| unsafe { try_ref(*slot) });
+            (central.chunks.clone(), live.collect())
         };
         let _walker = Walker(self);
         for chunk in chunks {
@@ -535,11 +536,9 @@ impl Heap {
             let used = unsafe { chunk.as_ref() }.used.load(Ordering::Acquire);
             debug_assert_ne!(used, trim::GONE, "`walkers-pin`");
             for index in 0..used {
-                let slot = Chunk::slot(chunk, index);
-                // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time; the rest
-                // waits for the reference (`body-needs-ref`).
-                if unsafe { (*slot.as_ptr()).state.try_ref() } {
-                    visit(slot);
+                // SAFETY: `zero-is-free`: it was handed out.
+                if let Some(task) = unsafe { try_ref(Chunk::slot(chunk, index)) } {
+                    visit(task);
                 }
             }
         }
@@ -548,7 +547,7 @@ impl Heap {
 
     /// A reference to the task at `address`, if one is alive there now. The address may be stale: it need only have been
     /// a task of this heap once.
-    pub(super) fn ref_at(&self, address: *mut Header) -> Option<NonNull<Header>> {
+    pub(crate) fn ref_at(&self, address: *mut Header) -> Option<TaskRef> {
         let task = NonNull::new(address)?;
         // Under this lock no chunk and no large task is freed.
         let central = self.central.lock();
@@ -558,8 +557,7 @@ impl Heap {
         };
         // SAFETY: `zero-is-free`: a slot that was handed out once may be looked at while its chunk or itself is in the
         // lists above; no more is touched without a reference.
-        let is_alive = (central.large.contains(&task) || is_in_chunk()) && unsafe { (*address).state.try_ref() };
-        is_alive.then_some(task)
+        (central.large.contains(&task) || is_in_chunk()).then(|| unsafe { try_ref(task) })?
     }
 
     fn take_magazine(&self, class: u8) -> FreeList {
@@ -737,6 +735,16 @@ impl Drop for CacheGuard {
     fn drop(&mut self) {
         ENTERED.set(self.before);
     }
+}
+
+/// A reference to the task in this slot, if one is alive there now.
+///
+/// # Safety
+/// The slot was handed out once and its memory is still there (`zero-is-free`); no more than its word is touched without
+/// the reference (`body-needs-ref`).
+unsafe fn try_ref(slot: NonNull<Header>) -> Option<TaskRef> {
+    // SAFETY: by this function's duty; the reference was counted by `try_ref`.
+    unsafe { (*slot.as_ptr()).state.try_ref().then(|| TaskRef::from_raw(slot)) }
 }
 
 /// The allocation of a large task, and where in it the task stands: behind the heap's address.
