@@ -343,7 +343,7 @@ impl<T: Clone> Receiver<T> {
     /// - `Closed`: all senders are dropped and everything is received.
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         cooperative(async move {
             let Self { shared, next } = self;
             loop {
@@ -354,7 +354,7 @@ impl<T: Clone> Receiver<T> {
                     wait_until(
                         &shared.tail,
                         WaitKind::Broadcast,
-                        Some(place),
+                        place,
                         || is_there().then_some(()),
                         |tail| (is_there() || tail.position != position || tail.is_closed).then_some(()),
                     )

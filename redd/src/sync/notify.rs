@@ -175,9 +175,7 @@ impl Notify {
         };
         self.tidy(&guard);
         drop(guard);
-        if let Some(waker) = called.flatten() {
-            wake_guarded(waker);
-        }
+        wake_guarded(called.flatten());
     }
 
     /// `waiting-bit`, after someone left the list.

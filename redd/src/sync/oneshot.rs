@@ -28,6 +28,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
+use super::wait_list::Place;
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
@@ -220,7 +221,7 @@ impl<T> Sender<T> {
         self.poll_closed_at(cx, None)
     }
 
-    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: Option<&'static Location<'static>>) -> Poll<()> {
+    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
         if self.is_closed_or_register(cx.waker()) {
             unit.made_progress();

@@ -213,9 +213,7 @@ impl Permits {
         } else {
             return self.serve_many(guard, spare, first);
         }
-        if let Some(waker) = first {
-            wake_guarded(waker);
-        }
+        wake_guarded(first);
         expect_none(excess);
     }
 
@@ -223,13 +221,13 @@ impl Permits {
     #[track_caller]
     fn serve_many<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize, first: Option<Waker>) {
         let mut wakes = WakeList::new();
-        push(&mut wakes, first);
+        wakes.push(first);
         loop {
             let mut served = Served::Called(None);
             while wakes.has_room() {
                 served = self.serve_front(&mut guard, &mut spare);
                 match &mut served {
-                    Served::Called(waker) => push(&mut wakes, waker.take()),
+                    Served::Called(waker) => wakes.push(waker.take()),
                     Served::Nobody | Served::Partly => break,
                 }
             }
@@ -346,12 +344,6 @@ enum Served {
     Partly,
     /// Nobody waits.
     Nobody,
-}
-
-fn push(wakes: &mut WakeList, waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        wakes.push(waker);
-    }
 }
 
 /// Panics if there were more permits than the word can take.

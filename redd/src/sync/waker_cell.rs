@@ -94,9 +94,7 @@ impl WakerCell {
 
     /// Wakes the registered waker, if there is one, and forgets it.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = self.take() {
-            wake_guarded(waker);
-        }
+        wake_guarded(self.take());
     }
 
     /// Takes the registered waker out.
@@ -132,9 +130,7 @@ impl Drop for Unlock<'_> {
         let waker = cell.waker.with_mut(|slot| unsafe { (*slot).take() });
         // AcqRel: hands on what the waker did (`one-chain`). Pairs with Acquire in `WakerCell::register`.
         cell.state.swap(EMPTY, Ordering::AcqRel);
-        if let Some(waker) = waker {
-            wake_guarded(waker);
-        }
+        wake_guarded(waker);
     }
 }
 

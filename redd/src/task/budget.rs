@@ -147,19 +147,10 @@ impl Drop for RestoreOnPending {
 pub async fn consume_budget() {
     let mut has_yielded = false;
     poll_fn(|cx| {
-        if has_yielded {
+        if std::mem::replace(&mut has_yielded, true) {
             return Poll::Ready(());
         }
-        match poll_proceed(cx) {
-            Poll::Ready(unit) => {
-                unit.made_progress();
-                Poll::Ready(())
-            }
-            Poll::Pending => {
-                has_yielded = true;
-                Poll::Pending
-            }
-        }
+        poll_proceed(cx).map(|unit| unit.made_progress())
     })
     .await;
 }

@@ -12,9 +12,9 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use super::cell::{self, End, Header};
-use super::runnable::{Runnable, Start, TaskInfo, start};
+use super::runnable::{Runnable, TaskInfo};
 use super::slab::Heap;
-use super::state::{OnComplete, OnPending, Output};
+use super::state::{OnComplete, OnPending, OnStart, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
 
@@ -78,18 +78,25 @@ pub(crate) enum Ran {
 }
 
 impl Runnable {
+    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
+    pub(crate) fn cancel(self) {
+        let start = self.header().state.start_poll();
+        // SAFETY: the answer is to this `Runnable`.
+        unsafe { end_unpolled(self.into_raw(), start) };
+    }
+
     /// Polls the task once.
     #[inline]
     pub(crate) fn run(self) -> Ran {
         let task = self.into_raw();
-        match start(task) {
-            Start::Poll => {}
-            Start::DropFuture => {
-                // SAFETY: `start` gave us the poll lock; the `Runnable`'s reference is ours.
-                unsafe { cancel_locked(task) };
+        // SAFETY: the `Runnable`'s reference is ours.
+        match unsafe { task.as_ref() }.state.start_poll() {
+            OnStart::Poll => {}
+            end @ (OnStart::DropFuture | OnStart::Discard | OnStart::Free) => {
+                // SAFETY: as above.
+                unsafe { end_unpolled(task, end) };
                 return Ran::Done;
             }
-            Start::Gone => return Ran::Done,
         }
         // SAFETY: we own the `Runnable`'s reference until the poll ends.
         let header = unsafe { task.as_ref() };
@@ -131,13 +138,18 @@ impl Runnable {
     }
 }
 
-/// A queued task that its scheduler will not poll any more.
-pub(super) fn cancel_queued(runnable: Runnable) {
-    let task = runnable.into_raw();
-    match start(task) {
-        // SAFETY: `start` gave us the poll lock; the `Runnable`'s reference is ours.
-        Start::Poll | Start::DropFuture => unsafe { cancel_locked(task) },
-        Start::Gone => {}
+/// Ends what a `Runnable` began otherwise than with a poll.
+///
+/// # Safety
+/// `start` is the answer to this `Runnable`, whose reference belongs to it.
+#[cold]
+unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
+    match start {
+        // SAFETY: the step gave us the poll lock; the reference is ours.
+        OnStart::Poll | OnStart::DropFuture => unsafe { cancel_locked(task) },
+        OnStart::Discard => {}
+        // SAFETY: ours was the last reference.
+        OnStart::Free => unsafe { cell::free(task) },
     }
 }
 
@@ -178,9 +190,7 @@ unsafe fn complete(task: NonNull<Header>) {
             OnComplete::WakeJoiner => {
                 // SAFETY: `join-waker`: with COMPLETE and JOIN_WAKER set the cell is ours for good.
                 let waker = header.join_waker.with_mut(|waker| unsafe { (*waker).take() });
-                if let Some(waker) = waker {
-                    crate::collections::wake_list::wake_guarded(waker);
-                }
+                crate::collections::wake_list::wake_guarded(waker);
                 if header.state.drop_refs(2) {
                     // SAFETY: those were the last.
                     unsafe { cell::free(task) };

@@ -4,9 +4,8 @@
 
 use std::ptr::NonNull;
 
-use super::cell::{self, Header, TaskRef};
+use super::cell::{Header, TaskRef};
 use super::hooks::UnjoinedPanic;
-use super::state::OnStart;
 use crate::observe::waiting::WaitKind;
 
 /// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
@@ -89,34 +88,5 @@ impl Runnable {
     /// The reference, to be cloned or to describe the task.
     pub(crate) fn task(&self) -> &TaskRef {
         &self.0
-    }
-
-    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
-    pub(crate) fn cancel(self) {
-        super::poll::cancel_queued(self);
-    }
-}
-
-/// What `state.start_poll` answered, as the poller sees it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    Poll,
-    DropFuture,
-    /// The `Runnable` is spent.
-    Gone,
-}
-
-/// Begins a poll; with `Gone` the reference is already released.
-pub(super) fn start(task: NonNull<Header>) -> Start {
-    // SAFETY: the caller owns the `Runnable`'s reference.
-    match unsafe { task.as_ref() }.state.start_poll() {
-        OnStart::Poll => Start::Poll,
-        OnStart::DropFuture => Start::DropFuture,
-        OnStart::Discard => Start::Gone,
-        OnStart::Free => {
-            // SAFETY: ours was the last reference.
-            unsafe { cell::free(task) };
-            Start::Gone
-        }
     }
 }

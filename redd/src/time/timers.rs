@@ -297,9 +297,7 @@ impl LockedWheel {
                     };
                     count += 1;
                     // SAFETY: `pop` unlinked it from this wheel, whose lock we hold.
-                    if let Some(waker) = unsafe { Entry::leave(entry, state) } {
-                        wakers.push(waker);
-                    }
+                    wakers.push(unsafe { Entry::leave(entry, state) });
                 }
                 self.publish(inner);
                 is_done

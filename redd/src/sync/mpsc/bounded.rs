@@ -21,6 +21,7 @@ use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
 use crate::sync::permits::{Permits, Refusal};
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
+use crate::sync::wait_list::Place;
 
 /// Makes a channel in which at most `buffer` messages wait; then senders wait for room.
 ///
@@ -103,7 +104,7 @@ impl<T> Shared<T, Limited> {
     }
 
     /// Waits for permits; the caller owns them.
-    async fn acquire(&self, count: usize, place: &'static Location<'static>) -> Result<(), SendError<()>> {
+    async fn acquire(&self, count: usize, place: Place) -> Result<(), SendError<()>> {
         /// Dropped after the future that may have collected some of the permits and given them back.
         struct Collected<'a, T>(&'a Shared<T, Limited>);
         impl<T> Drop for Collected<'_, T> {
@@ -116,7 +117,7 @@ impl<T> Shared<T, Limited> {
         }
         let _collected = Collected(self);
         let permits = &self.flow.permits;
-        permits.acquire(count, WaitKind::MpscSend, Some(place)).await.map_err(|_closed| SendError(()))
+        permits.acquire(count, WaitKind::MpscSend, place).await.map_err(|_closed| SendError(()))
     }
 
     fn try_acquire(&self, count: usize) -> Result<(), TrySendError<()>> {
@@ -154,7 +155,7 @@ impl<T> Sender<T> {
     /// Gives the message back if the receiver is closed or dropped.
     #[track_caller]
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             match self.shared().acquire(1, place).await {
                 Ok(()) => {
@@ -204,7 +205,7 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped.
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             let shared = self.shared();
             shared.acquire(1, place).await?;
@@ -221,7 +222,7 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped, or if the channel never has so much room.
     #[track_caller]
     pub fn reserve_many(&self, n: usize) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             let shared = self.shared();
             shared.acquire(n, place).await?;
@@ -238,7 +239,7 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped.
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             self.shared().acquire(1, place).await?;
             Ok(OwnedPermit { sender: Some(self) })

@@ -217,9 +217,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         // SAFETY: there is no other producer, so only this call can let go of a block, and `find_block` gives one that
         // it has not let go of.
         let block = unsafe { block.as_ref() };
-        if let Some(waker) = self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED) {
-            wake_guarded(waker);
-        }
+        wake_guarded(self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED));
     }
 
     /// Sets the slot's state; the result is to be woken: the consumer waits for this slot. The caller does not look at

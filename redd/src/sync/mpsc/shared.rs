@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, Waker, ready};
 
 use super::chain::{Chain, Parked, Popped};
@@ -19,7 +19,7 @@ use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Arc;
 use crate::sync::blocking::block_on_parker;
 use crate::sync::senders::{Channel, Senders, Tx};
-use crate::sync::wait_list::WaitList;
+use crate::sync::wait_list::{Place, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
 use crate::task::coop::poll_proceed;
@@ -85,9 +85,9 @@ impl<T, F: Flow> Shared<T, F> {
         self.flow.is_closed(&self.chain)
     }
 
-    pub(super) fn closed(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
+    pub(super) fn closed(&self, place: Place) -> impl Future<Output = ()> {
         let is_closed = || self.is_rx_closed().then_some(());
-        wait_until(&self.on_close, WaitKind::MpscSend, Some(place), is_closed, move |_| is_closed())
+        wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed())
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,24 +123,15 @@ impl<T, F: Flow> Rx<T, F> {
     }
 
     // `async`, because such futures are not `Unpin` in Tokio.
-    pub(super) async fn recv(&mut self, place: &'static Location<'static>) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx, Some(place))).await
+    pub(super) async fn recv(&mut self, place: Place) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx, place)).await
     }
 
-    pub(super) async fn recv_many(
-        &mut self,
-        buffer: &mut Vec<T>,
-        limit: usize,
-        place: &'static Location<'static>,
-    ) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, Some(place))).await
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: Place) -> usize {
+        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, place)).await
     }
 
-    pub(super) fn poll_recv(
-        &mut self,
-        cx: &mut Context<'_>,
-        place: Option<&'static Location<'static>>,
-    ) -> Poll<Option<T>> {
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Option<T>> {
         self.poll_take(cx, place, |rx| match rx.pop() {
             Popped::Value(value) => {
                 rx.shared.flow.give_back(1);
@@ -156,7 +147,7 @@ impl<T, F: Flow> Rx<T, F> {
         cx: &mut Context<'_>,
         buffer: &mut Vec<T>,
         limit: usize,
-        place: Option<&'static Location<'static>>,
+        place: Place,
     ) -> Poll<usize> {
         if limit == 0 {
             return Poll::Ready(0);
@@ -179,7 +170,7 @@ impl<T, F: Flow> Rx<T, F> {
     fn poll_take<R: Default>(
         &mut self,
         cx: &mut Context<'_>,
-        place: Option<&'static Location<'static>>,
+        place: Place,
         mut take: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<R> {
         let unit = ready!(poll_proceed(cx));
@@ -304,7 +295,7 @@ macro_rules! receiver_methods {
             /// Dropping it loses nothing: a message is taken out only as it is returned.
             #[track_caller]
             pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-                self.rx.recv(Location::caller())
+                self.rx.recv(Some(Location::caller()))
             }
 
             /// Waits for messages, and appends up to `limit` of them to `buffer`; returns how many.
@@ -316,7 +307,7 @@ macro_rules! receiver_methods {
             /// Dropping it loses nothing.
             #[track_caller]
             pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
-                self.rx.recv_many(buffer, limit, Location::caller())
+                self.rx.recv_many(buffer, limit, Some(Location::caller()))
             }
 
             /// Takes the next message if there is one.
@@ -408,7 +399,7 @@ macro_rules! sender_methods {
             /// Dropping it loses nothing.
             #[track_caller]
             pub fn closed(&self) -> impl Future<Output = ()> {
-                self.tx.shared().closed(Location::caller())
+                self.tx.shared().closed(Some(Location::caller()))
             }
 
             /// Whether the receiver is closed or dropped.
