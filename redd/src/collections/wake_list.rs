@@ -47,7 +47,12 @@ impl WakeList {
 /// Wakes, if there is a waker; its panic is printed by the usual hook and ends here (`one-panic-one-waker`).
 #[inline]
 pub(crate) fn wake_guarded(waker: impl Into<Option<Waker>>) {
-    let Some(waker) = waker.into() else { return };
+    if let Some(waker) = waker.into() {
+        wake_caught(waker);
+    }
+}
+
+fn wake_caught(waker: Waker) {
     // The payload's own drop may panic too; forgetting it would leak, so it is dropped under the same guard.
     if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake())) {
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));

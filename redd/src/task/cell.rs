@@ -156,7 +156,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     TaskInfo {
         id: header.id(),
         place: header.place(),
-        name: heap.name(extra.name),
+        name: if extra.has_name { heap.name(header.id()) } else { None },
         age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
         is_running: state.is_running(),
@@ -255,7 +255,8 @@ impl Header {
     pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held, by this function's duty.
         let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
-        let (id, spawned_at, name) = (header.id(), header.place(), heap.name(extra.name));
+        let (id, spawned_at) = (header.id(), header.place());
+        let name = if extra.has_name { heap.name(id) } else { None };
         guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency }));
     }
 }
@@ -265,7 +266,7 @@ impl Header {
 #[repr(C)]
 pub(super) struct Extra {
     pub(super) spawned_ms: u32,
-    pub(super) name: u32,
+    pub(super) has_name: bool,
 }
 
 #[repr(C)]
@@ -450,8 +451,10 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = heap.allocate(vtable);
-    let extra =
-        Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), name: name.map_or(0, |name| heap.add_name(name)) };
+    let extra = Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
+    if let Some(name) = name {
+        heap.add_name(id, name);
+    }
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
     // the state word meanwhile (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
@@ -491,9 +494,8 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: as above; the heap lives while the slot is out.
     unsafe {
         let heap = Heap::of(task);
-        let extra = Header::extra(task);
-        if extra.name != 0 {
-            heap.remove_name(extra.name);
+        if Header::extra(task).has_name {
+            heap.remove_name(header.id());
         }
         header.state.mark_free();
         heap.free(task, vtable.class, vtable.layout);

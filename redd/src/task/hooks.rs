@@ -43,18 +43,6 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-impl fmt::Debug for TaskHooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskHooks")
-            .field("on_spawn", &self.on_spawn.is_some())
-            .field("on_terminate", &self.on_terminate.is_some())
-            .field("before_poll", &self.before_poll.is_some())
-            .field("after_poll", &self.after_poll.is_some())
-            .field("on_unjoined_panic", &self.on_unjoined_panic.is_some())
-            .finish()
-    }
-}
-
 /// A task, as hooks see it.
 #[derive(Debug)]
 pub struct TaskMeta<'a> {

@@ -23,7 +23,7 @@ mod trim;
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::{self, NonNull};
 
 use super::Id;
@@ -278,7 +278,8 @@ pub(crate) struct Heap {
     pub(crate) hooks: TaskHooks,
     spawned: AtomicU64,
     completed: AtomicU64,
-    names: Mutex<Names>,
+    /// Names given with `task::Builder`.
+    names: Mutex<BTreeMap<Id, Arc<str>>>,
     /// Milliseconds since the heap was made, updated when workers look at the clock.
     pub(crate) coarse_ms: AtomicU32,
     /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
@@ -290,19 +291,6 @@ pub(crate) struct Heap {
 unsafe impl Send for Heap {}
 // SAFETY: as above.
 unsafe impl Sync for Heap {}
-
-impl std::fmt::Debug for Heap {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Heap").field("alive", &self.alive()).finish_non_exhaustive()
-    }
-}
-
-/// Names given with `task::Builder`; a task holds an index, 0 for none.
-#[derive(Default)]
-struct Names {
-    names: Vec<Option<Arc<str>>>,
-    free: Vec<u32>,
-}
 
 impl Heap {
     pub(crate) fn new(caches: usize, hooks: TaskHooks) -> Arc<Self> {
@@ -490,31 +478,16 @@ impl Heap {
             + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    pub(super) fn add_name(&self, name: Arc<str>) -> u32 {
-        let mut names = self.names.lock();
-        match names.free.pop() {
-            Some(index) => {
-                names.names[index as usize - 1] = Some(name);
-                index
-            }
-            None => {
-                names.names.push(Some(name));
-                u32::try_from(names.names.len()).expect("fewer than 2^32 named tasks at once")
-            }
-        }
+    pub(super) fn add_name(&self, id: Id, name: Arc<str>) {
+        self.names.lock().insert(id, name);
     }
 
-    pub(super) fn name(&self, index: u32) -> Option<Arc<str>> {
-        let index = usize::try_from(index.checked_sub(1)?).ok()?;
-        self.names.lock().names.get(index).cloned().flatten()
+    pub(super) fn name(&self, id: Id) -> Option<Arc<str>> {
+        self.names.lock().get(&id).cloned()
     }
 
-    pub(super) fn remove_name(&self, index: u32) {
-        let mut names = self.names.lock();
-        let name = names.names[index as usize - 1].take();
-        names.free.push(index);
-        drop(names);
-        drop(name);
+    pub(super) fn remove_name(&self, id: Id) {
+        self.names.lock().remove(&id);
     }
 
     /// Calls `visit` with a reference to each task that is alive now. No lock is held during `visit`; tasks spawned

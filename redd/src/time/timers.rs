@@ -192,13 +192,6 @@ impl Drop for Timers {
     }
 }
 
-impl fmt::Debug for Timers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the wheels: the shared one leads back to the runtime.
-        f.debug_struct("Timers").field("clock", &self.clock).field("wheels", &self.wheels.len()).finish_non_exhaustive()
-    }
-}
-
 /// A wheel behind a lock, on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct LockedWheel {
@@ -458,6 +451,7 @@ impl Timer {
         }
     }
 
+    #[inline(never)]
     fn set_waker(self: Pin<&mut Self>, new: &Waker) -> TimerState {
         let is_same = self.with_waker(|old| old.as_ref().is_some_and(|old| old.will_wake(new)));
         let is_waiting = match is_same {
@@ -500,23 +494,25 @@ impl Timer {
         let life = *this.life;
         let entry = this.entry.into_ref().get_ref();
         debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
+        // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
+        entry.waker.with_mut(|slot| unsafe { *slot = waker });
+        // What is not linked gets its waker back.
+        let leave = |state| {
+            entry.state.store(state, Ordering::Relaxed);
+            // SAFETY: as above.
+            entry.waker.with_mut(|slot| unsafe { (*slot).take() })
+        };
         wheel.with(|inner| {
             // Relaxed, here and below: `state-under-lock`; the owner reads what it wrote.
             if inner.life != life {
-                entry.state.store(DETACHED, Ordering::Relaxed);
-                return Arming::Gone(waker);
+                return Arming::Gone(leave(DETACHED));
             }
             let tick = tick_at_or_after(inner.start, deadline);
             // SAFETY: the entry is pinned and in no wheel; `disarm`, called by reset and drop, or the firing takes it
             // out before it goes.
             match unsafe { inner.wheel.insert(NonNull::from(entry), tick) } {
-                Insertion::Due => {
-                    entry.state.store(FIRED, Ordering::Relaxed);
-                    Arming::Due(waker)
-                }
+                Insertion::Due => Arming::Due(leave(FIRED)),
                 Insertion::Filed => {
-                    // SAFETY: `owner-or-lock`: we are both. The slot is empty, so nothing is dropped.
-                    entry.waker.with_mut(|slot| unsafe { *slot = waker });
                     entry.state.store(ARMED, Ordering::Relaxed);
                     if tick < wheel.next_deadline.load(Ordering::Relaxed) {
                         wheel.publish(inner);

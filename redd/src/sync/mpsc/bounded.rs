@@ -115,8 +115,11 @@ impl<T> Shared<T, Limited> {
         if count > self.flow.bound {
             return Err(SendError(()));
         }
-        let _collected = Collected(self);
         let permits = &self.flow.permits;
+        if permits.acquire_at_once(count) {
+            return Ok(());
+        }
+        let _collected = Collected(self);
         permits.acquire(count, WaitKind::MpscSend, place).await.map_err(|_closed| SendError(()))
     }
 

@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, Waker, ready};
 
 use super::chain::{Chain, Parked, Popped};
@@ -123,8 +123,8 @@ impl<T, F: Flow> Rx<T, F> {
     }
 
     // `async`, because such futures are not `Unpin` in Tokio.
-    pub(super) async fn recv(&mut self, place: Place) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx, place)).await
+    pub(super) async fn recv(&mut self, place: &'static Location<'static>) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx, Some(place))).await
     }
 
     pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: Place) -> usize {
@@ -295,7 +295,7 @@ macro_rules! receiver_methods {
             /// Dropping it loses nothing: a message is taken out only as it is returned.
             #[track_caller]
             pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-                self.rx.recv(Some(Location::caller()))
+                self.rx.recv(Location::caller())
             }
 
             /// Waits for messages, and appends up to `limit` of them to `buffer`; returns how many.
