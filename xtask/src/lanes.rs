@@ -37,7 +37,11 @@ pub(crate) const LANES: &[Lane] = &[
     Lane { name: "clippy", purpose: "lints, with warnings as errors", run: clippy },
     Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
     Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
-    Lane { name: "features", purpose: "redd with no feature, and with each one alone", run: features },
+    Lane {
+        name: "features",
+        purpose: "redd with no feature, with each one alone, and its unit tests with `tracing`",
+        run: features,
+    },
     Lane { name: "instructions", purpose: "instructions per operation of the hot paths", run: check_instructions },
     Lane { name: "loom", purpose: "models of the concurrent parts, every interleaving within a bound", run: loom },
 ];
@@ -196,12 +200,14 @@ fn features(root: &Path) -> Outcome {
             failed.push(if name.is_empty() { "(none)" } else { name });
         }
     }
+    // The feature with code of its own that the tests of the default features do not see.
+    let traced = run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--features", "tracing"]));
     let note = if failed.is_empty() {
-        format!("{} combinations", names.len() + 1)
+        format!("{} combinations; with `tracing`: {traced}", names.len() + 1)
     } else {
-        format!("failed with: {}", failed.join(", "))
+        format!("failed with: {}; with `tracing`: {traced}", failed.join(", "))
     };
-    Outcome { passed: failed.is_empty() && !names.is_empty(), note }
+    Outcome { passed: failed.is_empty() && !names.is_empty() && traced.succeeded, note }
 }
 
 /// The caller's flags and ours.
