@@ -25,20 +25,6 @@ use crate::task::coop::poll_proceed;
 ///
 /// # Panics
 /// If `max_buf_size` is zero.
-///
-/// # Examples
-/// ```
-/// use redd::io::{AsyncReadExt, AsyncWriteExt};
-///
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (mut client, mut server) = redd::io::duplex(64);
-/// client.write_all(b"ping").await?;
-/// drop(client);
-/// let mut all = String::new();
-/// server.read_to_string(&mut all).await?;
-/// assert_eq!(all, "ping");
-/// # redd::io::Result::Ok(()) }).unwrap();
-/// ```
 #[track_caller]
 pub fn duplex(max_buf_size: usize) -> (DuplexStream, DuplexStream) {
     let there = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));

@@ -59,17 +59,6 @@ pub struct Repeat {
 }
 
 /// Makes a reader of `byte`, again and again, without end.
-///
-/// # Examples
-/// ```
-/// use redd::io::AsyncReadExt;
-///
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let mut buf = [0; 3];
-/// redd::io::repeat(7).read_exact(&mut buf).await?;
-/// assert_eq!(buf, [7, 7, 7]);
-/// # redd::io::Result::Ok(()) }).unwrap();
-/// ```
 pub fn repeat(byte: u8) -> Repeat {
     Repeat { byte }
 }

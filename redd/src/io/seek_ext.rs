@@ -31,11 +31,11 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(word, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn seek(&mut self, pos: SeekFrom) -> Awaited<Seek<'_, Self>>
+    fn seek(&mut self, pos: SeekFrom) -> Awaited<'_, Self, Seek>
     where
         Self: Unpin,
     {
-        Awaited::new(Seek { stream: self, target: Some(pos) })
+        Awaited::new(self, Seek { target: Some(pos) })
     }
 
     /// Moves the position to the start.
@@ -45,7 +45,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     ///
     /// # Errors
     /// If the stream cannot move there.
-    fn rewind(&mut self) -> Awaited<Seek<'_, Self>>
+    fn rewind(&mut self) -> Awaited<'_, Self, Seek>
     where
         Self: Unpin,
     {
@@ -59,7 +59,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     ///
     /// # Errors
     /// If the stream has no position.
-    fn stream_position(&mut self) -> Awaited<Seek<'_, Self>>
+    fn stream_position(&mut self) -> Awaited<'_, Self, Seek>
     where
         Self: Unpin,
     {
@@ -71,21 +71,20 @@ impl<S: AsyncSeek + ?Sized> AsyncSeekExt for S {}
 
 /// What is awaited after [`AsyncSeekExt::seek`].
 #[derive(Debug)]
-pub struct Seek<'a, S: ?Sized> {
-    stream: &'a mut S,
+pub struct Seek {
     /// Where to; `None` once the move has begun.
     target: Option<SeekFrom>,
 }
 
-impl<S: AsyncSeek + Unpin + ?Sized> Operation for Seek<'_, S> {
+impl<S: AsyncSeek + ?Sized> Operation<S> for Seek {
     type Output = io::Result<u64>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+    fn poll_operation(&mut self, mut stream: Pin<&mut S>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         if let Some(target) = self.target {
-            ready!(Pin::new(&mut *self.stream).poll_complete(cx))?;
-            Pin::new(&mut *self.stream).start_seek(target)?;
+            ready!(stream.as_mut().poll_complete(cx))?;
+            stream.as_mut().start_seek(target)?;
             self.target = None;
         }
-        Pin::new(&mut *self.stream).poll_complete(cx)
+        stream.poll_complete(cx)
     }
 }

@@ -50,15 +50,6 @@ pub fn pipe() -> io::Result<(Sender, Receiver)> {
 }
 
 /// How to open a FIFO: the two ends of a pipe that has a path.
-///
-/// # Examples
-/// ```no_run
-/// use redd::net::unix::pipe;
-///
-/// # async fn open() -> std::io::Result<()> {
-/// let receiver = pipe::OpenOptions::new().open_receiver("/run/my.fifo")?;
-/// # drop(receiver); Ok(()) }
-/// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     is_read_write: bool,
