@@ -252,14 +252,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
     pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        loop {
-            // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
-            poll_fn(poll_proceed).await.made_progress();
-            let mut guard = self.ready(interest).await?;
-            if let Ok(result) = guard.try_io(|async_fd| f(&async_fd.inner)) {
-                return result;
-            }
-        }
+        io_when_ready(&self.registration, interest, || f(&self.inner)).await
     }
 
     /// As [`async_io`](Self::async_io); `f` may change the object.
@@ -274,14 +267,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         interest: Interest,
         mut f: impl FnMut(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
-        loop {
-            // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
-            poll_fn(poll_proceed).await.made_progress();
-            let mut guard = self.ready_mut(interest).await?;
-            if let Ok(result) = guard.try_io(|async_fd| f(&mut async_fd.inner)) {
-                return result;
-            }
-        }
+        let Self { registration, inner } = self;
+        io_when_ready(registration, interest, || f(inner)).await
     }
 
     /// Runs `f` if `interest` is ready now, and clears the readiness if `f` answers `WouldBlock`.
@@ -314,6 +301,23 @@ impl<T: AsRawFd> AsyncFd<T> {
             let (cleared, rest) = (event.ready & cleared, event.ready - cleared);
             self.registration.clear_readiness(event.with_ready(cleared));
             *event = event.with_ready(rest);
+        }
+    }
+}
+
+/// See [`AsyncFd::async_io`].
+async fn io_when_ready<R>(
+    registration: &Registration,
+    interest: Interest,
+    mut f: impl FnMut() -> io::Result<R>,
+) -> io::Result<R> {
+    loop {
+        // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
+        poll_fn(poll_proceed).await.made_progress();
+        let event = registration.readiness(interest).await?;
+        match f() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_readiness(event),
+            result => return result,
         }
     }
 }
