@@ -134,10 +134,6 @@ impl Driver {
         }
     }
 
-    fn leave_epoll(&self, fd: RawFd) -> io::Result<()> {
-        self.epoll.delete(fd)
-    }
-
     fn end_use(&self, index: u32, generation: u32) {
         let slot = self.slot(index);
         debug_assert_eq!(slot.state().generation(), generation, "a registration holds its slot until it ends");

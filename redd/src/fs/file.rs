@@ -132,8 +132,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::metadata`].
     pub async fn metadata(&self) -> io::Result<Metadata> {
-        let file = Arc::clone(&self.std);
-        run(move || file.metadata()).await
+        self.run(StdFile::metadata).await
     }
 
     /// A second handle to the same file; both share the position.
@@ -142,9 +141,7 @@ impl File {
     /// As [`std::fs::File::try_clone`].
     pub async fn try_clone(&self) -> io::Result<File> {
         self.settle().await;
-        let file = Arc::clone(&self.std);
-        let std = run(move || file.try_clone()).await?;
-        let mut clone = File::from_std(std);
+        let mut clone = File::from_std(self.run(StdFile::try_clone).await?);
         clone.max_bytes = self.max_bytes;
         Ok(clone)
     }
@@ -189,8 +186,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::set_permissions`].
     pub async fn set_permissions(&self, perm: Permissions) -> io::Result<()> {
-        let file = Arc::clone(&self.std);
-        run(move || file.set_permissions(perm)).await
+        self.run(move |file| file.set_permissions(perm)).await
     }
 
     /// Changes the times of the last read and change, after the operation at work.
@@ -222,6 +218,15 @@ impl File {
     /// How many bytes one operation moves at most; 2 MiB unless set.
     pub fn max_buf_size(&self) -> usize {
         self.max_bytes
+    }
+
+    /// Runs `f` beside the operation at work.
+    async fn run<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&StdFile) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        let file = Arc::clone(&self.std);
+        run(move || f(&file)).await
     }
 
     /// Waits until no operation is at work.

@@ -22,51 +22,31 @@ use super::{AsyncBufRead, Lines, Split};
 
 /// The methods for programs of everything that is [`AsyncBufRead`].
 pub trait AsyncBufReadExt: AsyncBufRead {
-    /// Appends all bytes up to `byte`, and `byte` itself, to `buf`; answers with their number.
-    ///
-    /// - Without `byte` at the end of the stream: all that is left. 0: nothing was left.
-    ///
-    /// # Cancel safety
-    /// What was read before a drop is in `buf`: calling it again with the same `buf` goes on.
-    ///
-    /// # Errors
-    /// What the reader reports; what was read before is in `buf`.
-    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> Awaited<'a, Self, ReadUntil<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, ReadUntil { delimiter: byte, buf, len: 0 })
-    }
+    operations! {
+        /// Appends all bytes up to `byte`, and `byte` itself, to `buf`; answers with their number.
+        ///
+        /// - Without `byte` at the end of the stream: all that is left. 0: nothing was left.
+        ///
+        /// # Cancel safety
+        /// What was read before a drop is in `buf`: calling it again with the same `buf` goes on.
+        ///
+        /// # Errors
+        /// What the reader reports; what was read before is in `buf`.
+        read_until(byte: u8, buf: &'a mut Vec<u8>) -> ReadUntil<'a> = ReadUntil { delimiter: byte, buf, len: 0 };
 
-    /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
-    ///
-    /// - 0: nothing was left.
-    /// - `buf` is not cleared before.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
-    /// [`read_until`](Self::read_until) lose nothing.
-    ///
-    /// # Errors
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` is as it was and the line is
-    /// lost. Else what the reader reports; text that was read before is in `buf`.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::AsyncBufReadExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut reader = &b"redd\nsalmon"[..];
-    /// let mut line = String::new();
-    /// assert_eq!(reader.read_line(&mut line).await?, 5);
-    /// assert_eq!(line, "redd\n");
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> Awaited<'a, Self, ReadLine<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, ReadLine { text: TextBuffer::new(buf), len: 0 })
+        /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
+        ///
+        /// - 0: nothing was left.
+        /// - `buf` is not cleared before.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
+        /// [`read_until`](Self::read_until) lose nothing.
+        ///
+        /// # Errors
+        /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` is as it was and the line is
+        /// lost. Else what the reader reports; text that was read before is in `buf`.
+        read_line(buf: &'a mut String) -> ReadLine<'a> = ReadLine { text: TextBuffer::new(buf), len: 0 };
     }
 
     /// The stream cut into segments at each `byte`, which is left out.

@@ -40,6 +40,23 @@ impl<'a, S: ?Sized, O> Awaited<'a, S, O> {
     }
 }
 
+/// Methods of the extension traits: `name[generics](arguments) -> Operation = the operation to begin`.
+macro_rules! operations {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident$([$($generics:tt)*])?($($argument:ident: $T:ty),*) -> $Operation:ty
+        $(where Self: $Bound:ident)? = $operation:expr;
+    )*) => {$(
+        $(#[$doc])*
+        fn $name<'a $(, $($generics)*)?>(&'a mut self $(, $argument: $T)*) -> Awaited<'a, Self, $Operation>
+        where
+            Self: Unpin $(+ $Bound)?,
+        {
+            Awaited::new(self, $operation)
+        }
+    )*};
+}
+
 impl<S: Unpin + ?Sized, O: Operation<S>> Future for Awaited<'_, S, O> {
     type Output = O::Output;
 

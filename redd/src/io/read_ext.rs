@@ -30,102 +30,80 @@ pub trait AsyncReadExt: AsyncRead {
         Chain::new(self, next)
     }
 
-    /// Reads some bytes to the front of `buf` and answers with their number.
-    ///
-    /// - 0: the end of the stream, or `buf` is empty.
-    ///
-    /// # Cancel safety
-    /// Nothing was read if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the reader reports, `Interrupted` included.
-    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Awaited<'a, Self, Read<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, Read { buf })
-    }
+    operations! {
+        /// Reads some bytes to the front of `buf` and answers with their number.
+        ///
+        /// - 0: the end of the stream, or `buf` is empty.
+        ///
+        /// # Cancel safety
+        /// Nothing was read if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the reader reports, `Interrupted` included.
+        read(buf: &'a mut [u8]) -> Read<'a> = Read { buf };
 
-    /// Reads some bytes, appends them to `buf` and answers with their number.
-    ///
-    /// - 0: the end of the stream, or `buf` has no room. A `Vec` always has room.
-    ///
-    /// # Cancel safety
-    /// Nothing was read if it is dropped before it is ready.
-    ///
-    /// # Panics
-    /// If the reader replaces the `ReadBuf` that it is lent.
-    ///
-    /// # Errors
-    /// What the reader reports, `Interrupted` included.
-    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> Awaited<'a, Self, ReadBuf<'a, B>>
-    where
-        Self: Unpin,
-        B: BufMut + ?Sized,
-    {
-        Awaited::new(self, ReadBuf { buf })
-    }
+        /// Reads some bytes, appends them to `buf` and answers with their number.
+        ///
+        /// - 0: the end of the stream, or `buf` has no room. A `Vec` always has room.
+        ///
+        /// # Cancel safety
+        /// Nothing was read if it is dropped before it is ready.
+        ///
+        /// # Panics
+        /// If the reader replaces the `ReadBuf` that it is lent.
+        ///
+        /// # Errors
+        /// What the reader reports, `Interrupted` included.
+        read_buf[B: BufMut + ?Sized](buf: &'a mut B) -> ReadBuf<'a, B> = ReadBuf { buf };
 
-    /// Fills all of `buf` and answers with its length.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read before a drop is in `buf`, but nobody knows how much it is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports. `buf` may be partly filled.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::{AsyncReadExt, ErrorKind};
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut reader = &b"salmon"[..];
-    /// let mut buf = [0; 4];
-    /// reader.read_exact(&mut buf).await?;
-    /// assert_eq!(&buf, b"salm");
-    /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> Awaited<'a, Self, ReadExact<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, ReadExact { buf: Buffer::new(buf) })
+        /// Fills all of `buf` and answers with its length.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: what was read before a drop is in `buf`, but nobody knows how much it is.
+        ///
+        /// # Errors
+        /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports. `buf` may be partly filled.
+        ///
+        /// # Examples
+        /// ```
+        /// use redd::io::{AsyncReadExt, ErrorKind};
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// let mut reader = &b"salmon"[..];
+        /// let mut buf = [0; 4];
+        /// reader.read_exact(&mut buf).await?;
+        /// assert_eq!(&buf, b"salm");
+        /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        /// # redd::io::Result::Ok(()) }).unwrap();
+        /// ```
+        read_exact(buf: &'a mut [u8]) -> ReadExact<'a> = ReadExact { buf: Buffer::new(buf) };
     }
 
     for_each_number!(declare_read_number);
 
-    /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
-    ///
-    /// - If all fits the capacity of `buf`, it does not grow.
-    ///
-    /// # Cancel safety
-    /// What was read before a drop is in `buf`.
-    ///
-    /// # Panics
-    /// If the reader replaces the `ReadBuf` that it is lent.
-    ///
-    /// # Errors
-    /// What the reader reports; what was read before is in `buf`.
-    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> Awaited<'a, Self, ReadToEnd<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, ReadToEnd { filling: Filling::new(buf), buf })
-    }
+    operations! {
+        /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
+        ///
+        /// - If all fits the capacity of `buf`, it does not grow.
+        ///
+        /// # Cancel safety
+        /// What was read before a drop is in `buf`.
+        ///
+        /// # Panics
+        /// If the reader replaces the `ReadBuf` that it is lent.
+        ///
+        /// # Errors
+        /// What the reader reports; what was read before is in `buf`.
+        read_to_end(buf: &'a mut Vec<u8>) -> ReadToEnd<'a> = ReadToEnd { filling: Filling::new(buf), buf };
 
-    /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
-    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> Awaited<'a, Self, ReadToString<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, ReadToString::new(dst))
+        /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
+        ///
+        /// # Errors
+        /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
+        read_to_string(dst: &'a mut String) -> ReadToString<'a> = ReadToString::new(dst);
     }
 
     /// A reader of at most the next `limit` bytes of `self`.

@@ -9,61 +9,48 @@ use super::operation::{Awaited, Operation};
 
 /// The methods for programs of everything that is [`AsyncSeek`].
 pub trait AsyncSeekExt: AsyncSeek {
-    /// Moves the position, and answers with the new one, counted from the start.
-    ///
-    /// - An operation in progress is waited for first.
-    ///
-    /// # Cancel safety
-    /// After a drop the position is the old or the new one.
-    ///
-    /// # Errors
-    /// If the stream cannot move there.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut cursor = std::io::Cursor::new(b"redd salmon");
-    /// cursor.seek(SeekFrom::Start(5)).await?;
-    /// let mut word = String::new();
-    /// cursor.read_to_string(&mut word).await?;
-    /// assert_eq!(word, "salmon");
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn seek(&mut self, pos: SeekFrom) -> Awaited<'_, Self, Seek>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, Seek { target: Some(pos) })
-    }
+    operations! {
+        /// Moves the position, and answers with the new one, counted from the start.
+        ///
+        /// - An operation in progress is waited for first.
+        ///
+        /// # Cancel safety
+        /// After a drop the position is the old or the new one.
+        ///
+        /// # Errors
+        /// If the stream cannot move there.
+        ///
+        /// # Examples
+        /// ```
+        /// use redd::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// let mut cursor = std::io::Cursor::new(b"redd salmon");
+        /// cursor.seek(SeekFrom::Start(5)).await?;
+        /// let mut word = String::new();
+        /// cursor.read_to_string(&mut word).await?;
+        /// assert_eq!(word, "salmon");
+        /// # redd::io::Result::Ok(()) }).unwrap();
+        /// ```
+        seek(pos: SeekFrom) -> Seek = Seek { target: Some(pos) };
 
-    /// Moves the position to the start.
-    ///
-    /// # Cancel safety
-    /// After a drop the position is the old one or the start.
-    ///
-    /// # Errors
-    /// If the stream cannot move there.
-    fn rewind(&mut self) -> Awaited<'_, Self, Seek>
-    where
-        Self: Unpin,
-    {
-        self.seek(SeekFrom::Start(0))
-    }
+        /// Moves the position to the start.
+        ///
+        /// # Cancel safety
+        /// After a drop the position is the old one or the start.
+        ///
+        /// # Errors
+        /// If the stream cannot move there.
+        rewind() -> Seek = Seek { target: Some(SeekFrom::Start(0)) };
 
-    /// The position, counted from the start.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    ///
-    /// # Errors
-    /// If the stream has no position.
-    fn stream_position(&mut self) -> Awaited<'_, Self, Seek>
-    where
-        Self: Unpin,
-    {
-        self.seek(SeekFrom::Current(0))
+        /// The position, counted from the start.
+        ///
+        /// # Cancel safety
+        /// Nothing is lost when it is dropped.
+        ///
+        /// # Errors
+        /// If the stream has no position.
+        stream_position() -> Seek = Seek { target: Some(SeekFrom::Current(0)) };
     }
 }
 

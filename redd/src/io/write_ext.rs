@@ -13,124 +13,91 @@ use super::{AsyncWrite, write_zero};
 
 /// The methods for programs of everything that is [`AsyncWrite`].
 pub trait AsyncWriteExt: AsyncWrite {
-    /// Writes a front part of `src` and answers with its length.
-    ///
-    /// - 0: the writer takes no more bytes, or `src` is empty.
-    ///
-    /// # Cancel safety
-    /// Nothing was written if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the writer reports, `Interrupted` included.
-    fn write<'a>(&'a mut self, src: &'a [u8]) -> Awaited<'a, Self, Write<'a>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, Write { bytes: src })
-    }
+    operations! {
+        /// Writes a front part of `src` and answers with its length.
+        ///
+        /// - 0: the writer takes no more bytes, or `src` is empty.
+        ///
+        /// # Cancel safety
+        /// Nothing was written if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the writer reports, `Interrupted` included.
+        write(src: &'a [u8]) -> Write<'a> = Write { bytes: src };
 
-    /// As [`write`](Self::write), from several pieces as if they were one.
-    ///
-    /// # Cancel safety
-    /// Nothing was written if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the writer reports, `Interrupted` included.
-    fn write_vectored<'a, 'b>(&'a mut self, bufs: &'a [IoSlice<'b>]) -> Awaited<'a, Self, WriteVectored<'a, 'b>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, WriteVectored { pieces: bufs })
-    }
+        /// As [`write`](Self::write), from several pieces as if they were one.
+        ///
+        /// # Cancel safety
+        /// Nothing was written if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the writer reports, `Interrupted` included.
+        write_vectored['b](bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> = WriteVectored { pieces: bufs };
 
-    /// Writes a front part of `src`, advances `src` by it and answers with its length.
-    ///
-    /// # Cancel safety
-    /// Nothing was written if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the writer reports, `Interrupted` included.
-    fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> Awaited<'a, Self, WriteBuf<'a, B>>
-    where
-        Self: Sized + Unpin,
-        B: Buf,
-    {
-        Awaited::new(self, WriteBuf { buf: src })
-    }
+        /// Writes a front part of `src`, advances `src` by it and answers with its length.
+        ///
+        /// # Cancel safety
+        /// Nothing was written if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the writer reports, `Interrupted` included.
+        write_buf[B: Buf](src: &'a mut B) -> WriteBuf<'a, B> where Self: Sized = WriteBuf { buf: src };
 
-    /// Writes all of `src`, advancing it as it goes.
-    ///
-    /// # Cancel safety
-    /// What was written before a drop is gone from `src`: calling it again with the same `src` goes on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
-    ///
-    /// # Examples
-    /// ```
-    /// use bytes::{Buf, Bytes};
-    /// use redd::io::AsyncWriteExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut words = Bytes::from("redd ").chain(Bytes::from("salmon"));
-    /// let mut sent = Vec::new();
-    /// sent.write_all_buf(&mut words).await?;
-    /// assert_eq!(sent, b"redd salmon");
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> Awaited<'a, Self, WriteAllBuf<'a, B>>
-    where
-        Self: Sized + Unpin,
-        B: Buf,
-    {
-        Awaited::new(self, WriteAllBuf { buf: src })
-    }
+        /// Writes all of `src`, advancing it as it goes.
+        ///
+        /// # Cancel safety
+        /// What was written before a drop is gone from `src`: calling it again with the same `src` goes on.
+        ///
+        /// # Errors
+        /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
+        ///
+        /// # Examples
+        /// ```
+        /// use bytes::{Buf, Bytes};
+        /// use redd::io::AsyncWriteExt;
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// let mut words = Bytes::from("redd ").chain(Bytes::from("salmon"));
+        /// let mut sent = Vec::new();
+        /// sent.write_all_buf(&mut words).await?;
+        /// assert_eq!(sent, b"redd salmon");
+        /// # redd::io::Result::Ok(()) }).unwrap();
+        /// ```
+        write_all_buf[B: Buf](src: &'a mut B) -> WriteAllBuf<'a, B> where Self: Sized = WriteAllBuf { buf: src };
 
-    /// Writes all of `src`.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: after a drop nobody knows how much was written.
-    /// [`write_all_buf`](Self::write_all_buf) remembers.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
-    fn write_all<'a>(&'a mut self, src: &'a [u8]) -> Awaited<'a, Self, WriteAll<&'a [u8]>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, WriteAll::new(src))
+        /// Writes all of `src`.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: after a drop nobody knows how much was written.
+        /// [`write_all_buf`](Self::write_all_buf) remembers.
+        ///
+        /// # Errors
+        /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
+        write_all(src: &'a [u8]) -> WriteAll<&'a [u8]> = WriteAll::new(src);
     }
 
     for_each_number!(declare_write_number);
 
-    /// Waits until everything written has reached its destination.
-    ///
-    /// # Cancel safety
-    /// Calling it again after a drop goes on.
-    ///
-    /// # Errors
-    /// What the writer reports.
-    fn flush(&mut self) -> Awaited<'_, Self, Flush>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, Flush)
-    }
+    operations! {
+        /// Waits until everything written has reached its destination.
+        ///
+        /// # Cancel safety
+        /// Calling it again after a drop goes on.
+        ///
+        /// # Errors
+        /// What the writer reports.
+        flush() -> Flush = Flush;
 
-    /// Flushes, and tells the other side that nothing more comes.
-    ///
-    /// - A socket can still be read from afterwards.
-    ///
-    /// # Cancel safety
-    /// Calling it again after a drop goes on.
-    ///
-    /// # Errors
-    /// What the writer reports.
-    fn shutdown(&mut self) -> Awaited<'_, Self, Shutdown>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(self, Shutdown)
+        /// Flushes, and tells the other side that nothing more comes.
+        ///
+        /// - A socket can still be read from afterwards.
+        ///
+        /// # Cancel safety
+        /// Calling it again after a drop goes on.
+        ///
+        /// # Errors
+        /// What the writer reports.
+        shutdown() -> Shutdown = Shutdown;
     }
 }
 

@@ -77,7 +77,7 @@ macro_rules! interest_methods {
 macro_rules! direction_methods {
     (
         $wait:ident, $what:literal, $INTEREST:ident, $self:ident => $source:expr
-        $(, $poll:ident => $poll_ready:ident)?
+        $(, $poll:ident: $Direction:ident)?
     ) => {
         #[doc = concat!("Waits until ", $what, " is worth trying. [Readiness](crate::net#readiness)")]
         ///
@@ -95,8 +95,8 @@ macro_rules! direction_methods {
             /// # Errors
             /// When the runtime has shut down.
             pub fn $poll(&$self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let event = $source.registration().$poll_ready(cx);
-                event.map_ok(|_| ())
+                let direction = $crate::driver::readiness::state::Direction::$Direction;
+                $source.registration().poll_ready(cx, direction).map_ok(drop)
             }
         )?
     };
@@ -141,7 +141,7 @@ macro_rules! try_read_methods {
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; those of the system.
         pub fn try_read(&$self, buf: &mut [u8]) -> io::Result<usize> {
             let source = &$source;
-            let read = || sys::net::retry(Call::Read, || source.get_ref().read(buf));
+            let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
             source.registration().try_io(Interest::READABLE, read)
         }
 
@@ -161,7 +161,7 @@ macro_rules! try_read_methods {
         /// As [`try_read`](Self::try_read).
         pub fn try_read_vectored(&$self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
             let source = &$source;
-            let read = || sys::net::retry(Call::Read, || source.get_ref().read_vectored(bufs));
+            let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
             source.registration().try_io(Interest::READABLE, read)
         }
     };
@@ -176,7 +176,7 @@ macro_rules! try_write_methods {
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing fits; those of the system.
         pub fn try_write(&$self, buf: &[u8]) -> io::Result<usize> {
             let source = &$source;
-            let write = || sys::net::retry(Call::Write, || source.get_ref().write(buf));
+            let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
             source.registration().try_io(Interest::WRITABLE, write)
         }
 
@@ -186,7 +186,7 @@ macro_rules! try_write_methods {
         /// As [`try_write`](Self::try_write).
         pub fn try_write_vectored(&$self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             let source = &$source;
-            let write = || sys::net::retry(Call::Write, || source.get_ref().write_vectored(bufs));
+            let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
             source.registration().try_io(Interest::WRITABLE, write)
         }
     };
@@ -238,7 +238,7 @@ macro_rules! accept_methods {
         /// As [`accept`](Self::accept).
         pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<($Stream, $Addr)>> {
             let accept = || sys::net::accept(self.as_fd());
-            let accepted = ready!(self.io.registration().poll_read_io(cx, accept))?;
+            let accepted = ready!(self.io.registration().poll_io(cx, Direction::Read, |_| accept()))?;
             Poll::Ready(stream(accepted))
         }
     };
@@ -281,7 +281,7 @@ macro_rules! std_conversions {
             }
         }
 
-        descriptor!($Type, self => *self.io.get_ref());
+        descriptor!($Type, self => *self.io);
     };
 }
 
@@ -352,7 +352,7 @@ macro_rules! stream_traits {
 
             /// A connection that the other side has reset is as good as shut down.
             pub(super) fn shutdown_write(&self) -> io::Result<()> {
-                match self.io.get_ref().shutdown(Shutdown::Write) {
+                match self.io.shutdown(Shutdown::Write) {
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
                     result => result,
                 }
@@ -390,7 +390,7 @@ macro_rules! datagram_operation {
     (
         @ $INTEREST:ident, $safe:literal, $unready:literal;
         $(#[$doc:meta])*
-        $wait:ident / $try:ident $([$Buffer:ident: $Bound:ident])?
+        $wait:ident / $try:ident $([$Generic:ident: $Bound:path])?
         ($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty = $operation:expr
     ) => {
         $(#[$doc])*
@@ -400,7 +400,7 @@ macro_rules! datagram_operation {
         ///
         /// # Errors
         /// Those of the system, and when the runtime has shut down.
-        pub async fn $wait$(<$Buffer: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+        pub async fn $wait$(<$Generic: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
             $self.io.registration().async_io(Interest::$INTEREST, || $operation).await
         }
 
@@ -409,7 +409,7 @@ macro_rules! datagram_operation {
         ///
         /// # Errors
         #[doc = concat!("[`WouldBlock`](io::ErrorKind::WouldBlock) if ", $unready, "; those of the system.")]
-        pub fn $try$(<$Buffer: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+        pub fn $try$(<$Generic: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
             $self.io.registration().try_io(Interest::$INTEREST, || $operation)
         }
     };
@@ -424,7 +424,7 @@ macro_rules! poll_fill_method {
         /// # Errors
         #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
         pub fn $poll(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Answer>> {
-            self.io.registration().poll_read_io(cx, || {
+            self.io.registration().poll_io(cx, $crate::driver::readiness::state::Direction::Read, |_| {
                 let $filled = fill::into_read_buf(&self.io, buf, Fill::$fill)?;
                 $answer
             })
@@ -445,7 +445,7 @@ macro_rules! datagram_methods {
         /// # Errors
         /// As [`send`](Self::send).
         pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            self.io.registration().poll_write_io(cx, || self.io.send(buf))
+            self.io.registration().poll_io(cx, Direction::Write, |_| self.io.send(buf))
         }
 
         datagram_operation! { read

@@ -274,8 +274,12 @@ mod tests {
     fn a_child_that_cannot_be_registered_is_not_left_as_a_zombie() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         driver.shutdown();
-        let mut sleep = Command::new("sleep");
-        let refused = sleep.arg("1000").kill_on_drop(true).spawn_with_driver(&driver);
+        let sleep = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep is there");
+        let id = sleep.id();
+        let refused = Child::new(sleep, OnDrop::Kill, &driver);
         assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
+        while std::fs::exists(format!("/proc/{id}")).expect("proc is mounted") {
+            super::super::reaper::ask_left_over();
+        }
     }
 }

@@ -93,7 +93,7 @@ macro_rules! pipe_end {
             }
         }
 
-        forward_descriptor!($name, self => *self.source.get_ref());
+        forward_descriptor!($name, self => *self.source);
     };
 }
 

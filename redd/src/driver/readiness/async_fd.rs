@@ -9,6 +9,7 @@
 
 use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
+use super::state::Direction;
 use crate::driver::Registration;
 use crate::task::coop::poll_proceed;
 use std::error::Error;
@@ -73,13 +74,13 @@ pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
 
 /// Polling for one direction, with either guard.
 macro_rules! poll_methods {
-    ($what:literal, $poll:ident, $poll_mut:ident) => {
+    ($what:literal, $Direction:ident, $poll:ident, $poll_mut:ident) => {
         #[doc = concat!("Polls for ", $what, " to be worth trying; the last task to poll is woken.")]
         ///
         /// # Errors
         /// The runtime has shut down.
         pub fn $poll<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-            let event = ready!(self.registration.$poll(cx))?;
+            let event = ready!(self.registration.poll_ready(cx, Direction::$Direction))?;
             Poll::Ready(Ok(self.guard(event)))
         }
 
@@ -88,7 +89,7 @@ macro_rules! poll_methods {
         /// # Errors
         /// The runtime has shut down.
         pub fn $poll_mut<'a>(&'a mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-            let event = ready!(self.registration.$poll(cx))?;
+            let event = ready!(self.registration.poll_ready(cx, Direction::$Direction))?;
             Poll::Ready(Ok(self.mut_guard(event)))
         }
     };
@@ -209,8 +210,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner
     }
 
-    poll_methods!("reading", poll_read_ready, poll_read_ready_mut);
-    poll_methods!("writing", poll_write_ready, poll_write_ready_mut);
+    poll_methods!("reading", Read, poll_read_ready, poll_read_ready_mut);
+    poll_methods!("writing", Write, poll_write_ready, poll_write_ready_mut);
 
     /// Waits until something of `interest` is ready.
     ///

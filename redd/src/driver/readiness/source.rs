@@ -127,7 +127,7 @@ impl Registration {
 
     /// Takes the descriptor out of epoll; says what dropping hides.
     pub(crate) fn deregister(self) -> io::Result<()> {
-        self.driver.leave_epoll(self.fd)
+        self.driver.epoll.delete(self.fd)
         // Dropping tries once more, and is told that the descriptor is not there.
     }
 
@@ -155,21 +155,12 @@ impl Registration {
         self.poll_until(direction.interest(), until, None, |slot| slot.wait(direction, cx.waker()))
     }
 
-    fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
+    /// Waits until an event has said that `direction` is worth trying. Only the last task that waits here is woken.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
         let unit = ready!(poll_proceed(cx));
         let state = ready!(self.poll_event(cx, direction, Until::Ready))?;
         unit.made_progress();
         Poll::Ready(Ok(ReadyEvent::new(state, direction.interest())))
-    }
-
-    /// Waits until an event has said that reading is worth trying. Only the last task that waits here is woken.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        self.poll_ready(cx, Direction::Read)
-    }
-
-    /// As [`poll_read_ready`](Self::poll_read_ready), for writing.
-    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        self.poll_ready(cx, Direction::Write)
     }
 
     /// Waits until something of `interest` is ready. Any number of tasks may wait.
@@ -222,7 +213,8 @@ impl Registration {
         result
     }
 
-    fn poll_io<R>(
+    /// Tries `f`, and waits for `direction` as often as it would block; `f` is given what was seen before the try.
+    pub(crate) fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
@@ -240,24 +232,6 @@ impl Registration {
             unit.made_progress();
             return Poll::Ready(result);
         }
-    }
-
-    /// Tries `f`, and waits for reading as often as it would block.
-    pub(crate) fn poll_read_io<R>(
-        &self,
-        cx: &mut Context<'_>,
-        mut f: impl FnMut() -> io::Result<R>,
-    ) -> Poll<io::Result<R>> {
-        self.poll_io(cx, Direction::Read, |_| f())
-    }
-
-    /// As [`poll_read_io`](Self::poll_read_io), for writing.
-    pub(crate) fn poll_write_io<R>(
-        &self,
-        cx: &mut Context<'_>,
-        mut f: impl FnMut() -> io::Result<R>,
-    ) -> Poll<io::Result<R>> {
-        self.poll_io(cx, Direction::Write, |_| f())
     }
 
     /// Tries `f`, and waits in the list as often as it would block; so any number of tasks may do this at once.
@@ -308,7 +282,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         // `leave-before-close`. A descriptor that its user closed behind our back has left by itself.
-        let _ = self.driver.leave_epoll(self.fd);
+        let _ = self.driver.epoll.delete(self.fd);
         self.driver.end_use(self.index, self.generation);
     }
 }
@@ -462,10 +436,6 @@ impl<S: AsFd> Source<S> {
 }
 
 impl<S> Source<S> {
-    pub(crate) fn get_ref(&self) -> &S {
-        &self.io
-    }
-
     pub(crate) fn registration(&self) -> &Registration {
         &self.registration
     }
@@ -645,7 +615,7 @@ mod tests {
         assert_eq!(read_some(&source).expect("open"), b"x");
         let mut listed = std::pin::pin!(source.registration().readiness(Interest::READABLE));
         assert!(listed.as_mut().poll(&mut cx).is_pending());
-        assert!(source.registration().poll_read_ready(&mut cx).is_pending());
+        assert!(source.registration().poll_ready(&mut cx, Direction::Read).is_pending());
         driver.shutdown();
         assert_eq!(wakes.count(), 3);
         let error = block_on(listed).expect_err("shut down");

@@ -6,6 +6,7 @@ use super::TcpStream;
 use super::socket::TcpSocket;
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::state::Direction;
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::sys;
 use socket2::{SockAddr, Socket};

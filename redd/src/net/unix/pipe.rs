@@ -244,7 +244,7 @@ macro_rules! file_conversions {
             }
         }
 
-        descriptor!($Type, self => *self.io.get_ref());
+        descriptor!($Type, self => *self.io);
     };
 }
 
@@ -257,7 +257,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready => poll_write_ready);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready: Write);
     try_write_methods!(self => self.io);
 }
 
@@ -277,7 +277,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready => poll_read_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready: Read);
     try_read_methods!(self => self.io);
 }
 
