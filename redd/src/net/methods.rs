@@ -151,7 +151,7 @@ macro_rules! try_read_methods {
         /// As [`try_read`](Self::try_read).
         pub fn try_read_buf<B: BufMut>(&$self, buf: &mut B) -> io::Result<usize> {
             let source = &$source;
-            let read = || Ok(fill::into_buf_mut(source, buf, Fill::Read)?.0);
+            let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
             source.registration().try_io(Interest::READABLE, read)
         }
 
@@ -425,7 +425,7 @@ macro_rules! poll_fill_method {
         #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
         pub fn $poll(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Answer>> {
             self.io.registration().poll_io(cx, $crate::driver::readiness::state::Direction::Read, |_| {
-                let $filled = fill::into_read_buf(&self.io, buf, Fill::$fill)?;
+                let $filled = fill::append(&self.io, buf, Fill::$fill)?;
                 $answer
             })
         }
@@ -456,7 +456,7 @@ macro_rules! datagram_methods {
             /// As [`recv`](Self::recv), and appends to `buf`: at most as much as it has room for without growing, or one
             /// step of growth of a full `Vec`.
             recv_buf / try_recv_buf[B: BufMut](self, buf: &mut B) -> usize
-                = Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0)
+                = Ok(fill::append(&self.io, buf, Fill::Receive)?.0)
         }
         datagram_operation! { read
             /// Receives a datagram from anyone, and says who sent it. What does not fit in `buf` is lost.
@@ -468,7 +468,7 @@ macro_rules! datagram_methods {
         datagram_operation! { read
             /// As [`recv_from`](Self::recv_from), and appends to `buf` as [`recv_buf`](Self::recv_buf) does.
             recv_buf_from / try_recv_buf_from[B: BufMut](self, buf: &mut B) -> (usize, $Addr) = {
-                let (len, sender) = fill::into_buf_mut(&self.io, buf, Fill::ReceiveFrom)?;
+                let (len, sender) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
                 Ok((len, $from_system(sender)?))
             }
         }
