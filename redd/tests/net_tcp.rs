@@ -179,12 +179,13 @@ fn addresses_that_are_written_out_need_no_thread() {
     let v4: SocketAddr = "127.0.0.1:80".parse().expect("an address");
     let v6: SocketAddr = "[::1]:80".parse().expect("an address");
     assert_eq!(at_once("127.0.0.1:80").expect("literal"), [v4]);
-    assert_eq!(at_once("[::1]:80".to_owned()).expect("literal"), [v6]);
+    let owned = "[::1]:80".to_owned();
+    assert_eq!(at_once(&owned).expect("literal"), [v6]);
+    assert_eq!(at_once(owned).expect("literal"), [v6]);
     assert_eq!(at_once(("::1", 80)).expect("literal"), [v6]);
     assert_eq!(at_once(("127.0.0.1".to_owned(), 80)).expect("literal"), [v4]);
     assert_eq!(at_once((Ipv4Addr::LOCALHOST, 80)).expect("literal"), [v4]);
     assert_eq!(at_once((IpAddr::V6(Ipv6Addr::LOCALHOST), 80)).expect("literal"), [v6]);
-    assert_eq!(at_once(&&v4).expect("literal"), [v4]);
     assert_eq!(at_once(&[v4, v6][..]).expect("literal"), [v4, v6]);
     assert!(at_once(&[][..]).expect("literal").is_empty());
 }

@@ -155,6 +155,18 @@ macro_rules! forward_descriptor {
     };
 }
 
+/// `AsyncRead` of what has a `Source`; `$short`: what a short read says.
+#[allow(unused_macros, reason = "its users are features")]
+macro_rules! read_traits {
+    ($Type:ty, $self:ident => $source:expr, $short:expr) => {
+        impl AsyncRead for $Type {
+            fn poll_read($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+                $source.poll_read(cx, buf, $short)
+            }
+        }
+    };
+}
+
 /// `AsyncWrite` of what hands all bytes to the system at once, so that nothing is left to flush.
 #[allow(unused_macros, reason = "its users are features")]
 macro_rules! write_traits {
@@ -189,4 +201,4 @@ macro_rules! write_traits {
     };
 }
 
-pub(crate) use {forward_descriptor, write_pieces, write_traits};
+pub(crate) use {forward_descriptor, read_traits, write_pieces, write_traits};

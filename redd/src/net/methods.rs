@@ -359,11 +359,7 @@ macro_rules! stream_traits {
             }
         }
 
-        impl AsyncRead for $Type {
-            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_read(cx, buf, Self::SHORT)
-            }
-        }
+        $crate::io::forward::read_traits!($Type, self => self.io, Self::SHORT);
 
         $crate::io::forward::write_traits! {
             $Type, self => self.io,

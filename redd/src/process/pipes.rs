@@ -8,7 +8,7 @@ use crate::driver::Driver;
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::{Short, current_driver};
-use crate::io::forward::{forward_descriptor, write_traits};
+use crate::io::forward::{forward_descriptor, read_traits, write_traits};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::sys::set_nonblocking;
 use std::io::{self, IoSlice};
@@ -107,14 +107,5 @@ write_traits! {
     poll_shutdown => Ok(())
 }
 
-impl AsyncRead for ChildStdout {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.source.poll_read(cx, buf, Short::WouldBlock)
-    }
-}
-
-impl AsyncRead for ChildStderr {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.source.poll_read(cx, buf, Short::WouldBlock)
-    }
-}
+read_traits!(ChildStdout, self => self.source, Short::WouldBlock);
+read_traits!(ChildStderr, self => self.source, Short::WouldBlock);

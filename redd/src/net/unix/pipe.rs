@@ -5,7 +5,7 @@
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
-use crate::io::forward::write_traits;
+use crate::io::forward::{read_traits, write_traits};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::sys;
@@ -283,9 +283,4 @@ impl Receiver {
 
 file_conversions!(Receiver, End::Receiver, Interest::READABLE);
 
-impl AsyncRead for Receiver {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Fewer bytes than asked for: there are no more now.
-        self.io.poll_read(cx, buf, Short::WouldBlock)
-    }
-}
+read_traits!(Receiver, self => self.io, Short::WouldBlock);
