@@ -40,9 +40,24 @@ macro_rules! options {
     )*};
 }
 
-/// The methods about `IP_TOS` under the names of earlier versions of Tokio.
-macro_rules! tos_methods {
-    () => {
+/// What sockets that speak IP have: the service that their packets get, and the device that they go through.
+macro_rules! ip_methods {
+    ($self:ident => $socket:expr) => {
+        options! {
+            "the type of service of IPv4 packets (`IP_TOS`)",
+                tos_v4 / set_tos_v4: u32, $self => $socket, tos_v4 / set_tos_v4;
+            "the traffic class of IPv6 packets (`IPV6_TCLASS`)",
+                tclass_v6 / set_tclass_v6: u32, $self => $socket, tclass_v6 / set_tclass_v6;
+        }
+
+        system_methods! {
+            /// The network device that it is bound to (`SO_BINDTODEVICE`).
+            device($self) -> Option<Vec<u8>> = $socket.device();
+
+            /// Binds it to a network device by name, or to none. May need a privilege.
+            bind_device($self, interface: Option<&[u8]>) -> () = $socket.bind_device(interface);
+        }
+
         /// The name of [`tos_v4`](Self::tos_v4) in earlier versions of Tokio.
         #[doc(hidden)]
         #[deprecated(note = "it is about IPv4 only: call `tos_v4`")]

@@ -153,13 +153,9 @@ impl UdpSocket {
             multicast_loop_v6 / set_multicast_loop_v6: bool, self => self.io, multicast_loop_v6 / set_multicast_loop_v6;
         "how many hops datagrams may make (`IP_TTL`)",
             ttl / set_ttl: u32, self => self.io, ttl / set_ttl;
-        "the type of service of IPv4 datagrams (`IP_TOS`)",
-            tos_v4 / set_tos_v4: u32, self => SockRef::from(self), tos_v4 / set_tos_v4;
-        "the traffic class of IPv6 datagrams (`IPV6_TCLASS`)",
-            tclass_v6 / set_tclass_v6: u32, self => SockRef::from(self), tclass_v6 / set_tclass_v6;
     }
 
-    tos_methods!();
+    ip_methods!(self => SockRef::from(self));
 
     system_methods! {
         /// The address of this socket.
@@ -171,12 +167,6 @@ impl UdpSocket {
 
         /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
         take_error(self) -> Option<io::Error> = self.io.take_error();
-
-        /// The network device that it is bound to (`SO_BINDTODEVICE`).
-        device(self) -> Option<Vec<u8>> = SockRef::from(self).device();
-
-        /// Binds it to a network device by name, or to none. May need a privilege.
-        bind_device(self, interface: Option<&[u8]>) -> () = SockRef::from(self).bind_device(interface);
 
         /// Joins an IPv4 multicast group, on the interface with this address; `0.0.0.0` lets the system choose.
         join_multicast_v4(self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> ()
