@@ -28,7 +28,7 @@
 //!   runtime that ends is left alone.
 //! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
 //!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
-//!   before the next look.
+//!   before the next look, unless a poll has had so much CPU time that it computes, whoever waited for whom.
 //!
 //! # Why not otherwise
 //! A thread that samples every 10 ms costs a runtime that wakes every 10 ms twice its context switches. A thread that

@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, decide};
+use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, computes, decide};
 use super::report::{LatePoll, Mode, RescueAction};
 use super::{Compared, Seen};
 use crate::primitives::atomic::Ordering;
@@ -208,6 +208,9 @@ impl Monitor {
         if is_late {
             // What was read before does not tell what happened since (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
+        }
+        self.read(shared, &seen, now);
+        if is_late && !self.tracks.iter().any(|track| track.computes(shared.watch.threshold)) {
             set_alarm(shared, &seen, now, false);
             return Vec::new();
         }
@@ -216,34 +219,41 @@ impl Monitor {
         self.late(shared, &seen, now, behind)
     }
 
+    /// What the threads do that are in a poll.
+    fn read(&mut self, shared: &Shared, seen: &[Seen], now: u64) {
+        self.tracks.resize_with(seen.len(), Track::default);
+        for (index, (track, seen)) in self.tracks.iter_mut().zip(seen).enumerate() {
+            if track.polls != seen.polls {
+                *track = Track { polls: seen.polls, ..Track::default() };
+            }
+            if seen.is_polling() {
+                track.read(shared.slot(index), now);
+            }
+        }
+    }
+
     /// Marks who is stuck, and acts.
     fn turn(&mut self, shared: &Shared, seen: &[Seen], now: u64) -> Behind {
         let watch = &shared.watch;
         let rescues = shared.config.rescue.mode == Mode::Rescue;
-        self.tracks.resize_with(seen.len(), Track::default);
         let mut needs_cover = false;
         for (index, seen) in seen.iter().enumerate() {
             let slot = shared.slot(index);
-            let track = &mut self.tracks[index];
-            if track.polls != seen.polls {
-                *track = Track { polls: seen.polls, ..Track::default() };
-            }
-            if !seen.is_polling() {
-                shared.workers.roster.unmark(&slot.standing);
-                continue;
-            }
-            track.read(slot, now);
             if !is_suspect(shared, *seen, now) {
                 shared.workers.roster.unmark(&slot.standing);
                 continue;
             }
             watch.figures.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
             // `nothing-is-taken`: the mark only opens its slot to others.
-            if rescues && shared.workers.roster.mark_stuck(&slot.standing) {
+            let is_marked = rescues && shared.workers.roster.mark_stuck(&slot.standing);
+            if is_marked && slot.mark.polls() != seen.polls {
+                shared.workers.roster.unmark(&slot.standing); // `marked-late` of `roster`
+            } else if is_marked {
                 // Who sleeps has not counted its wheel in.
                 needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
             }
         }
+        shared.note_stuck(shared.slots().any(|slot| slot.standing.is_stuck()));
         let behind = Behind::find(shared, seen, now);
         if rescues {
             self.act(shared, seen, now, behind, needs_cover);
@@ -276,7 +286,7 @@ impl Monitor {
             .map(|index| Suspect {
                 stuck_for: Duration::from_millis(now - seen[*index].since),
                 cpu: self.tracks[*index].cpu,
-                spent: self.tracks[*index].spent(),
+                computes: self.tracks[*index].computes(shared.watch.threshold),
                 has_stand_in: self.tracks[*index].has_stand_in,
             })
             .collect();
@@ -427,10 +437,11 @@ impl Track {
         self.reading = Some(reading);
     }
 
-    /// CPU time of the poll as far as it was seen.
-    fn spent(&self) -> Duration {
-        let cpu = |reading: &Option<Reading>| reading.as_ref().and_then(|reading| reading.cpu).unwrap_or_default();
-        cpu(&self.reading).saturating_sub(cpu(&self.first))
+    /// Whether the poll is a computation, as far as it was seen.
+    fn computes(&self, threshold: Duration) -> bool {
+        let (Some(first), Some(now)) = (&self.first, &self.reading) else { return false };
+        let spent = now.cpu.unwrap_or_default().saturating_sub(first.cpu.unwrap_or_default());
+        computes(spent, Duration::from_millis(now.at_ms - first.at_ms), threshold)
     }
 
     fn needed_a_thread(&self) -> bool {
