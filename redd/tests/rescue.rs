@@ -289,6 +289,7 @@ struct LatePollCopy {
     is_reminder: bool,
     system_call: Option<String>,
     queued: usize,
+    frames: usize,
 }
 
 fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
@@ -302,6 +303,7 @@ fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
             is_reminder: late.is_reminder(),
             system_call: late.system_call(),
             queued: late.queued_tasks(),
+            frames: late.stack().map_or(0, |stack| stack.addresses().len()),
         };
         drop(tell.send((copy, late.to_string())));
     };
@@ -343,6 +345,28 @@ fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_t
     drop(near);
     drop(runtime);
     assert!(reports.try_recv().is_err(), "two reports of a poll, however long it takes");
+}
+
+#[inline(never)]
+fn read_from_a_slow_disk(reports: &Reports) -> (LatePollCopy, String) {
+    let report = reports.recv_timeout(WATCHDOG).expect("a report about this very poll");
+    std::hint::black_box(report)
+}
+
+#[test]
+fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
+    for rescue in [Rescue::new(), Rescue::report_only()] {
+        let mut builder = Builder::new_multi_thread();
+        let rescue = rescue.report_after(Duration::from_millis(20)).with_stack(true);
+        let (runtime, reports) = reporting(builder.worker_threads(1), rescue);
+        let (late, text) = finish(&runtime, async move { read_from_a_slow_disk(&reports) });
+        assert!(late.frames > 3, "{text}");
+        assert_eq!(text.contains("read_from_a_slow_disk"), cfg!(feature = "stack"), "{text}");
+    }
+    let mut builder = Builder::new_multi_thread();
+    let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::report_only());
+    let (late, text) = finish(&runtime, async move { read_from_a_slow_disk(&reports) });
+    assert_eq!(late.frames, 0, "nobody asked: {text}");
 }
 
 #[test]

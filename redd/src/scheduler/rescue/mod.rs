@@ -52,7 +52,7 @@ use crate::sys::alarm::Alarm;
 
 pub use decide::CpuUse;
 pub(crate) use monitor::{start, stop};
-pub use report::{LatePoll, Rescue, RescueAction};
+pub use report::{LatePoll, Rescue, RescueAction, Stack};
 pub(crate) use report::{LatePollHook, Mode};
 
 /// `due` of a runtime that does not watch.

@@ -21,9 +21,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, computes, decide};
-use super::report::{LatePoll, Mode, RescueAction};
+use super::report::{LatePoll, Mode, RescueAction, Stack};
 use super::{Compared, Seen};
 use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
 use crate::scheduler::spares::{self, Started};
 use crate::scheduler::{Flavor, Shared, Slot, idle};
@@ -36,6 +37,13 @@ use crate::time::clock::real_now;
 
 /// A poll reported late is reported again when it has taken so many times as long.
 const REMINDER: u32 = 10;
+
+/// How long a thread may take to tell its stack: as long as one that needs a CPU for it often waits. Picked by feel.
+const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
+
+/// Threads that tell reports with stacks, and how many there may be: more is a storm, of which some are left out.
+static TELLERS: AtomicU32 = AtomicU32::new(0);
+const TELLERS_MAX: u32 = 8;
 
 /// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
 #[derive(Debug)]
@@ -149,7 +157,31 @@ fn attend(shared: &Arc<Shared>) {
         let monitor = &mut *shared.watch.monitor.lock(); // `not-after-stop`
         monitor.attend(shared)
     };
-    // `hook-last`
+    if !shared.config.rescue.with_stack || reports.is_empty() {
+        tell(shared, reports.into_iter().map(|(late, _)| late).collect());
+        return;
+    }
+    let with_stack = |(late, polls)| {
+        let late: LatePoll = late;
+        LatePoll { stack: stack(shared.slot(late.worker), polls), ..late }
+    };
+    let reports = reports.into_iter().map(with_stack).collect();
+    // To read the program's debug information may take a second, and others are to be rescued meanwhile.
+    let mine = Arc::clone(shared);
+    if TELLERS.fetch_add(1, Ordering::Relaxed) < TELLERS_MAX {
+        let told = thread::spawn_named("redd-report".to_owned(), None, move || {
+            tell(&mine, reports);
+            TELLERS.fetch_sub(1, Ordering::Relaxed);
+        });
+        if told.is_ok() {
+            return;
+        }
+    }
+    TELLERS.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// `hook-last`
+fn tell(shared: &Shared, reports: Vec<LatePoll>) {
     for late in reports {
         guarded(|| crate::trace::late_poll(&late));
         match &shared.config.on_late_poll {
@@ -159,6 +191,12 @@ fn attend(shared: &Arc<Shared>) {
             None => shared.watch.lines.write(&late, shared.config.name.as_deref(), shared.ms_at(real_now())),
         }
     }
+}
+
+/// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
+fn stack(slot: &Slot, polls: u64) -> Option<Stack> {
+    let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
+    (slot.mark.polls() == polls).then_some(Stack(frames))
 }
 
 /// What a turn begins with.
@@ -202,8 +240,8 @@ struct Behind {
 }
 
 impl Monitor {
-    /// One turn; what it has to report.
-    fn attend(&mut self, shared: &Shared) -> Vec<LatePoll> {
+    /// One turn; what it has to report, and of which poll.
+    fn attend(&mut self, shared: &Shared) -> Vec<(LatePoll, u64)> {
         let Some(Look { seen, now, was_chasing, is_late }) = look(shared) else { return Vec::new() };
         if is_late {
             // What was read before does not tell what happened since (`own-gap`).
@@ -317,8 +355,8 @@ impl Monitor {
         }
     }
 
-    /// What is late and was not reported.
-    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind) -> Vec<LatePoll> {
+    /// What is late and was not reported, and which poll that is.
+    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind) -> Vec<(LatePoll, u64)> {
         let mut reports = Vec::new();
         let late_after = shared.config.rescue.report_after;
         for (index, seen) in seen.iter().enumerate() {
@@ -354,11 +392,12 @@ impl Monitor {
                     Mode::Rescue => track.action.unwrap_or(RescueAction::LeftAlone),
                     Mode::Report | Mode::Off => RescueAction::ReportOnly,
                 },
+                stack: None,
             };
             if !late.is_reminder {
                 count(shared, &late);
             }
-            reports.push(late);
+            reports.push((late, seen.polls));
         }
         reports
     }
