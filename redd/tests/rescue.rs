@@ -403,6 +403,24 @@ fn runtimes_that_only_report_do_that_and_no_more() {
 }
 
 #[test]
+fn the_future_of_block_on_is_watched_on_a_current_thread_runtime() {
+    let (runtime, reports) = reporting(&mut Builder::new_current_thread(), Rescue::new());
+    let line = line!() + 1;
+    runtime.block_on(async {
+        // It is watched from its first look at an age of 100 ms on.
+        sleep(Duration::from_millis(150)).await;
+        let (late, text) = reports.recv_timeout(WATCHDOG).expect("a report about this very poll");
+        assert_eq!((late.name, late.line, late.action), (None, Some(line), RescueAction::ReportOnly), "{text}");
+        assert!(text.starts_with("the future of `block_on` (called at redd/tests/rescue.rs"), "{text}");
+    });
+    // A poll that panics has ended.
+    let panics = || runtime.block_on(async { std::panic::resume_unwind(Box::new(1)) });
+    drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)));
+    assert_eq!(runtime.block_on(async { 7 }), 7);
+    assert_eq!(runtime.metrics().late_polls(), 1);
+}
+
+#[test]
 fn a_panic_in_the_hook_does_not_end_the_monitor() {
     let (tell, told) = channel();
     let hook = move |_: &LatePoll| {

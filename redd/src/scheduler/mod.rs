@@ -55,7 +55,8 @@ use idle::{Idle, OnWake};
 use injector::Injector;
 use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
-use rescue::poll_mark::PollMark;
+use rescue::poll_mark;
+use rescue::poll_mark::{PollMark, RootMark};
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
@@ -185,6 +186,8 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
     pub(crate) mark: PollMark<Header>,
+    /// The same for the future of `block_on`, which counts as no task.
+    pub(crate) root: RootMark,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
     pub(crate) standing: Standing,
     /// The system's number of its thread; 0 if it has none.
@@ -202,6 +205,7 @@ impl Slot {
         Self {
             queue: RunQueue::new(),
             mark: PollMark::new(),
+            root: RootMark::new(),
             standing: Standing::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
@@ -214,6 +218,12 @@ impl Slot {
 }
 
 impl Slot {
+    /// What its worker polls: the mark of a task or of a root.
+    pub(crate) fn polls(&self) -> u64 {
+        let polls = self.mark.polls();
+        if poll_mark::is_polling(polls) { polls } else { self.root.polls().unwrap_or(polls) }
+    }
+
     /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
         !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())

@@ -305,7 +305,7 @@ impl Guard {
         let mut has_suspect = false;
         for (index, slot) in shared.slots().enumerate() {
             // A worker in `block_in_place` says itself what it does.
-            let polls = if slot.standing.is_blocked() { 0 } else { slot.mark.polls() };
+            let polls = if slot.standing.is_blocked() { 0 } else { slot.polls() };
             let seen = Seen { polls, since: now };
             match self.seen.get_mut(index) {
                 Some(before) if before.polls == polls => has_suspect |= seen.is_polling(),

@@ -196,7 +196,7 @@ fn tell(shared: &Shared, reports: Vec<LatePoll>) {
 /// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
 fn stack(slot: &Slot, polls: u64) -> Option<Stack> {
     let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
-    (slot.mark.polls() == polls).then_some(Stack(frames))
+    (slot.polls() == polls).then_some(Stack(frames))
 }
 
 /// What a turn begins with.
@@ -377,6 +377,7 @@ impl Monitor {
             let slot = shared.slot(index);
             let thread = slot.thread.load(Ordering::Relaxed);
             let late = LatePoll {
+                root: slot.root.place_of(seen.polls),
                 task: slot.mark.task_of(seen.polls, |task| shared.heap.keep_at(task)).map(|task| task.info()),
                 elapsed,
                 is_reminder: track.reports > 1,

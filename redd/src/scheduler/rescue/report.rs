@@ -144,6 +144,8 @@ pub enum RescueAction {
 #[derive(Debug)]
 pub struct LatePoll {
     pub(super) task: Option<TaskInfo>,
+    /// Or the future of `block_on`, and who called that.
+    pub(super) root: Option<&'static Location<'static>>,
     pub(super) elapsed: Duration,
     pub(super) is_reminder: bool,
     pub(super) cpu: CpuUse,
@@ -181,7 +183,12 @@ impl fmt::Display for Stack {
 }
 
 impl LatePoll {
-    /// The task's id; `None` if it ended just when it was looked at.
+    /// Whether it is no task but the future that `block_on` of a current-thread runtime runs.
+    pub fn is_block_on(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// The task's id; `None` if it is none, or ended just when it was looked at.
     pub fn task_id(&self) -> Option<Id> {
         self.task.as_ref().map(|task| task.id)
     }
@@ -191,9 +198,9 @@ impl LatePoll {
         self.task.as_ref()?.name.as_deref()
     }
 
-    /// The place in the program that spawned it.
+    /// The place in the program that spawned it, or that called `block_on`.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.task.as_ref().map(|task| task.place)
+        self.root.or_else(|| self.task.as_ref().map(|task| task.place))
     }
 
     /// How long the poll has taken by now; it may have begun a few milliseconds earlier.
@@ -285,7 +292,10 @@ impl fmt::Display for LatePoll {
                 }
                 write!(f, " (spawned at {})", task.place)?;
             }
-            None => f.write_str("a task")?,
+            None => match self.root {
+                Some(place) => write!(f, "the future of `block_on` (called at {place})")?,
+                None => f.write_str("a task")?,
+            },
         }
         write!(f, " has not come to an `.await` for {} ms", self.elapsed.as_millis())?;
         if let Some(name) = &self.thread_name {
