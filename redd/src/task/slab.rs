@@ -83,24 +83,22 @@ impl Chunk {
         unsafe { NonNull::new_unchecked(chunk.cast()) }
     }
 
-    fn used(chunk: NonNull<Self>) -> u32 {
+    /// The header of a chunk in the lists.
+    fn at<'a>(chunk: NonNull<Self>) -> &'a Self {
         // SAFETY: `type-stable`.
-        unsafe { chunk.as_ref() }.used.load(Ordering::Relaxed)
+        unsafe { chunk.as_ref() }
     }
 
-    fn in_hand(chunk: NonNull<Self>) -> u32 {
-        // SAFETY: `type-stable`.
-        unsafe { chunk.as_ref() }.in_hand.load(Ordering::Relaxed)
+    fn used(&self) -> u32 {
+        self.used.load(Ordering::Relaxed)
     }
 
-    fn set_in_hand(chunk: NonNull<Self>, count: u32) {
-        // SAFETY: `type-stable`.
-        unsafe { chunk.as_ref() }.in_hand.store(count, Ordering::Relaxed);
+    fn in_hand(&self) -> u32 {
+        self.in_hand.load(Ordering::Relaxed)
     }
 
     fn slot(chunk: NonNull<Self>, index: u32) -> NonNull<Header> {
-        // SAFETY: `type-stable`.
-        let size = unsafe { chunk.as_ref() }.slot_size;
+        let size = Self::at(chunk).slot_size;
         // SAFETY: callers ask for slots inside the chunk.
         unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
     }
@@ -505,8 +503,7 @@ impl Heap {
         let _walker = Walker(self);
         for chunk in chunks {
             // Acquire: the words of the slots below are initialised. Pairs with Release in `carve`.
-            // SAFETY: `type-stable`, by the walker.
-            let used = unsafe { chunk.as_ref() }.used.load(Ordering::Acquire);
+            let used = Chunk::at(chunk).used.load(Ordering::Acquire);
             debug_assert_ne!(used, trim::GONE, "`walkers-pin`");
             for index in 0..used {
                 // SAFETY: `zero-is-free`: it was handed out.
@@ -568,9 +565,8 @@ impl Heap {
         let size = CLASSES[class as usize];
         let capacity = (CHUNK - CHUNK_HEADER) as u32 / size;
         let has_room = |chunk: &NonNull<Chunk>| {
-            // SAFETY: chunks in the list are alive.
-            let chunk = unsafe { chunk.as_ref() };
-            chunk.slot_size == size && chunk.used.load(Ordering::Relaxed) < capacity
+            let chunk = Chunk::at(*chunk);
+            chunk.slot_size == size && chunk.used() < capacity
         };
         // The newest chunks are at the end, so a chunk with room is found at once or not at all.
         let chunk = match central.chunks.iter().rev().take(2 * CLASSES.len()).find(|chunk| has_room(chunk)) {
@@ -581,8 +577,7 @@ impl Heap {
                 chunk
             }
         };
-        // SAFETY: as above.
-        let used = unsafe { &chunk.as_ref().used };
+        let used = &Chunk::at(chunk).used;
         let first = used.load(Ordering::Relaxed);
         let count = MAGAZINE.min(capacity - first);
         let mut list = FreeList::EMPTY;
