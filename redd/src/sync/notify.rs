@@ -167,10 +167,7 @@ impl Notify {
         if self.try_store() {
             return;
         }
-        let called = match call {
-            Call::Last => guard.call_back(),
-            Call::First | Call::All => guard.call_front(),
-        };
+        let called = guard.call_one(call);
         self.tidy(&guard);
         drop(guard);
         wake_guarded(called.flatten());

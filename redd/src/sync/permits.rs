@@ -265,7 +265,7 @@ impl Permits {
         if *need > 0 {
             return Served::Partly;
         }
-        match guard.call_front() {
+        match guard.call_one(Call::First) {
             Some(waker) => Served::Called(waker),
             None => Served::Nobody,
         }

@@ -189,7 +189,7 @@ impl Cache {
         if list.head.is_null() {
             list = previous.replace(FreeList::EMPTY);
             if list.head.is_null() {
-                list = heap.take_magazine(class);
+                list = heap.take_magazine(&mut heap.central.lock(), class);
             }
         }
         let slot = list.pop().expect("a magazine holds at least one slot");
@@ -277,7 +277,7 @@ pub(crate) struct Heap {
     spawned: AtomicU64,
     completed: AtomicU64,
     /// Names given with `task::Builder`.
-    names: Mutex<BTreeMap<Id, Arc<str>>>,
+    pub(super) names: Mutex<BTreeMap<Id, Arc<str>>>,
     /// Milliseconds since the heap was made, updated when workers look at the clock.
     pub(crate) coarse_ms: AtomicU32,
     /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
@@ -402,7 +402,7 @@ impl Heap {
                         slot
                     }
                     None => {
-                        let mut magazine = self.take_magazine_locked(&mut central, vtable.class);
+                        let mut magazine = self.take_magazine(&mut central, vtable.class);
                         let slot = magazine.pop().expect("a magazine holds at least one slot");
                         let loose = &mut central.loose[vtable.class as usize];
                         debug_assert!(loose.head.is_null(), "it was just found empty");
@@ -414,7 +414,7 @@ impl Heap {
                 }
             }
         };
-        (slot, Id::from_u64(id))
+        (slot, Id(id))
     }
 
     /// Takes a slot back.
@@ -476,18 +476,6 @@ impl Heap {
             + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    pub(super) fn add_name(&self, id: Id, name: Arc<str>) {
-        self.names.lock().insert(id, name);
-    }
-
-    pub(super) fn name(&self, id: Id) -> Option<Arc<str>> {
-        self.names.lock().get(&id).cloned()
-    }
-
-    pub(super) fn remove_name(&self, id: Id) {
-        self.names.lock().remove(&id);
-    }
-
     /// Calls `visit` with a reference to each task that is alive now. No lock is held during `visit`; tasks spawned
     /// meanwhile may or may not be visited.
     pub(super) fn for_each_live(&self, mut visit: impl FnMut(TaskRef)) {
@@ -530,10 +518,6 @@ impl Heap {
         (central.large.contains(&task) || is_in_chunk()).then(|| unsafe { try_ref(task) })?
     }
 
-    fn take_magazine(&self, class: u8) -> FreeList {
-        self.take_magazine_locked(&mut self.central.lock(), class)
-    }
-
     fn give_magazine(&self, class: u8, list: FreeList) {
         let mut central = self.central.lock();
         if central.put_back(class as usize, list.len as usize) {
@@ -544,7 +528,7 @@ impl Heap {
         debug_assert!(!central.is_closed || central.out > 0 || central.is_pinned);
     }
 
-    fn take_magazine_locked(&self, central: &mut Central, class: u8) -> FreeList {
+    fn take_magazine(&self, central: &mut Central, class: u8) -> FreeList {
         let list = match central.magazines[class as usize].pop() {
             Some(list) => {
                 central.take_out(class as usize, list.len as usize);
