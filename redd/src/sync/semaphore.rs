@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::blocking::block_thread_on;
-use super::permits::{Permits, Refusal};
+use super::permits::{Permits, TryAcquireError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
@@ -293,28 +293,4 @@ pub struct AcquireError(());
 error_texts! {
     [] AcquireError,
     _ => "semaphore closed",
-}
-
-/// Why a `try_acquire` gave no permit.
-#[derive(Debug, PartialEq, Eq)]
-pub enum TryAcquireError {
-    /// The semaphore is closed.
-    Closed,
-    /// Too few permits are free, or others wait for them.
-    NoPermits,
-}
-
-impl From<Refusal> for TryAcquireError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Closed => Self::Closed,
-            Refusal::NoPermits => Self::NoPermits,
-        }
-    }
-}
-
-error_texts! {
-    [] TryAcquireError,
-    Self::Closed => "semaphore closed",
-    Self::NoPermits => "no permits available",
 }
