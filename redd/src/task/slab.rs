@@ -10,7 +10,8 @@
 //!   a reference.
 //! - `type-stable`: a chunk stays a chunk until all its slots are free and either the heap is closed or the chunk is
 //!   trimmed, which happens while nobody walks (`trim`'s `walkers-pin`).
-//! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time.
+//! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
+//!   one thread to the next under the lock of the central lists, and is empty then.
 //! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself.
 //!
 //! # Why not otherwise
@@ -250,6 +251,8 @@ struct Central {
     is_closed: bool,
     /// `heap-outlives-slots`
     is_pinned: bool,
+    /// The cache that a guest has entered.
+    guest: Option<usize>,
     record: Record,
 }
 
@@ -302,6 +305,7 @@ impl Heap {
                 out: 0,
                 is_closed: false,
                 is_pinned: false,
+                guest: None,
                 record: Record::new(),
             }),
             caches: (0..caches).map(|_| Cache::new()).collect(),
@@ -374,6 +378,18 @@ impl Heap {
     /// `cache-owner`: no other thread uses this cache meanwhile; the heap outlives the guard.
     pub(crate) unsafe fn enter(&self, index: usize) -> CacheGuard {
         CacheGuard { before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])) }
+    }
+
+    /// As [`enter`](Self::enter), for a thread that is no worker, in a cache that is kept for such; `None` if another one
+    /// is in there.
+    pub(crate) fn enter_as_guest(&self, index: usize) -> Option<GuestGuard<'_>> {
+        let mut central = self.central.lock();
+        if central.guest.is_some() || central.is_closed {
+            return None;
+        }
+        central.guest = Some(index);
+        // SAFETY: `cache-owner`: the entry above is ours until the guard's drop, which the borrow of the heap outlives.
+        Some(GuestGuard { heap: self, entered: Some(unsafe { self.enter(index) }), index })
     }
 
     /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
@@ -619,9 +635,11 @@ impl Heap {
             return;
         }
         let areas = std::mem::take(&mut central.areas);
-        (central.chunks, central.record.spare) = (Vec::new(), Vec::new());
-        central.magazines = std::array::from_fn(|_| Vec::new());
-        central.loose = [FreeList::EMPTY; CLASSES.len()];
+        if !areas.is_empty() {
+            (central.chunks, central.record.spare) = (Vec::new(), Vec::new());
+            central.magazines = std::array::from_fn(|_| Vec::new());
+            central.loose = [FreeList::EMPTY; CLASSES.len()];
+        }
         // SAFETY: all slots are free and the heap is closed, so nobody asks for the owner any more.
         let owner = self.owner.with_mut(|owner| unsafe { (*owner).take() });
         let was_pinned = std::mem::take(&mut central.is_pinned);
@@ -648,12 +666,17 @@ impl Heap {
         }
     }
 
-    /// The scheduler has ended: no cache is entered any more. Slots that are still out (a `JoinHandle` or a waker
+    /// The scheduler has ended: no cache is entered any more, but for a guest's. Slots that are still out (a `JoinHandle` or a waker
     /// outlives the runtime) keep the heap; the last one frees it.
     pub(crate) fn close(&self) {
         let mut central = self.central.lock();
-        for cache in &self.caches {
-            cache.flush(&mut central);
+        // Without chunks no slot is anywhere.
+        let caches = if central.chunks.is_empty() { &[][..] } else { &self.caches };
+        for (index, cache) in caches.iter().enumerate() {
+            // A guest empties its own when it leaves.
+            if central.guest != Some(index) {
+                cache.flush(&mut central);
+            }
         }
         central.is_closed = true;
         if central.out > 0 {
@@ -697,6 +720,40 @@ impl Drop for CacheGuard {
 unsafe fn try_ref(slot: NonNull<Header>) -> Option<TaskRef> {
     // SAFETY: by this function's duty; the reference was counted by `try_ref`.
     unsafe { (*slot.as_ptr()).state.try_ref().then(|| TaskRef::from_raw(slot)) }
+}
+
+/// As [`CacheGuard`], for a guest.
+pub(crate) struct GuestGuard<'a> {
+    heap: &'a Heap,
+    /// There until the drop.
+    entered: Option<CacheGuard>,
+    index: usize,
+}
+
+impl GuestGuard<'_> {
+    /// Gives all free slots to the central lists, for a guest that is about to sleep: who knows for how long.
+    pub(crate) fn flush(&self) {
+        drop(self.flush_locked());
+    }
+
+    fn flush_locked(&self) -> crate::primitives::MutexGuard<'_, Central> {
+        let mut central = self.heap.central.lock();
+        // `cache-owner`: this thread has entered it.
+        if self.heap.caches[self.index].flush(&mut central) && !central.is_closed && self.heap.note_idle() {
+            // SAFETY: the heap is open, so it has an owner, and stays as it is while we hold the lock.
+            unsafe { self.heap.owner() }.memory_is_idle();
+        }
+        central
+    }
+}
+
+impl Drop for GuestGuard<'_> {
+    fn drop(&mut self) {
+        drop(self.entered.take());
+        let mut central = self.flush_locked();
+        central.guest = None;
+        self.heap.finish_if_closed(central);
+    }
 }
 
 /// The allocation of a large task, and where in it the task stands: behind the heap's address.
