@@ -410,7 +410,8 @@ macro_rules! stream_traits {
     };
 }
 
-/// An operation on datagrams in two forms: one that waits, and one that does not.
+/// An operation on datagrams in two forms: one that waits, and one that does not. What `where` names is made first, and fails
+/// at once.
 macro_rules! datagram_operation {
     (read $($rest:tt)*) => {
         datagram_operation!(@ READABLE, "nothing was received", "nothing is there"; $($rest)*);
@@ -422,7 +423,8 @@ macro_rules! datagram_operation {
         @ $INTEREST:ident, $safe:literal, $unready:literal;
         $(#[$doc:meta])*
         $wait:ident / $try:ident $([$Generic:ident: $Bound:path])?
-        ($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty = $operation:expr
+        ($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty
+            $(where $checked:ident = $check:expr,)? = $operation:expr
     ) => {
         $(#[$doc])*
         ///
@@ -432,6 +434,7 @@ macro_rules! datagram_operation {
         /// # Errors
         /// Those of the system, and when the runtime has shut down.
         pub async fn $wait$(<$Generic: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $(let $checked = $check?;)?
             $self.io.registration().async_io(Interest::$INTEREST, || $operation).await
         }
 
@@ -441,6 +444,7 @@ macro_rules! datagram_operation {
         /// # Errors
         #[doc = concat!("[`WouldBlock`](io::ErrorKind::WouldBlock) if ", $unready, "; those of the system.")]
         pub fn $try$(<$Generic: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $(let $checked = $check?;)?
             $self.io.registration().try_io(Interest::$INTEREST, || $operation)
         }
     };

@@ -55,7 +55,8 @@ use idle::{Idle, OnWake};
 use injector::Injector;
 use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
-use rescue::poll_mark::PollMark;
+use rescue::poll_mark;
+use rescue::poll_mark::{PollMark, RootMark};
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
@@ -185,6 +186,8 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
     pub(crate) mark: PollMark<Header>,
+    /// The same for the future of `block_on`, which counts as no task.
+    pub(crate) root: RootMark,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
     pub(crate) standing: Standing,
     /// The system's number of its thread; 0 if it has none.
@@ -202,6 +205,7 @@ impl Slot {
         Self {
             queue: RunQueue::new(),
             mark: PollMark::new(),
+            root: RootMark::new(),
             standing: Standing::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
@@ -214,16 +218,25 @@ impl Slot {
 }
 
 impl Slot {
+    /// What its worker polls: the mark of a task or of a root.
+    pub(crate) fn polls(&self) -> u64 {
+        let polls = self.mark.polls();
+        if poll_mark::is_polling(polls) { polls } else { self.root.polls().unwrap_or(polls) }
+    }
+
     /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
         !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
     }
 }
 
+/// Bits of `Shared::phase`.
 const OPEN: u8 = 0;
 /// Only what runs may start more.
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
+/// The monitor has marked a worker as stuck. It stands here for the loop, which loads the phase before each poll.
+const HAS_STUCK: u8 = 4;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -398,20 +411,37 @@ impl Shared {
 
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
-        self.phase.load(Ordering::Acquire) == CLOSED
+        self.phase.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether the loop has to see to more than the next task.
+    #[inline]
+    pub(crate) fn is_disturbed(&self) -> bool {
+        // Acquire: as in `is_closed`.
+        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STUCK) != 0
+    }
+
+    /// Said by the monitor alone, and a hint: a worker asks its own standing then.
+    pub(crate) fn note_stuck(&self, has_stuck: bool) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        if has_stuck && phase & HAS_STUCK == 0 {
+            self.phase.fetch_or(HAS_STUCK, Ordering::Relaxed);
+        } else if !has_stuck && phase & HAS_STUCK != 0 {
+            self.phase.fetch_and(!HAS_STUCK, Ordering::Relaxed);
+        }
     }
 
     /// From now on nothing new is accepted. Idempotent.
     pub(crate) fn close(&self) {
         // Release: pairs with the Acquire in `is_closed`.
-        self.phase.store(CLOSED, Ordering::Release);
+        self.phase.fetch_or(CLOSED, Ordering::Release);
         self.injector.close();
     }
 
     /// From now on only tasks and closures of this runtime may start more.
     pub(crate) fn start_draining(&self) {
         // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
-        let _ = self.phase.compare_exchange(OPEN, DRAINING, Ordering::Relaxed, Ordering::Relaxed);
+        self.phase.fetch_or(DRAINING, Ordering::Relaxed);
     }
 
     /// Whether work that this thread starts is cancelled at once.
@@ -419,7 +449,9 @@ impl Shared {
     pub(crate) fn refuses_here(&self) -> bool {
         // Acquire: as in `is_closed`.
         let phase = self.phase.load(Ordering::Acquire);
-        phase != OPEN && (phase == CLOSED || !(worker::runs_here(self) || current_is_of(&self.heap)))
+        phase != OPEN
+            && (phase & CLOSED != 0
+                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.heap))))
     }
 
     #[inline]

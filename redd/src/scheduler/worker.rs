@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::idle::{OnLeave, OnWake};
 use super::meter::add;
-use super::rescue::poll_mark;
+use super::rescue::poll_mark::{self, RootMark};
 use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -215,8 +215,8 @@ impl Fifo {
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
-    /// Polls it if it was woken; true when it has ended.
-    fn poll_if_woken(&mut self) -> bool;
+    /// Polls it if it was woken; true when it has ended. The mark is that of the worker, for who runs one.
+    fn poll_if_woken(&mut self, mark: Option<&RootMark>) -> bool;
     /// Whether its waker was called since the last poll.
     fn is_woken(&self) -> bool;
 }
@@ -225,7 +225,7 @@ pub(crate) trait Root {
 pub(super) struct NoRoot;
 
 impl Root for NoRoot {
-    fn poll_if_woken(&mut self) -> bool {
+    fn poll_if_woken(&mut self, _mark: Option<&RootMark>) -> bool {
         false
     }
     fn is_woken(&self) -> bool {
@@ -330,7 +330,7 @@ impl Worker {
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
         loop {
-            if root.poll_if_woken() {
+            if root.poll_if_woken(Some(&self.slot(shared).root)) {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
                 if !is_first {
                     self.add_busy(shared, busy_since);
@@ -341,13 +341,19 @@ impl Worker {
             self.readmit_yielded();
             // A root that gives way expects the look.
             let may_skip_look = !root.is_woken();
-            let mut skips_look = false;
+            let (mut skips_look, mut was_stuck) = (false, false);
             // This loop is the scheduler.
             while left > 0 {
-                if shared.is_closed() {
-                    self.stop_searching(shared);
-                    self.add_busy(shared, busy_since);
-                    return Ended::Closed;
+                if shared.is_disturbed() {
+                    if shared.is_closed() {
+                        self.stop_searching(shared);
+                        self.add_busy(shared, busy_since);
+                        return Ended::Closed;
+                    }
+                    was_stuck = self.report_back(shared);
+                    if was_stuck {
+                        break; // to `look_around`: the next task may block too, and timers and I/O wait for long
+                    }
                 }
                 if let Some(runnable) = self.next_task(shared) {
                     // A task that another just woke counts with it, so a chain of wakes does not look four times as often.
@@ -366,7 +372,7 @@ impl Worker {
                 if !self.yielded.head.get().is_null() {
                     break; // to `look_around`
                 }
-                if self.is_spare && spares::try_retire(shared) {
+                if self.may_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
@@ -385,7 +391,8 @@ impl Worker {
             if !skips_look {
                 self.look_around(shared);
                 left = self.look_interval;
-                if self.is_spare && spares::try_retire(shared) {
+                // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
+                if !was_stuck && self.may_retire(shared) {
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
                 }
@@ -652,13 +659,20 @@ impl Worker {
         waits
     }
 
-    /// This thread runs tasks, whatever the monitor thinks.
-    #[inline]
-    fn report_back(&self, shared: &Shared) {
-        let standing = &self.slot(shared).standing;
-        if !standing.is_serving() {
-            shared.workers.roster.unmark(standing);
+    /// True: this spare is not needed, and does not count any more.
+    fn may_retire(&self, shared: &Shared) -> bool {
+        if !self.is_spare {
+            return false;
         }
+        self.report_back(shared); // or it would be counted out twice
+        spares::try_retire(shared)
+    }
+
+    /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
+    #[inline]
+    fn report_back(&self, shared: &Shared) -> bool {
+        let standing = &self.slot(shared).standing;
+        !standing.is_serving() && shared.workers.roster.unmark(standing)
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about

@@ -79,10 +79,9 @@ impl UnixDatagram {
 
     datagram_operation! { write
         /// Sends a datagram to the socket at a path, and says how many bytes were sent.
-        send_to / try_send_to[P: AsRef<Path>](self, buf: &[u8], target: P) -> usize = {
-            let target = from_path(target.as_ref())?;
-            sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
-        }
+        send_to / try_send_to[P: AsRef<Path>](self, buf: &[u8], target: P) -> usize
+            where target = from_path(target.as_ref()),
+            = sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
