@@ -2,7 +2,6 @@
 //! threads are joined. A drain waits before that for what runs.
 
 use std::fmt;
-use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Entered};
@@ -124,28 +123,11 @@ fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
 }
 
 /// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+#[derive(Debug)]
 pub struct UnfinishedWork(TaskInfo);
 
 impl UnfinishedWork {
-    /// The task's id.
-    pub fn id(&self) -> crate::task::Id {
-        self.0.id
-    }
-
-    /// Its name, if it was spawned with one.
-    pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
-    }
-
-    /// The place in the program that spawned it.
-    pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.place
-    }
-
-    /// How long ago it was spawned, to about a turn of its worker.
-    pub fn age(&self) -> Duration {
-        self.0.age
-    }
+    task_info_methods!(self => self.0);
 
     /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
     pub fn is_running(&self) -> bool {
@@ -161,12 +143,6 @@ impl UnfinishedWork {
 impl fmt::Display for UnfinishedWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for UnfinishedWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UnfinishedWork").field(&self.0).finish()
     }
 }
 
