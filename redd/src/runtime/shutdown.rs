@@ -47,7 +47,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     match shared.config.flavor {
         Flavor::MultiThread => {
             spares::release_spares(shared);
-            shared.wake_sleeper();
+            shared.wake_to_leave();
         }
         Flavor::CurrentThread | Flavor::Local => {
             // If a thread is inside `block_on`, it has the core and finishes when it comes out.
@@ -73,6 +73,12 @@ fn wait(
     patience: Duration,
     report: &mut dyn FnMut(String),
 ) {
+    // Acquire: pairs with the AcqRel decrement in `worker::leave`.
+    if shared.workers.alive.load(Ordering::Acquire) == 0 && shared.blocking.join_all(Some(Duration::ZERO)) {
+        // Without a look at the clock, which is a tenth of what a current-thread runtime costs beside system calls.
+        join_workers(shared);
+        return;
+    }
     let until = |moment: Instant| moment.saturating_duration_since(crate::time::clock::real_now());
     let report_at = crate::time::clock::real_now() + patience;
     let reports = deadline.is_none_or(|deadline| report_at < deadline);
