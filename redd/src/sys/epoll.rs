@@ -9,7 +9,7 @@
 
 use super::faults::{self, Call};
 use super::fork::Process;
-use super::{check, check_len};
+use super::{check, check_len, timespec};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicBool;
 use std::fmt;
@@ -151,10 +151,7 @@ impl Epoll {
 
     /// `epoll_pwait2` takes nanoseconds.
     fn wait_precise(&self, buffer: &mut EventBuffer, timeout: Duration) -> io::Result<()> {
-        let spec = libc::timespec {
-            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
+        let spec = timespec(timeout);
         // SAFETY: the buffer has as much room as is said; it and `spec` live across the call; no signal mask.
         let filled = unsafe {
             libc::syscall(
