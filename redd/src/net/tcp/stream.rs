@@ -111,4 +111,4 @@ impl TcpStream {
 
 std_conversions!(TcpStream, std::net::TcpStream, Interest::READABLE | Interest::WRITABLE);
 // Fewer bytes than asked for: there are no more now.
-stream_traits!(TcpStream, Short::WouldBlock);
+stream_traits!(TcpStream, Short::SocketWouldBlock);
