@@ -17,8 +17,9 @@ use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
 use crate::scheduler::worker::{self, Root};
-use crate::scheduler::{Core, Shared, UnhandledPanic};
+use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
+use crate::task::slab::GuestGuard;
 
 /// Parks the thread while the future waits. Runs no tasks.
 #[track_caller]
@@ -32,6 +33,9 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let mut future = pin!(future);
     let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
     let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
+    let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
+    // The first such thread spawns as cheaply as a worker.
+    let guest = if is_multi { handle.shared.heap.enter_as_guest(handle.shared.config.workers) } else { None };
     loop {
         if ends_at_panic && has_panicked(&handle.shared) {
             panic!("{}", closed_message(&handle.shared));
@@ -40,6 +44,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
             return output;
         }
         handle.shared.expect_own_process(what);
+        guest.iter().for_each(GuestGuard::flush);
         waker_of_thread.parker.park();
     }
 }

@@ -252,8 +252,10 @@ pub(crate) struct Shared {
     pub(crate) has_unhandled_panic: AtomicBool,
     /// Of threads in `block_on` that do not run the loop, if that may happen.
     pub(crate) told_of_panic: Mutex<Vec<Waker>>,
-    /// The workers' slots, then those of spares, made when they are first used.
-    slots: Box<[OnceLock<Box<Slot>>]>,
+    /// The workers' slots.
+    slots: Box<[Slot]>,
+    /// Those of spares, made when they are first used, and room for as many as may run.
+    spare_slots: OnceLock<Box<[OnceLock<Box<Slot>>]>>,
     slots_used: AtomicUsize,
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
@@ -326,13 +328,10 @@ impl Shared {
         let driver = Arc::new(Driver::new()?);
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
-        let heap = Heap::new(config.workers, config.task_hooks.clone());
+        // Of several workers, one more for a thread in `block_on`.
+        let guests = usize::from(config.flavor == Flavor::MultiThread);
+        let heap = Heap::new(config.workers + guests, config.task_hooks.clone());
         let watch = Watch::new(&config.rescue);
-        let slots: Box<[_]> =
-            (0..config.workers + MAX_SPARES.max(config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
-        for slot in &slots[..config.workers] {
-            slot.get_or_init(|| Box::new(Slot::new()));
-        }
         let shared = Arc::new_cyclic(|me| Self {
             id: next_runtime_id(),
             home: thread::current_id(),
@@ -350,7 +349,8 @@ impl Shared {
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
             told_of_panic: Mutex::default(),
-            slots,
+            slots: (0..config.workers).map(|_| Slot::new()).collect(),
+            spare_slots: OnceLock::new(),
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
@@ -447,15 +447,25 @@ impl Shared {
                 || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.heap))))
     }
 
+    #[inline]
     pub(crate) fn slot(&self, index: usize) -> &Slot {
-        self.slots[index].get_or_init(|| Box::new(Slot::new()))
+        match self.slots.get(index) {
+            Some(slot) => slot,
+            None => self.spare_slot(index - self.slots.len()),
+        }
+    }
+
+    #[cold]
+    fn spare_slot(&self, index: usize) -> &Slot {
+        let room = || (0..MAX_SPARES.max(self.config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
+        self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(Slot::new()))
     }
 
     /// The slots that are or were in use.
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
         // Acquire: pairs with the Release in `use_slot`.
         let used = self.slots_used.load(Ordering::Acquire);
-        self.slots[..used].iter().map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
+        (0..used).map(|index| self.slot(index))
     }
 
     /// Makes the slot visible to thieves.

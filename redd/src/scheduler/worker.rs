@@ -59,6 +59,9 @@ const ASIDE: Duration = Duration::from_millis(1);
 /// A worker that comes to look for I/O this rarely has one that sleeps by the bell wait for it instead; picked by feel.
 const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
+/// How long a busy worker leaves the driver to a watcher that has been woken; picked by feel.
+const WATCHER_PATIENCE: Duration = Duration::from_micros(100);
+
 /// At most as many tasks at once from the injector.
 const INJECTED_BATCH_MAX: usize = 128;
 
@@ -254,6 +257,8 @@ pub(crate) struct Worker {
     injector_interval: u32,
     poll_ns: f64,
     looked_at: Instant,
+    /// Since when it leaves the driver to the watcher.
+    waits_for_watcher: Option<Instant>,
     pub(super) next_streak: u32,
     /// Polls between two looks at the world.
     look_interval: u32,
@@ -297,6 +302,7 @@ impl Worker {
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             looked_at: real_now(),
+            waits_for_watcher: None,
             next_streak: 0,
             look_interval: shared.config.event_interval,
             offer_from: 1,
@@ -581,9 +587,9 @@ impl Worker {
         self.is_searching
     }
 
-    /// The last searcher that found something wakes the next one: wakes are chained, not fanned out.
+    /// The last searcher that leaves something to do wakes the next one: wakes are chained, not fanned out.
     fn stop_searching(&mut self, shared: &Shared) {
-        if std::mem::take(&mut self.is_searching) && shared.idle.end_search() {
+        if std::mem::take(&mut self.is_searching) && shared.idle.end_search() && has_work_for_others(shared) {
             shared.wake_worker();
         }
     }
@@ -615,7 +621,9 @@ impl Worker {
 
     /// A busy worker looks for I/O and timers without sleeping.
     fn look_around(&mut self, shared: &Shared) {
-        if self.turn(shared, Some(Duration::ZERO)) {
+        if self.is_someone_coming(shared) {
+            // The driver is left to the watcher.
+        } else if self.turn(shared, Some(Duration::ZERO)) {
             // It was meant for a sleeper.
             match shared.idle.pass_token() {
                 OnWake::WriteToken => shared.wake_sleeper(),
@@ -632,6 +640,23 @@ impl Worker {
         }
         self.tune(shared, now);
         self.expire(shared);
+    }
+
+    /// Whether the watcher is about to come out of the driver, with all that is there. A turn of ours would take the token
+    /// from it, which then had to be written again, with each look until the watcher gets a CPU. Not for long: it may have
+    /// been another sleeper who was woken.
+    fn is_someone_coming(&mut self, shared: &Shared) -> bool {
+        if !(shared.idle.has_token() && shared.seats.is_watched()) {
+            self.waits_for_watcher = None;
+            return false;
+        }
+        let now = real_now();
+        let since = *self.waits_for_watcher.get_or_insert(now);
+        let waits = now.saturating_duration_since(since) < WATCHER_PATIENCE;
+        if !waits {
+            self.waits_for_watcher = None;
+        }
+        waits
     }
 
     /// True: this spare is not needed, and does not count any more.
@@ -757,7 +782,7 @@ impl Worker {
             || shared.is_closed()
             || !shared.injector.is_empty()
             || self.has_own_work(shared)
-            || (looks_at_others && !self.local.has_fifo && shared.slots().any(Slot::has_tasks_for_others))
+            || (looks_at_others && !self.local.has_fifo && has_tasks_in_rings(shared))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -843,6 +868,21 @@ impl Worker {
             drop(runnable);
         }
     }
+}
+
+/// Whether a thief would find something.
+fn has_tasks_in_rings(shared: &Shared) -> bool {
+    shared.slots().any(Slot::has_tasks_for_others)
+}
+
+/// Whether someone who sleeps has a reason to get up: tasks, or a deadline that nobody sleeps to (`cover`: this worker is
+/// awake, but may be busy for longer).
+fn has_work_for_others(shared: &Shared) -> bool {
+    // Relaxed: a moment's view; whoever sets a deadline stands behind the fence `submit-vs-park`.
+    let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
+    !shared.injector.is_empty()
+        || has_tasks_in_rings(shared)
+        || shared.common_wheels().filter_map(|wheel| shared.timers.next_deadline(wheel)).any(is_uncovered)
 }
 
 /// If it is time, has memory that lies idle given back by a thread of the blocking pool.

@@ -378,7 +378,7 @@ impl Monitor {
             let thread = slot.thread.load(Ordering::Relaxed);
             let late = LatePoll {
                 root: shared.root().filter(|_| seen.polls & OF_ROOT != 0 && polls(shared, slot) == seen.polls),
-                task: slot.mark.task_of(seen.polls, |task| shared.heap.keep_at(task)).map(|task| task.info()),
+                task: slot.mark.task_of(seen.polls, |task| shared.heap.ref_at(task)).map(|task| task.info()),
                 elapsed,
                 is_reminder: track.reports > 1,
                 cpu: track.cpu.unwrap_or(CpuUse::Unknown),
