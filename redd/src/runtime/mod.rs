@@ -203,9 +203,13 @@ impl Runtime {
     /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
     ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.
     /// - A current-thread runtime runs its tasks meanwhile, on this thread; a paused clock moves on as in `block_on`.
+    /// - A task that panics meanwhile has ended, and is reported as ever. A panic in the drop of a future that is cancelled
+    ///   is caught; the others are dropped all the same.
     ///
     /// # Panics
-    /// Where blocking is forbidden, inside of a task or `block_on`.
+    /// - Where blocking is forbidden, inside of a task or `block_on`.
+    /// - If a task's panic has shut the runtime down ([`UnhandledPanic::ShutdownRuntime`]): then the others were cancelled,
+    ///   and not drained.
     ///
     /// # Examples
     /// ```

@@ -165,8 +165,13 @@ pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork
         }
     }
     let left = if is_quiet(&handle.shared) { Vec::new() } else { describe_work(&handle.shared) };
+    let has_panicked = block_on::has_panicked(&handle.shared);
     // Where blocking is forbidden this panics, as a drop would.
-    shutdown(handle, if left.is_empty() { None } else { Some(GRACE) });
+    shutdown(handle, if left.is_empty() && !has_panicked { None } else { Some(GRACE) });
+    if has_panicked {
+        // What it was to wait for has been cancelled, so an empty list would not be true.
+        panic!("{}", block_on::closed_message(&handle.shared));
+    }
     left
 }
 
