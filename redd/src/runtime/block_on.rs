@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::mem;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -69,7 +70,7 @@ impl Drop for Listed<'_> {
 }
 
 /// A task's panic has shut the runtime down.
-fn has_panicked(shared: &Shared) -> bool {
+pub(super) fn has_panicked(shared: &Shared) -> bool {
     // Acquire: pairs with the Release in `Shared::task_panicked`.
     shared.has_unhandled_panic.load(Ordering::Acquire)
 }
@@ -101,6 +102,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
+    shared.note_root(Location::caller());
     let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {
@@ -129,7 +131,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     }
 }
 
-fn closed_message(shared: &Shared) -> &'static str {
+pub(super) fn closed_message(shared: &Shared) -> &'static str {
     if has_panicked(shared) {
         "a spawned task panicked and the runtime is configured to shut down on unhandled panic. The task's panic was \
          printed above; mend it, or use `UnhandledPanic::Ignore`."

@@ -2,7 +2,6 @@
 //! threads are joined. A drain waits before that for what runs.
 
 use std::fmt;
-use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Entered};
@@ -126,28 +125,11 @@ fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
 }
 
 /// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+#[derive(Debug)]
 pub struct UnfinishedWork(TaskInfo);
 
 impl UnfinishedWork {
-    /// The task's id.
-    pub fn id(&self) -> crate::task::Id {
-        self.0.id
-    }
-
-    /// Its name, if it was spawned with one.
-    pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
-    }
-
-    /// The place in the program that spawned it.
-    pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.place
-    }
-
-    /// How long ago it was spawned, to about a turn of its worker.
-    pub fn age(&self) -> Duration {
-        self.0.age
-    }
+    task_info_methods!(self => self.0);
 
     /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
     pub fn is_running(&self) -> bool {
@@ -163,12 +145,6 @@ impl UnfinishedWork {
 impl fmt::Display for UnfinishedWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for UnfinishedWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UnfinishedWork").field(&self.0).finish()
     }
 }
 
@@ -189,8 +165,13 @@ pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork
         }
     }
     let left = if is_quiet(&handle.shared) { Vec::new() } else { describe_work(&handle.shared) };
+    let has_panicked = block_on::has_panicked(&handle.shared);
     // Where blocking is forbidden this panics, as a drop would.
-    shutdown(handle, if left.is_empty() { None } else { Some(GRACE) });
+    shutdown(handle, if left.is_empty() && !has_panicked { None } else { Some(GRACE) });
+    if has_panicked {
+        // What it was to wait for has been cancelled, so an empty list would not be true.
+        panic!("{}", block_on::closed_message(&handle.shared));
+    }
     left
 }
 

@@ -37,7 +37,7 @@ use std::time::Duration;
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
 use crate::observe::histogram::HistogramConfiguration;
-use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -220,10 +220,13 @@ impl Slot {
     }
 }
 
+/// Bits of `Shared::phase`.
 const OPEN: u8 = 0;
 /// Only what runs may start more.
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
+/// The monitor has marked a worker as stuck. It stands here for the loop, which loads the phase before each poll.
+const HAS_STUCK: u8 = 4;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -260,6 +263,8 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
+    /// Who called `block_on` last.
+    root: AtomicPtr<Location<'static>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }
@@ -351,6 +356,7 @@ impl Shared {
             workers: Workers::default(),
             watch,
             core: Mutex::default(),
+            root: AtomicPtr::new(ptr::null_mut()),
             started,
             me: me.clone(),
             config,
@@ -398,20 +404,37 @@ impl Shared {
 
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
-        self.phase.load(Ordering::Acquire) == CLOSED
+        self.phase.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether the loop has to see to more than the next task.
+    #[inline]
+    pub(crate) fn is_disturbed(&self) -> bool {
+        // Acquire: as in `is_closed`.
+        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STUCK) != 0
+    }
+
+    /// Said by the monitor alone, and a hint: a worker asks its own standing then.
+    pub(crate) fn note_stuck(&self, has_stuck: bool) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        if has_stuck && phase & HAS_STUCK == 0 {
+            self.phase.fetch_or(HAS_STUCK, Ordering::Relaxed);
+        } else if !has_stuck && phase & HAS_STUCK != 0 {
+            self.phase.fetch_and(!HAS_STUCK, Ordering::Relaxed);
+        }
     }
 
     /// From now on nothing new is accepted. Idempotent.
     pub(crate) fn close(&self) {
         // Release: pairs with the Acquire in `is_closed`.
-        self.phase.store(CLOSED, Ordering::Release);
+        self.phase.fetch_or(CLOSED, Ordering::Release);
         self.injector.close();
     }
 
     /// From now on only tasks and closures of this runtime may start more.
     pub(crate) fn start_draining(&self) {
         // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
-        let _ = self.phase.compare_exchange(OPEN, DRAINING, Ordering::Relaxed, Ordering::Relaxed);
+        self.phase.fetch_or(DRAINING, Ordering::Relaxed);
     }
 
     /// Whether work that this thread starts is cancelled at once.
@@ -419,7 +442,9 @@ impl Shared {
     pub(crate) fn refuses_here(&self) -> bool {
         // Acquire: as in `is_closed`.
         let phase = self.phase.load(Ordering::Acquire);
-        phase != OPEN && (phase == CLOSED || !(worker::runs_here(self) || current_is_of(&self.heap)))
+        phase != OPEN
+            && (phase & CLOSED != 0
+                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.heap))))
     }
 
     #[inline]
@@ -586,6 +611,17 @@ impl Shared {
         let ms = self.ms_at(now);
         self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
         ms
+    }
+
+    /// For the reports of a current-thread runtime.
+    #[inline]
+    pub(crate) fn note_root(&self, place: &'static Location<'static>) {
+        self.root.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn root(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: it comes from a `&'static` only.
+        unsafe { self.root.load(Ordering::Relaxed).as_ref() }
     }
 
     pub(crate) fn timer_slot(&self) -> usize {

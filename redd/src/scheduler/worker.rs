@@ -343,13 +343,19 @@ impl Worker {
             self.readmit_yielded();
             // A root that gives way expects the look.
             let may_skip_look = !root.is_woken();
-            let mut skips_look = false;
+            let (mut skips_look, mut was_stuck) = (false, false);
             // This loop is the scheduler.
             while left > 0 {
-                if shared.is_closed() {
-                    self.stop_searching(shared);
-                    self.add_busy(shared, busy_since);
-                    return Ended::Closed;
+                if shared.is_disturbed() {
+                    if shared.is_closed() {
+                        self.stop_searching(shared);
+                        self.add_busy(shared, busy_since);
+                        return Ended::Closed;
+                    }
+                    was_stuck = self.report_back(shared);
+                    if was_stuck {
+                        break; // to `look_around`: the next task may block too, and timers and I/O wait for long
+                    }
                 }
                 if let Some(runnable) = self.next_task(shared) {
                     // A task that another just woke counts with it, so a chain of wakes does not look four times as often.
@@ -368,7 +374,7 @@ impl Worker {
                 if !self.yielded.head.get().is_null() {
                     break; // to `look_around`
                 }
-                if self.is_spare && spares::try_retire(shared) {
+                if self.may_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
@@ -387,7 +393,8 @@ impl Worker {
             if !skips_look {
                 self.look_around(shared);
                 left = self.look_interval;
-                if self.is_spare && spares::try_retire(shared) {
+                // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
+                if !was_stuck && self.may_retire(shared) {
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
                 }
@@ -654,13 +661,20 @@ impl Worker {
         waits
     }
 
-    /// This thread runs tasks, whatever the monitor thinks.
-    #[inline]
-    fn report_back(&self, shared: &Shared) {
-        let standing = &self.slot(shared).standing;
-        if !standing.is_serving() {
-            shared.workers.roster.unmark(standing);
+    /// True: this spare is not needed, and does not count any more.
+    fn may_retire(&self, shared: &Shared) -> bool {
+        if !self.is_spare {
+            return false;
         }
+        self.report_back(shared); // or it would be counted out twice
+        spares::try_retire(shared)
+    }
+
+    /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
+    #[inline]
+    fn report_back(&self, shared: &Shared) -> bool {
+        let standing = &self.slot(shared).standing;
+        !standing.is_serving() && shared.workers.roster.unmark(standing)
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about

@@ -13,6 +13,7 @@ pub(crate) mod fork;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod stack;
 pub(crate) mod thread;
 
 use std::io;
