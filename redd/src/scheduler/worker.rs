@@ -316,8 +316,10 @@ impl Worker {
         })
     }
 
-    fn slot<'a>(&self, shared: &'a Shared) -> &'a Slot {
-        shared.slot(self.local.index)
+    #[inline]
+    fn slot<'a>(&self, _: &'a Shared) -> &'a Slot {
+        // SAFETY: the slot lives as long as the runtime. Not by its index: that is 3 ns of a yield's 29.
+        unsafe { &*self.local.slot }
     }
 
     /// Runs tasks until the root ends or the runtime closes.
