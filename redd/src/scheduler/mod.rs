@@ -562,6 +562,14 @@ impl Shared {
         }
     }
 
+    /// After the phase became CLOSED: whoever sleeps is to see that. Who leaves calls it too, for one token wakes one sleeper.
+    pub(crate) fn wake_to_leave(&self) {
+        idle::after_remote_push();
+        if self.idle.load().sleepers > 0 {
+            self.wake_sleeper();
+        }
+    }
+
     /// Whether workers serve that do not sleep. A moment's view.
     pub(crate) fn has_others_awake(&self) -> bool {
         usize::from(self.idle.load().sleepers) < self.workers.roster.serving()

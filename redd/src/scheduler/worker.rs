@@ -999,8 +999,7 @@ pub(super) fn leave(shared: &Shared) {
     if shared.workers.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
         finish(shared);
     } else {
-        // One token wakes one sleeper: pass it on.
-        shared.wake_sleeper();
+        shared.wake_to_leave();
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use loom::thread;
 
 use super::blocking::block_on_parker;
-use super::permits::{Permits, Refusal};
+use super::permits::{Permits, TryAcquireError as Refusal};
 use super::testing::poll_once;
 use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce};
 use crate::observe::waiting::WaitKind;

@@ -5,21 +5,10 @@
 use super::SocketAddr;
 use super::addr::from_path;
 use super::socket::UnixSocket;
-use crate::driver::Source;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::driver::readiness::state::Direction;
-use crate::io::ReadBuf;
-use crate::net::fill;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
-use socket2::{Domain, SockAddr, Socket, Type};
-use std::io;
-use std::net::Shutdown;
+use crate::net::methods::names::*;
+use socket2::{Domain, Type};
 use std::os::unix::net;
 use std::path::Path;
-use std::task::{Context, Poll};
 
 /// A Unix socket for datagrams.
 ///
@@ -90,10 +79,9 @@ impl UnixDatagram {
 
     datagram_operation! { write
         /// Sends a datagram to the socket at a path, and says how many bytes were sent.
-        send_to / try_send_to[P: AsRef<Path>](self, buf: &[u8], target: P) -> usize = {
-            let target = from_path(target.as_ref())?;
-            sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
-        }
+        send_to / try_send_to[P: AsRef<Path>](self, buf: &[u8], target: P) -> usize
+            where target = from_path(target.as_ref()),
+            = sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
