@@ -331,6 +331,9 @@ impl Worker {
         let mut is_first = true;
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
+        if self.is_spare {
+            self.tick = 0; // as in `come_back`
+        }
         loop {
             if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
@@ -354,6 +357,7 @@ impl Worker {
                     }
                     was_stuck = self.report_back(shared);
                     if was_stuck {
+                        self.come_back(shared);
                         break; // to `look_around`: the next task may block too, and timers and I/O wait for long
                     }
                 }
@@ -668,6 +672,16 @@ impl Worker {
         }
         self.report_back(shared); // or it would be counted out twice
         spares::try_retire(shared)
+    }
+
+    /// After a poll that was stuck: what it finds ready now is not to stand behind what may block it again.
+    #[cold]
+    fn come_back(&mut self, shared: &Shared) {
+        spares::drain_to_injector(self, shared);
+        // Such a poll says nothing about the others (`tune`).
+        self.looked_at = real_now();
+        // Nor is it the injector's turn before all of that has run.
+        self.tick = 0;
     }
 
     /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
