@@ -205,7 +205,7 @@ impl fmt::Debug for Signal {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::collections::wake_list::WakeList;

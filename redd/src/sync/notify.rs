@@ -33,6 +33,7 @@ use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::const_fn;
+use crate::primitives::has_mistake;
 
 /// No notification is stored and nobody waits.
 const EMPTY: usize = 0;
@@ -171,7 +172,7 @@ impl Notify {
     }
 
     fn notify_locked(&self, mut guard: Guard<'_>, call: Call) {
-        if self.try_store() {
+        if !has_mistake("a notification that does not look again") && self.try_store() {
             return;
         }
         let called = match call {
@@ -388,7 +389,7 @@ impl Future for OwnedNotified {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::super::testing::poll_once;
     use super::*;

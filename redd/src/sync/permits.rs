@@ -30,6 +30,7 @@ use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::const_fn;
+use crate::primitives::has_mistake;
 use crate::task::coop;
 
 /// Nobody gets a permit any more.
@@ -137,8 +138,10 @@ impl Permits {
         }
         // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::line_up` and `Permits::serve`.
-        let before = self.word.fetch_add(count * ONE, Ordering::Release);
-        if before & WAITERS != 0 || before / ONE + count > Self::MAX {
+        let order = if has_mistake("a release that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
+        let before = self.word.fetch_add(count * ONE, order);
+        let has_waiters = before & WAITERS != 0 && !has_mistake("a release that does not look again");
+        if has_waiters || before / ONE + count > Self::MAX {
             self.correct_release(before, count);
         }
     }
@@ -455,7 +458,7 @@ impl Future for Acquire<'_> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::super::testing::{Wakes, poll_once, poll_with};
     use super::*;

@@ -20,6 +20,7 @@ use super::state::{OnComplete, OnPending, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
 use crate::primitives::atomic::Ordering;
+use crate::primitives::thread_local;
 
 thread_local! {
     /// The task whose code runs on this thread.

@@ -138,7 +138,7 @@ impl SubAssign<Duration> for Instant {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -550,7 +550,7 @@ impl<S: AsFd> AsFd for Source<S> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) mod tests {
     use super::*;
     use crate::collections::wake_list::WakeList;
