@@ -39,6 +39,7 @@ const VARIANTS: &[Variant] = &[
     ("woken_behind", woken_behind),
     ("hundred", hundred),
     ("block_in_place", block_in_place),
+    ("cpu_control", cpu_control),
     ("cpu_loop", cpu_loop),
     ("cpu_both", cpu_both),
 ];
@@ -281,6 +282,13 @@ fn spin() {
     let since = Instant::now();
     while since.elapsed() < BLOCK {
         std::hint::spin_loop();
+    }
+}
+
+/// No worker computes, but the CPUs are as busy: what the system's scheduler does by itself.
+fn cpu_control(run: &Run) {
+    for spinner in [run.blocker(spin), run.blocker(spin)] {
+        thread::spawn(spinner);
     }
 }
 

@@ -41,6 +41,12 @@ pub mod signal;
 // Between tasks.
 pub mod sync;
 
+#[cfg(feature = "stack")]
+mod symbols;
+#[cfg(not(feature = "stack"))]
+mod symbols {
+    pub(crate) use crate::sys::stack::write_module as write;
+}
 #[cfg(feature = "tracing")]
 mod trace;
 #[cfg(not(feature = "tracing"))]

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use futures::FutureExt;
 use redd::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
-use redd::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use redd::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host};
 use redd::runtime::{Builder, Runtime};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -165,6 +166,47 @@ fn a_deserted_address_refuses_and_the_next_one_is_tried() {
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
+}
+
+/// The addresses of something that the resolver is not asked for.
+fn at_once(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    let answer = lookup_host(host).now_or_never().expect("no thread is asked");
+    answer.map(Iterator::collect)
+}
+
+#[test]
+fn addresses_that_are_written_out_need_no_thread() {
+    let v4: SocketAddr = "127.0.0.1:80".parse().expect("an address");
+    let v6: SocketAddr = "[::1]:80".parse().expect("an address");
+    assert_eq!(at_once("127.0.0.1:80").expect("literal"), [v4]);
+    let owned = "[::1]:80".to_owned();
+    assert_eq!(at_once(&owned).expect("literal"), [v6]);
+    assert_eq!(at_once(owned).expect("literal"), [v6]);
+    assert_eq!(at_once(("::1", 80)).expect("literal"), [v6]);
+    assert_eq!(at_once(("127.0.0.1".to_owned(), 80)).expect("literal"), [v4]);
+    assert_eq!(at_once((Ipv4Addr::LOCALHOST, 80)).expect("literal"), [v4]);
+    assert_eq!(at_once((IpAddr::V6(Ipv6Addr::LOCALHOST), 80)).expect("literal"), [v6]);
+    assert_eq!(at_once(&[v4, v6][..]).expect("literal"), [v4, v6]);
+    assert!(at_once(&[][..]).expect("literal").is_empty());
+}
+
+#[test]
+fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
+    for (wrong, mend) in [
+        ("", "`host:port`"),
+        ("localhost", "`host:port`"),
+        ("localhost:", "from 0 to 65535"),
+        ("localhost:http", "from 0 to 65535"),
+        ("127.0.0.1:65536", "from 0 to 65535"),
+        (":80", "the host in front"),
+        ("a\0b:80", "NUL"),
+    ] {
+        let error = at_once(wrong).expect_err(wrong);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong}");
+        assert!(error.to_string().contains(mend), "{wrong}: {error}");
+    }
+    let huge = at_once("é".repeat(100_000)).expect_err("no port");
+    assert!(huge.to_string().len() < 400, "only its start is quoted");
 }
 
 #[test]
@@ -369,7 +411,7 @@ fn everyone_who_waits_for_readiness_is_woken() {
     run(async {
         let (mut client, server) = connection().await?;
         let server = std::sync::Arc::new(server);
-        let tasks: Vec<_> = (0..5)
+        let tasks: Vec<_> = (0..100)
             .map(|_| {
                 let server = std::sync::Arc::clone(&server);
                 redd::spawn(async move { server.readable().await })
@@ -532,6 +574,7 @@ fn a_socket_outlives_its_runtime_as_errors_and_not_as_hangs() {
     run(async {
         let error = server.readable().await.expect_err("its runtime is gone");
         assert!(error.to_string().contains("keep the `Runtime` alive"), "{error}");
+        assert!(redd::runtime::is_rt_shutdown_err(&error));
         let (mut client, mut server) = (client, server);
         assert!(server.read(&mut [0; 8]).await.is_err());
         assert!(client.write(b"x").await.is_err());

@@ -68,7 +68,7 @@ fn the_file_of_a_dropped_listener_stays_and_refuses() {
 #[test]
 fn an_abstract_name_needs_no_file() {
     run(async {
-        let name = format!("redd-test-{}-abstract", std::process::id());
+        let name = format!("redd-test-{}-\0abstract", std::process::id());
         let path = format!("\0{name}");
         let listener = UnixListener::bind(&path)?;
         let address = listener.local_addr()?;
@@ -103,6 +103,18 @@ fn paths_that_cannot_be_used_are_errors_at_every_door() {
                 assert_eq!(error.expect("cannot be used").kind(), ErrorKind::InvalidInput, "{path:?}");
             }
         }
+        let long_name = format!("\0{}", "x".repeat(108));
+        for (path, mend) in [
+            (long.as_str(), "shorter directory"),
+            ("a\0b", "no NUL byte"),
+            ("", "NUL byte in front"),
+            (long_name.as_str(), "at most 107 bytes"),
+        ] {
+            let error = UnixListener::bind(path).expect_err("cannot be used");
+            assert!(error.to_string().contains(mend), "{error}");
+        }
+        let huge = UnixListener::bind("x".repeat(1 << 20)).expect_err("too long");
+        assert!(huge.to_string().len() < 500, "only its start is quoted");
         Ok(())
     });
 }
@@ -300,6 +312,9 @@ fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
         let receiver_fd = receiver.into_nonblocking_fd()?;
         let error = pipe::Sender::from_owned_fd(receiver_fd.try_clone()?).expect_err("not open for writing");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("open it for writing"), "{error}");
+        let error = pipe::Receiver::from_owned_fd(sender_fd.try_clone()?).expect_err("not open for reading");
+        assert!(error.to_string().contains("open it for reading"), "{error}");
         let receiver = pipe::Receiver::from_owned_fd(receiver_fd)?;
         let mut sender = pipe::Sender::from_file(File::from(sender_fd))?;
         sender.write_all(b"def").await?;
@@ -308,7 +323,14 @@ fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
         assert_eq!(receiver.try_read_buf(&mut all)?, 6);
         assert_eq!(all, b"abcdef");
         let file = tempfile::tempfile()?;
-        assert_eq!(pipe::Receiver::from_file(file).expect_err("a plain file").kind(), ErrorKind::InvalidInput);
+        let error = pipe::Receiver::from_file(file).expect_err("a plain file");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("mkfifo"), "{error}");
+        let file = tempfile::NamedTempFile::new()?;
+        let error = pipe::OpenOptions::new().open_sender(file.path()).expect_err("a plain file");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let error = pipe::OpenOptions::new().open_receiver("/nowhere/fifo").expect_err("missing");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
         Ok(())
     });
 }

@@ -89,10 +89,53 @@ fn a_child_in_an_aborted_task_is_killed_if_asked_and_leaves_no_zombie() {
         let id = receiver.await.expect("it starts");
         task.abort();
         assert!(task.await.expect_err("aborted").is_cancelled());
-        while std::fs::exists(format!("/proc/{id}")).expect("proc is mounted") {
+        while is_there(id) {
             redd::task::yield_now().await;
         }
     });
+}
+
+/// Whether anything of the process is left, be it a zombie.
+fn is_there(id: u32) -> bool {
+    std::fs::exists(format!("/proc/{id}")).expect("proc is mounted")
+}
+
+#[test]
+fn a_status_is_waited_for_and_stays() {
+    one_thread().block_on(async {
+        let mut child = spawn(Command::new("sh").args(["-c", "exit 7"]));
+        assert!(child.id().is_some());
+        assert_eq!(child.wait().await.expect("ours").code(), Some(7));
+        assert_eq!(child.id(), None);
+        assert_eq!(child.wait().now_or_never().expect("known").expect("ours").code(), Some(7));
+        assert_eq!(child.try_wait().expect("ours").expect("known").code(), Some(7));
+        child.start_kill().expect("nothing to do");
+    });
+}
+
+#[test]
+fn a_dropped_child_runs_on_and_is_waited_for_by_this_runtime_or_the_next() {
+    let (first, second) = (one_thread(), one_thread());
+    let start = || {
+        let mut child = spawn(Command::new("cat").stdin(Stdio::piped()));
+        (child.id().expect("runs"), child.stdin.take())
+    };
+    first.block_on(async {
+        let (id, stdin) = start();
+        redd::task::yield_now().await;
+        assert!(is_there(id), "it runs on");
+        drop(stdin);
+        while is_there(id) {
+            redd::task::yield_now().await;
+        }
+    });
+    let (id, stdin) = first.block_on(async { start() });
+    drop(first);
+    drop(stdin);
+    while is_there(id) {
+        // Whoever starts a child asks for those that are left over.
+        second.block_on(async { Command::new("true").status().await }).expect("true is there");
+    }
 }
 
 #[test]

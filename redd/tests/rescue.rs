@@ -289,6 +289,7 @@ struct LatePollCopy {
     is_reminder: bool,
     system_call: Option<String>,
     queued: usize,
+    frames: usize,
 }
 
 fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
@@ -302,6 +303,7 @@ fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
             is_reminder: late.is_reminder(),
             system_call: late.system_call(),
             queued: late.queued_tasks(),
+            frames: late.stack().map_or(0, |stack| stack.addresses().len()),
         };
         drop(tell.send((copy, late.to_string())));
     };
@@ -345,6 +347,28 @@ fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_t
     assert!(reports.try_recv().is_err(), "two reports of a poll, however long it takes");
 }
 
+#[inline(never)]
+fn read_from_a_slow_disk(reports: &Reports) -> (LatePollCopy, String) {
+    let report = reports.recv_timeout(WATCHDOG).expect("a report about this very poll");
+    std::hint::black_box(report)
+}
+
+#[test]
+fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
+    for rescue in [Rescue::new(), Rescue::report_only()] {
+        let mut builder = Builder::new_multi_thread();
+        let rescue = rescue.report_after(Duration::from_millis(20)).with_stack(true);
+        let (runtime, reports) = reporting(builder.worker_threads(1), rescue);
+        let (late, text) = finish(&runtime, async move { read_from_a_slow_disk(&reports) });
+        assert!(late.frames > 3, "{text}");
+        assert_eq!(text.contains("read_from_a_slow_disk"), cfg!(feature = "stack"), "{text}");
+    }
+    let mut builder = Builder::new_multi_thread();
+    let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::report_only());
+    let (late, text) = finish(&runtime, async move { read_from_a_slow_disk(&reports) });
+    assert_eq!(late.frames, 0, "nobody asked: {text}");
+}
+
 #[test]
 fn with_a_bound_of_no_workers_the_monitor_says_so() {
     let mut builder = Builder::new_multi_thread();
@@ -376,6 +400,24 @@ fn runtimes_that_only_report_do_that_and_no_more() {
         let (late, text) = task.expect("it starts").await.expect("no panic");
         assert_eq!((late.name.as_deref(), late.action), (Some("blocker"), RescueAction::ReportOnly), "{text}");
     });
+}
+
+#[test]
+fn the_future_of_block_on_is_watched_on_a_current_thread_runtime() {
+    let (runtime, reports) = reporting(&mut Builder::new_current_thread(), Rescue::new());
+    let line = line!() + 1;
+    runtime.block_on(async {
+        // It is watched from its first look at an age of 100 ms on.
+        sleep(Duration::from_millis(150)).await;
+        let (late, text) = reports.recv_timeout(WATCHDOG).expect("a report about this very poll");
+        assert_eq!((late.name, late.line, late.action), (None, Some(line), RescueAction::ReportOnly), "{text}");
+        assert!(text.starts_with("the future of `block_on` (called at redd/tests/rescue.rs"), "{text}");
+    });
+    // A poll that panics has ended.
+    let panics = || runtime.block_on(async { std::panic::resume_unwind(Box::new(1)) });
+    drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)));
+    assert_eq!(runtime.block_on(async { 7 }), 7);
+    assert_eq!(runtime.metrics().late_polls(), 1);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Signals on real runtimes. Each test has a signal of its own, for they share the process.
 
+use futures::FutureExt;
+use futures::executor::block_on;
+use futures::future::{join, join_all};
 use redd::runtime::{Builder, Runtime};
 use redd::signal::unix::{SignalKind, signal};
 
@@ -12,19 +15,63 @@ fn send(kind: SignalKind) {
 }
 
 #[test]
-fn listeners_in_two_runtimes_each_receive_each_signal() {
+fn every_listener_in_every_runtime_receives_each_signal() {
     let kind = SignalKind::user_defined1();
-    let threads: Vec<_> = (0..2)
-        .map(|_| {
-            let runtime = Runtime::new().expect("threads left");
-            let mut listener = runtime.block_on(async { signal(kind) }).expect("allowed");
-            std::thread::Builder::new().spawn(move || runtime.block_on(listener.recv())).expect("threads left")
-        })
-        .collect();
-    send(kind);
-    for thread in threads {
-        assert_eq!(thread.join().expect("no panic"), Some(()));
+    let runtimes = [Runtime::new().expect("threads left"), Runtime::new().expect("threads left")];
+    let listen = |runtime: &Runtime| runtime.block_on(async { signal(kind) }).expect("allowed");
+    let mut listeners: Vec<_> = (0..10).map(|index| listen(&runtimes[index % 2])).collect();
+    for _ in 0..3 {
+        let all = join_all(listeners.iter_mut().map(|listener| listener.recv()));
+        let (received, ()) = block_on(join(all, async { send(kind) }));
+        assert_eq!(received, [Some(()); 10]);
     }
+    for runtime in runtimes {
+        assert_eq!(runtime.metrics().io_driver_fd_registered_count(), 1, "listeners share a descriptor");
+    }
+}
+
+#[test]
+fn signals_between_two_calls_are_kept_as_one_and_earlier_ones_are_not_seen() {
+    let kind = SignalKind::quit();
+    let runtime = Runtime::new().expect("threads left");
+    runtime.block_on(async {
+        let mut early = signal(kind).expect("allowed");
+        send(kind);
+        send(kind);
+        assert_eq!(early.recv().await, Some(()));
+        assert_eq!(early.recv().now_or_never(), None);
+        let mut late = signal(kind).expect("allowed");
+        assert_eq!(late.recv().now_or_never(), None);
+        send(kind);
+        assert_eq!(late.recv().await, Some(()));
+    });
+}
+
+#[test]
+fn a_signal_that_no_turn_has_seen_yet_is_a_new_listeners_first() {
+    let kind = SignalKind::io();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
+    runtime.block_on(async {
+        drop(signal(kind).expect("allowed"));
+        send(kind);
+        let mut listener = signal(kind).expect("allowed");
+        assert_eq!(listener.recv().now_or_never(), Some(Some(())));
+        send(kind);
+        // Nothing else is to do, so the runtime turns its driver.
+        redd::time::sleep(std::time::Duration::from_millis(1)).await;
+        let mut late = signal(kind).expect("allowed");
+        assert_eq!(late.recv().now_or_never(), None);
+        assert_eq!(listener.recv().now_or_never(), Some(Some(())));
+    });
+}
+
+#[test]
+fn a_shut_down_runtime_ends_the_listener() {
+    let runtime = Runtime::new().expect("threads left");
+    let mut listener = runtime.block_on(async { signal(SignalKind::window_change()) }).expect("allowed");
+    assert_eq!(listener.recv().now_or_never(), None);
+    drop(runtime);
+    assert_eq!(block_on(listener.recv()), None);
 }
 
 #[test]
@@ -57,8 +104,10 @@ fn ctrl_c_is_awaited_by_several_tasks() {
 fn a_signal_that_allows_no_handler_is_an_error() {
     let runtime = Runtime::new().expect("threads left");
     runtime.block_on(async {
-        for number in [9, 11, 19, 0, -1, 65] {
-            assert!(signal(SignalKind::from_raw(number)).is_err());
+        // 33 is kept by the C library.
+        for number in [9, 11, 19, 33, 0, -1, 65, 100_000] {
+            let error = signal(SignalKind::from_raw(number)).expect_err("refused");
+            assert!(number == 33 || error.kind() == std::io::ErrorKind::Other);
         }
     });
 }

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use redd::runtime::{Builder, Runtime};
@@ -307,4 +309,116 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
     });
     drop(runtime);
     assert_eq!(count.load(Ordering::Relaxed), 1, "the waiting task is dropped with its runtime");
+}
+
+#[test]
+fn a_poll_has_128_units_and_a_unit_that_made_no_progress_comes_back() {
+    use redd::task::coop::{has_budget_remaining, poll_proceed, unconstrained};
+    on_each_flavour(|runtime| {
+        let poll = runtime.spawn(poll_fn(|cx| {
+            for _ in 0..1000 {
+                drop(poll_proceed(cx));
+            }
+            let mut spent = 0;
+            while let Poll::Ready(unit) = poll_proceed(cx) {
+                unit.made_progress();
+                spent += 1;
+            }
+            assert_eq!(spent, 128);
+            assert!(!has_budget_remaining());
+            let unlimited = pin!(unconstrained(async { assert!(has_budget_remaining()) }));
+            assert!(unlimited.poll(cx).is_ready());
+            assert!(!has_budget_remaining());
+            Poll::Ready(())
+        }));
+        runtime.block_on(poll).unwrap();
+        assert!(has_budget_remaining());
+    });
+}
+
+#[cfg(feature = "tracing")]
+mod spans {
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::subscriber::Interest;
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// What is said about spans, by their names.
+    #[derive(Debug, Default, Clone)]
+    struct Log(Arc<std::sync::Mutex<Vec<&'static str>>>);
+
+    impl Subscriber for Log {
+        fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+            Interest::sometimes()
+        }
+
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("tokio::task")
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            self.0.lock().unwrap().push(span.metadata().name());
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.lock().unwrap().push("waker");
+        }
+
+        fn enter(&self, _: &Id) {
+            self.0.lock().unwrap().push("enter");
+        }
+
+        fn exit(&self, _: &Id) {
+            self.0.lock().unwrap().push("exit");
+        }
+
+        fn try_close(&self, _: Id) -> bool {
+            self.0.lock().unwrap().push("close");
+            true
+        }
+    }
+
+    #[test]
+    fn a_span_is_made_entered_at_each_poll_and_closed_at_the_end() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let task = redd::spawn(async {
+                    redd::task::yield_now().await;
+                    let waker = std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
+                    waker.wake();
+                });
+                task.await.expect("no panic");
+            });
+        });
+        let said = log.0.lock().unwrap().clone();
+        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "close"];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_task_that_is_aborted_or_dropped_at_shutdown_leaves_no_span() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let task = redd::spawn(std::future::pending::<()>());
+                redd::task::yield_now().await;
+                task.abort();
+                task.await.expect_err("it is aborted");
+                redd::spawn(std::future::pending::<()>());
+                redd::task::yield_now().await;
+            });
+        });
+        let said = log.0.lock().unwrap().clone();
+        let count = |what| said.iter().filter(|word| **word == what).count();
+        assert_eq!((count("runtime.spawn"), count("close")), (2, 2), "{said:?}");
+    }
 }

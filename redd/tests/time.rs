@@ -427,6 +427,29 @@ fn after_late_work_burst_catches_up_delay_starts_over_and_skip_leaves_out() {
 }
 
 #[test]
+fn after_late_work_of_any_length_skip_keeps_to_the_multiples_and_an_endless_period_to_one_tick() {
+    let secs = Duration::from_secs;
+    paused(async {
+        let start = Instant::now();
+        let mut ticks = interval(secs(10));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks.tick().await;
+        sleep(secs(25) + ms(1)).await;
+        assert_eq!(ticks.tick().await, start + secs(10));
+        assert_eq!(ticks.tick().await, start + secs(30));
+    });
+    for behavior in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
+        paused(async {
+            let mut ticks = interval(Duration::MAX);
+            ticks.set_missed_tick_behavior(behavior);
+            sleep(secs(1)).await;
+            ticks.tick().await;
+            assert!(timeout(secs(86_400 * 365 * 20), ticks.tick()).await.is_err());
+        });
+    }
+}
+
+#[test]
 fn an_interval_that_is_reset_ticks_from_there() {
     paused(async {
         let start = Instant::now();
@@ -492,4 +515,37 @@ fn types_have_the_auto_traits_that_programs_rely_on() {
     unwind_safe::<MissedTickBehavior>();
     unwind_safe::<time::error::Elapsed>();
     unwind_safe::<time::error::Error>();
+}
+
+#[test]
+fn arithmetic_is_that_of_the_standard_type() {
+    let now = Instant::now();
+    let second = Duration::from_secs(1);
+    let mut later = now;
+    later += second;
+    assert_eq!(later, now + second);
+    assert_eq!(later - now, second);
+    assert_eq!(now - later, Duration::ZERO);
+    assert_eq!(now.checked_duration_since(later), None);
+    assert_eq!(now.checked_add(Duration::MAX), None);
+    later -= second;
+    assert_eq!(later, now);
+    assert_eq!(Instant::from(std::time::Instant::from(now)), now);
+}
+
+#[test]
+fn each_error_is_its_own_kind_only_and_elapsed_becomes_a_timed_out_io_error() {
+    use redd::time::error::Error;
+    for (error, expected) in [
+        (Error::shutdown(), [true, false, false]),
+        (Error::at_capacity(), [false, true, false]),
+        (Error::invalid(), [false, false, true]),
+    ] {
+        let is = [error.is_shutdown(), error.is_at_capacity(), error.is_invalid()];
+        assert_eq!(is, expected, "{error}");
+    }
+    let elapsed = paused(async { timeout(ms(1), pending::<()>()).await }).unwrap_err();
+    let error = std::io::Error::from(elapsed);
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert!(error.to_string().contains("deadline"));
 }

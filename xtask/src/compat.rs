@@ -11,8 +11,7 @@ pub(crate) const RUNS: usize = 3;
 /// The packages of programs that are built with the usual flags, the quick ones first.
 pub(crate) const PACKAGES: &[&str] = &["programs", "web", "data", "wire"];
 
-/// The lane's lines in docs/compatibility.md.
-const BEGIN: &str = "<!-- written by `cargo xtask compat` -->\n";
+/// Behind the last of a lane's lines in docs/compatibility.md.
 const END: &str = "<!-- up to here -->\n";
 
 /// What all runs said.
@@ -102,12 +101,12 @@ impl Results {
     }
 }
 
-/// The document with this table in the place of the last one; nothing, if it has no such place.
-pub(crate) fn replace_table(document: &str, date: &str, table: &str) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
+/// The document with this text in the place of what the lane wrote last; nothing, if it has no such place.
+pub(crate) fn replace_text(document: &str, lane: &str, text: &str) -> Option<String> {
+    let begin = format!("<!-- written by `cargo xtask {lane}` -->\n");
+    let (before, rest) = document.split_once(&begin)?;
     let (_, after) = rest.split_once(END)?;
-    let said = format!("State of {date}, {RUNS} runs each:");
-    Some(format!("{before}{BEGIN}{said}\n\n{table}{END}{after}"))
+    Some(format!("{before}{begin}{text}{END}{after}"))
 }
 
 /// The versions of each package in a lock file.
@@ -169,10 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn the_table_takes_the_place_of_the_last_one() {
-        let document = format!("before\n{BEGIN}old\n{END}after\n");
-        let new = replace_table(&document, "2026-01-02", "| new |\n").expect("the place is there");
-        assert_eq!(new, format!("before\n{BEGIN}State of 2026-01-02, 3 runs each:\n\n| new |\n{END}after\n"));
-        assert!(replace_table("no place", "", "").is_none());
+    fn the_text_takes_the_place_of_the_last_one_of_its_lane() {
+        let other = format!("<!-- written by `cargo xtask other` -->\nkept\n{END}");
+        let document = format!("{other}before\n<!-- written by `cargo xtask compat` -->\nold\n{END}after\n");
+        let new = replace_text(&document, "compat", "| new |\n").expect("the place is there");
+        assert_eq!(new, document.replace("old", "| new |"));
+        assert!(replace_text("no place", "compat", "").is_none());
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{api, compat, dependencies, instructions, mutants, peers, tidy};
+use crate::{api, compat, dependencies, instructions, mutants, peers, suites, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -37,7 +37,11 @@ pub(crate) const LANES: &[Lane] = &[
     Lane { name: "clippy", purpose: "lints, with warnings as errors", run: clippy },
     Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
     Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
-    Lane { name: "features", purpose: "redd with no feature, and with each one alone", run: features },
+    Lane {
+        name: "features",
+        purpose: "redd with no feature, with each one alone, and its unit tests with `tracing`",
+        run: features,
+    },
     Lane { name: "instructions", purpose: "instructions per operation of the hot paths", run: check_instructions },
     Lane { name: "loom", purpose: "models of the concurrent parts, every interleaving within a bound", run: loom },
 ];
@@ -65,6 +69,8 @@ pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
     Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api_diff },
+    Lane { name: "suites", purpose: "Tokio's own tests and its companions', on the facade", run: stable_suites },
+    Lane { name: "suites-unstable", purpose: "Tokio's own tests with `tokio_unstable`", run: unstable_suites },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
 ];
 
@@ -199,12 +205,14 @@ fn features(root: &Path) -> Outcome {
             failed.push(if name.is_empty() { "(none)" } else { name });
         }
     }
+    // The feature with code of its own that the tests of the default features do not see.
+    let traced = run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--features", "tracing"]));
     let note = if failed.is_empty() {
-        format!("{} combinations", names.len() + 1)
+        format!("{} combinations; with `tracing`: {traced}", names.len() + 1)
     } else {
-        format!("failed with: {}", failed.join(", "))
+        format!("failed with: {}; with `tracing`: {traced}", failed.join(", "))
     };
-    Outcome { passed: failed.is_empty() && !names.is_empty(), note }
+    Outcome { passed: failed.is_empty() && !names.is_empty() && traced.succeeded, note }
 }
 
 /// The caller's flags and ours.
@@ -611,6 +619,39 @@ pub(crate) fn record_api(root: &Path) -> bool {
 }
 
 /// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.
+fn stable_suites(root: &Path) -> Outcome {
+    suites(root, "suites", suites::STABLE, 1)
+}
+
+fn unstable_suites(root: &Path) -> Outcome {
+    suites(root, "suites-unstable", suites::UNSTABLE, 1)
+}
+
+/// The lane `suites`, so many times in a row: a test that passes in some of the runs is a finding.
+pub(crate) fn run_suites(root: &Path, runs: usize) -> bool {
+    let outcome = suites(root, "suites", suites::STABLE, runs);
+    println!("{}", outcome.note);
+    outcome.passed
+}
+
+/// Runs other people's tests, and writes its table into docs/compatibility.md.
+fn suites(root: &Path, lane: &str, suites: &[suites::Suite], runs: usize) -> Outcome {
+    let report = match suites::run(root, &compat_target_dir(root).join("suites"), suites, runs) {
+        Ok(report) => report,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome { passed: false, note: "they could not be run".to_owned() };
+        }
+    };
+    let table = report.table();
+    println!("\n{table}");
+    let findings = report.findings();
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Outcome { passed: write_result(root, lane, runs, &table) && findings.is_empty(), note: report.note(runs) }
+}
+
 fn run_compat(root: &Path) -> Outcome {
     const LOCK: &str = "compat/Cargo.lock";
     let failed = |note: &str| Outcome { passed: false, note: note.to_owned() };
@@ -654,7 +695,7 @@ fn run_compat(root: &Path) -> Outcome {
     drop(peers);
     let table = results.table(&lock);
     println!("\n{table}");
-    succeeded &= write_table(root, &table);
+    succeeded &= write_result(root, "compat", compat::RUNS, &table);
     let count = results.count();
     let note = format!(
         "programs: {} passed, {} failed, {} skipped, {} runs each",
@@ -724,13 +765,18 @@ fn falls_back_loudly(root: &Path) -> bool {
 }
 
 /// Puts the lane's table into docs/compatibility.md, with today's date.
-fn write_table(root: &Path, table: &str) -> bool {
+/// Writes a lane's text into docs/compatibility.md, behind the date.
+fn write_result(root: &Path, lane: &str, runs: usize, table: &str) -> bool {
     let path = root.join("docs/compatibility.md");
     let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
-    let date = String::from_utf8_lossy(&date);
+    let text = format!(
+        "State of {}, {runs} run{}:\n\n{table}",
+        String::from_utf8_lossy(&date).trim(),
+        if runs == 1 { "" } else { "s each" }
+    );
     let document = std::fs::read_to_string(&path).unwrap_or_default();
-    let Some(document) = compat::replace_table(&document, date.trim(), table) else {
-        eprintln!("{} has no place for the table", path.display());
+    let Some(document) = compat::replace_text(&document, lane, &text) else {
+        eprintln!("{} has no place for what `{lane}` found", path.display());
         return false;
     };
     match std::fs::write(&path, document) {

@@ -10,6 +10,7 @@ mod instructions;
 mod lanes;
 mod mutants;
 mod peers;
+mod suites;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,10 @@ fn main() -> ExitCode {
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) => lanes::run_fuzz(&root, seconds),
+            Err(_) => usage(),
+        },
+        ["suites", "--runs", runs] => match runs.parse() {
+            Ok(runs) => lanes::run_suites(&root, runs),
             Err(_) => usage(),
         },
         ["mutants", file] => lanes::run_mutants(&root, file),
@@ -82,6 +87,7 @@ fn usage() -> bool {
     eprintln!("       cargo xtask mutants FILE      only the changes of that file, such as `task/state.rs`");
     eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
     eprintln!("       cargo xtask soak --minutes N  as long as that");
+    eprintln!("       cargo xtask suites --runs N   Tokio's own tests and its companions', so many times in a row");
     eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask api-diff --record  write the record of Tokio's API anew");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");

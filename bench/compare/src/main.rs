@@ -32,6 +32,9 @@ const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] 
        bench blockers [--runs N] [VARIANT…]
        bench heartbeat-plot [FILE]";
 
+/// So often a run may fail before its row is left out.
+const ATTEMPTS: usize = 3;
+
 /// What the command line asks for.
 struct Options {
     rounds: usize,
@@ -137,14 +140,22 @@ fn compare(options: &Options) -> Result<(), String> {
         println!("`wrk` is not installed: its rows are left out.\n");
     }
     print!("{}", page::HEADER);
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for work in works(&folder)? {
         if !options.wants(work.name()) {
             continue;
         }
-        let row = work.measure(&folder, options)?;
-        print!("{}", page::table_line(&row));
-        rows.push(row);
+        match work.measure(&folder, options) {
+            Ok(row) => {
+                print!("{}", page::table_line(&row));
+                rows.push(row);
+            }
+            // The others are worth their ten minutes all the same.
+            Err(error) => {
+                eprintln!("`{}` is left out: {error}", work.name());
+                failed.push(work.name().to_owned());
+            }
+        }
     }
     machine.load_after = machine::load();
     println!("\nLoad average at the end: {:.1}", machine.load_after);
@@ -152,7 +163,7 @@ fn compare(options: &Options) -> Result<(), String> {
         page::write(out, &Results { machine, rounds: options.rounds, rows })?;
         println!("Written: {}", out.join("README.md").display());
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("Rows that could not be measured: {}", failed.join(", "))) }
 }
 
 fn works(folder: &Path) -> Result<Vec<Work>, String> {
@@ -200,13 +211,34 @@ impl Work {
             let first = round % order.len();
             order.rotate_left(first);
             for runtime in order {
-                row.add(runtime, &self.run(folder, runtime, options, rate, false)?);
+                row.add(runtime, &self.run_again(folder, runtime, options, rate, false)?);
             }
         }
         for &runtime in self.runtimes() {
-            row.add_counted(runtime, &self.run(folder, runtime, options, rate, true)?);
+            row.add_counted(runtime, &self.run_again(folder, runtime, options, rate, true)?);
         }
         Ok(row)
+    }
+
+    /// A run that fails is repeated: a busy machine resets a connection now and then.
+    fn run_again(
+        &self,
+        folder: &Path,
+        runtime: Runtime,
+        options: &Options,
+        rate: f64,
+        counts: bool,
+    ) -> Result<Measure, String> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.run(folder, runtime, options, rate, counts) {
+                Err(error) if attempts < ATTEMPTS => {
+                    eprintln!("`{}` on {} failed and is run again: {error}", self.name(), runtime.name());
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Once, and all runtimes at the same time: such a row mostly waits, and its figures are not times.

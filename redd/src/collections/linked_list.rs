@@ -63,15 +63,6 @@ impl<T: Linked> LinkedList<T> {
         self.head
     }
 
-    /// The element behind `element`.
-    ///
-    /// # Safety
-    /// `element` is in this list.
-    pub(crate) unsafe fn next(&self, element: NonNull<T>) -> Option<NonNull<T>> {
-        // SAFETY: `linked-is-alive`, upheld by the caller.
-        unsafe { (*T::links(element).as_ptr()).next }
-    }
-
     /// Puts `element` at the back.
     ///
     /// # Safety

@@ -26,25 +26,33 @@ impl WakeList {
         self.len < CAPACITY
     }
 
-    /// Adds a waker; the caller has asked [`has_room`](Self::has_room).
-    pub(crate) fn push(&mut self, waker: Waker) {
-        self.wakers[self.len] = Some(waker);
-        self.len += 1;
+    /// Adds a waker, if there is one; the caller has asked [`has_room`](Self::has_room).
+    #[inline]
+    pub(crate) fn push(&mut self, waker: impl Into<Option<Waker>>) {
+        if let Some(waker) = waker.into() {
+            self.wakers[self.len] = Some(waker);
+            self.len += 1;
+        }
     }
 
     /// Wakes all, in order, and is empty afterwards. The caller holds no lock (`foreign-code-outside`).
     pub(crate) fn wake_all(&mut self) {
         let len = std::mem::take(&mut self.len);
         for slot in &mut self.wakers[..len] {
-            if let Some(waker) = slot.take() {
-                wake_guarded(waker);
-            }
+            wake_guarded(slot.take());
         }
     }
 }
 
-/// Wakes; a panic of the waker is printed by the usual hook and ends here (`one-panic-one-waker`).
-pub(crate) fn wake_guarded(waker: Waker) {
+/// Wakes, if there is a waker; its panic is printed by the usual hook and ends here (`one-panic-one-waker`).
+#[inline]
+pub(crate) fn wake_guarded(waker: impl Into<Option<Waker>>) {
+    if let Some(waker) = waker.into() {
+        wake_caught(waker);
+    }
+}
+
+fn wake_caught(waker: Waker) {
     // The payload's own drop may panic too; forgetting it would leak, so it is dropped under the same guard.
     if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake())) {
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
@@ -75,9 +83,9 @@ mod tests {
     fn a_panicking_waker_does_not_keep_the_others_from_waking() {
         let counting = Arc::new(Counting(AtomicUsize::new(0)));
         let mut list = WakeList::new();
-        list.push(Arc::clone(&counting).into());
-        list.push(Arc::new(Panicking).into());
-        list.push(Arc::clone(&counting).into());
+        list.push(Waker::from(Arc::clone(&counting)));
+        list.push(Waker::from(Arc::new(Panicking)));
+        list.push(Waker::from(Arc::clone(&counting)));
         list.wake_all();
         assert_eq!(counting.0.load(Ordering::Relaxed), 2);
         assert!(list.has_room());

@@ -48,33 +48,11 @@ pub(crate) struct Driver {
     events: AtomicU64,
 }
 
-/// What a turn has brought, beside wakers.
-#[cfg(test)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
-    /// [`Driver::wake`] was called; several calls may have become one token.
-    pub(crate) token: bool,
-    /// How many events of descriptors there were.
-    pub(crate) events: usize,
-}
-
 impl Driver {
     pub(crate) fn new() -> io::Result<Self> {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
         Ok(Self { epoll, wake, slots: Slab::new(), events: AtomicU64::new(0) })
-    }
-
-    /// Both halves of a turn.
-    #[cfg(test)]
-    pub(crate) fn turn(
-        &self,
-        buffer: &mut EventBuffer,
-        timeout: Option<Duration>,
-        wakers: &mut WakeList,
-    ) -> io::Result<Turn> {
-        let token = self.wait(buffer, timeout)?;
-        Ok(Turn { token, events: self.dispatch(buffer, wakers) })
     }
 
     /// First half of a turn, which wakes nobody: waits for events, at most for `timeout` (`None`: until there are some).
@@ -158,10 +136,6 @@ impl Driver {
                 Err(error)
             }
         }
-    }
-
-    fn leave_epoll(&self, fd: RawFd) -> io::Result<()> {
-        self.epoll.delete(fd)
     }
 
     fn end_use(&self, index: u32, generation: u32) {

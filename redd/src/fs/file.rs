@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed};
-use crate::io::forward::forward_descriptor;
+use crate::io::forward::{forward_descriptor, write_pieces};
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
@@ -132,8 +132,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::metadata`].
     pub async fn metadata(&self) -> io::Result<Metadata> {
-        let file = Arc::clone(&self.std);
-        run(move || file.metadata()).await
+        self.run(StdFile::metadata).await
     }
 
     /// A second handle to the same file; both share the position.
@@ -142,9 +141,7 @@ impl File {
     /// As [`std::fs::File::try_clone`].
     pub async fn try_clone(&self) -> io::Result<File> {
         self.settle().await;
-        let file = Arc::clone(&self.std);
-        let std = run(move || file.try_clone()).await?;
-        let mut clone = File::from_std(std);
+        let mut clone = File::from_std(self.run(StdFile::try_clone).await?);
         clone.max_bytes = self.max_bytes;
         Ok(clone)
     }
@@ -189,8 +186,7 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::set_permissions`].
     pub async fn set_permissions(&self, perm: Permissions) -> io::Result<()> {
-        let file = Arc::clone(&self.std);
-        run(move || file.set_permissions(perm)).await
+        self.run(move |file| file.set_permissions(perm)).await
     }
 
     /// Changes the times of the last read and change, after the operation at work.
@@ -222,6 +218,15 @@ impl File {
     /// How many bytes one operation moves at most; 2 MiB unless set.
     pub fn max_buf_size(&self) -> usize {
         self.max_bytes
+    }
+
+    /// Runs `f` beside the operation at work.
+    async fn run<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&StdFile) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        let file = Arc::clone(&self.std);
+        run(move || f(&file)).await
     }
 
     /// Waits until no operation is at work.
@@ -325,26 +330,14 @@ impl AsyncSeek for File {
 }
 
 impl AsyncWrite for File {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
+    write_pieces! {
+        self, cx, bufs => self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
             let file = Arc::clone(&self.std);
             move |buffer: &mut Buffer| {
                 seek_back(&file, ahead)?;
                 buffer.write_to(&*file)
             }
         })
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

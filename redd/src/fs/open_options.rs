@@ -8,16 +8,6 @@ use super::File;
 use crate::blocking::run;
 
 /// How a file is opened; the options are those of [`std::fs::OpenOptions`].
-///
-/// # Examples
-/// ```
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let path = std::env::temp_dir().join("redd-open-options-example");
-/// let file = redd::fs::OpenOptions::new().append(true).create(true).open(&path).await?;
-/// assert_eq!(file.metadata().await?.len(), 0);
-/// redd::fs::remove_file(&path).await?;
-/// # redd::io::Result::Ok(()) }).unwrap();
-/// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions(std::fs::OpenOptions);
 

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Waker, ready};
 
+use super::entry_waker::EntryWakers;
 use super::local_set::{self, LocalSet};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Mutex;
@@ -44,7 +44,7 @@ pub struct JoinSet<T> {
     len: usize,
     /// From the ready queue, in its order: one lock for all that were in there.
     ended: VecDeque<usize>,
-    ready: Arc<Ready>,
+    wakers: EntryWakers,
 }
 
 enum Entry<T> {
@@ -55,7 +55,7 @@ enum Entry<T> {
 
 /// Which tasks have ended, and who waits to hear of it.
 #[derive(Default)]
-struct Ready {
+pub(super) struct Ready {
     inner: Mutex<ReadyInner>,
 }
 
@@ -66,7 +66,8 @@ struct ReadyInner {
 }
 
 impl Ready {
-    fn push(&self, index: usize) {
+    /// `once-in-ready`: called once for an entry, for a task ends once.
+    pub(super) fn push(&self, index: usize) {
         let waker = {
             let mut inner = self.inner.lock();
             inner.queue.push_back(index);
@@ -75,6 +76,11 @@ impl Ready {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn take_all(&self) -> VecDeque<usize> {
+        mem::take(&mut self.inner.lock().queue)
     }
 
     /// Moves all tasks that have ended to `ended`, which is empty; or `waker` is called when one has.
@@ -96,22 +102,10 @@ impl Ready {
     }
 }
 
-/// The join waker of one entry.
-struct EntryWaker {
-    index: usize,
-    ready: Arc<Ready>,
-}
-
-impl Wake for EntryWaker {
-    fn wake(self: Arc<Self>) {
-        self.ready.push(self.index); // `once-in-ready`: a task ends once
-    }
-}
-
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), ready: Arc::default() }
+        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), wakers: EntryWakers::default() }
     }
 
     /// How many tasks are in the set, finished ones included.
@@ -208,9 +202,9 @@ impl<T: 'static> JoinSet<T> {
     fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let index = self.first_free;
-        let waker = Waker::from(Arc::new(EntryWaker { index, ready: Arc::clone(&self.ready) }));
+        let waker = self.wakers.waker(index);
         if !handle.give_waker(waker) {
-            self.ready.push(index);
+            self.wakers.ready.push(index);
         }
         match self.entries.get_mut(index) {
             Some(entry) => {
@@ -253,7 +247,7 @@ impl<T: 'static> JoinSet<T> {
 
     fn take_ready(&mut self) -> Option<(Id, Result<T, JoinError>)> {
         if self.ended.is_empty() {
-            mem::swap(&mut self.ended, &mut self.ready.inner.lock().queue);
+            mem::swap(&mut self.ended, &mut self.wakers.ready.inner.lock().queue);
         }
         let index = self.ended.pop_front()?;
         Some(self.take(index))
@@ -289,7 +283,7 @@ impl<T: 'static> JoinSet<T> {
         }
         let unit = ready!(coop::poll_proceed(cx));
         if self.ended.is_empty() {
-            self.ready.take_or_register(&mut self.ended, cx.waker());
+            self.wakers.ready.take_or_register(&mut self.ended, cx.waker());
         }
         match self.ended.pop_front() {
             Some(index) => {
@@ -336,7 +330,7 @@ impl<T: 'static> JoinSet<T> {
     /// Takes all tasks out of the set and lets them run on.
     pub fn detach_all(&mut self) {
         // A new queue: the tasks' wakers still know the old one.
-        self.ready = Arc::default();
+        self.wakers = EntryWakers::default();
         self.ended.clear();
         self.first_free = 0;
         self.len = 0;

@@ -1,5 +1,6 @@
 //! Several tasks as one.
 
+mod entry_waker;
 pub(crate) mod join_set;
 pub(crate) mod local_set;
 pub(crate) mod task_local;

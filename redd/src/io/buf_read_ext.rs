@@ -7,10 +7,14 @@
 
 #![expect(unsafe_code, reason = "a borrow that is returned on one branch only; safe with the next borrow checker")]
 
+use std::future::Future;
 use std::io;
+use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
 
 use super::operation::{Awaited, Operation};
 use super::read_text::{OnError, TextBuffer};
@@ -18,51 +22,31 @@ use super::{AsyncBufRead, Lines, Split};
 
 /// The methods for programs of everything that is [`AsyncBufRead`].
 pub trait AsyncBufReadExt: AsyncBufRead {
-    /// Appends all bytes up to `byte`, and `byte` itself, to `buf`; answers with their number.
-    ///
-    /// - Without `byte` at the end of the stream: all that is left. 0: nothing was left.
-    ///
-    /// # Cancel safety
-    /// What was read before a drop is in `buf`: calling it again with the same `buf` goes on.
-    ///
-    /// # Errors
-    /// What the reader reports; what was read before is in `buf`.
-    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> Awaited<ReadUntil<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(ReadUntil { reader: self, delimiter: byte, buf, len: 0 })
-    }
+    operations! {
+        /// Appends all bytes up to `byte`, and `byte` itself, to `buf`; answers with their number.
+        ///
+        /// - Without `byte` at the end of the stream: all that is left. 0: nothing was left.
+        ///
+        /// # Cancel safety
+        /// What was read before a drop is in `buf`: calling it again with the same `buf` goes on.
+        ///
+        /// # Errors
+        /// What the reader reports; what was read before is in `buf`.
+        read_until(byte: u8, buf: &'a mut Vec<u8>) -> ReadUntil<'a> = ReadUntil { delimiter: byte, buf, len: 0 };
 
-    /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
-    ///
-    /// - 0: nothing was left.
-    /// - `buf` is not cleared before.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
-    /// [`read_until`](Self::read_until) lose nothing.
-    ///
-    /// # Errors
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` is as it was and the line is
-    /// lost. Else what the reader reports; text that was read before is in `buf`.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::AsyncBufReadExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut reader = &b"redd\nsalmon"[..];
-    /// let mut line = String::new();
-    /// assert_eq!(reader.read_line(&mut line).await?, 5);
-    /// assert_eq!(line, "redd\n");
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> Awaited<ReadLine<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(ReadLine { reader: self, text: TextBuffer::new(buf), len: 0 })
+        /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
+        ///
+        /// - 0: nothing was left.
+        /// - `buf` is not cleared before.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
+        /// [`read_until`](Self::read_until) lose nothing.
+        ///
+        /// # Errors
+        /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` is as it was and the line is
+        /// lost. Else what the reader reports; text that was read before is in `buf`.
+        read_line(buf: &'a mut String) -> ReadLine<'a> = ReadLine { text: TextBuffer::new(buf), len: 0 };
     }
 
     /// The stream cut into segments at each `byte`, which is left out.
@@ -82,11 +66,11 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// # Errors
     /// What the reader reports, `Interrupted` included.
-    fn fill_buf(&mut self) -> Awaited<FillBuf<'_, Self>>
+    fn fill_buf(&mut self) -> FillBuf<'_, Self>
     where
         Self: Unpin,
     {
-        Awaited::new(FillBuf { reader: Some(self) })
+        FillBuf { reader: Some(self), _pinned: PhantomPinned }
     }
 
     /// The first `amt` bytes of the buffer have been used.
@@ -145,65 +129,66 @@ pub(super) fn poll_until<R: AsyncBufRead + ?Sized>(
 
 /// What is awaited after [`AsyncBufReadExt::read_until`].
 #[derive(Debug)]
-pub struct ReadUntil<'a, R: ?Sized> {
-    reader: &'a mut R,
+pub struct ReadUntil<'a> {
     delimiter: u8,
     buf: &'a mut Vec<u8>,
     len: usize,
 }
 
-impl<R: AsyncBufRead + Unpin + ?Sized> Operation for ReadUntil<'_, R> {
+impl<R: AsyncBufRead + ?Sized> Operation<R> for ReadUntil<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let reader = Pin::new(&mut *self.reader);
+    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         poll_until(reader, self.delimiter, self.buf, &mut self.len, cx)
     }
 }
 
 /// What is awaited after [`AsyncBufReadExt::read_line`].
 #[derive(Debug)]
-pub struct ReadLine<'a, R: ?Sized> {
-    reader: &'a mut R,
+pub struct ReadLine<'a> {
     text: TextBuffer<'a>,
     len: usize,
 }
 
-impl<R: AsyncBufRead + Unpin + ?Sized> Operation for ReadLine<'_, R> {
+impl<R: AsyncBufRead + ?Sized> Operation<R> for ReadLine<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let reader = Pin::new(&mut *self.reader);
-        let bytes = &mut self.text.bytes;
-        let result = ready!(poll_until(reader, b'\n', bytes, &mut self.len, cx));
+    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let result = ready!(poll_until(reader, b'\n', &mut self.text.bytes, &mut self.len, cx));
         Poll::Ready(self.text.finish(result, OnError::Keep))
     }
 }
 
-/// What is awaited after [`AsyncBufReadExt::fill_buf`].
-#[derive(Debug)]
-pub struct FillBuf<'a, R: ?Sized> {
-    /// `taken-once`: `None` once the bytes were handed out.
-    reader: Option<&'a mut R>,
+pin_project! {
+    /// What is awaited after [`AsyncBufReadExt::fill_buf`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct FillBuf<'a, R: ?Sized> {
+        // `taken-once`: `None` once the bytes were handed out.
+        reader: Option<&'a mut R>,
+        #[pin]
+        _pinned: PhantomPinned,
+    }
 }
 
-impl<'a, R: AsyncBufRead + Unpin + ?Sized> Operation for FillBuf<'a, R> {
+impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
     type Output = io::Result<&'a [u8]>;
 
     #[track_caller]
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
-        let Some(reader) = self.reader.take() else {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
+        let place = self.project().reader;
+        let Some(reader) = place.take() else {
             panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
         match Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(ptr::from_ref) {
             // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after self.
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(unsafe { &*bytes })),
             Poll::Ready(Err(error)) => {
-                self.reader = Some(reader);
+                *place = Some(reader);
                 Poll::Ready(Err(error))
             }
             Poll::Pending => {
-                self.reader = Some(reader);
+                *place = Some(reader);
                 Poll::Pending
             }
         }

@@ -25,20 +25,6 @@ use crate::task::coop::poll_proceed;
 ///
 /// # Panics
 /// If `max_buf_size` is zero.
-///
-/// # Examples
-/// ```
-/// use redd::io::{AsyncReadExt, AsyncWriteExt};
-///
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (mut client, mut server) = redd::io::duplex(64);
-/// client.write_all(b"ping").await?;
-/// drop(client);
-/// let mut all = String::new();
-/// server.read_to_string(&mut all).await?;
-/// assert_eq!(all, "ping");
-/// # redd::io::Result::Ok(()) }).unwrap();
-/// ```
 #[track_caller]
 pub fn duplex(max_buf_size: usize) -> (DuplexStream, DuplexStream) {
     let there = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
@@ -208,48 +194,31 @@ fn poll_pipe<T>(
 macro_rules! pipe_ends {
     ($Type:ty, $self:ident, read: $read:expr, write: $write:expr) => {
         impl AsyncRead for $Type {
-            #[allow(unused_mut, reason = "a pipe behind a lock is reached without")]
-            fn poll_read(
-                mut $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
+            fn poll_read($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 poll_pipe(cx, WaitKind::Readable, |cx, afterwards| $read.read_into(cx, buf, afterwards))
             }
         }
 
-        #[allow(unused_mut, reason = "a pipe behind a lock is reached without")]
         impl AsyncWrite for $Type {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+            write_pieces! {
+                $self, cx, bufs
+                    => poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
             }
 
             fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 Poll::Ready(Ok(()))
             }
 
-            fn poll_shutdown(mut $self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            fn poll_shutdown($self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let afterwards = $write.close_for_writing();
                 afterwards.run();
                 Poll::Ready(Ok(()))
-            }
-
-            fn poll_write_vectored(
-                mut $self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
             }
         }
     };
 }
 
-pipe_ends!(SimplexStream, self, read: self, write: self);
+pipe_ends!(SimplexStream, self, read: self.get_mut(), write: self.get_mut());
 pipe_ends!(DuplexStream, self, read: self.read.lock(), write: self.write.lock());
 
 /// Both directions end.

@@ -59,17 +59,6 @@ pub struct Repeat {
 }
 
 /// Makes a reader of `byte`, again and again, without end.
-///
-/// # Examples
-/// ```
-/// use redd::io::AsyncReadExt;
-///
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let mut buf = [0; 3];
-/// redd::io::repeat(7).read_exact(&mut buf).await?;
-/// assert_eq!(buf, [7, 7, 7]);
-/// # redd::io::Result::Ok(()) }).unwrap();
-/// ```
 pub fn repeat(byte: u8) -> Repeat {
     Repeat { byte }
 }
@@ -99,9 +88,7 @@ pub fn sink() -> Sink {
 macro_rules! write_to_nowhere {
     ($type:ty) => {
         impl AsyncWrite for $type {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                ready_for_a_unit(cx, buf.len())
-            }
+            write_pieces!(self, cx, bufs => ready_for_a_unit(cx, total_len(bufs)));
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 ready_for_a_unit(cx, ())
@@ -109,18 +96,6 @@ macro_rules! write_to_nowhere {
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 ready_for_a_unit(cx, ())
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                ready_for_a_unit(cx, total_len(bufs))
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
             }
         }
     };

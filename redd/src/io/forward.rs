@@ -70,6 +70,27 @@ macro_rules! forward_write {
     };
 }
 
+/// The writing methods of `AsyncWrite`, for what takes several pieces as easily as one.
+macro_rules! write_pieces {
+    ($self:ident, $cx:ident, $bufs:ident => $write:expr) => {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+        }
+
+        fn poll_write_vectored(
+            $self: Pin<&mut Self>,
+            $cx: &mut Context<'_>,
+            $bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            $write
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+    };
+}
+
 /// The methods of an adapter that lead to what is inside of it, in the field `inner`. `$direct`: what to know before using
 /// that; `$lost`: before taking it out.
 macro_rules! inner_methods {
@@ -134,6 +155,18 @@ macro_rules! forward_descriptor {
     };
 }
 
+/// `AsyncRead` of what has a `Source`; `$short`: what a short read says.
+#[allow(unused_macros, reason = "its users are features")]
+macro_rules! read_traits {
+    ($Type:ty, $self:ident => $source:expr, $short:expr) => {
+        impl AsyncRead for $Type {
+            fn poll_read($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+                $source.poll_read(cx, buf, $short)
+            }
+        }
+    };
+}
+
 /// `AsyncWrite` of what hands all bytes to the system at once, so that nothing is left to flush.
 #[allow(unused_macros, reason = "its users are features")]
 macro_rules! write_traits {
@@ -168,4 +201,4 @@ macro_rules! write_traits {
     };
 }
 
-pub(crate) use {forward_descriptor, write_traits};
+pub(crate) use {forward_descriptor, read_traits, write_pieces, write_traits};

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{AsyncRead, AsyncWrite, ReadBuf};
-use crate::primitives::{Arc, Mutex};
+use crate::primitives::{Arc, Mutex, MutexGuard};
 
 /// Splits a stream into a half that reads and a half that writes, for two tasks.
 ///
@@ -63,11 +63,18 @@ struct Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// Runs one poll with the stream to ourselves.
-    fn with_pinned<R>(&self, poll: impl FnOnce(Pin<&mut T>) -> R) -> R {
-        let mut stream = self.stream.lock();
+    fn lock(&self) -> Locked<'_, T> {
+        Locked(self.stream.lock())
+    }
+}
+
+/// The stream to ourselves, for one poll.
+struct Locked<'a, T>(MutexGuard<'a, T>);
+
+impl<T> Locked<'_, T> {
+    fn pinned(&mut self) -> Pin<&mut T> {
         // SAFETY: `stays-put`: the `Arc` keeps the stream where it is, and `unsplit` needs `T: Unpin` to move it out.
-        poll(unsafe { Pin::new_unchecked(&mut *stream) })
+        unsafe { Pin::new_unchecked(&mut *self.0) }
     }
 }
 
@@ -106,35 +113,11 @@ impl<T> WriteHalf<T> {
 }
 
 impl<T: AsyncRead> AsyncRead for ReadHalf<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.shared.with_pinned(|stream| stream.poll_read(cx, buf))
-    }
+    forward_read!(self => self.shared.lock().pinned());
 }
 
 impl<T: AsyncWrite> AsyncWrite for WriteHalf<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.shared.with_pinned(|stream| stream.poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.with_pinned(|stream| stream.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.with_pinned(|stream| stream.poll_shutdown(cx))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.shared.with_pinned(|stream| stream.poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.shared.is_write_vectored
-    }
+    forward_write!(self => self.shared.lock().pinned(), self.shared.is_write_vectored);
 }
 
 // SAFETY: a shared half gives no access to the stream: it can only be compared and printed. The bound is Tokio's.

@@ -9,19 +9,6 @@ use pin_project_lite::pin_project;
 use super::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// Makes one stream of a reader and a writer.
-///
-/// # Examples
-/// ```
-/// use redd::io::{AsyncReadExt, AsyncWriteExt};
-///
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let mut stream = redd::io::join(&b"in"[..], Vec::new());
-/// stream.write_all(b"out").await?;
-/// let mut word = String::new();
-/// stream.read_to_string(&mut word).await?;
-/// assert_eq!((word.as_str(), &stream.writer()[..]), ("in", &b"out"[..]));
-/// # redd::io::Result::Ok(()) }).unwrap();
-/// ```
 pub fn join<R, W>(reader: R, writer: W) -> Join<R, W>
 where
     R: AsyncRead,

@@ -19,30 +19,28 @@ pin_project! {
     #[must_use = "lines are read only when they are asked for"]
     pub struct Lines<R> {
         #[pin]
-        reader: R,
-        partial: Vec<u8>,
-        len: usize,
+        split: Split<R>,
     }
 }
 
 impl<R> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, partial: Vec::new(), len: 0 }
+        Self { split: Split::new(reader, b'\n') }
     }
 
     /// The reader behind it; reading from it takes bytes away from the lines.
     pub fn get_mut(&mut self) -> &mut R {
-        &mut self.reader
+        &mut self.split.reader
     }
 
     /// The reader behind it.
     pub fn get_ref(&mut self) -> &R {
-        &self.reader
+        &self.split.reader
     }
 
     /// Gives the reader back. The bytes of an unfinished line are lost.
     pub fn into_inner(self) -> R {
-        self.reader
+        self.split.reader
     }
 }
 
@@ -67,12 +65,9 @@ impl<R: AsyncBufRead> Lines<R> {
     /// # Errors
     /// As `next_line`.
     pub fn poll_next_line(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<String>>> {
-        let this = self.project();
-        ready!(poll_until(this.reader, b'\n', this.partial, this.len, cx))?;
-        let mut line = std::mem::take(this.partial);
-        if line.is_empty() {
+        let Some(mut line) = ready!(self.project().split.poll_piece(cx))? else {
             return Poll::Ready(Ok(None));
-        }
+        };
         if line.last() == Some(&b'\n') {
             line.pop();
             if line.last() == Some(&b'\r') {
@@ -111,18 +106,6 @@ impl<R: AsyncBufRead> Split<R> {
     ///
     /// # Errors
     /// What the reader reports; calling again goes on.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::AsyncBufReadExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut words = redd::io::BufReader::new(&b"redd salmon"[..]).split(b' ');
-    /// assert_eq!(words.next_segment().await?.as_deref(), Some(&b"redd"[..]));
-    /// assert_eq!(words.next_segment().await?.as_deref(), Some(&b"salmon"[..]));
-    /// assert_eq!(words.next_segment().await?, None);
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
     pub async fn next_segment(&mut self) -> io::Result<Option<Vec<u8>>>
     where
         R: Unpin,
@@ -135,15 +118,19 @@ impl<R: AsyncBufRead> Split<R> {
     /// # Errors
     /// As `next_segment`.
     pub fn poll_next_segment(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
-        let this = self.project();
-        ready!(poll_until(this.reader, *this.delimiter, this.partial, this.len, cx))?;
-        let mut segment = std::mem::take(this.partial);
-        if segment.is_empty() {
-            return Poll::Ready(Ok(None));
-        }
-        if segment.last() == Some(this.delimiter) {
+        let delimiter = self.delimiter;
+        let mut segment = ready!(self.poll_piece(cx))?;
+        if let Some(segment) = segment.as_mut().filter(|segment| segment.last() == Some(&delimiter)) {
             segment.pop();
         }
-        Poll::Ready(Ok(Some(segment)))
+        Poll::Ready(Ok(segment))
+    }
+
+    /// The next segment, and behind it the byte at which it was cut.
+    fn poll_piece(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+        let this = self.project();
+        ready!(poll_until(this.reader, *this.delimiter, this.partial, this.len, cx))?;
+        let piece = std::mem::take(this.partial);
+        Poll::Ready(Ok((!piece.is_empty()).then_some(piece)))
     }
 }

@@ -45,6 +45,8 @@ macro_rules! ready_or_retry {
 pub(crate) mod forward;
 #[macro_use]
 mod numbers;
+#[macro_use]
+mod operation;
 
 pub(crate) mod background;
 mod buf_read_ext;
@@ -59,7 +61,6 @@ mod ends;
 mod halves;
 mod join;
 mod lines;
-mod operation;
 mod read_buf;
 mod read_ext;
 mod read_text;

@@ -1,10 +1,9 @@
-//! The futures of the extension traits, as one: what they wait for is an [`Operation`], and [`Awaited`] makes it a future.
+//! The futures of the extension traits, as one: [`Awaited`] is a stream and the [`Operation`] on it.
 //!
 //! Called by the methods of `read_ext`, `buf_read_ext`, `write_ext`, `seek_ext` and `numbers`.
 //!
 //! # Why not otherwise
-//! The operations only hold references, so they could be futures themselves, which are `Unpin`. As in Tokio they are
-//! not: a program that compiles here compiles there.
+//! It only holds references, so it could be `Unpin`. As in Tokio it is not: a program that compiles here compiles there.
 
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -13,39 +12,58 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-/// What one call of a method does, over several polls.
-pub trait Operation {
+/// What one call of a method does with a stream, over several polls.
+pub trait Operation<S: ?Sized> {
     /// What the caller gets.
     type Output;
 
     /// Goes on with it.
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output>;
+    fn poll_operation(&mut self, stream: Pin<&mut S>, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
 
 pin_project! {
     /// The future of an operation.
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
-    pub struct Awaited<O> {
+    pub struct Awaited<'a, S: ?Sized, O> {
+        stream: &'a mut S,
         operation: O,
         #[pin]
         _pinned: PhantomPinned,
     }
 }
 
-impl<O> Awaited<O> {
+impl<'a, S: ?Sized, O> Awaited<'a, S, O> {
     #[inline]
-    pub(super) fn new(operation: O) -> Self {
-        Self { operation, _pinned: PhantomPinned }
+    pub(super) fn new(stream: &'a mut S, operation: O) -> Self {
+        Self { stream, operation, _pinned: PhantomPinned }
     }
 }
 
-impl<O: Operation> Future for Awaited<O> {
+/// Methods of the extension traits: `name[generics](arguments) -> Operation = the operation to begin`.
+macro_rules! operations {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident$([$($generics:tt)*])?($($argument:ident: $T:ty),*) -> $Operation:ty
+        $(where Self: $Bound:ident)? = $operation:expr;
+    )*) => {$(
+        $(#[$doc])*
+        fn $name<'a $(, $($generics)*)?>(&'a mut self $(, $argument: $T)*) -> Awaited<'a, Self, $Operation>
+        where
+            Self: Unpin $(+ $Bound)?,
+        {
+            Awaited::new(self, $operation)
+        }
+    )*};
+}
+
+impl<S: Unpin + ?Sized, O: Operation<S>> Future for Awaited<'_, S, O> {
     type Output = O::Output;
 
     #[inline]
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
-        self.project().operation.poll_operation(cx)
+        let this = self.project();
+        this.operation.poll_operation(Pin::new(this.stream), cx)
     }
 }

@@ -30,115 +30,80 @@ pub trait AsyncReadExt: AsyncRead {
         Chain::new(self, next)
     }
 
-    /// Reads some bytes to the front of `buf` and answers with their number.
-    ///
-    /// - 0: the end of the stream, or `buf` is empty.
-    ///
-    /// # Cancel safety
-    /// Nothing was read if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the reader reports, `Interrupted` included.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::AsyncReadExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut reader = &b"salmon"[..];
-    /// let mut buf = [0; 4];
-    /// assert_eq!(reader.read(&mut buf).await?, 4);
-    /// assert_eq!(reader.read(&mut buf).await?, 2);
-    /// assert_eq!(reader.read(&mut buf).await?, 0);
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Awaited<Read<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(Read { reader: self, buf })
-    }
+    operations! {
+        /// Reads some bytes to the front of `buf` and answers with their number.
+        ///
+        /// - 0: the end of the stream, or `buf` is empty.
+        ///
+        /// # Cancel safety
+        /// Nothing was read if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the reader reports, `Interrupted` included.
+        read(buf: &'a mut [u8]) -> Read<'a> = Read { buf };
 
-    /// Reads some bytes, appends them to `buf` and answers with their number.
-    ///
-    /// - 0: the end of the stream, or `buf` has no room. A `Vec` always has room.
-    ///
-    /// # Cancel safety
-    /// Nothing was read if it is dropped before it is ready.
-    ///
-    /// # Panics
-    /// If the reader replaces the `ReadBuf` that it is lent.
-    ///
-    /// # Errors
-    /// What the reader reports, `Interrupted` included.
-    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> Awaited<ReadBuf<'a, Self, B>>
-    where
-        Self: Unpin,
-        B: BufMut + ?Sized,
-    {
-        Awaited::new(ReadBuf { reader: self, buf })
-    }
+        /// Reads some bytes, appends them to `buf` and answers with their number.
+        ///
+        /// - 0: the end of the stream, or `buf` has no room. A `Vec` always has room.
+        ///
+        /// # Cancel safety
+        /// Nothing was read if it is dropped before it is ready.
+        ///
+        /// # Panics
+        /// If the reader replaces the `ReadBuf` that it is lent.
+        ///
+        /// # Errors
+        /// What the reader reports, `Interrupted` included.
+        read_buf[B: BufMut + ?Sized](buf: &'a mut B) -> ReadBuf<'a, B> = ReadBuf { buf };
 
-    /// Fills all of `buf` and answers with its length.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read before a drop is in `buf`, but nobody knows how much it is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports. `buf` may be partly filled.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::{AsyncReadExt, ErrorKind};
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut reader = &b"salmon"[..];
-    /// let mut buf = [0; 4];
-    /// reader.read_exact(&mut buf).await?;
-    /// assert_eq!(&buf, b"salm");
-    /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> Awaited<ReadExact<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(ReadExact { reader: self, buf: Buffer::new(buf) })
+        /// Fills all of `buf` and answers with its length.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: what was read before a drop is in `buf`, but nobody knows how much it is.
+        ///
+        /// # Errors
+        /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports. `buf` may be partly filled.
+        ///
+        /// # Examples
+        /// ```
+        /// use redd::io::{AsyncReadExt, ErrorKind};
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// let mut reader = &b"salmon"[..];
+        /// let mut buf = [0; 4];
+        /// reader.read_exact(&mut buf).await?;
+        /// assert_eq!(&buf, b"salm");
+        /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        /// # redd::io::Result::Ok(()) }).unwrap();
+        /// ```
+        read_exact(buf: &'a mut [u8]) -> ReadExact<'a> = ReadExact { buf: Buffer::new(buf) };
     }
 
     for_each_number!(declare_read_number);
 
-    /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
-    ///
-    /// - If all fits the capacity of `buf`, it does not grow.
-    ///
-    /// # Cancel safety
-    /// What was read before a drop is in `buf`.
-    ///
-    /// # Panics
-    /// If the reader replaces the `ReadBuf` that it is lent.
-    ///
-    /// # Errors
-    /// What the reader reports; what was read before is in `buf`.
-    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> Awaited<ReadToEnd<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(ReadToEnd { reader: self, filling: Filling::new(buf), buf })
-    }
+    operations! {
+        /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
+        ///
+        /// - If all fits the capacity of `buf`, it does not grow.
+        ///
+        /// # Cancel safety
+        /// What was read before a drop is in `buf`.
+        ///
+        /// # Panics
+        /// If the reader replaces the `ReadBuf` that it is lent.
+        ///
+        /// # Errors
+        /// What the reader reports; what was read before is in `buf`.
+        read_to_end(buf: &'a mut Vec<u8>) -> ReadToEnd<'a> = ReadToEnd { filling: Filling::new(buf), buf };
 
-    /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
-    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> Awaited<ReadToString<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(ReadToString::new(self, dst))
+        /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
+        ///
+        /// # Errors
+        /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
+        read_to_string(dst: &'a mut String) -> ReadToString<'a> = ReadToString::new(dst);
     }
 
     /// A reader of at most the next `limit` bytes of `self`.
@@ -154,36 +119,30 @@ impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
 
 /// What is awaited after [`AsyncReadExt::read`].
 #[derive(Debug)]
-pub struct Read<'a, R: ?Sized> {
-    reader: &'a mut R,
+pub struct Read<'a> {
     buf: &'a mut [u8],
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Operation for Read<'_, R> {
+impl<R: AsyncRead + ?Sized> Operation<R> for Read<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut buf = Buffer::new(self.buf);
-        ready!(Pin::new(&mut *self.reader).poll_read(cx, &mut buf))?;
+        ready!(reader.poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 }
 
 /// What is awaited after [`AsyncReadExt::read_buf`].
 #[derive(Debug)]
-pub struct ReadBuf<'a, R: ?Sized, B: ?Sized> {
-    reader: &'a mut R,
+pub struct ReadBuf<'a, B: ?Sized> {
     buf: &'a mut B,
 }
 
-impl<R, B> Operation for ReadBuf<'_, R, B>
-where
-    R: AsyncRead + Unpin + ?Sized,
-    B: BufMut + ?Sized,
-{
+impl<R: AsyncRead + ?Sized, B: BufMut + ?Sized> Operation<R> for ReadBuf<'_, B> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.buf.has_remaining_mut() {
             return Poll::Ready(Ok(0));
         }
@@ -191,7 +150,7 @@ where
         let chunk = unsafe { self.buf.chunk_mut().as_uninit_slice_mut() };
         let mut chunk = Buffer::uninit(chunk);
         let start = chunk.start();
-        ready!(Pin::new(&mut *self.reader).poll_read(cx, &mut chunk))?;
+        ready!(reader.poll_read(cx, &mut chunk))?;
         chunk.assert_still(start);
         let len = chunk.filled().len();
         // SAFETY: `same-buffer`: the first `len` bytes of the chunk are filled.
@@ -202,21 +161,20 @@ where
 
 /// What is awaited after [`AsyncReadExt::read_exact`].
 #[derive(Debug)]
-pub struct ReadExact<'a, R: ?Sized> {
-    reader: &'a mut R,
+pub struct ReadExact<'a> {
     buf: Buffer<'a>,
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadExact<'_, R> {
+impl<R: AsyncRead + ?Sized> Operation<R> for ReadExact<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_operation(&mut self, mut reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             let remaining = self.buf.remaining();
             if remaining == 0 {
                 return Poll::Ready(Ok(self.buf.capacity()));
             }
-            ready_or_retry!(Pin::new(&mut *self.reader).poll_read(cx, &mut self.buf));
+            ready_or_retry!(reader.as_mut().poll_read(cx, &mut self.buf));
             if self.buf.remaining() == remaining {
                 return Poll::Ready(Err(unexpected_eof()));
             }
@@ -231,17 +189,16 @@ pub(super) fn unexpected_eof() -> io::Error {
 
 /// What is awaited after [`AsyncReadExt::read_to_end`].
 #[derive(Debug)]
-pub struct ReadToEnd<'a, R: ?Sized> {
-    reader: &'a mut R,
+pub struct ReadToEnd<'a> {
     buf: &'a mut Vec<u8>,
     filling: Filling,
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadToEnd<'_, R> {
+impl<R: AsyncRead + ?Sized> Operation<R> for ReadToEnd<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.filling.poll_to_end(Pin::new(&mut *self.reader), self.buf, cx)
+    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.filling.poll_to_end(reader, self.buf, cx)
     }
 }
 

@@ -85,24 +85,22 @@ impl Drop for TextBuffer<'_> {
 
 /// What is awaited after [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
 #[derive(Debug)]
-pub struct ReadToString<'a, R: ?Sized> {
-    reader: &'a mut R,
+pub struct ReadToString<'a> {
     text: TextBuffer<'a>,
     filling: Filling,
 }
 
-impl<'a, R: ?Sized> ReadToString<'a, R> {
-    pub(super) fn new(reader: &'a mut R, target: &'a mut String) -> Self {
+impl<'a> ReadToString<'a> {
+    pub(super) fn new(target: &'a mut String) -> Self {
         let text = TextBuffer::new(target);
-        Self { reader, filling: Filling::new(&text.bytes), text }
+        Self { filling: Filling::new(&text.bytes), text }
     }
 }
 
-impl<R: AsyncRead + Unpin + ?Sized> Operation for ReadToString<'_, R> {
+impl<R: AsyncRead + ?Sized> Operation<R> for ReadToString<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let reader = Pin::new(&mut *self.reader);
+    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let result = ready!(self.filling.poll_to_end(reader, &mut self.text.bytes, cx));
         Poll::Ready(self.text.finish(result, OnError::Discard))
     }

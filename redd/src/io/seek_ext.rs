@@ -9,61 +9,48 @@ use super::operation::{Awaited, Operation};
 
 /// The methods for programs of everything that is [`AsyncSeek`].
 pub trait AsyncSeekExt: AsyncSeek {
-    /// Moves the position, and answers with the new one, counted from the start.
-    ///
-    /// - An operation in progress is waited for first.
-    ///
-    /// # Cancel safety
-    /// After a drop the position is the old or the new one.
-    ///
-    /// # Errors
-    /// If the stream cannot move there.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut cursor = std::io::Cursor::new(b"redd salmon");
-    /// cursor.seek(SeekFrom::Start(5)).await?;
-    /// let mut word = String::new();
-    /// cursor.read_to_string(&mut word).await?;
-    /// assert_eq!(word, "salmon");
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn seek(&mut self, pos: SeekFrom) -> Awaited<Seek<'_, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(Seek { stream: self, target: Some(pos) })
-    }
+    operations! {
+        /// Moves the position, and answers with the new one, counted from the start.
+        ///
+        /// - An operation in progress is waited for first.
+        ///
+        /// # Cancel safety
+        /// After a drop the position is the old or the new one.
+        ///
+        /// # Errors
+        /// If the stream cannot move there.
+        ///
+        /// # Examples
+        /// ```
+        /// use redd::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// let mut cursor = std::io::Cursor::new(b"redd salmon");
+        /// cursor.seek(SeekFrom::Start(5)).await?;
+        /// let mut word = String::new();
+        /// cursor.read_to_string(&mut word).await?;
+        /// assert_eq!(word, "salmon");
+        /// # redd::io::Result::Ok(()) }).unwrap();
+        /// ```
+        seek(pos: SeekFrom) -> Seek = Seek { target: Some(pos) };
 
-    /// Moves the position to the start.
-    ///
-    /// # Cancel safety
-    /// After a drop the position is the old one or the start.
-    ///
-    /// # Errors
-    /// If the stream cannot move there.
-    fn rewind(&mut self) -> Awaited<Seek<'_, Self>>
-    where
-        Self: Unpin,
-    {
-        self.seek(SeekFrom::Start(0))
-    }
+        /// Moves the position to the start.
+        ///
+        /// # Cancel safety
+        /// After a drop the position is the old one or the start.
+        ///
+        /// # Errors
+        /// If the stream cannot move there.
+        rewind() -> Seek = Seek { target: Some(SeekFrom::Start(0)) };
 
-    /// The position, counted from the start.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    ///
-    /// # Errors
-    /// If the stream has no position.
-    fn stream_position(&mut self) -> Awaited<Seek<'_, Self>>
-    where
-        Self: Unpin,
-    {
-        self.seek(SeekFrom::Current(0))
+        /// The position, counted from the start.
+        ///
+        /// # Cancel safety
+        /// Nothing is lost when it is dropped.
+        ///
+        /// # Errors
+        /// If the stream has no position.
+        stream_position() -> Seek = Seek { target: Some(SeekFrom::Current(0)) };
     }
 }
 
@@ -71,21 +58,20 @@ impl<S: AsyncSeek + ?Sized> AsyncSeekExt for S {}
 
 /// What is awaited after [`AsyncSeekExt::seek`].
 #[derive(Debug)]
-pub struct Seek<'a, S: ?Sized> {
-    stream: &'a mut S,
+pub struct Seek {
     /// Where to; `None` once the move has begun.
     target: Option<SeekFrom>,
 }
 
-impl<S: AsyncSeek + Unpin + ?Sized> Operation for Seek<'_, S> {
+impl<S: AsyncSeek + ?Sized> Operation<S> for Seek {
     type Output = io::Result<u64>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+    fn poll_operation(&mut self, mut stream: Pin<&mut S>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         if let Some(target) = self.target {
-            ready!(Pin::new(&mut *self.stream).poll_complete(cx))?;
-            Pin::new(&mut *self.stream).start_seek(target)?;
+            ready!(stream.as_mut().poll_complete(cx))?;
+            stream.as_mut().start_seek(target)?;
             self.target = None;
         }
-        Pin::new(&mut *self.stream).poll_complete(cx)
+        stream.poll_complete(cx)
     }
 }

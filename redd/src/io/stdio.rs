@@ -102,42 +102,18 @@ macro_rules! output {
 
         $(#[$fn_doc])*
         pub fn $function() -> $type {
-            $type {
-                std: io::$function(),
-                output: Output::new(),
-            }
+            $type { std: io::$function(), output: Output::new() }
         }
 
         impl AsyncWrite for $type {
-            fn poll_write(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                self.output.poll_write(cx, &[IoSlice::new(buf)], io::$function)
-            }
-
-            fn poll_write_vectored(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.output.poll_write(cx, bufs, io::$function)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
+            write_pieces!(self, cx, bufs => self.get_mut().output.poll_write(cx, bufs, io::$function));
 
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 self.output.poll_flush(cx, io::$function)
             }
 
-            fn poll_shutdown(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-            ) -> Poll<io::Result<()>> {
-                self.output.poll_flush(cx, io::$function)
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_flush(cx)
             }
         }
     };

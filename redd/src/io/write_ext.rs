@@ -8,130 +8,96 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 
-use super::numbers::WriteNumber;
 use super::operation::{Awaited, Operation};
 use super::{AsyncWrite, write_zero};
 
 /// The methods for programs of everything that is [`AsyncWrite`].
 pub trait AsyncWriteExt: AsyncWrite {
-    /// Writes a front part of `src` and answers with its length.
-    ///
-    /// - 0: the writer takes no more bytes, or `src` is empty.
-    ///
-    /// # Cancel safety
-    /// Nothing was written if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the writer reports, `Interrupted` included.
-    fn write<'a>(&'a mut self, src: &'a [u8]) -> Awaited<Write<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(Write { writer: self, bytes: src })
-    }
+    operations! {
+        /// Writes a front part of `src` and answers with its length.
+        ///
+        /// - 0: the writer takes no more bytes, or `src` is empty.
+        ///
+        /// # Cancel safety
+        /// Nothing was written if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the writer reports, `Interrupted` included.
+        write(src: &'a [u8]) -> Write<'a> = Write { bytes: src };
 
-    /// As [`write`](Self::write), from several pieces as if they were one.
-    ///
-    /// # Cancel safety
-    /// Nothing was written if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the writer reports, `Interrupted` included.
-    fn write_vectored<'a, 'b>(&'a mut self, bufs: &'a [IoSlice<'b>]) -> Awaited<WriteVectored<'a, 'b, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(WriteVectored { writer: self, pieces: bufs })
-    }
+        /// As [`write`](Self::write), from several pieces as if they were one.
+        ///
+        /// # Cancel safety
+        /// Nothing was written if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the writer reports, `Interrupted` included.
+        write_vectored['b](bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> = WriteVectored { pieces: bufs };
 
-    /// Writes a front part of `src`, advances `src` by it and answers with its length.
-    ///
-    /// # Cancel safety
-    /// Nothing was written if it is dropped before it is ready.
-    ///
-    /// # Errors
-    /// What the writer reports, `Interrupted` included.
-    fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> Awaited<WriteBuf<'a, Self, B>>
-    where
-        Self: Sized + Unpin,
-        B: Buf,
-    {
-        Awaited::new(WriteBuf { writer: self, buf: src })
-    }
+        /// Writes a front part of `src`, advances `src` by it and answers with its length.
+        ///
+        /// # Cancel safety
+        /// Nothing was written if it is dropped before it is ready.
+        ///
+        /// # Errors
+        /// What the writer reports, `Interrupted` included.
+        write_buf[B: Buf](src: &'a mut B) -> WriteBuf<'a, B> where Self: Sized = WriteBuf { buf: src };
 
-    /// Writes all of `src`, advancing it as it goes.
-    ///
-    /// # Cancel safety
-    /// What was written before a drop is gone from `src`: calling it again with the same `src` goes on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
-    ///
-    /// # Examples
-    /// ```
-    /// use bytes::{Buf, Bytes};
-    /// use redd::io::AsyncWriteExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut words = Bytes::from("redd ").chain(Bytes::from("salmon"));
-    /// let mut sent = Vec::new();
-    /// sent.write_all_buf(&mut words).await?;
-    /// assert_eq!(sent, b"redd salmon");
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> Awaited<WriteAllBuf<'a, Self, B>>
-    where
-        Self: Sized + Unpin,
-        B: Buf,
-    {
-        Awaited::new(WriteAllBuf { writer: self, buf: src })
-    }
+        /// Writes all of `src`, advancing it as it goes.
+        ///
+        /// # Cancel safety
+        /// What was written before a drop is gone from `src`: calling it again with the same `src` goes on.
+        ///
+        /// # Errors
+        /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
+        ///
+        /// # Examples
+        /// ```
+        /// use bytes::{Buf, Bytes};
+        /// use redd::io::AsyncWriteExt;
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// let mut words = Bytes::from("redd ").chain(Bytes::from("salmon"));
+        /// let mut sent = Vec::new();
+        /// sent.write_all_buf(&mut words).await?;
+        /// assert_eq!(sent, b"redd salmon");
+        /// # redd::io::Result::Ok(()) }).unwrap();
+        /// ```
+        write_all_buf[B: Buf](src: &'a mut B) -> WriteAllBuf<'a, B> where Self: Sized = WriteAllBuf { buf: src };
 
-    /// Writes all of `src`.
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: after a drop nobody knows how much was written.
-    /// [`write_all_buf`](Self::write_all_buf) remembers.
-    ///
-    /// # Errors
-    /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
-    fn write_all<'a>(&'a mut self, src: &'a [u8]) -> Awaited<WriteAll<'a, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(WriteAll { writer: self, bytes: src })
+        /// Writes all of `src`.
+        ///
+        /// # Cancel safety
+        /// Not cancel safe: after a drop nobody knows how much was written.
+        /// [`write_all_buf`](Self::write_all_buf) remembers.
+        ///
+        /// # Errors
+        /// [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no more bytes; else what it reports.
+        write_all(src: &'a [u8]) -> WriteAll<&'a [u8]> = WriteAll::new(src);
     }
 
     for_each_number!(declare_write_number);
 
-    /// Waits until everything written has reached its destination.
-    ///
-    /// # Cancel safety
-    /// Calling it again after a drop goes on.
-    ///
-    /// # Errors
-    /// What the writer reports.
-    fn flush(&mut self) -> Awaited<Flush<'_, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(Flush { writer: self })
-    }
+    operations! {
+        /// Waits until everything written has reached its destination.
+        ///
+        /// # Cancel safety
+        /// Calling it again after a drop goes on.
+        ///
+        /// # Errors
+        /// What the writer reports.
+        flush() -> Flush = Flush;
 
-    /// Flushes, and tells the other side that nothing more comes.
-    ///
-    /// - A socket can still be read from afterwards.
-    ///
-    /// # Cancel safety
-    /// Calling it again after a drop goes on.
-    ///
-    /// # Errors
-    /// What the writer reports.
-    fn shutdown(&mut self) -> Awaited<Shutdown<'_, Self>>
-    where
-        Self: Unpin,
-    {
-        Awaited::new(Shutdown { writer: self })
+        /// Flushes, and tells the other side that nothing more comes.
+        ///
+        /// - A socket can still be read from afterwards.
+        ///
+        /// # Cancel safety
+        /// Calling it again after a drop goes on.
+        ///
+        /// # Errors
+        /// What the writer reports.
+        shutdown() -> Shutdown = Shutdown;
     }
 }
 
@@ -139,31 +105,29 @@ impl<W: AsyncWrite + ?Sized> AsyncWriteExt for W {}
 
 /// What is awaited after [`AsyncWriteExt::write`].
 #[derive(Debug)]
-pub struct Write<'a, W: ?Sized> {
-    writer: &'a mut W,
+pub struct Write<'a> {
     bytes: &'a [u8],
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Operation for Write<'_, W> {
+impl<W: AsyncWrite + ?Sized> Operation<W> for Write<'_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.writer).poll_write(cx, self.bytes)
+    fn poll_operation(&mut self, writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        writer.poll_write(cx, self.bytes)
     }
 }
 
 /// What is awaited after [`AsyncWriteExt::write_vectored`].
 #[derive(Debug)]
-pub struct WriteVectored<'a, 'b, W: ?Sized> {
-    writer: &'a mut W,
+pub struct WriteVectored<'a, 'b> {
     pieces: &'a [IoSlice<'b>],
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Operation for WriteVectored<'_, '_, W> {
+impl<W: AsyncWrite + ?Sized> Operation<W> for WriteVectored<'_, '_> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.writer).poll_write_vectored(cx, self.pieces)
+    fn poll_operation(&mut self, writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        writer.poll_write_vectored(cx, self.pieces)
     }
 }
 
@@ -171,17 +135,17 @@ impl<W: AsyncWrite + Unpin + ?Sized> Operation for WriteVectored<'_, '_, W> {
 const PIECES_PER_WRITE: usize = 64;
 
 /// Writes once from the front of `buf` and advances it.
-fn poll_write_buf<W, B>(writer: &mut W, buf: &mut B, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
+fn poll_write_buf<W, B>(writer: Pin<&mut W>, buf: &mut B, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
 where
-    W: AsyncWrite + Unpin + ?Sized,
+    W: AsyncWrite + ?Sized,
     B: Buf + ?Sized,
 {
     let len = if writer.is_write_vectored() {
         let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
         let count = buf.chunks_vectored(&mut pieces);
-        ready!(Pin::new(writer).poll_write_vectored(cx, &pieces[..count]))?
+        ready!(writer.poll_write_vectored(cx, &pieces[..count]))?
     } else {
-        ready!(Pin::new(writer).poll_write(cx, buf.chunk()))?
+        ready!(writer.poll_write(cx, buf.chunk()))?
     };
     buf.advance(len);
     Poll::Ready(Ok(len))
@@ -189,35 +153,33 @@ where
 
 /// What is awaited after [`AsyncWriteExt::write_buf`].
 #[derive(Debug)]
-pub struct WriteBuf<'a, W, B> {
-    writer: &'a mut W,
+pub struct WriteBuf<'a, B> {
     buf: &'a mut B,
 }
 
-impl<W: AsyncWrite + Unpin, B: Buf> Operation for WriteBuf<'_, W, B> {
+impl<W: AsyncWrite, B: Buf> Operation<W> for WriteBuf<'_, B> {
     type Output = io::Result<usize>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_operation(&mut self, writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.buf.has_remaining() {
             return Poll::Ready(Ok(0));
         }
-        poll_write_buf(self.writer, self.buf, cx)
+        poll_write_buf(writer, self.buf, cx)
     }
 }
 
 /// What is awaited after [`AsyncWriteExt::write_all_buf`].
 #[derive(Debug)]
-pub struct WriteAllBuf<'a, W, B> {
-    writer: &'a mut W,
+pub struct WriteAllBuf<'a, B> {
     buf: &'a mut B,
 }
 
-impl<W: AsyncWrite + Unpin, B: Buf> Operation for WriteAllBuf<'_, W, B> {
+impl<W: AsyncWrite, B: Buf> Operation<W> for WriteAllBuf<'_, B> {
     type Output = io::Result<()>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_operation(&mut self, mut writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.buf.has_remaining() {
-            if ready_or_retry!(poll_write_buf(self.writer, self.buf, cx)) == 0 {
+            if ready_or_retry!(poll_write_buf(writer.as_mut(), self.buf, cx)) == 0 {
                 return Poll::Ready(Err(write_zero()));
             }
         }
@@ -225,53 +187,57 @@ impl<W: AsyncWrite + Unpin, B: Buf> Operation for WriteAllBuf<'_, W, B> {
     }
 }
 
-/// What is awaited after [`AsyncWriteExt::write_all`].
+/// What is awaited after [`AsyncWriteExt::write_all`] and the `write_u8` … `write_f64_le` methods.
 #[derive(Debug)]
-pub struct WriteAll<'a, W: ?Sized> {
-    writer: &'a mut W,
-    /// What is left to write.
-    bytes: &'a [u8],
+pub struct WriteAll<B> {
+    bytes: B,
+    written: usize,
 }
 
-impl<W: AsyncWrite + Unpin + ?Sized> Operation for WriteAll<'_, W> {
+impl<B> WriteAll<B> {
+    #[inline]
+    pub(super) fn new(bytes: B) -> Self {
+        Self { bytes, written: 0 }
+    }
+}
+
+impl<W: AsyncWrite + ?Sized, B: AsRef<[u8]>> Operation<W> for WriteAll<B> {
     type Output = io::Result<()>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.bytes.is_empty() {
-            let len = ready_or_retry!(Pin::new(&mut *self.writer).poll_write(cx, self.bytes));
-            if len == 0 {
-                return Poll::Ready(Err(write_zero()));
+    fn poll_operation(&mut self, mut writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let rest = &self.bytes.as_ref()[self.written..];
+            if rest.is_empty() {
+                return Poll::Ready(Ok(()));
             }
-            self.bytes = &self.bytes[len..];
+            match ready_or_retry!(writer.as_mut().poll_write(cx, rest)) {
+                0 => return Poll::Ready(Err(write_zero())),
+                len => self.written += len,
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
 /// What is awaited after [`AsyncWriteExt::flush`].
 #[derive(Debug)]
-pub struct Flush<'a, W: ?Sized> {
-    writer: &'a mut W,
-}
+pub struct Flush;
 
-impl<W: AsyncWrite + Unpin + ?Sized> Operation for Flush<'_, W> {
+impl<W: AsyncWrite + ?Sized> Operation<W> for Flush {
     type Output = io::Result<()>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.writer).poll_flush(cx)
+    fn poll_operation(&mut self, writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        writer.poll_flush(cx)
     }
 }
 
 /// What is awaited after [`AsyncWriteExt::shutdown`].
 #[derive(Debug)]
-pub struct Shutdown<'a, W: ?Sized> {
-    writer: &'a mut W,
-}
+pub struct Shutdown;
 
-impl<W: AsyncWrite + Unpin + ?Sized> Operation for Shutdown<'_, W> {
+impl<W: AsyncWrite + ?Sized> Operation<W> for Shutdown {
     type Output = io::Result<()>;
 
-    fn poll_operation(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.writer).poll_shutdown(cx)
+    fn poll_operation(&mut self, writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        writer.poll_shutdown(cx)
     }
 }

@@ -8,7 +8,6 @@
 
 #![expect(unsafe_code, reason = "buffers that need not be initialised")]
 
-use crate::io::ReadBuf;
 use crate::sys::net::{Fill, fill};
 use bytes::BufMut;
 use socket2::SockAddr;
@@ -16,26 +15,11 @@ use std::io;
 use std::os::fd::AsFd;
 
 /// Adds what one call of [`fill`] brings to `buf`.
-pub(super) fn into_buf_mut(io: &impl AsFd, buf: &mut impl BufMut, what: Fill) -> io::Result<(usize, Option<SockAddr>)> {
+pub(super) fn append(io: &impl AsFd, buf: &mut impl BufMut, what: Fill) -> io::Result<(usize, Option<SockAddr>)> {
     // SAFETY: `fill` only writes to the memory, and never something uninitialised.
     let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
     let (len, sender) = fill(io.as_fd(), room, what)?;
     // SAFETY: `only-what-came`: `fill` has initialised `len` bytes of `room`.
     unsafe { buf.advance_mut(len) };
-    Ok((len, sender))
-}
-
-/// As [`into_buf_mut`], for the buffer of polled reads.
-pub(super) fn into_read_buf(
-    io: &impl AsFd,
-    buf: &mut ReadBuf<'_>,
-    what: Fill,
-) -> io::Result<(usize, Option<SockAddr>)> {
-    // SAFETY: `fill` only writes to the memory, and never something uninitialised.
-    let room = unsafe { buf.unfilled_mut() };
-    let (len, sender) = fill(io.as_fd(), room, what)?;
-    // SAFETY: `only-what-came`: `fill` has initialised `len` bytes of `room`.
-    unsafe { buf.assume_init(len) };
-    buf.advance(len);
     Ok((len, sender))
 }

@@ -16,11 +16,7 @@ macro_rules! read_half {
 
         any_half!($Half, $Stream, $Addr);
 
-        impl AsyncRead for $Half {
-            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                self.stream.io.poll_read(cx, buf, <$Stream>::SHORT)
-            }
-        }
+        $crate::io::forward::read_traits!($Half, self => self.stream.io, <$Stream>::SHORT);
     };
 }
 

@@ -16,14 +16,6 @@ use std::net::SocketAddr;
 ///
 /// # Errors
 /// The resolver's error, or [`InvalidInput`](io::ErrorKind::InvalidInput) for a string without host or port.
-///
-/// # Examples
-/// ```
-/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// let mut addresses = redd::net::lookup_host("127.0.0.1:443").await?;
-/// assert_eq!(addresses.next(), Some("127.0.0.1:443".parse().unwrap()));
-/// # std::io::Result::Ok(()) }).unwrap();
-/// ```
 pub async fn lookup_host<T>(host: T) -> io::Result<impl Iterator<Item = SocketAddr>>
 where
     T: ToSocketAddrs,

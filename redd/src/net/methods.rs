@@ -40,9 +40,24 @@ macro_rules! options {
     )*};
 }
 
-/// The methods about `IP_TOS` under the names of earlier versions of Tokio.
-macro_rules! tos_methods {
-    () => {
+/// What sockets that speak IP have: the service that their packets get, and the device that they go through.
+macro_rules! ip_methods {
+    ($self:ident => $socket:expr) => {
+        options! {
+            "the type of service of IPv4 packets (`IP_TOS`)",
+                tos_v4 / set_tos_v4: u32, $self => $socket, tos_v4 / set_tos_v4;
+            "the traffic class of IPv6 packets (`IPV6_TCLASS`)",
+                tclass_v6 / set_tclass_v6: u32, $self => $socket, tclass_v6 / set_tclass_v6;
+        }
+
+        system_methods! {
+            /// The network device that it is bound to (`SO_BINDTODEVICE`).
+            device($self) -> Option<Vec<u8>> = $socket.device();
+
+            /// Binds it to a network device by name, or to none. May need a privilege.
+            bind_device($self, interface: Option<&[u8]>) -> () = $socket.bind_device(interface);
+        }
+
         /// The name of [`tos_v4`](Self::tos_v4) in earlier versions of Tokio.
         #[doc(hidden)]
         #[deprecated(note = "it is about IPv4 only: call `tos_v4`")]
@@ -77,7 +92,7 @@ macro_rules! interest_methods {
 macro_rules! direction_methods {
     (
         $wait:ident, $what:literal, $INTEREST:ident, $self:ident => $source:expr
-        $(, $poll:ident => $poll_ready:ident)?
+        $(, $poll:ident: $Direction:ident)?
     ) => {
         #[doc = concat!("Waits until ", $what, " is worth trying. [Readiness](crate::net#readiness)")]
         ///
@@ -95,8 +110,8 @@ macro_rules! direction_methods {
             /// # Errors
             /// When the runtime has shut down.
             pub fn $poll(&$self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let event = $source.registration().$poll_ready(cx);
-                event.map_ok(|_| ())
+                let direction = $crate::driver::readiness::state::Direction::$Direction;
+                $source.registration().poll_ready(cx, direction).map_ok(drop)
             }
         )?
     };
@@ -141,7 +156,7 @@ macro_rules! try_read_methods {
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; those of the system.
         pub fn try_read(&$self, buf: &mut [u8]) -> io::Result<usize> {
             let source = &$source;
-            let read = || sys::net::retry(Call::Read, || source.get_ref().read(buf));
+            let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
             source.registration().try_io(Interest::READABLE, read)
         }
 
@@ -151,7 +166,7 @@ macro_rules! try_read_methods {
         /// As [`try_read`](Self::try_read).
         pub fn try_read_buf<B: BufMut>(&$self, buf: &mut B) -> io::Result<usize> {
             let source = &$source;
-            let read = || Ok(fill::into_buf_mut(source, buf, Fill::Read)?.0);
+            let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
             source.registration().try_io(Interest::READABLE, read)
         }
 
@@ -161,7 +176,7 @@ macro_rules! try_read_methods {
         /// As [`try_read`](Self::try_read).
         pub fn try_read_vectored(&$self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
             let source = &$source;
-            let read = || sys::net::retry(Call::Read, || source.get_ref().read_vectored(bufs));
+            let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
             source.registration().try_io(Interest::READABLE, read)
         }
     };
@@ -176,7 +191,7 @@ macro_rules! try_write_methods {
         /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing fits; those of the system.
         pub fn try_write(&$self, buf: &[u8]) -> io::Result<usize> {
             let source = &$source;
-            let write = || sys::net::retry(Call::Write, || source.get_ref().write(buf));
+            let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
             source.registration().try_io(Interest::WRITABLE, write)
         }
 
@@ -186,7 +201,7 @@ macro_rules! try_write_methods {
         /// As [`try_write`](Self::try_write).
         pub fn try_write_vectored(&$self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             let source = &$source;
-            let write = || sys::net::retry(Call::Write, || source.get_ref().write_vectored(bufs));
+            let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
             source.registration().try_io(Interest::WRITABLE, write)
         }
     };
@@ -238,7 +253,7 @@ macro_rules! accept_methods {
         /// As [`accept`](Self::accept).
         pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<($Stream, $Addr)>> {
             let accept = || sys::net::accept(self.as_fd());
-            let accepted = ready!(self.io.registration().poll_read_io(cx, accept))?;
+            let accepted = ready!(self.io.registration().poll_io(cx, Direction::Read, |_| accept()))?;
             Poll::Ready(stream(accepted))
         }
     };
@@ -281,7 +296,7 @@ macro_rules! std_conversions {
             }
         }
 
-        descriptor!($Type, self => *self.io.get_ref());
+        descriptor!($Type, self => *self.io);
     };
 }
 
@@ -352,18 +367,14 @@ macro_rules! stream_traits {
 
             /// A connection that the other side has reset is as good as shut down.
             pub(super) fn shutdown_write(&self) -> io::Result<()> {
-                match self.io.get_ref().shutdown(Shutdown::Write) {
+                match self.io.shutdown(Shutdown::Write) {
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
                     result => result,
                 }
             }
         }
 
-        impl AsyncRead for $Type {
-            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_read(cx, buf, Self::SHORT)
-            }
-        }
+        $crate::io::forward::read_traits!($Type, self => self.io, Self::SHORT);
 
         $crate::io::forward::write_traits! {
             $Type, self => self.io,
@@ -379,7 +390,8 @@ macro_rules! stream_traits {
     };
 }
 
-/// An operation on datagrams in two forms: one that waits, and one that does not.
+/// An operation on datagrams in two forms: one that waits, and one that does not. What `where` names is made first, and fails
+/// at once.
 macro_rules! datagram_operation {
     (read $($rest:tt)*) => {
         datagram_operation!(@ READABLE, "nothing was received", "nothing is there"; $($rest)*);
@@ -390,8 +402,9 @@ macro_rules! datagram_operation {
     (
         @ $INTEREST:ident, $safe:literal, $unready:literal;
         $(#[$doc:meta])*
-        $wait:ident / $try:ident $([$Buffer:ident: $Bound:ident])?
-        ($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty = $operation:expr
+        $wait:ident / $try:ident $([$Generic:ident: $Bound:path])?
+        ($self:ident $(, $argument:ident: $Argument:ty)*) -> $Answer:ty
+            $(where $checked:ident = $check:expr,)? = $operation:expr
     ) => {
         $(#[$doc])*
         ///
@@ -400,7 +413,8 @@ macro_rules! datagram_operation {
         ///
         /// # Errors
         /// Those of the system, and when the runtime has shut down.
-        pub async fn $wait$(<$Buffer: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+        pub async fn $wait$(<$Generic: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $(let $checked = $check?;)?
             $self.io.registration().async_io(Interest::$INTEREST, || $operation).await
         }
 
@@ -409,7 +423,8 @@ macro_rules! datagram_operation {
         ///
         /// # Errors
         #[doc = concat!("[`WouldBlock`](io::ErrorKind::WouldBlock) if ", $unready, "; those of the system.")]
-        pub fn $try$(<$Buffer: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+        pub fn $try$(<$Generic: $Bound>)?(&$self $(, $argument: $Argument)*) -> io::Result<$Answer> {
+            $(let $checked = $check?;)?
             $self.io.registration().try_io(Interest::$INTEREST, || $operation)
         }
     };
@@ -424,8 +439,8 @@ macro_rules! poll_fill_method {
         /// # Errors
         #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
         pub fn $poll(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Answer>> {
-            self.io.registration().poll_read_io(cx, || {
-                let $filled = fill::into_read_buf(&self.io, buf, Fill::$fill)?;
+            self.io.registration().poll_io(cx, $crate::driver::readiness::state::Direction::Read, |_| {
+                let $filled = fill::append(&self.io, buf, Fill::$fill)?;
                 $answer
             })
         }
@@ -445,7 +460,7 @@ macro_rules! datagram_methods {
         /// # Errors
         /// As [`send`](Self::send).
         pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            self.io.registration().poll_write_io(cx, || self.io.send(buf))
+            self.io.registration().poll_io(cx, Direction::Write, |_| self.io.send(buf))
         }
 
         datagram_operation! { read
@@ -456,7 +471,7 @@ macro_rules! datagram_methods {
             /// As [`recv`](Self::recv), and appends to `buf`: at most as much as it has room for without growing, or one
             /// step of growth of a full `Vec`.
             recv_buf / try_recv_buf[B: BufMut](self, buf: &mut B) -> usize
-                = Ok(fill::into_buf_mut(&self.io, buf, Fill::Receive)?.0)
+                = Ok(fill::append(&self.io, buf, Fill::Receive)?.0)
         }
         datagram_operation! { read
             /// Receives a datagram from anyone, and says who sent it. What does not fit in `buf` is lost.
@@ -468,7 +483,7 @@ macro_rules! datagram_methods {
         datagram_operation! { read
             /// As [`recv_from`](Self::recv_from), and appends to `buf` as [`recv_buf`](Self::recv_buf) does.
             recv_buf_from / try_recv_buf_from[B: BufMut](self, buf: &mut B) -> (usize, $Addr) = {
-                let (len, sender) = fill::into_buf_mut(&self.io, buf, Fill::ReceiveFrom)?;
+                let (len, sender) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
                 Ok((len, $from_system(sender)?))
             }
         }

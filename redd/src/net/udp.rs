@@ -6,6 +6,7 @@ use super::addr::{self, ToSocketAddrs};
 use super::fill;
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
+use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::sys;
 use crate::sys::faults::Call;
@@ -73,8 +74,8 @@ impl UdpSocket {
 
     interest_methods!(self => self.io);
     operation_methods!();
-    direction_methods!(readable, "reading", READABLE, self => self.io, poll_recv_ready => poll_read_ready);
-    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_send_ready => poll_write_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_recv_ready: Read);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_send_ready: Write);
     datagram_methods!(SocketAddr, sender);
 
     /// Sends a datagram to `target`, and says how many bytes were sent. If it stands for several addresses, to the first.
@@ -97,7 +98,7 @@ impl UdpSocket {
     /// As [`send_to`](Self::send_to).
     pub fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
         let send = || self.io.send_to(buf, target);
-        self.io.registration().poll_write_io(cx, send)
+        self.io.registration().poll_io(cx, Direction::Write, |_| send())
     }
 
     /// As [`send_to`](Self::send_to), without waiting. [Readiness](crate::net#readiness)
@@ -130,7 +131,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`peek_sender`](Self::peek_sender).
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.io.registration().poll_read_io(cx, || self.peek_sender_once())
+        self.io.registration().poll_io(cx, Direction::Read, |_| self.peek_sender_once())
     }
 
     fn peek_sender_once(&self) -> io::Result<SocketAddr> {
@@ -152,13 +153,9 @@ impl UdpSocket {
             multicast_loop_v6 / set_multicast_loop_v6: bool, self => self.io, multicast_loop_v6 / set_multicast_loop_v6;
         "how many hops datagrams may make (`IP_TTL`)",
             ttl / set_ttl: u32, self => self.io, ttl / set_ttl;
-        "the type of service of IPv4 datagrams (`IP_TOS`)",
-            tos_v4 / set_tos_v4: u32, self => SockRef::from(self), tos_v4 / set_tos_v4;
-        "the traffic class of IPv6 datagrams (`IPV6_TCLASS`)",
-            tclass_v6 / set_tclass_v6: u32, self => SockRef::from(self), tclass_v6 / set_tclass_v6;
     }
 
-    tos_methods!();
+    ip_methods!(self => SockRef::from(self));
 
     system_methods! {
         /// The address of this socket.
@@ -170,12 +167,6 @@ impl UdpSocket {
 
         /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
         take_error(self) -> Option<io::Error> = self.io.take_error();
-
-        /// The network device that it is bound to (`SO_BINDTODEVICE`).
-        device(self) -> Option<Vec<u8>> = SockRef::from(self).device();
-
-        /// Binds it to a network device by name, or to none. May need a privilege.
-        bind_device(self, interface: Option<&[u8]>) -> () = SockRef::from(self).bind_device(interface);
 
         /// Joins an IPv4 multicast group, on the interface with this address; `0.0.0.0` lets the system choose.
         join_multicast_v4(self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> ()

@@ -10,11 +10,29 @@ use crate::primitives::thread_local;
 use std::cell::Cell;
 use std::panic::Location;
 
-/// The kinds of things a task can wait on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum WaitKind {
+/// Declares the enum, and how to get a kind back from its number.
+macro_rules! wait_kinds {
+    ($($(#[$doc:meta])* $Kind:ident = $number:literal,)+) => {
+        /// The kinds of things a task can wait on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum WaitKind {
+            $($(#[$doc])* $Kind = $number,)+
+        }
+
+        impl WaitKind {
+            pub(crate) fn from_u8(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$Kind),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+wait_kinds! {
     /// A timer: `sleep`, `interval`, `timeout`.
     Timer = 1,
     /// A semaphore's permits.
@@ -49,32 +67,6 @@ pub enum WaitKind {
     Process = 16,
     /// A signal.
     Signal = 17,
-}
-
-impl WaitKind {
-    const ALL: [Self; 17] = [
-        Self::Timer,
-        Self::Semaphore,
-        Self::Mutex,
-        Self::RwLock,
-        Self::Notify,
-        Self::Oneshot,
-        Self::MpscReceive,
-        Self::MpscSend,
-        Self::Broadcast,
-        Self::Watch,
-        Self::Join,
-        Self::Readable,
-        Self::Writable,
-        Self::Barrier,
-        Self::OnceCell,
-        Self::Process,
-        Self::Signal,
-    ];
-
-    pub(crate) fn from_u8(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
-    }
 }
 
 /// A note: what, which one, and the place in the program.

@@ -243,102 +243,43 @@ impl fmt::Debug for Child {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
-    use super::super::{Command, reaper};
+    use super::super::Command;
     use super::*;
-    use crate::driver::readiness::source::tests::turned;
+    use crate::runtime::Builder;
     use crate::sys::faults::{self, Call};
-    use futures::FutureExt;
-    use futures::executor::block_on;
-
     use std::process::Stdio;
-
-    fn spawn(command: &mut Command, driver: &Arc<Driver>) -> Child {
-        command.spawn_with_driver(driver).expect("the program is there")
-    }
-
-    /// Waits until nothing of `id` is left, not even a zombie.
-    fn wait_until_reaped(id: u32) {
-        let path = format!("/proc/{id}");
-        while std::fs::exists(&path).expect("proc is mounted") {
-            crate::primitives::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_status_is_waited_for_and_stays() {
-        let turned = turned();
-        let mut child = spawn(Command::new("sh").args(["-c", "exit 7"]), &turned.driver);
-        assert!(child.id().is_some());
-        assert_eq!(block_on(child.wait()).expect("ours").code(), Some(7));
-        assert_eq!(child.id(), None);
-        assert_eq!(child.wait().now_or_never().expect("known").expect("ours").code(), Some(7));
-        assert_eq!(child.try_wait().expect("ours").expect("known").code(), Some(7));
-        child.start_kill().expect("nothing to do");
-        assert_eq!(turned.driver.registrations(), 0);
-    }
-
-    #[test]
-    fn a_dropped_child_is_killed_if_asked_and_waited_for_in_any_case() {
-        let turned = turned();
-        let mut child = spawn(Command::new("sleep").arg("1000").kill_on_drop(true), &turned.driver);
-        let id = child.id().expect("runs");
-        assert!(child.wait().now_or_never().is_none());
-        drop(child);
-        wait_until_reaped(id);
-
-        let mut cat = Command::new("cat");
-        let mut child = spawn(cat.stdin(Stdio::piped()), &turned.driver);
-        let (id, stdin) = (child.id().expect("runs"), child.stdin.take());
-        drop(child);
-        assert_eq!(turned.driver.registrations(), 2, "it runs on");
-        drop(stdin);
-        wait_until_reaped(id);
-    }
 
     #[test]
     fn without_pidfds_the_signal_of_children_is_listened_to() {
-        let turned = turned();
-        faults::plan(Call::PidfdOpen, 0, libc::ENOSYS);
-        let mut cat = Command::new("cat");
-        let mut child = spawn(cat.stdin(Stdio::piped()), &turned.driver);
-        let stdin = child.stdin.take();
-        assert!(child.wait().now_or_never().is_none());
-        drop(stdin);
-        assert!(block_on(child.wait()).expect("ours").success());
+        let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
+        runtime.block_on(async {
+            let mut cat = Command::new("cat");
+            cat.stdin(Stdio::piped());
+            faults::plan(Call::PidfdOpen, 0, libc::ENOSYS);
+            let mut child = cat.spawn().expect("cat is there");
+            let stdin = child.stdin.take();
+            assert!(futures::FutureExt::now_or_never(child.wait()).is_none());
+            drop(stdin);
+            assert!(child.wait().await.expect("ours").success());
 
-        faults::plan(Call::PidfdOpen, 0, libc::ENOSYS);
-        let child = spawn(Command::new("cat").stdin(Stdio::piped()), &turned.driver);
-        let id = child.id().expect("runs");
-        drop(child);
-        wait_until_reaped(id);
-    }
-
-    #[test]
-    fn a_child_that_outlives_its_runtime_is_waited_for_by_the_next_one() {
-        let turned = turned();
-        let mut cat = Command::new("cat");
-        let mut child = spawn(cat.stdin(Stdio::piped()), &turned.driver);
-        let (id, stdin) = (child.id().expect("runs"), child.stdin.take());
-        drop(child);
-        turned.driver.shutdown();
-        drop(stdin);
-        loop {
-            reaper::ask_left_over();
-            if !std::fs::exists(format!("/proc/{id}")).expect("proc is mounted") {
-                break;
+            faults::plan(Call::PidfdOpen, 0, libc::ENOSYS);
+            let path = format!("/proc/{}", cat.spawn().expect("cat is there").id().expect("runs"));
+            while std::fs::exists(&path).expect("proc is mounted") {
+                crate::task::yield_now().await;
             }
-            crate::primitives::thread::yield_now();
-        }
+        });
     }
 
     #[test]
     fn a_child_that_cannot_be_registered_is_not_left_as_a_zombie() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         driver.shutdown();
-        let mut sleep = Command::new("sleep");
-        let refused = sleep.arg("1000").kill_on_drop(true).spawn_with_driver(&driver);
+        let sleep = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep is there");
+        let id = sleep.id();
+        let refused = Child::new(sleep, OnDrop::Kill, &driver);
         assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
-        let missing = Command::new("/no/such/program").spawn_with_driver(&driver);
-        assert_eq!(missing.expect_err("missing").kind(), io::ErrorKind::NotFound);
+        while std::fs::exists(format!("/proc/{id}")).expect("proc is mounted") {
+            super::super::reaper::ask_left_over();
+        }
     }
 }

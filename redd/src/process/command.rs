@@ -155,9 +155,7 @@ impl Command {
     /// ```
     #[track_caller]
     pub fn spawn(&mut self) -> io::Result<Child> {
-        // Asked first: no process is started that nobody could wait for.
-        let driver = current_driver();
-        self.spawn_with_driver(&driver)
+        self.spawn_with(StdCommand::spawn)
     }
 
     /// As [`spawn`](Self::spawn), but `with` starts the process: for what std's `Command` can do and this one cannot.
@@ -172,14 +170,10 @@ impl Command {
         &mut self,
         with: impl FnOnce(&mut StdCommand) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
+        // Asked first: no process is started that nobody could wait for.
         let driver = current_driver();
         let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
         Child::new(with(&mut self.std)?, on_drop, &driver)
-    }
-
-    pub(super) fn spawn_with_driver(&mut self, driver: &std::sync::Arc<crate::driver::Driver>) -> io::Result<Child> {
-        let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
-        Child::new(self.std.spawn()?, on_drop, driver)
     }
 
     /// Starts the process, and waits for its end. Streams that were piped are closed at once.

@@ -8,9 +8,9 @@ use crate::driver::Driver;
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::{Short, current_driver};
-use crate::io::forward::{forward_descriptor, write_traits};
+use crate::io::forward::{forward_descriptor, read_traits, write_traits};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
-use crate::sys::process::{Mode, set_mode};
+use crate::sys::set_nonblocking;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
@@ -45,13 +45,13 @@ pub struct ChildStderr {
 
 fn register<T: AsFd>(pipe: T, interest: Interest, driver: Arc<Driver>) -> io::Result<Source<T>> {
     // `only-our-end`.
-    set_mode(pipe.as_fd(), Mode::Nonblocking)?;
+    set_nonblocking(pipe.as_fd(), true)?;
     Source::new_with_driver(driver, pipe, interest)
 }
 
 fn into_blocking<T: AsFd + Into<OwnedFd>>(source: Source<T>) -> io::Result<OwnedFd> {
     let pipe = source.into_inner()?;
-    set_mode(pipe.as_fd(), Mode::Blocking)?;
+    set_nonblocking(pipe.as_fd(), false)?;
     Ok(pipe.into())
 }
 
@@ -93,7 +93,7 @@ macro_rules! pipe_end {
             }
         }
 
-        forward_descriptor!($name, self => *self.source.get_ref());
+        forward_descriptor!($name, self => *self.source);
     };
 }
 
@@ -107,14 +107,5 @@ write_traits! {
     poll_shutdown => Ok(())
 }
 
-impl AsyncRead for ChildStdout {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.source.poll_read(cx, buf, Short::WouldBlock)
-    }
-}
-
-impl AsyncRead for ChildStderr {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.source.poll_read(cx, buf, Short::WouldBlock)
-    }
-}
+read_traits!(ChildStdout, self => self.source, Short::WouldBlock);
+read_traits!(ChildStderr, self => self.source, Short::WouldBlock);

@@ -15,7 +15,7 @@
 //!   shut down; whoever starts or drops a child next asks for those.
 
 use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::source::driver_elsewhere;
+use crate::driver::readiness::source::Readiness;
 use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Mutex;
@@ -38,35 +38,8 @@ pub(super) struct Running {
 /// How its end is heard of.
 #[derive(Debug)]
 enum End {
-    Pidfd(PidfdEnd),
+    Pidfd(Readiness<Arc<Source<OwnedFd>>>),
     Signal(Signal),
-}
-
-#[derive(Debug)]
-struct PidfdEnd {
-    source: Source<OwnedFd>,
-    ticket: Option<u64>,
-}
-
-impl PidfdEnd {
-    /// The runtime that polls is the one that is alive: waits there from now on.
-    fn follow_runtime(&mut self) {
-        let Some(driver) = driver_elsewhere(self.source.registration().driver()) else {
-            return;
-        };
-        let moved =
-            self.source.try_clone().and_then(|pidfd| Source::new_with_driver(driver, pidfd, Interest::READABLE));
-        if let Ok(source) = moved {
-            self.source.registration().leave_list(&mut self.ticket);
-            self.source = source;
-        }
-    }
-}
-
-impl Drop for PidfdEnd {
-    fn drop(&mut self) {
-        self.source.registration().leave_list(&mut self.ticket);
-    }
 }
 
 impl Running {
@@ -110,10 +83,10 @@ impl Running {
 
 impl End {
     fn of(child: &Child, driver: &Arc<Driver>) -> io::Result<Self> {
-        let by_pidfd = crate::sys::process::pidfd_open(child.id())
-            .and_then(|pidfd| Source::new_with_driver(Arc::clone(driver), pidfd, Interest::READABLE));
+        let by_pidfd =
+            crate::sys::process::pidfd_open(child.id()).and_then(|pidfd| register(pidfd, Arc::clone(driver)));
         match by_pidfd {
-            Ok(source) => Ok(Self::Pidfd(PidfdEnd { source, ticket: None })),
+            Ok(source) => Ok(Self::Pidfd(Readiness::of(source, Interest::READABLE))),
             Err(_no_pidfd) => Signal::of_children(driver).map(Self::Signal),
         }
     }
@@ -121,13 +94,9 @@ impl End {
     /// Ready: something has happened since the last time, ask the process.
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Pidfd(end) => {
-                end.follow_runtime();
-                let registration = end.source.registration();
-                let ticket = &mut end.ticket;
-                let event = ready!(registration.poll_readiness(cx, ticket, Interest::READABLE))?;
-                registration.clear_readiness(event);
-                Poll::Ready(Ok(()))
+            Self::Pidfd(news) => {
+                news.follow_runtime(|source, driver| register(source.try_clone()?, driver));
+                news.poll_news(cx)
             }
             Self::Signal(signal) => match ready!(signal.poll_unbudgeted(cx)) {
                 Some(()) => Poll::Ready(Ok(())),
@@ -135,6 +104,10 @@ impl End {
             },
         }
     }
+}
+
+fn register(pidfd: OwnedFd, driver: Arc<Driver>) -> io::Result<Arc<Source<OwnedFd>>> {
+    Source::new_with_driver(driver, pidfd, Interest::READABLE).map(Arc::new)
 }
 
 /// A process without a [`Child`](super::Child). `None` once it was waited for.

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::mem;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -15,9 +16,11 @@ use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
+use crate::scheduler::rescue::poll_mark::RootMark;
 use crate::scheduler::worker::{self, Root};
-use crate::scheduler::{Core, Shared, UnhandledPanic};
+use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
+use crate::task::slab::GuestGuard;
 
 /// Parks the thread while the future waits. Runs no tasks.
 #[track_caller]
@@ -31,6 +34,9 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let mut future = pin!(future);
     let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
     let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
+    let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
+    // The first such thread spawns as cheaply as a worker.
+    let guest = if is_multi { handle.shared.heap.enter_as_guest(handle.shared.config.workers) } else { None };
     loop {
         if ends_at_panic && has_panicked(&handle.shared) {
             panic!("{}", closed_message(&handle.shared));
@@ -39,6 +45,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
             return output;
         }
         handle.shared.expect_own_process(what);
+        guest.iter().for_each(GuestGuard::flush);
         waker_of_thread.parker.park();
     }
 }
@@ -96,7 +103,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
-    let mut root = RootPoll { future, output: None, woken, waker };
+    let mut root = RootPoll { future, output: None, woken, waker, place: Location::caller() };
     loop {
         if guard.core.is_none() {
             guard.core = take_core_or_wait(&shared.core, woken);
@@ -112,7 +119,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
             }
         } else {
             // `core-or-waiting`
-            if !root.poll_if_woken() {
+            if !root.poll_if_woken(None) {
                 if has_panicked(shared) {
                     panic!("{}", closed_message(shared));
                 }
@@ -182,13 +189,15 @@ struct RootPoll<'a, F: Future> {
     output: Option<F::Output>,
     woken: &'a Arc<RootWaker>,
     waker: &'a Waker,
+    place: &'static Location<'static>,
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
     #[inline]
-    fn poll_if_woken(&mut self) -> bool {
+    fn poll_if_woken(&mut self, mark: Option<&RootMark>) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
         if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
+            let _polling = mark.map(|mark| mark.begin_scope(self.place));
             let mut cx = Context::from_waker(self.waker);
             if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
                 self.output = Some(output);

@@ -26,7 +26,7 @@ pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
 pub use crate::scheduler::UnhandledPanic;
-pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction};
+pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction, Stack};
 pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};

@@ -78,6 +78,10 @@ fn wait(
     let reports = deadline.is_none_or(|deadline| report_at < deadline);
     let patient_until = if reports { Some(report_at) } else { deadline };
     let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
+    if for_ever {
+        // In the usual case this thread sleeps once, for the end of the last worker, and is not told that it leaves.
+        join_workers_until(shared, report_at);
+    }
     // Workers first: they may be the ones who submit the last blocking work.
     let mut have_left = wait_for_workers(shared, left(patient_until));
     let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)));
@@ -249,14 +253,33 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
     }
 }
 
+/// Waits until every worker thread has ended, at most until then.
+fn join_workers_until(shared: &Shared, moment: Instant) {
+    loop {
+        let Some(thread) = shared.workers.threads.lock().pop() else {
+            return;
+        };
+        let left = moment.saturating_duration_since(crate::time::clock::real_now());
+        let joined = if is_this(&thread) { Err(thread) } else { thread::join_within(thread, left) };
+        if let Err(thread) = joined {
+            shared.workers.threads.lock().push(thread);
+            return;
+        }
+    }
+}
+
+/// A runtime that is dropped on one of its own threads cannot wait for it.
+fn is_this(thread: &thread::JoinHandle<()>) -> bool {
+    thread.thread().id() == thread::current_id()
+}
+
 /// Waits until every worker thread has ended.
 pub(super) fn join_workers(shared: &Shared) {
     loop {
         let Some(thread) = shared.workers.threads.lock().pop() else {
             return;
         };
-        if thread.thread().id() == thread::current_id() {
-            // A runtime that is dropped on one of its own threads cannot wait for it.
+        if is_this(&thread) {
             continue;
         }
         // A worker catches what tasks do; if it panicked, the message was printed, and waiting goes on.

@@ -18,13 +18,15 @@
 //! - `one-token`: at most one wake-up that the word knows of is on its way. Whoever finds it clears the bit, whether it
 //!   was set or not (shutdown wakes without it), and searches or passes it on.
 //! - `chained-wakes`: while someone searches or a token is on its way nobody else is woken; the last to end its search
-//!   calls `wake_one` in its turn.
-//! - `submit-vs-park`: the fence between "I put a task down" and "is anyone asleep?" on one side, and between "I am
-//!   asleep" and "is a task there?" on the other. It stands in [`after_remote_push`] and in [`Idle::enter_park`].
+//!   looks for what was left to it, and calls `wake_one` in its turn if it sees any.
+//! - `submit-vs-park`: the fence between "I put a task down" and "is anyone asleep, or searching?" on one side, and between
+//!   "I am asleep", or "I search no more", and "is a task there?" on the other. It stands in [`after_remote_push`], and in
+//!   [`before_last_look`] behind [`Idle::enter_park`] and [`Idle::end_search`].
 //!
 //! # Why not otherwise
 //! A list of sleepers under a lock says whom to wake, but all sleep in the same epoll, and the kernel knows better
-//! which of them is warm. A wake-up per task costs more than most tasks.
+//! which of them is warm. A wake-up per task costs more than most tasks. So does one per search: a searcher that always
+//! woke the next one when it found something had two workers awake for each single task from outside.
 
 use std::fmt;
 
@@ -60,7 +62,14 @@ pub(crate) enum OnLeave {
 /// worker is awake.
 #[inline]
 pub(crate) fn after_remote_push() {
-    // Fence `submit-vs-park` (submit side; the other is in `idle::enter_park`): we see the sleeper or it sees our task.
+    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the sleeper or it sees our task.
+    fence(Ordering::SeqCst);
+}
+
+/// Behind a change of the word after which others count on this worker no more, before its last look for tasks.
+fn before_last_look() {
+    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we sleep or search
+    // no more, or our last look sees its task.
     fence(Ordering::SeqCst);
 }
 
@@ -81,20 +90,27 @@ impl Idle {
         self.apply(|word| word.search_started(limit))
     }
 
-    /// A searcher found something, or gives up without sleeping. True: it was the last, and has to call
-    /// [`wake_one`](Self::wake_one) (`chained-wakes`).
+    /// A searcher found something, or gives up without sleeping. True: it was the last, and has to look once more and call
+    /// [`wake_one`](Self::wake_one) if there is more (`chained-wakes`).
     #[must_use]
     pub(crate) fn end_search(&self) -> bool {
-        self.apply(Word::search_ended)
+        let is_last = self.apply(Word::search_ended);
+        if is_last {
+            before_last_look();
+        }
+        is_last
     }
 
     /// The worker is counted as asleep. It looks at the injector once more after this, and then either sleeps and calls
     /// [`leave_park`](Self::leave_park), or calls [`cancel_park`](Self::cancel_park).
     pub(crate) fn enter_park(&self, was_searching: bool) {
         self.apply(|word| word.park_entered(was_searching));
-        // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we sleep,
-        // or our last look sees its task.
-        fence(Ordering::SeqCst);
+        before_last_look();
+    }
+
+    /// A wake-up is on its way. A moment's view.
+    pub(crate) fn has_token(&self) -> bool {
+        self.load().has_token
     }
 
     /// The last look found something. The worker is awake and no searcher.

@@ -69,9 +69,9 @@ impl Meter {
             latency
         });
         if let Some(hook) = &hooks.before_poll {
-            runnable.tell(hook, latency);
+            runnable.task().tell(hook, latency);
         }
-        let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.keep()));
+        let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.task().clone()));
         let ran = match self.poll_times.get(worker % shared.config.workers) {
             Some(histogram) => {
                 let before = self.now();

@@ -55,7 +55,8 @@ use idle::{Idle, OnWake};
 use injector::Injector;
 use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
-use rescue::poll_mark::PollMark;
+use rescue::poll_mark;
+use rescue::poll_mark::{PollMark, RootMark};
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
@@ -185,6 +186,8 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
     pub(crate) mark: PollMark<Header>,
+    /// The same for the future of `block_on`, which counts as no task.
+    pub(crate) root: RootMark,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
     pub(crate) standing: Standing,
     /// The system's number of its thread; 0 if it has none.
@@ -202,6 +205,7 @@ impl Slot {
         Self {
             queue: RunQueue::new(),
             mark: PollMark::new(),
+            root: RootMark::new(),
             standing: Standing::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
@@ -214,16 +218,25 @@ impl Slot {
 }
 
 impl Slot {
+    /// What its worker polls: the mark of a task or of a root.
+    pub(crate) fn polls(&self) -> u64 {
+        let polls = self.mark.polls();
+        if poll_mark::is_polling(polls) { polls } else { self.root.polls().unwrap_or(polls) }
+    }
+
     /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
         !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
     }
 }
 
+/// Bits of `Shared::phase`.
 const OPEN: u8 = 0;
 /// Only what runs may start more.
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
+/// The monitor has marked a worker as stuck. It stands here for the loop, which loads the phase before each poll.
+const HAS_STUCK: u8 = 4;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -249,8 +262,10 @@ pub(crate) struct Shared {
     pub(crate) has_unhandled_panic: AtomicBool,
     /// Of threads in `block_on` that do not run the loop, if that may happen.
     pub(crate) told_of_panic: Mutex<Vec<Waker>>,
-    /// The workers' slots, then those of spares, made when they are first used.
-    slots: Box<[OnceLock<Box<Slot>>]>,
+    /// The workers' slots.
+    slots: Box<[Slot]>,
+    /// Those of spares, made when they are first used, and room for as many as may run.
+    spare_slots: OnceLock<Box<[OnceLock<Box<Slot>>]>>,
     slots_used: AtomicUsize,
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
@@ -321,13 +336,10 @@ impl Shared {
         let driver = Arc::new(Driver::new()?);
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
-        let heap = Heap::new(config.workers, config.task_hooks.clone());
+        // Of several workers, one more for a thread in `block_on`.
+        let guests = usize::from(config.flavor == Flavor::MultiThread);
+        let heap = Heap::new(config.workers + guests, config.task_hooks.clone());
         let watch = Watch::new(&config.rescue);
-        let slots: Box<[_]> =
-            (0..config.workers + MAX_SPARES.max(config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
-        for slot in &slots[..config.workers] {
-            slot.get_or_init(|| Box::new(Slot::new()));
-        }
         let shared = Arc::new_cyclic(|me| Self {
             id: next_runtime_id(),
             home: thread::current_id(),
@@ -345,7 +357,8 @@ impl Shared {
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
             told_of_panic: Mutex::default(),
-            slots,
+            slots: (0..config.workers).map(|_| Slot::new()).collect(),
+            spare_slots: OnceLock::new(),
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
@@ -398,20 +411,37 @@ impl Shared {
 
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
-        self.phase.load(Ordering::Acquire) == CLOSED
+        self.phase.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether the loop has to see to more than the next task.
+    #[inline]
+    pub(crate) fn is_disturbed(&self) -> bool {
+        // Acquire: as in `is_closed`.
+        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STUCK) != 0
+    }
+
+    /// Said by the monitor alone, and a hint: a worker asks its own standing then.
+    pub(crate) fn note_stuck(&self, has_stuck: bool) {
+        let phase = self.phase.load(Ordering::Relaxed);
+        if has_stuck && phase & HAS_STUCK == 0 {
+            self.phase.fetch_or(HAS_STUCK, Ordering::Relaxed);
+        } else if !has_stuck && phase & HAS_STUCK != 0 {
+            self.phase.fetch_and(!HAS_STUCK, Ordering::Relaxed);
+        }
     }
 
     /// From now on nothing new is accepted. Idempotent.
     pub(crate) fn close(&self) {
         // Release: pairs with the Acquire in `is_closed`.
-        self.phase.store(CLOSED, Ordering::Release);
+        self.phase.fetch_or(CLOSED, Ordering::Release);
         self.injector.close();
     }
 
     /// From now on only tasks and closures of this runtime may start more.
     pub(crate) fn start_draining(&self) {
         // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
-        let _ = self.phase.compare_exchange(OPEN, DRAINING, Ordering::Relaxed, Ordering::Relaxed);
+        self.phase.fetch_or(DRAINING, Ordering::Relaxed);
     }
 
     /// Whether work that this thread starts is cancelled at once.
@@ -419,18 +449,30 @@ impl Shared {
     pub(crate) fn refuses_here(&self) -> bool {
         // Acquire: as in `is_closed`.
         let phase = self.phase.load(Ordering::Acquire);
-        phase != OPEN && (phase == CLOSED || !(worker::runs_here(self) || current_is_of(&self.heap)))
+        phase != OPEN
+            && (phase & CLOSED != 0
+                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.heap))))
     }
 
+    #[inline]
     pub(crate) fn slot(&self, index: usize) -> &Slot {
-        self.slots[index].get_or_init(|| Box::new(Slot::new()))
+        match self.slots.get(index) {
+            Some(slot) => slot,
+            None => self.spare_slot(index - self.slots.len()),
+        }
+    }
+
+    #[cold]
+    fn spare_slot(&self, index: usize) -> &Slot {
+        let room = || (0..MAX_SPARES.max(self.config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
+        self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(Slot::new()))
     }
 
     /// The slots that are or were in use.
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
         // Acquire: pairs with the Release in `use_slot`.
         let used = self.slots_used.load(Ordering::Acquire);
-        self.slots[..used].iter().map(|slot| &**slot.get_or_init(|| Box::new(Slot::new())))
+        (0..used).map(|index| self.slot(index))
     }
 
     /// Makes the slot visible to thieves.

@@ -312,6 +312,8 @@ enum Mistake {
     NoFence,
     LookBeforeCount,
     NoChain,
+    NoFenceAfterSearch,
+    LookBeforeEnd,
     DropToken,
 }
 
@@ -430,9 +432,7 @@ impl Workers {
         loop {
             if self.pop() {
                 if std::mem::take(&mut is_searching) {
-                    if self.idle.end_search() && self.mistake != Mistake::NoChain {
-                        self.wake();
-                    }
+                    self.end_search();
                 } else if !self.is_empty() {
                     self.wake();
                 }
@@ -455,8 +455,8 @@ impl Workers {
                 OnLeave::Continue => {}
             }
             if events & SOCKET != 0 {
-                if std::mem::take(&mut is_searching) && self.idle.end_search() {
-                    self.wake();
+                if std::mem::take(&mut is_searching) {
+                    self.end_search();
                 }
                 self.look_around();
                 match self.tasks {
@@ -464,6 +464,24 @@ impl Workers {
                     Tasks::WaitForEachOther => return,
                 }
             }
+        }
+    }
+
+    /// The last searcher looks for what was left to it.
+    fn end_search(&self) {
+        let has_more = match self.mistake {
+            Mistake::NoChain => return,
+            Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
+            Mistake::LookBeforeEnd => {
+                let has_more = !self.is_empty();
+                self.idle.end_search() && has_more
+            }
+            Mistake::None | Mistake::NoFence | Mistake::LookBeforeCount | Mistake::DropToken => {
+                self.idle.end_search() && !self.is_empty()
+            }
+        };
+        if has_more {
+            self.wake();
         }
     }
 
@@ -479,7 +497,11 @@ impl Workers {
     /// False if there is a reason to stay.
     fn enter_park(&self, was_searching: bool) -> bool {
         let is_empty = match self.mistake {
-            Mistake::None | Mistake::NoChain | Mistake::DropToken => {
+            Mistake::None
+            | Mistake::NoChain
+            | Mistake::NoFenceAfterSearch
+            | Mistake::LookBeforeEnd
+            | Mistake::DropToken => {
                 self.idle.enter_park(was_searching);
                 self.is_empty()
             }
@@ -604,6 +626,18 @@ fn loom_idle_catches_a_look_before_the_count() {
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_searcher_that_does_not_chain() {
     crate::primitives::explore(|| workers(Mistake::NoChain, Tasks::WaitForEachOther, Outside::Submits(2)));
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_searcher_without_the_fence() {
+    crate::primitives::explore(|| workers(Mistake::NoFenceAfterSearch, Tasks::WaitForEachOther, Outside::Submits(2)));
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_searcher_that_looks_before_it_ends() {
+    crate::primitives::explore(|| workers(Mistake::LookBeforeEnd, Tasks::WaitForEachOther, Outside::Submits(2)));
 }
 
 #[test]

@@ -20,6 +20,8 @@
 //! - `monitor-looks-last`: between a word and the count there is a moment in which a worker that blocks, or a spare that
 //!   retires, relies on one that does not serve. Only the monitor's own steps make such a moment, and after them it
 //!   reads the count and acts on it.
+//! - `marked-late`: a mark may hit a worker that has just come out of the poll, and a spare that has retired meanwhile then
+//!   is missing twice. The monitor looks at the poll again after each mark and at each turn, and takes the mark back.
 
 use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -62,7 +64,7 @@ impl Roster {
     /// How many threads run tasks, or sleep until there are some.
     pub(crate) fn serving(&self) -> usize {
         // Acquire: pairs with the Release half of the changes below.
-        self.serving.load(Ordering::Acquire)
+        not_below_zero(self.serving.load(Ordering::Acquire))
     }
 
     #[inline]
@@ -83,7 +85,7 @@ impl Roster {
     /// A spare goes when enough others serve. If true, it does not count any more.
     pub(crate) fn try_retire(&self, enough: usize) -> bool {
         // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: as in `join`.
-        let step = |serving| (serving > enough).then(|| serving - 1);
+        let step = |serving| (not_below_zero(serving) > enough).then(|| serving - 1);
         self.serving.fetch_update(Ordering::AcqRel, Ordering::Relaxed, step).is_ok()
     }
 
@@ -96,7 +98,7 @@ impl Roster {
         }
         self.away.fetch_add(1, Ordering::Relaxed);
         // AcqRel: as in `join`.
-        self.serving.fetch_sub(1, Ordering::AcqRel) - 1
+        not_below_zero(self.serving.fetch_sub(1, Ordering::AcqRel).wrapping_sub(1))
     }
 
     /// And serves again.
@@ -133,6 +135,11 @@ impl Roster {
         }
         unmarked
     }
+}
+
+/// A count that is one short (`marked-late`) is none for a moment.
+fn not_below_zero(serving: usize) -> usize {
+    if serving > isize::MAX as usize { 0 } else { serving }
 }
 
 /// One more thread that is to leave before the runtime ends, unless it has: then nobody is needed.

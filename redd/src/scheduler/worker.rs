@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::idle::{OnLeave, OnWake};
 use super::meter::add;
-use super::rescue::poll_mark;
+use super::rescue::poll_mark::{self, RootMark};
 use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -58,6 +58,9 @@ const ASIDE: Duration = Duration::from_millis(1);
 
 /// A worker that comes to look for I/O this rarely has one that sleeps by the bell wait for it instead; picked by feel.
 const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+
+/// How long a busy worker leaves the driver to a watcher that has been woken; picked by feel.
+const WATCHER_PATIENCE: Duration = Duration::from_micros(100);
 
 /// At most as many tasks at once from the injector.
 const INJECTED_BATCH_MAX: usize = 128;
@@ -212,8 +215,8 @@ impl Fifo {
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
-    /// Polls it if it was woken; true when it has ended.
-    fn poll_if_woken(&mut self) -> bool;
+    /// Polls it if it was woken; true when it has ended. The mark is that of the worker, for who runs one.
+    fn poll_if_woken(&mut self, mark: Option<&RootMark>) -> bool;
     /// Whether its waker was called since the last poll.
     fn is_woken(&self) -> bool;
 }
@@ -222,7 +225,7 @@ pub(crate) trait Root {
 pub(super) struct NoRoot;
 
 impl Root for NoRoot {
-    fn poll_if_woken(&mut self) -> bool {
+    fn poll_if_woken(&mut self, _mark: Option<&RootMark>) -> bool {
         false
     }
     fn is_woken(&self) -> bool {
@@ -254,6 +257,8 @@ pub(crate) struct Worker {
     injector_interval: u32,
     poll_ns: f64,
     looked_at: Instant,
+    /// Since when it leaves the driver to the watcher.
+    waits_for_watcher: Option<Instant>,
     pub(super) next_streak: u32,
     /// Polls between two looks at the world.
     look_interval: u32,
@@ -297,6 +302,7 @@ impl Worker {
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             looked_at: real_now(),
+            waits_for_watcher: None,
             next_streak: 0,
             look_interval: shared.config.event_interval,
             offer_from: 1,
@@ -324,7 +330,7 @@ impl Worker {
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
         loop {
-            if root.poll_if_woken() {
+            if root.poll_if_woken(Some(&self.slot(shared).root)) {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
                 if !is_first {
                     self.add_busy(shared, busy_since);
@@ -335,13 +341,19 @@ impl Worker {
             self.readmit_yielded();
             // A root that gives way expects the look.
             let may_skip_look = !root.is_woken();
-            let mut skips_look = false;
+            let (mut skips_look, mut was_stuck) = (false, false);
             // This loop is the scheduler.
             while left > 0 {
-                if shared.is_closed() {
-                    self.stop_searching(shared);
-                    self.add_busy(shared, busy_since);
-                    return Ended::Closed;
+                if shared.is_disturbed() {
+                    if shared.is_closed() {
+                        self.stop_searching(shared);
+                        self.add_busy(shared, busy_since);
+                        return Ended::Closed;
+                    }
+                    was_stuck = self.report_back(shared);
+                    if was_stuck {
+                        break; // to `look_around`: the next task may block too, and timers and I/O wait for long
+                    }
                 }
                 if let Some(runnable) = self.next_task(shared) {
                     // A task that another just woke counts with it, so a chain of wakes does not look four times as often.
@@ -360,7 +372,7 @@ impl Worker {
                 if !self.yielded.head.get().is_null() {
                     break; // to `look_around`
                 }
-                if self.is_spare && spares::try_retire(shared) {
+                if self.may_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
@@ -379,7 +391,8 @@ impl Worker {
             if !skips_look {
                 self.look_around(shared);
                 left = self.look_interval;
-                if self.is_spare && spares::try_retire(shared) {
+                // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
+                if !was_stuck && self.may_retire(shared) {
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
                 }
@@ -574,9 +587,9 @@ impl Worker {
         self.is_searching
     }
 
-    /// The last searcher that found something wakes the next one: wakes are chained, not fanned out.
+    /// The last searcher that leaves something to do wakes the next one: wakes are chained, not fanned out.
     fn stop_searching(&mut self, shared: &Shared) {
-        if std::mem::take(&mut self.is_searching) && shared.idle.end_search() {
+        if std::mem::take(&mut self.is_searching) && shared.idle.end_search() && has_work_for_others(shared) {
             shared.wake_worker();
         }
     }
@@ -608,7 +621,9 @@ impl Worker {
 
     /// A busy worker looks for I/O and timers without sleeping.
     fn look_around(&mut self, shared: &Shared) {
-        if self.turn(shared, Some(Duration::ZERO)) {
+        if self.is_someone_coming(shared) {
+            // The driver is left to the watcher.
+        } else if self.turn(shared, Some(Duration::ZERO)) {
             // It was meant for a sleeper.
             match shared.idle.pass_token() {
                 OnWake::WriteToken => shared.wake_sleeper(),
@@ -627,13 +642,37 @@ impl Worker {
         self.expire(shared);
     }
 
-    /// This thread runs tasks, whatever the monitor thinks.
-    #[inline]
-    fn report_back(&self, shared: &Shared) {
-        let standing = &self.slot(shared).standing;
-        if !standing.is_serving() {
-            shared.workers.roster.unmark(standing);
+    /// Whether the watcher is about to come out of the driver, with all that is there. A turn of ours would take the token
+    /// from it, which then had to be written again, with each look until the watcher gets a CPU. Not for long: it may have
+    /// been another sleeper who was woken.
+    fn is_someone_coming(&mut self, shared: &Shared) -> bool {
+        if !(shared.idle.has_token() && shared.seats.is_watched()) {
+            self.waits_for_watcher = None;
+            return false;
         }
+        let now = real_now();
+        let since = *self.waits_for_watcher.get_or_insert(now);
+        let waits = now.saturating_duration_since(since) < WATCHER_PATIENCE;
+        if !waits {
+            self.waits_for_watcher = None;
+        }
+        waits
+    }
+
+    /// True: this spare is not needed, and does not count any more.
+    fn may_retire(&self, shared: &Shared) -> bool {
+        if !self.is_spare {
+            return false;
+        }
+        self.report_back(shared); // or it would be counted out twice
+        spares::try_retire(shared)
+    }
+
+    /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
+    #[inline]
+    fn report_back(&self, shared: &Shared) -> bool {
+        let standing = &self.slot(shared).standing;
+        !standing.is_serving() && shared.workers.roster.unmark(standing)
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
@@ -745,7 +784,7 @@ impl Worker {
             || shared.is_closed()
             || !shared.injector.is_empty()
             || self.has_own_work(shared)
-            || (looks_at_others && !self.local.has_fifo && shared.slots().any(Slot::has_tasks_for_others))
+            || (looks_at_others && !self.local.has_fifo && has_tasks_in_rings(shared))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -831,6 +870,21 @@ impl Worker {
             drop(runnable);
         }
     }
+}
+
+/// Whether a thief would find something.
+fn has_tasks_in_rings(shared: &Shared) -> bool {
+    shared.slots().any(Slot::has_tasks_for_others)
+}
+
+/// Whether someone who sleeps has a reason to get up: tasks, or a deadline that nobody sleeps to (`cover`: this worker is
+/// awake, but may be busy for longer).
+fn has_work_for_others(shared: &Shared) -> bool {
+    // Relaxed: a moment's view; whoever sets a deadline stands behind the fence `submit-vs-park`.
+    let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
+    !shared.injector.is_empty()
+        || has_tasks_in_rings(shared)
+        || shared.common_wheels().filter_map(|wheel| shared.timers.next_deadline(wheel)).any(is_uncovered)
 }
 
 /// If it is time, has memory that lies idle given back by a thread of the blocking pool.

@@ -18,6 +18,7 @@
 #![expect(unsafe_code, reason = "installs signal handlers")]
 
 use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::source::Readiness;
 use crate::driver::{Driver, Source};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
@@ -107,7 +108,8 @@ pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Sou
     let source = Arc::new(source);
     record.sources.push(Arc::clone(&source));
     drop(record);
-    let publisher = Arc::new(Publisher { number, source: Arc::clone(&source), ticket: Mutex::new(None) });
+    let publisher =
+        Arc::new(Publisher { number, news: Mutex::new(Readiness::of(Arc::clone(&source), Interest::READABLE)) });
     publisher.wake();
     Ok(source)
 }
@@ -116,33 +118,29 @@ pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Sou
 /// listens. Lives until its runtime shuts down.
 struct Publisher {
     number: Number,
-    source: Arc<Source<OwnedFd>>,
-    ticket: Mutex<Option<u64>>,
+    news: Mutex<Readiness<Arc<Source<OwnedFd>>>>,
 }
 
 impl Wake for Publisher {
     fn wake(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
         let mut cx = Context::from_waker(&waker);
-        let registration = self.source.registration();
         // Locked while it is polled, so that a wake on another thread is not lost; the only waker that is cloned or
         // dropped under the lock is our own, and we hold another reference.
-        let mut ticket = self.ticket.lock();
+        let mut news = self.news.lock();
         loop {
-            match registration.poll_readiness(&mut cx, &mut ticket, Interest::READABLE) {
-                Poll::Ready(Ok(event)) => {
-                    // Cleared first, then published: `count-then-edge`.
-                    registration.clear_readiness(event);
-                    self.number.publish(self.number.count());
-                }
+            match news.poll_news(&mut cx) {
+                // Cleared first, then published: `count-then-edge`.
+                Poll::Ready(Ok(())) => self.number.publish(self.number.count()),
                 Poll::Pending => return,
                 Poll::Ready(Err(_shut_down)) => break,
             }
         }
-        registration.leave_list(&mut ticket);
-        drop(ticket);
+        news.leave_list();
+        let driver = Arc::clone(news.registration().driver());
+        drop(news);
         let mut record = self.number.record().lock();
-        let index = record.sources.iter().position(|source| Arc::ptr_eq(source, &self.source));
+        let index = record.sources.iter().position(|source| Arc::ptr_eq(source.registration().driver(), &driver));
         // Not dropped under the lock, though listeners or we hold another reference anyway.
         let forgotten = index.map(|index| record.sources.swap_remove(index));
         drop(record);

@@ -5,9 +5,9 @@
 //!   listener saw last; readiness only says when to compare.
 
 use super::registry::{self, Number};
-use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::source::{current_driver, driver_elsewhere};
+use crate::driver::readiness::source::{Readiness, current_driver};
+use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::poll_proceed;
 use libc::c_int;
@@ -100,26 +100,23 @@ pub struct Signal {
     number: Number,
     /// The count when this listener last looked (`count-is-truth`).
     seen: u64,
-    source: Arc<Source<OwnedFd>>,
-    /// The place in the list of `source`'s waiters.
-    ticket: Option<u64>,
+    news: Readiness<Arc<Source<OwnedFd>>>,
 }
 
 impl Signal {
     /// Listens to the ends of children; for `process`, where there is no pidfd.
     #[cfg(feature = "process")]
-    pub(crate) fn of_children(driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
+    pub(crate) fn of_children(driver: &Arc<Driver>) -> io::Result<Self> {
         Self::listen(Number::new(libc::SIGCHLD)?, driver)
     }
 
-    fn listen(number: Number, driver: &Arc<crate::driver::Driver>) -> io::Result<Self> {
+    fn listen(number: Number, driver: &Arc<Driver>) -> io::Result<Self> {
         let source = registry::source(number, driver)?;
         Ok(Self {
             number,
             // What no runtime has noticed yet is the first thing to receive, as in Tokio.
             seen: number.published(),
-            source,
-            ticket: None,
+            news: Readiness::of(source, Interest::READABLE),
         })
     }
 
@@ -163,133 +160,25 @@ impl Signal {
 
     /// [`poll_recv`](Self::poll_recv) for those who take their unit of the budget themselves.
     pub(crate) fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        self.follow_runtime();
+        self.news.follow_runtime(|_, driver| registry::source(self.number, &driver));
         loop {
             let count = self.number.count();
             if count != self.seen {
                 self.seen = count;
                 self.number.publish(count);
-                self.source.registration().leave_list(&mut self.ticket);
+                self.news.leave_list();
                 return Poll::Ready(Some(()));
             }
-            let registration = self.source.registration();
-            let polled = registration.poll_readiness(cx, &mut self.ticket, Interest::READABLE);
-            match ready!(polled) {
-                // Cleared first, then compared: `count-is-truth`.
-                Ok(event) => registration.clear_readiness(event),
-                Err(_shut_down) => return Poll::Ready(None),
+            // Cleared first, then compared: `count-is-truth`.
+            if let Err(_shut_down) = ready!(self.news.poll_news(cx)) {
+                return Poll::Ready(None);
             }
         }
-    }
-
-    /// The runtime that polls is the one that is alive: waits there from now on.
-    fn follow_runtime(&mut self) {
-        if let Some(driver) = driver_elsewhere(self.source.registration().driver()) {
-            if let Ok(source) = registry::source(self.number, &driver) {
-                self.source.registration().leave_list(&mut self.ticket);
-                self.source = source;
-            }
-        }
-    }
-}
-
-impl Drop for Signal {
-    fn drop(&mut self) {
-        self.source.registration().leave_list(&mut self.ticket);
     }
 }
 
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signal").field("number", &self.number).field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-    use crate::collections::wake_list::WakeList;
-    use crate::driver::readiness::source::tests::turned;
-    use crate::driver::{Driver, EventBuffer};
-    use crate::sys::raise;
-    use futures::FutureExt;
-    use futures::executor::block_on;
-    use futures::future::{join, join_all};
-
-    fn listen(kind: SignalKind, driver: &Arc<Driver>) -> Signal {
-        Signal::listen(Number::new(kind.0).expect("allowed"), driver).expect("descriptors left")
-    }
-
-    #[test]
-    fn every_listener_in_every_runtime_receives_the_signal() {
-        let (one, other) = (turned(), turned());
-        let mut listeners: Vec<Signal> = (0..10)
-            .map(|index| {
-                let turned = if index % 2 == 0 { &one } else { &other };
-                listen(SignalKind::user_defined1(), &turned.driver)
-            })
-            .collect();
-        for _ in 0..20 {
-            let all = join_all(listeners.iter_mut().map(Signal::recv));
-            let raised = async { raise(libc::SIGUSR1) };
-            let (received, ()) = block_on(join(all, raised));
-            assert_eq!(received, [Some(()); 10]);
-        }
-        assert_eq!(one.driver.registrations(), 1, "listeners share a source");
-        drop(listeners);
-        one.driver.shutdown();
-        assert_eq!(one.driver.registrations(), 0);
-    }
-
-    #[test]
-    fn signals_between_two_calls_are_kept_as_one_and_earlier_ones_are_not_seen() {
-        let turned = turned();
-        let mut early = listen(SignalKind::user_defined2(), &turned.driver);
-        raise(libc::SIGUSR2);
-        raise(libc::SIGUSR2);
-        assert_eq!(block_on(early.recv()), Some(()));
-        assert_eq!(early.recv().now_or_never(), None);
-        let mut late = listen(SignalKind::user_defined2(), &turned.driver);
-        assert_eq!(late.recv().now_or_never(), None);
-        raise(libc::SIGUSR2);
-        assert_eq!(block_on(late.recv()), Some(()));
-    }
-
-    #[test]
-    fn a_signal_that_no_turn_has_seen_yet_is_a_new_listeners_first() {
-        let driver = Arc::new(Driver::new().expect("descriptors left"));
-        drop(listen(SignalKind::io(), &driver));
-        raise(libc::SIGIO);
-        let mut signal = listen(SignalKind::io(), &driver);
-        assert_eq!(signal.recv().now_or_never(), Some(Some(())));
-        raise(libc::SIGIO);
-        let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
-        let turn = driver.turn(&mut buffer, None, &mut wakers);
-        assert_eq!(turn.expect("a healthy epoll").events, 1);
-        wakers.wake_all();
-        let mut late = listen(SignalKind::io(), &driver);
-        assert_eq!(late.recv().now_or_never(), None);
-        assert_eq!(signal.recv().now_or_never(), Some(Some(())));
-        driver.shutdown();
-    }
-
-    #[test]
-    fn a_signal_that_allows_no_handler_or_does_not_exist_is_an_error() {
-        for signal in [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV, -1, 0, 65, 100_000] {
-            let error = Number::new(signal).expect_err("refused");
-            assert_eq!(error.kind(), io::ErrorKind::Other);
-        }
-        let turned = turned();
-        let reserved = Number::new(33).expect("in range");
-        assert!(Signal::listen(reserved, &turned.driver).is_err(), "kept by the C library");
-    }
-
-    #[test]
-    fn a_shut_down_runtime_ends_the_listener() {
-        let turned = turned();
-        let mut signal = listen(SignalKind::window_change(), &turned.driver);
-        assert_eq!(signal.recv().now_or_never(), None);
-        turned.driver.shutdown();
-        assert_eq!(block_on(signal.recv()), None);
     }
 }

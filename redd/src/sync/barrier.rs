@@ -2,22 +2,17 @@
 //!
 //! # Invariants
 //! - `arrived-below-size`: under the lock, fewer have arrived than the barrier wants; the one that completes the number
-//!   sets it back to 0 and calls all.
+//!   begins the next round and calls all.
 //! - `arrival-counts`: who has arrived is counted, even if its future is dropped before the others come.
-
-#![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use pin_project_lite::pin_project;
-
-use super::wait_list::{Place, Stage, WaitList, Waiter};
+use super::wait_list::{Place, WaitList};
+use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
-use crate::task::coop;
+use crate::task::coop::cooperative;
 
 /// Lets a number of tasks wait until all of them have arrived; then it can be used again.
 ///
@@ -30,14 +25,18 @@ use crate::task::coop;
 /// ```
 pub struct Barrier {
     size: usize,
-    /// Guards how many have arrived.
-    waiters: WaitList<usize>,
+    waiters: WaitList<Round>,
+}
+
+struct Round {
+    number: usize,
+    arrived: usize,
 }
 
 impl Barrier {
     /// A barrier for `n` tasks; 0 is as good as 1.
     pub fn new(n: usize) -> Self {
-        Self { size: n.max(1), waiters: WaitList::new(0) }
+        Self { size: n.max(1), waiters: WaitList::new(Round { number: 0, arrived: 0 }) }
     }
 
     /// Arrives, and waits until all have. One of them is told that it is the leader.
@@ -50,76 +49,31 @@ impl Barrier {
     }
 
     async fn wait_from(&self, place: Place) -> BarrierWaitResult {
-        let arrival = Arrival { barrier: self, waiter: Waiter::new(WaitKind::Barrier, place) };
-        BarrierWaitResult(arrival.await)
+        // `arrival-counts`
+        let Some(round) = self.arrive() else { return BarrierWaitResult(true) };
+        let is_over = |now: &Round| (now.number != round).then_some(());
+        cooperative(wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now))).await;
+        BarrierWaitResult(false)
     }
 
-    /// Counts one more. True: all are there, and have been called.
-    ///
-    /// # Safety
-    /// The duty of `wait_list::Guard::push_back` for `waiter`.
-    unsafe fn arrive(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> bool {
-        let waker = cx.waker().clone();
-        let mut guard = self.waiters.lock();
-        *guard += 1;
-        if *guard == self.size {
-            // `arrived-below-size`
-            *guard = 0;
-            guard.call_all();
-            return true;
+    /// Counts one more, and says in which round. `None`: all are there, and have been called.
+    fn arrive(&self) -> Option<usize> {
+        let mut round = self.waiters.lock();
+        round.arrived += 1;
+        if round.arrived < self.size {
+            return Some(round.number);
         }
-        // SAFETY: by this function's duty.
-        unsafe { guard.push_back(waiter, Some(waker), 0) };
-        false
+        // `arrived-below-size`
+        *round = Round { number: round.number.wrapping_add(1), arrived: 0 };
+        round.call_all();
+        None
     }
 }
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Barrier").field("size", &self.size).field("arrived", &*self.waiters.lock()).finish()
-    }
-}
-
-pin_project! {
-    /// One task's arrival; ready with whether it is the leader. Not polled again after that.
-    struct Arrival<'a> {
-        barrier: &'a Barrier,
-        #[pin]
-        waiter: Waiter,
-    }
-
-    impl PinnedDrop for Arrival<'_> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if this.waiter.stage() != Stage::Idle {
-                // `arrival-counts`: it only leaves the list.
-                this.barrier.waiters.leave(this.waiter.as_ref());
-            }
-        }
-    }
-}
-
-impl Future for Arrival<'_> {
-    type Output = bool;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        let this = self.project();
-        let waiter = this.waiter.as_ref();
-        if waiter.stage() == Stage::Idle {
-            // SAFETY: the waiter is pinned, the barrier outlives this future, and the drop above removes it.
-            if unsafe { this.barrier.arrive(waiter, cx) } {
-                return Poll::Ready(true);
-            }
-            waiter.note();
-            return Poll::Pending;
-        }
-        let unit = ready!(coop::poll_proceed(cx));
-        if this.barrier.waiters.renew(waiter, cx) == Stage::Linked {
-            waiter.note();
-            return Poll::Pending;
-        }
-        unit.made_progress();
-        Poll::Ready(false)
+        let arrived = self.waiters.lock().arrived;
+        f.debug_struct("Barrier").field("size", &self.size).field("arrived", &arrived).finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The thread waits for a future: behind every `blocking_*` method of `sync`.
 //!
-//! Called by those methods, after `runtime::context::forbid_blocking` has refused threads that run tasks.
+//! Called by those methods, and by a receiver that has to wait for a moment.
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::primitives::parker::Parker;
+use crate::runtime::context::forbid_blocking;
 
 /// The parker as a waker. `std::sync::Arc`, because `Wake` asks for it.
 struct Unparker(Parker);
@@ -20,6 +21,16 @@ impl Wake for Unparker {
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.unpark();
     }
+}
+
+/// Answers for the method `what` of a user.
+///
+/// # Panics
+/// On a thread that runs tasks.
+#[track_caller]
+pub(crate) fn block_thread_on<F: Future>(what: &str, future: F) -> F::Output {
+    forbid_blocking(what);
+    block_on_parker(future)
 }
 
 /// Polls `future` on this thread, which sleeps in between, until it is done.

@@ -344,7 +344,7 @@ impl<T: Clone> Receiver<T> {
     /// - `Closed`: all senders are dropped and everything is received.
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         cooperative(async move {
             let Self { shared, next } = self;
             loop {
@@ -355,7 +355,7 @@ impl<T: Clone> Receiver<T> {
                     wait_until(
                         &shared.tail,
                         WaitKind::Broadcast,
-                        Some(place),
+                        place,
                         || is_there().then_some(()),
                         |tail| {
                             let is_due = is_there() || tail.position != position || tail.is_closed;
@@ -392,8 +392,7 @@ impl<T: Clone> Receiver<T> {
     /// When called inside an asynchronous context: await `recv` there.
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
-        crate::runtime::context::forbid_blocking("broadcast::Receiver::blocking_recv");
-        super::blocking::block_on_parker(self.recv())
+        super::blocking::block_thread_on("broadcast::Receiver::blocking_recv", self.recv())
     }
 
     /// A receiver of the messages that are sent from now on.
@@ -431,20 +430,14 @@ impl<T> fmt::Debug for Receiver<T> {
 pub mod error {
     //! What sending to and receiving from a broadcast channel can fail with.
 
-    use std::error::Error;
-    use std::fmt;
-
     /// There is no receiver; the message comes back.
     #[derive(Debug)]
     pub struct SendError<T>(pub T);
 
-    impl<T> fmt::Display for SendError<T> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the broadcast channel has no receiver")
-        }
+    error_texts! {
+        [T] SendError<T> where T: Debug,
+        _ => "the broadcast channel has no receiver",
     }
-
-    impl<T: fmt::Debug> Error for SendError<T> {}
 
     /// Why no message was received.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -455,18 +448,11 @@ pub mod error {
         Lagged(u64),
     }
 
-    impl fmt::Display for RecvError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self {
-                Self::Closed => f.write_str("the broadcast channel has no sender any more"),
-                Self::Lagged(lost) => {
-                    write!(f, "the receiver fell behind and lost {lost} messages")
-                }
-            }
-        }
+    error_texts! {
+        [] RecvError,
+        Self::Closed => "the broadcast channel has no sender any more",
+        Self::Lagged(lost) => "the receiver fell behind and lost {lost} messages",
     }
-
-    impl Error for RecvError {}
 
     /// Why there is no message to take.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -479,17 +465,10 @@ pub mod error {
         Lagged(u64),
     }
 
-    impl fmt::Display for TryRecvError {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self {
-                Self::Empty => f.write_str("the broadcast channel has no new message"),
-                Self::Closed => f.write_str("the broadcast channel has no sender any more"),
-                Self::Lagged(lost) => {
-                    write!(f, "the receiver fell behind and lost {lost} messages")
-                }
-            }
-        }
+    error_texts! {
+        [] TryRecvError,
+        Self::Empty => "the broadcast channel has no new message",
+        Self::Closed => "the broadcast channel has no sender any more",
+        Self::Lagged(lost) => "the receiver fell behind and lost {lost} messages",
     }
-
-    impl Error for TryRecvError {}
 }

@@ -1,10 +1,126 @@
-//! What all guards of locks do alike: deref to the value, show it, narrow to a part of it.
+//! What the two locks do alike, and what all their guards do: deref to the value, show it, narrow to a part of it.
 
 use super::permits::Permits;
 
+/// The methods and traits of a lock that do not depend on what its permits mean. Expects two fields: `permits` and `data`.
+macro_rules! lock_face {
+    ($Lock:ident, $try:ident) => {
+        impl<T> $Lock<T> {
+            const_fn! {
+                /// The same as [`new`](Self::new), for statics.
+                pub const fn const_new(value: T) -> Self {
+                    Self::new(value)
+                }
+            }
+
+            /// The value. Nobody can hold a guard.
+            pub fn into_inner(self) -> T {
+                self.data.into_inner()
+            }
+        }
+
+        impl<T: ?Sized> $Lock<T> {
+            /// The value, without locking: the exclusive borrow shows that nobody else can.
+            pub fn get_mut(&mut self) -> &mut T {
+                // SAFETY: borrowed exclusively, so there is no guard.
+                self.data.with_mut(|data| unsafe { &mut *data })
+            }
+        }
+
+        impl<T: ?Sized> Lender for $Lock<T> {
+            #[inline]
+            fn permits(&self) -> &Permits {
+                &self.permits
+            }
+        }
+
+        impl<T> From<T> for $Lock<T> {
+            fn from(value: T) -> Self {
+                Self::new(value)
+            }
+        }
+
+        impl<T: Default> Default for $Lock<T> {
+            fn default() -> Self {
+                Self::new(T::default())
+            }
+        }
+
+        impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for $Lock<T> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut out = f.debug_struct(stringify!($Lock));
+                match self.$try() {
+                    Ok(guard) => out.field("data", &&*guard),
+                    Err(_) => out.field("data", &format_args!("<locked>")),
+                };
+                out.finish()
+            }
+        }
+    };
+}
+
+/// The ways to a guard: waiting, without waiting, and blocking the thread. `$count` permits are what it takes, and the
+/// method `$guard` of who has got them makes it.
+macro_rules! lock_methods {
+    (
+        $Lock:ident, $what:literal, $count:expr;
+        $this:ident: $Self:ty => $guard:ident -> $Guard:ty;
+        $wait:ident, $try:ident $(, $block:ident)?
+    ) => {
+        #[doc = concat!("Waits for ", $what, ".")]
+        ///
+        /// # Cancel safety
+        /// Dropping the future gives the place in line away.
+        #[track_caller]
+        pub fn $wait($this: $Self) -> impl Future<Output = $Guard> {
+            let place = Some(Location::caller());
+            async move {
+                if !$this.permits.acquire_at_once($count) {
+                    let acquired = $this.permits.acquire($count, WaitKind::$Lock, place).await;
+                    debug_assert!(acquired.is_ok(), "nobody closes a lock");
+                }
+                $this.$guard()
+            }
+        }
+
+        #[doc = concat!("Takes ", $what, " if it is free and nobody waits.")]
+        ///
+        /// # Errors
+        /// [`TryLockError`] otherwise.
+        pub fn $try($this: $Self) -> Result<$Guard, TryLockError> {
+            match $this.permits.try_acquire($count) {
+                Ok(()) => Ok($this.$guard()),
+                Err(_) => Err(TryLockError(())),
+            }
+        }
+
+        $(
+            #[doc = concat!("Blocks the thread until it has ", $what, ".")]
+            ///
+            /// # Panics
+            /// On a thread that runs tasks.
+            #[track_caller]
+            pub fn $block($this: $Self) -> $Guard {
+                block_thread_on(concat!(stringify!($Lock), "::", stringify!($block)), $this.$wait())
+            }
+        )?
+    };
+}
+
 /// Implements `Deref`, `Debug` and `Display` for a guard whose `pointer` method gives the address of the value, which is
-/// valid while the guard lives.
+/// valid while the guard lives; and `DerefMut` for one that is `mut`, because it is the only one.
 macro_rules! guard_traits {
+    (mut [$($generics:tt)*] $guard:ty => $target:ident) => {
+        guard_traits!([$($generics)*] $guard => $target);
+
+        impl<$($generics)*> std::ops::DerefMut for $guard {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut $target {
+                // SAFETY: the guard holds the lock alone for as long as the result borrows it.
+                unsafe { &mut *self.pointer() }
+            }
+        }
+    };
     ([$($generics:tt)*] $guard:ty => $target:ident) => {
         impl<$($generics)*> std::ops::Deref for $guard {
             type Target = $target;
@@ -31,19 +147,6 @@ macro_rules! guard_traits {
         {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 std::fmt::Display::fmt(&**self, f)
-            }
-        }
-    };
-}
-
-/// Implements `DerefMut` for such a guard, if it is the only one.
-macro_rules! guard_deref_mut {
-    ([$($generics:tt)*] $guard:ty => $target:ident) => {
-        impl<$($generics)*> std::ops::DerefMut for $guard {
-            #[inline]
-            fn deref_mut(&mut self) -> &mut $target {
-                // SAFETY: the guard holds the lock alone for as long as the result borrows it.
-                unsafe { &mut *self.pointer() }
             }
         }
     };
@@ -95,16 +198,16 @@ macro_rules! guard_map {
     };
 }
 
-/// Where the permits of a lock are reached from: the lock's borrower, or a share of its ownership.
+/// Where the permits of a lock are: what guards refer to, or own a share of.
 pub(super) trait Lender {
     fn permits(&self) -> &Permits;
 }
 
-impl Lender for &Permits {
+impl Lender for Permits {
     #[inline]
     fn permits(&self) -> &Permits {
         self
     }
 }
 
-pub(crate) use {guard_deref_mut, guard_map, guard_traits, map_methods};
+pub(crate) use {guard_map, guard_traits, lock_face, lock_methods, map_methods};

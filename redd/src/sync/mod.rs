@@ -8,16 +8,16 @@
 
 /// `Display` and `Error` of an error type, of which each case says one sentence.
 macro_rules! error_texts {
-    ([$($generics:tt)*] $Error:ty, $($case:pat => $text:literal,)+) => {
+    ([$($generics:tt)*] $Error:ty $(where $T:ident: Debug)?, $($case:pat => $text:literal,)+) => {
         impl<$($generics)*> std::fmt::Display for $Error {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self {
-                    $($case => $text,)+
-                })
+                match self {
+                    $($case => write!(f, $text),)+
+                }
             }
         }
 
-        impl<$($generics)*> std::error::Error for $Error {}
+        impl<$($generics)*> std::error::Error for $Error $(where $T: std::fmt::Debug)? {}
     };
 }
 
@@ -75,13 +75,9 @@ pub(crate) mod testing {
     use std::task::{Context, Poll, Wake, Waker};
 
     /// Polls once with a waker that does nothing.
+    #[allow(dead_code, reason = "the models use it")]
     pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    /// Polls once with this waker.
-    pub(crate) fn poll_with<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(waker))
     }
 
     /// A waker that counts.

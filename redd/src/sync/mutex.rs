@@ -7,20 +7,18 @@
 
 #![expect(unsafe_code, reason = "the value is reached through its guard")]
 
-use std::fmt;
 use std::future::Future;
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::blocking::block_on_parker;
-use super::guard::{Lender, guard_deref_mut, guard_map, guard_traits, map_methods};
+use super::blocking::block_thread_on;
+use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
 use super::permits::Permits;
-use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
-use crate::runtime::context::forbid_blocking;
 
 /// A lock whose guard may be held across an `await`.
 ///
@@ -54,106 +52,31 @@ impl<T> Mutex<T> {
             }
         }
     }
-
-    const_fn! {
-        /// The same as [`new`](Self::new), for statics.
-        pub const fn const_new(value: T) -> Self {
-            Self::new(value)
-        }
-    }
-
-    /// The value. Nobody can hold a guard.
-    pub fn into_inner(self) -> T {
-        self.data.into_inner()
-    }
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits for the lock.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the place in line away.
-    #[track_caller]
-    pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
-        self.lock_from(Some(Location::caller()))
+    lock_methods! {
+        Mutex, "the lock", 1;
+        self: &Self => guard -> MutexGuard<'_, T>;
+        lock, try_lock, blocking_lock
     }
 
-    /// As [`lock`](Self::lock), with a guard that shares the ownership of the mutex.
-    ///
-    /// # Cancel safety
-    /// As for [`lock`](Self::lock).
-    #[track_caller]
-    pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
-        self.lock_owned_from(Some(Location::caller()))
+    lock_methods! {
+        Mutex, "the lock, with a guard that shares the ownership of the mutex", 1;
+        self: Arc<Self> => owned_guard -> OwnedMutexGuard<T>;
+        lock_owned, try_lock_owned, blocking_lock_owned
     }
+
+    // The two are called by who has just got the permit (`one-guard`).
 
     #[inline]
-    async fn lock_from(&self, place: Place) -> MutexGuard<'_, T> {
-        self.acquire(place).await;
+    fn guard(&self) -> MutexGuard<'_, T> {
         MutexGuard { held: Held { lender: self } }
     }
 
     #[inline]
-    async fn lock_owned_from(self: Arc<Self>, place: Place) -> OwnedMutexGuard<T> {
-        self.acquire(place).await;
+    fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
         OwnedMutexGuard { held: Held { lender: self } }
-    }
-
-    #[inline]
-    async fn acquire(&self, place: Place) {
-        if self.permits.acquire_at_once(1) {
-            return;
-        }
-        let acquired = self.permits.acquire(1, WaitKind::Mutex, place).await;
-        debug_assert!(acquired.is_ok(), "nobody closes a mutex");
-    }
-
-    /// Takes the lock if nobody holds it or waits for it.
-    ///
-    /// # Errors
-    /// [`TryLockError`] if somebody does.
-    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        match self.permits.try_acquire(1) {
-            Ok(()) => Ok(MutexGuard { held: Held { lender: self } }),
-            Err(_) => Err(TryLockError(())),
-        }
-    }
-
-    /// As [`try_lock`](Self::try_lock), with a guard that shares the ownership of the mutex.
-    ///
-    /// # Errors
-    /// [`TryLockError`] if somebody holds the lock or waits for it.
-    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
-        match self.permits.try_acquire(1) {
-            Ok(()) => Ok(OwnedMutexGuard { held: Held { lender: self } }),
-            Err(_) => Err(TryLockError(())),
-        }
-    }
-
-    /// Blocks the thread until it has the lock.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    #[track_caller]
-    pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
-        forbid_blocking("Mutex::blocking_lock");
-        block_on_parker(self.lock())
-    }
-
-    /// As [`blocking_lock`](Self::blocking_lock), with a guard that shares the ownership of the mutex.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    #[track_caller]
-    pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        forbid_blocking("Mutex::blocking_lock_owned");
-        block_on_parker(self.lock_owned())
-    }
-
-    /// The value, without locking: the exclusive borrow shows that nobody else can.
-    pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: borrowed exclusively, so there is no guard.
-        self.data.with_mut(|data| unsafe { &mut *data })
     }
 
     /// The address of the value, for the holder of the permit (`one-guard`).
@@ -163,35 +86,14 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
-impl<T> From<T> for Mutex<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: Default> Default for Mutex<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("Mutex");
-        match self.try_lock() {
-            Ok(guard) => out.field("data", &&*guard),
-            Err(_) => out.field("data", &format_args!("<locked>")),
-        };
-        out.finish()
-    }
-}
+lock_face!(Mutex, try_lock);
 
 /// The permit, given back when this is dropped (`one-guard`), and before a share of the ownership goes.
-struct Held<L: Lender> {
+struct Held<L: Deref<Target: Lender>> {
     lender: L,
 }
 
-impl<L: Lender> Drop for Held<L> {
+impl<L: Deref<Target: Lender>> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
         self.lender.permits().release(1);
@@ -204,20 +106,6 @@ impl<'a, T: ?Sized> Held<&'a Mutex<T>> {
         // `one-guard`: the new one gives the permit back instead.
         let this = ManuallyDrop::new(self);
         Held { lender: &this.lender.permits }
-    }
-}
-
-impl<T: ?Sized> Lender for &Mutex<T> {
-    #[inline]
-    fn permits(&self) -> &Permits {
-        &self.permits
-    }
-}
-
-impl<T: ?Sized> Lender for Arc<Mutex<T>> {
-    #[inline]
-    fn permits(&self) -> &Permits {
-        &self.permits
     }
 }
 
@@ -245,8 +133,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 }
 
-guard_traits!(['a, T: ?Sized] MutexGuard<'a, T> => T);
-guard_deref_mut!(['a, T: ?Sized] MutexGuard<'a, T> => T);
+guard_traits!(mut ['a, T: ?Sized] MutexGuard<'a, T> => T);
 
 /// A [`MutexGuard`] for a part of the value. Made by [`MutexGuard::map`].
 #[clippy::has_significant_drop]
@@ -265,8 +152,7 @@ impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
     guard_map!(mut mut, T => MappedMutexGuard<'a, V>, [V: ?Sized, F]);
 }
 
-guard_traits!(['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
-guard_deref_mut!(['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
+guard_traits!(mut ['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
 
 /// The lock of a shared [`Mutex`] is held while this lives. Made by [`Mutex::lock_owned`].
 #[clippy::has_significant_drop]
@@ -291,8 +177,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
     }
 }
 
-guard_traits!([T: ?Sized] OwnedMutexGuard<T> => T);
-guard_deref_mut!([T: ?Sized] OwnedMutexGuard<T> => T);
+guard_traits!(mut [T: ?Sized] OwnedMutexGuard<T> => T);
 
 /// An [`OwnedMutexGuard`] for a part of the value. Made by [`OwnedMutexGuard::map`].
 #[clippy::has_significant_drop]
@@ -311,8 +196,7 @@ impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
     guard_map!(mut mut, U => OwnedMappedMutexGuard<T, V>, [V: ?Sized, F]);
 }
 
-guard_traits!([T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
-guard_deref_mut!([T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
+guard_traits!(mut [T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
 
 /// The lock could not be taken without waiting. Given by the `try_*` methods of [`Mutex`] and
 /// [`RwLock`](super::RwLock).

@@ -32,8 +32,7 @@ use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::const_fn;
-use crate::primitives::has_mistake;
+use crate::primitives::{const_fn, has_mistake};
 
 /// No notification is stored and nobody waits.
 const EMPTY: usize = 0;
@@ -99,18 +98,13 @@ impl Notify {
     /// Dropping it gives its place in the line away; a notification that had reached only it goes to the next.
     #[track_caller]
     pub fn notified(&self) -> Notified<'_> {
-        self.notified_as(WaitKind::Notify, Some(Location::caller()))
-    }
-
-    /// The same, for a primitive that is built on this one.
-    pub(crate) fn notified_as(&self, kind: WaitKind, place: Place) -> Notified<'_> {
-        Notified { listener: Listener::new(self, kind, place) }
+        Notified { listener: Listener::new(self, Some(Location::caller())) }
     }
 
     /// As [`notified`](Self::notified), with a future that shares the ownership.
     #[track_caller]
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
-        OwnedNotified { listener: Listener::new(self, WaitKind::Notify, Some(Location::caller())) }
+        OwnedNotified { listener: Listener::new(self, Some(Location::caller())) }
     }
 
     /// Notifies the task that has waited longest; with nobody waiting, stores a permit for the next.
@@ -181,9 +175,7 @@ impl Notify {
         };
         self.tidy(&guard);
         drop(guard);
-        if let Some(waker) = called.flatten() {
-            wake_guarded(waker);
-        }
+        wake_guarded(called.flatten());
     }
 
     /// `waiting-bit`, after someone left the list.
@@ -260,11 +252,11 @@ pin_project! {
 }
 
 impl<N: Deref<Target = Notify>> Listener<N> {
-    fn new(notify: N, kind: WaitKind, place: Place) -> Self {
+    fn new(notify: N, place: Place) -> Self {
         // Acquire: if a call is counted here already, the caller sees what happened before it, and need not wait for
         // it. Pairs with Release in `Notify::notify_waiters`.
         let calls = notify.word.load(Ordering::Acquire) / CALL;
-        Self { notify, calls, has_heard: false, waiter: Waiter::new(kind, place) }
+        Self { notify, calls, has_heard: false, waiter: Waiter::new(WaitKind::Notify, place) }
     }
 
     /// Whether it is notified; if not it is in line, and `cx`, if given, will be woken.
@@ -337,75 +329,38 @@ unsafe fn line_up(notify: &Notify, waiter: Pin<&Waiter>, calls: usize, cx: Optio
     false
 }
 
-pin_project! {
-    /// Ready when notified. Made by [`Notify::notified`].
-    #[derive(Debug)]
-    #[must_use = "a future does nothing until it is awaited"]
-    pub struct Notified<'a> {
-        #[pin]
-        listener: Listener<&'a Notify>,
-    }
+/// A future around a listener.
+macro_rules! notified {
+    ($Notified:ident $(<$lifetime:lifetime>)?, $Owner:ty, $made_by:literal) => {
+        pin_project! {
+            #[doc = concat!("Ready when notified. Made by [`Notify::", $made_by, "`].")]
+            #[derive(Debug)]
+            #[must_use = "a future does nothing until it is awaited"]
+            pub struct $Notified $(<$lifetime>)? {
+                #[pin]
+                listener: Listener<$Owner>,
+            }
+        }
+
+        impl $(<$lifetime>)? $Notified $(<$lifetime>)? {
+            /// Gets in line without waiting: from now on a `notify_one` may choose this future. True if it is notified
+            /// already.
+            ///
+            /// For the pattern "enable, look whether there is anything to do, await if not", which misses no notification.
+            pub fn enable(self: Pin<&mut Self>) -> bool {
+                self.project().listener.hear(None)
+            }
+        }
+
+        impl $(<$lifetime>)? Future for $Notified $(<$lifetime>)? {
+            type Output = ();
+
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+                self.project().listener.poll(cx)
+            }
+        }
+    };
 }
 
-impl Notified<'_> {
-    /// Gets in line without waiting: from now on a `notify_one` may choose this future. True if it is notified already.
-    ///
-    /// For the pattern "enable, look whether there is anything to do, await if not", which misses no notification.
-    pub fn enable(self: Pin<&mut Self>) -> bool {
-        self.project().listener.hear(None)
-    }
-}
-
-impl Future for Notified<'_> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().listener.poll(cx)
-    }
-}
-
-pin_project! {
-    /// Ready when notified. Made by [`Notify::notified_owned`].
-    #[derive(Debug)]
-    #[must_use = "a future does nothing until it is awaited"]
-    pub struct OwnedNotified {
-        #[pin]
-        listener: Listener<Arc<Notify>>,
-    }
-}
-
-impl OwnedNotified {
-    /// As [`Notified::enable`].
-    pub fn enable(self: Pin<&mut Self>) -> bool {
-        self.project().listener.hear(None)
-    }
-}
-
-impl Future for OwnedNotified {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().listener.poll(cx)
-    }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::super::testing::poll_once;
-    use super::*;
-
-    #[test]
-    fn the_list_knows_what_each_waits_on_and_where() {
-        let notify = Notify::new();
-        let line = line!() + 1;
-        let mut one = Box::pin(notify.notified());
-        assert!(poll_once(one.as_mut()).is_pending());
-        let mut seen = Vec::new();
-        notify.waiters.for_each(|kind, place| {
-            seen.push((kind, place.expect("noted").line()));
-        });
-        assert_eq!(seen, [(WaitKind::Notify, line)]);
-        let noted = crate::observe::waiting::take().expect("noted when pending");
-        assert_eq!(noted.place.expect("noted").file(), file!());
-    }
-}
+notified!(Notified<'a>, &'a Notify, "notified");
+notified!(OwnedNotified, Arc<Notify>, "notified_owned");

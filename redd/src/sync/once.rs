@@ -156,8 +156,8 @@ macro_rules! once_face {
 
         impl<T: Eq> Eq for $Cell<T> {}
 
-        impl<T: fmt::Debug> fmt::Debug for $Cell<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl<T: std::fmt::Debug> std::fmt::Debug for $Cell<T> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($Cell)).field("value", &self.get()).finish()
             }
         }

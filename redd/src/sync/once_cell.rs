@@ -6,14 +6,12 @@
 
 #![expect(unsafe_code, reason = "the value is written while the cell is shared")]
 
-use std::error::Error;
-use std::fmt;
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::Location;
 
 use super::once::{Once, once_face};
 use super::permits::{Permits, Refusal};
-use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
@@ -74,15 +72,10 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        let place = Some(Location::caller());
+        let filled = self.get_or_try_init(|| async { Ok::<T, Infallible>(f().await) });
         async move {
-            if let Some(value) = self.get() {
-                return value;
-            }
-            if let Some(turn) = self.turn(place).await {
-                turn.finish(f().await);
-            }
-            self.expect_set()
+            let Ok(value) = filled.await;
+            value
         }
     }
 
@@ -101,23 +94,12 @@ impl<T> OnceCell<T> {
             if let Some(value) = self.get() {
                 return Ok(value);
             }
-            if let Some(turn) = self.turn(place).await {
+            if self.permits.acquire(1, WaitKind::OnceCell, place).await.is_ok() {
+                let turn = Turn { cell: self };
                 turn.finish(f().await?);
             }
-            Ok(self.expect_set())
+            Ok(self.get().unwrap_or_else(|| unreachable!("the permits are closed after the value was stored")))
         }
-    }
-
-    /// Waits for the right to initialise. `None`: another has done it.
-    async fn turn(&self, place: Place) -> Option<Turn<'_, T>> {
-        match self.permits.acquire(1, WaitKind::OnceCell, place).await {
-            Ok(()) => Some(Turn { cell: self }),
-            Err(_) => None,
-        }
-    }
-
-    fn expect_set(&self) -> &T {
-        self.get().expect("the permits are closed after the value was stored")
     }
 
     /// # Safety
@@ -174,13 +156,8 @@ impl<T> SetError<T> {
     }
 }
 
-impl<T> fmt::Display for SetError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AlreadyInitializedError(_) => "AlreadyInitializedError",
-            Self::InitializingError(_) => "InitializingError",
-        })
-    }
+error_texts! {
+    [T] SetError<T> where T: Debug,
+    Self::AlreadyInitializedError(_) => "AlreadyInitializedError",
+    Self::InitializingError(_) => "InitializingError",
 }
-
-impl<T: fmt::Debug> Error for SetError<T> {}

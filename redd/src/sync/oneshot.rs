@@ -28,6 +28,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
+use super::wait_list::Place;
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
@@ -221,7 +222,7 @@ impl<T> Sender<T> {
         self.poll_closed_at(cx, None)
     }
 
-    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: Option<&'static Location<'static>>) -> Poll<()> {
+    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
         if self.is_closed_or_register(cx.waker()) {
             unit.made_progress();
@@ -382,8 +383,7 @@ impl<T> Receiver<T> {
     /// When called inside an asynchronous context: await the receiver there.
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, RecvError> {
-        crate::runtime::context::forbid_blocking("oneshot::Receiver::blocking_recv");
-        super::blocking::block_on_parker(self)
+        super::blocking::block_thread_on("oneshot::Receiver::blocking_recv", self)
     }
 
     /// Lets go of the channel; a value that was sent comes out.

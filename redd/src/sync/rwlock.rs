@@ -10,21 +10,19 @@
 
 #![expect(unsafe_code, reason = "the value is reached through its guards")]
 
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 
 use super::TryLockError;
-use super::blocking::block_on_parker;
-use super::guard::{Lender, guard_deref_mut, guard_map, guard_traits, map_methods};
+use super::blocking::block_thread_on;
+use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
 use super::permits::Permits;
-use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
-use crate::runtime::context::forbid_blocking;
 
 /// As many readers as any lock allows; the figure is Tokio's.
 const MAX_READERS: u32 = u32::MAX >> 3;
@@ -63,13 +61,6 @@ impl<T> RwLock<T> {
     }
 
     const_fn! {
-        /// The same as [`new`](Self::new), for statics.
-        pub const fn const_new(value: T) -> Self {
-            Self::new(value)
-        }
-    }
-
-    const_fn! {
         /// A lock that at most `max_readers` can read at a time.
         ///
         /// # Panics
@@ -102,138 +93,31 @@ impl<T> RwLock<T> {
             Self::with_max_readers(value, max_readers)
         }
     }
-
-    /// The value. Nobody can hold a guard.
-    pub fn into_inner(self) -> T {
-        self.data.into_inner()
-    }
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits for a right to read.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the place in line away.
-    #[track_caller]
-    pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
-        self.read_from(Some(Location::caller()))
+    lock_methods! {
+        RwLock, "a right to read", 1;
+        self: &Self => read_guard -> RwLockReadGuard<'_, T>;
+        read, try_read, blocking_read
     }
 
-    /// Waits for the right to write.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the place in line away.
-    #[track_caller]
-    pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
-        self.write_from(Some(Location::caller()))
+    lock_methods! {
+        RwLock, "the right to write", self.max_readers as usize;
+        self: &Self => write_guard -> RwLockWriteGuard<'_, T>;
+        write, try_write, blocking_write
     }
 
-    /// As [`read`](Self::read), with a guard that shares the ownership of the lock.
-    #[track_caller]
-    pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
-        self.read_owned_from(Some(Location::caller()))
+    lock_methods! {
+        RwLock, "a right to read, with a guard that shares the ownership of the lock", 1;
+        self: Arc<Self> => owned_read_guard -> OwnedRwLockReadGuard<T>;
+        read_owned, try_read_owned
     }
 
-    /// As [`write`](Self::write), with a guard that shares the ownership of the lock.
-    #[track_caller]
-    pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
-        self.write_owned_from(Some(Location::caller()))
-    }
-
-    #[inline]
-    async fn read_from(&self, place: Place) -> RwLockReadGuard<'_, T> {
-        self.acquire(1, place).await;
-        self.read_guard()
-    }
-
-    #[inline]
-    async fn write_from(&self, place: Place) -> RwLockWriteGuard<'_, T> {
-        self.acquire(self.max_readers, place).await;
-        self.write_guard()
-    }
-
-    #[inline]
-    async fn read_owned_from(self: Arc<Self>, place: Place) -> OwnedRwLockReadGuard<T> {
-        self.acquire(1, place).await;
-        self.owned_read_guard()
-    }
-
-    #[inline]
-    async fn write_owned_from(self: Arc<Self>, place: Place) -> OwnedRwLockWriteGuard<T> {
-        self.acquire(self.max_readers, place).await;
-        self.owned_write_guard()
-    }
-
-    #[inline]
-    async fn acquire(&self, count: u32, place: Place) {
-        let acquired = self.permits.acquire(count as usize, WaitKind::RwLock, place).await;
-        debug_assert!(acquired.is_ok(), "nobody closes an RwLock");
-    }
-
-    /// Takes a right to read if no writer has the lock or waits for it, and not too many read.
-    ///
-    /// # Errors
-    /// [`TryLockError`] otherwise.
-    pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
-        self.try_acquire(1)?;
-        Ok(self.read_guard())
-    }
-
-    /// Takes the right to write if nobody has the lock or waits for it.
-    ///
-    /// # Errors
-    /// [`TryLockError`] otherwise.
-    pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
-        self.try_acquire(self.max_readers)?;
-        Ok(self.write_guard())
-    }
-
-    /// As [`try_read`](Self::try_read), with a guard that shares the ownership of the lock.
-    ///
-    /// # Errors
-    /// As for [`try_read`](Self::try_read).
-    pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
-        self.try_acquire(1)?;
-        Ok(self.owned_read_guard())
-    }
-
-    /// As [`try_write`](Self::try_write), with a guard that shares the ownership of the lock.
-    ///
-    /// # Errors
-    /// As for [`try_write`](Self::try_write).
-    pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
-        self.try_acquire(self.max_readers)?;
-        Ok(self.owned_write_guard())
-    }
-
-    fn try_acquire(&self, count: u32) -> Result<(), TryLockError> {
-        self.permits.try_acquire(count as usize).map_err(|_| TryLockError(()))
-    }
-
-    /// Blocks the thread until it may read.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    #[track_caller]
-    pub fn blocking_read(&self) -> RwLockReadGuard<'_, T> {
-        forbid_blocking("RwLock::blocking_read");
-        block_on_parker(self.read())
-    }
-
-    /// Blocks the thread until it may write.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    #[track_caller]
-    pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
-        forbid_blocking("RwLock::blocking_write");
-        block_on_parker(self.write())
-    }
-
-    /// The value, without locking: the exclusive borrow shows that nobody else can.
-    pub fn get_mut(&mut self) -> &mut T {
-        // SAFETY: borrowed exclusively, so there is no guard.
-        self.data.with_mut(|data| unsafe { &mut *data })
+    lock_methods! {
+        RwLock, "the right to write, with a guard that shares the ownership of the lock", self.max_readers as usize;
+        self: Arc<Self> => owned_write_guard -> OwnedRwLockWriteGuard<T>;
+        write_owned, try_write_owned
     }
 
     // The four below are called by who has just acquired the permits (`all-or-one`).
@@ -260,43 +144,15 @@ impl<T: ?Sized> RwLock<T> {
     }
 }
 
-impl<T> From<T> for RwLock<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: Default> Default for RwLock<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("RwLock");
-        match self.try_read() {
-            Ok(guard) => out.field("data", &&*guard),
-            Err(_) => out.field("data", &format_args!("<locked>")),
-        };
-        out.finish()
-    }
-}
-
-impl<T: ?Sized> Lender for Arc<RwLock<T>> {
-    #[inline]
-    fn permits(&self) -> &Permits {
-        &self.permits
-    }
-}
+lock_face!(RwLock, try_read);
 
 /// Permits, given back when dropped (`held-moves`), and before a share of the ownership goes.
-struct Held<L: Lender> {
+struct Held<L: Deref<Target: Lender>> {
     lender: L,
     count: u32,
 }
 
-impl<L: Lender> Held<L> {
+impl<L: Deref<Target: Lender>> Held<L> {
     /// Keeps one permit and gives the others back: a writer becomes a reader, and no writer comes in between.
     fn downgrade(mut self) -> Self {
         let spare = std::mem::replace(&mut self.count, 1) - 1;
@@ -305,7 +161,7 @@ impl<L: Lender> Held<L> {
     }
 }
 
-impl<L: Lender> Drop for Held<L> {
+impl<L: Deref<Target: Lender>> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
         self.lender.permits().release(self.count as usize);
@@ -401,8 +257,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     whole_write_methods!(RwLockMappedWriteGuard<'a, T>, RwLockReadGuard<'a, T>, RwLockReadGuard<'a, U>, marker);
 }
 
-guard_traits!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
-guard_deref_mut!(['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
+guard_traits!(mut ['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
 
 /// An [`RwLockWriteGuard`] for a part of the value. Made by [`RwLockWriteGuard::map`].
 #[clippy::has_significant_drop]
@@ -420,8 +275,7 @@ impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
     guard_map!(mut mut, T => RwLockMappedWriteGuard<'a, V>, [F, V: ?Sized]);
 }
 
-guard_traits!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
-guard_deref_mut!(['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
+guard_traits!(mut ['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
 
 /// A right to read, with a share of the ownership. Made by [`RwLock::read_owned`].
 #[clippy::has_significant_drop]
@@ -460,8 +314,7 @@ impl<T: ?Sized> OwnedRwLockWriteGuard<T> {
     owned_methods!();
 }
 
-guard_traits!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
-guard_deref_mut!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
+guard_traits!(mut [T: ?Sized] OwnedRwLockWriteGuard<T> => T);
 
 /// An [`OwnedRwLockWriteGuard`] for a part of the value. Made by [`OwnedRwLockWriteGuard::map`].
 #[clippy::has_significant_drop]
@@ -480,5 +333,4 @@ impl<T: ?Sized, U: ?Sized> OwnedRwLockMappedWriteGuard<T, U> {
     owned_methods!();
 }
 
-guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);
-guard_deref_mut!([T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);
+guard_traits!(mut [T: ?Sized, U: ?Sized] OwnedRwLockMappedWriteGuard<T, U> => U);

@@ -11,12 +11,91 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::blocking::block_on_parker;
+use super::blocking::block_thread_on;
 use super::permits::{Permits, Refusal};
-use super::wait_list::Place;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
-use crate::runtime::context::forbid_blocking;
+
+/// The ways to permits: waiting, without waiting, and blocking the thread, for one and for many. `$permit` makes what who
+/// has got them gets.
+macro_rules! acquire_methods {
+    (
+        $this:ident: $Self:ty => $permit:ident -> $Permit:ty, $how:literal;
+        $one:ident, $many:ident, $try_one:ident, $try_many:ident, $block_one:ident, $block_many:ident
+    ) => {
+        #[doc = concat!("Waits for one permit", $how, ".")]
+        ///
+        /// # Cancel safety
+        /// Dropping the future gives the place in line away.
+        ///
+        /// # Errors
+        /// [`AcquireError`] if the semaphore is closed, also while waiting.
+        #[track_caller]
+        pub fn $one($this: $Self) -> impl Future<Output = Result<$Permit, AcquireError>> {
+            $this.$many(1)
+        }
+
+        #[doc = concat!("Waits for `n` permits", $how, ", and gets them together.")]
+        ///
+        /// # Cancel safety
+        /// Dropping the future gives the place in line away; what was collected for it goes to the next.
+        ///
+        /// # Errors
+        /// [`AcquireError`] if the semaphore is closed, also while waiting.
+        #[track_caller]
+        pub fn $many($this: $Self, n: u32) -> impl Future<Output = Result<$Permit, AcquireError>> {
+            let place = Some(Location::caller());
+            async move {
+                if !$this.permits.acquire_at_once(n as usize) {
+                    let acquired = $this.permits.acquire(n as usize, WaitKind::Semaphore, place).await;
+                    acquired.map_err(|_closed| AcquireError(()))?;
+                }
+                Ok($this.$permit(n))
+            }
+        }
+
+        #[doc = concat!("Takes one permit", $how, ", if one is free and nobody waits for it.")]
+        ///
+        /// # Errors
+        /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
+        pub fn $try_one($this: $Self) -> Result<$Permit, TryAcquireError> {
+            $this.$try_many(1)
+        }
+
+        #[doc = concat!("Takes `n` permits", $how, ", if they are free and nobody waits for them.")]
+        ///
+        /// # Errors
+        /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
+        pub fn $try_many($this: $Self, n: u32) -> Result<$Permit, TryAcquireError> {
+            $this.permits.try_acquire(n as usize)?;
+            Ok($this.$permit(n))
+        }
+
+        #[doc = concat!("Blocks the thread until it has one permit", $how, ".")]
+        ///
+        /// # Panics
+        /// On a thread that runs tasks.
+        ///
+        /// # Errors
+        /// [`AcquireError`] if the semaphore is closed, also while waiting.
+        #[track_caller]
+        pub fn $block_one($this: $Self) -> Result<$Permit, AcquireError> {
+            block_thread_on(concat!("Semaphore::", stringify!($block_one)), $this.$one())
+        }
+
+        #[doc = concat!("Blocks the thread until it has `n` permits", $how, ".")]
+        ///
+        /// # Panics
+        /// On a thread that runs tasks.
+        ///
+        /// # Errors
+        /// [`AcquireError`] if the semaphore is closed, also while waiting.
+        #[track_caller]
+        pub fn $block_many($this: $Self, n: u32) -> Result<$Permit, AcquireError> {
+            block_thread_on(concat!("Semaphore::", stringify!($block_many)), $this.$many(n))
+        }
+    };
+}
 
 /// Hands out a limited number of permits, first come, first served.
 ///
@@ -89,163 +168,25 @@ impl Semaphore {
         self.permits.forget(n)
     }
 
-    /// Waits for one permit.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the place in line away; no permit is lost.
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        self.acquire_from(1, Some(Location::caller()))
+    acquire_methods! {
+        self: &Self => borrowed -> SemaphorePermit<'_>, "";
+        acquire, acquire_many, try_acquire, try_acquire_many, blocking_acquire, blocking_acquire_many
     }
 
-    /// Waits for `n` permits, and gets them together.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the place in line away; what was collected for it goes to the next.
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn acquire_many(&self, n: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        self.acquire_from(n, Some(Location::caller()))
+    acquire_methods! {
+        self: Arc<Self> => owned -> OwnedSemaphorePermit, ", with a share of the semaphore's ownership";
+        acquire_owned, acquire_many_owned, try_acquire_owned, try_acquire_many_owned,
+        blocking_acquire_owned, blocking_acquire_many_owned
     }
 
-    /// As [`acquire`](Self::acquire), with a permit that shares the ownership of the semaphore.
-    ///
-    /// # Cancel safety
-    /// As for [`acquire`](Self::acquire).
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn acquire_owned(self: Arc<Self>) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
-        self.acquire_owned_from(1, Some(Location::caller()))
+    // The two are called by who has just got so many permits.
+
+    fn borrowed(&self, count: u32) -> SemaphorePermit<'_> {
+        SemaphorePermit { semaphore: self, count: count as usize }
     }
 
-    /// As [`acquire_many`](Self::acquire_many), with a permit that shares the ownership of the semaphore.
-    ///
-    /// # Cancel safety
-    /// As for [`acquire_many`](Self::acquire_many).
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn acquire_many_owned(
-        self: Arc<Self>,
-        n: u32,
-    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
-        self.acquire_owned_from(n, Some(Location::caller()))
-    }
-
-    #[inline]
-    async fn acquire_from(&self, n: u32, place: Place) -> Result<SemaphorePermit<'_>, AcquireError> {
-        if self.permits.acquire_at_once(n as usize) {
-            return Ok(SemaphorePermit { semaphore: self, count: n as usize });
-        }
-        match self.permits.acquire(n as usize, WaitKind::Semaphore, place).await {
-            Ok(()) => Ok(SemaphorePermit { semaphore: self, count: n as usize }),
-            Err(_) => Err(AcquireError(())),
-        }
-    }
-
-    #[inline]
-    async fn acquire_owned_from(self: Arc<Self>, n: u32, place: Place) -> Result<OwnedSemaphorePermit, AcquireError> {
-        if self.permits.acquire_at_once(n as usize) {
-            return Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize });
-        }
-        match self.permits.acquire(n as usize, WaitKind::Semaphore, place).await {
-            Ok(()) => Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize }),
-            Err(_) => Err(AcquireError(())),
-        }
-    }
-
-    /// Takes one permit if one is free and nobody waits for it.
-    ///
-    /// # Errors
-    /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-    pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        self.try_acquire_many(1)
-    }
-
-    /// Takes `n` permits if they are free and nobody waits for them.
-    ///
-    /// # Errors
-    /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-    pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        self.permits.try_acquire(n as usize)?;
-        Ok(SemaphorePermit { semaphore: self, count: n as usize })
-    }
-
-    /// As [`try_acquire`](Self::try_acquire), with a permit that shares the ownership of the semaphore.
-    ///
-    /// # Errors
-    /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-    pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        self.try_acquire_many_owned(1)
-    }
-
-    /// As [`try_acquire_many`](Self::try_acquire_many), with a permit that shares the ownership of the semaphore.
-    ///
-    /// # Errors
-    /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-    pub fn try_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        self.permits.try_acquire(n as usize)?;
-        Ok(OwnedSemaphorePermit { semaphore: self, count: n as usize })
-    }
-
-    /// Blocks the thread until it has one permit.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        forbid_blocking("Semaphore::blocking_acquire");
-        block_on_parker(self.acquire())
-    }
-
-    /// Blocks the thread until it has `n` permits.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        forbid_blocking("Semaphore::blocking_acquire_many");
-        block_on_parker(self.acquire_many(n))
-    }
-
-    /// Blocks the thread until it has one permit that shares the ownership of the semaphore.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
-        forbid_blocking("Semaphore::blocking_acquire_owned");
-        block_on_parker(self.acquire_owned())
-    }
-
-    /// Blocks the thread until it has `n` permits that share the ownership of the semaphore.
-    ///
-    /// # Panics
-    /// On a thread that runs tasks.
-    ///
-    /// # Errors
-    /// [`AcquireError`] if the semaphore is closed, also while waiting.
-    #[track_caller]
-    pub fn blocking_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
-        forbid_blocking("Semaphore::blocking_acquire_many_owned");
-        block_on_parker(self.acquire_many_owned(n))
+    fn owned(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
+        OwnedSemaphorePermit { semaphore: self, count: count as usize }
     }
 
     /// Refuses from now on: all who wait and all who come get an error. Permits that are held stay valid.

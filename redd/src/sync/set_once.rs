@@ -5,8 +5,6 @@
 
 #![expect(unsafe_code, reason = "the value is written while the cell is shared")]
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
@@ -67,10 +65,7 @@ impl<T> SetOnce<T> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct SetOnceError<T>(pub T);
 
-impl<T> fmt::Display for SetOnceError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SetOnceError")
-    }
+error_texts! {
+    [T] SetOnceError<T> where T: Debug,
+    _ => "SetOnceError",
 }
-
-impl<T: fmt::Debug> Error for SetOnceError<T> {}

@@ -41,17 +41,17 @@ use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::has_mistake;
-use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn};
+use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, has_mistake};
 
 /// The place in the program that asked for something.
 pub(crate) type Place = Option<&'static Location<'static>>;
 
 /// How a waiter was called. A call to one that is dropped unheard must go to another; a call to all need not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Call {
     /// As the first in the list.
-    First,
+    First = 2,
     /// As the last in the list.
     Last,
     /// Together with everybody else.
@@ -71,19 +71,8 @@ pub(crate) enum Stage {
 
 const IDLE: u8 = 0;
 const LINKED: u8 = 1;
-const CALLED_FIRST: u8 = 2;
-const CALLED_LAST: u8 = 3;
-const CALLED_ALL: u8 = 4;
-
-impl Call {
-    fn code(self) -> u8 {
-        match self {
-            Self::First => CALLED_FIRST,
-            Self::Last => CALLED_LAST,
-            Self::All => CALLED_ALL,
-        }
-    }
-}
+const CALLED_FIRST: u8 = Call::First as u8;
+const CALLED_LAST: u8 = Call::Last as u8;
 
 /// One who waits, inside the future that does.
 pub(crate) struct Waiter {
@@ -179,7 +168,7 @@ impl Waiter {
         // Release: publishes what happened before the call, and hands the entry to the owner. Pairs with Acquire in
         // `Waiter::stage`.
         let order = if has_mistake("a call that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
-        waiter.stage.store(call.code(), order);
+        waiter.stage.store(call as u8, order);
         waker
     }
 }
@@ -267,27 +256,6 @@ impl<D> WaitList<D> {
         drop(guard);
         drop(unused);
     }
-
-    /// What each linked waiter waits on, and since which line: for dumps. `visit` runs under the lock, and must be
-    /// quick and our own.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by dumps of the runtime"))]
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(WaitKind, Place)) {
-        let guard = self.lock();
-        let mut next = guard.locked.waiting.front();
-        while let Some(waiter) = next {
-            // SAFETY: `under-lock`, and linked waiters are alive by `same-list`.
-            let shared = unsafe { waiter.as_ref() };
-            visit(shared.kind, shared.place);
-            // SAFETY: it is in this list.
-            next = unsafe { guard.locked.waiting.next(waiter) };
-        }
-    }
-}
-
-impl<D: Default> Default for WaitList<D> {
-    fn default() -> Self {
-        Self::new(D::default())
-    }
 }
 
 impl<D> fmt::Debug for WaitList<D> {
@@ -313,12 +281,6 @@ impl<D> Deref for Guard<'_, D> {
 impl<D> DerefMut for Guard<'_, D> {
     fn deref_mut(&mut self) -> &mut D {
         &mut self.locked.data
-    }
-}
-
-impl<D> fmt::Debug for Guard<'_, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").finish_non_exhaustive()
     }
 }
 
@@ -436,9 +398,7 @@ impl<D> Guard<'_, D> {
         if self.is_empty() {
             // The usual case, without the batch, which is half a kilobyte to set up.
             drop(self);
-            if let Some(waker) = first {
-                wake_guarded(waker);
-            }
+            wake_guarded(first);
             return;
         }
         // `all-means-those-before`: who comes from here on is of the new epoch and in a new list.
@@ -448,9 +408,7 @@ impl<D> Guard<'_, D> {
 
         let list = self.list;
         let mut wakes = WakeList::new();
-        if let Some(waker) = first {
-            wakes.push(waker);
-        }
+        wakes.push(first);
         loop {
             let is_done = loop {
                 if !wakes.has_room() {
@@ -460,9 +418,7 @@ impl<D> Guard<'_, D> {
                     break true;
                 };
                 // SAFETY: it has just left this list, and we are done with it.
-                if let Some(waker) = unsafe { Waiter::finish(waiter, Call::All) } {
-                    wakes.push(waker);
-                }
+                wakes.push(unsafe { Waiter::finish(waiter, Call::All) });
             };
             drop(self);
             // `foreign-code-outside`

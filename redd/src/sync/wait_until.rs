@@ -9,7 +9,6 @@
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -100,11 +99,5 @@ where
                 }
             }
         }
-    }
-}
-
-impl<D, Q, L> fmt::Debug for WaitUntil<'_, D, Q, L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitUntil").field("waiter", &self.waiter).finish_non_exhaustive()
     }
 }

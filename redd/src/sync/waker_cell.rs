@@ -20,7 +20,6 @@
 
 #![expect(unsafe_code, reason = "a waker is moved in and out under a hand-made lock")]
 
-use std::fmt;
 use std::task::Waker;
 
 use crate::collections::wake_list::wake_guarded;
@@ -96,9 +95,7 @@ impl WakerCell {
 
     /// Wakes the registered waker, if there is one, and forgets it.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = self.take() {
-            wake_guarded(waker);
-        }
+        wake_guarded(self.take());
     }
 
     /// Takes the registered waker out.
@@ -137,22 +134,7 @@ impl Drop for Unlock<'_> {
         let waker = cell.waker.with_mut(|slot| unsafe { (*slot).take() });
         // AcqRel: hands on what the waker did (`one-chain`). Pairs with Acquire in `WakerCell::register`.
         cell.state.swap(EMPTY, Ordering::AcqRel);
-        if let Some(waker) = waker {
-            wake_guarded(waker);
-        }
-    }
-}
-
-impl Default for WakerCell {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for WakerCell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_set = self.state.load(Ordering::Relaxed) & SET != 0;
-        f.debug_struct("WakerCell").field("is_set", &is_set).finish()
+        wake_guarded(waker);
     }
 }
 

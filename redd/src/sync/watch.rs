@@ -15,7 +15,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use self::error::{RecvError, SendError};
-use super::wait_list::WaitList;
+use super::wait_list::{Place, WaitList};
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -85,6 +85,15 @@ impl<T> Shared<T> {
         self.state.load(Ordering::Acquire)
     }
 
+    /// The value, which counts as seen.
+    fn read(&self, seen: &mut usize) -> Ref<'_, T> {
+        let value = self.value.read();
+        // `version-under-lock`
+        let current = version(self.state());
+        let has_changed = std::mem::replace(seen, current) != current;
+        Ref { value, has_changed }
+    }
+
     fn call_receivers(&self) {
         let list = self.on_change.lock();
         // `waiters-bit`
@@ -93,11 +102,11 @@ impl<T> Shared<T> {
     }
 
     /// Waits for a version that is not `seen`. Takes part in no budget: the callers do.
-    async fn changed(&self, seen: usize, place: &'static Location<'static>) -> Found {
+    async fn changed(&self, seen: usize, place: Place) -> Found {
         wait_until(
             &self.on_change,
             WaitKind::Watch,
-            Some(place),
+            place,
             || look(self.state(), seen),
             // `waiters-bit`. Acquire: as in `Shared::state`.
             |_| {
@@ -295,11 +304,7 @@ impl<T> Receiver<T> {
 
     /// The value, locked for reading; it counts as seen. As for the rest, see [`borrow`](Self::borrow).
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
-        let value = self.shared.value.read();
-        // `version-under-lock`
-        let current = version(self.shared.state());
-        let has_changed = std::mem::replace(&mut self.seen, current) != current;
-        Ref { value, has_changed }
+        self.shared.read(&mut self.seen)
     }
 
     /// Whether the value has changed since it was seen last.
@@ -338,7 +343,7 @@ impl<T> Receiver<T> {
     /// If all senders are dropped and the last value was seen.
     #[track_caller]
     pub fn changed(&mut self) -> impl Future<Output = Result<(), RecvError>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         cooperative(async move {
             match self.shared.changed(self.seen, place).await {
                 Found::Changed(version) => {
@@ -367,24 +372,21 @@ impl<T> Receiver<T> {
         &mut self,
         condition: impl FnMut(&T) -> bool,
     ) -> impl Future<Output = Result<Ref<'_, T>, RecvError>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         cooperative(self.wait_for_at(condition, place))
     }
 
     async fn wait_for_at(
         &mut self,
         mut condition: impl FnMut(&T) -> bool,
-        place: &'static Location<'static>,
+        place: Place,
     ) -> Result<Ref<'_, T>, RecvError> {
         let Self { shared, seen } = self;
         loop {
             {
-                let value = shared.value.read();
-                // `version-under-lock`
-                let current = version(shared.state());
-                let has_changed = std::mem::replace(seen, current) != current;
+                let value = shared.read(seen);
                 if condition(&value) {
-                    return Ok(Ref { value, has_changed });
+                    return Ok(value);
                 }
             }
             match shared.changed(*seen, place).await {

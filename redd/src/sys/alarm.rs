@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::check;
 use super::faults::{self, Call};
+use super::{check, timespec};
 
 /// A timer of the system, monotonic: it does not run while the machine is suspended.
 #[derive(Debug)]
@@ -29,13 +29,7 @@ impl Alarm {
     pub(crate) fn set(&self, delay: Option<Duration>) {
         // Zero would stop it.
         let delay = delay.map_or(Duration::ZERO, |delay| delay.max(Duration::from_nanos(1)));
-        let spec = libc::itimerspec {
-            it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
-            it_value: libc::timespec {
-                tv_sec: libc::time_t::try_from(delay.as_secs()).unwrap_or(libc::time_t::MAX),
-                tv_nsec: delay.subsec_nanos().into(),
-            },
-        };
+        let spec = libc::itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(delay) };
         // SAFETY: `spec` is read during the call only.
         let set = check(unsafe { libc::timerfd_settime(self.0.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) });
         debug_assert!(set.is_ok(), "a timer that we own takes every delay: {set:?}");

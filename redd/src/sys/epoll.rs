@@ -9,7 +9,7 @@
 
 use super::faults::{self, Call};
 use super::fork::Process;
-use super::{check, check_len};
+use super::{check, check_len, timespec};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicBool;
 use std::fmt;
@@ -30,31 +30,37 @@ pub(crate) mod flags {
 
 /// Room for the events of one `epoll_wait`; each thread that parks has its own.
 pub(crate) struct EventBuffer {
+    /// Those that the last wait brought; its spare room is never touched by us.
     events: Vec<libc::epoll_event>,
-    filled: usize,
 }
 
 impl EventBuffer {
     /// Room for `capacity` events, at least one.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        let capacity = capacity.clamp(1, i32::MAX as usize);
-        Self { events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity], filled: 0 }
+        Self { events: Vec::with_capacity(capacity.clamp(1, i32::MAX as usize)) }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.filled = 0;
+        self.events.clear();
+    }
+
+    fn room(&self) -> libc::c_int {
+        libc::c_int::try_from(self.events.capacity()).unwrap_or(libc::c_int::MAX)
     }
 
     /// The events of the last wait: what happened, and the token of the registration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         // The fields are copied out, for the struct is packed on x86.
-        self.events[..self.filled].iter().map(|event| (event.events, event.u64))
+        self.events.iter().map(|event| (event.events, event.u64))
     }
 }
 
 impl fmt::Debug for EventBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventBuffer").field("capacity", &self.events.len()).field("filled", &self.filled).finish()
+        f.debug_struct("EventBuffer")
+            .field("capacity", &self.events.capacity())
+            .field("filled", &self.events.len())
+            .finish()
     }
 }
 
@@ -106,7 +112,7 @@ impl Epoll {
 
     /// Waits for events, at most for `timeout`. An interrupted wait ends with none.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
-        buffer.filled = 0;
+        buffer.clear();
         if !self.owner.is_current() {
             return Err(of_parent());
         }
@@ -133,38 +139,34 @@ impl Epoll {
                 ms_rounded_up(timeout)
             }
         };
-        // SAFETY: the buffer holds as many events as is said, and lives across the call.
-        let filled = unsafe {
-            check(libc::epoll_wait(
-                self.fd.as_raw_fd(),
-                buffer.events.as_mut_ptr(),
-                buffer.events.len() as libc::c_int,
-                ms,
-            ))?
-        };
-        buffer.filled = filled as usize;
+        // SAFETY: the buffer has as much room as is said, and lives across the call.
+        unsafe {
+            let events = buffer.events.as_mut_ptr();
+            let filled = check(libc::epoll_wait(self.fd.as_raw_fd(), events, buffer.room(), ms))?;
+            // The kernel has filled that many.
+            buffer.events.set_len(filled as usize);
+        }
         Ok(())
     }
 
     /// `epoll_pwait2` takes nanoseconds.
     fn wait_precise(&self, buffer: &mut EventBuffer, timeout: Duration) -> io::Result<()> {
-        let spec = libc::timespec {
-            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        // SAFETY: the buffer holds as many events as is said; it and `spec` live across the call; no signal mask.
+        let spec = timespec(timeout);
+        // SAFETY: the buffer has as much room as is said; it and `spec` live across the call; no signal mask.
         let filled = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
                 self.fd.as_raw_fd(),
                 buffer.events.as_mut_ptr(),
-                buffer.events.len() as libc::c_int,
+                buffer.room(),
                 &raw const spec,
                 std::ptr::null::<libc::sigset_t>(),
                 0_usize,
             )
         };
-        buffer.filled = usize::try_from(filled).map_err(|_| io::Error::last_os_error())?;
+        let filled = usize::try_from(filled).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: the kernel has filled that many.
+        unsafe { buffer.events.set_len(filled) };
         Ok(())
     }
 }

@@ -54,15 +54,3 @@ pub(crate) fn panic_in_child(what: &str, place: Option<&Location<'_>>) -> ! {
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_is_itself() {
-        let process = Process::current();
-        assert!(process.is_current());
-        assert_eq!(process, Process::current());
-    }
-}

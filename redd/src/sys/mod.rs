@@ -13,6 +13,7 @@ pub(crate) mod fork;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod stack;
 pub(crate) mod thread;
 
 use std::io;
@@ -40,13 +41,35 @@ pub(crate) fn read_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
     check_len(unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) })
 }
 
+/// The flags a descriptor was opened with, and those set since: access mode, `O_NONBLOCK`, …
+pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: no pointers are passed; the kernel checks the descriptor.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
+}
+
+/// Sets or unsets `O_NONBLOCK`, which all descriptors of the same open file share.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
+    let before = status_flags(fd)?;
+    let after = if is_nonblocking { before | libc::O_NONBLOCK } else { before & !libc::O_NONBLOCK };
+    if before != after {
+        // SAFETY: no pointers are passed; the kernel checks the descriptor.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, after) })?;
+    }
+    Ok(())
+}
+
+/// A duration as the system has it.
+fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
 /// Sleeps while `*word == expected`, at most for `timeout`. Returns on any wake-up, also a spurious one; true if
 /// another thread's wake (or nothing at all) ended it, false if it did not sleep or the time was up.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
-    let spec = timeout.map(|timeout| libc::timespec {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
+    let spec = timeout.map(timespec);
     let spec_ptr = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `word` and `spec` live across the call; the kernel only reads them.
     let result = unsafe {
@@ -61,13 +84,6 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) -> bool {
     let woken =
         unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
     woken > 0
-}
-
-/// Sends a signal to this thread; its handler has run when this returns.
-#[cfg(test)]
-pub(crate) fn raise(signal: libc::c_int) {
-    // SAFETY: no pointers are passed.
-    check(unsafe { libc::raise(signal) }).expect("a signal to oneself is allowed");
 }
 
 /// Lets the system have the pages of a block back until they are touched again; what was in them is lost.

@@ -108,23 +108,6 @@ pub(crate) fn pipe() -> io::Result<(File, File)> {
     unsafe { Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))) }
 }
 
-/// The flags a descriptor was opened with, and those set since: access mode, `O_NONBLOCK`, …
-pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    // SAFETY: no pointers are passed; the kernel checks the descriptor.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
-}
-
-/// Sets or unsets `O_NONBLOCK`, which all descriptors of the same open file share.
-pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
-    let before = status_flags(fd)?;
-    let after = if is_nonblocking { before | libc::O_NONBLOCK } else { before & !libc::O_NONBLOCK };
-    if before != after {
-        // SAFETY: no pointers are passed; the kernel checks the descriptor.
-        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, after) })?;
-    }
-    Ok(())
-}
-
 /// Process, user and group at the other end of a Unix socket, as they were when it connected.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
@@ -161,7 +144,7 @@ mod tests {
         faults::plan(Call::Accept, 0, libc::EINTR);
         let (socket, peer) = accept(listener.as_fd()).expect("the connection is still in the queue");
         assert_eq!(peer.as_socket(), client.local_addr().ok());
-        let flags = status_flags(socket.as_fd()).expect("is open");
+        let flags = crate::sys::status_flags(socket.as_fd()).expect("is open");
         assert_ne!(flags & libc::O_NONBLOCK, 0);
     }
 
@@ -176,14 +159,10 @@ mod tests {
         let (len, sender) = fill(reader.as_fd(), &mut buf, Fill::Read).expect("has bytes");
         assert_eq!(len, 3);
         assert!(sender.is_none());
-    }
-
-    #[test]
-    fn nonblocking_goes_on_and_off() {
-        let (reader, _writer) = pipe().expect("descriptors left");
-        set_nonblocking(reader.as_fd(), false).expect("is open");
-        assert_eq!(status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK, 0);
-        set_nonblocking(reader.as_fd(), true).expect("is open");
-        assert_ne!(status_flags(reader.as_fd()).expect("is open") & libc::O_NONBLOCK, 0);
+        for is_nonblocking in [false, true] {
+            crate::sys::set_nonblocking(reader.as_fd(), is_nonblocking).expect("is open");
+            let flags = crate::sys::status_flags(reader.as_fd()).expect("is open");
+            assert_eq!(flags & libc::O_NONBLOCK != 0, is_nonblocking);
+        }
     }
 }

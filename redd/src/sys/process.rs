@@ -7,7 +7,7 @@
 use super::check;
 use super::faults::{self, Call};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// A descriptor that becomes readable when process `pid` ends. `pid` is a child that was not waited for yet, so that
 /// its number cannot belong to another process.
@@ -20,26 +20,4 @@ pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
         let fd = check(fd as libc::c_int)?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
-}
-
-/// Whether operations on a descriptor wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Blocking,
-    Nonblocking,
-}
-
-/// Sets or unsets `O_NONBLOCK`.
-pub(crate) fn set_mode(fd: BorrowedFd<'_>, mode: Mode) -> io::Result<()> {
-    // SAFETY: no pointers are passed.
-    let before = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
-    let flags = match mode {
-        Mode::Blocking => before & !libc::O_NONBLOCK,
-        Mode::Nonblocking => before | libc::O_NONBLOCK,
-    };
-    if flags != before {
-        // SAFETY: no pointers are passed.
-        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })?;
-    }
-    Ok(())
 }

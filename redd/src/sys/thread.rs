@@ -1,17 +1,38 @@
-//! What the system tells about the threads of this process, from outside of them.
+//! What the system tells about the threads of this process, from outside of them, and waiting for one's end.
 //!
-//! Called by `scheduler::rescue`. Everything here is best effort: `None` is "the system does not tell".
+//! Called by `scheduler::rescue` and by shutdown. What a thread does is best effort: `None` is "the system does not tell".
 
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::fs;
 use std::mem::MaybeUninit;
+use std::os::unix::thread::JoinHandleExt;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The number of the calling thread, as the system has it.
 pub(crate) fn current_id() -> u32 {
     // SAFETY: no pointers are passed, and it cannot fail.
     unsafe { libc::gettid() as u32 }
+}
+
+/// Waits until the thread has ended, at most for `patience`; its handle is given back if it has not.
+pub(crate) fn join_within(thread: JoinHandle<()>, patience: Duration) -> Result<(), JoinHandle<()>> {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the system writes a `timespec` to memory that is ours. The call below takes a moment of this clock only.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) };
+    let until = Duration::new(now.tv_sec as u64, now.tv_nsec as u32).saturating_add(patience);
+    let until = libc::timespec {
+        tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: until.subsec_nanos().into(),
+    };
+    // SAFETY: the handle has not been joined, so the thread's number is valid; `until` lives across the call.
+    if unsafe { libc::pthread_timedjoin_np(thread.as_pthread_t(), std::ptr::null_mut(), &raw const until) } != 0 {
+        return Err(thread);
+    }
+    // It is joined: the handle must not detach it.
+    let _joined = thread.into_pthread_t();
+    Ok(())
 }
 
 /// How much time a thread has had on a CPU.
@@ -80,59 +101,30 @@ fn read(thread: u32, file: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok()
 }
 
+/// Pairs a number of `libc` with its name.
+#[cfg(target_arch = "x86_64")]
+macro_rules! calls {
+    ($($call:ident)*) => {
+        &[$((libc::$call, stringify!($call))),*]
+    };
+}
+
 /// The names of system calls that threads are found in, so that a reader need not look them up.
 #[cfg(target_arch = "x86_64")]
-const CALLS: &[(i64, &str)] = &[
-    (libc::SYS_read, "read"),
-    (libc::SYS_write, "write"),
-    (libc::SYS_open, "open"),
-    (libc::SYS_openat, "openat"),
-    (libc::SYS_close, "close"),
-    (libc::SYS_stat, "stat"),
-    (libc::SYS_newfstatat, "newfstatat"),
-    (libc::SYS_poll, "poll"),
-    (libc::SYS_ppoll, "ppoll"),
-    (libc::SYS_select, "select"),
-    (libc::SYS_pselect6, "pselect6"),
-    (libc::SYS_epoll_wait, "epoll_wait"),
-    (libc::SYS_pread64, "pread64"),
-    (libc::SYS_pwrite64, "pwrite64"),
-    (libc::SYS_readv, "readv"),
-    (libc::SYS_writev, "writev"),
-    (libc::SYS_connect, "connect"),
-    (libc::SYS_accept, "accept"),
-    (libc::SYS_accept4, "accept4"),
-    (libc::SYS_sendto, "sendto"),
-    (libc::SYS_recvfrom, "recvfrom"),
-    (libc::SYS_sendmsg, "sendmsg"),
-    (libc::SYS_recvmsg, "recvmsg"),
-    (libc::SYS_wait4, "wait4"),
-    (libc::SYS_waitid, "waitid"),
-    (libc::SYS_flock, "flock"),
-    (libc::SYS_fcntl, "fcntl"),
-    (libc::SYS_fsync, "fsync"),
-    (libc::SYS_fdatasync, "fdatasync"),
-    (libc::SYS_getdents64, "getdents64"),
-    (libc::SYS_rename, "rename"),
-    (libc::SYS_unlink, "unlink"),
-    (libc::SYS_nanosleep, "nanosleep"),
-    (libc::SYS_clock_nanosleep, "clock_nanosleep"),
-    (libc::SYS_futex, "futex"),
-    (libc::SYS_mmap, "mmap"),
-    (libc::SYS_munmap, "munmap"),
-    (libc::SYS_madvise, "madvise"),
-    (libc::SYS_ioctl, "ioctl"),
-    (libc::SYS_sched_yield, "sched_yield"),
-    (libc::SYS_pause, "pause"),
-    (libc::SYS_semop, "semop"),
-    (libc::SYS_msgrcv, "msgrcv"),
-];
+const CALLS: &[(i64, &str)] = calls! {
+    SYS_read SYS_write SYS_open SYS_openat SYS_close SYS_stat SYS_newfstatat SYS_poll SYS_ppoll SYS_select
+    SYS_pselect6 SYS_epoll_wait SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_connect SYS_accept
+    SYS_accept4 SYS_sendto SYS_recvfrom SYS_sendmsg SYS_recvmsg SYS_wait4 SYS_waitid SYS_flock SYS_fcntl
+    SYS_fsync SYS_fdatasync SYS_getdents64 SYS_rename SYS_unlink SYS_nanosleep SYS_clock_nanosleep SYS_futex
+    SYS_mmap SYS_munmap SYS_madvise SYS_ioctl SYS_sched_yield SYS_pause SYS_semop SYS_msgrcv
+};
 #[cfg(not(target_arch = "x86_64"))]
 const CALLS: &[(i64, &str)] = &[];
 
 /// The name of a system call, if it is one of those that block.
 pub(crate) fn call_name(number: i64) -> Option<&'static str> {
-    CALLS.iter().find(|(call, _)| *call == number).map(|(_, name)| *name)
+    let (_, name) = CALLS.iter().find(|(call, _)| *call == number)?;
+    name.strip_prefix("SYS_")
 }
 
 #[cfg(test)]

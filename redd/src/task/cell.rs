@@ -13,8 +13,9 @@ use std::alloc::Layout;
 use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::mem::{self, ManuallyDrop};
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, Location, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -23,7 +24,7 @@ use std::time::Duration;
 use super::Id;
 use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
-use super::runnable::Runnable;
+use super::runnable::{Runnable, TaskInfo};
 use super::slab::{self, Heap};
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
@@ -38,7 +39,7 @@ pub(crate) struct Header {
     /// The link of whichever queue or free list holds the task.
     pub(super) next: AtomicPtr<Header>,
     vtable: UnsafeCell<&'static VTable>,
-    id: UnsafeCell<u64>,
+    id: UnsafeCell<Id>,
     /// See `join-waker` in `state`.
     pub(super) join_waker: UnsafeCell<Option<Waker>>,
     place: UnsafeCell<&'static Location<'static>>,
@@ -79,6 +80,92 @@ pub(crate) struct VTable {
     pub(super) layout: Layout,
 }
 
+/// A counted reference to a task; the last one to go frees it.
+#[derive(Debug)]
+pub(crate) struct TaskRef(NonNull<Header>);
+
+// SAFETY: through it only the state word is reached, and what is fixed since the spawn.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+impl UnwindSafe for TaskRef {}
+impl RefUnwindSafe for TaskRef {}
+
+impl TaskRef {
+    /// # Safety
+    /// The caller passes on a reference that the state word counts.
+    pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        Self(task)
+    }
+
+    /// The task, with the reference.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(super) fn as_raw(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// Calls a hook with the task's description.
+    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
+        // SAFETY: a reference is held.
+        unsafe { Header::tell(self.0, hook, schedule_latency) };
+    }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        // SAFETY: a reference is held.
+        unsafe { info(self.0) }
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: a reference is held.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.state.add_ref();
+        Self(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        if self.state.drop_refs(1) {
+            // SAFETY: ours was the last.
+            unsafe { free(self.0) };
+        }
+    }
+}
+
+/// # Safety
+/// The caller has a reference.
+unsafe fn info(task: NonNull<Header>) -> TaskInfo {
+    // SAFETY: by this function's duty.
+    let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Header::extra(task)) };
+    let state = header.state.load();
+    TaskInfo {
+        id: header.id(),
+        place: header.place(),
+        name: if extra.has_name { heap.name(header.id()) } else { None },
+        age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
+        waiting: header.waiting(),
+        is_running: state.is_running(),
+        is_complete: state.is_complete(),
+        is_queued: state.is_queued(),
+        is_blocking: header.vtable().is_blocking,
+    }
+}
+
 impl Header {
     /// Makes fresh memory a free slot.
     ///
@@ -100,7 +187,7 @@ impl Header {
     }
 
     #[inline]
-    pub(crate) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> Id {
         // SAFETY: as for the table.
         self.id.with(|id| unsafe { *id })
     }
@@ -168,7 +255,8 @@ impl Header {
     pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held, by this function's duty.
         let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
-        let (id, spawned_at, name) = (Id::from_u64(header.id()), header.place(), heap.name(extra.name));
+        let (id, spawned_at) = (header.id(), header.place());
+        let name = if extra.has_name { heap.name(id) } else { None };
         guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency }));
     }
 }
@@ -178,7 +266,7 @@ impl Header {
 #[repr(C)]
 pub(super) struct Extra {
     pub(super) spawned_ms: u32,
-    pub(super) name: u32,
+    pub(super) has_name: bool,
 }
 
 #[repr(C)]
@@ -235,7 +323,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             // SAFETY: a reference is held.
-            Err(payload) => Err(JoinError::panic(Id::from_u64(unsafe { task.as_ref() }.id()), payload)),
+            Err(payload) => Err(JoinError::panic(unsafe { task.as_ref() }.id(), payload)),
         };
         let mut has_panicked = output.is_err();
         // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
@@ -244,7 +332,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
                 drop_guarded(payload);
             } else {
                 // SAFETY: a reference is held.
-                let error = JoinError::panic(Id::from_u64(unsafe { task.as_ref() }.id()), payload);
+                let error = JoinError::panic(unsafe { task.as_ref() }.id(), payload);
                 // SAFETY: as above; the output's drop may panic too.
                 let second = unsafe { Self::replace_guarded(task, Stage::Output(Err(error))) };
                 drop_guarded(second.err());
@@ -268,7 +356,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     unsafe fn cancel(task: NonNull<Header>) {
         // SAFETY: a reference is held.
-        let id = Id::from_u64(unsafe { task.as_ref() }.id());
+        let id = unsafe { task.as_ref() }.id();
         // SAFETY: the caller holds the poll lock of a cell of this type.
         let error = match unsafe { Self::replace_guarded(task, Stage::Consumed) } {
             Ok(()) => JoinError::cancelled(id),
@@ -310,7 +398,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 #[cold]
 unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
     // SAFETY: by this function's duty.
-    let (mut info, heap) = unsafe { (super::poll::info(task), Heap::of(task)) };
+    let (mut info, heap) = unsafe { (info(task), Heap::of(task)) };
     // It has ended, although its last poll may not have returned yet.
     (info.is_running, info.is_complete, info.waiting) = (false, true, None);
     // SAFETY: as above; the slot is not free yet.
@@ -363,8 +451,10 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = heap.allocate(vtable);
-    let extra =
-        Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), name: name.map_or(0, |name| heap.add_name(name)) };
+    let extra = Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
+    if let Some(name) = name {
+        heap.add_name(id, name);
+    }
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
     // the state word meanwhile (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
@@ -404,9 +494,8 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: as above; the heap lives while the slot is out.
     unsafe {
         let heap = Heap::of(task);
-        let extra = Header::extra(task);
-        if extra.name != 0 {
-            heap.remove_name(extra.name);
+        if Header::extra(task).has_name {
+            heap.remove_name(header.id());
         }
         header.state.mark_free();
         heap.free(task, vtable.class, vtable.layout);

@@ -43,18 +43,6 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-impl fmt::Debug for TaskHooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskHooks")
-            .field("on_spawn", &self.on_spawn.is_some())
-            .field("on_terminate", &self.on_terminate.is_some())
-            .field("before_poll", &self.before_poll.is_some())
-            .field("after_poll", &self.after_poll.is_some())
-            .field("on_unjoined_panic", &self.on_unjoined_panic.is_some())
-            .finish()
-    }
-}
-
 /// A task, as hooks see it.
 #[derive(Debug)]
 pub struct TaskMeta<'a> {
@@ -93,6 +81,7 @@ pub(crate) type PanicHook = Arc<dyn Fn(&UnjoinedPanic<'_>) + Send + Sync>;
 /// A panic of a task or blocking closure that nobody joined: its `JoinHandle` was dropped without having been awaited.
 ///
 /// Its `Display` is the line that is printed by default.
+#[derive(Debug)]
 pub struct UnjoinedPanic<'a> {
     pub(super) task: &'a TaskInfo,
     pub(super) message: Option<&'a str>,
@@ -148,11 +137,5 @@ impl fmt::Display for UnjoinedPanic<'_> {
             ", and nobody joined it. Await its `JoinHandle` to handle the panic, or have it told to \
              `Builder::on_unhandled_panic`.",
         )
-    }
-}
-
-impl fmt::Debug for UnjoinedPanic<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnjoinedPanic").field("task", self.task).field("message", &self.message).finish()
     }
 }

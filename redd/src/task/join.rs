@@ -7,13 +7,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::cell::{self, Header};
+use super::cell::{self, Header, TaskRef};
 use super::poll::CurrentGuard;
 use super::state::{OnHandleDrop, OnJoinWaker, OnWake};
 use super::{Id, coop, waker};
@@ -40,13 +40,11 @@ use crate::observe::waiting::{self, WaitKind};
 /// # });
 /// ```
 pub struct JoinHandle<T> {
-    task: NonNull<Header>,
+    task: ManuallyDrop<TaskRef>,
     _output: PhantomData<T>,
 }
 
-// SAFETY: the output may move to the joining thread only if it is `Send`; all else goes through the state word.
-unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: through `&JoinHandle` only the state word is reached.
+// SAFETY: the output is moved out by value, so it need not be `Sync`; through `&JoinHandle` only the state word is reached.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 impl<T> UnwindSafe for JoinHandle<T> {}
 impl<T> RefUnwindSafe for JoinHandle<T> {}
@@ -56,12 +54,8 @@ impl<T> JoinHandle<T> {
     /// # Safety
     /// The caller passes on the handle's reference of a task whose output is `T`.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
-        Self { task, _output: PhantomData }
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: a handle owns a reference.
-        unsafe { self.task.as_ref() }
+        // SAFETY: by this function's duty.
+        Self { task: ManuallyDrop::new(unsafe { TaskRef::from_raw(task) }), _output: PhantomData }
     }
 
     /// Asks the task to end: its future is dropped at the await point where it stands, or where it stops next.
@@ -70,23 +64,22 @@ impl<T> JoinHandle<T> {
     ///   ended before the request reached it.
     /// - A closure of [`spawn_blocking`](super::spawn_blocking) that has started runs on to its end.
     pub fn abort(&self) {
-        abort(self.task);
+        abort(&self.task);
     }
 
     /// Whether the task has ended (its output stands ready, or it was cancelled or panicked).
     pub fn is_finished(&self) -> bool {
-        self.header().state.load().is_complete()
+        self.task.state.load().is_complete()
     }
 
     /// A handle that can abort the task but not join it.
     pub fn abort_handle(&self) -> AbortHandle {
-        self.header().state.add_ref();
-        AbortHandle { task: self.task }
+        AbortHandle { task: TaskRef::clone(&self.task) }
     }
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        Id::from_u64(self.header().id())
+        self.task.id()
     }
 
     /// Sets the waker that completion wakes; false if the task is complete already.
@@ -103,7 +96,7 @@ impl<T> JoinHandle<T> {
     }
 
     fn set_waker_with(&self, put: impl FnOnce(&mut Option<Waker>)) -> bool {
-        let header = self.header();
+        let header = &**self.task;
         let now = header.state.load();
         if now.is_complete() {
             return false;
@@ -146,7 +139,7 @@ impl<T> JoinHandle<T> {
     fn take_output(&self) -> Poll<Result<T, JoinError>> {
         let mut output = Poll::Pending;
         // SAFETY: COMPLETE was seen and JOIN is ours, so the output is ours; `T` is the task's output type.
-        unsafe { (self.header().vtable().take_output)(self.task, NonNull::from(&mut output).cast()) };
+        unsafe { (self.task.vtable().take_output)(self.task.as_raw(), NonNull::from(&mut output).cast()) };
         output
     }
 }
@@ -158,7 +151,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(coop::poll_proceed(cx));
         if self.set_waker(cx.waker()) {
-            waiting::note(WaitKind::Join, Some(self.header().place()));
+            waiting::note(WaitKind::Join, Some(self.task.place()));
             return Poll::Pending;
         }
         unit.made_progress();
@@ -174,37 +167,29 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let header = self.header();
-        if header.state.is_finished_and_ours() {
-            self.drop_output();
+        // SAFETY: the handle is not used after its drop.
+        let task = unsafe { ManuallyDrop::take(&mut self.task) };
+        if task.state.is_finished_and_ours() {
+            drop_output(&task);
             // Nobody else can come: no read-modify-write needed.
-            header.state.release_unshared();
+            task.state.release_unshared();
             // SAFETY: ours was the last reference.
-            unsafe { cell::free(self.task) };
+            unsafe { cell::free(task.into_raw()) };
             return;
         }
-        match header.state.drop_handle() {
-            OnHandleDrop::DropOutput => self.drop_output(),
-            OnHandleDrop::DropWaker => {
-                // SAFETY: `join-waker`: the step cleared the bit before completion, so the cell is ours.
-                let waker = header.join_waker.with_mut(|slot| unsafe { (*slot).take() });
-                // A panic of foreign code must not keep the reference.
-                let release = ReleaseRef(self.task);
-                drop(waker);
-                drop(release);
-                return;
-            }
+        match task.state.drop_handle() {
+            OnHandleDrop::DropOutput => drop_output(&task),
+            // A panic of this foreign code does not keep the reference.
+            // SAFETY: `join-waker`: the step cleared the bit before completion, so the cell is ours.
+            OnHandleDrop::DropWaker => drop(task.join_waker.with_mut(|slot| unsafe { (*slot).take() })),
         }
-        drop(ReleaseRef(self.task));
     }
 }
 
-impl<T> JoinHandle<T> {
-    fn drop_output(&self) {
-        let _current = CurrentGuard::enter(self.task);
-        // SAFETY: complete and JOIN was ours: the output is ours (`output-owner`). The table guards against panics.
-        unsafe { (self.header().vtable().drop_stage)(self.task) };
-    }
+fn drop_output(task: &TaskRef) {
+    let _current = CurrentGuard::enter(task.as_raw());
+    // SAFETY: complete and JOIN was ours: the output is ours (`output-owner`). The table guards against panics.
+    unsafe { (task.vtable().drop_stage)(task.as_raw()) };
 }
 
 /// Empties the join waker's cell if a waker's clone or drop panics: with the bit clear nobody else would (`join-waker`).
@@ -216,79 +201,41 @@ impl Drop for EmptyOnUnwind<'_> {
     }
 }
 
-/// Releases one reference when dropped.
-struct ReleaseRef(NonNull<Header>);
-
-impl Drop for ReleaseRef {
-    fn drop(&mut self) {
-        // SAFETY: the owner passes on one reference.
-        if unsafe { self.0.as_ref() }.state.drop_refs(1) {
-            // SAFETY: it was the last.
-            unsafe { cell::free(self.0) };
-        }
-    }
-}
-
 impl<T: fmt::Debug> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").field("id", &self.id()).finish()
     }
 }
 
-fn abort(task: NonNull<Header>) {
-    // SAFETY: the caller's handle owns a reference.
-    match unsafe { task.as_ref() }.state.cancel() {
+fn abort(task: &TaskRef) {
+    match task.state.cancel() {
         // SAFETY: the step made a reference for the `Runnable`.
-        OnWake::Enqueue => unsafe { waker::enqueue(task) },
+        OnWake::Enqueue => unsafe { waker::enqueue(task.as_raw()) },
         OnWake::Nothing => {}
         OnWake::Free => unreachable!("cancelling releases no reference"),
     }
 }
 
 /// Aborts a task from anywhere; it cannot join it. Dropping it does nothing to the task.
+#[derive(Clone)]
 pub struct AbortHandle {
-    task: NonNull<Header>,
+    task: TaskRef,
 }
 
-// SAFETY: only the state word is reached through it.
-unsafe impl Send for AbortHandle {}
-// SAFETY: as above.
-unsafe impl Sync for AbortHandle {}
-impl UnwindSafe for AbortHandle {}
-impl RefUnwindSafe for AbortHandle {}
-
 impl AbortHandle {
-    fn header(&self) -> &Header {
-        // SAFETY: it owns a reference.
-        unsafe { self.task.as_ref() }
-    }
-
     /// As [`JoinHandle::abort`].
     pub fn abort(&self) {
-        abort(self.task);
+        abort(&self.task);
     }
 
     /// As [`JoinHandle::is_finished`].
     pub fn is_finished(&self) -> bool {
-        self.header().state.load().is_complete()
+        self.task.state.load().is_complete()
     }
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        Id::from_u64(self.header().id())
-    }
-}
-
-impl Clone for AbortHandle {
-    fn clone(&self) -> Self {
-        self.header().state.add_ref();
-        Self { task: self.task }
-    }
-}
-
-impl Drop for AbortHandle {
-    fn drop(&mut self) {
-        drop(ReleaseRef(self.task));
+        self.task.id()
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) mod spans {
     }
 
     #[inline]
-    pub(super) fn waker(_: WakerOp, _: u64) {}
+    pub(super) fn waker(_: WakerOp, _: super::Id) {}
 }
 
 pub mod coop {

@@ -10,16 +10,13 @@
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::cell::{self, End, Header};
-use super::hooks::TaskHook;
-use super::runnable::{Runnable, Start, TaskInfo, start};
+use super::runnable::{Runnable, TaskInfo};
 use super::slab::Heap;
-use super::state::{OnComplete, OnPending, Output};
+use super::state::{OnComplete, OnPending, OnStart, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
-use crate::primitives::atomic::Ordering;
 use crate::primitives::thread_local;
 
 thread_local! {
@@ -48,7 +45,7 @@ impl Drop for CurrentGuard {
 pub(super) fn current_id() -> Option<Id> {
     let task = CURRENT.get();
     // SAFETY: set for as long as the guard's owner holds a reference.
-    unsafe { task.as_ref() }.map(|header| Id::from_u64(header.id()))
+    unsafe { task.as_ref() }.map(Header::id)
 }
 
 /// Whether this thread runs code of a task or blocking closure of that heap.
@@ -82,18 +79,25 @@ pub(crate) enum Ran {
 }
 
 impl Runnable {
+    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
+    pub(crate) fn cancel(self) {
+        let start = self.header().state.start_poll();
+        // SAFETY: the answer is to this `Runnable`.
+        unsafe { end_unpolled(self.into_raw(), start) };
+    }
+
     /// Polls the task once.
     #[inline]
     pub(crate) fn run(self) -> Ran {
         let task = self.into_raw();
-        match start(task) {
-            Start::Poll => {}
-            Start::DropFuture => {
-                // SAFETY: `start` gave us the poll lock; the `Runnable`'s reference is ours.
-                unsafe { cancel_locked(task) };
+        // SAFETY: the `Runnable`'s reference is ours.
+        match unsafe { task.as_ref() }.state.start_poll() {
+            OnStart::Poll => {}
+            end @ (OnStart::DropFuture | OnStart::Discard | OnStart::Free) => {
+                // SAFETY: as above.
+                unsafe { end_unpolled(task, end) };
                 return Ran::Done;
             }
-            Start::Gone => return Ran::Done,
         }
         // SAFETY: we own the `Runnable`'s reference until the poll ends.
         let header = unsafe { task.as_ref() };
@@ -133,51 +137,20 @@ impl Runnable {
         }
         Ran::Done
     }
-
-    /// A second reference to the task, only to describe it.
-    pub(crate) fn keep(&self) -> KeptTask {
-        self.header().state.add_ref();
-        KeptTask(self.task())
-    }
-
-    /// Calls a hook with this task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
-        // SAFETY: a `Runnable` owns a reference.
-        unsafe { Header::tell(self.task(), hook, schedule_latency) };
-    }
 }
 
-/// Keeps a task's memory, not its future.
-#[derive(Debug)]
-pub(crate) struct KeptTask(NonNull<Header>);
-
-impl KeptTask {
-    /// Calls a hook with this task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
-        // SAFETY: it owns a reference.
-        unsafe { Header::tell(self.0, hook, schedule_latency) };
-    }
-
-    pub(crate) fn info(&self) -> TaskInfo {
-        // SAFETY: it owns a reference.
-        unsafe { info(self.0) }
-    }
-}
-
-impl Drop for KeptTask {
-    fn drop(&mut self) {
-        // SAFETY: it owns a reference, which becomes the `Runnable`'s to release.
-        drop(unsafe { Runnable::from_raw(self.0) });
-    }
-}
-
-/// A queued task that its scheduler will not poll any more.
-pub(super) fn cancel_queued(runnable: Runnable) {
-    let task = runnable.into_raw();
-    match start(task) {
-        // SAFETY: `start` gave us the poll lock; the `Runnable`'s reference is ours.
-        Start::Poll | Start::DropFuture => unsafe { cancel_locked(task) },
-        Start::Gone => {}
+/// Ends what a `Runnable` began otherwise than with a poll.
+///
+/// # Safety
+/// `start` is the answer to this `Runnable`, whose reference belongs to it.
+#[cold]
+unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
+    match start {
+        // SAFETY: the step gave us the poll lock; the reference is ours.
+        OnStart::Poll | OnStart::DropFuture => unsafe { cancel_locked(task) },
+        OnStart::Discard => {}
+        // SAFETY: ours was the last reference.
+        OnStart::Free => unsafe { cell::free(task) },
     }
 }
 
@@ -218,9 +191,7 @@ unsafe fn complete(task: NonNull<Header>) {
             OnComplete::WakeJoiner => {
                 // SAFETY: `join-waker`: with COMPLETE and JOIN_WAKER set the cell is ours for good.
                 let waker = header.join_waker.with_mut(|waker| unsafe { (*waker).take() });
-                if let Some(waker) = waker {
-                    crate::collections::wake_list::wake_guarded(waker);
-                }
+                crate::collections::wake_list::wake_guarded(waker);
                 if header.state.drop_refs(2) {
                     // SAFETY: those were the last.
                     unsafe { cell::free(task) };
@@ -247,19 +218,15 @@ impl Heap {
         loop {
             let (mut cancelled, mut running) = (0, 0);
             self.for_each_live(|task| {
-                // SAFETY: the walk gave us a reference.
-                let header = unsafe { task.as_ref() };
-                let state = &header.state;
-                if !header.vtable().is_blocking && state.take_over() {
+                if task.vtable().is_blocking {
+                    return;
+                }
+                if task.state.take_over() {
                     cancelled += 1;
                     // SAFETY: we took the poll lock; the walk's reference is the second one.
-                    unsafe { cancel_locked(task) };
+                    unsafe { cancel_locked(task.into_raw()) };
                 } else {
-                    running += usize::from(!header.vtable().is_blocking && state.load().is_running());
-                    if state.drop_refs(1) {
-                        // SAFETY: the walk's reference was the last.
-                        unsafe { cell::free(task) };
-                    }
+                    running += usize::from(task.state.load().is_running());
                 }
             });
             if cancelled == 0 {
@@ -268,40 +235,11 @@ impl Heap {
         }
     }
 
-    /// The task at `address`, if one is alive there now; see `ref_at`.
-    pub(crate) fn keep_at(&self, address: *mut Header) -> Option<KeptTask> {
-        self.ref_at(address).map(KeptTask)
-    }
-
     /// Descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(&self) -> Vec<TaskInfo> {
         let mut tasks = Vec::new();
-        self.for_each_live(|task| {
-            // SAFETY: the walk gave us a reference.
-            tasks.push(unsafe { info(task) });
-            // SAFETY: as above; the reference is released here.
-            drop(unsafe { Runnable::from_raw(task) });
-        });
+        self.for_each_live(|task| tasks.push(task.info()));
         tasks.retain(|task| !task.is_complete);
         tasks
-    }
-}
-
-/// # Safety
-/// The caller has a reference.
-pub(super) unsafe fn info(task: NonNull<Header>) -> TaskInfo {
-    // SAFETY: by this function's duty.
-    let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Header::extra(task)) };
-    let state = header.state.load();
-    TaskInfo {
-        id: Id::from_u64(header.id()),
-        place: header.place(),
-        name: heap.name(extra.name),
-        age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
-        waiting: header.waiting(),
-        is_running: state.is_running(),
-        is_complete: state.is_complete(),
-        is_queued: state.is_queued(),
-        is_blocking: header.vtable().is_blocking,
     }
 }

@@ -2,12 +2,10 @@
 
 #![expect(unsafe_code, reason = "ownership of a reference behind a raw pointer")]
 
-use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use super::cell::{self, Header};
+use super::cell::{Header, TaskRef};
 use super::hooks::UnjoinedPanic;
-use super::state::OnStart;
 use crate::observe::waiting::WaitKind;
 
 /// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
@@ -68,67 +66,27 @@ impl std::fmt::Display for TaskInfo {
 /// leave the task to `shutdown`.
 #[derive(Debug)]
 #[must_use = "a task whose `Runnable` is dropped is never polled again"]
-pub(crate) struct Runnable(NonNull<Header>);
-
-// SAFETY: it is moved between threads only for tasks that may be (see `cell::allocate`).
-unsafe impl Send for Runnable {}
+pub(crate) struct Runnable(TaskRef);
 
 impl Runnable {
     /// # Safety
     /// The caller passes on the reference that the state word counts for the `Runnable`.
     pub(crate) unsafe fn from_raw(task: NonNull<Header>) -> Self {
-        Self(task)
+        // SAFETY: by this function's duty.
+        Self(unsafe { TaskRef::from_raw(task) })
     }
 
     /// The task, with its reference; for intrusive queues.
     pub(crate) fn into_raw(self) -> NonNull<Header> {
-        ManuallyDrop::new(self).0
-    }
-
-    pub(super) fn task(&self) -> NonNull<Header> {
-        self.0
+        self.0.into_raw()
     }
 
     pub(crate) fn header(&self) -> &Header {
-        // SAFETY: a `Runnable` owns a reference.
-        unsafe { self.0.as_ref() }
+        &self.0
     }
 
-    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
-    pub(crate) fn cancel(self) {
-        super::poll::cancel_queued(self);
-    }
-}
-
-impl Drop for Runnable {
-    fn drop(&mut self) {
-        if self.header().state.drop_refs(1) {
-            // SAFETY: ours was the last reference.
-            unsafe { cell::free(self.0) };
-        }
-    }
-}
-
-/// What `state.start_poll` answered, as the poller sees it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    Poll,
-    DropFuture,
-    /// The `Runnable` is spent.
-    Gone,
-}
-
-/// Begins a poll; with `Gone` the reference is already released.
-pub(super) fn start(task: NonNull<Header>) -> Start {
-    // SAFETY: the caller owns the `Runnable`'s reference.
-    match unsafe { task.as_ref() }.state.start_poll() {
-        OnStart::Poll => Start::Poll,
-        OnStart::DropFuture => Start::DropFuture,
-        OnStart::Discard => Start::Gone,
-        OnStart::Free => {
-            // SAFETY: ours was the last reference.
-            unsafe { cell::free(task) };
-            Start::Gone
-        }
+    /// The reference, to be cloned or to describe the task.
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.0
     }
 }

@@ -10,7 +10,8 @@
 //!   a reference.
 //! - `type-stable`: a chunk stays a chunk until all its slots are free and either the heap is closed or the chunk is
 //!   trimmed, which happens while nobody walks (`trim`'s `walkers-pin`).
-//! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time.
+//! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
+//!   one thread to the next under the lock of the central lists, and is empty then.
 //! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself.
 //!
 //! # Why not otherwise
@@ -23,10 +24,11 @@ mod trim;
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::{self, NonNull};
 
-use super::cell::{Header, VTable};
+use super::Id;
+use super::cell::{Header, TaskRef, VTable};
 use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
@@ -251,6 +253,8 @@ struct Central {
     is_closed: bool,
     /// `heap-outlives-slots`
     is_pinned: bool,
+    /// The cache that a guest has entered.
+    guest: Option<usize>,
     record: Record,
 }
 
@@ -277,7 +281,8 @@ pub(crate) struct Heap {
     pub(crate) hooks: TaskHooks,
     spawned: AtomicU64,
     completed: AtomicU64,
-    names: Mutex<Names>,
+    /// Names given with `task::Builder`.
+    names: Mutex<BTreeMap<Id, Arc<str>>>,
     /// Milliseconds since the heap was made, updated when workers look at the clock.
     pub(crate) coarse_ms: AtomicU32,
     /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
@@ -289,19 +294,6 @@ pub(crate) struct Heap {
 unsafe impl Send for Heap {}
 // SAFETY: as above.
 unsafe impl Sync for Heap {}
-
-impl std::fmt::Debug for Heap {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Heap").field("alive", &self.alive()).finish_non_exhaustive()
-    }
-}
-
-/// Names given with `task::Builder`; a task holds an index, 0 for none.
-#[derive(Default)]
-struct Names {
-    names: Vec<Option<Arc<str>>>,
-    free: Vec<u32>,
-}
 
 impl Heap {
     pub(crate) fn new(caches: usize, hooks: TaskHooks) -> Arc<Self> {
@@ -315,6 +307,7 @@ impl Heap {
                 out: 0,
                 is_closed: false,
                 is_pinned: false,
+                guest: None,
                 record: Record::new(),
             }),
             caches: (0..caches).map(|_| Cache::new()).collect(),
@@ -389,8 +382,20 @@ impl Heap {
         CacheGuard { before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])) }
     }
 
+    /// As [`enter`](Self::enter), for a thread that is no worker, in a cache that is kept for such; `None` if another one
+    /// is in there.
+    pub(crate) fn enter_as_guest(&self, index: usize) -> Option<GuestGuard<'_>> {
+        let mut central = self.central.lock();
+        if central.guest.is_some() || central.is_closed {
+            return None;
+        }
+        central.guest = Some(index);
+        // SAFETY: `cache-owner`: the entry above is ours until the guard's drop, which the borrow of the heap outlives.
+        Some(GuestGuard { heap: self, entered: Some(unsafe { self.enter(index) }), index })
+    }
+
     /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
-    pub(super) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, u64) {
+    pub(super) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, Id) {
         let cache = self.my_cache();
         let id = match cache {
             Some(cache) => cache.id(),
@@ -427,7 +432,7 @@ impl Heap {
                 }
             }
         };
-        (slot, id)
+        (slot, Id::from_u64(id))
     }
 
     /// Takes a slot back.
@@ -489,44 +494,29 @@ impl Heap {
             + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    pub(super) fn add_name(&self, name: Arc<str>) -> u32 {
-        let mut names = self.names.lock();
-        match names.free.pop() {
-            Some(index) => {
-                names.names[index as usize - 1] = Some(name);
-                index
-            }
-            None => {
-                names.names.push(Some(name));
-                u32::try_from(names.names.len()).expect("fewer than 2^32 named tasks at once")
-            }
-        }
+    pub(super) fn add_name(&self, id: Id, name: Arc<str>) {
+        self.names.lock().insert(id, name);
     }
 
-    pub(super) fn name(&self, index: u32) -> Option<Arc<str>> {
-        let index = usize::try_from(index.checked_sub(1)?).ok()?;
-        self.names.lock().names.get(index).cloned().flatten()
+    pub(super) fn name(&self, id: Id) -> Option<Arc<str>> {
+        self.names.lock().get(&id).cloned()
     }
 
-    pub(super) fn remove_name(&self, index: u32) {
-        let mut names = self.names.lock();
-        let name = names.names[index as usize - 1].take();
-        names.free.push(index);
-        drop(names);
-        drop(name);
+    pub(super) fn remove_name(&self, id: Id) {
+        self.names.lock().remove(&id);
     }
 
-    /// Calls `visit` with a reference to each task that is alive now. `visit` gets the reference and must release it.
-    /// No lock is held during `visit`; tasks spawned meanwhile may or may not be visited.
-    pub(super) fn for_each_live(&self, mut visit: impl FnMut(NonNull<Header>)) {
+    /// Calls `visit` with a reference to each task that is alive now. No lock is held during `visit`; tasks spawned
+    /// meanwhile may or may not be visited.
+    pub(super) fn for_each_live(&self, mut visit: impl FnMut(TaskRef)) {
         let (chunks, large): (Vec<_>, Vec<_>) = {
             let mut central = self.central.lock();
             central.record.walkers += 1;
             central.out += 1;
             self.pin_if_closed(&mut central);
             // SAFETY: in the set, so allocated; freeing needs this lock.
-            let live = central.large.iter().filter(|slot| unsafe { (*slot.as_ptr()).state.try_ref() });
-            (central.chunks.clone(), live.copied().collect())
+            let live = central.large.iter().filter_map(|slot| unsafe { try_ref(*slot) });
+            (central.chunks.clone(), live.collect())
         };
         let _walker = Walker(self);
         for chunk in chunks {
@@ -535,11 +525,9 @@ impl Heap {
             let used = unsafe { chunk.as_ref() }.used.load(Ordering::Acquire);
             debug_assert_ne!(used, trim::GONE, "`walkers-pin`");
             for index in 0..used {
-                let slot = Chunk::slot(chunk, index);
-                // SAFETY: `zero-is-free`: the word of a slot that was handed out may be looked at at any time; the rest
-                // waits for the reference (`body-needs-ref`).
-                if unsafe { (*slot.as_ptr()).state.try_ref() } {
-                    visit(slot);
+                // SAFETY: `zero-is-free`: it was handed out.
+                if let Some(task) = unsafe { try_ref(Chunk::slot(chunk, index)) } {
+                    visit(task);
                 }
             }
         }
@@ -548,7 +536,7 @@ impl Heap {
 
     /// A reference to the task at `address`, if one is alive there now. The address may be stale: it need only have been
     /// a task of this heap once.
-    pub(super) fn ref_at(&self, address: *mut Header) -> Option<NonNull<Header>> {
+    pub(crate) fn ref_at(&self, address: *mut Header) -> Option<TaskRef> {
         let task = NonNull::new(address)?;
         // Under this lock no chunk and no large task is freed.
         let central = self.central.lock();
@@ -558,8 +546,7 @@ impl Heap {
         };
         // SAFETY: `zero-is-free`: a slot that was handed out once may be looked at while its chunk or itself is in the
         // lists above; no more is touched without a reference.
-        let is_alive = (central.large.contains(&task) || is_in_chunk()) && unsafe { (*address).state.try_ref() };
-        is_alive.then_some(task)
+        (central.large.contains(&task) || is_in_chunk()).then(|| unsafe { try_ref(task) })?
     }
 
     fn take_magazine(&self, class: u8) -> FreeList {
@@ -669,9 +656,11 @@ impl Heap {
             return;
         }
         let areas = std::mem::take(&mut central.areas);
-        (central.chunks, central.record.spare) = (Vec::new(), Vec::new());
-        central.magazines = std::array::from_fn(|_| Vec::new());
-        central.loose = [FreeList::EMPTY; CLASSES.len()];
+        if !areas.is_empty() {
+            (central.chunks, central.record.spare) = (Vec::new(), Vec::new());
+            central.magazines = std::array::from_fn(|_| Vec::new());
+            central.loose = [FreeList::EMPTY; CLASSES.len()];
+        }
         // SAFETY: all slots are free and the heap is closed, so nobody asks for the owner any more.
         let owner = self.owner.with_mut(|owner| unsafe { (*owner).take() });
         let was_pinned = std::mem::take(&mut central.is_pinned);
@@ -698,12 +687,17 @@ impl Heap {
         }
     }
 
-    /// The scheduler has ended: no cache is entered any more. Slots that are still out (a `JoinHandle` or a waker
+    /// The scheduler has ended: no cache is entered any more, but for a guest's. Slots that are still out (a `JoinHandle` or a waker
     /// outlives the runtime) keep the heap; the last one frees it.
     pub(crate) fn close(&self) {
         let mut central = self.central.lock();
-        for cache in &self.caches {
-            cache.flush(&mut central);
+        // Without chunks no slot is anywhere.
+        let caches = if central.chunks.is_empty() { &[][..] } else { &self.caches };
+        for (index, cache) in caches.iter().enumerate() {
+            // A guest empties its own when it leaves.
+            if central.guest != Some(index) {
+                cache.flush(&mut central);
+            }
         }
         central.is_closed = true;
         if central.out > 0 {
@@ -736,6 +730,50 @@ pub(crate) struct CacheGuard {
 impl Drop for CacheGuard {
     fn drop(&mut self) {
         ENTERED.set(self.before);
+    }
+}
+
+/// A reference to the task in this slot, if one is alive there now.
+///
+/// # Safety
+/// The slot was handed out once and its memory is still there (`zero-is-free`); no more than its word is touched without
+/// the reference (`body-needs-ref`).
+unsafe fn try_ref(slot: NonNull<Header>) -> Option<TaskRef> {
+    // SAFETY: by this function's duty; the reference was counted by `try_ref`.
+    unsafe { (*slot.as_ptr()).state.try_ref().then(|| TaskRef::from_raw(slot)) }
+}
+
+/// As [`CacheGuard`], for a guest.
+pub(crate) struct GuestGuard<'a> {
+    heap: &'a Heap,
+    /// There until the drop.
+    entered: Option<CacheGuard>,
+    index: usize,
+}
+
+impl GuestGuard<'_> {
+    /// Gives all free slots to the central lists, for a guest that is about to sleep: who knows for how long.
+    pub(crate) fn flush(&self) {
+        drop(self.flush_locked());
+    }
+
+    fn flush_locked(&self) -> crate::primitives::MutexGuard<'_, Central> {
+        let mut central = self.heap.central.lock();
+        // `cache-owner`: this thread has entered it.
+        if self.heap.caches[self.index].flush(&mut central) && !central.is_closed && self.heap.note_idle() {
+            // SAFETY: the heap is open, so it has an owner, and stays as it is while we hold the lock.
+            unsafe { self.heap.owner() }.memory_is_idle();
+        }
+        central
+    }
+}
+
+impl Drop for GuestGuard<'_> {
+    fn drop(&mut self) {
+        drop(self.entered.take());
+        let mut central = self.flush_locked();
+        central.guest = None;
+        self.heap.finish_if_closed(central);
     }
 }
 

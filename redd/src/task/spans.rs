@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use tracing::Span;
 
+use super::Id;
 use super::hooks::{TaskHooks, TaskMeta};
 use super::waker::WakerOp;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -110,8 +111,8 @@ fn leave() {
 }
 
 /// Something happens to a waker of this task.
-pub(super) fn waker(op: WakerOp, task: u64) {
-    let Some(id) = find(task).and_then(|span| span.id()) else {
+pub(super) fn waker(op: WakerOp, task: Id) {
+    let Some(id) = find(task.0).and_then(|span| span.id()) else {
         return;
     };
     let op = match op {
@@ -121,92 +122,4 @@ pub(super) fn waker(op: WakerOp, task: u64) {
         WakerOp::Drop => "waker.drop",
     };
     tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());
-}
-
-#[cfg(test)]
-mod tests {
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::subscriber::Interest;
-    use tracing::{Event, Metadata, Subscriber};
-
-    use super::*;
-    use crate::runtime::Builder;
-
-    /// What is said about spans, by their names.
-    #[derive(Debug, Default, Clone)]
-    struct Log(Arc<Mutex<Vec<&'static str>>>);
-
-    impl Subscriber for Log {
-        fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-            Interest::sometimes()
-        }
-
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target().starts_with("tokio::task")
-        }
-
-        fn new_span(&self, span: &Attributes<'_>) -> Id {
-            self.0.lock().push(span.metadata().name());
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-        fn event(&self, _: &Event<'_>) {
-            self.0.lock().push("waker");
-        }
-
-        fn enter(&self, _: &Id) {
-            self.0.lock().push("enter");
-        }
-
-        fn exit(&self, _: &Id) {
-            self.0.lock().push("exit");
-        }
-
-        fn try_close(&self, _: Id) -> bool {
-            self.0.lock().push("close");
-            true
-        }
-    }
-
-    #[test]
-    fn a_span_is_made_entered_at_each_poll_and_closed_at_the_end() {
-        let log = Log::default();
-        tracing::subscriber::with_default(log.clone(), || {
-            let runtime = Builder::new_current_thread().build().expect("a runtime");
-            runtime.block_on(async {
-                let task = crate::spawn(async {
-                    crate::task::yield_now().await;
-                    let waker = std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
-                    waker.wake();
-                });
-                task.await.expect("no panic");
-            });
-        });
-        let said = log.0.lock().clone();
-        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "close"];
-        assert_eq!(said, expected);
-    }
-
-    #[test]
-    fn a_task_that_is_aborted_or_dropped_at_shutdown_leaves_no_span() {
-        let log = Log::default();
-        tracing::subscriber::with_default(log.clone(), || {
-            let runtime = Builder::new_current_thread().build().expect("a runtime");
-            runtime.block_on(async {
-                let task = crate::spawn(std::future::pending::<()>());
-                crate::task::yield_now().await;
-                task.abort();
-                task.await.expect_err("it is aborted");
-                crate::spawn(std::future::pending::<()>());
-                crate::task::yield_now().await;
-            });
-        });
-        let said = log.0.lock().clone();
-        let count = |what| said.iter().filter(|word| **word == what).count();
-        assert_eq!((count("runtime.spawn"), count("close")), (2, 2), "{said:?}");
-    }
 }

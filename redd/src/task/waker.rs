@@ -9,7 +9,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::cell::{self, Header};
+use super::cell::{self, Header, TaskRef};
 use super::runnable::Runnable;
 use super::slab::Heap;
 use super::spans;
@@ -87,10 +87,8 @@ unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::Drop, header.id());
-    if header.state.drop_refs(1) {
-        // SAFETY: ours was the last (`waker-is-ref`).
-        unsafe { cell::free(task) };
-    }
+    // SAFETY: `waker-is-ref`.
+    drop(unsafe { TaskRef::from_raw(task) });
 }
 
 /// Hands the task to its scheduler.

@@ -85,27 +85,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn elapsed_becomes_a_timed_out_io_error() {
-        let error = io::Error::from(Elapsed::new());
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(error.to_string().contains("deadline"));
-    }
-
-    #[test]
-    fn each_error_is_its_own_kind_only() {
-        for (error, expected) in [
-            (Error::shutdown(), [true, false, false]),
-            (Error::at_capacity(), [false, true, false]),
-            (Error::invalid(), [false, false, true]),
-        ] {
-            let is = [error.is_shutdown(), error.is_at_capacity(), error.is_invalid()];
-            assert_eq!(is, expected, "{error}");
-        }
-    }
-}

@@ -177,35 +177,3 @@ impl Interval {
         self.period
     }
 }
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_missed_ticks_each_behavior_names_its_next_tick() {
-        let due = Instant::now();
-        let ms = Duration::from_millis;
-        let now = due + ms(125);
-        let next = |behavior: MissedTickBehavior| behavior.next_tick(due, now, ms(50)) - due;
-        assert_eq!(next(MissedTickBehavior::Burst), ms(50));
-        assert_eq!(next(MissedTickBehavior::Delay), ms(175));
-        assert_eq!(next(MissedTickBehavior::Skip), ms(150));
-    }
-
-    #[test]
-    fn an_endless_period_has_a_next_tick() {
-        let due = Instant::now();
-        let now = due + Duration::from_secs(1);
-        for behavior in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
-            assert!(behavior.next_tick(due, now, Duration::MAX) > now);
-        }
-    }
-
-    #[test]
-    fn a_remainder_of_nanoseconds_becomes_a_duration() {
-        let all = Duration::new(u64::MAX, 999_999_999);
-        assert_eq!(from_nanos(all.as_nanos()), all);
-        assert_eq!(from_nanos(1), Duration::from_nanos(1));
-    }
-}

@@ -88,10 +88,9 @@ pub async fn advance(duration: Duration) {
     jump(duration);
     let mut has_yielded = false;
     poll_fn(|cx| {
-        if has_yielded {
+        if std::mem::replace(&mut has_yielded, true) {
             return Poll::Ready(());
         }
-        has_yielded = true;
         cx.waker().wake_by_ref();
         Poll::Pending
     })

@@ -146,11 +146,7 @@ impl Sleep {
         match arm(this.timer, *this.deadline, waker) {
             Arming::Armed | Arming::ArmedEarliest => {}
             // The one who waits finds it ready, or learns that the runtime is gone.
-            Arming::Due(waker) | Arming::Gone(waker) => {
-                if let Some(waker) = waker {
-                    wake_guarded(waker);
-                }
-            }
+            Arming::Due(waker) | Arming::Gone(waker) => wake_guarded(waker),
         }
     }
 

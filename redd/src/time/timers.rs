@@ -192,13 +192,6 @@ impl Drop for Timers {
     }
 }
 
-impl fmt::Debug for Timers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the wheels: the shared one leads back to the runtime.
-        f.debug_struct("Timers").field("clock", &self.clock).field("wheels", &self.wheels.len()).finish_non_exhaustive()
-    }
-}
-
 /// A wheel behind a lock, on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct LockedWheel {
@@ -297,9 +290,7 @@ impl LockedWheel {
                     };
                     count += 1;
                     // SAFETY: `pop` unlinked it from this wheel, whose lock we hold.
-                    if let Some(waker) = unsafe { Entry::leave(entry, state) } {
-                        wakers.push(waker);
-                    }
+                    wakers.push(unsafe { Entry::leave(entry, state) });
                 }
                 self.publish(inner);
                 is_done
@@ -460,44 +451,33 @@ impl Timer {
         }
     }
 
+    #[inline(never)]
     fn set_waker(self: Pin<&mut Self>, new: &Waker) -> TimerState {
-        let mut new_waker = None;
-        loop {
-            let outcome = self.exchange_waker(new, &mut new_waker);
-            match outcome {
-                Exchange::Same | Exchange::Done => return TimerState::Waiting,
-                // `no-foreign-code`: cloned between two holds of the lock.
-                Exchange::NeedsClone => new_waker = Some(new.clone()),
-                Exchange::Left => {
-                    return match self.state() {
-                        FIRED => TimerState::Fired,
-                        _ => TimerState::Detached,
-                    };
-                }
+        let is_same = self.with_waker(|old| old.as_ref().is_some_and(|old| old.will_wake(new)));
+        let is_waiting = match is_same {
+            Some(false) => {
+                // `no-foreign-code`: cloned, and the old one dropped, between two holds of the lock.
+                let mut waker = Some(new.clone());
+                self.with_waker(|old| std::mem::swap(old, &mut waker)).is_some()
             }
+            Some(true) => true,
+            None => false,
+        };
+        match self.state() {
+            _ if is_waiting => TimerState::Waiting,
+            FIRED => TimerState::Fired,
+            _ => TimerState::Detached,
         }
     }
 
-    /// Puts `clone` in the place of the entry's waker, which it holds afterwards, unless that one is `new`'s equal.
-    fn exchange_waker(&self, new: &Waker, clone: &mut Option<Waker>) -> Exchange {
+    /// Runs `f` on the waker's place, under the lock; `None` if the timer has left the wheel meanwhile.
+    fn with_waker<R>(&self, f: impl FnOnce(&mut Option<Waker>) -> R) -> Option<R> {
         let wheel = self.wheel.expect("an armed timer knows its wheel");
         wheel.with(|_| {
             // Relaxed: `state-under-lock`, and the lock is held.
-            if self.entry.state.load(Ordering::Relaxed) != ARMED {
-                return Exchange::Left;
-            }
-            self.entry.waker.with_mut(|waker| {
-                // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
-                let waker = unsafe { &mut *waker };
-                if waker.as_ref().is_some_and(|old| old.will_wake(new)) {
-                    Exchange::Same
-                } else if clone.is_some() {
-                    std::mem::swap(waker, clone);
-                    Exchange::Done
-                } else {
-                    Exchange::NeedsClone
-                }
-            })
+            let is_armed = self.entry.state.load(Ordering::Relaxed) == ARMED;
+            // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
+            is_armed.then(|| self.entry.waker.with_mut(|waker| f(unsafe { &mut *waker })))
         })
     }
 
@@ -514,38 +494,35 @@ impl Timer {
         let life = *this.life;
         let entry = this.entry.into_ref().get_ref();
         debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
-        // The waker goes in first; if the entry is not linked it comes out again, after the lock.
-        entry.waker.with_mut(|slot| {
-            // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
-            unsafe { *slot = waker };
-        });
-        let outcome = wheel.with(|inner| {
+        // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
+        entry.waker.with_mut(|slot| unsafe { *slot = waker });
+        // What is not linked gets its waker back.
+        let leave = |state| {
+            entry.state.store(state, Ordering::Relaxed);
+            // SAFETY: as above.
+            entry.waker.with_mut(|slot| unsafe { (*slot).take() })
+        };
+        wheel.with(|inner| {
+            // Relaxed, here and below: `state-under-lock`; the owner reads what it wrote.
             if inner.life != life {
-                return Outcome::Gone;
+                return Arming::Gone(leave(DETACHED));
             }
             let tick = tick_at_or_after(inner.start, deadline);
             // SAFETY: the entry is pinned and in no wheel; `disarm`, called by reset and drop, or the firing takes it
             // out before it goes.
             match unsafe { inner.wheel.insert(NonNull::from(entry), tick) } {
-                Insertion::Due => Outcome::Due,
+                Insertion::Due => Arming::Due(leave(FIRED)),
                 Insertion::Filed => {
-                    // Relaxed: `state-under-lock`; the owner reads what it wrote.
                     entry.state.store(ARMED, Ordering::Relaxed);
                     if tick < wheel.next_deadline.load(Ordering::Relaxed) {
                         wheel.publish(inner);
-                        Outcome::ArmedEarliest
+                        Arming::ArmedEarliest
                     } else {
-                        Outcome::Armed
+                        Arming::Armed
                     }
                 }
             }
-        });
-        match outcome {
-            Outcome::Armed => Arming::Armed,
-            Outcome::ArmedEarliest => Arming::ArmedEarliest,
-            Outcome::Due => Arming::Due(entry.leave_unlinked(FIRED)),
-            Outcome::Gone => Arming::Gone(entry.leave_unlinked(DETACHED)),
-        }
+        })
     }
 
     /// Makes the timer idle, wherever it is. Its waker, if it waited with one, is for the caller to drop or to arm with.
@@ -582,33 +559,6 @@ impl Timer {
         // Relaxed: it is in no wheel, so the owner is alone with it.
         entry.state.store(IDLE, Ordering::Relaxed);
         waker
-    }
-}
-
-/// What `Timer::arm` found under the lock.
-enum Outcome {
-    Armed,
-    ArmedEarliest,
-    Due,
-    Gone,
-}
-
-/// What [`Timer::exchange_waker`] did.
-enum Exchange {
-    Same,
-    Done,
-    NeedsClone,
-    Left,
-}
-
-impl Entry {
-    /// For the owner of an entry that was not linked: takes the waker back and stores `state`.
-    fn leave_unlinked(&self, state: u8) -> Option<Waker> {
-        self.state.store(state, Ordering::Relaxed);
-        self.waker.with_mut(|waker| {
-            // SAFETY: `owner-or-lock`: not ARMED, and the caller is the owner.
-            unsafe { (*waker).take() }
-        })
     }
 }
 

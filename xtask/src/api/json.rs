@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// A value. What is asked for and not there is `Null`, so a chain of questions needs no unwrapping.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(String),
@@ -22,37 +22,37 @@ static NULL: Value = Value::Null;
 
 impl Value {
     /// What stands under `key`.
-    pub(super) fn at(&self, key: &str) -> &Self {
+    pub(crate) fn at(&self, key: &str) -> &Self {
         match self {
             Self::Map(map) => map.get(key).unwrap_or(&NULL),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => &NULL,
         }
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Number(text) => text,
             Self::Null | Self::Bool(_) | Self::List(_) | Self::Map(_) => "",
         }
     }
 
-    pub(super) fn list(&self) -> &[Self] {
+    pub(crate) fn list(&self) -> &[Self] {
         match self {
             Self::List(list) => list,
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Map(_) => &[],
         }
     }
 
-    pub(super) fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         matches!(self, Self::Bool(true))
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
     /// The one entry of a map, or the text of a mere name: how rustdoc writes the variants of an enum.
-    pub(super) fn variant(&self) -> (&str, &Self) {
+    pub(crate) fn variant(&self) -> (&str, &Self) {
         match self {
             Self::Map(map) => map.iter().next().map_or(("", &NULL), |(name, value)| (name, value)),
             Self::Text(name) => (name, &NULL),
@@ -60,7 +60,7 @@ impl Value {
         }
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&String, &Self)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&String, &Self)> {
         match self {
             Self::Map(map) => Some(map.iter()),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
@@ -70,7 +70,7 @@ impl Value {
     }
 
     /// Whether some text in it contains `part`.
-    pub(super) fn mentions(&self, part: &str) -> bool {
+    pub(crate) fn mentions(&self, part: &str) -> bool {
         match self {
             Self::Text(text) => text.contains(part),
             Self::List(list) => list.iter().any(|value| value.mentions(part)),
@@ -81,7 +81,7 @@ impl Value {
 }
 
 /// Reads one value; `None` if the text is no JSON.
-pub(super) fn parse(text: &str) -> Option<Value> {
+pub(crate) fn parse(text: &str) -> Option<Value> {
     let mut reader = Reader { text: text.as_bytes(), at: 0 };
     let value = reader.value()?;
     reader.skip_space();

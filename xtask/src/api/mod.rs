@@ -5,7 +5,7 @@
 //! anew.
 
 mod inventory;
-mod json;
+pub(crate) mod json;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -9,6 +9,7 @@
 
 use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
+use super::state::Direction;
 use crate::driver::Registration;
 use crate::task::coop::poll_proceed;
 use std::error::Error;
@@ -73,13 +74,13 @@ pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
 
 /// Polling for one direction, with either guard.
 macro_rules! poll_methods {
-    ($what:literal, $poll:ident, $poll_mut:ident) => {
+    ($what:literal, $Direction:ident, $poll:ident, $poll_mut:ident) => {
         #[doc = concat!("Polls for ", $what, " to be worth trying; the last task to poll is woken.")]
         ///
         /// # Errors
         /// The runtime has shut down.
         pub fn $poll<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-            let event = ready!(self.registration.$poll(cx))?;
+            let event = ready!(self.registration.poll_ready(cx, Direction::$Direction))?;
             Poll::Ready(Ok(self.guard(event)))
         }
 
@@ -88,7 +89,7 @@ macro_rules! poll_methods {
         /// # Errors
         /// The runtime has shut down.
         pub fn $poll_mut<'a>(&'a mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-            let event = ready!(self.registration.$poll(cx))?;
+            let event = ready!(self.registration.poll_ready(cx, Direction::$Direction))?;
             Poll::Ready(Ok(self.mut_guard(event)))
         }
     };
@@ -209,8 +210,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner
     }
 
-    poll_methods!("reading", poll_read_ready, poll_read_ready_mut);
-    poll_methods!("writing", poll_write_ready, poll_write_ready_mut);
+    poll_methods!("reading", Read, poll_read_ready, poll_read_ready_mut);
+    poll_methods!("writing", Write, poll_write_ready, poll_write_ready_mut);
 
     /// Waits until something of `interest` is ready.
     ///
@@ -252,14 +253,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
     pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        loop {
-            // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
-            poll_fn(poll_proceed).await.made_progress();
-            let mut guard = self.ready(interest).await?;
-            if let Ok(result) = guard.try_io(|async_fd| f(&async_fd.inner)) {
-                return result;
-            }
-        }
+        io_when_ready(&self.registration, interest, || f(&self.inner)).await
     }
 
     /// As [`async_io`](Self::async_io); `f` may change the object.
@@ -274,14 +268,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         interest: Interest,
         mut f: impl FnMut(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
-        loop {
-            // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
-            poll_fn(poll_proceed).await.made_progress();
-            let mut guard = self.ready_mut(interest).await?;
-            if let Ok(result) = guard.try_io(|async_fd| f(&mut async_fd.inner)) {
-                return result;
-            }
-        }
+        let Self { registration, inner } = self;
+        io_when_ready(registration, interest, || f(inner)).await
     }
 
     /// Runs `f` if `interest` is ready now, and clears the readiness if `f` answers `WouldBlock`.
@@ -314,6 +302,23 @@ impl<T: AsRawFd> AsyncFd<T> {
             let (cleared, rest) = (event.ready & cleared, event.ready - cleared);
             self.registration.clear_readiness(event.with_ready(cleared));
             *event = event.with_ready(rest);
+        }
+    }
+}
+
+/// See [`AsyncFd::async_io`].
+async fn io_when_ready<R>(
+    registration: &Registration,
+    interest: Interest,
+    mut f: impl FnMut() -> io::Result<R>,
+) -> io::Result<R> {
+    loop {
+        // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
+        poll_fn(poll_proceed).await.made_progress();
+        let event = registration.readiness(interest).await?;
+        match f() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_readiness(event),
+            result => return result,
         }
     }
 }

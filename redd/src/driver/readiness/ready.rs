@@ -7,15 +7,6 @@ use std::fmt;
 use std::ops;
 
 /// What a descriptor is asked about when it is registered or waited for.
-///
-/// # Examples
-/// ```
-/// use redd::io::Interest;
-///
-/// let both = Interest::READABLE | Interest::WRITABLE;
-/// assert!(both.is_readable() && both.is_writable());
-/// assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
-/// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Interest(u8);
 

@@ -6,6 +6,7 @@ use super::TcpStream;
 use super::socket::TcpSocket;
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::state::Direction;
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::sys;
 use socket2::{SockAddr, Socket};
@@ -21,19 +22,6 @@ const BACKLOG: u32 = 1024;
 ///
 /// - Any number of tasks may [`accept`](Self::accept) at once; each connection goes to one of them.
 /// - Dropping it closes the socket; connections that nobody has accepted are reset.
-///
-/// # Examples
-/// ```
-/// use redd::net::{TcpListener, TcpStream};
-///
-/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// let listener = TcpListener::bind("127.0.0.1:0").await?;
-/// let client = TcpStream::connect(listener.local_addr()?).await?;
-/// let (server, peer) = listener.accept().await?;
-/// assert_eq!(peer, client.local_addr()?);
-/// assert_eq!(server.local_addr()?, listener.local_addr()?);
-/// # std::io::Result::Ok(()) }).unwrap();
-/// ```
 pub struct TcpListener {
     io: Source<std::net::TcpListener>,
 }

@@ -76,13 +76,9 @@ impl TcpSocket {
         "how long dropping it blocks the thread until what was written is delivered (`SO_LINGER`); `None` delivers in \
          the background. Prefer [`set_zero_linger`](Self::set_zero_linger) or nothing: a blocked thread runs no tasks",
             linger / set_linger: Option<Duration>, self => self.socket, linger / set_linger;
-        "the type of service of IPv4 packets (`IP_TOS`)",
-            tos_v4 / set_tos_v4: u32, self => self.socket, tos_v4 / set_tos_v4;
-        "the traffic class of IPv6 packets (`IPV6_TCLASS`)",
-            tclass_v6 / set_tclass_v6: u32, self => self.socket, tclass_v6 / set_tclass_v6;
     }
 
-    tos_methods!();
+    ip_methods!(self => self.socket);
 
     system_methods! {
         /// Makes dropping it reset the connection, and throw away what was not delivered (`SO_LINGER` of zero).
@@ -101,12 +97,6 @@ impl TcpSocket {
 
         /// Sets how many bytes may wait to be read. The system keeps it within its bounds.
         set_recv_buffer_size(self, bytes: u32) -> () = self.socket.set_recv_buffer_size(bytes as usize);
-
-        /// The network device that it is bound to (`SO_BINDTODEVICE`).
-        device(self) -> Option<Vec<u8>> = self.socket.device();
-
-        /// Binds it to a network device by name, or to none. May need a privilege.
-        bind_device(self, interface: Option<&[u8]>) -> () = self.socket.bind_device(interface);
 
         /// The address it is bound to.
         local_addr(self) -> SocketAddr = {

@@ -73,8 +73,8 @@ impl TcpStream {
 
     interest_methods!(self => self.io);
     operation_methods!();
-    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready => poll_read_ready);
-    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready => poll_write_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready: Read);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready: Write);
     try_read_methods!(self => self.io);
     try_write_methods!(self => self.io);
 

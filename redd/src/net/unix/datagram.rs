@@ -7,6 +7,7 @@ use super::addr::from_path;
 use super::socket::UnixSocket;
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
+use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::net::fill;
 use crate::sys;
@@ -83,24 +84,15 @@ impl UnixDatagram {
     pair_method!(Type::DGRAM);
     interest_methods!(self => self.io);
     operation_methods!();
-    direction_methods!(readable, "reading", READABLE, self => self.io, poll_recv_ready => poll_read_ready);
-    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_send_ready => poll_write_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_recv_ready: Read);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_send_ready: Write);
     datagram_methods!(SocketAddr, sender);
 
-    /// Sends a datagram to the socket at a path, and says how many bytes were sent.
-    ///
-    /// # Cancel safety
-    /// If it is dropped before it is done, nothing was sent.
-    ///
-    /// # Errors
-    /// Those of the system: nobody there, too large, …
-    pub async fn send_to<P>(&self, buf: &[u8], target: P) -> io::Result<usize>
-    where
-        P: AsRef<Path>,
-    {
-        let target = from_path(target.as_ref())?;
-        let send = || self.io.send_to_addr(buf, &target);
-        self.io.registration().async_io(Interest::WRITABLE, send).await
+    datagram_operation! { write
+        /// Sends a datagram to the socket at a path, and says how many bytes were sent.
+        send_to / try_send_to[P: AsRef<Path>](self, buf: &[u8], target: P) -> usize
+            where target = from_path(target.as_ref()),
+            = sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target))
     }
 
     /// As [`send_to`](Self::send_to). Only the task that polled last is woken.
@@ -113,20 +105,7 @@ impl UnixDatagram {
     {
         let target = from_path(target.as_ref())?;
         let send = || self.io.send_to_addr(buf, &target);
-        self.io.registration().poll_write_io(cx, send)
-    }
-
-    /// As [`send_to`](Self::send_to), without waiting. [Readiness](crate::net#readiness)
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as [`send_to`](Self::send_to).
-    pub fn try_send_to<P>(&self, buf: &[u8], target: P) -> io::Result<usize>
-    where
-        P: AsRef<Path>,
-    {
-        let target = from_path(target.as_ref())?;
-        let send = || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target));
-        self.io.registration().try_io(Interest::WRITABLE, send)
+        self.io.registration().poll_io(cx, Direction::Write, |_| send())
     }
 
     system_methods! {

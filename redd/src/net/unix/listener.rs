@@ -6,6 +6,7 @@ use super::socket::UnixSocket;
 use super::{SocketAddr, UnixStream};
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
+use crate::driver::readiness::state::Direction;
 use crate::sys;
 use socket2::{SockAddr, Socket};
 use std::io;
@@ -21,21 +22,6 @@ const BACKLOG: u32 = 1024;
 ///
 /// - Those who connect to it mostly have an unnamed address.
 /// - Dropping it closes the socket, and leaves the file at its path.
-///
-/// # Examples
-/// ```
-/// use redd::net::{UnixListener, UnixStream};
-///
-/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let name = format!("\0redd-listener-example-{}", std::process::id());
-/// # let path = &name;
-/// let listener = UnixListener::bind(path)?;
-/// let client = UnixStream::connect(path).await?;
-/// let (server, peer) = listener.accept().await?;
-/// assert!(peer.is_unnamed());
-/// assert_eq!(server.peer_cred()?.uid(), client.peer_cred()?.uid());
-/// # std::io::Result::Ok(()) }).unwrap();
-/// ```
 pub struct UnixListener {
     io: Source<net::UnixListener>,
 }

@@ -5,7 +5,7 @@
 use crate::driver::Source;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
-use crate::io::forward::write_traits;
+use crate::io::forward::{read_traits, write_traits};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::sys;
@@ -50,15 +50,6 @@ pub fn pipe() -> io::Result<(Sender, Receiver)> {
 }
 
 /// How to open a FIFO: the two ends of a pipe that has a path.
-///
-/// # Examples
-/// ```no_run
-/// use redd::net::unix::pipe;
-///
-/// # async fn open() -> std::io::Result<()> {
-/// let receiver = pipe::OpenOptions::new().open_receiver("/run/my.fifo")?;
-/// # drop(receiver); Ok(()) }
-/// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     is_read_write: bool,
@@ -151,7 +142,7 @@ fn check_is_pipe(file: &File) -> io::Result<()> {
 /// Takes a file for an end, and makes it non-blocking.
 fn prepare(file: &File, end: End) -> io::Result<()> {
     check_is_pipe(file)?;
-    let mode = sys::net::status_flags(file.as_fd())? & libc::O_ACCMODE;
+    let mode = sys::status_flags(file.as_fd())? & libc::O_ACCMODE;
     let (fits, wanted) = match end {
         End::Receiver => (mode != libc::O_WRONLY, "reading"),
         End::Sender => (mode != libc::O_RDONLY, "writing"),
@@ -162,7 +153,7 @@ fn prepare(file: &File, end: End) -> io::Result<()> {
             format!("the pipe is not open for {wanted}: pass its other end, or open it for {wanted}"),
         ));
     }
-    sys::net::set_nonblocking(file.as_fd(), true)
+    sys::set_nonblocking(file.as_fd(), true)
 }
 
 /// Making an end of a file, and a file of an end.
@@ -228,7 +219,7 @@ macro_rules! file_conversions {
             /// Those of the system.
             pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
                 let fd = self.into_nonblocking_fd()?;
-                sys::net::set_nonblocking(fd.as_fd(), false)?;
+                sys::set_nonblocking(fd.as_fd(), false)?;
                 Ok(fd)
             }
 
@@ -253,7 +244,7 @@ macro_rules! file_conversions {
             }
         }
 
-        descriptor!($Type, self => *self.io.get_ref());
+        descriptor!($Type, self => *self.io);
     };
 }
 
@@ -266,7 +257,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready => poll_write_ready);
+    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready: Write);
     try_write_methods!(self => self.io);
 }
 
@@ -286,49 +277,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready => poll_read_ready);
+    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready: Read);
     try_read_methods!(self => self.io);
 }
 
 file_conversions!(Receiver, End::Receiver, Interest::READABLE);
 
-impl AsyncRead for Receiver {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Fewer bytes than asked for: there are no more now.
-        self.io.poll_read(cx, buf, Short::WouldBlock)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_pipe_that_is_open_for_the_direction_is_taken() {
-        let (reader, writer) = sys::net::pipe().expect("descriptors left");
-        prepare(&reader, End::Receiver).expect("the reading end");
-        prepare(&writer, End::Sender).expect("the writing end");
-        let error = prepare(&reader, End::Sender).expect_err("not open for writing");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert!(error.to_string().contains("open it for writing"), "{error}");
-        let error = prepare(&writer, End::Receiver).expect_err("not open for reading");
-        assert!(error.to_string().contains("open it for reading"), "{error}");
-        let file = tempfile::tempfile().expect("a file");
-        let error = prepare(&file, End::Receiver).expect_err("a plain file");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert!(error.to_string().contains("mkfifo"), "{error}");
-    }
-
-    #[test]
-    fn a_plain_file_is_not_opened_as_a_pipe_and_a_missing_one_not_at_all() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        let options = OpenOptions::new();
-        let error = options.open(file.path(), End::Sender).expect_err("a plain file");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        let mut unchecked = options.clone();
-        unchecked.unchecked(true);
-        assert!(unchecked.open(file.path(), End::Sender).is_ok());
-        let error = options.open(Path::new("/nowhere/fifo"), End::Receiver).expect_err("missing");
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-    }
-}
+read_traits!(Receiver, self => self.io, Short::WouldBlock);

@@ -13,20 +13,6 @@ use std::path::Path;
 
 /// A Unix socket to [bind](Self::bind) before it [listens](Self::listen), [connects](Self::connect) or becomes a
 /// [datagram](Self::datagram) socket.
-///
-/// # Examples
-/// ```
-/// use redd::net::UnixSocket;
-///
-/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let name = format!("\0redd-socket-example-{}", std::process::id());
-/// # let path = &name;
-/// let socket = UnixSocket::new_stream()?;
-/// socket.bind(path)?;
-/// let listener = socket.listen(16)?;
-/// assert!(!listener.local_addr()?.is_unnamed());
-/// # std::io::Result::Ok(()) }).unwrap();
-/// ```
 pub struct UnixSocket {
     socket: Socket,
 }

@@ -41,24 +41,3 @@ impl UCred {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::fd::AsFd;
-    use std::os::unix::net::UnixStream;
-
-    #[test]
-    fn the_peer_of_a_pair_is_this_process() {
-        let (one, _two) = UnixStream::pair().expect("descriptors left");
-        let peer = UCred::of_peer(one.as_fd()).expect("is a Unix socket");
-        assert_eq!(peer.pid(), pid_t::try_from(std::process::id()).ok());
-    }
-
-    #[test]
-    fn a_socket_of_another_family_has_no_credentials() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let credentials = UCred::of_peer(listener.as_fd());
-        assert!(credentials.is_err() || credentials.is_ok_and(|peer| peer.pid().is_none()));
-    }
-}

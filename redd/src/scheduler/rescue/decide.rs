@@ -61,8 +61,8 @@ pub(super) struct Suspect {
     pub(super) stuck_for: Duration,
     /// `None`: it was looked at only once.
     pub(super) cpu: Option<CpuUse>,
-    /// CPU time that the poll has had since it was first seen.
-    pub(super) spent: Duration,
+    /// It was seen to compute; see [`computes`].
+    pub(super) computes: bool,
     /// A spare stands in for it already.
     pub(super) has_stand_in: bool,
 }
@@ -95,25 +95,32 @@ pub(super) enum Verdict {
 }
 
 /// How much CPU time a computing poll may have, as a multiple of the threshold: more threads than CPUs help nobody if it
-/// ends soon. It is counted from the first look on, so that this is after some 90 ms. If it must share the CPUs, half of
-/// it is enough after that time.
-const PATIENCE_WITH_COMPUTING: u32 = 8;
+/// ends soon. It is counted from the first look on, so that this is after some 70 ms.
+const PATIENCE_WITH_COMPUTING: u32 = 6;
+/// If it must share the CPUs, so much of it is enough after that time.
+const COMPUTING_AT_LEAST: u32 = 2;
 /// How long a thread is left alone that the system tells nothing about.
 const PATIENCE_WITH_UNKNOWN: u32 = 3;
 /// How long one that hardly gets a CPU; at some time any wait has an end.
 const PATIENCE_WITH_WAITING: u32 = 100;
 
+/// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that others need
+/// not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
+pub(super) fn computes(spent: Duration, watched_for: Duration, threshold: Duration) -> bool {
+    let enough =
+        if watched_for >= threshold * PATIENCE_WITH_COMPUTING { COMPUTING_AT_LEAST } else { PATIENCE_WITH_COMPUTING };
+    spent >= threshold * enough
+}
+
 impl Suspect {
     fn may_be_replaced(&self, threshold: Duration) -> bool {
-        let computes = self.spent >= threshold * PATIENCE_WITH_COMPUTING
-            || (self.spent >= threshold * PATIENCE_WITH_COMPUTING / 2
-                && self.stuck_for >= threshold * (PATIENCE_WITH_COMPUTING + 1));
         match self.cpu {
+            Some(CpuUse::Stopped) => false,
             Some(CpuUse::Off) => true,
-            Some(CpuUse::On) => computes,
-            Some(CpuUse::Waiting) => computes || self.stuck_for >= threshold * PATIENCE_WITH_WAITING,
+            _ if self.computes => true,
+            Some(CpuUse::Waiting) => self.stuck_for >= threshold * PATIENCE_WITH_WAITING,
             Some(CpuUse::Unknown) => self.stuck_for >= threshold * PATIENCE_WITH_UNKNOWN,
-            Some(CpuUse::Stopped) | None => false,
+            Some(CpuUse::On) | None => false,
         }
     }
 }
@@ -149,13 +156,9 @@ mod tests {
     const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, serving: 0, workers: 1 };
 
     fn stuck(ms: u64, cpu: CpuUse) -> Suspect {
-        let spent = if cpu == CpuUse::On { ms } else { 0 };
-        Suspect {
-            stuck_for: Duration::from_millis(ms),
-            cpu: Some(cpu),
-            spent: Duration::from_millis(spent),
-            has_stand_in: false,
-        }
+        let stuck_for = Duration::from_millis(ms);
+        let spent = if cpu == CpuUse::On { stuck_for } else { Duration::ZERO };
+        Suspect { stuck_for, cpu: Some(cpu), computes: computes(spent, stuck_for, THRESHOLD), has_stand_in: false }
     }
 
     #[test]
@@ -183,11 +186,11 @@ mod tests {
         for (cpu, first_ms) in [
             (CpuUse::Off, Some(5)),
             (CpuUse::Unknown, Some(30)),
-            (CpuUse::On, Some(80)),
+            (CpuUse::On, Some(60)),
             (CpuUse::Waiting, Some(1000)),
             (CpuUse::Stopped, None),
         ] {
-            for ms in [5, 29, 30, 79, 80, 999, 1000, 100_000] {
+            for ms in [5, 29, 30, 59, 60, 999, 1000, 100_000] {
                 let expected = first_ms.is_some_and(|first| ms >= first);
                 let verdict = decide(ALL_BUSY, &[stuck(ms, cpu)], THRESHOLD);
                 assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} for {ms} ms: {verdict:?}");
@@ -195,8 +198,19 @@ mod tests {
         }
         let unread = Suspect { cpu: None, ..stuck(10_000, CpuUse::Off) };
         assert_eq!(decide(ALL_BUSY, &[unread], THRESHOLD), Verdict::NotYet);
-        let computes = Suspect { spent: Duration::from_millis(80), ..stuck(300, CpuUse::Waiting) };
-        assert_eq!(decide(ALL_BUSY, &[computes], THRESHOLD), Verdict::Start(Some(0)), "it shares the CPUs");
+    }
+
+    #[test]
+    fn a_poll_that_has_had_its_share_of_the_cpu_is_replaced_whatever_its_thread_does_now() {
+        let ms = Duration::from_millis;
+        for (spent, watched_for, expected) in [(59, 59, false), (60, 60, true), (19, 500, false), (20, 60, true)] {
+            let computes = computes(ms(spent), ms(watched_for), THRESHOLD);
+            assert_eq!(computes, expected, "{spent} ms of {watched_for}");
+            for cpu in [Some(CpuUse::On), Some(CpuUse::Waiting), None] {
+                let verdict = decide(ALL_BUSY, &[Suspect { computes, cpu, ..stuck(5, CpuUse::On) }], THRESHOLD);
+                assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} {spent} ms of {watched_for}");
+            }
+        }
     }
 
     #[test]

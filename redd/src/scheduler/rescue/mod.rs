@@ -28,7 +28,7 @@
 //!   runtime that ends is left alone.
 //! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
 //!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
-//!   before the next look.
+//!   before the next look, unless a poll has had so much CPU time that it computes, whoever waited for whom.
 //!
 //! # Why not otherwise
 //! A thread that samples every 10 ms costs a runtime that wakes every 10 ms twice its context switches. A thread that
@@ -52,7 +52,7 @@ use crate::sys::alarm::Alarm;
 
 pub use decide::CpuUse;
 pub(crate) use monitor::{start, stop};
-pub use report::{LatePoll, Rescue, RescueAction};
+pub use report::{LatePoll, Rescue, RescueAction, Stack};
 pub(crate) use report::{LatePollHook, Mode};
 
 /// `due` of a runtime that does not watch.
@@ -305,7 +305,7 @@ impl Guard {
         let mut has_suspect = false;
         for (index, slot) in shared.slots().enumerate() {
             // A worker in `block_in_place` says itself what it does.
-            let polls = if slot.standing.is_blocked() { 0 } else { slot.mark.polls() };
+            let polls = if slot.standing.is_blocked() { 0 } else { slot.polls() };
             let seen = Seen { polls, since: now };
             match self.seen.get_mut(index) {
                 Some(before) if before.polls == polls => has_suspect |= seen.is_polling(),

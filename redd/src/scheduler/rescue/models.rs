@@ -143,6 +143,50 @@ fn loom_rescue_catches_a_monitor_that_marks_and_goes_away() {
     crate::primitives::explore(|| mark_and_block(false, MonitorLooks::Never));
 }
 
+/// A stuck spare comes out of its poll and retires while the monitor, which saw the poll, marks it. The worker serves on.
+fn mark_and_retire(takes_back: bool) {
+    let house = Arc::new(house(2));
+    let is_polling = Arc::new(AtomicUsize::new(1));
+    let spare = {
+        let (house, is_polling) = (Arc::clone(&house), Arc::clone(&is_polling));
+        thread::spawn(move || {
+            is_polling.store(0, Ordering::Release);
+            house.roster.unmark(&house.worker);
+            if house.roster.try_retire(1) {
+                house.retired.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    let turn = || {
+        if is_polling.load(Ordering::Acquire) == 0 {
+            house.roster.unmark(&house.worker);
+        }
+    };
+    house.roster.mark_stuck(&house.worker);
+    if takes_back {
+        turn();
+    }
+    spare.join().expect("no panic");
+    // The next turn at the latest.
+    if takes_back {
+        turn();
+    }
+    let left = 2 - house.retired.load(Ordering::Relaxed);
+    assert_eq!(house.roster.serving(), left, "the count is right again");
+    assert!(left > 0, "somebody serves");
+}
+
+#[test]
+fn loom_rescue_marks_a_spare_that_retires() {
+    loom::model(|| mark_and_retire(true));
+}
+
+#[test]
+#[should_panic(expected = "the count is right again")]
+fn loom_rescue_catches_a_mark_that_is_not_taken_back() {
+    loom::model(|| mark_and_retire(false));
+}
+
 /// The last worker leaves while the monitor starts a spare.
 fn shutdown(join: fn(&AtomicUsize) -> bool) {
     let alive = Arc::new(AtomicUsize::new(1));

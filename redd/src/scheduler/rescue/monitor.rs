@@ -20,10 +20,11 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, decide};
-use super::report::{LatePoll, Mode, RescueAction};
+use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, computes, decide};
+use super::report::{LatePoll, Mode, RescueAction, Stack};
 use super::{Compared, Seen};
 use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
 use crate::scheduler::spares::{self, Started};
 use crate::scheduler::{Flavor, Shared, Slot, idle};
@@ -36,6 +37,13 @@ use crate::time::clock::real_now;
 
 /// A poll reported late is reported again when it has taken so many times as long.
 const REMINDER: u32 = 10;
+
+/// How long a thread may take to tell its stack: as long as one that needs a CPU for it often waits. Picked by feel.
+const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
+
+/// Threads that tell reports with stacks, and how many there may be: more is a storm, of which some are left out.
+static TELLERS: AtomicU32 = AtomicU32::new(0);
+const TELLERS_MAX: u32 = 8;
 
 /// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
 #[derive(Debug)]
@@ -149,7 +157,31 @@ fn attend(shared: &Arc<Shared>) {
         let monitor = &mut *shared.watch.monitor.lock(); // `not-after-stop`
         monitor.attend(shared)
     };
-    // `hook-last`
+    if !shared.config.rescue.with_stack || reports.is_empty() {
+        tell(shared, reports.into_iter().map(|(late, _)| late).collect());
+        return;
+    }
+    let with_stack = |(late, polls)| {
+        let late: LatePoll = late;
+        LatePoll { stack: stack(shared.slot(late.worker), polls), ..late }
+    };
+    let reports = reports.into_iter().map(with_stack).collect();
+    // To read the program's debug information may take a second, and others are to be rescued meanwhile.
+    let mine = Arc::clone(shared);
+    if TELLERS.fetch_add(1, Ordering::Relaxed) < TELLERS_MAX {
+        let told = thread::spawn_named("redd-report".to_owned(), None, move || {
+            tell(&mine, reports);
+            TELLERS.fetch_sub(1, Ordering::Relaxed);
+        });
+        if told.is_ok() {
+            return;
+        }
+    }
+    TELLERS.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// `hook-last`
+fn tell(shared: &Shared, reports: Vec<LatePoll>) {
     for late in reports {
         guarded(|| crate::trace::late_poll(&late));
         match &shared.config.on_late_poll {
@@ -159,6 +191,12 @@ fn attend(shared: &Arc<Shared>) {
             None => shared.watch.lines.write(&late, shared.config.name.as_deref(), shared.ms_at(real_now())),
         }
     }
+}
+
+/// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
+fn stack(slot: &Slot, polls: u64) -> Option<Stack> {
+    let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
+    (slot.polls() == polls).then_some(Stack(frames))
 }
 
 /// What a turn begins with.
@@ -202,12 +240,15 @@ struct Behind {
 }
 
 impl Monitor {
-    /// One turn; what it has to report.
-    fn attend(&mut self, shared: &Shared) -> Vec<LatePoll> {
+    /// One turn; what it has to report, and of which poll.
+    fn attend(&mut self, shared: &Shared) -> Vec<(LatePoll, u64)> {
         let Some(Look { seen, now, was_chasing, is_late }) = look(shared) else { return Vec::new() };
         if is_late {
             // What was read before does not tell what happened since (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
+        }
+        self.read(shared, &seen, now);
+        if is_late && !self.tracks.iter().any(|track| track.computes(shared.watch.threshold)) {
             set_alarm(shared, &seen, now, false);
             return Vec::new();
         }
@@ -216,34 +257,41 @@ impl Monitor {
         self.late(shared, &seen, now, behind)
     }
 
+    /// What the threads do that are in a poll.
+    fn read(&mut self, shared: &Shared, seen: &[Seen], now: u64) {
+        self.tracks.resize_with(seen.len(), Track::default);
+        for (index, (track, seen)) in self.tracks.iter_mut().zip(seen).enumerate() {
+            if track.polls != seen.polls {
+                *track = Track { polls: seen.polls, ..Track::default() };
+            }
+            if seen.is_polling() {
+                track.read(shared.slot(index), now);
+            }
+        }
+    }
+
     /// Marks who is stuck, and acts.
     fn turn(&mut self, shared: &Shared, seen: &[Seen], now: u64) -> Behind {
         let watch = &shared.watch;
         let rescues = shared.config.rescue.mode == Mode::Rescue;
-        self.tracks.resize_with(seen.len(), Track::default);
         let mut needs_cover = false;
         for (index, seen) in seen.iter().enumerate() {
             let slot = shared.slot(index);
-            let track = &mut self.tracks[index];
-            if track.polls != seen.polls {
-                *track = Track { polls: seen.polls, ..Track::default() };
-            }
-            if !seen.is_polling() {
-                shared.workers.roster.unmark(&slot.standing);
-                continue;
-            }
-            track.read(slot, now);
             if !is_suspect(shared, *seen, now) {
                 shared.workers.roster.unmark(&slot.standing);
                 continue;
             }
             watch.figures.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
             // `nothing-is-taken`: the mark only opens its slot to others.
-            if rescues && shared.workers.roster.mark_stuck(&slot.standing) {
+            let is_marked = rescues && shared.workers.roster.mark_stuck(&slot.standing);
+            if is_marked && slot.mark.polls() != seen.polls {
+                shared.workers.roster.unmark(&slot.standing); // `marked-late` of `roster`
+            } else if is_marked {
                 // Who sleeps has not counted its wheel in.
                 needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
             }
         }
+        shared.note_stuck(shared.slots().any(|slot| slot.standing.is_stuck()));
         let behind = Behind::find(shared, seen, now);
         if rescues {
             self.act(shared, seen, now, behind, needs_cover);
@@ -276,7 +324,7 @@ impl Monitor {
             .map(|index| Suspect {
                 stuck_for: Duration::from_millis(now - seen[*index].since),
                 cpu: self.tracks[*index].cpu,
-                spent: self.tracks[*index].spent(),
+                computes: self.tracks[*index].computes(shared.watch.threshold),
                 has_stand_in: self.tracks[*index].has_stand_in,
             })
             .collect();
@@ -307,8 +355,8 @@ impl Monitor {
         }
     }
 
-    /// What is late and was not reported.
-    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind) -> Vec<LatePoll> {
+    /// What is late and was not reported, and which poll that is.
+    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind) -> Vec<(LatePoll, u64)> {
         let mut reports = Vec::new();
         let late_after = shared.config.rescue.report_after;
         for (index, seen) in seen.iter().enumerate() {
@@ -329,7 +377,8 @@ impl Monitor {
             let slot = shared.slot(index);
             let thread = slot.thread.load(Ordering::Relaxed);
             let late = LatePoll {
-                task: slot.mark.task_of(seen.polls, |task| shared.heap.keep_at(task)).map(|task| task.info()),
+                root: slot.root.place_of(seen.polls),
+                task: slot.mark.task_of(seen.polls, |task| shared.heap.ref_at(task)).map(|task| task.info()),
                 elapsed,
                 is_reminder: track.reports > 1,
                 cpu: track.cpu.unwrap_or(CpuUse::Unknown),
@@ -344,11 +393,12 @@ impl Monitor {
                     Mode::Rescue => track.action.unwrap_or(RescueAction::LeftAlone),
                     Mode::Report | Mode::Off => RescueAction::ReportOnly,
                 },
+                stack: None,
             };
             if !late.is_reminder {
                 count(shared, &late);
             }
-            reports.push(late);
+            reports.push((late, seen.polls));
         }
         reports
     }
@@ -427,10 +477,11 @@ impl Track {
         self.reading = Some(reading);
     }
 
-    /// CPU time of the poll as far as it was seen.
-    fn spent(&self) -> Duration {
-        let cpu = |reading: &Option<Reading>| reading.as_ref().and_then(|reading| reading.cpu).unwrap_or_default();
-        cpu(&self.reading).saturating_sub(cpu(&self.first))
+    /// Whether the poll is a computation, as far as it was seen.
+    fn computes(&self, threshold: Duration) -> bool {
+        let (Some(first), Some(now)) = (&self.first, &self.reading) else { return false };
+        let spent = now.cpu.unwrap_or_default().saturating_sub(first.cpu.unwrap_or_default());
+        computes(spent, Duration::from_millis(now.at_ms - first.at_ms), threshold)
     }
 
     fn needed_a_thread(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What a program is told about a late poll, and what it may ask for.
 //!
-//! Called by `monitor`; the types are public as `runtime::{Rescue, LatePoll, CpuUse, RescueAction}`.
+//! Called by `monitor`; the types are public as `runtime::{Rescue, LatePoll, CpuUse, RescueAction,
+//! Stack}`.
 
 use std::fmt;
 use std::panic::Location;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use super::decide::CpuUse;
 use crate::primitives::Mutex;
+use crate::symbols;
 use crate::sys;
 use crate::task::Id;
 use crate::task::runnable::TaskInfo;
@@ -36,6 +38,7 @@ pub struct Rescue {
     pub(crate) threshold: Duration,
     pub(crate) report_after: Duration,
     pub(crate) max_workers: usize,
+    pub(crate) with_stack: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,7 @@ impl Rescue {
             threshold: Duration::from_millis(10),
             report_after: Duration::from_millis(100),
             max_workers: 64,
+            with_stack: false,
         }
     }
 
@@ -77,6 +81,21 @@ impl Rescue {
     /// had to start is late at once. A poll that takes ten times as long is reported once more.
     pub fn report_after(mut self, elapsed: Duration) -> Self {
         self.report_after = elapsed;
+        self
+    }
+
+    /// Whether a late poll is reported with the functions that its thread is in. Default: no. With the feature `stack` they
+    /// have names, without it addresses.
+    ///
+    /// - A signal interrupts the thread: system calls that take no `SA_RESTART`, such as `poll` and `nanosleep`, end with
+    ///   `EINTR`, and the code that blocks should expect that. It is a real-time signal that had no handler when the first
+    ///   stack was taken.
+    /// - The stack is walked in the signal handler. With glibc 2.35 and GCC 12, or newer, that takes no lock; with older ones
+    ///   it can hang if another thread loads a library in that moment.
+    /// - Such reports are told by a thread of their own, as reading the program's debug information may take a second; when
+    ///   eight of them are busy with it, further reports are left out.
+    pub fn with_stack(mut self, with_stack: bool) -> Self {
+        self.with_stack = with_stack;
         self
     }
 
@@ -125,6 +144,8 @@ pub enum RescueAction {
 #[derive(Debug)]
 pub struct LatePoll {
     pub(super) task: Option<TaskInfo>,
+    /// Or the future of `block_on`, and who called that.
+    pub(super) root: Option<&'static Location<'static>>,
     pub(super) elapsed: Duration,
     pub(super) is_reminder: bool,
     pub(super) cpu: CpuUse,
@@ -136,10 +157,38 @@ pub struct LatePoll {
     pub(super) injected: usize,
     pub(super) has_due_timers: bool,
     pub(super) action: RescueAction,
+    pub(super) stack: Option<Stack>,
+}
+
+/// The calls that a thread was in, the innermost first; `Display` writes a line for each. See [`Rescue::with_stack`].
+#[derive(Clone, Debug)]
+pub struct Stack(pub(super) Vec<usize>);
+
+impl Stack {
+    /// An address inside of each call.
+    pub fn addresses(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for address in &self.0 {
+            if !symbols::write(f, *address)? {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl LatePoll {
-    /// The task's id; `None` if it ended just when it was looked at.
+    /// Whether it is no task but the future that `block_on` of a current-thread runtime runs.
+    pub fn is_block_on(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// The task's id; `None` if it is none, or ended just when it was looked at.
     pub fn task_id(&self) -> Option<Id> {
         self.task.as_ref().map(|task| task.id)
     }
@@ -149,9 +198,9 @@ impl LatePoll {
         self.task.as_ref()?.name.as_deref()
     }
 
-    /// The place in the program that spawned it.
+    /// The place in the program that spawned it, or that called `block_on`.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.task.as_ref().map(|task| task.place)
+        self.root.or_else(|| self.task.as_ref().map(|task| task.place))
     }
 
     /// How long the poll has taken by now; it may have begun a few milliseconds earlier.
@@ -205,6 +254,12 @@ impl LatePoll {
         self.has_due_timers
     }
 
+    /// The functions that its thread was in, if the runtime was asked for them ([`Rescue::with_stack`]) and the thread
+    /// answered before the poll was over.
+    pub fn stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
+    }
+
     /// What was done.
     pub fn action(&self) -> RescueAction {
         self.action
@@ -237,7 +292,10 @@ impl fmt::Display for LatePoll {
                 }
                 write!(f, " (spawned at {})", task.place)?;
             }
-            None => f.write_str("a task")?,
+            None => match self.root {
+                Some(place) => write!(f, "the future of `block_on` (called at {place})")?,
+                None => f.write_str("a task")?,
+            },
         }
         write!(f, " has not come to an `.await` for {} ms", self.elapsed.as_millis())?;
         if let Some(name) = &self.thread_name {
@@ -269,7 +327,11 @@ impl fmt::Display for LatePoll {
             RescueAction::ThreadRefused => ". They wait: the system refused a thread for a spare worker. ",
             RescueAction::ReportOnly => ". They wait: this runtime only reports. ",
         })?;
-        f.write_str(self.mend())
+        f.write_str(self.mend())?;
+        match &self.stack {
+            Some(stack) => write!(f, " Its thread is in:{stack}"),
+            None => Ok(()),
+        }
     }
 }
 

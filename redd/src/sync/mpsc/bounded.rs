@@ -18,8 +18,10 @@ use super::error::{SendError, TryRecvError, TrySendError};
 use super::shared::{Flow, Rx, Shared};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
+use crate::sync::blocking::block_thread_on;
 use crate::sync::permits::{Permits, Refusal};
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
+use crate::sync::wait_list::Place;
 
 /// Makes a channel in which at most `buffer` messages wait; then senders wait for room.
 ///
@@ -102,7 +104,7 @@ impl<T> Shared<T, Limited> {
     }
 
     /// Waits for permits; the caller owns them.
-    async fn acquire(&self, count: usize, place: &'static Location<'static>) -> Result<(), SendError<()>> {
+    async fn acquire(&self, count: usize, place: Place) -> Result<(), SendError<()>> {
         /// Dropped after the future that may have collected some of the permits and given them back.
         struct Collected<'a, T>(&'a Shared<T, Limited>);
         impl<T> Drop for Collected<'_, T> {
@@ -113,9 +115,12 @@ impl<T> Shared<T, Limited> {
         if count > self.flow.bound {
             return Err(SendError(()));
         }
-        let _collected = Collected(self);
         let permits = &self.flow.permits;
-        permits.acquire(count, WaitKind::MpscSend, Some(place)).await.map_err(|_closed| SendError(()))
+        if permits.acquire_at_once(count) {
+            return Ok(());
+        }
+        let _collected = Collected(self);
+        permits.acquire(count, WaitKind::MpscSend, place).await.map_err(|_closed| SendError(()))
     }
 
     fn try_acquire(&self, count: usize) -> Result<(), TrySendError<()>> {
@@ -153,7 +158,7 @@ impl<T> Sender<T> {
     /// Gives the message back if the receiver is closed or dropped.
     #[track_caller]
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             match self.shared().acquire(1, place).await {
                 Ok(()) => {
@@ -189,8 +194,7 @@ impl<T> Sender<T> {
     /// When called inside an asynchronous context: await `send` there.
     #[track_caller]
     pub fn blocking_send(&self, message: T) -> Result<(), SendError<T>> {
-        crate::runtime::context::forbid_blocking("mpsc::Sender::blocking_send");
-        crate::sync::blocking::block_on_parker(self.send(message))
+        block_thread_on("mpsc::Sender::blocking_send", self.send(message))
     }
 
     /// Waits for room for one message.
@@ -204,7 +208,7 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped.
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             let shared = self.shared();
             shared.acquire(1, place).await?;
@@ -221,7 +225,7 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped, or if the channel never has so much room.
     #[track_caller]
     pub fn reserve_many(&self, n: usize) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             let shared = self.shared();
             shared.acquire(n, place).await?;
@@ -238,7 +242,7 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped.
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
-        let place = Location::caller();
+        let place = Some(Location::caller());
         async move {
             self.shared().acquire(1, place).await?;
             Ok(OwnedPermit { sender: Some(self) })

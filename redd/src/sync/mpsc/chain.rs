@@ -30,7 +30,6 @@
 
 #![expect(unsafe_code, reason = "slots and blocks are shared by index, not by borrow")]
 
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
@@ -219,9 +218,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         // SAFETY: there is no other producer, so only this call can let go of a block, and `find_block` gives one that
         // it has not let go of.
         let block = unsafe { block.as_ref() };
-        if let Some(waker) = self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED) {
-            wake_guarded(waker);
-        }
+        wake_guarded(self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED));
     }
 
     /// Sets the slot's state; the result is to be woken: the consumer waits for this slot. The caller does not look at
@@ -581,12 +578,5 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
             count += 1;
         }
         count
-    }
-}
-
-impl<T, const SLOTS: usize> fmt::Debug for Chain<T, SLOTS> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tail = self.tail.load(Ordering::Relaxed);
-        f.debug_struct("Chain").field("claimed", &(tail >> SHIFT)).finish_non_exhaustive()
     }
 }

@@ -16,10 +16,10 @@ use std::task::{Context, Poll, Waker, ready};
 use super::chain::{Chain, Parked, Popped};
 use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Arc;
-use crate::primitives::has_mistake;
+use crate::primitives::{Arc, has_mistake};
+use crate::sync::blocking::block_on_parker;
 use crate::sync::senders::{Channel, Senders, Tx};
-use crate::sync::wait_list::WaitList;
+use crate::sync::wait_list::{Place, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
 use crate::task::coop::poll_proceed;
@@ -85,9 +85,9 @@ impl<T, F: Flow> Shared<T, F> {
         self.flow.is_closed(&self.chain)
     }
 
-    pub(super) fn closed(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
+    pub(super) fn closed(&self, place: Place) -> impl Future<Output = ()> {
         let is_closed = || self.is_rx_closed().then_some(());
-        wait_until(&self.on_close, WaitKind::MpscSend, Some(place), is_closed, move |_| is_closed())
+        wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed())
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,46 +127,19 @@ impl<T, F: Flow> Rx<T, F> {
         poll_fn(|cx| self.poll_recv(cx, Some(place))).await
     }
 
-    pub(super) async fn recv_many(
-        &mut self,
-        buffer: &mut Vec<T>,
-        limit: usize,
-        place: &'static Location<'static>,
-    ) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, Some(place))).await
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: Place) -> usize {
+        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, place)).await
     }
 
-    pub(super) fn poll_recv(
-        &mut self,
-        cx: &mut Context<'_>,
-        place: Option<&'static Location<'static>>,
-    ) -> Poll<Option<T>> {
-        let unit = ready!(poll_proceed(cx));
-        loop {
-            match self.pop() {
-                Popped::Value(value) => {
-                    unit.made_progress();
-                    self.shared.flow.give_back(1);
-                    return Poll::Ready(Some(value));
-                }
-                Popped::Closed => {
-                    unit.made_progress();
-                    return Poll::Ready(None);
-                }
-                Popped::Empty => {}
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Option<T>> {
+        self.poll_take(cx, place, |rx| match rx.pop() {
+            Popped::Value(value) => {
+                rx.shared.flow.give_back(1);
+                Some(Some(value))
             }
-            match self.wait(cx.waker()) {
-                Wait::ForProducer => {
-                    waiting::note(WaitKind::MpscReceive, place);
-                    return Poll::Pending;
-                }
-                Wait::NoMore => {
-                    unit.made_progress();
-                    return Poll::Ready(None);
-                }
-                Wait::PopAgain => {}
-            }
-        }
+            Popped::Closed => Some(None),
+            Popped::Empty => None,
+        })
     }
 
     pub(super) fn poll_recv_many(
@@ -174,45 +147,48 @@ impl<T, F: Flow> Rx<T, F> {
         cx: &mut Context<'_>,
         buffer: &mut Vec<T>,
         limit: usize,
-        place: Option<&'static Location<'static>>,
+        place: Place,
     ) -> Poll<usize> {
         if limit == 0 {
             return Poll::Ready(0);
         }
-        let unit = ready!(poll_proceed(cx));
-        loop {
+        self.poll_take(cx, place, |rx| {
             let mut count = 0;
-            let mut is_closed = false;
-            while count < limit {
-                match self.pop() {
-                    Popped::Value(value) => {
-                        buffer.push(value);
-                        count += 1;
-                    }
-                    Popped::Closed => {
-                        is_closed = true;
-                        break;
-                    }
-                    Popped::Empty => break,
-                }
+            let mut popped = rx.pop();
+            while let Popped::Value(value) = popped {
+                buffer.push(value);
+                count += 1;
+                popped = if count < limit { rx.pop() } else { Popped::Empty };
             }
-            if count > 0 || is_closed {
-                unit.made_progress();
-                self.shared.flow.give_back(count);
-                return Poll::Ready(count);
+            rx.shared.flow.give_back(count);
+            (count > 0 || matches!(popped, Popped::Closed)).then_some(count)
+        })
+    }
+
+    /// Waits until `take` has an answer; when none will come, that is the default one.
+    #[inline]
+    fn poll_take<R: Default>(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: Place,
+        mut take: impl FnMut(&mut Self) -> Option<R>,
+    ) -> Poll<R> {
+        let unit = ready!(poll_proceed(cx));
+        let answer = loop {
+            if let Some(answer) = take(self) {
+                break answer;
             }
             match self.wait(cx.waker()) {
                 Wait::ForProducer => {
                     waiting::note(WaitKind::MpscReceive, place);
                     return Poll::Pending;
                 }
-                Wait::NoMore => {
-                    unit.made_progress();
-                    return Poll::Ready(0);
-                }
+                Wait::NoMore => break R::default(),
                 Wait::PopAgain => {}
             }
-        }
+        };
+        unit.made_progress();
+        Poll::Ready(answer)
     }
 
     /// Nothing was there: registers the waker where it is needed.
@@ -255,7 +231,7 @@ impl<T, F: Flow> Rx<T, F> {
     #[cold]
     fn wait_for_head_slot(&mut self) {
         let mut has_parked = false;
-        crate::sync::blocking::block_on_parker(poll_fn(|cx| {
+        block_on_parker(poll_fn(|cx| {
             if std::mem::replace(&mut has_parked, true) || self.park(cx.waker()) == Parked::No {
                 return Poll::Ready(());
             }
@@ -332,7 +308,7 @@ macro_rules! receiver_methods {
             /// Dropping it loses nothing.
             #[track_caller]
             pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
-                self.rx.recv_many(buffer, limit, Location::caller())
+                self.rx.recv_many(buffer, limit, Some(Location::caller()))
             }
 
             /// Takes the next message if there is one.
@@ -350,8 +326,7 @@ macro_rules! receiver_methods {
             /// When called inside an asynchronous context: await `recv` there.
             #[track_caller]
             pub fn blocking_recv(&mut self) -> Option<T> {
-                crate::runtime::context::forbid_blocking(concat!("mpsc::", stringify!($Receiver), "::blocking_recv"));
-                crate::sync::blocking::block_on_parker(self.recv())
+                block_thread_on(concat!("mpsc::", stringify!($Receiver), "::blocking_recv"), self.recv())
             }
 
             /// [`recv_many`](Self::recv_many) on a thread outside of a runtime.
@@ -360,12 +335,8 @@ macro_rules! receiver_methods {
             /// When called inside an asynchronous context: await `recv_many` there.
             #[track_caller]
             pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-                crate::runtime::context::forbid_blocking(concat!(
-                    "mpsc::",
-                    stringify!($Receiver),
-                    "::blocking_recv_many"
-                ));
-                crate::sync::blocking::block_on_parker(self.recv_many(buffer, limit))
+                let what = concat!("mpsc::", stringify!($Receiver), "::blocking_recv_many");
+                block_thread_on(what, self.recv_many(buffer, limit))
             }
 
             /// Makes sending fail from now on; what has been sent can still be received.
@@ -429,7 +400,7 @@ macro_rules! sender_methods {
             /// Dropping it loses nothing.
             #[track_caller]
             pub fn closed(&self) -> impl Future<Output = ()> {
-                self.tx.shared().closed(Location::caller())
+                self.tx.shared().closed(Some(Location::caller()))
             }
 
             /// Whether the receiver is closed or dropped.

@@ -9,6 +9,7 @@ use super::chain::Chain;
 use super::error::{SendError, TryRecvError};
 use super::shared::{Flow, Rx, Shared};
 use crate::primitives::Arc;
+use crate::sync::blocking::block_thread_on;
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
 
 /// Makes a channel whose senders never wait.

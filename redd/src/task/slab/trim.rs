@@ -390,17 +390,37 @@ mod tests {
         let stays = runtime.spawn(pending::<()>());
         assert!(!tend(heap, 0));
         let mut is_trimmed = false;
-        heap.for_each_live(|task| {
-            is_trimmed = tend(heap, PATIENCE_MS);
-            // SAFETY: the walk gave us a reference.
-            drop(unsafe { crate::task::Runnable::from_raw(task) });
-        });
+        heap.for_each_live(|_task| is_trimmed = tend(heap, PATIENCE_MS));
         assert!(is_trimmed);
         assert_eq!(chunks(heap), before);
         stays.abort();
         // All slots are in the lists again.
         spike(&runtime, MANY);
         assert_eq!(chunks(heap), before);
+    }
+
+    #[test]
+    fn a_guest_leaves_no_slot_behind_also_when_the_runtime_ends_meanwhile() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("the system has room");
+        let (handle, heap) = (runtime.handle().clone(), Arc::clone(&runtime.handle().shared.heap));
+        handle.block_on(async {
+            assert_eq!(heap.central.lock().guest, Some(1));
+            let tasks: Vec<_> = (0..200).map(|_| crate::spawn(async {})).collect();
+            for task in tasks {
+                task.await.expect("it does not panic");
+            }
+            let other = std::thread::scope(|scope| {
+                let other = scope.spawn(|| handle.block_on(async { crate::spawn(async {}).await }));
+                other.join().expect("no panic")
+            });
+            other.expect("a second one does without the cache");
+            runtime.shutdown_background();
+            assert!(crate::spawn(async {}).await.expect_err("it is too late").is_cancelled());
+        });
+        while !heap.central.lock().is_closed || heap.central.lock().out > 0 {
+            crate::primitives::thread::yield_now();
+        }
+        assert!(heap.central.lock().areas.is_empty(), "the heap is given back");
     }
 }
 

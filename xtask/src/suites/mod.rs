@@ -1,0 +1,281 @@
+//! Other people's tests on the facade: those that the packages of Tokio and its companions carry, unpacked from the
+//! registry into the target folder when the lane runs. Nothing of them is in this repository but names, in
+//! `compat/known-failures.txt`.
+//!
+//! Called by the lanes `suites`, `suites-unstable` and `compat`.
+//!
+//! # Why not otherwise
+//! `cargo test` would run the tests of a file in one process, where one that hangs or aborts takes the others along.
+
+mod report;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::api::json;
+use report::Report;
+
+/// A package whose tests are run.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// As `compat/known-failures.txt` calls it.
+    name: &'static str,
+    package: &'static str,
+    version: &'static str,
+    features: &'static str,
+    /// With `--cfg tokio_unstable`.
+    is_unstable: bool,
+}
+
+impl Suite {
+    /// Whether the tests stand in for a package that is named as the facade: then they move to one with another name.
+    fn is_of_the_facade(&self) -> bool {
+        self.package == "tokio"
+    }
+}
+
+/// Tokio's own tests and those of its companions, as stable programs see them.
+pub(crate) const STABLE: &[Suite] = &[
+    Suite { name: "tokio", package: "tokio", version: "1.54.1", features: "full,test-util", is_unstable: false },
+    Suite { name: "tokio-util", package: "tokio-util", version: "0.7.20", features: "full", is_unstable: false },
+    Suite { name: "tokio-stream", package: "tokio-stream", version: "0.1.19", features: "full", is_unstable: false },
+    Suite { name: "tokio-test", package: "tokio-test", version: "0.4.6", features: "", is_unstable: false },
+];
+
+/// Tokio's own tests with the parts that it calls unstable.
+pub(crate) const UNSTABLE: &[Suite] = &[Suite {
+    name: "tokio-unstable",
+    package: "tokio",
+    version: "1.54.1",
+    features: "full,test-util,tracing,taskdump,schedule-latency",
+    is_unstable: true,
+}];
+
+/// Names of tests that fail, one a line, each with the reason.
+const KNOWN: &str = "compat/known-failures.txt";
+
+/// Builds and runs `suites` so many times; says what failed, flickered or passes again, and what the table is.
+///
+/// # Errors
+/// A sentence, if the tests could not be had at all.
+pub(crate) fn run(root: &Path, target: &Path, suites: &[Suite], runs: usize) -> Result<Report, String> {
+    let known = std::fs::read_to_string(root.join(KNOWN)).map_err(|error| format!("{KNOWN}: {error}"))?;
+    let mut report = Report::new(&known)?;
+    let unpacked = unpack(target)?;
+    for suite in suites {
+        let folder = prepare(root, target, &unpacked, suite)?;
+        let programs = build(&folder, target, suite)?;
+        for missing in programs.missing {
+            report.add(suite.name, &missing, run::Verdict::DoesNotCompile);
+        }
+        for nth in 1..=runs {
+            let mut counts = [0_usize; 2];
+            for (test, verdict) in run::run(&folder, &programs.built)? {
+                counts[usize::from(verdict == run::Verdict::Passed)] += 1;
+                report.add(suite.name, &test, verdict);
+            }
+            println!("{}: run {nth} of {runs}: {} passed, {} did not", suite.name, counts[1], counts[0]);
+        }
+    }
+    Ok(report)
+}
+
+/// The packages with their tests, as the registry has them. `cargo vendor` is the supported way to get at a package's files.
+fn unpack(target: &Path) -> Result<PathBuf, String> {
+    let fetch = target.join("fetch");
+    let mut manifest = String::from(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[dependencies]\n",
+    );
+    for suite in STABLE {
+        manifest.push_str(&format!("{} = \"={}\"\n", suite.package, suite.version));
+    }
+    write(&fetch.join("Cargo.toml"), &manifest)?;
+    write(&fetch.join("src/lib.rs"), "")?;
+    let folder = target.join("vendor");
+    call(cargo(&fetch).args(["vendor", "--quiet", "--versioned-dirs"]).arg(&folder), "unpack the packages")?;
+    Ok(folder)
+}
+
+/// A workspace of its own with the package's tests in it, and the facade in Tokio's place.
+fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result<PathBuf, String> {
+    let source = unpacked.join(format!("{}-{}", suite.package, suite.version));
+    let folder = target.join(suite.name);
+    call(Command::new("rm").arg("-rf").arg(&folder), "empty the folder of the tests")?;
+    // With their times: what has not changed is not built again.
+    call(Command::new("cp").arg("-a").arg(&source).arg(&folder), "copy the package")?;
+    let manifest =
+        std::fs::read_to_string(source.join("Cargo.toml")).map_err(|error| format!("{}: {error}", source.display()))?;
+    write(&folder.join("Cargo.toml"), &own_manifest(&manifest, suite, &root.join("tokio")))?;
+    if suite.is_of_the_facade() {
+        call(Command::new("rm").arg("-r").arg(folder.join("src")), "take the library away")?;
+        write(&folder.join("src/lib.rs"), "")?;
+    }
+    let locked = target.join(format!("{}.lock", suite.name));
+    if locked.exists() {
+        call(Command::new("cp").arg(&locked).arg(folder.join("Cargo.lock")), "copy the lock file")?;
+    } else {
+        let _ = std::fs::remove_file(folder.join("Cargo.lock"));
+        call(cargo(&folder).arg("generate-lockfile"), "choose versions")?;
+        call(Command::new("cp").arg(folder.join("Cargo.lock")).arg(&locked), "keep the lock file")?;
+    }
+    let lock = std::fs::read_to_string(folder.join("Cargo.lock")).map_err(|error| format!("its lock file: {error}"))?;
+    if is_patched(&lock) {
+        Ok(folder)
+    } else {
+        Err(format!("{}: its lock file names a `tokio` that is not the facade", suite.name))
+    }
+}
+
+/// The package's manifest with the patch; that of Tokio itself, which cannot depend on its own name, under another.
+fn own_manifest(manifest: &str, suite: &Suite, facade: &Path) -> String {
+    let mut own = if suite.is_of_the_facade() {
+        let features: Vec<_> = suite.features.split(',').map(|name| format!("\"{name}\"")).collect();
+        let renamed = manifest.replacen("name = \"tokio\"", "name = \"tokio-suite\"", 1).replacen(
+            "name = \"tokio\"",
+            "name = \"tokio_suite\"",
+            1,
+        );
+        format!(
+            "{renamed}\n[dev-dependencies.tokio]\nversion = \"={}\"\nfeatures = [{}]\n",
+            suite.version,
+            features.join(", ")
+        )
+    } else {
+        manifest.to_owned()
+    };
+    own.push_str(&format!("\n[workspace]\n\n[patch.crates-io]\ntokio = {{ path = \"{}\" }}\n", facade.display()));
+    own
+}
+
+/// Whether each `tokio` of a lock file comes from a path.
+fn is_patched(lock: &str) -> bool {
+    let mut packages = lock.split("[[package]]").filter(|package| package.contains("\nname = \"tokio\"\n")).peekable();
+    packages.peek().is_some() && packages.all(|package| !package.contains("\nsource = "))
+}
+
+/// The programs of a package's tests.
+#[derive(Debug)]
+struct Programs {
+    built: Vec<run::Program>,
+    /// Names of those that do not compile.
+    missing: Vec<String>,
+}
+
+fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String> {
+    let mut command = cargo(folder);
+    command.args([
+        "build",
+        "--tests",
+        "--keep-going",
+        "--message-format=json-render-diagnostics",
+        "--features",
+        suite.features,
+    ]);
+    let flags = if suite.is_unstable { "--cap-lints=allow --cfg tokio_unstable" } else { "--cap-lints=allow" };
+    command.env("RUSTFLAGS", flags).env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command.env("CARGO_TARGET_DIR", target.join(if suite.is_unstable { "unstable" } else { "stable" }));
+    println!("building the tests of {}", suite.name);
+    let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
+    let mut built = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let message = json::parse(line).ok_or_else(|| format!("cargo says what is no JSON: {line}"))?;
+        let program = message.at("executable").text();
+        if message.at("reason").text() == "compiler-artifact"
+            && message.at("profile").at("test").is_true()
+            && !program.is_empty()
+        {
+            let kind = message.at("target").at("kind").list().first().map_or("", json::Value::text);
+            let name = if kind == "test" { message.at("target").at("name").text() } else { "lib" };
+            built.push(run::Program { name: name.to_owned(), path: program.into() });
+        }
+    }
+    let mut missing: Vec<_> =
+        test_files(folder)?.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
+    missing.sort_unstable();
+    if built.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let end: Vec<_> = said.lines().rev().take(40).collect();
+        return Err(format!(
+            "none of the tests of {} was built:\n{}",
+            suite.name,
+            end.into_iter().rev().collect::<Vec<_>>().join("\n")
+        ));
+    }
+    built.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Programs { built, missing })
+}
+
+/// The files directly in `tests`: a program each.
+fn test_files(folder: &Path) -> Result<Vec<String>, String> {
+    let entries = std::fs::read_dir(folder.join("tests"))
+        .map_err(|error| format!("the tests of {}: {error}", folder.display()))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| name.strip_suffix(".rs").map(str::to_owned)).collect())
+}
+
+fn cargo(folder: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(folder).env_remove("RUSTFLAGS");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn call(command: &mut Command, to: &str) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("cannot {to}: {status}")),
+        Err(error) => Err(format!("cannot {to}: {error}")),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokio_s_manifest_gets_another_name_and_the_facade() {
+        let manifest =
+            "[package]\nname = \"tokio\"\n\n[lib]\nname = \"tokio\"\n\n[dependencies.bytes]\nversion = \"1\"\n";
+        let own = own_manifest(manifest, &STABLE[0], Path::new("/facade"));
+        assert!(own.starts_with("[package]\nname = \"tokio-suite\"\n\n[lib]\nname = \"tokio_suite\"\n"), "{own}");
+        assert!(
+            own.contains("[dev-dependencies.tokio]\nversion = \"=1.54.1\"\nfeatures = [\"full\", \"test-util\"]\n"),
+            "{own}"
+        );
+        assert!(own.ends_with("[workspace]\n\n[patch.crates-io]\ntokio = { path = \"/facade\" }\n"), "{own}");
+    }
+
+    #[test]
+    fn a_companion_s_manifest_gets_the_facade_alone() {
+        let own = own_manifest("[package]\nname = \"tokio-util\"\n", &STABLE[1], Path::new("/facade"));
+        assert_eq!(
+            own,
+            "[package]\nname = \"tokio-util\"\n\n[workspace]\n\n[patch.crates-io]\ntokio = { path = \"/facade\" }\n"
+        );
+    }
+
+    #[test]
+    fn a_lock_file_with_a_tokio_of_a_registry_is_refused() {
+        let facade = "[[package]]\nname = \"tokio\"\nversion = \"1.54.1\"\n";
+        assert!(is_patched(facade));
+        assert!(!is_patched("[[package]]\nname = \"bytes\"\n"), "none at all");
+        assert!(!is_patched(&format!(
+            "{facade}\n[[package]]\nname = \"tokio\"\nversion = \"1.50.0\"\nsource = \"registry\"\n"
+        )));
+    }
+}
