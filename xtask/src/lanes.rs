@@ -314,6 +314,7 @@ fn shuttle_from(root: &Path, seeds: u64, from: u64, model: &str) -> Outcome {
     let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"];
     match model {
         // Loom's mistakes are those of loom: some need weak memory, which shuttle has not.
+        // Those of shuttle are called `shuttle_notices_…`.
         "" => arguments.extend([
             "loom_",
             "shuttle_",

@@ -56,10 +56,10 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
 }
 
 /// Waits for a thread's end, at most for `patience`; its handle is given back if it has not ended.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use crate::sys::thread::join_within;
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) fn join_within(thread: JoinHandle<()>, _patience: std::time::Duration) -> Result<(), JoinHandle<()>> {
     drop(thread.join());
     Ok(())
@@ -127,7 +127,7 @@ pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Builder, Rescue, RngSeed, Runtime};
 use crate::primitives::atomic::fixed::AtomicUsize;
 use crate::primitives::checker::thread;
-use crate::primitives::explore;
+use crate::primitives::{explore, explore_mistaken};
 use crate::sync::{Barrier, Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use crate::task::{JoinHandle, JoinSet, block_in_place, spawn_blocking, yield_now};
 use crate::time::{sleep, timeout};
@@ -226,31 +226,47 @@ fn shuttle_a_shutdown_of_a_current_thread_runtime_drops_every_future() {
     shut_down(current_thread);
 }
 
+fn channels_and_permits() {
+    let runtime = workers(2);
+    let sum = runtime.block_on(async {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let permits = Arc::new(Semaphore::new(1));
+        for number in 1..4_usize {
+            let (sender, permits) = (sender.clone(), Arc::clone(&permits));
+            drop(crate::spawn(async move {
+                for _ in 0..2 {
+                    let _permit = permits.acquire().await.expect("it stays open");
+                    sender.send(number).await.expect("it is received");
+                }
+            }));
+        }
+        drop(sender);
+        let mut sum = 0;
+        while let Some(number) = receiver.recv().await {
+            sum += number;
+        }
+        sum
+    });
+    assert_eq!(sum, 12);
+}
+
 #[test]
 fn shuttle_channels_and_permits_between_four_tasks() {
-    explore(|| {
-        let runtime = workers(2);
-        let sum = runtime.block_on(async {
-            let (sender, mut receiver) = mpsc::channel(1);
-            let permits = Arc::new(Semaphore::new(1));
-            for number in 1..4_usize {
-                let (sender, permits) = (sender.clone(), Arc::clone(&permits));
-                drop(crate::spawn(async move {
-                    for _ in 0..2 {
-                        let _permit = permits.acquire().await.expect("it stays open");
-                        sender.send(number).await.expect("it is received");
-                    }
-                }));
-            }
-            drop(sender);
-            let mut sum = 0;
-            while let Some(number) = receiver.recv().await {
-                sum += number;
-            }
-            sum
-        });
-        assert_eq!(sum, 12);
-    });
+    explore(channels_and_permits);
+}
+
+// Seeded mistakes: what is lost leaves someone looking, or waiting, for ever.
+
+#[test]
+#[should_panic(expected = "exceeded max_steps")]
+fn shuttle_notices_a_release_that_does_not_look_again() {
+    explore_mistaken("a release that does not look again", channels_and_permits);
+}
+
+#[test]
+#[should_panic(expected = "exceeded max_steps")]
+fn shuttle_notices_a_system_that_loses_wakes() {
+    explore_mistaken("a system that loses wakes", channels_and_permits);
 }
 
 #[test]

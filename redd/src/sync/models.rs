@@ -11,7 +11,7 @@ use crate::primitives::checker::thread;
 
 use super::blocking::block_on_parker;
 use super::permits::{Permits, Refusal};
-use super::testing::{Wakes, poll_once, poll_with};
+use super::testing::{Wakes, poll_once};
 use super::waker_cell::WakerCell;
 use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce, broadcast, mpsc, oneshot, watch};
 use crate::observe::waiting::WaitKind;
@@ -284,7 +284,7 @@ fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
     let mut future = pin!(future);
     let (wakes, waker) = Wakes::new();
     let thread = thread::spawn(act);
-    let is_waiting = poll_with(future.as_mut(), &waker).is_pending();
+    let is_waiting = future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
     thread.join().unwrap();
     if is_waiting {
         assert!(wakes.count() > 0, "who waits is woken");

@@ -178,13 +178,13 @@ fn mark_and_retire(takes_back: bool) {
 
 #[test]
 fn loom_rescue_marks_a_spare_that_retires() {
-    loom::model(|| mark_and_retire(true));
+    crate::primitives::explore(|| mark_and_retire(true));
 }
 
 #[test]
 #[should_panic(expected = "the count is right again")]
 fn loom_rescue_catches_a_mark_that_is_not_taken_back() {
-    loom::model(|| mark_and_retire(false));
+    crate::primitives::explore(|| mark_and_retire(false));
 }
 
 /// The last worker leaves while the monitor starts a spare.
