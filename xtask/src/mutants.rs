@@ -26,7 +26,7 @@ const TARGETS: &[(&str, &str)] = &[
 const BESIDE: &[&str] = &["primitives", "collections", "observe/waiting.rs", "task/budget.rs", "sync/wait_list.rs"];
 
 /// How long the tests of one change may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Survivors that were looked at: `file: line after the change`, trimmed.
 const KNOWN: &str = "xtask/surviving-mutants.txt";
@@ -232,6 +232,10 @@ pin-project-lite = "0.2"
 
 [dev-dependencies]
 proptest = { version = "1", default-features = false, features = ["std"] }
+
+# Nobody looks at a backtrace.
+[profile.dev]
+debug = false
 "#;
 
 /// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason.

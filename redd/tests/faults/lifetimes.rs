@@ -409,8 +409,9 @@ fn socket_after_the_end() {
 /// No hang, and no claim that the time is up: the message says what to do, and whoever waits for it is woken to hear it.
 fn timer_after_the_end() {
     for runtime in [workers(2), current_thread()] {
-        let mut waiting = runtime.block_on(async { Box::pin(sleep(Duration::from_secs(3600))) });
-        let mut fresh = runtime.block_on(async { Box::pin(sleep(Duration::from_secs(3600))) });
+        let entered = runtime.enter();
+        let [mut waiting, mut fresh] = [(); 2].map(|()| Box::pin(sleep(Duration::from_secs(3600))));
+        drop(entered);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         runtime.block_on(async {
