@@ -294,10 +294,7 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
         }
         steps.extend(quote_spanned!(own() => .start_paused(#is_paused)));
     }
-    if let Some((choice, at)) = &options.unhandled_panic {
-        if is_multi {
-            return conflict(*at, "unhandled_panic", "current_thread");
-        }
+    if let Some((choice, _)) = &options.unhandled_panic {
         steps.extend(quote_spanned!(own() => .unhandled_panic(#krate::runtime::UnhandledPanic::#choice)));
     }
     if let Some((name, _)) = &options.name {
@@ -419,7 +416,6 @@ mod tests {
             (Kind::Main, "worker_threads = \"x\"", f, "anumberliteral"),
             (Kind::Test, "worker_threads = 2", f, "needstheflavormulti_thread"),
             (Kind::Main, "start_paused = true", f, "needstheflavorcurrent_thread"),
-            (Kind::Main, "unhandled_panic = \"ignore\"", f, "needstheflavorcurrent_thread"),
             (Kind::Test, "unhandled_panic = \"foo\"", f, "shutdown_runtime"),
             (Kind::Test, "crate = 456", f, "apath"),
             (Kind::Test, "crate = \"a b\"", f, "apath"),

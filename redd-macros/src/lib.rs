@@ -25,7 +25,7 @@ use proc_macro::TokenStream;
 /// - `flavor`: `"multi_thread"` (the default), `"current_thread"` or `"local"`.
 /// - `worker_threads`: a number; only for `multi_thread`.
 /// - `start_paused`: `true` starts with the clock stopped; not for `multi_thread`.
-/// - `unhandled_panic`: `"ignore"` (the default) or `"shutdown_runtime"`; not for `multi_thread`.
+/// - `unhandled_panic`: `"ignore"` (the default) or `"shutdown_runtime"`. Differs from Tokio: for any flavor.
 /// - `name`: the name of the runtime.
 /// - `crate`: the path of redd where it was renamed, such as `crate = "my_crate::redd"`.
 ///

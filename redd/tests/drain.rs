@@ -6,7 +6,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use redd::runtime::{Builder, Handle, LocalOptions, Runtime};
+use redd::runtime::{Builder, Handle, LocalOptions, Runtime, UnhandledPanic};
 use redd::sync::oneshot;
 
 const FOR_EVER: Duration = Duration::MAX;
@@ -137,4 +137,75 @@ fn where_blocking_is_forbidden_it_panics_and_shuts_down() {
     assert!(error.is_panic(), "{error}");
     let late = outer.block_on(handle.spawn(async {}));
     assert!(late.unwrap_err().is_cancelled());
+}
+
+fn of_each_flavor() -> [Builder; 2] {
+    let mut multi = Builder::new_multi_thread();
+    multi.worker_threads(2);
+    [multi, Builder::new_current_thread()]
+}
+
+#[test]
+fn a_task_that_panics_meanwhile_has_ended_and_the_others_are_waited_for() {
+    for mut builder in of_each_flavor() {
+        let (tell, told) = mpsc::channel();
+        let runtime = builder.on_unhandled_panic(move |panic| tell.send(panic.to_string()).unwrap()).build().unwrap();
+        let (end, ended) = mpsc::channel();
+        runtime.spawn(async {
+            redd::task::yield_now().await;
+            std::panic::resume_unwind(Box::new("no stock"));
+        });
+        runtime.spawn(async move {
+            for _ in 0..100 {
+                redd::task::yield_now().await;
+            }
+            end.send(()).unwrap();
+        });
+        assert!(runtime.drain(FOR_EVER).is_empty());
+        ended.recv().unwrap();
+        assert!(told.recv().unwrap().contains("no stock"), "and the panic is reported");
+    }
+}
+
+#[test]
+fn a_future_whose_drop_panics_does_not_keep_the_others_from_being_cancelled() {
+    struct Careless(mpsc::Sender<()>);
+    impl Drop for Careless {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            std::panic::resume_unwind(Box::new("in drop"));
+        }
+    }
+    for mut builder in of_each_flavor() {
+        let runtime = builder.on_unhandled_panic(|_| {}).enable_all().build().unwrap();
+        let (drop_it, dropped) = mpsc::channel();
+        for _ in 0..3 {
+            let careless = Careless(drop_it.clone());
+            runtime.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(careless);
+            });
+        }
+        drop(drop_it);
+        assert_eq!(runtime.drain(Duration::from_millis(1)).len(), 3);
+        assert_eq!(dropped.iter().count(), 3);
+    }
+}
+
+#[test]
+fn a_panic_that_shuts_the_runtime_down_is_one_of_the_drain_too() {
+    for mut builder in of_each_flavor() {
+        let builder = builder.unhandled_panic(UnhandledPanic::ShutdownRuntime).on_unhandled_panic(|_| {});
+        let runtime = builder.build().unwrap();
+        let other = runtime.spawn(std::future::pending::<()>());
+        runtime.spawn(async {
+            redd::task::yield_now().await;
+            std::panic::resume_unwind(Box::new("no stock"));
+        });
+        let drained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.drain(FOR_EVER)));
+        let message = drained.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("configured to shut down on unhandled panic"), "{message}");
+        let judge = Builder::new_current_thread().build().unwrap();
+        assert!(judge.block_on(other).unwrap_err().is_cancelled());
+    }
 }

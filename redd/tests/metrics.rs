@@ -272,3 +272,37 @@ fn a_dump_tells_of_each_task_who_it_is_and_what_it_does() {
     assert!(reader.trace().to_string().contains("waits: Oneshot at "), "{}", reader.trace());
     assert_eq!(dump.to_string().lines().count(), 4);
 }
+
+#[test]
+fn log_histograms_have_as_many_buckets_as_tokios() {
+    // Taken by running Tokio 1.54.1.
+    let figures: [(u64, u64, u32, usize, u64); 9] = [
+        (1, 2, 0, 3, 2),
+        (1, 100, 1, 15, 128),
+        (5, 5, 1, 3, 6),
+        (100, 60_000_000_000, 2, 119, 60_129_542_144),
+        (20_000, 4_000_000, 3, 65, 4_194_304),
+        (3, 1 << 40, 4, 591, 1 << 40),
+        (1000, 999, 5, 3, 1008),
+        (0, 1_000_000_000, 2, 117, 1_073_741_824),
+        (100, 60_000_000_000, 10, 27291, 60_028_878_848),
+    ];
+    for (min, max, p, buckets, last) in figures {
+        let [shortest, longest] = [min, max].map(Duration::from_nanos);
+        let mut builder = LogHistogram::builder().min_value(shortest).max_value(longest).precision_exact(p);
+        assert_eq!(builder.build().max_value(), last, "{min} {max} {p}");
+        assert!(builder.max_buckets(buckets).is_ok(), "{min} {max} {p}");
+        let error = builder.max_buckets(buckets - 1).unwrap_err();
+        assert!(error.to_string().contains(&format!("needs {buckets} buckets")), "{error}");
+    }
+    for (error, p) in [(0.0001, 10), (0.01, 7), (0.1, 4), (0.2, 3), (0.25, 2), (0.6, 2)] {
+        let exact = LogHistogram::builder().precision_exact(p).build();
+        assert_eq!(LogHistogram::builder().max_error(error).build(), exact);
+    }
+}
+
+#[test]
+#[should_panic(expected = "Give at most 10")]
+fn a_precision_beyond_reason_is_refused() {
+    let _ = LogHistogram::builder().precision_exact(11);
+}

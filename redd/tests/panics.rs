@@ -81,6 +81,19 @@ fn message_of<R>(f: impl FnOnce() -> R) -> Option<String> {
     text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
 }
 
+#[redd::main(unhandled_panic = "shutdown_runtime", worker_threads = 2)]
+async fn a_program_whose_task_panics() {
+    drop(redd::spawn(async { std::panic::resume_unwind(Box::new("no stock")) }));
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn the_macro_sets_the_policy_on_every_flavor() {
+    let ended = std::panic::catch_unwind(a_program_whose_task_panics).unwrap_err();
+    let message = ended.downcast::<String>().unwrap();
+    assert!(message.contains("configured to shut down on unhandled panic"), "{message}");
+}
+
 #[test]
 fn a_panic_that_nobody_joins_is_told_with_name_and_place() {
     on_each_flavor(

@@ -137,15 +137,21 @@ fn advance_fires_what_is_due_and_lets_it_run() {
 }
 
 #[test]
-fn the_clock_runs_on_after_resume() {
+fn the_clock_stands_while_paused_and_runs_on_after_resume() {
     current_thread().block_on(async {
+        let before = Instant::now();
         time::pause();
+        let stood = Instant::now();
+        assert!(stood >= before && Instant::now() == stood);
         time::advance(ms(3_600_000)).await;
+        assert_eq!(Instant::now(), stood + ms(3_600_000));
         let stood = Instant::now();
         time::resume();
         sleep(ms(1)).await;
         assert!(stood.elapsed() >= ms(1));
         assert!(stood.elapsed() < ms(3_600_000));
+        time::pause();
+        assert!(Instant::now() >= stood + ms(1), "it never goes back");
     });
 }
 
@@ -153,6 +159,14 @@ fn the_clock_runs_on_after_resume() {
 fn misuse_of_the_clock_panics_with_what_to_do() {
     let runtime = current_thread();
     let message = panic_message(|| runtime.block_on(async { time::resume() }));
+    assert!(message.contains("Call `time::pause` first"), "{message}");
+    let message = panic_message(|| {
+        runtime.block_on(async {
+            time::pause();
+            time::resume();
+            time::resume();
+        });
+    });
     assert!(message.contains("Call `time::pause` first"), "{message}");
     let message = panic_message(|| runtime.block_on(time::advance(ms(1))));
     assert!(message.contains("start_paused(true)"), "{message}");

@@ -39,7 +39,7 @@ pub(crate) const LANES: &[Lane] = &[
     Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
     Lane {
         name: "features",
-        purpose: "redd with no feature, with each one alone, and its unit tests with `tracing`",
+        purpose: "redd with no feature, with each one alone, and its tests of tasks with `tracing`",
         run: features,
     },
     Lane { name: "instructions", purpose: "instructions per operation of the hot paths", run: check_instructions },
@@ -206,7 +206,8 @@ fn features(root: &Path) -> Outcome {
         }
     }
     // The feature with code of its own that the tests of the default features do not see.
-    let traced = run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--features", "tracing"]));
+    let traced =
+        run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--test", "tasks", "--features", "tracing"]));
     let note = if failed.is_empty() {
         format!("{} combinations; with `tracing`: {traced}", names.len() + 1)
     } else {

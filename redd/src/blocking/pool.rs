@@ -367,13 +367,12 @@ impl<W: Work> Pool<W> {
     /// Waits until all threads have ended, at most for `timeout`; true if they have. A thread of the pool does not wait
     /// for itself.
     pub(crate) fn join_all(&self, timeout: Option<Duration>) -> bool {
-        let me = thread::current_id();
-        let since = real_now();
+        let mut since = None;
         loop {
             {
                 let mut inner = self.inner.lock();
                 debug_assert!(inner.is_shut_down, "threads end after shutdown");
-                if inner.threads <= usize::from(inner.ids.contains(&me)) {
+                if inner.threads == 0 || inner.threads == usize::from(inner.ids.contains(&thread::current_id())) {
                     let last = inner.last_ended.take();
                     drop(inner);
                     if let Some(last) = last {
@@ -385,7 +384,9 @@ impl<W: Work> Pool<W> {
             match timeout {
                 None => self.ended.park(),
                 Some(timeout) => {
-                    let left = timeout.saturating_sub(real_now().saturating_duration_since(since));
+                    let now = real_now();
+                    let since = *since.get_or_insert(now);
+                    let left = timeout.saturating_sub(now.saturating_duration_since(since));
                     if left.is_zero() {
                         return false;
                     }

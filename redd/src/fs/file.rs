@@ -58,6 +58,19 @@ pub struct File {
     max_bytes: usize,
 }
 
+/// Operations with the names of std's: what each answers, and how.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident($self:ident $(, $argument:ident: $T:ty)?) -> $Answer:ty = $answer:expr;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        #[doc = concat!("As [`std::fs::File::", stringify!($name), "`].")]
+        pub async fn $name(&$self $(, $argument: $T)?) -> io::Result<$Answer> {
+            $answer
+        }
+    )*};
+}
+
 impl File {
     /// Opens a file for reading.
     ///
@@ -97,42 +110,40 @@ impl File {
         File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_BUFFER_BYTES }
     }
 
-    /// Waits until everything has reached the disk, contents and metadata.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::sync_all`], or the error of a write before it.
-    pub async fn sync_all(&self) -> io::Result<()> {
-        self.report_write_error().await?;
-        self.perform(|file, _| file.sync_all()).await
-    }
+    operations! {
+        /// Waits until everything has reached the disk, contents and metadata. Reports the error of a write before it.
+        sync_all(self) -> () = {
+            self.report_write_error().await?;
+            self.perform(|file, _| file.sync_all()).await
+        };
 
-    /// Waits until the contents have reached the disk.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::sync_data`], or the error of a write before it.
-    pub async fn sync_data(&self) -> io::Result<()> {
-        self.report_write_error().await?;
-        self.perform(|file, _| file.sync_data()).await
-    }
+        /// Waits until the contents have reached the disk. Reports the error of a write before it.
+        sync_data(self) -> () = {
+            self.report_write_error().await?;
+            self.perform(|file, _| file.sync_data()).await
+        };
 
-    /// Cuts the file, or extends it with zeros; the position stays.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::set_len`].
-    pub async fn set_len(&self, size: u64) -> io::Result<()> {
-        self.perform(move |file, buffer| {
-            take_back(file, buffer)?;
-            file.set_len(size)
-        })
-        .await
-    }
+        /// Cuts the file, or extends it with zeros; the position stays.
+        set_len(self, size: u64) -> () = {
+            let set_len = move |file: &StdFile, buffer: &mut Buffer| {
+                take_back(file, buffer)?;
+                file.set_len(size)
+            };
+            self.perform(set_len).await
+        };
 
-    /// What the system knows about the file. A write that is still on its way may not show.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::metadata`].
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        self.run(StdFile::metadata).await
+        /// What the system knows about the file. A write that is still on its way may not show.
+        metadata(self) -> Metadata = self.run(StdFile::metadata).await;
+
+        /// Changes the permissions.
+        set_permissions(self, perm: Permissions) -> () = self.run(move |file| file.set_permissions(perm)).await;
+
+        /// Changes the times of the last read and change, after the operation at work.
+        set_times(self, times: FileTimes) -> ()
+            = self.perform(move |file, _| file.set_times(times.into_std())).await;
+
+        /// Changes the time of the last change, after the operation at work.
+        set_modified(self, time: SystemTime) -> () = self.perform(move |file, _| file.set_modified(time)).await;
     }
 
     /// A second handle to the same file; both share the position.
@@ -179,30 +190,6 @@ impl File {
                 Err(self)
             }
         }
-    }
-
-    /// Changes the permissions.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::set_permissions`].
-    pub async fn set_permissions(&self, perm: Permissions) -> io::Result<()> {
-        self.run(move |file| file.set_permissions(perm)).await
-    }
-
-    /// Changes the times of the last read and change, after the operation at work.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::set_times`].
-    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        self.perform(move |file, _| file.set_times(times.into_std())).await
-    }
-
-    /// Changes the time of the last change, after the operation at work.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::set_modified`].
-    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.perform(move |file, _| file.set_modified(time)).await
     }
 
     /// One operation moves at most so many bytes.

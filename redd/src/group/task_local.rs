@@ -71,7 +71,7 @@ impl<T: 'static> LocalKey<T> {
     {
         match self.enter(&mut Some(value), f) {
             Ok(result) => result,
-            Err(error) => error.panic(),
+            Err(reason) => panic!("{reason}"),
         }
     }
 
@@ -102,11 +102,11 @@ impl<T: 'static> LocalKey<T> {
     }
 
     /// Swaps `value` into the slot, runs `f`, swaps it back (`swapped-back`).
-    fn enter<R>(&'static self, value: &mut Option<T>, f: impl FnOnce() -> R) -> Result<R, EnterError> {
+    fn enter<R>(&'static self, value: &mut Option<T>, f: impl FnOnce() -> R) -> Result<R, &'static str> {
         self.inner
             .try_with(|slot| slot.try_borrow_mut().map(|mut slot| std::mem::swap(&mut *slot, value)))
-            .map_err(|_| EnterError::Destroyed)?
-            .map_err(|_| EnterError::Borrowed)?;
+            .map_err(|_| DESTROYED)?
+            .map_err(|_| BORROWED)?;
         let _guard = SwapBack { key: self, value };
         Ok(f())
     }
@@ -156,28 +156,10 @@ impl<T: 'static> Drop for SwapBack<'_, T> {
 }
 
 /// Why a scope cannot be entered.
-enum EnterError {
-    /// From inside `with` of the same key.
-    Borrowed,
-    /// The thread's locals are being destroyed.
-    Destroyed,
-}
-
-impl EnterError {
-    #[track_caller]
-    fn panic(&self) -> ! {
-        match self {
-            Self::Borrowed => panic!(
-                "a task-local scope was entered while a `with` of the same key was looking at the value it would \
-                 replace. End the `with` first, for example by cloning the value: `KEY.get()`."
-            ),
-            Self::Destroyed => panic!(
-                "a task-local scope was entered on a thread that is ending, whose thread-locals are gone. Do not poll \
-                 tasks from destructors of thread-locals."
-            ),
-        }
-    }
-}
+const BORROWED: &str = "a task-local scope was entered while a `with` of the same key was looking at the value it would \
+                        replace. End the `with` first, for example by cloning the value: `KEY.get()`.";
+const DESTROYED: &str = "a task-local scope was entered on a thread that is ending, whose thread-locals are gone. Do not \
+                         poll tasks from destructors of thread-locals.";
 
 pin_project! {
     /// A future that runs with a task-local value set. Made by [`LocalKey::scope`].
@@ -245,7 +227,7 @@ impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
                 "a `TaskLocalFuture` was polled again after it was done. Await it once, or `fuse` it before polling \
                  it in a loop."
             ),
-            Err(error) => error.panic(),
+            Err(reason) => panic!("{reason}"),
         }
     }
 }

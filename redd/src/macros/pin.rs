@@ -14,6 +14,11 @@
 /// let answer = async { 42 };
 /// redd::pin!(answer);
 /// assert_eq!((&mut answer).await, 42);
+/// redd::pin! {
+///     let one = async { 1 };
+///     let two = async { 2 };
+/// }
+/// assert_eq!(((&mut one).await, two.await), (1, 2));
 /// # });
 /// ```
 #[macro_export]
@@ -30,23 +35,4 @@ macro_rules! pin {
             let mut $name = $crate::macros::support::pin!($future);
         )*
     };
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::executor::block_on;
-
-    #[test]
-    fn both_forms_pin_and_the_future_can_be_polled_by_reference() {
-        block_on(async {
-            let (one, two) = (async { 1 }, async { 2 });
-            crate::pin!(one, two);
-            assert_eq!((one.as_mut().await, two.await), (1, 2));
-            crate::pin! {
-                let three = async { 3 };
-                let four = async { 4 };
-            }
-            assert_eq!(((&mut three).await, four.await), (3, 4));
-        });
-    }
 }

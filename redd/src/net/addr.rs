@@ -152,42 +152,31 @@ fn invalid(message: String) -> Resolving {
     Resolving::Done(Some(Err(io::Error::new(io::ErrorKind::InvalidInput, message))))
 }
 
-macro_rules! at_once {
-    ($($address:ty, $self:ident => $convert:expr;)*) => {$(
-        impl ToSocketAddrs for $address {}
+/// What stands for addresses, and how it is resolved.
+macro_rules! addresses {
+    ($([$($generics:tt)*] $Address:ty, $address:ident => $resolving:expr;)*) => {$(
+        impl<$($generics)*> ToSocketAddrs for $Address {}
 
-        impl ToSocketAddrsPriv for $address {
+        impl<$($generics)*> ToSocketAddrsPriv for $Address {
             fn resolve(&self) -> Resolving {
-                let $self = self;
-                Resolving::one($convert)
+                let $address = self;
+                $resolving
             }
         }
     )*};
 }
 
-at_once! {
-    SocketAddr, address => *address;
-    SocketAddrV4, address => SocketAddr::V4(*address);
-    SocketAddrV6, address => SocketAddr::V6(*address);
-    (IpAddr, u16), pair => SocketAddr::from(*pair);
-    (Ipv4Addr, u16), pair => SocketAddr::from(*pair);
-    (Ipv6Addr, u16), pair => SocketAddr::from(*pair);
-}
-
-impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
-
-impl<T: ToSocketAddrs + ?Sized> ToSocketAddrsPriv for &T {
-    fn resolve(&self) -> Resolving {
-        (**self).resolve()
-    }
-}
-
-impl ToSocketAddrs for &[SocketAddr] {}
-
-impl ToSocketAddrsPriv for &[SocketAddr] {
-    fn resolve(&self) -> Resolving {
-        Resolving::Done(Some(Ok(Addresses::Many(Vec::from(*self).into_iter()))))
-    }
+addresses! {
+    [] SocketAddr, address => Resolving::one(*address);
+    [] SocketAddrV4, address => Resolving::one(SocketAddr::V4(*address));
+    [] SocketAddrV6, address => Resolving::one(SocketAddr::V6(*address));
+    [] (IpAddr, u16), pair => Resolving::one(SocketAddr::from(*pair));
+    [] (Ipv4Addr, u16), pair => Resolving::one(SocketAddr::from(*pair));
+    [] (Ipv6Addr, u16), pair => Resolving::one(SocketAddr::from(*pair));
+    [] &[SocketAddr], list => Resolving::Done(Some(Ok(Addresses::Many(Vec::from(*list).into_iter()))));
+    [T: ToSocketAddrs + ?Sized] &T, address => (**address).resolve();
+    [] (String, u16), pair => (pair.0.as_str(), pair.1).resolve();
+    [] String, text => text.as_str().resolve();
 }
 
 impl ToSocketAddrs for str {}
@@ -237,21 +226,5 @@ impl ToSocketAddrsPriv for (&str, u16) {
             ));
         }
         Resolving::ask(host, port)
-    }
-}
-
-impl ToSocketAddrs for (String, u16) {}
-
-impl ToSocketAddrsPriv for (String, u16) {
-    fn resolve(&self) -> Resolving {
-        (self.0.as_str(), self.1).resolve()
-    }
-}
-
-impl ToSocketAddrs for String {}
-
-impl ToSocketAddrsPriv for String {
-    fn resolve(&self) -> Resolving {
-        self.as_str().resolve()
     }
 }

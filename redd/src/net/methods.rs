@@ -3,6 +3,26 @@
 //! Called by `tcp`, `udp`, `unix` at their `impl`s. Each macro expects a field `io: Source<_>` unless it is told the way:
 //! `self => self.stream.io`.
 
+/// What the expansions of these macros and of those in `halves` name: imported where they are used.
+pub(in crate::net) mod names {
+    pub(in crate::net) use crate::driver::Source;
+    pub(in crate::net) use crate::driver::readiness::ready::{Interest, Ready};
+    pub(in crate::net) use crate::driver::readiness::source::Short;
+    pub(in crate::net) use crate::driver::readiness::state::Direction;
+    pub(in crate::net) use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
+    pub(in crate::net) use crate::net::fill;
+    pub(in crate::net) use crate::sys;
+    pub(in crate::net) use crate::sys::faults::Call;
+    pub(in crate::net) use crate::sys::net::Fill;
+    pub(in crate::net) use bytes::BufMut;
+    pub(in crate::net) use socket2::{SockAddr, Socket};
+    pub(in crate::net) use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+    pub(in crate::net) use std::net::Shutdown;
+    pub(in crate::net) use std::os::fd::AsFd;
+    pub(in crate::net) use std::pin::Pin;
+    pub(in crate::net) use std::task::{Context, Poll};
+}
+
 /// Questions to the system whose errors are the system's: a signature and where the answer comes from.
 macro_rules! system_methods {
     ($(
@@ -110,7 +130,7 @@ macro_rules! direction_methods {
             /// # Errors
             /// When the runtime has shut down.
             pub fn $poll(&$self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let direction = $crate::driver::readiness::state::Direction::$Direction;
+                let direction = Direction::$Direction;
                 $source.registration().poll_ready(cx, direction).map_ok(drop)
             }
         )?
@@ -439,7 +459,7 @@ macro_rules! poll_fill_method {
         /// # Errors
         #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
         pub fn $poll(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<$Answer>> {
-            self.io.registration().poll_io(cx, $crate::driver::readiness::state::Direction::Read, |_| {
+            self.io.registration().poll_io(cx, Direction::Read, |_| {
                 let $filled = fill::append(&self.io, buf, Fill::$fill)?;
                 $answer
             })

@@ -3,20 +3,9 @@
 //! Called by user code.
 
 use super::addr::{self, ToSocketAddrs};
-use super::fill;
-use crate::driver::Source;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::driver::readiness::state::Direction;
-use crate::io::ReadBuf;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use std::io;
+use crate::net::methods::names::*;
+use socket2::{Domain, Protocol, SockRef, Type};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
-use std::task::{Context, Poll};
 
 /// A UDP socket.
 ///

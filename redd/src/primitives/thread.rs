@@ -55,16 +55,6 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }
 
-/// Waits for a thread's end, at most for `patience`; its handle is given back if it has not ended.
-#[cfg(not(any(loom, shuttle)))]
-pub(crate) use crate::sys::thread::join_within;
-
-#[cfg(any(loom, shuttle))]
-pub(crate) fn join_within(thread: JoinHandle<()>, _patience: std::time::Duration) -> Result<(), JoinHandle<()>> {
-    drop(thread.join());
-    Ok(())
-}
-
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
 /// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
 /// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
@@ -125,21 +115,4 @@ pub(crate) fn current_id() -> ThreadId {
 #[cfg(any(loom, shuttle))]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thread_is_waited_for_only_as_long_as_said() {
-        let (end, ending) = std::sync::mpsc::channel::<()>();
-        let thread = spawn_named("waits".into(), None, move || {
-            let _ = ending.recv();
-        });
-        let thread = join_within(thread.expect("a test may start a thread"), std::time::Duration::from_millis(1));
-        drop(end);
-        let thread = thread.expect_err("it runs until it is told to end");
-        join_within(thread, std::time::Duration::from_secs(3600)).expect("it ends");
-    }
 }

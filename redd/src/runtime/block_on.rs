@@ -16,7 +16,6 @@ use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
-use crate::scheduler::rescue::poll_mark::RootMark;
 use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
@@ -71,7 +70,7 @@ impl Drop for Listed<'_> {
 }
 
 /// A task's panic has shut the runtime down.
-fn has_panicked(shared: &Shared) -> bool {
+pub(super) fn has_panicked(shared: &Shared) -> bool {
     // Acquire: pairs with the Release in `Shared::task_panicked`.
     shared.has_unhandled_panic.load(Ordering::Acquire)
 }
@@ -103,7 +102,8 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
-    let mut root = RootPoll { future, output: None, woken, waker, place: Location::caller() };
+    shared.note_root(Location::caller());
+    let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {
             guard.core = take_core_or_wait(&shared.core, woken);
@@ -119,7 +119,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
             }
         } else {
             // `core-or-waiting`
-            if !root.poll_if_woken(None) {
+            if !root.poll_if_woken() {
                 if has_panicked(shared) {
                     panic!("{}", closed_message(shared));
                 }
@@ -131,7 +131,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     }
 }
 
-fn closed_message(shared: &Shared) -> &'static str {
+pub(super) fn closed_message(shared: &Shared) -> &'static str {
     if has_panicked(shared) {
         "a spawned task panicked and the runtime is configured to shut down on unhandled panic. The task's panic was \
          printed above; mend it, or use `UnhandledPanic::Ignore`."
@@ -189,15 +189,13 @@ struct RootPoll<'a, F: Future> {
     output: Option<F::Output>,
     woken: &'a Arc<RootWaker>,
     waker: &'a Waker,
-    place: &'static Location<'static>,
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
     #[inline]
-    fn poll_if_woken(&mut self, mark: Option<&RootMark>) -> bool {
+    fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
         if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
-            let _polling = mark.map(|mark| mark.begin_scope(self.place));
             let mut cx = Context::from_waker(self.waker);
             if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
                 self.output = Some(output);

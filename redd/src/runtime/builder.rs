@@ -1,6 +1,5 @@
 //! `Builder`: every option of a runtime, its default, its cost.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::task::spans;
 ///     .unwrap();
 /// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
 /// ```
+#[derive(Debug)]
 pub struct Builder {
     flavor: RuntimeFlavor,
     worker_threads: Option<usize>,
@@ -490,16 +490,6 @@ impl Builder {
         config.flavor = Flavor::Local;
         config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
         LocalRuntime::start(config)
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("flavor", &self.flavor)
-            .field("worker_threads", &self.worker_threads)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
     }
 }
 

@@ -55,14 +55,7 @@ thread_local! {
 /// Runs `f` with the runtime that this thread is in; `None` outside of one.
 #[inline]
 pub(crate) fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Option<R> {
-    let shared = CONTEXT.with(|context| context.current.get());
-    if shared.is_null() {
-        return None;
-    }
-    // SAFETY: `entered-is-alive`; the handle is only borrowed, so its reference is not released here.
-    let shared = unsafe { Arc::from_raw(shared) };
-    let handle = ManuallyDrop::new(Handle { shared });
-    Some(f(&handle))
+    with_current_and((), |handle, ()| f(handle)).ok()
 }
 
 /// As [`with_current`], for a closure that consumes a value; outside of a runtime the value comes back.
@@ -73,7 +66,7 @@ pub(crate) fn with_current_and<V, R>(value: V, f: impl FnOnce(&Handle, V) -> R) 
     if shared.is_null() {
         return Err(value);
     }
-    // SAFETY: as in `with_current`.
+    // SAFETY: `entered-is-alive`; the handle is only borrowed, so its reference is not released here.
     let shared = unsafe { Arc::from_raw(shared) };
     let handle = ManuallyDrop::new(Handle { shared });
     Ok(f(&handle, value))

@@ -7,10 +7,8 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::time::Duration;
 
 use crate::observe::WaitKind;
-use crate::task::Id;
 use crate::task::runnable::TaskInfo;
 
 /// The tasks of a runtime at one moment; each may have moved on since.
@@ -60,25 +58,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Its id.
-    pub fn id(&self) -> Id {
-        self.trace.info.id
-    }
-
-    /// Its name, if it was spawned with one.
-    pub fn name(&self) -> Option<&str> {
-        self.trace.info.name.as_deref()
-    }
-
-    /// The place in the program that spawned it.
-    pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.trace.info.place
-    }
-
-    /// How long ago it was spawned, about.
-    pub fn age(&self) -> Duration {
-        self.trace.info.age
-    }
+    task_info_methods!(self => self.trace.info);
 
     /// What it does.
     pub fn state(&self) -> TaskState {

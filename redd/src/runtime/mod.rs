@@ -3,6 +3,31 @@
 //! [`Builder`] makes a [`Runtime`]; `#[redd::main]` does it for you. A multi-thread runtime has worker threads that
 //! share the work; a current-thread one runs its tasks on the thread that calls [`Runtime::block_on`].
 
+/// Who a task is, from its `TaskInfo`.
+macro_rules! task_info_methods {
+    ($self:ident => $info:expr) => {
+        /// Its id.
+        pub fn id(&$self) -> $crate::task::Id {
+            $info.id
+        }
+
+        /// Its name, if it was spawned with one.
+        pub fn name(&$self) -> Option<&str> {
+            $info.name.as_deref()
+        }
+
+        /// The place in the program that spawned it.
+        pub fn spawned_at(&$self) -> &'static std::panic::Location<'static> {
+            $info.place
+        }
+
+        /// How long ago it was spawned, to about a turn of its worker.
+        pub fn age(&$self) -> std::time::Duration {
+            $info.age
+        }
+    };
+}
+
 pub(crate) mod block_on;
 mod builder;
 pub(crate) mod context;
@@ -180,9 +205,13 @@ impl Runtime {
     /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
     ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.
     /// - A current-thread runtime runs its tasks meanwhile, on this thread; a paused clock moves on as in `block_on`.
+    /// - A task that panics meanwhile has ended, and is reported as ever. A panic in the drop of a future that is cancelled
+    ///   is caught; the others are dropped all the same.
     ///
     /// # Panics
-    /// Where blocking is forbidden, inside of a task or `block_on`.
+    /// - Where blocking is forbidden, inside of a task or `block_on`.
+    /// - If a task's panic has shut the runtime down ([`UnhandledPanic::ShutdownRuntime`]): then the others were cancelled,
+    ///   and not drained.
     ///
     /// # Examples
     /// ```

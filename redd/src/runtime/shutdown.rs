@@ -2,7 +2,6 @@
 //! threads are joined. A drain waits before that for what runs.
 
 use std::fmt;
-use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Entered};
@@ -47,7 +46,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     match shared.config.flavor {
         Flavor::MultiThread => {
             spares::release_spares(shared);
-            shared.wake_sleeper();
+            shared.wake_to_leave();
         }
         Flavor::CurrentThread | Flavor::Local => {
             // If a thread is inside `block_on`, it has the core and finishes when it comes out.
@@ -73,15 +72,17 @@ fn wait(
     patience: Duration,
     report: &mut dyn FnMut(String),
 ) {
+    // Acquire: pairs with the AcqRel decrement in `worker::leave`.
+    if shared.workers.alive.load(Ordering::Acquire) == 0 && shared.blocking.join_all(Some(Duration::ZERO)) {
+        // Without a look at the clock, which is a tenth of what a current-thread runtime costs beside system calls.
+        join_workers(shared);
+        return;
+    }
     let until = |moment: Instant| moment.saturating_duration_since(crate::time::clock::real_now());
     let report_at = crate::time::clock::real_now() + patience;
     let reports = deadline.is_none_or(|deadline| report_at < deadline);
     let patient_until = if reports { Some(report_at) } else { deadline };
     let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
-    if for_ever {
-        // In the usual case this thread sleeps once, for the end of the last worker, and is not told that it leaves.
-        join_workers_until(shared, report_at);
-    }
     // Workers first: they may be the ones who submit the last blocking work.
     let mut have_left = wait_for_workers(shared, left(patient_until));
     let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)));
@@ -124,28 +125,11 @@ fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
 }
 
 /// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+#[derive(Debug)]
 pub struct UnfinishedWork(TaskInfo);
 
 impl UnfinishedWork {
-    /// The task's id.
-    pub fn id(&self) -> crate::task::Id {
-        self.0.id
-    }
-
-    /// Its name, if it was spawned with one.
-    pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
-    }
-
-    /// The place in the program that spawned it.
-    pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.place
-    }
-
-    /// How long ago it was spawned, to about a turn of its worker.
-    pub fn age(&self) -> Duration {
-        self.0.age
-    }
+    task_info_methods!(self => self.0);
 
     /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
     pub fn is_running(&self) -> bool {
@@ -161,12 +145,6 @@ impl UnfinishedWork {
 impl fmt::Display for UnfinishedWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for UnfinishedWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UnfinishedWork").field(&self.0).finish()
     }
 }
 
@@ -187,8 +165,13 @@ pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork
         }
     }
     let left = if is_quiet(&handle.shared) { Vec::new() } else { describe_work(&handle.shared) };
+    let has_panicked = block_on::has_panicked(&handle.shared);
     // Where blocking is forbidden this panics, as a drop would.
-    shutdown(handle, if left.is_empty() { None } else { Some(GRACE) });
+    shutdown(handle, if left.is_empty() && !has_panicked { None } else { Some(GRACE) });
+    if has_panicked {
+        // What it was to wait for has been cancelled, so an empty list would not be true.
+        panic!("{}", block_on::closed_message(&handle.shared));
+    }
     left
 }
 
@@ -253,33 +236,14 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
     }
 }
 
-/// Waits until every worker thread has ended, at most until then.
-fn join_workers_until(shared: &Shared, moment: Instant) {
-    loop {
-        let Some(thread) = shared.workers.threads.lock().pop() else {
-            return;
-        };
-        let left = moment.saturating_duration_since(crate::time::clock::real_now());
-        let joined = if is_this(&thread) { Err(thread) } else { thread::join_within(thread, left) };
-        if let Err(thread) = joined {
-            shared.workers.threads.lock().push(thread);
-            return;
-        }
-    }
-}
-
-/// A runtime that is dropped on one of its own threads cannot wait for it.
-fn is_this(thread: &thread::JoinHandle<()>) -> bool {
-    thread.thread().id() == thread::current_id()
-}
-
 /// Waits until every worker thread has ended.
 pub(super) fn join_workers(shared: &Shared) {
     loop {
         let Some(thread) = shared.workers.threads.lock().pop() else {
             return;
         };
-        if is_this(&thread) {
+        if thread.thread().id() == thread::current_id() {
+            // A runtime that is dropped on one of its own threads cannot wait for it.
             continue;
         }
         // A worker catches what tasks do; if it panicked, the message was printed, and waiting goes on.

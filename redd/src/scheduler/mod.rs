@@ -37,7 +37,7 @@ use std::time::Duration;
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
 use crate::observe::histogram::HistogramConfiguration;
-use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -55,8 +55,7 @@ use idle::{Idle, OnWake};
 use injector::Injector;
 use meter::{Meter, Stamping, Tally};
 use rescue::Watch;
-use rescue::poll_mark;
-use rescue::poll_mark::{PollMark, RootMark};
+use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
@@ -186,8 +185,6 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 pub(crate) struct Slot {
     pub(crate) queue: RunQueue<Header>,
     pub(crate) mark: PollMark<Header>,
-    /// The same for the future of `block_on`, which counts as no task.
-    pub(crate) root: RootMark,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
     pub(crate) standing: Standing,
     /// The system's number of its thread; 0 if it has none.
@@ -205,7 +202,6 @@ impl Slot {
         Self {
             queue: RunQueue::new(),
             mark: PollMark::new(),
-            root: RootMark::new(),
             standing: Standing::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
@@ -218,12 +214,6 @@ impl Slot {
 }
 
 impl Slot {
-    /// What its worker polls: the mark of a task or of a root.
-    pub(crate) fn polls(&self) -> u64 {
-        let polls = self.mark.polls();
-        if poll_mark::is_polling(polls) { polls } else { self.root.polls().unwrap_or(polls) }
-    }
-
     /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
         !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
@@ -273,6 +263,8 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
+    /// Who called `block_on` last.
+    root: AtomicPtr<Location<'static>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }
@@ -364,6 +356,7 @@ impl Shared {
             workers: Workers::default(),
             watch,
             core: Mutex::default(),
+            root: AtomicPtr::new(ptr::null_mut()),
             started,
             me: me.clone(),
             config,
@@ -569,6 +562,14 @@ impl Shared {
         }
     }
 
+    /// After the phase became CLOSED: whoever sleeps is to see that. Who leaves calls it too, for one token wakes one sleeper.
+    pub(crate) fn wake_to_leave(&self) {
+        idle::after_remote_push();
+        if self.idle.load().sleepers > 0 {
+            self.wake_sleeper();
+        }
+    }
+
     /// Whether workers serve that do not sleep. A moment's view.
     pub(crate) fn has_others_awake(&self) -> bool {
         usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
@@ -610,6 +611,17 @@ impl Shared {
         let ms = self.ms_at(now);
         self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
         ms
+    }
+
+    /// For the reports of a current-thread runtime.
+    #[inline]
+    pub(crate) fn note_root(&self, place: &'static Location<'static>) {
+        self.root.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn root(&self) -> Option<&'static Location<'static>> {
+        // SAFETY: it comes from a `&'static` only.
+        unsafe { self.root.load(Ordering::Relaxed).as_ref() }
     }
 
     pub(crate) fn timer_slot(&self) -> usize {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::idle::{OnLeave, OnWake};
 use super::meter::add;
-use super::rescue::poll_mark::{self, RootMark};
+use super::rescue::poll_mark;
 use super::{Flavor, Shared, Slot, spares};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
@@ -215,8 +215,8 @@ impl Fifo {
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
-    /// Polls it if it was woken; true when it has ended. The mark is that of the worker, for who runs one.
-    fn poll_if_woken(&mut self, mark: Option<&RootMark>) -> bool;
+    /// Polls it if it was woken; true when it has ended.
+    fn poll_if_woken(&mut self) -> bool;
     /// Whether its waker was called since the last poll.
     fn is_woken(&self) -> bool;
 }
@@ -225,7 +225,7 @@ pub(crate) trait Root {
 pub(super) struct NoRoot;
 
 impl Root for NoRoot {
-    fn poll_if_woken(&mut self, _mark: Option<&RootMark>) -> bool {
+    fn poll_if_woken(&mut self) -> bool {
         false
     }
     fn is_woken(&self) -> bool {
@@ -330,7 +330,7 @@ impl Worker {
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
         loop {
-            if root.poll_if_woken(Some(&self.slot(shared).root)) {
+            if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
                 if !is_first {
                     self.add_busy(shared, busy_since);
@@ -987,8 +987,7 @@ pub(super) fn leave(shared: &Shared) {
     if shared.workers.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
         finish(shared);
     } else {
-        // One token wakes one sleeper: pass it on.
-        shared.wake_sleeper();
+        shared.wake_to_leave();
     }
 }
 

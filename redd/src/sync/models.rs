@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use crate::primitives::checker::thread;
 
 use super::blocking::block_on_parker;
-use super::permits::{Permits, Refusal};
+use super::permits::{Permits, TryAcquireError as Refusal};
 use super::testing::{Wakes, poll_once};
 use super::waker_cell::WakerCell;
 use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce, broadcast, mpsc, oneshot, watch};

@@ -138,16 +138,6 @@ impl Notify {
         guard.call_all();
     }
 
-    /// Counts the call without looking at the list, if nobody waits.
-    fn try_count_call(&self) -> bool {
-        // `always-a-write`. Release: pairs with Acquire in `Notify::try_hear`.
-        self.word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                (word & STATE != WAITING).then(|| word.wrapping_add(CALL))
-            })
-            .is_ok()
-    }
-
     fn notify(&self, call: Call) {
         if !self.try_store() {
             self.notify_locked(self.waiters.lock(), call);
@@ -156,23 +146,28 @@ impl Notify {
 
     /// Stores a permit, if nobody waits.
     fn try_store(&self) -> bool {
-        // `always-a-write`. Release: what happened before is visible to who takes the permit. Pairs with Acquire in
+        self.change_unless_waiting(|word| (word & !STATE) | NOTIFIED)
+    }
+
+    /// Counts a call of `notify_waiters`, if nobody waits.
+    fn try_count_call(&self) -> bool {
+        self.change_unless_waiting(|word| word.wrapping_add(CALL))
+    }
+
+    /// Notifies without looking at the list.
+    #[inline]
+    fn change_unless_waiting(&self, change: impl Fn(usize) -> usize) -> bool {
+        let step = |word| (word & STATE != WAITING).then(|| change(word));
+        // `always-a-write`. Release: what happened before is visible to who is notified. Pairs with Acquire in
         // `Notify::try_hear`.
-        self.word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                (word & STATE != WAITING).then_some((word & !STATE) | NOTIFIED)
-            })
-            .is_ok()
+        self.word.fetch_update(Ordering::Release, Ordering::Relaxed, step).is_ok()
     }
 
     fn notify_locked(&self, mut guard: Guard<'_>, call: Call) {
         if !has_mistake("a notification that does not look again") && self.try_store() {
             return;
         }
-        let called = match call {
-            Call::Last => guard.call_back(),
-            Call::First | Call::All => guard.call_front(),
-        };
+        let called = guard.call_one(call);
         self.tidy(&guard);
         drop(guard);
         wake_guarded(called.flatten());
@@ -195,8 +190,8 @@ impl Notify {
     /// Whether a listener that has seen `calls` calls has been notified; takes the permit if that is why. With `guard`
     /// (the lock is held) and nothing heard, the state is `WAITING` afterwards.
     fn try_hear(&self, calls: usize, guard: Option<&Guard<'_>>) -> bool {
-        // Acquire: what happened before the notification is visible. Pairs with Release in `Notify::notify_waiters`,
-        // `Notify::try_count_call` and `Notify::try_store`.
+        // Acquire: what happened before the notification is visible. Pairs with Release in `Notify::notify_waiters`
+        // and `Notify::change_unless_waiting`.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             if word / CALL != calls {

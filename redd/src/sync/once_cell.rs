@@ -11,7 +11,7 @@ use std::future::Future;
 use std::panic::Location;
 
 use super::once::{Once, once_face};
-use super::permits::{Permits, Refusal};
+use super::permits::{Permits, TryAcquireError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
@@ -57,8 +57,8 @@ impl<T> OnceCell<T> {
                 unsafe { self.store(value) };
                 Ok(())
             }
-            Err(Refusal::NoPermits) => Err(SetError::InitializingError(value)),
-            Err(Refusal::Closed) => Err(SetError::AlreadyInitializedError(value)),
+            Err(TryAcquireError::NoPermits) => Err(SetError::InitializingError(value)),
+            Err(TryAcquireError::Closed) => Err(SetError::AlreadyInitializedError(value)),
         }
     }
 

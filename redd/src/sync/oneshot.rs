@@ -98,24 +98,6 @@ unsafe fn read_waker(cell: &UnsafeCell<MaybeUninit<Waker>>) -> Waker {
     cell.with(|waker| unsafe { (*waker).assume_init_read() })
 }
 
-/// Stores a waker over one that was moved out or never there.
-///
-/// # Safety
-/// The caller is the only one to access the cell now (`rx-waker-owner`, `tx-waker-owner`).
-unsafe fn write_waker(cell: &UnsafeCell<MaybeUninit<Waker>>, waker: Waker) {
-    // SAFETY: this function's duty.
-    cell.with_mut(|slot| unsafe { (*slot).write(waker) });
-}
-
-/// Compares with the stored waker, which may be moved out at the same time, by reading.
-///
-/// # Safety
-/// The caller wrote the waker and has seen its WAKER bit.
-unsafe fn is_same_waker(cell: &UnsafeCell<MaybeUninit<Waker>>, waker: &Waker) -> bool {
-    // SAFETY: this function's duty; comparing looks at the two pointers inside and not at what they point to.
-    cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) })
-}
-
 /// Leaves the waker of one handle, with its bit `own`, for the step of the other handle that sets `end`. True: that came
 /// first.
 ///
@@ -132,8 +114,9 @@ unsafe fn register(
 ) -> bool {
     let mut old = None;
     if seen & own != 0 {
-        // SAFETY: only this handle sets `own`, after writing.
-        if unsafe { is_same_waker(cell, waker) } {
+        // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, by reading;
+        // comparing looks at the two pointers inside and not at what they point to.
+        if cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) }) {
             return false;
         }
         // Acquire: sees what came before `end`. Pairs with Release in `finish`, `Receiver::close`, `leave`.
@@ -145,7 +128,7 @@ unsafe fn register(
     }
     let new = waker.clone();
     // SAFETY: `own` is clear, only this handle sets it, and it was clear when `end` was set, if it was.
-    unsafe { write_waker(cell, new) };
+    cell.with_mut(|slot| unsafe { (*slot).write(new) });
     // Release: publishes the waker. Pairs with Acquire in `finish`, `Receiver::close`, `leave`. Acquire: as above.
     let seen = state.fetch_or(own, Ordering::AcqRel);
     drop(old);

@@ -39,13 +39,19 @@ const WAITERS: usize = 0b10;
 /// One permit.
 const ONE: usize = 0b100;
 
-/// Why [`Permits::try_acquire`] gave none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// They are closed.
+/// Why there was no permit at once.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TryAcquireError {
+    /// The semaphore is closed.
     Closed,
-    /// Too few are free, or others wait.
+    /// Too few permits are free, or others wait for them.
     NoPermits,
+}
+
+error_texts! {
+    [] TryAcquireError,
+    Self::Closed => "semaphore closed",
+    Self::NoPermits => "no permits available",
 }
 
 /// See the module page.
@@ -87,19 +93,19 @@ impl Permits {
 
     /// Takes `count` permits if so many are free and nobody waits for them.
     #[inline]
-    pub(crate) fn try_acquire(&self, count: usize) -> Result<(), Refusal> {
+    pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
         // Acquire: pairs with Release in `Permits::close`.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             if word & CLOSED != 0 {
-                return Err(Refusal::Closed);
+                return Err(TryAcquireError::Closed);
             }
             if count == 0 {
                 return Ok(());
             }
             // `no-overtaking`
             if word & WAITERS != 0 || word / ONE < count {
-                return Err(Refusal::NoPermits);
+                return Err(TryAcquireError::NoPermits);
             }
             // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
             match self.word.compare_exchange_weak(word, word - count * ONE, Ordering::Acquire, Ordering::Acquire) {
@@ -267,7 +273,7 @@ impl Permits {
         if *need > 0 {
             return Served::Partly;
         }
-        match guard.call_front() {
+        match guard.call_one(Call::First) {
             Some(waker) => Served::Called(waker),
             None => Served::Nobody,
         }
@@ -289,15 +295,20 @@ impl Permits {
     }
 
     /// What a waiter that was called has come to. A grant that is not heard before the closing counts for nothing.
-    fn heard(&self, call: Call) -> Result<(), Refusal> {
-        if call == Call::All || self.is_closed() { Err(Refusal::Closed) } else { Ok(()) }
+    fn heard(&self, call: Call) -> Result<(), TryAcquireError> {
+        if call == Call::All || self.is_closed() { Err(TryAcquireError::Closed) } else { Ok(()) }
     }
 
     /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
     ///
     /// # Safety
     /// The duty of [`Guard::push_back`] for `waiter`.
-    unsafe fn line_up(&self, waiter: Pin<&Waiter>, count: usize, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
+    unsafe fn line_up(
+        &self,
+        waiter: Pin<&Waiter>,
+        count: usize,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), TryAcquireError>> {
         let waker = cx.waker().clone();
         let mut guard = self.waiters.lock();
         // Acquire: pairs with Release in `Permits::close`.
@@ -307,7 +318,7 @@ impl Permits {
                 // `closed-is-final`
                 drop(guard);
                 // `waker` is foreign: it goes when the lock has gone.
-                return Poll::Ready(Err(Refusal::Closed));
+                return Poll::Ready(Err(TryAcquireError::Closed));
             }
             if word & WAITERS != 0 {
                 // `no-overtaking`
@@ -403,7 +414,7 @@ impl Acquire<'_> {
 }
 
 impl Future for Acquire<'_> {
-    type Output = Result<(), Refusal>;
+    type Output = Result<(), TryAcquireError>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -411,7 +422,7 @@ impl Future for Acquire<'_> {
         let waiter = this.waiter.as_ref();
         let outcome = match waiter.stage() {
             Stage::Idle => match this.permits.try_acquire(*this.count) {
-                Err(Refusal::NoPermits) => {
+                Err(TryAcquireError::NoPermits) => {
                     // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
                     // lives, and `leave`, called in drop, removes it.
                     unsafe { this.permits.line_up(waiter, *this.count, cx) }

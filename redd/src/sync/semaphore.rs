@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::blocking::block_thread_on;
-use super::permits::{Permits, Refusal};
+use super::permits::{Permits, TryAcquireError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
@@ -206,21 +206,6 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// Moves `n` out of `count`, if so many are there (`given-back-once`).
-fn take(count: &mut usize, n: usize) -> Option<usize> {
-    *count = count.checked_sub(n)?;
-    Some(n)
-}
-
-/// Panics: permits were merged that belong to different semaphores.
-#[cold]
-#[track_caller]
-fn foreign_merge() -> ! {
-    panic!(
-        "`merge` was called with a permit of a different semaphore; merge only permits that were acquired from the same one"
-    )
-}
-
 /// Permits of a [`Semaphore`], given back when this is dropped.
 #[must_use = "dropping it gives the permits back at once"]
 #[derive(Debug)]
@@ -257,6 +242,8 @@ impl OwnedSemaphorePermit {
 macro_rules! permit_methods {
     ($Permit:ty) => {
         impl $Permit {
+            // `given-back-once`, here and below.
+
             /// Drops this without giving the permits back: the semaphore has that many fewer from now on.
             pub fn forget(mut self) {
                 self.count = 0;
@@ -268,16 +255,18 @@ macro_rules! permit_methods {
             /// If they are from different semaphores.
             #[track_caller]
             pub fn merge(&mut self, mut other: Self) {
-                if !std::ptr::eq(&*self.semaphore, &*other.semaphore) {
-                    foreign_merge();
-                }
+                assert!(
+                    std::ptr::eq(&*self.semaphore, &*other.semaphore),
+                    "`merge` was called with a permit of a different semaphore; merge only permits that were acquired \
+                     from the same one"
+                );
                 self.count += std::mem::take(&mut other.count);
             }
 
             /// Splits `n` permits off. `None`, and no change, if there are fewer.
             pub fn split(&mut self, n: usize) -> Option<Self> {
-                let count = take(&mut self.count, n)?;
-                Some(Self { semaphore: self.semaphore.clone(), count })
+                self.count = self.count.checked_sub(n)?;
+                Some(Self { semaphore: self.semaphore.clone(), count: n })
             }
 
             /// How many permits this holds.
@@ -304,28 +293,4 @@ pub struct AcquireError(());
 error_texts! {
     [] AcquireError,
     _ => "semaphore closed",
-}
-
-/// Why a `try_acquire` gave no permit.
-#[derive(Debug, PartialEq, Eq)]
-pub enum TryAcquireError {
-    /// The semaphore is closed.
-    Closed,
-    /// Too few permits are free, or others wait for them.
-    NoPermits,
-}
-
-impl From<Refusal> for TryAcquireError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Closed => Self::Closed,
-            Refusal::NoPermits => Self::NoPermits,
-        }
-    }
-}
-
-error_texts! {
-    [] TryAcquireError,
-    Self::Closed => "semaphore closed",
-    Self::NoPermits => "no permits available",
 }

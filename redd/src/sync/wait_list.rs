@@ -6,7 +6,7 @@
 //! A waiter is *called* when its turn has come: it leaves the list, is told by which [`Call`], and its task is woken.
 //!
 //! ```text
-//!            push_back                 call_front, call_back, call_all
+//!            push_back                 call_one, call_all
 //!   Idle ───────────────▶ Linked ──────────────────────────────────────▶ Called
 //!     ▲                     │ remove                                        │ settle
 //!     └─────────────────────┴───────────────────────────────────────────────┘
@@ -230,9 +230,9 @@ impl<D> WaitList<D> {
     /// linked waiter's waker is renewed.
     pub(crate) fn renew(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> Stage {
         {
-            let guard = self.lock();
+            let mut guard = self.lock();
             let stage = guard.stage(waiter);
-            if stage != Stage::Linked || guard.would_wake(waiter, cx.waker()) {
+            if stage != Stage::Linked || guard.waker(waiter).as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
                 return stage;
             }
         }
@@ -241,7 +241,7 @@ impl<D> WaitList<D> {
         let mut guard = self.lock();
         let stage = guard.stage(waiter);
         let unused = match stage {
-            Stage::Linked => guard.replace_waker(waiter, waker),
+            Stage::Linked => guard.waker(waiter).replace(waker),
             Stage::Idle | Stage::Called(_) => Some(waker),
         };
         drop(guard);
@@ -336,33 +336,21 @@ impl<D> Guard<'_, D> {
         unsafe { front.as_ref().entry.with_mut(|entry| Some(&mut (*entry).need)) }
     }
 
-    fn would_wake(&self, waiter: Pin<&Waiter>, waker: &Waker) -> bool {
-        waiter.entry.with(|entry| {
-            // SAFETY: `under-lock`.
-            let current = unsafe { &(*entry).waker };
-            current.as_ref().is_some_and(|current| current.will_wake(waker))
-        })
+    /// The waker of a linked waiter of this list. What it is replaced by or with is dropped without the lock.
+    fn waker(&mut self, waiter: Pin<&Waiter>) -> &mut Option<Waker> {
+        // SAFETY: `under-lock`; the result borrows the guard.
+        waiter.entry.with_mut(|entry| unsafe { &mut (*entry).waker })
     }
 
-    /// The waiter is linked; the result is the former waker, to be dropped without the lock.
-    fn replace_waker(&mut self, waiter: Pin<&Waiter>, waker: Waker) -> Option<Waker> {
-        // SAFETY: `under-lock`.
-        waiter.entry.with_mut(|entry| unsafe { (*entry).waker.replace(waker) })
-    }
-
-    /// Takes the first waiter out and says that it is called. `None`: nobody waits. The waker, if it has one, is to be
-    /// woken without the lock.
-    pub(crate) fn call_front(&mut self) -> Option<Option<Waker>> {
-        let waiter = self.locked.waiting.pop_front()?;
+    /// Takes the first waiter out, or the last, and says that it is called. `None`: nobody waits. The waker, if it has
+    /// one, is to be woken without the lock.
+    pub(crate) fn call_one(&mut self, call: Call) -> Option<Option<Waker>> {
+        let waiter = match call {
+            Call::First | Call::All => self.locked.waiting.pop_front(),
+            Call::Last => self.locked.waiting.pop_back(),
+        };
         // SAFETY: it has just left this list, and we are done with it.
-        Some(unsafe { Waiter::finish(waiter, Call::First) })
-    }
-
-    /// The same for the last.
-    pub(crate) fn call_back(&mut self) -> Option<Option<Waker>> {
-        let waiter = self.locked.waiting.pop_back()?;
-        // SAFETY: it has just left this list, and we are done with it.
-        Some(unsafe { Waiter::finish(waiter, Call::Last) })
+        waiter.map(|waiter| unsafe { Waiter::finish(waiter, call) })
     }
 
     /// Takes `waiter` out, if it is in: its owner waits no more. The result says where it stood until now; the waker
@@ -382,8 +370,7 @@ impl<D> Guard<'_, D> {
             unsafe { self.locked.waiting.remove(element) };
             Stage::Linked
         };
-        // SAFETY: `under-lock`.
-        let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
+        let waker = self.waker(waiter).take();
         waiter.stage.store(IDLE, Ordering::Relaxed);
         (stage, waker)
     }

@@ -41,6 +41,16 @@ pub(crate) fn read_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
     check_len(unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) })
 }
 
+/// As [`read_uninit`], for a socket.
+pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    faults::check(faults::Call::Read)?;
+    if buf.is_empty() {
+        return Ok(0); // As `read` answers; `recv` would wait for bytes.
+    }
+    // SAFETY: the system writes at most `buf.len()` bytes to memory that is ours to write.
+    check_len(unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), 0) })
+}
+
 /// The flags a descriptor was opened with, and those set since: access mode, `O_NONBLOCK`, …
 pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
     // SAFETY: no pointers are passed; the kernel checks the descriptor.

@@ -1,38 +1,17 @@
-//! What the system tells about the threads of this process, from outside of them, and waiting for one's end.
+//! What the system tells about the threads of this process, from outside of them.
 //!
-//! Called by `scheduler::rescue` and by shutdown. What a thread does is best effort: `None` is "the system does not tell".
+//! Called by `scheduler::rescue`. Everything here is best effort: `None` is "the system does not tell".
 
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::fs;
 use std::mem::MaybeUninit;
-use std::os::unix::thread::JoinHandleExt;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The number of the calling thread, as the system has it.
 pub(crate) fn current_id() -> u32 {
     // SAFETY: no pointers are passed, and it cannot fail.
     unsafe { libc::gettid() as u32 }
-}
-
-/// Waits until the thread has ended, at most for `patience`; its handle is given back if it has not.
-pub(crate) fn join_within(thread: JoinHandle<()>, patience: Duration) -> Result<(), JoinHandle<()>> {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the system writes a `timespec` to memory that is ours. The call below takes a moment of this clock only.
-    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) };
-    let until = Duration::new(now.tv_sec as u64, now.tv_nsec as u32).saturating_add(patience);
-    let until = libc::timespec {
-        tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: until.subsec_nanos().into(),
-    };
-    // SAFETY: the handle has not been joined, so the thread's number is valid; `until` lives across the call.
-    if unsafe { libc::pthread_timedjoin_np(thread.as_pthread_t(), std::ptr::null_mut(), &raw const until) } != 0 {
-        return Err(thread);
-    }
-    // It is joined: the handle must not detach it.
-    let _joined = thread.into_pthread_t();
-    Ok(())
 }
 
 /// How much time a thread has had on a CPU.

@@ -156,7 +156,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     TaskInfo {
         id: header.id(),
         place: header.place(),
-        name: if extra.has_name { heap.name(header.id()) } else { None },
+        name: extra.name(heap, header.id()),
         age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
         is_running: state.is_running(),
@@ -256,7 +256,7 @@ impl Header {
         // SAFETY: a reference is held, by this function's duty.
         let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
         let (id, spawned_at) = (header.id(), header.place());
-        let name = if extra.has_name { heap.name(id) } else { None };
+        let name = extra.name(heap, id);
         guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency }));
     }
 }
@@ -267,6 +267,12 @@ impl Header {
 pub(super) struct Extra {
     pub(super) spawned_ms: u32,
     pub(super) has_name: bool,
+}
+
+impl Extra {
+    fn name(self, heap: &Heap, id: Id) -> Option<Arc<str>> {
+        if self.has_name { heap.names.lock().get(&id).cloned() } else { None }
+    }
 }
 
 #[repr(C)]
@@ -453,7 +459,7 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     let (task, id) = heap.allocate(vtable);
     let extra = Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
     if let Some(name) = name {
-        heap.add_name(id, name);
+        heap.names.lock().insert(id, name);
     }
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
@@ -495,7 +501,7 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     unsafe {
         let heap = Heap::of(task);
         if Header::extra(task).has_name {
-            heap.remove_name(header.id());
+            heap.names.lock().remove(&header.id());
         }
         header.state.mark_free();
         heap.free(task, vtable.class, vtable.layout);

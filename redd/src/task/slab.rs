@@ -84,24 +84,22 @@ impl Chunk {
         unsafe { NonNull::new_unchecked(chunk.cast()) }
     }
 
-    fn used(chunk: NonNull<Self>) -> u32 {
+    /// The header of a chunk in the lists.
+    fn at<'a>(chunk: NonNull<Self>) -> &'a Self {
         // SAFETY: `type-stable`.
-        unsafe { chunk.as_ref() }.used.load(Ordering::Relaxed)
+        unsafe { chunk.as_ref() }
     }
 
-    fn in_hand(chunk: NonNull<Self>) -> u32 {
-        // SAFETY: `type-stable`.
-        unsafe { chunk.as_ref() }.in_hand.load(Ordering::Relaxed)
+    fn used(&self) -> u32 {
+        self.used.load(Ordering::Relaxed)
     }
 
-    fn set_in_hand(chunk: NonNull<Self>, count: u32) {
-        // SAFETY: `type-stable`.
-        unsafe { chunk.as_ref() }.in_hand.store(count, Ordering::Relaxed);
+    fn in_hand(&self) -> u32 {
+        self.in_hand.load(Ordering::Relaxed)
     }
 
     fn slot(chunk: NonNull<Self>, index: u32) -> NonNull<Header> {
-        // SAFETY: `type-stable`.
-        let size = unsafe { chunk.as_ref() }.slot_size;
+        let size = Self::at(chunk).slot_size;
         // SAFETY: callers ask for slots inside the chunk.
         unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
     }
@@ -192,7 +190,7 @@ impl Cache {
         if list.head.is_null() {
             list = previous.replace(FreeList::EMPTY);
             if list.head.is_null() {
-                list = heap.take_magazine(class);
+                list = heap.take_magazine(&mut heap.central.lock(), class);
             }
         }
         let slot = list.pop().expect("a magazine holds at least one slot");
@@ -282,7 +280,7 @@ pub(crate) struct Heap {
     spawned: AtomicU64,
     completed: AtomicU64,
     /// Names given with `task::Builder`.
-    names: Mutex<BTreeMap<Id, Arc<str>>>,
+    pub(super) names: Mutex<BTreeMap<Id, Arc<str>>>,
     /// Milliseconds since the heap was made, updated when workers look at the clock.
     pub(crate) coarse_ms: AtomicU32,
     /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
@@ -420,7 +418,7 @@ impl Heap {
                         slot
                     }
                     None => {
-                        let mut magazine = self.take_magazine_locked(&mut central, vtable.class);
+                        let mut magazine = self.take_magazine(&mut central, vtable.class);
                         let slot = magazine.pop().expect("a magazine holds at least one slot");
                         let loose = &mut central.loose[vtable.class as usize];
                         debug_assert!(loose.head.is_null(), "it was just found empty");
@@ -432,7 +430,7 @@ impl Heap {
                 }
             }
         };
-        (slot, Id::from_u64(id))
+        (slot, Id(id))
     }
 
     /// Takes a slot back.
@@ -494,18 +492,6 @@ impl Heap {
             + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    pub(super) fn add_name(&self, id: Id, name: Arc<str>) {
-        self.names.lock().insert(id, name);
-    }
-
-    pub(super) fn name(&self, id: Id) -> Option<Arc<str>> {
-        self.names.lock().get(&id).cloned()
-    }
-
-    pub(super) fn remove_name(&self, id: Id) {
-        self.names.lock().remove(&id);
-    }
-
     /// Calls `visit` with a reference to each task that is alive now. No lock is held during `visit`; tasks spawned
     /// meanwhile may or may not be visited.
     pub(super) fn for_each_live(&self, mut visit: impl FnMut(TaskRef)) {
@@ -521,8 +507,7 @@ impl Heap {
         let _walker = Walker(self);
         for chunk in chunks {
             // Acquire: the words of the slots below are initialised. Pairs with Release in `carve`.
-            // SAFETY: `type-stable`, by the walker.
-            let used = unsafe { chunk.as_ref() }.used.load(Ordering::Acquire);
+            let used = Chunk::at(chunk).used.load(Ordering::Acquire);
             debug_assert_ne!(used, trim::GONE, "`walkers-pin`");
             for index in 0..used {
                 // SAFETY: `zero-is-free`: it was handed out.
@@ -549,10 +534,6 @@ impl Heap {
         (central.large.contains(&task) || is_in_chunk()).then(|| unsafe { try_ref(task) })?
     }
 
-    fn take_magazine(&self, class: u8) -> FreeList {
-        self.take_magazine_locked(&mut self.central.lock(), class)
-    }
-
     fn give_magazine(&self, class: u8, list: FreeList) {
         let mut central = self.central.lock();
         if central.put_back(class as usize, list.len as usize) {
@@ -563,7 +544,7 @@ impl Heap {
         debug_assert!(!central.is_closed || central.out > 0 || central.is_pinned);
     }
 
-    fn take_magazine_locked(&self, central: &mut Central, class: u8) -> FreeList {
+    fn take_magazine(&self, central: &mut Central, class: u8) -> FreeList {
         let list = match central.magazines[class as usize].pop() {
             Some(list) => {
                 central.take_out(class as usize, list.len as usize);
@@ -584,9 +565,8 @@ impl Heap {
         let size = CLASSES[class as usize];
         let capacity = (CHUNK - CHUNK_HEADER) as u32 / size;
         let has_room = |chunk: &NonNull<Chunk>| {
-            // SAFETY: chunks in the list are alive.
-            let chunk = unsafe { chunk.as_ref() };
-            chunk.slot_size == size && chunk.used.load(Ordering::Relaxed) < capacity
+            let chunk = Chunk::at(*chunk);
+            chunk.slot_size == size && chunk.used() < capacity
         };
         // The newest chunks are at the end, so a chunk with room is found at once or not at all.
         let chunk = match central.chunks.iter().rev().take(2 * CLASSES.len()).find(|chunk| has_room(chunk)) {
@@ -597,8 +577,7 @@ impl Heap {
                 chunk
             }
         };
-        // SAFETY: as above.
-        let used = unsafe { &chunk.as_ref().used };
+        let used = &Chunk::at(chunk).used;
         let first = used.load(Ordering::Relaxed);
         let count = MAGAZINE.min(capacity - first);
         let mut list = FreeList::EMPTY;

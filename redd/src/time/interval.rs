@@ -90,17 +90,11 @@ impl MissedTickBehavior {
             Self::Delay => now.after_or_never(period),
             Self::Skip => {
                 let late = now.saturating_duration_since(due).as_nanos() % period.as_nanos();
-                // Both are below the period, which fits: what is left of the current one.
-                now.after_or_never(period - from_nanos(late))
+                // No program is five hundred years late. What is left of the current period:
+                now.after_or_never(period - Duration::from_nanos(u64::try_from(late).unwrap_or(u64::MAX)))
             }
         }
     }
-}
-
-fn from_nanos(nanos: u128) -> Duration {
-    const PER_SECOND: u128 = 1_000_000_000;
-    let secs = u64::try_from(nanos / PER_SECOND).unwrap_or(u64::MAX);
-    Duration::new(secs, (nanos % PER_SECOND) as u32)
 }
 
 /// A series of ticks. Made by [`interval`] and [`interval_at`].

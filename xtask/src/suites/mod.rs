@@ -24,8 +24,17 @@ pub(crate) struct Suite {
     package: &'static str,
     version: &'static str,
     features: &'static str,
-    /// With `--cfg tokio_unstable`.
-    is_unstable: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Its test programs.
+    Tests,
+    /// Its test programs, with `--cfg tokio_unstable`.
+    UnstableTests,
+    /// The examples in its documentation.
+    Examples,
 }
 
 impl Suite {
@@ -37,10 +46,17 @@ impl Suite {
 
 /// Tokio's own tests and those of its companions, as stable programs see them.
 pub(crate) const STABLE: &[Suite] = &[
-    Suite { name: "tokio", package: "tokio", version: "1.54.1", features: "full,test-util", is_unstable: false },
-    Suite { name: "tokio-util", package: "tokio-util", version: "0.7.20", features: "full", is_unstable: false },
-    Suite { name: "tokio-stream", package: "tokio-stream", version: "0.1.19", features: "full", is_unstable: false },
-    Suite { name: "tokio-test", package: "tokio-test", version: "0.4.6", features: "", is_unstable: false },
+    Suite { name: "tokio", package: "tokio", version: "1.54.1", features: "full,test-util", kind: Kind::Tests },
+    Suite { name: "tokio-util", package: "tokio-util", version: "0.7.20", features: "full", kind: Kind::Tests },
+    Suite { name: "tokio-stream", package: "tokio-stream", version: "0.1.19", features: "full", kind: Kind::Tests },
+    Suite { name: "tokio-test", package: "tokio-test", version: "0.4.6", features: "", kind: Kind::Tests },
+    Suite {
+        name: "tokio-examples",
+        package: "tokio",
+        version: "1.54.1",
+        features: "full,test-util",
+        kind: Kind::Examples,
+    },
 ];
 
 /// Tokio's own tests with the parts that it calls unstable.
@@ -49,7 +65,7 @@ pub(crate) const UNSTABLE: &[Suite] = &[Suite {
     package: "tokio",
     version: "1.54.1",
     features: "full,test-util,tracing,taskdump,schedule-latency",
-    is_unstable: true,
+    kind: Kind::UnstableTests,
 }];
 
 /// Names of tests that fail, one a line, each with the reason.
@@ -65,6 +81,12 @@ pub(crate) fn run(root: &Path, target: &Path, suites: &[Suite], runs: usize) -> 
     let unpacked = unpack(target)?;
     for suite in suites {
         let folder = prepare(root, target, &unpacked, suite)?;
+        if suite.kind == Kind::Examples {
+            for (example, verdict) in run_examples(&folder, target, suite)? {
+                report.add(suite.name, &example, verdict);
+            }
+            continue;
+        }
         let programs = build(&folder, target, suite)?;
         for missing in programs.missing {
             report.add(suite.name, &missing, run::Verdict::DoesNotCompile);
@@ -87,7 +109,7 @@ fn unpack(target: &Path) -> Result<PathBuf, String> {
     let mut manifest = String::from(
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[dependencies]\n",
     );
-    for suite in STABLE {
+    for suite in STABLE.iter().filter(|suite| suite.kind == Kind::Tests) {
         manifest.push_str(&format!("{} = \"={}\"\n", suite.package, suite.version));
     }
     write(&fetch.join("Cargo.toml"), &manifest)?;
@@ -107,7 +129,7 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
     let manifest =
         std::fs::read_to_string(source.join("Cargo.toml")).map_err(|error| format!("{}: {error}", source.display()))?;
     write(&folder.join("Cargo.toml"), &own_manifest(&manifest, suite, &root.join("tokio")))?;
-    if suite.is_of_the_facade() {
+    if suite.is_of_the_facade() && suite.kind != Kind::Examples {
         call(Command::new("rm").arg("-r").arg(folder.join("src")), "take the library away")?;
         write(&folder.join("src/lib.rs"), "")?;
     }
@@ -172,9 +194,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
         "--features",
         suite.features,
     ]);
-    let flags = if suite.is_unstable { "--cap-lints=allow --cfg tokio_unstable" } else { "--cap-lints=allow" };
-    command.env("RUSTFLAGS", flags).env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
-    command.env("CARGO_TARGET_DIR", target.join(if suite.is_unstable { "unstable" } else { "stable" }));
+    set_flags(&mut command, target, suite);
     println!("building the tests of {}", suite.name);
     let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
     let mut built = Vec::new();
@@ -204,6 +224,41 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
     }
     built.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Programs { built, missing })
+}
+
+fn set_flags(command: &mut Command, target: &Path, suite: &Suite) {
+    let (flags, folder) = match suite.kind {
+        Kind::UnstableTests => ("--cap-lints=allow --cfg tokio_unstable", "unstable"),
+        Kind::Tests | Kind::Examples => ("--cap-lints=allow", "stable"),
+    };
+    command.env("RUSTFLAGS", flags).env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command.env("CARGO_TARGET_DIR", target.join(folder));
+}
+
+/// The library's sources stand there under another name; what their examples call `tokio` is the facade.
+fn run_examples(folder: &Path, target: &Path, suite: &Suite) -> Result<Vec<(String, run::Verdict)>, String> {
+    let mut command = cargo(folder);
+    command.args(["test", "--doc", "--no-fail-fast", "--features", suite.features]);
+    set_flags(&mut command, target, suite);
+    println!("running {}", suite.name);
+    let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
+    let verdicts = example_verdicts(&String::from_utf8_lossy(&output.stdout));
+    if verdicts.is_empty() {
+        return Err(format!("no example of {} ran:\n{}", suite.package, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(verdicts)
+}
+
+/// Reads `test FILE - ITEM (line N) ... ok`.
+fn example_verdicts(output: &str) -> Vec<(String, run::Verdict)> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("test ")?.rsplit_once(" ... "));
+    lines
+        .filter_map(|(name, result)| match result {
+            "ok" => Some((name.to_owned(), run::Verdict::Passed)),
+            "FAILED" => Some((name.to_owned(), run::Verdict::Failed)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The files directly in `tests`: a program each.
@@ -267,6 +322,16 @@ mod tests {
             own,
             "[package]\nname = \"tokio-util\"\n\n[workspace]\n\n[patch.crates-io]\ntokio = { path = \"/facade\" }\n"
         );
+    }
+
+    #[test]
+    fn examples_are_read_from_what_rustdoc_prints() {
+        let output = "running 3 tests\ntest src/lib.rs - (line 1) ... ok\ntest src/a.rs - a::b (line 2) - compile ... FAILED\ntest src/c.rs - c (line 3) ... ignored\n";
+        let expected = [
+            ("src/lib.rs - (line 1)".to_owned(), run::Verdict::Passed),
+            ("src/a.rs - a::b (line 2) - compile".to_owned(), run::Verdict::Failed),
+        ];
+        assert_eq!(example_verdicts(output), expected);
     }
 
     #[test]

@@ -95,9 +95,9 @@ macro_rules! poll_methods {
     };
 }
 
-/// Waiting for one direction, with either guard.
+/// Waiting for an interest, with either guard.
 macro_rules! waiting_methods {
-    ($what:literal, $INTEREST:ident, $wait:ident, $wait_mut:ident) => {
+    ($what:literal, $wait:ident / $wait_mut:ident($($argument:ident: Interest)?) => $interest:expr) => {
         #[doc = concat!("Waits until ", $what, " is worth trying.")]
         ///
         /// # Cancel safety
@@ -106,8 +106,12 @@ macro_rules! waiting_methods {
         /// # Errors
         /// The runtime has shut down.
         #[track_caller]
-        pub fn $wait(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-            self.ready(Interest::$INTEREST)
+        pub fn $wait(
+            &self,
+            $($argument: Interest)?
+        ) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+            let readiness = self.registration.readiness($interest);
+            async move { Ok(self.guard(readiness.await?)) }
         }
 
         #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard for changing.")]
@@ -118,8 +122,15 @@ macro_rules! waiting_methods {
         /// # Errors
         /// The runtime has shut down.
         #[track_caller]
-        pub fn $wait_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-            self.ready_mut(Interest::$INTEREST)
+        pub fn $wait_mut(
+            &mut self,
+            $($argument: Interest)?
+        ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+            let place = std::panic::Location::caller();
+            async move {
+                let event = self.registration.readiness_at($interest, place).await?;
+                Ok(self.mut_guard(event))
+            }
         }
     };
 }
@@ -213,37 +224,9 @@ impl<T: AsRawFd> AsyncFd<T> {
     poll_methods!("reading", Read, poll_read_ready, poll_read_ready_mut);
     poll_methods!("writing", Write, poll_write_ready, poll_write_ready_mut);
 
-    /// Waits until something of `interest` is ready.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(interest);
-        async move { Ok(self.guard(readiness.await?)) }
-    }
-
-    /// As [`ready`](Self::ready), with a guard for changing.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-    ///
-    /// # Errors
-    /// The runtime has shut down.
-    #[track_caller]
-    pub fn ready_mut(&mut self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let place = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(interest, place).await?;
-            Ok(self.mut_guard(event))
-        }
-    }
-
-    waiting_methods!("reading", READABLE, readable, readable_mut);
-    waiting_methods!("writing", WRITABLE, writable, writable_mut);
+    waiting_methods!("something of `interest`", ready / ready_mut(interest: Interest) => interest);
+    waiting_methods!("reading", readable / readable_mut() => Interest::READABLE);
+    waiting_methods!("writing", writable / writable_mut() => Interest::WRITABLE);
 
     /// Tries `f` whenever `interest` is ready, until it answers something other than `WouldBlock`.
     ///

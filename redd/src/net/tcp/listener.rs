@@ -4,16 +4,10 @@
 
 use super::TcpStream;
 use super::socket::TcpSocket;
-use crate::driver::Source;
-use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::state::Direction;
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::sys;
-use socket2::{SockAddr, Socket};
-use std::io;
+use crate::net::methods::names::*;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::task::{Context, Poll, ready};
+use std::task::ready;
 
 /// Connections that may wait to be accepted, for those who do not say it themselves; Tokio's figure.
 const BACKLOG: u32 = 1024;

@@ -3,18 +3,9 @@
 //! Called by `TcpStream::split`, `TcpStream::into_split` and user code.
 
 use super::TcpStream;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
-use crate::net::fill;
+use crate::net::methods::names::*;
 use crate::primitives::Arc;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 borrowed_halves!(TcpStream, SocketAddr);
 owned_halves!(TcpStream, SocketAddr);

@@ -4,21 +4,10 @@
 
 use super::socket::TcpSocket;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::driver::Source;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::driver::readiness::source::Short;
-use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::net::fill;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
-use socket2::{SockAddr, SockRef, Socket};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use crate::net::methods::names::*;
+use socket2::SockRef;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A TCP connection.
@@ -122,4 +111,4 @@ impl TcpStream {
 
 std_conversions!(TcpStream, std::net::TcpStream, Interest::READABLE | Interest::WRITABLE);
 // Fewer bytes than asked for: there are no more now.
-stream_traits!(TcpStream, Short::WouldBlock);
+stream_traits!(TcpStream, Short::SocketWouldBlock);

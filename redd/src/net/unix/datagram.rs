@@ -5,21 +5,10 @@
 use super::SocketAddr;
 use super::addr::from_path;
 use super::socket::UnixSocket;
-use crate::driver::Source;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::driver::readiness::state::Direction;
-use crate::io::ReadBuf;
-use crate::net::fill;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
-use socket2::{Domain, SockAddr, Socket, Type};
-use std::io;
-use std::net::Shutdown;
+use crate::net::methods::names::*;
+use socket2::{Domain, Type};
 use std::os::unix::net;
 use std::path::Path;
-use std::task::{Context, Poll};
 
 /// A Unix socket for datagrams.
 ///

@@ -4,16 +4,10 @@
 
 use super::socket::UnixSocket;
 use super::{SocketAddr, UnixStream};
-use crate::driver::Source;
-use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::state::Direction;
-use crate::sys;
-use socket2::{SockAddr, Socket};
-use std::io;
-use std::os::fd::AsFd;
+use crate::net::methods::names::*;
 use std::os::unix::net;
 use std::path::Path;
-use std::task::{Context, Poll, ready};
+use std::task::ready;
 
 /// Connections that may wait to be accepted, for those who do not say it themselves; Tokio's figure for TCP.
 const BACKLOG: u32 = 1024;

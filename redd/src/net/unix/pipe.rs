@@ -2,23 +2,12 @@
 //!
 //! Called by user code.
 
-use crate::driver::Source;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::driver::readiness::source::Short;
 use crate::io::forward::{read_traits, write_traits};
-use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
-use crate::net::fill;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
+use crate::net::methods::names::*;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 /// Makes a pipe without a name: what is written to one end is read at the other.
 ///

@@ -5,23 +5,10 @@
 use super::socket::UnixSocket;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{SocketAddr, UCred};
-use crate::driver::Source;
-use crate::driver::readiness::ready::{Interest, Ready};
-use crate::driver::readiness::source::Short;
-use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
-use crate::net::fill;
-use crate::sys;
-use crate::sys::faults::Call;
-use crate::sys::net::Fill;
-use bytes::BufMut;
-use socket2::{Domain, SockAddr, Socket, Type};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::Shutdown;
-use std::os::fd::AsFd;
+use crate::net::methods::names::*;
+use socket2::{Domain, Type};
 use std::os::unix::net;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 /// A connection of Unix sockets.
 ///

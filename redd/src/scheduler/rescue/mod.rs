@@ -26,6 +26,8 @@
 //!   `guard-vs-wake`).
 //! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that a
 //!   runtime that ends is left alone.
+//! - `no-mark`: the future of `block_on` on a current-thread runtime has no mark, so that its polls cost nothing. Its worker
+//!   is in it if it neither sleeps, nor polls a task, nor has looked since (`due`), for a step.
 //! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
 //!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
 //!   before the next look, unless a poll has had so much CPU time that it computes, whoever waited for whom.
@@ -44,7 +46,7 @@ mod report;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{Flavor, Shared};
+use super::{Flavor, Shared, Slot};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sys;
@@ -254,9 +256,7 @@ impl Watch {
         fence(Ordering::SeqCst);
         let all_sleep = match shared.config.flavor {
             Flavor::MultiThread => shared.idle.load().sleepers as usize == shared.workers.roster.serving(),
-            Flavor::CurrentThread | Flavor::Local => {
-                shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
-            }
+            Flavor::CurrentThread | Flavor::Local => sleeps_with_root(shared),
         };
         if all_sleep {
             if let Some(alarm) = self.alarm.get() {
@@ -292,6 +292,29 @@ struct Compared {
     is_late: bool,
 }
 
+/// Set in the number of a root's poll, which no task's has.
+const OF_ROOT: u64 = 1 << 63;
+
+/// The number of the poll that the slot's worker is in; even if it is in none.
+fn polls(shared: &Shared, slot: &Slot) -> u64 {
+    if slot.standing.is_blocked() {
+        return 0; // A worker in `block_in_place` says itself what it does.
+    }
+    let polls = slot.mark.polls();
+    if shared.config.flavor == Flavor::MultiThread || poll_mark::is_polling(polls) || sleeps_with_root(shared) {
+        return polls;
+    }
+    // `no-mark`: it is awake; if all that changes when it does anything else stays as it is, it polls the root.
+    let due = shared.watch.due.load(Ordering::Relaxed);
+    let moves = polls.wrapping_add(slot.parks.load(Ordering::Relaxed)).wrapping_add(due);
+    moves << 1 | 1 | OF_ROOT
+}
+
+/// Whether the worker of a current-thread runtime sleeps, or nobody runs it.
+fn sleeps_with_root(shared: &Shared) -> bool {
+    shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
+}
+
 impl Guard {
     /// Looks at all slots. `step` is that of the watch.
     fn compare(&mut self, shared: &Shared, now: u64, step: u64) -> Compared {
@@ -304,9 +327,8 @@ impl Guard {
         }
         let mut has_suspect = false;
         for (index, slot) in shared.slots().enumerate() {
-            // A worker in `block_in_place` says itself what it does.
-            let polls = if slot.standing.is_blocked() { 0 } else { slot.polls() };
-            let seen = Seen { polls, since: now };
+            let seen = Seen { polls: polls(shared, slot), since: now };
+            let polls = seen.polls;
             match self.seen.get_mut(index) {
                 Some(before) if before.polls == polls => has_suspect |= seen.is_polling(),
                 Some(before) => *before = seen,

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, computes, decide};
 use super::report::{LatePoll, Mode, RescueAction, Stack};
-use super::{Compared, Seen};
+use super::{Compared, OF_ROOT, Seen, polls};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
@@ -163,7 +163,7 @@ fn attend(shared: &Arc<Shared>) {
     }
     let with_stack = |(late, polls)| {
         let late: LatePoll = late;
-        LatePoll { stack: stack(shared.slot(late.worker), polls), ..late }
+        LatePoll { stack: stack(shared, shared.slot(late.worker), polls), ..late }
     };
     let reports = reports.into_iter().map(with_stack).collect();
     // To read the program's debug information may take a second, and others are to be rescued meanwhile.
@@ -194,9 +194,9 @@ fn tell(shared: &Shared, reports: Vec<LatePoll>) {
 }
 
 /// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
-fn stack(slot: &Slot, polls: u64) -> Option<Stack> {
+fn stack(shared: &Shared, slot: &Slot, before: u64) -> Option<Stack> {
     let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
-    (slot.polls() == polls).then_some(Stack(frames))
+    (polls(shared, slot) == before).then_some(Stack(frames))
 }
 
 /// What a turn begins with.
@@ -377,7 +377,7 @@ impl Monitor {
             let slot = shared.slot(index);
             let thread = slot.thread.load(Ordering::Relaxed);
             let late = LatePoll {
-                root: slot.root.place_of(seen.polls),
+                root: shared.root().filter(|_| seen.polls & OF_ROOT != 0 && polls(shared, slot) == seen.polls),
                 task: slot.mark.task_of(seen.polls, |task| shared.heap.ref_at(task)).map(|task| task.info()),
                 elapsed,
                 is_reminder: track.reports > 1,

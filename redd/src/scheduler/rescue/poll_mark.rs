@@ -1,16 +1,11 @@
 //! The mark that a worker leaves at its slot: how many polls it has begun and ended, and which task it polls.
 //!
-//! Called by the worker loop (`begin`, `end`), by `block_on` for its future, by the watch and by metrics.
+//! Called by the worker loop (`begin`, `end`), by the watch and by metrics.
 //!
 //! # Invariants
 //! - `flag-while-polling`: `polls` is odd exactly while a task of the worker is being polled; only the worker writes.
 //! - `right-task-or-none`: whoever reads the task's address, gets a reference to what is alive there, and then sees that the
 //!   poll still is the one it asked about, has that poll's task: with the reference its memory cannot become another's.
-
-#![expect(unsafe_code, reason = "a place stands in an atomic pointer")]
-
-use std::panic::Location;
-use std::ptr;
 
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -58,46 +53,6 @@ impl<T> PollMark<T> {
         let kept = keep(self.task.load(Ordering::Acquire))?;
         // Acquire: pairs with the Release in `end`. `right-task-or-none`.
         (self.polls.load(Ordering::Acquire) == polls).then_some(kept)
-    }
-}
-
-/// The mark of a root: the place that called `block_on` stands for its future.
-#[derive(Debug)]
-pub(crate) struct RootMark(PollMark<Location<'static>>);
-
-/// Tells the polls of a root from those of tasks.
-const OF_ROOT: u64 = 1 << 63;
-
-/// The root is polled while this lives: a panic of it goes on through the caller.
-pub(crate) struct PollingRoot<'a>(&'a RootMark, u64);
-
-impl RootMark {
-    pub(crate) fn new() -> Self {
-        Self(PollMark::new())
-    }
-
-    #[inline]
-    pub(crate) fn begin_scope(&self, place: &'static Location<'static>) -> PollingRoot<'_> {
-        PollingRoot(self, self.0.begin(ptr::from_ref(place).cast_mut()))
-    }
-
-    /// While it is polled, a number that no poll of a task has.
-    pub(crate) fn polls(&self) -> Option<u64> {
-        let polls = self.0.polls();
-        is_polling(polls).then_some(polls | OF_ROOT)
-    }
-
-    /// Who called `block_on`, if that poll goes on.
-    pub(crate) fn place_of(&self, polls: u64) -> Option<&'static Location<'static>> {
-        // SAFETY: only `begin_scope` sets it, to a `&'static`.
-        self.0.task_of(polls & !OF_ROOT, |place| unsafe { place.as_ref() }).filter(|_| polls & OF_ROOT != 0)
-    }
-}
-
-impl Drop for PollingRoot<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.0.end(self.1);
     }
 }
 

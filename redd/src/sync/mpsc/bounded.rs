@@ -19,7 +19,7 @@ use super::shared::{Flow, Rx, Shared};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
-use crate::sync::permits::{Permits, Refusal};
+use crate::sync::permits::{Permits, TryAcquireError};
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
 use crate::sync::wait_list::Place;
 
@@ -127,9 +127,9 @@ impl<T> Shared<T, Limited> {
         if count > self.flow.bound {
             return Err(TrySendError::Full(()));
         }
-        self.flow.permits.try_acquire(count).map_err(|refusal| match refusal {
-            Refusal::Closed => TrySendError::Closed(()),
-            Refusal::NoPermits => TrySendError::Full(()),
+        self.flow.permits.try_acquire(count).map_err(|error| match error {
+            TryAcquireError::Closed => TrySendError::Closed(()),
+            TryAcquireError::NoPermits => TrySendError::Full(()),
         })
     }
 }

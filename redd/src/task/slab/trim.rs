@@ -156,8 +156,8 @@ impl Trimming {
         let refused = heap.central.lock().remove(&mut empty);
         for chunk in refused {
             // Another time.
-            let count = Chunk::in_hand(chunk) & !EMPTY;
-            Chunk::set_in_hand(chunk, 0);
+            let count = Chunk::at(chunk).in_hand() & !EMPTY;
+            Chunk::at(chunk).in_hand.store(0, Ordering::Relaxed);
             lists.push(Chunk::first_slots(chunk, count));
         }
         for chunk in empty.iter().filter(|_| !IS_MODEL) {
@@ -186,17 +186,17 @@ fn find_empty(lists: &[FreeList], most: usize) -> Vec<NonNull<Chunk>> {
     let mut touched = Vec::new();
     for_each_slot(lists, |slot| {
         let chunk = Chunk::of(slot);
-        let count = Chunk::in_hand(chunk);
+        let count = Chunk::at(chunk).in_hand();
         if count == 0 {
             touched.push(chunk);
         }
-        Chunk::set_in_hand(chunk, count + 1);
+        Chunk::at(chunk).in_hand.store(count + 1, Ordering::Relaxed);
     });
     let mut empty = Vec::new();
     for chunk in touched {
-        let count = Chunk::in_hand(chunk);
-        let is_empty = empty.len() < most && count == Chunk::used(chunk);
-        Chunk::set_in_hand(chunk, if is_empty { count | EMPTY } else { 0 });
+        let count = Chunk::at(chunk).in_hand();
+        let is_empty = empty.len() < most && count == Chunk::at(chunk).used();
+        Chunk::at(chunk).in_hand.store(if is_empty { count | EMPTY } else { 0 }, Ordering::Relaxed);
         if is_empty {
             empty.push(chunk);
         }
@@ -209,7 +209,7 @@ fn without_empty(lists: Vec<FreeList>) -> Vec<FreeList> {
     let mut kept = Vec::new();
     let mut list = FreeList::EMPTY;
     for_each_slot(&lists, |slot| {
-        if Chunk::in_hand(Chunk::of(slot)) & EMPTY != 0 {
+        if Chunk::at(Chunk::of(slot)).in_hand() & EMPTY != 0 {
             return;
         }
         if list.len == MAGAZINE {
@@ -248,7 +248,7 @@ impl Central {
     /// while walkers are about (`walkers-pin`), and those that got further slots since they were marked.
     fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
         let may_go = self.record.walkers == 0;
-        let is_whole = |chunk| Chunk::in_hand(chunk) == Chunk::used(chunk) | EMPTY;
+        let is_whole = |chunk: NonNull<Chunk>| Chunk::at(chunk).in_hand() == Chunk::at(chunk).used() | EMPTY;
         let goes = |chunk| may_go && (is_whole(chunk) || has_mistake("a chunk that goes with a task in it"));
         let (gone, refused) = empty.drain(..).partition(|chunk| goes(*chunk));
         *empty = gone;
@@ -256,8 +256,7 @@ impl Central {
             self.chunks.retain(|chunk| !goes(*chunk));
             self.chunks.shrink_to_fit();
             for chunk in empty.iter() {
-                // SAFETY: `in-hand`; the chunk is alive.
-                unsafe { chunk.as_ref() }.used.store(GONE, Ordering::Relaxed);
+                Chunk::at(*chunk).used.store(GONE, Ordering::Relaxed);
             }
         }
         refused
