@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::{Mutex, thread};
+use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
 use crate::scheduler::Flavor;

@@ -27,7 +27,7 @@ use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::bell::Heard;
 use crate::primitives::rng::Rng;
-use crate::primitives::thread;
+use crate::primitives::{thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::sys;
 use crate::task::Runnable;
@@ -756,6 +756,8 @@ impl Worker {
         shared.idle.enter_park(was_searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
             shared.idle.cancel_park();
+            // Perhaps a push that is half done: its thread has a few steps to go.
+            thread::spin_loop();
             return;
         }
         if shared.config.hooks.park() {

@@ -32,7 +32,7 @@ use super::cell::{Header, TaskRef, VTable};
 use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
-use crate::primitives::{IS_MODEL, Mutex, cell::UnsafeCell};
+use crate::primitives::{IS_MODEL, Mutex, cell::UnsafeCell, thread_local};
 use std::sync::Arc;
 use trim::{NEVER, Record, Walker};
 

@@ -16,8 +16,8 @@ use tracing::Span;
 use super::Id;
 use super::hooks::{TaskHooks, TaskMeta};
 use super::waker::WakerOp;
-use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::{Mutex, thread_local};
 
 /// The spans of tasks that are alive, by the tasks' ids.
 static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
