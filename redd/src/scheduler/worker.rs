@@ -318,7 +318,7 @@ impl Worker {
 
     #[inline]
     fn slot<'a>(&self, _: &'a Shared) -> &'a Slot {
-        // SAFETY: the slot lives as long as the runtime. Not by its index: that is 3 ns of a yield's 29.
+        // SAFETY: the slot lives as long as the runtime. Not by its index, which costs 1 ns of a yield's 29.
         unsafe { &*self.local.slot }
     }
 
@@ -594,6 +594,9 @@ impl Worker {
     }
 
     /// The last searcher that leaves something to do wakes the next one: wakes are chained, not fanned out.
+    ///
+    /// Kept out of the loop, like `is_someone_coming`: within it they cost 3 ns of a yield's 29 (`yield_200`).
+    #[inline(never)]
     fn stop_searching(&mut self, shared: &Shared) {
         if std::mem::take(&mut self.is_searching) && shared.idle.end_search() && has_work_for_others(shared) {
             shared.wake_worker();
@@ -651,6 +654,7 @@ impl Worker {
     /// Whether the watcher is about to come out of the driver, with all that is there. A turn of ours would take the token
     /// from it, which then had to be written again, with each look until the watcher gets a CPU. Not for long: it may have
     /// been another sleeper who was woken.
+    #[inline(never)]
     fn is_someone_coming(&mut self, shared: &Shared) -> bool {
         if !(shared.idle.has_token() && shared.seats.is_watched()) {
             self.waits_for_watcher = None;
