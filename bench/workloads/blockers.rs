@@ -38,6 +38,7 @@ const VARIANTS: &[Variant] = &[
     ("spawned_behind", spawned_behind),
     ("woken_behind", woken_behind),
     ("hundred", hundred),
+    ("hundred_beside_eight", hundred_beside_eight),
     ("block_in_place", block_in_place),
     ("cpu_control", cpu_control),
     ("cpu_loop", cpu_loop),
@@ -270,6 +271,23 @@ fn hundred(run: &Run) {
     for _ in 0..100 {
         outside(run);
     }
+}
+
+/// Eight tasks that sleep a millisecond over and over want their turn in between; the longest gap of any is `behind`.
+fn hundred_beside_eight(run: &Run) {
+    for _ in 0..8 {
+        let behind = Arc::clone(&run.behind);
+        run.runtime.spawn(async move {
+            loop {
+                let since = Instant::now();
+                rt::time::sleep(BEAT).await;
+                let mut longest = behind.lock().expect("no panic");
+                *longest = longest.max(Some(since.elapsed()));
+            }
+        });
+    }
+    thread::sleep(Duration::from_millis(10));
+    hundred(run);
 }
 
 fn block_in_place(run: &Run) {

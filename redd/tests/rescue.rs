@@ -193,6 +193,30 @@ fn timers_go_on_while_twenty_tasks_block_at_once() {
 }
 
 #[test]
+fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
+    let runtime = quiet(2).rescue(Rescue::new().max_workers(4)).build().expect("a runtime");
+    let counts: Arc<[AtomicUsize]> = (0..8).map(|_| AtomicUsize::new(0)).collect();
+    for index in 0..counts.len() {
+        let counts = Arc::clone(&counts);
+        runtime.spawn(async move {
+            loop {
+                sleep(SHORTLY).await;
+                counts[index].fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    // Each ends after some time whatever happens: with all spares blocked nobody else serves.
+    let tasks: Vec<_> =
+        (0..30).map(|index| runtime.spawn(async move { std::thread::park_timeout(SHORTLY * (20 + index)) })).collect();
+    for task in tasks {
+        runtime.block_on(task).expect("no panic");
+    }
+    for count in &*counts {
+        assert!(count.load(Ordering::Relaxed) > 3, "{counts:?}");
+    }
+}
+
+#[test]
 fn timers_go_on_while_all_workers_compute() {
     let runtime = with_workers(2);
     let has_beaten = Arc::new(AtomicBool::new(false));

@@ -241,7 +241,7 @@ fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
 }
 
 /// Hands all queued tasks to the other workers.
-fn drain_to_injector(worker: &mut Worker, shared: &Shared) {
+pub(super) fn drain_to_injector(worker: &mut Worker, shared: &Shared) {
     worker.next_streak = NEXT_STREAK_MAX;
     while let Some(runnable) = worker.pop_own(shared) {
         shared.inject(runnable);
