@@ -232,11 +232,17 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     fs::write(folder.join("Cargo.toml"), MANIFEST)?;
     let sync = fs::read_to_string(from.join("sync/mod.rs"))?;
-    let testing = sync.find("pub(crate) mod testing {").map(|at| &sync[at..]).unwrap_or_default();
-    let testing = &testing[..testing.find("\n}").map_or(0, |end| end + 2)];
+    // What the files find in their parent.
+    let item = |start: &str| {
+        let text = sync.find(start).map(|at| &sync[at..]).unwrap_or_default();
+        &text[..text.find("\n}").map_or(0, |end| end + 2)]
+    };
+    let (texts, testing) = (item("macro_rules! error_texts"), item("pub(crate) mod testing {"));
     fs::write(
         to.join("lib.rs"),
-        format!("{LIB}\nmod sync {{\n    pub(crate) mod permits;\n    pub(crate) mod wait_list;\n{testing}\n}}\n"),
+        format!(
+            "{LIB}\nmod sync {{\n{texts}\n    pub(crate) mod permits;\n    pub(crate) mod wait_list;\n{testing}\n}}\n"
+        ),
     )
 }
 
