@@ -399,7 +399,7 @@ mod spans {
             });
         });
         let said = log.0.lock().unwrap().clone();
-        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "close"];
+        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "enter", "exit", "close"];
         assert_eq!(said, expected);
     }
 

@@ -563,3 +563,23 @@ fn each_error_is_its_own_kind_only_and_elapsed_becomes_a_timed_out_io_error() {
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     assert!(error.to_string().contains("deadline"));
 }
+
+#[test]
+fn with_a_paused_clock_an_event_that_is_there_comes_before_the_next_deadline() {
+    paused(async {
+        for has_deadline in [false, true] {
+            let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let ours = redd::net::UnixStream::from_std(ours).unwrap();
+            std::io::Write::write_all(&mut theirs, b"x").unwrap();
+            let start = Instant::now();
+            if has_deadline {
+                redd::spawn(sleep(Duration::from_secs(1)));
+                redd::task::yield_now().await;
+            }
+            // Nobody but the root waits for it, and no task is there to run.
+            ours.readable().await.unwrap();
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+    });
+}

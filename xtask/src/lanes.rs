@@ -55,14 +55,19 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "the models again, with orders that loom alone does not try",
         run: loom_with_shadow,
     },
-    Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, five minutes", run: fuzz },
+    Lane {
+        name: "shuttle",
+        purpose: "the models and whole runtimes, 10,000 schedules of each, picked at random",
+        run: shuttle,
+    },
+    Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, three minutes", run: fuzz },
     Lane {
         name: "mutants",
         purpose: "small changes in the state word, wheel, queues and permits: tests notice",
         run: mutants,
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
-    Lane { name: "soak", purpose: "a service under load for ten minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
     Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api_diff },
     Lane { name: "suites", purpose: "Tokio's own tests and its companions', on the facade", run: stable_suites },
     Lane { name: "suites-unstable", purpose: "Tokio's own tests with `tokio_unstable`", run: unstable_suites },
@@ -291,6 +296,53 @@ fn models(root: &Path, shadow: Shadow) -> Outcome {
     Outcome { passed: count.succeeded && count.passed > 0, note }
 }
 
+/// Schedules of each model in `deep`.
+const DEEP_SCHEDULES: u64 = 10_000;
+
+fn shuttle(root: &Path) -> Outcome {
+    shuttle_from(root, DEEP_SCHEDULES, fresh_seed(), "")
+}
+
+/// `cargo xtask shuttle --seeds N --from S MODEL`.
+pub(crate) fn run_shuttle(root: &Path, seeds: u64, from: u64, model: &str) -> bool {
+    let outcome = shuttle_from(root, seeds, from, model);
+    println!("shuttle: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs the models in schedules that shuttle picks; a failing one prints the line that replays it.
+fn shuttle_from(root: &Path, seeds: u64, from: u64, model: &str) -> Outcome {
+    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"];
+    match model {
+        // Loom's mistakes are those of loom: some need weak memory, which shuttle has not.
+        // Those of shuttle are called `shuttle_notices_…`.
+        "" => arguments.extend([
+            "loom_",
+            "shuttle_",
+            "--skip=loom_catches",
+            "--skip=_catches_",
+            "--skip=caught",
+            "--skip=mistake",
+        ]),
+        name => arguments.push(name),
+    }
+    let mut command = cargo(root, &arguments);
+    command
+        .env("RUSTFLAGS", rustflags("--cfg shuttle"))
+        .env("CARGO_TARGET_DIR", target_dir(root).join("shuttle"))
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .env("REDD_SCHEDULES", seeds.to_string())
+        .env("REDD_SEED", from.to_string());
+    let mut count = TestCount::default();
+    let mut models = ModelCount::default();
+    count.succeeded = for_each_line(&mut command, |line| {
+        count.add(line);
+        models.add(line);
+    });
+    let note = format!("models: {count}; {} schedules, from seed {from}", models.executions);
+    Outcome { passed: count.succeeded && count.passed > 0, note }
+}
+
 /// What the models say between the words of the test harness.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ModelCount {
@@ -392,7 +444,7 @@ fn mutants_of(root: &Path, only: Option<&str>) -> Outcome {
 }
 
 fn fuzz(root: &Path) -> Outcome {
-    fuzz_for(root, 300)
+    fuzz_for(root, 180)
 }
 
 /// `cargo xtask fuzz --seconds N`.
@@ -458,8 +510,8 @@ fn fresh_seed() -> u64 {
 }
 
 fn soak(root: &Path) -> Outcome {
-    // What is left of an hour beside the other lanes.
-    soak_for(root, "10")
+    // What is left of an hour beside the other lanes; `soak --minutes 30` is for an evening.
+    soak_for(root, "5")
 }
 
 /// A service under load, judged by its counts and by how flat its resources stay.

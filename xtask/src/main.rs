@@ -29,6 +29,15 @@ fn main() -> ExitCode {
                 _ => usage(),
             }
         }
+        ["shuttle", options @ ..] if !options.is_empty() => {
+            let model = options.last().filter(|name| options.len() % 2 == 1 && !name.starts_with("--")).copied();
+            match (number(options, "--seeds"), number(options, "--from")) {
+                (Some(seeds), Some(from)) => {
+                    lanes::run_shuttle(&root, seeds.unwrap_or(1000), from.unwrap_or(0), model.unwrap_or(""))
+                }
+                _ => usage(),
+            }
+        }
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) => lanes::run_fuzz(&root, seconds),
@@ -73,6 +82,7 @@ fn usage() -> bool {
         eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
     }
     eprintln!("       cargo xtask loom --shadow    the models with shadows: the lane `loom-shadow`");
+    eprintln!("       cargo xtask shuttle --seeds N --from S [MODEL]   as many schedules, from that seed");
     eprintln!("       cargo xtask fuzz --seconds N  as long as that");
     eprintln!("       cargo xtask mutants FILE      only the changes of that file, such as `task/state.rs`");
     eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");

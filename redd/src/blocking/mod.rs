@@ -1,7 +1,7 @@
 //! Work that blocks a thread: closures run on a pool of their own, away from the workers.
 
 mod in_place;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 pub(crate) mod pool;
 mod spawn_blocking;

@@ -435,7 +435,7 @@ impl<W> std::fmt::Debug for Inner<W> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::sync::Barrier;

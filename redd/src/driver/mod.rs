@@ -16,7 +16,7 @@
 //! An epoll per worker wakes two sleepers where one warm thread would do, and makes a socket belong to a worker that
 //! may be stuck.
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 pub(crate) mod readiness;
 
@@ -26,6 +26,7 @@ pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;
 use crate::primitives::atomic::{AtomicU64, Ordering};
+use crate::primitives::system::wait_outside;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
@@ -59,7 +60,10 @@ impl Driver {
     ///
     /// An error is a broken epoll: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
-        self.epoll.wait(buffer, timeout)?;
+        wait_outside(timeout, |timeout| {
+            self.epoll.wait(buffer, timeout)?;
+            Ok(buffer.iter().next().is_some())
+        })?;
         // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
         Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
     }

@@ -9,8 +9,8 @@ use super::readiness::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
-use loom::future::block_on;
-use loom::thread;
+use crate::primitives::checker::future::block_on;
+use crate::primitives::checker::thread;
 use std::future::poll_fn;
 use std::task::{Poll, Wake, Waker};
 

@@ -97,7 +97,7 @@ unsafe fn drop_waker(data: *const ()) {
     drop(unsafe { Arc::from_raw(block) });
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

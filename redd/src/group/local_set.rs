@@ -12,7 +12,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
@@ -22,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::{Mutex, thread};
+use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
 use crate::scheduler::Flavor;
@@ -60,7 +59,6 @@ const REMOTE_FIRST_INTERVAL: u8 = 31;
 /// ```
 pub struct LocalSet {
     inner: Rc<Inner>,
-    _not_send: PhantomData<*mut ()>,
 }
 
 /// What stays on the thread.
@@ -145,7 +143,7 @@ impl LocalSet {
         unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
         let inner =
             Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
-        Self { inner: Rc::new(inner), _not_send: PhantomData }
+        Self { inner: Rc::new(inner) }
     }
 
     /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
@@ -239,7 +237,7 @@ impl Inner {
     }
 
     fn enter(self: &Rc<Self>) -> LocalEnterGuard {
-        LocalEnterGuard { before: CURRENT.replace(Rc::into_raw(Rc::clone(self))), _not_send: PhantomData }
+        LocalEnterGuard { before: CURRENT.replace(Rc::into_raw(Rc::clone(self))) }
     }
 
     /// The current set of this thread.
@@ -350,7 +348,6 @@ impl Drop for LocalSet {
 pub struct LocalEnterGuard {
     /// With the reference that the thread-local owned.
     before: *const Inner,
-    _not_send: PhantomData<*mut ()>,
 }
 
 impl Drop for LocalEnterGuard {

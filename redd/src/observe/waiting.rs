@@ -6,6 +6,7 @@
 //! # Invariants
 //! - `note-is-cheap`: a note is plain stores to thread-locals, no atomics, no allocation.
 
+use crate::primitives::thread_local;
 use std::cell::Cell;
 use std::panic::Location;
 

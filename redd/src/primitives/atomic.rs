@@ -1,7 +1,12 @@
-//! Atomics and fences: std's in programs, loom's in models.
+//! Atomics and fences: std's in programs, loom's or shuttle's in models.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
@@ -120,7 +125,7 @@ mod shadowed {
 
 /// Atomics for `static` items. Never modelled: a static outlives an execution of the model.
 pub(crate) mod fixed {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 }

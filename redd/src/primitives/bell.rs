@@ -42,7 +42,7 @@ impl Bell {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         // Fence `ring-vs-sleep` (sleep side; the other is in `Bell::ring`): the system sees the ring, or the ringer us.
         fence(Ordering::SeqCst);
-        let was_woken = crate::sys::futex_wait(&self.rings, heard.0, timeout);
+        let was_woken = super::system::futex_wait(&self.rings, heard.0, timeout);
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
         was_woken
     }
@@ -57,7 +57,7 @@ impl Bell {
         self.rings.fetch_add(1, Ordering::Release);
         // Fence `ring-vs-sleep` (ring side; the other is in `Bell::sleep`).
         fence(Ordering::SeqCst);
-        self.has_sleepers() && crate::sys::futex_wake_one(&self.rings)
+        self.has_sleepers() && super::system::futex_wake_one(&self.rings)
     }
 
     pub(crate) fn has_sleepers(&self) -> bool {

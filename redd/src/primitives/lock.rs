@@ -19,7 +19,9 @@ use std::ops::{Deref, DerefMut};
 
 #[cfg(loom)]
 use loom::sync as imp;
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+use shuttle::sync as imp;
+#[cfg(not(any(loom, shuttle)))]
 use std::sync as imp;
 
 use std::sync::PoisonError;
@@ -28,7 +30,7 @@ use super::atomic::{AtomicBool, Ordering};
 use super::cell::UnsafeCell;
 use super::thread;
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 #[path = "models.rs"]
 mod models;
 
@@ -104,21 +106,21 @@ impl<T> RwLock<T> {
     }
 }
 
-/// A mutex for sections of a few instructions. In models it is loom's, which knows who waits; `SpinMutex` has its own.
-#[cfg(not(loom))]
+/// A mutex for sections of a few instructions. In models it is the checker's, which knows who waits; `SpinMutex` has its own.
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) type ShortMutex<T> = SpinMutex<T>;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) type ShortMutex<T> = Mutex<T>;
 
 /// The lock is held while this lives.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) type ShortMutexGuard<'a, T> = SpinGuard<'a, T>;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;
 
 /// See the module page.
 #[derive(Default)]
-#[cfg_attr(loom, cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
+#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 pub(crate) struct SpinMutex<T> {
     is_locked: AtomicBool,
     value: UnsafeCell<T>,
@@ -137,7 +139,7 @@ pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
 // SAFETY: a shared guard gives shared access to the value.
 unsafe impl<T: Sync> Sync for SpinGuard<'_, T> {}
 
-#[cfg_attr(loom, cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
+#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 impl<T> SpinMutex<T> {
     super::const_fn! {
         pub(crate) const fn new(value: T) -> Self {

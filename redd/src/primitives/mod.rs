@@ -1,25 +1,29 @@
-//! The one door to atomics, cells, locks, threads and randomness: std in programs, loom in models.
+//! The one door to atomics, cells, locks, threads, sleep and randomness: std in programs, loom or shuttle in models.
 //!
 //! Nothing else in the crate names `std::sync::atomic`, `std::thread`, `std::cell::UnsafeCell` or `std::sync::Mutex`,
 //! so that every interleaving can be explored in a model, and every choice of the scheduler follows from one seed.
 //!
-//! This is the only place (with the `models.rs` files) that knows `cfg(loom)`.
+//! This is the only place (with the `models.rs` files) that knows `cfg(loom)` and `cfg(shuttle)`. Loom tries every order of
+//! the steps of a small model, weak memory included; shuttle tries orders at random, of models as large as a runtime.
 
 pub(crate) mod atomic;
 pub(crate) mod bell;
 pub(crate) mod cell;
 pub(crate) mod immortal;
+pub(crate) mod local;
 pub(crate) mod lock;
 pub(crate) mod parker;
 pub(crate) mod rng;
+pub(crate) mod system;
 pub(crate) mod thread;
 
+pub(crate) use local::thread_local;
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, ShortMutex, ShortMutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Arc;
 /// Whether this build is a model, in which atomics are larger than in programs.
-pub(crate) const IS_MODEL: bool = cfg!(loom);
+pub(crate) const IS_MODEL: bool = cfg!(any(loom, shuttle));
 
 /// Reference counting, counted by loom in models so that leaks and early frees are found.
 #[cfg(not(loom))]
@@ -53,6 +57,102 @@ pub(crate) fn explore_within(preemptions: Option<usize>, f: impl Fn() + Sync + S
     });
 }
 
+/// Whether the model that runs has this mistake built in, to see that it looks. In programs: no, at compile time.
+#[cfg(not(all(test, any(loom, shuttle))))]
+#[inline(always)]
+pub(crate) const fn has_mistake(_name: &str) -> bool {
+    false
+}
+
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn has_mistake(name: &str) -> bool {
+    MISTAKE.get() == name
+}
+
+#[cfg(all(test, any(loom, shuttle)))]
+std::thread_local! {
+    /// All threads of a model are one thread of the system.
+    static MISTAKE: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") };
+}
+
+/// [`explore`] with a mistake.
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn explore_mistaken(mistake: &'static str, f: impl Fn() + Sync + Send + 'static) {
+    MISTAKE.set(mistake);
+    explore(f);
+}
+
+/// The checker's own threads, `Arc`, `Mutex`, atomics and `block_on`, for model files.
+#[cfg(all(test, loom))]
+pub(crate) use loom as checker;
+#[cfg(all(test, shuttle))]
+pub(crate) mod checker {
+    pub(crate) use shuttle::{future, sync, thread};
+    pub(crate) mod cell {
+        pub(crate) use std::cell::Cell;
+    }
+}
+
+/// As many schedules as `REDD_SCHEDULES` says, from the seed `REDD_SEED`. A failure prints what to run to see it again.
+#[cfg(all(test, shuttle))]
+pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
+    use shuttle::scheduler::{PctScheduler, RandomScheduler};
+    use std::io::Write as _;
+
+    /// So many schedules follow from one seed: which moments PCT picks depends on how long earlier ones were.
+    const BATCH: usize = 32;
+
+    /// Says how many schedules there were, and which of them failed.
+    struct Report {
+        schedules: usize,
+        batch: u64,
+    }
+    impl Drop for Report {
+        fn drop(&mut self) {
+            let _ = write!(std::io::stdout(), "executions: {}; ", self.schedules);
+            if std::thread::panicking() {
+                let test = std::thread::current().name().unwrap_or_default().to_owned();
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "\nto see it again: `cargo xtask shuttle --seeds {BATCH} --from {} {test}`",
+                    self.batch
+                );
+            }
+        }
+    }
+
+    let number = |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (first, count) = (number("REDD_SEED", 0_u64), number("REDD_SCHEDULES", 1000_u64));
+    let f = std::sync::Arc::new(f);
+    let mut report = Report { schedules: 0, batch: first };
+    while (report.schedules as u64) < count {
+        let mut config = shuttle::Config::new();
+        config.stack_size = 256 << 10;
+        config.silence_warnings = true;
+        // Ten times what the largest model takes: a thread that looks for ever is a thread that was not woken.
+        config.max_steps = shuttle::MaxSteps::FailAfter(number("REDD_STEPS", 200_000) as usize);
+        let f = std::sync::Arc::clone(&f);
+        let run = move || {
+            system::reset();
+            f();
+        };
+        report.schedules += match report.batch % 4 {
+            0 | 2 => shuttle::Runner::new(RandomScheduler::new_from_seed(report.batch, BATCH), config).run(run),
+            odd => {
+                let depth = if odd == 1 { 2 } else { 4 };
+                shuttle::Runner::new(PctScheduler::new_from_seed(report.batch, depth, BATCH), config).run(run)
+            }
+        };
+        report.batch += 1;
+    }
+}
+
+/// As [`explore`]: schedules at random have no bound.
+#[cfg(all(test, shuttle))]
+pub(crate) fn explore_within(_preemptions: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
+    explore(f);
+}
+
 /// Declares a function that is `const` in programs. Loom's atomics have no const constructor, so in models it is not.
 macro_rules! const_fn {
     ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => {
@@ -65,7 +165,7 @@ macro_rules! const_fn {
 pub(crate) use const_fn;
 
 /// A test that runs a closure in every order of its threads' steps, up to the bounds of the run.
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 macro_rules! model {
     ($name:ident, $closure:expr) => {
         #[test]
@@ -74,5 +174,5 @@ macro_rules! model {
         }
     };
 }
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) use model;

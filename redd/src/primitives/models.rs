@@ -16,7 +16,7 @@ fn loom_a_short_lock_lets_one_in_and_shows_what_the_last_one_did() {
             *first += 1;
             *second += 1;
         };
-        let thread = loom::thread::spawn(move || step(&other));
+        let thread = crate::primitives::checker::thread::spawn(move || step(&other));
         step(&mutex);
         thread.join().unwrap();
         assert_eq!(*mutex.lock(), (2, 2));

@@ -49,7 +49,7 @@ impl Parker {
         }
         // `token-kept`: a token that arrived since the swap above makes this exchange fail.
         if self.word.compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let _ = crate::sys::futex_wait(&self.word, PARKED, timeout);
+            let _ = super::system::futex_wait(&self.word, PARKED, timeout);
         }
         // Acquire: as above, pairs with Release in `unpark`.
         self.word.swap(EMPTY, Ordering::Acquire) == TOKEN
@@ -59,7 +59,7 @@ impl Parker {
     pub(crate) fn unpark(&self) {
         // Release: publishes what this thread did. Pairs with Acquire in `Parker::park_for`.
         if self.word.swap(TOKEN, Ordering::Release) == PARKED {
-            let _ = crate::sys::futex_wake_one(&self.word);
+            let _ = super::system::futex_wake_one(&self.word);
         }
     }
 }
@@ -105,7 +105,7 @@ impl Parker {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::sync::Arc;

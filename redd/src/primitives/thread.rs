@@ -4,13 +4,17 @@ use std::io;
 
 #[cfg(loom)]
 use loom::thread as imp;
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+use shuttle::thread as imp;
+#[cfg(not(any(loom, shuttle)))]
 use std::thread as imp;
 
+#[cfg(shuttle)]
+pub(crate) use imp::yield_now as spin_loop;
 /// For a loop that waits for another thread's next few steps. In a model: let another thread run.
 #[cfg(loom)]
 pub(crate) use loom::hint::spin_loop;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::hint::spin_loop;
 
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
@@ -24,7 +28,7 @@ pub(crate) fn spawn_named<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     crate::sys::faults::check(crate::sys::faults::Call::ThreadStart)?;
-    let mut builder = std::thread::Builder::new().name(name);
+    let mut builder = imp::Builder::new().name(name);
     if let Some(bytes) = stack_size {
         builder = builder.stack_size(bytes);
     }
@@ -41,12 +45,12 @@ pub(crate) fn spawn_named<T: 'static>(
 }
 
 /// Whether a thread has ended, so that nothing is lost with its handle.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) fn has_ended(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }
@@ -54,7 +58,7 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
 /// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
 /// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[inline]
 #[expect(
     clippy::disallowed_methods,
@@ -69,7 +73,7 @@ pub(crate) fn spin(turns: u32) {
 }
 
 /// In a model only other threads can end the wait.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) fn spin(_turns: u32) {
     yield_now();
 }
@@ -87,14 +91,14 @@ pub(crate) use std::thread::ThreadId as PublicId;
 
 /// The calling thread, for users.
 pub(crate) fn public_id() -> PublicId {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     return current_id();
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     return std::thread::current().id();
 }
 
 /// The calling thread.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) fn current_id() -> ThreadId {
     thread_local! {
         /// std counts references to find it out.
@@ -108,7 +112,7 @@ pub(crate) fn current_id() -> ThreadId {
 }
 
 /// The calling thread.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }

@@ -241,7 +241,7 @@ impl fmt::Debug for Child {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::super::Command;
     use super::*;

@@ -15,7 +15,7 @@ use std::ptr;
 
 use super::Handle;
 use crate::primitives::rng::{Rng, random_seed};
-use crate::primitives::thread;
+use crate::primitives::{thread, thread_local};
 use crate::scheduler::Shared;
 use std::sync::Arc;
 

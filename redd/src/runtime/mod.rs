@@ -36,10 +36,12 @@ mod handle;
 mod id;
 mod local;
 mod metrics;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 mod shutdown;
 mod spawn;
+#[cfg(all(test, shuttle))]
+mod whole_models;
 
 use std::future::Future;
 use std::io;

@@ -9,7 +9,7 @@ use std::sync::Weak;
 use std::task::Wake;
 use std::time::Duration;
 
-use loom::thread;
+use crate::primitives::checker::thread;
 
 use super::block_on::{CoreGuard, RootWaker, RootWakers, take_core_or_wait};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::primitives::{Arc, Mutex, explore};
 use crate::scheduler::Core;
 
 /// Stands for the worker: who has it is the only one to run tasks, which loom checks.
-type Token = Box<loom::cell::Cell<usize>>;
+type Token = Box<crate::primitives::checker::cell::Cell<usize>>;
 
 struct Model {
     seat: Mutex<Core<Token>>,
@@ -30,7 +30,7 @@ struct Model {
 
 impl Model {
     fn new(threads: usize) -> Arc<Self> {
-        let core = Core { worker: Some(Box::new(loom::cell::Cell::new(0))), ..Core::default() };
+        let core = Core { worker: Some(Box::new(crate::primitives::checker::cell::Cell::new(0))), ..Core::default() };
         Arc::new(Self {
             seat: Mutex::new(core),
             threads,

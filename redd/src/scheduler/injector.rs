@@ -353,7 +353,7 @@ pub(super) mod testing {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::testing::Node;
     use super::*;

@@ -21,7 +21,7 @@ mod seats;
 pub(crate) mod spares;
 pub(crate) mod worker;
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 
 use std::fmt;

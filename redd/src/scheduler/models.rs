@@ -6,8 +6,8 @@
 
 use std::ptr::NonNull;
 
-use loom::sync::Arc;
-use loom::thread;
+use crate::primitives::checker::sync::Arc;
+use crate::primitives::checker::thread;
 
 use super::idle::{self, Idle, OnLeave, OnWake};
 use super::injector::testing::Node;
@@ -330,7 +330,7 @@ enum Tasks {
 struct Bell {
     rings: AtomicUsize,
     sleepers: AtomicUsize,
-    system: loom::sync::Mutex<Asleep>,
+    system: crate::primitives::checker::sync::Mutex<Asleep>,
 }
 
 #[derive(Default)]
@@ -348,7 +348,7 @@ impl Bell {
     /// `None`: it sleeps for good. Else whether a ring woke it.
     fn sleep(&self, heard: usize) -> Option<bool> {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        loom::sync::atomic::fence(Ordering::SeqCst);
+        crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         let mut system = self.system.lock().unwrap();
         // The system reads the word itself.
         if self.rings.load(Ordering::Relaxed) != heard {
@@ -376,7 +376,7 @@ impl Bell {
 
     fn ring(&self) -> bool {
         self.rings.fetch_add(1, Ordering::Release);
-        loom::sync::atomic::fence(Ordering::SeqCst);
+        crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) == 0 {
             return false;
         }
@@ -588,12 +588,14 @@ fn loom_idle_submit_against_park_and_an_event() {
 
 #[test]
 fn loom_idle_one_watches_submit_against_park() {
-    loom::model(|| workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::Submits(2)));
+    crate::primitives::explore(|| workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::Submits(2)));
 }
 
 #[test]
 fn loom_idle_one_watches_submit_against_park_and_an_event() {
-    loom::model(|| workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
+    crate::primitives::explore(|| {
+        workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
+    });
 }
 
 #[test]

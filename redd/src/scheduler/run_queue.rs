@@ -332,7 +332,7 @@ impl<T, const CAP: usize> fmt::Debug for RunQueue<T, CAP> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::super::injector::testing::Node;
     use super::*;

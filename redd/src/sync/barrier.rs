@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
-use super::wait_list::{Place, WaitList};
+use super::wait_list::WaitList;
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::task::coop::cooperative;
@@ -45,15 +45,14 @@ impl Barrier {
     /// Not cancel safe: a future that is dropped after its first poll has arrived all the same.
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
-        self.wait_from(Some(Location::caller()))
-    }
-
-    async fn wait_from(&self, place: Place) -> BarrierWaitResult {
-        // `arrival-counts`
-        let Some(round) = self.arrive() else { return BarrierWaitResult(true) };
-        let is_over = |now: &Round| (now.number != round).then_some(());
-        cooperative(wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now))).await;
-        BarrierWaitResult(false)
+        let place = Some(Location::caller());
+        async move {
+            // `arrival-counts`
+            let Some(round) = self.arrive() else { return BarrierWaitResult(true) };
+            let is_over = |now: &Round| (now.number != round).then_some(());
+            cooperative(wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now))).await;
+            BarrierWaitResult(false)
+        }
     }
 
     /// Counts one more, and says in which round. `None`: all are there, and have been called.

@@ -47,7 +47,7 @@ pub(crate) fn block_on_parker<F: Future>(future: F) -> F::Output {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -23,6 +23,7 @@ use super::wait_list::WaitList;
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicU64, Ordering};
+use crate::primitives::has_mistake;
 use crate::primitives::{Arc, Mutex};
 use crate::task::coop::cooperative;
 
@@ -356,7 +357,10 @@ impl<T: Clone> Receiver<T> {
                         WaitKind::Broadcast,
                         place,
                         || is_there().then_some(()),
-                        |tail| (is_there() || tail.position != position || tail.is_closed).then_some(()),
+                        |tail| {
+                            let is_due = is_there() || tail.position != position || tail.is_closed;
+                            (is_due && !has_mistake("a receiver that does not look again")).then_some(())
+                        },
                     )
                     .await;
                 }

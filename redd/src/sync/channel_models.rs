@@ -7,10 +7,10 @@ use std::pin::{Pin, pin};
 use std::sync::Arc as StdArc;
 use std::task::{Context, Poll, Waker};
 
-use loom::future::block_on;
-use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::thread::{self, JoinHandle};
+use crate::primitives::checker::future::block_on;
+use crate::primitives::checker::sync::Arc;
+use crate::primitives::checker::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitives::checker::thread::{self, JoinHandle};
 
 use super::mpsc::chain::{Chain, Parked, Popped};
 use super::testing::{Wakes, poll_once};

@@ -25,7 +25,7 @@ macro_rules! error_texts {
 mod barrier;
 pub(crate) mod blocking;
 mod guard;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 mod mutex;
 pub(crate) mod notify;
@@ -39,7 +39,7 @@ pub(crate) mod wait_list;
 
 // Channels.
 pub mod broadcast;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod channel_models;
 pub mod mpsc;
 pub mod oneshot;

@@ -3,15 +3,17 @@
 //! Run with `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --release --lib -p redd -- --test-threads=1 loom_`.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use loom::thread;
+use crate::primitives::checker::thread;
 
 use super::blocking::block_on_parker;
 use super::permits::{Permits, TryAcquireError as Refusal};
-use super::testing::poll_once;
-use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce};
+use super::testing::{Wakes, poll_once};
+use super::waker_cell::WakerCell;
+use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce, broadcast, mpsc, oneshot, watch};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -273,3 +275,209 @@ model!(loom_set_once_wakes_who_waits_and_is_set_once, || {
     assert!(is_ours != setter.join().unwrap());
     assert_eq!(waiter.join().unwrap(), if is_ours { 2 } else { 1 });
 });
+
+// Seeded mistakes, each of which the model beside it must catch. `has_mistake` is where they are built in.
+
+/// Polls once, beside a thread that does what `future` waits for. Whoever was told to wait is woken, and has it then.
+#[track_caller]
+fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
+    let mut future = pin!(future);
+    let (wakes, waker) = Wakes::new();
+    let thread = thread::spawn(act);
+    let is_waiting = future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+    thread.join().unwrap();
+    if is_waiting {
+        assert!(wakes.count() > 0, "who waits is woken");
+        assert!(poll_once(future).is_ready(), "who is woken has it");
+    }
+}
+
+/// A test of a model and one of the same model with a mistake.
+macro_rules! model_and_mistake {
+    ($name:ident, $mistaken:ident, $mistake:literal, $expected:literal, $closure:expr) => {
+        model!($name, $closure);
+
+        #[test]
+        #[should_panic(expected = $expected)]
+        fn $mistaken() {
+            crate::primitives::explore_mistaken($mistake, $closure);
+        }
+    };
+}
+
+model_and_mistake!(
+    loom_permits_wake_who_lines_up_beside_a_release,
+    loom_permits_catches_a_release_that_does_not_look_again,
+    "a release that does not look again",
+    "who waits is woken",
+    || {
+        let permits = Arc::new(Permits::new(0));
+        let other = Arc::clone(&permits);
+        is_woken_by(acquire(&permits, 1), move || other.release(1));
+    }
+);
+
+model_and_mistake!(
+    loom_permits_show_what_their_last_owner_did,
+    loom_permits_catches_a_release_that_publishes_nothing,
+    "a release that publishes nothing",
+    "Causality violation",
+    || {
+        let shared = Arc::new(Mutex::new(0));
+        let other = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            if let Ok(mut value) = other.try_lock() {
+                *value += 1;
+            }
+        });
+        if let Ok(mut value) = shared.try_lock() {
+            *value += 1;
+        }
+        thread.join().unwrap();
+    }
+);
+
+model_and_mistake!(
+    loom_wait_list_a_call_shows_what_came_before_it,
+    loom_wait_list_catches_a_call_that_publishes_nothing,
+    "a call that publishes nothing",
+    "what the notifier did is seen",
+    || {
+        let shared = Arc::new((Notify::new(), AtomicUsize::new(0)));
+        let other = Arc::clone(&shared);
+        let mut waiting = pin!(shared.0.notified());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let thread = thread::spawn(move || {
+            other.1.store(1, Ordering::Relaxed);
+            other.0.notify_one();
+        });
+        if poll_once(waiting).is_ready() {
+            assert_eq!(shared.1.load(Ordering::Relaxed), 1, "what the notifier did is seen");
+        }
+        thread.join().unwrap();
+    }
+);
+
+model_and_mistake!(
+    loom_notify_one_beside_a_waiter_that_leaves_is_kept,
+    loom_notify_catches_a_notification_that_does_not_look_again,
+    "a notification that does not look again",
+    "the permit is kept",
+    || {
+        let notify = Arc::new(Notify::new());
+        let other = Arc::clone(&notify);
+        let mut waiting = Box::pin(notify.notified());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let thread = thread::spawn(move || other.notify_one());
+        drop(waiting);
+        thread.join().unwrap();
+        assert!(poll_once(pin!(notify.notified())).is_ready(), "the permit is kept");
+    }
+);
+
+model_and_mistake!(
+    loom_oneshot_wakes_who_registers_beside_a_send,
+    loom_oneshot_catches_a_waker_that_is_left_without_a_second_look,
+    "a waker that is left without a second look",
+    "who waits is woken",
+    || {
+        let (sender, receiver) = oneshot::channel();
+        is_woken_by(receiver, move || sender.send(1).unwrap());
+    }
+);
+
+model_and_mistake!(
+    loom_waker_cell_wakes_who_registers_beside_a_wake,
+    loom_waker_cell_catches_an_unlock_that_stores_over_a_wake,
+    "an unlock that stores over a wake",
+    "Causality violation",
+    || {
+        let shared = Arc::new((WakerCell::new(), AtomicUsize::new(0)));
+        let other = Arc::clone(&shared);
+        let waiting = std::future::poll_fn(move |cx| {
+            shared.0.register(cx.waker());
+            if shared.1.load(Ordering::Relaxed) == 1 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        is_woken_by(waiting, move || {
+            other.1.store(1, Ordering::Relaxed);
+            other.0.wake();
+        });
+    }
+);
+
+model_and_mistake!(
+    loom_chain_shows_the_value_with_its_slot,
+    loom_chain_catches_a_slot_without_its_value,
+    "a slot without its value",
+    "Causality violation",
+    || {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // Not dropped while a mistake is reported: its drop would meet the same value.
+        let mut receiver = ManuallyDrop::new(receiver);
+        let thread = thread::spawn(move || sender.send(Box::new(1)).unwrap());
+        // Not `try_recv`, which waits for a push that is half done.
+        if let Poll::Ready(received) = poll_once(pin!(receiver.recv())) {
+            assert_eq!(received, Some(Box::new(1)));
+        }
+        thread.join().unwrap();
+        drop(ManuallyDrop::into_inner(receiver));
+    }
+);
+
+model_and_mistake!(
+    loom_bounded_the_last_permit_wakes_a_closed_receiver,
+    loom_bounded_catches_a_receiver_that_does_not_look_again,
+    "a receiver that does not look again",
+    "who is woken has it",
+    || {
+        let (sender, mut receiver) = mpsc::channel::<u8>(1);
+        let permit = sender.clone().try_reserve_owned().unwrap();
+        receiver.close();
+        is_woken_by(receiver.recv(), move || drop(permit));
+        drop(sender);
+    }
+);
+
+model_and_mistake!(
+    loom_watch_wakes_who_lines_up_beside_a_change,
+    loom_watch_catches_a_receiver_that_does_not_look_again,
+    "a receiver that does not look again",
+    "who waits is woken",
+    || {
+        let (sender, mut receiver) = watch::channel(0);
+        let kept = sender.clone();
+        is_woken_by(receiver.changed(), move || drop(sender.send_replace(1)));
+        drop(kept);
+    }
+);
+
+model_and_mistake!(
+    loom_broadcast_wakes_who_lines_up_beside_a_send,
+    loom_broadcast_catches_a_receiver_that_does_not_look_again,
+    "a receiver that does not look again",
+    "who waits is woken",
+    || {
+        let (sender, mut receiver) = broadcast::channel(1);
+        let kept = sender.clone();
+        is_woken_by(receiver.recv(), move || drop(sender.send(1).unwrap()));
+        drop(kept);
+    }
+);
+
+model_and_mistake!(
+    loom_set_once_shows_the_value_with_the_flag,
+    loom_set_once_catches_a_cell_without_its_value,
+    "a cell without its value",
+    "Causality violation",
+    || {
+        let cell = Arc::new(SetOnce::<Box<u32>>::new());
+        let other = Arc::clone(&cell);
+        let thread = thread::spawn(move || {
+            if let Some(value) = other.get() {
+                assert_eq!(**value, 1);
+            }
+        });
+        cell.set(Box::new(1)).unwrap();
+        thread.join().unwrap();
+    }
+);

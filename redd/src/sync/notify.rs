@@ -32,7 +32,7 @@ use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::const_fn;
+use crate::primitives::{const_fn, has_mistake};
 
 /// No notification is stored and nobody waits.
 const EMPTY: usize = 0;
@@ -164,7 +164,7 @@ impl Notify {
     }
 
     fn notify_locked(&self, mut guard: Guard<'_>, call: Call) {
-        if self.try_store() {
+        if !has_mistake("a notification that does not look again") && self.try_store() {
             return;
         }
         let called = guard.call_one(call);

@@ -11,6 +11,7 @@
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
+use crate::primitives::has_mistake;
 
 /// See the module page.
 pub(super) struct Once<T> {
@@ -64,7 +65,8 @@ impl<T> Once<T> {
         // SAFETY: by this function's duty nobody else writes, and nobody reads before `is_set`.
         self.value.with_mut(|slot| unsafe { *slot = Some(value) });
         // Release: publishes the value. Pairs with Acquire in `Once::is_set`.
-        self.is_set.store(true, Ordering::Release);
+        let order = if has_mistake("a cell without its value") { Ordering::Relaxed } else { Ordering::Release };
+        self.is_set.store(true, order);
     }
 
     pub(super) fn into_inner(self) -> Option<T> {

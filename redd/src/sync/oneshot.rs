@@ -33,6 +33,7 @@ use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
+use crate::primitives::has_mistake;
 use crate::task::coop::poll_proceed;
 
 use self::error::{RecvError, TryRecvError};
@@ -131,7 +132,7 @@ unsafe fn register(
     // Release: publishes the waker. Pairs with Acquire in `finish`, `Receiver::close`, `leave`. Acquire: as above.
     let seen = state.fetch_or(own, Ordering::AcqRel);
     drop(old);
-    if seen & end != 0 {
+    if seen & end != 0 && !has_mistake("a waker that is left without a second look") {
         // SAFETY: `end` was set while `own` was clear, so nobody else takes it.
         drop(unsafe { read_waker(cell) });
         return true;

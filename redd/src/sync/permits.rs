@@ -29,7 +29,7 @@ use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::const_fn;
+use crate::primitives::{const_fn, has_mistake};
 use crate::task::coop;
 
 /// Nobody gets a permit any more.
@@ -143,8 +143,10 @@ impl Permits {
         }
         // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::line_up` and `Permits::serve`.
-        let before = self.word.fetch_add(count * ONE, Ordering::Release);
-        if before & WAITERS != 0 || before / ONE + count > Self::MAX {
+        let order = if has_mistake("a release that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
+        let before = self.word.fetch_add(count * ONE, order);
+        let has_waiters = before & WAITERS != 0 && !has_mistake("a release that does not look again");
+        if has_waiters || before / ONE + count > Self::MAX {
             self.correct_release(before, count);
         }
     }

@@ -41,7 +41,7 @@ use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn};
+use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, has_mistake};
 
 /// The place in the program that asked for something.
 pub(crate) type Place = Option<&'static Location<'static>>;
@@ -167,7 +167,8 @@ impl Waiter {
         let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
         // Release: publishes what happened before the call, and hands the entry to the owner. Pairs with Acquire in
         // `Waiter::stage`.
-        waiter.stage.store(call as u8, Ordering::Release);
+        let order = if has_mistake("a call that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
+        waiter.stage.store(call as u8, order);
         waker
     }
 }

@@ -19,6 +19,7 @@ use super::wait_list::{Place, WaitList};
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::has_mistake;
 use crate::primitives::{Arc, RwLock, RwLockReadGuard};
 use crate::task::coop::cooperative;
 
@@ -108,7 +109,10 @@ impl<T> Shared<T> {
             place,
             || look(self.state(), seen),
             // `waiters-bit`. Acquire: as in `Shared::state`.
-            |_| look(self.state.fetch_or(WAITERS, Ordering::Acquire), seen),
+            |_| {
+                let state = self.state.fetch_or(WAITERS, Ordering::Acquire);
+                look(state, seen).filter(|_| !has_mistake("a receiver that does not look again"))
+            },
         )
         .await
     }

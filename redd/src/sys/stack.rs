@@ -178,7 +178,7 @@ extern "C" fn each_frame(context: *mut Context, walk: *mut c_void) -> c_int {
     GO_ON
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;

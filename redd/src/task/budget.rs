@@ -5,6 +5,7 @@
 //!
 //! Called by `task::poll` (start a poll) and by every leaf in `sync`, `io`, `net`, `time`, `group`.
 
+use crate::primitives::thread_local;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;

@@ -18,7 +18,7 @@ pub(crate) mod cell;
 pub(crate) mod hooks;
 mod id;
 mod join;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 pub(crate) mod poll;
 pub(crate) mod runnable;

@@ -14,8 +14,8 @@ use super::slab::Heap;
 use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use loom::sync::Arc;
-use loom::thread;
+use crate::primitives::checker::sync::Arc;
+use crate::primitives::checker::thread;
 
 /// A field that the word protects; loom checks each access.
 struct Field<T>(UnsafeCell<T>);

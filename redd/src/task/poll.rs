@@ -17,6 +17,7 @@ use super::slab::Heap;
 use super::state::{OnComplete, OnPending, OnStart, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
+use crate::primitives::thread_local;
 
 thread_local! {
     /// The task whose code runs on this thread.

@@ -32,7 +32,7 @@ use super::cell::{Header, TaskRef, VTable};
 use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
-use crate::primitives::{IS_MODEL, Mutex, cell::UnsafeCell};
+use crate::primitives::{IS_MODEL, Mutex, cell::UnsafeCell, thread_local};
 use std::sync::Arc;
 use trim::{NEVER, Record, Walker};
 
@@ -410,24 +410,17 @@ impl Heap {
             _ if vtable.class == LARGE => self.allocate_large(vtable.layout),
             Some(cache) => cache.allocate(self, vtable.class),
             None => {
-                let mut central = self.central.lock();
-                match central.loose[vtable.class as usize].pop() {
-                    Some(slot) => {
-                        central.take_out(vtable.class as usize, 1);
-                        self.pin_if_closed(&mut central);
-                        slot
-                    }
-                    None => {
-                        let mut magazine = self.take_magazine(&mut central, vtable.class);
-                        let slot = magazine.pop().expect("a magazine holds at least one slot");
-                        let loose = &mut central.loose[vtable.class as usize];
-                        debug_assert!(loose.head.is_null(), "it was just found empty");
-                        *loose = magazine;
-                        // Not news: the slots were there before, or the memory is about to be used.
-                        let _ = central.put_back(vtable.class as usize, magazine.len as usize);
-                        slot
-                    }
+                let (mut central, class) = (self.central.lock(), vtable.class as usize);
+                if central.loose[class].head.is_null() {
+                    let magazine = self.take_magazine(&mut central, vtable.class);
+                    // Not news: the slots were there before, or the memory is about to be used.
+                    let _ = central.put_back(class, magazine.len as usize);
+                    central.loose[class] = magazine;
                 }
+                let slot = central.loose[class].pop().expect("a magazine holds at least one slot");
+                central.take_out(class, 1);
+                self.pin_if_closed(&mut central);
+                slot
             }
         };
         (slot, Id(id))

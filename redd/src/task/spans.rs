@@ -16,8 +16,8 @@ use tracing::Span;
 use super::Id;
 use super::hooks::{TaskHooks, TaskMeta};
 use super::waker::WakerOp;
-use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::{Mutex, thread_local};
 
 /// The spans of tasks that are alive, by the tasks' ids.
 static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
@@ -87,12 +87,21 @@ fn end(task: &TaskMeta<'_>) {
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let span = spans().lock().remove(&task.id.0);
-    if span.is_some() {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-    }
     // `subscriber-is-foreign`
-    drop(span);
+    let Some(span) = spans().lock().remove(&task.id.0) else { return };
+    COUNT.fetch_sub(1, Ordering::Relaxed);
+    let is_in_poll =
+        ENTERED.with_borrow(|entered| matches!(entered.last(), Some(Some(last)) if Arc::ptr_eq(last, &span)));
+    // The end is an entry of its own: those who count polls by entries, as tokio-console does, take one off for it.
+    span.with_subscriber(|(id, subscriber)| {
+        if is_in_poll {
+            subscriber.exit(id);
+            subscriber.enter(id);
+        } else {
+            subscriber.enter(id);
+            subscriber.exit(id);
+        }
+    });
 }
 
 fn enter(task: &TaskMeta<'_>) {

@@ -35,53 +35,42 @@ impl From<Elapsed> for io::Error {
 #[derive(Clone, Copy, Debug)]
 pub struct Error(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Shutdown,
-    AtCapacity,
-    Invalid,
+/// The kinds of [`Error`], each with what it says.
+macro_rules! kinds {
+    ($($Kind:ident, $make:ident, $is:ident, $text:literal;)+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Kind {
+            $($Kind,)+
+        }
+
+        impl Error {
+            $(
+                #[doc = concat!("Says that ", $text, ".")]
+                pub fn $make() -> Self {
+                    Self(Kind::$Kind)
+                }
+
+                #[doc = concat!("Whether ", $text, ".")]
+                pub fn $is(&self) -> bool {
+                    self.0 == Kind::$Kind
+                }
+            )+
+        }
+
+        impl fmt::Display for Error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self.0 {
+                    $(Kind::$Kind => $text,)+
+                })
+            }
+        }
+    };
 }
 
-impl Error {
-    /// The runtime was shut down.
-    pub fn shutdown() -> Self {
-        Self(Kind::Shutdown)
-    }
-
-    /// Whether the runtime was shut down.
-    pub fn is_shutdown(&self) -> bool {
-        self.0 == Kind::Shutdown
-    }
-
-    /// There is no room for another timer.
-    pub fn at_capacity() -> Self {
-        Self(Kind::AtCapacity)
-    }
-
-    /// Whether there was no room for another timer.
-    pub fn is_at_capacity(&self) -> bool {
-        self.0 == Kind::AtCapacity
-    }
-
-    /// The timer was set up in a way that makes no sense.
-    pub fn invalid() -> Self {
-        Self(Kind::Invalid)
-    }
-
-    /// Whether the timer was set up in a way that makes no sense.
-    pub fn is_invalid(&self) -> bool {
-        self.0 == Kind::Invalid
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Shutdown => "the timer's runtime was shut down",
-            Kind::AtCapacity => "the runtime has no room for another timer",
-            Kind::Invalid => "the timer's settings are invalid",
-        })
-    }
+kinds! {
+    Shutdown, shutdown, is_shutdown, "the timer's runtime was shut down";
+    AtCapacity, at_capacity, is_at_capacity, "the runtime has no room for another timer";
+    Invalid, invalid, is_invalid, "the timer's settings are invalid";
 }
 
 impl std::error::Error for Error {}

@@ -64,7 +64,7 @@ fn drop_while_firing(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
         let timers = one_wheel();
         let (dropped, kept) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 1, &dropped);
-        let thread = loom::thread::spawn(move || {
+        let thread = crate::primitives::checker::thread::spawn(move || {
             drop(disarm(timer.as_mut()));
             drop(timer);
         });
@@ -120,7 +120,7 @@ fn poll_while_firing(poll: fn(Pin<&mut Timer>, &Waker) -> TimerState) {
         let (first, second) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 1, &first);
         let waker = second.waker();
-        let thread = loom::thread::spawn(move || {
+        let thread = crate::primitives::checker::thread::spawn(move || {
             let state = poll(timer.as_mut(), &waker);
             drop(waker);
             (state, timer)
@@ -172,7 +172,7 @@ fn reset_after_firing(leave: fn(&Entry) -> Option<Waker>) {
         let (first, second) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 1, &first);
         let (others, waker) = (Arc::clone(&timers), second.waker());
-        let thread = loom::thread::spawn(move || {
+        let thread = crate::primitives::checker::thread::spawn(move || {
             if timer.is_fired() {
                 drop(timer.as_mut().disarm());
                 let arming = arm_at(&others, &mut timer, 5, waker);
@@ -236,7 +236,7 @@ fn arm_during_shutdown(shutdown: fn(&Timers)) {
         let witness = Witness::new();
         let mut timer = Box::pin(Timer::new(&timers));
         let (others, waker) = (Arc::clone(&timers), witness.waker());
-        let thread = loom::thread::spawn(move || {
+        let thread = crate::primitives::checker::thread::spawn(move || {
             let is_gone = matches!(arm_at(&others, &mut timer, 1, waker), Arming::Gone(_));
             (is_gone, timer)
         });
@@ -269,7 +269,7 @@ fn drop_during_reuse(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
         let timers = one_wheel();
         let (old, new) = (Witness::new(), Witness::new());
         let mut timer = armed_at(&timers, 3, &old);
-        let thread = loom::thread::spawn(move || {
+        let thread = crate::primitives::checker::thread::spawn(move || {
             drop(disarm(timer.as_mut()));
             drop(timer);
         });
@@ -304,7 +304,7 @@ fn loom_neighbours_dropped_by_two_threads_are_both_unlinked() {
         let (left, right) = (Witness::new(), Witness::new());
         let timer = armed_at(&timers, 7, &left);
         let other = armed_at(&timers, 7, &right);
-        let thread = loom::thread::spawn(move || drop(timer));
+        let thread = crate::primitives::checker::thread::spawn(move || drop(timer));
         drop(other);
         thread.join().expect("it does not panic");
         assert_eq!(timers.next_deadline(0), None);

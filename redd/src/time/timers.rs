@@ -50,7 +50,7 @@ use crate::primitives::immortal::Pool;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::Handle;
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 #[path = "models.rs"]
 mod models;
 
@@ -574,7 +574,7 @@ impl fmt::Debug for Timer {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::sync::{Arc, Weak};

@@ -260,7 +260,7 @@ fn place_of(elapsed: u64, deadline: u64) -> (Place, u64) {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -32,6 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     case("a runtime ends while a task does not yield", "leaves it after a timeout", busy_task_at_shutdown),
     case("spawn and spawn_blocking after the runtime", "cancelled", spawn_after_the_end),
     case("a socket after its runtime", "an error", socket_after_the_end),
+    case("a timer after its runtime", "panic", timer_after_the_end),
 ];
 
 /// Counts drops.
@@ -403,4 +404,36 @@ fn socket_after_the_end() {
         assert!(error.to_string().contains("shut"), "{error}");
     }
     assert!(since.elapsed() < Duration::from_secs(50));
+}
+
+/// No hang, and no claim that the time is up: the message says what to do, and whoever waits for it is woken to hear it.
+fn timer_after_the_end() {
+    for runtime in [workers(2), current_thread()] {
+        let entered = runtime.enter();
+        let [mut waiting, mut fresh] = [(); 2].map(|()| Box::pin(sleep(Duration::from_secs(3600))));
+        drop(entered);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        runtime.block_on(async {
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        });
+        drop(runtime);
+        assert!(woken.0.load(Ordering::Relaxed), "who waits is woken");
+        for timer in [&mut waiting, &mut fresh] {
+            let poll = std::panic::AssertUnwindSafe(|| timer.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            let payload = std::panic::catch_unwind(poll).unwrap_err();
+            let words = payload.downcast_ref::<String>().unwrap();
+            assert!(words.contains("lifetimes.rs") && words.contains("keep the `Runtime` alive longer"), "{words}");
+        }
+        // Dropped in the ordinary way.
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
+    case("rescue gets no thread to stand in", "there is no rescue", no_spare_for_rescue),
     case("block_in_place gets no thread to stand in", "panics", no_spare_for_block_in_place),
     case("there is no memory for thread stacks", "existing threads do it", no_memory_for_stacks),
     fatal("there is no memory", "aborts", "memory allocation of", no_memory),
@@ -167,6 +168,26 @@ fn first_worker_is_refused() {
 
 fn third_worker_is_refused() {
     refuse_worker(2);
+}
+
+/// Who waits for a blocked worker waits until it is back, and nothing is lost; later there are spares again.
+fn no_spare_for_rescue() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let block = |ms| runtime.spawn(async move { std::thread::sleep(Duration::from_millis(ms)) });
+    // The monitor runs by now, and has started what it needs.
+    runtime.block_on(async { block(50).await.unwrap() });
+    let before = THREAD.calls();
+    THREAD.fail(0, u64::MAX, libc::EAGAIN);
+    let busy = [block(300), block(300)];
+    let waiting = runtime.spawn(async {
+        redd::time::sleep(Duration::from_millis(5)).await;
+        7
+    });
+    assert_eq!(futures::executor::block_on(waiting).unwrap(), 7);
+    busy.into_iter().for_each(|task| futures::executor::block_on(task).unwrap());
+    assert!(THREAD.calls() > before, "a spare was asked for");
+    THREAD.mend();
+    serve_twenty(&runtime);
 }
 
 fn no_thread_for_closures() {

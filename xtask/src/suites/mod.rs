@@ -109,7 +109,7 @@ fn unpack(target: &Path) -> Result<PathBuf, String> {
     let mut manifest = String::from(
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[dependencies]\n",
     );
-    for suite in STABLE {
+    for suite in STABLE.iter().filter(|suite| suite.kind == Kind::Tests) {
         manifest.push_str(&format!("{} = \"={}\"\n", suite.package, suite.version));
     }
     write(&fetch.join("Cargo.toml"), &manifest)?;

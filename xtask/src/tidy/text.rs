@@ -235,7 +235,7 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
                 "put the difference behind a seam in `driver`, `net`, `fs`, `process`, `signal` or `sys` (STYLE 11)",
             ));
         }
-        if has_word(code, "loom") && source.room() != "primitives" {
+        if (has_word(code, "loom") || has_word(code, "shuttle")) && source.room() != "primitives" {
             findings.push(Finding::new(
                 &source.path,
                 number,

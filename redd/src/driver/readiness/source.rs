@@ -526,7 +526,7 @@ impl<S: AsFd> AsFd for Source<S> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::driver::EventBuffer;

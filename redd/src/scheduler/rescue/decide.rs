@@ -148,7 +148,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

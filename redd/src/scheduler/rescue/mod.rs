@@ -37,7 +37,7 @@
 //! backs off is late when it counts. A signal per worker would end the sleeps of the system calls that it looks for.
 
 mod decide;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod models;
 mod monitor;
 pub(crate) mod poll_mark;

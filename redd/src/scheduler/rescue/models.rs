@@ -2,8 +2,8 @@
 
 #![expect(unsafe_code, reason = "loom's cells")]
 
-use loom::sync::Arc;
-use loom::thread;
+use crate::primitives::checker::sync::Arc;
+use crate::primitives::checker::thread;
 
 use super::poll_mark::{PollMark, is_polling};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -101,13 +101,13 @@ fn return_and_retire(looks: MonitorLooks) {
 
 #[test]
 fn loom_rescue_stuck_worker_returns_while_its_spare_retires() {
-    loom::model(|| return_and_retire(MonitorLooks::Last));
+    crate::primitives::explore(|| return_and_retire(MonitorLooks::Last));
 }
 
 #[test]
 #[should_panic(expected = "somebody serves")]
 fn loom_rescue_catches_a_monitor_that_does_not_look_last() {
-    loom::model(|| return_and_retire(MonitorLooks::First));
+    crate::primitives::explore(|| return_and_retire(MonitorLooks::First));
 }
 
 /// The monitor marks a worker that goes into `block_in_place`, and perhaps comes out of it.
@@ -129,18 +129,18 @@ fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
 
 #[test]
 fn loom_rescue_marks_a_worker_that_blocks_in_place() {
-    loom::model(|| mark_and_block(false, MonitorLooks::Last));
+    crate::primitives::explore(|| mark_and_block(false, MonitorLooks::Last));
 }
 
 #[test]
 fn loom_rescue_marks_a_worker_that_blocks_in_place_and_comes_out() {
-    loom::model(|| mark_and_block(true, MonitorLooks::Last));
+    crate::primitives::explore(|| mark_and_block(true, MonitorLooks::Last));
 }
 
 #[test]
 #[should_panic(expected = "somebody serves")]
 fn loom_rescue_catches_a_monitor_that_marks_and_goes_away() {
-    loom::model(|| mark_and_block(false, MonitorLooks::Never));
+    crate::primitives::explore(|| mark_and_block(false, MonitorLooks::Never));
 }
 
 /// A stuck spare comes out of its poll and retires while the monitor, which saw the poll, marks it. The worker serves on.
@@ -178,13 +178,13 @@ fn mark_and_retire(takes_back: bool) {
 
 #[test]
 fn loom_rescue_marks_a_spare_that_retires() {
-    loom::model(|| mark_and_retire(true));
+    crate::primitives::explore(|| mark_and_retire(true));
 }
 
 #[test]
 #[should_panic(expected = "the count is right again")]
 fn loom_rescue_catches_a_mark_that_is_not_taken_back() {
-    loom::model(|| mark_and_retire(false));
+    crate::primitives::explore(|| mark_and_retire(false));
 }
 
 /// The last worker leaves while the monitor starts a spare.
@@ -209,13 +209,13 @@ fn shutdown(join: fn(&AtomicUsize) -> bool) {
 
 #[test]
 fn loom_rescue_starts_no_spare_after_the_end() {
-    loom::model(|| shutdown(join_unless_ended));
+    crate::primitives::explore(|| shutdown(join_unless_ended));
 }
 
 #[test]
 #[should_panic(expected = "the runtime finishes once")]
 fn loom_rescue_catches_a_spare_that_joins_without_a_look() {
-    loom::model(|| {
+    crate::primitives::explore(|| {
         shutdown(|alive| {
             alive.fetch_add(1, Ordering::AcqRel);
             true
@@ -228,6 +228,9 @@ struct Place {
     refs: AtomicUsize,
     id: UnsafeCell<u64>,
 }
+
+// SAFETY: who may look is what the model asks; loom watches the cell.
+unsafe impl Sync for Place {}
 
 impl Place {
     fn new() -> Self {
@@ -299,11 +302,11 @@ fn naming(task_of: TaskOf) {
 
 #[test]
 fn loom_rescue_names_the_right_task_or_none() {
-    loom::model(|| naming(|mark, polls, keep| mark.task_of(polls, keep)));
+    crate::primitives::explore(|| naming(|mark, polls, keep| mark.task_of(polls, keep)));
 }
 
 #[test]
 #[should_panic(expected = "the right task or none")]
 fn loom_rescue_catches_a_name_without_a_second_look() {
-    loom::model(|| naming(|mark, _, keep| keep(mark.task.load(Ordering::Acquire))));
+    crate::primitives::explore(|| naming(|mark, _, keep| keep(mark.task.load(Ordering::Acquire))));
 }

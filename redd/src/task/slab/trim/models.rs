@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "a heap without a scheduler")]
 
-use super::{Heap, Trimming};
+use super::{Chunk, Heap, Trimming, for_each_slot};
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::runnable::{Runnable, Schedule};
@@ -39,34 +39,53 @@ fn trim(heap: &Arc<Heap>) {
     Trimming { heap: Arc::clone(heap), most: usize::MAX }.run();
 }
 
+fn beside_a_walker() {
+    let heap = heap();
+    spawn_and_end(&heap);
+    let walker = {
+        let heap = Arc::clone(&heap);
+        crate::primitives::checker::thread::spawn(move || assert!(heap.describe_live().is_empty()))
+    };
+    trim(&heap);
+    walker.join().unwrap();
+    spawn_and_end(&heap);
+    heap.close();
+}
+
 #[test]
 fn loom_trimming_takes_no_chunk_from_under_a_walker() {
-    crate::primitives::explore(|| {
-        let heap = heap();
-        spawn_and_end(&heap);
-        let walker = {
-            let heap = Arc::clone(&heap);
-            loom::thread::spawn(move || assert!(heap.describe_live().is_empty()))
-        };
-        trim(&heap);
-        walker.join().unwrap();
-        spawn_and_end(&heap);
-        heap.close();
-    });
+    crate::primitives::explore(beside_a_walker);
+}
+
+fn beside_a_spawn() {
+    let heap = heap();
+    spawn_and_end(&heap);
+    let spawner = {
+        let heap = Arc::clone(&heap);
+        crate::primitives::checker::thread::spawn(move || spawn_and_end(&heap))
+    };
+    trim(&heap);
+    spawner.join().unwrap();
+    let (out, is_whole) = {
+        let central = heap.central.lock();
+        let mut lists = central.magazines.concat();
+        lists.extend(central.loose);
+        let mut is_whole = true;
+        for_each_slot(&lists, |slot| is_whole &= central.chunks.contains(&Chunk::of(slot)));
+        (central.out, is_whole)
+    };
+    assert_eq!(out, 0, "no slot is lost");
+    assert!(is_whole, "each slot has its chunk");
+    heap.close();
 }
 
 #[test]
 fn loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone() {
-    crate::primitives::explore(|| {
-        let heap = heap();
-        spawn_and_end(&heap);
-        let spawner = {
-            let heap = Arc::clone(&heap);
-            loom::thread::spawn(move || spawn_and_end(&heap))
-        };
-        trim(&heap);
-        spawner.join().unwrap();
-        assert_eq!(heap.central.lock().out, 0);
-        heap.close();
-    });
+    crate::primitives::explore(beside_a_spawn);
+}
+
+#[test]
+#[should_panic(expected = "each slot has its chunk")]
+fn loom_trimming_catches_a_chunk_that_goes_with_a_task_in_it() {
+    crate::primitives::explore_mistaken("a chunk that goes with a task in it", beside_a_spawn);
 }
