@@ -332,7 +332,8 @@ impl Worker {
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
         if self.is_spare {
-            self.tick = 0; // as in `come_back`
+            // As in `come_back`: it may have waited for a call since it looked last.
+            (self.looked_at, self.tick) = (busy_since, 0);
         }
         loop {
             if root.poll_if_woken() {
