@@ -141,8 +141,14 @@ extern "C" fn handle(_signal: c_int) {
 fn take() {
     // Acquire: pairs with the Release in `of_thread`. In one step (`only-when-asked`).
     let is_asked = || REQUEST.compare_exchange(ASKED, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let is_mine = || THREAD.load(Ordering::Relaxed) == thread::current_id();
     // A request for another thread may be under way: that one's handler takes it.
-    if THREAD.load(Ordering::Relaxed) != thread::current_id() || !is_asked() {
+    if !is_mine() || !is_asked() {
+        return;
+    }
+    if !is_mine() {
+        // In between our request was given up and the next one made. It ends without an answer rather than with our stack.
+        REQUEST.store(IDLE, Ordering::Relaxed);
         return;
     }
     let mut walk = Walk { count: 0, is_inside: false };
