@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitives::parker::Parker;
+use crate::primitives::spin::Spin;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::task::hooks::guarded;
@@ -264,7 +265,7 @@ impl<W: Work> Pool<W> {
 
     /// The life of a thread of the pool. It is born as the seeker.
     pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
-        let parker = Arc::new(Parker::new());
+        let (parker, mut spin) = (Arc::new(Parker::new()), Spin::default());
         let mut is_seeker = true;
         let mut inner = self.inner.lock();
         inner.ids.push(thread::current_id());
@@ -288,7 +289,7 @@ impl<W: Work> Pool<W> {
             }
             inner.idle.push(Arc::clone(&parker));
             unlock(inner);
-            let has_token = self.sleep(&parker);
+            let has_token = self.sleep(&parker, &mut spin);
             inner = self.inner.lock();
             if has_token {
                 is_seeker = true;
@@ -307,22 +308,28 @@ impl<W: Work> Pool<W> {
     }
 
     /// False: the keep-alive is over.
-    fn sleep(&self, parker: &Parker) -> bool {
-        if self.config.keep_alive == Duration::MAX {
+    fn sleep(&self, parker: &Parker, spin: &mut Spin) -> bool {
+        if spin.spin(|| parker.has_token()) {
             parker.park();
             return true;
         }
         let since = real_now();
-        loop {
-            let waited = real_now().saturating_duration_since(since);
-            let left = self.config.keep_alive.saturating_sub(waited);
-            if left.is_zero() {
-                return false;
-            }
-            if parker.park_timeout(left) {
-                return true;
+        let waited = || real_now().saturating_duration_since(since);
+        if self.config.keep_alive == Duration::MAX {
+            parker.park();
+        } else {
+            loop {
+                let left = self.config.keep_alive.saturating_sub(waited());
+                if left.is_zero() {
+                    return false;
+                }
+                if parker.park_timeout(left) {
+                    break;
+                }
             }
         }
+        spin.note_sleep(waited());
+        true
     }
 
     fn end(&self, number: usize, mut inner: MutexGuard<'_, Inner<W>>) {

@@ -14,6 +14,7 @@ pub(crate) mod local;
 pub(crate) mod lock;
 pub(crate) mod parker;
 pub(crate) mod rng;
+pub(crate) mod spin;
 pub(crate) mod system;
 pub(crate) mod thread;
 

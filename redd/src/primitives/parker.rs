@@ -42,6 +42,11 @@ impl Parker {
         self.park_for(Some(timeout))
     }
 
+    /// Whether the next `park` returns at once.
+    pub(crate) fn has_token(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == TOKEN
+    }
+
     fn park_for(&self, timeout: Option<Duration>) -> bool {
         // Acquire: what the unparking thread wrote before the token is visible. Pairs with Release in `unpark`.
         if self.word.swap(EMPTY, Ordering::Acquire) == TOKEN {
@@ -97,6 +102,10 @@ impl Parker {
     pub(crate) fn park_timeout(&self, _timeout: Duration) -> bool {
         let mut token = self.token.lock().expect("no panic under this lock");
         std::mem::take(&mut *token)
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        *self.token.lock().expect("no panic under this lock")
     }
 
     pub(crate) fn unpark(&self) {

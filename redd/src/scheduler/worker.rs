@@ -27,6 +27,7 @@ use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::bell::Heard;
 use crate::primitives::rng::Rng;
+use crate::primitives::spin::Spin;
 use crate::primitives::{thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::sys;
@@ -265,6 +266,8 @@ pub(crate) struct Worker {
     /// So many tasks in the ring are worth a wake when a poll starts.
     offer_from: usize,
     is_searching: bool,
+    /// What is known of its sleeps that a push from outside has ended.
+    spin: Spin,
     is_spare: bool,
     /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
     yielded: Fifo,
@@ -307,6 +310,7 @@ impl Worker {
             look_interval: shared.config.event_interval,
             offer_from: 1,
             is_searching: false,
+            spin: Spin::default(),
             yielded: Fifo::new(),
             laps: 0,
             is_spare: index >= shared.config.workers,
@@ -384,9 +388,15 @@ impl Worker {
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
                 }
-                self.add_busy(shared, busy_since);
-                self.park(shared, root);
+                if self.waits_a_moment(shared, root) {
+                    continue;
+                }
+                let since = self.add_busy(shared, busy_since);
+                let was_called = self.park(shared, root);
                 busy_since = real_now();
+                if was_called {
+                    self.spin.note_sleep(busy_since.saturating_duration_since(since));
+                }
                 self.report_back(shared);
                 shared.watch.wake_up(shared);
                 shared.watch.come_by(shared, shared.note_time(busy_since));
@@ -449,11 +459,14 @@ impl Worker {
         self.laps % LAPS_WITHOUT_LOOKING != 0
     }
 
-    fn add_busy(&mut self, shared: &Shared, since: Instant) {
-        let ns = real_now().saturating_duration_since(since).as_nanos();
+    /// The answer is the time.
+    fn add_busy(&mut self, shared: &Shared, since: Instant) -> Instant {
+        let now = real_now();
+        let ns = now.saturating_duration_since(since).as_nanos();
         let busy = &self.slot(shared).busy_ns;
         busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
         self.publish(shared, ns as u64);
+        now
     }
 
     /// Makes visible what is counted without atomics, and what a poll takes: the polls since the last time have taken
@@ -754,7 +767,25 @@ impl Worker {
         }
     }
 
-    fn park(&mut self, shared: &Shared, root: &impl Root) {
+    /// Before it parks: true if something to do has come from outside meanwhile. Only for one who searches, or is alone: pushes
+    /// would wake another worker otherwise. I/O and timers wait for no longer than behind so many short polls.
+    #[inline]
+    fn waits_a_moment(&mut self, shared: &Shared, root: &impl Root) -> bool {
+        if !(self.is_searching || self.local.has_fifo) {
+            return false;
+        }
+        let mut spin = self.spin;
+        let is_there = spin.spin(|| self.has_reason_to_stay(shared, root, false));
+        self.spin = spin;
+        if is_there {
+            // As where the park is refused.
+            thread::spin_loop();
+        }
+        is_there
+    }
+
+    /// True: a push from outside has ended the sleep.
+    fn park(&mut self, shared: &Shared, root: &impl Root) -> bool {
         let was_searching = std::mem::take(&mut self.is_searching);
         let heard = shared.seats.bell.listen();
         // The protocol, step by step, is in PARKING.md.
@@ -763,7 +794,7 @@ impl Worker {
             shared.idle.cancel_park();
             // Perhaps a push that is half done: its thread has a few steps to go.
             thread::spin_loop();
-            return;
+            return false;
         }
         if shared.config.hooks.park() {
             // The hook may have woken tasks, on this very worker too.
@@ -772,7 +803,7 @@ impl Worker {
                 // A hook that always does so must not keep timers and I/O waiting.
                 self.look_around(shared);
                 shared.config.hooks.unpark();
-                return;
+                return false;
             }
         }
         let slot = self.slot(shared);
@@ -783,6 +814,7 @@ impl Worker {
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.watch.go_to_sleep(shared);
         let has_token = self.sleep(shared, root, heard);
+        let was_called = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         match shared.idle.leave_park(has_token) {
             OnLeave::Search => self.is_searching = true,
@@ -792,6 +824,7 @@ impl Worker {
         self.pass_events_on(shared);
         self.expire(shared);
         shared.config.hooks.unpark();
+        was_called
     }
 
     fn has_own_work(&self, shared: &Shared) -> bool {

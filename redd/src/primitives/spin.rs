@@ -1,0 +1,114 @@
+//! Looking for a moment before going to sleep, by a thread that has seen that it pays.
+//!
+//! Called by workers and by threads of the blocking pool.
+//!
+//! Two threads that hand work to each other sleep for a few microseconds each time, and the system takes ten to forty
+//! to wake a thread on a processor that sleeps too. If both look for what they wait for a little longer, neither sleeps.
+//!
+//! # Invariants
+//! - `bounded-waste`: after `n` looks in vain in a row, `2^n - 1` short sleeps pass before the next look, `2^8 - 1` at
+//!   most. So a thread for which it never pays loses an eighth of a microsecond per sleep, and one whose sleeps are long nothing.
+
+use std::time::Duration;
+
+use super::system::now;
+use super::thread::spin_loop;
+
+/// How long a look takes: as long as a wake from another processor, so that one of two threads is enough to begin.
+const LOOK: Duration = Duration::from_micros(20);
+/// A sleep after which a look would have been the better choice, with the time in it that the wake takes.
+const SHORT: Duration = Duration::from_micros(60);
+/// Looks at the condition in the time of `LOOK`, at most; the clock may end it earlier. In models time is no measure.
+const ROUNDS: u32 = if cfg!(loom) {
+    0
+} else if super::IS_MODEL {
+    1
+} else {
+    256
+};
+/// Pauses between two looks at the condition.
+const PAUSES: u32 = 8;
+const VAIN_MAX: u32 = 8;
+
+/// What one thread knows of its sleeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spin {
+    is_due: bool,
+    /// Looks in vain, in a row.
+    vain: u32,
+    /// Short sleeps that pass before the next look.
+    passes: u32,
+}
+
+impl Spin {
+    /// Looks whether `is_there`, if the sleeps before this one say that it pays. True if it is.
+    #[inline]
+    pub(crate) fn spin(&mut self, is_there: impl FnMut() -> bool) -> bool {
+        self.is_due && self.look(is_there)
+    }
+
+    #[cold]
+    fn look(&mut self, mut is_there: impl FnMut() -> bool) -> bool {
+        let since = now();
+        for _ in 0..ROUNDS {
+            if is_there() {
+                self.vain = 0;
+                return true;
+            }
+            if now().saturating_duration_since(since) > LOOK {
+                break;
+            }
+            (0..PAUSES).for_each(|_| spin_loop());
+        }
+        // `bounded-waste`
+        self.is_due = false;
+        self.vain = (self.vain + 1).min(VAIN_MAX);
+        self.passes = (1 << self.vain) - 1;
+        false
+    }
+
+    /// What it waited for came after a sleep of so long.
+    #[inline]
+    pub(crate) fn note_sleep(&mut self, slept: Duration) {
+        if slept < SHORT {
+            self.is_due = self.passes == 0;
+            self.passes = self.passes.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_looks_after_a_short_sleep_and_again_as_long_as_it_pays() {
+        let mut spin = Spin::default();
+        assert!(!spin.spin(|| panic!("nothing is known yet")));
+        spin.note_sleep(Duration::from_millis(1));
+        assert!(!spin.spin(|| panic!("sleeps are long")));
+        spin.note_sleep(Duration::from_micros(1));
+        for _ in 0..3 {
+            assert!(spin.spin(|| true));
+        }
+        assert!(!spin.spin(|| false));
+        assert!(!spin.spin(|| panic!("it did not pay")));
+    }
+
+    #[test]
+    fn looks_in_vain_become_rare() {
+        let (mut spin, mut looks) = (Spin::default(), 0);
+        for _ in 0..10_000 {
+            spin.note_sleep(Duration::from_micros(1));
+            let mut has_looked = false;
+            spin.spin(|| {
+                has_looked = true;
+                false
+            });
+            looks += u32::from(has_looked);
+        }
+        // One each for 1, 2, 4 … 128 passes, then one in 256.
+        assert!((40..=50).contains(&looks), "{looks}");
+        spin.note_sleep(Duration::from_micros(1));
+    }
+}
