@@ -458,3 +458,278 @@ impl Future for Acquire<'_> {
         Poll::Ready(outcome)
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::super::testing::{Wakes, poll_once};
+    use super::*;
+    use crate::primitives::rng::Rng;
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    fn poll_with<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(waker))
+    }
+
+    /// A waker that runs a closure.
+    struct WakeFn<F>(F);
+
+    impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
+
+    fn ask(permits: &Permits, count: usize) -> Pin<Box<Acquire<'_>>> {
+        Box::pin(permits.acquire(count, WaitKind::Semaphore, None))
+    }
+
+    /// The dull version: who waits, how many each asked for and still misses.
+    #[derive(Default)]
+    struct Model {
+        free: usize,
+        line: VecDeque<(usize, usize, usize)>,
+        granted: Vec<usize>,
+    }
+
+    impl Model {
+        fn give(&mut self, mut spare: usize) {
+            while let Some((id, _, need)) = self.line.front_mut() {
+                let given = spare.min(*need);
+                *need -= given;
+                spare -= given;
+                if *need > 0 {
+                    return;
+                }
+                self.granted.push(*id);
+                self.line.pop_front();
+            }
+            self.free += spare;
+        }
+
+        fn ask(&mut self, id: usize, count: usize) {
+            if self.line.is_empty() || count == 0 {
+                let taken = if count == 0 { 0 } else { self.free.min(count) };
+                self.free -= taken;
+                if taken == count {
+                    return self.granted.push(id);
+                }
+                self.line.push_back((id, count, count - taken));
+            } else {
+                self.line.push_back((id, count, count));
+            }
+        }
+    }
+
+    fn compare_with_model(seed: u64) {
+        let rng = Rng::new(seed);
+        let start = rng.below(5) as usize;
+        let permits = Permits::new(start);
+        let mut model = Model { free: start, ..Model::default() };
+        let mut asking: Vec<(usize, usize, Pin<Box<Acquire<'_>>>)> = Vec::new();
+        let mut held: Vec<usize> = Vec::new();
+        for id in 0..300 {
+            match rng.below(10) {
+                0..=3 => {
+                    let count = rng.below(5) as usize;
+                    let mut one = ask(&permits, count);
+                    model.ask(id, count);
+                    match poll_once(one.as_mut()) {
+                        Poll::Ready(result) => {
+                            assert_eq!(result, Ok(()));
+                            assert_eq!(model.granted.pop(), Some(id), "seed {seed}");
+                            held.push(count);
+                        }
+                        Poll::Pending => asking.push((id, count, one)),
+                    }
+                }
+                4 | 5 if !held.is_empty() => {
+                    let count = held.swap_remove(rng.below(held.len() as u32) as usize);
+                    permits.release(count);
+                    if count > 0 {
+                        model.give(count);
+                    }
+                }
+                6 if !asking.is_empty() => {
+                    // Cancelled, granted or not.
+                    let (id, count, one) = asking.swap_remove(rng.below(asking.len() as u32) as usize);
+                    drop(one);
+                    let returned = match model.line.iter().position(|(other, ..)| *other == id) {
+                        Some(at) => {
+                            let (_, _, need) = model.line.remove(at).expect("found");
+                            count - need
+                        }
+                        None => {
+                            model.granted.retain(|other| *other != id);
+                            count
+                        }
+                    };
+                    model.give(returned);
+                }
+                7 => {
+                    let count = rng.below(3) as usize;
+                    let expected = count == 0 || (model.line.is_empty() && model.free >= count);
+                    assert_eq!(permits.try_acquire(count).is_ok(), expected, "seed {seed}");
+                    if expected {
+                        model.free -= count;
+                        held.push(count);
+                    }
+                }
+                8 => {
+                    let count = rng.below(3) as usize;
+                    let removed = count.min(model.free);
+                    assert_eq!(permits.forget(count), removed);
+                    model.free -= removed;
+                    permits.release(removed);
+                    if removed > 0 {
+                        model.give(removed);
+                    }
+                }
+                _ => {
+                    // Everybody polls again, in any order: exactly those whom the model granted are ready.
+                    asking.retain_mut(|(id, count, one)| {
+                        let is_granted = model.granted.contains(id);
+                        let is_ready = poll_once(one.as_mut()).is_ready();
+                        assert_eq!(is_ready, is_granted, "seed {seed}, {id}");
+                        if is_ready {
+                            held.push(*count);
+                        }
+                        !is_ready
+                    });
+                    model.granted.clear();
+                }
+            }
+            assert_eq!(permits.available(), model.free, "seed {seed}, step {id}");
+        }
+        drop(asking);
+        assert_eq!(permits.available() + held.iter().sum::<usize>(), start, "none-lost, seed {seed}");
+        assert_eq!(permits.word.load(Ordering::Relaxed) & WAITERS, 0);
+    }
+
+    #[test]
+    fn it_behaves_as_the_dull_queue_for_200_seeds() {
+        for seed in 0..200 {
+            compare_with_model(seed);
+        }
+    }
+
+    #[test]
+    fn one_who_asks_for_many_is_not_overtaken() {
+        let permits = Permits::new(2);
+        let mut many = ask(&permits, 3);
+        assert!(poll_once(many.as_mut()).is_pending());
+        let mut few = ask(&permits, 1);
+        assert!(poll_once(few.as_mut()).is_pending());
+        assert_eq!(permits.available(), 0, "collected by the first in the list");
+        permits.release(1);
+        assert!(poll_once(few.as_mut()).is_pending());
+        assert_eq!(poll_once(many.as_mut()), Poll::Ready(Ok(())));
+        permits.release(3);
+        assert_eq!(poll_once(few.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(permits.available(), 2);
+    }
+
+    #[test]
+    fn closing_refuses_those_who_wait_and_returns_what_they_had_collected() {
+        let permits = Permits::new(2);
+        let mut granted = ask(&permits, 1);
+        assert!(poll_once(granted.as_mut()).is_ready());
+        let (wakes, waker) = Wakes::new();
+        let mut many = ask(&permits, 3);
+        assert!(poll_with(many.as_mut(), &waker).is_pending());
+        let mut dropped = ask(&permits, 3);
+        assert!(poll_with(dropped.as_mut(), &waker).is_pending());
+        permits.close();
+        assert_eq!(wakes.count(), 2);
+        drop(dropped);
+        assert_eq!(poll_once(many.as_mut()), Poll::Ready(Err(TryAcquireError::Closed)));
+        assert_eq!(permits.available(), 1);
+        permits.release(1);
+        assert_eq!(permits.available(), 2);
+        assert_eq!(permits.try_acquire(0), Err(TryAcquireError::Closed));
+        assert_eq!(poll_once(ask(&permits, 1).as_mut()), Poll::Ready(Err(TryAcquireError::Closed)));
+    }
+
+    #[test]
+    fn a_grant_that_was_not_heard_before_the_closing_comes_back() {
+        let permits = Permits::new(0);
+        let mut one = ask(&permits, 1);
+        assert!(poll_once(one.as_mut()).is_pending());
+        permits.release(1);
+        permits.close();
+        assert_eq!(poll_once(one.as_mut()), Poll::Ready(Err(TryAcquireError::Closed)));
+        assert_eq!(permits.available(), 1);
+    }
+
+    #[test]
+    fn a_release_that_serves_more_than_a_batch_leaves_the_rest_in_the_word() {
+        let permits = Arc::new(Permits::new(0));
+        let (wakes, waker) = Wakes::new();
+        let mut all: Vec<_> = (0..100).map(|_| ask(&permits, 1)).collect();
+        for one in &mut all {
+            assert!(poll_with(one.as_mut(), &waker).is_pending());
+        }
+        permits.release(150);
+        assert_eq!(wakes.count(), 100);
+        assert_eq!(permits.available(), 50);
+        for one in &mut all {
+            assert_eq!(poll_once(one.as_mut()), Poll::Ready(Ok(())));
+        }
+    }
+
+    #[test]
+    fn a_panicking_waker_loses_no_permit_and_wakers_may_release() {
+        let permits = Arc::new(Permits::new(0));
+        let other = Arc::clone(&permits);
+        let waker = Waker::from(Arc::new(WakeFn(move || {
+            other.release(1);
+            panic!("a waker that panics");
+        })));
+        let mut first = ask(&permits, 1);
+        assert!(poll_with(first.as_mut(), &waker).is_pending());
+        let mut second = ask(&permits, 1);
+        assert!(poll_once(second.as_mut()).is_pending());
+        permits.release(1);
+        assert_eq!(poll_once(first.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(permits.available(), 0);
+    }
+
+    #[test]
+    fn without_budget_it_takes_its_place_and_a_drop_returns_what_it_took() {
+        let without_budget = |one: &mut Pin<Box<Acquire<'_>>>| {
+            crate::task::coop::with_full(|| {
+                let mut cx = Context::from_waker(Waker::noop());
+                while let Poll::Ready(unit) = coop::poll_proceed(&mut cx) {
+                    unit.made_progress();
+                }
+                assert!(poll_once(one.as_mut()).is_pending());
+            });
+        };
+        let permits = Permits::new(1);
+        let mut first = ask(&permits, 1);
+        without_budget(&mut first);
+        assert_eq!(permits.available(), 0);
+        let mut second = ask(&permits, 1);
+        without_budget(&mut second);
+        let mut third = ask(&permits, 1);
+        assert!(poll_once(third.as_mut()).is_pending());
+        drop(first);
+        assert!(poll_once(third.as_mut()).is_pending());
+        without_budget(&mut second);
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn more_than_the_most_is_refused_and_changes_nothing() {
+        let permits = Permits::new(1);
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            permits.release(Permits::MAX);
+        }));
+        let payload = refused.expect_err("too many");
+        let message = payload.downcast_ref::<String>().expect("a message");
+        assert!(message.contains("add fewer, or forget some first"), "{message}");
+        assert_eq!(permits.available(), 1);
+    }
+}
