@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use redd::runtime::{Builder, RngSeed, Runtime};
+use redd::runtime::{Builder, Handle, RngSeed, Runtime};
 use redd::sync::{Barrier, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use redd::task::{self, JoinError, JoinHandle, JoinSet, LocalSet};
 use redd::time::{sleep, timeout};
@@ -540,11 +540,17 @@ async fn closed(world: &Arc<World>, rng: &mut Rng) {
     match rng.below(6) {
         0 => {
             let (left, right) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-            for (mine, other) in [(Arc::clone(&left), Arc::clone(&right)), (right, left)] {
+            for (mine, other, begins) in [(Arc::clone(&left), Arc::clone(&right), true), (right, left, false)] {
                 set.spawn(async move {
+                    // In turn: a second notification that finds the first one stored would be lost in it.
                     for _ in 0..rounds {
-                        other.notify_one();
+                        if begins {
+                            other.notify_one();
+                        }
                         mine.notified().await;
+                        if !begins {
+                            other.notify_one();
+                        }
                     }
                     true
                 });
@@ -719,6 +725,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
     let order = Arc::new(Mutex::new(Vec::new()));
     let (logs, root_failed) = {
         let runtime_now = runtime.get_or_insert_with(|| kind.runtime(seed));
+        *RUNS_ON.lock().unwrap() = Some(runtime_now.handle().clone());
         let consumers = [
             runtime_now.spawn(consume(
                 Arc::clone(&order),
@@ -921,6 +928,17 @@ async fn local_tasks(world: &Arc<World>, rng: &mut Rng) {
     }
 }
 
+/// The runtime of the program that runs, for whoever finds that it hangs.
+static RUNS_ON: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// What each task waits for.
+fn say_what_waits() {
+    let Some(handle) = RUNS_ON.lock().unwrap().clone() else { return };
+    Builder::new_current_thread().build().unwrap().block_on(async {
+        println!("{}", handle.dump().await);
+    });
+}
+
 /// Ends the process if one program takes for ever, and says which.
 fn watch_over(current: Arc<AtomicU64>) {
     std::thread::spawn(move || {
@@ -929,6 +947,7 @@ fn watch_over(current: Arc<AtomicU64>) {
             std::thread::sleep(Duration::from_secs(60));
             let now = current.load(Ordering::SeqCst);
             if now == before {
+                say_what_waits();
                 println!("hangs: {}", replay(now));
                 println!("0 cases passed, 1 failed");
                 std::process::exit(1);
