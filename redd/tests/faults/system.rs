@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use redd::io::{AsyncReadExt, AsyncWriteExt};
 use redd::net::{TcpListener, TcpStream};
-use redd::runtime::Builder;
+use redd::runtime::{Builder, Rescue};
 use redd::task;
 
 use crate::inject::{ACCEPT, EPOLL_CREATE, EPOLL_CTL, EPOLL_WAIT, EVENTFD, RECV, SEND, THREAD};
@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
+    case("a report with a stack gets no thread", "there is no report", no_thread_for_a_report),
     case("rescue gets no thread to stand in", "there is no rescue", no_spare_for_rescue),
     case("block_in_place gets no thread to stand in", "panics", no_spare_for_block_in_place),
     case("there is no memory for thread stacks", "existing threads do it", no_memory_for_stacks),
@@ -188,6 +189,21 @@ fn no_spare_for_rescue() {
     assert!(THREAD.calls() > before, "a spare was asked for");
     THREAD.mend();
     serve_twenty(&runtime);
+}
+
+fn no_thread_for_a_report() {
+    let (tell, told) = std_mpsc::channel();
+    let rescue = Rescue::report_only().report_after(Duration::from_millis(20)).with_stack(true);
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).rescue(rescue).on_late_poll(move |late| tell.send(late.stack().is_none()).unwrap_or(()));
+    let runtime = builder.build().unwrap();
+    THREAD.fail(0, u64::MAX, libc::EAGAIN);
+    let (release, released) = std_mpsc::channel::<()>();
+    let task = runtime.spawn(async move { released.recv().unwrap_err() });
+    assert!(told.recv_timeout(Duration::from_secs(30)).unwrap(), "it is told, without the stack");
+    THREAD.mend();
+    drop(release);
+    futures::executor::block_on(task).unwrap();
 }
 
 fn no_thread_for_closures() {

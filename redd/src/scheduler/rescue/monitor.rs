@@ -41,7 +41,7 @@ const REMINDER: u32 = 10;
 /// How long a thread may take to tell its stack: as long as one that needs a CPU for it often waits. Picked by feel.
 const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
 
-/// Threads that tell reports with stacks, and how many there may be: more is a storm, of which some are left out.
+/// Threads that tell reports with stacks, and how many there may be: in a storm, or without a thread, stacks are left out.
 static TELLERS: AtomicU32 = AtomicU32::new(0);
 const TELLERS_MAX: u32 = 8;
 
@@ -165,11 +165,12 @@ fn attend(shared: &Arc<Shared>) {
         let late: LatePoll = late;
         LatePoll { stack: stack(shared, shared.slot(late.worker), polls), ..late }
     };
-    let reports = reports.into_iter().map(with_stack).collect();
+    let reports = Arc::new(Mutex::new(reports.into_iter().map(with_stack).collect::<Vec<_>>()));
     // To read the program's debug information may take a second, and others are to be rescued meanwhile.
-    let mine = Arc::clone(shared);
+    let (mine, theirs) = (Arc::clone(shared), Arc::clone(&reports));
     if TELLERS.fetch_add(1, Ordering::Relaxed) < TELLERS_MAX {
         let told = thread::spawn_named("redd-report".to_owned(), None, move || {
+            let reports = std::mem::take(&mut *theirs.lock());
             tell(&mine, reports);
             TELLERS.fetch_sub(1, Ordering::Relaxed);
         });
@@ -178,6 +179,9 @@ fn attend(shared: &Arc<Shared>) {
         }
     }
     TELLERS.fetch_sub(1, Ordering::Relaxed);
+    // Without the stacks, which take the time.
+    let reports = std::mem::take(&mut *reports.lock());
+    tell(shared, reports.into_iter().map(|late| LatePoll { stack: None, ..late }).collect());
 }
 
 /// `hook-last`
