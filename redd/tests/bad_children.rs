@@ -2,29 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::ffi::OsStr;
-use std::fmt::Debug;
-use std::future::Future;
-use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
+mod support;
+
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use redd::process::Command;
-use redd::runtime::Builder;
 
-fn run<T>(test: impl Future<Output = T>) -> T {
-    Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-}
-
-#[track_caller]
-fn assert_kind<T: Debug>(result: io::Result<T>, kind: ErrorKind) {
-    assert_eq!(result.expect_err("bad input was taken").kind(), kind);
-}
-
-fn with_nul() -> &'static Path {
-    Path::new(OsStr::from_bytes(b"a\0b"))
-}
+use support::bad::{assert_kind, run, with_nul};
 
 #[test]
 fn a_child_that_cannot_be_started_is_an_error_and_leaves_nothing_behind() {

@@ -4,11 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::ffi::OsStr;
-use std::fmt::Debug;
-use std::future::Future;
+mod support;
+
 use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -16,21 +14,9 @@ use std::time::Duration;
 use redd::fs;
 use redd::io::{AsyncReadExt, AsyncWriteExt};
 use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host};
-use redd::runtime::Builder;
 use redd::signal::unix::{SignalKind, signal};
 
-fn run<T>(test: impl Future<Output = T>) -> T {
-    Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-}
-
-#[track_caller]
-fn assert_kind<T: Debug>(result: io::Result<T>, kind: ErrorKind) {
-    assert_eq!(result.expect_err("bad input was taken").kind(), kind);
-}
-
-fn with_nul() -> &'static Path {
-    Path::new(OsStr::from_bytes(b"a\0b"))
-}
+use support::bad::{assert_kind, run, with_nul};
 
 #[test]
 fn a_path_with_a_nul_byte_is_invalid_input_for_every_file_operation() {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each program uses its part")]
 
+pub(crate) mod bad;
 pub(crate) mod lives;
 pub(crate) mod wakers;
 
