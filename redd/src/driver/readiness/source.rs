@@ -38,8 +38,8 @@ struct ShutDown;
 impl fmt::Display for ShutDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the redd runtime that drives this descriptor has shut down, or it is being shutdown: keep the `Runtime` alive as long as its \
-             sockets, or take the descriptor out and use it without a runtime",
+            "the redd runtime that drives this descriptor has shut down, or it is being shutdown: keep the `Runtime` \
+             alive as long as its sockets, or take the descriptor out and use it without a runtime",
         )
     }
 }
