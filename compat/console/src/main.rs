@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use console_api::async_ops::{AsyncOp, Stats as OpStats};
-use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::field::Value;
+use console_api::instrument::instrument_client::InstrumentClient;
 use console_api::instrument::{InstrumentRequest, PauseRequest, ResumeRequest, Update};
 use console_api::resources::{Resource, Stats as ResourceStats};
 use console_api::tasks::{Stats, Task};
@@ -88,9 +88,11 @@ async fn run() -> Outcome {
 
     let (lock, stats) = seen.resource("Mutex").ok_or("the console does not show a lock")?;
     ensure(lock.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a lock has its place")?;
-    let is_locked = stats.attributes.iter().filter_map(|attribute| attribute.field.as_ref()).any(|field| {
-        matches!(&field.value, Some(Value::BoolVal(true)))
-    });
+    let is_locked = stats
+        .attributes
+        .iter()
+        .filter_map(|attribute| attribute.field.as_ref())
+        .any(|field| matches!(&field.value, Some(Value::BoolVal(true))));
     ensure(is_locked, "and it is locked")?;
     let (locker, _) = seen.named("locking").ok_or("the console does not show the task that wants the lock")?;
     let (_, stats) = seen.operation("Mutex::lock", lock).ok_or("the console does not show that a lock is wanted")?;
