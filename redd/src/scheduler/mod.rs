@@ -375,7 +375,7 @@ impl Shared {
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
             told_of_panic: Mutex::default(),
-            slots: (0..config.workers).map(|_| Slot::new()).collect(),
+            slots: (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
             spare_slots: OnceLock::new(),
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),

@@ -17,10 +17,11 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use super::idle::Refused;
+use super::meter::add;
 use super::roster::join_unless_ended;
 use super::spares::Started;
 use super::worker::{self, Worker, has_work_for_others};
-use super::{Config, Shared};
+use super::{Config, Shared, Slot};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -50,6 +51,21 @@ pub(super) fn at_once(config: &Config) -> usize {
 /// How many the idle word has to give.
 pub(super) fn later(config: &Config) -> u16 {
     u16::try_from(config.workers - at_once(config)).unwrap_or(u16::MAX)
+}
+
+/// A worker that starts later is asleep from the beginning, as far as its figures say: so it would be if it had started.
+pub(super) fn new_slot(config: &Config, index: usize) -> Slot {
+    let slot = Slot::new();
+    if index >= at_once(config) {
+        [&slot.parks, &slot.unparks, &slot.tally.noops].into_iter().for_each(|count| add(count, 1));
+    }
+    slot
+}
+
+/// Those that never started wake up to end, as the others did.
+pub(super) fn wake_unstarted(shared: &Shared) {
+    let unstarted = shared.workers.threads.lock().unstarted.len();
+    (0..shared.config.workers).rev().take(unstarted).for_each(|index| add(&shared.slot(index).unparks, 1));
 }
 
 /// Starts those that start with the runtime. If the system refuses one, those started end again and the refusal is the
@@ -157,6 +173,7 @@ pub(super) fn ask_again(shared: &Shared, now: u64) {
 
 fn worker_thread(shared: &Arc<Shared>, index: usize) {
     if index >= at_once(&shared.config) {
+        add(&shared.slot(index).unparks, 1);
         // Whoever started it may be bound to a CPU, or be urgent.
         sys::thread::run_like(shared.slot(0).thread.load(Ordering::Relaxed));
     }

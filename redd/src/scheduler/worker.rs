@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::idle::OnLeave;
 use super::meter::add;
 use super::rescue::poll_mark;
-use super::{Flavor, Shared, Slot, spares};
+use super::{Flavor, Shared, Slot, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
@@ -1015,6 +1015,7 @@ pub(crate) fn finish(shared: &Shared) {
     shared.timers.shutdown();
     shared.driver.shutdown();
     shared.heap.close();
+    start::wake_unstarted(shared);
     shared.workers.ended.unpark();
 }
 
