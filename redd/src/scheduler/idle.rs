@@ -101,6 +101,16 @@ impl Idle {
     /// Someone is to look for tasks. In the common case this is one load.
     #[inline]
     pub(crate) fn wake_one(&self) -> OnWake {
+        let word = self.word.0.load(Ordering::Relaxed);
+        if word & SEARCHERS == 0 && word >= SLEEPER && (word & TOKEN == 0 || word >= UNSTARTED) {
+            self.call_one()
+        } else {
+            OnWake::Nothing
+        }
+    }
+
+    #[inline(never)]
+    fn call_one(&self) -> OnWake {
         self.apply(Word::woken)
     }
 
@@ -197,6 +207,12 @@ impl fmt::Debug for Idle {
     }
 }
 
+/// `unstarted:16 | sleepers:16 | searchers:16 | token:1`, from bit 0 up: one of each, and all searchers.
+const TOKEN: u64 = 1;
+const SEARCHERS: u64 = 0xffff << 1;
+const SLEEPER: u64 = 1 << 17;
+const UNSTARTED: u64 = 1 << 33;
+
 /// The word as values. The steps are pure: a word in, the new word and the answer out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
@@ -207,20 +223,19 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// `unstarted:16 | sleepers:16 | searchers:16 | token:1`, from bit 0 up.
     fn pack(self) -> u64 {
-        u64::from(self.unstarted) << 33
-            | u64::from(self.sleepers) << 17
+        u64::from(self.unstarted) * UNSTARTED
+            | u64::from(self.sleepers) * SLEEPER
             | u64::from(self.searchers) << 1
             | u64::from(self.has_token)
     }
 
     fn unpack(bits: u64) -> Self {
         Self {
-            unstarted: (bits >> 33) as u16,
-            sleepers: (bits >> 17) as u16,
+            unstarted: (bits / UNSTARTED) as u16,
+            sleepers: (bits / SLEEPER) as u16,
             searchers: (bits >> 1) as u16,
-            has_token: bits & 1 != 0,
+            has_token: bits & TOKEN != 0,
         }
     }
 
@@ -309,6 +324,8 @@ mod tests {
     fn a_wake_up_is_written_only_for_a_sleeper_that_nobody_will_help() {
         for word in words() {
             let (after, answer) = word.woken();
+            let idle = Idle { word: Line(AtomicU64::new(word.pack())) };
+            assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the quick look says the same");
             let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
             assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
             if answer != OnWake::Start {
