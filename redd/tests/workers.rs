@@ -270,3 +270,17 @@ fn a_worker_is_not_bound_to_the_cpu_of_the_thread_that_called_for_it() {
     drop(release);
     runtime.block_on(occupied).unwrap();
 }
+
+#[test]
+fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
+    let runtime = builder(2).build().unwrap();
+    runtime.block_on(async {
+        let parent = redd::spawn(async {
+            let (tell, told) = mpsc::channel();
+            drop(redd::spawn(async move { tell.send(()).unwrap() }));
+            drop(redd::spawn(async {}));
+            told.recv().unwrap();
+        });
+        parent.await.unwrap();
+    });
+}

@@ -158,6 +158,12 @@ impl Idle {
         self.apply(Word::token_passed)
     }
 
+    /// A moment's view.
+    #[inline]
+    pub(crate) fn has_unstarted(&self) -> bool {
+        self.word.0.load(Ordering::Relaxed) >= UNSTARTED
+    }
+
     /// One more worker is to start, whoever is awake. False: all have.
     pub(crate) fn take_unstarted(&self) -> bool {
         self.apply(Word::unstarted_taken)

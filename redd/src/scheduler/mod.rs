@@ -606,7 +606,7 @@ impl Shared {
         if self.seats.needs_watch() {
             // Whatever the word says: a token may lie in the driver, unseen like the events.
             self.seats.bell.ring();
-        } else if self.idle.load().unstarted > 0 && !self.seats.is_watched() && self.driver.registrations() > 0 {
+        } else if self.idle.has_unstarted() && !self.seats.is_watched() && self.driver.registrations() > 0 {
             self.wake_worker();
         }
     }

@@ -150,9 +150,12 @@ impl Local {
             });
         }
         // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
-        // whoever starts the next poll makes the offer (`Worker::pop_own`).
+        // whoever starts the next poll makes the offer (`Worker::pop_own`). Beside one that has not started nobody searches by
+        // chance, so that one is worth it.
         // SAFETY: as above.
-        if queue.len() >= 2 && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+        if (queue.len() >= 2 || shared.idle.has_unstarted())
+            && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() })
+        {
             shared.wake_worker();
         }
     }
