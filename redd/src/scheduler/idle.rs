@@ -230,16 +230,16 @@ pub(super) struct Word {
 
 impl Word {
     fn pack(self) -> u64 {
-        u64::from(self.unstarted) * UNSTARTED
-            | u64::from(self.sleepers) * SLEEPER
+        u64::from(self.unstarted) << 33
+            | u64::from(self.sleepers) << 17
             | u64::from(self.searchers) << 1
             | u64::from(self.has_token)
     }
 
     fn unpack(bits: u64) -> Self {
         Self {
-            unstarted: (bits / UNSTARTED) as u16,
-            sleepers: (bits / SLEEPER) as u16,
+            unstarted: (bits >> 33) as u16,
+            sleepers: (bits >> 17) as u16,
             searchers: (bits >> 1) as u16,
             has_token: bits & TOKEN != 0,
         }

@@ -152,10 +152,9 @@ impl Local {
         // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
         // whoever starts the next poll makes the offer (`Worker::pop_own`). Beside one that has not started nobody searches by
         // chance, so that one is worth it.
+        let is_offered = queue.len() >= 2 || shared.idle.has_unstarted();
         // SAFETY: as above.
-        if (queue.len() >= 2 || shared.idle.has_unstarted())
-            && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() })
-        {
+        if is_offered && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
             shared.wake_worker();
         }
     }
