@@ -254,7 +254,7 @@ impl fmt::Debug for AccessError {
 impl fmt::Display for AccessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a task-local value was read outside of any scope of its key, so there is none. Set it first: \
+            "task-local value not set: it was read outside of any scope of its key. Set it first: \
              `KEY.scope(value, future).await`; a spawned task needs a scope of its own.",
         )
     }
