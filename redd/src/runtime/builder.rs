@@ -243,6 +243,14 @@ impl Builder {
     numbers! {
         /// How many worker threads a multi-thread runtime has. Default: as many as CPUs are available to the process,
         /// or the environment variable `TOKIO_WORKER_THREADS`. Ignored by a current-thread runtime.
+        ///
+        /// - Differs from Tokio: `build` starts the first one, and each other one starts when there is something to do and
+        ///   no worker sleeps that could do it. With [`on_thread_start`](Self::on_thread_start) all start in `build`.
+        /// - The thread that wakes or spawns a task then starts it. A worker runs on the same CPUs and with the same
+        ///   scheduling policy as the first one, but inherits from that thread what else threads inherit: the mask of
+        ///   signals, the nice value, namespaces.
+        /// - If the system refuses a later thread, the runtime goes on with those that it has, says so once on standard
+        ///   error, and asks again from time to time.
         worker_threads(builder, count: usize,
             "nobody would run the tasks. Give at least 1, or use `Builder::new_current_thread` to run them on the \
              calling thread.")
@@ -346,6 +354,9 @@ impl Builder {
     hooks! {
         /// Called on each of its threads when it starts, also threads of the blocking pool.
         ///
+        /// With this hook all workers start in [`build`](Self::build), and not when they are first needed: a program may
+        /// count them, or let them wait for each other.
+        ///
         /// A panic in this or another hook is printed, and the runtime goes on.
         on_thread_start(Fn()) => hooks.on_start;
 
@@ -430,10 +441,10 @@ impl Builder {
         config
     }
 
-    /// Makes the runtime and starts its threads.
+    /// Makes the runtime and starts its first thread; see [`worker_threads`](Self::worker_threads).
     ///
     /// # Errors
-    /// The system refuses a descriptor or a thread; then nothing of the runtime is left running.
+    /// The system refuses a descriptor or that thread; then nothing of the runtime is left running.
     ///
     /// # Panics
     /// If the clock shall start paused on a multi-thread runtime.

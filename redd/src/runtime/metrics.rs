@@ -124,7 +124,7 @@ impl RuntimeMetrics {
         late_polls_by_place(shared) -> Vec<(&'static Location<'static>, u64)>
             = shared.watch.figures.places.lock().clone();
 
-        /// Stuck polls for which a sleeping worker was woken or a spare one started.
+        /// Stuck polls for which another worker was woken or started, or a spare one.
         rescues(shared) -> u64 = shared.watch.figures.rescues.load(Ordering::Relaxed);
 
         /// Spare workers that run now, for stuck workers and for those in `block_in_place`.
@@ -146,7 +146,7 @@ impl RuntimeMetrics {
     }
 
     worker_figures! {
-        /// How often a worker went to sleep.
+        /// How often a worker went to sleep. One whose thread has not started has done so once.
         worker_park_count(slot) -> u64 = slot.parks.load(Ordering::Relaxed);
 
         /// How often a worker went to sleep or woke: odd while it sleeps.

@@ -64,7 +64,7 @@ pub use metrics::RuntimeMetrics;
 pub use shutdown::UnfinishedWork;
 pub use spawn::spawn;
 
-use crate::scheduler::{Config, Flavor, Shared, rescue, worker};
+use crate::scheduler::{Config, Flavor, Shared, rescue, start, worker};
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 
@@ -112,7 +112,7 @@ impl Runtime {
         let shared = Shared::new(config)?;
         match shared.config.flavor {
             Flavor::MultiThread => {
-                if let Err(error) = worker::start_threads(&shared) {
+                if let Err(error) = start::start_first(&shared) {
                     // Those that did start leave.
                     shared.close();
                     shared.wake_sleeper();

@@ -239,7 +239,7 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
 /// Waits until every worker thread has ended.
 pub(super) fn join_workers(shared: &Shared) {
     loop {
-        let Some(thread) = shared.workers.threads.lock().pop() else {
+        let Some(thread) = shared.workers.threads.lock().started.pop() else {
             return;
         };
         if thread.thread().id() == thread::current_id() {

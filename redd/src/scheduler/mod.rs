@@ -2,8 +2,8 @@
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
 //! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `spares.rs` starts more workers when some
-//! are blocked.
+//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, most of which
+//! start when they are first needed; `spares.rs` starts more workers when some are blocked.
 //!
 //! # Invariants
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
@@ -19,6 +19,7 @@ pub(crate) mod roster;
 pub(crate) mod run_queue;
 mod seats;
 pub(crate) mod spares;
+pub(crate) mod start;
 pub(crate) mod worker;
 
 #[cfg(all(test, any(loom, shuttle)))]
@@ -60,6 +61,7 @@ use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
+use start::Threads;
 use worker::{LOCAL, Worker};
 
 /// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
@@ -100,7 +102,16 @@ pub(crate) struct Config {
 impl Config {
     /// The name of the next thread; the function for it is foreign code.
     pub(crate) fn name_thread(&self) -> String {
-        guarded(|| (self.thread_name)()).unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
+        let name = guarded(|| {
+            let name = (self.thread_name)();
+            assert!(
+                !name.contains('\0'),
+                "the name for a thread, {name:?}, contains a zero byte, which the system takes for its end. Leave it out of \
+                 what `Builder::thread_name` or `thread_name_fn` gives."
+            );
+            name
+        });
+        name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
     }
 }
 
@@ -287,17 +298,32 @@ impl<W> Default for Core<W> {
     }
 }
 
-/// The worker threads.
-#[derive(Debug, Default)]
+/// Who runs the loop.
+#[derive(Debug)]
 pub(crate) struct Workers {
     /// Workers and spares that have not left their loop for good.
     pub(crate) alive: AtomicUsize,
     /// Which of them run tasks.
     pub(crate) roster: Roster,
-    pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    pub(crate) threads: Mutex<Threads>,
+    /// From when on workers that the system has refused may be asked for again.
+    ask_again_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
     pub(crate) ended: Parker,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self {
+            alive: AtomicUsize::new(0),
+            roster: Roster::default(),
+            threads: Mutex::default(),
+            ask_again_at: AtomicU64::new(u64::MAX),
+            spares: Mutex::default(),
+            ended: Parker::default(),
+        }
+    }
 }
 
 /// Spare workers that have nothing to stand in for.
@@ -343,14 +369,14 @@ impl Shared {
             meter: Meter::new(&config, started),
             forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
-            idle: Idle::new(),
+            idle: Idle::new(start::later(&config)),
             seats: Seats::default(),
             process: Process::current(),
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
             told_of_panic: Mutex::default(),
-            slots: (0..config.workers).map(|_| Slot::new()).collect(),
+            slots: (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
             spare_slots: OnceLock::new(),
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
@@ -578,19 +604,28 @@ impl Shared {
         usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
     }
 
-    /// If events go unseen while a worker sleeps by the bell: it is woken, and next sleeps in the driver.
+    /// If events go unseen while a worker sleeps by the bell, or has not started: it next sleeps in the driver.
     pub(crate) fn man_the_watch(&self) {
         if self.seats.needs_watch() {
             // Whatever the word says: a token may lie in the driver, unseen like the events.
             self.seats.bell.ring();
+        } else if self.idle.has_unstarted() && !self.seats.is_watched() && self.driver.registrations() > 0 {
+            self.wake_worker();
         }
     }
 
-    /// Wakes a parked worker unless one is on its way already.
+    /// Wakes a parked worker, or starts one, unless one is on its way already.
     #[inline]
     pub(crate) fn wake_worker(&self) {
-        match self.idle.wake_one() {
+        self.obey(self.idle.wake_one());
+    }
+
+    /// What the idle word says is to be done.
+    #[inline]
+    pub(crate) fn obey(&self, answer: OnWake) {
+        match answer {
             OnWake::WriteToken => self.wake_sleeper(),
+            OnWake::Start => start::start_on_wake(self),
             OnWake::Nothing => {}
         }
     }

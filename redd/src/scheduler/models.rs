@@ -1,17 +1,20 @@
-//! Models of the queues and of the idle word: every interleaving, within loom's bounds.
+//! Models of the queues, of the idle word, and of a thread that starts late: every interleaving, within loom's bounds.
 //!
 //! Beside each model stands a seeded mistake that it must catch, so that we know that it looks.
 
 #![expect(unsafe_code, reason = "owner-only calls; steps of the components with a mistake in them")]
 
 use std::ptr::NonNull;
+/// The checker's own may not be the type of `self`.
+use std::sync::Arc as Plain;
 
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
 
-use super::idle::{self, Idle, OnLeave, OnWake};
+use super::idle::{self, Idle, OnLeave, OnWake, Word};
 use super::injector::testing::Node;
 use super::injector::{Batch, Injector, ONE, Popped};
+use super::roster::join_unless_ended;
 use super::run_queue::{Head, RunQueue};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 
@@ -294,8 +297,18 @@ struct Workers {
     is_watched: AtomicUsize,
     bell: Bell,
     seats: Seating,
+    system: System,
+    /// Of workers that have started later.
+    threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     mistake: Mistake,
     tasks: Tasks,
+}
+
+/// What it says to whoever wants one more thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum System {
+    Starts,
+    Refuses,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,6 +328,11 @@ enum Mistake {
     NoFenceAfterSearch,
     LookBeforeEnd,
     DropToken,
+    /// The last to get up does not search although a token is out.
+    NoTakeOver,
+    /// Nobody is started while a token is out.
+    NoStartBesideToken,
+    NoLookAfterRefusal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,10 +409,28 @@ impl Bell {
 }
 
 impl Workers {
-    fn wake(&self) {
-        match self.idle.wake_one() {
-            OnWake::WriteToken => self.write_token(),
-            OnWake::Nothing => {}
+    fn wake(self: &Plain<Self>) {
+        let is_kept_waiting = self.mistake == Mistake::NoStartBesideToken && self.idle.has_token();
+        if !is_kept_waiting {
+            self.obey(self.idle.wake_one());
+        }
+    }
+
+    fn obey(self: &Plain<Self>, answer: OnWake) {
+        match (answer, self.system) {
+            (OnWake::WriteToken, _) => self.write_token(),
+            (OnWake::Start, System::Starts) => {
+                let mine = Plain::clone(self);
+                self.threads.lock().unwrap().push(thread::spawn(move || mine.work(true)));
+            }
+            (OnWake::Start, System::Refuses) => {
+                thread::yield_now(); // the call takes its time
+                let was_last = self.idle.refuse_start().was_last;
+                if was_last && !self.is_empty() && self.mistake != Mistake::NoLookAfterRefusal {
+                    self.wake();
+                }
+            }
+            (OnWake::Nothing, _) => {}
         }
     }
 
@@ -420,15 +456,14 @@ impl Workers {
     }
 
     /// The submit protocol.
-    fn submit(&self) {
+    fn submit(self: &Plain<Self>) {
         self.injected.fetch_add(1, Ordering::Release);
         idle::after_remote_push();
         self.wake();
     }
 
     /// The worker loop and the park protocol, until the worker sleeps or is stuck.
-    fn work(&self) {
-        let mut is_searching = false;
+    fn work(self: &Plain<Self>, mut is_searching: bool) {
         loop {
             if self.pop() {
                 if std::mem::take(&mut is_searching) {
@@ -447,13 +482,11 @@ impl Workers {
             }
             let heard = self.bell.listen();
             if !self.enter_park(std::mem::take(&mut is_searching)) {
+                is_searching = self.leave_park(false);
                 continue;
             }
             let Some(events) = self.sleep(heard) else { return };
-            match self.idle.leave_park(events & TOKEN != 0) {
-                OnLeave::Search => is_searching = true,
-                OnLeave::Continue => {}
-            }
+            is_searching = self.leave_park(events & TOKEN != 0);
             if events & SOCKET != 0 {
                 if std::mem::take(&mut is_searching) {
                     self.end_search();
@@ -468,7 +501,7 @@ impl Workers {
     }
 
     /// The last searcher looks for what was left to it.
-    fn end_search(&self) {
+    fn end_search(self: &Plain<Self>) {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
             Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
@@ -476,9 +509,13 @@ impl Workers {
                 let has_more = !self.is_empty();
                 self.idle.end_search() && has_more
             }
-            Mistake::None | Mistake::NoFence | Mistake::LookBeforeCount | Mistake::DropToken => {
-                self.idle.end_search() && !self.is_empty()
-            }
+            Mistake::None
+            | Mistake::NoFence
+            | Mistake::LookBeforeCount
+            | Mistake::DropToken
+            | Mistake::NoTakeOver
+            | Mistake::NoStartBesideToken
+            | Mistake::NoLookAfterRefusal => self.idle.end_search() && !self.is_empty(),
         };
         if has_more {
             self.wake();
@@ -494,14 +531,29 @@ impl Workers {
         self.injected.load(Ordering::Relaxed) == 0
     }
 
+    /// True: it is a searcher.
+    fn leave_park(&self, has_token: bool) -> bool {
+        let answer = match self.mistake {
+            Mistake::NoTakeOver if !has_token => self.idle.apply(|word| {
+                let (after, _) = word.park_left(false);
+                (Word { searchers: word.searchers, ..after }, OnLeave::Continue)
+            }),
+            _ => self.idle.leave_park(has_token),
+        };
+        answer == OnLeave::Search
+    }
+
     /// False if there is a reason to stay.
     fn enter_park(&self, was_searching: bool) -> bool {
-        let is_empty = match self.mistake {
+        match self.mistake {
             Mistake::None
             | Mistake::NoChain
             | Mistake::NoFenceAfterSearch
             | Mistake::LookBeforeEnd
-            | Mistake::DropToken => {
+            | Mistake::DropToken
+            | Mistake::NoTakeOver
+            | Mistake::NoStartBesideToken
+            | Mistake::NoLookAfterRefusal => {
                 self.idle.enter_park(was_searching);
                 self.is_empty()
             }
@@ -514,20 +566,13 @@ impl Workers {
                 self.idle.enter_park(was_searching);
                 is_empty
             }
-        };
-        if !is_empty {
-            self.idle.cancel_park();
         }
-        is_empty
     }
 
     /// A busy worker that finds the token passes it on.
-    fn look_around(&self) {
-        if self.epoll.take() & TOKEN != 0
-            && self.mistake != Mistake::DropToken
-            && self.idle.pass_token() == OnWake::WriteToken
-        {
-            self.write_token();
+    fn look_around(self: &Plain<Self>) {
+        if self.epoll.take() & TOKEN != 0 && self.mistake != Mistake::DropToken {
+            self.obey(self.idle.pass_token());
         }
     }
 }
@@ -544,36 +589,91 @@ fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
 }
 
 fn workers_in(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = Arc::new(Workers {
+    let shared = runtime(Idle::new(0), System::Starts, seats, mistake, tasks);
+    let threads = [(); 2].map(|()| {
+        let shared = Plain::clone(&shared);
+        thread::spawn(move || shared.work(false))
+    });
+    shared.play(outside);
+    for thread in threads {
+        thread.join().expect("a worker does not panic");
+    }
+    shared.check();
+}
+
+/// The same with a second worker that starts when it is needed.
+fn late_worker(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(Idle::new(1), System::Starts, seats, mistake, tasks);
+    let first = {
+        let shared = Plain::clone(&shared);
+        thread::spawn(move || shared.work(true))
+    };
+    shared.play(outside);
+    first.join().expect("a worker does not panic");
+    shared.check();
+}
+
+/// It is refused. Another thread submits meanwhile; the first worker has just been busy.
+fn refused_worker(mistake: Mistake) {
+    let shared = runtime(Idle::new(1), System::Refuses, Seating::AllInEpoll, mistake, Tasks::End);
+    assert!(shared.idle.end_search());
+    let first = {
+        let shared = Plain::clone(&shared);
+        thread::spawn(move || shared.work(false))
+    };
+    let other = {
+        let shared = Plain::clone(&shared);
+        thread::spawn(move || shared.submit())
+    };
+    shared.submit();
+    other.join().expect("it does not panic");
+    first.join().expect("a worker does not panic");
+    shared.check();
+}
+
+fn runtime(idle: Idle, system: System, seats: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
+    Plain::new(Workers {
         injected: AtomicUsize::new(0),
-        idle: Idle::new(),
+        idle,
         epoll: Epoll(AtomicUsize::new(0)),
         is_watched: AtomicUsize::new(0),
         bell: Bell::default(),
         seats,
+        system,
+        threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
         mistake,
         tasks,
-    });
-    let threads = [(); 2].map(|()| {
-        let shared = Arc::clone(&shared);
-        thread::spawn(move || shared.work())
-    });
-    let submits = match outside {
-        Outside::Submits(count) => count,
-        Outside::RaisesAnEventAndSubmits(count) => {
-            shared.epoll.add(SOCKET);
-            count
-        }
-    };
-    (0..submits).for_each(|_| shared.submit());
-    for thread in threads {
-        thread.join().expect("a worker does not panic");
+    })
+}
+
+impl Workers {
+    /// What the world outside does.
+    fn play(self: &Plain<Self>, outside: Outside) {
+        let submits = match outside {
+            Outside::Submits(count) => count,
+            Outside::RaisesAnEventAndSubmits(count) => {
+                self.epoll.add(SOCKET);
+                count
+            }
+        };
+        (0..submits).for_each(|_| self.submit());
     }
-    let has_token = shared.epoll.take() & TOKEN != 0 || shared.bell.system.lock().unwrap().woken > 0;
-    assert!(
-        shared.is_empty() || shared.idle.load().sleepers == 0 || has_token,
-        "a task waits, a worker sleeps, and no token is on its way"
-    );
+
+    /// The first workers have ended, and nobody is outside.
+    fn check(&self) {
+        loop {
+            let Some(thread) = self.threads.lock().unwrap().pop() else { break };
+            thread.join().expect("a worker does not panic");
+        }
+        let has_token = self.epoll.take() & TOKEN != 0 || self.bell.system.lock().unwrap().woken > 0;
+        let Word { sleepers, searchers, unstarted, .. } = self.idle.load();
+        assert!(
+            self.is_empty() || sleepers == 0 || has_token,
+            "a task waits, a worker sleeps, and no token is on its way"
+        );
+        assert!(self.is_empty() || sleepers > 0 || unstarted == 0, "a task waits, and a worker could be started");
+        assert!(searchers == 0 || self.mistake != Mistake::None, "nobody searches for ever");
+    }
 }
 
 #[test]
@@ -648,10 +748,127 @@ fn loom_idle_catches_a_token_that_is_not_passed_on() {
     });
 }
 
+#[test]
+fn loom_idle_a_late_worker_submit_against_park() {
+    crate::primitives::explore(|| {
+        late_worker(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
+    });
+}
+
+#[test]
+fn loom_idle_one_watches_a_late_worker_submit_against_park_and_an_event() {
+    crate::primitives::explore(|| {
+        late_worker(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
+    });
+}
+
+#[test]
+fn loom_idle_dependent_tasks_start_a_worker() {
+    crate::primitives::explore(|| {
+        late_worker(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
+    });
+}
+
+#[test]
+fn loom_idle_a_task_behind_a_stuck_event_starts_a_worker() {
+    // Three: the worker sleeps, is called for, gets up, and only then is the token written.
+    crate::primitives::explore_within(Some(3), || {
+        let outside = Outside::RaisesAnEventAndSubmits(1);
+        late_worker(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
+    });
+}
+
+#[test]
+#[should_panic(expected = "a worker could be started")]
+fn loom_idle_catches_a_last_sleeper_that_takes_nothing_over() {
+    crate::primitives::explore_within(Some(3), || {
+        let outside = Outside::RaisesAnEventAndSubmits(1);
+        late_worker(Seating::AllInEpoll, Mistake::NoTakeOver, Tasks::WaitForEachOther, outside);
+    });
+}
+
+#[test]
+#[should_panic(expected = "a worker could be started")]
+fn loom_idle_catches_a_token_that_keeps_a_worker_from_starting() {
+    crate::primitives::explore_within(Some(3), || {
+        let outside = Outside::RaisesAnEventAndSubmits(1);
+        late_worker(Seating::AllInEpoll, Mistake::NoStartBesideToken, Tasks::WaitForEachOther, outside);
+    });
+}
+
+#[test]
+fn loom_idle_a_refused_worker_leaves_nothing_lying() {
+    crate::primitives::explore(|| refused_worker(Mistake::None));
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_refused_start_that_does_not_look() {
+    crate::primitives::explore(|| refused_worker(Mistake::NoLookAfterRefusal));
+}
+
+/// What is left of a start beside a shutdown: who is alive, and whom the shutdown joins.
+struct House {
+    alive: AtomicUsize,
+    threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
+    started: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+/// The only worker leaves, another one starts, and this thread shuts down.
+fn start_against_shutdown(starts_under_lock: bool) {
+    let house = Arc::new(House {
+        alive: AtomicUsize::new(1),
+        threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
+        started: AtomicUsize::new(0),
+        ended: AtomicUsize::new(0),
+    });
+    let starter = {
+        let house = Arc::clone(&house);
+        thread::spawn(move || {
+            let lock = starts_under_lock.then(|| house.threads.lock().unwrap());
+            if !join_unless_ended(&house.alive) {
+                return;
+            }
+            house.started.fetch_add(1, Ordering::Relaxed);
+            let late = {
+                let house = Arc::clone(&house);
+                thread::spawn(move || {
+                    house.alive.fetch_sub(1, Ordering::AcqRel);
+                    house.ended.fetch_add(1, Ordering::Relaxed); // the hook
+                })
+            };
+            lock.unwrap_or_else(|| house.threads.lock().unwrap()).push(late);
+        })
+    };
+    house.alive.fetch_sub(1, Ordering::AcqRel);
+    while house.alive.load(Ordering::Acquire) > 0 {
+        thread::yield_now();
+    }
+    loop {
+        let Some(thread) = house.threads.lock().unwrap().pop() else { break };
+        thread.join().expect("it does not panic");
+    }
+    let (started, ended) = (house.started.load(Ordering::Relaxed), house.ended.load(Ordering::Relaxed));
+    assert_eq!(started, ended, "a thread is left");
+    starter.join().expect("it does not panic");
+}
+
+#[test]
+fn loom_start_against_shutdown_leaves_no_thread() {
+    crate::primitives::explore(|| start_against_shutdown(true));
+}
+
+#[test]
+#[should_panic(expected = "a thread is left")]
+fn loom_start_catches_one_that_is_listed_late() {
+    crate::primitives::explore(|| start_against_shutdown(false));
+}
+
 /// One worker with the real injector: a push that is counted but not linked keeps it awake.
 fn injector_and_idle(after_push: fn()) {
     crate::primitives::explore(move || {
-        let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let shared = Arc::new((Injector::new(), Idle::new(0), Epoll(AtomicUsize::new(0))));
         let worker = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
@@ -662,7 +879,7 @@ fn injector_and_idle(after_push: fn()) {
                     }
                     idle.enter_park(false);
                     if !injector.is_empty() {
-                        idle.cancel_park();
+                        assert_eq!(idle.cancel_park(), OnLeave::Continue);
                         thread::yield_now();
                         continue;
                     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::roster::join_unless_ended;
 use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave};
-use super::{MAX_SPARES, Shared, idle};
+use super::{MAX_SPARES, Shared, idle, start};
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -101,8 +101,12 @@ pub(super) enum Started {
     Closed,
 }
 
-/// One more worker, unless `bound` of them run: a waiting spare, or a new thread.
+/// One more worker: one that was not needed until now, or a spare unless `bound` of them run: a waiting one, or a new
+/// thread.
 pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
+    if shared.idle.take_unstarted() {
+        return start::start_one(shared);
+    }
     let index = {
         let mut spares = shared.workers.spares.lock();
         if spares.running >= bound {
@@ -137,8 +141,8 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     });
     match started {
         Ok(thread) => {
-            let mut threads = shared.workers.threads.lock();
-            forget_ended(&mut threads);
+            let threads = &mut shared.workers.threads.lock().started;
+            forget_ended(threads);
             threads.push(thread);
             Started::Yes
         }
@@ -181,7 +185,7 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
         unsafe { shared.heap.cancel_all() };
     }
     drop(worker);
-    forget_ended(&mut shared.workers.threads.lock());
+    forget_ended(&mut shared.workers.threads.lock().started);
     give_back(shared, index);
     leave(shared);
     shared.config.hooks.stop();

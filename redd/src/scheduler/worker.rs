@@ -15,13 +15,12 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::idle::{OnLeave, OnWake};
+use super::idle::OnLeave;
 use super::meter::add;
 use super::rescue::poll_mark;
-use super::{Flavor, Shared, Slot, spares};
+use super::{Flavor, Shared, Slot, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
@@ -29,7 +28,7 @@ use crate::primitives::bell::Heard;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::{thread, thread_local};
-use crate::runtime::context::{self, Entered};
+use crate::runtime::context;
 use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
@@ -151,9 +150,11 @@ impl Local {
             });
         }
         // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
-        // whoever starts the next poll makes the offer (`Worker::pop_own`).
+        // whoever starts the next poll makes the offer (`Worker::pop_own`). Beside one that has not started nobody searches by
+        // chance, so that one is worth it.
+        let is_offered = queue.len() >= 2 || shared.idle.has_unstarted();
         // SAFETY: as above.
-        if queue.len() >= 2 && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+        if is_offered && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
             shared.wake_worker();
         }
     }
@@ -265,7 +266,7 @@ pub(crate) struct Worker {
     look_interval: u32,
     /// So many tasks in the ring are worth a wake when a poll starts.
     offer_from: usize,
-    is_searching: bool,
+    pub(super) is_searching: bool,
     /// What is known of its sleeps that a push from outside has ended.
     spin: Spin,
     is_spare: bool,
@@ -648,10 +649,7 @@ impl Worker {
             // The driver is left to the watcher.
         } else if self.turn(shared, Some(Duration::ZERO)) {
             // It was meant for a sleeper.
-            match shared.idle.pass_token() {
-                OnWake::WriteToken => shared.wake_sleeper(),
-                OnWake::Nothing => {}
-            }
+            shared.obey(shared.idle.pass_token());
         }
         let now = real_now();
         self.report_back(shared);
@@ -791,7 +789,7 @@ impl Worker {
         // The protocol, step by step, is in PARKING.md.
         shared.idle.enter_park(was_searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
-            shared.idle.cancel_park();
+            self.is_searching = shared.idle.cancel_park() == OnLeave::Search;
             // Perhaps a push that is half done: its thread has a few steps to go.
             thread::spin_loop();
             return false;
@@ -799,7 +797,7 @@ impl Worker {
         if shared.config.hooks.park() {
             // The hook may have woken tasks, on this very worker too.
             if self.has_reason_to_stay(shared, root, true) {
-                shared.idle.cancel_park();
+                self.is_searching = shared.idle.cancel_park() == OnLeave::Search;
                 // A hook that always does so must not keep timers and I/O waiting.
                 self.look_around(shared);
                 shared.config.hooks.unpark();
@@ -816,10 +814,7 @@ impl Worker {
         let has_token = self.sleep(shared, root, heard);
         let was_called = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        match shared.idle.leave_park(has_token) {
-            OnLeave::Search => self.is_searching = true,
-            OnLeave::Continue => {}
-        }
+        self.is_searching = shared.idle.leave_park(has_token) == OnLeave::Search;
         // Not before: who is woken by this must not take this worker for one that sleeps.
         self.pass_events_on(shared);
         self.expire(shared);
@@ -917,6 +912,18 @@ impl Worker {
         }
     }
 
+    /// All that a worker's thread does between its first and its last step.
+    pub(super) fn run_thread(&mut self, shared: &Shared) {
+        // SAFETY: one thread per index, and the caller keeps the heap.
+        let _cache = unsafe { shared.heap.enter(self.local.index) };
+        let ended = self.run(shared, &mut NoRoot);
+        debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
+        self.count_late_start(shared);
+        self.drain(shared);
+        // SAFETY: tasks of a multi-thread runtime are `Send`.
+        unsafe { shared.heap.cancel_all() };
+    }
+
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
     pub(super) fn drain(&mut self, shared: &Shared) {
         self.readmit_yielded();
@@ -933,7 +940,7 @@ fn has_tasks_in_rings(shared: &Shared) -> bool {
 
 /// Whether someone who sleeps has a reason to get up: tasks, or a deadline that nobody sleeps to (`cover`: this worker is
 /// awake, but may be busy for longer).
-fn has_work_for_others(shared: &Shared) -> bool {
+pub(super) fn has_work_for_others(shared: &Shared) -> bool {
     // Relaxed: a moment's view; whoever sets a deadline stands behind the fence `submit-vs-park`.
     let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
     !shared.injector.is_empty()
@@ -989,52 +996,6 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
-/// Starts the worker threads. If the system refuses one, those started end again and the refusal is the error.
-pub(crate) fn start_threads(shared: &Arc<Shared>) -> io::Result<()> {
-    let count = shared.config.workers;
-    shared.workers.alive.store(count, Ordering::Relaxed);
-    shared.workers.roster.join(count);
-    for index in 0..count {
-        let mine = Arc::clone(shared);
-        let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {
-            worker_thread(&mine, index);
-        });
-        match started {
-            Ok(thread) => shared.workers.threads.lock().push(thread),
-            Err(error) => {
-                // Those that never started have left.
-                let missing = count - index;
-                // AcqRel: pairs with the decrement in `leave`.
-                if shared.workers.alive.fetch_sub(missing, Ordering::AcqRel) == missing {
-                    finish(shared);
-                }
-                return Err(error);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn worker_thread(shared: &Arc<Shared>, index: usize) {
-    let _entered = context::enter(shared.handle());
-    let _running = context::mark(Entered::Yes);
-    shared.config.hooks.start();
-    let mut worker = Worker::new(shared, index);
-    {
-        // SAFETY: one thread per index, and `shared` keeps the heap.
-        let _cache = unsafe { shared.heap.enter(index) };
-        let ended = worker.run(shared, &mut NoRoot);
-        debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
-        worker.count_late_start(shared);
-        worker.drain(shared);
-        // SAFETY: tasks of a multi-thread runtime are `Send`.
-        unsafe { shared.heap.cancel_all() };
-    }
-    drop(worker);
-    leave(shared);
-    shared.config.hooks.stop();
-}
-
 /// A worker has left its loop for good; the last one clears up.
 pub(super) fn leave(shared: &Shared) {
     // AcqRel: the last one sees all that the others did. Pairs with itself.
@@ -1056,6 +1017,7 @@ pub(crate) fn finish(shared: &Shared) {
     shared.timers.shutdown();
     shared.driver.shutdown();
     shared.heap.close();
+    start::wake_unstarted(shared);
     shared.workers.ended.unpark();
 }
 

@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     case("recv and send are interrupted", "6 of 20 requests lost", transfers_are_interrupted),
     case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
     case("the third thread of a runtime is refused", "hangs for ever", third_worker_is_refused),
+    case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
     case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
@@ -155,7 +156,9 @@ fn transfers_are_interrupted() {
 fn refuse_worker(number: u64) {
     let before = resources();
     THREAD.fail(number, 1, libc::EAGAIN);
-    let error = Builder::new_multi_thread().worker_threads(4).enable_all().build().expect_err("no thread");
+    // With the hook all threads start in `build`.
+    let mut builder = Builder::new_multi_thread();
+    let error = builder.worker_threads(4).on_thread_start(|| {}).enable_all().build().expect_err("no thread");
     assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
     THREAD.mend();
     let after = resources();
@@ -169,6 +172,26 @@ fn first_worker_is_refused() {
 
 fn third_worker_is_refused() {
     refuse_worker(2);
+}
+
+/// The runtime goes on with the workers that it has, and does not ask each time.
+fn later_workers_are_refused() {
+    let runtime = Builder::new_multi_thread().worker_threads(4).rescue(Rescue::off()).enable_all().build().unwrap();
+    THREAD.fail(0, u64::MAX, libc::EAGAIN);
+    let before = THREAD.calls();
+    let (release, hold) = std_mpsc::channel::<()>();
+    let busy = runtime.spawn(async move { hold.recv().unwrap_err() });
+    let waiting: Vec<_> = (0..100).map(|n| runtime.spawn(async move { n })).collect();
+    drop(release);
+    let sum: i32 = waiting.into_iter().map(|task| futures::executor::block_on(task).unwrap()).sum();
+    assert_eq!(sum, 4950);
+    futures::executor::block_on(busy).unwrap();
+    serve_twenty(&runtime);
+    let asked = THREAD.calls() - before;
+    assert!((1..10).contains(&asked), "{asked} times, by closures too");
+    THREAD.mend();
+    drop(runtime);
+    serve_twenty(&workers(4));
 }
 
 /// Who waits for a blocked worker waits until it is back, and nothing is lost; later there are spares again.

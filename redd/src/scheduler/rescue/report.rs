@@ -128,7 +128,7 @@ pub enum RescueAction {
     NothingWaits,
     /// Nothing yet: other workers are there, or a spare would take a CPU away from somebody.
     LeftAlone,
-    /// A sleeping worker was woken for the work behind it.
+    /// A worker that slept was woken for the work behind it, or one started that had not been needed before.
     WokeWorker,
     /// A spare worker was started.
     StartedSpare,
@@ -321,7 +321,7 @@ impl fmt::Display for LatePoll {
         f.write_str(match self.action {
             RescueAction::NothingWaits => ". Nothing had to be done. ",
             RescueAction::LeftAlone => ". It was left alone. ",
-            RescueAction::WokeWorker => ". A sleeping worker was woken for them. ",
+            RescueAction::WokeWorker => ". Another worker was woken or started for them. ",
             RescueAction::StartedSpare => ". A spare worker was started for them. ",
             RescueAction::BoundHit => ". They wait: as many spare workers as allowed run already. ",
             RescueAction::ThreadRefused => ". They wait: the system refused a thread for a spare worker. ",
