@@ -7,10 +7,10 @@ use super::readiness::ready::{Interest, Ready};
 use super::readiness::slot::{Slot, Waited};
 use super::readiness::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
-use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitives::checker::future::block_on;
 use crate::primitives::checker::thread;
+use crate::primitives::{Arc, mistake, model};
 use std::future::poll_fn;
 use std::task::{Poll, Wake, Waker};
 
@@ -154,139 +154,114 @@ fn loom_catches_a_clear_of_an_event_that_came_after_the_read() {
     events_clears_and_waits(Mistake::ClearWhatIsThere);
 }
 
-#[test]
-fn loom_two_threads_that_harvest_at_once_lose_no_edge() {
-    crate::primitives::explore(|| {
-        let socket = Socket::new();
-        let drivers: Vec<_> = (0..2)
-            .map(|_| {
-                let events = Arc::clone(&socket);
-                thread::spawn(move || events.receive(1))
-            })
-            .collect();
-        let mut read = 0;
-        while read < 2 {
-            read += block_on(poll_fn(|cx| socket.poll_read(Mistake::None, cx.waker())));
-        }
-        for driver in drivers {
-            driver.join().expect("no panic");
-        }
-    });
-}
+model!(loom_two_threads_that_harvest_at_once_lose_no_edge, || {
+    let socket = Socket::new();
+    let drivers: Vec<_> = (0..2)
+        .map(|_| {
+            let events = Arc::clone(&socket);
+            thread::spawn(move || events.receive(1))
+        })
+        .collect();
+    let mut read = 0;
+    while read < 2 {
+        read += block_on(poll_fn(|cx| socket.poll_read(Mistake::None, cx.waker())));
+    }
+    for driver in drivers {
+        driver.join().expect("no panic");
+    }
+});
 
 fn leave_the_list(leave: fn(&Slot, u64)) {
-    crate::primitives::explore(move || {
-        let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
-        let (events, leaver) = (Arc::clone(&socket), Arc::clone(&socket));
-        let ends = [Arc::clone(&ended), Arc::clone(&ended)];
-        let [driver_ends, leaver_ends] = ends;
-        let driver = thread::spawn(move || {
-            events.receive(1);
-            driver_ends.fetch_add(1, Ordering::Release);
-        });
-        let leaving = thread::spawn(move || {
-            let mut ticket = None;
-            let waited = leaver.slot.wait_in_list(&mut ticket, Interest::READABLE, &Waker::noop().clone());
-            drop(waited);
-            if let Some(ticket) = ticket {
-                leave(&leaver.slot, ticket);
-            }
-            leaver_ends.fetch_add(1, Ordering::Release);
-        });
-        let mut ticket = None;
-        let read = poll_until_ready(2, &ended, |waker| socket.poll_read_listed(&mut ticket, waker));
-        assert_eq!(read, 1);
-        driver.join().expect("no panic");
-        leaving.join().expect("no panic");
+    let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
+    let (events, leaver) = (Arc::clone(&socket), Arc::clone(&socket));
+    let ends = [Arc::clone(&ended), Arc::clone(&ended)];
+    let [driver_ends, leaver_ends] = ends;
+    let driver = thread::spawn(move || {
+        events.receive(1);
+        driver_ends.fetch_add(1, Ordering::Release);
     });
+    let leaving = thread::spawn(move || {
+        let mut ticket = None;
+        let waited = leaver.slot.wait_in_list(&mut ticket, Interest::READABLE, &Waker::noop().clone());
+        drop(waited);
+        if let Some(ticket) = ticket {
+            leave(&leaver.slot, ticket);
+        }
+        leaver_ends.fetch_add(1, Ordering::Release);
+    });
+    let mut ticket = None;
+    let read = poll_until_ready(2, &ended, |waker| socket.poll_read_listed(&mut ticket, waker));
+    assert_eq!(read, 1);
+    driver.join().expect("no panic");
+    leaving.join().expect("no panic");
 }
 
-#[test]
-fn loom_a_waiter_in_the_list_is_woken_though_another_leaves_it() {
-    leave_the_list(Slot::leave_list);
-}
+model!(loom_a_waiter_in_the_list_is_woken_though_another_leaves_it, || leave_the_list(Slot::leave_list));
 
-#[test]
-#[should_panic(expected = "an edge is lost")]
-fn loom_catches_one_who_leaves_the_list_in_the_place_of_another() {
-    leave_the_list(|slot, _| (0..2).for_each(|ticket| slot.leave_list(ticket)));
-}
+mistake!(loom_catches_one_who_leaves_the_list_in_the_place_of_another, "an edge is lost", || leave_the_list(
+    |slot, _| (0..2).for_each(|ticket| slot.leave_list(ticket))
+));
 
 fn stale_event(deliver: fn(&Slot, &mut WakeList)) {
-    crate::primitives::explore(move || {
-        let slot = Arc::new(Slot::new());
-        let late = Arc::clone(&slot);
-        // Harvested for the first use, delivered whenever.
-        let stale = thread::spawn(move || {
-            let mut wakers = WakeList::new();
-            deliver(&late, &mut wakers);
-            wakers.wake_all();
-        });
-        let reader = Arc::clone(&slot);
-        let _ = slot.wait(Direction::Read, Waker::noop());
-        slot.end_use();
-        let is_open = Arc::new(AtomicBool::new(false));
-        let opened = Arc::clone(&is_open);
-        let fresh = thread::spawn(move || {
-            opened.store(true, Ordering::Release);
-            let mut wakers = WakeList::new();
-            slot.on_event(1, Ready::WRITABLE, &mut wakers);
-            wakers.wake_all();
-        });
-        let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker()) {
-            Waited::Ready(state) => Poll::Ready(state),
-            Waited::Pending => Poll::Pending,
-        }));
-        assert_eq!(state.generation(), 1);
-        assert_eq!(state.ready(), Ready::WRITABLE);
-        assert!(is_open.load(Ordering::Acquire));
-        stale.join().expect("no panic");
-        fresh.join().expect("no panic");
-        assert_eq!(reader.state().ready(), Ready::WRITABLE);
+    let slot = Arc::new(Slot::new());
+    let late = Arc::clone(&slot);
+    // Harvested for the first use, delivered whenever.
+    let stale = thread::spawn(move || {
+        let mut wakers = WakeList::new();
+        deliver(&late, &mut wakers);
+        wakers.wake_all();
     });
+    let reader = Arc::clone(&slot);
+    let _ = slot.wait(Direction::Read, Waker::noop());
+    slot.end_use();
+    let is_open = Arc::new(AtomicBool::new(false));
+    let opened = Arc::clone(&is_open);
+    let fresh = thread::spawn(move || {
+        opened.store(true, Ordering::Release);
+        let mut wakers = WakeList::new();
+        slot.on_event(1, Ready::WRITABLE, &mut wakers);
+        wakers.wake_all();
+    });
+    let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker()) {
+        Waited::Ready(state) => Poll::Ready(state),
+        Waited::Pending => Poll::Pending,
+    }));
+    assert_eq!(state.generation(), 1);
+    assert_eq!(state.ready(), Ready::WRITABLE);
+    assert!(is_open.load(Ordering::Acquire));
+    stale.join().expect("no panic");
+    fresh.join().expect("no panic");
+    assert_eq!(reader.state().ready(), Ready::WRITABLE);
 }
 
-#[test]
-fn loom_a_stale_event_does_not_touch_the_next_use_and_the_next_use_loses_nothing() {
-    stale_event(|slot, wakers| slot.on_event(0, Ready::ALL, wakers));
-}
+model!(loom_a_stale_event_does_not_touch_the_next_use_and_the_next_use_loses_nothing, || stale_event(
+    |slot, wakers| slot.on_event(0, Ready::ALL, wakers)
+));
 
-#[test]
-#[should_panic(expected = "assertion `left == right` failed")]
-fn loom_catches_an_event_that_does_not_look_whose_it_is() {
-    stale_event(|slot, wakers| slot.on_event(slot.state().generation(), Ready::ALL, wakers));
-}
+mistake!(loom_catches_an_event_that_does_not_look_whose_it_is, "assertion `left == right` failed", || stale_event(
+    |slot, wakers| slot.on_event(slot.state().generation(), Ready::ALL, wakers)
+));
 
 fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
-    crate::primitives::explore(move || {
-        let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
-        let (ending, ends) = (Arc::clone(&socket), Arc::clone(&ended));
-        let runtime = thread::spawn(move || {
-            let mut wakers = WakeList::new();
-            ending.slot.on_shutdown(&mut wakers);
-            wake(&mut wakers);
-            drop(wakers);
-            ends.fetch_add(1, Ordering::Release);
-        });
-        let mut ticket = None;
-        let state: State = poll_until_ready(1, &ended, |waker| {
-            match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
-                Waited::Ready(state) => Poll::Ready(state),
-                Waited::Pending => Poll::Pending,
-            }
-        });
-        assert!(state.is_shutdown());
-        runtime.join().expect("no panic");
+    let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
+    let (ending, ends) = (Arc::clone(&socket), Arc::clone(&ended));
+    let runtime = thread::spawn(move || {
+        let mut wakers = WakeList::new();
+        ending.slot.on_shutdown(&mut wakers);
+        wake(&mut wakers);
+        drop(wakers);
+        ends.fetch_add(1, Ordering::Release);
     });
+    let mut ticket = None;
+    let state: State =
+        poll_until_ready(1, &ended, |waker| match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
+            Waited::Ready(state) => Poll::Ready(state),
+            Waited::Pending => Poll::Pending,
+        });
+    assert!(state.is_shutdown());
+    runtime.join().expect("no panic");
 }
 
-#[test]
-fn loom_shutdown_wakes_whoever_waits() {
-    shutdown_against_a_waiter(WakeList::wake_all);
-}
+model!(loom_shutdown_wakes_whoever_waits, || shutdown_against_a_waiter(WakeList::wake_all));
 
-#[test]
-#[should_panic(expected = "an edge is lost")]
-fn loom_catches_a_shutdown_that_wakes_nobody() {
-    shutdown_against_a_waiter(|_| ());
-}
+mistake!(loom_catches_a_shutdown_that_wakes_nobody, "an edge is lost", || shutdown_against_a_waiter(|_| ()));

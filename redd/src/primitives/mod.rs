@@ -175,5 +175,21 @@ macro_rules! model {
         }
     };
 }
+
+/// A model with a mistake, which must be found: the test panics with this text. The mistake is in the closure, or it is
+/// the one of [`has_mistake`] with this name.
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) use model;
+macro_rules! mistake {
+    ($name:ident, $expected:literal, $closure:expr) => {
+        mistake!($name, $expected, "", $closure);
+    };
+    ($name:ident, $expected:literal, $mistake:literal, $closure:expr) => {
+        #[test]
+        #[should_panic(expected = $expected)]
+        fn $name() {
+            $crate::primitives::explore_mistaken($mistake, $closure);
+        }
+    };
+}
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) use {mistake, model};

@@ -17,7 +17,7 @@ use super::{Barrier, Mutex, Notify, OnceCell, RwLock, SetOnce, broadcast, mpsc, 
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::model;
+use crate::primitives::{mistake, model};
 
 fn acquire(permits: &Permits, count: usize) -> impl Future<Output = Result<(), Refusal>> {
     permits.acquire(count, WaitKind::Semaphore, None)
@@ -296,12 +296,7 @@ fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
 macro_rules! model_and_mistake {
     ($name:ident, $mistaken:ident, $mistake:literal, $expected:literal, $closure:expr) => {
         model!($name, $closure);
-
-        #[test]
-        #[should_panic(expected = $expected)]
-        fn $mistaken() {
-            crate::primitives::explore_mistaken($mistake, $closure);
-        }
+        mistake!($mistaken, $expected, $mistake, $closure);
     };
 }
 
