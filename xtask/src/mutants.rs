@@ -24,7 +24,8 @@ const TARGETS: &[(&str, &str)] = &[
 ];
 
 /// What else these files need, as it is.
-const BESIDE: &[&str] = &["primitives", "collections", "observe/waiting.rs", "task/budget.rs", "sync/wait_list.rs"];
+const BESIDE: &[&str] =
+    &["texts.rs", "primitives", "collections", "observe/waiting.rs", "task/budget.rs", "sync/wait_list.rs"];
 
 /// How long the tests of one change may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -237,12 +238,10 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
         let text = sync.find(start).map(|at| &sync[at..]).unwrap_or_default();
         &text[..text.find("\n}").map_or(0, |end| end + 2)]
     };
-    let (texts, testing) = (item("macro_rules! error_texts"), item("pub(crate) mod testing {"));
+    let testing = item("pub(crate) mod testing {");
     fs::write(
         to.join("lib.rs"),
-        format!(
-            "{LIB}\nmod sync {{\n{texts}\n    pub(crate) mod permits;\n    pub(crate) mod wait_list;\n{testing}\n}}\n"
-        ),
+        format!("{LIB}\nmod sync {{\n    pub(crate) mod permits;\n    pub(crate) mod wait_list;\n{testing}\n}}\n"),
     )
 }
 
@@ -276,6 +275,8 @@ debug = false
 
 /// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason.
 const LIB: &str = r#"
+#[macro_use]
+mod texts;
 pub(crate) mod primitives;
 pub(crate) mod collections;
 mod observe { pub(crate) mod waiting; }

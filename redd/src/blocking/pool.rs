@@ -105,11 +105,7 @@ enum Next {
     Nobody,
 }
 
-impl<W> std::fmt::Debug for Pool<W> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("config", &self.config).finish_non_exhaustive()
-    }
-}
+debug_struct!([W] Pool<W> as "Pool", self => { config: self.config, .. });
 
 impl<W> Inner<W> {
     /// If there is work, somebody has to come for it. Called before each unlock after which someone might be missing.
@@ -429,23 +425,19 @@ fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
     }
 }
 
-impl<W> std::fmt::Debug for Inner<W> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner")
-            .field("queued", &self.queue.len())
-            .field("idle", &self.idle.len())
-            .field("threads", &self.threads)
-            .field("has_seeker", &self.has_seeker)
-            .field("is_refused", &self.is_refused)
-            .field("is_shut_down", &self.is_shut_down)
-            .finish_non_exhaustive()
-    }
-}
+debug_struct!([W] Inner<W> as "Inner", self => {
+    queued: self.queue.len(),
+    idle: self.idle.len(),
+    threads: self.threads,
+    has_seeker: self.has_seeker,
+    is_refused: self.is_refused,
+    is_shut_down: self.is_shut_down,
+    ..
+});
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
@@ -488,23 +480,6 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn work_that_waits_for_other_work_gets_its_threads() {
-        let pool = pool(8, LONG);
-        let (barrier, (done, all)) = (Arc::new(Barrier::new(8)), mpsc::channel());
-        for _ in 0..8 {
-            let (barrier, done) = (Arc::clone(&barrier), done.clone());
-            is_accepted(submit(&pool, move || {
-                barrier.wait();
-                done.send(()).expect("the test waits");
-            }));
-        }
-        (0..8).for_each(|_| all.recv().expect("each of them ends"));
-        assert_eq!(pool.threads(), 8);
-        pool.shutdown();
-        assert!(pool.join_all(None));
-    }
-
-    #[test]
     fn no_more_threads_than_the_bound_and_all_work_is_done() {
         let pool = pool(3, LONG);
         let (running, most, done) =
@@ -527,19 +502,6 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_whose_keep_alive_is_over_leaves_no_work_behind() {
-        let pool = pool(1, Duration::ZERO);
-        let (done, all) = mpsc::channel();
-        for number in 0..2000 {
-            let done = done.clone();
-            is_accepted(submit(&pool, move || done.send(number).expect("the test waits")));
-            assert_eq!(all.recv(), Ok(number), "each is done before the next one comes");
-        }
-        pool.shutdown();
-        assert!(pool.join_all(None));
-    }
-
-    #[test]
     fn shutdown_cancels_what_waits_unless_it_is_mandatory() {
         let pool = pool(1, LONG);
         let (go, wait) = mpsc::channel::<()>();
@@ -557,33 +519,6 @@ mod tests {
         go.send(()).expect("it waits");
         assert!(pool.join_all(None));
         assert_eq!(all.iter().collect::<Vec<_>>(), ["mandatory"]);
-    }
-
-    #[test]
-    fn work_for_which_a_thread_was_just_started_is_done_although_shutdown_comes_first() {
-        let pool = pool(1, LONG);
-        let (go, wait) = mpsc::channel::<()>();
-        let wait = std::sync::Mutex::new(Some(wait));
-        let late = |number| {
-            let wait = wait.lock().expect("nobody panics").take().expect("one thread");
-            let pool = Arc::clone(&pool);
-            thread::spawn_named("late".to_owned(), None, move || {
-                wait.recv().expect("the test lets it go");
-                pool.run_thread(number, &|_| unreachable!("the bound is reached"));
-            })
-        };
-        let (done, all) = mpsc::channel();
-        for number in 0..2 {
-            let done = done.clone();
-            let work = move || done.send(number).expect("the test waits");
-            is_accepted(pool.submit(Closure::Usual(Box::new(work)), &late));
-        }
-        drop(done);
-        pool.shutdown();
-        assert_eq!(pool.queue_depth(), 1, "nobody is on the way to the second piece");
-        go.send(()).expect("it waits");
-        assert!(pool.join_all(None));
-        assert_eq!(all.iter().collect::<Vec<_>>(), [0]);
     }
 
     #[test]

@@ -40,6 +40,7 @@ pin_project! {
 }
 
 /// The buffer and the part of it that is in use.
+#[derive(Debug, Default)]
 pub(super) struct Window {
     buf: Box<[u8]>,
     start: usize,
@@ -59,6 +60,10 @@ pub(super) enum Seeking {
 }
 
 impl Window {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { buf: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 }
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.buf[self.start..self.end]
     }
@@ -93,11 +98,12 @@ impl<R: AsyncRead> BufReader<R> {
             capacity > 0,
             "the read buffer's capacity must be greater than zero: nothing could ever be read through it"
         );
-        Self {
-            inner,
-            window: Window { buf: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 },
-            seek: Seeking::Idle,
-        }
+        Self::with_window(inner, Window::new(capacity))
+    }
+
+    /// Goes on with what was read before.
+    pub(super) fn with_window(inner: R, window: Window) -> Self {
+        Self { inner, window, seek: Seeking::Idle }
     }
 
     inner_methods!(
@@ -204,12 +210,8 @@ impl<R: AsyncRead + AsyncWrite> AsyncWrite for BufReader<R> {
     forward_write!(self => self.get_pin_mut(), self.inner.is_write_vectored());
 }
 
-impl<R: fmt::Debug> fmt::Debug for BufReader<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufReader")
-            .field("reader", &self.inner)
-            .field("buffered", &self.window.bytes().len())
-            .field("capacity", &self.window.buf.len())
-            .finish()
-    }
-}
+debug_struct!([R: fmt::Debug] BufReader<R> as "BufReader", self => {
+    reader: self.inner,
+    buffered: self.window.bytes().len(),
+    capacity: self.window.buf.len(),
+});

@@ -3,18 +3,17 @@
 //! Called by programs and by `copy_bidirectional`.
 //!
 //! # Invariants
-//! - `pending-window`: `buf[start..end]` was read and not yet written; `start <= end <= buf.len()`.
 //! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed: what the reader
 //!   waits for may sit in the writer's buffer.
 //! - `unit-each-turn`: each turn of the loop takes part in the budget, so that a copy between two that are always ready
 //!   (memory, `repeat`, a user's type) lets other tasks run.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero};
+use super::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, write_zero};
 use crate::task::coop::poll_proceed;
 
 /// Copies everything from `reader` to `writer`, flushes it, and answers with the number of bytes.
@@ -26,7 +25,8 @@ use crate::task::coop::poll_proceed;
 /// Not cancel safe: bytes that were read and not yet written at a drop are lost.
 ///
 /// # Errors
-/// What the reader or the writer reports, or [`ErrorKind::WriteZero`] if the writer takes no more bytes.
+/// What the reader or the writer reports, or [`ErrorKind::WriteZero`](io::ErrorKind::WriteZero) if the writer takes no
+/// more bytes.
 ///
 /// # Examples
 /// ```
@@ -41,8 +41,7 @@ where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut buffer = CopyBuffer::new(DEFAULT_BUFFER_BYTES);
-    poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+    copy_buf(&mut BufReader::new(reader), writer).await
 }
 
 /// As [`copy()`], from the reader's own buffer.
@@ -57,77 +56,19 @@ where
     R: AsyncBufRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut copied = 0;
-    let mut needs_flush = false;
-    poll_fn(|cx| poll_copy_buf(cx, Pin::new(&mut *reader), Pin::new(&mut *writer), &mut copied, &mut needs_flush)).await
+    let mut progress = Progress::default();
+    poll_fn(|cx| progress.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
 }
 
-fn poll_copy_buf<R, W>(
-    cx: &mut Context<'_>,
-    mut reader: Pin<&mut R>,
-    mut writer: Pin<&mut W>,
-    copied: &mut u64,
-    needs_flush: &mut bool,
-) -> Poll<io::Result<u64>>
-where
-    R: AsyncBufRead + ?Sized,
-    W: AsyncWrite + ?Sized,
-{
-    loop {
-        // `unit-each-turn`
-        let unit = ready!(poll_proceed(cx));
-        let bytes = match reader.as_mut().poll_fill_buf(cx) {
-            Poll::Pending => {
-                // `flush-before-waiting`
-                if *needs_flush {
-                    ready!(writer.poll_flush(cx))?;
-                    *needs_flush = false;
-                }
-                return Poll::Pending;
-            }
-            filled @ Poll::Ready(_) => ready_or_retry!(filled),
-        };
-        if bytes.is_empty() {
-            ready!(writer.poll_flush(cx))?;
-            unit.made_progress();
-            return Poll::Ready(Ok(*copied));
-        }
-        let len = ready_or_retry!(writer.as_mut().poll_write(cx, bytes));
-        if len == 0 {
-            return Poll::Ready(Err(write_zero()));
-        }
-        reader.as_mut().consume(len);
-        *copied += len as u64;
-        *needs_flush = true;
-        unit.made_progress();
-    }
-}
-
-/// A copy in progress.
-#[derive(Debug)]
-pub(super) struct CopyBuffer {
-    buf: Box<[u8]>,
-    start: usize,
-    end: usize,
+/// A copy under way.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
     copied: u64,
-    is_reader_done: bool,
     needs_flush: bool,
+    is_reader_done: bool,
 }
 
-impl CopyBuffer {
-    /// The caller has seen to it that there is room for at least one byte.
-    pub(super) fn new(capacity: usize) -> Self {
-        debug_assert!(capacity > 0);
-        Self {
-            buf: vec![0; capacity].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            copied: 0,
-            is_reader_done: false,
-            needs_flush: false,
-        }
-    }
-
+impl Progress {
     /// Goes on with the copy; ready when the reader is at its end and the writer is flushed.
     pub(super) fn poll_copy<R, W>(
         &mut self,
@@ -136,60 +77,37 @@ impl CopyBuffer {
         mut writer: Pin<&mut W>,
     ) -> Poll<io::Result<u64>>
     where
-        R: AsyncRead + ?Sized,
+        R: AsyncBufRead + ?Sized,
         W: AsyncWrite + ?Sized,
     {
-        loop {
+        while !self.is_reader_done {
             // `unit-each-turn`
             let unit = ready!(poll_proceed(cx));
-            if !self.is_reader_done && self.end < self.buf.len() {
-                match self.poll_fill(cx, reader.as_mut()) {
-                    Poll::Ready(Ok(())) => unit.made_progress(),
-                    Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    // With bytes at hand there is something to do.
-                    Poll::Pending if self.start < self.end => {}
-                    Poll::Pending => {
-                        // `flush-before-waiting`
-                        if self.needs_flush {
-                            ready!(writer.poll_flush(cx))?;
-                            self.needs_flush = false;
-                            unit.made_progress();
-                        }
-                        return Poll::Pending;
+            let bytes = match reader.as_mut().poll_fill_buf(cx) {
+                Poll::Pending => {
+                    // `flush-before-waiting`
+                    if self.needs_flush {
+                        ready!(writer.poll_flush(cx))?;
+                        self.needs_flush = false;
+                        unit.made_progress();
                     }
+                    return Poll::Pending;
                 }
-            }
-            while self.start < self.end {
-                let bytes = &self.buf[self.start..self.end];
+                filled @ Poll::Ready(_) => ready_or_retry!(filled),
+            };
+            if bytes.is_empty() {
+                self.is_reader_done = true;
+            } else {
                 let len = ready_or_retry!(writer.as_mut().poll_write(cx, bytes));
                 if len == 0 {
                     return Poll::Ready(Err(write_zero()));
                 }
-                self.start += len;
+                reader.as_mut().consume(len);
                 self.copied += len as u64;
                 self.needs_flush = true;
-                unit.made_progress();
             }
-            self.start = 0;
-            self.end = 0;
-            if self.is_reader_done {
-                ready!(writer.poll_flush(cx))?;
-                return Poll::Ready(Ok(self.copied));
-            }
+            unit.made_progress();
         }
-    }
-
-    /// Reads once behind what is already there.
-    fn poll_fill<R: AsyncRead + ?Sized>(&mut self, cx: &mut Context<'_>, reader: Pin<&mut R>) -> Poll<io::Result<()>> {
-        let mut free = ReadBuf::new(&mut self.buf[self.end..]);
-        let start = free.start();
-        ready!(reader.poll_read(cx, &mut free))?;
-        // Keeps `pending-window`: the figure is about our buffer.
-        free.assert_still(start);
-        let len = free.filled().len();
-        self.end += len;
-        self.is_reader_done = len == 0;
-        Poll::Ready(Ok(()))
+        writer.poll_flush(cx).map_ok(|()| self.copied)
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::copy::CopyBuffer;
-use super::{AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES};
+use super::copy::Progress;
+use super::{AsyncRead, AsyncWrite, BufReader, DEFAULT_BUFFER_BYTES, buf_reader::Window};
 
 /// Copies from `a` to `b` and from `b` to `a` until both are at their end; answers with the bytes of both directions.
 ///
@@ -49,8 +49,8 @@ where
 {
     assert!(a_to_b_buf_size > 0, "`a_to_b_buf_size` must be greater than 0: nothing could ever be copied");
     assert!(b_to_a_buf_size > 0, "`b_to_a_buf_size` must be greater than 0: nothing could ever be copied");
-    let mut a_to_b = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
-    let mut b_to_a = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
+    let mut a_to_b = Direction::Copying(Window::new(a_to_b_buf_size), Progress::default());
+    let mut b_to_a = Direction::Copying(Window::new(b_to_a_buf_size), Progress::default());
     poll_fn(|cx| {
         // Both are polled each time, so that neither waits for the other.
         let there = a_to_b.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
@@ -63,7 +63,8 @@ where
 /// Where one direction stands.
 #[derive(Debug)]
 enum Direction {
-    Copying(CopyBuffer),
+    /// With what was read and is not written yet.
+    Copying(Window, Progress),
     ShuttingDown(u64),
     Done(u64),
 }
@@ -81,9 +82,11 @@ impl Direction {
     {
         loop {
             match self {
-                Direction::Copying(buffer) => {
-                    let copied = ready!(buffer.poll_copy(cx, reader.as_mut(), writer.as_mut()))?;
-                    *self = Direction::ShuttingDown(copied);
+                Direction::Copying(window, progress) => {
+                    let mut buffered = BufReader::with_window(reader.as_mut(), std::mem::take(window));
+                    let polled = progress.poll_copy(cx, Pin::new(&mut buffered), writer.as_mut());
+                    *window = buffered.window;
+                    *self = Direction::ShuttingDown(ready!(polled)?);
                 }
                 Direction::ShuttingDown(copied) => {
                     ready!(writer.as_mut().poll_shutdown(cx))?;

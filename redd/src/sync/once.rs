@@ -156,11 +156,7 @@ macro_rules! once_face {
 
         impl<T: Eq> Eq for $Cell<T> {}
 
-        impl<T: std::fmt::Debug> std::fmt::Debug for $Cell<T> {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($Cell)).field("value", &self.get()).finish()
-            }
-        }
+        debug_struct!([T: std::fmt::Debug] $Cell<T> as stringify!($Cell), self => { value: self.get() });
     };
 }
 

