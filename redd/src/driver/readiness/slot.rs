@@ -12,7 +12,7 @@
 //! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
 
 use super::ready::{Interest, Ready};
-use super::state::{Direction, Enlist, Place, State, Waiting};
+use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU64, Ordering};
@@ -49,6 +49,35 @@ impl Waiters {
             Direction::Read => &mut self.reader,
             Direction::Write => &mut self.writer,
         }
+    }
+
+    /// Moves the wakers of those whom `event` answers into `wakers`. False: that is full.
+    fn take_answered(&mut self, event: Ready, wakers: &mut WakeList) -> bool {
+        let is_answered = |interest: Interest| !(event & interest.mask()).is_empty();
+        for direction in [Direction::Read, Direction::Write] {
+            if is_answered(direction.interest()) {
+                if !wakers.has_room() {
+                    return false;
+                }
+                wakers.push(self.cell(direction).take());
+            }
+        }
+        let mut is_full = false;
+        self.list.retain_mut(|listed| {
+            if !is_answered(listed.interest) {
+                return true;
+            }
+            is_full = !wakers.has_room();
+            if !is_full {
+                wakers.push(std::mem::replace(&mut listed.waker, Waker::noop().clone()));
+            }
+            is_full
+        });
+        !is_full
+    }
+
+    fn is_empty(&self) -> bool {
+        self.reader.is_none() && self.writer.is_none() && self.list.is_empty()
     }
 }
 
@@ -91,62 +120,30 @@ impl Slot {
 
     /// An event has come for the use `generation` of this slot.
     pub(crate) fn on_event(&self, generation: u32, event: Ready, wakers: &mut WakeList) {
-        if let Some(waiting) = self.apply(|state| state.on_event(generation, event)) {
-            self.take_wakers(waiting, Some(event), wakers);
+        let step = |state: State| state.on_event(generation, event).map(|next| (next, next.is_waited_for()));
+        if self.apply(step) == Some(true) {
+            self.take_wakers(event, wakers);
         }
     }
 
     /// The runtime ends.
     pub(crate) fn on_shutdown(&self, wakers: &mut WakeList) {
         self.apply(|state| Some((state.on_shutdown(), ())));
-        let everyone = Waiting { reader: true, writer: true, list: true };
-        self.take_wakers(everyone, None, wakers);
+        self.take_wakers(Ready::ALL, wakers);
     }
 
-    /// Moves wakers into `wakers`; `event`: what those in the list must be waiting for, `None` for everything.
-    fn take_wakers(&self, waiting: Waiting, event: Option<Ready>, wakers: &mut WakeList) {
-        if waiting.is_nobody() {
-            return;
-        }
-        let mut waiters = self.waiters.lock();
+    /// Moves the wakers of those whom `event` answers into `wakers`.
+    fn take_wakers(&self, event: Ready, wakers: &mut WakeList) {
         // `waker-then-bit`: the lock orders us after whoever set the bit. A waker that has come since may be taken
         // too; its task looks again, and waits again.
-        for (is_wanted, direction) in [(waiting.reader, Direction::Read), (waiting.writer, Direction::Write)] {
-            if is_wanted {
-                if let Some(waker) = waiters.cell(direction).take() {
-                    if !wakers.has_room() {
-                        drop(waiters);
-                        wakers.wake_all();
-                        waiters = self.waiters.lock();
-                    }
-                    wakers.push(waker);
-                }
-            }
-        }
-        if !waiting.list {
-            return;
-        }
-        loop {
-            let mut is_full = false;
-            waiters.list.retain_mut(|listed| {
-                if event.is_some_and(|event| (event & listed.interest.mask()).is_empty()) {
-                    return true;
-                }
-                is_full = !wakers.has_room();
-                if !is_full {
-                    wakers.push(std::mem::replace(&mut listed.waker, Waker::noop().clone()));
-                }
-                is_full
-            });
-            if !is_full {
-                break;
-            }
+        let mut waiters = self.waiters.lock();
+        while !waiters.take_answered(event, wakers) {
             drop(waiters);
             wakers.wake_all();
             waiters = self.waiters.lock();
         }
-        if waiters.list.is_empty() {
-            self.apply(|state| Some((state.list_emptied(), ())));
+        if waiters.is_empty() {
+            self.apply(|state| Some((state.nobody_waits(), ())));
         }
     }
 
@@ -155,20 +152,20 @@ impl Slot {
         self.apply(|state| Some((state.clear(seen, cleared)?, ())));
     }
 
-    fn enlist(&self, place: Place, interest: Interest) -> Waited {
+    fn enlist(&self, interest: Interest) -> Waited {
         let found = self.apply(|state| {
-            Some(match state.enlist(place, interest) {
-                Enlist::Ready(ready) => (state, Waited::Ready(ready)),
-                Enlist::Wait(next) => (next, Waited::Pending),
+            Some(match state.enlist(interest) {
+                None => (state, Waited::Ready(state)),
+                Some(next) => (next, Waited::Pending),
             })
         });
-        found.expect("`State::enlist` never declines")
+        found.expect("the step never declines")
     }
 
     /// Leaves `waker` in the place of `direction`; the one who waited there before is forgotten, as in Tokio.
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Waited {
-        // `foreign-code-outside`: cloned before the lock if no waker is expected there, which is the usual case.
-        let mut fresh = (!self.state().is_waiting(direction)).then(|| waker.clone());
+        // `foreign-code-outside`: cloned before the lock if nobody is expected to wait, which is the usual case.
+        let mut fresh = (!self.state().is_waited_for()).then(|| waker.clone());
         let mut waiters = self.waiters.lock();
         let is_stored = waiters.cell(direction).as_ref().is_some_and(|stored| stored.will_wake(waker));
         if fresh.is_none() && !is_stored {
@@ -177,7 +174,7 @@ impl Slot {
             waiters = self.waiters.lock();
         }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
-        let waited = self.enlist(Place::Cell(direction), direction.interest());
+        let waited = self.enlist(direction.interest());
         drop(waiters);
         drop(replaced);
         waited
@@ -195,7 +192,7 @@ impl Slot {
             return Waited::Pending;
         }
         // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
-        let waited = self.enlist(Place::List, interest);
+        let waited = self.enlist(interest);
         *ticket = None;
         match waited {
             Waited::Ready(_) => {

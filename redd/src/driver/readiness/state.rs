@@ -1,16 +1,17 @@
 //! The word of one registration: what is ready, who waits, which use of the slot this is. Values in, values out.
 //!
 //! ```text
-//! 63        32 31    16 15 14  13   12     11     10     9       8       7..0
-//! generation  | tick   | 0  UNTRIED_W UNTRIED_R LIST WRITER READER SHUTDOWN ready
+//! 63        32 31    16 15..12 11        10        9       8        7..0
+//! generation  | tick   | 0     UNTRIED_W UNTRIED_R WAITING SHUTDOWN ready
 //! ```
 //!
 //! | step | by | effect |
 //! |---|---|---|
-//! | `on_event` | the thread that harvested an event | sets ready bits, counts the tick, says whose wakers to take |
+//! | `on_event` | the thread that harvested an event | sets ready bits, counts the tick, says whether somebody may wait |
 //! | `clear` | an operation that would block | unsets ready bits, unless an event came since it looked |
-//! | `enlist` | a task that is about to wait | either sees readiness, or leaves a waiting bit for the next event |
-//! | `on_shutdown` | the runtime's end | sets SHUTDOWN for good; everyone waiting is to be woken |
+//! | `enlist` | a task that is about to wait | either sees readiness, or leaves WAITING for the next event |
+//! | `nobody_waits` | who has taken the last waker, under the slot's lock | unsets WAITING |
+//! | `on_shutdown` | the runtime's end | sets SHUTDOWN for good |
 //! | `next_use` | deregistration | the next generation, with nothing ready and nobody waiting |
 //!
 //! Called by `slot`, which applies the steps in a compare-exchange loop.
@@ -20,17 +21,15 @@
 //! - `generation-guards`: a step on behalf of an earlier use of the slot changes nothing.
 //! - `closed-stays`: READ_CLOSED and WRITE_CLOSED are unset only by an operation of ours that would block, which
 //!   proves them wrong (Linux reports a refused datagram as what looks like the end of writing).
-//! - `bit-before-pending`: a task answers `Pending` only after `enlist` has set its waiting bit on a word that is not
-//!   ready; an event on such a word sees the bit.
+//! - `bit-before-pending`: a task answers `Pending` only after `enlist` has set WAITING on a word that is not ready; an
+//!   event on such a word sees the bit.
 
 use super::ready::{Interest, Ready};
 
 const SHUTDOWN: u64 = 1 << 8;
-const READER: u64 = 1 << 9;
-const WRITER: u64 = 1 << 10;
-const LIST: u64 = 1 << 11;
-const UNTRIED_READ: u64 = 1 << 12;
-const UNTRIED_WRITE: u64 = 1 << 13;
+const WAITING: u64 = 1 << 9;
+const UNTRIED_READ: u64 = 1 << 10;
+const UNTRIED_WRITE: u64 = 1 << 11;
 const TICK_SHIFT: u32 = 16;
 const TICK_MASK: u64 = 0xffff << TICK_SHIFT;
 const GENERATION_SHIFT: u32 = 32;
@@ -49,44 +48,6 @@ impl Direction {
             Self::Write => Interest::WRITABLE,
         }
     }
-
-    fn waiting_bit(self) -> u64 {
-        match self {
-            Self::Read => READER,
-            Self::Write => WRITER,
-        }
-    }
-}
-
-/// A way to wait: in a direction's own place, or in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Cell(Direction),
-    List,
-}
-
-/// Whose wakers are to be taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) reader: bool,
-    pub(crate) writer: bool,
-    pub(crate) list: bool,
-}
-
-impl Waiting {
-    pub(crate) fn is_nobody(self) -> bool {
-        !(self.reader || self.writer || self.list)
-    }
-}
-
-/// What [`State::enlist`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Enlist {
-    /// Ready, or shut down: do not wait.
-    Ready(State),
-    /// The word to store; after that the task may answer `Pending`.
-    Wait(State),
 }
 
 /// See the module page.
@@ -124,38 +85,25 @@ impl State {
         !(self.ready() & interest.mask()).is_empty() || self.0 & untried(interest.mask()) != 0
     }
 
-    /// Whether a waker is expected in the place of `direction`.
-    pub(crate) fn is_waiting(self, direction: Direction) -> bool {
-        self.0 & direction.waiting_bit() != 0
+    /// Whether somebody may wait.
+    pub(crate) fn is_waited_for(self) -> bool {
+        self.0 & WAITING != 0
     }
 
     fn is_ready(self, interest: Interest) -> bool {
         self.is_shutdown() || !(self.ready() & interest.mask()).is_empty()
     }
 
-    /// An event for the use `generation`. `None`: it is for an earlier use, drop it (`generation-guards`).
-    ///
-    /// The reader's and writer's bits are taken along; the list's bit stays until the list is seen to be empty under
-    /// its lock, for the event may answer only some of those in it.
-    pub(crate) fn on_event(self, generation: u32, event: Ready) -> Option<(Self, Waiting)> {
+    /// An event for the use `generation`; the slot looks for those whom it answers if the word says that somebody waits.
+    /// `None`: it is for an earlier use, drop it (`generation-guards`).
+    pub(crate) fn on_event(self, generation: u32, event: Ready) -> Option<Self> {
         if self.generation() != generation {
             return None;
         }
-        let waiting = Waiting {
-            reader: self.0 & READER != 0 && event.is_readable(),
-            writer: self.0 & WRITER != 0 && event.is_writable(),
-            list: self.0 & LIST != 0,
-        };
-        let mut word = self.0 | u64::from(event.bits());
-        if waiting.reader {
-            word &= !READER;
-        }
-        if waiting.writer {
-            word &= !WRITER;
-        }
+        let word = self.0 | u64::from(event.bits());
         // `tick-counts-events`: it wraps within its field; 65,536 events between a look and a clear do not happen.
         let tick = word.wrapping_add(1 << TICK_SHIFT) & TICK_MASK;
-        Some((Self(word & !TICK_MASK | tick), waiting))
+        Some(Self(word & !TICK_MASK | tick))
     }
 
     /// An operation has shown that `cleared` is not ready; `seen` is the word it looked at before it tried. Callers who
@@ -168,26 +116,20 @@ impl State {
         Some(Self(self.0 & !u64::from(cleared.bits()) & !untried(cleared)))
     }
 
-    /// The waker of a task has been stored: leaves the bit that makes the next event take it (`bit-before-pending`).
-    pub(crate) fn enlist(self, place: Place, interest: Interest) -> Enlist {
-        if self.is_ready(interest) {
-            return Enlist::Ready(self);
-        }
-        let bit = match place {
-            Place::Cell(direction) => direction.waiting_bit(),
-            Place::List => LIST,
-        };
-        Enlist::Wait(Self(self.0 | bit))
+    /// The waker of a task has been stored: leaves the bit that makes the next event look for it (`bit-before-pending`).
+    /// `None`: ready, or shut down, so it need not wait.
+    pub(crate) fn enlist(self, interest: Interest) -> Option<Self> {
+        (!self.is_ready(interest)).then_some(Self(self.0 | WAITING))
     }
 
-    /// The list is empty.
-    pub(crate) fn list_emptied(self) -> Self {
-        Self(self.0 & !LIST)
+    /// No waker is left.
+    pub(crate) fn nobody_waits(self) -> Self {
+        Self(self.0 & !WAITING)
     }
 
-    /// The runtime ends: nobody waits any more.
+    /// The runtime ends.
     pub(crate) fn on_shutdown(self) -> Self {
-        Self(self.0 & !(READER | WRITER | LIST) | SHUTDOWN)
+        Self(self.0 | SHUTDOWN)
     }
 
     /// The registration ends; what comes for it from now on is stale (`generation-guards`).
@@ -215,25 +157,21 @@ mod tests {
 
     /// Every pattern of the low bits, with ticks at both ends of their field.
     fn every_state() -> impl Iterator<Item = State> {
-        (0_u64..1 << 14).flat_map(|low| {
+        (0_u64..1 << 12).flat_map(|low| {
             [0_u64, 0xffff].into_iter().map(move |tick| State(7 << GENERATION_SHIFT | tick << TICK_SHIFT | low))
         })
     }
 
     #[test]
-    fn an_event_sets_its_bits_counts_the_tick_and_takes_only_answered_waiters() {
+    fn an_event_sets_its_bits_and_counts_the_tick() {
         for state in every_state() {
             for bits in 0..=EVENTS {
                 let event = Ready::from_bits(bits);
-                let (next, waiting) = state.on_event(7, event).expect("this generation");
+                let next = state.on_event(7, event).expect("this generation");
                 assert_eq!(next.ready(), state.ready() | event);
                 assert_ne!(next.0 & TICK_MASK, state.0 & TICK_MASK);
                 assert_eq!(next.generation(), 7);
-                assert_eq!(next.is_shutdown(), state.is_shutdown());
-                assert_eq!(waiting.reader, state.0 & READER != 0 && event.is_readable());
-                assert_eq!(next.0 & READER == 0, state.0 & READER == 0 || waiting.reader);
-                assert_eq!(next.0 & WRITER == 0, state.0 & WRITER == 0 || waiting.writer);
-                assert_eq!(next.0 & LIST, state.0 & LIST);
+                assert_eq!(next.0 & (WAITING | SHUTDOWN), state.0 & (WAITING | SHUTDOWN));
                 assert_eq!(state.on_event(8, event), None);
                 // A clear by someone who looked before the event changes nothing.
                 assert_eq!(next.clear(state, Ready::ALL), None);
@@ -247,7 +185,7 @@ mod tests {
             let all_but_closed = Ready::ALL - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
             let next = state.clear(state, all_but_closed).expect("nothing happened");
             assert_eq!(next.ready(), state.ready() & (Ready::READ_CLOSED | Ready::WRITE_CLOSED));
-            assert_eq!(next.0 & (READER | WRITER | LIST | SHUTDOWN), state.0 & (READER | WRITER | LIST | SHUTDOWN));
+            assert_eq!(next.0 & (WAITING | SHUTDOWN), state.0 & (WAITING | SHUTDOWN));
             assert_eq!(next.0 & (UNTRIED_READ | UNTRIED_WRITE), 0);
             let one = state.clear(state, Ready::READABLE).expect("nothing happened");
             assert_eq!(one.0 & UNTRIED_WRITE, state.0 & UNTRIED_WRITE);
@@ -258,32 +196,20 @@ mod tests {
     #[test]
     fn whoever_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
         for state in every_state() {
-            for (place, interest, event) in [
-                (Place::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
-                (Place::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
-                (Place::List, Interest::PRIORITY, Ready::PRIORITY),
-            ] {
-                match state.enlist(place, interest) {
-                    Enlist::Ready(same) => {
-                        assert_eq!(same, state);
-                        assert!(state.is_shutdown() || !(state.ready() & interest.mask()).is_empty());
-                    }
-                    Enlist::Wait(next) => {
-                        assert!(!state.is_shutdown());
-                        let (_, waiting) = next.on_event(7, event).expect("this generation");
-                        assert!(match place {
-                            Place::Cell(Direction::Read) => waiting.reader,
-                            Place::Cell(Direction::Write) => waiting.writer,
-                            Place::List => waiting.list,
-                        });
-                    }
+            for interest in [Interest::READABLE, Interest::WRITABLE, Interest::PRIORITY] {
+                let is_ready = state.is_shutdown() || !(state.ready() & interest.mask()).is_empty();
+                let enlisted = state.enlist(interest);
+                assert_eq!(enlisted.is_none(), is_ready);
+                if let Some(next) = enlisted {
+                    assert!(next.on_event(7, interest.mask()).expect("this generation").is_waited_for());
+                    assert_eq!(next.nobody_waits(), state.nobody_waits());
                 }
             }
             assert!(state.on_shutdown().is_shutdown());
             let next = state.next_use();
             assert_eq!(next, State::fresh(8));
             assert!(next.is_worth_trying(Interest::READABLE));
-            assert!(next.ready().is_empty());
+            assert!(next.ready().is_empty() && !next.is_waited_for());
         }
     }
 }
