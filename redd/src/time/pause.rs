@@ -2,12 +2,13 @@
 //!
 //! Called by users' tests.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::clock::ClockError;
 use crate::collections::wake_list::WakeList;
 use crate::runtime::{Handle, context};
-use crate::task::yield_now;
 
 /// Stops the clock of this runtime.
 ///
@@ -85,7 +86,15 @@ pub fn resume() {
 /// ```
 pub async fn advance(duration: Duration) {
     jump(duration);
-    yield_now().await;
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[track_caller]
