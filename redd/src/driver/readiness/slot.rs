@@ -62,6 +62,9 @@ impl Waiters {
                 wakers.push(self.cell(direction).take());
             }
         }
+        if self.list.is_empty() {
+            return true; // The usual case.
+        }
         let mut is_full = false;
         self.list.retain_mut(|listed| {
             if !is_answered(listed.interest) {
