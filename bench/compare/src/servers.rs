@@ -59,8 +59,8 @@ pub fn rows() -> Vec<ServerRow> {
         row("http_hyper_64_half_load", "http_hyper", Http, 64, HalfLoad, NO_SMOL),
     ];
     if has_wrk() {
-        rows.push(row("http_hyper_64_wrk", "http_hyper", Http, 64, Wrk, TWO));
-        rows.push(row("http_hyper_512_wrk", "http_hyper", Http, 512, Wrk, TWO));
+        rows.push(row("http_hyper_64_wrk", "http_hyper", Http, 64, Wrk, NO_SMOL));
+        rows.push(row("http_hyper_512_wrk", "http_hyper", Http, 512, Wrk, NO_SMOL));
         rows.push(row("http_axum_64_wrk", "http_axum", Http, 64, Wrk, TWO));
     }
     rows

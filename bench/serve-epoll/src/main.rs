@@ -1,24 +1,16 @@
 //! The same servers without any runtime: a loop around epoll per thread, and nothing else. What a runtime cannot beat.
 //!
-//! Connections are dealt out in turn. Edge-triggered, as the runtimes are; one read, one write per request.
+//! Connections are dealt out in turn. Edge-triggered, as the runtimes are; one read, one write per request. HTTP is hyper's
+//! here too.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, IntoRawFd};
 
 #[path = "../../workloads/costs.rs"]
 mod costs;
+mod http;
 #[path = "../../servers/protocol.rs"]
 mod protocol;
-
-/// Of the length that hyper's answer has.
-const HELLO: &[u8] =
-    b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\ndate: Tue, 24 Nov 2026 10:00:00 GMT\r\n\r\nHello, world!";
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Echo,
-    Hello,
-}
 
 fn main() {
     let Some(asked) = protocol::asked() else {
@@ -26,8 +18,8 @@ fn main() {
         std::process::exit(2);
     };
     let port = match asked.kind.as_str() {
-        "tcp_echo" => tcp(Kind::Echo, asked.workers),
-        "http_hyper" => tcp(Kind::Hello, asked.workers),
+        "tcp_echo" => tcp(echo, asked.workers),
+        "http_hyper" => tcp(http::serve, asked.workers),
         "udp_echo" => udp(),
         kind => {
             eprintln!("no server is called `{kind}`");
@@ -37,12 +29,13 @@ fn main() {
     protocol::answer(port);
 }
 
-fn tcp(kind: Kind, workers: usize) -> u16 {
+/// `serve` is one thread; connections come into its epoll.
+fn tcp(serve: fn(i32), workers: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
     let port = listener.local_addr().expect("it is bound").port();
     let epolls: Vec<i32> = (0..workers).map(|_| epoll()).collect();
     for &epoll in &epolls {
-        std::thread::spawn(move || serve(epoll, kind));
+        std::thread::spawn(move || serve(epoll));
     }
     std::thread::spawn(move || {
         for (stream, &epoll) in listener.incoming().zip(epolls.iter().cycle()) {
@@ -55,7 +48,7 @@ fn tcp(kind: Kind, workers: usize) -> u16 {
     port
 }
 
-fn serve(epoll: i32, kind: Kind) {
+fn echo(epoll: i32) {
     let mut buffer = [0_u8; 1024];
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
     loop {
@@ -70,9 +63,8 @@ fn serve(epoll: i32, kind: Kind) {
                 if length <= 0 {
                     break;
                 }
-                let answer = if kind == Kind::Hello { HELLO } else { &buffer[..length as usize] };
                 // SAFETY: the bytes are there. A client that does not read is no client of this server.
-                unsafe { libc::write(fd, answer.as_ptr().cast(), answer.len()) };
+                unsafe { libc::write(fd, buffer.as_ptr().cast(), length as usize) };
                 if (length as usize) < buffer.len() {
                     break;
                 }
