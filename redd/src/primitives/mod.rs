@@ -154,14 +154,14 @@ pub(crate) fn explore_within(_preemptions: Option<usize>, f: impl Fn() + Sync + 
     explore(f);
 }
 
-/// Declares a function that is `const` in programs. Loom's atomics have no const constructor, so in models it is not.
+/// Declares constructors that are `const` in programs. Loom's atomics have none, so in models they are not.
 macro_rules! const_fn {
-    ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => {
+    ($($(#[$attr:meta])* $vis:vis const fn $name:ident($($argument:tt)*) -> Self $body:block)*) => {$(
         #[cfg(not(loom))]
-        $(#[$attr])* $vis const fn $($rest)*
+        $(#[$attr])* $vis const fn $name($($argument)*) -> Self $body
         #[cfg(loom)]
-        $(#[$attr])* $vis fn $($rest)*
-    };
+        $(#[$attr])* $vis fn $name($($argument)*) -> Self $body
+    )*};
 }
 pub(crate) use const_fn;
 

@@ -58,9 +58,7 @@ impl<T> RwLock<T> {
         pub const fn new(value: T) -> Self {
             Self::with_max_readers(value, MAX_READERS)
         }
-    }
 
-    const_fn! {
         /// A lock that at most `max_readers` can read at a time.
         ///
         /// # Panics
@@ -81,9 +79,7 @@ impl<T> RwLock<T> {
                 data: UnsafeCell::new(value),
             }
         }
-    }
 
-    const_fn! {
         /// The same as [`with_max_readers`](Self::with_max_readers), for statics.
         ///
         /// # Panics

@@ -135,9 +135,7 @@ impl Semaphore {
                 permits: Permits::new(permits),
             }
         }
-    }
 
-    const_fn! {
         /// The same as [`new`](Self::new), for statics.
         ///
         /// # Panics
