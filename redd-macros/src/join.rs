@@ -70,21 +70,8 @@ impl Join {
             .enumerate()
             .map(|(index, expression)| poll(&support, kind, tree::own_at(expression), index, count))
             .collect();
-        // Each poll begins one further, so that no future profits from its place.
-        let (start, first) = if order == Order::Mixed && count > 1 {
-            let last = u32::try_from(count - 1).expect("at most `BRANCHES_MAX` futures");
-            (
-                quote_spanned! {own()=> {
-                    let start = first;
-                    first = if first == #last { 0 } else { first + 1 };
-                    start
-                }},
-                Some(quote_spanned!(own() => let mut first: u32 = 0;)),
-            )
-        } else {
-            (TokenStream::new(), None)
-        };
-        let turn = tree::in_turn(order, count, &start, &polls);
+        let first = tree::begin_turns(order, &quote_spanned!(own() => 0));
+        let turn = tree::turn(order, &polls);
         let outputs = (0..count).map(|index| {
             let leaf = tree::leaf(index, count);
             match kind {

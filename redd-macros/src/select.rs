@@ -10,7 +10,7 @@
 //! - `off-stays-off`: a branch is polled no more once its bit in `disabled` is set: its condition was false, or its
 //!   future is done with a value that its pattern refused.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, Pat, Result, Token, token};
@@ -175,7 +175,7 @@ impl Select {
 
         let conditions = branches.iter().enumerate().filter_map(|(index, branch)| {
             let condition = branch.condition.as_ref()?;
-            let bit = 1_u64 << index;
+            let bit = bit(index);
             Some(quote_spanned! {own()=>
                 let is_enabled: bool = #condition;
                 if !is_enabled {
@@ -184,8 +184,9 @@ impl Select {
             })
         });
         let disabled = can_end.then(|| {
+            let bits = if count <= 32 { quote_spanned!(own() => u32) } else { quote_spanned!(own() => u64) };
             quote_spanned! {own()=>
-                let mut disabled: u64 = 0;
+                let mut disabled: #bits = 0;
                 #(#conditions)*
             }
         });
@@ -196,9 +197,12 @@ impl Select {
             .enumerate()
             .map(|(index, (pattern, matches))| shape.poll_branch(index, pattern, *matches))
             .collect();
-        let number = u32::try_from(count).expect("at most `BRANCHES_MAX` branches");
-        let start = quote_spanned!(own() => #support::random_below(#number));
-        let turn = tree::in_turn(order, count, &start, &polls);
+        let start = match u32::try_from(count).expect("at most `BRANCHES_MAX` branches") {
+            1 => quote_spanned!(own() => 0),
+            count => quote_spanned!(own() => #support::random_below(#count)),
+        };
+        let first = tree::begin_turns(order, &start);
+        let turn = tree::turn(order, &polls);
         let is_pending = can_end.then(|| quote_spanned!(own() => let mut is_pending = false;));
         let end = can_end.then(|| {
             quote_spanned! {own()=>
@@ -212,6 +216,7 @@ impl Select {
             match {
                 #disabled
                 #futures
+                #first
                 #[allow(unreachable_code, unreachable_patterns, clippy::all, reason = "generated")]
                 let output = #support::poll_fn(move |cx| {
                     if let #support::Poll::Pending = #support::poll_budget(cx) {
@@ -231,6 +236,11 @@ impl Select {
     }
 }
 
+/// The bit of branch `index` in `disabled`.
+fn bit(index: usize) -> Literal {
+    Literal::u64_unsuffixed(1 << index)
+}
+
 /// What the parts of an expansion have to agree on.
 struct Shape<'a> {
     support: &'a TokenStream,
@@ -247,7 +257,7 @@ impl Shape<'_> {
         let support = self.support;
         let future = tree::leaf(index, self.count);
         let output = self.output(index, quote_spanned!(own() => output));
-        let bit = 1_u64 << index;
+        let bit = bit(index);
         let done = match matches {
             Matches::Always => quote_spanned!(own() => return #support::Poll::Ready(#output);),
             Matches::Sometimes => quote_spanned! {own()=>

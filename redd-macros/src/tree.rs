@@ -130,23 +130,30 @@ fn path(mut index: usize, mut count: usize) -> Vec<Side> {
     sides
 }
 
-/// Polls `count` branches once each: in order, or beginning with branch `start` and around.
-pub(crate) fn in_turn(order: Order, count: usize, start: &TokenStream, polls: &[TokenStream]) -> TokenStream {
-    if order == Order::AsWritten || count == 1 {
+/// The statement in front of the turns that says with which branch the first one begins.
+pub(crate) fn begin_turns(order: Order, start: &TokenStream) -> Option<TokenStream> {
+    (order == Order::Mixed).then(|| quote_spanned!(own() => let mut first: u32 = #start;))
+}
+
+/// One turn: polls all branches once each, in order, or from branch `first` around; the next turn then begins one
+/// further, so that no branch profits from its place.
+pub(crate) fn turn(order: Order, polls: &[TokenStream]) -> TokenStream {
+    if order == Order::AsWritten {
         return quote_spanned!(own() => #({ #polls })*);
     }
-    let count_literal = u32::try_from(count).expect("at most `BRANCHES_MAX` branches");
-    let numbers = 0..count_literal - 1;
-    let (last, first) = polls.split_last().expect("a call has at least two branches here");
+    let count = u32::try_from(polls.len()).expect("at most `BRANCHES_MAX` branches");
+    let numbers = 0..count - 1;
+    let (last, others) = polls.split_last().expect("a call without branches has no turns");
     quote_spanned! {own()=>
-        let mut branch: u32 = #start;
-        for _ in 0..#count_literal {
+        let mut branch = first;
+        first = (first + 1) % #count;
+        for _ in 0..#count {
             match branch {
-                #(#numbers => { #first })*
+                #(#numbers => { #others })*
                 _ => { #last }
             }
             branch += 1;
-            if branch == #count_literal {
+            if branch == #count {
                 branch = 0;
             }
         }

@@ -5,7 +5,7 @@
 use futures::executor::block_on;
 use redd::{join, try_join};
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn, ready};
+use std::future::{Ready, pending, poll_fn, ready};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -78,6 +78,15 @@ fn the_first_error_ends_it_and_the_rest_is_dropped() {
         )
     });
     assert_eq!((result, drops.get()), (Err("bad"), 1));
+}
+
+#[test]
+fn a_join_reads_nothing_of_a_future_to_know_whether_it_is_done() {
+    // The tag stands beside the future, also where the future has room for one.
+    let leaf = size_of::<Ready<u32>>() + align_of::<Ready<u32>>();
+    let words = |bytes: usize| bytes.next_multiple_of(size_of::<usize>());
+    let both = async { join!(biased; ready(1_u32), ready(2_u32)) };
+    assert_eq!(size_of_val(&both), words(size_of::<usize>() + 2 * leaf + 1));
 }
 
 #[test]

@@ -157,6 +157,51 @@ fn biased_polls_as_written_and_otherwise_every_branch_gets_its_turn() {
 }
 
 #[test]
+fn each_further_poll_begins_with_the_next_branch() {
+    let log = RefCell::new(Vec::new());
+    let never_ready = |name: usize| {
+        let log = &log;
+        poll_fn(move |_| {
+            log.borrow_mut().push(name);
+            Poll::<()>::Pending
+        })
+    };
+    let mut polls_left = 4;
+    let end = poll_fn(|cx| {
+        log.borrow_mut().push(2);
+        polls_left -= 1;
+        cx.waker().wake_by_ref();
+        if polls_left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    });
+    block_on(async {
+        select! {
+            () = never_ready(0) => unreachable!("it is never ready"),
+            () = never_ready(1) => unreachable!("it is never ready"),
+            () = end => {}
+        }
+    });
+    let log = log.into_inner();
+    for (turn, polled) in log.chunks(3).enumerate() {
+        let first = (log[0] + turn) % 3;
+        let around: Vec<_> = (first..first + 3).map(|branch| branch % 3).collect();
+        assert!(around.starts_with(polled), "{log:?}");
+    }
+}
+
+#[test]
+fn a_wait_is_as_large_as_its_futures_two_words_and_a_state() {
+    let with_conditions = async {
+        select! {
+            1 = ready(1_u32) => {}
+            _ = ready(2_u32), if false => {}
+            else => {}
+        }
+    };
+    let words = |bytes: usize| bytes.next_multiple_of(size_of::<usize>());
+    assert_eq!(size_of_val(&with_conditions), words(2 * size_of::<usize>() + 2 * size_of::<Ready<u32>>() + 1));
+}
+
+#[test]
 fn handlers_return_break_continue_try_and_await_in_the_callers_function() {
     async fn early() -> Result<u8, String> {
         select! {

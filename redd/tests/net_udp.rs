@@ -47,6 +47,19 @@ fn a_datagram_arrives_whole_with_its_sender() {
 }
 
 #[test]
+fn a_fresh_socket_can_be_tried_before_the_drivers_first_event() {
+    run(async {
+        let ((client, client_address), (server, server_address)) = (bound().await?, bound().await?);
+        assert_eq!(client.try_send_to(b"one", server_address)?, 3);
+        let mut buf = [0; 16];
+        assert_eq!(server.try_recv_from(&mut buf)?, (3, client_address));
+        assert_eq!(server.try_recv_from(&mut buf).expect_err("empty").kind(), ErrorKind::WouldBlock);
+        assert_eq!(server.try_io(Interest::READABLE, || Ok(())).expect_err("known").kind(), ErrorKind::WouldBlock);
+        Ok(())
+    });
+}
+
+#[test]
 fn what_does_not_fit_is_lost_with_its_datagram() {
     run(async {
         let (left, right) = pair().await?;

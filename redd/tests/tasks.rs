@@ -344,9 +344,18 @@ mod spans {
 
     use super::*;
 
-    /// What is said about spans, by their names.
+    /// What is said about spans, by their names, and of events the first field.
     #[derive(Debug, Default, Clone)]
     struct Log(Arc<std::sync::Mutex<Vec<&'static str>>>);
+
+    impl Log {
+        fn of(program: impl FnOnce()) -> Vec<&'static str> {
+            let log = Self::default();
+            tracing::subscriber::with_default(log.clone(), program);
+            let said = log.0.lock().unwrap();
+            said.clone()
+        }
+    }
 
     impl Subscriber for Log {
         fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
@@ -354,7 +363,7 @@ mod spans {
         }
 
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target().starts_with("tokio::task")
+            ["tokio::task", "tokio::sync", "runtime::resource"].iter().any(|room| metadata.target().starts_with(room))
         }
 
         fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -366,8 +375,9 @@ mod spans {
 
         fn record_follows_from(&self, _: &Id, _: &Id) {}
 
-        fn event(&self, _: &Event<'_>) {
-            self.0.lock().unwrap().push("waker");
+        fn event(&self, event: &Event<'_>) {
+            let field = event.metadata().fields().iter().next().expect("a field");
+            self.0.lock().unwrap().push(field.name());
         }
 
         fn enter(&self, _: &Id) {
@@ -386,8 +396,7 @@ mod spans {
 
     #[test]
     fn a_span_is_made_entered_at_each_poll_and_closed_at_the_end() {
-        let log = Log::default();
-        tracing::subscriber::with_default(log.clone(), || {
+        let said = Log::of(|| {
             let runtime = Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let task = redd::spawn(async {
@@ -398,15 +407,39 @@ mod spans {
                 task.await.expect("no panic");
             });
         });
-        let said = log.0.lock().unwrap().clone();
-        let expected = ["runtime.spawn", "enter", "exit", "enter", "waker", "waker", "exit", "enter", "exit", "close"];
+        let expected = ["runtime.spawn", "enter", "exit", "enter", "op", "op", "exit", "enter", "exit", "close"];
         assert_eq!(said, expected);
     }
 
     #[test]
+    fn a_lock_is_a_resource_and_tells_its_states_and_what_is_done_with_it() {
+        let mut said = Log::of(|| {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            let lock = redd::sync::Mutex::new(());
+            drop(runtime.block_on(lock.lock()));
+        });
+        let enters = said.iter().filter(|word| **word == "enter").count();
+        assert_eq!(enters, said.iter().filter(|word| **word == "exit").count());
+        said.retain(|word| !["enter", "exit", "close"].contains(word));
+        let made = ["runtime.resource", "locked", "runtime.resource", "permits"];
+        let locked = ["runtime.resource.async_op", "runtime.resource.async_op.poll", "permits", "locked", "op_name"];
+        let let_go = ["permits", "locked"];
+        assert_eq!(said, [&made[..], &locked[..], &let_go[..]].concat());
+    }
+
+    #[test]
+    fn a_lock_made_in_a_const_is_no_resource() {
+        static LOCK: redd::sync::Mutex<()> = redd::sync::Mutex::const_new(());
+        let said = Log::of(|| {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            drop(runtime.block_on(LOCK.lock()));
+        });
+        assert!(!said.contains(&"runtime.resource"), "{said:?}");
+    }
+
+    #[test]
     fn a_task_that_is_aborted_or_dropped_at_shutdown_leaves_no_span() {
-        let log = Log::default();
-        tracing::subscriber::with_default(log.clone(), || {
+        let said = Log::of(|| {
             let runtime = Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let task = redd::spawn(std::future::pending::<()>());
@@ -417,7 +450,6 @@ mod spans {
                 redd::task::yield_now().await;
             });
         });
-        let said = log.0.lock().unwrap().clone();
         let count = |what| said.iter().filter(|word| **word == what).count();
         assert_eq!((count("runtime.spawn"), count("close")), (2, 2), "{said:?}");
     }

@@ -1,4 +1,4 @@
-//! console-subscriber on redd: the console's server, and a client that asks it what tasks there are.
+//! console-subscriber on redd: the console's server, and a client that asks it what tasks and resources there are.
 //!
 //! It has the flag `tokio_unstable`, without which its crate refuses to work.
 //!
@@ -8,14 +8,17 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use console_api::async_ops::{AsyncOp, Stats as OpStats};
 use console_api::instrument::instrument_client::InstrumentClient;
+use console_api::field::Value;
 use console_api::instrument::{InstrumentRequest, PauseRequest, ResumeRequest, Update};
+use console_api::resources::{Resource, Stats as ResourceStats};
 use console_api::tasks::{Stats, Task};
 use console_subscriber::{ConsoleLayer, ServerParts};
 use harness::{Outcome, ensure};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server};
 use tracing::instrument::WithSubscriber;
@@ -65,6 +68,12 @@ async fn run() -> Outcome {
         }
     })?;
     working.await?;
+    // A lock that one holds and one waits for, and a timer.
+    let lock = std::sync::Arc::new(Mutex::new(()));
+    let held = lock.lock().await;
+    let wanted = lock.clone();
+    let locking = tokio::task::Builder::new().name("locking").spawn(async move { drop(wanted.lock().await) })?;
+    let sleeping = tokio::spawn(tokio::time::sleep(Duration::from_secs(3600)));
 
     let seen = watch(&address.to_string()).with_subscriber(NoSubscriber::new()).await?;
     let (task, stats) = seen.named("waiting").ok_or("the console does not show a task that waits")?;
@@ -77,19 +86,37 @@ async fn run() -> Outcome {
     // The console counts the entries of a task's span, and its end is one, on Tokio too.
     ensure(polls == 12, &format!("a task that gave way ten times has 11 polls and an end, and not {polls} entries"))?;
 
+    let (lock, stats) = seen.resource("Mutex").ok_or("the console does not show a lock")?;
+    ensure(lock.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a lock has its place")?;
+    let is_locked = stats.attributes.iter().filter_map(|attribute| attribute.field.as_ref()).any(|field| {
+        matches!(&field.value, Some(Value::BoolVal(true)))
+    });
+    ensure(is_locked, "and it is locked")?;
+    let (locker, _) = seen.named("locking").ok_or("the console does not show the task that wants the lock")?;
+    let (_, stats) = seen.operation("Mutex::lock", lock).ok_or("the console does not show that a lock is wanted")?;
+    ensure(stats.task_id == locker.id, "and that this task wants it")?;
+    seen.resource("Sleep").ok_or("the console does not show a timer")?;
+
     stop.notify_one();
     waiting.await?;
+    drop(held);
+    locking.await?;
+    sleeping.abort();
     drop(guard);
     aggregator.abort();
     serving.abort();
     Ok(())
 }
 
-/// What the console said about tasks.
+/// What the console said about tasks and resources.
 #[derive(Debug, Default)]
 struct Seen {
     tasks: HashMap<u64, Task>,
     stats: HashMap<u64, Stats>,
+    resources: HashMap<u64, Resource>,
+    resource_stats: HashMap<u64, ResourceStats>,
+    ops: HashMap<u64, AsyncOp>,
+    op_stats: HashMap<u64, OpStats>,
 }
 
 impl Seen {
@@ -98,6 +125,25 @@ impl Seen {
             self.tasks.extend(update.new_tasks.into_iter().filter_map(|task| Some((task.id?.id, task))));
             self.stats.extend(update.stats_update);
         }
+        if let Some(update) = update.resource_update {
+            self.resources.extend(update.new_resources.into_iter().filter_map(|new| Some((new.id?.id, new))));
+            self.resource_stats.extend(update.stats_update);
+        }
+        if let Some(update) = update.async_op_update {
+            self.ops.extend(update.new_async_ops.into_iter().filter_map(|new| Some((new.id?.id, new))));
+            self.op_stats.extend(update.stats_update);
+        }
+    }
+
+    fn resource(&self, concrete_type: &str) -> Option<(&Resource, &ResourceStats)> {
+        let (id, resource) = self.resources.iter().find(|(_, resource)| resource.concrete_type == concrete_type)?;
+        Some((resource, self.resource_stats.get(id)?))
+    }
+
+    /// An operation on `resource` that goes on.
+    fn operation(&self, source: &str, resource: &Resource) -> Option<(&AsyncOp, &OpStats)> {
+        let ops = self.ops.iter().filter(|(_, op)| op.source == source && op.resource_id == resource.id);
+        ops.filter_map(|(id, op)| Some((op, self.op_stats.get(id)?))).find(|(_, stats)| stats.dropped_at.is_none())
     }
 
     fn named(&self, name: &str) -> Option<(&Task, &Stats)> {

@@ -247,6 +247,6 @@ debug_struct!([] AccessError as "AccessError", self => {});
 
 error_texts! {
     [] AccessError,
-    _ => "a task-local value was read outside of any scope of its key, so there is none. Set it first: \
+    _ => "task-local value not set: it was read outside of any scope of its key. Set it first: \
           `KEY.scope(value, future).await`; a spawned task needs a scope of its own.",
 }

@@ -11,8 +11,9 @@
 ///   runs.
 /// - When a branch is chosen, the futures of all branches are dropped, then its handler runs. The handler may
 ///   `return`, `break`, use `?` and `.await`, and borrow what another branch had borrowed.
-/// - Each poll begins with a branch chosen at random, so that none starves. `biased;` in front polls in the order as
-///   written: cheaper and predictable, but then a branch that is always ready starves those behind it.
+/// - The first poll begins with a branch chosen at random, each further one with the next branch, so that none starves.
+///   `biased;` in front polls in the order as written: cheaper and predictable, but then a branch that is always ready
+///   starves those behind it.
 /// - All branches run on this task: none in parallel. A branch that blocks blocks all; spawn it instead.
 ///
 /// # Cancel safety

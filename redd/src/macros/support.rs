@@ -63,7 +63,10 @@ impl<L, R> Both<L, R> {
 pin_project! {
     /// A future of `join!` that keeps its output until the others are done, and is dropped as soon as it is.
     // No bounds here: a value that is no future is then reported once, where it is polled.
+    // A tag of its own, not in a niche of the future: a pinned future may lend its memory to others, such as neighbours
+    // in a list, and reading the tag there would race with them.
     #[derive(Debug)]
+    #[repr(u8)]
     #[project = Projected]
     #[project_replace = Replaced]
     pub enum Joining<F, T> {
@@ -133,8 +136,8 @@ pub fn take_ok<F, T, E>(joining: Pin<&mut Joining<F, Result<T, E>>>) -> T {
     }
 }
 
-/// A number below `bound`: the branch with which a turn of `select!` begins. On a runtime's threads it follows from
-/// the runtime's seed.
+/// A number below `bound`: the branch with which the first turn of a `select!` begins. On a runtime's threads it
+/// follows from the runtime's seed.
 #[must_use]
 #[inline]
 pub fn random_below(bound: u32) -> u32 {

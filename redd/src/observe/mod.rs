@@ -1,6 +1,43 @@
 //! See inside a runtime without stopping it.
 
 pub(crate) mod histogram;
+#[cfg(feature = "tracing")]
+pub(crate) mod resources;
+#[cfg(not(feature = "tracing"))]
+#[path = "unseen.rs"]
+pub(crate) mod resources;
 pub(crate) mod waiting;
 
 pub use waiting::WaitKind;
+
+/// The kinds of resources that tokio-console knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Barrier,
+    Mutex,
+    Oneshot,
+    /// A part of a lock or semaphore.
+    Permits,
+    RwLock,
+    Semaphore,
+    Sleep,
+}
+
+/// How a resource is now.
+#[allow(dead_code, reason = "for the spans of resources, where there are any")]
+pub(crate) enum Update {
+    Arrived(usize),
+    /// In milliseconds.
+    Duration(u64),
+    Locked(bool),
+    MaxReaders(u32),
+    Permits(usize),
+    /// So many more, or fewer.
+    Readers(i64),
+    RxDropped(bool),
+    Size(usize),
+    TxDropped(bool),
+    ValueReceived(bool),
+    ValueSent(bool),
+    WriteLocked(bool),
+}

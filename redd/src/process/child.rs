@@ -265,6 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn a_child_that_is_started_with_the_last_descriptor_is_waited_for_when_there_are_more() {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
+        runtime.block_on(async {
+            // Neither its pidfd nor the signal of children can be registered.
+            let refuse = |times| (0..times).for_each(|_| faults::plan(Call::EpollCtl, 0, libc::EMFILE));
+            refuse(2);
+            let mut child = Command::new("true").spawn().expect("it runs, whoever hears of its end");
+            assert!(child.wait().await.expect("ours").success());
+
+            refuse(4);
+            let mut sleep = Command::new("sleep").arg("1000").spawn().expect("it runs");
+            assert_eq!(sleep.wait().await.expect_err("refused").raw_os_error(), Some(libc::EMFILE));
+            sleep.kill().await.expect("by now it can be waited for");
+        });
+    }
+
+    #[test]
     fn a_child_that_cannot_be_registered_is_not_left_as_a_zombie() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         driver.shutdown();

@@ -40,6 +40,8 @@ pub(super) struct Running {
 enum End {
     Pidfd(Readiness<Arc<Source<OwnedFd>>>),
     Signal(Signal),
+    /// Not yet: there was no descriptor left. Tried again when it is waited for.
+    Unheard(Arc<Driver>),
 }
 
 impl Running {
@@ -48,6 +50,10 @@ impl Running {
         ask_left_over();
         match End::of(&child, driver) {
             Ok(end) => Ok(Self { child, end }),
+            // It runs already, and an error now would look as if it did not.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                Ok(Self { child, end: End::Unheard(Arc::clone(driver)) })
+            }
             Err(error) => Err((error, child)),
         }
     }
@@ -62,6 +68,10 @@ impl Running {
             // `registered-before-asked`, `by-number`.
             if let Some(status) = self.child.try_wait()? {
                 return Poll::Ready(Ok(status));
+            }
+            if let End::Unheard(driver) = &self.end {
+                self.end = End::of(&self.child, driver)?;
+                continue;
             }
             match self.end.poll_news(cx) {
                 Poll::Ready(news) => news?,
@@ -102,6 +112,7 @@ impl End {
                 Some(()) => Poll::Ready(Ok(())),
                 None => Poll::Ready(Err(crate::driver::readiness::source::shutdown_error())),
             },
+            Self::Unheard(_) => Poll::Ready(Ok(())),
         }
     }
 }

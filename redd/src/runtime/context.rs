@@ -187,20 +187,26 @@ pub(crate) fn mark(entered: Entered) -> EnteredGuard {
 /// Marks this thread as one that runs tasks; panics if it does so already.
 #[track_caller]
 pub(crate) fn mark_entered(what: &str, entered: Entered) -> EnteredGuard {
-    if self::entered() != Entered::No {
-        panic!(
-            "{what} was called on thread `{}`, which runs tasks. Cannot block the current thread from within a runtime: \
-             the other tasks would stop. Use `.await` here, or move the blocking call to `spawn_blocking`.",
-            thread::current_name()
-        );
-    }
+    forbid(what, "start a runtime");
     mark(entered)
 }
 
 /// Panics if this thread runs tasks: `what` blocks, and would stop them.
 #[track_caller]
 pub(crate) fn forbid_blocking(what: &str) {
-    drop(mark_entered(what, Entered::Yes));
+    forbid(what, "block the current thread");
+}
+
+/// Panics if this thread runs tasks. Programs match the words about `deed`, which are Tokio's.
+#[track_caller]
+fn forbid(what: &str, deed: &str) {
+    if entered() != Entered::No {
+        panic!(
+            "{what} was called on thread `{}`, which runs tasks. Cannot {deed} from within a runtime: the other tasks \
+             would stop. Use `.await` here, or move the blocking call to `spawn_blocking`.",
+            thread::current_name()
+        );
+    }
 }
 
 /// Panics: `what` was called outside of a runtime. The message names the thread and the mend.

@@ -9,6 +9,7 @@ use std::panic::Location;
 use super::context;
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
+use crate::task::spans;
 
 /// Spawns a task: the future runs from now on beside the code that spawned it.
 ///
@@ -43,8 +44,11 @@ where
 {
     let place = Location::caller();
     if mem::size_of::<F>() > LARGE_FUTURE {
-        // SAFETY: the future and its output are `Send`.
-        return unsafe { context::expect_current("`spawn`").shared.spawn_unchecked(Box::pin(future), None, place) };
+        let shared = &context::expect_current("`spawn`").shared;
+        return spans::spawn_boxed(mem::size_of::<F>(), || {
+            // SAFETY: the future and its output are `Send`.
+            unsafe { shared.spawn_unchecked(Box::pin(future), None, place) }
+        });
     }
     let spawned = context::with_current_and(future, |handle, future| {
         // SAFETY: the future and its output are `Send`.

@@ -48,6 +48,7 @@ use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
 use crate::task::poll::current_is_of;
 use crate::task::runnable::Schedule;
 use crate::task::slab::Heap;
+use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
@@ -485,8 +486,10 @@ impl Shared {
     {
         let place = Location::caller();
         if mem::size_of::<F>() > cell::LARGE_FUTURE {
-            // SAFETY: the future and its output are `Send`.
-            return unsafe { self.spawn_unchecked(Box::pin(future), name, place) };
+            return spans::spawn_boxed(mem::size_of::<F>(), || {
+                // SAFETY: the future and its output are `Send`.
+                unsafe { self.spawn_unchecked(Box::pin(future), name, place) }
+            });
         }
         // SAFETY: as above.
         unsafe { self.spawn_unchecked(future, name, place) }

@@ -11,6 +11,7 @@ use std::panic::Location;
 
 use super::wait_list::WaitList;
 use super::wait_until::wait_until;
+use crate::observe::resources::{Kind, Resource, Update};
 use crate::observe::waiting::WaitKind;
 use crate::task::coop::cooperative;
 
@@ -26,6 +27,7 @@ use crate::task::coop::cooperative;
 pub struct Barrier {
     size: usize,
     waiters: WaitList<Round>,
+    resource: Resource,
 }
 
 struct Round {
@@ -35,8 +37,12 @@ struct Round {
 
 impl Barrier {
     /// A barrier for `n` tasks; 0 is as good as 1.
+    #[track_caller]
     pub fn new(n: usize) -> Self {
-        Self { size: n.max(1), waiters: WaitList::new(Round { number: 0, arrived: 0 }) }
+        let size = n.max(1);
+        let resource = Resource::new(Kind::Barrier);
+        resource.tell(|| [Update::Size(size), Update::Arrived(0)]);
+        Self { size, waiters: WaitList::new(Round { number: 0, arrived: 0 }), resource }
     }
 
     /// Arrives, and waits until all have. One of them is told that it is the leader.
@@ -46,13 +52,19 @@ impl Barrier {
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
         let place = Some(Location::caller());
-        async move {
+        self.resource.watch("Barrier::wait", "poll", async move {
             // `arrival-counts`
-            let Some(round) = self.arrive() else { return BarrierWaitResult(true) };
+            let arrival = self.arrive();
+            self.resource.tell(|| [Update::Arrived(self.arrived())]);
+            let Some(round) = arrival else { return BarrierWaitResult(true) };
             let is_over = |now: &Round| (now.number != round).then_some(());
             cooperative(wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now))).await;
             BarrierWaitResult(false)
-        }
+        })
+    }
+
+    fn arrived(&self) -> usize {
+        self.waiters.lock().arrived
     }
 
     /// Counts one more, and says in which round. `None`: all are there, and have been called.
@@ -71,8 +83,7 @@ impl Barrier {
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let arrived = self.waiters.lock().arrived;
-        f.debug_struct("Barrier").field("size", &self.size).field("arrived", &arrived).finish()
+        f.debug_struct("Barrier").field("size", &self.size).field("arrived", &self.arrived()).finish()
     }
 }
 

@@ -6,13 +6,6 @@ use super::permits::Permits;
 macro_rules! lock_face {
     ($Lock:ident, $try:ident) => {
         impl<T> $Lock<T> {
-            const_fn! {
-                /// The same as [`new`](Self::new), for statics.
-                pub const fn const_new(value: T) -> Self {
-                    Self::new(value)
-                }
-            }
-
             /// The value. Nobody can hold a guard.
             pub fn into_inner(self) -> T {
                 self.data.into_inner()
@@ -74,13 +67,14 @@ macro_rules! lock_methods {
         #[track_caller]
         pub fn $wait($this: $Self) -> impl Future<Output = $Guard> {
             let place = Some(Location::caller());
-            async move {
+            let owner = $this.permits.owner.clone();
+            owner.watch(concat!(stringify!($Lock), "::", stringify!($wait)), "poll_acquire", async move {
                 if !$this.permits.acquire_at_once($count) {
                     let acquired = $this.permits.acquire($count, WaitKind::$Lock, place).await;
                     debug_assert!(acquired.is_ok(), "nobody closes a lock");
                 }
                 $this.$guard()
-            }
+            })
         }
 
         #[doc = concat!("Takes ", $what, " if it is free and nobody waits.")]

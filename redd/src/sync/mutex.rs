@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::blocking::block_thread_on;
 use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
 use super::permits::Permits;
+use crate::observe::resources::{Kind, Resource, Update};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
@@ -43,9 +44,18 @@ pub struct Mutex<T: ?Sized> {
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
+    /// An unlocked mutex with this value.
+    #[track_caller]
+    pub fn new(value: T) -> Self {
+        Self {
+            permits: Permits::part_of(Resource::new(Kind::Mutex), 1, [Update::Locked(false)]),
+            data: UnsafeCell::new(value),
+        }
+    }
+
     const_fn! {
-        /// An unlocked mutex with this value.
-        pub const fn new(value: T) -> Self {
+        /// The same as [`new`](Self::new), for statics; not among the resources in tokio-console.
+        pub const fn const_new(value: T) -> Self {
             Self {
                 permits: Permits::new(1),
                 data: UnsafeCell::new(value),
@@ -71,12 +81,16 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
-        MutexGuard { held: Held { lender: self } }
+        let guard = MutexGuard { held: Held { lender: self } };
+        tell_locked(&self.permits);
+        guard
     }
 
     #[inline]
     fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        OwnedMutexGuard { held: Held { lender: self } }
+        let guard = OwnedMutexGuard { held: Held { lender: self } };
+        tell_locked(guard.held.lender.permits());
+        guard
     }
 
     /// The address of the value, for the holder of the permit (`one-guard`).
@@ -88,6 +102,12 @@ impl<T: ?Sized> Mutex<T> {
 
 lock_face!(Mutex, try_lock);
 
+/// Tells whether the one permit is taken.
+#[inline(always)]
+fn tell_locked(permits: &Permits) {
+    permits.tell(|| [Update::Locked(permits.available() == 0)]);
+}
+
 /// The permit, given back when this is dropped (`one-guard`), and before a share of the ownership goes.
 struct Held<L: Deref<Target: Lender>> {
     lender: L,
@@ -97,6 +117,7 @@ impl<L: Deref<Target: Lender>> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
         self.lender.permits().release(1);
+        tell_locked(self.lender.permits());
     }
 }
 

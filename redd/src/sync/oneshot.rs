@@ -29,6 +29,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::wait_list::Place;
 use crate::collections::wake_list::wake_guarded;
+use crate::observe::resources::{Kind, Operation, Resource, Update};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -62,13 +63,20 @@ const TX_WAKER: u8 = 32;
 /// ```
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let resource = Resource::new(Kind::Oneshot);
+    resource.tell(|| [Update::TxDropped(false)]);
+    resource.tell(|| [Update::RxDropped(false)]);
+    resource.tell(|| [Update::ValueSent(false)]);
+    resource.tell(|| [Update::ValueReceived(false)]);
+    let operation = resource.operation("oneshot::Receiver");
     let shared = NonNull::from(Box::leak(Box::new(Shared {
         state: AtomicU8::new(0),
         value: UnsafeCell::new(None),
         rx_waker: UnsafeCell::new(MaybeUninit::uninit()),
         tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
+        resource,
     })));
-    let receiver = Receiver { shared: Some(shared), place: Location::caller() };
+    let receiver = Receiver { shared: Some(shared), place: Location::caller(), operation };
     (Sender { shared }, receiver)
 }
 
@@ -77,6 +85,7 @@ struct Shared<T> {
     value: UnsafeCell<Option<T>>,
     rx_waker: UnsafeCell<MaybeUninit<Waker>>,
     tx_waker: UnsafeCell<MaybeUninit<Waker>>,
+    resource: Resource,
 }
 
 impl<T> Shared<T> {
@@ -172,14 +181,14 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives the value back if the receiver is closed or dropped.
     pub fn send(self, value: T) -> Result<(), T> {
+        let resource = self.shared().resource.clone();
         let this = ManuallyDrop::new(self);
         // SAFETY: `value-owner`: DONE is clear as long as this handle exists.
         this.shared().value.with_mut(|slot| unsafe { *slot = Some(value) });
         // SAFETY: `this` is not used, nor dropped, afterwards.
-        match unsafe { finish(this.shared) } {
-            None => Ok(()),
-            Some(value) => Err(value),
-        }
+        let refused = unsafe { finish(this.shared) };
+        resource.tell(|| [Update::ValueSent(refused.is_none()), Update::TxDropped(true)]);
+        refused.map_or(Ok(()), Err)
     }
 
     /// Waits until the receiver is closed or dropped: nobody wants the value any more.
@@ -225,8 +234,10 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
+        let resource = self.shared().resource.clone();
         // SAFETY: the handle is not used after its drop. The value cell is empty, so nothing comes back.
         drop(unsafe { finish(self.shared) });
+        resource.tell(|| [Update::TxDropped(true)]);
     }
 }
 
@@ -293,6 +304,7 @@ pub struct Receiver<T> {
     /// `None` after the outcome was taken.
     shared: Option<NonNull<Shared<T>>>,
     place: &'static Location<'static>,
+    operation: Operation,
 }
 
 // SAFETY: the handles coordinate through the state word; a value may cross to another thread, so `T: Send`.
@@ -304,6 +316,10 @@ impl<T> Receiver<T> {
     fn shared(&self) -> Option<&Shared<T>> {
         // SAFETY: `last-frees`: this handle has not set RX_GONE, so the allocation is there.
         self.shared.map(|shared| unsafe { shared.as_ref() })
+    }
+
+    fn resource(&self) -> Resource {
+        self.shared().map_or(Resource::UNSEEN, |shared| shared.resource.clone())
     }
 
     /// Refuses a value from now on; one that was sent before can still be received.
@@ -366,9 +382,12 @@ impl<T> Receiver<T> {
 
     /// Lets go of the channel; a value that was sent comes out.
     fn take_outcome(&mut self) -> Option<T> {
+        let resource = self.resource();
         let shared = self.shared.take()?;
         // SAFETY: the handle was taken out above, so this is its last use.
-        unsafe { leave(shared) }
+        let value = unsafe { leave(shared) };
+        resource.tell(|| [Update::ValueReceived(value.is_some())]);
+        value
     }
 
     fn poll_outcome(&mut self, waker: &Waker) -> Poll<Option<T>> {
@@ -448,23 +467,30 @@ impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let unit = ready!(poll_proceed(cx));
-        match self.poll_outcome(cx.waker()) {
-            Poll::Ready(outcome) => {
-                unit.made_progress();
-                Poll::Ready(outcome.ok_or(RecvError(())))
+        let (operation, resource) = (self.operation.clone(), self.resource());
+        operation.poll(&resource, "poll_recv", || {
+            let unit = ready!(poll_proceed(cx));
+            match self.poll_outcome(cx.waker()) {
+                Poll::Ready(outcome) => {
+                    unit.made_progress();
+                    Poll::Ready(outcome.ok_or(RecvError(())))
+                }
+                Poll::Pending => {
+                    waiting::note(WaitKind::Oneshot, Some(self.place));
+                    Poll::Pending
+                }
             }
-            Poll::Pending => {
-                waiting::note(WaitKind::Oneshot, Some(self.place));
-                Poll::Pending
-            }
-        }
+        })
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        drop(self.take_outcome());
+        let resource = self.resource();
+        let Some(shared) = self.shared.take() else { return };
+        // SAFETY: as in `take_outcome`.
+        drop(unsafe { leave(shared) });
+        resource.tell(|| [Update::RxDropped(true)]);
     }
 }
 

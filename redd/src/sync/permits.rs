@@ -26,6 +26,7 @@ use pin_project_lite::pin_project;
 
 use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
 use crate::collections::wake_list::wake_guarded;
+use crate::observe::resources::{Kind, Resource, Update, tell_here};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
@@ -58,6 +59,9 @@ pub(crate) struct Permits {
     /// Free permits times [`ONE`], plus the two bits.
     word: AtomicUsize,
     waiters: WaitList,
+    /// What these permits are a part of, for whoever looks on.
+    pub(super) owner: Resource,
+    resource: Resource,
 }
 
 impl Permits {
@@ -74,8 +78,31 @@ impl Permits {
             Self {
                 word: AtomicUsize::new(permits * ONE),
                 waiters: WaitList::new(()),
+                owner: Resource::UNSEEN,
+                resource: Resource::UNSEEN,
             }
         }
+    }
+
+    /// Permits that are shown as a part of `owner`, which begins with `updates`.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn part_of<const N: usize>(owner: Resource, permits: usize, updates: [Update; N]) -> Self {
+        let this = Self::new(permits);
+        let resource = owner.scope(|| {
+            tell_here(|| updates);
+            let resource = Resource::new(Kind::Permits);
+            resource.tell(|| [Update::Permits(permits)]);
+            resource
+        });
+        Self { owner, resource, ..this }
+    }
+
+    /// Tells how many are free, and `updates` of what these permits are a part of.
+    #[inline(always)]
+    pub(super) fn tell<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
+        self.resource.tell(|| [Update::Permits(self.available())]);
+        self.owner.tell(updates);
     }
 
     /// How many are free.
@@ -406,6 +433,7 @@ impl Future for Acquire<'_> {
         };
         let Poll::Ready(outcome) = outcome else {
             waiter.note();
+            this.permits.tell(|| []);
             return Poll::Pending;
         };
         // The budget is asked last, as in Tokio: a task that has none keeps its place in line, or the permits.

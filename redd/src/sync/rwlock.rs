@@ -20,6 +20,7 @@ use super::TryLockError;
 use super::blocking::block_thread_on;
 use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
 use super::permits::Permits;
+use crate::observe::resources::{Kind, Resource, Update};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
@@ -53,18 +54,36 @@ pub struct RwLock<T: ?Sized> {
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
+    /// An unlocked lock with this value.
+    #[track_caller]
+    pub fn new(value: T) -> Self {
+        Self::with_max_readers(value, MAX_READERS)
+    }
+
+    /// A lock that at most `max_readers` can read at a time.
+    ///
+    /// # Panics
+    /// If `max_readers` is 0 or exceeds `u32::MAX >> 3`.
+    #[track_caller]
+    pub fn with_max_readers(value: T, max_readers: u32) -> Self {
+        let this = Self::const_with_max_readers(value, max_readers);
+        let owner = Resource::new(Kind::RwLock);
+        owner.tell(|| [Update::MaxReaders(max_readers), Update::WriteLocked(false), Update::Readers(0)]);
+        Self { permits: Permits::part_of(owner, max_readers as usize, []), ..this }
+    }
+
     const_fn! {
-        /// An unlocked lock with this value.
-        pub const fn new(value: T) -> Self {
-            Self::with_max_readers(value, MAX_READERS)
+        /// The same as [`new`](Self::new), for statics; not among the resources in tokio-console.
+        pub const fn const_new(value: T) -> Self {
+            Self::const_with_max_readers(value, MAX_READERS)
         }
 
-        /// A lock that at most `max_readers` can read at a time.
+        /// The same as [`with_max_readers`](Self::with_max_readers), for statics; not among the resources in tokio-console.
         ///
         /// # Panics
         /// If `max_readers` is 0 or exceeds `u32::MAX >> 3`.
         #[track_caller]
-        pub const fn with_max_readers(value: T, max_readers: u32) -> Self {
+        pub const fn const_with_max_readers(value: T, max_readers: u32) -> Self {
             assert!(
                 max_readers <= MAX_READERS,
                 "a RwLock may not be created with more readers than it can count; ask for at most `u32::MAX >> 3`"
@@ -78,15 +97,6 @@ impl<T> RwLock<T> {
                 permits: Permits::new(max_readers as usize),
                 data: UnsafeCell::new(value),
             }
-        }
-
-        /// The same as [`with_max_readers`](Self::with_max_readers), for statics.
-        ///
-        /// # Panics
-        /// If `max_readers` is 0 or exceeds `u32::MAX >> 3`.
-        #[track_caller]
-        pub const fn const_with_max_readers(value: T, max_readers: u32) -> Self {
-            Self::with_max_readers(value, max_readers)
         }
     }
 }
@@ -123,20 +133,28 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { data: self.data.with(|data| data), held: self.held(1), marker: PhantomData }
+        let guard = RwLockReadGuard { data: self.data.with(|data| data), held: self.held(1), marker: PhantomData };
+        guard.held.tell(1);
+        guard
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
-        RwLockWriteGuard { data: self.data.with_mut(|data| data), held: self.held(self.max_readers) }
+        let guard = RwLockWriteGuard { data: self.data.with_mut(|data| data), held: self.held(self.max_readers) };
+        guard.held.tell(1);
+        guard
     }
 
     fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        OwnedRwLockReadGuard { data: self.data.with(|data| data), held: Held { count: 1, lender: self } }
+        let guard = OwnedRwLockReadGuard { data: self.data.with(|data| data), held: Held { count: 1, lender: self } };
+        guard.held.tell(1);
+        guard
     }
 
     fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
         let data = self.data.with_mut(|data| data);
-        OwnedRwLockWriteGuard { data, held: Held { count: self.max_readers, lender: self } }
+        let guard = OwnedRwLockWriteGuard { data, held: Held { count: self.max_readers, lender: self } };
+        guard.held.tell(1);
+        guard
     }
 }
 
@@ -152,8 +170,19 @@ impl<L: Deref<Target: Lender>> Held<L> {
     /// Keeps one permit and gives the others back: a writer becomes a reader, and no writer comes in between.
     fn downgrade(mut self) -> Self {
         let spare = std::mem::replace(&mut self.count, 1) - 1;
-        self.lender.permits().release(spare as usize);
+        let permits = self.lender.permits();
+        permits.release(spare as usize);
+        permits.tell(|| [Update::WriteLocked(false), Update::Readers(1)]);
         self
+    }
+
+    /// Tells that there is one more, or fewer, of those who hold so many permits. A lock with one permit has readers only.
+    #[inline(always)]
+    fn tell(&self, change: i64) {
+        let is_reader = self.count == 1;
+        self.lender
+            .permits()
+            .tell(|| [if is_reader { Update::Readers(change) } else { Update::WriteLocked(change > 0) }]);
     }
 }
 
@@ -161,6 +190,7 @@ impl<L: Deref<Target: Lender>> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
         self.lender.permits().release(self.count as usize);
+        self.tell(-1);
     }
 }
 

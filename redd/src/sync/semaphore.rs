@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::blocking::block_thread_on;
 use super::permits::{Permits, TryAcquireError};
+use crate::observe::resources::{Kind, Resource};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
@@ -44,13 +45,14 @@ macro_rules! acquire_methods {
         #[track_caller]
         pub fn $many($this: $Self, n: u32) -> impl Future<Output = Result<$Permit, AcquireError>> {
             let place = Some(Location::caller());
-            async move {
+            let owner = $this.permits.owner.clone();
+            owner.watch(concat!("Semaphore::", stringify!($many)), "poll_acquire", async move {
                 if !$this.permits.acquire_at_once(n as usize) {
                     let acquired = $this.permits.acquire(n as usize, WaitKind::Semaphore, place).await;
                     acquired.map_err(|_closed| AcquireError(()))?;
                 }
                 Ok($this.$permit(n))
-            }
+            })
         }
 
         #[doc = concat!("Takes one permit", $how, ", if one is free and nobody waits for it.")]
@@ -124,25 +126,25 @@ impl Semaphore {
     /// The most permits a semaphore can have: `usize::MAX >> 3`.
     pub const MAX_PERMITS: usize = Permits::MAX;
 
-    const_fn! {
-        /// A semaphore with this many permits.
-        ///
-        /// # Panics
-        /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
-        #[track_caller]
-        pub const fn new(permits: usize) -> Self {
-            Self {
-                permits: Permits::new(permits),
-            }
-        }
+    /// A semaphore with this many permits.
+    ///
+    /// # Panics
+    /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
+    #[track_caller]
+    pub fn new(permits: usize) -> Self {
+        Self { permits: Permits::part_of(Resource::new(Kind::Semaphore), permits, []) }
+    }
 
-        /// The same as [`new`](Self::new), for statics.
+    const_fn! {
+        /// The same as [`new`](Self::new), for statics; not among the resources in tokio-console.
         ///
         /// # Panics
         /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
         #[track_caller]
         pub const fn const_new(permits: usize) -> Self {
-            Self::new(permits)
+            Self {
+                permits: Permits::new(permits),
+            }
         }
     }
 
@@ -158,11 +160,14 @@ impl Semaphore {
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
         self.permits.release(n);
+        self.permits.tell(|| []);
     }
 
     /// Removes up to `n` free permits for good, and returns how many it removed.
     pub fn forget_permits(&self, n: usize) -> usize {
-        self.permits.forget(n)
+        let forgotten = self.permits.forget(n);
+        self.permits.tell(|| []);
+        forgotten
     }
 
     acquire_methods! {
@@ -179,11 +184,15 @@ impl Semaphore {
     // The two are called by who has just got so many permits.
 
     fn borrowed(&self, count: u32) -> SemaphorePermit<'_> {
-        SemaphorePermit { semaphore: self, count: count as usize }
+        let permit = SemaphorePermit { semaphore: self, count: count as usize };
+        self.permits.tell(|| []);
+        permit
     }
 
     fn owned(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
-        OwnedSemaphorePermit { semaphore: self, count: count as usize }
+        let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
+        permit.semaphore.permits.tell(|| []);
+        permit
     }
 
     /// Refuses from now on: all who wait and all who come get an error. Permits that are held stay valid.

@@ -146,14 +146,7 @@ impl Drop for RestoreOnPending {
 /// # });
 /// ```
 pub async fn consume_budget() {
-    let mut has_yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        poll_proceed(cx).map(|unit| unit.made_progress())
-    })
-    .await;
+    poll_fn(|cx| poll_proceed(cx).map(|unit| unit.made_progress())).await;
 }
 
 pin_project! {

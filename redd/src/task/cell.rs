@@ -74,6 +74,8 @@ pub(crate) struct VTable {
     pub(super) is_blocking: bool,
     pub(super) class: u8,
     pub(super) layout: Layout,
+    /// How large the future is, or the box that it is in.
+    pub(super) future_bytes: usize,
 }
 
 /// A counted reference to a task; the last one to go frees it.
@@ -253,7 +255,8 @@ impl Header {
         let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
         let (id, spawned_at) = (header.id(), header.place());
         let name = extra.name(heap, id);
-        guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency }));
+        let future_bytes = header.vtable().future_bytes;
+        guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
     }
 }
 
@@ -293,6 +296,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         is_blocking: IS_BLOCKING,
         class: slab::class_of(Layout::new::<Self>()),
         layout: Layout::new::<Self>(),
+        future_bytes: mem::size_of::<F>(),
     };
 
     /// # Safety

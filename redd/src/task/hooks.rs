@@ -49,6 +49,8 @@ pub struct TaskMeta<'a> {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
     pub(crate) schedule_latency: Option<std::time::Duration>,
+    #[allow(dead_code, reason = "for the spans of tasks, where there are any")]
+    pub(crate) future_bytes: usize,
 }
 
 impl TaskMeta<'_> {

@@ -7,7 +7,7 @@
 //! - `subscriber-is-foreign`: a span is made, entered, left and dropped outside of the table's lock.
 //! - `left-where-entered`: a poll leaves the span that it has entered, also if the task has ended in between.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -27,6 +27,8 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// What the polls on this thread have entered, an entry for each.
     static ENTERED: RefCell<Vec<Option<Arc<Span>>>> = const { RefCell::new(Vec::new()) };
+    /// How large the future is that is being spawned in a box.
+    static BOXED_BYTES: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 fn spans() -> &'static Mutex<HashMap<u64, Arc<Span>>> {
@@ -64,6 +66,14 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
     }
 }
 
+/// Spawns a future of so many bytes that has been put into a box.
+pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
+    BOXED_BYTES.set(Some(bytes));
+    let spawned = spawn();
+    BOXED_BYTES.set(None);
+    spawned
+}
+
 fn begin(task: &TaskMeta<'_>) {
     let (id, place) = (task.id.0, task.spawned_at());
     let span = tracing::trace_span!(
@@ -73,6 +83,8 @@ fn begin(task: &TaskMeta<'_>) {
         kind = "task",
         task.name = task.name().unwrap_or_default(),
         task.id = id,
+        size.bytes = task.future_bytes as u64,
+        original_size.bytes = BOXED_BYTES.take().map(|bytes| bytes as u64),
         loc.file = place.file(),
         loc.line = place.line(),
         loc.col = place.column(),

@@ -149,15 +149,17 @@ impl Clock {
         Ok(())
     }
 
-    /// Moves a paused clock to `instant`, for the scheduler when every task waits for time. Does nothing to a clock
-    /// that runs or that is already there (`never-back`).
+    /// Moves a paused clock on until `instant` is there, for the scheduler when every task waits for time. Does nothing to
+    /// a clock that runs or that is already there (`never-back`). It moves by whole milliseconds, as Tokio's does, so that
+    /// what passes between two looks is one number in each run, whatever fraction the clock was paused at.
     pub(crate) fn advance_to(&self, instant: Instant) {
         if self.mode.load(Ordering::Relaxed) == REAL {
             return;
         }
         let mut kept = self.kept.lock();
         if kept.resumed_at.is_none() && kept.base < instant {
-            kept.base = instant;
+            let millis = tick_at_or_after(kept.base, instant);
+            kept.base = kept.base.checked_add(Duration::from_millis(millis)).unwrap_or(instant);
         }
     }
 
@@ -262,6 +264,8 @@ mod tests {
         clock.advance_to(now + Duration::from_millis(5));
         clock.advance_to(now);
         assert_eq!(clock.now(), now + Duration::from_millis(5));
+        clock.advance_to(now + Duration::from_micros(5001));
+        assert_eq!(clock.now(), now + Duration::from_millis(6));
         assert_eq!(clock.advance(Duration::MAX), Err(ClockError::OutOfRange));
     }
 }

@@ -20,6 +20,7 @@ use super::Instant;
 use super::clock::far_future;
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
+use crate::observe::resources::{Kind, Operation, Resource, Update, tell_here, tell_poll};
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::{Handle, context};
 use crate::task::coop::poll_proceed;
@@ -84,6 +85,8 @@ pin_project! {
         place: &'static Location<'static>,
         #[pin]
         timer: Timer,
+        operation: Operation,
+        resource: Resource,
     }
 }
 
@@ -91,7 +94,13 @@ pin_project! {
 pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
     let timers = &handle.shared.timers;
     timers.attach(handle);
-    Sleep { deadline: deadline_of(When::In(duration), timers), place: Location::caller(), timer: Timer::new(timers) }
+    Sleep {
+        deadline: deadline_of(When::In(duration), timers),
+        place: Location::caller(),
+        timer: Timer::new(timers),
+        operation: Resource::UNSEEN.operation(""),
+        resource: Resource::UNSEEN,
+    }
 }
 
 impl Sleep {
@@ -103,10 +112,13 @@ impl Sleep {
         let made = context::with_current(|handle| {
             let timers = handle.timers()?;
             timers.attach(handle);
-            Some(Self { deadline: deadline_of(when, timers), place, timer: Timer::new(timers) })
+            Some((deadline_of(when, timers), Timer::new(timers)))
         });
         match made {
-            Some(Some(sleep)) => sleep,
+            Some(Some((deadline, timer))) => {
+                let resource = Resource::new(Kind::Sleep);
+                Self { deadline, place, timer, operation: resource.operation("Sleep::new_timeout"), resource }
+            }
             Some(None) => context::disabled(what, "the timer", "enable_time"),
             None => context::missing(what),
         }
@@ -141,6 +153,7 @@ impl Sleep {
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         let mut this = self.project();
         *this.deadline = deadline.into_std();
+        this.resource.tell(|| [Update::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
         match arm(this.timer, *this.deadline, waker) {
             Arming::Armed | Arming::ArmedEarliest => {}
@@ -161,25 +174,31 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let unit = ready!(poll_proceed(cx));
         let mut this = self.project();
-        let is_fired = match this.timer.as_mut().poll(cx) {
-            TimerState::Fired => true,
-            TimerState::Waiting => false,
-            TimerState::Idle => match arm(this.timer, *this.deadline, Some(cx.waker().clone())) {
-                Arming::Armed | Arming::ArmedEarliest => false,
-                Arming::Due(_) => true,
-                Arming::Gone(_) => panic_detached(this.place),
-            },
-            TimerState::Detached => panic_detached(this.place),
-        };
-        if is_fired {
-            unit.made_progress();
-            Poll::Ready(())
-        } else {
-            waiting::note(WaitKind::Timer, Some(this.place));
-            Poll::Pending
-        }
+        this.operation.poll(this.resource, "poll_elapsed", || {
+            let unit = ready!(poll_proceed(cx));
+            tell_poll("poll_elapsed", true);
+            let is_fired = match this.timer.as_mut().poll(cx) {
+                TimerState::Fired => true,
+                TimerState::Waiting => false,
+                TimerState::Idle => {
+                    tell_here(|| [Update::Duration(millis_until(*this.deadline))]);
+                    match arm(this.timer, *this.deadline, Some(cx.waker().clone())) {
+                        Arming::Armed | Arming::ArmedEarliest => false,
+                        Arming::Due(_) => true,
+                        Arming::Gone(_) => panic_detached(this.place),
+                    }
+                }
+                TimerState::Detached => panic_detached(this.place),
+            };
+            if is_fired {
+                unit.made_progress();
+                Poll::Ready(())
+            } else {
+                waiting::note(WaitKind::Timer, Some(this.place));
+                Poll::Pending
+            }
+        })
     }
 }
 
@@ -197,6 +216,11 @@ fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
             now.checked_add(duration).unwrap_or_else(|| far_future(now))
         }
     }
+}
+
+fn millis_until(deadline: std::time::Instant) -> u64 {
+    let left = Instant::from_std(deadline).saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Arms an idle timer on the wheel of this worker, or on the one for everybody else.

@@ -35,8 +35,8 @@ struct ShutDown;
 
 error_texts! {
     [] ShutDown,
-    _ => "the redd runtime that drives this descriptor has shut down: keep the `Runtime` alive as long as its sockets, \
-          or take the descriptor out and use it without a runtime",
+    _ => "the redd runtime that drives this descriptor has shut down, or it is being shutdown: keep the `Runtime` \
+          alive as long as its sockets, or take the descriptor out and use it without a runtime",
 }
 
 /// The error of every operation on a descriptor whose runtime is gone.
@@ -191,17 +191,20 @@ impl Registration {
         wakers.wake_all();
     }
 
-    /// Runs `f` if `interest` is ready, and clears the readiness if it would block. Never waits, so it goes on working after
-    /// the runtime's end for as long as what was seen last is there.
+    /// Runs `f` if `interest` is ready or was never tried (`try-first`: the first event may be a turn of the driver away),
+    /// and clears the readiness if it would block. Never waits, so it goes on working after the runtime's end for as long as
+    /// what was seen last is there.
     pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let state = self.slot().state();
-        let event = ReadyEvent::new(state, interest);
-        if event.ready.is_empty() {
-            return Err(if state.is_shutdown() { shutdown_error() } else { io::ErrorKind::WouldBlock.into() });
+        if state.is_shutdown() && !Until::Ready.is_met(state, interest) {
+            return Err(shutdown_error());
+        }
+        if !state.is_worth_trying(interest) {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = f();
         if would_block(&result) {
-            self.clear_readiness(event);
+            self.clear_readiness(ReadyEvent { seen: state, ready: interest.mask() });
         }
         result
     }

@@ -1,0 +1,223 @@
+//! Locks, permits, channels and timers as `tracing` spans, by the names that tokio-console knows.
+//!
+//! Called by `sync` and `time`, if the feature `tracing` is on; `unseen.rs` has the same to no effect.
+//!
+//! A resource is a span, and what changes in it are events. An operation on it is two spans more, entered inside of the
+//! resource's whenever the operation is polled: that one goes on, and that it is in a poll.
+//!
+//! # Invariants
+//! - `subscriber-is-foreign`: nothing is told under a lock, nor before what was got has an owner who gives it back.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tracing::{Span, trace, trace_span};
+
+pub(crate) use super::{Kind, Update};
+
+/// The spans of each kind: the target, the type and the kind in the console's words, and whether it is a part of another
+/// resource and lends that one its states.
+macro_rules! spans {
+    ($($Kind:ident: $target:literal, $concrete:literal, $kind:literal, $is_internal:literal;)+) => {
+        impl Kind {
+            fn span(self, place: &Location<'_>) -> Span {
+                match self {
+                    $(Self::$Kind => trace_span!(
+                        target: $target,
+                        parent: None,
+                        "runtime.resource",
+                        concrete_type = $concrete,
+                        kind = $kind,
+                        is_internal = $is_internal,
+                        inherits_child_attrs = true,
+                        loc.file = place.file(),
+                        loc.line = place.line(),
+                        loc.col = place.column(),
+                    ),)+
+                }
+            }
+
+            fn operation(self, parent: Option<&Span>, source: &str) -> Span {
+                match (self, parent) {
+                    $((Self::$Kind, None) => trace_span!(
+                        target: $target,
+                        "runtime.resource.async_op",
+                        source,
+                        inherits_child_attrs = false,
+                    ),
+                    (Self::$Kind, Some(parent)) => trace_span!(
+                        target: $target,
+                        parent: parent,
+                        "runtime.resource.async_op",
+                        source,
+                        inherits_child_attrs = false,
+                    ),)+
+                }
+            }
+
+            fn poll(self, parent: Option<&Span>) -> Span {
+                match (self, parent) {
+                    $((Self::$Kind, None) => trace_span!(target: $target, "runtime.resource.async_op.poll"),
+                    (Self::$Kind, Some(parent)) => {
+                        trace_span!(target: $target, parent: parent, "runtime.resource.async_op.poll")
+                    })+
+                }
+            }
+        }
+    };
+}
+
+spans! {
+    Barrier: "tokio::sync::barrier", "Barrier", "Sync", false;
+    Mutex: "tokio::sync::mutex", "Mutex", "Sync", false;
+    Oneshot: "tokio::sync::oneshot", "Sender|Receiver", "Sync", false;
+    Permits: "tokio::sync::batch_semaphore", "Semaphore", "Sync", true;
+    RwLock: "tokio::sync::rwlock", "RwLock", "Sync", false;
+    Semaphore: "tokio::sync::semaphore", "Semaphore", "Sync", false;
+    Sleep: "tokio::time::sleep", "Sleep", "timer", false;
+}
+
+impl Update {
+    fn emit(self) {
+        macro_rules! update {
+            ($($field:ident).+ = $value:expr, $op:literal) => {
+                trace!(target: "runtime::resource::state_update", $($field).+ = $value, $($field).+.op = $op)
+            };
+        }
+        match self {
+            Self::Arrived(tasks) => update!(arrived = tasks as i64, "override"),
+            Self::Duration(millis) => trace!(
+                target: "runtime::resource::state_update",
+                duration = millis,
+                duration.unit = "ms",
+                duration.op = "override",
+            ),
+            Self::Locked(is_locked) => update!(locked = is_locked, "override"),
+            Self::MaxReaders(readers) => update!(max_readers = u64::from(readers), "override"),
+            Self::Permits(permits) => update!(permits = permits as u64, "override"),
+            Self::Readers(readers) if readers < 0 => update!(current_readers = -readers, "sub"),
+            Self::Readers(readers) => update!(current_readers = readers, "add"),
+            Self::RxDropped(is_dropped) => update!(rx_dropped = is_dropped, "override"),
+            Self::Size(tasks) => update!(size = tasks as u64, "override"),
+            Self::TxDropped(is_dropped) => update!(tx_dropped = is_dropped, "override"),
+            Self::ValueReceived(is_received) => update!(value_received = is_received, "override"),
+            Self::ValueSent(is_sent) => update!(value_sent = is_sent, "override"),
+            Self::WriteLocked(is_locked) => update!(write_locked = is_locked, "override"),
+        }
+    }
+}
+
+/// Something that tasks wait on, if a subscriber wants to see it.
+#[derive(Clone)]
+pub(crate) struct Resource(Option<(Kind, Span)>);
+
+// A panic that passes by changes nothing in it; a subscriber sees to itself.
+impl UnwindSafe for Resource {}
+impl RefUnwindSafe for Resource {}
+
+impl Resource {
+    /// One that is not shown: made in a `const`, or for the runtime's own use.
+    pub(crate) const UNSEEN: Self = Self(None);
+
+    #[track_caller]
+    pub(crate) fn new(kind: Kind) -> Self {
+        let span = kind.span(Location::caller());
+        Self((!span.is_disabled()).then_some((kind, span)))
+    }
+
+    /// Runs `f` where updates are about this resource, and resources that are made become parts of it.
+    pub(crate) fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            Some((_, span)) => span.in_scope(f),
+            None => f(),
+        }
+    }
+
+    pub(crate) fn tell<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
+        self.scope(|| tell_here(updates));
+    }
+
+    /// An operation on it, by the name of the function that begins it.
+    pub(crate) fn operation(&self, source: &str) -> Operation {
+        Operation(self.0.as_ref().map(|(kind, resource)| {
+            if matches!(kind, Kind::Sleep) {
+                // As in Tokio, whose timers are made without entering anything.
+                let operation = kind.operation(Some(resource), source);
+                let poll = kind.poll(Some(&operation));
+                return (operation, poll);
+            }
+            let operation = resource.in_scope(|| kind.operation(None, source));
+            let poll = operation.in_scope(|| kind.poll(None));
+            (operation, poll)
+        }))
+    }
+
+    /// `future` as an operation; `name` is what its polls are called.
+    pub(crate) fn watch<F>(&self, source: &str, name: &'static str, future: F) -> Watched<F> {
+        Watched { operation: self.operation(source), resource: self.clone(), name, future }
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The spans of an operation, and of its polls.
+#[derive(Clone)]
+pub(crate) struct Operation(Option<(Span, Span)>);
+
+impl UnwindSafe for Operation {}
+impl RefUnwindSafe for Operation {}
+
+impl Operation {
+    /// Runs one poll of it.
+    pub(crate) fn poll<T>(&self, resource: &Resource, name: &str, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        let Some((operation, span)) = &self.0 else { return poll() };
+        resource.scope(|| {
+            operation.in_scope(|| {
+                span.in_scope(|| {
+                    let outcome = poll();
+                    tell_poll(name, outcome.is_ready());
+                    outcome
+                })
+            })
+        })
+    }
+}
+
+/// Tells of the resource whose scope this is.
+pub(crate) fn tell_here<const N: usize>(updates: impl FnOnce() -> [Update; N]) {
+    // `subscriber-is-foreign`: a lock that `updates` takes is let go before the first is told.
+    updates().into_iter().for_each(Update::emit);
+}
+
+/// A part of a poll has come to an end: the question for budget, or the whole.
+pub(crate) fn tell_poll(op_name: &str, is_ready: bool) {
+    trace!(target: "runtime::resource::poll_op", op_name, is_ready);
+}
+
+pin_project! {
+    /// Made by [`Resource::watch`].
+    pub(crate) struct Watched<F> {
+        operation: Operation,
+        resource: Resource,
+        name: &'static str,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.operation.poll(this.resource, this.name, || this.future.poll(cx))
+    }
+}
