@@ -23,6 +23,15 @@ fn pair() -> (AsyncFd<UnixStream>, UnixStream) {
 }
 
 #[test]
+fn what_is_not_ready_is_not_tried() {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
+    let _guard = runtime.enter();
+    let (ours, _theirs) = pair();
+    let refused = ours.try_io(Interest::READABLE, |_| -> io::Result<()> { panic!("nothing is there to read") });
+    assert_eq!(refused.expect_err("not ready").kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
 fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
     let runtime = runtime();
     let _guard = runtime.enter();

@@ -260,7 +260,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// `WouldBlock` without a call of `f` if nothing is ready; the error of `f`; or that the runtime has shut down.
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
-        self.registration.try_io(interest, || f(&self.inner))
+        self.registration.try_io_if_ready(interest, || f(&self.inner))
     }
 
     /// As [`try_io`](Self::try_io); `f` may change the object.
@@ -269,7 +269,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// As [`try_io`](Self::try_io).
     pub fn try_io_mut<R>(&mut self, interest: Interest, f: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
         let Self { registration, inner } = self;
-        registration.try_io(interest, || f(inner))
+        registration.try_io_if_ready(interest, || f(inner))
     }
 
     fn guard(&self, event: ReadyEvent) -> AsyncFdReadyGuard<'_, T> {

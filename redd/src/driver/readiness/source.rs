@@ -195,11 +195,20 @@ impl Registration {
     /// and clears the readiness if it would block. Never waits, so it goes on working after the runtime's end for as long as
     /// what was seen last is there.
     pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io_when(Until::WorthTrying, interest, f)
+    }
+
+    /// As [`try_io`](Self::try_io), but only after an event: for an `f` of which it is not known what it does.
+    pub(crate) fn try_io_if_ready<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.try_io_when(Until::Ready, interest, f)
+    }
+
+    fn try_io_when<R>(&self, until: Until, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let state = self.slot().state();
         if state.is_shutdown() && !Until::Ready.is_met(state, interest) {
             return Err(shutdown_error());
         }
-        if !state.is_worth_trying(interest) {
+        if !until.is_met(state, interest) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = f();
