@@ -11,6 +11,8 @@
 )]
 
 // Foundations.
+#[macro_use]
+mod texts;
 pub(crate) mod collections;
 pub(crate) mod primitives;
 pub(crate) mod sys;

@@ -24,7 +24,15 @@ const TARGETS: &[(&str, &str)] = &[
 ];
 
 /// What else these files need, as it is.
-const BESIDE: &[&str] = &["primitives", "collections", "observe/waiting.rs", "task/budget.rs", "sync/wait_list.rs"];
+const BESIDE: &[&str] = &[
+    "texts.rs",
+    "primitives",
+    "collections",
+    "observe/waiting.rs",
+    "observe/unseen.rs",
+    "task/budget.rs",
+    "sync/wait_list.rs",
+];
 
 /// How long the tests of one change may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -231,19 +239,37 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
     }
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     fs::write(folder.join("Cargo.toml"), MANIFEST)?;
-    let sync = fs::read_to_string(from.join("sync/mod.rs"))?;
-    // What the files find in their parent.
-    let item = |start: &str| {
-        let text = sync.find(start).map(|at| &sync[at..]).unwrap_or_default();
-        &text[..text.find("\n}").map_or(0, |end| end + 2)]
-    };
-    let (texts, testing) = (item("macro_rules! error_texts"), item("pub(crate) mod testing {"));
+    // What the files find in their parents.
+    let testing = item(&from.join("sync/mod.rs"), "pub(crate) mod testing {")?;
+    let kinds = item(&from.join("observe/mod.rs"), "pub(crate) enum Kind {")?;
+    let updates = item(&from.join("observe/mod.rs"), "pub(crate) enum Update {")?;
     fs::write(
         to.join("lib.rs"),
         format!(
-            "{LIB}\nmod sync {{\n{texts}\n    pub(crate) mod permits;\n    pub(crate) mod wait_list;\n{testing}\n}}\n"
+            "{LIB}
+mod observe {{
+    pub(crate) mod waiting;
+    #[path = \"unseen.rs\"]
+    pub(crate) mod resources;
+    #[derive(Clone, Copy, Debug)]
+    {kinds}
+    {updates}
+}}
+mod sync {{
+    pub(crate) mod permits;
+    pub(crate) mod wait_list;
+    {testing}
+}}
+"
         ),
     )
+}
+
+/// The item of a file that begins so, at the file's top level.
+fn item(file: &Path, start: &str) -> io::Result<String> {
+    let text = fs::read_to_string(file)?;
+    let whole = text.find(start).and_then(|at| Some(&text[at..at + text[at..].find("\n}")? + 2]));
+    whole.map(str::to_owned).ok_or_else(|| io::Error::other(format!("{} has no `{start}`", file.display())))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -276,9 +302,10 @@ debug = false
 
 /// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason.
 const LIB: &str = r#"
+#[macro_use]
+mod texts;
 pub(crate) mod primitives;
 pub(crate) mod collections;
-mod observe { pub(crate) mod waiting; }
 mod task {
     mod state;
     pub(crate) mod budget;

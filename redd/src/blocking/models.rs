@@ -10,6 +10,7 @@ use crate::primitives::checker::thread;
 
 use super::pool::{Pool, PoolConfig, Refused, Work};
 use crate::primitives::thread::JoinHandle;
+use crate::primitives::{mistake, model};
 
 type Arc<T> = std::sync::Arc<T>;
 
@@ -125,33 +126,24 @@ impl Model {
     }
 }
 
-#[test]
-fn loom_pool_work_that_waits_for_other_work_gets_its_thread() {
-    crate::primitives::explore(|| {
-        let model = Model::new(2, Duration::MAX, None);
-        model.submit_twice(2);
-        model.finish(2);
-    });
-}
+model!(loom_pool_work_that_waits_for_other_work_gets_its_thread, || {
+    let model = Model::new(2, Duration::MAX, None);
+    model.submit_twice(2);
+    model.finish(2);
+});
 
-#[test]
-fn loom_pool_threads_that_do_not_stay_strand_nothing() {
-    crate::primitives::explore(|| {
-        let model = Model::new(2, Duration::ZERO, None);
-        model.submit_twice(2);
-        model.finish(2);
-    });
-}
+model!(loom_pool_threads_that_do_not_stay_strand_nothing, || {
+    let model = Model::new(2, Duration::ZERO, None);
+    model.submit_twice(2);
+    model.finish(2);
+});
 
-#[test]
-fn loom_pool_a_bound_of_one_strands_nothing() {
-    crate::primitives::explore(|| {
-        let model = Model::new(1, Duration::ZERO, None);
-        model.submit_twice(1);
-        model.assert_served();
-        model.finish(2);
-    });
-}
+model!(loom_pool_a_bound_of_one_strands_nothing, || {
+    let model = Model::new(1, Duration::ZERO, None);
+    model.submit_twice(1);
+    model.assert_served();
+    model.finish(2);
+});
 
 #[test]
 fn loom_pool_a_refused_start_strands_nothing() {
@@ -165,21 +157,18 @@ fn loom_pool_a_refused_start_strands_nothing() {
     }
 }
 
-#[test]
-fn loom_pool_a_refused_start_remembers_who_went_idle_meanwhile() {
-    crate::primitives::explore(|| {
-        let model = Model::new(2, Duration::MAX, Some(1));
-        model.submit(1);
-        let other = model.clone();
-        let other = thread::spawn(move || other.submit(1));
-        // Lets the first thread take its work, and the other submitter begin.
-        thread::yield_now();
-        model.submit(1);
-        other.join().expect("a submitter does not panic");
-        model.assert_served();
-        model.finish(3);
-    });
-}
+model!(loom_pool_a_refused_start_remembers_who_went_idle_meanwhile, || {
+    let model = Model::new(2, Duration::MAX, Some(1));
+    model.submit(1);
+    let other = model.clone();
+    let other = thread::spawn(move || other.submit(1));
+    // Lets the first thread take its work, and the other submitter begin.
+    thread::yield_now();
+    model.submit(1);
+    other.join().expect("a submitter does not panic");
+    model.assert_served();
+    model.finish(3);
+});
 
 /// Work comes while the pool shuts down, once.
 fn shut_down_while_submitting(submit: fn(&Model)) {
@@ -194,35 +183,26 @@ fn shut_down_while_submitting(submit: fn(&Model)) {
     assert_eq!(seen.map(|count| count.load(Ordering::Relaxed)).iter().sum::<usize>(), 2, "work was lost");
 }
 
-#[test]
-fn loom_pool_shutdown_while_work_is_submitted() {
-    crate::primitives::explore(|| shut_down_while_submitting(|model| model.submit(1)));
-}
+model!(loom_pool_shutdown_while_work_is_submitted, || shut_down_while_submitting(|model| model.submit(1)));
 
-#[test]
-fn loom_pool_shutdown_leaves_the_seeker_its_work() {
-    crate::primitives::explore(|| {
-        let model = Model::new(2, Duration::MAX, None);
-        model.submit(1);
-        model.finish(1);
-        assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found nothing to do");
-    });
-}
+model!(loom_pool_shutdown_leaves_the_seeker_its_work, || {
+    let model = Model::new(2, Duration::MAX, None);
+    model.submit(1);
+    model.finish(1);
+    assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found nothing to do");
+});
 
-/// The same with a thread that is woken.
-#[test]
-fn loom_pool_shutdown_leaves_the_woken_seeker_its_work() {
-    crate::primitives::explore(|| {
-        let model = Model::new(1, Duration::MAX, None);
-        model.submit(1);
-        while model.pool.idle_threads() == 0 {
-            thread::yield_now();
-        }
-        model.submit(1);
-        model.finish(2);
-        assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found nothing to do");
-    });
-}
+// The same with a thread that is woken.
+model!(loom_pool_shutdown_leaves_the_woken_seeker_its_work, || {
+    let model = Model::new(1, Duration::MAX, None);
+    model.submit(1);
+    while model.pool.idle_threads() == 0 {
+        thread::yield_now();
+    }
+    model.submit(1);
+    model.finish(2);
+    assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found nothing to do");
+});
 
 /// Both pieces of work come to a pool with one idle thread.
 fn with_an_idle_thread(submit: fn(&Model)) {
@@ -237,10 +217,7 @@ fn with_an_idle_thread(submit: fn(&Model)) {
     model.finish(3);
 }
 
-#[test]
-fn loom_pool_an_idle_thread_is_claimed_once() {
-    crate::primitives::explore(|| with_an_idle_thread(|model| model.submit(2)));
-}
+model!(loom_pool_an_idle_thread_is_claimed_once, || with_an_idle_thread(|model| model.submit(2)));
 
 /// Wakes an idle thread and leaves it where it stands until it has run off with its work: whoever looks in between
 /// believes that there is one for its own work too.
@@ -259,34 +236,26 @@ fn submit_by_looking(model: &Model) {
     }
 }
 
-#[test]
-#[should_panic(expected = "left alone")]
-fn loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed() {
-    crate::primitives::explore(|| with_an_idle_thread(submit_by_looking));
-}
+mistake!(loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed, "left alone", || with_an_idle_thread(
+    submit_by_looking
+));
 
 /// Queues work without looking whether the pool is shut down.
 fn submit_without_a_look(model: &Model) {
     model.pool.inner.lock().queue.push_back((u64::MAX, model.work(1)));
 }
 
-#[test]
-#[should_panic(expected = "work was lost")]
-fn loom_pool_catches_a_submit_that_does_not_look_for_the_shutdown() {
-    crate::primitives::explore(|| shut_down_while_submitting(submit_without_a_look));
-}
+mistake!(loom_pool_catches_a_submit_that_does_not_look_for_the_shutdown, "work was lost", || {
+    shut_down_while_submitting(submit_without_a_look)
+});
 
-/// Queues work for the threads that there are, and starts none.
-#[test]
-#[should_panic(expected = "work was left alone")]
-fn loom_pool_catches_work_for_which_nobody_comes() {
-    crate::primitives::explore(|| {
-        let model = Model::new(1, Duration::ZERO, None);
-        let other = model.clone();
-        let other = thread::spawn(move || submit_without_a_look(&other));
-        model.submit(1);
-        other.join().expect("a submitter does not panic");
-        model.assert_served();
-        model.finish(2);
-    });
-}
+// Queues work for the threads that there are, and starts none.
+mistake!(loom_pool_catches_work_for_which_nobody_comes, "work was left alone", || {
+    let model = Model::new(1, Duration::ZERO, None);
+    let other = model.clone();
+    let other = thread::spawn(move || submit_without_a_look(&other));
+    model.submit(1);
+    other.join().expect("a submitter does not panic");
+    model.assert_served();
+    model.finish(2);
+});

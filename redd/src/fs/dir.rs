@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{FileType, Metadata};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -55,11 +54,7 @@ pub struct ReadDir {
     call: Option<Pin<Box<dyn Future<Output = io::Result<Listing>> + Send + Sync>>>,
 }
 
-impl fmt::Debug for ReadDir {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadDir").field("listing", &self.listing).finish_non_exhaustive()
-    }
-}
+debug_struct!([] ReadDir as "ReadDir", self => { listing: self.listing, .. });
 
 /// Entries that were read, and the stream of those that were not; `None` behind the last.
 #[derive(Debug)]

@@ -8,7 +8,6 @@
 
 #![expect(unsafe_code, reason = "files can be made of raw descriptors")]
 
-use std::fmt;
 use std::fs::{File as StdFile, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Seek, SeekFrom};
@@ -357,9 +356,5 @@ impl FromRawFd for File {
     }
 }
 
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The name is Tokio's: programs compare it.
-        f.debug_struct("tokio::fs::File").field("std", &self.std).finish()
-    }
-}
+// The name is Tokio's: programs compare it.
+debug_struct!([] File as "tokio::fs::File", self => { std: self.std });

@@ -5,7 +5,6 @@
 //!   the set when the index is taken out.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
@@ -344,11 +343,7 @@ impl<T> Drop for JoinSet<T> {
     }
 }
 
-impl<T> fmt::Debug for JoinSet<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinSet").field("len", &self.len()).finish()
-    }
-}
+debug_struct!([T] JoinSet<T> as "JoinSet", self => { len: self.len() });
 
 impl<T> Default for JoinSet<T> {
     fn default() -> Self {

@@ -10,7 +10,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -321,11 +320,7 @@ impl Default for LocalSet {
     }
 }
 
-impl fmt::Debug for LocalSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalSet").field("id", &self.id()).finish_non_exhaustive()
-    }
-}
+debug_struct!([] LocalSet as "LocalSet", self => { id: self.id(), .. });
 
 impl Drop for LocalSet {
     fn drop(&mut self) {
@@ -360,11 +355,7 @@ impl Drop for LocalEnterGuard {
     }
 }
 
-impl fmt::Debug for LocalEnterGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalEnterGuard").finish_non_exhaustive()
-    }
-}
+debug_struct!([] LocalEnterGuard as "LocalEnterGuard", self => { .. });
 
 /// Spawns a task that need not be `Send` onto the current [`LocalSet`] or local runtime.
 ///

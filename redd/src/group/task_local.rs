@@ -11,7 +11,6 @@
 //! - `dropped-inside`: the future is dropped with its value in the slot, so that its destructor can read it.
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -232,12 +231,11 @@ impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
     }
 }
 
-impl<T: fmt::Debug + 'static, F> fmt::Debug for TaskLocalFuture<T, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the future: most have no `Debug`.
-        f.debug_struct("TaskLocalFuture").field("value", &self.value).finish_non_exhaustive()
-    }
-}
+// Not the future: most have no `Debug`.
+debug_struct!([T: fmt::Debug + 'static, F] TaskLocalFuture<T, F> as "TaskLocalFuture", self => {
+    value: self.value,
+    ..
+});
 
 /// There is no value: the caller is outside of any scope of the key. From [`LocalKey::try_with`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -245,19 +243,10 @@ pub struct AccessError {
     _private: (),
 }
 
-impl fmt::Debug for AccessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessError").finish()
-    }
-}
+debug_struct!([] AccessError as "AccessError", self => {});
 
-impl fmt::Display for AccessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "task-local value not set: it was read outside of any scope of its key. Set it first: \
-             `KEY.scope(value, future).await`; a spawned task needs a scope of its own.",
-        )
-    }
+error_texts! {
+    [] AccessError,
+    _ => "task-local value not set: it was read outside of any scope of its key. Set it first: \
+          `KEY.scope(value, future).await`; a spawned task needs a scope of its own.",
 }
-
-impl Error for AccessError {}

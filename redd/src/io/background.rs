@@ -351,8 +351,4 @@ impl Buffer {
     }
 }
 
-impl std::fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffer").field("len", &(self.end - self.start)).field("capacity", &self.bytes.len()).finish()
-    }
-}
+debug_struct!([] Buffer as "Buffer", self => { len: (self.end - self.start), capacity: self.bytes.len() });

@@ -212,12 +212,8 @@ impl<W: AsyncWrite + AsyncBufRead> AsyncBufRead for BufWriter<W> {
     forward_buf_read!(self => self.get_pin_mut());
 }
 
-impl<W: fmt::Debug> fmt::Debug for BufWriter<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufWriter")
-            .field("writer", &self.inner)
-            .field("buffered", &(self.buf.len() - self.written))
-            .field("capacity", &self.buf.capacity())
-            .finish()
-    }
-}
+debug_struct!([W: fmt::Debug] BufWriter<W> as "BufWriter", self => {
+    writer: self.inner,
+    buffered: (self.buf.len() - self.written),
+    capacity: self.buf.capacity(),
+});

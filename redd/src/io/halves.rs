@@ -125,14 +125,6 @@ unsafe impl<T: Sync> Sync for ReadHalf<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for WriteHalf<T> {}
 
-impl<T: fmt::Debug> fmt::Debug for ReadHalf<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadHalf").finish_non_exhaustive()
-    }
-}
+debug_struct!([T: fmt::Debug] ReadHalf<T> as "ReadHalf", self => { .. });
 
-impl<T: fmt::Debug> fmt::Debug for WriteHalf<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteHalf").finish_non_exhaustive()
-    }
-}
+debug_struct!([T: fmt::Debug] WriteHalf<T> as "WriteHalf", self => { .. });

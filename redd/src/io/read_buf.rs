@@ -10,7 +10,6 @@
 
 #![expect(unsafe_code, reason = "memory that is filled before it is initialised")]
 
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -271,15 +270,11 @@ unsafe impl BufMut for ReadBuf<'_> {
     }
 }
 
-impl fmt::Debug for ReadBuf<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadBuf")
-            .field("filled", &self.filled)
-            .field("initialized", &self.initialized)
-            .field("capacity", &self.capacity())
-            .finish()
-    }
-}
+debug_struct!([] ReadBuf<'_> as "ReadBuf", self => {
+    filled: self.filled,
+    initialized: self.initialized,
+    capacity: self.capacity(),
+});
 
 /// # Safety
 /// Every byte is initialised.

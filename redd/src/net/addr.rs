@@ -7,12 +7,9 @@
 //!   string that cannot be one, are answered at once.
 
 use crate::blocking;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::{option, vec};
 
 /// What `bind`, `connect`, `send_to` and [`lookup_host`](super::lookup_host) take as an address.
@@ -28,13 +25,14 @@ use std::{option, vec};
 pub trait ToSocketAddrs: sealed::ToSocketAddrsPriv {}
 
 pub(crate) mod sealed {
-    use super::Resolving;
+    use super::Sight;
+    use std::io;
 
     /// Keeps `ToSocketAddrs` closed, and does its work.
     pub trait ToSocketAddrsPriv {
-        /// Begins to resolve.
+        /// Looks at it.
         #[doc(hidden)]
-        fn resolve(&self) -> Resolving;
+        fn look(&self) -> io::Result<Sight>;
     }
 }
 use sealed::ToSocketAddrsPriv;
@@ -66,53 +64,36 @@ impl Iterator for Addresses {
     }
 }
 
-/// The future of [`Addresses`].
-#[must_use = "a future does nothing until it is awaited"]
-pub enum Resolving {
-    /// The answer was at hand.
-    Done(Option<io::Result<Addresses>>),
-    /// The resolver has been asked.
-    Asking(Pin<Box<dyn Future<Output = io::Result<Addresses>> + Send + Sync>>),
+/// What stands for addresses, at first sight.
+#[derive(Debug)]
+pub enum Sight {
+    /// They are at hand.
+    Addresses(Addresses),
+    /// The resolver has to be asked for this host, and the port be added.
+    Host(String, u16),
 }
 
-impl Resolving {
-    fn one(address: SocketAddr) -> Self {
-        Self::Done(Some(Ok(Addresses::One(Some(address).into_iter()))))
-    }
-
-    /// Asks the system's resolver, which blocks the thread it is asked on.
-    fn ask(host: &str, port: u16) -> Self {
-        let host = host.to_owned();
-        Self::Asking(Box::pin(blocking::run(move || {
-            let found = std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port))?;
-            Ok(Addresses::Many(found))
-        })))
+impl Sight {
+    fn one(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::Addresses(Addresses::One(Some(address).into_iter())))
     }
 }
 
-impl Future for Resolving {
-    type Output = io::Result<Addresses>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Done(answer) => Poll::Ready(answer.take().expect("a finished future is not polled again")),
-            Self::Asking(answer) => answer.as_mut().poll(cx),
+/// Resolves `address`; a name by the system's resolver, which blocks the thread that it is asked on.
+pub(super) fn resolve<A>(address: &A) -> impl Future<Output = io::Result<Addresses>> + use<A>
+where
+    A: ToSocketAddrs + ?Sized,
+{
+    let sight = address.look();
+    async move {
+        match sight? {
+            Sight::Addresses(addresses) => Ok(addresses),
+            Sight::Host(host, port) => {
+                let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port));
+                blocking::run(ask).await.map(Addresses::Many)
+            }
         }
     }
-}
-
-impl fmt::Debug for Resolving {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done(answer) => f.debug_tuple("Done").field(answer).finish(),
-            Self::Asking(_) => f.write_str("Asking"),
-        }
-    }
-}
-
-/// Begins to resolve `address`.
-pub(super) fn resolve(address: &(impl ToSocketAddrs + ?Sized)) -> Resolving {
-    address.resolve()
 }
 
 /// The first success of `attempt`, or the error of the last one.
@@ -148,44 +129,44 @@ fn excerpt(text: &str) -> String {
     }
 }
 
-fn invalid(message: String) -> Resolving {
-    Resolving::Done(Some(Err(io::Error::new(io::ErrorKind::InvalidInput, message))))
+fn invalid(message: String) -> io::Result<Sight> {
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-/// What stands for addresses, and how it is resolved.
+/// What stands for addresses, and what is seen of it.
 macro_rules! addresses {
-    ($([$($generics:tt)*] $Address:ty, $address:ident => $resolving:expr;)*) => {$(
+    ($([$($generics:tt)*] $Address:ty, $address:ident => $sight:expr;)*) => {$(
         impl<$($generics)*> ToSocketAddrs for $Address {}
 
         impl<$($generics)*> ToSocketAddrsPriv for $Address {
-            fn resolve(&self) -> Resolving {
+            fn look(&self) -> io::Result<Sight> {
                 let $address = self;
-                $resolving
+                $sight
             }
         }
     )*};
 }
 
 addresses! {
-    [] SocketAddr, address => Resolving::one(*address);
-    [] SocketAddrV4, address => Resolving::one(SocketAddr::V4(*address));
-    [] SocketAddrV6, address => Resolving::one(SocketAddr::V6(*address));
-    [] (IpAddr, u16), pair => Resolving::one(SocketAddr::from(*pair));
-    [] (Ipv4Addr, u16), pair => Resolving::one(SocketAddr::from(*pair));
-    [] (Ipv6Addr, u16), pair => Resolving::one(SocketAddr::from(*pair));
-    [] &[SocketAddr], list => Resolving::Done(Some(Ok(Addresses::Many(Vec::from(*list).into_iter()))));
-    [T: ToSocketAddrs + ?Sized] &T, address => (**address).resolve();
-    [] (String, u16), pair => (pair.0.as_str(), pair.1).resolve();
-    [] String, text => text.as_str().resolve();
+    [] SocketAddr, address => Sight::one(*address);
+    [] SocketAddrV4, address => Sight::one(SocketAddr::V4(*address));
+    [] SocketAddrV6, address => Sight::one(SocketAddr::V6(*address));
+    [] (IpAddr, u16), pair => Sight::one(SocketAddr::from(*pair));
+    [] (Ipv4Addr, u16), pair => Sight::one(SocketAddr::from(*pair));
+    [] (Ipv6Addr, u16), pair => Sight::one(SocketAddr::from(*pair));
+    [] &[SocketAddr], list => Ok(Sight::Addresses(Addresses::Many(Vec::from(*list).into_iter())));
+    [T: ToSocketAddrs + ?Sized] &T, address => (**address).look();
+    [] (String, u16), pair => (pair.0.as_str(), pair.1).look();
+    [] String, text => text.as_str().look();
 }
 
 impl ToSocketAddrs for str {}
 
 impl ToSocketAddrsPriv for str {
-    fn resolve(&self) -> Resolving {
+    fn look(&self) -> io::Result<Sight> {
         // `no-thread-for-literals`: also for what can only fail.
         if let Ok(address) = self.parse() {
-            return Resolving::one(address);
+            return Sight::one(address);
         }
         let Some((host, port)) = self.rsplit_once(':') else {
             return invalid(format!(
@@ -201,18 +182,18 @@ impl ToSocketAddrsPriv for str {
                 excerpt(port)
             ));
         };
-        (host, port).resolve()
+        (host, port).look()
     }
 }
 
 impl ToSocketAddrs for (&str, u16) {}
 
 impl ToSocketAddrsPriv for (&str, u16) {
-    fn resolve(&self) -> Resolving {
+    fn look(&self) -> io::Result<Sight> {
         let (host, port) = *self;
         // `no-thread-for-literals`.
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return Resolving::one(SocketAddr::new(ip, port));
+            return Sight::one(SocketAddr::new(ip, port));
         }
         if host.is_empty() {
             return invalid(
@@ -225,6 +206,6 @@ impl ToSocketAddrsPriv for (&str, u16) {
                 excerpt(host)
             ));
         }
-        Resolving::ask(host, port)
+        Ok(Sight::Host(host.to_owned(), port))
     }
 }

@@ -143,16 +143,11 @@ macro_rules! owned_halves {
         #[derive(Debug)]
         pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-        impl std::fmt::Display for ReuniteError {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(
-                    "tried to reunite halves that are not of the same socket: keep those together that one \
-                     `into_split` returned",
-                )
-            }
+        error_texts! {
+            [] ReuniteError,
+            _ => "tried to reunite halves that are not of the same socket: keep those together that one `into_split` \
+                  returned",
         }
-
-        impl std::error::Error for ReuniteError {}
 
         pub(super) fn split_owned(stream: $Stream) -> (OwnedReadHalf, OwnedWriteHalf) {
             let stream = Arc::new(stream);

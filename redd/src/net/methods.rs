@@ -338,9 +338,21 @@ macro_rules! socket_descriptor {
     ($Type:ident) => {
         descriptor!($Type, self => self.socket);
 
-        impl std::os::fd::IntoRawFd for $Type {
-            fn into_raw_fd(self) -> std::os::fd::RawFd {
+        impl IntoRawFd for $Type {
+            fn into_raw_fd(self) -> RawFd {
                 self.socket.into_raw_fd()
+            }
+        }
+
+        impl FromRawFd for $Type {
+            /// Takes a socket over. It must be non-blocking.
+            ///
+            /// # Safety
+            /// `fd` is an open socket that nobody else closes.
+            unsafe fn from_raw_fd(fd: RawFd) -> Self {
+                // SAFETY: the caller promises what `Socket` needs.
+                let socket = unsafe { Socket::from_raw_fd(fd) };
+                Self { socket }
             }
         }
     };

@@ -6,8 +6,6 @@
 //! - `buckets-tile`: the ranges of the buckets follow each other from 0 to `u64::MAX` nanoseconds without a gap, so
 //!   each duration is counted once.
 
-use std::error::Error;
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -224,18 +222,12 @@ pub enum InvalidHistogramConfiguration {
     },
 }
 
-impl fmt::Display for InvalidHistogramConfiguration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::TooManyBuckets { required_bucket_count } = self;
-        write!(
-            f,
-            "the histogram needs {required_bucket_count} buckets, which is more than it may have; ask for less \
-             precision or a smaller range"
-        )
-    }
+error_texts! {
+    [] InvalidHistogramConfiguration,
+    Self::TooManyBuckets { required_bucket_count } =>
+        "the histogram needs {required_bucket_count} buckets, which is more than it may have; ask for less precision or \
+         a smaller range",
 }
-
-impl Error for InvalidHistogramConfiguration {}
 
 #[derive(Clone, Debug)]
 enum Layout {

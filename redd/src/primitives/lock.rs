@@ -171,11 +171,7 @@ impl<T> SpinMutex<T> {
     }
 }
 
-impl<T> std::fmt::Debug for SpinMutex<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SpinMutex").finish_non_exhaustive()
-    }
-}
+debug_struct!([T] SpinMutex<T> as "SpinMutex", self => { .. });
 
 impl<T> Deref for SpinGuard<'_, T> {
     type Target = T;

@@ -154,14 +154,14 @@ pub(crate) fn explore_within(_preemptions: Option<usize>, f: impl Fn() + Sync + 
     explore(f);
 }
 
-/// Declares a function that is `const` in programs. Loom's atomics have no const constructor, so in models it is not.
+/// Declares constructors that are `const` in programs. Loom's atomics have none, so in models they are not.
 macro_rules! const_fn {
-    ($(#[$attr:meta])* $vis:vis const fn $($rest:tt)*) => {
+    ($($(#[$attr:meta])* $vis:vis const fn $name:ident($($argument:tt)*) -> Self $body:block)*) => {$(
         #[cfg(not(loom))]
-        $(#[$attr])* $vis const fn $($rest)*
+        $(#[$attr])* $vis const fn $name($($argument)*) -> Self $body
         #[cfg(loom)]
-        $(#[$attr])* $vis fn $($rest)*
-    };
+        $(#[$attr])* $vis fn $name($($argument)*) -> Self $body
+    )*};
 }
 pub(crate) use const_fn;
 
@@ -175,5 +175,21 @@ macro_rules! model {
         }
     };
 }
+
+/// A model with a mistake, which must be found: the test panics with this text. The mistake is in the closure, or it is
+/// the one of [`has_mistake`] with this name.
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) use model;
+macro_rules! mistake {
+    ($name:ident, $expected:literal, $closure:expr) => {
+        mistake!($name, $expected, "", $closure);
+    };
+    ($name:ident, $expected:literal, $mistake:literal, $closure:expr) => {
+        #[test]
+        #[should_panic(expected = $expected)]
+        fn $name() {
+            $crate::primitives::explore_mistaken($mistake, $closure);
+        }
+    };
+}
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) use {mistake, model};

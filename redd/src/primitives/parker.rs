@@ -9,6 +9,8 @@
 
 #[cfg(not(loom))]
 use super::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::task::Wake;
 use std::time::Duration;
 
 /// A token for one sleeper; any number of threads may `unpark`.
@@ -114,10 +116,20 @@ impl Parker {
     }
 }
 
+/// As a waker. `std::sync::Arc`, because `Wake` asks for it.
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn a_token_left_before_parking_is_kept() {

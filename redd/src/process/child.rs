@@ -63,15 +63,9 @@ impl Child {
         // From here on an error drops `this`, which does with the process what was asked for.
         let mut this =
             Self { stdin: None, stdout: None, stderr: None, state: State::Running(Box::new(running)), on_drop };
-        if let Some(pipe) = stdin {
-            this.stdin = Some(ChildStdin::register(pipe, Arc::clone(driver))?);
-        }
-        if let Some(pipe) = stdout {
-            this.stdout = Some(ChildStdout::register(pipe, Arc::clone(driver))?);
-        }
-        if let Some(pipe) = stderr {
-            this.stderr = Some(ChildStderr::register(pipe, Arc::clone(driver))?);
-        }
+        this.stdin = stdin.map(|pipe| ChildStdin::register(pipe, Arc::clone(driver))).transpose()?;
+        this.stdout = stdout.map(|pipe| ChildStdout::register(pipe, Arc::clone(driver))).transpose()?;
+        this.stderr = stderr.map(|pipe| ChildStderr::register(pipe, Arc::clone(driver))).transpose()?;
         Ok(this)
     }
 

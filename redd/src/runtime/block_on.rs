@@ -27,8 +27,8 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let _running = context::mark_entered(what, Entered::Yes);
     let _entered = handle.enter();
     handle.shared.expect_own_process(what);
-    let waker_of_thread = Arc::new(ParkedThread { parker: Parker::new() });
-    let waker = Waker::from(Arc::clone(&waker_of_thread));
+    let parker = Arc::new(Parker::new());
+    let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
@@ -45,12 +45,8 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
         }
         handle.shared.expect_own_process(what);
         guest.iter().for_each(GuestGuard::flush);
-        waker_of_thread.parker.park();
+        parker.park();
     }
-}
-
-struct ParkedThread {
-    parker: Parker,
 }
 
 /// A root that is woken when a panic shuts its runtime down.
@@ -73,15 +69,6 @@ impl Drop for Listed<'_> {
 pub(super) fn has_panicked(shared: &Shared) -> bool {
     // Acquire: pairs with the Release in `Shared::task_panicked`.
     shared.has_unhandled_panic.load(Ordering::Acquire)
-}
-
-impl Wake for ParkedThread {
-    fn wake(self: Arc<Self>) {
-        self.parker.unpark();
-    }
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.parker.unpark();
-    }
 }
 
 /// Runs the tasks of a current-thread runtime beside the future.

@@ -1,6 +1,5 @@
 //! Cloneable door to a runtime.
 
-use std::fmt;
 use std::future::Future;
 
 use super::context::{self, EnterGuard};
@@ -22,11 +21,7 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("id", &self.id()).field("flavor", &self.runtime_flavor()).finish_non_exhaustive()
-    }
-}
+debug_struct!([] Handle as "Handle", self => { id: self.id(), flavor: self.runtime_flavor(), .. });
 
 impl std::panic::UnwindSafe for Handle {}
 impl std::panic::RefUnwindSafe for Handle {}
@@ -180,19 +175,10 @@ impl TryCurrentError {
     }
 }
 
-impl fmt::Debug for TryCurrentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryCurrentError").field("reason", &"not inside a runtime").finish()
-    }
-}
+debug_struct!([] TryCurrentError as "TryCurrentError", self => { reason: "not inside a runtime" });
 
-impl fmt::Display for TryCurrentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "this thread is not inside a redd runtime; call from a task or `Runtime::block_on`, or enter one with \
-             `Handle::enter`",
-        )
-    }
+error_texts! {
+    [] TryCurrentError,
+    _ => "this thread is not inside a redd runtime; call from a task or `Runtime::block_on`, or enter one with \
+          `Handle::enter`",
 }
-
-impl std::error::Error for TryCurrentError {}

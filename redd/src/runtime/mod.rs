@@ -3,31 +3,6 @@
 //! [`Builder`] makes a [`Runtime`]; `#[redd::main]` does it for you. A multi-thread runtime has worker threads that
 //! share the work; a current-thread one runs its tasks on the thread that calls [`Runtime::block_on`].
 
-/// Who a task is, from its `TaskInfo`.
-macro_rules! task_info_methods {
-    ($self:ident => $info:expr) => {
-        /// Its id.
-        pub fn id(&$self) -> $crate::task::Id {
-            $info.id
-        }
-
-        /// Its name, if it was spawned with one.
-        pub fn name(&$self) -> Option<&str> {
-            $info.name.as_deref()
-        }
-
-        /// The place in the program that spawned it.
-        pub fn spawned_at(&$self) -> &'static std::panic::Location<'static> {
-            $info.place
-        }
-
-        /// How long ago it was spawned, to about a turn of its worker.
-        pub fn age(&$self) -> std::time::Duration {
-            $info.age
-        }
-    };
-}
-
 pub(crate) mod block_on;
 mod builder;
 pub(crate) mod context;

@@ -13,7 +13,7 @@ use crate::primitives::checker::thread;
 
 use super::block_on::{CoreGuard, RootWaker, RootWakers, take_core_or_wait};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::primitives::{Arc, Mutex, explore};
+use crate::primitives::{Arc, Mutex, mistake, model};
 use crate::scheduler::Core;
 
 /// Stands for the worker: who has it is the only one to run tasks, which loom checks.
@@ -92,50 +92,39 @@ fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: Roo
 }
 
 fn roots(threads: usize, take: Take, give_back: GiveBack, park: Park) {
-    explore(move || {
-        let shared = Model::new(threads);
-        let others = Vec::from_iter((1..threads).map(|_| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || block_on(&shared, take, give_back, park, RootWakers::new(Weak::new()), false))
-        }));
-        block_on(&shared, take, give_back, park, RootWakers::new(Weak::new()), false);
-        for other in others {
-            other.join().expect("a root does not panic");
-        }
-        assert!(!shared.is_lost.load(Ordering::Relaxed), "the hand-over is lost");
-        let runs = shared.seat.lock().worker.as_ref().map(|token| token.get());
-        assert_eq!(runs, Some(threads), "the core is back, and all had it");
+    let shared = Model::new(threads);
+    let others = Vec::from_iter((1..threads).map(|_| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || block_on(&shared, take, give_back, park, RootWakers::new(Weak::new()), false))
+    }));
+    block_on(&shared, take, give_back, park, RootWakers::new(Weak::new()), false);
+    for other in others {
+        other.join().expect("a root does not panic");
+    }
+    assert!(!shared.is_lost.load(Ordering::Relaxed), "the hand-over is lost");
+    let runs = shared.seat.lock().worker.as_ref().map(|token| token.get());
+    assert_eq!(runs, Some(threads), "the core is back, and all had it");
+}
+
+model!(loom_core_goes_to_whoever_waits, || roots(2, take_core_or_wait, |guard| drop(guard), Model::park));
+
+model!(loom_core_goes_on_to_the_third, || roots(3, take_core_or_wait, |guard| drop(guard), Model::park));
+
+// The root of one ends by a wake from outside, perhaps just when it is told that the core is free: the third has it.
+model!(loom_core_is_not_lost_with_a_root_that_ends_without_it, || {
+    let shared = Model::new(2);
+    let first = RootWakers::new(Weak::new());
+    let woken = std::sync::Arc::clone(&first.woken);
+    let roots = [first, RootWakers::new(Weak::new())].map(|own| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || block_on(&shared, take_core_or_wait, |guard| drop(guard), Model::park, own, true))
     });
-}
-
-#[test]
-fn loom_core_goes_to_whoever_waits() {
-    roots(2, take_core_or_wait, |guard| drop(guard), Model::park);
-}
-
-#[test]
-fn loom_core_goes_on_to_the_third() {
-    roots(3, take_core_or_wait, |guard| drop(guard), Model::park);
-}
-
-/// The root of one ends by a wake from outside, perhaps just when it is told that the core is free: the third has it.
-#[test]
-fn loom_core_is_not_lost_with_a_root_that_ends_without_it() {
-    explore(|| {
-        let shared = Model::new(2);
-        let first = RootWakers::new(Weak::new());
-        let woken = std::sync::Arc::clone(&first.woken);
-        let roots = [first, RootWakers::new(Weak::new())].map(|own| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || block_on(&shared, take_core_or_wait, |guard| drop(guard), Model::park, own, true))
-        });
-        woken.wake();
-        for root in roots {
-            root.join().expect("a root does not panic");
-        }
-        assert!(shared.seat.lock().worker.is_some(), "the core is back");
-    });
-}
+    woken.wake();
+    for root in roots {
+        root.join().expect("a root does not panic");
+    }
+    assert!(shared.seat.lock().worker.is_some(), "the core is back");
+});
 
 /// Looks for the core, and enters the list in a second critical section.
 fn take_or_wait_in_two_steps(seat: &Mutex<Core<Token>>, woken: &std::sync::Arc<RootWaker>) -> Option<Token> {
@@ -146,11 +135,12 @@ fn take_or_wait_in_two_steps(seat: &Mutex<Core<Token>>, woken: &std::sync::Arc<R
     worker
 }
 
-#[test]
-#[should_panic(expected = "the hand-over is lost")]
-fn loom_core_catches_a_look_before_the_entry_in_the_list() {
-    roots(2, take_or_wait_in_two_steps, |guard| drop(guard), Model::park_with_an_end);
-}
+mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over is lost", || roots(
+    2,
+    take_or_wait_in_two_steps,
+    |guard| drop(guard),
+    Model::park_with_an_end
+));
 
 /// Puts the core back and forgets who waits.
 fn give_back_in_silence(mut guard: CoreGuard<'_, Token>) {
@@ -159,8 +149,9 @@ fn give_back_in_silence(mut guard: CoreGuard<'_, Token>) {
     drop(guard);
 }
 
-#[test]
-#[should_panic(expected = "the hand-over is lost")]
-fn loom_core_catches_a_core_that_comes_back_in_silence() {
-    roots(2, take_core_or_wait, give_back_in_silence, Model::park_with_an_end);
-}
+mistake!(loom_core_catches_a_core_that_comes_back_in_silence, "the hand-over is lost", || roots(
+    2,
+    take_core_or_wait,
+    give_back_in_silence,
+    Model::park_with_an_end
+));

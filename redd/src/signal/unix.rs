@@ -11,7 +11,6 @@ use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::poll_proceed;
 use libc::c_int;
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -177,8 +176,4 @@ impl Signal {
     }
 }
 
-impl fmt::Debug for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signal").field("number", &self.number).field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
+debug_struct!([] Signal as "Signal", self => { number: self.number, seen: self.seen, .. });

@@ -5,23 +5,10 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::primitives::parker::Parker;
 use crate::runtime::context::forbid_blocking;
-
-/// The parker as a waker. `std::sync::Arc`, because `Wake` asks for it.
-struct Unparker(Parker);
-
-impl Wake for Unparker {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
 
 /// Answers for the method `what` of a user.
 ///
@@ -36,14 +23,14 @@ pub(crate) fn block_thread_on<F: Future>(what: &str, future: F) -> F::Output {
 /// Polls `future` on this thread, which sleeps in between, until it is done.
 pub(crate) fn block_on_parker<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let unparker = Arc::new(Unparker(Parker::new()));
-    let waker = Waker::from(Arc::clone(&unparker));
+    let parker = Arc::new(Parker::new());
+    let waker = Waker::from(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        unparker.0.park();
+        parker.park();
     }
 }
 

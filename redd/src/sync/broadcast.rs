@@ -13,7 +13,6 @@
 //! - `clone-alone`: a message is cloned under its slot's lock, one receiver at a time, because `T` need not be `Sync`. It
 //!   is the one place where foreign code runs under a lock: a `clone` that uses the same channel may wait for itself.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
@@ -281,14 +280,10 @@ impl<T> Sender<T> {
 
 sender_handles!(Sender, WeakSender, Shared<T>);
 
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender")
-            .field("capacity", &self.shared().slots.len())
-            .field("receivers", &self.receiver_count())
-            .finish()
-    }
-}
+debug_struct!([T] Sender<T> as "Sender", self => {
+    capacity: self.shared().slots.len(),
+    receivers: self.receiver_count(),
+});
 
 /// Receives every message that is sent while it exists.
 ///
@@ -421,11 +416,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl<T> fmt::Debug for Receiver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
-    }
-}
+debug_struct!([T] Receiver<T> as "Receiver", self => { len: self.len(), .. });
 
 pub mod error {
     //! What sending to and receiving from a broadcast channel can fail with.

@@ -6,21 +6,6 @@
 //! Every primitive keeps its waiters in first-come order, and every waiting future may be dropped at any await: its
 //! place in the queue is lost, and what was already granted to it goes to the next waiter.
 
-/// `Display` and `Error` of an error type, of which each case says one sentence.
-macro_rules! error_texts {
-    ([$($generics:tt)*] $Error:ty $(where $T:ident: Debug)?, $($case:pat => $text:literal,)+) => {
-        impl<$($generics)*> std::fmt::Display for $Error {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                match self {
-                    $($case => write!(f, $text),)+
-                }
-            }
-        }
-
-        impl<$($generics)*> std::error::Error for $Error $(where $T: std::fmt::Debug)? {}
-    };
-}
-
 // Locks, permits, notices.
 mod barrier;
 pub(crate) mod blocking;

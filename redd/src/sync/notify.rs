@@ -79,9 +79,7 @@ impl Notify {
                 waiters: WaitList::new(()),
             }
         }
-    }
 
-    const_fn! {
         /// The same as [`new`](Self::new), for statics.
         pub const fn const_new() -> Self {
             Self::new()

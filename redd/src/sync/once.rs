@@ -30,9 +30,7 @@ impl<T> Once<T> {
                 value: UnsafeCell::new(None),
             }
         }
-    }
 
-    const_fn! {
         pub(super) const fn full(value: T) -> Self {
             Self {
                 is_set: AtomicBool::new(true),
@@ -87,16 +85,12 @@ macro_rules! once_face {
                         $waiters: $none,
                     }
                 }
-            }
 
-            const_fn! {
                 /// The same as [`new`](Self::new), for statics.
                 pub const fn const_new() -> Self {
                     Self::new()
                 }
-            }
 
-            const_fn! {
                 /// A cell with this value.
                 pub const fn const_new_with(value: T) -> Self {
                     Self {
@@ -156,11 +150,7 @@ macro_rules! once_face {
 
         impl<T: Eq> Eq for $Cell<T> {}
 
-        impl<T: std::fmt::Debug> std::fmt::Debug for $Cell<T> {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($Cell)).field("value", &self.get()).finish()
-            }
-        }
+        debug_struct!([T: std::fmt::Debug] $Cell<T> as stringify!($Cell), self => { value: self.get() });
     };
 }
 

@@ -20,7 +20,6 @@
 
 #![expect(unsafe_code, reason = "one allocation with two owners and no reference count")]
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::Location;
@@ -289,11 +288,7 @@ unsafe fn finish<T>(handle: NonNull<Shared<T>>) -> Option<T> {
     None
 }
 
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("is_closed", &self.is_closed()).finish()
-    }
-}
+debug_struct!([T] Sender<T> as "Sender", self => { is_closed: self.is_closed() });
 
 /// Receives the value: await it. Made by [`channel`].
 ///
@@ -499,14 +494,10 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl<T> fmt::Debug for Receiver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver")
-            .field("is_terminated", &self.is_terminated())
-            .field("is_empty", &self.is_empty())
-            .finish()
-    }
-}
+debug_struct!([T] Receiver<T> as "Receiver", self => {
+    is_terminated: self.is_terminated(),
+    is_empty: self.is_empty(),
+});
 
 pub mod error {
     //! What receiving from a oneshot channel can fail with.

@@ -77,9 +77,7 @@ impl<T> RwLock<T> {
         pub const fn const_new(value: T) -> Self {
             Self::const_with_max_readers(value, MAX_READERS)
         }
-    }
 
-    const_fn! {
         /// The same as [`with_max_readers`](Self::with_max_readers), for statics; not among the resources in tokio-console.
         ///
         /// # Panics

@@ -6,7 +6,6 @@
 //! - `given-back-once`: a permit object returns its count on drop; `forget`, `merge` and `split` move the count out of
 //!   one object before another has it.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
@@ -207,11 +206,7 @@ impl Semaphore {
     }
 }
 
-impl fmt::Debug for Semaphore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Semaphore").field("permits", &self.available_permits()).finish()
-    }
-}
+debug_struct!([] Semaphore as "Semaphore", self => { permits: self.available_permits() });
 
 /// Permits of a [`Semaphore`], given back when this is dropped.
 #[must_use = "dropping it gives the permits back at once"]

@@ -177,11 +177,7 @@ macro_rules! sender_handles {
             }
         }
 
-        impl<T> fmt::Debug for $WeakSender<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($WeakSender)).finish_non_exhaustive()
-            }
-        }
+        debug_struct!([T] $WeakSender<T> as stringify!($WeakSender), self => { .. });
     };
 }
 

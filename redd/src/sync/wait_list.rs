@@ -29,7 +29,6 @@
 
 #![expect(unsafe_code, reason = "the waiters live in the futures that wait")]
 
-use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::pin::Pin;
@@ -173,15 +172,7 @@ impl Waiter {
     }
 }
 
-impl fmt::Debug for Waiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiter")
-            .field("stage", &self.stage())
-            .field("kind", &self.kind)
-            .field("place", &self.place)
-            .finish()
-    }
-}
+debug_struct!([] Waiter as "Waiter", self => { stage: self.stage(), kind: self.kind, place: self.place });
 
 // SAFETY: always the links of the entry, reached by raw projection; only the cell is referred to, which may be shared.
 unsafe impl Linked for Waiter {
@@ -258,11 +249,7 @@ impl<D> WaitList<D> {
     }
 }
 
-impl<D> fmt::Debug for WaitList<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitList").finish_non_exhaustive()
-    }
-}
+debug_struct!([D] WaitList<D> as "WaitList", self => { .. });
 
 /// The lock of a [`WaitList`] is held while this lives.
 pub(crate) struct Guard<'a, D = ()> {

@@ -12,7 +12,6 @@ use super::fork::Process;
 use super::{check, check_len, timespec};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicBool;
-use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -55,14 +54,7 @@ impl EventBuffer {
     }
 }
 
-impl fmt::Debug for EventBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventBuffer")
-            .field("capacity", &self.events.capacity())
-            .field("filled", &self.events.len())
-            .finish()
-    }
-}
+debug_struct!([] EventBuffer as "EventBuffer", self => { capacity: self.events.capacity(), filled: self.events.len() });
 
 /// Set once the kernel has answered that it does not have `epoll_pwait2` (before Linux 5.11), or a sandbox forbids it.
 static ROUND_TO_MS: AtomicBool = AtomicBool::new(false);

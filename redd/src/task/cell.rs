@@ -48,11 +48,7 @@ pub(crate) struct Header {
     waiting: AtomicU64,
 }
 
-impl std::fmt::Debug for Header {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Header").field("state", &self.state.load()).finish_non_exhaustive()
-    }
-}
+debug_struct!([] Header as "Header", self => { state: self.state.load(), .. });
 
 /// In the top byte of `waiting`, where no `WaitKind` has this number: below it is a time, not a place.
 const QUEUED_AT: u64 = 0xff;

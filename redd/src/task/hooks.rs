@@ -10,7 +10,6 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use super::runnable::TaskInfo;
 use super::{Id, cell};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Called with a description of the task; runs on the thread where it happens, and must not block.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -90,25 +89,7 @@ pub struct UnjoinedPanic<'a> {
 }
 
 impl UnjoinedPanic<'_> {
-    /// The task's id.
-    pub fn id(&self) -> Id {
-        self.task.id
-    }
-
-    /// Its name, if it was spawned with one.
-    pub fn name(&self) -> Option<&str> {
-        self.task.name.as_deref()
-    }
-
-    /// The place in the program that spawned it.
-    pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.task.place
-    }
-
-    /// How long ago it was spawned, to about a turn of its worker.
-    pub fn age(&self) -> Duration {
-        self.task.age
-    }
+    task_info_methods!(self => self.task);
 
     /// Whether it was a closure of `spawn_blocking`.
     pub fn is_blocking(&self) -> bool {

@@ -201,11 +201,7 @@ impl Drop for EmptyOnUnwind<'_> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("id", &self.id()).finish()
-    }
-}
+debug_struct!([T: fmt::Debug] JoinHandle<T> as "JoinHandle", self => { id: self.id() });
 
 fn abort(task: &TaskRef) {
     match task.state.cancel() {
@@ -239,11 +235,7 @@ impl AbortHandle {
     }
 }
 
-impl fmt::Debug for AbortHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AbortHandle").field("id", &self.id()).finish()
-    }
-}
+debug_struct!([] AbortHandle as "AbortHandle", self => { id: self.id() });
 
 /// Why a task has no output: it was aborted, or it panicked.
 pub struct JoinError {

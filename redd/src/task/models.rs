@@ -16,6 +16,7 @@ use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
+use crate::primitives::{mistake, model};
 
 /// A field that the word protects; loom checks each access.
 struct Field<T>(UnsafeCell<T>);
@@ -191,80 +192,66 @@ impl Model {
 
 /// One worker polls until the task has ended; another thread sets the event and wakes.
 fn poll_and_wake(broken_finish: bool) {
-    crate::primitives::explore(move || {
-        let task = Model::spawned();
-        let waking = {
-            let task = Arc::clone(&task);
-            task.state.add_ref();
-            thread::spawn(move || {
-                task.event.store(1, Ordering::Release);
-                task.wake_by_ref();
-                if task.state.drop_refs(1) {
-                    task.free();
-                }
-            })
-        };
-        task.work(broken_finish);
-        task.work(broken_finish);
-        waking.join().expect("the waking thread does not panic");
-        while task.work(broken_finish) {}
-        assert_eq!(task.poll_join(), Some(7), "no wake is lost");
-        task.drop_handle();
-        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-    });
+    let task = Model::spawned();
+    let waking = {
+        let task = Arc::clone(&task);
+        task.state.add_ref();
+        thread::spawn(move || {
+            task.event.store(1, Ordering::Release);
+            task.wake_by_ref();
+            if task.state.drop_refs(1) {
+                task.free();
+            }
+        })
+    };
+    task.work(broken_finish);
+    task.work(broken_finish);
+    waking.join().expect("the waking thread does not panic");
+    while task.work(broken_finish) {}
+    assert_eq!(task.poll_join(), Some(7), "no wake is lost");
+    task.drop_handle();
+    assert_eq!(task.freed.load(Ordering::Relaxed), 1);
 }
 
-#[test]
-fn loom_a_wake_during_a_poll_is_not_lost() {
-    poll_and_wake(false);
-}
+model!(loom_a_wake_during_a_poll_is_not_lost, || poll_and_wake(false));
 
-#[test]
-#[should_panic(expected = "no wake is lost")]
-fn loom_a_poller_that_forgets_to_requeue_is_caught() {
-    // `poll_join` answers `None` for ever; the assertion above says so.
-    poll_and_wake(true);
-}
+// `poll_join` answers `None` for ever; the assertion above says so.
+mistake!(loom_a_poller_that_forgets_to_requeue_is_caught, "no wake is lost", || poll_and_wake(true));
 
 type PollJoin = fn(&Model) -> Option<u32>;
 
 fn abort_join_and_complete(poll_join: PollJoin) {
-    crate::primitives::explore(move || {
-        let task = Model::spawned();
-        task.event.store(1, Ordering::Relaxed);
-        let worker = {
-            let task = Arc::clone(&task);
-            thread::spawn(move || {
-                task.work(false);
-            })
-        };
-        let aborter = {
-            let task = Arc::clone(&task);
-            task.state.add_ref();
-            thread::spawn(move || {
-                task.abort();
-                if task.state.drop_refs(1) {
-                    task.free();
-                }
-            })
-        };
-        let joined = poll_join(&task).is_some();
-        worker.join().expect("the worker does not panic");
-        aborter.join().expect("the aborter does not panic");
-        while task.work(false) {}
-        if !joined {
-            assert_eq!(task.joiner_woken.load(Ordering::Acquire), 1, "the joiner is told");
-            assert!(task.poll_join().is_some());
-        }
-        task.drop_handle();
-        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-    });
+    let task = Model::spawned();
+    task.event.store(1, Ordering::Relaxed);
+    let worker = {
+        let task = Arc::clone(&task);
+        thread::spawn(move || {
+            task.work(false);
+        })
+    };
+    let aborter = {
+        let task = Arc::clone(&task);
+        task.state.add_ref();
+        thread::spawn(move || {
+            task.abort();
+            if task.state.drop_refs(1) {
+                task.free();
+            }
+        })
+    };
+    let joined = poll_join(&task).is_some();
+    worker.join().expect("the worker does not panic");
+    aborter.join().expect("the aborter does not panic");
+    while task.work(false) {}
+    if !joined {
+        assert_eq!(task.joiner_woken.load(Ordering::Acquire), 1, "the joiner is told");
+        assert!(task.poll_join().is_some());
+    }
+    task.drop_handle();
+    assert_eq!(task.freed.load(Ordering::Relaxed), 1);
 }
 
-#[test]
-fn loom_abort_join_and_completion_race() {
-    abort_join_and_complete(Model::poll_join);
-}
+model!(loom_abort_join_and_completion_race, || abort_join_and_complete(Model::poll_join));
 
 /// Leaves its waker without looking whether the task has ended meanwhile.
 fn poll_join_without_a_look(task: &Model) -> Option<u32> {
@@ -273,34 +260,27 @@ fn poll_join_without_a_look(task: &Model) -> Option<u32> {
     None
 }
 
-#[test]
-#[should_panic(expected = "the joiner is told")]
-fn loom_a_joiner_that_does_not_look_again_is_caught() {
-    abort_join_and_complete(poll_join_without_a_look);
-}
+mistake!(loom_a_joiner_that_does_not_look_again_is_caught, "the joiner is told", || abort_join_and_complete(
+    poll_join_without_a_look
+));
 
 fn drop_during_completion(drop_handle: fn(&Model)) {
-    crate::primitives::explore(move || {
-        let task = Model::spawned();
-        task.event.store(1, Ordering::Relaxed);
-        let worker = {
-            let task = Arc::clone(&task);
-            thread::spawn(move || {
-                task.work(false);
-            })
-        };
-        let _ = task.poll_join();
-        drop_handle(&task);
-        worker.join().expect("the worker does not panic");
-        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-        task.output.read(|output| assert!(output.is_none(), "the output is dropped"));
-    });
+    let task = Model::spawned();
+    task.event.store(1, Ordering::Relaxed);
+    let worker = {
+        let task = Arc::clone(&task);
+        thread::spawn(move || {
+            task.work(false);
+        })
+    };
+    let _ = task.poll_join();
+    drop_handle(&task);
+    worker.join().expect("the worker does not panic");
+    assert_eq!(task.freed.load(Ordering::Relaxed), 1);
+    task.output.read(|output| assert!(output.is_none(), "the output is dropped"));
 }
 
-#[test]
-fn loom_a_handle_dropped_during_completion_leaves_nothing() {
-    drop_during_completion(Model::drop_handle);
-}
+model!(loom_a_handle_dropped_during_completion_leaves_nothing, || drop_during_completion(Model::drop_handle));
 
 /// Believes that the output stays with the task, whenever the handle goes.
 fn drop_handle_for_the_waker_alone(task: &Model) {
@@ -312,86 +292,72 @@ fn drop_handle_for_the_waker_alone(task: &Model) {
     }
 }
 
-#[test]
-#[should_panic(expected = "the output is dropped")]
-fn loom_a_handle_that_leaves_the_output_behind_is_caught() {
-    // The output that was read is none.
-    drop_during_completion(drop_handle_for_the_waker_alone);
-}
+// The output that was read is none.
+mistake!(loom_a_handle_that_leaves_the_output_behind_is_caught, "the output is dropped", || drop_during_completion(
+    drop_handle_for_the_waker_alone
+));
 
 fn shut_down(take_over: fn(&State) -> bool) {
-    crate::primitives::explore(move || {
-        let task = Model::spawned();
-        let worker = {
-            let task = Arc::clone(&task);
-            thread::spawn(move || {
-                task.work(false);
-            })
-        };
-        if task.state.try_ref() {
-            if take_over(&task.state) {
-                task.finish(None);
-            } else if task.state.drop_refs(1) {
-                task.free();
-            }
+    let task = Model::spawned();
+    let worker = {
+        let task = Arc::clone(&task);
+        thread::spawn(move || {
+            task.work(false);
+        })
+    };
+    if task.state.try_ref() {
+        if take_over(&task.state) {
+            task.finish(None);
+        } else if task.state.drop_refs(1) {
+            task.free();
         }
-        worker.join().expect("the worker does not panic");
-        while task.work(false) {}
-        // The future pended once and is idle if the walk came while it was polled: then its poller saw CANCELLED.
-        assert!(task.state.load().is_complete(), "every task is ended by the walk or by its poller");
-        task.drop_handle();
-        assert_eq!(task.freed.load(Ordering::Relaxed), 1);
-    });
+    }
+    worker.join().expect("the worker does not panic");
+    while task.work(false) {}
+    // The future pended once and is idle if the walk came while it was polled: then its poller saw CANCELLED.
+    assert!(task.state.load().is_complete(), "every task is ended by the walk or by its poller");
+    task.drop_handle();
+    assert_eq!(task.freed.load(Ordering::Relaxed), 1);
 }
 
-#[test]
-fn loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere() {
-    shut_down(State::take_over);
-}
+model!(loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere, || shut_down(State::take_over));
 
 /// Passes over a task that is being polled, without a mark for its poller.
 fn take_over_what_does_not_run(state: &State) -> bool {
     !state.load().is_running() && state.take_over()
 }
 
-#[test]
-#[should_panic(expected = "every task is ended")]
-fn loom_a_shutdown_that_leaves_no_mark_is_caught() {
-    shut_down(take_over_what_does_not_run);
-}
+mistake!(loom_a_shutdown_that_leaves_no_mark_is_caught, "every task is ended", || shut_down(
+    take_over_what_does_not_run
+));
 
 /// A slot is freed and used again while a walker looks at it: the walker touches the body only with a reference.
 fn walk_while_reused(walker_ignores_zero: bool) {
-    crate::primitives::explore(move || {
-        let slot = Model::spawned();
-        let walker = {
-            let slot = Arc::clone(&slot);
-            thread::spawn(move || {
-                if walker_ignores_zero || slot.state.try_ref() {
-                    slot.future.read(|future| assert!(*future < 1000));
-                    if !walker_ignores_zero && slot.state.drop_refs(1) {
-                        slot.state.mark_free();
-                        slot.future.write(|future| *future = 1000);
-                    }
+    let slot = Model::spawned();
+    let walker = {
+        let slot = Arc::clone(&slot);
+        thread::spawn(move || {
+            if walker_ignores_zero || slot.state.try_ref() {
+                slot.future.read(|future| assert!(*future < 1000));
+                if !walker_ignores_zero && slot.state.drop_refs(1) {
+                    slot.state.mark_free();
+                    slot.future.write(|future| *future = 1000);
                 }
-            })
-        };
-        // The three owners let go; the last one frees.
-        if slot.state.drop_refs(3) {
-            slot.state.mark_free();
-            slot.future.write(|future| *future = 1000);
-            // Reuse.
-            slot.future.write(|future| *future = 1);
-            slot.state.publish();
-        }
-        walker.join().expect("the walker does not panic");
-    });
+            }
+        })
+    };
+    // The three owners let go; the last one frees.
+    if slot.state.drop_refs(3) {
+        slot.state.mark_free();
+        slot.future.write(|future| *future = 1000);
+        // Reuse.
+        slot.future.write(|future| *future = 1);
+        slot.state.publish();
+    }
+    walker.join().expect("the walker does not panic");
 }
 
-#[test]
-fn loom_a_walker_never_touches_a_free_slot() {
-    walk_while_reused(false);
-}
+model!(loom_a_walker_never_touches_a_free_slot, || walk_while_reused(false));
 
 #[test]
 #[should_panic]
@@ -423,27 +389,23 @@ impl Drop for Owner {
 #[repr(align(128))]
 struct Large;
 
-/// The handle and the `Runnable` of one task go on threads of their own while the heap closes: whoever is last frees it,
-/// once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
-#[test]
-fn loom_a_heap_closed_while_a_task_is_out_is_freed_once() {
-    crate::primitives::explore(|| {
-        let drops = std::sync::Arc::default();
-        let heap = Heap::new(1, TaskHooks::default());
-        // SAFETY: before the first task.
-        unsafe { heap.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
-        let weak = std::sync::Arc::downgrade(&heap);
-        let future = std::future::ready(Large);
-        // SAFETY: the future is `Send`.
-        let (runnable, handle) =
-            unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
-        let poller = thread::spawn(move || runnable.cancel());
-        let joiner = thread::spawn(move || drop(handle));
-        heap.close();
-        drop(heap);
-        poller.join().expect("it does not panic");
-        joiner.join().expect("it does not panic");
-        assert_eq!(weak.strong_count(), 0, "the heap is freed");
-        assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
-    });
-}
+// The handle and the `Runnable` of one task go on threads of their own while the heap closes: whoever is last frees it,
+// once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
+model!(loom_a_heap_closed_while_a_task_is_out_is_freed_once, || {
+    let drops = std::sync::Arc::default();
+    let heap = Heap::new(1, TaskHooks::default());
+    // SAFETY: before the first task.
+    unsafe { heap.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
+    let weak = std::sync::Arc::downgrade(&heap);
+    let future = std::future::ready(Large);
+    // SAFETY: the future is `Send`.
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
+    let poller = thread::spawn(move || runnable.cancel());
+    let joiner = thread::spawn(move || drop(handle));
+    heap.close();
+    drop(heap);
+    poller.join().expect("it does not panic");
+    joiner.join().expect("it does not panic");
+    assert_eq!(weak.strong_count(), 0, "the heap is freed");
+    assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
+});

@@ -2,7 +2,6 @@
 //!
 //! Called by `timeout`, which answers with [`Elapsed`].
 
-use std::fmt;
 use std::io;
 
 /// The time of a [`timeout`](super::timeout()) is up. Converts into an [`io::Error`] of kind `TimedOut`.
@@ -15,13 +14,10 @@ impl Elapsed {
     }
 }
 
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the deadline passed before the operation was complete")
-    }
+error_texts! {
+    [] Elapsed,
+    _ => "the deadline passed before the operation was complete",
 }
-
-impl std::error::Error for Elapsed {}
 
 impl From<Elapsed> for io::Error {
     fn from(elapsed: Elapsed) -> Self {
@@ -57,12 +53,9 @@ macro_rules! kinds {
             )+
         }
 
-        impl fmt::Display for Error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self.0 {
-                    $(Kind::$Kind => $text,)+
-                })
-            }
+        error_texts! {
+            [] Error,
+            $(Self(Kind::$Kind) => $text,)+
         }
     };
 }
@@ -72,5 +65,3 @@ kinds! {
     AtCapacity, at_capacity, is_at_capacity, "the runtime has no room for another timer";
     Invalid, invalid, is_invalid, "the timer's settings are invalid";
 }
-
-impl std::error::Error for Error {}

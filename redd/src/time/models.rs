@@ -5,7 +5,7 @@
 use std::task::Wake;
 
 use super::*;
-use crate::primitives::Arc;
+use crate::primitives::{Arc, mistake, model};
 
 /// Counts its wakes. Not modelled: what it counts is compared after the threads were joined.
 struct Counting(fixed::AtomicUsize);
@@ -60,33 +60,28 @@ fn fire(timers: &Timers, now_tick: u64) -> usize {
 }
 
 fn drop_while_firing(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
-    crate::primitives::explore(move || {
-        let timers = one_wheel();
-        let (dropped, kept) = (Witness::new(), Witness::new());
-        let mut timer = armed_at(&timers, 1, &dropped);
-        let thread = crate::primitives::checker::thread::spawn(move || {
-            drop(disarm(timer.as_mut()));
-            drop(timer);
-        });
-        fire(&timers, 1);
-        // One lap of the lowest level later, another timer is in the slot that the first was in.
-        fire(&timers, 64);
-        let neighbour = armed_at(&timers, 65, &kept);
-        thread.join().expect("it does not panic");
-        assert_eq!(fire(&timers, 65), 1, "the neighbour is still linked");
-        assert!(dropped.wakes() <= 1);
-        assert_eq!(kept.wakes(), 1);
-        assert!(neighbour.is_fired());
-        dropped.assert_no_waker_left();
-        kept.assert_no_waker_left();
-        assert_eq!(timers.next_deadline(0), None);
+    let timers = one_wheel();
+    let (dropped, kept) = (Witness::new(), Witness::new());
+    let mut timer = armed_at(&timers, 1, &dropped);
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        drop(disarm(timer.as_mut()));
+        drop(timer);
     });
+    fire(&timers, 1);
+    // One lap of the lowest level later, another timer is in the slot that the first was in.
+    fire(&timers, 64);
+    let neighbour = armed_at(&timers, 65, &kept);
+    thread.join().expect("it does not panic");
+    assert_eq!(fire(&timers, 65), 1, "the neighbour is still linked");
+    assert!(dropped.wakes() <= 1);
+    assert_eq!(kept.wakes(), 1);
+    assert!(neighbour.is_fired());
+    dropped.assert_no_waker_left();
+    kept.assert_no_waker_left();
+    assert_eq!(timers.next_deadline(0), None);
 }
 
-#[test]
-fn loom_a_timer_dropped_while_it_fires_gives_its_waker_up_once() {
-    drop_while_firing(Timer::disarm);
-}
+model!(loom_a_timer_dropped_while_it_fires_gives_its_waker_up_once, || drop_while_firing(Timer::disarm));
 
 /// The mistake against `state-under-lock`: what was ARMED before the lock is taken for linked.
 fn disarm_without_second_look(timer: Pin<&mut Timer>) -> Option<Waker> {
@@ -108,41 +103,36 @@ fn disarm_without_second_look(timer: Pin<&mut Timer>) -> Option<Waker> {
     waker
 }
 
-#[test]
-#[should_panic(expected = "the neighbour is still linked")]
-fn loom_mistake_a_drop_that_does_not_look_again_under_the_lock() {
-    drop_while_firing(disarm_without_second_look);
-}
+mistake!(loom_mistake_a_drop_that_does_not_look_again_under_the_lock, "the neighbour is still linked", || {
+    drop_while_firing(disarm_without_second_look)
+});
 
 fn poll_while_firing(poll: fn(Pin<&mut Timer>, &Waker) -> TimerState) {
-    crate::primitives::explore(move || {
-        let timers = one_wheel();
-        let (first, second) = (Witness::new(), Witness::new());
-        let mut timer = armed_at(&timers, 1, &first);
-        let waker = second.waker();
-        let thread = crate::primitives::checker::thread::spawn(move || {
-            let state = poll(timer.as_mut(), &waker);
-            drop(waker);
-            (state, timer)
-        });
-        assert_eq!(fire(&timers, 1), 1);
-        let (state, timer) = thread.join().expect("it does not panic");
-        match state {
-            TimerState::Fired => assert_eq!(first.wakes(), 1),
-            TimerState::Waiting => assert_eq!(second.wakes(), 1, "the last waker is woken"),
-            TimerState::Idle | TimerState::Detached => panic!("it was armed: {state:?}"),
-        }
-        assert_eq!(first.wakes() + second.wakes(), 1);
-        drop(timer);
-        first.assert_no_waker_left();
-        second.assert_no_waker_left();
+    let timers = one_wheel();
+    let (first, second) = (Witness::new(), Witness::new());
+    let mut timer = armed_at(&timers, 1, &first);
+    let waker = second.waker();
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        let state = poll(timer.as_mut(), &waker);
+        drop(waker);
+        (state, timer)
     });
+    assert_eq!(fire(&timers, 1), 1);
+    let (state, timer) = thread.join().expect("it does not panic");
+    match state {
+        TimerState::Fired => assert_eq!(first.wakes(), 1),
+        TimerState::Waiting => assert_eq!(second.wakes(), 1, "the last waker is woken"),
+        TimerState::Idle | TimerState::Detached => panic!("it was armed: {state:?}"),
+    }
+    assert_eq!(first.wakes() + second.wakes(), 1);
+    drop(timer);
+    first.assert_no_waker_left();
+    second.assert_no_waker_left();
 }
 
-#[test]
-fn loom_a_poll_with_another_waker_while_it_fires_is_ready_or_is_woken() {
-    poll_while_firing(|timer, waker| timer.poll(&mut Context::from_waker(waker)));
-}
+model!(loom_a_poll_with_another_waker_while_it_fires_is_ready_or_is_woken, || poll_while_firing(
+    |timer, waker| timer.poll(&mut Context::from_waker(waker))
+));
 
 /// The mistake against `state-under-lock`: the waker is stored without looking whether there is still someone to take it.
 fn poll_without_second_look(timer: Pin<&mut Timer>, new: &Waker) -> TimerState {
@@ -160,155 +150,125 @@ fn poll_without_second_look(timer: Pin<&mut Timer>, new: &Waker) -> TimerState {
     TimerState::Waiting
 }
 
-#[test]
-#[should_panic(expected = "the last waker is woken")]
-fn loom_mistake_a_poll_that_does_not_look_again_under_the_lock() {
-    poll_while_firing(poll_without_second_look);
-}
+mistake!(loom_mistake_a_poll_that_does_not_look_again_under_the_lock, "the last waker is woken", || poll_while_firing(
+    poll_without_second_look
+));
 
 fn reset_after_firing(leave: fn(&Entry) -> Option<Waker>) {
-    crate::primitives::explore(move || {
-        let timers = one_wheel();
-        let (first, second) = (Witness::new(), Witness::new());
-        let mut timer = armed_at(&timers, 1, &first);
-        let (others, waker) = (Arc::clone(&timers), second.waker());
-        let thread = crate::primitives::checker::thread::spawn(move || {
-            if timer.is_fired() {
-                drop(timer.as_mut().disarm());
-                let arming = arm_at(&others, &mut timer, 5, waker);
-                assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
-            }
-            timer
-        });
-        let wheel = timers.wheel(0);
-        let waker = wheel.with(|inner| {
-            let entry = inner.wheel.pop_due(1).expect("it is due");
-            wheel.publish(inner);
-            // SAFETY: it was armed, and its owner waits for FIRED.
-            leave(unsafe { entry.as_ref() })
-        });
-        waker.expect("it was armed with one").wake();
-        let timer = thread.join().expect("it does not panic");
-        assert_eq!(first.wakes(), 1);
-        assert_eq!(fire(&timers, 5), second.wakes());
-        assert!(timer.is_fired());
+    let timers = one_wheel();
+    let (first, second) = (Witness::new(), Witness::new());
+    let mut timer = armed_at(&timers, 1, &first);
+    let (others, waker) = (Arc::clone(&timers), second.waker());
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        if timer.is_fired() {
+            drop(timer.as_mut().disarm());
+            let arming = arm_at(&others, &mut timer, 5, waker);
+            assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
+        }
+        timer
     });
+    let wheel = timers.wheel(0);
+    let waker = wheel.with(|inner| {
+        let entry = inner.wheel.pop_due(1).expect("it is due");
+        wheel.publish(inner);
+        // SAFETY: it was armed, and its owner waits for FIRED.
+        leave(unsafe { entry.as_ref() })
+    });
+    waker.expect("it was armed with one").wake();
+    let timer = thread.join().expect("it does not panic");
+    assert_eq!(first.wakes(), 1);
+    assert_eq!(fire(&timers, 5), second.wakes());
+    assert!(timer.is_fired());
 }
 
-#[test]
-fn loom_a_timer_that_has_fired_is_its_owners_alone() {
-    reset_after_firing(|entry| {
-        // SAFETY: unlinked under the lock, which is held.
-        unsafe { Entry::leave(NonNull::from(entry), FIRED) }
-    });
-}
+model!(loom_a_timer_that_has_fired_is_its_owners_alone, || reset_after_firing(|entry| {
+    // SAFETY: unlinked under the lock, which is held.
+    unsafe { Entry::leave(NonNull::from(entry), FIRED) }
+}));
 
-#[test]
-#[should_panic(expected = "Causality violation")]
-fn loom_mistake_a_firing_that_touches_the_entry_after_saying_so() {
-    reset_after_firing(|entry| {
+mistake!(loom_mistake_a_firing_that_touches_the_entry_after_saying_so, "Causality violation", || reset_after_firing(
+    |entry| {
         // The mistake against `last-touch`: the order of the two steps.
         entry.state.store(FIRED, Ordering::Release);
         entry.waker.with_mut(|waker| {
             // SAFETY: none: this is the mistake.
             unsafe { (*waker).take() }
         })
-    });
-}
+    }
+));
 
-#[test]
-#[should_panic(expected = "Causality violation")]
-fn loom_mistake_a_firing_that_publishes_nothing() {
-    reset_after_firing(|entry| {
-        let waker = entry.waker.with_mut(|waker| {
-            // SAFETY: armed, and the lock is held.
-            unsafe { (*waker).take() }
-        });
-        // The mistake against `last-touch`: the owner may see FIRED before the waker is out.
-        entry.state.store(FIRED, Ordering::Relaxed);
-        waker
+mistake!(loom_mistake_a_firing_that_publishes_nothing, "Causality violation", || reset_after_firing(|entry| {
+    let waker = entry.waker.with_mut(|waker| {
+        // SAFETY: armed, and the lock is held.
+        unsafe { (*waker).take() }
     });
-}
+    // The mistake against `last-touch`: the owner may see FIRED before the waker is out.
+    entry.state.store(FIRED, Ordering::Relaxed);
+    waker
+}));
 
 fn arm_during_shutdown(shutdown: fn(&Timers)) {
-    crate::primitives::explore(move || {
-        let timers = one_wheel();
-        let witness = Witness::new();
-        let mut timer = Box::pin(Timer::new(&timers));
-        let (others, waker) = (Arc::clone(&timers), witness.waker());
-        let thread = crate::primitives::checker::thread::spawn(move || {
-            let is_gone = matches!(arm_at(&others, &mut timer, 1, waker), Arming::Gone(_));
-            (is_gone, timer)
-        });
-        shutdown(&timers);
-        let (is_gone, timer) = thread.join().expect("it does not panic");
-        assert_eq!(timer.state(), DETACHED, "nobody waits for ever");
-        assert_eq!(witness.wakes(), usize::from(!is_gone));
-        witness.assert_no_waker_left();
+    let timers = one_wheel();
+    let witness = Witness::new();
+    let mut timer = Box::pin(Timer::new(&timers));
+    let (others, waker) = (Arc::clone(&timers), witness.waker());
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        let is_gone = matches!(arm_at(&others, &mut timer, 1, waker), Arming::Gone(_));
+        (is_gone, timer)
     });
+    shutdown(&timers);
+    let (is_gone, timer) = thread.join().expect("it does not panic");
+    assert_eq!(timer.state(), DETACHED, "nobody waits for ever");
+    assert_eq!(witness.wakes(), usize::from(!is_gone));
+    witness.assert_no_waker_left();
 }
 
-#[test]
-fn loom_a_timer_armed_during_shutdown_is_refused_or_woken() {
-    arm_during_shutdown(Timers::shutdown);
-}
+model!(loom_a_timer_armed_during_shutdown_is_refused_or_woken, || arm_during_shutdown(Timers::shutdown));
 
-#[test]
-#[should_panic(expected = "nobody waits for ever")]
-fn loom_mistake_a_shutdown_that_leaves_the_door_open() {
-    arm_during_shutdown(|timers| {
+mistake!(loom_mistake_a_shutdown_that_leaves_the_door_open, "nobody waits for ever", || arm_during_shutdown(
+    |timers| {
         let mut wakers = WakeList::new();
         // The mistake against `one-life`: it stays.
         timers.wheel(0).take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
         wakers.wake_all();
-    });
-}
+    }
+));
 
 fn drop_during_reuse(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
-    crate::primitives::explore(move || {
-        let timers = one_wheel();
-        let (old, new) = (Witness::new(), Witness::new());
-        let mut timer = armed_at(&timers, 3, &old);
-        let thread = crate::primitives::checker::thread::spawn(move || {
-            drop(disarm(timer.as_mut()));
-            drop(timer);
-        });
-        timers.shutdown();
-        // What `Timers::new` does with a wheel that was given back.
-        let wheel = timers.wheel(0);
-        wheel.open(timers.life, timers.clock.start());
-        let successor = armed_at(&timers, 3, &new);
-        thread.join().expect("it does not panic");
-        fire(&timers, 3);
-        assert_eq!(new.wakes(), 1, "the wheel's new timer is still linked");
-        drop(successor);
-        old.assert_no_waker_left();
+    let timers = one_wheel();
+    let (old, new) = (Witness::new(), Witness::new());
+    let mut timer = armed_at(&timers, 3, &old);
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        drop(disarm(timer.as_mut()));
+        drop(timer);
     });
+    timers.shutdown();
+    // What `Timers::new` does with a wheel that was given back.
+    let wheel = timers.wheel(0);
+    wheel.open(timers.life, timers.clock.start());
+    let successor = armed_at(&timers, 3, &new);
+    thread.join().expect("it does not panic");
+    fire(&timers, 3);
+    assert_eq!(new.wakes(), 1, "the wheel's new timer is still linked");
+    drop(successor);
+    old.assert_no_waker_left();
 }
 
-#[test]
-fn loom_a_timer_dropped_after_its_runtime_leaves_the_reused_wheel_alone() {
-    drop_during_reuse(Timer::disarm);
-}
+model!(loom_a_timer_dropped_after_its_runtime_leaves_the_reused_wheel_alone, || drop_during_reuse(Timer::disarm));
 
-#[test]
-#[should_panic(expected = "the wheel's new timer is still linked")]
-fn loom_mistake_a_drop_that_believes_in_a_wheel_of_another_life() {
-    drop_during_reuse(disarm_without_second_look);
-}
+mistake!(loom_mistake_a_drop_that_believes_in_a_wheel_of_another_life, "the wheel's new timer is still linked", || {
+    drop_during_reuse(disarm_without_second_look)
+});
 
-#[test]
-fn loom_neighbours_dropped_by_two_threads_are_both_unlinked() {
-    crate::primitives::explore(|| {
-        let timers = one_wheel();
-        let (left, right) = (Witness::new(), Witness::new());
-        let timer = armed_at(&timers, 7, &left);
-        let other = armed_at(&timers, 7, &right);
-        let thread = crate::primitives::checker::thread::spawn(move || drop(timer));
-        drop(other);
-        thread.join().expect("it does not panic");
-        assert_eq!(timers.next_deadline(0), None);
-        left.assert_no_waker_left();
-        right.assert_no_waker_left();
-    });
-}
+model!(loom_neighbours_dropped_by_two_threads_are_both_unlinked, || {
+    let timers = one_wheel();
+    let (left, right) = (Witness::new(), Witness::new());
+    let timer = armed_at(&timers, 7, &left);
+    let other = armed_at(&timers, 7, &right);
+    let thread = crate::primitives::checker::thread::spawn(move || drop(timer));
+    drop(other);
+    thread.join().expect("it does not panic");
+    assert_eq!(timers.next_deadline(0), None);
+    left.assert_no_waker_left();
+    right.assert_no_waker_left();
+});

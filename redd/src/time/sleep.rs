@@ -8,7 +8,6 @@
 //! # Invariants
 //! - `home-or-here`: a timer is armed on a wheel of the runtime in which it was created, wherever it is polled.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -203,15 +202,11 @@ impl Future for Sleep {
     }
 }
 
-impl fmt::Debug for Sleep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep")
-            .field("deadline", &self.deadline)
-            .field("made_at", &format_args!("{}", self.place))
-            .field("timer", &self.timer)
-            .finish()
-    }
-}
+debug_struct!([] Sleep as "Sleep", self => {
+    deadline: self.deadline,
+    made_at: format_args!("{}", self.place),
+    timer: self.timer,
+});
 
 fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
     match when {

@@ -47,7 +47,7 @@ use crate::collections::wake_list::WakeList;
 use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::immortal::Pool;
-use crate::primitives::{Mutex, thread};
+use crate::primitives::{Mutex, ShortMutex};
 use crate::runtime::Handle;
 
 #[cfg(all(test, any(loom, shuttle)))]
@@ -195,10 +195,9 @@ impl Drop for Timers {
 /// A wheel behind a lock, on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct LockedWheel {
-    is_locked: AtomicBool,
+    inner: ShortMutex<Inner>,
     /// What `Wheel::next_deadline` said when the lock was let go.
     next_deadline: AtomicU64,
-    inner: UnsafeCell<Inner>,
     /// Only of a shared wheel: whom to unpark.
     owner: Mutex<Owner>,
 }
@@ -217,28 +216,11 @@ enum Owner {
     Closed,
 }
 
-// SAFETY: `inner` is reached only in `LockedWheel::with`, under the lock; the entries it points to are `Send`.
-unsafe impl Send for LockedWheel {}
-// SAFETY: as above.
-unsafe impl Sync for LockedWheel {}
-
-/// Unlocks, also when something panics under the lock.
-struct Unlock<'a>(&'a AtomicBool);
-
-impl Drop for Unlock<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // Release: publishes what was done under the lock. Pairs with Acquire in `LockedWheel::with`.
-        self.0.store(false, Ordering::Release);
-    }
-}
-
 impl LockedWheel {
     fn new() -> Self {
         Self {
-            is_locked: AtomicBool::new(false),
+            inner: ShortMutex::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
             next_deadline: AtomicU64::new(NO_DEADLINE),
-            inner: UnsafeCell::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
             owner: Mutex::new(Owner::Unknown),
         }
     }
@@ -256,15 +238,7 @@ impl LockedWheel {
     /// Runs `f` under the lock. `f` is ours and short (`no-foreign-code`).
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
-        let mut turns = 0;
-        // Acquire: what the last holder did is visible. Pairs with Release in `Unlock::drop`.
-        while self.is_locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            thread::spin(turns);
-            turns = turns.saturating_add(1);
-        }
-        let _unlock = Unlock(&self.is_locked);
-        // SAFETY: the lock is held until `_unlock` goes, so this is the only way in.
-        self.inner.with_mut(|inner| f(unsafe { &mut *inner }))
+        f(&mut self.inner.lock())
     }
 
     fn publish(&self, inner: &Inner) {
@@ -577,6 +551,7 @@ impl fmt::Debug for Timer {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::primitives::thread;
     use std::sync::{Arc, Weak};
     use std::task::Wake;
 

@@ -25,6 +25,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("scheduler", &["blocking", "task", "time", "driver", "observe", "trace", "symbols"]),
     ("trace", &["scheduler::rescue"]),
     ("symbols", &[]),
+    ("texts", &[]),
     ("runtime", &["scheduler", "blocking", "task", "time", "driver", "observe"]),
     ("group", &["runtime", "scheduler", "blocking", "task", "time", "driver", "observe", "sync"]),
     ("observe", &["runtime", "scheduler", "blocking", "task", "time", "driver"]),

@@ -320,11 +320,7 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
     }
 }
 
-impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFd").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
+debug_struct!([T: fmt::Debug + AsRawFd] AsyncFd<T> as "AsyncFd", self => { inner: self.inner, .. });
 
 /// What both guards do alike. `$borrowed` is what the closure of `try_io` gets.
 macro_rules! guard_methods {
@@ -365,12 +361,10 @@ macro_rules! guard_methods {
             }
         }
 
-        impl<Inner: fmt::Debug + AsRawFd> fmt::Debug for $Guard<'_, Inner> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut out = f.debug_struct(stringify!($Guard));
-                out.field("async_fd", &self.async_fd).field("ready", &self.ready()).finish()
-            }
-        }
+        debug_struct!([Inner: std::fmt::Debug + AsRawFd] $Guard<'_, Inner> as stringify!($Guard), self => {
+            async_fd: self.async_fd,
+            ready: self.ready(),
+        });
     };
 }
 
@@ -428,11 +422,7 @@ impl<T> AsyncFdRegisterError<T> {
     }
 }
 
-impl<T> fmt::Debug for AsyncFdRegisterError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFdRegisterError").field("cause", &self.cause).finish_non_exhaustive()
-    }
-}
+debug_struct!([T] AsyncFdRegisterError<T> as "AsyncFdRegisterError", self => { cause: self.cause, .. });
 
 impl<T> fmt::Display for AsyncFdRegisterError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,8 +20,6 @@ use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::context;
 use crate::task::coop::poll_proceed;
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
@@ -35,16 +33,11 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 struct ShutDown;
 
-impl fmt::Display for ShutDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the redd runtime that drives this descriptor has shut down, or it is being shutdown: keep the `Runtime` \
-             alive as long as its sockets, or take the descriptor out and use it without a runtime",
-        )
-    }
+error_texts! {
+    [] ShutDown,
+    _ => "the redd runtime that drives this descriptor has shut down, or it is being shutdown: keep the `Runtime` \
+          alive as long as its sockets, or take the descriptor out and use it without a runtime",
 }
-
-impl Error for ShutDown {}
 
 /// The error of every operation on a descriptor whose runtime is gone.
 pub(crate) fn shutdown_error() -> io::Error {

@@ -8,7 +8,7 @@ use super::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
 use std::time::Duration;
 
 /// A TCP socket to set options on before it [listens](Self::listen) or [connects](Self::connect).
@@ -149,15 +149,3 @@ fn saturate(bytes: usize) -> u32 {
 }
 
 socket_descriptor!(TcpSocket);
-
-impl FromRawFd for TcpSocket {
-    /// Takes a socket over. It must be non-blocking.
-    ///
-    /// # Safety
-    /// `fd` is an open socket that nobody else closes.
-    unsafe fn from_raw_fd(fd: RawFd) -> Self {
-        // SAFETY: the caller promises what `Socket` needs.
-        let socket = unsafe { Socket::from_raw_fd(fd) };
-        Self { socket }
-    }
-}

@@ -8,7 +8,7 @@ use super::addr::{from_path, to_system};
 use super::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use socket2::{Domain, Socket, Type};
 use std::io;
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
 use std::path::Path;
 
 /// A Unix socket to [bind](Self::bind) before it [listens](Self::listen), [connects](Self::connect) or becomes a
@@ -112,15 +112,3 @@ impl UnixSocket {
 }
 
 socket_descriptor!(UnixSocket);
-
-impl FromRawFd for UnixSocket {
-    /// Takes a socket over. It must be non-blocking.
-    ///
-    /// # Safety
-    /// `fd` is an open socket that nobody else closes.
-    unsafe fn from_raw_fd(fd: RawFd) -> Self {
-        // SAFETY: the caller promises what `Socket` needs.
-        let socket = unsafe { Socket::from_raw_fd(fd) };
-        Self { socket }
-    }
-}

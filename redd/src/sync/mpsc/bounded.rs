@@ -348,11 +348,7 @@ impl<T> Drop for PermitIterator<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for PermitIterator<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PermitIterator").field("capacity", &self.n).finish_non_exhaustive()
-    }
-}
+debug_struct!([T] PermitIterator<'_, T> as "PermitIterator", self => { capacity: self.n, .. });
 
 /// Room for one message, together with the sender. Made by [`Sender::reserve_owned`]; dropping it gives the room back.
 pub struct OwnedPermit<T> {
@@ -401,11 +397,7 @@ impl<T> Drop for OwnedPermit<T> {
     }
 }
 
-impl<T> fmt::Debug for OwnedPermit<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedPermit").field("sender", &self.sender).finish()
-    }
-}
+debug_struct!([T] OwnedPermit<T> as "OwnedPermit", self => { sender: self.sender });
 
 /// Receives from a bounded channel.
 ///

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "a heap without a scheduler")]
 
 use super::{Chunk, Heap, Trimming, for_each_slot};
+use crate::primitives::{mistake, model};
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::runnable::{Runnable, Schedule};
@@ -52,10 +53,7 @@ fn beside_a_walker() {
     heap.close();
 }
 
-#[test]
-fn loom_trimming_takes_no_chunk_from_under_a_walker() {
-    crate::primitives::explore(beside_a_walker);
-}
+model!(loom_trimming_takes_no_chunk_from_under_a_walker, beside_a_walker);
 
 fn beside_a_spawn() {
     let heap = heap();
@@ -79,13 +77,11 @@ fn beside_a_spawn() {
     heap.close();
 }
 
-#[test]
-fn loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone() {
-    crate::primitives::explore(beside_a_spawn);
-}
+model!(loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone, beside_a_spawn);
 
-#[test]
-#[should_panic(expected = "each slot has its chunk")]
-fn loom_trimming_catches_a_chunk_that_goes_with_a_task_in_it() {
-    crate::primitives::explore_mistaken("a chunk that goes with a task in it", beside_a_spawn);
-}
+mistake!(
+    loom_trimming_catches_a_chunk_that_goes_with_a_task_in_it,
+    "each slot has its chunk",
+    "a chunk that goes with a task in it",
+    beside_a_spawn
+);
