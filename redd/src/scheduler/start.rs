@@ -1,7 +1,7 @@
 //! Worker threads: the first starts with the runtime, the others when they are first needed.
 //!
-//! Called by the runtime (`start_first`), by whoever the idle word tells to start one, by `spares`, and by `rescue`
-//! (`ask_again`).
+//! Called by the runtime (`start_first`), by whoever the idle word tells to start one, by `spares`, and by `worker` and
+//! `rescue` (`ask_again`).
 //!
 //! A program with `on_thread_start` has all threads from the beginning: it may count on the hook having run, and a hook that
 //! takes long, or waits for that of another thread, must not keep tasks waiting that rely on a worker that starts.
@@ -162,13 +162,18 @@ pub(super) fn start_one(shared: &Shared) -> Started {
 }
 
 /// Workers that the system has refused a while ago may be asked for again.
+#[inline]
 pub(super) fn ask_again(shared: &Shared, now: u64) {
-    let workers = &shared.workers;
-    if now >= workers.ask_again_at.load(Ordering::Relaxed) {
-        let mut threads = workers.threads.lock();
-        workers.ask_again_at.store(u64::MAX, Ordering::Relaxed);
-        shared.idle.return_unstarted(std::mem::take(&mut threads.refused));
+    if now >= shared.workers.ask_again_at.load(Ordering::Relaxed) {
+        return_refused(shared);
     }
+}
+
+#[cold]
+fn return_refused(shared: &Shared) {
+    let mut threads = shared.workers.threads.lock();
+    shared.workers.ask_again_at.store(u64::MAX, Ordering::Relaxed);
+    shared.idle.return_unstarted(std::mem::take(&mut threads.refused));
 }
 
 fn worker_thread(shared: &Arc<Shared>, index: usize) {

@@ -655,7 +655,9 @@ impl Worker {
         self.report_back(shared);
         let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
         self.publish(shared, since);
-        shared.watch.come_by(shared, shared.note_time(now));
+        let ms = shared.note_time(now);
+        shared.watch.come_by(shared, ms);
+        start::ask_again(shared, ms);
         if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
             shared.man_the_watch();
         }

@@ -64,6 +64,15 @@ fn what_was_written_is_flushed_before_the_copy_waits_for_more() {
 }
 
 #[test]
+fn while_the_writer_is_not_ready_a_copy_reads_on() {
+    let mut reader = Script::reading(&[Step::Data(b"sal"), Step::Data(b"mon")]);
+    // All there is in one write.
+    let mut writer = Script::writing(&[Step::Pending, Step::Take(6), Step::Error]);
+    assert_eq!(block_on(copy(&mut reader, &mut writer)).unwrap(), 6);
+    assert_eq!(writer.written, b"salmon");
+}
+
+#[test]
 fn copies_that_are_always_ready_yield_to_other_tasks() {
     block_on_runtime(async {
         let endless = redd::spawn(async { copy(&mut repeat(1), &mut sink()).await });

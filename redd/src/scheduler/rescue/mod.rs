@@ -46,7 +46,7 @@ mod report;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{Flavor, Shared, Slot, start};
+use super::{Flavor, Shared, Slot};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sys;
@@ -196,7 +196,6 @@ impl Watch {
             return; // Someone was faster.
         }
         self.due.store(now + self.step_ms(), Ordering::Relaxed);
-        start::ask_again(shared, now);
         if shared.config.flavor != Flavor::MultiThread {
             // Each `block_on` may be on another thread.
             shared.slot(0).thread.store(sys::thread::current_id(), Ordering::Relaxed);
