@@ -60,6 +60,15 @@ fn one_thing_after_another_takes_few_threads() {
 }
 
 #[test]
+fn a_worker_without_a_thread_looks_like_one_that_went_to_sleep_at_once() {
+    let runtime = builder(2).build().unwrap();
+    let metrics = runtime.metrics();
+    assert_eq!(metrics.worker_thread_id(1), None, "nothing was done yet");
+    assert_eq!((metrics.worker_park_count(1), metrics.worker_noop_count(1), metrics.worker_poll_count(1)), (1, 1, 0));
+    assert!(!metrics.worker_total_busy_duration(1).is_zero(), "programs divide by it");
+}
+
+#[test]
 fn tasks_that_block_on_each_other_get_a_worker_each() {
     for _ in 0..20 {
         let runtime = builder(6).build().unwrap();

@@ -155,7 +155,7 @@ impl RuntimeMetrics {
         /// How often a worker polled a task.
         worker_poll_count(slot) -> u64 = slot.mark.polls() / 2;
 
-        /// How long a worker was awake.
+        /// How long a worker was awake. A nanosecond for one whose thread has not started.
         worker_total_busy_duration(slot) -> Duration = Duration::from_nanos(slot.busy_ns.load(Ordering::Relaxed));
 
         /// The thread that is the worker, or was last; `None` before there was one. While a worker is inside

@@ -53,11 +53,12 @@ pub(super) fn later(config: &Config) -> u16 {
     u16::try_from(config.workers - at_once(config)).unwrap_or(u16::MAX)
 }
 
-/// A worker that starts later is asleep from the beginning, as far as its figures say: so it would be if it had started.
+/// A worker that starts later is asleep from the beginning, as far as its figures say: so it would be if it had started, and
+/// it would have been busy for a moment before that.
 pub(super) fn new_slot(config: &Config, index: usize) -> Slot {
     let slot = Slot::new();
     if index >= at_once(config) {
-        [&slot.parks, &slot.unparks, &slot.tally.noops].into_iter().for_each(|count| add(count, 1));
+        [&slot.parks, &slot.unparks, &slot.tally.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
     }
     slot
 }

@@ -37,6 +37,8 @@ pub(crate) fn run() {
     let (spawned, ended) = (Arc::clone(&counts), Arc::clone(&counts));
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
+        // All of them start now, so that those which are there after the load were there before it.
+        .on_thread_start(|| ())
         .enable_all()
         .thread_keep_alive(Duration::from_secs(2))
         .on_task_spawn(move |_| {
