@@ -433,6 +433,26 @@ mod tests {
     }
 
     #[test]
+    fn the_last_one_without_a_thread_counts_while_nobody_does_anything() {
+        let idle = Idle::new(1);
+        assert!(idle.end_search(), "the first worker's");
+        assert!(idle.has_unstarted());
+        assert!(idle.take_unstarted());
+        assert!(!idle.has_unstarted() && !idle.take_unstarted());
+    }
+
+    #[test]
+    fn who_does_not_sleep_after_all_leaves_the_token_to_whoever_does() {
+        let idle = Idle::new(0);
+        idle.enter_park(false);
+        idle.enter_park(false);
+        assert_eq!(idle.wake_one(), OnWake::WriteToken);
+        assert_eq!(idle.cancel_park(), OnLeave::Continue);
+        assert!(idle.has_token());
+        assert_eq!(idle.leave_park(true), OnLeave::Search);
+    }
+
+    #[test]
     fn a_limit_of_zero_lets_one_search() {
         let idle = Idle::new(0);
         assert!(idle.start_search(0));
