@@ -312,6 +312,32 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
 }
 
 #[test]
+fn consuming_budget_costs_a_unit_also_after_it_has_yielded() {
+    on_each_flavour(|runtime| {
+        // 128 units a poll: the calls 129 and 257 find none left.
+        let polls_of = |calls| {
+            let polls = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&polls);
+            let task = runtime.spawn(async move {
+                let mut consuming = pin!(async {
+                    for _ in 0..calls {
+                        task::consume_budget().await;
+                    }
+                });
+                poll_fn(|cx| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    consuming.as_mut().poll(cx)
+                })
+                .await;
+            });
+            runtime.block_on(task).unwrap();
+            polls.load(Ordering::Relaxed)
+        };
+        assert_eq!([128, 129, 256, 257].map(polls_of), [1, 2, 2, 3]);
+    });
+}
+
+#[test]
 fn a_poll_has_128_units_and_a_unit_that_made_no_progress_comes_back() {
     use redd::task::coop::{has_budget_remaining, poll_proceed, unconstrained};
     on_each_flavour(|runtime| {
