@@ -10,6 +10,7 @@ use std::sync::Arc as Plain;
 
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
+use crate::primitives::{mistake, model};
 
 use super::idle::{self, Idle, OnLeave, OnWake, Word};
 use super::injector::testing::Node;
@@ -80,25 +81,13 @@ fn ring(before: usize, after: usize, thieves: usize, steal: Steal) {
     assert_each_once(seen, before + after);
 }
 
-#[test]
-fn loom_ring_owner_and_two_thieves() {
-    crate::primitives::explore(|| ring(3, 0, 2, Ring::steal_into));
-}
+model!(loom_ring_owner_and_two_thieves, || ring(3, 0, 2, Ring::steal_into));
 
-#[test]
-fn loom_ring_owner_pushes_while_stolen_from() {
-    crate::primitives::explore(|| ring(1, 2, 1, Ring::steal_into));
-}
+model!(loom_ring_owner_pushes_while_stolen_from, || ring(1, 2, 1, Ring::steal_into));
 
-#[test]
-fn loom_ring_overflows_while_stolen_from() {
-    crate::primitives::explore(|| ring(4, 2, 1, Ring::steal_into));
-}
+model!(loom_ring_overflows_while_stolen_from, || ring(4, 2, 1, Ring::steal_into));
 
-#[test]
-fn loom_ring_overflows_with_two_thieves() {
-    crate::primitives::explore(|| ring(4, 1, 2, Ring::steal_into));
-}
+model!(loom_ring_overflows_with_two_thieves, || ring(4, 1, 2, Ring::steal_into));
 
 /// A thief that reads before it claims, and claims without looking whether the head has moved.
 unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
@@ -112,11 +101,7 @@ unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
     node
 }
 
-#[test]
-#[should_panic(expected = "exactly once")]
-fn loom_ring_catches_a_thief_that_reads_before_it_claims() {
-    crate::primitives::explore(|| ring(2, 0, 1, steal_without_claim));
-}
+mistake!(loom_ring_catches_a_thief_that_reads_before_it_claims, "exactly once", || ring(2, 0, 1, steal_without_claim));
 
 // ── M3: the next-slot ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,10 +125,7 @@ fn next_slot(push: PushNext) {
     assert_each_once(seen, 3);
 }
 
-#[test]
-fn loom_next_slot_owner_and_rescuer() {
-    crate::primitives::explore(|| next_slot(Ring::push_next));
-}
+model!(loom_next_slot_owner_and_rescuer, || next_slot(Ring::push_next));
 
 /// Looks at what stands in the slot, and then stores over it.
 unsafe fn push_next_by_store(queue: &Ring, node: NonNull<Node>) -> Option<NonNull<Node>> {
@@ -152,11 +134,7 @@ unsafe fn push_next_by_store(queue: &Ring, node: NonNull<Node>) -> Option<NonNul
     NonNull::new(before)
 }
 
-#[test]
-#[should_panic(expected = "exactly once")]
-fn loom_next_slot_catches_a_push_that_stores_over_a_task() {
-    crate::primitives::explore(|| next_slot(push_next_by_store));
-}
+mistake!(loom_next_slot_catches_a_push_that_stores_over_a_task, "exactly once", || next_slot(push_next_by_store));
 
 // ── M5: the injector ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,52 +152,46 @@ fn pop(injector: &Injector<Node>, max: usize, seen: &mut Vec<usize>) {
     injector.pop_batch(max, |node| seen.push(take(node)));
 }
 
-#[test]
-fn loom_injector_two_pushers_one_popper() {
-    crate::primitives::explore(|| {
-        let injector = Arc::new(Injector::new());
-        let pushers = [0..2, 2..3].map(|numbers| {
-            let injector = Arc::clone(&injector);
-            thread::spawn(move || injector.push_batch(batch(numbers)).expect("it is open"))
-        });
-        let mut seen = Vec::new();
-        pop(&injector, 2, &mut seen);
-        for pusher in pushers {
-            pusher.join().expect("a pusher does not panic");
-        }
-        assert_eq!(injector.is_empty(), seen.len() == 3);
-        pop(&injector, 3, &mut seen);
-        assert!(seen.iter().position(|n| *n == 0) < seen.iter().position(|n| *n == 1), "first in, first out");
-        assert_each_once(seen, 3);
+model!(loom_injector_two_pushers_one_popper, || {
+    let injector = Arc::new(Injector::new());
+    let pushers = [0..2, 2..3].map(|numbers| {
+        let injector = Arc::clone(&injector);
+        thread::spawn(move || injector.push_batch(batch(numbers)).expect("it is open"))
     });
-}
-
-#[test]
-fn loom_injector_two_poppers_and_a_pusher() {
-    crate::primitives::explore(|| {
-        let injector = Arc::new(Injector::new());
-        injector.push(Node::new(0)).expect("it is open");
-        let popper = {
-            let injector = Arc::clone(&injector);
-            thread::spawn(move || {
-                let mut seen = Vec::new();
-                pop(&injector, 1, &mut seen);
-                seen
-            })
-        };
-        let pusher = {
-            let injector = Arc::clone(&injector);
-            thread::spawn(move || injector.push(Node::new(1)).expect("it is open"))
-        };
-        let mut seen = Vec::new();
-        pop(&injector, 2, &mut seen);
+    let mut seen = Vec::new();
+    pop(&injector, 2, &mut seen);
+    for pusher in pushers {
         pusher.join().expect("a pusher does not panic");
-        seen.extend(popper.join().expect("a popper does not panic"));
-        pop(&injector, 2, &mut seen);
-        assert_each_once(seen, 2);
-        assert!(injector.is_empty());
-    });
-}
+    }
+    assert_eq!(injector.is_empty(), seen.len() == 3);
+    pop(&injector, 3, &mut seen);
+    assert!(seen.iter().position(|n| *n == 0) < seen.iter().position(|n| *n == 1), "first in, first out");
+    assert_each_once(seen, 3);
+});
+
+model!(loom_injector_two_poppers_and_a_pusher, || {
+    let injector = Arc::new(Injector::new());
+    injector.push(Node::new(0)).expect("it is open");
+    let popper = {
+        let injector = Arc::clone(&injector);
+        thread::spawn(move || {
+            let mut seen = Vec::new();
+            pop(&injector, 1, &mut seen);
+            seen
+        })
+    };
+    let pusher = {
+        let injector = Arc::clone(&injector);
+        thread::spawn(move || injector.push(Node::new(1)).expect("it is open"))
+    };
+    let mut seen = Vec::new();
+    pop(&injector, 2, &mut seen);
+    pusher.join().expect("a pusher does not panic");
+    seen.extend(popper.join().expect("a popper does not panic"));
+    pop(&injector, 2, &mut seen);
+    assert_each_once(seen, 2);
+    assert!(injector.is_empty());
+});
 
 /// Two pushers, one of them with a batch, against close and drain: what is accepted comes out of the drain, and what
 /// is refused comes back.
@@ -244,10 +216,7 @@ fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
     assert_each_once(seen, 3);
 }
 
-#[test]
-fn loom_injector_close_strands_nothing() {
-    crate::primitives::explore(|| close(Injector::push_batch));
-}
+model!(loom_injector_close_strands_nothing, || close(Injector::push_batch));
 
 /// Looks whether the injector is closed, and counts itself afterwards.
 fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<(), Batch<Node>> {
@@ -259,11 +228,7 @@ fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<()
     Ok(())
 }
 
-#[test]
-#[should_panic(expected = "exactly once")]
-fn loom_injector_catches_a_push_that_looks_before_it_counts() {
-    crate::primitives::explore(|| close(push_after_a_look));
-}
+mistake!(loom_injector_catches_a_push_that_looks_before_it_counts, "exactly once", || close(push_after_a_look));
 
 // ── M4: the idle word ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -676,98 +641,80 @@ impl Workers {
     }
 }
 
-#[test]
-fn loom_idle_submit_against_park() {
-    crate::primitives::explore(|| workers(Mistake::None, Tasks::End, Outside::Submits(2)));
-}
+model!(loom_idle_submit_against_park, || workers(Mistake::None, Tasks::End, Outside::Submits(2)));
 
-#[test]
-fn loom_idle_submit_against_park_and_an_event() {
-    crate::primitives::explore(|| workers(Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1)));
-}
+model!(loom_idle_submit_against_park_and_an_event, || workers(
+    Mistake::None,
+    Tasks::End,
+    Outside::RaisesAnEventAndSubmits(1)
+));
 
-#[test]
-fn loom_idle_one_watches_submit_against_park() {
-    crate::primitives::explore(|| workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::Submits(2)));
-}
+model!(loom_idle_one_watches_submit_against_park, || workers_in(
+    Seating::OneWatches,
+    Mistake::None,
+    Tasks::End,
+    Outside::Submits(2)
+));
 
-#[test]
-fn loom_idle_one_watches_submit_against_park_and_an_event() {
-    crate::primitives::explore(|| {
-        workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
-    });
-}
+model!(loom_idle_one_watches_submit_against_park_and_an_event, || {
+    workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
+});
 
-#[test]
-fn loom_idle_dependent_tasks_get_a_worker_each() {
-    crate::primitives::explore(|| workers(Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2)));
-}
+model!(loom_idle_dependent_tasks_get_a_worker_each, || workers(
+    Mistake::None,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
 
-#[test]
-fn loom_idle_a_task_behind_a_stuck_event_gets_a_worker() {
-    crate::primitives::explore(|| {
-        workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
-    });
-}
+model!(loom_idle_a_task_behind_a_stuck_event_gets_a_worker, || {
+    workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
+});
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_park_without_the_fence() {
-    crate::primitives::explore(|| workers(Mistake::NoFence, Tasks::End, Outside::Submits(1)));
-}
+mistake!(loom_idle_catches_a_park_without_the_fence, "no token is on its way", || workers(
+    Mistake::NoFence,
+    Tasks::End,
+    Outside::Submits(1)
+));
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_look_before_the_count() {
-    crate::primitives::explore(|| workers(Mistake::LookBeforeCount, Tasks::End, Outside::Submits(1)));
-}
+mistake!(loom_idle_catches_a_look_before_the_count, "no token is on its way", || workers(
+    Mistake::LookBeforeCount,
+    Tasks::End,
+    Outside::Submits(1)
+));
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_searcher_that_does_not_chain() {
-    crate::primitives::explore(|| workers(Mistake::NoChain, Tasks::WaitForEachOther, Outside::Submits(2)));
-}
+mistake!(loom_idle_catches_a_searcher_that_does_not_chain, "no token is on its way", || workers(
+    Mistake::NoChain,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_searcher_without_the_fence() {
-    crate::primitives::explore(|| workers(Mistake::NoFenceAfterSearch, Tasks::WaitForEachOther, Outside::Submits(2)));
-}
+mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is on its way", || workers(
+    Mistake::NoFenceAfterSearch,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_searcher_that_looks_before_it_ends() {
-    crate::primitives::explore(|| workers(Mistake::LookBeforeEnd, Tasks::WaitForEachOther, Outside::Submits(2)));
-}
+mistake!(loom_idle_catches_a_searcher_that_looks_before_it_ends, "no token is on its way", || workers(
+    Mistake::LookBeforeEnd,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_token_that_is_not_passed_on() {
-    crate::primitives::explore(|| {
-        workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
-    });
-}
+mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is on its way", || {
+    workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
+});
 
-#[test]
-fn loom_idle_a_late_worker_submit_against_park() {
-    crate::primitives::explore(|| {
-        late_worker(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
-    });
-}
+model!(loom_idle_a_late_worker_submit_against_park, || {
+    late_worker(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
+});
 
-#[test]
-fn loom_idle_one_watches_a_late_worker_submit_against_park_and_an_event() {
-    crate::primitives::explore(|| {
-        late_worker(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
-    });
-}
+model!(loom_idle_one_watches_a_late_worker_submit_against_park_and_an_event, || {
+    late_worker(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
+});
 
-#[test]
-fn loom_idle_dependent_tasks_start_a_worker() {
-    crate::primitives::explore(|| {
-        late_worker(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
-    });
-}
+model!(loom_idle_dependent_tasks_start_a_worker, || {
+    late_worker(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
+});
 
 #[test]
 fn loom_idle_a_task_behind_a_stuck_event_starts_a_worker() {
@@ -796,16 +743,11 @@ fn loom_idle_catches_a_token_that_keeps_a_worker_from_starting() {
     });
 }
 
-#[test]
-fn loom_idle_a_refused_worker_leaves_nothing_lying() {
-    crate::primitives::explore(|| refused_worker(Mistake::None));
-}
+model!(loom_idle_a_refused_worker_leaves_nothing_lying, || refused_worker(Mistake::None));
 
-#[test]
-#[should_panic(expected = "no token is on its way")]
-fn loom_idle_catches_a_refused_start_that_does_not_look() {
-    crate::primitives::explore(|| refused_worker(Mistake::NoLookAfterRefusal));
-}
+mistake!(loom_idle_catches_a_refused_start_that_does_not_look, "no token is on its way", || refused_worker(
+    Mistake::NoLookAfterRefusal
+));
 
 /// What is left of a start beside a shutdown: who is alive, and whom the shutdown joins.
 struct House {
@@ -854,16 +796,9 @@ fn start_against_shutdown(starts_under_lock: bool) {
     starter.join().expect("it does not panic");
 }
 
-#[test]
-fn loom_start_against_shutdown_leaves_no_thread() {
-    crate::primitives::explore(|| start_against_shutdown(true));
-}
+model!(loom_start_against_shutdown_leaves_no_thread, || start_against_shutdown(true));
 
-#[test]
-#[should_panic(expected = "a thread is left")]
-fn loom_start_catches_one_that_is_listed_late() {
-    crate::primitives::explore(|| start_against_shutdown(false));
-}
+mistake!(loom_start_catches_one_that_is_listed_late, "a thread is left", || start_against_shutdown(false));
 
 /// One worker with the real injector: a push that is counted but not linked keeps it awake.
 fn injector_and_idle(after_push: fn()) {

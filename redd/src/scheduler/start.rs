@@ -109,13 +109,10 @@ impl Threads {
 /// `OnWake::Start`, perhaps inside of a waker (`start-inside-a-wake`).
 #[cold]
 pub(super) fn start_on_wake(shared: &Shared) {
-    match start_one(shared) {
-        Started::Yes | Started::BoundHit | Started::Closed => {}
-        Started::Refused(error) => {
-            if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
-                // Not `eprintln!`, which panics where there is no standard error.
-                drop(writeln!(io::stderr(), "{}", refusal(shared, &error)));
-            }
+    if let Started::Refused(error) = start_one(shared) {
+        if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
+            // Not `eprintln!`, which panics where there is no standard error.
+            drop(writeln!(io::stderr(), "{}", refusal(shared, &error)));
         }
     }
 }

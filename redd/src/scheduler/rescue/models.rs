@@ -4,6 +4,7 @@
 
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
+use crate::primitives::{mistake, model};
 
 use super::poll_mark::{PollMark, is_polling};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -99,16 +100,11 @@ fn return_and_retire(looks: MonitorLooks) {
     house.check(1);
 }
 
-#[test]
-fn loom_rescue_stuck_worker_returns_while_its_spare_retires() {
-    crate::primitives::explore(|| return_and_retire(MonitorLooks::Last));
-}
+model!(loom_rescue_stuck_worker_returns_while_its_spare_retires, || return_and_retire(MonitorLooks::Last));
 
-#[test]
-#[should_panic(expected = "somebody serves")]
-fn loom_rescue_catches_a_monitor_that_does_not_look_last() {
-    crate::primitives::explore(|| return_and_retire(MonitorLooks::First));
-}
+mistake!(loom_rescue_catches_a_monitor_that_does_not_look_last, "somebody serves", || return_and_retire(
+    MonitorLooks::First
+));
 
 /// The monitor marks a worker that goes into `block_in_place`, and perhaps comes out of it.
 fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
@@ -127,21 +123,14 @@ fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
     house.check(0);
 }
 
-#[test]
-fn loom_rescue_marks_a_worker_that_blocks_in_place() {
-    crate::primitives::explore(|| mark_and_block(false, MonitorLooks::Last));
-}
+model!(loom_rescue_marks_a_worker_that_blocks_in_place, || mark_and_block(false, MonitorLooks::Last));
 
-#[test]
-fn loom_rescue_marks_a_worker_that_blocks_in_place_and_comes_out() {
-    crate::primitives::explore(|| mark_and_block(true, MonitorLooks::Last));
-}
+model!(loom_rescue_marks_a_worker_that_blocks_in_place_and_comes_out, || mark_and_block(true, MonitorLooks::Last));
 
-#[test]
-#[should_panic(expected = "somebody serves")]
-fn loom_rescue_catches_a_monitor_that_marks_and_goes_away() {
-    crate::primitives::explore(|| mark_and_block(false, MonitorLooks::Never));
-}
+mistake!(loom_rescue_catches_a_monitor_that_marks_and_goes_away, "somebody serves", || mark_and_block(
+    false,
+    MonitorLooks::Never
+));
 
 /// A stuck spare comes out of its poll and retires while the monitor, which saw the poll, marks it. The worker serves on.
 fn mark_and_retire(takes_back: bool) {
@@ -176,16 +165,9 @@ fn mark_and_retire(takes_back: bool) {
     assert!(left > 0, "somebody serves");
 }
 
-#[test]
-fn loom_rescue_marks_a_spare_that_retires() {
-    crate::primitives::explore(|| mark_and_retire(true));
-}
+model!(loom_rescue_marks_a_spare_that_retires, || mark_and_retire(true));
 
-#[test]
-#[should_panic(expected = "the count is right again")]
-fn loom_rescue_catches_a_mark_that_is_not_taken_back() {
-    crate::primitives::explore(|| mark_and_retire(false));
-}
+mistake!(loom_rescue_catches_a_mark_that_is_not_taken_back, "the count is right again", || mark_and_retire(false));
 
 /// The last worker leaves while the monitor starts a spare.
 fn shutdown(join: fn(&AtomicUsize) -> bool) {
@@ -207,21 +189,14 @@ fn shutdown(join: fn(&AtomicUsize) -> bool) {
     assert_eq!(finished.load(Ordering::Relaxed), 1, "the runtime finishes once");
 }
 
-#[test]
-fn loom_rescue_starts_no_spare_after_the_end() {
-    crate::primitives::explore(|| shutdown(join_unless_ended));
-}
+model!(loom_rescue_starts_no_spare_after_the_end, || shutdown(join_unless_ended));
 
-#[test]
-#[should_panic(expected = "the runtime finishes once")]
-fn loom_rescue_catches_a_spare_that_joins_without_a_look() {
-    crate::primitives::explore(|| {
-        shutdown(|alive| {
-            alive.fetch_add(1, Ordering::AcqRel);
-            true
-        });
+mistake!(loom_rescue_catches_a_spare_that_joins_without_a_look, "the runtime finishes once", || {
+    shutdown(|alive| {
+        alive.fetch_add(1, Ordering::AcqRel);
+        true
     });
-}
+});
 
 /// A slot of the slab: free when it counts no references.
 struct Place {
@@ -300,13 +275,8 @@ fn naming(task_of: TaskOf) {
     monitor.join().expect("no panic");
 }
 
-#[test]
-fn loom_rescue_names_the_right_task_or_none() {
-    crate::primitives::explore(|| naming(|mark, polls, keep| mark.task_of(polls, keep)));
-}
+model!(loom_rescue_names_the_right_task_or_none, || naming(|mark, polls, keep| mark.task_of(polls, keep)));
 
-#[test]
-#[should_panic(expected = "the right task or none")]
-fn loom_rescue_catches_a_name_without_a_second_look() {
-    crate::primitives::explore(|| naming(|mark, _, keep| keep(mark.task.load(Ordering::Acquire))));
-}
+mistake!(loom_rescue_catches_a_name_without_a_second_look, "the right task or none", || naming(|mark, _, keep| keep(
+    mark.task.load(Ordering::Acquire)
+)));
