@@ -137,8 +137,11 @@ impl Resource {
         }
     }
 
+    /// Nothing if it is not shown: its states would be taken for those of whatever is being polled.
     pub(crate) fn tell<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
-        self.scope(|| tell_here(updates));
+        if let Some((_, span)) = &self.0 {
+            span.in_scope(|| tell_here(updates));
+        }
     }
 
     /// An operation on it, by the name of the function that begins it.
