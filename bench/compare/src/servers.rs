@@ -98,7 +98,7 @@ impl ServerRow {
         let mut server = Server::start(folder, self.kind, runtime, counts)?;
         let measure = match self.generator {
             Generator::Closed => self.run_ours(&mut server, Pace::Closed, length),
-            // In its first second the kernel still moves the threads between the processors, and a tail is of that.
+            // In half a second the tail was mostly of how the work of a server that has just started is spread.
             Generator::HalfLoad => self.run_ours(&mut server, Pace::PerSecond(rate), length * HALF_LOAD_LONGER),
             Generator::Wrk => self.run_wrk(&mut server),
         };
