@@ -497,15 +497,17 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: as above.
     let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
     debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
-    // SAFETY: as above; the heap lives while the slot is out.
-    unsafe {
+    // SAFETY: as above; the heap lives while the slot is out, and until its remains are dropped.
+    let remains = unsafe {
         let heap = Heap::of(task);
         if Header::extra(task).has_name {
             heap.names.lock().remove(&header.id());
         }
         header.state.mark_free();
-        heap.free(task, vtable.class, vtable.layout);
-    }
+        heap.free(task, vtable.class, vtable.layout)
+    };
+    // `no-suicide` of `slab`: the heap may go here, with the runtime.
+    drop(remains);
 }
 
 // SAFETY: `next` returns the address of the one link of the header, by raw projection.

@@ -2,6 +2,9 @@
 //!
 //! # Invariants
 //! - `waker-is-ref`: each waker owns one reference to its task, except the borrowed one of a poll.
+//! - `keep-until-returned`: whoever hands a task to its scheduler keeps the scheduler until that returns: with a reference to
+//!   the task, which keeps the heap and its owner (`heap-outlives-slots` in `slab`), or because its thread runs inside the
+//!   scheduler.
 
 #![expect(unsafe_code, reason = "RawWaker tables are unsafe by nature")]
 
@@ -62,9 +65,19 @@ unsafe fn wake(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::Wake, header.id());
-    match header.state.wake_by_val() {
-        // SAFETY: the waker's reference is the `Runnable`'s now.
+    // SAFETY: asked before the waker's reference is given away.
+    match header.state.wake_by_val(|| unsafe { Heap::of(task).is_owner_kept_here() }) {
+        // SAFETY: the waker's reference is the `Runnable`'s now; this thread keeps the scheduler.
         OnWake::Enqueue => unsafe { enqueue(task) },
+        OnWake::EnqueueThenRelease => {
+            // `keep-until-returned`: a worker may run the task to its end, and the runtime may end, before the scheduler has
+            // returned. It is gone no earlier than this reference.
+            // SAFETY: `waker-is-ref`.
+            let kept = unsafe { TaskRef::from_raw(task) };
+            // SAFETY: the step made a reference for the `Runnable`.
+            unsafe { enqueue(task) };
+            drop(kept);
+        }
         OnWake::Nothing => {}
         // SAFETY: ours was the last.
         OnWake::Free => unsafe { cell::free(task) },
@@ -79,7 +92,7 @@ unsafe fn wake_by_ref(data: *const ()) {
         // SAFETY: the step made a reference for the `Runnable`.
         OnWake::Enqueue => unsafe { enqueue(task) },
         OnWake::Nothing => {}
-        OnWake::Free => unreachable!("waking by reference releases none"),
+        OnWake::EnqueueThenRelease | OnWake::Free => unreachable!("waking by reference releases none"),
     }
 }
 
@@ -94,10 +107,10 @@ unsafe fn drop_waker(data: *const ()) {
 /// Hands the task to its scheduler.
 ///
 /// # Safety
-/// The state answered `Enqueue`, so one reference belongs to the `Runnable` made here.
+/// The state said that the task is to be enqueued, so one reference belongs to the `Runnable` made here. The caller keeps
+/// the scheduler until this returns (`keep-until-returned`).
 pub(super) unsafe fn enqueue(task: NonNull<Header>) {
-    // SAFETY: the `Runnable` owns a reference, so the heap lives at least until it is handed over, and the scheduler
-    // is kept by whoever runs or drops it.
+    // SAFETY: the `Runnable` owns a reference until it is handed over; from then on the caller keeps the heap's owner.
     unsafe {
         let owner = Heap::of(task).owner();
         owner.schedule(Runnable::from_raw(task));
