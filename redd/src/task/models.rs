@@ -456,19 +456,16 @@ impl Drop for EndingScheduler {
     }
 }
 
-/// Ends at its second poll; at the first it gives its waker away. Large, as in the model above.
-struct SecondTime {
-    waker: std::sync::Arc<std::sync::Mutex<Option<Waker>>>,
-    _large: Large,
-}
+/// Ends at its second poll; at the first it gives its waker away. Its output is large, as in the model above.
+struct SecondTime(std::sync::Arc<std::sync::Mutex<Option<Waker>>>);
 
 impl Future for SecondTime {
-    type Output = ();
+    type Output = Large;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = self.waker.lock().expect("nothing panics under this lock");
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Large> {
+        let mut waker = self.0.lock().expect("nothing panics under this lock");
         if waker.is_some() {
-            return Poll::Ready(());
+            return Poll::Ready(Large);
         }
         *waker = Some(cx.waker().clone());
         Poll::Pending
@@ -489,7 +486,7 @@ fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHand
     unsafe { heap.set_owner(std::sync::Arc::new(scheduler)) };
     let weak = std::sync::Arc::downgrade(&heap);
     let given = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let future = SecondTime { waker: std::sync::Arc::clone(&given), _large: Large };
+    let future = SecondTime(std::sync::Arc::clone(&given));
     // SAFETY: the future is `Send`.
     let (runnable, handle) = unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
     let abort = handle.abort_handle();

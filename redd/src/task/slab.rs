@@ -409,14 +409,10 @@ impl Heap {
         ptr::eq(heap, self).then(|| unsafe { &*cache })
     }
 
-    /// Whether this thread keeps the owner: it has entered the heap, or the owner says so.
-    ///
-    /// # Safety
-    /// As for [`owner`](Self::owner).
+    /// Whether this thread has entered the heap; then it keeps the owner (see [`enter`](Self::enter)).
     #[inline]
-    pub(super) unsafe fn is_owner_kept_here(&self) -> bool {
-        // SAFETY: by this function's duty.
-        self.my_cache().is_some() || unsafe { self.owner() }.is_kept_by_this_thread()
+    pub(super) fn is_entered_here(&self) -> bool {
+        ptr::eq(ENTERED.get().0, self)
     }
 
     /// Makes this thread the owner of cache `index` while the guard lives.
@@ -476,12 +472,27 @@ impl Heap {
         (slot, Id(id))
     }
 
+    /// Takes a slot back into this thread's cache; false if it has none, or if the slot is large: then see [`free`](Self::free).
+    ///
+    /// # Safety
+    /// As for `free`.
+    #[inline]
+    pub(super) unsafe fn free_to_cache(&self, slot: NonNull<Header>, class: u8) -> bool {
+        if class == LARGE {
+            return false;
+        }
+        let Some(cache) = self.my_cache() else { return false };
+        cache.free(self, class, slot);
+        true
+    }
+
     /// Takes a slot back.
     ///
     /// # Safety
     /// The slot belongs to this heap, its state counts no reference and is marked free, its body is dropped. The heap
     /// must not be used by the caller once it has dropped the answer, unless it owns a reference of its own.
-    pub(super) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) -> Option<Remains> {
+    #[inline(never)]
+    pub(super) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) -> Remains {
         if class == LARGE {
             let mut central = self.central.lock();
             central.large.remove(&slot);
@@ -489,10 +500,7 @@ impl Heap {
             // SAFETY: made by `allocate_large` with the same layout; no walker can reach it any more (`zero-is-free`,
             // and it has left the set that walkers read under this lock).
             unsafe { free_large(slot, layout) };
-            Some(self.finish_if_closed(central))
-        } else if let Some(cache) = self.my_cache() {
-            cache.free(self, class, slot);
-            None
+            self.finish_if_closed(central)
         } else {
             let mut central = self.central.lock();
             let is_much = central.put_back(class as usize, 1);
@@ -505,7 +513,7 @@ impl Heap {
             // SAFETY: the slot was just freed, nobody else has it.
             unsafe { loose.push(slot) };
             central.loose[class as usize] = loose;
-            Some(self.finish_if_closed(central).telling(tell))
+            self.finish_if_closed(central).telling(tell)
         }
     }
 

@@ -345,13 +345,12 @@ impl State {
         }
     }
 
-    /// `keeps_scheduler` says whether this thread keeps the task's scheduler without the waker's reference. It is asked
-    /// only if the task is to be enqueued.
-    pub(super) fn wake_by_val(&self, keeps_scheduler: impl Fn() -> bool) -> OnWake {
-        self.apply(|now| match now.woken_by_val() {
-            (_, OnWake::Enqueue) if !keeps_scheduler() => now.woken_by_val_elsewhere(),
-            step => step,
-        })
+    pub(super) fn wake_by_val(&self) -> OnWake {
+        self.apply(Snapshot::woken_by_val)
+    }
+    /// As `wake_by_val`, for a thread that does not keep the task's scheduler.
+    pub(super) fn wake_by_val_elsewhere(&self) -> OnWake {
+        self.apply(Snapshot::woken_by_val_elsewhere)
     }
     pub(super) fn wake_by_ref(&self) -> OnWake {
         self.apply(Snapshot::woken_by_ref)
@@ -494,23 +493,6 @@ mod tests {
                 assert!(is_legal(next), "{now:?} -> {next:?}");
             } else {
                 assert_eq!((next, answer), (here, answer_here), "{now:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn whether_the_thread_keeps_the_scheduler_is_asked_only_of_a_wake_that_enqueues() {
-        for now in legal().map(Snapshot::plus_one) {
-            let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
-            for keeps in [false, true] {
-                let (state, asked) = (State(AtomicU64::new(now.0)), std::cell::Cell::new(false));
-                let answer = state.wake_by_val(|| {
-                    asked.set(true);
-                    keeps
-                });
-                assert_eq!(asked.get(), idle, "{now:?}");
-                let expected = if keeps { now.woken_by_val() } else { now.woken_by_val_elsewhere() };
-                assert_eq!((state.load(), answer), expected, "{now:?}");
             }
         }
     }

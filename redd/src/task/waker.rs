@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{self, Header, TaskRef};
-use super::runnable::Runnable;
+use super::runnable::{Runnable, Schedule};
 use super::slab::Heap;
 use super::spans;
 use super::state::OnWake;
@@ -65,8 +65,33 @@ unsafe fn wake(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::Wake, header.id());
-    // SAFETY: asked before the waker's reference is given away.
-    match header.state.wake_by_val(|| unsafe { Heap::of(task).is_owner_kept_here() }) {
+    // SAFETY: the waker's reference is ours; after the step below the heap is used only if this thread keeps it.
+    let heap = unsafe { Heap::of(task) };
+    if !heap.is_entered_here() {
+        // SAFETY: the waker's reference is passed on.
+        return unsafe { wake_elsewhere(task) };
+    }
+    match header.state.wake_by_val() {
+        // `keep-until-returned`: this thread keeps the heap and its owner.
+        // SAFETY: as said; the waker's reference is the `Runnable`'s now.
+        OnWake::Enqueue => unsafe { heap.owner().schedule(Runnable::from_raw(task)) },
+        OnWake::Nothing => {}
+        // SAFETY: ours was the last.
+        OnWake::Free => unsafe { cell::free(task) },
+        OnWake::EnqueueThenRelease => unreachable!("this step gives the waker's reference away"),
+    }
+}
+
+/// As `wake`, on a thread that has not entered the heap.
+///
+/// # Safety
+/// The caller passes on a waker's reference.
+#[inline(never)]
+unsafe fn wake_elsewhere(task: NonNull<Header>) {
+    // SAFETY: the reference is ours until the step below.
+    let (header, owner) = unsafe { (task.as_ref(), Heap::of(task).owner_if_open()) };
+    let is_kept = owner.is_some_and(Schedule::is_kept_by_this_thread);
+    match if is_kept { header.state.wake_by_val() } else { header.state.wake_by_val_elsewhere() } {
         // SAFETY: the waker's reference is the `Runnable`'s now; this thread keeps the scheduler.
         OnWake::Enqueue => unsafe { enqueue(task) },
         OnWake::EnqueueThenRelease => {

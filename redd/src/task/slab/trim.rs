@@ -423,10 +423,13 @@ mod tests {
             self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let heap = self.heap.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
             let (done, is_done) = std::sync::mpsc::channel();
-            std::thread::spawn(move || {
+            let take = move || {
                 drop(heap.central.lock());
-                drop(done.send(()));
-            });
+                let _ = done.send(());
+            };
+            drop(
+                crate::primitives::thread::spawn_named("taker".into(), None, take).expect("a test may start a thread"),
+            );
             is_done.recv_timeout(Duration::from_secs(20)).expect("the heap's lock is free");
         }
     }
