@@ -107,6 +107,14 @@ impl Chunk {
         unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
     }
 
+    /// Whether one of the slots that were handed out begins at this address inside of the chunk.
+    fn has_slot(chunk: NonNull<Self>, address: NonNull<Header>) -> bool {
+        let this = Self::at(chunk);
+        let from_first = (address.addr().get() - chunk.addr().get()).checked_sub(CHUNK_HEADER);
+        let (size, used) = (this.slot_size as usize, this.used() as usize);
+        from_first.is_some_and(|bytes| bytes % size == 0 && bytes / size < used)
+    }
+
     /// The first slots, which are free and in no list.
     fn first_slots(chunk: NonNull<Self>, count: u32) -> FreeList {
         let mut list = FreeList::EMPTY;
@@ -580,18 +588,19 @@ impl Heap {
     }
 
     /// A reference to the task at `address`, if one is alive there now. The address may be stale: it need only have been
-    /// a task of this heap once.
+    /// a task of this heap once, as `Runnable::as_ptr` gives it. Its chunk may have other slots by now.
     pub(crate) fn ref_at(&self, address: *mut Header) -> Option<TaskRef> {
         let task = NonNull::new(address)?;
         // Under this lock no chunk and no large task is freed.
         let central = self.central.lock();
-        let is_in_chunk = || {
-            let chunk = address.map_addr(|addr| addr & !(CHUNK - 1)).cast::<Chunk>();
-            central.chunks.iter().any(|known| ptr::eq(known.as_ptr(), chunk))
+        let chunk = Chunk::of(task);
+        let is_slot = || {
+            let known = central.chunks.iter().find(|known| **known == chunk);
+            known.is_some_and(|known| Chunk::has_slot(*known, task))
         };
         // SAFETY: `zero-is-free`: a slot that was handed out once may be looked at while its chunk or itself is in the
         // lists above; no more is touched without a reference.
-        (central.large.contains(&task) || is_in_chunk()).then(|| unsafe { try_ref(task) })?
+        (central.large.contains(&task) || is_slot()).then(|| unsafe { try_ref(task) })?
     }
 
     fn give_magazine(&self, class: u8, list: FreeList) {

@@ -404,6 +404,33 @@ mod tests {
         assert_eq!(chunks(heap), before);
     }
 
+    #[test]
+    fn an_address_that_is_the_start_of_no_slot_is_no_task() {
+        struct Pattern(#[expect(dead_code, reason = "it is looked for in memory")] [u64; 64]);
+        impl std::future::Future for Pattern {
+            type Output = ();
+            fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                std::task::Poll::Pending
+            }
+        }
+        let runtime = runtime();
+        let heap = &runtime.handle().shared.heap;
+        // Each word of the future looks like the state of a task that is alive.
+        let future = Pattern([4 << 6; 64]);
+        // SAFETY: the future is `Send`.
+        let (runnable, handle) = unsafe { cell::allocate::<_, false>(heap, future, None, Location::caller()) };
+        let task = runnable.as_ptr();
+        assert_eq!(heap.ref_at(task).map(|task| task.id()), Some(handle.id()));
+        for words in 1..72 {
+            // As a task of a smaller class that stood here before the chunk was used for another.
+            let inside = task.map_addr(|address| address + 8 * words);
+            assert!(heap.ref_at(inside).is_none(), "{words} words behind the start");
+        }
+        runnable.cancel();
+        assert!(heap.ref_at(task).is_none());
+        drop(handle);
+    }
+
     /// A scheduler that, when it is told of idle memory, has another thread take the lock of the heap.
     struct LocksWhenTold {
         heap: std::sync::OnceLock<std::sync::Weak<Heap>>,
