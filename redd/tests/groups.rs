@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
 
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::{Future as _, pending, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -238,6 +238,45 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     #[expect(clippy::mem_forget, reason = "what a leaked guard leaves behind is the subject")]
     std::mem::forget(LocalSet::new().enter());
     spawn_local_anywhere();
+}
+
+/// The waker of whatever awaits a set is user code: here it drops the set, with the guard that made it current.
+#[test]
+fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
+    thread_local! {
+        static SET: RefCell<Option<(task::LocalEnterGuard, LocalSet)>> = const { RefCell::new(None) };
+    }
+    struct DropsTheSet;
+    impl std::task::Wake for DropsTheSet {
+        fn wake(self: Arc<Self>) {
+            drop(SET.take().expect("it is called once"));
+        }
+    }
+    type Deed = fn(std::task::Waker, &task::AbortHandle);
+    let deeds: [Deed; 3] = [|waker, _| waker.wake(), |waker, _| waker.wake_by_ref(), |_, abort| abort.abort()];
+    for deed in deeds {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let mut set = LocalSet::new();
+        let (given, life) = (Rc::new(RefCell::new(None)), DropsHere::new(&dropped));
+        let waker = Rc::clone(&given);
+        let task = set.spawn_local(async move {
+            let _life = life;
+            poll_fn(|cx| {
+                *waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            })
+            .await;
+        });
+        let host = Arc::new(DropsTheSet).into();
+        assert!(std::pin::Pin::new(&mut set).poll(&mut Context::from_waker(&host)).is_pending());
+        let abort = task.abort_handle();
+        drop(task);
+        SET.set(Some((set.enter(), set)));
+        deed(given.take().unwrap(), &abort);
+        assert!(SET.take().is_none(), "the wake has dropped it");
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        assert!(abort.is_finished());
+    }
 }
 
 /// Spawns onto whatever the current set is, if there is one.

@@ -110,6 +110,13 @@ impl Schedule for Shared {
         self.waker.wake();
     }
 
+    /// Inside of `tick` the set is borrowed, and `schedule` calls no waker.
+    fn is_kept_by_this_thread(&self) -> bool {
+        // SAFETY: `current-is-alive`; it is not used after this.
+        let current = unsafe { CURRENT.get().as_ref() };
+        current.is_some_and(|inner| ptr::eq(&raw const *inner.shared, self) && inner.is_ticking.get())
+    }
+
     fn task_panicked(&self) {
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);

@@ -104,6 +104,10 @@ impl Schedule for Stamping {
         self.0.memory_is_idle();
     }
 
+    fn is_kept_by_this_thread(&self) -> bool {
+        self.0.is_kept_by_this_thread()
+    }
+
     fn task_panicked(&self) {
         self.0.task_panicked();
     }

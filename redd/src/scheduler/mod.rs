@@ -723,6 +723,10 @@ impl Schedule for Shared {
         self.wake_worker_for_injected();
     }
 
+    fn is_kept_by_this_thread(&self) -> bool {
+        worker::runs_here(self)
+    }
+
     fn task_panicked(&self) {
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.

@@ -625,7 +625,7 @@ impl Worker {
         }
         let slot = self.slot(shared);
         // `flag-while-polling`
-        let polls = slot.mark.begin(ptr::from_ref(runnable.header()).cast_mut());
+        let polls = slot.mark.begin(runnable.as_ptr());
         let ran =
             if shared.meter.is_on { shared.meter.run(shared, self.local.index, runnable) } else { runnable.run() };
         slot.mark.end(polls);

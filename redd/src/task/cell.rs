@@ -6,6 +6,8 @@
 //! - `header-first`: a pointer to the header is a pointer to the whole cell of the type that its table was made for.
 //! - `stage-owner`: the stage belongs to the holder of the poll lock before COMPLETE, and to the owner of the output
 //!   afterwards (`state`'s `poll-lock` and `output-owner`).
+//! - `large-is-boxed`: a future that does not fit a slot has an allocation of its own, which goes when the future ends,
+//!   however long wakers and handles keep the task.
 
 #![expect(unsafe_code, reason = "a task is raw memory with a table of functions")]
 
@@ -26,6 +28,7 @@ use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::{Runnable, TaskInfo};
 use super::slab::{self, Heap};
+use super::spans;
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -454,6 +457,30 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     name: Option<Arc<str>>,
     place: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
+    if const { is_boxed::<F, IS_BLOCKING>() } {
+        return spans::spawn_boxed(mem::size_of::<F>(), || {
+            // SAFETY: by this function's duty.
+            unsafe { allocate_as_is::<_, IS_BLOCKING>(heap, Box::pin(future), name, place) }
+        });
+    }
+    // SAFETY: by this function's duty.
+    unsafe { allocate_as_is::<F, IS_BLOCKING>(heap, future, name, place) }
+}
+
+/// `large-is-boxed`: whether it is the future that makes the cell too large for a slot.
+const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
+    slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
+        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE
+}
+
+/// # Safety
+/// As for [`allocate`].
+unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
+    heap: &Heap,
+    future: F,
+    name: Option<Arc<str>>,
+    place: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = heap.allocate(vtable);
@@ -497,15 +524,20 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: as above.
     let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
     debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
-    // SAFETY: as above; the heap lives while the slot is out.
-    unsafe {
+    // SAFETY: as above; the heap lives while the slot is out, and until its remains are dropped.
+    let remains = unsafe {
         let heap = Heap::of(task);
         if Header::extra(task).has_name {
             heap.names.lock().remove(&header.id());
         }
         header.state.mark_free();
-        heap.free(task, vtable.class, vtable.layout);
-    }
+        if heap.free_to_cache(task, vtable.class) {
+            return;
+        }
+        heap.free(task, vtable.class, vtable.layout)
+    };
+    // `no-suicide` of `slab`: the heap may go here, with the runtime.
+    drop(remains);
 }
 
 // SAFETY: `next` returns the address of the one link of the header, by raw projection.

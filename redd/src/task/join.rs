@@ -205,10 +205,10 @@ debug_struct!([T: fmt::Debug] JoinHandle<T> as "JoinHandle", self => { id: self.
 
 fn abort(task: &TaskRef) {
     match task.state.cancel() {
-        // SAFETY: the step made a reference for the `Runnable`.
+        // SAFETY: the step made a reference for the `Runnable`; the caller's keeps the scheduler.
         OnWake::Enqueue => unsafe { waker::enqueue(task.as_raw()) },
         OnWake::Nothing => {}
-        OnWake::Free => unreachable!("cancelling releases no reference"),
+        OnWake::EnqueueThenRelease | OnWake::Free => unreachable!("cancelling releases no reference"),
     }
 }
 

@@ -1,22 +1,29 @@
-//! Loom: the state word under a poller, wakers, an abort and a joiner (M1), and the slot under spawn, free, reuse and a
-//! walker (M6).
+//! Loom: the state word under a poller, wakers, an abort and a joiner (M1), the slot under spawn, free, reuse and a
+//! walker (M6), a heap that closes (M7), and threads outside that outlive the scheduler (M13).
 //!
 //! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
 //! is found. Each model has a twin with one step broken, which must fail.
 
 #![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
 
-use super::cell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use super::hooks::TaskHooks;
 use super::hooks::UnjoinedPanic;
+use super::poll::Ran;
 use super::runnable::{Runnable, Schedule};
 use super::slab::Heap;
 use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
+use super::{AbortHandle, cell};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
-use crate::primitives::{mistake, model};
+use crate::primitives::parker::Parker;
+use crate::primitives::{Mutex, mistake, model};
 
 /// A field that the word protects; loom checks each access.
 struct Field<T>(UnsafeCell<T>);
@@ -409,3 +416,124 @@ model!(loom_a_heap_closed_while_a_task_is_out_is_freed_once, || {
     assert_eq!(weak.strong_count(), 0, "the heap is freed");
     assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
 });
+
+// ── M13: a thread outside hands a task over, and the scheduler ends behind the task's end ─────────────────────────
+
+/// What a model keeps of its scheduler, so that a use after the end is a failed assertion and not a wild read.
+struct Traces {
+    queue: Mutex<VecDeque<Runnable>>,
+    something_came: Parker,
+    is_gone: AtomicUsize,
+}
+
+/// A scheduler that looks at itself after it has handed the task over, as the real one does to wake a worker.
+struct EndingScheduler {
+    traces: std::sync::Arc<Traces>,
+    /// Whether it says of every thread that it keeps the scheduler: the mistake.
+    claims_to_be_kept: bool,
+}
+
+impl Schedule for EndingScheduler {
+    fn schedule(&self, runnable: Runnable) {
+        let traces = std::sync::Arc::clone(&self.traces);
+        traces.queue.lock().push_back(runnable);
+        traces.something_came.unpark();
+        assert_eq!(traces.is_gone.load(Ordering::Relaxed), 0, "the scheduler stays until `schedule` returns");
+    }
+
+    fn task_panicked(&self) {}
+
+    fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
+
+    fn is_kept_by_this_thread(&self) -> bool {
+        self.claims_to_be_kept
+    }
+}
+
+impl Drop for EndingScheduler {
+    fn drop(&mut self) {
+        self.traces.is_gone.store(1, Ordering::Relaxed);
+    }
+}
+
+/// Ends at its second poll; at the first it gives its waker away. Its output is large, as in the model above.
+struct SecondTime(std::sync::Arc<std::sync::Mutex<Option<Waker>>>);
+
+impl Future for SecondTime {
+    type Output = Large;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Large> {
+        let mut waker = self.0.lock().expect("nothing panics under this lock");
+        if waker.is_some() {
+            return Poll::Ready(Large);
+        }
+        *waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// `hand_over` runs on a thread of its own, with a waker of an idle task and what can abort it. This thread is the worker:
+/// it runs the task to its end, and then ends the scheduler without waiting for the other thread.
+fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHandle)) {
+    let traces = std::sync::Arc::new(Traces {
+        queue: Mutex::new(VecDeque::new()),
+        something_came: Parker::new(),
+        is_gone: AtomicUsize::new(0),
+    });
+    let heap = Heap::new(1, TaskHooks::default());
+    let scheduler = EndingScheduler { traces: std::sync::Arc::clone(&traces), claims_to_be_kept };
+    // SAFETY: before the first task.
+    unsafe { heap.set_owner(std::sync::Arc::new(scheduler)) };
+    let weak = std::sync::Arc::downgrade(&heap);
+    let given = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let future = SecondTime(std::sync::Arc::clone(&given));
+    // SAFETY: the future is `Send`.
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
+    let abort = handle.abort_handle();
+    drop(handle);
+    assert!(matches!(runnable.run(), Ran::Done));
+    let waker = given.lock().expect("nothing panics under this lock").replace(Waker::noop().clone());
+    let outside = thread::spawn(move || hand_over(waker.expect("the first poll gave it"), abort));
+    traces.something_came.park();
+    let runnable = traces.queue.lock().pop_front().expect("it was queued before the unpark");
+    assert!(matches!(runnable.run(), Ran::Done));
+    heap.close();
+    drop(heap);
+    outside.join().expect("it does not panic");
+    assert_eq!(weak.strong_count(), 0, "the heap is freed");
+    assert_eq!(traces.is_gone.load(Ordering::Relaxed), 1, "the scheduler is let go");
+}
+
+fn wake_by_value(waker: Waker, abort: AbortHandle) {
+    drop(abort);
+    waker.wake();
+}
+
+model!(loom_a_scheduler_stays_until_a_wake_from_outside_has_returned, || outlive_the_scheduler(false, wake_by_value));
+
+model!(loom_a_scheduler_stays_until_a_wake_by_reference_has_returned, || outlive_the_scheduler(
+    false,
+    |waker, abort| {
+        drop(abort);
+        waker.wake_by_ref();
+    }
+));
+
+model!(loom_a_scheduler_stays_until_an_abort_from_outside_has_returned, || outlive_the_scheduler(
+    false,
+    |waker, abort| {
+        drop(waker);
+        abort.abort();
+    }
+));
+
+mistake!(loom_a_wake_from_outside_that_keeps_nothing_is_caught, "the scheduler stays until `schedule` returns", || {
+    outlive_the_scheduler(true, wake_by_value)
+});
+
+// The same for the lane of shuttle, which leaves out what is called `…_is_caught`.
+mistake!(
+    shuttle_notices_a_wake_from_outside_that_keeps_nothing,
+    "the scheduler stays until `schedule` returns",
+    || outlive_the_scheduler(true, wake_by_value)
+);

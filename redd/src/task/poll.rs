@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::cell::{self, End, Header};
@@ -214,7 +215,7 @@ impl Heap {
     ///
     /// # Safety
     /// If the heap holds tasks that are not `Send`, this is their thread.
-    pub(crate) unsafe fn cancel_all(&self) -> usize {
+    pub(crate) unsafe fn cancel_all(self: &Arc<Self>) -> usize {
         loop {
             let (mut cancelled, mut running) = (0, 0);
             self.for_each_live(|task| {
@@ -236,7 +237,7 @@ impl Heap {
     }
 
     /// Descriptions of the tasks and blocking closures that have not ended, for reports.
-    pub(crate) fn describe_live(&self) -> Vec<TaskInfo> {
+    pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         let mut tasks = Vec::new();
         self.for_each_live(|task| tasks.push(task.info()));
         tasks.retain(|task| !task.is_complete);

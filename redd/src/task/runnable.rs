@@ -21,8 +21,14 @@ pub(crate) trait Schedule: Send + Sync {
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>);
 
     /// Memory lies idle, and no worker has noticed: one should look at [`Heap::next_tending`](super::slab::Heap). Called
-    /// under a lock of the heap.
+    /// without a lock of the heap.
     fn memory_is_idle(&self) {}
+
+    /// Whether this thread keeps the scheduler until a call of [`schedule`](Self::schedule) on it returns, whatever
+    /// becomes of the task meanwhile. If not, the caller of `schedule` keeps a reference to the task until then.
+    fn is_kept_by_this_thread(&self) -> bool {
+        false
+    }
 }
 
 /// A task as reports name it.
@@ -79,6 +85,12 @@ impl Runnable {
     /// The task, with its reference; for intrusive queues.
     pub(crate) fn into_raw(self) -> NonNull<Header> {
         self.0.into_raw()
+    }
+
+    /// The task's address, as [`Heap::ref_at`](super::slab::Heap) takes it: good for the whole cell, unlike one that is made
+    /// from the reference of [`header`](Self::header).
+    pub(crate) fn as_ptr(&self) -> *mut Header {
+        self.0.as_raw().as_ptr()
     }
 
     pub(crate) fn header(&self) -> &Header {

@@ -12,7 +12,10 @@
 //!   trimmed, which happens while nobody walks (`trim`'s `walkers-pin`).
 //! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
 //!   one thread to the next under the lock of the central lists, and is empty then.
-//! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself.
+//! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself, and it has its owner. So a
+//!   thread that has a reference to a task may use the heap and its owner.
+//! - `no-suicide`: no method of a heap drops what may be the last reference to it, its owner or its memory. They return
+//!   it as [`Remains`], which the caller drops where no reference to the heap is an argument any more.
 //!
 //! # Why not otherwise
 //! `malloc` and a sharded list of live tasks cost 60-90 ns a task (two locks, three read-modify-writes); here a spawn
@@ -26,6 +29,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::{self, NonNull};
+use std::sync::{Arc, Weak};
 
 use super::Id;
 use super::cell::{Header, TaskRef, VTable};
@@ -33,7 +37,6 @@ use super::hooks::TaskHooks;
 use super::runnable::Schedule;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering, fixed};
 use crate::primitives::{IS_MODEL, Mutex, cell::UnsafeCell, thread_local};
-use std::sync::Arc;
 use trim::{NEVER, Record, Walker};
 
 /// Size and alignment of a chunk; a slot finds its chunk by masking its address.
@@ -102,6 +105,14 @@ impl Chunk {
         let size = Self::at(chunk).slot_size;
         // SAFETY: callers ask for slots inside the chunk.
         unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
+    }
+
+    /// Whether one of the slots that were handed out begins at this address inside of the chunk.
+    fn has_slot(chunk: NonNull<Self>, address: NonNull<Header>) -> bool {
+        let this = Self::at(chunk);
+        let from_first = (address.addr().get() - chunk.addr().get()).checked_sub(CHUNK_HEADER);
+        let (size, used) = (this.slot_size as usize, this.used() as usize);
+        from_first.is_some_and(|bytes| bytes % size == 0 && bytes / size < used)
     }
 
     /// The first slots, which are free and in no list.
@@ -246,11 +257,11 @@ struct Central {
     /// Freed one by one, by threads without a cache.
     loose: [FreeList; CLASSES.len()],
     large: BTreeSet<NonNull<Header>>,
-    /// Slots that are in caches or hold a task.
+    /// Slots that are in caches or hold a task; and one for each walker, and one for a guest.
     out: usize,
     is_closed: bool,
     /// `heap-outlives-slots`
-    is_pinned: bool,
+    pinned: Option<Arc<Heap>>,
     /// The cache that a guest has entered.
     guest: Option<usize>,
     record: Record,
@@ -285,6 +296,39 @@ pub(crate) struct Heap {
     pub(crate) coarse_ms: AtomicU32,
     /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
     tending: AtomicU64,
+    me: Weak<Heap>,
+}
+
+/// What a heap lets go of, for the caller of its method to drop (`no-suicide`).
+#[derive(Default)]
+#[must_use = "dropped where no reference to the heap is an argument"]
+pub(crate) struct Remains {
+    /// Whom to tell that memory lies idle.
+    tell: Option<Arc<dyn Schedule>>,
+    /// These three are let go when the last slot of a closed heap is free.
+    _owner: Option<Arc<dyn Schedule>>,
+    _pinned: Option<Arc<Heap>>,
+    areas: Vec<(NonNull<u8>, Layout)>,
+}
+
+impl Remains {
+    fn telling(mut self, tell: Option<Arc<dyn Schedule>>) -> Self {
+        self.tell = tell;
+        self
+    }
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        for (area, layout) in self.areas.drain(..) {
+            // SAFETY: made by `new_area`; all slots of its chunks are free and in no list.
+            unsafe { dealloc(area.as_ptr(), layout) };
+        }
+        if let Some(owner) = self.tell.take() {
+            // No lock is held: this may end the runtime, which closes the heap.
+            owner.memory_is_idle();
+        }
+    }
 }
 
 // SAFETY: chunks and slots are shared under the invariants above; `owner` is written before the first task exists
@@ -295,7 +339,7 @@ unsafe impl Sync for Heap {}
 
 impl Heap {
     pub(crate) fn new(caches: usize, hooks: TaskHooks) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
             central: Mutex::new(Central {
                 areas: Vec::new(),
                 chunks: Vec::new(),
@@ -304,7 +348,7 @@ impl Heap {
                 large: BTreeSet::new(),
                 out: 0,
                 is_closed: false,
-                is_pinned: false,
+                pinned: None,
                 guest: None,
                 record: Record::new(),
             }),
@@ -316,6 +360,7 @@ impl Heap {
             names: Mutex::default(),
             coarse_ms: AtomicU32::new(0),
             tending: AtomicU64::new(NEVER),
+            me: me.clone(),
         })
     }
 
@@ -372,22 +417,31 @@ impl Heap {
         ptr::eq(heap, self).then(|| unsafe { &*cache })
     }
 
+    /// Whether this thread has entered the heap; then it keeps the owner (see [`enter`](Self::enter)).
+    #[inline]
+    pub(super) fn is_entered_here(&self) -> bool {
+        ptr::eq(ENTERED.get().0, self)
+    }
+
     /// Makes this thread the owner of cache `index` while the guard lives.
     ///
     /// # Safety
-    /// `cache-owner`: no other thread uses this cache meanwhile; the heap outlives the guard.
+    /// `cache-owner`: no other thread uses this cache meanwhile; this thread keeps the heap and its owner for longer than
+    /// the guard lives.
     pub(crate) unsafe fn enter(&self, index: usize) -> CacheGuard {
         CacheGuard { before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])) }
     }
 
     /// As [`enter`](Self::enter), for a thread that is no worker, in a cache that is kept for such; `None` if another one
     /// is in there.
-    pub(crate) fn enter_as_guest(&self, index: usize) -> Option<GuestGuard<'_>> {
+    pub(crate) fn enter_as_guest(self: &Arc<Self>, index: usize) -> Option<GuestGuard<'_>> {
         let mut central = self.central.lock();
         if central.guest.is_some() || central.is_closed {
             return None;
         }
         central.guest = Some(index);
+        // A guest may wake tasks without a reference to them: the owner stays until it leaves.
+        central.out += 1;
         // SAFETY: `cache-owner`: the entry above is ours until the guard's drop, which the borrow of the heap outlives.
         Some(GuestGuard { heap: self, entered: Some(unsafe { self.enter(index) }), index })
     }
@@ -426,12 +480,27 @@ impl Heap {
         (slot, Id(id))
     }
 
+    /// Takes a slot back into this thread's cache; false if it has none, or if the slot is large: then see [`free`](Self::free).
+    ///
+    /// # Safety
+    /// As for `free`.
+    #[inline]
+    pub(super) unsafe fn free_to_cache(&self, slot: NonNull<Header>, class: u8) -> bool {
+        if class == LARGE {
+            return false;
+        }
+        let Some(cache) = self.my_cache() else { return false };
+        cache.free(self, class, slot);
+        true
+    }
+
     /// Takes a slot back.
     ///
     /// # Safety
     /// The slot belongs to this heap, its state counts no reference and is marked free, its body is dropped. The heap
-    /// must not be used by the caller afterwards unless it owns a reference of its own.
-    pub(super) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) {
+    /// must not be used by the caller once it has dropped the answer, unless it owns a reference of its own.
+    #[inline(never)]
+    pub(super) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) -> Remains {
         if class == LARGE {
             let mut central = self.central.lock();
             central.large.remove(&slot);
@@ -439,15 +508,11 @@ impl Heap {
             // SAFETY: made by `allocate_large` with the same layout; no walker can reach it any more (`zero-is-free`,
             // and it has left the set that walkers read under this lock).
             unsafe { free_large(slot, layout) };
-            self.finish_if_closed(central);
-        } else if let Some(cache) = self.my_cache() {
-            cache.free(self, class, slot);
+            self.finish_if_closed(central)
         } else {
             let mut central = self.central.lock();
-            if central.put_back(class as usize, 1) && !central.is_closed && self.note_idle() {
-                // SAFETY: the heap is open, so it has an owner, and stays as it is while we hold the lock.
-                unsafe { self.owner() }.memory_is_idle();
-            }
+            let is_much = central.put_back(class as usize, 1);
+            let tell = self.whom_to_tell(&central, is_much);
             let mut loose = central.loose[class as usize];
             if loose.len == MAGAZINE {
                 central.magazines[class as usize].push(loose);
@@ -456,8 +521,18 @@ impl Heap {
             // SAFETY: the slot was just freed, nobody else has it.
             unsafe { loose.push(slot) };
             central.loose[class as usize] = loose;
-            self.finish_if_closed(central);
+            self.finish_if_closed(central).telling(tell)
         }
+    }
+
+    /// Notes that much memory lies idle; whom to tell, if that is news. A reference of its own: after the lock is let go
+    /// the heap may close.
+    fn whom_to_tell(&self, central: &Central, is_much: bool) -> Option<Arc<dyn Schedule>> {
+        if !is_much || central.is_closed || !self.note_idle() {
+            return None;
+        }
+        // SAFETY: written before the first task; taken under the lock, which we hold, of a heap that is closed.
+        self.owner.with(|owner| unsafe { (*owner).clone() })
     }
 
     pub(super) fn count_completed(&self, vtable: &VTable) {
@@ -487,7 +562,7 @@ impl Heap {
 
     /// Calls `visit` with a reference to each task that is alive now. No lock is held during `visit`; tasks spawned
     /// meanwhile may or may not be visited.
-    pub(super) fn for_each_live(&self, mut visit: impl FnMut(TaskRef)) {
+    pub(super) fn for_each_live(self: &Arc<Self>, mut visit: impl FnMut(TaskRef)) {
         let (chunks, large): (Vec<_>, Vec<_>) = {
             let mut central = self.central.lock();
             central.record.walkers += 1;
@@ -513,18 +588,19 @@ impl Heap {
     }
 
     /// A reference to the task at `address`, if one is alive there now. The address may be stale: it need only have been
-    /// a task of this heap once.
+    /// a task of this heap once, as `Runnable::as_ptr` gives it. Its chunk may have other slots by now.
     pub(crate) fn ref_at(&self, address: *mut Header) -> Option<TaskRef> {
         let task = NonNull::new(address)?;
         // Under this lock no chunk and no large task is freed.
         let central = self.central.lock();
-        let is_in_chunk = || {
-            let chunk = address.map_addr(|addr| addr & !(CHUNK - 1)).cast::<Chunk>();
-            central.chunks.iter().any(|known| ptr::eq(known.as_ptr(), chunk))
+        let chunk = Chunk::of(task);
+        let is_slot = || {
+            let known = central.chunks.iter().find(|known| **known == chunk);
+            known.is_some_and(|known| Chunk::has_slot(*known, task))
         };
         // SAFETY: `zero-is-free`: a slot that was handed out once may be looked at while its chunk or itself is in the
         // lists above; no more is touched without a reference.
-        (central.large.contains(&task) || is_in_chunk()).then(|| unsafe { try_ref(task) })?
+        (central.large.contains(&task) || is_slot()).then(|| unsafe { try_ref(task) })?
     }
 
     fn give_magazine(&self, class: u8, list: FreeList) {
@@ -534,7 +610,7 @@ impl Heap {
             self.note_idle();
         }
         central.magazines[class as usize].push(list);
-        debug_assert!(!central.is_closed || central.out > 0 || central.is_pinned);
+        debug_assert!(!central.is_closed || central.out > 0 || central.pinned.is_some());
     }
 
     fn take_magazine(&self, central: &mut Central, class: u8) -> FreeList {
@@ -615,17 +691,15 @@ impl Heap {
 
     /// `heap-outlives-slots`: called after `out` grew.
     fn pin_if_closed(&self, central: &mut Central) {
-        if central.is_closed && !central.is_pinned {
-            central.is_pinned = true;
-            // SAFETY: `self` was made by `Arc::new` in `new`, and the caller has a reference.
-            unsafe { Arc::increment_strong_count(ptr::from_ref(self)) };
+        if central.is_closed && central.pinned.is_none() {
+            central.pinned = self.me.upgrade();
         }
     }
 
-    /// Called after `out` shrank; frees the chunks when nobody can come back for them.
-    fn finish_if_closed(&self, mut central: crate::primitives::MutexGuard<'_, Central>) {
+    /// Called after `out` shrank; if nobody can come back for the memory, the caller gets it.
+    fn finish_if_closed(&self, mut central: crate::primitives::MutexGuard<'_, Central>) -> Remains {
         if !central.is_closed || central.out > 0 {
-            return;
+            return Remains::default();
         }
         let areas = std::mem::take(&mut central.areas);
         if !areas.is_empty() {
@@ -635,18 +709,7 @@ impl Heap {
         }
         // SAFETY: all slots are free and the heap is closed, so nobody asks for the owner any more.
         let owner = self.owner.with_mut(|owner| unsafe { (*owner).take() });
-        let was_pinned = std::mem::take(&mut central.is_pinned);
-        drop(central);
-        for (area, layout) in areas {
-            // SAFETY: made by `new_area`; all slots of its chunks are free and in no list.
-            unsafe { dealloc(area.as_ptr(), layout) };
-        }
-        let this = ptr::from_ref(self);
-        drop(owner);
-        if was_pinned {
-            // SAFETY: pairs with `pin_if_closed`. `self` is not used after this.
-            unsafe { Arc::decrement_strong_count(this) };
-        }
+        Remains { tell: None, _owner: owner, _pinned: central.pinned.take(), areas }
     }
 
     /// A thread that is about to sleep while memory lies idle lets go of the free slots that it keeps.
@@ -661,7 +724,11 @@ impl Heap {
 
     /// The scheduler has ended: no cache is entered any more, but for a guest's. Slots that are still out (a `JoinHandle` or a waker
     /// outlives the runtime) keep the heap; the last one frees it.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
+        drop(self.end());
+    }
+
+    fn end(&self) -> Remains {
         let mut central = self.central.lock();
         // Without chunks no slot is anywhere.
         let caches = if central.chunks.is_empty() { &[][..] } else { &self.caches };
@@ -674,9 +741,8 @@ impl Heap {
         central.is_closed = true;
         if central.out > 0 {
             self.pin_if_closed(&mut central);
-        } else {
-            self.finish_if_closed(central);
         }
+        self.finish_if_closed(central)
     }
 }
 
@@ -689,7 +755,7 @@ impl Default for FreeList {
 impl Drop for Heap {
     fn drop(&mut self) {
         // A heap that was never closed (its runtime could not be built) has no tasks.
-        self.close();
+        drop(self.end());
     }
 }
 
@@ -717,7 +783,7 @@ unsafe fn try_ref(slot: NonNull<Header>) -> Option<TaskRef> {
 
 /// As [`CacheGuard`], for a guest.
 pub(crate) struct GuestGuard<'a> {
-    heap: &'a Heap,
+    heap: &'a Arc<Heap>,
     /// There until the drop.
     entered: Option<CacheGuard>,
     index: usize,
@@ -726,26 +792,27 @@ pub(crate) struct GuestGuard<'a> {
 impl GuestGuard<'_> {
     /// Gives all free slots to the central lists, for a guest that is about to sleep: who knows for how long.
     pub(crate) fn flush(&self) {
-        drop(self.flush_locked());
+        let (central, tell) = self.flush_locked();
+        drop(central);
+        drop(Remains::default().telling(tell));
     }
 
-    fn flush_locked(&self) -> crate::primitives::MutexGuard<'_, Central> {
+    fn flush_locked(&self) -> (crate::primitives::MutexGuard<'_, Central>, Option<Arc<dyn Schedule>>) {
         let mut central = self.heap.central.lock();
         // `cache-owner`: this thread has entered it.
-        if self.heap.caches[self.index].flush(&mut central) && !central.is_closed && self.heap.note_idle() {
-            // SAFETY: the heap is open, so it has an owner, and stays as it is while we hold the lock.
-            unsafe { self.heap.owner() }.memory_is_idle();
-        }
-        central
+        let is_much = self.heap.caches[self.index].flush(&mut central);
+        let tell = self.heap.whom_to_tell(&central, is_much);
+        (central, tell)
     }
 }
 
 impl Drop for GuestGuard<'_> {
     fn drop(&mut self) {
         drop(self.entered.take());
-        let mut central = self.flush_locked();
+        let (mut central, tell) = self.flush_locked();
         central.guest = None;
-        self.heap.finish_if_closed(central);
+        central.out -= 1;
+        drop(self.heap.finish_if_closed(central).telling(tell));
     }
 }
 

@@ -60,6 +60,8 @@ pub(super) struct Snapshot(u64);
 pub(super) enum OnWake {
     /// The task is now QUEUED and a reference for its `Runnable` exists: enqueue it.
     Enqueue,
+    /// As `Enqueue`, and the waker still has its reference: release it when the scheduler has returned.
+    EnqueueThenRelease,
     /// Someone else has it, or it has ended.
     Nothing,
     /// That was the last reference: free the slot.
@@ -177,6 +179,15 @@ impl Snapshot {
         } else {
             // The waker's reference becomes the `Runnable`'s.
             (self.with(QUEUED), OnWake::Enqueue)
+        }
+    }
+
+    /// As `woken_by_val` where the waker's reference is all that keeps the scheduler for this thread.
+    fn woken_by_val_elsewhere(self) -> (Self, OnWake) {
+        match self.woken_by_val() {
+            // The `Runnable` gets a reference of its own.
+            (next, OnWake::Enqueue) => (next.plus_one(), OnWake::EnqueueThenRelease),
+            other => other,
         }
     }
 
@@ -337,6 +348,10 @@ impl State {
     pub(super) fn wake_by_val(&self) -> OnWake {
         self.apply(Snapshot::woken_by_val)
     }
+    /// As `wake_by_val`, for a thread that does not keep the task's scheduler.
+    pub(super) fn wake_by_val_elsewhere(&self) -> OnWake {
+        self.apply(Snapshot::woken_by_val_elsewhere)
+    }
     pub(super) fn wake_by_ref(&self) -> OnWake {
         self.apply(Snapshot::woken_by_ref)
     }
@@ -464,6 +479,21 @@ mod tests {
             assert_eq!(answer == OnWake::Free, next.refs() == 0, "{now:?}");
             assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_wake_by_value_elsewhere_keeps_its_reference_exactly_if_it_enqueues() {
+        for now in legal().map(Snapshot::plus_one) {
+            let (here, answer_here) = now.woken_by_val();
+            let (next, answer) = now.woken_by_val_elsewhere();
+            if answer_here == OnWake::Enqueue {
+                assert_eq!(answer, OnWake::EnqueueThenRelease, "{now:?}");
+                assert_eq!(next, here.plus_one(), "{now:?}");
+                assert!(is_legal(next), "{now:?} -> {next:?}");
+            } else {
+                assert_eq!((next, answer), (here, answer_here), "{now:?}");
+            }
         }
     }
 

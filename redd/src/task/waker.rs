@@ -2,6 +2,9 @@
 //!
 //! # Invariants
 //! - `waker-is-ref`: each waker owns one reference to its task, except the borrowed one of a poll.
+//! - `keep-until-returned`: whoever hands a task to its scheduler keeps the scheduler until that returns: with a reference to
+//!   the task, which keeps the heap and its owner (`heap-outlives-slots` in `slab`), or because its thread runs inside the
+//!   scheduler.
 
 #![expect(unsafe_code, reason = "RawWaker tables are unsafe by nature")]
 
@@ -10,7 +13,7 @@ use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{self, Header, TaskRef};
-use super::runnable::Runnable;
+use super::runnable::{Runnable, Schedule};
 use super::slab::Heap;
 use super::spans;
 use super::state::OnWake;
@@ -62,9 +65,44 @@ unsafe fn wake(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::Wake, header.id());
+    // SAFETY: the waker's reference is ours; after the step below the heap is used only if this thread keeps it.
+    let heap = unsafe { Heap::of(task) };
+    if !heap.is_entered_here() {
+        // SAFETY: the waker's reference is passed on.
+        return unsafe { wake_elsewhere(task) };
+    }
     match header.state.wake_by_val() {
-        // SAFETY: the waker's reference is the `Runnable`'s now.
+        // `keep-until-returned`: this thread keeps the heap and its owner.
+        // SAFETY: as said; the waker's reference is the `Runnable`'s now.
+        OnWake::Enqueue => unsafe { heap.owner().schedule(Runnable::from_raw(task)) },
+        OnWake::Nothing => {}
+        // SAFETY: ours was the last.
+        OnWake::Free => unsafe { cell::free(task) },
+        OnWake::EnqueueThenRelease => unreachable!("this step gives the waker's reference away"),
+    }
+}
+
+/// As `wake`, on a thread that has not entered the heap.
+///
+/// # Safety
+/// The caller passes on a waker's reference.
+#[inline(never)]
+unsafe fn wake_elsewhere(task: NonNull<Header>) {
+    // SAFETY: the reference is ours until the step below.
+    let (header, owner) = unsafe { (task.as_ref(), Heap::of(task).owner_if_open()) };
+    let is_kept = owner.is_some_and(Schedule::is_kept_by_this_thread);
+    match if is_kept { header.state.wake_by_val() } else { header.state.wake_by_val_elsewhere() } {
+        // SAFETY: the waker's reference is the `Runnable`'s now; this thread keeps the scheduler.
         OnWake::Enqueue => unsafe { enqueue(task) },
+        OnWake::EnqueueThenRelease => {
+            // `keep-until-returned`: a worker may run the task to its end, and the runtime may end, before the scheduler has
+            // returned. It is gone no earlier than this reference.
+            // SAFETY: `waker-is-ref`.
+            let kept = unsafe { TaskRef::from_raw(task) };
+            // SAFETY: the step made a reference for the `Runnable`.
+            unsafe { enqueue(task) };
+            drop(kept);
+        }
         OnWake::Nothing => {}
         // SAFETY: ours was the last.
         OnWake::Free => unsafe { cell::free(task) },
@@ -79,7 +117,7 @@ unsafe fn wake_by_ref(data: *const ()) {
         // SAFETY: the step made a reference for the `Runnable`.
         OnWake::Enqueue => unsafe { enqueue(task) },
         OnWake::Nothing => {}
-        OnWake::Free => unreachable!("waking by reference releases none"),
+        OnWake::EnqueueThenRelease | OnWake::Free => unreachable!("waking by reference releases none"),
     }
 }
 
@@ -94,10 +132,10 @@ unsafe fn drop_waker(data: *const ()) {
 /// Hands the task to its scheduler.
 ///
 /// # Safety
-/// The state answered `Enqueue`, so one reference belongs to the `Runnable` made here.
+/// The state said that the task is to be enqueued, so one reference belongs to the `Runnable` made here. The caller keeps
+/// the scheduler until this returns (`keep-until-returned`).
 pub(super) unsafe fn enqueue(task: NonNull<Header>) {
-    // SAFETY: the `Runnable` owns a reference, so the heap lives at least until it is handed over, and the scheduler
-    // is kept by whoever runs or drops it.
+    // SAFETY: the `Runnable` owns a reference until it is handed over; from then on the caller keeps the heap's owner.
     unsafe {
         let owner = Heap::of(task).owner();
         owner.schedule(Runnable::from_raw(task));

@@ -172,7 +172,7 @@ impl Trimming {
         central.put_back(class, kept);
         central.magazines[class].extend(lists.into_iter().filter(|list| list.len > 0));
         central.magazines[class].shrink_to_fit();
-        heap.finish_if_closed(central);
+        drop(heap.finish_if_closed(central));
     }
 }
 
@@ -265,14 +265,15 @@ impl Central {
 
 /// While it lives, `walkers-pin` holds all chunks, and it counts as a slot that is out, so that a heap that closes
 /// keeps them too.
-pub(super) struct Walker<'a>(pub(super) &'a Heap);
+pub(super) struct Walker<'a>(pub(super) &'a Arc<Heap>);
 
 impl Drop for Walker<'_> {
     fn drop(&mut self) {
         let mut central = self.0.central.lock();
         central.record.walkers -= 1;
         central.out -= 1;
-        self.0.finish_if_closed(central);
+        // Whoever walks has a reference to the heap, so this is not the last one.
+        drop(self.0.finish_if_closed(central));
     }
 }
 
@@ -280,7 +281,12 @@ impl Drop for Walker<'_> {
 mod tests {
     use super::*;
     use crate::runtime::{Builder, Runtime};
+    use crate::task::cell;
+    use crate::task::hooks::{TaskHooks, UnjoinedPanic};
+    use crate::task::runnable::{Runnable, Schedule};
     use std::future::pending;
+    use std::panic::Location;
+    use std::time::Duration;
 
     fn runtime() -> Runtime {
         Builder::new_current_thread().build().expect("the system has room")
@@ -396,6 +402,100 @@ mod tests {
         // All slots are in the lists again.
         spike(&runtime, MANY);
         assert_eq!(chunks(heap), before);
+    }
+
+    #[test]
+    fn an_address_that_is_the_start_of_no_slot_is_no_task() {
+        struct Pattern(#[expect(dead_code, reason = "it is looked for in memory")] [u64; 64]);
+        impl std::future::Future for Pattern {
+            type Output = ();
+            fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                std::task::Poll::Pending
+            }
+        }
+        let runtime = runtime();
+        let heap = &runtime.handle().shared.heap;
+        // Each word of the future looks like the state of a task that is alive.
+        let future = Pattern([4 << 6; 64]);
+        // SAFETY: the future is `Send`.
+        let (runnable, handle) = unsafe { cell::allocate::<_, false>(heap, future, None, Location::caller()) };
+        let task = runnable.as_ptr();
+        assert_eq!(heap.ref_at(task).map(|task| task.id()), Some(handle.id()));
+        for words in 1..72 {
+            // As a task of a smaller class that stood here before the chunk was used for another.
+            let inside = task.map_addr(|address| address + 8 * words);
+            assert!(heap.ref_at(inside).is_none(), "{words} words behind the start");
+        }
+        runnable.cancel();
+        assert!(heap.ref_at(task).is_none());
+        drop(handle);
+    }
+
+    /// A scheduler that, when it is told of idle memory, has another thread take the lock of the heap.
+    struct LocksWhenTold {
+        heap: std::sync::OnceLock<std::sync::Weak<Heap>>,
+        told: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Schedule for LocksWhenTold {
+        fn schedule(&self, runnable: Runnable) {
+            drop(runnable);
+        }
+
+        fn task_panicked(&self) {}
+
+        fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
+
+        fn memory_is_idle(&self) {
+            self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let heap = self.heap.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
+            let (done, is_done) = std::sync::mpsc::channel();
+            let take = move || {
+                drop(heap.central.lock());
+                let _ = done.send(());
+            };
+            drop(
+                crate::primitives::thread::spawn_named("taker".into(), None, take).expect("a test may start a thread"),
+            );
+            is_done.recv_timeout(Duration::from_secs(20)).expect("the heap's lock is free");
+        }
+    }
+
+    #[test]
+    fn the_scheduler_is_told_of_idle_memory_without_a_lock() {
+        let heap = Heap::new(1, TaskHooks::default());
+        let owner = Arc::new(LocksWhenTold { heap: std::sync::OnceLock::new(), told: Default::default() });
+        owner.heap.set(Arc::downgrade(&heap)).expect("set once");
+        // SAFETY: before the first task.
+        unsafe { heap.set_owner(Arc::clone(&owner) as Arc<dyn Schedule>) };
+        let told = || owner.told.load(std::sync::atomic::Ordering::Relaxed);
+        let spike = || {
+            let tasks: Vec<_> = (0..KEPT / 2048 + 1)
+                .map(|_| {
+                    let future = std::future::ready([0_u8; 1700]);
+                    // SAFETY: the future is `Send`.
+                    let task = unsafe { cell::allocate::<_, false>(&heap, future, None, Location::caller()) };
+                    task.0.cancel();
+                    task.1
+                })
+                .collect();
+            drop(tasks);
+        };
+        // One by one, on a thread without a cache.
+        spike();
+        assert_eq!(told(), 1, "said once, until it has been looked at");
+        // By a guest that goes to sleep, and by one that leaves.
+        heap.tending.store(NEVER, Ordering::Relaxed);
+        let guest = heap.enter_as_guest(0).expect("it is alone");
+        spike();
+        guest.flush();
+        assert_eq!(told(), 2);
+        heap.tending.store(NEVER, Ordering::Relaxed);
+        spike();
+        drop(guest);
+        assert_eq!(told(), 3);
+        heap.close();
+        assert_eq!(Arc::strong_count(&owner), 1, "the closed heap has let go of its owner");
     }
 
     #[test]
