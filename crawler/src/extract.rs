@@ -222,6 +222,38 @@ pub(crate) fn text<'a>(body: &'a [u8], content_type: &str) -> (Cow<'a, str>, Opt
     (text, note)
 }
 
+/// Whether a body without a content type is HTML, by the patterns of the WHATWG's "MIME Sniffing".
+pub(crate) fn looks_like_html(body: &[u8]) -> bool {
+    const TAGS: [&str; 16] = [
+        "!doctype html",
+        "html",
+        "head",
+        "script",
+        "iframe",
+        "h1",
+        "div",
+        "font",
+        "table",
+        "a",
+        "style",
+        "title",
+        "b",
+        "body",
+        "br",
+        "p",
+    ];
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let Some(rest) = body.strip_prefix(b"<") else {
+        return false;
+    };
+    // A tag's name ends where a space or `>` follows; a comment needs no end.
+    rest.starts_with(b"!--")
+        || TAGS.iter().any(|tag| {
+            let name = rest.get(..tag.len()).is_some_and(|name| name.eq_ignore_ascii_case(tag.as_bytes()));
+            name && matches!(rest.get(tag.len()), Some(b' ' | b'>' | b'\t' | b'\n' | b'\r'))
+        })
+}
+
 /// What follows the first `charset=`.
 fn label_in(bytes: &[u8]) -> Option<String> {
     const KEY: &[u8] = b"charset=";
@@ -286,6 +318,18 @@ mod tests {
         assert_eq!((&*text_of, note), ("café", None));
         let (text_of, note) = text(b"<meta charset=\"windows-1252\">\x80", "text/html");
         assert!(text_of.ends_with('€') && note.is_none());
+    }
+
+    #[test]
+    fn html_is_recognised_by_its_first_tag() {
+        for html in ["<!DOCTYPE HTML>", "\n\t <html lang=en>", "\u{feff}<p>x", "<!-- x", "<a href=x>", "<BODY\n>"] {
+            assert!(looks_like_html(html.as_bytes()), "{html}");
+        }
+        for other in
+            ["", "<", "text <html>", "<abc>", "<htmlx>", "<html", "{\"a\": \"<html>\"}", "<?xml version='1.0'?>"]
+        {
+            assert!(!looks_like_html(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

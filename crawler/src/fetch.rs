@@ -3,8 +3,8 @@
 //! Called by `crawl`, inside the page's task.
 //!
 //! # Invariants
-//! - `bounded-body`: no more than `body_max` bytes of a body are ever held.
-//! - `off-the-workers`: hashing and parsing, which may take milliseconds, happen on blocking threads.
+//! - `bounded-body`: of a body, at most `body_max` bytes are held as they came, and as many after each decoding step.
+//! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, happen on blocking threads.
 
 use std::error::Error as _;
 use std::fmt;
@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use redd::task::spawn_blocking;
 use redd::time::{sleep, timeout};
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::decode::{self, DecodeError};
 use crate::extract::{self, Links};
 use crate::frontier::{Content, Reach};
 use crate::robots::{AGENT, Rules};
@@ -38,6 +39,8 @@ pub(crate) enum Trouble {
     TimedOut(Duration),
     CutShort(String),
     BodyTooLarge(usize),
+    UnknownEncoding(String),
+    DamagedEncoding(&'static str, String),
     EndlessRedirect(String),
     BadRedirect(String),
     Internal(String),
@@ -52,6 +55,8 @@ impl Trouble {
             Self::UnusableUrl(_)
             | Self::Tls(_)
             | Self::BodyTooLarge(_)
+            | Self::UnknownEncoding(_)
+            | Self::DamagedEncoding(..)
             | Self::EndlessRedirect(_)
             | Self::BadRedirect(_)
             | Self::Internal(_) => false,
@@ -74,6 +79,15 @@ impl fmt::Display for Trouble {
             Self::TimedOut(limit) => write!(f, "no complete answer within {limit:?} (--timeout)"),
             Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
             Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
+            Self::UnknownEncoding(name) => write!(
+                f,
+                "the body is encoded as `{name}`, which was not asked for: it was not read. \
+                 The server should honour the request's `Accept-Encoding: {}`",
+                decode::ACCEPTED
+            ),
+            Self::DamagedEncoding(name, why) => {
+                write!(f, "the body says that it is encoded as `{name}`, and cannot be decoded: {why}")
+            }
             Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
             Self::BadRedirect(why) => write!(f, "redirect to nowhere: {why}"),
             Self::Internal(why) => write!(f, "our own fault: {why}"),
@@ -107,6 +121,7 @@ impl Fetcher {
         let builder = || {
             Client::builder()
                 .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
+                .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED))]))
                 // A redirect is a page of its own, so that robots.txt and the pace count for each hop.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -150,6 +165,7 @@ impl Fetcher {
                     url = to;
                     continue;
                 }
+                let encoding = content_encoding(&response);
                 let mut body = Vec::new();
                 while let Some(chunk) = response.chunk().await.ok()? {
                     body.extend_from_slice(&chunk[..chunk.len().min(ROBOTS_MAX - body.len())]);
@@ -157,14 +173,20 @@ impl Fetcher {
                         break;
                     }
                 }
-                return Some((status.as_u16(), body));
+                return Some((status.as_u16(), body, encoding));
             }
             None
         };
         match timeout(self.timeout, request).await {
             // `off-the-workers`: the rules become regular expressions.
-            Ok(Some((status, body))) => {
-                spawn_blocking(move || Rules::from_answer(status, &body)).await.unwrap_or(Rules::Everything)
+            Ok(Some((status, body, encoding))) => {
+                let rules = move || match decode::decode(body, &encoding, ROBOTS_MAX) {
+                    Ok(body) => Rules::from_answer(status, &body),
+                    Err(_) if status >= 300 => Rules::from_answer(status, &[]),
+                    // It may forbid anything.
+                    Err(_) => Rules::Nothing(format!("its robots.txt cannot be decoded from `{encoding}`")),
+                };
+                spawn_blocking(rules).await.unwrap_or(Rules::Everything)
             }
             // An unreachable host's pages say so themselves.
             Ok(None) | Err(_) => Rules::Everything,
@@ -199,6 +221,7 @@ impl Fetcher {
             return Ok(Answer::Good(content, Links::default()));
         }
         let content_type = header(&response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+        let encoding = content_encoding(&response);
 
         // `bounded-body`
         let too_large = || now(Trouble::BodyTooLarge(self.body_max));
@@ -216,9 +239,18 @@ impl Fetcher {
 
         // `off-the-workers`
         let url = url.clone();
-        let read = spawn_blocking(move || read(&body, &content_type, &url, status));
-        let (content, links) = read.await.map_err(|error| now(Trouble::Internal(error.to_string())))?;
-        Ok(Answer::Good(content, links))
+        let body_max = self.body_max;
+        let read = spawn_blocking(move || {
+            let body = decode::decode(body, &encoding, body_max)?;
+            Ok(read(&body, &content_type, &url, status))
+        });
+        match read.await {
+            Ok(Ok((content, links))) => Ok(Answer::Good(content, links)),
+            Ok(Err(DecodeError::TooLarge)) => Err(too_large()),
+            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(now(Trouble::UnknownEncoding(name))),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(now(Trouble::DamagedEncoding(name, why))),
+            Err(error) => Err(now(Trouble::Internal(error.to_string()))),
+        }
     }
 }
 
@@ -226,13 +258,32 @@ impl Fetcher {
 fn read(body: &[u8], content_type: &str, url: &Url, status: u16) -> (Content, Links) {
     let mut content =
         Content { status, bytes: body.len() as u64, sha256: Some(Sha256::digest(body).into()), note: None };
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    if !matches!(kind, "text/html" | "application/xhtml+xml") {
-        return (content, Links::default());
+    let mut notes = Vec::new();
+    match media_type(content_type) {
+        Some("text/html" | "application/xhtml+xml") => {}
+        None if extract::looks_like_html(body) => {
+            notes.push("no content type; searched for links because it looks like HTML".to_owned());
+        }
+        Some(_) | None => return (content, Links::default()),
     }
     let (text, note) = extract::text(body, content_type);
-    content.note = note.map(String::into_boxed_str);
+    notes.extend(note);
+    content.note = (!notes.is_empty()).then(|| notes.join("; ").into());
     (content, extract::links(&text, url))
+}
+
+/// The media type without its parameters. None if the server names none, as the WHATWG's "MIME Sniffing" defines that.
+fn media_type(content_type: &str) -> Option<&str> {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let (kind, subtype) = media_type.split_once('/')?;
+    let is_unknown = matches!(media_type, "unknown/unknown" | "application/unknown" | "*/*");
+    (!kind.is_empty() && !subtype.is_empty() && !is_unknown).then_some(media_type)
+}
+
+/// All `Content-Encoding` headers as one list.
+fn content_encoding(response: &Response) -> String {
+    let values = response.headers().get_all(CONTENT_ENCODING).iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(", ")
 }
 
 fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
@@ -311,5 +362,14 @@ mod tests {
         let (content, links) = read(body, "text/plain", &url, 200);
         assert!(links.found.is_empty());
         assert_eq!(content.bytes, 10);
+        assert!(read(body, "text/plain", &url, 200).1.found.is_empty());
+    }
+
+    #[test]
+    fn a_content_type_that_names_nothing_is_none() {
+        for nothing in ["", "html", "/", "text/", "*/*", "unknown/unknown; charset=utf-8"] {
+            assert_eq!(media_type(nothing), None, "{nothing}");
+        }
+        assert_eq!(media_type("text/html; charset=utf-8"), Some("text/html"));
     }
 }

@@ -4,6 +4,7 @@
 //! own and crawls that. The way of a crawl stands in `crawl`.
 
 mod crawl;
+mod decode;
 mod extract;
 mod fetch;
 mod frontier;
@@ -45,7 +46,7 @@ How gently:
   --rate N             requests a second to one host (10; no limit on this machine)
   --timeout TIME       for one page, from the request to its last byte (30s)
   --retries N          more tries after a passing failure, each after a longer wait (2)
-  --max-body SIZE      the largest body that is read (32M)
+  --max-body SIZE      the largest body that is read, after decompression (32M)
 What comes out:
   --save FILE          write a snapshot
   --compare FILE       say what differs from a snapshot

@@ -1,0 +1,8 @@
+//! Whole crawls by the binary: of its embedded site, and of small hostile sites on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+mod encodings;
+mod hostile;
+mod runs;
+mod server;
