@@ -18,7 +18,7 @@ use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
 use crate::extract::{Links, without_fragment};
-use crate::fetch::{Answer, Fetcher, Trouble};
+use crate::fetch::{Answer, FetchSettings, Fetcher, Trouble};
 use crate::frontier::{Cited, Fate, Frontier, Left, Limits, PageId, Reach};
 use crate::polite::{HostId, Polite, Turn};
 use crate::report::Progress;
@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) wait_max: Duration,
     pub(crate) body_max: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) same_origin: bool,
@@ -94,7 +95,13 @@ struct Crawl<'a> {
 /// If the client cannot be set up. Whatever goes wrong later is part of the outcome.
 pub(crate) async fn crawl(settings: &Settings, starts: &[String], progress: &mut Progress) -> Result<Outcome, String> {
     let mut crawl = Crawl {
-        fetcher: Fetcher::new(settings.timeout, settings.retries, settings.body_max, settings.per_host)?,
+        fetcher: Fetcher::new(&FetchSettings {
+            timeout: settings.timeout,
+            retries: settings.retries,
+            wait_max: settings.wait_max,
+            body_max: settings.body_max,
+            idle_max: settings.per_host,
+        })?,
         frontier: Frontier::new(settings.limits),
         polite: Polite::new(settings.per_host),
         robots: HashMap::new(),

@@ -8,7 +8,7 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redd::task::spawn_blocking;
 use redd::time::{sleep, timeout};
@@ -26,13 +26,17 @@ use crate::robots::{AGENT, Rules};
 const ROBOTS_MAX: usize = 512 * 1024;
 /// The wait before the first retry; it doubles with each. Picked by feel.
 const BACK_OFF: Duration = Duration::from_millis(200);
-/// The longest `Retry-After` that is obeyed.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// Why a page is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Status(u16),
+    /// The server asks for a longer wait before the next request than `--max-wait` allows.
+    AskedToWait {
+        status: u16,
+        wait: Duration,
+        wait_max: Duration,
+    },
     UnusableUrl(String),
     Unreachable(String),
     Tls(String),
@@ -52,7 +56,8 @@ impl Trouble {
         match self {
             Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
-            Self::UnusableUrl(_)
+            Self::AskedToWait { .. }
+            | Self::UnusableUrl(_)
             | Self::Tls(_)
             | Self::BodyTooLarge(_)
             | Self::UnknownEncoding(_)
@@ -67,12 +72,14 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => {
-                match reqwest::StatusCode::from_u16(*status).ok().and_then(|s| s.canonical_reason()) {
-                    Some(reason) => write!(f, "{status} {reason}"),
-                    None => write!(f, "status {status}"),
-                }
-            }
+            Self::Status(status) => f.write_str(&status_line(*status)),
+            Self::AskedToWait { status, wait, wait_max } => write!(
+                f,
+                "{}: the server asks to wait {} s (Retry-After), longer than the {} s of --max-wait: not asked again",
+                status_line(*status),
+                wait.as_secs(),
+                wait_max.as_secs_f64(),
+            ),
             Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
             Self::Tls(why) => write!(f, "TLS failed: {why}"),
@@ -95,6 +102,14 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// A status with its usual reason.
+fn status_line(status: u16) -> String {
+    match reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+        Some(reason) => format!("{status} {reason}"),
+        None => format!("status {status}"),
+    }
+}
+
 /// What a page answered.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -103,19 +118,35 @@ pub(crate) enum Answer {
     Broken(Trouble),
 }
 
+/// How pages are fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchSettings {
+    /// For one request, from its start to the last byte of the answer.
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    /// The longest `Retry-After` that is obeyed. A server that asks for more is not asked again.
+    pub(crate) wait_max: Duration,
+    /// The largest body in bytes, as it comes and decoded.
+    pub(crate) body_max: usize,
+    /// Idle connections that are kept for each host.
+    pub(crate) idle_max: usize,
+}
+
 /// Asks politely: says who we are, gives up in time, holds no more than it may.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
     client: Client,
     timeout: Duration,
     retries: u32,
+    wait_max: Duration,
     body_max: usize,
 }
 
 impl Fetcher {
     /// # Errors
     /// If TLS cannot be set up.
-    pub(crate) fn new(timeout: Duration, retries: u32, body_max: usize, idle_max: usize) -> Result<Self, String> {
+    pub(crate) fn new(settings: &FetchSettings) -> Result<Self, String> {
+        let FetchSettings { timeout, retries, wait_max, body_max, idle_max } = *settings;
         // Fails only if a provider is there already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
@@ -133,7 +164,7 @@ impl Fetcher {
             // A machine without root certificates can still crawl what needs none.
             .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(|error| format!("the HTTP client could not be set up: {}", root_cause(&error)))?;
-        Ok(Self { client, timeout, retries, body_max })
+        Ok(Self { client, timeout, retries, wait_max, body_max })
     }
 
     /// Fetches a page, with retries.
@@ -148,7 +179,12 @@ impl Fetcher {
             if tries >= self.retries || !trouble.is_passing() {
                 return Answer::Broken(trouble);
             }
-            sleep(wait.unwrap_or(BACK_OFF * 2_u32.saturating_pow(tries))).await;
+            match (wait, &trouble) {
+                (Some(wait), Trouble::Status(status)) if wait > self.wait_max => {
+                    return Answer::Broken(Trouble::AskedToWait { status: *status, wait, wait_max: self.wait_max });
+                }
+                _ => sleep(wait.unwrap_or(BACK_OFF * 2_u32.saturating_pow(tries))).await,
+            }
             tries += 1;
         }
     }
@@ -198,9 +234,11 @@ impl Fetcher {
         let send = |method| self.client.request(method, url.clone()).send();
         let mut response = match reach {
             Reach::Inside => send(Method::GET).await,
-            // Whoever does not like HEAD gets a GET, whose body is not read.
+            // A server that refuses HEAD gets a GET, whose body is not read; but not one that asks for a pause.
             Reach::Outside => match send(Method::HEAD).await {
-                Ok(response) if response.status().as_u16() >= 400 => send(Method::GET).await,
+                Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
+                    send(Method::GET).await
+                }
                 other => other,
             },
         }
@@ -290,9 +328,24 @@ fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str
     response.headers().get(name)?.to_str().ok()
 }
 
+fn asks_for_pause(response: &Response) -> bool {
+    response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS || retry_after(response).is_some()
+}
+
 fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = header(response, RETRY_AFTER)?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+    parse_retry_after(header(response, RETRY_AFTER)?, SystemTime::now())
+}
+
+/// The wait in a `Retry-After` header: a number of seconds, or a date.
+fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is a long wait, not a missing header.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    // A date in the past asks for no wait.
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 /// Where a redirect leads.
@@ -352,6 +405,19 @@ mod tests {
         assert!(Trouble::CutShort(String::new()).is_passing());
         assert!(!Trouble::Status(404).is_passing());
         assert!(!Trouble::Tls(String::new()).is_passing());
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let parse = |value| parse_retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(parse(" 600 "), Some(600));
+        assert_eq!(parse("99999999999999999999"), Some(u64::MAX));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:48:37 GMT"), Some(0));
+        assert_eq!(parse("soon"), None);
+        assert_eq!(parse("-1"), None);
+        assert_eq!(parse(""), None);
     }
 
     #[test]

@@ -46,6 +46,8 @@ How gently:
   --rate N             requests a second to one host (10; no limit on this machine)
   --timeout TIME       for one page, from the request to its last byte (30s)
   --retries N          more tries after a passing failure, each after a longer wait (2)
+  --max-wait TIME      before a retry, the longest wait that a server can ask for; if it asks for more, the page
+                       is not asked for again (30s)
   --max-body SIZE      the largest body that is read, after decompression (32M)
 What comes out:
   --save FILE          write a snapshot
@@ -83,6 +85,7 @@ fn defaults() -> Arguments {
             limits: Limits { depth: None, pages: usize::MAX },
             timeout: Duration::from_secs(30),
             retries: 2,
+            wait_max: Duration::from_secs(30),
             body_max: 32 << 20,
             deadline: None,
             same_origin: false,
@@ -110,6 +113,7 @@ fn arguments(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Er
             Long("rate") => settings.rate = Some(parser.value()?.parse_with(rate)?),
             Long("timeout") => settings.timeout = parser.value()?.parse_with(time)?,
             Long("retries") => settings.retries = parser.value()?.parse()?,
+            Long("max-wait") => settings.wait_max = parser.value()?.parse_with(time)?,
             Long("max-body") => settings.body_max = parser.value()?.parse_with(size)?,
             Long("save") => arguments.save = Some(parser.value()?.into()),
             Long("compare") => arguments.compare = Some(parser.value()?.into()),

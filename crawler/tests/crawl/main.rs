@@ -4,5 +4,6 @@
 
 mod encodings;
 mod hostile;
+mod pace;
 mod runs;
 mod server;
