@@ -17,7 +17,8 @@ use redd::task::{JoinError, JoinSet};
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
-use crate::extract::{Links, without_fragment};
+use crate::address::{Credentials, Start, redact, take_credentials};
+use crate::extract::Links;
 use crate::fetch::{Answer, FetchSettings, Fetcher, Trouble};
 use crate::frontier::{Cited, Fate, Frontier, Left, Limits, PageId, Reach};
 use crate::polite::{HostId, Polite, Turn};
@@ -81,6 +82,10 @@ struct Crawl<'a> {
     fetcher: Fetcher,
     frontier: Frontier,
     polite: Polite,
+    /// Of the starts, by origin. They are sent with every request to that origin.
+    credentials: HashMap<String, Credentials>,
+    /// Of single links.
+    page_credentials: HashMap<PageId, Credentials>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
     tasks: JoinSet<Done>,
@@ -93,7 +98,7 @@ struct Crawl<'a> {
 ///
 /// # Errors
 /// If the client cannot be set up. Whatever goes wrong later is part of the outcome.
-pub(crate) async fn crawl(settings: &Settings, starts: &[String], progress: &mut Progress) -> Result<Outcome, String> {
+pub(crate) async fn crawl(settings: &Settings, starts: &[Start], progress: &mut Progress) -> Result<Outcome, String> {
     let mut crawl = Crawl {
         fetcher: Fetcher::new(&FetchSettings {
             timeout: settings.timeout,
@@ -104,6 +109,8 @@ pub(crate) async fn crawl(settings: &Settings, starts: &[String], progress: &mut
         })?,
         frontier: Frontier::new(settings.limits),
         polite: Polite::new(settings.per_host),
+        credentials: HashMap::new(),
+        page_credentials: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
         tasks: JoinSet::new(),
@@ -163,16 +170,14 @@ impl Crawl<'_> {
         self.tasks.shutdown().await;
     }
 
-    fn begin(&mut self, starts: &[String]) {
-        for start in starts {
-            match Url::parse(start) {
-                Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => {
-                    self.frontier.widen(url.origin().ascii_serialization());
-                    self.cite(without_fragment(url).as_str(), None, 0);
-                }
-                Ok(_) => self.unusable(start, "only http and https can be crawled", None, 0),
-                Err(error) => self.unusable(start, &error.to_string(), None, 0),
+    fn begin(&mut self, starts: &[Start]) {
+        for Start { url, credentials, .. } in starts {
+            let origin = url.origin().ascii_serialization();
+            if let Some(credentials) = credentials {
+                self.credentials.insert(origin.clone(), credentials.clone());
             }
+            self.frontier.widen(origin);
+            self.cite(url.clone(), None, 0);
         }
     }
 
@@ -184,8 +189,9 @@ impl Crawl<'_> {
             let fetcher = self.fetcher.clone();
             if let Some(host) = self.robots_wanted.pop_front() {
                 let origin = self.polite.origin(host).to_owned();
+                let credentials = self.credentials.get(&origin).cloned();
                 self.tasks.spawn(async move {
-                    let news = News::Robots(fetcher.robots(&origin).await);
+                    let news = News::Robots(fetcher.robots(&origin, credentials.as_ref()).await);
                     Done { host, news, _permit: permit }
                 });
                 continue;
@@ -202,9 +208,11 @@ impl Crawl<'_> {
                 self.settle(page, Fate::Left(Left::Robots(reason)));
                 continue;
             }
+            let of_origin = || self.credentials.get(self.polite.origin(host));
+            let credentials = self.page_credentials.get(&page).or_else(of_origin).cloned();
             self.tasks.spawn(async move {
                 let answer = match Url::parse(&address) {
-                    Ok(url) => fetcher.page(&url, reach).await,
+                    Ok(url) => fetcher.page(&url, reach, credentials.as_ref()).await,
                     Err(error) => Answer::Broken(Trouble::UnusableUrl(error.to_string())),
                 };
                 Done { host, news: News::Page(page, answer), _permit: permit }
@@ -247,7 +255,7 @@ impl Crawl<'_> {
                 if depth == 0 {
                     self.frontier.widen(to.origin().ascii_serialization());
                 }
-                match self.cite(to.as_str(), Some(page), depth) {
+                match self.cite(to, Some(page), depth) {
                     Some(target) => match &self.frontier.redirect(page, status, target)[..] {
                         [] => self.progress.settled(self.frontier.entry(page)),
                         circle => circle.iter().for_each(|&page| self.progress.settled(self.frontier.entry(page))),
@@ -262,7 +270,9 @@ impl Crawl<'_> {
 
     fn follow(&mut self, page: PageId, links: &Links, depth: u16) {
         for link in &links.found {
-            self.cite(link, Some(page), depth);
+            if let Ok(link) = Url::parse(link) {
+                self.cite(link, Some(page), depth);
+            }
         }
         for (link, why) in &links.unusable {
             self.unusable(link, why, Some(page), depth);
@@ -270,15 +280,20 @@ impl Crawl<'_> {
     }
 
     /// Notes a link; if it is new, queues the page behind it.
-    fn cite(&mut self, link: &str, from: Option<PageId>, depth: u16) -> Option<PageId> {
-        let origin = |link| Url::parse(link).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        match self.frontier.cite(link, from, depth, |frontier| frontier.reach_of(&origin(link))) {
+    fn cite(&mut self, mut link: Url, from: Option<PageId>, depth: u16) -> Option<PageId> {
+        // `no-userinfo`
+        let credentials = take_credentials(&mut link);
+        let origin = link.origin().ascii_serialization();
+        match self.frontier.cite(link.as_str(), from, depth, |frontier| frontier.reach_of(&origin)) {
             Cited::New(page) if self.settings.same_origin && self.frontier.entry(page).reach == Reach::Outside => {
                 self.settle(page, Fate::Left(Left::Outside));
                 Some(page)
             }
             Cited::New(page) => {
-                let (host, is_new) = self.polite.host(&origin(link), self.gap(link));
+                if let Some(credentials) = credentials {
+                    self.page_credentials.insert(page, credentials);
+                }
+                let (host, is_new) = self.polite.host(&origin, self.gap(&link));
                 if is_new {
                     self.robots_wanted.push_back(host);
                 }
@@ -291,7 +306,7 @@ impl Crawl<'_> {
     }
 
     fn unusable(&mut self, link: &str, why: &str, from: Option<PageId>, depth: u16) {
-        if let Cited::New(page) = self.frontier.cite(link, from, depth, |_| Reach::Outside) {
+        if let Cited::New(page) = self.frontier.cite(&redact(link), from, depth, |_| Reach::Outside) {
             self.settle(page, Fate::Broken(Trouble::UnusableUrl(why.to_owned())));
         }
     }
@@ -302,13 +317,13 @@ impl Crawl<'_> {
     }
 
     /// The time between two requests to the host of `link`.
-    fn gap(&self, link: &str) -> Duration {
-        let is_here = Url::parse(link).is_ok_and(|url| match url.host() {
+    fn gap(&self, link: &Url) -> Duration {
+        let is_here = match link.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
-        });
+        };
         let rate = self.settings.rate.unwrap_or(if is_here { f64::INFINITY } else { RATE_ABROAD });
         Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
     }

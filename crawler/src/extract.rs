@@ -10,18 +10,14 @@ use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 use url::Url;
 
+use crate::address::{is_web, without_fragment};
+
 /// What a page links to, each address once, without fragments.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     pub(crate) found: Vec<String>,
     /// What stands where an address should, and what is wrong with it.
     pub(crate) unusable: Vec<(String, String)>,
-}
-
-/// The address without its fragment, which names a place within the same page.
-pub(crate) fn without_fragment(mut url: Url) -> Url {
-    url.set_fragment(None);
-    url
 }
 
 /// All that `html`, found at `page`, links to: pages, images, scripts, style sheets.
@@ -187,7 +183,7 @@ impl Collector {
         self.seen.insert(address.to_owned());
         match self.base.join(address) {
             // `mailto:`, `javascript:`, `data:` and so on lead to nothing that can be fetched.
-            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            Ok(url) if is_web(&url) => {
                 self.links.found.push(without_fragment(url).into());
             }
             Ok(_) => {}

@@ -17,6 +17,7 @@ use reqwest::{Client, Method, Response};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
 use crate::decode::{self, DecodeError};
 use crate::extract::{self, Links};
 use crate::frontier::{Content, Reach};
@@ -168,10 +169,10 @@ impl Fetcher {
     }
 
     /// Fetches a page, with retries.
-    pub(crate) async fn page(&self, url: &Url, reach: Reach) -> Answer {
+    pub(crate) async fn page(&self, url: &Url, reach: Reach, credentials: Option<&Credentials>) -> Answer {
         let mut tries = 0;
         loop {
-            let (trouble, wait) = match timeout(self.timeout, self.once(url, reach)).await {
+            let (trouble, wait) = match timeout(self.timeout, self.once(url, reach, credentials)).await {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(failure)) => failure,
                 Err(_elapsed) => (Trouble::TimedOut(self.timeout), None),
@@ -190,12 +191,15 @@ impl Fetcher {
     }
 
     /// Fetches and reads the robots.txt of an origin.
-    pub(crate) async fn robots(&self, origin: &str) -> Rules {
+    pub(crate) async fn robots(&self, origin: &str, credentials: Option<&Credentials>) -> Rules {
         let request = async {
             // Up to five redirects, as RFC 9309 asks for.
             let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
+            let home = url.origin();
             for _ in 0..=5 {
-                let mut response = self.client.get(url.clone()).send().await.ok()?;
+                take_credentials(&mut url);
+                let credentials = credentials.filter(|_| url.origin() == home);
+                let mut response = self.request(Method::GET, &url, credentials).send().await.ok()?;
                 let status = response.status();
                 if let Some(to) = location(&response, &url).and_then(Result::ok) {
                     url = to;
@@ -229,9 +233,22 @@ impl Fetcher {
         }
     }
 
-    async fn once(&self, url: &Url, reach: Reach) -> Result<Answer, (Trouble, Option<Duration>)> {
+    fn request(&self, method: Method, url: &Url, credentials: Option<&Credentials>) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, url.clone());
+        match credentials {
+            Some(Credentials { user, password }) => request.basic_auth(user, password.as_ref()),
+            None => request,
+        }
+    }
+
+    async fn once(
+        &self,
+        url: &Url,
+        reach: Reach,
+        credentials: Option<&Credentials>,
+    ) -> Result<Answer, (Trouble, Option<Duration>)> {
         let now = |trouble| (trouble, None);
-        let send = |method| self.client.request(method, url.clone()).send();
+        let send = |method| self.request(method, url, credentials).send();
         let mut response = match reach {
             Reach::Inside => send(Method::GET).await,
             // A server that refuses HEAD gets a GET, whose body is not read; but not one that asks for a pause.
@@ -246,7 +263,7 @@ impl Fetcher {
         let status = response.status().as_u16();
         match location(&response, url) {
             Some(Ok(to)) => {
-                return Ok(Answer::Redirect { status, to: extract::without_fragment(to) });
+                return Ok(Answer::Redirect { status, to: without_fragment(to) });
             }
             Some(Err(why)) => return Ok(Answer::Broken(Trouble::BadRedirect(why))),
             None => {}
@@ -357,9 +374,9 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
         return Some(Err("it names no usable location".to_owned()));
     };
     Some(match url.join(location) {
-        Ok(to) if matches!(to.scheme(), "http" | "https") => Ok(to),
-        Ok(to) => Err(format!("`{to}` is neither http nor https")),
-        Err(error) => Err(format!("`{location}`: {error}")),
+        Ok(to) if is_web(&to) => Ok(to),
+        Ok(to) => Err(format!("`{}` is neither http nor https", redact(to.as_str()))),
+        Err(error) => Err(format!("`{}`: {error}", redact(location))),
     })
 }
 
@@ -369,7 +386,7 @@ fn trouble(error: &reqwest::Error) -> Trouble {
     while let Some(at) = cause {
         let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(tls) = at.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-            return Trouble::Tls(tls.to_string());
+            return Trouble::Tls(redact_message(&tls.to_string()));
         }
         cause = at.source();
     }
@@ -392,7 +409,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    redact_message(&cause.to_string())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! This file reads the arguments, runs the crawl and writes what it found. Without arguments it serves a small site of its
 //! own and crawls that. The way of a crawl stands in `crawl`.
 
+mod address;
 mod crawl;
 mod decode;
 mod extract;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::address::{Start, redact_message};
 use crate::crawl::{End, Outcome, Settings};
 use crate::frontier::Limits;
 use crate::report::{Progress, Talk};
@@ -59,6 +61,8 @@ What comes out:
   -h, --help           this text
   -V, --version        the version
 
+A URL without a scheme means http. The user name and the password of a URL are sent to its own origin and never printed;
+queries are printed, because they tell pages apart.
 TIME is like 500ms, 10s or 2m; SIZE like 64K or 16M. robots.txt is honoured. Ctrl-C finishes what is in flight and
 reports; a second one aborts. Exit code: 0 clean, 1 broken links or a failure, 2 usage.
 ";
@@ -66,7 +70,7 @@ reports; a second one aborts. Exit code: 0 clean, 1 broken links or a failure, 2
 /// What the command line says.
 #[derive(Debug)]
 struct Arguments {
-    urls: Vec<String>,
+    starts: Vec<Start>,
     settings: Settings,
     talk: Talk,
     save: Option<PathBuf>,
@@ -77,7 +81,7 @@ struct Arguments {
 
 fn defaults() -> Arguments {
     Arguments {
-        urls: Vec::new(),
+        starts: Vec::new(),
         settings: Settings {
             concurrency: 16,
             per_host: 8,
@@ -129,7 +133,7 @@ fn arguments(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Er
                 print(concat!("redd-crawl ", env!("CARGO_PKG_VERSION"), "\n"));
                 return Ok(None);
             }
-            Value(url) => arguments.urls.push(url.string()?),
+            Value(url) => arguments.starts.push(Start::parse(&url.string()?)?),
             Short(_) | Long(_) => return Err(argument.unexpected()),
         }
     }
@@ -183,7 +187,7 @@ fn main() -> ExitCode {
         Ok(Some(arguments)) => arguments,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error}\nTry `redd-crawl --help`."));
+            complain(&format!("{}\nTry `redd-crawl --help`.", redact_message(&error.to_string())));
             return ExitCode::from(2);
         }
     };
@@ -195,7 +199,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        if arguments.urls.is_empty() { demonstrate(arguments).await } else { check(&arguments).await }
+        if arguments.starts.is_empty() { demonstrate(arguments).await } else { check(&arguments).await }
     });
     // A name look-up may still sit in a blocking thread; nobody waits for it any more.
     runtime.shutdown_background();
@@ -218,7 +222,10 @@ async fn crawl(arguments: &Arguments) -> Result<Outcome, String> {
         None => None,
     };
     let mut progress = Progress::new(arguments.talk);
-    let outcome = crawl::crawl(&arguments.settings, &arguments.urls, &mut progress).await?;
+    for start in arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.talk != Talk::Quiet) {
+        progress.line(&format!("An address without a scheme is taken as {}", start.url));
+    }
+    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, &mut progress).await?;
     let snapshot = Snapshot::of(&outcome.frontier, outcome.end == End::Complete);
     let difference = old.map(|old| snapshot.since(&old));
 
@@ -254,7 +261,7 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitCode, String> {
     let server = redd::spawn(site::serve(listener));
 
     complain(&format!("No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"));
-    arguments.urls.push(home.clone());
+    arguments.starts.push(Start::parse(&home)?);
     arguments.talk = Talk::Verbose;
     // The page that never answers shall not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
@@ -316,7 +323,7 @@ mod tests {
         let read = |words: &[&str]| arguments(lexopt::Parser::from_args(words));
         let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]).unwrap().unwrap();
         assert_eq!(fine.settings.limits.depth, Some(2));
-        assert_eq!(fine.urls, ["http://a/"]);
+        assert_eq!(fine.starts, [Start::parse("http://a/").unwrap()]);
         assert_eq!(fine.talk, Talk::Quiet);
         assert!(read(&["--colour"]).is_err());
         assert!(read(&["--concurrency", "0"]).is_err());

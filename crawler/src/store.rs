@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::address::redact;
 use crate::frontier::{Fate, Frontier};
 
 const FORMAT: u64 = 1;
@@ -61,7 +62,8 @@ impl Snapshot {
         }
         let mut pages = BTreeMap::new();
         for (url, sha256) in value["pages"].as_object()? {
-            pages.insert(url.clone(), sha256.as_str()?.to_owned());
+            // Earlier versions wrote passwords (`no-userinfo`).
+            pages.insert(redact(url), sha256.as_str()?.to_owned());
         }
         Some(Self { pages, is_complete: value["complete"].as_bool()? })
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+mod addresses;
 mod encodings;
 mod hostile;
 mod pace;
