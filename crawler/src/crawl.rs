@@ -19,10 +19,12 @@ use url::{Host, Url};
 
 use crate::address::{Credentials, Start, redact, take_credentials};
 use crate::extract::Links;
-use crate::fetch::{Answer, FetchSettings, Fetcher, Trouble};
-use crate::frontier::{Cited, Fate, Frontier, Left, Limits, PageId, Reach};
+use crate::fetch::{Answer, FetchSettings, Fetcher};
+use crate::frontier::{Cited, Frontier, Limits};
+use crate::outcome::{End, Outcome};
+use crate::page::{Fate, Left, PageId, Reach, Trouble};
 use crate::polite::{HostId, Polite, Turn};
-use crate::report::Progress;
+use crate::progress::Progress;
 use crate::robots::Rules;
 
 /// How a crawl goes; `main` fills it from the arguments.
@@ -43,23 +45,6 @@ pub(crate) struct Settings {
 
 /// Requests a second to a host that is not this machine, if `--rate` does not say otherwise.
 const RATE_ABROAD: f64 = 10.0;
-
-/// Why a crawl ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Complete,
-    Deadline,
-    Interrupted,
-}
-
-/// What a crawl found.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) frontier: Frontier,
-    pub(crate) end: End,
-    pub(crate) bytes: u64,
-    pub(crate) elapsed: Duration,
-}
 
 /// What a task brings home.
 #[derive(Debug)]

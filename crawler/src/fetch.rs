@@ -7,7 +7,6 @@
 //! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, happen on blocking threads.
 
 use std::error::Error as _;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use redd::task::spawn_blocking;
@@ -20,96 +19,13 @@ use url::Url;
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
 use crate::decode::{self, DecodeError};
 use crate::extract::{self, Links};
-use crate::frontier::{Content, Reach};
+use crate::page::{Content, Reach, Trouble};
 use crate::robots::{AGENT, Rules};
 
 /// A robots.txt larger than this is cut, as RFC 9309 allows.
 const ROBOTS_MAX: usize = 512 * 1024;
 /// The wait before the first retry; it doubles with each. Picked by feel.
 const BACK_OFF: Duration = Duration::from_millis(200);
-
-/// Why a page is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    Status(u16),
-    /// The server asks for a longer wait before the next request than `--max-wait` allows.
-    AskedToWait {
-        status: u16,
-        wait: Duration,
-        wait_max: Duration,
-    },
-    UnusableUrl(String),
-    Unreachable(String),
-    Tls(String),
-    TimedOut(Duration),
-    CutShort(String),
-    BodyTooLarge(usize),
-    UnknownEncoding(String),
-    DamagedEncoding(&'static str, String),
-    EndlessRedirect(String),
-    BadRedirect(String),
-    Internal(String),
-}
-
-impl Trouble {
-    /// Whether another try may do better.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
-            Self::AskedToWait { .. }
-            | Self::UnusableUrl(_)
-            | Self::Tls(_)
-            | Self::BodyTooLarge(_)
-            | Self::UnknownEncoding(_)
-            | Self::DamagedEncoding(..)
-            | Self::EndlessRedirect(_)
-            | Self::BadRedirect(_)
-            | Self::Internal(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => f.write_str(&status_line(*status)),
-            Self::AskedToWait { status, wait, wait_max } => write!(
-                f,
-                "{}: the server asks to wait {} s (Retry-After), longer than the {} s of --max-wait: not asked again",
-                status_line(*status),
-                wait.as_secs(),
-                wait_max.as_secs_f64(),
-            ),
-            Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
-            Self::Unreachable(why) => write!(f, "unreachable: {why}"),
-            Self::Tls(why) => write!(f, "TLS failed: {why}"),
-            Self::TimedOut(limit) => write!(f, "no complete answer within {limit:?} (--timeout)"),
-            Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
-            Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
-            Self::UnknownEncoding(name) => write!(
-                f,
-                "the body is encoded as `{name}`, which was not asked for: it was not read. \
-                 The server should honour the request's `Accept-Encoding: {}`",
-                decode::ACCEPTED
-            ),
-            Self::DamagedEncoding(name, why) => {
-                write!(f, "the body says that it is encoded as `{name}`, and cannot be decoded: {why}")
-            }
-            Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
-            Self::BadRedirect(why) => write!(f, "redirect to nowhere: {why}"),
-            Self::Internal(why) => write!(f, "our own fault: {why}"),
-        }
-    }
-}
-
-/// A status with its usual reason.
-fn status_line(status: u16) -> String {
-    match reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
-        Some(reason) => format!("{status} {reason}"),
-        None => format!("status {status}"),
-    }
-}
 
 /// What a page answered.
 #[derive(Debug)]
@@ -415,14 +331,6 @@ fn root_cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
-        assert!(Trouble::Status(503).is_passing());
-        assert!(Trouble::CutShort(String::new()).is_passing());
-        assert!(!Trouble::Status(404).is_passing());
-        assert!(!Trouble::Tls(String::new()).is_passing());
-    }
 
     #[test]
     fn retry_after_is_a_number_of_seconds_or_a_date() {

@@ -13,57 +13,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::fetch::Trouble;
+use crate::page::{Fate, Left, PageId, Reach, Trouble};
 
 /// The longest chain of redirects that is followed. Picked by feel; browsers stop at 20.
 pub(crate) const HOPS_MAX: usize = 10;
-
-/// An entry's place in the frontier.
-pub(crate) type PageId = u32;
-
-/// Whether a page's links are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// On a starting origin: its body is read and its links are followed.
-    Inside,
-    /// Elsewhere: only checked that it is there.
-    Outside,
-}
-
-/// Why an address was left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// It is on another origin, and `--same-origin` was given.
-    Outside,
-    /// Its host's robots.txt asks us not to, with the reason.
-    Robots(String),
-}
-
-/// What became of an address.
-#[derive(Clone, Debug)]
-pub(crate) enum Fate {
-    /// Not fetched yet.
-    Waiting,
-    /// It is there.
-    Good(Content),
-    /// It sends us elsewhere.
-    Redirect { status: u16, to: PageId },
-    /// It is not there, and why.
-    Broken(Trouble),
-    /// It was not asked for.
-    Left(Left),
-}
-
-/// What a good page held.
-#[derive(Clone, Debug)]
-pub(crate) struct Content {
-    pub(crate) status: u16,
-    pub(crate) bytes: u64,
-    /// None for a page outside, which is checked and not read.
-    pub(crate) sha256: Option<[u8; 32]>,
-    /// Something odd that did not hinder us, such as an unknown character set.
-    pub(crate) note: Option<Box<str>>,
-}
 
 /// An address.
 #[derive(Debug)]
@@ -238,6 +191,7 @@ impl Frontier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::Content;
 
     fn frontier() -> Frontier {
         Frontier::new(Limits { depth: Some(3), pages: 100 })

@@ -6,10 +6,14 @@
 mod address;
 mod crawl;
 mod decode;
+mod export;
 mod extract;
 mod fetch;
 mod frontier;
+mod outcome;
+mod page;
 mod polite;
+mod progress;
 mod report;
 mod robots;
 mod site;
@@ -24,9 +28,10 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::address::{Start, redact_message};
-use crate::crawl::{End, Outcome, Settings};
+use crate::crawl::Settings;
 use crate::frontier::Limits;
-use crate::report::{Progress, Talk};
+use crate::outcome::{End, Outcome};
+use crate::progress::{Progress, Talk};
 use crate::store::Snapshot;
 
 const HELP: &str = "\
@@ -235,10 +240,10 @@ async fn crawl(arguments: &Arguments) -> Result<Outcome, String> {
     }
     let mut is_taken = false;
     if let Some(path) = &arguments.json {
-        is_taken |= write(path, report::to_json(&outcome, difference.as_ref()).as_bytes()).await?;
+        is_taken |= write(path, export::to_json(&outcome, difference.as_ref()).as_bytes()).await?;
     }
     if let Some(path) = &arguments.csv {
-        let rows = report::to_csv(&outcome).map_err(|error| error.to_string())?;
+        let rows = export::to_csv(&outcome).map_err(|error| error.to_string())?;
         is_taken |= write(path, &rows).await?;
     }
     let summary = report::summary(&outcome, difference.as_ref());

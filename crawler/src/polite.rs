@@ -9,7 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::frontier::PageId;
+use crate::page::PageId;
 
 /// A host's place in the list of hosts. A host is an origin: scheme, name and port.
 pub(crate) type HostId = usize;

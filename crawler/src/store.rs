@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::address::redact;
-use crate::frontier::{Fate, Frontier};
+use crate::frontier::Frontier;
+use crate::page::Fate;
 
 const FORMAT: u64 = 1;
 

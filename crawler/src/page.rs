@@ -1,0 +1,151 @@
+//! A page: what became of its address, and why it is broken if it is.
+//!
+//! Used by `fetch`, which finds it out, by `frontier`, which keeps it, and by all that reports it. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::decode;
+
+/// An entry's place in the frontier.
+pub(crate) type PageId = u32;
+
+/// Whether a page's links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// On a starting origin: its body is read and its links are followed.
+    Inside,
+    /// Elsewhere: only checked that it is there.
+    Outside,
+}
+
+/// Why an address was left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is on another origin, and `--same-origin` was given.
+    Outside,
+    /// Its host's robots.txt asks us not to, with the reason.
+    Robots(String),
+}
+
+/// What became of an address.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// Not fetched yet.
+    Waiting,
+    /// It is there.
+    Good(Content),
+    /// It sends us elsewhere.
+    Redirect { status: u16, to: PageId },
+    /// It is not there, and why.
+    Broken(Trouble),
+    /// It was not asked for.
+    Left(Left),
+}
+
+/// What a good page held.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+    /// None for a page outside, which is checked and not read.
+    pub(crate) sha256: Option<[u8; 32]>,
+    /// Something odd that did not hinder us, such as an unknown character set.
+    pub(crate) note: Option<Box<str>>,
+}
+
+/// Why a page is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Status(u16),
+    /// The server asks for a longer wait before the next request than `--max-wait` allows.
+    AskedToWait {
+        status: u16,
+        wait: Duration,
+        wait_max: Duration,
+    },
+    UnusableUrl(String),
+    Unreachable(String),
+    Tls(String),
+    TimedOut(Duration),
+    CutShort(String),
+    BodyTooLarge(usize),
+    UnknownEncoding(String),
+    DamagedEncoding(&'static str, String),
+    EndlessRedirect(String),
+    BadRedirect(String),
+    Internal(String),
+}
+
+impl Trouble {
+    /// Whether another try may do better.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
+            Self::AskedToWait { .. }
+            | Self::UnusableUrl(_)
+            | Self::Tls(_)
+            | Self::BodyTooLarge(_)
+            | Self::UnknownEncoding(_)
+            | Self::DamagedEncoding(..)
+            | Self::EndlessRedirect(_)
+            | Self::BadRedirect(_)
+            | Self::Internal(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => f.write_str(&status_line(*status)),
+            Self::AskedToWait { status, wait, wait_max } => write!(
+                f,
+                "{}: the server asks to wait {} s (Retry-After), longer than the {} s of --max-wait: not asked again",
+                status_line(*status),
+                wait.as_secs(),
+                wait_max.as_secs_f64(),
+            ),
+            Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
+            Self::Unreachable(why) => write!(f, "unreachable: {why}"),
+            Self::Tls(why) => write!(f, "TLS failed: {why}"),
+            Self::TimedOut(limit) => write!(f, "no complete answer within {limit:?} (--timeout)"),
+            Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
+            Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
+            Self::UnknownEncoding(name) => write!(
+                f,
+                "the body is encoded as `{name}`, which was not asked for: it was not read. \
+                 The server should honour the request's `Accept-Encoding: {}`",
+                decode::ACCEPTED
+            ),
+            Self::DamagedEncoding(name, why) => {
+                write!(f, "the body says that it is encoded as `{name}`, and cannot be decoded: {why}")
+            }
+            Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
+            Self::BadRedirect(why) => write!(f, "redirect to nowhere: {why}"),
+            Self::Internal(why) => write!(f, "our own fault: {why}"),
+        }
+    }
+}
+
+/// A status with its usual reason.
+fn status_line(status: u16) -> String {
+    match reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+        Some(reason) => format!("{status} {reason}"),
+        None => format!("status {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
+        assert!(Trouble::Status(503).is_passing());
+        assert!(Trouble::CutShort(String::new()).is_passing());
+        assert!(!Trouble::Status(404).is_passing());
+        assert!(!Trouble::Tls(String::new()).is_passing());
+    }
+}
