@@ -11,6 +11,7 @@
 //! hides the difference cannot be acted on.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use percent_encoding::percent_decode_str;
 use url::{ParseError, Url};
@@ -95,6 +96,16 @@ pub(crate) fn take_credentials(url: &mut Url) -> Option<Credentials> {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     (!credentials.user.is_empty() || credentials.password.is_some()).then_some(credentials)
+}
+
+/// What is kept of an address that is only counted: it may be long, as `data:` is.
+pub(crate) type AddressHash = u64;
+
+/// The hash of an address that is only counted.
+pub(crate) fn address_hash(address: &str) -> AddressHash {
+    let mut hasher = DefaultHasher::new();
+    address.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What may be printed of `text`, which stands where an address should.

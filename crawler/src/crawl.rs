@@ -22,7 +22,8 @@ use crate::extract::Links;
 use crate::fetch::{Answer, FetchSettings, Fetcher};
 use crate::frontier::{Cited, Frontier, Limits};
 use crate::outcome::{End, Outcome};
-use crate::page::{Fate, Left, PageId, Reach, Trouble};
+use crate::page::{Failure, Fate, Left, PageId, Reach, Trouble};
+use crate::plural::count;
 use crate::polite::{HostId, Polite, Turn};
 use crate::progress::Progress;
 use crate::robots::Rules;
@@ -138,8 +139,8 @@ impl Crawl<'_> {
                         self.abort().await;
                         return End::Interrupted;
                     }
-                    let flying = self.tasks.len();
-                    self.progress.line(&format!("interrupted: finishing {flying} pages in flight; once more aborts them"));
+                    let flying = count(self.tasks.len(), "request");
+                    self.progress.line(&format!("interrupted: finishing {flying} in flight; once more aborts them"));
                     end = End::Interrupted;
                 }
                 _ = tick.tick() => self.progress.tick(self.polite.waiting(), self.tasks.len(), self.bytes),
@@ -198,7 +199,7 @@ impl Crawl<'_> {
             self.tasks.spawn(async move {
                 let answer = match Url::parse(&address) {
                     Ok(url) => fetcher.page(&url, reach, credentials.as_ref()).await,
-                    Err(error) => Answer::Broken(Trouble::UnusableUrl(error.to_string())),
+                    Err(error) => Answer::Broken(Failure::unanswered(Trouble::UnusableUrl(error.to_string()))),
                 };
                 Done { host, news: News::Page(page, answer), _permit: permit }
             });
@@ -231,10 +232,10 @@ impl Crawl<'_> {
                 self.settle(page, Fate::Good(content));
                 self.follow(page, &links, depth.saturating_add(1));
             }
-            Answer::Broken(trouble) => self.settle(page, Fate::Broken(trouble)),
+            Answer::Broken(failure) => self.settle(page, Fate::Broken(failure)),
             Answer::Redirect { status, to } => {
                 if let Some(trouble) = self.frontier.too_many_hops(page) {
-                    return self.settle(page, Fate::Broken(trouble));
+                    return self.settle(page, Fate::Broken(Failure::answered(status, trouble)));
                 }
                 // A start that moved takes the crawl with it.
                 if depth == 0 {
@@ -246,7 +247,8 @@ impl Crawl<'_> {
                         circle => circle.iter().for_each(|&page| self.progress.settled(self.frontier.entry(page))),
                     },
                     None => {
-                        self.settle(page, Fate::Broken(Trouble::BadRedirect("one page too many (--max-pages)".into())))
+                        let trouble = Trouble::BadRedirect("one page too many (--max-pages)".into());
+                        self.settle(page, Fate::Broken(Failure::answered(status, trouble)));
                     }
                 }
             }
@@ -259,6 +261,9 @@ impl Crawl<'_> {
                 self.cite(link, Some(page), depth);
             }
         }
+        for (scheme, hash) in &links.ignored {
+            self.frontier.ignore(scheme, *hash);
+        }
         for (link, why) in &links.unusable {
             self.unusable(link, why, Some(page), depth);
         }
@@ -269,8 +274,10 @@ impl Crawl<'_> {
         // `no-userinfo`
         let credentials = take_credentials(&mut link);
         let origin = link.origin().ascii_serialization();
-        match self.frontier.cite(link.as_str(), from, depth, |frontier| frontier.reach_of(&origin)) {
-            Cited::New(page) if self.settings.same_origin && self.frontier.entry(page).reach == Reach::Outside => {
+        let reach = self.frontier.reach_of(&origin);
+        let will_be_fetched = !self.settings.same_origin || reach == Reach::Inside;
+        match self.frontier.cite(link.as_str(), from, depth, reach, will_be_fetched) {
+            Cited::New(page) if !will_be_fetched => {
                 self.settle(page, Fate::Left(Left::Outside));
                 Some(page)
             }
@@ -291,8 +298,8 @@ impl Crawl<'_> {
     }
 
     fn unusable(&mut self, link: &str, why: &str, from: Option<PageId>, depth: u16) {
-        if let Cited::New(page) = self.frontier.cite(&redact(link), from, depth, |_| Reach::Outside) {
-            self.settle(page, Fate::Broken(Trouble::UnusableUrl(why.to_owned())));
+        if let Cited::New(page) = self.frontier.cite(&redact(link), from, depth, Reach::Outside, false) {
+            self.settle(page, Fate::Broken(Failure::unanswered(Trouble::UnusableUrl(why.to_owned()))));
         }
     }
 

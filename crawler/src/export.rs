@@ -4,42 +4,20 @@
 
 use serde_json::{Value, json};
 
-use crate::outcome::{End, Outcome, memory_max};
+use crate::outcome::{Counts, End, Outcome, memory_max};
 use crate::page::{Fate, Left};
 use crate::store::{Difference, hex};
 
-/// Everything, for programs.
+/// Everything, as JSON.
 pub(crate) fn to_json(outcome: &Outcome, difference: Option<&Difference>) -> String {
-    let mut pages = Vec::new();
-    for (_, entry) in outcome.sorted() {
-        match &entry.fate {
-            Fate::Good(content) => pages.push(json!({
-                "url": &*entry.url, "status": content.status, "bytes": content.bytes,
-                "sha256": content.sha256.map(|sha256| hex(&sha256)), "note": content.note.as_deref(),
-            })),
-            Fate::Redirect { status, to } => pages.push(json!({
-                "url": &*entry.url, "status": status, "redirect_to": outcome.target(*to),
-            })),
-            Fate::Left(Left::Robots(reason)) => pages.push(json!({ "url": &*entry.url, "left_alone": reason })),
-            Fate::Waiting | Fate::Broken(_) | Fate::Left(Left::Outside) => {}
-        }
-    }
-    let broken: Vec<Value> = outcome
-        .broken()
-        .iter()
-        .map(|broken| {
-            let citers: Vec<&str> = broken.citers.iter().map(|(citer, _)| *citer).collect();
-            json!({ "url": broken.url, "reason": broken.trouble.to_string(), "cited_by": citers })
-        })
-        .collect();
     let end = match outcome.end {
         End::Complete => "complete",
         End::Deadline => "deadline",
         End::Interrupted => "interrupted",
     };
     let mut value = json!({
-        "end": end, "pages": pages, "broken": broken, "bytes": outcome.bytes,
-        "seconds": outcome.elapsed.as_secs_f64(), "memory_max": memory_max(),
+        "end": end, "counts": counts(&outcome.counts()), "pages": pages(outcome), "broken": broken(outcome),
+        "bytes": outcome.bytes, "seconds": outcome.elapsed.as_secs_f64(), "memory_max": memory_max(),
     });
     if let Some(difference) = difference {
         value["compared"] = json!({
@@ -50,7 +28,53 @@ pub(crate) fn to_json(outcome: &Outcome, difference: Option<&Difference>) -> Str
     format!("{value:#}\n")
 }
 
-/// One row an address, with all pages that cite it if it is broken.
+fn counts(counts: &Counts) -> Value {
+    json!({
+        "found": counts.found(), "checked": counts.checked(), "checked_outside": counts.checked_outside,
+        "good": counts.good, "broken": counts.broken, "redirects": counts.redirects,
+        "skipped": counts.skipped, "outside": counts.outside, "too_deep": counts.too_deep,
+        "over_max_pages": counts.over_max_pages, "not_reached": counts.not_reached,
+        "ignored": counts.ignored(), "ignored_schemes": counts.ignored,
+    })
+}
+
+/// The pages that are not broken.
+fn pages(outcome: &Outcome) -> Vec<Value> {
+    let mut pages = Vec::new();
+    for (id, entry) in outcome.sorted() {
+        match &entry.fate {
+            Fate::Good(content) => pages.push(json!({
+                "url": &*entry.url, "status": content.status, "bytes": content.bytes,
+                "sha256": content.sha256.map(|sha256| hex(&sha256)), "note": content.note.as_deref(),
+            })),
+            Fate::Redirect { status, to } => pages.push(json!({
+                "url": &*entry.url, "status": status, "redirect_to": outcome.target(*to),
+                "cited_by": names(&outcome.frontier.citers(id)),
+            })),
+            Fate::Left(Left::Robots(reason)) => pages.push(json!({ "url": &*entry.url, "left_alone": reason })),
+            Fate::Waiting | Fate::Broken(_) | Fate::Left(Left::Outside) => {}
+        }
+    }
+    pages
+}
+
+fn broken(outcome: &Outcome) -> Vec<Value> {
+    let broken = outcome.broken();
+    let values = broken.iter().map(|broken| {
+        json!({
+            "url": broken.url, "status": broken.failure.status, "reason": broken.failure.trouble.to_string(),
+            "cited_by": names(&broken.citers),
+        })
+    });
+    values.collect()
+}
+
+/// The citing pages without the redirects through which they cite.
+fn names<'a>(citers: &[(&'a str, Option<&'a str>)]) -> Vec<&'a str> {
+    citers.iter().map(|(citer, _)| *citer).collect()
+}
+
+/// One row per address, with all pages that cite it if it is broken or a redirect.
 ///
 /// # Errors
 /// None that can happen: the writer is memory.
@@ -59,6 +83,7 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
     writer.write_record(["url", "outcome", "status", "bytes", "sha256", "detail", "cited_by"])?;
     for (id, entry) in outcome.sorted() {
         let none = String::new;
+        let citers = || names(&outcome.frontier.citers(id)).join(" ");
         let row = match &entry.fate {
             Fate::Good(content) => [
                 "good".into(),
@@ -70,11 +95,11 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
             ],
             Fate::Redirect { status, to } => {
                 let detail = outcome.target(*to).to_owned();
-                ["redirect".into(), status.to_string(), none(), none(), detail, none()]
+                ["redirect".into(), status.to_string(), none(), none(), detail, citers()]
             }
-            Fate::Broken(trouble) => {
-                let citers: Vec<&str> = outcome.frontier.citers(id).iter().map(|(citer, _)| *citer).collect();
-                ["broken".into(), none(), none(), none(), trouble.to_string(), citers.join(" ")]
+            Fate::Broken(failure) => {
+                let status = failure.status.map(|status| status.to_string()).unwrap_or_default();
+                ["broken".into(), status, none(), none(), failure.trouble.to_string(), citers()]
             }
             Fate::Left(Left::Robots(reason)) => ["left alone".into(), none(), none(), none(), reason.clone(), none()],
             Fate::Waiting => ["not reached".into(), none(), none(), none(), none(), none()],

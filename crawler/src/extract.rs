@@ -10,7 +10,7 @@ use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 use url::Url;
 
-use crate::address::{is_web, without_fragment};
+use crate::address::{AddressHash, address_hash, is_web, without_fragment};
 
 /// What a page links to, each address once, without fragments.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Links {
     pub(crate) found: Vec<String>,
     /// What stands where an address should, and what is wrong with it.
     pub(crate) unusable: Vec<(String, String)>,
+    /// Addresses that cannot be fetched, such as `mailto:`: the scheme, and a hash of the address.
+    pub(crate) ignored: Vec<(String, AddressHash)>,
 }
 
 /// All that `html`, found at `page`, links to: pages, images, scripts, style sheets.
@@ -182,11 +184,10 @@ impl Collector {
         }
         self.seen.insert(address.to_owned());
         match self.base.join(address) {
-            // `mailto:`, `javascript:`, `data:` and so on lead to nothing that can be fetched.
             Ok(url) if is_web(&url) => {
                 self.links.found.push(without_fragment(url).into());
             }
-            Ok(_) => {}
+            Ok(url) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
             Err(error) => self.links.unusable.push((address.to_owned(), error.to_string())),
         }
     }
@@ -294,6 +295,8 @@ mod tests {
         let html = r#"<link rel="preconnect" href="http://cdn/"><a href="mailto:a@b">m</a><a href="javascript:x()">j</a>
             <!-- <a href="old.html"> --><script>"<a href='no.html'>"</script><a href=yes.html>"#;
         assert_eq!(found(html), ["http://a/dir/yes.html"]);
+        let ignored = links(html, &Url::parse("http://a/").unwrap()).ignored;
+        assert_eq!(ignored.iter().map(|(scheme, _)| &**scheme).collect::<Vec<_>>(), ["mailto", "javascript"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use url::Url;
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
 use crate::decode::{self, DecodeError};
 use crate::extract::{self, Links};
-use crate::page::{Content, Reach, Trouble};
+use crate::page::{Content, Failure, Reach, Trouble};
 use crate::robots::{AGENT, Rules};
 
 /// A robots.txt larger than this is cut, as RFC 9309 allows.
@@ -32,7 +32,7 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 pub(crate) enum Answer {
     Good(Content, Links),
     Redirect { status: u16, to: Url },
-    Broken(Trouble),
+    Broken(Failure),
 }
 
 /// How pages are fetched.
@@ -88,17 +88,18 @@ impl Fetcher {
     pub(crate) async fn page(&self, url: &Url, reach: Reach, credentials: Option<&Credentials>) -> Answer {
         let mut tries = 0;
         loop {
-            let (trouble, wait) = match timeout(self.timeout, self.once(url, reach, credentials)).await {
+            let (failure, wait) = match timeout(self.timeout, self.once(url, reach, credentials)).await {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(failure)) => failure,
-                Err(_elapsed) => (Trouble::TimedOut(self.timeout), None),
+                Err(_elapsed) => (Failure::unanswered(Trouble::TimedOut(self.timeout)), None),
             };
-            if tries >= self.retries || !trouble.is_passing() {
-                return Answer::Broken(trouble);
+            if tries >= self.retries || !failure.trouble.is_passing() {
+                return Answer::Broken(failure);
             }
-            match (wait, &trouble) {
-                (Some(wait), Trouble::Status(status)) if wait > self.wait_max => {
-                    return Answer::Broken(Trouble::AskedToWait { status: *status, wait, wait_max: self.wait_max });
+            match (wait, failure.status) {
+                (Some(wait), Some(status)) if wait > self.wait_max => {
+                    let trouble = Trouble::AskedToWait { status, wait, wait_max: self.wait_max };
+                    return Answer::Broken(Failure::answered(status, trouble));
                 }
                 _ => sleep(wait.unwrap_or(BACK_OFF * 2_u32.saturating_pow(tries))).await,
             }
@@ -162,8 +163,7 @@ impl Fetcher {
         url: &Url,
         reach: Reach,
         credentials: Option<&Credentials>,
-    ) -> Result<Answer, (Trouble, Option<Duration>)> {
-        let now = |trouble| (trouble, None);
+    ) -> Result<Answer, (Failure, Option<Duration>)> {
         let send = |method| self.request(method, url, credentials).send();
         let mut response = match reach {
             Reach::Inside => send(Method::GET).await,
@@ -175,17 +175,18 @@ impl Fetcher {
                 other => other,
             },
         }
-        .map_err(|error| now(trouble(&error)))?;
+        .map_err(|error| (Failure::unanswered(trouble(&error)), None))?;
         let status = response.status().as_u16();
+        let broken = |trouble| (Failure::answered(status, trouble), None);
         match location(&response, url) {
             Some(Ok(to)) => {
                 return Ok(Answer::Redirect { status, to: without_fragment(to) });
             }
-            Some(Err(why)) => return Ok(Answer::Broken(Trouble::BadRedirect(why))),
+            Some(Err(why)) => return Ok(Answer::Broken(Failure::answered(status, Trouble::BadRedirect(why)))),
             None => {}
         }
         if !response.status().is_success() {
-            return Err((Trouble::Status(status), retry_after(&response)));
+            return Err((Failure::answered(status, Trouble::Status(status)), retry_after(&response)));
         }
         if reach == Reach::Outside {
             let content = Content { status, bytes: 0, sha256: None, note: None };
@@ -195,13 +196,13 @@ impl Fetcher {
         let encoding = content_encoding(&response);
 
         // `bounded-body`
-        let too_large = || now(Trouble::BodyTooLarge(self.body_max));
+        let too_large = || broken(Trouble::BodyTooLarge(self.body_max));
         let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         if length > self.body_max {
             return Err(too_large());
         }
         let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response.chunk().await.map_err(|error| now(trouble(&error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| broken(trouble(&error)))? {
             if body.len() + chunk.len() > self.body_max {
                 return Err(too_large());
             }
@@ -218,9 +219,9 @@ impl Fetcher {
         match read.await {
             Ok(Ok((content, links))) => Ok(Answer::Good(content, links)),
             Ok(Err(DecodeError::TooLarge)) => Err(too_large()),
-            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(now(Trouble::UnknownEncoding(name))),
-            Ok(Err(DecodeError::Damaged(name, why))) => Err(now(Trouble::DamagedEncoding(name, why))),
-            Err(error) => Err(now(Trouble::Internal(error.to_string()))),
+            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(broken(Trouble::UnknownEncoding(name))),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(broken(Trouble::DamagedEncoding(name, why))),
+            Err(error) => Err(broken(Trouble::Internal(error.to_string()))),
         }
     }
 }

@@ -10,10 +10,11 @@
 //! - `short-chains`: a redirect is an entry that points to another one; a chain that comes back to itself is broken as a
 //!   whole, and one of more than [`HOPS_MAX`] hops is broken at its end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::page::{Fate, Left, PageId, Reach, Trouble};
+use crate::address::{AddressHash, address_hash};
+use crate::page::{Failure, Fate, PageId, Reach, Trouble};
 
 /// The longest chain of redirects that is followed. Picked by feel; browsers stop at 20.
 pub(crate) const HOPS_MAX: usize = 10;
@@ -56,13 +57,25 @@ pub(crate) struct Frontier {
     scope: HashSet<String>,
     limits: Limits,
     admitted: usize,
-    /// Links refused because of `--max-pages`; a page is counted as often as it is cited.
-    pub(crate) refused: usize,
+    /// Addresses that were refused and not admitted later: because of `--depth`, and because of `--max-pages`.
+    too_deep: HashSet<AddressHash>,
+    over_max_pages: HashSet<AddressHash>,
+    /// Addresses that cannot be fetched, by scheme.
+    ignored: HashMap<String, HashSet<AddressHash>>,
 }
 
 impl Frontier {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { ids: HashMap::new(), entries: Vec::new(), scope: HashSet::new(), limits, admitted: 0, refused: 0 }
+        Self {
+            ids: HashMap::new(),
+            entries: Vec::new(),
+            scope: HashSet::new(),
+            limits,
+            admitted: 0,
+            too_deep: HashSet::new(),
+            over_max_pages: HashSet::new(),
+            ignored: HashMap::new(),
+        }
     }
 
     /// Pages on `origin` are searched for links from now on.
@@ -74,14 +87,15 @@ impl Frontier {
         if self.scope.contains(origin) { Reach::Inside } else { Reach::Outside }
     }
 
-    /// Notes that `from` (nothing for a start) links to `url`, `depth` clicks from a start. `reach` is asked only for an
-    /// address that is new.
+    /// Records that `from` (None for a start) links to `url`, `depth` clicks from a start. An address that will not be
+    /// fetched does not count as a page.
     pub(crate) fn cite(
         &mut self,
         url: &str,
         from: Option<PageId>,
         depth: u16,
-        reach: impl FnOnce(&Self) -> Reach,
+        reach: Reach,
+        will_be_fetched: bool,
     ) -> Cited {
         if let Some(&id) = self.ids.get(url) {
             let entry = &mut self.entries[id as usize];
@@ -91,21 +105,49 @@ impl Frontier {
             }
             return Cited::Known(id);
         }
+        let hash = address_hash(url);
         if self.limits.depth.is_some_and(|limit| depth > limit) {
+            if !self.over_max_pages.contains(&hash) {
+                self.too_deep.insert(hash);
+            }
             return Cited::Refused;
         }
-        if self.admitted >= self.limits.pages {
-            self.refused += 1;
+        self.too_deep.remove(&hash);
+        if will_be_fetched && self.admitted >= self.limits.pages {
+            self.over_max_pages.insert(hash);
             return Cited::Refused;
         }
-        self.admitted += 1;
+        self.over_max_pages.remove(&hash);
+        self.admitted += usize::from(will_be_fetched);
         let id = PageId::try_from(self.entries.len()).expect("four billion addresses do not fit into memory");
-        let reach = reach(self);
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
         self.entries.push(Entry { url, depth, reach, fate: Fate::Waiting, cited_by: from.into_iter().collect() });
         Cited::New(id)
+    }
+
+    /// Counts an address that cannot be fetched.
+    pub(crate) fn ignore(&mut self, scheme: &str, hash: AddressHash) {
+        match self.ignored.get_mut(scheme) {
+            Some(hashes) => hashes.insert(hash),
+            None => self.ignored.entry(scheme.to_owned()).or_default().insert(hash),
+        };
+    }
+
+    /// How many addresses were refused because of `--depth`.
+    pub(crate) fn too_deep(&self) -> usize {
+        self.too_deep.len()
+    }
+
+    /// How many addresses were refused because of `--max-pages`.
+    pub(crate) fn over_max_pages(&self) -> usize {
+        self.over_max_pages.len()
+    }
+
+    /// How many addresses of each scheme cannot be fetched.
+    pub(crate) fn ignored(&self) -> BTreeMap<String, usize> {
+        self.ignored.iter().map(|(scheme, hashes)| (scheme.clone(), hashes.len())).collect()
     }
 
     pub(crate) fn entry(&self, id: PageId) -> &Entry {
@@ -119,10 +161,6 @@ impl Frontier {
 
     /// Says what became of a page that was waiting.
     pub(crate) fn settle(&mut self, id: PageId, fate: Fate) {
-        if matches!(fate, Fate::Left(Left::Outside)) {
-            // It costs no request, so it does not count as a page.
-            self.admitted -= 1;
-        }
         let entry = &mut self.entries[id as usize];
         if matches!(fate, Fate::Good(_) | Fate::Left(_)) {
             // `citers-of-the-unproven`
@@ -139,9 +177,12 @@ impl Frontier {
         let mut at = to;
         loop {
             if ahead.contains(&at) {
-                let trouble = Trouble::EndlessRedirect("it comes back to itself".into());
                 for &id in &ahead {
-                    self.settle(id, Fate::Broken(trouble.clone()));
+                    let Fate::Redirect { status, .. } = self.entry(id).fate else {
+                        continue;
+                    };
+                    let trouble = Trouble::EndlessRedirect("it comes back to itself".into());
+                    self.settle(id, Fate::Broken(Failure::answered(status, trouble)));
                 }
                 return ahead;
             }
@@ -198,7 +239,7 @@ mod tests {
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
-        match frontier.cite(url, from, 0, |_| Reach::Inside) {
+        match frontier.cite(url, from, 0, Reach::Inside, true) {
             Cited::New(id) | Cited::Known(id) => id,
             Cited::Refused => panic!("refused {url}"),
         }
@@ -211,17 +252,38 @@ mod tests {
     #[test]
     fn an_address_is_new_once() {
         let mut frontier = frontier();
-        assert_eq!(frontier.cite("a", None, 0, |_| Reach::Inside), Cited::New(0));
-        assert_eq!(frontier.cite("a", None, 2, |_| unreachable!()), Cited::Known(0));
+        assert_eq!(frontier.cite("a", None, 0, Reach::Inside, true), Cited::New(0));
+        assert_eq!(frontier.cite("a", None, 2, Reach::Inside, true), Cited::Known(0));
     }
 
     #[test]
     fn depth_and_number_are_limited() {
         let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
-        assert_eq!(frontier.cite("deep", None, 2, |_| Reach::Inside), Cited::Refused);
-        assert_eq!(frontier.cite("a", None, 1, |_| Reach::Inside), Cited::New(0));
-        assert_eq!(frontier.cite("b", None, 1, |_| Reach::Inside), Cited::Refused);
-        assert_eq!(frontier.refused, 1);
+        let mut cite = |url, depth, will_be_fetched| frontier.cite(url, None, depth, Reach::Inside, will_be_fetched);
+        assert_eq!(cite("deep", 2, true), Cited::Refused);
+        assert_eq!(cite("a", 1, true), Cited::New(0));
+        assert_eq!(cite("b", 1, true), Cited::Refused);
+        assert_eq!(cite("b", 2, true), Cited::Refused);
+        assert_eq!(cite("b", 1, true), Cited::Refused);
+        assert_eq!(cite("free", 1, false), Cited::New(1));
+        assert_eq!((frontier.too_deep(), frontier.over_max_pages()), (1, 1));
+    }
+
+    #[test]
+    fn an_address_that_was_too_deep_is_admitted_nearer_to_the_start() {
+        let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
+        assert_eq!(frontier.cite("a", None, 2, Reach::Inside, true), Cited::Refused);
+        assert_eq!(frontier.cite("a", None, 1, Reach::Inside, true), Cited::New(0));
+        assert_eq!(frontier.too_deep(), 0);
+    }
+
+    #[test]
+    fn an_ignored_address_is_counted_once() {
+        let mut frontier = frontier();
+        for address in ["mailto:a", "mailto:b", "mailto:a"] {
+            frontier.ignore("mailto", address_hash(address));
+        }
+        assert_eq!(frontier.ignored(), BTreeMap::from([("mailto".to_owned(), 2)]));
     }
 
     #[test]
@@ -233,7 +295,7 @@ mod tests {
             add(&mut frontier, "gone", Some(0)),
         );
         frontier.settle(fine, good());
-        frontier.settle(gone, Fate::Broken(Trouble::Status(404)));
+        frontier.settle(gone, Fate::Broken(Failure::answered(404, Trouble::Status(404))));
         add(&mut frontier, "fine", Some(start));
         add(&mut frontier, "gone", Some(fine));
         assert!(frontier.citers(fine).is_empty());
@@ -273,7 +335,7 @@ mod tests {
         let old = add(&mut frontier, "old", Some(page));
         let new = add(&mut frontier, "new", Some(old));
         assert!(frontier.redirect(old, 301, new).is_empty());
-        frontier.settle(new, Fate::Broken(Trouble::Status(410)));
+        frontier.settle(new, Fate::Broken(Failure::answered(410, Trouble::Status(410))));
         assert_eq!(frontier.citers(new), [("page", Some("old"))]);
     }
 

@@ -1,11 +1,15 @@
 //! What a crawl found: every address with what became of it, and how the crawl ended.
 //!
 //! Made by `crawl`; read by `report`, `export` and `main`.
+//!
+//! # Invariants
+//! - `adds-up`: each address that a crawl found is in one of the parts of [`Counts`], and in one only.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::frontier::{Entry, Frontier};
-use crate::page::{Fate, Left, PageId, Trouble};
+use crate::page::{Failure, Fate, Left, PageId, Reach, Trouble};
 
 /// Why a crawl ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,53 +28,117 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
 }
 
-/// A broken link and who cites it.
+/// A broken link and the pages that cite it.
 #[derive(Debug)]
 pub(crate) struct Broken<'a> {
     pub(crate) url: &'a str,
-    pub(crate) trouble: &'a Trouble,
+    pub(crate) failure: &'a Failure,
     /// The citing page, and the redirect through which it cites.
     pub(crate) citers: Vec<(&'a str, Option<&'a str>)>,
 }
 
-/// How many addresses had which fate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A redirect and the pages that cite it.
+#[derive(Debug)]
+pub(crate) struct Redirect<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) status: u16,
+    pub(crate) to: &'a str,
+    /// As in [`Broken`].
+    pub(crate) citers: Vec<(&'a str, Option<&'a str>)>,
+}
+
+/// How many addresses had which fate (`adds-up`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) good: usize,
     pub(crate) broken: usize,
     pub(crate) redirects: usize,
-    pub(crate) forbidden: usize,
+    /// How many of the good, the broken and the redirects are not on a starting origin.
+    pub(crate) checked_outside: usize,
+    /// Forbidden by robots.txt.
+    pub(crate) skipped: usize,
+    /// Not checked because of `--same-origin`.
     pub(crate) outside: usize,
+    /// Not checked because of `--depth`.
+    pub(crate) too_deep: usize,
+    /// Not checked because of `--max-pages`.
+    pub(crate) over_max_pages: usize,
+    /// The crawl ended before it came to them.
     pub(crate) not_reached: usize,
+    /// Addresses that cannot be fetched, such as `mailto:`, by scheme.
+    pub(crate) ignored: BTreeMap<String, usize>,
+}
+
+impl Counts {
+    /// Addresses that were asked for, and those that cannot be.
+    pub(crate) fn checked(&self) -> usize {
+        self.good + self.broken + self.redirects
+    }
+
+    pub(crate) fn ignored(&self) -> usize {
+        self.ignored.values().sum()
+    }
+
+    /// All addresses, each once.
+    pub(crate) fn found(&self) -> usize {
+        self.checked()
+            + self.skipped
+            + self.outside
+            + self.too_deep
+            + self.over_max_pages
+            + self.not_reached
+            + self.ignored()
+    }
 }
 
 impl Outcome {
     pub(crate) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+        let mut counts = Counts {
+            too_deep: self.frontier.too_deep(),
+            over_max_pages: self.frontier.over_max_pages(),
+            ignored: self.frontier.ignored(),
+            ..Counts::default()
+        };
         for entry in self.frontier.entries() {
+            let is_outside = entry.reach == Reach::Outside;
             match &entry.fate {
                 Fate::Good(_) => counts.good += 1,
                 Fate::Broken(_) => counts.broken += 1,
                 Fate::Redirect { .. } => counts.redirects += 1,
-                Fate::Left(Left::Robots(_)) => counts.forbidden += 1,
+                Fate::Left(Left::Robots(_)) => counts.skipped += 1,
                 Fate::Left(Left::Outside) => counts.outside += 1,
                 Fate::Waiting => counts.not_reached += 1,
             }
+            counts.checked_outside += usize::from(match &entry.fate {
+                // It names no host, so it is neither inside nor outside.
+                Fate::Broken(Failure { trouble: Trouble::UnusableUrl(_), .. }) => false,
+                Fate::Good(_) | Fate::Broken(_) | Fate::Redirect { .. } => is_outside,
+                Fate::Left(_) | Fate::Waiting => false,
+            });
         }
         counts
     }
 
     /// The broken links, sorted.
     pub(crate) fn broken(&self) -> Vec<Broken<'_>> {
-        let mut broken: Vec<_> = (0..)
-            .zip(self.frontier.entries())
-            .filter_map(|(id, entry): (PageId, &Entry)| match &entry.fate {
-                Fate::Broken(trouble) => Some(Broken { url: &entry.url, trouble, citers: self.frontier.citers(id) }),
-                Fate::Waiting | Fate::Good(_) | Fate::Redirect { .. } | Fate::Left(_) => None,
-            })
-            .collect();
-        broken.sort_by_key(|broken| broken.url);
-        broken
+        let entries = self.sorted().into_iter();
+        let broken = entries.filter_map(|(id, entry)| match &entry.fate {
+            Fate::Broken(failure) => Some(Broken { url: &entry.url, failure, citers: self.frontier.citers(id) }),
+            Fate::Waiting | Fate::Good(_) | Fate::Redirect { .. } | Fate::Left(_) => None,
+        });
+        broken.collect()
+    }
+
+    /// The redirects, sorted.
+    pub(crate) fn redirects(&self) -> Vec<Redirect<'_>> {
+        let entries = self.sorted().into_iter();
+        let redirects = entries.filter_map(|(id, entry)| match entry.fate {
+            Fate::Redirect { status, to } => {
+                Some(Redirect { url: &entry.url, status, to: self.target(to), citers: self.frontier.citers(id) })
+            }
+            Fate::Waiting | Fate::Good(_) | Fate::Broken(_) | Fate::Left(_) => None,
+        });
+        redirects.collect()
     }
 
     /// All addresses, sorted.
@@ -86,7 +154,7 @@ impl Outcome {
     }
 }
 
-/// The most memory this process ever had resident.
+/// The largest amount of memory, in bytes, that this process has had resident.
 pub(crate) fn memory_max() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

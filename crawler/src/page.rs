@@ -38,7 +38,7 @@ pub(crate) enum Fate {
     /// It sends us elsewhere.
     Redirect { status: u16, to: PageId },
     /// It is not there, and why.
-    Broken(Trouble),
+    Broken(Failure),
     /// It was not asked for.
     Left(Left),
 }
@@ -52,6 +52,26 @@ pub(crate) struct Content {
     pub(crate) sha256: Option<[u8; 32]>,
     /// Something odd that did not hinder us, such as an unknown character set.
     pub(crate) note: Option<Box<str>>,
+}
+
+/// A page that is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) trouble: Trouble,
+    /// The status of the answer. None if there was no answer, or none in time.
+    pub(crate) status: Option<u16>,
+}
+
+impl Failure {
+    /// A page that did not answer.
+    pub(crate) fn unanswered(trouble: Trouble) -> Self {
+        Self { trouble, status: None }
+    }
+
+    /// A page that answered with `status`.
+    pub(crate) fn answered(status: u16, trouble: Trouble) -> Self {
+        Self { trouble, status: Some(status) }
+    }
 }
 
 /// Why a page is broken.

@@ -100,7 +100,7 @@ fn fate(fate: &Fate) -> String {
             None => content.status.to_string(),
         },
         Fate::Redirect { status, .. } => format!("{status} redirect"),
-        Fate::Broken(trouble) => format!("BROKEN: {trouble}"),
+        Fate::Broken(failure) => format!("BROKEN: {}", failure.trouble),
         Fate::Left(Left::Outside) => "outside".to_owned(),
         Fate::Left(Left::Robots(reason)) => format!("left alone: {reason}"),
     }

@@ -1,4 +1,4 @@
-//! The report for people, at the end of a crawl.
+//! The report for people, at the end of a crawl: the findings first, the counts last.
 //!
 //! Called by `main`. Pure.
 
@@ -6,16 +6,23 @@ use std::fmt::Write as _;
 
 use indicatif::HumanBytes;
 
-use crate::outcome::{End, Outcome, memory_max};
+use crate::outcome::{Counts, End, Outcome, memory_max};
 use crate::page::Fate;
+use crate::plural::count;
 use crate::store::{Difference, hex};
 
-/// How many citing pages the text report shows for each broken link; the JSON and CSV forms have all.
-const CITERS_SHOWN: usize = 10;
+/// How many citing pages are shown for each broken link. The JSON and CSV forms have all.
+const CITERS_OF_BROKEN_SHOWN: usize = 10;
+/// How many citing pages are shown for each redirect.
+const CITERS_OF_REDIRECT_SHOWN: usize = 3;
+/// How many redirects are shown.
+const REDIRECTS_SHOWN: usize = 20;
+/// How many schemes of ignored addresses are shown.
+const SCHEMES_SHOWN: usize = 5;
 
-/// `url -> checksum`, a line a page, sorted.
+/// `url -> checksum`, a line per page, sorted.
 pub(crate) fn checksums(outcome: &Outcome) -> String {
-    let mut text = String::new();
+    let mut text = String::from("\nChecksums (SHA-256):\n");
     for (_, entry) in outcome.sorted() {
         if let Fate::Good(content) = &entry.fate {
             if let Some(sha256) = &content.sha256 {
@@ -26,78 +33,120 @@ pub(crate) fn checksums(outcome: &Outcome) -> String {
     text
 }
 
-/// The report for people.
+/// The report.
 pub(crate) fn summary(outcome: &Outcome, difference: Option<&Difference>) -> String {
     let mut text = String::new();
+    write_broken(&mut text, outcome);
+    write_redirects(&mut text, outcome);
+    if let Some(difference) = difference {
+        write_difference(&mut text, difference);
+    }
+    write_counts(&mut text, outcome);
+    text
+}
+
+fn write_broken(text: &mut String, outcome: &Outcome) {
     let broken = outcome.broken();
     if !broken.is_empty() {
-        let _ = writeln!(text, "\nBroken links:");
+        text.push_str("\nBroken links:\n");
     }
     for broken in &broken {
-        let _ = writeln!(text, "  {}\n    {}", broken.url, broken.trouble);
-        for (citer, through) in broken.citers.iter().take(CITERS_SHOWN) {
-            let through = through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
-            let _ = writeln!(text, "    cited by {citer}{through}");
+        let _ = writeln!(text, "  {}\n    {}", broken.url, broken.failure.trouble);
+        write_citers(text, &broken.citers, CITERS_OF_BROKEN_SHOWN);
+    }
+}
+
+fn write_redirects(text: &mut String, outcome: &Outcome) {
+    let redirects = outcome.redirects();
+    if !redirects.is_empty() {
+        text.push_str("\nRedirects:\n");
+    }
+    for redirect in redirects.iter().take(REDIRECTS_SHOWN) {
+        let _ = writeln!(text, "  {} {} -> {}", redirect.status, redirect.url, redirect.to);
+        write_citers(text, &redirect.citers, CITERS_OF_REDIRECT_SHOWN);
+    }
+    if let Some(rest @ 1..) = redirects.len().checked_sub(REDIRECTS_SHOWN) {
+        let _ = writeln!(text, "  and {} more (--json and --csv list all)", count(rest, "redirect"));
+    }
+}
+
+fn write_citers(text: &mut String, citers: &[(&str, Option<&str>)], shown: usize) {
+    for (citer, through) in citers.iter().take(shown) {
+        let through = through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
+        let _ = writeln!(text, "    cited by {citer}{through}");
+    }
+    match citers.len() {
+        0 => text.push_str("    given on the command line\n"),
+        number if number > shown => {
+            let _ = writeln!(text, "    cited by {} more (--json and --csv list all)", count(number - shown, "page"));
         }
-        match broken.citers.len() {
-            0 => text.push_str("    given on the command line\n"),
-            number if number > CITERS_SHOWN => {
-                let _ = writeln!(text, "    and by {} more (--json and --csv list all)", number - CITERS_SHOWN);
-            }
-            _ => {}
+        _ => {}
+    }
+}
+
+fn write_difference(text: &mut String, difference: &Difference) {
+    text.push_str("\nCompared with the saved snapshot:\n");
+    let lists = [
+        ("changed", &difference.changed),
+        ("appeared", &difference.appeared),
+        ("vanished", &difference.vanished),
+        ("not reached this time", &difference.not_reached),
+    ];
+    if lists.iter().all(|(_, urls)| urls.is_empty()) {
+        text.push_str("  nothing changed\n");
+    }
+    for (word, urls) in lists {
+        for url in urls {
+            let _ = writeln!(text, "  {word}: {url}");
         }
     }
-    let redirects = || {
-        outcome.sorted().into_iter().filter_map(|(_, entry)| match entry.fate {
-            Fate::Redirect { status, to } => Some((status, &*entry.url, outcome.target(to))),
-            Fate::Waiting | Fate::Good(_) | Fate::Broken(_) | Fate::Left(_) => None,
-        })
-    };
-    for (at, (status, from, to)) in redirects().enumerate() {
-        match at {
-            0 => text.push_str("\nRedirects:\n"),
-            // The other forms list all.
-            20 => {
-                text.push_str("  …\n");
-                break;
-            }
-            _ => {}
-        }
-        let _ = writeln!(text, "  {status} {from} -> {to}");
-    }
-    if let Some(difference) = difference {
-        let _ = writeln!(text, "\nCompared with the saved snapshot:");
-        let lists = [
-            ("changed", &difference.changed),
-            ("appeared", &difference.appeared),
-            ("vanished", &difference.vanished),
-            ("not reached this time", &difference.not_reached),
-        ];
-        if lists.iter().all(|(_, urls)| urls.is_empty()) {
-            text.push_str("  nothing changed\n");
-        }
-        for (word, urls) in lists {
-            for url in urls {
-                let _ = writeln!(text, "  {word}: {url}");
-            }
-        }
-    }
+}
+
+fn write_counts(text: &mut String, outcome: &Outcome) {
     let counts = outcome.counts();
-    let _ = write!(
-        text,
-        "\n{} pages good, {} broken, {} redirects, {} forbidden by robots.txt, {} outside",
-        counts.good, counts.broken, counts.redirects, counts.forbidden, counts.outside
-    );
-    if outcome.frontier.refused > 0 {
-        let _ = write!(text, "; {} links left out by --max-pages", outcome.frontier.refused);
+    let _ = writeln!(text, "\n{} found: {}", count(counts.found(), "address"), parts(&counts));
+    let (good, broken) = (counts.good, counts.broken);
+    let _ = writeln!(text, "Checked: {good} good, {broken} broken, {}", count(counts.redirects, "redirect"));
+    match outcome.end {
+        End::Complete => {}
+        End::Deadline => {
+            let _ = writeln!(text, "Cut short by the deadline, {} not reached", count(counts.not_reached, "page"));
+        }
+        End::Interrupted => {
+            let _ = writeln!(text, "Interrupted, {} not reached", count(counts.not_reached, "page"));
+        }
     }
-    let how = match outcome.end {
-        End::Complete => String::new(),
-        End::Deadline => format!("; cut short by the deadline, {} pages not reached", counts.not_reached),
-        End::Interrupted => format!("; interrupted, {} pages not reached", counts.not_reached),
-    };
-    let _ = writeln!(text, "{how}");
     let memory = memory_max().map(|bytes| format!(", {} memory at most", HumanBytes(bytes))).unwrap_or_default();
     let _ = writeln!(text, "{} in {:.1} s{memory}", HumanBytes(outcome.bytes), outcome.elapsed.as_secs_f64());
-    text
+}
+
+/// What the number of addresses is made of. Parts that are zero are left out.
+fn parts(counts: &Counts) -> String {
+    let mut parts = vec![format!("{} checked", counts.checked())];
+    if counts.checked_outside > 0 {
+        parts[0] += &format!(" ({} of them outside)", counts.checked_outside);
+    }
+    let others = [
+        (counts.skipped, "skipped (robots.txt)".to_owned()),
+        (counts.outside, "outside not checked (--same-origin)".to_owned()),
+        (counts.ignored(), format!("ignored ({})", schemes(counts))),
+        (counts.too_deep, "too deep (--depth)".to_owned()),
+        (counts.over_max_pages, "left out (--max-pages)".to_owned()),
+        (counts.not_reached, "not reached".to_owned()),
+    ];
+    parts.extend(others.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")));
+    parts.join(", ")
+}
+
+/// The schemes of the ignored addresses, the most frequent first.
+fn schemes(counts: &Counts) -> String {
+    let mut schemes: Vec<(&str, usize)> = counts.ignored.iter().map(|(scheme, &number)| (&**scheme, number)).collect();
+    schemes.sort_by_key(|&(scheme, number)| (std::cmp::Reverse(number), scheme));
+    let others: usize = schemes.iter().skip(SCHEMES_SHOWN).map(|(_, number)| number).sum();
+    let mut parts: Vec<String> =
+        schemes.iter().take(SCHEMES_SHOWN).map(|(scheme, number)| format!("{number} {scheme}")).collect();
+    if others > 0 {
+        parts.push(format!("{others} others"));
+    }
+    parts.join(", ")
 }

@@ -34,6 +34,7 @@ async fn a_password_in_a_url_is_used_and_never_printed() {
     let [json, csv, snapshot] = &files;
     let output = run(&[
         "--verbose",
+        "--checksums",
         "--retries",
         "0",
         "--json",

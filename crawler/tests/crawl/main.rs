@@ -6,5 +6,6 @@ mod addresses;
 mod encodings;
 mod hostile;
 mod pace;
+mod reports;
 mod runs;
 mod server;
