@@ -16,7 +16,7 @@ pub(crate) fn to_json(outcome: &Outcome, difference: Option<&Difference>) -> Str
         End::Interrupted => "interrupted",
     };
     let mut value = json!({
-        "end": end, "counts": counts(&outcome.counts()), "pages": pages(outcome), "broken": broken(outcome),
+        "end": end, "complete": outcome.shortfalls().is_empty(), "incomplete_because": outcome.shortfalls(), "counts": counts(&outcome.counts()), "pages": pages(outcome), "broken": broken(outcome),
         "bytes": outcome.bytes, "seconds": outcome.elapsed.as_secs_f64(), "memory_max": memory_max(),
     });
     if let Some(difference) = difference {

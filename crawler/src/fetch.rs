@@ -266,6 +266,7 @@ fn asks_for_pause(response: &Response) -> bool {
     response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS || retry_after(response).is_some()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the date in the header is a time of the wall clock")]
 fn retry_after(response: &Response) -> Option<Duration> {
     parse_retry_after(header(response, RETRY_AFTER)?, SystemTime::now())
 }

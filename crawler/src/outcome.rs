@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::frontier::{Entry, Frontier};
 use crate::page::{Failure, Fate, Left, PageId, Reach, Trouble};
+use crate::plural::count;
+use crate::robots::AGENT;
 
 /// Why a crawl ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,34 @@ impl Outcome {
             });
         }
         counts
+    }
+
+    /// What the crawl did not do, a sentence each. Empty if it is complete.
+    pub(crate) fn shortfalls(&self) -> Vec<String> {
+        let counts = self.counts();
+        let not_reached = format!("{} not reached", count(counts.not_reached, "page"));
+        let mut shortfalls = Vec::new();
+        match self.end {
+            End::Deadline => shortfalls.push(format!("the time of --deadline is over, {not_reached}")),
+            End::Interrupted => shortfalls.push(format!("the crawl was interrupted, {not_reached}")),
+            End::Complete if counts.not_reached > 0 => {
+                shortfalls.push(format!("a task of the crawler failed, {not_reached}"));
+            }
+            End::Complete => {}
+        }
+        if counts.over_max_pages > 0 {
+            shortfalls.push(format!("--max-pages left out {}", count(counts.over_max_pages, "address")));
+        }
+        for entry in self.frontier.entries() {
+            // A start, or where one redirects to.
+            if let (0, Fate::Left(Left::Robots(reason))) = (entry.depth, &entry.fate) {
+                let url = &entry.url;
+                shortfalls.push(format!(
+                    "the start {url} was not fetched: {reason}. Start from a page that robots.txt allows to `{AGENT}`"
+                ));
+            }
+        }
+        shortfalls
     }
 
     /// The broken links, sorted.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use indicatif::HumanBytes;
 
-use crate::outcome::{Counts, End, Outcome, memory_max};
+use crate::outcome::{Counts, Outcome, memory_max};
 use crate::page::Fate;
 use crate::plural::count;
 use crate::store::{Difference, hex};
@@ -107,14 +107,8 @@ fn write_counts(text: &mut String, outcome: &Outcome) {
     let _ = writeln!(text, "\n{} found: {}", count(counts.found(), "address"), parts(&counts));
     let (good, broken) = (counts.good, counts.broken);
     let _ = writeln!(text, "Checked: {good} good, {broken} broken, {}", count(counts.redirects, "redirect"));
-    match outcome.end {
-        End::Complete => {}
-        End::Deadline => {
-            let _ = writeln!(text, "Cut short by the deadline, {} not reached", count(counts.not_reached, "page"));
-        }
-        End::Interrupted => {
-            let _ = writeln!(text, "Interrupted, {} not reached", count(counts.not_reached, "page"));
-        }
+    for shortfall in outcome.shortfalls() {
+        let _ = writeln!(text, "Incomplete: {shortfall}");
     }
     let memory = memory_max().map(|bytes| format!(", {} memory at most", HumanBytes(bytes))).unwrap_or_default();
     let _ = writeln!(text, "{} in {:.1} s{memory}", HumanBytes(outcome.bytes), outcome.elapsed.as_secs_f64());

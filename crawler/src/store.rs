@@ -1,13 +1,9 @@
 //! The snapshot: what a crawl saw, as a file, and how a later crawl differs from it.
 //!
 //! Called by `main`. The file is JSON: `{"format": 1, "complete": true, "pages": {"url": "sha256", …}}`.
-//!
-//! # Invariants
-//! - `whole-or-old`: a snapshot is written beside the file and renamed over it, so there is always a whole one.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -73,10 +69,9 @@ impl Snapshot {
         json!({ "format": FORMAT, "complete": self.is_complete, "pages": self.pages })
     }
 
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) async fn save(&self, path: &Path) -> io::Result<()> {
-        write_whole(path, format!("{:#}\n", self.to_json()).as_bytes()).await
+    /// The content of its file.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        format!("{:#}\n", self.to_json()).into_bytes()
     }
 
     /// How `self` differs from the `old` one. `old` may be of a crawl that was cut short: then what appeared may have been there.
@@ -97,19 +92,6 @@ impl Snapshot {
         }
         difference
     }
-}
-
-/// Writes a file so that nobody sees half of it.
-///
-/// # Errors
-/// If the file cannot be written.
-pub(crate) async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // `whole-or-old`
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    redd::fs::write(&beside, bytes).await?;
-    redd::fs::rename(&beside, path).await
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -4,7 +4,9 @@
 
 mod addresses;
 mod encodings;
+mod exit_codes;
 mod hostile;
+mod outputs;
 mod pace;
 mod reports;
 mod runs;
