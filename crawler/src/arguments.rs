@@ -10,7 +10,7 @@ use lexopt::prelude::*;
 use crate::address::{Start, redact_message};
 use crate::crawl::Settings;
 use crate::frontier::Limits;
-use crate::progress::Talk;
+use crate::progress::Verbosity;
 
 const HELP: &str = "\
 Checks the links of a site and takes a snapshot of it.
@@ -50,7 +50,7 @@ queries are printed, because they tell pages apart.
 TIME is like 500ms, 10s or 2m; SIZE like 64K or 16M. robots.txt is honoured. Ctrl-C finishes what is in flight and
 reports; a second one aborts.
 
-Exit code, the largest that applies:
+ExitStatus code, the largest that applies:
   0  all links were checked, and none is broken
   1  there are broken links, or pages of the snapshot of --compare have vanished
   2  usage: a wrong option, URL or snapshot; nothing was crawled
@@ -71,7 +71,7 @@ pub(crate) struct Arguments {
     pub(crate) starts: Vec<Start>,
     pub(crate) has_checksums: bool,
     pub(crate) settings: Settings,
-    pub(crate) talk: Talk,
+    pub(crate) verbosity: Verbosity,
     pub(crate) save: Option<PathBuf>,
     pub(crate) compare: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
@@ -94,7 +94,7 @@ fn defaults() -> Arguments {
             deadline: None,
             same_origin: false,
         },
-        talk: Talk::Normal,
+        verbosity: Verbosity::Normal,
         save: None,
         compare: None,
         json: None,
@@ -131,8 +131,8 @@ fn parse_options(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
             Long("json") => arguments.json = Some(parser.value()?.into()),
             Long("csv") => arguments.csv = Some(parser.value()?.into()),
             Long("checksums") => arguments.has_checksums = true,
-            Short('q') | Long("quiet") => arguments.talk = Talk::Quiet,
-            Short('v') | Long("verbose") => arguments.talk = Talk::Verbose,
+            Short('q') | Long("quiet") => arguments.verbosity = Verbosity::Quiet,
+            Short('v') | Long("verbose") => arguments.verbosity = Verbosity::Verbose,
             Short('h') | Long("help") => return Ok(Request::Print(HELP)),
             Short('V') | Long("version") => {
                 return Ok(Request::Print(concat!("redd-crawl ", env!("CARGO_PKG_VERSION"), "\n")));
@@ -208,7 +208,7 @@ mod tests {
         };
         assert_eq!(fine.settings.limits.depth, Some(2));
         assert_eq!(fine.starts, [Start::parse("http://a/").unwrap()]);
-        assert_eq!(fine.talk, Talk::Quiet);
+        assert_eq!(fine.verbosity, Verbosity::Quiet);
         assert!(read(&["--colour"]).is_err());
         assert!(read(&["--concurrency", "0"]).is_err());
         assert!(read(&["--rate", "0"]).is_err());

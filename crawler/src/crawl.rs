@@ -19,12 +19,12 @@ use url::{Host, Url};
 
 use crate::address::{Credentials, Start, redact, take_credentials};
 use crate::extract::Links;
-use crate::fetch::{Answer, FetchSettings, Fetcher};
-use crate::frontier::{Cited, Frontier, Limits};
+use crate::fetch::{FetchResult, FetchSettings, Fetcher};
+use crate::frontier::{Admission, Frontier, Limits};
+use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::outcome::{End, Outcome};
-use crate::page::{Failure, Fate, Left, PageId, Reach, Trouble};
+use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::plural::count;
-use crate::polite::{HostId, Polite, Turn};
 use crate::progress::Progress;
 use crate::robots::Rules;
 
@@ -45,21 +45,21 @@ pub(crate) struct Settings {
 }
 
 /// Requests a second to a host that is not this machine, if `--rate` does not say otherwise.
-const RATE_ABROAD: f64 = 10.0;
+const REMOTE_RATE: f64 = 10.0;
 
 /// What a task brings home.
 #[derive(Debug)]
-struct Done {
+struct Completed {
     host: HostId,
-    news: News,
+    result: TaskResult,
     /// See `permit-to-the-end`.
     _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
-enum News {
+enum TaskResult {
     Robots(Rules),
-    Page(PageId, Answer),
+    Page(PageId, FetchResult),
 }
 
 struct Crawl<'a> {
@@ -67,14 +67,14 @@ struct Crawl<'a> {
     progress: &'a mut Progress,
     fetcher: Fetcher,
     frontier: Frontier,
-    polite: Polite,
+    host_queues: HostQueues,
     /// Of the starts, by origin. They are sent with every request to that origin.
     credentials: HashMap<String, Credentials>,
     /// Of single links.
     page_credentials: HashMap<PageId, Credentials>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<Completed>,
     permits: Arc<Semaphore>,
     began: Instant,
     bytes: u64,
@@ -94,7 +94,7 @@ pub(crate) async fn crawl(settings: &Settings, starts: &[Start], progress: &mut 
             idle_max: settings.per_host,
         })?,
         frontier: Frontier::new(settings.limits),
-        polite: Polite::new(settings.per_host),
+        host_queues: HostQueues::new(settings.per_host),
         credentials: HashMap::new(),
         page_credentials: HashMap::new(),
         robots: HashMap::new(),
@@ -143,7 +143,7 @@ impl Crawl<'_> {
                     self.progress.line(&format!("interrupted: finishing {flying} in flight; once more aborts them"));
                     end = End::Interrupted;
                 }
-                _ = tick.tick() => self.progress.tick(self.polite.waiting(), self.tasks.len(), self.bytes),
+                _ = tick.tick() => self.progress.tick(self.host_queues.waiting(), self.tasks.len(), self.bytes),
             }
         }
     }
@@ -162,7 +162,7 @@ impl Crawl<'_> {
             if let Some(credentials) = credentials {
                 self.credentials.insert(origin.clone(), credentials.clone());
             }
-            self.frontier.widen(origin);
+            self.frontier.add_start_origin(origin);
             self.cite(url.clone(), None, 0);
         }
     }
@@ -174,72 +174,72 @@ impl Crawl<'_> {
             let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
             let fetcher = self.fetcher.clone();
             if let Some(host) = self.robots_wanted.pop_front() {
-                let origin = self.polite.origin(host).to_owned();
+                let origin = self.host_queues.origin(host).to_owned();
                 let credentials = self.credentials.get(&origin).cloned();
                 self.tasks.spawn(async move {
-                    let news = News::Robots(fetcher.robots(&origin, credentials.as_ref()).await);
-                    Done { host, news, _permit: permit }
+                    let result = TaskResult::Robots(fetcher.robots(&origin, credentials.as_ref()).await);
+                    Completed { host, result, _permit: permit }
                 });
                 continue;
             }
-            let (page, host) = match self.polite.next(self.began.elapsed()) {
-                Turn::Start(page, host) => (page, host),
-                Turn::At(time) => return Some(self.began + time),
-                Turn::Later => return None,
+            let (page, host) = match self.host_queues.next(self.began.elapsed()) {
+                NextPage::Start(page, host) => (page, host),
+                NextPage::At(time) => return Some(self.began + time),
+                NextPage::Later => return None,
             };
             let entry = self.frontier.entry(page);
-            let (address, reach) = (Arc::clone(&entry.url), entry.reach);
-            if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.refuse(&address)) {
-                self.polite.finish(host);
-                self.settle(page, Fate::Left(Left::Robots(reason)));
+            let (address, scope) = (Arc::clone(&entry.url), entry.scope);
+            if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.denial(&address)) {
+                self.host_queues.finish(host);
+                self.settle(page, PageState::Skipped(Skipped::Robots(reason)));
                 continue;
             }
-            let of_origin = || self.credentials.get(self.polite.origin(host));
+            let of_origin = || self.credentials.get(self.host_queues.origin(host));
             let credentials = self.page_credentials.get(&page).or_else(of_origin).cloned();
             self.tasks.spawn(async move {
                 let answer = match Url::parse(&address) {
-                    Ok(url) => fetcher.page(&url, reach, credentials.as_ref()).await,
-                    Err(error) => Answer::Broken(Failure::unanswered(Trouble::UnusableUrl(error.to_string()))),
+                    Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
+                    Err(error) => FetchResult::Broken(Failure::without_status(Reason::UnusableUrl(error.to_string()))),
                 };
-                Done { host, news: News::Page(page, answer), _permit: permit }
+                Completed { host, result: TaskResult::Page(page, answer), _permit: permit }
             });
         }
     }
 
-    fn take(&mut self, joined: Result<Done, JoinError>) {
+    fn take(&mut self, joined: Result<Completed, JoinError>) {
         let done = match joined {
             Ok(done) => done,
             Err(error) => return self.progress.line(&format!("a page was lost: {error}")),
         };
-        match done.news {
-            News::Robots(rules) => {
-                self.polite.open(done.host, rules.delay());
+        match done.result {
+            TaskResult::Robots(rules) => {
+                self.host_queues.open(done.host, rules.delay());
                 self.robots.insert(done.host, rules);
             }
-            News::Page(page, answer) => {
-                self.polite.finish(done.host);
+            TaskResult::Page(page, answer) => {
+                self.host_queues.finish(done.host);
                 self.answer(page, answer);
             }
         }
     }
 
     /// Settles a page by its answer (`settled-once`).
-    fn answer(&mut self, page: PageId, answer: Answer) {
+    fn answer(&mut self, page: PageId, answer: FetchResult) {
         let depth = self.frontier.entry(page).depth;
         match answer {
-            Answer::Good(content, links) => {
+            FetchResult::Good(content, links) => {
                 self.bytes += content.bytes;
-                self.settle(page, Fate::Good(content));
+                self.settle(page, PageState::Good(content));
                 self.follow(page, &links, depth.saturating_add(1));
             }
-            Answer::Broken(failure) => self.settle(page, Fate::Broken(failure)),
-            Answer::Redirect { status, to } => {
-                if let Some(trouble) = self.frontier.too_many_hops(page) {
-                    return self.settle(page, Fate::Broken(Failure::answered(status, trouble)));
+            FetchResult::Broken(failure) => self.settle(page, PageState::Broken(failure)),
+            FetchResult::Redirect { status, to } => {
+                if let Some(reason) = self.frontier.too_many_redirects(page) {
+                    return self.settle(page, PageState::Broken(Failure::with_status(status, reason)));
                 }
                 // A start that moved takes the crawl with it.
                 if depth == 0 {
-                    self.frontier.widen(to.origin().ascii_serialization());
+                    self.frontier.add_start_origin(to.origin().ascii_serialization());
                 }
                 match self.cite(to, Some(page), depth) {
                     Some(target) => match &self.frontier.redirect(page, status, target)[..] {
@@ -247,8 +247,8 @@ impl Crawl<'_> {
                         circle => circle.iter().for_each(|&page| self.progress.settled(self.frontier.entry(page))),
                     },
                     None => {
-                        let trouble = Trouble::BadRedirect("one page too many (--max-pages)".into());
-                        self.settle(page, Fate::Broken(Failure::answered(status, trouble)));
+                        let reason = Reason::BadRedirect("one page too many (--max-pages)".into());
+                        self.settle(page, PageState::Broken(Failure::with_status(status, reason)));
                     }
                 }
             }
@@ -274,37 +274,37 @@ impl Crawl<'_> {
         // `no-userinfo`
         let credentials = take_credentials(&mut link);
         let origin = link.origin().ascii_serialization();
-        let reach = self.frontier.reach_of(&origin);
-        let will_be_fetched = !self.settings.same_origin || reach == Reach::Inside;
-        match self.frontier.cite(link.as_str(), from, depth, reach, will_be_fetched) {
-            Cited::New(page) if !will_be_fetched => {
-                self.settle(page, Fate::Left(Left::Outside));
+        let scope = self.frontier.scope_of(&origin);
+        let will_be_fetched = !self.settings.same_origin || scope == Scope::Inside;
+        match self.frontier.cite(link.as_str(), from, depth, scope, will_be_fetched) {
+            Admission::New(page) if !will_be_fetched => {
+                self.settle(page, PageState::Skipped(Skipped::Outside));
                 Some(page)
             }
-            Cited::New(page) => {
+            Admission::New(page) => {
                 if let Some(credentials) = credentials {
                     self.page_credentials.insert(page, credentials);
                 }
-                let (host, is_new) = self.polite.host(&origin, self.gap(&link));
+                let (host, is_new) = self.host_queues.host(&origin, self.gap(&link));
                 if is_new {
                     self.robots_wanted.push_back(host);
                 }
-                self.polite.push(host, page);
+                self.host_queues.push(host, page);
                 Some(page)
             }
-            Cited::Known(page) => Some(page),
-            Cited::Refused => None,
+            Admission::Known(page) => Some(page),
+            Admission::Refused => None,
         }
     }
 
     fn unusable(&mut self, link: &str, why: &str, from: Option<PageId>, depth: u16) {
-        if let Cited::New(page) = self.frontier.cite(&redact(link), from, depth, Reach::Outside, false) {
-            self.settle(page, Fate::Broken(Failure::unanswered(Trouble::UnusableUrl(why.to_owned()))));
+        if let Admission::New(page) = self.frontier.cite(&redact(link), from, depth, Scope::Outside, false) {
+            self.settle(page, PageState::Broken(Failure::without_status(Reason::UnusableUrl(why.to_owned()))));
         }
     }
 
-    fn settle(&mut self, page: PageId, fate: Fate) {
-        self.frontier.settle(page, fate);
+    fn settle(&mut self, page: PageId, state: PageState) {
+        self.frontier.settle(page, state);
         self.progress.settled(self.frontier.entry(page));
     }
 
@@ -316,7 +316,7 @@ impl Crawl<'_> {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         };
-        let rate = self.settings.rate.unwrap_or(if is_here { f64::INFINITY } else { RATE_ABROAD });
+        let rate = self.settings.rate.unwrap_or(if is_here { f64::INFINITY } else { REMOTE_RATE });
         Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
     }
 }

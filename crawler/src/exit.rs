@@ -5,11 +5,11 @@
 use std::process::ExitCode;
 
 use crate::outcome::Outcome;
-use crate::store::Difference;
+use crate::snapshot::Difference;
 
 /// The exit codes. If two apply, the later one counts: what an incomplete run found is not all there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub(crate) enum ExitStatus {
     /// All links were checked, and none is broken.
     Clean = 0,
     /// There are broken links, or pages of the snapshot have vanished.
@@ -20,13 +20,13 @@ pub(crate) enum Exit {
     Incomplete = 3,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         Self::from(exit as u8)
     }
 }
 
-impl Exit {
+impl ExitStatus {
     /// The exit of a crawl whose output was written.
     pub(crate) fn of(outcome: &Outcome, difference: Option<&Difference>) -> Self {
         if !outcome.shortfalls().is_empty() {
@@ -41,17 +41,17 @@ impl Exit {
 
 /// A run that ends early: the exit code, and what is printed about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stop {
-    pub(crate) exit: Exit,
+pub(crate) struct EarlyExit {
+    pub(crate) exit: ExitStatus,
     pub(crate) message: String,
 }
 
-impl Stop {
+impl EarlyExit {
     pub(crate) fn usage(message: String) -> Self {
-        Self { exit: Exit::Usage, message }
+        Self { exit: ExitStatus::Usage, message }
     }
 
     pub(crate) fn incomplete(message: String) -> Self {
-        Self { exit: Exit::Incomplete, message }
+        Self { exit: ExitStatus::Incomplete, message }
     }
 }

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use crate::outcome::{Counts, End, Outcome, memory_max};
-use crate::page::{Fate, Left};
-use crate::store::{Difference, hex};
+use crate::page::{PageState, Skipped};
+use crate::snapshot::{Difference, hex};
 
 /// Everything, as JSON.
 pub(crate) fn to_json(outcome: &Outcome, difference: Option<&Difference>) -> String {
@@ -42,17 +42,19 @@ fn counts(counts: &Counts) -> Value {
 fn pages(outcome: &Outcome) -> Vec<Value> {
     let mut pages = Vec::new();
     for (id, entry) in outcome.sorted() {
-        match &entry.fate {
-            Fate::Good(content) => pages.push(json!({
+        match &entry.state {
+            PageState::Good(content) => pages.push(json!({
                 "url": &*entry.url, "status": content.status, "bytes": content.bytes,
                 "sha256": content.sha256.map(|sha256| hex(&sha256)), "note": content.note.as_deref(),
             })),
-            Fate::Redirect { status, to } => pages.push(json!({
+            PageState::Redirect { status, to } => pages.push(json!({
                 "url": &*entry.url, "status": status, "redirect_to": outcome.target(*to),
-                "cited_by": names(&outcome.frontier.citers(id)),
+                "cited_by": names(&outcome.frontier.referrers(id)),
             })),
-            Fate::Left(Left::Robots(reason)) => pages.push(json!({ "url": &*entry.url, "left_alone": reason })),
-            Fate::Waiting | Fate::Broken(_) | Fate::Left(Left::Outside) => {}
+            PageState::Skipped(Skipped::Robots(reason)) => {
+                pages.push(json!({ "url": &*entry.url, "left_alone": reason }))
+            }
+            PageState::Waiting | PageState::Broken(_) | PageState::Skipped(Skipped::Outside) => {}
         }
     }
     pages
@@ -62,16 +64,16 @@ fn broken(outcome: &Outcome) -> Vec<Value> {
     let broken = outcome.broken();
     let values = broken.iter().map(|broken| {
         json!({
-            "url": broken.url, "status": broken.failure.status, "reason": broken.failure.trouble.to_string(),
-            "cited_by": names(&broken.citers),
+            "url": broken.url, "status": broken.failure.status, "reason": broken.failure.reason.to_string(),
+            "cited_by": names(&broken.referrers),
         })
     });
     values.collect()
 }
 
 /// The citing pages without the redirects through which they cite.
-fn names<'a>(citers: &[(&'a str, Option<&'a str>)]) -> Vec<&'a str> {
-    citers.iter().map(|(citer, _)| *citer).collect()
+fn names<'a>(referrers: &[(&'a str, Option<&'a str>)]) -> Vec<&'a str> {
+    referrers.iter().map(|(referrer, _)| *referrer).collect()
 }
 
 /// One row per address, with all pages that cite it if it is broken or a redirect.
@@ -83,9 +85,9 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
     writer.write_record(["url", "outcome", "status", "bytes", "sha256", "detail", "cited_by"])?;
     for (id, entry) in outcome.sorted() {
         let none = String::new;
-        let citers = || names(&outcome.frontier.citers(id)).join(" ");
-        let row = match &entry.fate {
-            Fate::Good(content) => [
+        let referrers = || names(&outcome.frontier.referrers(id)).join(" ");
+        let row = match &entry.state {
+            PageState::Good(content) => [
                 "good".into(),
                 content.status.to_string(),
                 content.bytes.to_string(),
@@ -93,17 +95,19 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
                 content.note.as_deref().unwrap_or_default().to_owned(),
                 none(),
             ],
-            Fate::Redirect { status, to } => {
+            PageState::Redirect { status, to } => {
                 let detail = outcome.target(*to).to_owned();
-                ["redirect".into(), status.to_string(), none(), none(), detail, citers()]
+                ["redirect".into(), status.to_string(), none(), none(), detail, referrers()]
             }
-            Fate::Broken(failure) => {
+            PageState::Broken(failure) => {
                 let status = failure.status.map(|status| status.to_string()).unwrap_or_default();
-                ["broken".into(), status, none(), none(), failure.trouble.to_string(), citers()]
+                ["broken".into(), status, none(), none(), failure.reason.to_string(), referrers()]
             }
-            Fate::Left(Left::Robots(reason)) => ["left alone".into(), none(), none(), none(), reason.clone(), none()],
-            Fate::Waiting => ["not reached".into(), none(), none(), none(), none(), none()],
-            Fate::Left(Left::Outside) => continue,
+            PageState::Skipped(Skipped::Robots(reason)) => {
+                ["left alone".into(), none(), none(), none(), reason.clone(), none()]
+            }
+            PageState::Waiting => ["not reached".into(), none(), none(), none(), none(), none()],
+            PageState::Skipped(Skipped::Outside) => continue,
         };
         writer.write_record(std::iter::once(entry.url.to_string()).chain(row))?;
     }

@@ -19,17 +19,17 @@ use url::Url;
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
 use crate::decode::{self, DecodeError};
 use crate::extract::{self, Links};
-use crate::page::{Content, Failure, Reach, Trouble};
+use crate::page::{Content, Failure, Reason, Scope};
 use crate::robots::{AGENT, Rules};
 
 /// A robots.txt larger than this is cut, as RFC 9309 allows.
 const ROBOTS_MAX: usize = 512 * 1024;
 /// The wait before the first retry; it doubles with each. Picked by feel.
-const BACK_OFF: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// What a page answered.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum FetchResult {
     Good(Content, Links),
     Redirect { status: u16, to: Url },
     Broken(Failure),
@@ -85,23 +85,23 @@ impl Fetcher {
     }
 
     /// Fetches a page, with retries.
-    pub(crate) async fn page(&self, url: &Url, reach: Reach, credentials: Option<&Credentials>) -> Answer {
+    pub(crate) async fn page(&self, url: &Url, scope: Scope, credentials: Option<&Credentials>) -> FetchResult {
         let mut tries = 0;
         loop {
-            let (failure, wait) = match timeout(self.timeout, self.once(url, reach, credentials)).await {
+            let (failure, wait) = match timeout(self.timeout, self.once(url, scope, credentials)).await {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(failure)) => failure,
-                Err(_elapsed) => (Failure::unanswered(Trouble::TimedOut(self.timeout)), None),
+                Err(_elapsed) => (Failure::without_status(Reason::TimedOut(self.timeout)), None),
             };
-            if tries >= self.retries || !failure.trouble.is_passing() {
-                return Answer::Broken(failure);
+            if tries >= self.retries || !failure.reason.is_passing() {
+                return FetchResult::Broken(failure);
             }
             match (wait, failure.status) {
                 (Some(wait), Some(status)) if wait > self.wait_max => {
-                    let trouble = Trouble::AskedToWait { status, wait, wait_max: self.wait_max };
-                    return Answer::Broken(Failure::answered(status, trouble));
+                    let reason = Reason::AskedToWait { status, wait, wait_max: self.wait_max };
+                    return FetchResult::Broken(Failure::with_status(status, reason));
                 }
-                _ => sleep(wait.unwrap_or(BACK_OFF * 2_u32.saturating_pow(tries))).await,
+                _ => sleep(wait.unwrap_or(RETRY_DELAY * 2_u32.saturating_pow(tries))).await,
             }
             tries += 1;
         }
@@ -138,8 +138,8 @@ impl Fetcher {
             // `off-the-workers`: the rules become regular expressions.
             Ok(Some((status, body, encoding))) => {
                 let rules = move || match decode::decode(body, &encoding, ROBOTS_MAX) {
-                    Ok(body) => Rules::from_answer(status, &body),
-                    Err(_) if status >= 300 => Rules::from_answer(status, &[]),
+                    Ok(body) => Rules::from_response(status, &body),
+                    Err(_) if status >= 300 => Rules::from_response(status, &[]),
                     // It may forbid anything.
                     Err(_) => Rules::Nothing(format!("its robots.txt cannot be decoded from `{encoding}`")),
                 };
@@ -161,48 +161,48 @@ impl Fetcher {
     async fn once(
         &self,
         url: &Url,
-        reach: Reach,
+        scope: Scope,
         credentials: Option<&Credentials>,
-    ) -> Result<Answer, (Failure, Option<Duration>)> {
+    ) -> Result<FetchResult, (Failure, Option<Duration>)> {
         let send = |method| self.request(method, url, credentials).send();
-        let mut response = match reach {
-            Reach::Inside => send(Method::GET).await,
+        let mut response = match scope {
+            Scope::Inside => send(Method::GET).await,
             // A server that refuses HEAD gets a GET, whose body is not read; but not one that asks for a pause.
-            Reach::Outside => match send(Method::HEAD).await {
+            Scope::Outside => match send(Method::HEAD).await {
                 Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
                     send(Method::GET).await
                 }
                 other => other,
             },
         }
-        .map_err(|error| (Failure::unanswered(trouble(&error)), None))?;
+        .map_err(|error| (Failure::without_status(reason(&error)), None))?;
         let status = response.status().as_u16();
-        let broken = |trouble| (Failure::answered(status, trouble), None);
+        let broken = |reason| (Failure::with_status(status, reason), None);
         match location(&response, url) {
             Some(Ok(to)) => {
-                return Ok(Answer::Redirect { status, to: without_fragment(to) });
+                return Ok(FetchResult::Redirect { status, to: without_fragment(to) });
             }
-            Some(Err(why)) => return Ok(Answer::Broken(Failure::answered(status, Trouble::BadRedirect(why)))),
+            Some(Err(why)) => return Ok(FetchResult::Broken(Failure::with_status(status, Reason::BadRedirect(why)))),
             None => {}
         }
         if !response.status().is_success() {
-            return Err((Failure::answered(status, Trouble::Status(status)), retry_after(&response)));
+            return Err((Failure::with_status(status, Reason::Status(status)), retry_after(&response)));
         }
-        if reach == Reach::Outside {
+        if scope == Scope::Outside {
             let content = Content { status, bytes: 0, sha256: None, note: None };
-            return Ok(Answer::Good(content, Links::default()));
+            return Ok(FetchResult::Good(content, Links::default()));
         }
         let content_type = header(&response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         let encoding = content_encoding(&response);
 
         // `bounded-body`
-        let too_large = || broken(Trouble::BodyTooLarge(self.body_max));
+        let too_large = || broken(Reason::BodyTooLarge(self.body_max));
         let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         if length > self.body_max {
             return Err(too_large());
         }
         let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(trouble(&error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| broken(reason(&error)))? {
             if body.len() + chunk.len() > self.body_max {
                 return Err(too_large());
             }
@@ -217,11 +217,11 @@ impl Fetcher {
             Ok(read(&body, &content_type, &url, status))
         });
         match read.await {
-            Ok(Ok((content, links))) => Ok(Answer::Good(content, links)),
+            Ok(Ok((content, links))) => Ok(FetchResult::Good(content, links)),
             Ok(Err(DecodeError::TooLarge)) => Err(too_large()),
-            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(broken(Trouble::UnknownEncoding(name))),
-            Ok(Err(DecodeError::Damaged(name, why))) => Err(broken(Trouble::DamagedEncoding(name, why))),
-            Err(error) => Err(broken(Trouble::Internal(error.to_string()))),
+            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(broken(Reason::UnknownEncoding(name))),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(broken(Reason::DamagedEncoding(name, why))),
+            Err(error) => Err(broken(Reason::Internal(error.to_string()))),
         }
     }
 }
@@ -299,25 +299,25 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
 }
 
 /// Sorts an error of the client into one of ours.
-fn trouble(error: &reqwest::Error) -> Trouble {
+fn reason(error: &reqwest::Error) -> Reason {
     let mut cause = error.source();
     while let Some(at) = cause {
         let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(tls) = at.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-            return Trouble::Tls(redact_message(&tls.to_string()));
+            return Reason::Tls(redact_message(&tls.to_string()));
         }
         cause = at.source();
     }
     let root = root_cause(error);
     if root.starts_with("tls handshake") {
         // The other side hung up in the middle of it; rustls has no error of its own for that.
-        Trouble::Tls(root)
+        Reason::Tls(root)
     } else if error.is_builder() {
-        Trouble::UnusableUrl(root)
+        Reason::UnusableUrl(root)
     } else if error.is_connect() {
-        Trouble::Unreachable(root)
+        Reason::Unreachable(root)
     } else {
-        Trouble::CutShort(root)
+        Reason::CutShort(root)
     }
 }
 

@@ -5,35 +5,35 @@
 //!
 //! # Invariants
 //! - `one-entry`: an address has one entry, so it is fetched at most once, whatever cites it.
-//! - `citers-of-the-unproven`: who cites a page is kept only as long as the page may turn out broken. The memory of a
+//! - `referrers-of-the-unproven`: who cites a page is kept only as long as the page may turn out broken. The memory of a
 //!   crawl so grows with its pages and not with its links.
 //! - `short-chains`: a redirect is an entry that points to another one; a chain that comes back to itself is broken as a
-//!   whole, and one of more than [`HOPS_MAX`] hops is broken at its end.
+//!   whole, and one of more than [`REDIRECTS_MAX`] hops is broken at its end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::address::{AddressHash, address_hash};
-use crate::page::{Failure, Fate, PageId, Reach, Trouble};
+use crate::page::{Failure, PageId, PageState, Reason, Scope};
 
 /// The longest chain of redirects that is followed. Picked by feel; browsers stop at 20.
-pub(crate) const HOPS_MAX: usize = 10;
+pub(crate) const REDIRECTS_MAX: usize = 10;
 
 /// An address.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) url: Arc<str>,
     pub(crate) depth: u16,
-    pub(crate) reach: Reach,
-    pub(crate) fate: Fate,
-    /// See `citers-of-the-unproven`. Empty for a start.
+    pub(crate) scope: Scope,
+    pub(crate) state: PageState,
+    /// See `referrers-of-the-unproven`. Empty for a start.
     cited_by: Vec<PageId>,
 }
 
 /// What [`Frontier::cite`] did with a link.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Cited {
+pub(crate) enum Admission {
     /// It is new: schedule it.
     New(PageId),
     /// It is known: nothing to do.
@@ -79,12 +79,12 @@ impl Frontier {
     }
 
     /// Pages on `origin` are searched for links from now on.
-    pub(crate) fn widen(&mut self, origin: String) {
+    pub(crate) fn add_start_origin(&mut self, origin: String) {
         self.scope.insert(origin);
     }
 
-    pub(crate) fn reach_of(&self, origin: &str) -> Reach {
-        if self.scope.contains(origin) { Reach::Inside } else { Reach::Outside }
+    pub(crate) fn scope_of(&self, origin: &str) -> Scope {
+        if self.scope.contains(origin) { Scope::Inside } else { Scope::Outside }
     }
 
     /// Records that `from` (None for a start) links to `url`, `depth` clicks from a start. An address that will not be
@@ -94,28 +94,28 @@ impl Frontier {
         url: &str,
         from: Option<PageId>,
         depth: u16,
-        reach: Reach,
+        scope: Scope,
         will_be_fetched: bool,
-    ) -> Cited {
+    ) -> Admission {
         if let Some(&id) = self.ids.get(url) {
             let entry = &mut self.entries[id as usize];
-            // `citers-of-the-unproven`
-            if !matches!(entry.fate, Fate::Good(_) | Fate::Left(_)) {
+            // `referrers-of-the-unproven`
+            if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
                 entry.cited_by.extend(from);
             }
-            return Cited::Known(id);
+            return Admission::Known(id);
         }
         let hash = address_hash(url);
         if self.limits.depth.is_some_and(|limit| depth > limit) {
             if !self.over_max_pages.contains(&hash) {
                 self.too_deep.insert(hash);
             }
-            return Cited::Refused;
+            return Admission::Refused;
         }
         self.too_deep.remove(&hash);
         if will_be_fetched && self.admitted >= self.limits.pages {
             self.over_max_pages.insert(hash);
-            return Cited::Refused;
+            return Admission::Refused;
         }
         self.over_max_pages.remove(&hash);
         self.admitted += usize::from(will_be_fetched);
@@ -123,8 +123,8 @@ impl Frontier {
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
-        self.entries.push(Entry { url, depth, reach, fate: Fate::Waiting, cited_by: from.into_iter().collect() });
-        Cited::New(id)
+        self.entries.push(Entry { url, depth, scope, state: PageState::Waiting, cited_by: from.into_iter().collect() });
+        Admission::New(id)
     }
 
     /// Counts an address that cannot be fetched.
@@ -160,33 +160,33 @@ impl Frontier {
     }
 
     /// Says what became of a page that was waiting.
-    pub(crate) fn settle(&mut self, id: PageId, fate: Fate) {
+    pub(crate) fn settle(&mut self, id: PageId, state: PageState) {
         let entry = &mut self.entries[id as usize];
-        if matches!(fate, Fate::Good(_) | Fate::Left(_)) {
-            // `citers-of-the-unproven`
+        if matches!(state, PageState::Good(_) | PageState::Skipped(_)) {
+            // `referrers-of-the-unproven`
             entry.cited_by = Vec::new();
         }
-        entry.fate = fate;
+        entry.state = state;
     }
 
     /// Settles `from` as a redirect to `to`, or, if that closes a circle, the whole circle as broken; returns what it broke.
     pub(crate) fn redirect(&mut self, from: PageId, status: u16, to: PageId) -> Vec<PageId> {
-        self.settle(from, Fate::Redirect { status, to });
+        self.settle(from, PageState::Redirect { status, to });
         // `short-chains`: walk forward to the chain's end.
         let mut ahead = vec![from];
         let mut at = to;
         loop {
             if ahead.contains(&at) {
                 for &id in &ahead {
-                    let Fate::Redirect { status, .. } = self.entry(id).fate else {
+                    let PageState::Redirect { status, .. } = self.entry(id).state else {
                         continue;
                     };
-                    let trouble = Trouble::EndlessRedirect("it comes back to itself".into());
-                    self.settle(id, Fate::Broken(Failure::answered(status, trouble)));
+                    let reason = Reason::EndlessRedirect("it comes back to itself".into());
+                    self.settle(id, PageState::Broken(Failure::with_status(status, reason)));
                 }
                 return ahead;
             }
-            let Fate::Redirect { to, .. } = self.entry(at).fate else {
+            let PageState::Redirect { to, .. } = self.entry(at).state else {
                 break;
             };
             ahead.push(at);
@@ -195,33 +195,33 @@ impl Frontier {
         Vec::new()
     }
 
-    /// What is wrong if `id` redirects, after [`HOPS_MAX`] redirects that led to it. To be asked before the target is
+    /// What is wrong if `id` redirects, after [`REDIRECTS_MAX`] redirects that led to it. To be asked before the target is
     /// cited, or the next hop would be fetched and the chain would not end (`short-chains`).
-    pub(crate) fn too_many_hops(&self, id: PageId) -> Option<Trouble> {
+    pub(crate) fn too_many_redirects(&self, id: PageId) -> Option<Reason> {
         let mut at = id;
-        for _ in 0..HOPS_MAX {
-            at = self.entry(at).cited_by.iter().copied().find(|&citer| self.leads_to(citer, at))?;
+        for _ in 0..REDIRECTS_MAX {
+            at = self.entry(at).cited_by.iter().copied().find(|&referrer| self.leads_to(referrer, at))?;
         }
-        Some(Trouble::EndlessRedirect(format!("more than {HOPS_MAX} hops")))
+        Some(Reason::EndlessRedirect(format!("more than {REDIRECTS_MAX} hops")))
     }
 
     fn leads_to(&self, from: PageId, target: PageId) -> bool {
-        matches!(self.entry(from).fate, Fate::Redirect { to, .. } if to == target)
+        matches!(self.entry(from).state, PageState::Redirect { to, .. } if to == target)
     }
 
     /// The pages that cite `id`, sorted; where that is a redirect, the pages that cite the redirect, with its address.
-    pub(crate) fn citers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
+    pub(crate) fn referrers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
         let mut found = BTreeSet::new();
         let mut seen = HashSet::from([id]);
         let mut open: Vec<(PageId, Option<PageId>)> = vec![(id, None)];
         while let Some((at, through)) = open.pop() {
-            for &citer in &self.entry(at).cited_by {
-                if self.leads_to(citer, at) {
-                    if seen.insert(citer) {
-                        open.push((citer, Some(through.unwrap_or(citer))));
+            for &referrer in &self.entry(at).cited_by {
+                if self.leads_to(referrer, at) {
+                    if seen.insert(referrer) {
+                        open.push((referrer, Some(through.unwrap_or(referrer))));
                     }
                 } else {
-                    found.insert((&*self.entry(citer).url, through.map(|id| &*self.entry(id).url)));
+                    found.insert((&*self.entry(referrer).url, through.map(|id| &*self.entry(id).url)));
                 }
             }
         }
@@ -239,41 +239,41 @@ mod tests {
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
-        match frontier.cite(url, from, 0, Reach::Inside, true) {
-            Cited::New(id) | Cited::Known(id) => id,
-            Cited::Refused => panic!("refused {url}"),
+        match frontier.cite(url, from, 0, Scope::Inside, true) {
+            Admission::New(id) | Admission::Known(id) => id,
+            Admission::Refused => panic!("refused {url}"),
         }
     }
 
-    fn good() -> Fate {
-        Fate::Good(Content { status: 200, bytes: 1, sha256: None, note: None })
+    fn good() -> PageState {
+        PageState::Good(Content { status: 200, bytes: 1, sha256: None, note: None })
     }
 
     #[test]
     fn an_address_is_new_once() {
         let mut frontier = frontier();
-        assert_eq!(frontier.cite("a", None, 0, Reach::Inside, true), Cited::New(0));
-        assert_eq!(frontier.cite("a", None, 2, Reach::Inside, true), Cited::Known(0));
+        assert_eq!(frontier.cite("a", None, 0, Scope::Inside, true), Admission::New(0));
+        assert_eq!(frontier.cite("a", None, 2, Scope::Inside, true), Admission::Known(0));
     }
 
     #[test]
     fn depth_and_number_are_limited() {
         let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
-        let mut cite = |url, depth, will_be_fetched| frontier.cite(url, None, depth, Reach::Inside, will_be_fetched);
-        assert_eq!(cite("deep", 2, true), Cited::Refused);
-        assert_eq!(cite("a", 1, true), Cited::New(0));
-        assert_eq!(cite("b", 1, true), Cited::Refused);
-        assert_eq!(cite("b", 2, true), Cited::Refused);
-        assert_eq!(cite("b", 1, true), Cited::Refused);
-        assert_eq!(cite("free", 1, false), Cited::New(1));
+        let mut cite = |url, depth, will_be_fetched| frontier.cite(url, None, depth, Scope::Inside, will_be_fetched);
+        assert_eq!(cite("deep", 2, true), Admission::Refused);
+        assert_eq!(cite("a", 1, true), Admission::New(0));
+        assert_eq!(cite("b", 1, true), Admission::Refused);
+        assert_eq!(cite("b", 2, true), Admission::Refused);
+        assert_eq!(cite("b", 1, true), Admission::Refused);
+        assert_eq!(cite("free", 1, false), Admission::New(1));
         assert_eq!((frontier.too_deep(), frontier.over_max_pages()), (1, 1));
     }
 
     #[test]
     fn an_address_that_was_too_deep_is_admitted_nearer_to_the_start() {
         let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
-        assert_eq!(frontier.cite("a", None, 2, Reach::Inside, true), Cited::Refused);
-        assert_eq!(frontier.cite("a", None, 1, Reach::Inside, true), Cited::New(0));
+        assert_eq!(frontier.cite("a", None, 2, Scope::Inside, true), Admission::Refused);
+        assert_eq!(frontier.cite("a", None, 1, Scope::Inside, true), Admission::New(0));
         assert_eq!(frontier.too_deep(), 0);
     }
 
@@ -295,11 +295,11 @@ mod tests {
             add(&mut frontier, "gone", Some(0)),
         );
         frontier.settle(fine, good());
-        frontier.settle(gone, Fate::Broken(Failure::answered(404, Trouble::Status(404))));
+        frontier.settle(gone, PageState::Broken(Failure::with_status(404, Reason::Status(404))));
         add(&mut frontier, "fine", Some(start));
         add(&mut frontier, "gone", Some(fine));
-        assert!(frontier.citers(fine).is_empty());
-        assert_eq!(frontier.citers(gone), [("fine", None), ("start", None)]);
+        assert!(frontier.referrers(fine).is_empty());
+        assert_eq!(frontier.referrers(gone), [("fine", None), ("start", None)]);
     }
 
     #[test]
@@ -309,8 +309,8 @@ mod tests {
         let b = add(&mut frontier, "b", Some(a));
         assert!(frontier.redirect(a, 301, b).is_empty());
         assert_eq!(frontier.redirect(b, 301, a), [b, a]);
-        assert!(matches!(frontier.entry(a).fate, Fate::Broken(_)));
-        assert!(matches!(frontier.entry(b).fate, Fate::Broken(_)));
+        assert!(matches!(frontier.entry(a).state, PageState::Broken(_)));
+        assert!(matches!(frontier.entry(b).state, PageState::Broken(_)));
         let own = add(&mut frontier, "own", None);
         assert_eq!(frontier.redirect(own, 302, own), [own]);
     }
@@ -319,13 +319,13 @@ mod tests {
     fn an_endless_chain_of_redirects_ends() {
         let mut frontier = frontier();
         let mut at = add(&mut frontier, "0", None);
-        for hop in 1..=HOPS_MAX {
+        for hop in 1..=REDIRECTS_MAX {
             let next = add(&mut frontier, &hop.to_string(), Some(at));
-            assert!(frontier.too_many_hops(at).is_none(), "hop {hop}");
+            assert!(frontier.too_many_redirects(at).is_none(), "hop {hop}");
             assert!(frontier.redirect(at, 302, next).is_empty(), "hop {hop}");
             at = next;
         }
-        assert!(frontier.too_many_hops(at).is_some());
+        assert!(frontier.too_many_redirects(at).is_some());
     }
 
     #[test]
@@ -335,15 +335,15 @@ mod tests {
         let old = add(&mut frontier, "old", Some(page));
         let new = add(&mut frontier, "new", Some(old));
         assert!(frontier.redirect(old, 301, new).is_empty());
-        frontier.settle(new, Fate::Broken(Failure::answered(410, Trouble::Status(410))));
-        assert_eq!(frontier.citers(new), [("page", Some("old"))]);
+        frontier.settle(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
+        assert_eq!(frontier.referrers(new), [("page", Some("old"))]);
     }
 
     #[test]
     fn the_scope_says_what_is_inside() {
         let mut frontier = frontier();
-        frontier.widen("http://a".into());
-        assert_eq!(frontier.reach_of("http://a"), Reach::Inside);
-        assert_eq!(frontier.reach_of("http://b"), Reach::Outside);
+        frontier.add_start_origin("http://a".into());
+        assert_eq!(frontier.scope_of("http://a"), Scope::Inside);
+        assert_eq!(frontier.scope_of("http://b"), Scope::Outside);
     }
 }

@@ -7,21 +7,21 @@ mod address;
 mod arguments;
 mod crawl;
 mod decode;
+mod demo_site;
 mod exit;
 mod export;
 mod extract;
 mod fetch;
 mod frontier;
+mod host_queues;
 mod outcome;
 mod output;
 mod page;
 mod plural;
-mod polite;
 mod progress;
 mod report;
 mod robots;
-mod site;
-mod store;
+mod snapshot;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -30,29 +30,30 @@ use std::time::Duration;
 
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
-use crate::exit::{Exit, Stop};
+use crate::exit::{EarlyExit, ExitStatus};
 use crate::outcome::Outcome;
 use crate::output::{Output, write_to_standard_output};
 use crate::plural::count;
-use crate::progress::{Progress, Talk};
-use crate::store::{Difference, Snapshot};
+use crate::progress::{Progress, Verbosity};
+use crate::snapshot::{Difference, Snapshot};
 
 fn main() -> ExitCode {
     let result = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Request::Crawl(arguments)) => run(*arguments),
-        Ok(Request::Print(text)) => print(text).map(|()| Exit::Clean),
-        Err(message) => Err(Stop::usage(message)),
+        Ok(Request::Print(text)) => print(text).map(|()| ExitStatus::Clean),
+        Err(message) => Err(EarlyExit::usage(message)),
     };
     let exit = result.unwrap_or_else(|stop| {
-        complain(&stop.message);
+        print_to_stderr(&stop.message);
         stop.exit
     });
     exit.into()
 }
 
-fn run(arguments: Arguments) -> Result<Exit, Stop> {
+fn run(arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
     let runtime = redd::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Stop::incomplete(format!("the runtime could not be started: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
     let result = runtime.block_on(async {
         if arguments.starts.is_empty() {
             demonstrate(arguments).await
@@ -69,26 +70,28 @@ fn run(arguments: Arguments) -> Result<Exit, Stop> {
 #[derive(Debug)]
 struct Finished {
     outcome: Outcome,
-    exit: Exit,
+    exit: ExitStatus,
 }
 
 /// Crawls the given addresses and writes what was asked for.
-async fn crawl(arguments: &Arguments) -> Result<Finished, Stop> {
+async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
     // A wrong file is noticed now, not after an hour of crawling.
     let old = match &arguments.compare {
-        Some(path) => Some(Snapshot::load(path).await.map_err(Stop::usage)?),
+        Some(path) => Some(Snapshot::load(path).await.map_err(EarlyExit::usage)?),
         None => None,
     };
     let wanted = [("--save", &arguments.save), ("--json", &arguments.json), ("--csv", &arguments.csv)];
     let wanted = wanted.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
     let outputs = output::open_all(wanted).await?;
 
-    let mut progress = Progress::new(arguments.talk);
-    for start in arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.talk != Talk::Quiet) {
+    let mut progress = Progress::new(arguments.verbosity);
+    for start in
+        arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
+    {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
     let outcome =
-        crawl::crawl(&arguments.settings, &arguments.starts, &mut progress).await.map_err(Stop::incomplete)?;
+        crawl::crawl(&arguments.settings, &arguments.starts, &mut progress).await.map_err(EarlyExit::incomplete)?;
     let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
     let difference = old.map(|old| snapshot.since(&old));
 
@@ -98,7 +101,7 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, Stop> {
         is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress).await;
     }
     is_written &= show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken);
-    let exit = if is_written { Exit::of(&outcome, difference.as_ref()) } else { Exit::Incomplete };
+    let exit = if is_written { ExitStatus::of(&outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
     Ok(Finished { outcome, exit })
 }
 
@@ -120,7 +123,7 @@ async fn write(
         _ => match export::to_csv(outcome) {
             Ok(rows) => rows,
             Err(error) => {
-                complain(&format!("{name}: {error}"));
+                print_to_stderr(&format!("{name}: {error}"));
                 return false;
             }
         },
@@ -131,7 +134,7 @@ async fn write(
             true
         }
         Err(error) => {
-            complain(&format!("{name}: was not written: {error}"));
+            print_to_stderr(&format!("{name}: was not written: {error}"));
             false
         }
     }
@@ -144,30 +147,32 @@ fn show_report(arguments: &Arguments, outcome: &Outcome, difference: Option<&Dif
         text += &report::checksums(outcome);
     }
     if is_taken {
-        complain(&text);
+        print_to_stderr(&text);
         return true;
     }
     let printed = print(&text);
     if let Err(stop) = &printed {
-        complain(&stop.message);
+        print_to_stderr(&stop.message);
     }
     if printed.is_err() || !io::stdout().is_terminal() {
         // The report says so too, but it may be in a file.
-        outcome.shortfalls().iter().for_each(|shortfall| complain(&format!("incomplete: {shortfall}")));
+        outcome.shortfalls().iter().for_each(|shortfall| print_to_stderr(&format!("incomplete: {shortfall}")));
     }
     printed.is_ok()
 }
 
 /// Serves the embedded site, crawls it, and says whether exactly what is planted there was found.
-async fn demonstrate(mut arguments: Arguments) -> Result<Exit, Stop> {
-    let failed = |error: io::Error| Stop::incomplete(format!("the embedded site could not be served: {error}"));
+async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
+    let failed = |error: io::Error| EarlyExit::incomplete(format!("the embedded site could not be served: {error}"));
     let listener = redd::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let home = format!("http://{}/", listener.local_addr().map_err(failed)?);
-    let server = redd::spawn(site::serve(listener));
+    let server = redd::spawn(demo_site::serve(listener));
 
-    complain(&format!("No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"));
-    arguments.starts.push(Start::parse(&home).map_err(Stop::usage)?);
-    arguments.talk = Talk::Verbose;
+    print_to_stderr(&format!(
+        "No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"
+    ));
+    arguments.starts.push(Start::parse(&home).map_err(EarlyExit::usage)?);
+    arguments.verbosity = Verbosity::Verbose;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
@@ -176,30 +181,33 @@ async fn demonstrate(mut arguments: Arguments) -> Result<Exit, Stop> {
 
     let found: BTreeSet<&str> = outcome.broken().iter().map(|broken| broken.url).collect();
     let home = home.trim_end_matches('/');
-    let planted: Vec<String> = site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
+    let planted: Vec<String> = demo_site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
     let counts = outcome.counts();
     let is_right = found == planted.iter().map(String::as_str).collect()
-        && (counts.good, counts.redirects, counts.skipped) == (site::GOOD, site::REDIRECTS, site::FORBIDDEN);
-    if exit == Exit::Incomplete {
-        complain("\nThe crawl of the embedded site is incomplete.");
+        && (counts.good, counts.redirects, counts.skipped)
+            == (demo_site::GOOD, demo_site::REDIRECTS, demo_site::FORBIDDEN);
+    if exit == ExitStatus::Incomplete {
+        print_to_stderr("\nThe crawl of the embedded site is incomplete.");
         Ok(exit)
     } else if is_right {
-        complain("\nThe broken links above are planted in the embedded site, and all of them were found: all is well.");
-        Ok(Exit::Clean)
+        print_to_stderr(
+            "\nThe broken links above are planted in the embedded site, and all of them were found: all is well.",
+        );
+        Ok(ExitStatus::Clean)
     } else {
-        complain("\nThis is not what is planted in the embedded site, unless limits were given.");
-        Ok(Exit::Findings)
+        print_to_stderr("\nThis is not what is planted in the embedded site, unless limits were given.");
+        Ok(ExitStatus::Findings)
     }
 }
 
 /// # Errors
 /// If standard output cannot be written, for example because it is a closed pipe.
-fn print(text: &str) -> Result<(), Stop> {
+fn print(text: &str) -> Result<(), EarlyExit> {
     write_to_standard_output(text.as_bytes())
-        .map_err(|error| Stop::incomplete(format!("standard output cannot be written: {error}")))
+        .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
 }
 
 /// Prints to standard error. If that is closed or full, there is no place left to say so.
-fn complain(text: &str) {
+fn print_to_stderr(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }

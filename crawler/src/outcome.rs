@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::frontier::{Entry, Frontier};
-use crate::page::{Failure, Fate, Left, PageId, Reach, Trouble};
+use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::plural::count;
 use crate::robots::AGENT;
 
@@ -36,7 +36,7 @@ pub(crate) struct Broken<'a> {
     pub(crate) url: &'a str,
     pub(crate) failure: &'a Failure,
     /// The citing page, and the redirect through which it cites.
-    pub(crate) citers: Vec<(&'a str, Option<&'a str>)>,
+    pub(crate) referrers: Vec<(&'a str, Option<&'a str>)>,
 }
 
 /// A redirect and the pages that cite it.
@@ -46,7 +46,7 @@ pub(crate) struct Redirect<'a> {
     pub(crate) status: u16,
     pub(crate) to: &'a str,
     /// As in [`Broken`].
-    pub(crate) citers: Vec<(&'a str, Option<&'a str>)>,
+    pub(crate) referrers: Vec<(&'a str, Option<&'a str>)>,
 }
 
 /// How many addresses had which fate (`adds-up`).
@@ -102,20 +102,20 @@ impl Outcome {
             ..Counts::default()
         };
         for entry in self.frontier.entries() {
-            let is_outside = entry.reach == Reach::Outside;
-            match &entry.fate {
-                Fate::Good(_) => counts.good += 1,
-                Fate::Broken(_) => counts.broken += 1,
-                Fate::Redirect { .. } => counts.redirects += 1,
-                Fate::Left(Left::Robots(_)) => counts.skipped += 1,
-                Fate::Left(Left::Outside) => counts.outside += 1,
-                Fate::Waiting => counts.not_reached += 1,
+            let is_outside = entry.scope == Scope::Outside;
+            match &entry.state {
+                PageState::Good(_) => counts.good += 1,
+                PageState::Broken(_) => counts.broken += 1,
+                PageState::Redirect { .. } => counts.redirects += 1,
+                PageState::Skipped(Skipped::Robots(_)) => counts.skipped += 1,
+                PageState::Skipped(Skipped::Outside) => counts.outside += 1,
+                PageState::Waiting => counts.not_reached += 1,
             }
-            counts.checked_outside += usize::from(match &entry.fate {
+            counts.checked_outside += usize::from(match &entry.state {
                 // It names no host, so it is neither inside nor outside.
-                Fate::Broken(Failure { trouble: Trouble::UnusableUrl(_), .. }) => false,
-                Fate::Good(_) | Fate::Broken(_) | Fate::Redirect { .. } => is_outside,
-                Fate::Left(_) | Fate::Waiting => false,
+                PageState::Broken(Failure { reason: Reason::UnusableUrl(_), .. }) => false,
+                PageState::Good(_) | PageState::Broken(_) | PageState::Redirect { .. } => is_outside,
+                PageState::Skipped(_) | PageState::Waiting => false,
             });
         }
         counts
@@ -139,7 +139,7 @@ impl Outcome {
         }
         for entry in self.frontier.entries() {
             // A start, or where one redirects to.
-            if let (0, Fate::Left(Left::Robots(reason))) = (entry.depth, &entry.fate) {
+            if let (0, PageState::Skipped(Skipped::Robots(reason))) = (entry.depth, &entry.state) {
                 let url = &entry.url;
                 shortfalls.push(format!(
                     "the start {url} was not fetched: {reason}. Start from a page that robots.txt allows to `{AGENT}`"
@@ -152,9 +152,11 @@ impl Outcome {
     /// The broken links, sorted.
     pub(crate) fn broken(&self) -> Vec<Broken<'_>> {
         let entries = self.sorted().into_iter();
-        let broken = entries.filter_map(|(id, entry)| match &entry.fate {
-            Fate::Broken(failure) => Some(Broken { url: &entry.url, failure, citers: self.frontier.citers(id) }),
-            Fate::Waiting | Fate::Good(_) | Fate::Redirect { .. } | Fate::Left(_) => None,
+        let broken = entries.filter_map(|(id, entry)| match &entry.state {
+            PageState::Broken(failure) => {
+                Some(Broken { url: &entry.url, failure, referrers: self.frontier.referrers(id) })
+            }
+            PageState::Waiting | PageState::Good(_) | PageState::Redirect { .. } | PageState::Skipped(_) => None,
         });
         broken.collect()
     }
@@ -162,11 +164,11 @@ impl Outcome {
     /// The redirects, sorted.
     pub(crate) fn redirects(&self) -> Vec<Redirect<'_>> {
         let entries = self.sorted().into_iter();
-        let redirects = entries.filter_map(|(id, entry)| match entry.fate {
-            Fate::Redirect { status, to } => {
-                Some(Redirect { url: &entry.url, status, to: self.target(to), citers: self.frontier.citers(id) })
+        let redirects = entries.filter_map(|(id, entry)| match entry.state {
+            PageState::Redirect { status, to } => {
+                Some(Redirect { url: &entry.url, status, to: self.target(to), referrers: self.frontier.referrers(id) })
             }
-            Fate::Waiting | Fate::Good(_) | Fate::Broken(_) | Fate::Left(_) => None,
+            PageState::Waiting | PageState::Good(_) | PageState::Broken(_) | PageState::Skipped(_) => None,
         });
         redirects.collect()
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use redd::task::spawn_blocking;
 
-use crate::exit::Stop;
+use crate::exit::EarlyExit;
 
 /// The path that stands for standard output.
 const STANDARD_OUTPUT: &str = "-";
@@ -53,14 +53,14 @@ impl Drop for Part {
 ///
 /// # Errors
 /// If one cannot be written, or two of them are the same file. Files that exist stay as they were.
-pub(crate) async fn open_all(wanted: Vec<(&'static str, PathBuf)>) -> Result<Vec<Output>, Stop> {
+pub(crate) async fn open_all(wanted: Vec<(&'static str, PathBuf)>) -> Result<Vec<Output>, EarlyExit> {
     // Opening a pipe waits until the other side is opened for reading.
     let open = spawn_blocking(move || {
         let mut outputs: Vec<Output> = Vec::new();
         for (option, path) in wanted {
             let place = Place::find(&path).map_err(|error| cannot_write(option, &path, &error))?;
             if let Some(other) = outputs.iter().find(|other| other.is_at(&place)) {
-                return Err(Stop::usage(format!(
+                return Err(EarlyExit::usage(format!(
                     "{} and {option} would both write to `{}`. Give each a file of its own.",
                     other.option,
                     path.display()
@@ -71,11 +71,11 @@ pub(crate) async fn open_all(wanted: Vec<(&'static str, PathBuf)>) -> Result<Vec
         }
         Ok(outputs)
     });
-    open.await.unwrap_or_else(|error| Err(Stop::incomplete(format!("the outputs could not be opened: {error}"))))
+    open.await.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the outputs could not be opened: {error}"))))
 }
 
-fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
-    Stop::incomplete(format!(
+fn cannot_write(option: &str, path: &Path, error: &io::Error) -> EarlyExit {
+    EarlyExit::incomplete(format!(
         "{option} {}: cannot be written: {error}. Nothing was crawled. Give a file in a folder that exists and is writable.",
         path.display()
     ))

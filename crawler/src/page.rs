@@ -12,7 +12,7 @@ pub(crate) type PageId = u32;
 
 /// Whether a page's links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Scope {
     /// On a starting origin: its body is read and its links are followed.
     Inside,
     /// Elsewhere: only checked that it is there.
@@ -21,7 +21,7 @@ pub(crate) enum Reach {
 
 /// Why an address was left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum Skipped {
     /// It is on another origin, and `--same-origin` was given.
     Outside,
     /// Its host's robots.txt asks us not to, with the reason.
@@ -30,7 +30,7 @@ pub(crate) enum Left {
 
 /// What became of an address.
 #[derive(Clone, Debug)]
-pub(crate) enum Fate {
+pub(crate) enum PageState {
     /// Not fetched yet.
     Waiting,
     /// It is there.
@@ -40,7 +40,7 @@ pub(crate) enum Fate {
     /// It is not there, and why.
     Broken(Failure),
     /// It was not asked for.
-    Left(Left),
+    Skipped(Skipped),
 }
 
 /// What a good page held.
@@ -57,26 +57,26 @@ pub(crate) struct Content {
 /// A page that is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) trouble: Trouble,
+    pub(crate) reason: Reason,
     /// The status of the answer. None if there was no answer, or none in time.
     pub(crate) status: Option<u16>,
 }
 
 impl Failure {
     /// A page that did not answer.
-    pub(crate) fn unanswered(trouble: Trouble) -> Self {
-        Self { trouble, status: None }
+    pub(crate) fn without_status(reason: Reason) -> Self {
+        Self { reason, status: None }
     }
 
     /// A page that answered with `status`.
-    pub(crate) fn answered(status: u16, trouble: Trouble) -> Self {
-        Self { trouble, status: Some(status) }
+    pub(crate) fn with_status(status: u16, reason: Reason) -> Self {
+        Self { reason, status: Some(status) }
     }
 }
 
 /// Why a page is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum Reason {
     Status(u16),
     /// The server asks for a longer wait before the next request than `--max-wait` allows.
     AskedToWait {
@@ -97,7 +97,7 @@ pub(crate) enum Trouble {
     Internal(String),
 }
 
-impl Trouble {
+impl Reason {
     /// Whether another try may do better.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
@@ -116,7 +116,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => f.write_str(&status_line(*status)),
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
-        assert!(Trouble::Status(503).is_passing());
-        assert!(Trouble::CutShort(String::new()).is_passing());
-        assert!(!Trouble::Status(404).is_passing());
-        assert!(!Trouble::Tls(String::new()).is_passing());
+        assert!(Reason::Status(503).is_passing());
+        assert!(Reason::CutShort(String::new()).is_passing());
+        assert!(!Reason::Status(404).is_passing());
+        assert!(!Reason::Tls(String::new()).is_passing());
     }
 }

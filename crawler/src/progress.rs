@@ -7,11 +7,11 @@ use std::io::{IsTerminal as _, Write as _};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::frontier::Entry;
-use crate::page::{Fate, Left};
+use crate::page::{PageState, Skipped};
 
 /// How much is said while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Talk {
+pub(crate) enum Verbosity {
     /// Nothing but what the user has to know.
     Quiet,
     /// Troubles, and now and then how far it is.
@@ -24,7 +24,7 @@ pub(crate) enum Talk {
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    talk: Talk,
+    verbosity: Verbosity,
     settled: u64,
     broken: u64,
     /// Plain lines come every few ticks only.
@@ -32,15 +32,15 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(talk: Talk) -> Self {
-        let bar = (talk != Talk::Quiet && std::io::stderr().is_terminal()).then(|| {
+    pub(crate) fn new(verbosity: Verbosity) -> Self {
+        let bar = (verbosity != Verbosity::Quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
             if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}") {
                 bar.set_style(style);
             }
             bar
         });
-        Self { bar, talk, settled: 0, broken: 0, ticks: 0 }
+        Self { bar, verbosity, settled: 0, broken: 0, ticks: 0 }
     }
 
     /// Says one line, above the bar if there is one.
@@ -53,18 +53,18 @@ impl Progress {
     }
 
     pub(crate) fn settled(&mut self, entry: &Entry) {
-        if matches!(entry.fate, Fate::Left(Left::Outside)) {
+        if matches!(entry.state, PageState::Skipped(Skipped::Outside)) {
             return;
         }
         self.settled += 1;
-        let (is_broken, is_odd) = match &entry.fate {
-            Fate::Broken(_) => (true, false),
-            Fate::Good(content) => (false, content.note.is_some()),
-            Fate::Waiting | Fate::Redirect { .. } | Fate::Left(_) => (false, false),
+        let (is_broken, is_odd) = match &entry.state {
+            PageState::Broken(_) => (true, false),
+            PageState::Good(content) => (false, content.note.is_some()),
+            PageState::Waiting | PageState::Redirect { .. } | PageState::Skipped(_) => (false, false),
         };
         self.broken += u64::from(is_broken);
-        if self.talk == Talk::Verbose || (self.talk == Talk::Normal && (is_broken || is_odd)) {
-            self.line(&format!("{}  {}", entry.url, fate(&entry.fate)));
+        if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && (is_broken || is_odd)) {
+            self.line(&format!("{}  {}", entry.url, state(&entry.state)));
         }
         if let Some(bar) = &self.bar {
             bar.set_position(self.settled);
@@ -78,7 +78,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_length(self.settled + (waiting + flying) as u64);
             bar.set_message(format!("{} broken, {bytes}", self.broken));
-        } else if self.talk != Talk::Quiet && self.ticks % 5 == 0 {
+        } else if self.verbosity != Verbosity::Quiet && self.ticks % 5 == 0 {
             let (settled, broken) = (self.settled, self.broken);
             self.line(&format!("{settled} done, {waiting} waiting, {flying} in flight, {broken} broken, {bytes}"));
         }
@@ -92,16 +92,16 @@ impl Progress {
 }
 
 /// What became of a page, in a few words.
-fn fate(fate: &Fate) -> String {
-    match fate {
-        Fate::Waiting => "not reached".to_owned(),
-        Fate::Good(content) => match &content.note {
+fn state(state: &PageState) -> String {
+    match state {
+        PageState::Waiting => "not reached".to_owned(),
+        PageState::Good(content) => match &content.note {
             Some(note) => format!("{} ({note})", content.status),
             None => content.status.to_string(),
         },
-        Fate::Redirect { status, .. } => format!("{status} redirect"),
-        Fate::Broken(failure) => format!("BROKEN: {}", failure.trouble),
-        Fate::Left(Left::Outside) => "outside".to_owned(),
-        Fate::Left(Left::Robots(reason)) => format!("left alone: {reason}"),
+        PageState::Redirect { status, .. } => format!("{status} redirect"),
+        PageState::Broken(failure) => format!("BROKEN: {}", failure.reason),
+        PageState::Skipped(Skipped::Outside) => "outside".to_owned(),
+        PageState::Skipped(Skipped::Robots(reason)) => format!("left alone: {reason}"),
     }
 }

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use indicatif::HumanBytes;
 
 use crate::outcome::{Counts, Outcome, memory_max};
-use crate::page::Fate;
+use crate::page::PageState;
 use crate::plural::count;
-use crate::store::{Difference, hex};
+use crate::snapshot::{Difference, hex};
 
 /// How many citing pages are shown for each broken link. The JSON and CSV forms have all.
 const CITERS_OF_BROKEN_SHOWN: usize = 10;
@@ -24,7 +24,7 @@ const SCHEMES_SHOWN: usize = 5;
 pub(crate) fn checksums(outcome: &Outcome) -> String {
     let mut text = String::from("\nChecksums (SHA-256):\n");
     for (_, entry) in outcome.sorted() {
-        if let Fate::Good(content) = &entry.fate {
+        if let PageState::Good(content) = &entry.state {
             if let Some(sha256) = &content.sha256 {
                 let _ = writeln!(text, "{} -> {}", entry.url, hex(sha256));
             }
@@ -51,8 +51,8 @@ fn write_broken(text: &mut String, outcome: &Outcome) {
         text.push_str("\nBroken links:\n");
     }
     for broken in &broken {
-        let _ = writeln!(text, "  {}\n    {}", broken.url, broken.failure.trouble);
-        write_citers(text, &broken.citers, CITERS_OF_BROKEN_SHOWN);
+        let _ = writeln!(text, "  {}\n    {}", broken.url, broken.failure.reason);
+        write_citers(text, &broken.referrers, CITERS_OF_BROKEN_SHOWN);
     }
 }
 
@@ -63,19 +63,19 @@ fn write_redirects(text: &mut String, outcome: &Outcome) {
     }
     for redirect in redirects.iter().take(REDIRECTS_SHOWN) {
         let _ = writeln!(text, "  {} {} -> {}", redirect.status, redirect.url, redirect.to);
-        write_citers(text, &redirect.citers, CITERS_OF_REDIRECT_SHOWN);
+        write_citers(text, &redirect.referrers, CITERS_OF_REDIRECT_SHOWN);
     }
     if let Some(rest @ 1..) = redirects.len().checked_sub(REDIRECTS_SHOWN) {
         let _ = writeln!(text, "  and {} more (--json and --csv list all)", count(rest, "redirect"));
     }
 }
 
-fn write_citers(text: &mut String, citers: &[(&str, Option<&str>)], shown: usize) {
-    for (citer, through) in citers.iter().take(shown) {
+fn write_citers(text: &mut String, referrers: &[(&str, Option<&str>)], shown: usize) {
+    for (referrer, through) in referrers.iter().take(shown) {
         let through = through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
-        let _ = writeln!(text, "    cited by {citer}{through}");
+        let _ = writeln!(text, "    cited by {referrer}{through}");
     }
-    match citers.len() {
+    match referrers.len() {
         0 => text.push_str("    given on the command line\n"),
         number if number > shown => {
             let _ = writeln!(text, "    cited by {} more (--json and --csv list all)", count(number - shown, "page"));

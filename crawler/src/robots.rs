@@ -22,7 +22,7 @@ pub(crate) enum Rules {
 
 impl Rules {
     /// The rules that follow from the answer to the request for robots.txt.
-    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn from_response(status: u16, body: &[u8]) -> Self {
         match status {
             200..=299 => match Robot::new(AGENT, body) {
                 Ok(robot) => Self::Listed(Box::new(robot)),
@@ -34,7 +34,7 @@ impl Rules {
     }
 
     /// None if `url` may be fetched, else why not.
-    pub(crate) fn refuse(&self, url: &str) -> Option<String> {
+    pub(crate) fn denial(&self, url: &str) -> Option<String> {
         match self {
             Self::Everything => None,
             Self::Nothing(reason) => Some(reason.clone()),
@@ -58,27 +58,27 @@ mod tests {
 
     #[test]
     fn a_disallowed_folder_is_refused_and_the_rest_is_not() {
-        let rules = Rules::from_answer(200, b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n");
-        assert!(rules.refuse("http://a/private/x.html").is_some());
-        assert!(rules.refuse("http://a/public.html").is_none());
+        let rules = Rules::from_response(200, b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n");
+        assert!(rules.denial("http://a/private/x.html").is_some());
+        assert!(rules.denial("http://a/public.html").is_none());
         assert_eq!(rules.delay(), Some(Duration::from_millis(500)));
     }
 
     #[test]
     fn rules_for_our_name_come_before_rules_for_all() {
         let text = b"User-agent: redd-crawl\nAllow: /\n\nUser-agent: *\nDisallow: /\n";
-        assert!(Rules::from_answer(200, text).refuse("http://a/").is_none());
-        assert!(Rules::from_answer(200, b"User-agent: *\nDisallow: /\n").refuse("http://a/").is_some());
+        assert!(Rules::from_response(200, text).denial("http://a/").is_none());
+        assert!(Rules::from_response(200, b"User-agent: *\nDisallow: /\n").denial("http://a/").is_some());
     }
 
     #[test]
     fn no_file_allows_everything_and_a_failing_server_nothing() {
-        assert!(Rules::from_answer(404, b"").refuse("http://a/").is_none());
-        assert!(Rules::from_answer(503, b"").refuse("http://a/").is_some());
+        assert!(Rules::from_response(404, b"").denial("http://a/").is_none());
+        assert!(Rules::from_response(503, b"").denial("http://a/").is_some());
     }
 
     #[test]
     fn garbage_is_no_rule() {
-        assert!(Rules::from_answer(200, &[0xff, 0, 0xfe, b'\n', b':']).refuse("http://a/x").is_none());
+        assert!(Rules::from_response(200, &[0xff, 0, 0xfe, b'\n', b':']).denial("http://a/x").is_none());
     }
 }

@@ -3,7 +3,7 @@
 //! Called by `crawl`. Pure: the time is handed in, as the time since the crawl began.
 //!
 //! # Invariants
-//! - `robots-first`: a host hands out no page before [`Polite::open`], which is called when its robots.txt is known.
+//! - `robots-first`: a host hands out no page before [`HostQueues::open`], which is called when its robots.txt is known.
 //! - `fair-hosts`: hosts take turns, so that a slow or strict one does not hold up the others.
 
 use std::collections::{HashMap, VecDeque};
@@ -30,8 +30,8 @@ struct Host {
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Turn {
-    /// Fetch this page, then call [`Polite::finish`] for the host.
+pub(crate) enum NextPage {
+    /// Fetch this page, then call [`HostQueues::finish`] for the host.
     Start(PageId, HostId),
     /// Nothing before that time.
     At(Duration),
@@ -41,7 +41,7 @@ pub(crate) enum Turn {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Polite {
+pub(crate) struct HostQueues {
     hosts: Vec<Host>,
     ids: HashMap<String, HostId>,
     per_host: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Polite {
     waiting: usize,
 }
 
-impl Polite {
+impl HostQueues {
     pub(crate) fn new(per_host: usize) -> Self {
         Self { hosts: Vec::new(), ids: HashMap::new(), per_host, turn: 0, waiting: 0 }
     }
@@ -86,7 +86,7 @@ impl Polite {
         self.waiting
     }
 
-    pub(crate) fn next(&mut self, now: Duration) -> Turn {
+    pub(crate) fn next(&mut self, now: Duration) -> NextPage {
         let mut soonest = None;
         for step in 0..self.hosts.len() {
             // `fair-hosts`
@@ -105,10 +105,10 @@ impl Polite {
                 host.next_at = now + host.gap;
                 self.waiting -= 1;
                 self.turn = id + 1;
-                return Turn::Start(page, id);
+                return NextPage::Start(page, id);
             }
         }
-        soonest.map_or(Turn::Later, Turn::At)
+        soonest.map_or(NextPage::Later, NextPage::At)
     }
 
     pub(crate) fn finish(&mut self, host: HostId) {
@@ -122,59 +122,59 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn polite(per_host: usize, gap: Duration, pages: &[(&str, PageId)]) -> Polite {
-        let mut polite = Polite::new(per_host);
+    fn host_queues(per_host: usize, gap: Duration, pages: &[(&str, PageId)]) -> HostQueues {
+        let mut host_queues = HostQueues::new(per_host);
         for &(origin, page) in pages {
-            let (host, _) = polite.host(origin, gap);
-            polite.open(host, None);
-            polite.push(host, page);
+            let (host, _) = host_queues.host(origin, gap);
+            host_queues.open(host, None);
+            host_queues.push(host, page);
         }
-        polite
+        host_queues
     }
 
     #[test]
     fn a_host_waits_for_its_robots() {
-        let mut polite = Polite::new(1);
-        let (host, is_new) = polite.host("a", Duration::ZERO);
+        let mut host_queues = HostQueues::new(1);
+        let (host, is_new) = host_queues.host("a", Duration::ZERO);
         assert!(is_new);
-        polite.push(host, 7);
-        assert_eq!(polite.next(SECOND), Turn::Later);
-        polite.open(host, None);
-        assert_eq!(polite.next(SECOND), Turn::Start(7, host));
-        assert!(!polite.host("a", Duration::ZERO).1);
+        host_queues.push(host, 7);
+        assert_eq!(host_queues.next(SECOND), NextPage::Later);
+        host_queues.open(host, None);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(7, host));
+        assert!(!host_queues.host("a", Duration::ZERO).1);
     }
 
     #[test]
     fn a_host_has_no_more_in_flight_than_it_may() {
-        let mut polite = polite(1, Duration::ZERO, &[("a", 1), ("a", 2)]);
-        assert_eq!(polite.next(SECOND), Turn::Start(1, 0));
-        assert_eq!(polite.next(SECOND), Turn::Later);
-        polite.finish(0);
-        assert_eq!(polite.next(SECOND), Turn::Start(2, 0));
-        assert_eq!(polite.waiting(), 0);
+        let mut host_queues = host_queues(1, Duration::ZERO, &[("a", 1), ("a", 2)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        assert_eq!(host_queues.next(SECOND), NextPage::Later);
+        host_queues.finish(0);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(2, 0));
+        assert_eq!(host_queues.waiting(), 0);
     }
 
     #[test]
     fn requests_to_a_host_keep_their_distance() {
-        let mut polite = polite(9, SECOND, &[("a", 1), ("a", 2)]);
-        assert_eq!(polite.next(SECOND), Turn::Start(1, 0));
-        assert_eq!(polite.next(SECOND), Turn::At(2 * SECOND));
-        assert_eq!(polite.next(2 * SECOND), Turn::Start(2, 0));
+        let mut host_queues = host_queues(9, SECOND, &[("a", 1), ("a", 2)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        assert_eq!(host_queues.next(SECOND), NextPage::At(2 * SECOND));
+        assert_eq!(host_queues.next(2 * SECOND), NextPage::Start(2, 0));
     }
 
     #[test]
     fn a_crawl_delay_widens_the_gap_up_to_a_bound() {
-        let mut polite = polite(9, Duration::ZERO, &[("a", 1), ("a", 2)]);
-        polite.open(0, Some(100 * SECOND));
-        assert_eq!(polite.next(SECOND), Turn::Start(1, 0));
-        assert_eq!(polite.next(SECOND), Turn::At(31 * SECOND));
+        let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1), ("a", 2)]);
+        host_queues.open(0, Some(100 * SECOND));
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        assert_eq!(host_queues.next(SECOND), NextPage::At(31 * SECOND));
     }
 
     #[test]
     fn hosts_take_turns() {
-        let mut polite = polite(9, Duration::ZERO, &[("a", 1), ("a", 2), ("b", 3)]);
-        assert_eq!(polite.next(SECOND), Turn::Start(1, 0));
-        assert_eq!(polite.next(SECOND), Turn::Start(3, 1));
-        assert_eq!(polite.next(SECOND), Turn::Start(2, 0));
+        let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1), ("a", 2), ("b", 3)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(3, 1));
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(2, 0));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::address::redact;
 use crate::frontier::Frontier;
-use crate::page::Fate;
+use crate::page::PageState;
 
 const FORMAT: u64 = 1;
 
@@ -35,7 +35,7 @@ impl Snapshot {
     pub(crate) fn of(frontier: &Frontier, is_complete: bool) -> Self {
         let mut pages = BTreeMap::new();
         for entry in frontier.entries() {
-            if let Fate::Good(content) = &entry.fate {
+            if let PageState::Good(content) = &entry.state {
                 if let Some(sha256) = &content.sha256 {
                     pages.insert(entry.url.to_string(), hex(sha256));
                 }
