@@ -54,7 +54,7 @@ fn pages(outcome: &Outcome) -> Vec<Value> {
             PageState::Skipped(Skipped::Robots(reason)) => {
                 pages.push(json!({ "url": &*entry.url, "left_alone": reason }))
             }
-            PageState::Waiting | PageState::Broken(_) | PageState::Skipped(Skipped::Outside) => {}
+            PageState::Pending | PageState::Broken(_) | PageState::Skipped(Skipped::Outside) => {}
         }
     }
     pages
@@ -106,7 +106,7 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
             PageState::Skipped(Skipped::Robots(reason)) => {
                 ["left alone".into(), none(), none(), none(), reason.clone(), none()]
             }
-            PageState::Waiting => ["not reached".into(), none(), none(), none(), none(), none()],
+            PageState::Pending => ["not reached".into(), none(), none(), none(), none(), none()],
             PageState::Skipped(Skipped::Outside) => continue,
         };
         writer.write_record(std::iter::once(entry.url.to_string()).chain(row))?;

@@ -1,10 +1,10 @@
-//! One page: the request, its retries, and what its body holds.
+//! Requests for pages and robots.txt files: retries, limits and errors.
 //!
 //! Called by `crawl`, inside the page's task.
 //!
 //! # Invariants
-//! - `bounded-body`: of a body, at most `body_max` bytes are held as they came, and as many after each decoding step.
-//! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, happen on blocking threads.
+//! - `bounded-body`: at most `body_max` bytes of an encoded body are held, and as many after each decoding step.
+//! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, run on blocking threads.
 
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
@@ -12,22 +12,24 @@ use std::time::{Duration, SystemTime};
 use redd::task::spawn_blocking;
 use redd::time::{sleep, timeout};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, Response};
-use sha2::{Digest, Sha256};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use url::Url;
 
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
+use crate::body::{self, BodyHeaders};
 use crate::decode::{self, DecodeError};
-use crate::extract::{self, Links};
+use crate::links::Links;
 use crate::page::{Content, Failure, Reason, Scope};
 use crate::robots::{AGENT, Rules};
 
-/// A robots.txt larger than this is cut, as RFC 9309 allows.
+/// A robots.txt that is larger, in bytes, is cut, as RFC 9309 allows.
 const ROBOTS_MAX: usize = 512 * 1024;
-/// The wait before the first retry; it doubles with each. Picked by feel.
+/// How many redirects of a robots.txt are followed, as RFC 9309 asks for.
+const ROBOTS_REDIRECTS_MAX: usize = 5;
+/// The wait before the first retry. It doubles with each retry. Chosen without measurement.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// What a page answered.
+/// The result of fetching a page.
 #[derive(Debug)]
 pub(crate) enum FetchResult {
     Good(Content, Links),
@@ -35,106 +37,174 @@ pub(crate) enum FetchResult {
     Broken(Failure),
 }
 
+/// A failed try.
+#[derive(Debug)]
+struct FailedTry {
+    failure: Failure,
+    /// The wait that the server asks for before the next try.
+    retry_after: Option<Duration>,
+}
+
+impl From<Failure> for FailedTry {
+    fn from(failure: Failure) -> Self {
+        Self { failure, retry_after: None }
+    }
+}
+
 /// How pages are fetched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchSettings {
-    /// For one request, from its start to the last byte of the answer.
+    /// For one try, from the request to the last byte of the response.
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
-    /// The longest `Retry-After` that is obeyed. A server that asks for more is not asked again.
+    /// The longest `Retry-After` that is obeyed. A server that asks for more gets no retry.
     pub(crate) wait_max: Duration,
-    /// The largest body in bytes, as it comes and decoded.
+    /// The largest body in bytes, as received and decoded.
     pub(crate) body_max: usize,
-    /// Idle connections that are kept for each host.
+    /// How many idle connections are kept for each host.
     pub(crate) idle_max: usize,
 }
 
-/// Asks politely: says who we are, gives up in time, holds no more than it may.
+/// An HTTP client that names itself, respects timeouts and bounds the memory of each response.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
     client: Client,
-    timeout: Duration,
-    retries: u32,
-    wait_max: Duration,
-    body_max: usize,
+    settings: FetchSettings,
 }
 
 impl Fetcher {
     /// # Errors
     /// If TLS cannot be set up.
-    pub(crate) fn new(settings: &FetchSettings) -> Result<Self, String> {
-        let FetchSettings { timeout, retries, wait_max, body_max, idle_max } = *settings;
-        // Fails only if a provider is there already, which then serves as well.
+    pub(crate) fn new(settings: FetchSettings) -> Result<Self, String> {
+        // Fails only if a provider is installed already. That one works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             Client::builder()
                 .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
                 .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED))]))
-                // A redirect is a page of its own, so that robots.txt and the pace count for each hop.
+                // A redirect is a page of its own: robots.txt and the request rate apply to each hop.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
-                .connect_timeout(timeout)
-                .pool_max_idle_per_host(idle_max)
+                .connect_timeout(settings.timeout)
+                .pool_max_idle_per_host(settings.idle_max)
         };
         let client = builder()
             .build()
-            // A machine without root certificates can still crawl what needs none.
+            // A machine without root certificates can still crawl http pages.
             .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(|error| format!("the HTTP client could not be set up: {}", root_cause(&error)))?;
-        Ok(Self { client, timeout, retries, wait_max, body_max })
+        Ok(Self { client, settings })
     }
 
     /// Fetches a page, with retries.
     pub(crate) async fn page(&self, url: &Url, scope: Scope, credentials: Option<&Credentials>) -> FetchResult {
+        let FetchSettings { retries, wait_max, .. } = self.settings;
         let mut tries = 0;
         loop {
-            let (failure, wait) = match timeout(self.timeout, self.once(url, scope, credentials)).await {
-                Ok(Ok(answer)) => return answer,
-                Ok(Err(failure)) => failure,
-                Err(_elapsed) => (Failure::without_status(Reason::TimedOut(self.timeout)), None),
-            };
-            if tries >= self.retries || !failure.reason.is_passing() {
+            let FailedTry { failure, retry_after } =
+                match timeout(self.settings.timeout, self.try_page(url, scope, credentials)).await {
+                    Ok(Ok(result)) => return result,
+                    Ok(Err(failed)) => failed,
+                    Err(_elapsed) => Failure::without_status(Reason::TimedOut(self.settings.timeout)).into(),
+                };
+            if tries >= retries || !failure.reason.is_passing() {
                 return FetchResult::Broken(failure);
             }
-            match (wait, failure.status) {
-                (Some(wait), Some(status)) if wait > self.wait_max => {
-                    let reason = Reason::AskedToWait { status, wait, wait_max: self.wait_max };
+            match (retry_after, failure.status) {
+                (Some(wait), Some(status)) if wait > wait_max => {
+                    let reason = Reason::AskedToWait { status, wait, wait_max };
                     return FetchResult::Broken(Failure::with_status(status, reason));
                 }
-                _ => sleep(wait.unwrap_or(RETRY_DELAY * 2_u32.saturating_pow(tries))).await,
+                _ => sleep(retry_after.unwrap_or(RETRY_DELAY * 2_u32.saturating_pow(tries))).await,
             }
             tries += 1;
         }
     }
 
+    async fn try_page(
+        &self,
+        url: &Url,
+        scope: Scope,
+        credentials: Option<&Credentials>,
+    ) -> Result<FetchResult, FailedTry> {
+        let response = self.send(url, scope, credentials).await;
+        let response = response.map_err(|error| Failure::without_status(reason_of(&error)))?;
+        let status = response.status().as_u16();
+        match location(&response, url) {
+            Some(Ok(to)) => return Ok(FetchResult::Redirect { status, to: without_fragment(to) }),
+            Some(Err(why)) => return Err(Failure::with_status(status, Reason::BadRedirect(why)).into()),
+            None => {}
+        }
+        if !response.status().is_success() {
+            let failure = Failure::with_status(status, Reason::Status(status));
+            return Err(FailedTry { failure, retry_after: retry_after(&response) });
+        }
+        if scope == Scope::Outside {
+            let content = Content { status, bytes: 0, sha256: None, note: None };
+            return Ok(FetchResult::Good(content, Links::default()));
+        }
+        let (content, links) = self.read(response, url).await.map_err(|reason| Failure::with_status(status, reason))?;
+        Ok(FetchResult::Good(content, links))
+    }
+
+    /// Asks for a page, and outside only whether it exists.
+    async fn send(
+        &self,
+        url: &Url,
+        scope: Scope,
+        credentials: Option<&Credentials>,
+    ) -> Result<Response, reqwest::Error> {
+        let send = |method| self.request(method, url, credentials).send();
+        match scope {
+            Scope::Inside => send(Method::GET).await,
+            // A server that refuses HEAD gets a GET, whose body is not read. A server that asks for a pause gets none.
+            Scope::Outside => match send(Method::HEAD).await {
+                Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
+                    send(Method::GET).await
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn request(&self, method: Method, url: &Url, credentials: Option<&Credentials>) -> RequestBuilder {
+        let request = self.client.request(method, url.clone());
+        match credentials {
+            Some(Credentials { user, password }) => request.basic_auth(user, password.as_ref()),
+            None => request,
+        }
+    }
+
+    /// Receives a body and reads it.
+    async fn read(&self, mut response: Response, url: &Url) -> Result<(Content, Links), Reason> {
+        let body_max = self.settings.body_max;
+        let (status, headers) = (response.status().as_u16(), body_headers(&response));
+        // `bounded-body`
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        if length > body_max {
+            return Err(Reason::BodyTooLarge(body_max));
+        }
+        let mut body = Vec::with_capacity(length);
+        while let Some(chunk) = response.chunk().await.map_err(|error| reason_of(&error))? {
+            if body.len() + chunk.len() > body_max {
+                return Err(Reason::BodyTooLarge(body_max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // `off-the-workers`
+        let url = url.clone();
+        match spawn_blocking(move || body::read(body, &headers, body_max, &url, status)).await {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(DecodeError::TooLarge)) => Err(Reason::BodyTooLarge(body_max)),
+            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(Reason::UnknownEncoding(name)),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(Reason::DamagedEncoding(name, why)),
+            Err(error) => Err(Reason::Internal(error.to_string())),
+        }
+    }
+
     /// Fetches and reads the robots.txt of an origin.
     pub(crate) async fn robots(&self, origin: &str, credentials: Option<&Credentials>) -> Rules {
-        let request = async {
-            // Up to five redirects, as RFC 9309 asks for.
-            let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
-            let home = url.origin();
-            for _ in 0..=5 {
-                take_credentials(&mut url);
-                let credentials = credentials.filter(|_| url.origin() == home);
-                let mut response = self.request(Method::GET, &url, credentials).send().await.ok()?;
-                let status = response.status();
-                if let Some(to) = location(&response, &url).and_then(Result::ok) {
-                    url = to;
-                    continue;
-                }
-                let encoding = content_encoding(&response);
-                let mut body = Vec::new();
-                while let Some(chunk) = response.chunk().await.ok()? {
-                    body.extend_from_slice(&chunk[..chunk.len().min(ROBOTS_MAX - body.len())]);
-                    if body.len() == ROBOTS_MAX {
-                        break;
-                    }
-                }
-                return Some((status.as_u16(), body, encoding));
-            }
-            None
-        };
-        match timeout(self.timeout, request).await {
+        match timeout(self.settings.timeout, self.try_robots(origin, credentials)).await {
             // `off-the-workers`: the rules become regular expressions.
             Ok(Some((status, body, encoding))) => {
                 let rules = move || match decode::decode(body, &encoding, ROBOTS_MAX) {
@@ -145,111 +215,41 @@ impl Fetcher {
                 };
                 spawn_blocking(rules).await.unwrap_or(Rules::Everything)
             }
-            // An unreachable host's pages say so themselves.
+            // If the host cannot be reached, each of its pages is reported as broken.
             Ok(None) | Err(_) => Rules::Everything,
         }
     }
 
-    fn request(&self, method: Method, url: &Url, credentials: Option<&Credentials>) -> reqwest::RequestBuilder {
-        let request = self.client.request(method, url.clone());
-        match credentials {
-            Some(Credentials { user, password }) => request.basic_auth(user, password.as_ref()),
-            None => request,
-        }
-    }
-
-    async fn once(
-        &self,
-        url: &Url,
-        scope: Scope,
-        credentials: Option<&Credentials>,
-    ) -> Result<FetchResult, (Failure, Option<Duration>)> {
-        let send = |method| self.request(method, url, credentials).send();
-        let mut response = match scope {
-            Scope::Inside => send(Method::GET).await,
-            // A server that refuses HEAD gets a GET, whose body is not read; but not one that asks for a pause.
-            Scope::Outside => match send(Method::HEAD).await {
-                Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
-                    send(Method::GET).await
+    /// Follows redirects to the robots.txt of an origin. Returns its status, its body and the body's encoding.
+    async fn try_robots(&self, origin: &str, credentials: Option<&Credentials>) -> Option<(u16, Vec<u8>, String)> {
+        let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
+        let home = url.origin();
+        for _ in 0..=ROBOTS_REDIRECTS_MAX {
+            take_credentials(&mut url);
+            let credentials = credentials.filter(|_| url.origin() == home);
+            let mut response = self.request(Method::GET, &url, credentials).send().await.ok()?;
+            if let Some(to) = location(&response, &url).and_then(Result::ok) {
+                url = to;
+                continue;
+            }
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.ok()? {
+                body.extend_from_slice(&chunk[..chunk.len().min(ROBOTS_MAX - body.len())]);
+                if body.len() == ROBOTS_MAX {
+                    break;
                 }
-                other => other,
-            },
-        }
-        .map_err(|error| (Failure::without_status(reason(&error)), None))?;
-        let status = response.status().as_u16();
-        let broken = |reason| (Failure::with_status(status, reason), None);
-        match location(&response, url) {
-            Some(Ok(to)) => {
-                return Ok(FetchResult::Redirect { status, to: without_fragment(to) });
             }
-            Some(Err(why)) => return Ok(FetchResult::Broken(Failure::with_status(status, Reason::BadRedirect(why)))),
-            None => {}
+            return Some((response.status().as_u16(), body, content_encoding(&response)));
         }
-        if !response.status().is_success() {
-            return Err((Failure::with_status(status, Reason::Status(status)), retry_after(&response)));
-        }
-        if scope == Scope::Outside {
-            let content = Content { status, bytes: 0, sha256: None, note: None };
-            return Ok(FetchResult::Good(content, Links::default()));
-        }
-        let content_type = header(&response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-        let encoding = content_encoding(&response);
-
-        // `bounded-body`
-        let too_large = || broken(Reason::BodyTooLarge(self.body_max));
-        let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        if length > self.body_max {
-            return Err(too_large());
-        }
-        let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(reason(&error)))? {
-            if body.len() + chunk.len() > self.body_max {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-
-        // `off-the-workers`
-        let url = url.clone();
-        let body_max = self.body_max;
-        let read = spawn_blocking(move || {
-            let body = decode::decode(body, &encoding, body_max)?;
-            Ok(read(&body, &content_type, &url, status))
-        });
-        match read.await {
-            Ok(Ok((content, links))) => Ok(FetchResult::Good(content, links)),
-            Ok(Err(DecodeError::TooLarge)) => Err(too_large()),
-            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(broken(Reason::UnknownEncoding(name))),
-            Ok(Err(DecodeError::Damaged(name, why))) => Err(broken(Reason::DamagedEncoding(name, why))),
-            Err(error) => Err(broken(Reason::Internal(error.to_string()))),
-        }
+        None
     }
 }
 
-/// Hashes a body and, if it is HTML, finds its links.
-fn read(body: &[u8], content_type: &str, url: &Url, status: u16) -> (Content, Links) {
-    let mut content =
-        Content { status, bytes: body.len() as u64, sha256: Some(Sha256::digest(body).into()), note: None };
-    let mut notes = Vec::new();
-    match media_type(content_type) {
-        Some("text/html" | "application/xhtml+xml") => {}
-        None if extract::looks_like_html(body) => {
-            notes.push("no content type; searched for links because it looks like HTML".to_owned());
-        }
-        Some(_) | None => return (content, Links::default()),
+fn body_headers(response: &Response) -> BodyHeaders {
+    BodyHeaders {
+        content_type: header(response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
+        content_encoding: content_encoding(response),
     }
-    let (text, note) = extract::text(body, content_type);
-    notes.extend(note);
-    content.note = (!notes.is_empty()).then(|| notes.join("; ").into());
-    (content, extract::links(&text, url))
-}
-
-/// The media type without its parameters. None if the server names none, as the WHATWG's "MIME Sniffing" defines that.
-fn media_type(content_type: &str) -> Option<&str> {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let (kind, subtype) = media_type.split_once('/')?;
-    let is_unknown = matches!(media_type, "unknown/unknown" | "application/unknown" | "*/*");
-    (!kind.is_empty() && !subtype.is_empty() && !is_unknown).then_some(media_type)
 }
 
 /// All `Content-Encoding` headers as one list.
@@ -298,8 +298,8 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
     })
 }
 
-/// Sorts an error of the client into one of ours.
-fn reason(error: &reqwest::Error) -> Reason {
+/// Translates an error of the client.
+fn reason_of(error: &reqwest::Error) -> Reason {
     let mut cause = error.source();
     while let Some(at) = cause {
         let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -310,7 +310,7 @@ fn reason(error: &reqwest::Error) -> Reason {
     }
     let root = root_cause(error);
     if root.starts_with("tls handshake") {
-        // The other side hung up in the middle of it; rustls has no error of its own for that.
+        // The server closed the connection during the handshake. rustls has no error of its own for that.
         Reason::Tls(root)
     } else if error.is_builder() {
         Reason::UnusableUrl(root)
@@ -321,7 +321,7 @@ fn reason(error: &reqwest::Error) -> Reason {
     }
 }
 
-/// The innermost reason, which is the one that says something.
+/// The innermost cause. The outer ones only say that a request failed.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -345,24 +345,5 @@ mod tests {
         assert_eq!(parse("soon"), None);
         assert_eq!(parse("-1"), None);
         assert_eq!(parse(""), None);
-    }
-
-    #[test]
-    fn only_html_is_searched_for_links() {
-        let url = Url::parse("http://a/").unwrap();
-        let body = b"<a href=x>";
-        assert_eq!(read(body, "text/html; charset=utf-8", &url, 200).1.found, ["http://a/x"]);
-        let (content, links) = read(body, "text/plain", &url, 200);
-        assert!(links.found.is_empty());
-        assert_eq!(content.bytes, 10);
-        assert!(read(body, "text/plain", &url, 200).1.found.is_empty());
-    }
-
-    #[test]
-    fn a_content_type_that_names_nothing_is_none() {
-        for nothing in ["", "html", "/", "text/", "*/*", "unknown/unknown; charset=utf-8"] {
-            assert_eq!(media_type(nothing), None, "{nothing}");
-        }
-        assert_eq!(media_type("text/html; charset=utf-8"), Some("text/html"));
     }
 }

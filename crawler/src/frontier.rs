@@ -1,14 +1,13 @@
-//! What is known of every address: who cites it, how far it is from the start, and what became of it.
+//! Every address that a crawl has found: the pages that link to it, its distance from a start, and its state.
 //!
-//! Called by `crawl`, which asks [`Frontier::cite`] for each link and says what it found; read by `report` and `store`.
-//! Pure: no clock, no socket.
+//! Called by `crawl`, which adds links and sets states; read through `outcome`. Pure: no clock, no socket.
 //!
 //! # Invariants
-//! - `one-entry`: an address has one entry, so it is fetched at most once, whatever cites it.
-//! - `referrers-of-the-unproven`: who cites a page is kept only as long as the page may turn out broken. The memory of a
-//!   crawl so grows with its pages and not with its links.
-//! - `short-chains`: a redirect is an entry that points to another one; a chain that comes back to itself is broken as a
-//!   whole, and one of more than [`REDIRECTS_MAX`] hops is broken at its end.
+//! - `one-entry`: an address has one entry, so it is fetched at most once.
+//! - `referrers-of-unproven`: the pages that link to a page are kept only while the page may still turn out broken.
+//!   So the memory of a crawl grows with its pages, not with its links.
+//! - `short-chains`: a redirect is an entry that points to another entry. All redirects of a cycle are broken. A chain of
+//!   more than [`REDIRECTS_MAX`] redirects is broken at its end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 use crate::address::{AddressHash, address_hash};
 use crate::page::{Failure, PageId, PageState, Reason, Scope};
 
-/// The longest chain of redirects that is followed. Picked by feel; browsers stop at 20.
+/// The longest chain of redirects that is followed. Chosen without measurement; browsers stop at 20.
 pub(crate) const REDIRECTS_MAX: usize = 10;
 
 /// An address.
@@ -26,38 +25,38 @@ pub(crate) struct Entry {
     pub(crate) depth: u16,
     pub(crate) scope: Scope,
     pub(crate) state: PageState,
-    /// See `referrers-of-the-unproven`. Empty for a start.
-    cited_by: Vec<PageId>,
+    /// The pages that link to it (`referrers-of-unproven`). Empty for a start.
+    referrers: Vec<PageId>,
 }
 
-/// What [`Frontier::cite`] did with a link.
+/// What [`Frontier::add_link`] did with a link.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Admission {
-    /// It is new: schedule it.
+    /// It is new: queue it.
     New(PageId),
-    /// It is known: nothing to do.
+    /// It has an entry already.
     Known(PageId),
-    /// It is too deep or one page too many.
+    /// A limit excludes it.
     Refused,
 }
 
-/// How far a crawl goes.
+/// The limits of a crawl.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) depth: Option<u16>,
     pub(crate) pages: usize,
 }
 
-/// See the module.
+/// All addresses of a crawl.
 #[derive(Debug)]
 pub(crate) struct Frontier {
     ids: HashMap<Arc<str>, PageId>,
     entries: Vec<Entry>,
-    scope: HashSet<String>,
+    start_origins: HashSet<String>,
     limits: Limits,
     admitted: usize,
-    /// Addresses that were refused and not admitted later: because of `--depth`, and because of `--max-pages`.
+    /// Addresses that `--depth` or `--max-pages` excludes. An address that is admitted later is removed.
     too_deep: HashSet<AddressHash>,
     over_max_pages: HashSet<AddressHash>,
     /// Addresses that cannot be fetched, by scheme.
@@ -69,7 +68,7 @@ impl Frontier {
         Self {
             ids: HashMap::new(),
             entries: Vec::new(),
-            scope: HashSet::new(),
+            start_origins: HashSet::new(),
             limits,
             admitted: 0,
             too_deep: HashSet::new(),
@@ -78,18 +77,18 @@ impl Frontier {
         }
     }
 
-    /// Pages on `origin` are searched for links from now on.
+    /// From now on, pages on `origin` are searched for links.
     pub(crate) fn add_start_origin(&mut self, origin: String) {
-        self.scope.insert(origin);
+        self.start_origins.insert(origin);
     }
 
     pub(crate) fn scope_of(&self, origin: &str) -> Scope {
-        if self.scope.contains(origin) { Scope::Inside } else { Scope::Outside }
+        if self.start_origins.contains(origin) { Scope::Inside } else { Scope::Outside }
     }
 
     /// Records that `from` (None for a start) links to `url`, `depth` clicks from a start. An address that will not be
     /// fetched does not count as a page.
-    pub(crate) fn cite(
+    pub(crate) fn add_link(
         &mut self,
         url: &str,
         from: Option<PageId>,
@@ -99,9 +98,9 @@ impl Frontier {
     ) -> Admission {
         if let Some(&id) = self.ids.get(url) {
             let entry = &mut self.entries[id as usize];
-            // `referrers-of-the-unproven`
+            // `referrers-of-unproven`
             if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
-                entry.cited_by.extend(from);
+                entry.referrers.extend(from);
             }
             return Admission::Known(id);
         }
@@ -123,7 +122,13 @@ impl Frontier {
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
-        self.entries.push(Entry { url, depth, scope, state: PageState::Waiting, cited_by: from.into_iter().collect() });
+        self.entries.push(Entry {
+            url,
+            depth,
+            scope,
+            state: PageState::Pending,
+            referrers: from.into_iter().collect(),
+        });
         Admission::New(id)
     }
 
@@ -159,20 +164,20 @@ impl Frontier {
         &self.entries
     }
 
-    /// Says what became of a page that was waiting.
-    pub(crate) fn settle(&mut self, id: PageId, state: PageState) {
+    /// Sets the state of a page that was pending.
+    pub(crate) fn set_state(&mut self, id: PageId, state: PageState) {
         let entry = &mut self.entries[id as usize];
         if matches!(state, PageState::Good(_) | PageState::Skipped(_)) {
-            // `referrers-of-the-unproven`
-            entry.cited_by = Vec::new();
+            // `referrers-of-unproven`
+            entry.referrers = Vec::new();
         }
         entry.state = state;
     }
 
-    /// Settles `from` as a redirect to `to`, or, if that closes a circle, the whole circle as broken; returns what it broke.
+    /// Sets `from` to a redirect to `to`. If that closes a cycle, all its redirects become broken, and are returned.
     pub(crate) fn redirect(&mut self, from: PageId, status: u16, to: PageId) -> Vec<PageId> {
-        self.settle(from, PageState::Redirect { status, to });
-        // `short-chains`: walk forward to the chain's end.
+        self.set_state(from, PageState::Redirect { status, to });
+        // `short-chains`: follow the chain to its end.
         let mut ahead = vec![from];
         let mut at = to;
         loop {
@@ -181,8 +186,8 @@ impl Frontier {
                     let PageState::Redirect { status, .. } = self.entry(id).state else {
                         continue;
                     };
-                    let reason = Reason::EndlessRedirect("it comes back to itself".into());
-                    self.settle(id, PageState::Broken(Failure::with_status(status, reason)));
+                    let reason = Reason::EndlessRedirect("it leads back to itself".into());
+                    self.set_state(id, PageState::Broken(Failure::with_status(status, reason)));
                 }
                 return ahead;
             }
@@ -195,12 +200,12 @@ impl Frontier {
         Vec::new()
     }
 
-    /// What is wrong if `id` redirects, after [`REDIRECTS_MAX`] redirects that led to it. To be asked before the target is
-    /// cited, or the next hop would be fetched and the chain would not end (`short-chains`).
+    /// The reason why `id` is broken if it redirects: [`REDIRECTS_MAX`] redirects have led to it already. Must be called
+    /// before the target is added, otherwise the target is fetched and the chain does not end (`short-chains`).
     pub(crate) fn too_many_redirects(&self, id: PageId) -> Option<Reason> {
         let mut at = id;
         for _ in 0..REDIRECTS_MAX {
-            at = self.entry(at).cited_by.iter().copied().find(|&referrer| self.leads_to(referrer, at))?;
+            at = self.entry(at).referrers.iter().copied().find(|&referrer| self.leads_to(referrer, at))?;
         }
         Some(Reason::EndlessRedirect(format!("more than {REDIRECTS_MAX} hops")))
     }
@@ -209,13 +214,14 @@ impl Frontier {
         matches!(self.entry(from).state, PageState::Redirect { to, .. } if to == target)
     }
 
-    /// The pages that cite `id`, sorted; where that is a redirect, the pages that cite the redirect, with its address.
+    /// The pages that link to `id`, sorted. In place of a redirect to `id`: the pages that link to the redirect, with the
+    /// address of the redirect.
     pub(crate) fn referrers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
         let mut found = BTreeSet::new();
         let mut seen = HashSet::from([id]);
         let mut open: Vec<(PageId, Option<PageId>)> = vec![(id, None)];
         while let Some((at, through)) = open.pop() {
-            for &referrer in &self.entry(at).cited_by {
+            for &referrer in &self.entry(at).referrers {
                 if self.leads_to(referrer, at) {
                     if seen.insert(referrer) {
                         open.push((referrer, Some(through.unwrap_or(referrer))));
@@ -239,7 +245,7 @@ mod tests {
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
-        match frontier.cite(url, from, 0, Scope::Inside, true) {
+        match frontier.add_link(url, from, 0, Scope::Inside, true) {
             Admission::New(id) | Admission::Known(id) => id,
             Admission::Refused => panic!("refused {url}"),
         }
@@ -252,28 +258,29 @@ mod tests {
     #[test]
     fn an_address_is_new_once() {
         let mut frontier = frontier();
-        assert_eq!(frontier.cite("a", None, 0, Scope::Inside, true), Admission::New(0));
-        assert_eq!(frontier.cite("a", None, 2, Scope::Inside, true), Admission::Known(0));
+        assert_eq!(frontier.add_link("a", None, 0, Scope::Inside, true), Admission::New(0));
+        assert_eq!(frontier.add_link("a", None, 2, Scope::Inside, true), Admission::Known(0));
     }
 
     #[test]
     fn depth_and_number_are_limited() {
         let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
-        let mut cite = |url, depth, will_be_fetched| frontier.cite(url, None, depth, Scope::Inside, will_be_fetched);
-        assert_eq!(cite("deep", 2, true), Admission::Refused);
-        assert_eq!(cite("a", 1, true), Admission::New(0));
-        assert_eq!(cite("b", 1, true), Admission::Refused);
-        assert_eq!(cite("b", 2, true), Admission::Refused);
-        assert_eq!(cite("b", 1, true), Admission::Refused);
-        assert_eq!(cite("free", 1, false), Admission::New(1));
+        let mut add_link =
+            |url, depth, will_be_fetched| frontier.add_link(url, None, depth, Scope::Inside, will_be_fetched);
+        assert_eq!(add_link("deep", 2, true), Admission::Refused);
+        assert_eq!(add_link("a", 1, true), Admission::New(0));
+        assert_eq!(add_link("b", 1, true), Admission::Refused);
+        assert_eq!(add_link("b", 2, true), Admission::Refused);
+        assert_eq!(add_link("b", 1, true), Admission::Refused);
+        assert_eq!(add_link("free", 1, false), Admission::New(1));
         assert_eq!((frontier.too_deep(), frontier.over_max_pages()), (1, 1));
     }
 
     #[test]
     fn an_address_that_was_too_deep_is_admitted_nearer_to_the_start() {
         let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
-        assert_eq!(frontier.cite("a", None, 2, Scope::Inside, true), Admission::Refused);
-        assert_eq!(frontier.cite("a", None, 1, Scope::Inside, true), Admission::New(0));
+        assert_eq!(frontier.add_link("a", None, 2, Scope::Inside, true), Admission::Refused);
+        assert_eq!(frontier.add_link("a", None, 1, Scope::Inside, true), Admission::New(0));
         assert_eq!(frontier.too_deep(), 0);
     }
 
@@ -287,15 +294,15 @@ mod tests {
     }
 
     #[test]
-    fn citers_are_kept_of_what_is_not_proven_good() {
+    fn referrers_are_kept_of_pages_that_are_not_proven_good() {
         let mut frontier = frontier();
         let (start, fine, gone) = (
             add(&mut frontier, "start", None),
             add(&mut frontier, "fine", Some(0)),
             add(&mut frontier, "gone", Some(0)),
         );
-        frontier.settle(fine, good());
-        frontier.settle(gone, PageState::Broken(Failure::with_status(404, Reason::Status(404))));
+        frontier.set_state(fine, good());
+        frontier.set_state(gone, PageState::Broken(Failure::with_status(404, Reason::Status(404))));
         add(&mut frontier, "fine", Some(start));
         add(&mut frontier, "gone", Some(fine));
         assert!(frontier.referrers(fine).is_empty());
@@ -303,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_redirects_is_broken_as_a_whole() {
+    fn a_cycle_of_redirects_is_broken_as_a_whole() {
         let mut frontier = frontier();
         let a = add(&mut frontier, "a", None);
         let b = add(&mut frontier, "b", Some(a));
@@ -335,12 +342,12 @@ mod tests {
         let old = add(&mut frontier, "old", Some(page));
         let new = add(&mut frontier, "new", Some(old));
         assert!(frontier.redirect(old, 301, new).is_empty());
-        frontier.settle(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
+        frontier.set_state(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
         assert_eq!(frontier.referrers(new), [("page", Some("old"))]);
     }
 
     #[test]
-    fn the_scope_says_what_is_inside() {
+    fn pages_on_a_start_origin_are_inside() {
         let mut frontier = frontier();
         frontier.add_start_origin("http://a".into());
         assert_eq!(frontier.scope_of("http://a"), Scope::Inside);

@@ -5,15 +5,16 @@
 
 mod address;
 mod arguments;
+mod body;
 mod crawl;
 mod decode;
 mod demo_site;
 mod exit;
 mod export;
-mod extract;
 mod fetch;
 mod frontier;
 mod host_queues;
+mod links;
 mod outcome;
 mod output;
 mod page;

@@ -65,7 +65,7 @@ pub(crate) struct Counts {
     pub(crate) too_deep: usize,
     /// Not checked because of `--max-pages`.
     pub(crate) over_max_pages: usize,
-    /// The crawl ended before it came to them.
+    /// The crawl ended before it reached them.
     pub(crate) not_reached: usize,
     /// Addresses that cannot be fetched, such as `mailto:`, by scheme.
     pub(crate) ignored: BTreeMap<String, usize>,
@@ -109,13 +109,13 @@ impl Outcome {
                 PageState::Redirect { .. } => counts.redirects += 1,
                 PageState::Skipped(Skipped::Robots(_)) => counts.skipped += 1,
                 PageState::Skipped(Skipped::Outside) => counts.outside += 1,
-                PageState::Waiting => counts.not_reached += 1,
+                PageState::Pending => counts.not_reached += 1,
             }
             counts.checked_outside += usize::from(match &entry.state {
                 // It names no host, so it is neither inside nor outside.
                 PageState::Broken(Failure { reason: Reason::UnusableUrl(_), .. }) => false,
                 PageState::Good(_) | PageState::Broken(_) | PageState::Redirect { .. } => is_outside,
-                PageState::Skipped(_) | PageState::Waiting => false,
+                PageState::Skipped(_) | PageState::Pending => false,
             });
         }
         counts
@@ -156,7 +156,7 @@ impl Outcome {
             PageState::Broken(failure) => {
                 Some(Broken { url: &entry.url, failure, referrers: self.frontier.referrers(id) })
             }
-            PageState::Waiting | PageState::Good(_) | PageState::Redirect { .. } | PageState::Skipped(_) => None,
+            PageState::Pending | PageState::Good(_) | PageState::Redirect { .. } | PageState::Skipped(_) => None,
         });
         broken.collect()
     }
@@ -168,7 +168,7 @@ impl Outcome {
             PageState::Redirect { status, to } => {
                 Some(Redirect { url: &entry.url, status, to: self.target(to), referrers: self.frontier.referrers(id) })
             }
-            PageState::Waiting | PageState::Good(_) | PageState::Broken(_) | PageState::Skipped(_) => None,
+            PageState::Pending | PageState::Good(_) | PageState::Broken(_) | PageState::Skipped(_) => None,
         });
         redirects.collect()
     }

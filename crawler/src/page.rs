@@ -1,74 +1,74 @@
-//! A page: what became of its address, and why it is broken if it is.
+//! The state of a page, and the reasons why a page is broken.
 //!
-//! Used by `fetch`, which finds it out, by `frontier`, which keeps it, and by all that reports it. Pure.
+//! Made by `fetch` and `crawl`, kept by `frontier`, read by the reports. Pure.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::decode;
 
-/// An entry's place in the frontier.
+/// The index of an entry in the frontier.
 pub(crate) type PageId = u32;
 
-/// Whether a page's links are followed.
+/// Whether the links of a page are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// On a starting origin: its body is read and its links are followed.
+    /// On the origin of a start: its body is read and its links are followed.
     Inside,
-    /// Elsewhere: only checked that it is there.
+    /// On another origin: only its status is checked.
     Outside,
 }
 
-/// Why an address was left alone.
+/// Why an address was not asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Skipped {
     /// It is on another origin, and `--same-origin` was given.
     Outside,
-    /// Its host's robots.txt asks us not to, with the reason.
+    /// The robots.txt of its host forbids it, with the reason.
     Robots(String),
 }
 
-/// What became of an address.
+/// The state of a page.
 #[derive(Clone, Debug)]
 pub(crate) enum PageState {
     /// Not fetched yet.
-    Waiting,
-    /// It is there.
+    Pending,
+    /// The server returned it.
     Good(Content),
-    /// It sends us elsewhere.
+    /// The server redirects to another address.
     Redirect { status: u16, to: PageId },
-    /// It is not there, and why.
+    /// It cannot be fetched.
     Broken(Failure),
-    /// It was not asked for.
+    /// It is not asked for.
     Skipped(Skipped),
 }
 
-/// What a good page held.
+/// The content of a good page.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
-    /// None for a page outside, which is checked and not read.
+    /// None for a page outside, whose body is not read.
     pub(crate) sha256: Option<[u8; 32]>,
-    /// Something odd that did not hinder us, such as an unknown character set.
+    /// Something unusual that is no failure, such as an unknown character set.
     pub(crate) note: Option<Box<str>>,
 }
 
-/// A page that is broken.
+/// Why a page is broken, and the status of the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
-    /// The status of the answer. None if there was no answer, or none in time.
+    /// None if there was no response, or none in time.
     pub(crate) status: Option<u16>,
 }
 
 impl Failure {
-    /// A page that did not answer.
+    /// A failure without a response.
     pub(crate) fn without_status(reason: Reason) -> Self {
         Self { reason, status: None }
     }
 
-    /// A page that answered with `status`.
+    /// A failure of a page whose response has `status`.
     pub(crate) fn with_status(status: u16, reason: Reason) -> Self {
         Self { reason, status: Some(status) }
     }
@@ -98,7 +98,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    /// Whether another try may do better.
+    /// Whether another try may succeed.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
@@ -130,7 +130,7 @@ impl fmt::Display for Reason {
             Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
             Self::Tls(why) => write!(f, "TLS failed: {why}"),
-            Self::TimedOut(limit) => write!(f, "no complete answer within {limit:?} (--timeout)"),
+            Self::TimedOut(limit) => write!(f, "no complete response within {limit:?} (--timeout)"),
             Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
             Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
             Self::UnknownEncoding(name) => write!(
@@ -143,8 +143,8 @@ impl fmt::Display for Reason {
                 write!(f, "the body says that it is encoded as `{name}`, and cannot be decoded: {why}")
             }
             Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
-            Self::BadRedirect(why) => write!(f, "redirect to nowhere: {why}"),
-            Self::Internal(why) => write!(f, "our own fault: {why}"),
+            Self::BadRedirect(why) => write!(f, "unusable redirect: {why}"),
+            Self::Internal(why) => write!(f, "internal error: {why}"),
         }
     }
 }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
+    fn only_a_failure_that_may_pass_is_tried_again() {
         assert!(Reason::Status(503).is_passing());
         assert!(Reason::CutShort(String::new()).is_passing());
         assert!(!Reason::Status(404).is_passing());

@@ -9,25 +9,25 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use crate::frontier::Entry;
 use crate::page::{PageState, Skipped};
 
-/// How much is said while it runs.
+/// How much is printed during a crawl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// Nothing but what the user has to know.
+    /// Only interrupts, the deadline and failures of the crawler itself.
     Quiet,
-    /// Troubles, and now and then how far it is.
+    /// Broken pages and notes, and the progress every few seconds.
     Normal,
     /// Each page.
     Verbose,
 }
 
-/// A bar on a terminal, plain lines otherwise.
+/// Prints the progress: as a bar on a terminal, as plain lines otherwise.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     verbosity: Verbosity,
     settled: u64,
     broken: u64,
-    /// Plain lines come every few ticks only.
+    /// Plain lines are printed every few ticks only.
     ticks: u64,
 }
 
@@ -43,16 +43,16 @@ impl Progress {
         Self { bar, verbosity, settled: 0, broken: 0, ticks: 0 }
     }
 
-    /// Says one line, above the bar if there is one.
+    /// Prints a line, above the bar if there is one.
     pub(crate) fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            // Standard error may be closed; then nobody wants to know.
+            // If standard error is closed, there is no place to report it.
             None => drop(writeln!(std::io::stderr(), "{line}")),
         }
     }
 
-    pub(crate) fn settled(&mut self, entry: &Entry) {
+    pub(crate) fn page_finished(&mut self, entry: &Entry) {
         if matches!(entry.state, PageState::Skipped(Skipped::Outside)) {
             return;
         }
@@ -60,7 +60,7 @@ impl Progress {
         let (is_broken, is_odd) = match &entry.state {
             PageState::Broken(_) => (true, false),
             PageState::Good(content) => (false, content.note.is_some()),
-            PageState::Waiting | PageState::Redirect { .. } | PageState::Skipped(_) => (false, false),
+            PageState::Pending | PageState::Redirect { .. } | PageState::Skipped(_) => (false, false),
         };
         self.broken += u64::from(is_broken);
         if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && (is_broken || is_odd)) {
@@ -71,16 +71,16 @@ impl Progress {
         }
     }
 
-    /// Once a second.
-    pub(crate) fn tick(&mut self, waiting: usize, flying: usize, bytes: u64) {
+    /// Called once per second.
+    pub(crate) fn tick(&mut self, waiting: usize, in_flight: usize, bytes: u64) {
         let bytes = HumanBytes(bytes);
         self.ticks += 1;
         if let Some(bar) = &self.bar {
-            bar.set_length(self.settled + (waiting + flying) as u64);
+            bar.set_length(self.settled + (waiting + in_flight) as u64);
             bar.set_message(format!("{} broken, {bytes}", self.broken));
         } else if self.verbosity != Verbosity::Quiet && self.ticks % 5 == 0 {
             let (settled, broken) = (self.settled, self.broken);
-            self.line(&format!("{settled} done, {waiting} waiting, {flying} in flight, {broken} broken, {bytes}"));
+            self.line(&format!("{settled} done, {waiting} waiting, {in_flight} in flight, {broken} broken, {bytes}"));
         }
     }
 
@@ -91,10 +91,10 @@ impl Progress {
     }
 }
 
-/// What became of a page, in a few words.
+/// The state of a page in a few words.
 fn state(state: &PageState) -> String {
     match state {
-        PageState::Waiting => "not reached".to_owned(),
+        PageState::Pending => "not reached".to_owned(),
         PageState::Good(content) => match &content.note {
             Some(note) => format!("{} ({note})", content.status),
             None => content.status.to_string(),

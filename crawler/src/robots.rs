@@ -1,4 +1,4 @@
-//! What a host's robots.txt allows us.
+//! What the robots.txt of a host allows.
 //!
 //! Called by `crawl`, which fetches the file. Pure.
 
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use texting_robots::Robot;
 
-/// The name that robots.txt files may address us by.
+/// The name of this crawler in robots.txt files.
 pub(crate) const AGENT: &str = "redd-crawl";
 
 /// The rules of one host.
 #[derive(Debug)]
 pub(crate) enum Rules {
-    /// There is no file, or no rule for us: everything is allowed.
+    /// There is no file, or no rule for this crawler: everything is allowed.
     Everything,
-    /// The host has rules but could not say which, so by RFC 9309 nothing is allowed, with the reason.
+    /// The rules cannot be read, so by RFC 9309 nothing is allowed, with the reason.
     Nothing(String),
     /// The file's rules.
     Listed(Box<Robot>),
 }
 
 impl Rules {
-    /// The rules that follow from the answer to the request for robots.txt.
+    /// The rules that follow from the response to the request for robots.txt.
     pub(crate) fn from_response(status: u16, body: &[u8]) -> Self {
         match status {
             200..=299 => match Robot::new(AGENT, body) {
                 Ok(robot) => Self::Listed(Box::new(robot)),
                 Err(_) => Self::Everything,
             },
-            500..=599 => Self::Nothing(format!("its robots.txt answers {status}")),
+            500..=599 => Self::Nothing(format!("its robots.txt has the status {status}")),
             _ => Self::Everything,
         }
     }
 
-    /// None if `url` may be fetched, else why not.
+    /// Returns why `url` must not be fetched, or None if it may be.
     pub(crate) fn denial(&self, url: &str) -> Option<String> {
         match self {
             Self::Everything => None,
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_no_rule() {
+    fn a_file_that_is_not_text_has_no_rules() {
         assert!(Rules::from_response(200, &[0xff, 0, 0xfe, b'\n', b':']).denial("http://a/x").is_none());
     }
 }

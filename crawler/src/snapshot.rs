@@ -1,4 +1,4 @@
-//! The snapshot: what a crawl saw, as a file, and how a later crawl differs from it.
+//! The snapshot: the pages of a crawl as a file, and how a later crawl differs from it.
 //!
 //! Called by `main`. The file is JSON: `{"format": 1, "complete": true, "pages": {"url": "sha256", …}}`.
 
@@ -17,7 +17,7 @@ const FORMAT: u64 = 1;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) pages: BTreeMap<String, String>,
-    /// Whether the crawl saw all that it wanted to see.
+    /// Whether the crawl was complete.
     pub(crate) is_complete: bool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Difference {
     pub(crate) changed: Vec<String>,
     pub(crate) appeared: Vec<String>,
     pub(crate) vanished: Vec<String>,
-    /// Pages that an interrupted crawl did not come to: they may be there still.
+    /// Pages that an incomplete crawl did not reach. They may still exist.
     pub(crate) not_reached: Vec<String>,
 }
 
@@ -74,7 +74,8 @@ impl Snapshot {
         format!("{:#}\n", self.to_json()).into_bytes()
     }
 
-    /// How `self` differs from the `old` one. `old` may be of a crawl that was cut short: then what appeared may have been there.
+    /// How `self` differs from the `old` one. If the crawl of `old` was
+    /// incomplete, a page that appeared may have existed before.
     pub(crate) fn since(&self, old: &Self) -> Difference {
         let mut difference = Difference::default();
         for (url, sha256) in &self.pages {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_appeared_and_vanished_is_told_apart() {
+    fn changed_appeared_and_vanished_pages_are_told_apart() {
         let old = snapshot(&[("same", "1"), ("changed", "1"), ("gone", "1")], true);
         let new = snapshot(&[("same", "1"), ("changed", "2"), ("fresh", "1")], true);
         let difference = new.since(&old);
@@ -122,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crawl_cut_short_claims_no_page_has_vanished() {
+    fn an_incomplete_crawl_claims_no_vanished_page() {
         let difference = snapshot(&[], false).since(&snapshot(&[("a", "1")], true));
         assert!(difference.vanished.is_empty());
         assert_eq!(difference.not_reached, ["a"]);
     }
 
     #[test]
-    fn a_snapshot_survives_its_file_form() {
+    fn a_snapshot_is_read_back_as_it_was_written() {
         let snapshot = snapshot(&[("a", "1"), ("b", "2")], true);
         assert_eq!(Snapshot::from_json(&snapshot.to_json()), Some(snapshot));
         assert_eq!(Snapshot::from_json(&json!({ "format": 2 })), None);

@@ -41,7 +41,7 @@ async fn no_hostile_page_stops_the_crawl_and_each_is_told_apart() {
     assert!(reason("/endless").contains("--max-body"));
     assert!(reason("/loop").contains("endless redirect"));
     assert!(reason("/garbage").contains("broke off"), "{}", reason("/garbage"));
-    assert!(reason("/nowhere").contains("redirect to nowhere"));
+    assert!(reason("/nowhere").contains("unusable redirect"));
     let text = value.to_string();
     assert!(text.contains("more than 10 hops") && text.contains("unusable URL") && text.contains("unreachable"));
     assert!(text.contains("klingon") && text.contains("/found"));

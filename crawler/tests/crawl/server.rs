@@ -65,13 +65,13 @@ pub(crate) async fn serve_requests(site: impl Fn(&Request) -> Act + Send + Sync 
     redd::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let site = Arc::clone(&site);
-            redd::spawn(async move { converse(stream, &*site).await });
+            redd::spawn(async move { serve_connection(stream, &*site).await });
         }
     });
     home
 }
 
-async fn converse(stream: TcpStream, site: &(impl Fn(&Request) -> Act + Sync)) -> io::Result<()> {
+async fn serve_connection(stream: TcpStream, site: &(impl Fn(&Request) -> Act + Sync)) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut first = String::new();
     stream.read_line(&mut first).await?;
