@@ -1,6 +1,6 @@
 //! The addresses of pages: how a start is read, and how passwords are kept out of everything that is printed.
 //!
-//! Called by `main` (starts, messages), `crawl` (links), `fetch` (credentials) and `store` (old snapshots). Pure.
+//! Called by `main` (starts, messages), `crawl` (links), `fetch` (credentials) and `snapshot` (old snapshots). Pure.
 //!
 //! # Invariants
 //! - `no-userinfo`: an address that is stored, printed or written has no user name and no password. They are taken off

@@ -1,6 +1,6 @@
 //! Decoding of `Content-Encoding`: gzip, deflate, br and zstd, with a limit on what comes out.
 //!
-//! Called by `fetch` on a blocking thread. Pure.
+//! Called by `body`, and by `fetch` for robots.txt, on a blocking thread. Pure.
 //!
 //! # Invariants
 //! - `bounded-output`: no step produces more than the limit, and no decoder keeps a window larger than [`WINDOW_MAX`]

@@ -192,3 +192,19 @@ pub(crate) fn memory_max() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontier::{Admission, Limits};
+
+    #[test]
+    fn a_page_that_stayed_pending_is_a_shortfall_of_a_crawl_that_ended_by_itself() {
+        let mut frontier = Frontier::new(Limits { depth: None, pages: 9 });
+        assert_eq!(frontier.add_link("http://a/", None, 0, Scope::Inside, true), Admission::New(0));
+        let outcome = Outcome { frontier, end: End::Complete, bytes: 0, elapsed: Duration::ZERO };
+        let shortfalls = outcome.shortfalls();
+        assert_eq!(shortfalls.len(), 1);
+        assert!(shortfalls[0].contains("1 page not reached"), "{}", shortfalls[0]);
+    }
+}
