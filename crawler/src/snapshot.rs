@@ -1,17 +1,15 @@
-//! The snapshot: what a crawl saw, as a file, and how a later crawl differs from it.
+//! The snapshot: the pages of a crawl as a file, and how a later crawl differs from it.
 //!
 //! Called by `main`. The file is JSON: `{"format": 1, "complete": true, "pages": {"url": "sha256", …}}`.
-//!
-//! # Invariants
-//! - `whole-or-old`: a snapshot is written beside the file and renamed over it, so there is always a whole one.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::frontier::{Fate, Frontier};
+use crate::address::redact;
+use crate::frontier::Frontier;
+use crate::page::PageState;
 
 const FORMAT: u64 = 1;
 
@@ -19,7 +17,7 @@ const FORMAT: u64 = 1;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) pages: BTreeMap<String, String>,
-    /// Whether the crawl saw all that it wanted to see.
+    /// Whether the crawl was complete.
     pub(crate) is_complete: bool,
 }
 
@@ -29,7 +27,7 @@ pub(crate) struct Difference {
     pub(crate) changed: Vec<String>,
     pub(crate) appeared: Vec<String>,
     pub(crate) vanished: Vec<String>,
-    /// Pages that an interrupted crawl did not come to: they may be there still.
+    /// Pages that an incomplete crawl did not reach. They may still exist.
     pub(crate) not_reached: Vec<String>,
 }
 
@@ -37,7 +35,7 @@ impl Snapshot {
     pub(crate) fn of(frontier: &Frontier, is_complete: bool) -> Self {
         let mut pages = BTreeMap::new();
         for entry in frontier.entries() {
-            if let Fate::Good(content) = &entry.fate {
+            if let PageState::Good(content) = &entry.state {
                 if let Some(sha256) = &content.sha256 {
                     pages.insert(entry.url.to_string(), hex(sha256));
                 }
@@ -61,7 +59,8 @@ impl Snapshot {
         }
         let mut pages = BTreeMap::new();
         for (url, sha256) in value["pages"].as_object()? {
-            pages.insert(url.clone(), sha256.as_str()?.to_owned());
+            // Earlier versions wrote passwords (`no-userinfo`).
+            pages.insert(redact(url), sha256.as_str()?.to_owned());
         }
         Some(Self { pages, is_complete: value["complete"].as_bool()? })
     }
@@ -70,13 +69,13 @@ impl Snapshot {
         json!({ "format": FORMAT, "complete": self.is_complete, "pages": self.pages })
     }
 
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) async fn save(&self, path: &Path) -> io::Result<()> {
-        write_whole(path, format!("{:#}\n", self.to_json()).as_bytes()).await
+    /// The content of its file.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        format!("{:#}\n", self.to_json()).into_bytes()
     }
 
-    /// How `self` differs from the `old` one. `old` may be of a crawl that was cut short: then what appeared may have been there.
+    /// How `self` differs from the `old` one. If the crawl of `old` was
+    /// incomplete, a page that appeared may have existed before.
     pub(crate) fn since(&self, old: &Self) -> Difference {
         let mut difference = Difference::default();
         for (url, sha256) in &self.pages {
@@ -94,19 +93,6 @@ impl Snapshot {
         }
         difference
     }
-}
-
-/// Writes a file so that nobody sees half of it.
-///
-/// # Errors
-/// If the file cannot be written.
-pub(crate) async fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // `whole-or-old`
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    redd::fs::write(&beside, bytes).await?;
-    redd::fs::rename(&beside, path).await
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -127,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_appeared_and_vanished_is_told_apart() {
+    fn changed_appeared_and_vanished_pages_are_told_apart() {
         let old = snapshot(&[("same", "1"), ("changed", "1"), ("gone", "1")], true);
         let new = snapshot(&[("same", "1"), ("changed", "2"), ("fresh", "1")], true);
         let difference = new.since(&old);
@@ -137,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crawl_cut_short_claims_no_page_has_vanished() {
+    fn an_incomplete_crawl_claims_no_vanished_page() {
         let difference = snapshot(&[], false).since(&snapshot(&[("a", "1")], true));
         assert!(difference.vanished.is_empty());
         assert_eq!(difference.not_reached, ["a"]);
     }
 
     #[test]
-    fn a_snapshot_survives_its_file_form() {
+    fn a_snapshot_is_read_back_as_it_was_written() {
         let snapshot = snapshot(&[("a", "1"), ("b", "2")], true);
         assert_eq!(Snapshot::from_json(&snapshot.to_json()), Some(snapshot));
         assert_eq!(Snapshot::from_json(&json!({ "format": 2 })), None);

@@ -1,7 +1,7 @@
-//! A small site inside the binary, so that the crawler has something to show on a machine without a network.
+//! A small site inside the binary, so that the crawler can be tried on a machine without a network.
 //!
-//! Called by `main` when there are no arguments. It also shows the smallest useful server on redd: a listener, a task a
-//! connection, and nothing that outlives them.
+//! Called by `main` when there are no arguments. It is also a small example of a server on redd: a listener, and a task
+//! per connection in a `JoinSet`.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use redd::net::{TcpListener, TcpStream};
 
 /// How long the slow page takes.
 const SLOW: Duration = Duration::from_millis(600);
-/// The longest request line that is read; more is an error of the client's.
+/// The longest request head in bytes. A longer one is an error of the client.
 const REQUEST_MAX: usize = 8 * 1024;
 
 /// The pages of the site that a crawl has to find broken.
@@ -51,7 +51,7 @@ fn reply(path: &str) -> Reply {
         ),
         "/slow.html" => Reply::Page(HTML, "<!doctype html><title>Slow</title><a href=/>up</a>"),
         "/new.html" => Reply::Page(HTML, "<!doctype html><title>New</title><a href=/>up</a>"),
-        "/private/nest.html" => Reply::Page(HTML, "<!doctype html><title>Nobody should see this</title>"),
+        "/private/nest.html" => Reply::Page(HTML, "<!doctype html><title>Forbidden by robots.txt</title>"),
         "/style.css" => Reply::Page("text/css", "h1 { color: salmon }"),
         "/fry.svg" => Reply::Page("image/svg+xml", "<svg xmlns='http://www.w3.org/2000/svg'/>"),
         "/robots.txt" => Reply::Page("text/plain", "User-agent: *\nDisallow: /private/\n"),
@@ -71,14 +71,14 @@ pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
     let mut connections = redd::task::JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;
-        // What ended is taken out, or the set would only grow.
+        // Remove finished tasks, otherwise the set only grows.
         while connections.try_join_next().is_some() {}
-        // A client that goes away is no failure of the site.
-        connections.spawn(async move { converse(stream).await.ok() });
+        // If a client disconnects, the site goes on.
+        connections.spawn(async move { serve_connection(stream).await.ok() });
     }
 }
 
-async fn converse(mut stream: TcpStream) -> io::Result<()> {
+async fn serve_connection(mut stream: TcpStream) -> io::Result<()> {
     let (input, mut output) = stream.split();
     let mut input = BufReader::new(input);
     loop {
@@ -102,7 +102,7 @@ fn response(status: &str, header: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The path of the next request; none when the client is done.
+/// The path of the next request. None if the client has closed the connection.
 async fn request(input: &mut (impl redd::io::AsyncBufRead + Unpin)) -> io::Result<Option<String>> {
     let mut path = None;
     let mut length = 0;

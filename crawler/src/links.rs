@@ -1,37 +1,33 @@
-//! The links of an HTML page, and the text of its bytes.
+//! The links of an HTML page.
 //!
-//! Called by `fetch` on a blocking thread: a large page takes longer than a task may keep its worker. Pure.
+//! Called by `body` on a blocking thread. Pure.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
-use encoding_rs::{Encoding, UTF_8};
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
 use url::Url;
 
-/// What a page links to, each address once, without fragments.
+use crate::address::{AddressHash, address_hash, is_web, without_fragment};
+
+/// The links of a page: each address once, without its fragment.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     pub(crate) found: Vec<String>,
-    /// What stands where an address should, and what is wrong with it.
+    /// Text that is not an address, and what is wrong with it.
     pub(crate) unusable: Vec<(String, String)>,
+    /// Addresses that cannot be fetched, such as `mailto:`: the scheme, and a hash of the address.
+    pub(crate) ignored: Vec<(String, AddressHash)>,
 }
 
-/// The address without its fragment, which names a place within the same page.
-pub(crate) fn without_fragment(mut url: Url) -> Url {
-    url.set_fragment(None);
-    url
-}
-
-/// All that `html`, found at `page`, links to: pages, images, scripts, style sheets.
+/// Finds all links of `html`, which was fetched from `page`: to pages, images, scripts and style sheets.
 pub(crate) fn links(html: &str, page: &Url) -> Links {
     let mut collector = Collector::new(page.clone());
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _span: Span<()>| -> Option<()> {
-        collector.take(event);
+        collector.handle_event(event);
         None
     });
-    // Within `<script>` and `<style>` nothing is a tag.
+    // Inside `<script>` and `<style>` there are no tags.
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(html, emitter) {
         let Ok(()) = token;
@@ -39,7 +35,7 @@ pub(crate) fn links(html: &str, page: &Url) -> Links {
     collector.links
 }
 
-/// The attribute whose value comes next, as far as it matters.
+/// The attribute whose value comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attribute {
     Address,
@@ -57,7 +53,7 @@ enum Tag {
     Meta,
     /// `a`, `area`: `href`.
     Anchor,
-    /// `img`, `script`, `iframe` and their like: `src`.
+    /// `img`, `script`, `iframe` and similar tags: `src`.
     Embed,
     Other,
 }
@@ -70,7 +66,7 @@ struct Collector {
     seen: HashSet<String>,
     tag: Tag,
     attribute: Attribute,
-    /// Of the tag at hand; `link` and `meta` mean something only as a whole.
+    /// The address of the current tag. Whether `link` and `meta` link to it depends on their other attributes.
     address: Option<String>,
     is_hint: bool,
     is_refresh: bool,
@@ -91,7 +87,7 @@ impl Collector {
         }
     }
 
-    fn take(&mut self, event: CallbackEvent<'_>) {
+    fn handle_event(&mut self, event: CallbackEvent<'_>) {
         match event {
             CallbackEvent::OpenStartTag { name } => {
                 self.tag = match name {
@@ -120,8 +116,8 @@ impl Collector {
                     _ => Attribute::Other,
                 };
             }
-            CallbackEvent::AttributeValue { value } => self.value(value),
-            CallbackEvent::CloseStartTag { .. } => self.close(),
+            CallbackEvent::AttributeValue { value } => self.handle_value(value),
+            CallbackEvent::CloseStartTag { .. } => self.close_tag(),
             CallbackEvent::EndTag { .. }
             | CallbackEvent::String { .. }
             | CallbackEvent::Comment { .. }
@@ -130,24 +126,24 @@ impl Collector {
         }
     }
 
-    fn value(&mut self, value: &[u8]) {
+    fn handle_value(&mut self, value: &[u8]) {
         if self.attribute == Attribute::Other {
             return;
         }
         let value = String::from_utf8_lossy(value);
         match self.attribute {
             Attribute::Address => match self.tag {
-                Tag::Anchor | Tag::Embed => self.link(&value),
+                Tag::Anchor | Tag::Embed => self.add(&value),
                 Tag::Base | Tag::Link | Tag::Meta | Tag::Other => self.address = Some(value.into_owned()),
             },
             Attribute::AddressSet => {
                 for candidate in value.split(',') {
                     if let Some(address) = candidate.split_ascii_whitespace().next() {
-                        self.link(address);
+                        self.add(address);
                     }
                 }
             }
-            // A hint names a host to be warm for, not a page.
+            // A hint names a host to connect to early, not a page.
             Attribute::Rel => {
                 self.is_hint = value
                     .split_ascii_whitespace()
@@ -159,14 +155,14 @@ impl Collector {
         }
     }
 
-    fn close(&mut self) {
+    fn close_tag(&mut self) {
         let Some(address) = self.address.take() else {
             return;
         };
         match self.tag {
-            Tag::Link if !self.is_hint => self.link(&address),
-            Tag::Meta if self.is_refresh => self.link(&address),
-            // Only the first `base` counts.
+            Tag::Link if !self.is_hint => self.add(&address),
+            Tag::Meta if self.is_refresh => self.add(&address),
+            // Only the first `base` applies.
             Tag::Base if !self.has_base => {
                 self.has_base = true;
                 if let Ok(base) = self.base.join(address.trim()) {
@@ -178,7 +174,7 @@ impl Collector {
         }
     }
 
-    fn link(&mut self, raw: &str) {
+    fn add(&mut self, raw: &str) {
         let address = raw.trim_ascii();
         let address = address.split_once('#').map_or(address, |(address, _)| address);
         if address.is_empty() || self.seen.contains(address) {
@@ -186,54 +182,21 @@ impl Collector {
         }
         self.seen.insert(address.to_owned());
         match self.base.join(address) {
-            // `mailto:`, `javascript:`, `data:` and so on lead to nothing that can be fetched.
-            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            Ok(url) if is_web(&url) => {
                 self.links.found.push(without_fragment(url).into());
             }
-            Ok(_) => {}
+            Ok(url) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
             Err(error) => self.links.unusable.push((address.to_owned(), error.to_string())),
         }
     }
 }
 
-/// The address in `5; url=next.html`.
+/// The address in the content of a refresh, such as `5; url=next.html`.
 fn refresh_address(content: &str) -> Option<String> {
     let (_, rest) = content.split_once([';', ','])?;
     let (name, address) = rest.split_once('=')?;
     let address = address.trim().trim_matches(['"', '\'']);
     name.trim().eq_ignore_ascii_case("url").then(|| address.to_owned())
-}
-
-/// The text of `body`, and what was odd about its character set. Never fails: what cannot be read becomes U+FFFD.
-pub(crate) fn text<'a>(body: &'a [u8], content_type: &str) -> (Cow<'a, str>, Option<String>) {
-    let label = label_in(content_type.as_bytes()).or_else(|| label_in(&body[..body.len().min(1024)]));
-    let mut note = None;
-    let encoding = match &label {
-        None => UTF_8,
-        Some(label) => Encoding::for_label(label.as_bytes()).unwrap_or_else(|| {
-            note = Some(format!("unknown character set `{label}`, read as UTF-8"));
-            UTF_8
-        }),
-    };
-    let (text, used, had_errors) = encoding.decode(body);
-    if had_errors && note.is_none() {
-        note = Some(format!("not valid {}, read as far as possible", used.name()));
-    }
-    (text, note)
-}
-
-/// What follows the first `charset=`.
-fn label_in(bytes: &[u8]) -> Option<String> {
-    const KEY: &[u8] = b"charset=";
-    let at = bytes.windows(KEY.len()).position(|window| window.eq_ignore_ascii_case(KEY))?;
-    let label: String = bytes[at + KEY.len()..]
-        .iter()
-        .map(|&byte| char::from(byte))
-        .skip_while(|c| matches!(c, '"' | '\'' | ' '))
-        .take_while(|c| c.is_ascii_alphanumeric() || "-_.:".contains(*c))
-        .take(40)
-        .collect();
-    (!label.is_empty()).then_some(label)
 }
 
 #[cfg(test)]
@@ -245,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn links_are_resolved_and_come_once() {
+    fn links_are_resolved_and_each_is_found_once() {
         let html =
             r##"<a href="x.html">1</a><a href='x.html#part'>2</a><A HREF=/y?a=1&amp;b=2>3</A><a href="#top">4</a>"##;
         assert_eq!(found(html), ["http://a/dir/x.html", "http://a/y?a=1&b=2"]);
     }
 
     #[test]
-    fn images_scripts_styles_and_refreshes_count() {
+    fn images_scripts_styles_and_refreshes_are_links() {
         let html = r#"<link rel=stylesheet href=s.css><script src="s.js"></script><img src=i.png srcset="j.png 1x, k.png 2x">
             <meta http-equiv="refresh" content="0; url='next.html'"><meta name=x content="0; url=no.html">"#;
         assert_eq!(
@@ -262,10 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn hints_other_schemes_comments_and_scripts_do_not_count() {
+    fn hints_other_schemes_comments_and_scripts_are_no_links() {
         let html = r#"<link rel="preconnect" href="http://cdn/"><a href="mailto:a@b">m</a><a href="javascript:x()">j</a>
             <!-- <a href="old.html"> --><script>"<a href='no.html'>"</script><a href=yes.html>"#;
         assert_eq!(found(html), ["http://a/dir/yes.html"]);
+        let ignored = links(html, &Url::parse("http://a/").unwrap()).ignored;
+        assert_eq!(ignored.iter().map(|(scheme, _)| &**scheme).collect::<Vec<_>>(), ["mailto", "javascript"]);
     }
 
     #[test]
@@ -274,26 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_address_is_told_and_not_followed() {
+    fn an_unusable_address_is_reported_and_not_followed() {
         let links = links("<a href='http://[bad/'>", &Url::parse("http://a/").unwrap());
         assert!(links.found.is_empty());
         assert_eq!(links.unusable[0].0, "http://[bad/");
-    }
-
-    #[test]
-    fn character_sets_are_found_in_the_header_then_in_the_page() {
-        let (text_of, note) = text(b"caf\xe9", "text/html; charset=ISO-8859-1");
-        assert_eq!((&*text_of, note), ("café", None));
-        let (text_of, note) = text(b"<meta charset=\"windows-1252\">\x80", "text/html");
-        assert!(text_of.ends_with('€') && note.is_none());
-    }
-
-    #[test]
-    fn an_unknown_character_set_is_noted_and_read_all_the_same() {
-        let (text_of, note) = text(b"plain", "text/html; charset=klingon");
-        assert_eq!(text_of, "plain");
-        assert!(note.unwrap().contains("klingon"));
-        let (_, note) = text(b"\xff\xff", "text/html");
-        assert!(note.unwrap().contains("UTF-8"));
     }
 }
