@@ -1,0 +1,23 @@
+//! Whether this process runs under an emulator of another processor, such as qemu's for single programs.
+//!
+//! Called by `thread`, and by tests, also below `redd/tests`, that such an emulator cannot run.
+
+use std::sync::OnceLock;
+
+/// The emulator answers a program's questions about its own file, and not those about the file of one of its threads.
+pub(crate) fn is_emulated() -> bool {
+    static IS_EMULATED: OnceLock<bool> = OnceLock::new();
+    let link = |path| std::fs::read_link(path).ok();
+    *IS_EMULATED.get_or_init(|| link("/proc/self/exe") != link("/proc/thread-self/exe"))
+}
+
+/// True under an emulator, and then the reason is printed, past the test harness.
+#[cfg(test)]
+pub(crate) fn skips(test: &str, why: &str) -> bool {
+    use std::io::Write as _;
+    let skips = is_emulated();
+    if skips {
+        let _ = writeln!(std::io::stdout(), "SKIPPED under an emulator: {test}: {why}");
+    }
+    skips
+}
