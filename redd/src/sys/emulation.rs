@@ -1,6 +1,6 @@
 //! Whether this process runs under an emulator of another processor, such as qemu's for single programs.
 //!
-//! Called by `thread`, and by tests, also below `redd/tests`, that such an emulator cannot run.
+//! Called by `thread`, and by tests, also below `redd/tests`, that an emulator cannot run or an interpreter not so often.
 
 use std::sync::OnceLock;
 
@@ -11,8 +11,16 @@ pub(crate) fn is_emulated() -> bool {
     *IS_EMULATED.get_or_init(|| link("/proc/self/exe") != link("/proc/thread-self/exe"))
 }
 
+/// How often a test repeats what it does `usual` times. Miri is some thousand times slower than the machine.
+#[cfg(test)]
+#[allow(dead_code, reason = "each program uses its part")]
+pub(crate) const fn rounds(usual: u32) -> u32 {
+    if cfg!(miri) { usual.div_ceil(100) } else { usual }
+}
+
 /// True under an emulator, and then the reason is printed, past the test harness.
 #[cfg(test)]
+#[allow(dead_code, reason = "each program uses its part")]
 pub(crate) fn skips(test: &str, why: &str) -> bool {
     use std::io::Write as _;
     let skips = is_emulated();
