@@ -1,13 +1,33 @@
 //! What a change has to pass, cheapest first, each part with its time.
 //!
-//! Lanes with equal compiler flags share one target folder; `loom`, `asan` and `tsan`, whose flags differ, have their own.
+//! Lanes with equal compiler flags share one target folder; those whose flags or compilers differ have their own.
+//!
+//! | file | lanes |
+//! |---|---|
+//! | here | those that need no more than the toolchain |
+//! | `models` | loom and shuttle |
+//! | `sanitizers` | AddressSanitizer, ThreadSanitizer |
+//! | `miri` | Miri, and tests of what replaces the calls that it lacks |
+//! | `machines` | aarch64, the oldest Rust |
+//! | `compatibility` | Tokio's API, its tests, other people's programs |
+//!
+//! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
+
+mod compatibility;
+mod machines;
+mod miri;
+mod models;
+mod sanitizers;
+
+pub(crate) use compatibility::{record_api, run_suites};
+pub(crate) use models::run_shuttle;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{api, compat, dependencies, instructions, mutants, peers, suites, tidy};
+use crate::{dependencies, instructions, mutants, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -24,9 +44,29 @@ struct Outcome {
     note: String,
 }
 
+/// How the note of a lane begins that did not do what it is for, since the machine lacks something.
+const SKIPPED: &str = "SKIPPED: ";
+
 impl Outcome {
     fn of(passed: bool) -> Self {
         Self { passed, note: String::new() }
+    }
+
+    /// Not a failure: the machine lacks something.
+    fn skipped(why: impl std::fmt::Display) -> Self {
+        Self { passed: true, note: format!("{SKIPPED}{why}") }
+    }
+
+    fn is_skipped(&self) -> bool {
+        self.note.starts_with(SKIPPED)
+    }
+
+    fn word(&self) -> &'static str {
+        match (self.is_skipped(), self.passed) {
+            (true, _) => "SKIPPED",
+            (false, true) => "ok",
+            (false, false) => "FAILED",
+        }
     }
 }
 
@@ -43,22 +83,45 @@ pub(crate) const LANES: &[Lane] = &[
         run: features,
     },
     Lane { name: "instructions", purpose: "instructions per operation of the hot paths", run: check_instructions },
-    Lane { name: "loom", purpose: "models of the concurrent parts, every interleaving within a bound", run: loom },
+    Lane {
+        name: "loom",
+        purpose: "models of the concurrent parts, every interleaving within a bound",
+        run: models::loom,
+    },
 ];
 
 /// Lanes that take longer or need more than a change has to wait for. They are not part of `ci`.
 pub(crate) const DEEP: &[Lane] = &[
-    Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: asan },
-    Lane { name: "tsan", purpose: "the stress program under ThreadSanitizer", run: tsan },
+    Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: sanitizers::asan },
+    Lane {
+        name: "tsan",
+        purpose: "the stress program under ThreadSanitizer, std instrumented too where Debian's source of it is",
+        run: sanitizers::tsan,
+    },
+    Lane {
+        name: "miri",
+        purpose: "tests under Miri, Stacked and Tree Borrows, where it is installed; its replaced calls everywhere",
+        run: miri::miri,
+    },
+    Lane {
+        name: "aarch64",
+        purpose: "builds for aarch64, and its tests under qemu, with Debian's packages unpacked into `target`",
+        run: machines::aarch64,
+    },
+    Lane {
+        name: "msrv",
+        purpose: "builds and tests with the oldest Rust that is promised, rustup's or Debian's",
+        run: machines::msrv,
+    },
     Lane {
         name: "loom-shadow",
         purpose: "the models again, with orders that loom alone does not try",
-        run: loom_with_shadow,
+        run: models::loom_with_shadow,
     },
     Lane {
         name: "shuttle",
         purpose: "the models and whole runtimes, 10,000 schedules of each, picked at random",
-        run: shuttle,
+        run: models::shuttle,
     },
     Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, three minutes", run: fuzz },
     Lane {
@@ -68,10 +131,22 @@ pub(crate) const DEEP: &[Lane] = &[
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
-    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api_diff },
-    Lane { name: "suites", purpose: "Tokio's own tests and its companions', on the facade", run: stable_suites },
-    Lane { name: "suites-unstable", purpose: "Tokio's own tests with `tokio_unstable`", run: unstable_suites },
-    Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
+    Lane {
+        name: "suites",
+        purpose: "Tokio's own tests and its companions', on the facade",
+        run: compatibility::stable_suites,
+    },
+    Lane {
+        name: "suites-unstable",
+        purpose: "Tokio's own tests with `tokio_unstable`",
+        run: compatibility::unstable_suites,
+    },
+    Lane {
+        name: "compat",
+        purpose: "programs on other people's crates, through the facade",
+        run: compatibility::run_compat,
+    },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Lane> {
@@ -95,15 +170,21 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
         let outcome = (lane.run)(root);
         rows.push((lane.name, start.elapsed(), outcome));
     }
-    println!("\nlane          result     time");
+    println!("\nlane             result      time");
     let mut total = Duration::ZERO;
     for (name, time, outcome) in &rows {
         total += *time;
-        let result = if outcome.passed { "ok" } else { "FAILED" };
-        println!("{name:<12}  {result:<6} {:>6.1} s  {}", time.as_secs_f64(), outcome.note);
+        // The word stands in the column before.
+        let note = outcome.note.strip_prefix(SKIPPED).unwrap_or(&outcome.note);
+        println!("{name:<15}  {:<7} {:>6.1} s  {note}", outcome.word(), time.as_secs_f64());
     }
+    let count = |word: &str| rows.iter().filter(|(_, _, outcome)| outcome.word() == word).count();
+    let skipped = match count("SKIPPED") {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    println!("{} of {} lanes passed{skipped} in {:.1} s", count("ok"), rows.len(), total.as_secs_f64());
     let failed: Vec<_> = rows.iter().filter(|(_, _, outcome)| !outcome.passed).map(|(name, _, _)| *name).collect();
-    println!("{} of {} lanes passed in {:.1} s", rows.len() - failed.len(), rows.len(), total.as_secs_f64());
     for name in &failed {
         println!("failed: {name}; alone: `cargo xtask {name}`");
     }
@@ -119,13 +200,30 @@ fn now() -> Instant {
 fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
-    // Of this crate, set by `cargo run`; they must not leak into builds of others.
+    remove_own_variables(&mut command);
+    command
+}
+
+/// rustup's cargo, which takes `+TOOLCHAIN` as its first argument; the one that runs us belongs to one toolchain.
+fn rustup_cargo(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root);
+    remove_own_variables(&mut command);
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(name);
+    }
+    // A toolchain that is missing is a reason to skip, and not to fetch one.
+    command.env("RUSTUP_AUTO_INSTALL", "0");
+    command
+}
+
+/// What `cargo run` sets for this crate must not leak into builds of others.
+fn remove_own_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
             command.env_remove(name);
         }
     }
-    command
 }
 
 fn passes(command: &mut Command) -> bool {
@@ -236,184 +334,6 @@ fn feature_names(manifest: &str) -> Vec<String> {
         .map(|(name, _)| name.trim().to_owned())
         .filter(|name| name != "default")
         .collect()
-}
-
-fn loom(root: &Path) -> Outcome {
-    models(root, Shadow::Off)
-}
-
-fn loom_with_shadow(root: &Path) -> Outcome {
-    models(root, Shadow::On)
-}
-
-/// Whether loom's atomics have a shadow: see `primitives/atomic.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shadow {
-    Off,
-    On,
-}
-
-fn models(root: &Path, shadow: Shadow) -> Outcome {
-    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
-    if shadow == Shadow::On {
-        // Some mistakes show only at the usual bound; that they are caught is the other lane's to say.
-        arguments.extend(["--skip", "catches", "--skip", "caught", "--skip", "mistake"]);
-    }
-    let mut command = cargo(root, &arguments);
-    command
-        .env("RUSTFLAGS", rustflags("--cfg loom"))
-        .env("CARGO_TARGET_DIR", target_dir(root).join("loom"))
-        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-        // A search that is cut off says nothing; a model that is too large must be made smaller.
-        .env_remove("LOOM_MAX_DURATION")
-        .env_remove("LOOM_MAX_PERMUTATIONS");
-    // With shadows a bound of 2 takes more than the deep lanes have time for.
-    let (preemptions, branches) = match shadow {
-        Shadow::Off => ("2", "10000"),
-        Shadow::On => {
-            command.env("REDD_SHADOW", "1");
-            ("1", "40000")
-        }
-    };
-    for (name, value) in [("LOOM_MAX_PREEMPTIONS", preemptions), ("LOOM_MAX_BRANCHES", branches)] {
-        if std::env::var_os(name).is_none() {
-            command.env(name, value);
-        }
-    }
-    let mut count = TestCount::default();
-    let mut models = ModelCount::default();
-    count.succeeded = for_each_line(&mut command, |line| {
-        count.add(line);
-        models.add(line);
-    });
-    if count.succeeded && count.passed == 0 {
-        eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
-    }
-    let note = format!(
-        "models: {count}; {} executions; {} of {} seeded mistakes caught",
-        models.executions, models.caught, models.mistakes
-    );
-    Outcome { passed: count.succeeded && count.passed > 0, note }
-}
-
-/// Schedules of each model in `deep`.
-const DEEP_SCHEDULES: u64 = 10_000;
-
-fn shuttle(root: &Path) -> Outcome {
-    shuttle_from(root, DEEP_SCHEDULES, fresh_seed(), "")
-}
-
-/// `cargo xtask shuttle --seeds N --from S MODEL`.
-pub(crate) fn run_shuttle(root: &Path, seeds: u64, from: u64, model: &str) -> bool {
-    let outcome = shuttle_from(root, seeds, from, model);
-    println!("shuttle: {}", outcome.note);
-    outcome.passed
-}
-
-/// Runs the models in schedules that shuttle picks; a failing one prints the line that replays it.
-fn shuttle_from(root: &Path, seeds: u64, from: u64, model: &str) -> Outcome {
-    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"];
-    match model {
-        // Loom's mistakes are those of loom: some need weak memory, which shuttle has not.
-        // Those of shuttle are called `shuttle_notices_…`.
-        "" => arguments.extend([
-            "loom_",
-            "shuttle_",
-            "--skip=loom_catches",
-            "--skip=_catches_",
-            "--skip=caught",
-            "--skip=mistake",
-        ]),
-        name => arguments.push(name),
-    }
-    let mut command = cargo(root, &arguments);
-    command
-        .env("RUSTFLAGS", rustflags("--cfg shuttle"))
-        .env("CARGO_TARGET_DIR", target_dir(root).join("shuttle"))
-        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-        .env("REDD_SCHEDULES", seeds.to_string())
-        .env("REDD_SEED", from.to_string());
-    let mut count = TestCount::default();
-    let mut models = ModelCount::default();
-    count.succeeded = for_each_line(&mut command, |line| {
-        count.add(line);
-        models.add(line);
-    });
-    let note = format!("models: {count}; {} schedules, from seed {from}", models.executions);
-    Outcome { passed: count.succeeded && count.passed > 0, note }
-}
-
-/// What the models say between the words of the test harness.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct ModelCount {
-    executions: u64,
-    mistakes: u64,
-    caught: u64,
-}
-
-impl ModelCount {
-    /// Reads `test a::loom_b - should panic ... executions: 7; ok`.
-    fn add(&mut self, line: &str) {
-        let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) else { return };
-        let counts = rest.split("executions: ").skip(1);
-        self.executions += counts.filter_map(|text| text.split(';').next()?.parse::<u64>().ok()).sum::<u64>();
-        if name.ends_with(" - should panic") {
-            self.mistakes += 1;
-            self.caught += u64::from(rest.ends_with("ok"));
-        }
-    }
-}
-
-/// A build with a sanitizer. Stable compilers carry the runtimes; `RUSTC_BOOTSTRAP` lets them take the flag. With a
-/// target named, build scripts and macros stay as they are.
-fn sanitized(root: &Path, lane: &str, flags: &str, arguments: &[&str]) -> Command {
-    let mut command = cargo(root, arguments);
-    command
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", rustflags(flags))
-        .env("CARGO_TARGET_DIR", target_dir(root).join(lane));
-    command
-}
-
-/// The only target that the sanitizer lanes were tried on.
-const SANITIZED_TARGET: &str = "x86_64-unknown-linux-gnu";
-
-fn asan(root: &Path) -> Outcome {
-    let arguments = [
-        "test",
-        "-p",
-        "redd",
-        "--lib",
-        "--tests",
-        "--no-fail-fast",
-        "--target",
-        SANITIZED_TARGET,
-        "--",
-        // These build programs of their own.
-        "--skip=the_guide",
-    ];
-    let leaks = root.join("redd/tests/lsan-suppressions.txt");
-    let mut command = sanitized(root, "asan", "-Zsanitizer=address", &arguments);
-    command
-        .env("ASAN_OPTIONS", "detect_leaks=1")
-        .env("LSAN_OPTIONS", format!("suppressions={}:print_suppressions=0", leaks.display()));
-    let count = run_tests(&mut command);
-    Outcome { passed: count.succeeded && count.passed > 0, note: format!("tests: {count}") }
-}
-
-fn tsan(root: &Path) -> Outcome {
-    let arguments = ["test", "-p", "redd", "--test", "stress", "--target", SANITIZED_TARGET];
-    // std is not instrumented, hence the second flag and the suppressions; `redd_tsan` lets redd's locks be seen.
-    let flags = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg redd_tsan";
-    let suppressions = root.join("redd/tests/tsan-suppressions.txt");
-    let mut command = sanitized(root, "tsan", flags, &arguments);
-    command.env("TSAN_OPTIONS", format!("history_size=4:suppressions={}", suppressions.display()));
-    if std::env::var_os("REDD_STRESS").is_none() {
-        // Some 20 seconds.
-        command.env("REDD_STRESS", "20");
-    }
-    let count = run_tests(&mut command);
-    Outcome { passed: count.succeeded && count.passed > 0, note: format!("parts: {count}") }
 }
 
 fn mutants(root: &Path) -> Outcome {
@@ -534,266 +454,10 @@ pub(crate) fn run_soak(root: &Path, minutes: &str) -> bool {
     outcome.passed
 }
 
-/// rustdoc's JSON of packages, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
-fn documents(
-    root: &Path,
-    target: &Path,
-    packages: &[(&str, &str)],
-    flags: Option<&str>,
-) -> Result<Vec<(String, String)>, String> {
-    let mut read = Vec::new();
-    for (package, features) in packages {
-        let mut arguments = vec!["rustdoc", "--quiet", "-p", package, "--lib"];
-        if !features.is_empty() {
-            arguments.extend(["--features", features]);
-        }
-        arguments.extend(["--", "-Zunstable-options", "--output-format", "json", "--document-private-items"]);
-        arguments.extend(["--document-hidden-items", "--cap-lints", "allow"]);
-        let mut command = cargo(root, &arguments);
-        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
-        if let Some(flags) = flags {
-            command.env("RUSTFLAGS", rustflags(flags)).env("RUSTDOCFLAGS", flags);
-        }
-        if !passes(&mut command) {
-            return Err(format!("`{package}` cannot be documented"));
-        }
-        let name = package.split('@').next().unwrap_or(package).replace('-', "_");
-        let path = api::json_path(target, &name);
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        read.push((name, text));
-    }
-    Ok(read)
-}
-
-/// The features that the record of Tokio's API has.
-const API_FEATURES: &str = "full,test-util";
-
-fn api_diff(root: &Path) -> Outcome {
-    let target = target_dir(root).join("api");
-    let packages = [("tokio", API_FEATURES), ("redd", "tracing"), ("redd-macros", "")];
-    let read = documents(root, &target, &packages, None).and_then(|read| api::inventory(&read, "tokio"));
-    let facade = match read {
-        Ok(facade) => facade,
-        Err(why) => {
-            eprintln!("{why}");
-            return Outcome::of(false);
-        }
-    };
-    let record = std::fs::read_to_string(root.join(api::RECORD)).unwrap_or_default();
-    let found = api::compare(&record, &facade);
-    found.lines.iter().for_each(|line| println!("{line}"));
-    let note = format!(
-        "{} present, {} missing, {} spelt differently; unstable: {} present, {} missing; traits: {} lost, {} more",
-        found.present,
-        found.missing,
-        found.differing,
-        found.unstable_present,
-        found.unstable_missing,
-        found.lost_traits,
-        found.wider_traits
-    );
-    Outcome { passed: found.present > 0 && found.missing == 0 && found.lost_traits == 0, note }
-}
-
-/// Documents the registry's Tokio, and writes what can be named there.
-pub(crate) fn record_api(root: &Path) -> bool {
-    let written = || -> Result<(), String> {
-        let target = target_dir(root).join("api");
-        let project = target.join("tokio-alone");
-        let manifest = format!(
-            "[package]\nname = \"alone\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
-             tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
-            api::tracked()
-        );
-        let write = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(|error| error.to_string());
-        std::fs::create_dir_all(project.join("src")).map_err(|error| error.to_string())?;
-        write(project.join("src/lib.rs"), "")?;
-        write(project.join("Cargo.toml"), &manifest)?;
-        let of = |flags, name: &str| {
-            let read = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
-            api::inventory(&read, "tokio")
-        };
-        let (stable, unstable) = (of(None, "stable")?, of(Some("--cfg tokio_unstable"), "unstable")?);
-        std::fs::create_dir_all(root.join("xtask/api")).map_err(|error| error.to_string())?;
-        write(root.join(api::RECORD), &api::record(&stable, &unstable))
-    };
-    written().inspect_err(|why| eprintln!("{why}")).is_ok()
-}
-
-/// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.
-fn stable_suites(root: &Path) -> Outcome {
-    suites(root, "suites", suites::STABLE, 1)
-}
-
-fn unstable_suites(root: &Path) -> Outcome {
-    suites(root, "suites-unstable", suites::UNSTABLE, 1)
-}
-
-/// The lane `suites`, so many times in a row: a test that passes in some of the runs is a finding.
-pub(crate) fn run_suites(root: &Path, runs: usize) -> bool {
-    let outcome = suites(root, "suites", suites::STABLE, runs);
-    println!("{}", outcome.note);
-    outcome.passed
-}
-
-/// Runs other people's tests, and writes its table into docs/compatibility.md.
-fn suites(root: &Path, lane: &str, suites: &[suites::Suite], runs: usize) -> Outcome {
-    let report = match suites::run(root, &compat_target_dir(root).join("suites"), suites, runs) {
-        Ok(report) => report,
-        Err(why) => {
-            eprintln!("{why}");
-            return Outcome { passed: false, note: "they could not be run".to_owned() };
-        }
-    };
-    let table = report.table();
-    println!("\n{table}");
-    let findings = report.findings();
-    for finding in &findings {
-        println!("{finding}");
-    }
-    Outcome { passed: write_result(root, lane, runs, &table) && findings.is_empty(), note: report.note(runs) }
-}
-
-fn run_compat(root: &Path) -> Outcome {
-    const LOCK: &str = "compat/Cargo.lock";
-    let failed = |note: &str| Outcome { passed: false, note: note.to_owned() };
-    let (usual, console) = (compat_target_dir(root), compat_target_dir(root).join("console"));
-    for (folder, packages) in [(&usual, compat::PACKAGES), (&console, &["console"])] {
-        for package in packages {
-            // What an earlier build has left must not pass for what this one could not build.
-            let _ = std::fs::remove_file(folder.join("debug").join(package));
-        }
-    }
-    let build = ["build", "--manifest-path", "compat/Cargo.toml", "--keep-going"];
-    let mut is_built = passes(cargo(root, &build).env("CARGO_TARGET_DIR", &usual));
-    // Its crate refuses to work without this flag, which changes every crate, and so it has a folder of its own.
-    is_built &= passes(
-        cargo(root, &build)
-            .args(["-p", "console"])
-            .env("RUSTFLAGS", rustflags("--cfg tokio_unstable"))
-            .env("CARGO_TARGET_DIR", &console),
-    );
-    // Read after the build, which may have changed it; and also if it failed, which the real Tokio would explain.
-    let lock = std::fs::read_to_string(root.join(LOCK)).unwrap_or_default();
-    let findings = dependencies::check_lock(LOCK, &lock);
-    for finding in &findings {
-        println!("{finding}");
-    }
-    if !findings.is_empty() || !lock.contains("\nname = \"tokio\"\n") {
-        return failed("the lock file has no facade, or more than the facade");
-    }
-    if !falls_back_loudly(root) {
-        return failed("`assert_active!` does not compile with the facade, or compiles without it");
-    }
-    let peers = peers::start();
-    let mut results = compat::Results::default();
-    let mut succeeded = is_built;
-    for _ in 0..compat::RUNS {
-        for package in compat::PACKAGES {
-            succeeded &= run_package(&usual, package, &peers, &mut results);
-        }
-        succeeded &= run_package(&console, "console", &peers, &mut results);
-    }
-    drop(peers);
-    let table = results.table(&lock);
-    println!("\n{table}");
-    succeeded &= write_result(root, "compat", compat::RUNS, &table);
-    let count = results.count();
-    let note = format!(
-        "programs: {} passed, {} failed, {} skipped, {} runs each",
-        count.passed,
-        count.failed,
-        count.skipped,
-        compat::RUNS
-    );
-    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
-}
-
-/// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.
-fn run_package(folder: &Path, package: &str, peers: &[peers::Peer], results: &mut compat::Results) -> bool {
-    let mut command = Command::new(folder.join("debug").join(package));
-    command.envs(peers.iter().map(|peer| (peer.variable.0, &peer.variable.1)));
-    let mut heard = false;
-    let succeeded = for_each_line(&mut command, |line| {
-        heard = true;
-        results.add(line);
-    });
-    if !heard {
-        results.fail(package, "it does not build, or does not run");
-    }
-    succeeded
-}
-
-/// A crate that says `assert_active!` compiles with the patch, and does not compile without it.
-fn falls_back_loudly(root: &Path) -> bool {
-    let folder = target_dir(root).join("fallback");
-    let manifest = format!(
-        "[package]\nname = \"fallback\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         redd = {{ path = {:?}, default-features = false }}\ntokio = \"1\"\n",
-        root.join("redd")
-    );
-    let write = || {
-        std::fs::create_dir_all(folder.join("src"))?;
-        std::fs::write(folder.join("Cargo.toml"), &manifest)?;
-        std::fs::write(folder.join("src/lib.rs"), "//! Redd, or a failure.\n\nredd::assert_active!();\n")
-    };
-    if let Err(error) = write() {
-        eprintln!("{}: {error}", folder.display());
-        return false;
-    }
-    let check = |patched: bool| {
-        let mut command = cargo(&folder, &["check", "--quiet"]);
-        if patched {
-            command.arg("--config").arg(format!("patch.crates-io.tokio.path={:?}", root.join("tokio")));
-        }
-        println!("  $ {} ({})", shown(&command), folder.display());
-        command.output()
-    };
-    match (check(true), check(false)) {
-        (Ok(patched), Ok(plain)) => {
-            let words = String::from_utf8_lossy(&plain.stderr).into_owned();
-            let is_named = words.contains("IS_REDD_PLEASE_CHECK_THE_PATCH_SECTION");
-            if !patched.status.success() || plain.status.success() || !is_named {
-                eprintln!("with the patch: {}\n{}", patched.status, String::from_utf8_lossy(&patched.stderr));
-                eprintln!("without it: {}\n{words}", plain.status);
-            }
-            patched.status.success() && !plain.status.success() && is_named
-        }
-        (patched, plain) => {
-            eprintln!("cannot start cargo: {:?}", patched.err().or(plain.err()));
-            false
-        }
-    }
-}
-
-/// Puts the lane's table into docs/compatibility.md, with today's date.
-/// Writes a lane's text into docs/compatibility.md, behind the date.
-fn write_result(root: &Path, lane: &str, runs: usize, table: &str) -> bool {
-    let path = root.join("docs/compatibility.md");
-    let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
-    let text = format!(
-        "State of {}, {runs} run{}:\n\n{table}",
-        String::from_utf8_lossy(&date).trim(),
-        if runs == 1 { "" } else { "s each" }
-    );
-    let document = std::fs::read_to_string(&path).unwrap_or_default();
-    let Some(document) = compat::replace_text(&document, lane, &text) else {
-        eprintln!("{} has no place for what `{lane}` found", path.display());
-        return false;
-    };
-    match std::fs::write(&path, document) {
-        Ok(()) => true,
-        Err(error) => {
-            eprintln!("{}: {error}", path.display());
-            false
-        }
-    }
-}
-
 fn check_instructions(root: &Path) -> Outcome {
     let counts = match count_instructions(root) {
         Ok(counts) => counts,
-        Err(Uncounted::Skipped(why)) => return Outcome { passed: true, note: format!("SKIPPED: {why}") },
+        Err(Uncounted::Skipped(why)) => return Outcome::skipped(why),
         Err(Uncounted::Failed(why)) => {
             eprintln!("{why}");
             return Outcome::of(false);
@@ -843,11 +507,6 @@ fn count_instructions(root: &Path) -> Result<Vec<(String, f64)>, Uncounted> {
         return Err(Uncounted::Failed("the program does not build".to_owned()));
     }
     instructions::count(&target.join("release/instructions")).map_err(Uncounted::Failed)
-}
-
-/// The folder of the builds of `compat`, which is a workspace of its own.
-fn compat_target_dir(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("compat/target"), PathBuf::from)
 }
 
 fn target_dir(root: &Path) -> PathBuf {
@@ -940,13 +599,10 @@ mod tests {
     }
 
     #[test]
-    fn executions_and_mistakes_of_models_are_counted() {
-        let mut count = ModelCount::default();
-        count.add("test a::loom_b ... executions: 12; executions: 3; ok");
-        count.add("test a::loom_catches_c - should panic ... executions: 7; ok");
-        count.add("test a::loom_catches_d - should panic ... executions: 1; FAILED");
-        count.add("test a::e ... ok");
-        assert_eq!(count, ModelCount { executions: 23, mistakes: 2, caught: 1 });
+    fn a_lane_that_is_skipped_neither_fails_nor_passes() {
+        let skipped = Outcome::skipped("no valgrind here");
+        assert_eq!((skipped.passed, skipped.word()), (true, "SKIPPED"));
+        assert_eq!((Outcome::of(true).word(), Outcome::of(false).word()), ("ok", "FAILED"));
     }
 
     #[test]
