@@ -11,11 +11,16 @@ pub(crate) fn is_emulated() -> bool {
     *IS_EMULATED.get_or_init(|| link("/proc/self/exe") != link("/proc/thread-self/exe"))
 }
 
-/// How often a test repeats what it does `usual` times. Miri is some thousand times slower than the machine.
+/// How often a test repeats what it does `usual` times. An emulator is some ten times slower than the machine, Miri some
+/// thousand times.
 #[cfg(test)]
 #[allow(dead_code, reason = "each program uses its part")]
-pub(crate) const fn rounds(usual: u32) -> u32 {
-    if cfg!(miri) { usual.div_ceil(100) } else { usual }
+pub(crate) fn rounds(usual: u32) -> u32 {
+    match (cfg!(miri), is_emulated()) {
+        (true, _) => usual.div_ceil(100),
+        (false, true) => usual.div_ceil(10),
+        (false, false) => usual,
+    }
 }
 
 /// True under an emulator, and then the reason is printed, past the test harness.

@@ -436,13 +436,13 @@ fn a_channel_without_room_is_refused() {
 
 #[test]
 fn many_producers_deliver_each_message_once_and_in_order() {
-    const EACH: u32 = rounds(20_000);
+    let each = rounds(20_000);
     let (sender, mut receiver) = mpsc::channel(7);
     let threads: Vec<_> = (0..4)
         .map(|id| {
             let sender = sender.clone();
             let send = move || {
-                for number in 0..EACH {
+                for number in 0..each {
                     sender.blocking_send((id, number)).unwrap();
                 }
             };
@@ -455,7 +455,7 @@ fn many_producers_deliver_each_message_once_and_in_order() {
         assert_eq!(number, next[id as usize]);
         next[id as usize] += 1;
     }
-    assert_eq!(next, [EACH; 4]);
+    assert_eq!(next, [each; 4]);
     for thread in threads {
         thread.join().unwrap();
     }

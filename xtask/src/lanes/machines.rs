@@ -93,10 +93,7 @@ type Cargo = Box<dyn Fn(&[&str]) -> Command>;
 fn installed(root: &Path, promised: &str) -> Option<(String, Cargo)> {
     let listed = Command::new("rustup").args(["toolchain", "list"]).output().ok()?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let name = listed
-        .lines()
-        .filter_map(|line| line.split_ascii_whitespace().next())
-        .find(|name| name.strip_prefix(promised).is_some_and(|rest| rest.starts_with(['.', '-'])))?;
+    let name = toolchain_in(&listed, promised)?;
     let (name, folder, root) = (format!("+{name}"), target_dir(root).join("msrv"), root.to_path_buf());
     let label = format!("rustup's {}", &name[1..]);
     let command = move |arguments: &[&str]| {
@@ -105,6 +102,12 @@ fn installed(root: &Path, promised: &str) -> Option<(String, Cargo)> {
         command
     };
     Some((label, Box::new(command)))
+}
+
+/// The toolchain of a version in rustup's list, such as `1.85-x86_64-unknown-linux-gnu`.
+fn toolchain_in<'a>(listed: &'a str, promised: &str) -> Option<&'a str> {
+    let mut names = listed.lines().filter_map(|line| line.split_ascii_whitespace().next());
+    names.find(|name| name.strip_prefix(promised).is_some_and(|rest| rest.starts_with(['.', '-'])))
 }
 
 /// Debian's compiler and cargo of that version.
@@ -143,5 +146,14 @@ mod tests {
             Some("1.85")
         );
         assert_eq!(promised_version("[workspace.package]\n"), None);
+    }
+
+    #[test]
+    fn a_toolchain_of_the_promised_version_is_found_in_the_list_of_rustup() {
+        let listed = "stable-x86_64-unknown-linux-gnu (active, default)\n1.8-x86_64-unknown-linux-gnu\n\
+                      1.85.1-x86_64-unknown-linux-gnu\n";
+        assert_eq!(toolchain_in(listed, "1.85"), Some("1.85.1-x86_64-unknown-linux-gnu"));
+        assert_eq!(toolchain_in(listed, "1.8"), Some("1.8-x86_64-unknown-linux-gnu"));
+        assert_eq!(toolchain_in(listed, "1.86"), None);
     }
 }
