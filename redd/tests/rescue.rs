@@ -3,6 +3,9 @@
 //! Most tests block a worker until a task that waits behind it has done something, so without rescue they would never
 //! end. No test measures time: `bench` does.
 
+#[path = "../src/sys/emulation.rs"]
+mod emulation;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -349,7 +352,11 @@ fn reader(runtime: &Runtime) -> (std::os::unix::net::UnixStream, u32) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri does not tell what a thread does")]
 fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_times_the_time() {
+    if emulation::skips("rescue: cause", "the kernel has no number of an emulated system call") {
+        return;
+    }
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) =
         reporting(builder.worker_threads(1), Rescue::new().report_after(Duration::from_millis(20)));
@@ -378,7 +385,11 @@ fn read_from_a_slow_disk(reports: &Reports) -> (LatePollCopy, String) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no signals between threads")]
 fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
+    if emulation::skips("rescue: stack", "it has no frame of the interrupted code for the unwinder") {
+        return;
+    }
     for rescue in [Rescue::new(), Rescue::report_only()] {
         let mut builder = Builder::new_multi_thread();
         let rescue = rescue.report_after(Duration::from_millis(20)).with_stack(true);

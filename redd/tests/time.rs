@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+#[path = "../src/sys/emulation.rs"]
+mod emulation;
+
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -502,7 +505,7 @@ fn a_task_that_waits_on_a_tick_that_is_reset_is_woken_at_the_new_one() {
 fn ten_thousand_timers_on_two_workers_all_fire() {
     let runtime = workers(2);
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..10_000_u64)
+        let tasks: Vec<_> = (0..u64::from(emulation::rounds(10_000)))
             .map(|n| {
                 redd::spawn(async move {
                     let unused = timeout(ms(60_000), async { n }).await.unwrap();

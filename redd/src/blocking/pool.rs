@@ -530,7 +530,7 @@ mod tests {
     fn a_thread_whose_keep_alive_is_over_leaves_no_work_behind() {
         let pool = pool(1, Duration::ZERO);
         let (done, all) = mpsc::channel();
-        for number in 0..2000 {
+        for number in 0..crate::sys::emulation::rounds(2000) {
             let done = done.clone();
             is_accepted(submit(&pool, move || done.send(number).expect("the test waits")));
             assert_eq!(all.recv(), Ok(number), "each is done before the next one comes");

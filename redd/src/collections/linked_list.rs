@@ -163,7 +163,7 @@ mod tests {
         let rng = crate::primitives::rng::Rng::new(3);
         let (mut list, mut model) = (LinkedList::new(), VecDeque::<u32>::new());
         let mut outside: Vec<u32> = (0..40).collect();
-        for _ in 0..10_000 {
+        for _ in 0..crate::sys::emulation::rounds(10_000) {
             match rng.below(5) {
                 0 | 1 if !outside.is_empty() => {
                     let value = outside.swap_remove(rng.below(outside.len() as u32) as usize);

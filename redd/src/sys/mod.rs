@@ -3,10 +3,14 @@
 //!
 //! Called by `primitives`, `driver`, `net`, `fs`, `process`, `signal`. Functions return `io::Result` and retry
 //! `EINTR` inside where a caller could not do anything else with it.
+//!
+//! Miri lacks some of these calls. Under `cfg(miri)` each of them is replaced or left out here, so that whole runtimes
+//! run there. `cargo xtask miri` also builds these replacements for the machine itself and runs tests on them.
 
 #![expect(unsafe_code, reason = "system calls")]
 
 pub(crate) mod alarm;
+pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;
@@ -15,6 +19,8 @@ pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod stack;
 pub(crate) mod thread;
+#[cfg(any(miri, test))]
+pub(crate) mod thread_alarm;
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -728,13 +728,14 @@ mod tests {
     fn timers_are_dropped_while_another_thread_fires_them() {
         let timers = Arc::new(paused(0));
         let firing = Arc::clone(&timers);
+        let rounds = u64::from(crate::sys::emulation::rounds(2_000));
         let thread = thread::spawn_named("firing".into(), None, move || {
-            (0..2_000).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
+            (0..rounds).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
         })
         .expect("a test may start a thread");
         let mut cx = Context::from_waker(Waker::noop());
         let mut fired = 0;
-        for round in 0..2_000_u64 {
+        for round in 0..rounds {
             let mut timer = idle(&timers);
             let deadline = timers.instant_of(round + round % 5);
             match timer.as_mut().arm(timers.wheel(0), deadline, None) {

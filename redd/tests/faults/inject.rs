@@ -4,7 +4,9 @@
 //! `sys::faults` inside redd is for unit tests and one thread; here any thread's call can fail, also those that std
 //! makes.
 
-use std::ffi::{c_int, c_long, c_void};
+#[cfg(target_arch = "x86_64")]
+use std::ffi::c_long;
+use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 

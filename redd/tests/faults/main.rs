@@ -10,6 +10,8 @@
 #![allow(unsafe_code, reason = "system calls, and the C library's functions in our place")]
 #![allow(clippy::missing_safety_doc, clippy::multiple_unsafe_ops_per_block, reason = "a test")]
 
+#[path = "../../src/sys/emulation.rs"]
+mod emulation;
 mod foreign;
 mod inject;
 mod lifetimes;
@@ -61,6 +63,9 @@ fn main() {
     }
     if std::env::var_os("ASAN_OPTIONS").is_some() {
         println!("SKIPPED: AddressSanitizer takes the place of the same functions");
+        return;
+    }
+    if emulation::skips("faults", "the program cannot start itself") {
         return;
     }
     let word = arguments.iter().find(|argument| !argument.starts_with('-'));

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 pub(crate) mod bad;
+#[path = "../../src/sys/emulation.rs"]
+pub(crate) mod emulation;
 pub(crate) mod lives;
 pub(crate) mod wakers;
 

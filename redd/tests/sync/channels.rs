@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
 
+use super::support::emulation::rounds;
 use super::support::{Rng, Wakes, poll_once, poll_with};
 use redd::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -46,7 +47,7 @@ fn bounded_mpsc_behaves_as_a_deque_with_a_limit() {
         let (sender, mut receiver) = mpsc::channel(bound);
         let mut model = VecDeque::new();
         let (mut held, mut next, mut is_closed) = (Vec::new(), 0, false);
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             let is_full = model.len() + held.len() == bound;
             match rng.below(if is_closed { 7 } else { 400 }) {
                 0 => {
@@ -108,7 +109,7 @@ fn unbounded_mpsc_behaves_as_a_deque() {
         let mut senders = vec![sender];
         let mut model = VecDeque::new();
         let mut is_closed = false;
-        for next in 0..3_000 {
+        for next in 0..rounds(3_000) {
             match rng.below(300) {
                 0 => {
                     receiver.close();
@@ -152,7 +153,7 @@ fn broadcast_behaves_as_a_deque_that_every_receiver_has_a_place_in() {
         let mut receivers: Vec<(broadcast::Receiver<u64>, u64)> = Vec::new();
         // Messages are their own positions.
         let mut end = 0_u64;
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             match rng.below(20) {
                 0 => receivers.push((sender.subscribe(), end)),
                 1 if !receivers.is_empty() => {
@@ -199,7 +200,7 @@ fn watch_behaves_as_a_version_counter() {
         let (sender, receiver) = watch::channel(0_u64);
         let mut receivers = vec![(receiver, 0_u64)];
         let mut current = 0;
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             let index = rng.below(receivers.len() as u32) as usize;
             let count = receivers.len();
             let (receiver, seen) = &mut receivers[index];
@@ -435,13 +436,13 @@ fn a_channel_without_room_is_refused() {
 
 #[test]
 fn many_producers_deliver_each_message_once_and_in_order() {
-    const EACH: u32 = 20_000;
+    let each = rounds(20_000);
     let (sender, mut receiver) = mpsc::channel(7);
     let threads: Vec<_> = (0..4)
         .map(|id| {
             let sender = sender.clone();
             let send = move || {
-                for number in 0..EACH {
+                for number in 0..each {
                     sender.blocking_send((id, number)).unwrap();
                 }
             };
@@ -454,7 +455,7 @@ fn many_producers_deliver_each_message_once_and_in_order() {
         assert_eq!(number, next[id as usize]);
         next[id as usize] += 1;
     }
-    assert_eq!(next, [EACH; 4]);
+    assert_eq!(next, [each; 4]);
     for thread in threads {
         thread.join().unwrap();
     }
