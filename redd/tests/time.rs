@@ -115,6 +115,20 @@ fn a_blocking_task_keeps_paused_time_from_jumping() {
     });
 }
 
+/// How the end of the work meets the scheduler's decision differs from run to run, so there are many.
+#[test]
+fn paused_time_does_not_jump_before_the_end_of_a_blocking_task_is_seen() {
+    for round in 0..2_000_u32 {
+        paused(async {
+            let start = Instant::now();
+            let busy = move || (0..round % 50).for_each(|_| std::hint::spin_loop());
+            let in_time = timeout(ms(1), redd::task::spawn_blocking(busy)).await;
+            assert!(in_time.is_ok(), "round {round}: the timeout won");
+            assert_eq!(start.elapsed(), Duration::ZERO, "round {round}");
+        });
+    }
+}
+
 #[test]
 fn advance_fires_what_is_due_and_lets_it_run() {
     paused(async {
