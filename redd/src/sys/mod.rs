@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 pub(crate) mod alarm;
+pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;

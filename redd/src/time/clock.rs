@@ -24,6 +24,11 @@ pub(crate) const LAST_TICK: u64 = u64::MAX - 1;
 #[path = "clock_models.rs"]
 mod models;
 
+const TICK: Duration = Duration::from_millis(1);
+
+/// The longest duration that ends before the last tick: 285 million years. What is longer is too long for the clock.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 53);
+
 /// Whether any clock of this process was ever paused. While it is false nobody needs to ask *which* clock.
 static WAS_ANY_PAUSED: fixed::AtomicBool = fixed::AtomicBool::new(false);
 
@@ -101,6 +106,11 @@ impl Clock {
         if self.mode.load(Ordering::Relaxed) == REAL { real_now() } else { self.kept.lock().now() }
     }
 
+    /// Whether a timer with this deadline is due.
+    pub(crate) fn has_reached(&self, deadline: Instant) -> bool {
+        tick_at_or_after(self.start, deadline) <= self.now_tick()
+    }
+
     /// Tick zero.
     pub(crate) fn start(&self) -> Instant {
         self.start
@@ -151,7 +161,11 @@ impl Clock {
         if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
             return Err(ClockError::Running);
         }
-        kept.base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        let base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        if tick_at_or_after(self.start, base) == LAST_TICK {
+            return Err(ClockError::OutOfRange);
+        }
+        kept.base = base;
         Ok(())
     }
 
@@ -229,6 +243,14 @@ pub(crate) fn was_any_paused() -> bool {
     WAS_ANY_PAUSED.load(Ordering::Relaxed)
 }
 
+/// Whether a timer with this deadline is due on a clock that was never paused. Cheap; true is certain, false may be some
+/// milliseconds behind.
+#[inline]
+pub(crate) fn has_surely_reached(deadline: Instant) -> bool {
+    // A timer may be a tick late, and is never early, whatever the start of its clock.
+    deadline.checked_add(TICK).is_some_and(crate::primitives::system::has_surely_passed)
+}
+
 /// The monotonic clock of the system.
 #[inline]
 pub(crate) fn real_now() -> Instant {
@@ -237,7 +259,8 @@ pub(crate) fn real_now() -> Instant {
 
 /// A moment that no program lives to see, about 30 years from `now`: where durations end that are too long to add.
 pub(crate) fn far_future(now: Instant) -> Instant {
-    now + Duration::from_secs(86_400 * 365 * 30)
+    // A moment that a program made may be the last one that there is.
+    now.checked_add(Duration::from_secs(86_400 * 365 * 30)).unwrap_or(now)
 }
 
 /// The first tick that begins at or after `deadline`, for a clock with this start.
