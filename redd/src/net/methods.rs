@@ -14,6 +14,7 @@ pub(in crate::net) mod names {
     pub(in crate::net) use crate::sys;
     pub(in crate::net) use crate::sys::faults::Call;
     pub(in crate::net) use crate::sys::net::Fill;
+    pub(in crate::net) use crate::task::coop::consume_budget;
     pub(in crate::net) use bytes::BufMut;
     pub(in crate::net) use socket2::{SockAddr, Socket};
     pub(in crate::net) use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -366,7 +367,11 @@ macro_rules! stream_traits {
             pub(crate) const SHORT: Short = $short;
 
             pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
-                sys::net::connect(&socket, &address)?;
+                if let Err(error) = sys::net::connect(&socket, &address) {
+                    // A peer that refuses at once must not let a loop of attempts run without yielding.
+                    consume_budget().await;
+                    return Err(error);
+                }
                 // Watched only now: before it connects, a socket looks hung up.
                 let stream = Self::from_std(socket.into())?;
                 stream.writable().await?;

@@ -43,7 +43,7 @@ impl UdpSocket {
     /// # Errors
     /// That of the last address: in use, not of this machine, not permitted; an address that is none.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let addresses = addr::resolve(&addr).await?;
+        let addresses = addr::resolve_for_a_unit(&addr).await?;
         addr::first_success(addresses, |address| {
             let (domain, ty) = (Domain::for_address(address), Type::DGRAM.nonblocking());
             let socket = Socket::new(domain, ty, Some(Protocol::UDP))?;
@@ -57,7 +57,7 @@ impl UdpSocket {
     /// # Errors
     /// That of the last address; an address that is none.
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let addresses = addr::resolve(&addr).await?;
+        let addresses = addr::resolve_for_a_unit(&addr).await?;
         addr::first_success(addresses, |address| self.io.connect(address))
     }
 

@@ -33,7 +33,7 @@ impl TcpListener {
     /// # Errors
     /// That of the last address: in use, not of this machine, not permitted; an address that is none.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let addresses = addr::resolve(&addr).await?;
+        let addresses = addr::resolve_for_a_unit(&addr).await?;
         addr::first_success(addresses, |address| {
             let socket = TcpSocket::for_address(address)?;
             socket.set_reuseaddr(true)?;
