@@ -363,7 +363,12 @@ proptest! {
         block_on(async {
             for (position, by_hand, op) in steps {
                 let moved = if by_hand { seek_by_hand(&mut *ours, position).await } else { ours.seek(position).await };
+                let is_moved = moved.is_ok();
                 prop_assert_eq!(moved.ok(), theirs.seek(position).ok());
+                if !is_moved {
+                    // What was read ahead stays then, so a write would follow it.
+                    prop_assert_eq!(ours.rewind().await.ok(), theirs.rewind().ok().map(|()| 0));
+                }
                 match op {
                     BufferedOp::Read(len) => {
                         let (mut a, mut b) = (vec![0; len], vec![0; len]);

@@ -4,6 +4,7 @@
 
 pub(crate) mod bad;
 pub(crate) mod lives;
+pub(crate) mod odd_waker;
 pub(crate) mod wakers;
 
 use std::cell::Cell;
