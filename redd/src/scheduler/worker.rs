@@ -898,6 +898,7 @@ impl Worker {
     }
 
     /// With a paused clock time moves on exactly when there is nothing else to do.
+    #[cold]
     fn sleep_paused(&mut self, shared: &Shared, root: &impl Root) -> bool {
         let timers = &shared.timers;
         let mut has_token = false;

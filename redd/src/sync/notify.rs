@@ -33,7 +33,7 @@ use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{has_budget_remaining, poll_proceed, spend_on};
 
 /// No notification is stored and nobody waits.
 const EMPTY: usize = 0;
@@ -299,12 +299,25 @@ impl<N: Deref<Target = Notify>> Listener<N> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self;
-        let unit = ready!(poll_proceed(cx));
+        if !has_budget_remaining() {
+            return this.poll_without_budget(cx);
+        }
         if this.as_mut().hear(Some(cx)) {
-            unit.made_progress();
+            spend_on(|| true);
             return Poll::Ready(());
         }
         this.waiter.note();
+        Poll::Pending
+    }
+
+    #[cold]
+    fn poll_without_budget(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let unit = ready!(poll_proceed(cx));
+        if self.as_mut().hear(Some(cx)) {
+            unit.made_progress();
+            return Poll::Ready(());
+        }
+        self.waiter.note();
         Poll::Pending
     }
 }

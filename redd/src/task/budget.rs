@@ -87,12 +87,12 @@ pub fn has_budget_remaining() -> bool {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
-        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
-        Some(0 | REFUSED_ONCE..) => refuse(cx),
-        Some(units) => {
+        Some(units @ 1..=UNITS_PER_POLL) => {
             BUDGET.set(Some(units - 1));
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
+        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
+        Some(_) => refuse(cx),
     }
 }
 

@@ -230,7 +230,10 @@ fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
         When::At(deadline) => deadline.into_std(),
         When::In(duration) => {
             let now = timers.clock().now();
-            now.checked_add(duration).filter(|_| duration <= LONGEST).unwrap_or_else(|| far_future(now))
+            if duration.as_secs() > LONGEST.as_secs() {
+                return far_future(now);
+            }
+            now.checked_add(duration).unwrap_or_else(|| far_future(now))
         }
     }
 }

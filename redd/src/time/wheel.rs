@@ -121,15 +121,17 @@ impl<T: Filed> Wheel<T> {
 
     /// A tick that is not later than the earliest deadline, and is it unless an earlier element was removed.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let bound = self.slots[self.first()?.index()].bound;
-        // An element of the far slot may have come near, and is not later then.
-        Some(if self.has_far() { bound.min(self.far_bound()) } else { bound })
+        if self.has_far() {
+            return Some(self.next_deadline_with_far());
+        }
+        Some(self.slots[self.first()?.index()].bound)
     }
 
     /// Files `element`, unless its deadline has been reached.
     ///
     /// # Safety
     /// `element` is alive, in no wheel, and stays where it is until it was removed or popped.
+    #[inline(always)]
     pub(super) unsafe fn insert(&mut self, element: NonNull<T>, deadline: u64) -> Insertion {
         if deadline <= self.elapsed {
             return Insertion::Due;
@@ -232,9 +234,11 @@ impl<T: Filed> Wheel<T> {
 
     /// The slot of the earliest element (`slots-ahead`).
     fn first(&self) -> Option<Place> {
-        let level = self.occupied.iter().position(|&bits| bits != 0)?;
+        let Some(level) = self.occupied[..LEVELS].iter().position(|&bits| bits != 0) else {
+            return self.has_far().then(|| Place::new(FAR, 0));
+        };
         let bits = self.occupied[level];
-        if level != TOP {
+        if level < TOP {
             return Some(Place::new(level, u64::from(bits.trailing_zeros())));
         }
         let here = self.elapsed >> TOP_SHIFT;
@@ -242,6 +246,14 @@ impl<T: Filed> Wheel<T> {
         Some(Place::new(TOP, here + u64::from(ahead)))
     }
 
+    /// An element of the far slot may have come near, and is not later then.
+    #[cold]
+    fn next_deadline_with_far(&self) -> u64 {
+        let bound = self.first().map_or(u64::MAX, |place| self.slots[place.index()].bound);
+        bound.min(self.far_bound())
+    }
+
+    #[inline]
     fn has_far(&self) -> bool {
         self.occupied[FAR] != 0
     }
@@ -274,8 +286,12 @@ fn place_of(elapsed: u64, deadline: u64) -> (Place, u64) {
         let slot = deadline >> (BITS * level as u32);
         return (Place::new(level, slot), deadline);
     }
-    let place = if is_near(elapsed, deadline) { Place::new(TOP, deadline >> TOP_SHIFT) } else { Place::new(FAR, 0) };
-    (place, deadline)
+    (place_at_the_top(elapsed, deadline), deadline)
+}
+
+#[cold]
+fn place_at_the_top(elapsed: u64, deadline: u64) -> Place {
+    if is_near(elapsed, deadline) { Place::new(TOP, deadline >> TOP_SHIFT) } else { Place::new(FAR, 0) }
 }
 
 /// Whether `deadline`, which is not before `elapsed`, is at most as far ahead as the ring of the top level is long.
