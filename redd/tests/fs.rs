@@ -6,11 +6,13 @@ mod support;
 
 use proptest::prelude::*;
 use redd::fs::*;
-use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
+use redd::io::{
+    AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufReader, BufStream, BufWriter,
+};
 use std::collections::BTreeSet;
 use std::fs::File as StdFile;
 use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::SystemTime;
 use support::{block_on, poll_once};
@@ -294,6 +296,110 @@ proptest! {
             prop_assert_eq!(a, b);
             Ok(())
         })?;
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + AsyncSeek + Unpin {}
+impl<S: AsyncRead + AsyncWrite + AsyncSeek + Unpin> Stream for S {}
+
+/// The adapters that forward `AsyncSeek`, around a file.
+fn buffered(shape: usize, file: File, reader: usize, writer: usize) -> Box<dyn Stream> {
+    match shape {
+        0 => Box::new(BufReader::with_capacity(reader, file)),
+        1 => Box::new(BufWriter::with_capacity(writer, file)),
+        2 => Box::new(BufStream::with_capacity(reader, writer, file)),
+        3 => Box::new(BufReader::with_capacity(reader, BufWriter::with_capacity(writer, file))),
+        _ => Box::new(BufWriter::with_capacity(writer, BufReader::with_capacity(reader, Box::pin(file)))),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum BufferedOp {
+    Read(usize),
+    Write(Vec<u8>),
+    WriteVectored(Vec<u8>, Vec<u8>),
+    Flush,
+    Position,
+}
+
+fn buffered_op() -> impl Strategy<Value = BufferedOp> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..9);
+    prop_oneof![
+        3 => (0..9_usize).prop_map(BufferedOp::Read),
+        3 => bytes().prop_map(BufferedOp::Write),
+        1 => (bytes(), bytes()).prop_map(|(a, b)| BufferedOp::WriteVectored(a, b)),
+        1 => Just(BufferedOp::Flush),
+        1 => Just(BufferedOp::Position),
+    ]
+}
+
+fn position() -> impl Strategy<Value = SeekFrom> {
+    prop_oneof![
+        (0..30_u64).prop_map(SeekFrom::Start),
+        (-9..9_i64).prop_map(SeekFrom::Current),
+        (-9..9_i64).prop_map(SeekFrom::End),
+    ]
+}
+
+/// One seek at the level of polls: `poll_complete` is not called before `start_seek`.
+async fn seek_by_hand(stream: &mut (dyn Stream + '_), position: SeekFrom) -> std::io::Result<u64> {
+    Pin::new(&mut *stream).start_seek(position)?;
+    std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_complete(cx)).await
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn a_buffered_file_behaves_like_that_of_std(
+        steps in proptest::collection::vec((position(), any::<bool>(), buffered_op()), 0..24),
+        shape in 0..5_usize, reader in 1..9_usize, writer in 0..9_usize, max in 1..12_usize,
+    ) {
+        let mut theirs = temporary();
+        let std = temporary();
+        let mut file = File::from_std(std.try_clone().unwrap());
+        file.set_max_buf_size(max);
+        let mut ours = buffered(shape, file, reader, writer);
+        // A bare file refuses a seek by hand while a write is at work; these adapters wait for it.
+        block_on(async {
+            for (position, by_hand, op) in steps {
+                let moved = if by_hand { seek_by_hand(&mut *ours, position).await } else { ours.seek(position).await };
+                let is_moved = moved.is_ok();
+                prop_assert_eq!(moved.ok(), theirs.seek(position).ok());
+                if !is_moved {
+                    // What was read ahead stays then, so a write would follow it.
+                    prop_assert_eq!(ours.rewind().await.ok(), theirs.rewind().ok().map(|()| 0));
+                }
+                match op {
+                    BufferedOp::Read(len) => {
+                        let (mut a, mut b) = (vec![0; len], vec![0; len]);
+                        let read = ours.read(&mut a).await.unwrap();
+                        prop_assert_eq!(theirs.read(&mut b[..read]).unwrap(), read);
+                        prop_assert_eq!(&a[..read], &b[..read]);
+                    }
+                    BufferedOp::Write(bytes) => {
+                        ours.write_all(&bytes).await.unwrap();
+                        theirs.write_all(&bytes).unwrap();
+                    }
+                    BufferedOp::WriteVectored(a, b) => {
+                        let pieces = [IoSlice::new(&a), IoSlice::new(&b)];
+                        let written = ours.write_vectored(&pieces).await.unwrap();
+                        theirs.write_all(&[a, b].concat()[..written]).unwrap();
+                    }
+                    BufferedOp::Flush => ours.flush().await.unwrap(),
+                    BufferedOp::Position => {
+                        prop_assert_eq!(ours.stream_position().await.unwrap(), theirs.stream_position().unwrap());
+                    }
+                }
+            }
+            ours.flush().await.unwrap();
+            Ok(())
+        })?;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for (mut file, bytes) in [(std, &mut a), (theirs, &mut b)] {
+            file.rewind().unwrap();
+            file.read_to_end(bytes).unwrap();
+        }
+        prop_assert_eq!(a, b);
     }
 }
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
 
+mod support;
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future as _, pending, poll_fn};
 use std::rc::Rc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use redd::runtime::{Builder, Runtime};
 use redd::sync::{Notify, mpsc, oneshot};
 use redd::task::{self, JoinSet, LocalSet, spawn_local};
+use support::odd_waker;
 
 fn runtimes() -> [Runtime; 2] {
     [
@@ -502,43 +505,6 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
     assert_eq!(got, 7);
     end_first.send(()).unwrap();
     first.join().unwrap();
-}
-
-/// A waker whose clone and drop run other code, as those of another executor may.
-mod odd_waker {
-    #![allow(unsafe_code, reason = "a table of functions is the only way to a waker with a clone of one's own")]
-
-    use std::cell::RefCell;
-    use std::ptr;
-    use std::task::{RawWaker, RawWakerVTable, Waker};
-
-    thread_local! {
-        static HOOK: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
-    }
-
-    const TABLE: RawWakerVTable = RawWakerVTable::new(
-        |_| {
-            run();
-            RawWaker::new(ptr::null(), &TABLE)
-        },
-        |_| run(),
-        |_| (),
-        |_| run(),
-    );
-
-    /// The hook is away while it runs, so it does not meet itself.
-    fn run() {
-        if let Some(mut hook) = HOOK.take() {
-            hook();
-            HOOK.set(Some(hook));
-        }
-    }
-
-    pub(super) fn new(hook: impl FnMut() + 'static) -> Waker {
-        HOOK.set(Some(Box::new(hook)));
-        // SAFETY: the table ignores its data.
-        unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
-    }
 }
 
 #[test]

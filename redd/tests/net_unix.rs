@@ -383,7 +383,7 @@ fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_
 }
 
 #[test]
-fn waiting_for_readiness_that_is_there_costs_no_budget() {
+fn readiness_that_is_there_costs_no_budget_when_polled_with_another_waker() {
     run(async {
         let (left, _right) = UnixStream::pair()?;
         for _ in 0..1000 {

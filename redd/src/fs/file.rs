@@ -11,7 +11,7 @@
 use std::fs::{File as StdFile, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Seek, SeekFrom};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed};
-use crate::io::forward::{forward_descriptor, write_pieces};
+use crate::io::forward::write_pieces;
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
@@ -347,7 +347,17 @@ impl From<OwnedFd> for File {
     }
 }
 
-forward_descriptor!(File, self => *self.std);
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}
 
 impl FromRawFd for File {
     unsafe fn from_raw_fd(fd: RawFd) -> Self {

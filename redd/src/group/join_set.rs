@@ -277,10 +277,12 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Id, Result<T, JoinError>)>> {
+        let unit = ready!(coop::poll_proceed(cx));
         if self.is_empty() {
+            // An empty set stays empty, so this costs a unit too.
+            unit.made_progress();
             return Poll::Ready(None);
         }
-        let unit = ready!(coop::poll_proceed(cx));
         if self.ended.is_empty() {
             self.wakers.ready.take_or_register(&mut self.ended, cx.waker());
         }

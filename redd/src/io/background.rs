@@ -12,7 +12,7 @@
 //!   puts it back, also if it never ran or panicked.
 //! - `captures-first`: an operation drops what it captured before its end is seen, so that a file whose operation has
 //!   ended has one owner.
-//! - `foreign-code-outside`: wakers are woken, and closures handed to the pool, without the lock.
+//! - `foreign-code-outside`: wakers are cloned, woken and dropped, and closures handed to the pool, without the lock.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, Waker, ready};
@@ -63,6 +63,12 @@ struct Shared {
     waiters: Vec<Waker>,
 }
 
+impl Shared {
+    fn is_waiting(&self, waker: &Waker) -> bool {
+        self.waiters.iter().any(|waiting| waiting.will_wake(waker))
+    }
+}
+
 /// No operation is at work, and none starts while this lives.
 #[derive(Debug)]
 pub(crate) struct Idle<'a> {
@@ -86,16 +92,31 @@ impl Background {
 
     /// Waits for the operation at work. Any number of tasks can wait.
     pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<Idle<'_>> {
-        let mut shared = self.shared.lock();
-        if shared.buffer.is_some() {
-            return Poll::Ready(Idle { background: self, shared });
+        let mut fresh = None;
+        loop {
+            let mut shared = self.shared.lock();
+            if shared.buffer.is_some() {
+                if fresh.is_none() {
+                    return Poll::Ready(Idle { background: self, shared });
+                }
+                // The operation has ended meanwhile; another one may begin while the waker is dropped.
+                drop(shared);
+                drop(fresh.take());
+                continue;
+            }
+            if !shared.is_waiting(cx.waker()) {
+                let Some(waker) = fresh.take() else {
+                    // `foreign-code-outside`
+                    drop(shared);
+                    fresh = Some(cx.waker().clone());
+                    continue;
+                };
+                shared.waiters.push(waker);
+            }
+            drop(shared);
+            waiting::note(kind, None);
+            return Poll::Pending;
         }
-        if !shared.waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
-            shared.waiters.push(cx.waker().clone());
-        }
-        drop(shared);
-        waiting::note(kind, None);
-        Poll::Pending
     }
 
     /// `None` while an operation is at work.

@@ -167,15 +167,21 @@ impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
                     let buffered = this.window.bytes().len() as u64;
                     return Poll::Ready(Ok(position.saturating_sub(buffered)));
                 }
-                Seeking::Requested(SeekFrom::Current(distance)) => {
+                Seeking::Requested(position) => {
+                    // `complete-before-start`, as in `buf_writer`: a write that went past the buffer may be at work.
+                    let completed = ready!(this.inner.as_mut().poll_complete(cx));
+                    *this.seek = Seeking::Idle;
+                    completed?;
                     // The inner reader is ahead of ours by what is buffered; memory is at most `i64::MAX` bytes.
                     let ahead = this.window.bytes().len() as i64;
-                    match distance.checked_sub(ahead) {
-                        Some(distance) => (SeekFrom::Current(distance), Seeking::InFlight),
-                        None => (SeekFrom::Current(-ahead), Seeking::SecondLeg(distance)),
+                    match position {
+                        SeekFrom::Current(distance) => match distance.checked_sub(ahead) {
+                            Some(distance) => (SeekFrom::Current(distance), Seeking::InFlight),
+                            None => (SeekFrom::Current(-ahead), Seeking::SecondLeg(distance)),
+                        },
+                        SeekFrom::Start(_) | SeekFrom::End(_) => (position, Seeking::InFlight),
                     }
                 }
-                Seeking::Requested(position) => (position, Seeking::InFlight),
                 Seeking::SecondLeg(distance) => {
                     let result = ready!(this.inner.as_mut().poll_complete(cx));
                     *this.seek = Seeking::Idle;

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - `written-prefix`: `buf[..written]` has reached the inner writer and waits to be cut off.
+//! - `complete-before-start`: the inner `poll_complete` returns ready before `start_seek`, because a `File` refuses
+//!   `start_seek` while an operation is at work. The flush of the buffer starts such an operation.
 
 use std::fmt;
 use std::io::{self, IoSlice, SeekFrom};
@@ -189,8 +191,11 @@ impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
     fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         if let Seeking::Requested(position) = self.seek {
             ready!(self.as_mut().poll_flush_buf(cx))?;
-            let this = self.as_mut().project();
+            let mut this = self.as_mut().project();
+            // `complete-before-start`
+            let completed = ready!(this.inner.as_mut().poll_complete(cx));
             *this.seek = Seeking::Idle;
+            completed?;
             this.inner.start_seek(position)?;
             *this.seek = Seeking::InFlight;
         }

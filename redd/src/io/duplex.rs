@@ -3,7 +3,8 @@
 //! Called by programs, above all in tests of protocols.
 //!
 //! # Invariants
-//! - `foreign-code-outside`: wakers are woken and dropped after the lock of the pipe was let go (`Afterwards`).
+//! - `foreign-code-outside`: wakers are cloned before the lock of the pipe is taken, and woken and dropped after it was
+//!   let go (`Afterwards`).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -64,12 +65,18 @@ pub struct SimplexStream {
     writer: Option<Waker>,
 }
 
-/// Wakers to be woken and dropped once the lock is let go (`foreign-code-outside`).
+/// Wakers of one operation (`foreign-code-outside`).
 #[derive(Default)]
 #[must_use]
 struct Afterwards {
+    /// To be woken once the lock is let go.
     wake: Option<Waker>,
+    /// To be dropped once the lock is let go.
     discard: Option<Waker>,
+    /// A clone of the waker of the task that polls, made before the lock was taken.
+    fresh: Option<Waker>,
+    /// The operation has to wait, and needs a fresh waker: repeat it with one.
+    needs_fresh: bool,
 }
 
 impl Afterwards {
@@ -78,14 +85,18 @@ impl Afterwards {
             wake_guarded(waker);
         }
         drop(self.discard);
+        drop(self.fresh);
     }
-}
 
-/// Keeps the waker of the task that polls now; the one before it is to be dropped outside.
-fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
-    match slot {
-        Some(waker) if waker.will_wake(cx.waker()) => None,
-        Some(_) | None => slot.replace(cx.waker().clone()),
+    /// Keeps the waker of the task that polls now.
+    fn keep_in(&mut self, slot: &mut Option<Waker>, cx: &Context<'_>) {
+        if slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return;
+        }
+        match self.fresh.take() {
+            Some(fresh) => self.discard = slot.replace(fresh),
+            None => self.needs_fresh = true,
+        }
     }
 }
 
@@ -117,7 +128,7 @@ impl SimplexStream {
             if self.is_closed {
                 return Poll::Ready(Ok(()));
             }
-            afterwards.discard = keep(&mut self.reader, cx);
+            afterwards.keep_in(&mut self.reader, cx);
             return Poll::Pending;
         }
         let len = self.bytes.len().min(buf.remaining());
@@ -145,7 +156,7 @@ impl SimplexStream {
             if total_len(pieces) == 0 {
                 return Poll::Ready(Ok(0));
             }
-            afterwards.discard = keep(&mut self.writer, cx);
+            afterwards.keep_in(&mut self.writer, cx);
             return Poll::Pending;
         }
         let mut left = len;
@@ -161,14 +172,14 @@ impl SimplexStream {
     /// Nothing more is written: what is buffered can be read, then comes the end.
     fn close_for_writing(&mut self) -> Afterwards {
         self.is_closed = true;
-        Afterwards { wake: self.reader.take(), discard: self.writer.take() }
+        Afterwards { wake: self.reader.take(), discard: self.writer.take(), ..Afterwards::default() }
     }
 
     /// Nothing more is read: writing fails.
     fn close_for_reading(&mut self) -> Afterwards {
         self.is_closed = true;
         self.bytes = VecDeque::new();
-        Afterwards { wake: self.writer.take(), discard: self.reader.take() }
+        Afterwards { wake: self.writer.take(), discard: self.reader.take(), ..Afterwards::default() }
     }
 }
 
@@ -176,11 +187,15 @@ impl SimplexStream {
 fn poll_pipe<T>(
     cx: &mut Context<'_>,
     kind: WaitKind,
-    operation: impl FnOnce(&Context<'_>, &mut Afterwards) -> Poll<io::Result<T>>,
+    mut operation: impl FnMut(&Context<'_>, &mut Afterwards) -> Poll<io::Result<T>>,
 ) -> Poll<io::Result<T>> {
     let unit = ready!(poll_proceed(cx));
     let mut afterwards = Afterwards::default();
-    let result = operation(cx, &mut afterwards);
+    let mut result = operation(cx, &mut afterwards);
+    if afterwards.needs_fresh {
+        afterwards.fresh = Some(cx.waker().clone());
+        result = operation(cx, &mut afterwards);
+    }
     afterwards.run();
     if result.is_ready() {
         unit.made_progress();
@@ -192,17 +207,20 @@ fn poll_pipe<T>(
 
 /// Reading from one pipe and writing to one: how to get at each, for as long as one operation lasts.
 macro_rules! pipe_ends {
-    ($Type:ty, $self:ident, read: $read:expr, write: $write:expr) => {
+    ($Type:ty, $self:ident => $this:ident, read: $read:expr, write: $write:expr) => {
         impl AsyncRead for $Type {
             fn poll_read($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+                let $this = $self.get_mut();
                 poll_pipe(cx, WaitKind::Readable, |cx, afterwards| $read.read_into(cx, buf, afterwards))
             }
         }
 
         impl AsyncWrite for $Type {
             write_pieces! {
-                $self, cx, bufs
-                    => poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
+                $self, cx, bufs => {
+                    let $this = $self.get_mut();
+                    poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
+                }
             }
 
             fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -210,6 +228,7 @@ macro_rules! pipe_ends {
             }
 
             fn poll_shutdown($self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                let $this = $self.get_mut();
                 let afterwards = $write.close_for_writing();
                 afterwards.run();
                 Poll::Ready(Ok(()))
@@ -218,8 +237,8 @@ macro_rules! pipe_ends {
     };
 }
 
-pipe_ends!(SimplexStream, self, read: self.get_mut(), write: self.get_mut());
-pipe_ends!(DuplexStream, self, read: self.read.lock(), write: self.write.lock());
+pipe_ends!(SimplexStream, self => this, read: this, write: this);
+pipe_ends!(DuplexStream, self => this, read: this.read.lock(), write: this.write.lock());
 
 /// Both directions end.
 impl Drop for DuplexStream {

@@ -4,6 +4,7 @@
 //! terminals, and are shared with other processes, so they cannot be made non-blocking.
 
 use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -151,6 +152,38 @@ output! {
     stderr
 }
 
-forward_descriptor!(Stdin, self => self.std);
-forward_descriptor!(Stdout, self => self.std);
-forward_descriptor!(Stderr, self => self.std);
+impl AsFd for Stdin {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for Stdin {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Stdout {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for Stdout {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Stderr {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for Stderr {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}

@@ -7,6 +7,7 @@
 //!   string that cannot be one, return at once.
 
 use crate::blocking;
+use crate::task::coop::consume_budget;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -107,6 +108,18 @@ where
                 blocking::run(ask).await.map(Addresses::Many)
             }
         }
+    }
+}
+
+/// Like [`resolve`], but spends a unit of the budget: for operations that may complete at once every time.
+pub(super) fn resolve_for_a_unit<A>(address: &A) -> impl Future<Output = io::Result<Addresses>> + use<A>
+where
+    A: ToSocketAddrs + ?Sized,
+{
+    let resolved = resolve(address);
+    async move {
+        consume_budget().await;
+        resolved.await
     }
 }
 

@@ -28,5 +28,5 @@ pub async fn lookup_host<T>(host: T) -> io::Result<impl Iterator<Item = SocketAd
 where
     T: ToSocketAddrs,
 {
-    addr::resolve(&host).await
+    addr::resolve_for_a_unit(&host).await
 }

@@ -58,7 +58,7 @@ impl UdpSocket {
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a
     /// port below 1024; [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let addresses = addr::resolve(&addr).await?;
+        let addresses = addr::resolve_for_a_unit(&addr).await?;
         addr::first_success(addresses, |address| {
             let (domain, ty) = (Domain::for_address(address), Type::DGRAM.nonblocking());
             let socket = Socket::new(domain, ty, Some(Protocol::UDP))?;
@@ -84,7 +84,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let addresses = addr::resolve(&addr).await?;
+        let addresses = addr::resolve_for_a_unit(&addr).await?;
         addr::first_success(addresses, |address| self.io.connect(address))
     }
 

@@ -7,17 +7,19 @@
 //!   So a model sees threads that are late, and the same schedule shows the same times.
 
 #[cfg(not(shuttle))]
-pub(crate) use real::{futex_wait, futex_wake_one, now, wait_outside};
+pub(crate) use real::{futex_wait, futex_wake_one, has_surely_passed, now, wait_outside};
 
 #[cfg(all(test, shuttle))]
 pub(super) use modelled::reset;
 #[cfg(shuttle)]
-pub(crate) use modelled::{futex_wait, futex_wake_one, now, wait_outside};
+pub(crate) use modelled::{futex_wait, futex_wake_one, has_surely_passed, now, wait_outside};
 
 #[cfg(not(shuttle))]
 mod real {
+    use crate::sys::clock::{monotonic, monotonic_coarse};
     pub(crate) use crate::sys::{futex_wait, futex_wake_one};
     use std::io;
+    use std::sync::OnceLock;
     use std::time::{Duration, Instant};
 
     /// Waits for something that does not happen in this process, by a call that says whether it has.
@@ -34,6 +36,20 @@ mod real {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of the system")]
     pub(crate) fn now() -> Instant {
         Instant::now()
+    }
+
+    /// Whether `instant` has passed, by the coarse clock: true is certain, false may be some milliseconds behind.
+    #[inline]
+    pub(crate) fn has_surely_passed(instant: Instant) -> bool {
+        /// One moment on both clocks, the second read after the first.
+        static ANCHOR: OnceLock<Option<(Instant, Duration)>> = OnceLock::new();
+
+        let Some((anchor, reading)) = *ANCHOR.get_or_init(|| Some((now(), monotonic()?))) else {
+            return false;
+        };
+        monotonic_coarse()
+            .and_then(|coarse| coarse.checked_sub(reading))
+            .is_some_and(|passed| instant.saturating_duration_since(anchor) <= passed)
     }
 }
 
@@ -77,6 +93,10 @@ mod modelled {
     pub(crate) fn now() -> Instant {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         *START + PASSED.get()
+    }
+
+    pub(crate) fn has_surely_passed(instant: Instant) -> bool {
+        instant <= now()
     }
 
     /// `any-moment`

@@ -205,9 +205,13 @@ pub(crate) struct RootWakers {
 }
 
 impl RootWakers {
+    // Not inlined, so that all wakers have the same table.
+    #[inline(never)]
     pub(super) fn new(shared: Weak<Shared>) -> Self {
         let woken = Arc::new(RootWaker { shared, is_woken: AtomicBool::new(true), parker: Parker::new() });
-        Self { waker: Waker::from(Arc::clone(&woken)), woken }
+        let waker = Waker::from(Arc::clone(&woken));
+        coop::set_root_waker(&waker);
+        Self { waker, woken }
     }
 
     /// Whether these two are the only references. Then nobody can make a third.

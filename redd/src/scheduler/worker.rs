@@ -33,7 +33,7 @@ use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
-use crate::time::clock::real_now;
+use crate::time::clock::{WhenIdle, real_now};
 
 /// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
 pub(super) const NEXT_STREAK_MAX: u32 = 3;
@@ -898,19 +898,22 @@ impl Worker {
     }
 
     /// With a paused clock time moves on exactly when there is nothing else to do.
+    #[cold]
     fn sleep_paused(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        let has_token = self.turn(shared, Some(Duration::ZERO));
-        if has_token || self.has_reason_to_stay(shared, root, false) {
-            return has_token;
-        }
         let timers = &shared.timers;
+        let mut has_token = false;
+        let decision = timers.clock().when_idle(|| {
+            has_token = self.turn(shared, Some(Duration::ZERO));
+            !(has_token || self.has_reason_to_stay(shared, root, false))
+        });
         let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
-        match next {
-            Some(tick) if timers.clock().can_auto_advance() => {
+        match (decision, next) {
+            (WhenIdle::HasWork, _) => has_token,
+            (WhenIdle::Jump, Some(tick)) => {
                 timers.clock().advance_to(timers.instant_of(tick));
                 false
             }
-            _ => self.turn(shared, None),
+            (WhenIdle::Jump, None) | (WhenIdle::Wait, _) => self.turn(shared, None),
         }
     }
 

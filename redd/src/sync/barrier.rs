@@ -13,7 +13,7 @@ use super::wait_list::WaitList;
 use super::wait_until::wait_until;
 use crate::observe::resources::{Kind, Resource, Update};
 use crate::observe::waiting::WaitKind;
-use crate::task::coop::cooperative;
+use crate::task::coop::consume_budget;
 
 /// Lets a number of tasks wait until all of them have arrived; then it can be used again.
 ///
@@ -53,12 +53,14 @@ impl Barrier {
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
         let place = Some(Location::caller());
         self.resource.watch("Barrier::wait", "poll", async move {
+            // Before the arrival: the leader of a barrier for one task never waits.
+            consume_budget().await;
             // `arrival-counts`
             let arrival = self.arrive();
             self.resource.tell(|| [Update::Arrived(self.arrived())]);
             let Some(round) = arrival else { return BarrierWaitResult(true) };
             let is_over = |now: &Round| (now.number != round).then_some(());
-            cooperative(wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now))).await;
+            wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now)).await;
             BarrierWaitResult(false)
         })
     }

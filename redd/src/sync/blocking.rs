@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::primitives::parker::Parker;
 use crate::runtime::context::forbid_blocking;
+use crate::task::coop::without_limit;
 
 /// Answers for the method `what` of a user.
 ///
@@ -20,8 +21,12 @@ pub(crate) fn block_thread_on<F: Future>(what: &str, future: F) -> F::Output {
     block_on_parker(future)
 }
 
-/// Polls `future` on this thread, which sleeps in between, until it is done.
+/// Polls `future` on this thread, which sleeps in between, until it is done. There is no budget: yielding helps nothing.
 pub(crate) fn block_on_parker<F: Future>(future: F) -> F::Output {
+    without_limit(|| poll_until_ready(future))
+}
+
+fn poll_until_ready<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let parker = Arc::new(Parker::new());
     let waker = Waker::from(Arc::clone(&parker));

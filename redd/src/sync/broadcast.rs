@@ -268,13 +268,13 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
         let has_no_receiver = || (self.receiver_count() == 0).then_some(());
-        wait_until(
+        cooperative(wait_until(
             &self.shared().on_last_receiver,
             WaitKind::Broadcast,
             Some(Location::caller()),
             has_no_receiver,
             move |_| has_no_receiver(),
-        )
+        ))
     }
 }
 

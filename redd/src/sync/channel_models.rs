@@ -16,7 +16,7 @@ use super::mpsc::chain::{Chain, Parked, Popped};
 use super::testing::{Wakes, poll_once};
 use super::waker_cell::WakerCell;
 use super::{broadcast, mpsc, oneshot, watch};
-use crate::primitives::model;
+use crate::primitives::{mistake, model};
 
 /// A value whose drops are counted, so that leaks and double drops show.
 struct Counted(Arc<AtomicUsize>);
@@ -339,6 +339,47 @@ model!(loom_chain_drops_what_is_left, || {
     drop(consumer);
     thread.join().unwrap();
     assert_eq!(dropped(&drops), 3);
+});
+
+/// The consumer goes while a producer pushes; the chain stays, as it does for other senders.
+fn leave_while_pushing(leave: unsafe fn(&Chain<Counted, 2>) -> usize) {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let (chain, consumer) = chain();
+    let values = [Counted::new(&drops), Counted::new(&drops)];
+    let thread = thread::spawn(move || {
+        for value in values {
+            drop(chain.push(value));
+        }
+        chain
+    });
+    // SAFETY: this thread is the consumer.
+    unsafe { leave(&consumer.0) };
+    let chain = thread.join().unwrap();
+    assert_eq!(dropped(&drops), 2, "a value is left in the chain");
+    drop(chain);
+}
+
+model!(loom_chain_no_value_is_left_when_the_consumer_goes, || leave_while_pushing(Chain::end_rx));
+
+mistake!(loom_mistake_a_consumer_that_does_not_close_before_it_drains, "a value is left in the chain", || {
+    leave_while_pushing(|chain| {
+        // SAFETY: as for `end_rx`.
+        unsafe {
+            let count = chain.drain();
+            chain.close_rx();
+            count
+        }
+    });
+});
+
+mistake!(loom_mistake_a_consumer_that_does_not_wait_for_a_claimed_slot, "a value is left in the chain", || {
+    leave_while_pushing(|chain| {
+        // SAFETY: as for `end_rx`.
+        unsafe {
+            chain.close_rx();
+            chain.drain()
+        }
+    });
 });
 
 model!(loom_chain_the_consumer_changes_its_waker, || {

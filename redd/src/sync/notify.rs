@@ -24,7 +24,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
@@ -33,6 +33,7 @@ use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
+use crate::task::coop::{has_budget_remaining, poll_proceed, spend_on};
 
 /// No notification is stored and nobody waits.
 const EMPTY: usize = 0;
@@ -296,12 +297,27 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         drop(unused);
     }
 
-    fn poll(self: Pin<&mut Self>, cx: &Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self;
+        if !has_budget_remaining() {
+            return this.poll_without_budget(cx);
+        }
         if this.as_mut().hear(Some(cx)) {
+            spend_on(|| true);
             return Poll::Ready(());
         }
         this.waiter.note();
+        Poll::Pending
+    }
+
+    #[cold]
+    fn poll_without_budget(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let unit = ready!(poll_proceed(cx));
+        if self.as_mut().hear(Some(cx)) {
+            unit.made_progress();
+            return Poll::Ready(());
+        }
+        self.waiter.note();
         Poll::Pending
     }
 }

@@ -14,6 +14,7 @@ use super::once::{Once, once_face};
 use super::permits::{Permits, TryAcquireError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
+use crate::task::coop::consume_budget;
 
 /// A cell that is initialised at most once, by an async function if need be.
 ///
@@ -92,6 +93,7 @@ impl<T> OnceCell<T> {
         let place = Some(Location::caller());
         async move {
             if let Some(value) = self.get() {
+                consume_budget().await;
                 return Ok(value);
             }
             if self.permits.acquire(1, WaitKind::OnceCell, place).await.is_ok() {

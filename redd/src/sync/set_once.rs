@@ -13,6 +13,7 @@ use super::wait_list::WaitList;
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
+use crate::task::coop::cooperative;
 
 /// A cell that is set at most once, and whose value can be awaited.
 ///
@@ -57,7 +58,8 @@ impl<T> SetOnce<T> {
     /// Nothing is lost when the future is dropped.
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = &T> {
-        wait_until(&self.waiters, WaitKind::OnceCell, Some(Location::caller()), || self.get(), |_| self.get())
+        let place = Some(Location::caller());
+        cooperative(wait_until(&self.waiters, WaitKind::OnceCell, place, || self.get(), |_| self.get()))
     }
 }
 

@@ -4,13 +4,24 @@
 //! `Pending` and wake the task at once, so that it goes to the back of the queue. Outside of a task there is no limit.
 //!
 //! Called by `task::poll` (start a poll) and by every leaf in `sync`, `io`, `net`, `time`, `group`.
+//!
+//! # Invariants
+//! - `refill`: a poll that was refused 127 times gets a full budget again. A poll that returns after its refusals never
+//!   gets there, unless it has that many futures. Another executor's `block_on` inside the poll polls its future again
+//!   instead of returning, and without the refill it would never end.
+//! - `own-poll`: outside of a poll there is no budget, whatever is dropped there.
+//!
+//! # Why not otherwise
+//! The wakers do not tell whether the poll will return: `FuturesUnordered` also polls with wakers of its own, and its
+//! futures must take part in the budget.
 
+use crate::primitives::atomic::{Ordering, fixed};
 use crate::primitives::thread_local;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
@@ -19,13 +30,19 @@ use crate::runtime::{Handle, context};
 /// Units a poll starts with; the figure is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
 
-const REFUSED: u8 = u8::MAX;
+/// No unit is left and one operation was refused; each further refusal adds one.
+const REFUSED_ONCE: u8 = UNITS_PER_POLL + 1;
+/// After so many refusals in one poll, the poll gets a full budget again (`refill`).
+const REFUSED_MAX: u8 = u8::MAX;
 
 thread_local! {
-    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`. [`REFUSED`] is no unit left,
-    /// and an operation was refused for that.
+    /// The units left in the current poll, or [`REFUSED_ONCE`] to [`REFUSED_MAX`]. `None` outside of a task and inside
+    /// `unconstrained`.
     static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
 }
+
+/// The address of the table of the wakers of `block_on` on the thread that also runs tasks.
+static ROOT_WAKER_TABLE: fixed::AtomicU64 = fixed::AtomicU64::new(0);
 
 /// Puts the budget back as it was, also when a poll panics.
 struct Restore(Option<u8>);
@@ -59,7 +76,7 @@ pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
 /// Whether the current poll may complete another operation. True outside of a task.
 #[inline]
 pub fn has_budget_remaining() -> bool {
-    !matches!(BUDGET.get(), Some(0 | REFUSED))
+    !matches!(BUDGET.get(), Some(0 | REFUSED_ONCE..))
 }
 
 /// Takes one unit for an operation that is about to be tried.
@@ -70,20 +87,29 @@ pub fn has_budget_remaining() -> bool {
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
-        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
-        Some(0 | REFUSED) => refuse(cx),
-        Some(units) => {
+        Some(units @ 1..=UNITS_PER_POLL) => {
             BUDGET.set(Some(units - 1));
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
+        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
+        Some(_) => refuse(cx),
     }
 }
 
 #[cold]
 fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
-    // Counted once a poll.
-    if BUDGET.replace(Some(REFUSED)) == Some(0) {
-        context::with_current(Handle::count_forced_yield);
+    match BUDGET.get() {
+        Some(REFUSED_MAX) => {
+            // `refill`
+            BUDGET.set(Some(UNITS_PER_POLL - 1));
+            return Poll::Ready(RestoreOnPending(Cell::new(Some(UNITS_PER_POLL)), PhantomData));
+        }
+        Some(refusals @ REFUSED_ONCE..) => BUDGET.set(Some(refusals + 1)),
+        _ => {
+            // Counted once for each budget.
+            BUDGET.set(Some(REFUSED_ONCE));
+            context::with_current(Handle::count_forced_yield);
+        }
     }
     if !super::poll::yield_current(cx.waker()) {
         cx.waker().wake_by_ref();
@@ -91,12 +117,37 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     Poll::Pending
 }
 
+/// As [`poll_proceed`], for waiting that may be over every time, but that programs also poll by hand many times in one
+/// poll. With a waker that does not belong to the poll itself it always proceeds.
+#[inline]
+pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    if has_budget_remaining() || is_own(cx.waker()) {
+        poll_proceed(cx)
+    } else {
+        Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData))
+    }
+}
+
+/// Whether this is the waker of the task, or of the future of `block_on`, that is polled on this thread.
+#[cold]
+fn is_own(waker: &Waker) -> bool {
+    super::poll::is_of_current(waker).unwrap_or_else(|| {
+        // Relaxed: an address that is compared.
+        std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
+    })
+}
+
+/// Tells how the wakers of `block_on` are recognized; all of them have the same table.
+pub(crate) fn set_root_waker(waker: &Waker) {
+    ROOT_WAKER_TABLE.store(std::ptr::from_ref(waker.vtable()).addr() as u64, Ordering::Relaxed);
+}
+
 /// For an operation that succeeds at once or must not have happened: tries it if the budget allows, and takes a unit if
 /// it succeeded. False: it did not, or was not tried. One look at the budget instead of two, and nothing to give back.
 #[inline]
 pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
     let units = BUDGET.get();
-    if matches!(units, Some(0 | REFUSED)) || !operation() {
+    if matches!(units, Some(0 | REFUSED_ONCE..)) || !operation() {
         return false;
     }
     if let Some(units) = units {
@@ -122,8 +173,16 @@ impl Drop for RestoreOnPending {
     #[inline]
     fn drop(&mut self) {
         if let Some(units) = self.0.get() {
-            BUDGET.set(Some(units));
+            give_back(units);
         }
+    }
+}
+
+#[inline]
+fn give_back(units: u8) {
+    // `own-poll`: the value may have been kept until after its poll.
+    if BUDGET.get().is_some() {
+        BUDGET.set(Some(units));
     }
 }
 

@@ -56,7 +56,9 @@ pub mod coop {
         Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining, poll_proceed,
         unconstrained,
     };
-    pub(crate) use super::budget::{spend_on, with_full, with_full_unless_spent, without_limit};
+    pub(crate) use super::budget::{
+        poll_proceed_unless_foreign, set_root_waker, spend_on, with_full, with_full_unless_spent, without_limit,
+    };
 }
 pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};
 pub use crate::group::join_set::JoinSet;

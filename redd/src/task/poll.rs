@@ -67,6 +67,11 @@ pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
     is_own
 }
 
+/// Whether `waker` is that of the current task. `None` outside of tasks.
+pub(super) fn is_of_current(waker: &std::task::Waker) -> Option<bool> {
+    NonNull::new(CURRENT.get().cast_mut()).map(|task| waker::is_of(waker, task))
+}
+
 /// What the scheduler does after a poll.
 #[derive(Debug)]
 #[must_use]

@@ -9,6 +9,8 @@
 //! - `never-back`: what one thread reads from a clock never decreases, also across pause, advance and resume.
 //! - `real-until-paused`: `mode` leaves `REAL` at the first pause and never returns, so a clock that was never paused
 //!   costs one relaxed load and the system's clock.
+//! - `inhibitors-first`: whether paused time may jump is read before the scheduler looks for work, so work that ends
+//!   in between is either counted or found.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,15 @@ use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering, fixed};
 
 /// The last tick there is; above it stands only `u64::MAX`, which means *no deadline*.
 pub(crate) const LAST_TICK: u64 = u64::MAX - 1;
+
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "clock_models.rs"]
+mod models;
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// The longest duration that ends before the last tick: 285 million years. What is longer is too long for the clock.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 53);
 
 /// Whether any clock of this process was ever paused. While it is false nobody needs to ask *which* clock.
 static WAS_ANY_PAUSED: fixed::AtomicBool = fixed::AtomicBool::new(false);
@@ -95,6 +106,11 @@ impl Clock {
         if self.mode.load(Ordering::Relaxed) == REAL { real_now() } else { self.kept.lock().now() }
     }
 
+    /// Whether a timer with this deadline is due.
+    pub(crate) fn has_reached(&self, deadline: Instant) -> bool {
+        tick_at_or_after(self.start, deadline) <= self.now_tick()
+    }
+
     /// Tick zero.
     pub(crate) fn start(&self) -> Instant {
         self.start
@@ -145,7 +161,11 @@ impl Clock {
         if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
             return Err(ClockError::Running);
         }
-        kept.base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        let base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        if tick_at_or_after(self.start, base) == LAST_TICK {
+            return Err(ClockError::OutOfRange);
+        }
+        kept.base = base;
         Ok(())
     }
 
@@ -173,23 +193,62 @@ impl Clock {
         self.inhibitors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends one [`inhibit_auto_advance`](Self::inhibit_auto_advance). The caller then unparks the scheduler, which may
-    /// have parked without a jump; that unpark also makes this count visible to it.
+    /// Ends one [`inhibit_auto_advance`](Self::inhibit_auto_advance). The caller has woken the task that waits for the
+    /// work. Afterwards it unparks the scheduler, which may have parked without a jump.
     pub(crate) fn allow_auto_advance(&self) {
-        let before = self.inhibitors.fetch_sub(1, Ordering::Relaxed);
+        // Release: publishes the wake of the task that waits (`inhibitors-first`). Pairs with Acquire in
+        // `Clock::can_auto_advance`.
+        let before = self.inhibitors.fetch_sub(1, Ordering::Release);
         debug_assert!(before > 0, "each allow ends one inhibit");
     }
 
-    /// Whether a scheduler with nothing to do may jump to the next timer.
-    pub(crate) fn can_auto_advance(&self) -> bool {
-        self.is_paused() && self.inhibitors.load(Ordering::Relaxed) == 0
+    /// Decides what a scheduler with a paused clock does. `is_idle` looks for work and returns whether there is none.
+    ///
+    /// 1. Read the inhibitors.
+    /// 2. Call `is_idle`.
+    ///
+    /// In this order (`inhibitors-first`): if the inhibitors no longer count a piece of work, `is_idle` sees the task
+    /// that it woke.
+    pub(crate) fn when_idle(&self, is_idle: impl FnOnce() -> bool) -> WhenIdle {
+        let may_jump = self.can_auto_advance();
+        match (is_idle(), may_jump) {
+            (false, _) => WhenIdle::HasWork,
+            (true, true) => WhenIdle::Jump,
+            (true, false) => WhenIdle::Wait,
+        }
     }
+
+    /// Whether the clock is paused and nothing inhibits a jump.
+    fn can_auto_advance(&self) -> bool {
+        // Acquire: what was woken before the count went down. Pairs with Release in `Clock::allow_auto_advance`.
+        self.is_paused() && self.inhibitors.load(Ordering::Acquire) == 0
+    }
+}
+
+/// What a scheduler with a paused clock does next: the answer of [`Clock::when_idle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum WhenIdle {
+    /// Run the work that was found.
+    HasWork,
+    /// Move the clock to the next timer.
+    Jump,
+    /// Park until work outside of the scheduler ends.
+    Wait,
 }
 
 /// Whether some clock of this process was ever paused; if not, [`real_now`] is what every clock shows.
 #[inline]
 pub(crate) fn was_any_paused() -> bool {
     WAS_ANY_PAUSED.load(Ordering::Relaxed)
+}
+
+/// Whether a timer with this deadline is due on a clock that was never paused. Cheap; true is certain, false may be some
+/// milliseconds behind.
+#[inline]
+pub(crate) fn has_surely_reached(deadline: Instant) -> bool {
+    // A timer may be a tick late, and is never early, whatever the start of its clock.
+    deadline.checked_add(TICK).is_some_and(crate::primitives::system::has_surely_passed)
 }
 
 /// The monotonic clock of the system.
@@ -200,7 +259,8 @@ pub(crate) fn real_now() -> Instant {
 
 /// A moment that no program lives to see, about 30 years from `now`: where durations end that are too long to add.
 pub(crate) fn far_future(now: Instant) -> Instant {
-    now + Duration::from_secs(86_400 * 365 * 30)
+    // A moment that a program made may be the last one that there is.
+    now.checked_add(Duration::from_secs(86_400 * 365 * 30)).unwrap_or(now)
 }
 
 /// The first tick that begins at or after `deadline`, for a clock with this start.

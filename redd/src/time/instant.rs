@@ -75,7 +75,9 @@ impl Instant {
 
     /// `duration` after this, or so late that nobody sees the difference.
     pub(super) fn after_or_never(self, duration: Duration) -> Self {
-        self.checked_add(duration).unwrap_or_else(|| Self(clock::far_future(self.0)))
+        self.checked_add(duration)
+            .filter(|_| duration <= clock::LONGEST)
+            .unwrap_or_else(|| Self(clock::far_future(self.0)))
     }
 }
 

@@ -6,6 +6,9 @@
 //! (the wheel of this worker, if it is a worker of the timer's own runtime).
 //!
 //! # Invariants
+//! - `clock-decides`: a poll that finds the timer armed also asks the clock. A task that polls again and again without
+//!   returning keeps its worker from firing timers, and may wait for this one. The first poll of a `sleep` need not ask:
+//!   its deadline was computed from the present. The coarse clock is enough, for it only ends such a loop.
 //! - `home-or-here`: a timer is armed on a wheel of the runtime in which it was created, wherever it is polled.
 
 use std::future::Future;
@@ -17,7 +20,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::Instant;
-use super::clock::far_future;
+use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::resources::{Kind, Operation, Resource, Update, tell_here, tell_poll};
@@ -53,7 +56,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new("`sleep`", When::In(duration))
 }
 
-/// Waits until `deadline`; if that has passed, only until the worker's next look at its timers.
+/// Waits until `deadline`; if that has passed, at most until the worker's next look at its timers.
 ///
 /// # Cancel safety
 /// Dropping it stops the timer; nothing else happens.
@@ -82,6 +85,8 @@ pin_project! {
     #[must_use = "a future does nothing until it is awaited"]
     pub struct Sleep {
         deadline: std::time::Instant,
+        // The deadline was given, not computed from the present: it may have passed at the first poll.
+        is_given: bool,
         place: &'static Location<'static>,
         #[pin]
         timer: Timer,
@@ -96,6 +101,7 @@ pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
     timers.attach(handle);
     Sleep {
         deadline: deadline_of(When::In(duration), timers),
+        is_given: false,
         place: Location::caller(),
         timer: Timer::new(timers),
         operation: Resource::UNSEEN.operation(""),
@@ -117,7 +123,14 @@ impl Sleep {
         match made {
             Some(Some((deadline, timer))) => {
                 let resource = Resource::new(Kind::Sleep);
-                Self { deadline, place, timer, operation: resource.operation("Sleep::new_timeout"), resource }
+                Self {
+                    deadline,
+                    is_given: matches!(when, When::At(_)),
+                    place,
+                    timer,
+                    operation: resource.operation("Sleep::new_timeout"),
+                    resource,
+                }
             }
             Some(None) => context::disabled(what, "the timer", "enable_time"),
             None => context::missing(what),
@@ -153,6 +166,7 @@ impl Sleep {
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         let mut this = self.project();
         *this.deadline = deadline.into_std();
+        *this.is_given = true;
         this.resource.tell(|| [Update::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
         match arm(this.timer, *this.deadline, waker) {
@@ -166,6 +180,7 @@ impl Sleep {
     pub(super) fn reset_before_poll(self: Pin<&mut Self>, deadline: Instant) {
         let this = self.project();
         *this.deadline = deadline.into_std();
+        *this.is_given = true;
         drop(this.timer.disarm());
     }
 }
@@ -180,11 +195,13 @@ impl Future for Sleep {
             tell_poll("poll_elapsed", true);
             let is_fired = match this.timer.as_mut().poll(cx) {
                 TimerState::Fired => true,
-                TimerState::Waiting => false,
+                TimerState::Waiting => fire_if_reached(this.timer, *this.deadline),
                 TimerState::Idle => {
                     tell_here(|| [Update::Duration(millis_until(*this.deadline))]);
-                    match arm(this.timer, *this.deadline, Some(cx.waker().clone())) {
-                        Arming::Armed | Arming::ArmedEarliest => false,
+                    match arm(this.timer.as_mut(), *this.deadline, Some(cx.waker().clone())) {
+                        Arming::Armed | Arming::ArmedEarliest => {
+                            *this.is_given && fire_if_reached(this.timer, *this.deadline)
+                        }
                         Arming::Due(_) => true,
                         Arming::Gone(_) => panic_detached(this.place),
                     }
@@ -213,6 +230,9 @@ fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
         When::At(deadline) => deadline.into_std(),
         When::In(duration) => {
             let now = timers.clock().now();
+            if duration.as_secs() > LONGEST.as_secs() {
+                return far_future(now);
+            }
             now.checked_add(duration).unwrap_or_else(|| far_future(now))
         }
     }
@@ -221,6 +241,26 @@ fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
 fn millis_until(deadline: std::time::Instant) -> u64 {
     let left = Instant::from_std(deadline).saturating_duration_since(Instant::now());
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Fires an armed timer if its deadline has been reached (`clock-decides`).
+#[inline]
+fn fire_if_reached(timer: Pin<&mut Timer>, deadline: std::time::Instant) -> bool {
+    let is_reached = if was_any_paused() { has_reached(&timer, deadline) } else { has_surely_reached(deadline) };
+    if is_reached {
+        timer.fire();
+    }
+    is_reached
+}
+
+/// As the clock of the timer's runtime says, if this thread is in that runtime.
+#[cold]
+fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
+    let ask = |handle: &Handle| {
+        let timers = handle.timers().filter(|timers| timers.is_home_of(timer));
+        timers.is_some_and(|timers| timers.clock().has_reached(deadline))
+    };
+    context::with_current(ask).unwrap_or(false)
 }
 
 /// Arms an idle timer on the wheel of this worker, or on the one for everybody else.

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!          arm                fire (expire)
-//!   IDLE ───────▶ ARMED ─────────────────────▶ FIRED
+//!   IDLE ───────▶ ARMED ─────────────────────▶ FIRED    (also by its owner: `fire`)
 //!    ▲              │ detach (shutdown)          │
 //!    │              └───────────▶ DETACHED       │
 //!    └── disarm (reset, drop) ◀── any of them ───┘
@@ -497,6 +497,14 @@ impl Timer {
                 }
             }
         })
+    }
+
+    /// Fires the timer on behalf of its owner, who has seen that its deadline has been reached.
+    #[cold]
+    pub(super) fn fire(mut self: Pin<&mut Self>) {
+        drop(self.as_mut().disarm());
+        // Relaxed: it is in no wheel, so the owner is alone with it.
+        self.entry.state.store(FIRED, Ordering::Relaxed);
     }
 
     /// Makes the timer idle, wherever it is. Its waker, if it waited with one, is for the caller to drop or to arm with.

@@ -5,13 +5,15 @@
 //! Six levels of 64 slots. A slot of level `n` covers `64^n` ticks. An element stands at the level of the highest
 //! group of six bits in which its deadline differs from `elapsed`, so a level's slots all lie in the one slot of the
 //! level above in which `elapsed` is. When time enters a slot of a higher level, its elements are filed anew, lower
-//! down. The top level is a ring: what is more than its 63 slots (two years) ahead waits in the last of them and is filed anew there.
+//! down. The top level is a ring. What is more than its 63 slots (two years) ahead waits in the far slot, whatever its
+//! deadline. The elements of the far slot are filed anew when the earliest of them comes near the ring.
 //!
 //! # Invariants
 //! - `slots-ahead`: `elapsed` never enters a slot that still holds elements, except a slot of level 0; so in a level
 //!   all occupied slots are ahead, and the first one of the lowest occupied level holds the earliest element of all.
 //! - `bound-is-early`: a slot's `bound` is not later than any of its elements' deadlines, nor earlier than the slot's
 //!   start. It is exact until its earliest element is removed.
+//! - `far-is-later`: while no element of the far slot is near the ring, all of them are later than those of the levels.
 //! - `filed-once`: an element's `place` names the slot whose list it is in.
 
 #![expect(unsafe_code, reason = "the slots are intrusive lists")]
@@ -22,6 +24,8 @@ use crate::collections::linked_list::{Linked, LinkedList, Links};
 
 const LEVELS: usize = 6;
 const TOP: usize = LEVELS - 1;
+/// The level of the far slot, which is its only one.
+const FAR: usize = LEVELS;
 const SLOTS: usize = 64;
 /// Bits of a deadline that choose the slot of one level.
 const BITS: u32 = 6;
@@ -93,30 +97,33 @@ struct Slot<T> {
 pub(super) struct Wheel<T> {
     /// The last tick that was looked at: everything due at it has been handed out or is at its level-0 slot.
     elapsed: u64,
-    /// One bit a slot: is its list non-empty?
-    occupied: [u64; LEVELS],
-    /// On the heap, and made there: they are too large to pass through a stack.
-    slots: Box<[Slot<T>; LEVELS * SLOTS]>,
+    /// One bit a slot: is its list non-empty? The last is for the far slot.
+    occupied: [u64; LEVELS + 1],
+    /// On the heap, and made there: they are too large to pass through a stack. The last is the far slot.
+    slots: Box<[Slot<T>; LEVELS * SLOTS + 1]>,
 }
 
 impl<T: Filed> Wheel<T> {
     pub(super) fn new() -> Self {
         let slots: Box<[_]> =
-            std::iter::repeat_with(|| Slot { list: LinkedList::new(), bound: 0 }).take(LEVELS * SLOTS).collect();
+            std::iter::repeat_with(|| Slot { list: LinkedList::new(), bound: 0 }).take(LEVELS * SLOTS + 1).collect();
         let Ok(slots) = slots.try_into() else {
             unreachable!("as many were made as there are");
         };
-        Self { elapsed: 0, occupied: [0; LEVELS], slots }
+        Self { elapsed: 0, occupied: [0; LEVELS + 1], slots }
     }
 
     /// Starts over at tick 0. The wheel is empty.
     pub(super) fn restart(&mut self) {
-        debug_assert_eq!(self.occupied, [0; LEVELS], "only an empty wheel restarts");
+        debug_assert_eq!(self.occupied, [0; LEVELS + 1], "only an empty wheel restarts");
         self.elapsed = 0;
     }
 
     /// A tick that is not later than the earliest deadline, and is it unless an earlier element was removed.
     pub(super) fn next_deadline(&self) -> Option<u64> {
+        if self.has_far() {
+            return Some(self.next_deadline_with_far());
+        }
         Some(self.slots[self.first()?.index()].bound)
     }
 
@@ -124,6 +131,7 @@ impl<T: Filed> Wheel<T> {
     ///
     /// # Safety
     /// `element` is alive, in no wheel, and stays where it is until it was removed or popped.
+    #[inline(always)]
     pub(super) unsafe fn insert(&mut self, element: NonNull<T>, deadline: u64) -> Insertion {
         if deadline <= self.elapsed {
             return Insertion::Due;
@@ -157,6 +165,11 @@ impl<T: Filed> Wheel<T> {
     /// Takes out an element that is due at `now`, in the order of deadlines; `None` when there is none left.
     pub(super) fn pop_due(&mut self, now: u64) -> Option<NonNull<T>> {
         loop {
+            if self.has_far() && is_near(self.elapsed, self.far_bound()) {
+                // Each time the slot loses its earliest element, or its bound becomes exact.
+                self.file_anew(Place::new(FAR, 0));
+            }
+            // `far-is-later`
             let place = match self.first() {
                 Some(place) if self.start_of(place) <= now => place,
                 // `slots-ahead`: no occupied slot starts by `now`.
@@ -166,10 +179,12 @@ impl<T: Filed> Wheel<T> {
                 }
             };
             self.elapsed = self.elapsed.max(self.start_of(place));
-            if place.level == 0 {
-                return self.pop_from(place);
+            match usize::from(place.level) {
+                0 => return self.pop_from(place),
+                // It is near now.
+                FAR => {}
+                _ => self.file_anew(place),
             }
-            self.file_anew(place);
         }
     }
 
@@ -219,7 +234,9 @@ impl<T: Filed> Wheel<T> {
 
     /// The slot of the earliest element (`slots-ahead`).
     fn first(&self) -> Option<Place> {
-        let level = self.occupied.iter().position(|&bits| bits != 0)?;
+        let Some(level) = self.occupied[..LEVELS].iter().position(|&bits| bits != 0) else {
+            return self.has_far().then(|| Place::new(FAR, 0));
+        };
         let bits = self.occupied[level];
         if level < TOP {
             return Some(Place::new(level, u64::from(bits.trailing_zeros())));
@@ -229,9 +246,28 @@ impl<T: Filed> Wheel<T> {
         Some(Place::new(TOP, here + u64::from(ahead)))
     }
 
-    /// The first tick that `place` covers; `place` lies ahead.
+    /// An element of the far slot may have come near, and is not later then.
+    #[cold]
+    fn next_deadline_with_far(&self) -> u64 {
+        let bound = self.first().map_or(u64::MAX, |place| self.slots[place.index()].bound);
+        bound.min(self.far_bound())
+    }
+
+    #[inline]
+    fn has_far(&self) -> bool {
+        self.occupied[FAR] != 0
+    }
+
+    fn far_bound(&self) -> u64 {
+        self.slots[Place::new(FAR, 0).index()].bound
+    }
+
+    /// The first tick that `place` covers; `place` lies ahead. The far slot starts at its earliest element.
     fn start_of(&self, place: Place) -> u64 {
         let (level, slot) = (u32::from(place.level), u64::from(place.slot));
+        if usize::from(place.level) == FAR {
+            return self.far_bound();
+        }
         if usize::from(place.level) < TOP {
             let lap = BITS * (level + 1);
             return ((self.elapsed >> lap) << lap) + (slot << (BITS * level));
@@ -250,14 +286,17 @@ fn place_of(elapsed: u64, deadline: u64) -> (Place, u64) {
         let slot = deadline >> (BITS * level as u32);
         return (Place::new(level, slot), deadline);
     }
-    let here = elapsed >> TOP_SHIFT;
-    let there = deadline >> TOP_SHIFT;
-    if there - here <= SLOT_MASK {
-        (Place::new(TOP, there), deadline)
-    } else {
-        let last = here + SLOT_MASK;
-        (Place::new(TOP, last), last << TOP_SHIFT)
-    }
+    (place_at_the_top(elapsed, deadline), deadline)
+}
+
+#[cold]
+fn place_at_the_top(elapsed: u64, deadline: u64) -> Place {
+    if is_near(elapsed, deadline) { Place::new(TOP, deadline >> TOP_SHIFT) } else { Place::new(FAR, 0) }
+}
+
+/// Whether `deadline`, which is not before `elapsed`, is at most as far ahead as the ring of the top level is long.
+fn is_near(elapsed: u64, deadline: u64) -> bool {
+    (deadline >> TOP_SHIFT) - (elapsed >> TOP_SHIFT) <= SLOT_MASK
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -302,9 +341,10 @@ mod tests {
         prop_oneof![
             4 => 0_u64..200,
             2 => 0_u64..10_000,
-            1 => (0_u32..44, -2_i64..3)
+            1 => (0_u32..64, -2_i64..3)
                 .prop_map(|(shift, off)| (1_u64 << shift).saturating_add_signed(off)),
             1 => 0_u64..(1 << 42),
+            1 => any::<u64>(),
         ]
     }
 
@@ -364,10 +404,8 @@ mod tests {
                 Step::Pass(by) => pass_to(&mut wheel, &mut map, &mut now, by),
                 Step::PassToNext => {
                     if let Some(next) = wheel.next_deadline() {
-                        if next < u64::MAX - (1 << 40) {
-                            let by = next.saturating_sub(now);
-                            pass_to(&mut wheel, &mut map, &mut now, by);
-                        }
+                        let by = next.saturating_sub(now);
+                        pass_to(&mut wheel, &mut map, &mut now, by);
                     }
                 }
             }
@@ -394,7 +432,7 @@ mod tests {
     }
 
     fn pass_to(wheel: &mut Wheel<Element>, map: &mut BTreeMap<u64, Vec<usize>>, now: &mut u64, by: u64) {
-        *now += by;
+        *now = now.saturating_add(by).min(u64::MAX - 1);
         let mut last = 0;
         while let Some(element) = wheel.pop_due(*now) {
             // SAFETY: elements are alive until the end.
@@ -438,6 +476,23 @@ mod tests {
         assert_eq!(wheel.pop_due(600_122), None);
         assert_eq!(wheel.next_deadline(), Some(600_123));
         assert_eq!(wheel.pop_due(600_123), Some(element));
+        assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn deadlines_beyond_the_ring_name_themselves_and_are_reached_in_one_step() {
+        let mut wheel = Wheel::<Element>::new();
+        let mut elements = [(); 3].map(|()| Element { number: 0, filing: Filing::new() });
+        let [near, far, last] = elements.each_mut().map(NonNull::from);
+        for (element, deadline) in [(last, u64::MAX - 1), (far, 1 << 50), (near, 1 << 35)] {
+            // SAFETY: each is popped below, before it goes.
+            assert_eq!(unsafe { wheel.insert(element, deadline) }, Insertion::Filed);
+        }
+        for (element, deadline) in [(near, 1 << 35), (far, 1 << 50), (last, u64::MAX - 1)] {
+            assert_eq!(wheel.next_deadline(), Some(deadline));
+            assert_eq!(wheel.pop_due(deadline - 1), None);
+            assert_eq!(wheel.pop_due(deadline), Some(element));
+        }
         assert_eq!(wheel.next_deadline(), None);
     }
 }

@@ -347,9 +347,12 @@ fn every_message_is_dropped_once_wherever_it_is() {
     let permit = sender.try_reserve().unwrap();
     drop(receiver);
     permit.send(value());
-    assert_eq!(count(), 0, "sent after the receiver: it stays until the channel goes");
+    assert_eq!(count(), 1, "sent after the receiver has gone: dropped at once, although the channel stays");
+    assert_eq!(sender.capacity(), 1);
+    let owned = sender.clone().try_reserve_owned();
+    assert!(owned.is_err(), "the channel is closed");
     drop(sender);
-    assert_eq!(count(), 1);
+    assert_eq!(count(), 0);
 
     let (sender, receiver) = broadcast::channel(2);
     let second = sender.subscribe();

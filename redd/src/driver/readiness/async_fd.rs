@@ -11,10 +11,9 @@ use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
 use super::state::Direction;
 use crate::driver::Registration;
-use crate::task::coop::poll_proceed;
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
@@ -296,11 +295,10 @@ async fn io_when_ready<R>(
     mut f: impl FnMut() -> io::Result<R>,
 ) -> io::Result<R> {
     loop {
-        // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
-        poll_fn(poll_proceed).await.made_progress();
+        // It costs a unit of the budget, because the end of a direction may stay and give no reason to wait.
         let event = registration.readiness(interest).await?;
         match f() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_readiness(event),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_after_try(event),
             result => return result,
         }
     }
@@ -328,7 +326,8 @@ macro_rules! guard_methods {
         impl<$($generics)*> $Guard<$a, Inner> {
             /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
             ///
-            /// The end of a direction (closed) is never cleared.
+            /// The end of a direction (closed) stays: a caller may also call this after a short read. If the operation
+            /// would block although the end was seen, only [`try_io`](Self::try_io) clears that too.
             pub fn clear_ready(&mut self) {
                 self.clear_ready_matching(Ready::ALL);
             }
@@ -346,14 +345,17 @@ macro_rules! guard_methods {
                 self.event.map_or(Ready::EMPTY, |event| event.ready)
             }
 
-            /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
+            /// Runs `f`, and clears the readiness if it answers `WouldBlock`, also the end of a direction if the guard is
+            /// for that direction alone.
             ///
             /// # Errors
             /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
             pub fn try_io<R>(&mut self, f: impl FnOnce($Borrowed) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
                 match f(self.async_fd) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.clear_ready();
+                        if let Some(event) = self.event.take() {
+                            self.async_fd.registration.clear_after_try(event);
+                        }
                         Err(TryIoError(()))
                     }
                     result => Ok(result),

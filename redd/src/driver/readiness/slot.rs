@@ -226,8 +226,8 @@ impl Slot {
     pub(crate) fn end_use(&self) {
         self.apply(|state| Some((state.next_use(), ())));
         let mut waiters = self.waiters.lock();
-        debug_assert!(waiters.list.is_empty(), "futures in the list borrow the registration");
-        let left = (waiters.reader.take(), waiters.writer.take());
+        // The list is not empty if a future in it was forgotten with `mem::forget`.
+        let left = (waiters.reader.take(), waiters.writer.take(), std::mem::take(&mut waiters.list));
         drop(waiters);
         drop(left);
     }

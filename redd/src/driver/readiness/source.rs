@@ -19,7 +19,7 @@ use crate::driver::Driver;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::context;
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
@@ -53,12 +53,13 @@ pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadyEvent {
     seen: State,
+    interest: Interest,
     pub(crate) ready: Ready,
 }
 
 impl ReadyEvent {
     fn new(seen: State, interest: Interest) -> Self {
-        Self { seen, ready: seen.ready() & interest.mask() }
+        Self { seen, interest, ready: seen.ready() & interest.mask() }
     }
 
     /// The same look, of which only `ready` matters.
@@ -151,9 +152,9 @@ impl Registration {
     /// Waits until an event has said that `direction` is worth trying. Only the last task that waits here is woken.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
         let unit = ready!(poll_proceed(cx));
-        let state = ready!(self.poll_event(cx, direction, Until::Ready))?;
+        let state = ready!(self.poll_event(cx, direction, Until::Ready));
         unit.made_progress();
-        Poll::Ready(Ok(ReadyEvent::new(state, direction.interest())))
+        Poll::Ready(state.map(|state| ReadyEvent::new(state, direction.interest())))
     }
 
     /// Waits until something of `interest` is ready. Any number of tasks may wait.
@@ -172,6 +173,18 @@ impl Registration {
         // `clear-what-was-seen`.
         let cleared = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
         self.slot().clear(event.seen, cleared);
+    }
+
+    /// An operation was tried after `event`, and would block.
+    pub(crate) fn clear_after_try(&self, event: ReadyEvent) {
+        self.clear_tried(event.seen, event.interest);
+    }
+
+    /// `clear-what-was-seen`, with the end of the direction: if it were there, the operation would not block. What a
+    /// try in both directions says about the end of one is not known, so then an end stays.
+    fn clear_tried(&self, seen: State, interest: Interest) {
+        let kept = if is_one_direction(interest) { Ready::EMPTY } else { Ready::READ_CLOSED | Ready::WRITE_CLOSED };
+        self.slot().clear(seen, interest.mask() - kept);
     }
 
     /// Nothing is tried before the first event, unlike `try-first`: for descriptors whose calls succeed too early, as a
@@ -213,7 +226,7 @@ impl Registration {
         }
         let result = f();
         if would_block(&result) {
-            self.clear_readiness(ReadyEvent { seen: state, ready: interest.mask() });
+            self.clear_tried(state, interest);
         }
         result
     }
@@ -227,7 +240,13 @@ impl Registration {
     ) -> Poll<io::Result<R>> {
         let unit = ready!(poll_proceed(cx));
         loop {
-            let state = ready!(self.poll_event(cx, direction, Until::WorthTrying))?;
+            let state = match ready!(self.poll_event(cx, direction, Until::WorthTrying)) {
+                Ok(state) => state,
+                Err(error) => {
+                    unit.made_progress();
+                    return Poll::Ready(Err(error));
+                }
+            };
             let result = retry_interrupted(|| f(state));
             if would_block(&result) {
                 // `clear-what-was-seen`, with the end of the direction: it is not there.
@@ -261,25 +280,27 @@ impl Registration {
     ) -> io::Result<R> {
         loop {
             let readiness = self.readiness_at(interest, place);
-            let seen = readiness.until_worth_trying().await?;
+            let seen = readiness.until_worth_trying().await;
             // Waiting alone costs no budget: only an operation makes progress.
             let unit = std::future::poll_fn(poll_proceed).await;
+            let seen = match seen {
+                Ok(seen) => seen,
+                Err(error) => {
+                    unit.made_progress();
+                    return Err(error);
+                }
+            };
             let result = retry_interrupted(&mut f);
             if !would_block(&result) {
                 unit.made_progress();
                 return result;
             }
-            // `clear-what-was-seen`. What a try in both directions says about the end of one is not known, so an end
-            // stays; then this loop may find no reason to wait, and pays for each round so that it yields.
-            let is_one = interest == Interest::READABLE || interest == Interest::WRITABLE;
-            let kept = if is_one {
-                drop(unit);
-                Ready::EMPTY
-            } else {
+            // If an end stays, this loop may find no reason to wait. It pays for each round, so that it yields.
+            if !is_one_direction(interest) {
                 unit.made_progress();
-                Ready::READ_CLOSED | Ready::WRITE_CLOSED
-            };
-            self.slot().clear(seen, interest.mask() - kept);
+            }
+            drop(unit);
+            self.clear_tried(seen, interest);
         }
     }
 }
@@ -314,6 +335,10 @@ fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
             result => return result,
         }
     }
+}
+
+fn is_one_direction(interest: Interest) -> bool {
+    interest == Interest::READABLE || interest == Interest::WRITABLE
 }
 
 fn wait_kind(interest: Interest) -> WaitKind {
@@ -398,9 +423,12 @@ impl<R: Registered> Readiness<R> {
 impl<R: Registered + Unpin> Future for Readiness<R> {
     type Output = io::Result<ReadyEvent>;
 
+    /// Takes a unit of the budget: what is ready stays ready until an operation clears it.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = ready!(self.poll_until(cx, Until::Ready))?;
-        Poll::Ready(Ok(ReadyEvent::new(state, self.interest)))
+        let unit = ready!(poll_proceed_unless_foreign(cx));
+        let state = ready!(self.poll_until(cx, Until::Ready));
+        unit.made_progress();
+        Poll::Ready(state.map(|state| ReadyEvent::new(state, self.interest)))
     }
 }
 

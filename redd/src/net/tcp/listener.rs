@@ -55,7 +55,7 @@ impl TcpListener {
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a
     /// port below 1024; [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let addresses = addr::resolve(&addr).await?;
+        let addresses = addr::resolve_for_a_unit(&addr).await?;
         addr::first_success(addresses, |address| {
             let socket = open(Domain::for_address(address))?;
             socket.set_reuse_address(true)?;

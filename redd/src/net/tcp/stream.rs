@@ -13,6 +13,7 @@ use crate::net::fill;
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
+use crate::task::coop::consume_budget;
 use bytes::BufMut;
 use socket2::{Domain, SockAddr, SockRef, Socket};
 use std::fmt;
@@ -564,7 +565,11 @@ impl TcpStream {
     pub(crate) const SHORT: Short = Short::SocketWouldBlock;
 
     pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
-        sys::net::connect(&socket, &address)?;
+        if let Err(error) = sys::net::connect(&socket, &address) {
+            // A peer that refuses at once must not let a loop of attempts run without yielding.
+            consume_budget().await;
+            return Err(error);
+        }
         // Registered only now: before it connects, a socket looks hung up.
         let stream = Self::from_std(socket.into())?;
         stream.writable().await?;

@@ -83,11 +83,15 @@ impl Flow for Limited {
 }
 
 impl<T> Shared<T, Limited> {
-    /// Sends; the caller holds a permit, which goes to the message (`permit-then-push`).
+    /// Sends; the caller holds a permit, which goes to the message (`permit-then-push`). Gives the message back if the
+    /// receiver has gone.
     #[inline]
-    fn push(&self, message: T) {
+    fn push(&self, message: T) -> Result<(), T> {
         let pushed = self.chain.push(message);
-        debug_assert!(pushed.is_ok(), "a bounded chain is closed through its permits");
+        if pushed.is_err() {
+            self.give_back_unused(1);
+        }
+        pushed
     }
 
     /// Gives permits back that were not used.
@@ -161,10 +165,7 @@ impl<T> Sender<T> {
         let place = Some(Location::caller());
         async move {
             match self.shared().acquire(1, place).await {
-                Ok(()) => {
-                    self.shared().push(message);
-                    Ok(())
-                }
+                Ok(()) => self.shared().push(message).map_err(SendError),
                 Err(SendError(())) => Err(SendError(message)),
             }
         }
@@ -176,10 +177,7 @@ impl<T> Sender<T> {
     /// Gives the message back if the channel is full or closed.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         match self.shared().try_acquire(1) {
-            Ok(()) => {
-                self.shared().push(message);
-                Ok(())
-            }
+            Ok(()) => self.shared().push(message).map_err(TrySendError::Closed),
             Err(TrySendError::Full(())) => Err(TrySendError::Full(message)),
             Err(TrySendError::Closed(())) => Err(TrySendError::Closed(message)),
         }
@@ -300,9 +298,9 @@ pub struct Permit<'a, T> {
 }
 
 impl<T> Permit<'_, T> {
-    /// Sends a message; it neither waits nor fails.
+    /// Sends a message; it neither waits nor fails. If the receiver was dropped, the message is dropped at once.
     pub fn send(self, message: T) {
-        ManuallyDrop::new(self).shared.push(message);
+        drop(ManuallyDrop::new(self).shared.push(message));
     }
 }
 
@@ -361,10 +359,11 @@ impl<T> OwnedPermit<T> {
         self.sender.take().expect("only the methods that consume the permit take the sender")
     }
 
-    /// Sends a message and gives the sender back; it neither waits nor fails.
+    /// Sends a message and gives the sender back; it neither waits nor fails. If the receiver was dropped, the message is
+    /// dropped at once.
     pub fn send(mut self, message: T) -> Sender<T> {
         let sender = self.take_sender();
-        sender.shared().push(message);
+        drop(sender.shared().push(message));
         sender
     }
 

@@ -24,21 +24,24 @@
 //! - `free-after`: a producer that may hold a pointer to a block has an unpublished index below the block's `release_at`:
 //!   it claims before it loads `tail_block`, and publishing is its last access to any block. So the consumer frees a
 //!   block once it has popped up to `release_at`.
+//! - `no-value-left`: once the consumer has gone, a value that a producer pushes goes back to the producer.
 //!
 //! # Why not otherwise
 //! A compare-exchange on (index, block) makes freeing easier, but every producer then waits for the one that links a block.
 
 #![expect(unsafe_code, reason = "slots and blocks are shared by index, not by borrow")]
 
+use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use crate::collections::wake_list::wake_guarded;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::has_mistake;
 use crate::primitives::thread::spin_loop;
+use crate::sync::blocking::block_on_parker;
 
 /// Slots in a block: a power of two. By feel: few enough for a small idle channel, enough to make linking rare.
 const SLOTS_PER_BLOCK: usize = 32;
@@ -513,6 +516,44 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         if seen & RX_CLOSED == 0 {
             // SAFETY: `one-consumer`, this function's duty.
             self.head.with_mut(|head| unsafe { (*head).end = Some(seen >> SHIFT) });
+        }
+    }
+
+    /// Waits until the head slot, which a producer has claimed, is published. That takes the producer a few steps.
+    ///
+    /// # Safety
+    /// `one-consumer`.
+    #[cold]
+    pub(crate) unsafe fn wait_for_head_slot(&self) {
+        let mut has_parked = false;
+        block_on_parker(poll_fn(|cx| {
+            // SAFETY: `one-consumer`, by the safety contract.
+            if std::mem::replace(&mut has_parked, true) || unsafe { self.park(cx.waker()) } == Parked::No {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        }));
+    }
+
+    /// The consumer goes: drops all values, and returns how many there were. Afterwards no value is in the chain.
+    ///
+    /// 1. Close the chain, so that later pushes fail (`no-value-left`).
+    /// 2. Drop what is published.
+    /// 3. If a producer has claimed an index before step 1 and not published it, wait for it, and repeat step 2.
+    ///
+    /// # Safety
+    /// `one-consumer`, and this is its last call.
+    pub(crate) unsafe fn end_rx(&self) -> usize {
+        // SAFETY: `one-consumer`, by the safety contract, for each of the calls.
+        unsafe {
+            self.close_rx();
+            self.forget_waker();
+            let mut count = self.drain();
+            while self.len() > 0 {
+                self.wait_for_head_slot();
+                count += self.drain();
+            }
+            count
         }
     }
 

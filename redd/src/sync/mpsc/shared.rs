@@ -17,12 +17,11 @@ use super::chain::{Chain, Parked, Popped};
 use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, has_mistake};
-use crate::sync::blocking::block_on_parker;
 use crate::sync::senders::{Channel, Senders, Tx};
 use crate::sync::wait_list::{Place, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{cooperative, poll_proceed};
 
 /// How senders are held back, and how the channel is closed from the receiver's side.
 pub(super) trait Flow: fmt::Debug + Send + Sync + 'static {
@@ -87,7 +86,7 @@ impl<T, F: Flow> Shared<T, F> {
 
     pub(super) fn closed(&self, place: Place) -> impl Future<Output = ()> {
         let is_closed = || self.is_rx_closed().then_some(());
-        wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed())
+        cooperative(wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed()))
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,19 +223,9 @@ impl<T, F: Flow> Rx<T, F> {
             }
             // A producer is between claiming the head slot and publishing it, and a later one may have returned from
             // its send already: "empty" would be a lie.
-            self.wait_for_head_slot();
+            // SAFETY: `one-receiver`.
+            unsafe { self.shared.chain.wait_for_head_slot() };
         }
-    }
-
-    #[cold]
-    fn wait_for_head_slot(&mut self) {
-        let mut has_parked = false;
-        block_on_parker(poll_fn(|cx| {
-            if std::mem::replace(&mut has_parked, true) || self.park(cx.waker()) == Parked::No {
-                return Poll::Ready(());
-            }
-            Poll::Pending
-        }));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -277,9 +266,7 @@ impl<T, F: Flow> Drop for Rx<T, F> {
         // The task that received last need not be kept until the senders are gone.
         drop(self.shared.on_drained.take());
         // SAFETY: `one-receiver`.
-        unsafe { self.shared.chain.forget_waker() };
-        // SAFETY: `one-receiver`.
-        let count = unsafe { self.shared.chain.drain() };
+        let count = unsafe { self.shared.chain.end_rx() };
         self.shared.flow.give_back(count);
     }
 }
