@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
-use crate::io::background::{Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed};
+use crate::io::background::{Background, Buffer, MAX_BUFFER_BYTES, OperationKind, background_failed};
 use crate::io::forward::write_pieces;
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
@@ -246,7 +246,7 @@ impl File {
         poll_fn(|cx| {
             let idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
             if let Some(operation) = operation.take() {
-                idle.start(Kind::Other, operation);
+                idle.start(OperationKind::Other, operation);
             }
             Poll::Ready(())
         })
@@ -298,7 +298,7 @@ impl AsyncSeek for File {
             ));
         };
         let file = Arc::clone(&self.std);
-        idle.start(Kind::Seek, move |buffer| {
+        idle.start(OperationKind::Seek, move |buffer| {
             // First, and not in one seek: one that fails must leave the place of the reader.
             take_back(&file, buffer)?;
             (&*file).seek(position)
@@ -308,7 +308,7 @@ impl AsyncSeek for File {
 
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Readable));
-        match idle.take_outcome(Kind::Seek) {
+        match idle.take_outcome(OperationKind::Seek) {
             Some(result) => Poll::Ready(result),
             None => Poll::Ready(Ok(idle.position())),
         }

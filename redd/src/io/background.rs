@@ -30,7 +30,7 @@ pub(crate) const MAX_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// What an operation is, and so what its result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum OperationKind {
     /// Fills the buffer.
     Read,
     /// Empties the buffer. Runs also if the runtime shuts down first.
@@ -46,15 +46,15 @@ pub(crate) enum Kind {
 /// One blocking target with at most one operation at work.
 #[derive(Debug)]
 pub(crate) struct Background {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<BackgroundState>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct BackgroundState {
     /// `one-at-work`
     buffer: Option<Buffer>,
     /// How the last operation ended, until somebody asks or the next one starts. Not for writes.
-    outcome: Option<(Kind, io::Result<u64>)>,
+    outcome: Option<(OperationKind, io::Result<u64>)>,
     /// The error of a write that nobody has heard of yet.
     write_error: Option<io::Error>,
     /// The operation at work was a write that never ran.
@@ -63,7 +63,7 @@ struct Shared {
     waiters: Vec<Waker>,
 }
 
-impl Shared {
+impl BackgroundState {
     fn is_waiting(&self, waker: &Waker) -> bool {
         self.waiters.iter().any(|waiting| waiting.will_wake(waker))
     }
@@ -73,13 +73,13 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Idle<'a> {
     background: &'a Background,
-    shared: MutexGuard<'a, Shared>,
+    shared: MutexGuard<'a, BackgroundState>,
 }
 
 impl Background {
     pub(crate) fn new() -> Self {
         Self {
-            shared: Arc::new(Mutex::new(Shared {
+            shared: Arc::new(Mutex::new(BackgroundState {
                 buffer: Some(Buffer::default()),
                 outcome: None,
                 write_error: None,
@@ -142,13 +142,13 @@ impl Background {
         let unit = ready!(poll_proceed(cx));
         loop {
             let mut idle = ready!(self.poll_idle(cx, WaitKind::Readable));
-            let outcome = idle.take_outcome(Kind::Read);
+            let outcome = idle.take_outcome(OperationKind::Read);
             if outcome.is_some() || !idle.buffer().is_empty() {
                 unit.made_progress();
                 let result = outcome.unwrap_or(Ok(0));
                 return Poll::Ready(result.map(|_| idle.buffer().copy_to(target)));
             }
-            idle.start(Kind::Read, read(target.remaining().min(max)));
+            idle.start(OperationKind::Read, read(target.remaining().min(max)));
         }
     }
 
@@ -175,7 +175,7 @@ impl Background {
         }
         let ahead = idle.buffer().discard();
         let len = idle.buffer().fill_from(pieces, max);
-        idle.start(Kind::Write, write(ahead));
+        idle.start(OperationKind::Write, write(ahead));
         let mut shared = self.shared.lock();
         if std::mem::take(&mut shared.is_write_lost) {
             // Nobody will write these bytes: better said now than by the next operation.
@@ -200,7 +200,7 @@ impl Idle<'_> {
     }
 
     /// How the last operation ended, if it was of this kind and nobody has asked yet.
-    pub(crate) fn take_outcome(&mut self, kind: Kind) -> Option<io::Result<u64>> {
+    pub(crate) fn take_outcome(&mut self, kind: OperationKind) -> Option<io::Result<u64>> {
         let (_, result) = self.shared.outcome.take_if(|outcome| outcome.0 == kind)?;
         Some(result)
     }
@@ -217,7 +217,7 @@ impl Idle<'_> {
 
     /// Starts an operation, which gets the buffer. If there is no thread for it, it ends at once with an error.
     #[track_caller]
-    pub(crate) fn start<F>(mut self, kind: Kind, operation: F)
+    pub(crate) fn start<F>(mut self, kind: OperationKind, operation: F)
     where
         F: FnOnce(&mut Buffer) -> io::Result<u64> + Send + 'static,
     {
@@ -241,16 +241,18 @@ impl Idle<'_> {
         };
         // Nobody waits for the handles: the ticket tells when the operation has ended, however it did.
         match kind {
-            Kind::Write => drop(blocking::run_mandatory::<io::Result<()>, _>(work)),
-            Kind::Read | Kind::Seek | Kind::Flush | Kind::Other => drop(blocking::run(work)),
+            OperationKind::Write => drop(blocking::run_mandatory::<io::Result<()>, _>(work)),
+            OperationKind::Read | OperationKind::Seek | OperationKind::Flush | OperationKind::Other => {
+                drop(blocking::run(work))
+            }
         }
     }
 }
 
 /// An operation at work. Its drop is its end (`one-at-work`).
 struct Ticket {
-    shared: Arc<Mutex<Shared>>,
-    kind: Kind,
+    shared: Arc<Mutex<BackgroundState>>,
+    kind: OperationKind,
     buffer: Buffer,
     /// `None` until the operation has run.
     result: Option<io::Result<u64>>,
@@ -260,19 +262,19 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let has_run = self.result.is_some();
         let result = self.result.take().unwrap_or_else(|| Err(background_failed()));
-        if self.kind == Kind::Write {
+        if self.kind == OperationKind::Write {
             self.buffer.clear();
         }
         let waiters = {
             let mut shared = self.shared.lock();
             match (self.kind, result) {
-                (Kind::Write, Ok(_)) => {}
-                (Kind::Write, Err(error)) => {
+                (OperationKind::Write, Ok(_)) => {}
+                (OperationKind::Write, Err(error)) => {
                     shared.write_error = Some(error);
                     shared.is_write_lost = !has_run;
                 }
                 (kind, result) => {
-                    if let (Kind::Seek, Ok(position)) = (kind, &result) {
+                    if let (OperationKind::Seek, Ok(position)) = (kind, &result) {
                         shared.position = *position;
                     }
                     shared.outcome = Some((kind, result));

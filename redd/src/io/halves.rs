@@ -41,28 +41,28 @@ where
     T: AsyncRead + AsyncWrite,
 {
     let is_write_vectored = stream.is_write_vectored();
-    let shared = Arc::new(Shared { stream: Mutex::new(stream), is_write_vectored });
+    let shared = Arc::new(SplitState { stream: Mutex::new(stream), is_write_vectored });
     let reader = ReadHalf { shared: Arc::clone(&shared) };
     (reader, WriteHalf { shared })
 }
 
 /// The half that reads. Made by [`split`].
 pub struct ReadHalf<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SplitState<T>>,
 }
 
 /// The half that writes. Made by [`split`].
 pub struct WriteHalf<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SplitState<T>>,
 }
 
-struct Shared<T> {
+struct SplitState<T> {
     stream: Mutex<T>,
     /// Asked once: the answer must not need the lock.
     is_write_vectored: bool,
 }
 
-impl<T> Shared<T> {
+impl<T> SplitState<T> {
     fn lock(&self) -> Locked<'_, T> {
         Locked(self.stream.lock())
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::background::{Background, Kind, MAX_BUFFER_BYTES};
+use super::background::{Background, MAX_BUFFER_BYTES, OperationKind};
 use super::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 
@@ -79,14 +79,14 @@ impl Output {
         ready!(self.background.poll_written(cx))?;
         loop {
             let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
-            if let Some(result) = idle.take_outcome(Kind::Flush) {
+            if let Some(result) = idle.take_outcome(OperationKind::Flush) {
                 return Poll::Ready(result.map(drop));
             }
             if !self.needs_flush {
                 return Poll::Ready(Ok(()));
             }
             self.needs_flush = false;
-            idle.start(Kind::Flush, move |_| open().flush().map(|()| 0));
+            idle.start(OperationKind::Flush, move |_| open().flush().map(|()| 0));
         }
     }
 }

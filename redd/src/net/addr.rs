@@ -40,14 +40,14 @@ use std::{option, vec};
 pub trait ToSocketAddrs: sealed::ToSocketAddrsPriv {}
 
 pub(crate) mod sealed {
-    use super::Sight;
+    use super::Resolution;
     use std::io;
 
     /// Keeps `ToSocketAddrs` closed, and does its work.
     pub trait ToSocketAddrsPriv {
         /// Finds out whether the resolver is needed.
         #[doc(hidden)]
-        fn look(&self) -> io::Result<Sight>;
+        fn classify(&self) -> io::Result<Resolution>;
     }
 }
 use sealed::ToSocketAddrsPriv;
@@ -81,14 +81,14 @@ impl Iterator for Addresses {
 
 /// What an address argument needs.
 #[derive(Debug)]
-pub enum Sight {
+pub enum Resolution {
     /// Nothing: here are the addresses.
     Addresses(Addresses),
     /// The resolver has to look up this host; the port is added to its addresses.
     Host(String, u16),
 }
 
-impl Sight {
+impl Resolution {
     fn one(address: SocketAddr) -> io::Result<Self> {
         Ok(Self::Addresses(Addresses::One(Some(address).into_iter())))
     }
@@ -99,11 +99,11 @@ pub(super) fn resolve<A>(address: &A) -> impl Future<Output = io::Result<Address
 where
     A: ToSocketAddrs + ?Sized,
 {
-    let sight = address.look();
+    let sight = address.classify();
     async move {
         match sight? {
-            Sight::Addresses(addresses) => Ok(addresses),
-            Sight::Host(host, port) => {
+            Resolution::Addresses(addresses) => Ok(addresses),
+            Resolution::Host(host, port) => {
                 let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port));
                 blocking::run(ask).await.map(Addresses::Many)
             }
@@ -156,7 +156,7 @@ fn excerpt(text: &str) -> String {
     }
 }
 
-fn invalid(message: String) -> io::Result<Sight> {
+fn invalid(message: String) -> io::Result<Resolution> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
@@ -166,7 +166,7 @@ macro_rules! addresses {
         impl<$($generics)*> ToSocketAddrs for $Address {}
 
         impl<$($generics)*> ToSocketAddrsPriv for $Address {
-            fn look(&self) -> io::Result<Sight> {
+            fn classify(&self) -> io::Result<Resolution> {
                 let $address = self;
                 $sight
             }
@@ -175,25 +175,25 @@ macro_rules! addresses {
 }
 
 addresses! {
-    [] SocketAddr, address => Sight::one(*address);
-    [] SocketAddrV4, address => Sight::one(SocketAddr::V4(*address));
-    [] SocketAddrV6, address => Sight::one(SocketAddr::V6(*address));
-    [] (IpAddr, u16), pair => Sight::one(SocketAddr::from(*pair));
-    [] (Ipv4Addr, u16), pair => Sight::one(SocketAddr::from(*pair));
-    [] (Ipv6Addr, u16), pair => Sight::one(SocketAddr::from(*pair));
-    [] &[SocketAddr], list => Ok(Sight::Addresses(Addresses::Many(Vec::from(*list).into_iter())));
-    [T: ToSocketAddrs + ?Sized] &T, address => (**address).look();
-    [] (String, u16), pair => (pair.0.as_str(), pair.1).look();
-    [] String, text => text.as_str().look();
+    [] SocketAddr, address => Resolution::one(*address);
+    [] SocketAddrV4, address => Resolution::one(SocketAddr::V4(*address));
+    [] SocketAddrV6, address => Resolution::one(SocketAddr::V6(*address));
+    [] (IpAddr, u16), pair => Resolution::one(SocketAddr::from(*pair));
+    [] (Ipv4Addr, u16), pair => Resolution::one(SocketAddr::from(*pair));
+    [] (Ipv6Addr, u16), pair => Resolution::one(SocketAddr::from(*pair));
+    [] &[SocketAddr], list => Ok(Resolution::Addresses(Addresses::Many(Vec::from(*list).into_iter())));
+    [T: ToSocketAddrs + ?Sized] &T, address => (**address).classify();
+    [] (String, u16), pair => (pair.0.as_str(), pair.1).classify();
+    [] String, text => text.as_str().classify();
 }
 
 impl ToSocketAddrs for str {}
 
 impl ToSocketAddrsPriv for str {
-    fn look(&self) -> io::Result<Sight> {
+    fn classify(&self) -> io::Result<Resolution> {
         // `no-thread-for-literals`: nor for a string that can only fail.
         if let Ok(address) = self.parse() {
-            return Sight::one(address);
+            return Resolution::one(address);
         }
         let Some((host, port)) = self.rsplit_once(':') else {
             return invalid(format!(
@@ -209,18 +209,18 @@ impl ToSocketAddrsPriv for str {
                 excerpt(port)
             ));
         };
-        (host, port).look()
+        (host, port).classify()
     }
 }
 
 impl ToSocketAddrs for (&str, u16) {}
 
 impl ToSocketAddrsPriv for (&str, u16) {
-    fn look(&self) -> io::Result<Sight> {
+    fn classify(&self) -> io::Result<Resolution> {
         let (host, port) = *self;
         // `no-thread-for-literals`.
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return Sight::one(SocketAddr::new(ip, port));
+            return Resolution::one(SocketAddr::new(ip, port));
         }
         if host.is_empty() {
             return invalid(
@@ -233,6 +233,6 @@ impl ToSocketAddrsPriv for (&str, u16) {
                 excerpt(host)
             ));
         }
-        Ok(Sight::Host(host.to_owned(), port))
+        Ok(Resolution::Host(host.to_owned(), port))
     }
 }

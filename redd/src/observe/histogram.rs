@@ -85,14 +85,14 @@ impl LogHistogram {
     }
 
     fn new(p: u32, min: u64, max: u64) -> Self {
-        let first = Self::place(p, min);
-        let last = Self::place(p, max - 1).max(first);
+        let first = Self::bucket_index(p, min);
+        let last = Self::bucket_index(p, max - 1).max(first);
         let skipped = first.saturating_sub(1);
         Self { buckets: last - skipped + 2, p, skipped }
     }
 
     /// Which bucket of the whole scale has `value`: below 2^p one each, then 2^p for each power of two.
-    fn place(p: u32, value: u64) -> usize {
+    fn bucket_index(p: u32, value: u64) -> usize {
         if value < 1 << p {
             return value as usize;
         }
@@ -101,7 +101,7 @@ impl LogHistogram {
     }
 
     fn bucket_of(&self, value: u64) -> usize {
-        Self::place(self.p, value).saturating_sub(self.skipped).min(self.buckets - 1)
+        Self::bucket_index(self.p, value).saturating_sub(self.skipped).min(self.buckets - 1)
     }
 
     /// The least value in a bucket.

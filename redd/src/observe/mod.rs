@@ -12,7 +12,7 @@ pub use waiting::WaitKind;
 
 /// The kinds of resources that tokio-console knows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ResourceKind {
     Barrier,
     Mutex,
     Oneshot,

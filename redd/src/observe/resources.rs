@@ -17,16 +17,16 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tracing::{Span, trace, trace_span};
 
-pub(crate) use super::{Kind, Update};
+pub(crate) use super::{ResourceKind, Update};
 
 /// The spans of each kind: the target, the type and the kind in the console's words, and whether it is a part of another
 /// resource and lends that one its states.
 macro_rules! spans {
-    ($($Kind:ident: $target:literal, $concrete:literal, $kind:literal, $is_internal:literal;)+) => {
-        impl Kind {
+    ($($ResourceKind:ident: $target:literal, $concrete:literal, $kind:literal, $is_internal:literal;)+) => {
+        impl ResourceKind {
             fn span(self, place: &Location<'_>) -> Span {
                 match self {
-                    $(Self::$Kind => trace_span!(
+                    $(Self::$ResourceKind => trace_span!(
                         target: $target,
                         parent: None,
                         "runtime.resource",
@@ -43,13 +43,13 @@ macro_rules! spans {
 
             fn operation(self, parent: Option<&Span>, source: &str) -> Span {
                 match (self, parent) {
-                    $((Self::$Kind, None) => trace_span!(
+                    $((Self::$ResourceKind, None) => trace_span!(
                         target: $target,
                         "runtime.resource.async_op",
                         source,
                         inherits_child_attrs = false,
                     ),
-                    (Self::$Kind, Some(parent)) => trace_span!(
+                    (Self::$ResourceKind, Some(parent)) => trace_span!(
                         target: $target,
                         parent: parent,
                         "runtime.resource.async_op",
@@ -61,8 +61,8 @@ macro_rules! spans {
 
             fn poll(self, parent: Option<&Span>) -> Span {
                 match (self, parent) {
-                    $((Self::$Kind, None) => trace_span!(target: $target, "runtime.resource.async_op.poll"),
-                    (Self::$Kind, Some(parent)) => {
+                    $((Self::$ResourceKind, None) => trace_span!(target: $target, "runtime.resource.async_op.poll"),
+                    (Self::$ResourceKind, Some(parent)) => {
                         trace_span!(target: $target, parent: parent, "runtime.resource.async_op.poll")
                     })+
                 }
@@ -113,7 +113,7 @@ impl Update {
 
 /// Something that tasks wait on, if a subscriber wants to see it.
 #[derive(Clone)]
-pub(crate) struct Resource(Option<(Kind, Span)>);
+pub(crate) struct Resource(Option<(ResourceKind, Span)>);
 
 // A panic that passes by changes nothing in it; a subscriber sees to itself.
 impl UnwindSafe for Resource {}
@@ -124,7 +124,7 @@ impl Resource {
     pub(crate) const UNSEEN: Self = Self(None);
 
     #[track_caller]
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: ResourceKind) -> Self {
         let span = kind.span(Location::caller());
         Self((!span.is_disabled()).then_some((kind, span)))
     }
@@ -147,7 +147,7 @@ impl Resource {
     /// An operation on it, by the name of the function that begins it.
     pub(crate) fn operation(&self, source: &str) -> Operation {
         Operation(self.0.as_ref().map(|(kind, resource)| {
-            if matches!(kind, Kind::Sleep) {
+            if matches!(kind, ResourceKind::Sleep) {
                 // As in Tokio, whose timers are made without entering anything.
                 let operation = kind.operation(Some(resource), source);
                 let poll = kind.poll(Some(&operation));
@@ -160,8 +160,8 @@ impl Resource {
     }
 
     /// `future` as an operation; `name` is what its polls are called.
-    pub(crate) fn watch<F>(&self, source: &str, name: &'static str, future: F) -> Watched<F> {
-        Watched { operation: self.operation(source), resource: self.clone(), name, future }
+    pub(crate) fn instrument<F>(&self, source: &str, name: &'static str, future: F) -> Instrumented<F> {
+        Instrumented { operation: self.operation(source), resource: self.clone(), name, future }
     }
 }
 
@@ -206,8 +206,8 @@ pub(crate) fn tell_poll(op_name: &str, is_ready: bool) {
 }
 
 pin_project! {
-    /// Made by [`Resource::watch`].
-    pub(crate) struct Watched<F> {
+    /// Made by [`Resource::instrument`].
+    pub(crate) struct Instrumented<F> {
         operation: Operation,
         resource: Resource,
         name: &'static str,
@@ -216,7 +216,7 @@ pin_project! {
     }
 }
 
-impl<F: Future> Future for Watched<F> {
+impl<F: Future> Future for Instrumented<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

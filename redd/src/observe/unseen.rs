@@ -4,7 +4,7 @@
 
 use std::task::Poll;
 
-pub(crate) use super::{Kind, Update};
+pub(crate) use super::{ResourceKind, Update};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Resource;
@@ -13,7 +13,7 @@ impl Resource {
     pub(crate) const UNSEEN: Self = Self;
 
     #[inline(always)]
-    pub(crate) fn new(_: Kind) -> Self {
+    pub(crate) fn new(_: ResourceKind) -> Self {
         Self
     }
 
@@ -31,7 +31,7 @@ impl Resource {
     }
 
     #[inline(always)]
-    pub(crate) fn watch<F>(&self, _: &str, _: &'static str, future: F) -> F {
+    pub(crate) fn instrument<F>(&self, _: &str, _: &'static str, future: F) -> F {
         future
     }
 }

@@ -12,19 +12,19 @@ use std::panic::Location;
 
 /// Declares the enum, and how to get a kind back from its number.
 macro_rules! wait_kinds {
-    ($($(#[$doc:meta])* $Kind:ident = $number:literal,)+) => {
+    ($($(#[$doc:meta])* $ResourceKind:ident = $number:literal,)+) => {
         /// The kinds of things a task can wait on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         #[non_exhaustive]
         pub enum WaitKind {
-            $($(#[$doc])* $Kind = $number,)+
+            $($(#[$doc])* $ResourceKind = $number,)+
         }
 
         impl WaitKind {
             pub(crate) fn from_u8(number: u8) -> Option<Self> {
                 match number {
-                    $($number => Some(Self::$Kind),)+
+                    $($number => Some(Self::$ResourceKind),)+
                     _ => None,
                 }
             }

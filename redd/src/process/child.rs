@@ -43,11 +43,11 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// The child's standard error, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stderr: Option<ChildStderr>,
-    state: State,
+    state: ChildState,
     on_drop: OnDrop,
 }
 
-enum State {
+enum ChildState {
     Running(Box<Running>),
     Ended(ExitStatus),
     /// Only during `drop`.
@@ -75,7 +75,7 @@ impl Child {
         })?;
         // From here on an error drops `this`, which kills the process or lets it run on.
         let mut this =
-            Self { stdin: None, stdout: None, stderr: None, state: State::Running(Box::new(running)), on_drop };
+            Self { stdin: None, stdout: None, stderr: None, state: ChildState::Running(Box::new(running)), on_drop };
         this.stdin = stdin.map(|pipe| ChildStdin::register(pipe, Arc::clone(driver))).transpose()?;
         this.stdout = stdout.map(|pipe| ChildStdout::register(pipe, Arc::clone(driver))).transpose()?;
         this.stderr = stderr.map(|pipe| ChildStderr::register(pipe, Arc::clone(driver))).transpose()?;
@@ -85,8 +85,8 @@ impl Child {
     /// Returns the id of the process, or `None` once it was waited for: the kernel may then reuse the id.
     pub fn id(&self) -> Option<u32> {
         match &self.state {
-            State::Running(running) => Some(running.child.id()),
-            State::Ended(_) | State::Abandoned => None,
+            ChildState::Running(running) => Some(running.child.id()),
+            ChildState::Ended(_) | ChildState::Abandoned => None,
         }
     }
 
@@ -108,9 +108,9 @@ impl Child {
     /// ```
     pub fn start_kill(&mut self) -> io::Result<()> {
         match &mut self.state {
-            State::Running(running) => running.child.kill(),
+            ChildState::Running(running) => running.child.kill(),
             // `once-waited`: its id may belong to another process by now.
-            State::Ended(_) | State::Abandoned => Ok(()),
+            ChildState::Ended(_) | ChildState::Abandoned => Ok(()),
         }
     }
 
@@ -148,14 +148,14 @@ impl Child {
     fn poll_wait(&mut self, cx: &mut Context<'_>, place: &'static Location<'static>) -> Poll<io::Result<ExitStatus>> {
         let unit = ready!(poll_proceed(cx));
         let result = match &mut self.state {
-            State::Running(running) => ready!(running.poll_wait(cx, Some(place))),
-            State::Ended(status) => Ok(*status),
-            State::Abandoned => unreachable!("a child is not polled while it is dropped"),
+            ChildState::Running(running) => ready!(running.poll_wait(cx, Some(place))),
+            ChildState::Ended(status) => Ok(*status),
+            ChildState::Abandoned => unreachable!("a child is not polled while it is dropped"),
         };
         unit.made_progress();
         if let Ok(status) = result {
             // `once-waited`.
-            self.state = State::Ended(status);
+            self.state = ChildState::Ended(status);
         }
         Poll::Ready(result)
     }
@@ -179,13 +179,13 @@ impl Child {
     /// ```
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = match &mut self.state {
-            State::Running(running) => running.child.try_wait()?,
-            State::Ended(status) => Some(*status),
-            State::Abandoned => None,
+            ChildState::Running(running) => running.child.try_wait()?,
+            ChildState::Ended(status) => Some(*status),
+            ChildState::Abandoned => None,
         };
         if let Some(status) = status {
             // `once-waited`.
-            self.state = State::Ended(status);
+            self.state = ChildState::Ended(status);
         }
         Ok(status)
     }
@@ -259,7 +259,7 @@ async fn read_to_end(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if let State::Running(mut running) = std::mem::replace(&mut self.state, State::Abandoned) {
+        if let ChildState::Running(mut running) = std::mem::replace(&mut self.state, ChildState::Abandoned) {
             if self.on_drop == OnDrop::Kill {
                 // An error means that it has ended by itself.
                 let _ = running.child.kill();
@@ -273,9 +273,9 @@ impl fmt::Debug for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Child");
         match &self.state {
-            State::Running(running) => debug.field("id", &running.child.id()),
-            State::Ended(status) => debug.field("status", status),
-            State::Abandoned => &mut debug,
+            ChildState::Running(running) => debug.field("id", &running.child.id()),
+            ChildState::Ended(status) => debug.field("status", status),
+            ChildState::Abandoned => &mut debug,
         };
         debug
             .field("stdin", &self.stdin)

@@ -11,7 +11,7 @@ use std::panic::Location;
 
 use super::wait_list::WaitList;
 use super::wait_until::wait_until;
-use crate::observe::resources::{Kind, Resource, Update};
+use crate::observe::resources::{Resource, ResourceKind, Update};
 use crate::observe::waiting::WaitKind;
 use crate::task::coop::consume_budget;
 
@@ -40,7 +40,7 @@ impl Barrier {
     #[track_caller]
     pub fn new(n: usize) -> Self {
         let size = n.max(1);
-        let resource = Resource::new(Kind::Barrier);
+        let resource = Resource::new(ResourceKind::Barrier);
         resource.tell(|| [Update::Size(size), Update::Arrived(0)]);
         Self { size, waiters: WaitList::new(Round { number: 0, arrived: 0 }), resource }
     }
@@ -52,7 +52,7 @@ impl Barrier {
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
         let place = Some(Location::caller());
-        self.resource.watch("Barrier::wait", "poll", async move {
+        self.resource.instrument("Barrier::wait", "poll", async move {
             // Before the arrival: the leader of a barrier for one task never waits.
             consume_budget().await;
             // `arrival-counts`

@@ -48,8 +48,8 @@ pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     (sender, receiver)
 }
 
-struct Shared<T> {
-    slots: Box<[Slot<T>]>,
+struct BroadcastState<T> {
+    slots: Box<[RingSlot<T>]>,
     /// The number of slots less one; the number is a power of two.
     mask: u64,
     tail: WaitList<Tail>,
@@ -66,7 +66,7 @@ struct Tail {
     is_closed: bool,
 }
 
-struct Slot<T> {
+struct RingSlot<T> {
     /// The position of the message; changed under both locks, read without as a hint.
     position: AtomicU64,
     message: Mutex<Message<T>>,
@@ -78,8 +78,8 @@ struct Message<T> {
     unseen: usize,
 }
 
-impl<T> Shared<T> {
-    fn slot(&self, position: u64) -> &Slot<T> {
+impl<T> BroadcastState<T> {
+    fn slot(&self, position: u64) -> &RingSlot<T> {
         &self.slots[(position & self.mask) as usize]
     }
 
@@ -138,7 +138,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Channel for Shared<T> {
+impl<T> Channel for BroadcastState<T> {
     fn senders(&self) -> &Senders {
         &self.senders
     }
@@ -155,7 +155,7 @@ impl<T> Channel for Shared<T> {
 /// - Sending needs no receiver to be ready, but fails if there is none at all.
 /// - When all senders are dropped, receivers get the messages that are left, then an error.
 pub struct Sender<T> {
-    tx: Tx<Shared<T>>,
+    tx: Tx<BroadcastState<T>>,
 }
 
 impl<T> Sender<T> {
@@ -176,14 +176,14 @@ impl<T> Sender<T> {
         );
         let capacity = capacity.next_power_of_two();
         let slots = (0..capacity as u64)
-            .map(|index| Slot {
+            .map(|index| RingSlot {
                 // A position that no receiver asks for.
                 position: AtomicU64::new(index.wrapping_sub(capacity as u64)),
                 message: Mutex::new(Message { value: None, unseen: 0 }),
             })
             .collect();
         Self {
-            tx: Tx::first(Arc::new(Shared {
+            tx: Tx::first(Arc::new(BroadcastState {
                 slots,
                 mask: capacity as u64 - 1,
                 tail: WaitList::new(Tail { position: 0, receivers: 0, is_closed: false }),
@@ -193,7 +193,7 @@ impl<T> Sender<T> {
         }
     }
 
-    fn shared(&self) -> &Arc<Shared<T>> {
+    fn shared(&self) -> &Arc<BroadcastState<T>> {
         self.tx.shared()
     }
 
@@ -226,7 +226,7 @@ impl<T> Sender<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        Shared::subscribe(self.shared())
+        BroadcastState::subscribe(self.shared())
     }
 
     /// How many messages are in the ring that some receiver has not seen.
@@ -278,7 +278,7 @@ impl<T> Sender<T> {
     }
 }
 
-sender_handles!(Sender, WeakSender, Shared<T>);
+sender_handles!(Sender, WeakSender, BroadcastState<T>);
 
 debug_struct!([T] Sender<T> as "Sender", self => {
     capacity: self.shared().slots.len(),
@@ -290,7 +290,7 @@ debug_struct!([T] Sender<T> as "Sender", self => {
 /// - It is not `Clone`: say [`resubscribe`](Self::resubscribe), which skips the messages that wait here.
 /// - Dropping it counts the messages that wait as seen.
 pub struct Receiver<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<BroadcastState<T>>,
     /// The position of the message that comes next.
     next: u64,
 }
@@ -392,7 +392,7 @@ impl<T: Clone> Receiver<T> {
 
     /// A receiver of the messages that are sent from now on.
     pub fn resubscribe(&self) -> Self {
-        Shared::subscribe(&self.shared)
+        BroadcastState::subscribe(&self.shared)
     }
 }
 

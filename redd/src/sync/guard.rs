@@ -20,7 +20,7 @@ macro_rules! lock_face {
             }
         }
 
-        impl<T: ?Sized> Lender for $Lock<T> {
+        impl<T: ?Sized> PermitOwner for $Lock<T> {
             #[inline]
             fn permits(&self) -> &Permits {
                 &self.permits
@@ -68,7 +68,7 @@ macro_rules! lock_methods {
         pub fn $wait($this: $Self) -> impl Future<Output = $Guard> {
             let place = Some(Location::caller());
             let owner = $this.permits.owner.clone();
-            owner.watch(concat!(stringify!($Lock), "::", stringify!($wait)), "poll_acquire", async move {
+            owner.instrument(concat!(stringify!($Lock), "::", stringify!($wait)), "poll_acquire", async move {
                 if !$this.permits.acquire_at_once($count) {
                     let acquired = $this.permits.acquire($count, WaitKind::$Lock, place).await;
                     debug_assert!(acquired.is_ok(), "nobody closes a lock");
@@ -193,11 +193,11 @@ macro_rules! guard_map {
 }
 
 /// Where the permits of a lock are: what guards refer to, or own a share of.
-pub(super) trait Lender {
+pub(super) trait PermitOwner {
     fn permits(&self) -> &Permits;
 }
 
-impl Lender for Permits {
+impl PermitOwner for Permits {
     #[inline]
     fn permits(&self) -> &Permits {
         self

@@ -14,9 +14,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::blocking::block_thread_on;
-use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
+use super::guard::{PermitOwner, guard_map, guard_traits, lock_face, lock_methods, map_methods};
 use super::permits::Permits;
-use crate::observe::resources::{Kind, Resource, Update};
+use crate::observe::resources::{Resource, ResourceKind, Update};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
@@ -48,7 +48,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn new(value: T) -> Self {
         Self {
-            permits: Permits::part_of(Resource::new(Kind::Mutex), 1, [Update::Locked(false)]),
+            permits: Permits::part_of(Resource::new(ResourceKind::Mutex), 1, [Update::Locked(false)]),
             data: UnsafeCell::new(value),
         }
     }
@@ -81,14 +81,14 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
-        let guard = MutexGuard { held: Held { lender: self } };
+        let guard = MutexGuard { held: HeldPermits { lender: self } };
         tell_locked(&self.permits);
         guard
     }
 
     #[inline]
     fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let guard = OwnedMutexGuard { held: Held { lender: self } };
+        let guard = OwnedMutexGuard { held: HeldPermits { lender: self } };
         tell_locked(guard.held.lender.permits());
         guard
     }
@@ -109,11 +109,11 @@ fn tell_locked(permits: &Permits) {
 }
 
 /// The permit, given back when this is dropped (`one-guard`), and before a share of the ownership goes.
-struct Held<L: Deref<Target: Lender>> {
+struct HeldPermits<L: Deref<Target: PermitOwner>> {
     lender: L,
 }
 
-impl<L: Deref<Target: Lender>> Drop for Held<L> {
+impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
         self.lender.permits().release(1);
@@ -121,12 +121,12 @@ impl<L: Deref<Target: Lender>> Drop for Held<L> {
     }
 }
 
-impl<'a, T: ?Sized> Held<&'a Mutex<T>> {
+impl<'a, T: ?Sized> HeldPermits<&'a Mutex<T>> {
     /// The same permit, for a guard that does not know the mutex.
-    fn of_permits(self) -> Held<&'a Permits> {
+    fn of_permits(self) -> HeldPermits<&'a Permits> {
         // `one-guard`: the new one gives the permit back instead.
         let this = ManuallyDrop::new(self);
-        Held { lender: &this.lender.permits }
+        HeldPermits { lender: &this.lender.permits }
     }
 }
 
@@ -134,7 +134,7 @@ impl<'a, T: ?Sized> Held<&'a Mutex<T>> {
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    held: Held<&'a Mutex<T>>,
+    held: HeldPermits<&'a Mutex<T>>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, from any thread.
@@ -160,7 +160,7 @@ guard_traits!(mut ['a, T: ?Sized] MutexGuard<'a, T> => T);
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
-    held: Held<&'a Permits>,
+    held: HeldPermits<&'a Permits>,
     data: *mut T,
 }
 
@@ -178,7 +178,7 @@ guard_traits!(mut ['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
 /// The lock of a shared [`Mutex`] is held while this lives. Made by [`Mutex::lock_owned`].
 #[clippy::has_significant_drop]
 pub struct OwnedMutexGuard<T: ?Sized> {
-    held: Held<Arc<Mutex<T>>>,
+    held: HeldPermits<Arc<Mutex<T>>>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, from any thread.
@@ -204,7 +204,7 @@ guard_traits!(mut [T: ?Sized] OwnedMutexGuard<T> => T);
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
-    held: Held<Arc<Mutex<T>>>,
+    held: HeldPermits<Arc<Mutex<T>>>,
     data: *mut U,
 }
 

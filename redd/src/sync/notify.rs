@@ -28,7 +28,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
+use super::wait_list::{Guard, Notification, WaitList, WaitSlot, WaitStage, Waiter};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -110,14 +110,14 @@ impl Notify {
     ///
     /// What happened before this call is visible to the task that it notifies.
     pub fn notify_one(&self) {
-        self.notify(Call::First);
+        self.notify(Notification::First);
     }
 
     /// Notifies the task that has waited shortest; with nobody waiting, stores a permit for the next.
     ///
     /// Useful where the last waiter's caches are warmest; with steady traffic the first may wait for ever.
     pub fn notify_last(&self) {
-        self.notify(Call::Last);
+        self.notify(Notification::Last);
     }
 
     /// Notifies all that wait now, including futures that were made and not yet polled. Stores no permit.
@@ -137,7 +137,7 @@ impl Notify {
         guard.call_all();
     }
 
-    fn notify(&self, call: Call) {
+    fn notify(&self, call: Notification) {
         if !self.try_store() {
             self.notify_locked(self.waiters.lock(), call);
         }
@@ -162,7 +162,7 @@ impl Notify {
         self.word.fetch_update(Ordering::Release, Ordering::Relaxed, step).is_ok()
     }
 
-    fn notify_locked(&self, mut guard: Guard<'_>, call: Call) {
+    fn notify_locked(&self, mut guard: Guard<'_>, call: Notification) {
         if !has_mistake("a notification that does not look again") && self.try_store() {
             return;
         }
@@ -238,7 +238,7 @@ pin_project! {
         N: Deref<Target = Notify>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if this.waiter.stage() != Stage::Idle {
+            if this.waiter.stage() != WaitStage::Idle {
                 this.leave();
             }
         }
@@ -246,7 +246,7 @@ pin_project! {
 }
 
 impl<N: Deref<Target = Notify>> Listener<N> {
-    fn new(notify: N, place: Place) -> Self {
+    fn new(notify: N, place: WaitSlot) -> Self {
         // Acquire: if a call is counted here already, the caller sees what happened before it, and need not wait for
         // it. Pairs with Release in `Notify::notify_waiters`.
         let calls = notify.word.load(Ordering::Acquire) / CALL;
@@ -262,17 +262,17 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         let notify: &Notify = this.notify;
         let waiter = this.waiter.as_ref();
         *this.has_heard = match (waiter.stage(), cx) {
-            (Stage::Idle, _) if notify.try_hear(*this.calls, None) => true,
+            (WaitStage::Idle, _) if notify.try_hear(*this.calls, None) => true,
             // SAFETY: `waiter` is pinned; this listener borrows the notify or holds a count of it, and `leave`, called
             // in drop, removes the waiter.
-            (Stage::Idle, _) => unsafe { line_up(notify, waiter, *this.calls, cx) },
-            (Stage::Linked, Some(cx)) => notify.waiters.renew(waiter, cx) != Stage::Linked,
-            (Stage::Linked, None) => notify.waiters.lock().stage(waiter) != Stage::Linked,
-            (Stage::Called(_), _) => true,
+            (WaitStage::Idle, _) => unsafe { line_up(notify, waiter, *this.calls, cx) },
+            (WaitStage::Linked, Some(cx)) => notify.waiters.renew(waiter, cx) != WaitStage::Linked,
+            (WaitStage::Linked, None) => notify.waiters.lock().stage(waiter) != WaitStage::Linked,
+            (WaitStage::Called(_), _) => true,
         };
         if *this.has_heard {
             // One that a `notify_waiters` is still on the way to stays linked; `leave` takes it out.
-            waiter.settle();
+            waiter.acknowledge();
         }
         *this.has_heard
     }
@@ -286,10 +286,10 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         let (stage, unused) = guard.remove(this.waiter.as_ref());
         match stage {
             // `heard-or-forwarded`
-            Stage::Called(call @ (Call::First | Call::Last)) if !*this.has_heard => {
+            WaitStage::Called(call @ (Notification::First | Notification::Last)) if !*this.has_heard => {
                 notify.notify_locked(guard, call);
             }
-            Stage::Idle | Stage::Linked | Stage::Called(_) => {
+            WaitStage::Idle | WaitStage::Linked | WaitStage::Called(_) => {
                 notify.tidy(&guard);
                 drop(guard);
             }

@@ -27,9 +27,9 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::wait_list::Place;
+use super::wait_list::WaitSlot;
 use crate::collections::wake_list::wake_guarded;
-use crate::observe::resources::{Kind, Operation, Resource, Update};
+use crate::observe::resources::{Operation, Resource, ResourceKind, Update};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -63,13 +63,13 @@ const TX_WAKER: u8 = 32;
 /// ```
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let resource = Resource::new(Kind::Oneshot);
+    let resource = Resource::new(ResourceKind::Oneshot);
     resource.tell(|| [Update::TxDropped(false)]);
     resource.tell(|| [Update::RxDropped(false)]);
     resource.tell(|| [Update::ValueSent(false)]);
     resource.tell(|| [Update::ValueReceived(false)]);
     let operation = resource.operation("oneshot::Receiver");
-    let shared = NonNull::from(Box::leak(Box::new(Shared {
+    let shared = NonNull::from(Box::leak(Box::new(OneshotState {
         state: AtomicU8::new(0),
         value: UnsafeCell::new(None),
         rx_waker: UnsafeCell::new(MaybeUninit::uninit()),
@@ -80,7 +80,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     (Sender { shared }, receiver)
 }
 
-struct Shared<T> {
+struct OneshotState<T> {
     state: AtomicU8,
     value: UnsafeCell<Option<T>>,
     rx_waker: UnsafeCell<MaybeUninit<Waker>>,
@@ -88,7 +88,7 @@ struct Shared<T> {
     resource: Resource,
 }
 
-impl<T> Shared<T> {
+impl<T> OneshotState<T> {
     /// # Safety
     /// The caller is the value's owner (`value-owner`).
     unsafe fn take_value(&self) -> Option<T> {
@@ -150,7 +150,7 @@ unsafe fn register(
 
 /// # Safety
 /// The caller saw both GONE bits (`last-frees`).
-unsafe fn free<T>(shared: NonNull<Shared<T>>) {
+unsafe fn free<T>(shared: NonNull<OneshotState<T>>) {
     // SAFETY: made by `Box::leak` in `channel`, and this function's duty.
     drop(unsafe { Box::from_raw(shared.as_ptr()) });
 }
@@ -160,7 +160,7 @@ unsafe fn free<T>(shared: NonNull<Shared<T>>) {
 /// - Sending does not wait.
 /// - Dropping it without sending makes the receiver get an error.
 pub struct Sender<T> {
-    shared: NonNull<Shared<T>>,
+    shared: NonNull<OneshotState<T>>,
 }
 
 // SAFETY: the handles coordinate through the state word; a value may cross to another thread, so `T: Send`.
@@ -169,7 +169,7 @@ unsafe impl<T: Send> Send for Sender<T> {}
 unsafe impl<T: Send> Sync for Sender<T> {}
 
 impl<T> Sender<T> {
-    fn shared(&self) -> &Shared<T> {
+    fn shared(&self) -> &OneshotState<T> {
         // SAFETY: `last-frees`: this handle has not set TX_GONE, so the allocation is there.
         unsafe { self.shared.as_ref() }
     }
@@ -213,7 +213,7 @@ impl<T> Sender<T> {
         self.poll_closed_at(cx, None)
     }
 
-    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<()> {
+    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: WaitSlot) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
         if self.is_closed_or_register(cx.waker()) {
             unit.made_progress();
@@ -245,7 +245,7 @@ impl<T> Drop for Sender<T> {
 ///
 /// # Safety
 /// The sender's handle is not used afterwards.
-unsafe fn finish<T>(handle: NonNull<Shared<T>>) -> Option<T> {
+unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     // SAFETY: `last-frees`: TX_GONE is set below at the earliest.
     let shared = unsafe { handle.as_ref() };
     let mut seen = shared.state.load(Ordering::Relaxed);
@@ -302,7 +302,7 @@ debug_struct!([T] Sender<T> as "Sender", self => { is_closed: self.is_closed() }
 /// When it is polled after it has completed.
 pub struct Receiver<T> {
     /// `None` after the outcome was taken.
-    shared: Option<NonNull<Shared<T>>>,
+    shared: Option<NonNull<OneshotState<T>>>,
     place: &'static Location<'static>,
     operation: Operation,
 }
@@ -313,7 +313,7 @@ unsafe impl<T: Send> Send for Receiver<T> {}
 unsafe impl<T: Send> Sync for Receiver<T> {}
 
 impl<T> Receiver<T> {
-    fn shared(&self) -> Option<&Shared<T>> {
+    fn shared(&self) -> Option<&OneshotState<T>> {
         // SAFETY: `last-frees`: this handle has not set RX_GONE, so the allocation is there.
         self.shared.map(|shared| unsafe { shared.as_ref() })
     }
@@ -415,7 +415,7 @@ impl<T> Receiver<T> {
 ///
 /// # Safety
 /// The receiver's handle is not used afterwards.
-unsafe fn leave<T>(handle: NonNull<Shared<T>>) -> Option<T> {
+unsafe fn leave<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     // SAFETY: `last-frees`: RX_GONE is set below at the earliest.
     let shared = unsafe { handle.as_ref() };
     let mut value = None;

@@ -25,9 +25,9 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
+use super::wait_list::{Guard, Notification, WaitList, WaitSlot, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
-use crate::observe::resources::{Kind, Resource, Update, tell_here};
+use crate::observe::resources::{Resource, ResourceKind, Update, tell_here};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
@@ -92,7 +92,7 @@ impl Permits {
         let this = Self::new(permits);
         let resource = owner.scope(|| {
             tell_here(|| updates);
-            let resource = Resource::new(Kind::Permits);
+            let resource = Resource::new(ResourceKind::Permits);
             resource.tell(|| [Update::Permits(permits)]);
             resource
         });
@@ -151,7 +151,7 @@ impl Permits {
 
     /// A future that takes `count` permits when it is its turn. `kind` and `place` are for dumps.
     #[inline]
-    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: Place) -> Acquire<'_> {
+    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: WaitSlot) -> Acquire<'_> {
         Acquire { permits: self, count, waiter: Waiter::new(kind, place) }
     }
 
@@ -300,7 +300,7 @@ impl Permits {
         if *need > 0 {
             return Served::Partly;
         }
-        match guard.call_one(Call::First) {
+        match guard.call_one(Notification::First) {
             Some(waker) => Served::Called(waker),
             None => Served::Nobody,
         }
@@ -322,8 +322,8 @@ impl Permits {
     }
 
     /// What a waiter that was called has come to. A grant that is not heard before the closing counts for nothing.
-    fn heard(&self, call: Call) -> Result<(), TryAcquireError> {
-        if call == Call::All || self.is_closed() { Err(TryAcquireError::Closed) } else { Ok(()) }
+    fn acknowledged(&self, call: Notification) -> Result<(), TryAcquireError> {
+        if call == Notification::All || self.is_closed() { Err(TryAcquireError::Closed) } else { Ok(()) }
     }
 
     /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
@@ -417,7 +417,7 @@ pin_project! {
 
     impl PinnedDrop for Acquire<'_> {
         fn drop(this: Pin<&mut Self>) {
-            if this.waiter.stage() != Stage::Idle {
+            if this.waiter.stage() != WaitStage::Idle {
                 this.leave();
             }
         }
@@ -432,7 +432,7 @@ impl Acquire<'_> {
         let waiter = this.waiter.as_ref();
         let mut guard = this.permits.waiters.lock();
         let (_, unused) = guard.remove(waiter);
-        waiter.settle();
+        waiter.acknowledge();
         let collected = *this.count - waiter.need();
         // Also with nothing collected: the list may be empty now (`waiters-bit`).
         this.permits.serve(guard, collected);
@@ -448,7 +448,7 @@ impl Future for Acquire<'_> {
         let this = self.as_mut().project();
         let waiter = this.waiter.as_ref();
         let outcome = match waiter.stage() {
-            Stage::Idle => match this.permits.try_acquire(*this.count) {
+            WaitStage::Idle => match this.permits.try_acquire(*this.count) {
                 Err(TryAcquireError::NoPermits) => {
                     // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
                     // lives, and `leave`, called in drop, removes it.
@@ -456,11 +456,11 @@ impl Future for Acquire<'_> {
                 }
                 outcome => Poll::Ready(outcome),
             },
-            Stage::Linked => match this.permits.waiters.renew(waiter, cx) {
-                Stage::Idle | Stage::Linked => Poll::Pending,
-                Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
+            WaitStage::Linked => match this.permits.waiters.renew(waiter, cx) {
+                WaitStage::Idle | WaitStage::Linked => Poll::Pending,
+                WaitStage::Called(call) => Poll::Ready(this.permits.acknowledged(call)),
             },
-            Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
+            WaitStage::Called(call) => Poll::Ready(this.permits.acknowledged(call)),
         };
         let Poll::Ready(outcome) = outcome else {
             waiter.note();
@@ -471,7 +471,7 @@ impl Future for Acquire<'_> {
         match coop::poll_proceed(cx) {
             Poll::Ready(unit) => unit.made_progress(),
             Poll::Pending => {
-                if outcome.is_ok() && waiter.stage() == Stage::Idle {
+                if outcome.is_ok() && waiter.stage() == WaitStage::Idle {
                     // `none-lost`: they are in the waiter's account until the next poll or the drop.
                     waiter.call_self();
                 }
@@ -479,8 +479,8 @@ impl Future for Acquire<'_> {
             }
         }
         match outcome {
-            Ok(()) => waiter.settle(),
-            Err(_) if waiter.stage() != Stage::Idle => self.leave(),
+            Ok(()) => waiter.acknowledge(),
+            Err(_) if waiter.stage() != WaitStage::Idle => self.leave(),
             Err(_) => {}
         }
         Poll::Ready(outcome)

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use super::TryLockError;
 use super::blocking::block_thread_on;
-use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
+use super::guard::{PermitOwner, guard_map, guard_traits, lock_face, lock_methods, map_methods};
 use super::permits::Permits;
-use crate::observe::resources::{Kind, Resource, Update};
+use crate::observe::resources::{Resource, ResourceKind, Update};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
@@ -67,7 +67,7 @@ impl<T> RwLock<T> {
     #[track_caller]
     pub fn with_max_readers(value: T, max_readers: u32) -> Self {
         let this = Self::const_with_max_readers(value, max_readers);
-        let owner = Resource::new(Kind::RwLock);
+        let owner = Resource::new(ResourceKind::RwLock);
         owner.tell(|| [Update::MaxReaders(max_readers), Update::WriteLocked(false), Update::Readers(0)]);
         Self { permits: Permits::part_of(owner, max_readers as usize, []), ..this }
     }
@@ -128,8 +128,8 @@ impl<T: ?Sized> RwLock<T> {
 
     // The four below are called by who has just acquired the permits (`all-or-one`).
 
-    fn held(&self, count: u32) -> Held<&Permits> {
-        Held { lender: &self.permits, count }
+    fn held(&self, count: u32) -> HeldPermits<&Permits> {
+        HeldPermits { lender: &self.permits, count }
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
@@ -145,14 +145,15 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        let guard = OwnedRwLockReadGuard { data: self.data.with(|data| data), held: Held { count: 1, lender: self } };
+        let guard =
+            OwnedRwLockReadGuard { data: self.data.with(|data| data), held: HeldPermits { count: 1, lender: self } };
         guard.held.tell(1);
         guard
     }
 
     fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
         let data = self.data.with_mut(|data| data);
-        let guard = OwnedRwLockWriteGuard { data, held: Held { count: self.max_readers, lender: self } };
+        let guard = OwnedRwLockWriteGuard { data, held: HeldPermits { count: self.max_readers, lender: self } };
         guard.held.tell(1);
         guard
     }
@@ -161,12 +162,12 @@ impl<T: ?Sized> RwLock<T> {
 lock_face!(RwLock, try_read);
 
 /// Permits, given back when dropped (`held-moves`), and before a share of the ownership goes.
-struct Held<L: Deref<Target: Lender>> {
+struct HeldPermits<L: Deref<Target: PermitOwner>> {
     lender: L,
     count: u32,
 }
 
-impl<L: Deref<Target: Lender>> Held<L> {
+impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
     /// Keeps one permit and gives the others back: a writer becomes a reader, and no writer comes in between.
     fn downgrade(mut self) -> Self {
         let spare = std::mem::replace(&mut self.count, 1) - 1;
@@ -186,7 +187,7 @@ impl<L: Deref<Target: Lender>> Held<L> {
     }
 }
 
-impl<L: Deref<Target: Lender>> Drop for Held<L> {
+impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
         self.lender.permits().release(self.count as usize);
@@ -250,7 +251,7 @@ macro_rules! owned_methods {
 #[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     data: *const T,
-    held: Held<&'a Permits>,
+    held: HeldPermits<&'a Permits>,
     marker: PhantomData<&'a T>,
 }
 
@@ -270,7 +271,7 @@ guard_traits!(['a, T: ?Sized] RwLockReadGuard<'a, T> => T);
 #[must_use = "the lock is let go when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     data: *mut T,
-    held: Held<&'a Permits>,
+    held: HeldPermits<&'a Permits>,
 }
 
 // SAFETY: the guard is as the `&mut T` that it gives out; downgraded, as the `&T`.
@@ -289,7 +290,7 @@ guard_traits!(mut ['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
 #[clippy::has_significant_drop]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     data: *mut T,
-    held: Held<&'a Permits>,
+    held: HeldPermits<&'a Permits>,
 }
 
 // SAFETY: the guard is as the `&mut T` that it gives out.
@@ -307,7 +308,7 @@ guard_traits!(mut ['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
     data: *const U,
-    held: Held<Arc<RwLock<T>>>,
+    held: HeldPermits<Arc<RwLock<T>>>,
 }
 
 // SAFETY: the guard owns a share of the lock, which may go to another thread if `T` may, and is as a `&U`.
@@ -326,7 +327,7 @@ guard_traits!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockWriteGuard<T: ?Sized> {
     data: *mut T,
-    held: Held<Arc<RwLock<T>>>,
+    held: HeldPermits<Arc<RwLock<T>>>,
 }
 
 // SAFETY: the guard owns a share of the lock, and is as an `&mut T`.
@@ -346,7 +347,7 @@ guard_traits!(mut [T: ?Sized] OwnedRwLockWriteGuard<T> => T);
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
     data: *mut U,
-    held: Held<Arc<RwLock<T>>>,
+    held: HeldPermits<Arc<RwLock<T>>>,
 }
 
 // SAFETY: the guard owns a share of the lock, and is as an `&mut U`.

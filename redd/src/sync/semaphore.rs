@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::blocking::block_thread_on;
 use super::permits::{Permits, TryAcquireError};
-use crate::observe::resources::{Kind, Resource};
+use crate::observe::resources::{Resource, ResourceKind};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
@@ -46,7 +46,7 @@ macro_rules! acquire_methods {
         pub fn $many($this: $Self, n: u32) -> impl Future<Output = Result<$Permit, AcquireError>> {
             let place = Some(Location::caller());
             let owner = $this.permits.owner.clone();
-            owner.watch(concat!("Semaphore::", stringify!($many)), "poll_acquire", async move {
+            owner.instrument(concat!("Semaphore::", stringify!($many)), "poll_acquire", async move {
                 if !$this.permits.acquire_at_once(n as usize) {
                     let acquired = $this.permits.acquire(n as usize, WaitKind::Semaphore, place).await;
                     acquired.map_err(|_closed| AcquireError(()))?;
@@ -132,7 +132,7 @@ impl Semaphore {
     /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
     #[track_caller]
     pub fn new(permits: usize) -> Self {
-        Self { permits: Permits::part_of(Resource::new(Kind::Semaphore), permits, []) }
+        Self { permits: Permits::part_of(Resource::new(ResourceKind::Semaphore), permits, []) }
     }
 
     const_fn! {

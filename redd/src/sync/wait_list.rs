@@ -3,12 +3,12 @@
 //! Called by every primitive of `sync`. A waiter lives inside the future that waits; the list links it in, so waiting
 //! allocates nothing and a dropped future leaves in constant time, from wherever it stands.
 //!
-//! A waiter is *called* when its turn has come: it leaves the list, is told by which [`Call`], and its task is woken.
+//! A waiter is *called* when its turn has come: it leaves the list, is told by which [`Notification`], and its task is woken.
 //!
 //! ```text
 //!            push_back                 call_one, call_all
 //!   Idle ───────────────▶ Linked ──────────────────────────────────────▶ Called
-//!     ▲                     │ remove                                        │ settle
+//!     ▲                     │ remove                                        │ acknowledge
 //!     └─────────────────────┴───────────────────────────────────────────────┘
 //! ```
 //! (`call_self` goes from Idle to Called directly.)
@@ -43,12 +43,12 @@ use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, has_mistake};
 
 /// The place in the program that asked for something.
-pub(crate) type Place = Option<&'static Location<'static>>;
+pub(crate) type WaitSlot = Option<&'static Location<'static>>;
 
 /// How a waiter was called. A call to one that is dropped unheard must go to another; a call to all need not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Call {
+pub(crate) enum Notification {
     /// As the first in the list.
     First = 2,
     /// As the last in the list.
@@ -59,33 +59,33 @@ pub(crate) enum Call {
 
 /// Where a waiter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum WaitStage {
     /// In no list.
     Idle,
     /// In the list.
     Linked,
     /// Out of the list again, because of this call.
-    Called(Call),
+    Called(Notification),
 }
 
 const IDLE: u8 = 0;
 const LINKED: u8 = 1;
-const CALLED_FIRST: u8 = Call::First as u8;
-const CALLED_LAST: u8 = Call::Last as u8;
+const CALLED_FIRST: u8 = Notification::First as u8;
+const CALLED_LAST: u8 = Notification::Last as u8;
 
 /// One who waits, inside the future that does.
 pub(crate) struct Waiter {
-    /// A [`Stage`]. Becomes `LINKED` and `IDLE` by the owner, `CALLED_*` by a caller under the lock.
+    /// A [`WaitStage`]. Becomes `LINKED` and `IDLE` by the owner, `CALLED_*` by a caller under the lock.
     stage: AtomicU8,
     /// What the owner waits on, for dumps.
     kind: WaitKind,
     /// Where the program asked for it, for dumps.
-    place: Place,
+    place: WaitSlot,
     /// `under-lock` while linked, the owner's otherwise.
-    entry: UnsafeCell<Entry>,
+    entry: UnsafeCell<WaitEntry>,
 }
 
-struct Entry {
+struct WaitEntry {
     links: Links<Waiter>,
     /// `None` if nobody polled yet (`Notified::enable`).
     waker: Option<Waker>,
@@ -104,47 +104,47 @@ unsafe impl Sync for Waiter {}
 impl Waiter {
     /// A waiter in no list.
     #[inline]
-    pub(crate) fn new(kind: WaitKind, place: Place) -> Self {
+    pub(crate) fn new(kind: WaitKind, place: WaitSlot) -> Self {
         Self {
             stage: AtomicU8::new(IDLE),
             kind,
             place,
-            entry: UnsafeCell::new(Entry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
+            entry: UnsafeCell::new(WaitEntry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
         }
     }
 
     /// Where this waiter stands, without the lock. `Linked` may be out of date when it returns: ask
     /// [`Guard::stage`] then.
     #[inline]
-    pub(crate) fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> WaitStage {
         // Acquire: what the caller did before the call is visible, and the entry is ours (`called-is-last`).
         // Pairs with Release in `Waiter::finish`.
         match self.stage.load(Ordering::Acquire) {
-            IDLE => Stage::Idle,
-            LINKED => Stage::Linked,
-            CALLED_FIRST => Stage::Called(Call::First),
-            CALLED_LAST => Stage::Called(Call::Last),
-            _ => Stage::Called(Call::All),
+            IDLE => WaitStage::Idle,
+            LINKED => WaitStage::Linked,
+            CALLED_FIRST => WaitStage::Called(Notification::First),
+            CALLED_LAST => WaitStage::Called(Notification::Last),
+            _ => WaitStage::Called(Notification::All),
         }
     }
 
     /// The owner has heard the call: the waiter is in no list again. Nothing happens to one that was not called.
     #[inline]
-    pub(crate) fn settle(&self) {
-        if let Stage::Called(_) = self.stage() {
+    pub(crate) fn acknowledge(&self) {
+        if let WaitStage::Called(_) = self.stage() {
             self.stage.store(IDLE, Ordering::Relaxed);
         }
     }
 
     /// The owner has got at once what it would have waited for, and will hear it as a call. The waiter is in no list.
     pub(crate) fn call_self(&self) {
-        debug_assert_eq!(self.stage(), Stage::Idle, "only the owner touches an idle waiter");
+        debug_assert_eq!(self.stage(), WaitStage::Idle, "only the owner touches an idle waiter");
         self.stage.store(CALLED_FIRST, Ordering::Relaxed);
     }
 
     /// How many permits are still missing; asked by the owner of a waiter that is not linked.
     pub(crate) fn need(&self) -> usize {
-        assert_ne!(self.stage(), Stage::Linked, "`under-lock`: ask the guard");
+        assert_ne!(self.stage(), WaitStage::Linked, "`under-lock`: ask the guard");
         // SAFETY: not linked (Acquire in `stage`), so the entry is the owner's, who calls us.
         self.entry.with(|entry| unsafe { (*entry).need })
     }
@@ -159,7 +159,7 @@ impl Waiter {
     ///
     /// # Safety
     /// The caller holds the lock of the list that `waiter` has just left, and uses `waiter` no more (`called-is-last`).
-    unsafe fn finish(waiter: NonNull<Self>, call: Call) -> Option<Waker> {
+    unsafe fn finish(waiter: NonNull<Self>, call: Notification) -> Option<Waker> {
         // SAFETY: `same-list`: it was linked until now, so it is alive, and its owner frees it only after the store.
         let waiter = unsafe { waiter.as_ref() };
         // SAFETY: `under-lock`: the stage is still `LINKED`, and we hold the lock.
@@ -219,11 +219,11 @@ impl<D> WaitList<D> {
 
     /// For a waiter that was polled again: makes `cx` the one to be woken. Returns where the waiter stands now; only a
     /// linked waiter's waker is renewed.
-    pub(crate) fn renew(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> Stage {
+    pub(crate) fn renew(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> WaitStage {
         {
             let mut guard = self.lock();
             let stage = guard.stage(waiter);
-            if stage != Stage::Linked || guard.waker(waiter).as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+            if stage != WaitStage::Linked || guard.waker(waiter).as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
                 return stage;
             }
         }
@@ -232,8 +232,8 @@ impl<D> WaitList<D> {
         let mut guard = self.lock();
         let stage = guard.stage(waiter);
         let unused = match stage {
-            Stage::Linked => guard.waker(waiter).replace(waker),
-            Stage::Idle | Stage::Called(_) => Some(waker),
+            WaitStage::Linked => guard.waker(waiter).replace(waker),
+            WaitStage::Idle | WaitStage::Called(_) => Some(waker),
         };
         drop(guard);
         drop(unused);
@@ -285,7 +285,7 @@ impl<D> Guard<'_, D> {
     /// A pinned waiter whose owner borrows (or holds a reference count of) the list and calls
     /// [`remove`](Self::remove) in its drop fulfils this.
     pub(crate) unsafe fn push_back(&mut self, waiter: Pin<&Waiter>, waker: Option<Waker>, need: usize) {
-        debug_assert_eq!(waiter.stage(), Stage::Idle, "a waiter is in one list at most");
+        debug_assert_eq!(waiter.stage(), WaitStage::Idle, "a waiter is in one list at most");
         let epoch = self.locked.epoch;
         let unused = waiter.entry.with_mut(|entry| {
             // SAFETY: an idle waiter's entry is its owner's, who calls us.
@@ -302,11 +302,11 @@ impl<D> Guard<'_, D> {
     }
 
     /// Where `waiter`, a waiter of this list, stands. Exact: one that a `call_all` will reach counts as called.
-    pub(crate) fn stage(&self, waiter: Pin<&Waiter>) -> Stage {
+    pub(crate) fn stage(&self, waiter: Pin<&Waiter>) -> WaitStage {
         match waiter.stage() {
             // `all-means-those-before`: the epoch has moved on since it was linked.
-            Stage::Linked if self.is_leaving(waiter) => Stage::Called(Call::All),
-            stage @ (Stage::Idle | Stage::Linked | Stage::Called(_)) => stage,
+            WaitStage::Linked if self.is_leaving(waiter) => WaitStage::Called(Notification::All),
+            stage @ (WaitStage::Idle | WaitStage::Linked | WaitStage::Called(_)) => stage,
         }
     }
 
@@ -331,10 +331,10 @@ impl<D> Guard<'_, D> {
 
     /// Takes the first waiter out, or the last, and says that it is called. `None`: nobody waits. The waker, if it has
     /// one, is to be woken without the lock.
-    pub(crate) fn call_one(&mut self, call: Call) -> Option<Option<Waker>> {
+    pub(crate) fn call_one(&mut self, call: Notification) -> Option<Option<Waker>> {
         let waiter = match call {
-            Call::First | Call::All => self.locked.waiting.pop_front(),
-            Call::Last => self.locked.waiting.pop_back(),
+            Notification::First | Notification::All => self.locked.waiting.pop_front(),
+            Notification::Last => self.locked.waiting.pop_back(),
         };
         // SAFETY: it has just left this list, and we are done with it.
         waiter.map(|waiter| unsafe { Waiter::finish(waiter, call) })
@@ -343,19 +343,19 @@ impl<D> Guard<'_, D> {
     /// Takes `waiter` out, if it is in: its owner waits no more. The result says where it stood until now; the waker
     /// is to be dropped without the lock. Afterwards the waiter is idle or called.
     #[must_use = "the waker must be dropped after the lock is let go"]
-    pub(crate) fn remove(&mut self, waiter: Pin<&Waiter>) -> (Stage, Option<Waker>) {
-        if waiter.stage() != Stage::Linked {
+    pub(crate) fn remove(&mut self, waiter: Pin<&Waiter>) -> (WaitStage, Option<Waker>) {
+        if waiter.stage() != WaitStage::Linked {
             return (waiter.stage(), None);
         }
         let element = NonNull::from(waiter.get_ref());
         let stage = if self.is_leaving(waiter) {
             // SAFETY: `same-list`, and it is linked: those of older epochs are in `leaving`.
             unsafe { self.locked.leaving.remove(element) };
-            Stage::Called(Call::All)
+            WaitStage::Called(Notification::All)
         } else {
             // SAFETY: `same-list`, and it is linked: those of this epoch are in `waiting`.
             unsafe { self.locked.waiting.remove(element) };
-            Stage::Linked
+            WaitStage::Linked
         };
         let waker = self.waker(waiter).take();
         waiter.stage.store(IDLE, Ordering::Relaxed);
@@ -368,7 +368,7 @@ impl<D> Guard<'_, D> {
             return;
         };
         // SAFETY: it has just left this list, and we are done with it.
-        let first = unsafe { Waiter::finish(first, Call::All) };
+        let first = unsafe { Waiter::finish(first, Notification::All) };
         if self.is_empty() {
             // The usual case, without the batch, which is half a kilobyte to set up.
             drop(self);
@@ -392,7 +392,7 @@ impl<D> Guard<'_, D> {
                     break true;
                 };
                 // SAFETY: it has just left this list, and we are done with it.
-                wakes.push(unsafe { Waiter::finish(waiter, Call::All) });
+                wakes.push(unsafe { Waiter::finish(waiter, Notification::All) });
             };
             drop(self);
             // `foreign-code-outside`

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Guard, Place, Stage, WaitList, Waiter};
+use super::wait_list::{Guard, WaitList, WaitSlot, WaitStage, Waiter};
 use crate::observe::waiting::WaitKind;
 
 /// Waits until one of the two answers: `quick`, asked without the lock, or `locked`, asked under it. Both run no
@@ -23,7 +23,7 @@ use crate::observe::waiting::WaitKind;
 pub(crate) fn wait_until<D, R, Q, L>(
     list: &WaitList<D>,
     kind: WaitKind,
-    place: Place,
+    place: WaitSlot,
     quick: Q,
     locked: L,
 ) -> WaitUntil<'_, D, Q, L>
@@ -48,7 +48,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let waiter = this.waiter.as_ref();
-            if waiter.stage() == Stage::Linked {
+            if waiter.stage() == WaitStage::Linked {
                 this.list.leave(waiter);
             }
         }
@@ -67,19 +67,19 @@ where
         let waiter = this.waiter.as_ref();
         loop {
             match waiter.stage() {
-                Stage::Linked => match this.list.renew(waiter, cx) {
-                    Stage::Idle | Stage::Linked => {
+                WaitStage::Linked => match this.list.renew(waiter, cx) {
+                    WaitStage::Idle | WaitStage::Linked => {
                         waiter.note();
                         return Poll::Pending;
                     }
                     // It is being called: the call has not reached it yet, so it leaves by itself.
-                    Stage::Called(_) => {
+                    WaitStage::Called(_) => {
                         this.list.leave(waiter);
-                        waiter.settle();
+                        waiter.acknowledge();
                     }
                 },
-                Stage::Called(_) => waiter.settle(),
-                Stage::Idle => {
+                WaitStage::Called(_) => waiter.acknowledge(),
+                WaitStage::Idle => {
                     if let Some(answer) = (this.quick)() {
                         return Poll::Ready(answer);
                     }

@@ -15,7 +15,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use self::error::{RecvError, SendError};
-use super::wait_list::{Place, WaitList};
+use super::wait_list::{WaitList, WaitSlot};
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -48,7 +48,7 @@ pub fn channel<T>(init: T) -> (Sender<T>, Receiver<T>) {
 }
 
 #[derive(Debug)]
-struct Shared<T> {
+struct WatchState<T> {
     value: RwLock<T>,
     /// The version times [`ONE`], plus the two bits.
     state: AtomicUsize,
@@ -78,7 +78,7 @@ fn look(state: usize, seen: usize) -> Option<Found> {
     }
 }
 
-impl<T> Shared<T> {
+impl<T> WatchState<T> {
     fn state(&self) -> usize {
         // Acquire: a version is seen after what the sender did. Pairs with Release in `Sender::send_if_modified` and
         // `Sender::drop`.
@@ -102,13 +102,13 @@ impl<T> Shared<T> {
     }
 
     /// Waits for a version that is not `seen`. Takes part in no budget: the callers do.
-    async fn changed(&self, seen: usize, place: Place) -> Found {
+    async fn changed(&self, seen: usize, place: WaitSlot) -> Found {
         wait_until(
             &self.on_change,
             WaitKind::Watch,
             place,
             || look(self.state(), seen),
-            // `waiters-bit`. Acquire: as in `Shared::state`.
+            // `waiters-bit`. Acquire: as in `WatchState::state`.
             |_| {
                 let state = self.state.fetch_or(WAITERS, Ordering::Acquire);
                 look(state, seen).filter(|_| !has_mistake("a receiver that does not look again"))
@@ -123,14 +123,14 @@ impl<T> Shared<T> {
 /// - When all senders are dropped, receivers get the last value if they have not seen it, then an error.
 #[derive(Debug)]
 pub struct Sender<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<WatchState<T>>,
 }
 
 impl<T> Sender<T> {
     /// A sender without receivers, for a channel that holds `init`.
     pub fn new(init: T) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(WatchState {
                 value: RwLock::new(init),
                 state: AtomicUsize::new(0),
                 receivers: AtomicUsize::new(0),
@@ -182,7 +182,7 @@ impl<T> Sender<T> {
         let answer = catch_unwind(AssertUnwindSafe(|| modify(&mut value)));
         let state = match answer {
             Ok(false) => return false,
-            // Release: a version is seen after what the sender did. Pairs with Acquire in `Shared::state`.
+            // Release: a version is seen after what the sender did. Pairs with Acquire in `WatchState::state`.
             Ok(true) => self.shared.state.fetch_add(ONE, Ordering::Release),
             Err(payload) => {
                 drop(value);
@@ -268,7 +268,7 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         // AcqRel: the last sender comes after what all others did. Pairs with itself.
         if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Release: the end is seen after what the senders did. Pairs with Acquire in `Shared::state`.
+            // Release: the end is seen after what the senders did. Pairs with Acquire in `WatchState::state`.
             let state = self.shared.state.fetch_or(CLOSED, Ordering::Release);
             if state & WAITERS != 0 {
                 self.shared.call_receivers();
@@ -280,13 +280,13 @@ impl<T> Drop for Sender<T> {
 /// Sees the latest value; clone it for more receivers.
 #[derive(Debug)]
 pub struct Receiver<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<WatchState<T>>,
     /// The version seen last, as it stands in the state word.
     seen: usize,
 }
 
 impl<T> Receiver<T> {
-    fn new(shared: &Arc<Shared<T>>, seen: usize) -> Self {
+    fn new(shared: &Arc<WatchState<T>>, seen: usize) -> Self {
         shared.receivers.fetch_add(1, Ordering::Relaxed);
         Self { shared: Arc::clone(shared), seen }
     }
@@ -379,7 +379,7 @@ impl<T> Receiver<T> {
     async fn wait_for_at(
         &mut self,
         mut condition: impl FnMut(&T) -> bool,
-        place: Place,
+        place: WaitSlot,
     ) -> Result<Ref<'_, T>, RecvError> {
         let Self { shared, seen } = self;
         loop {

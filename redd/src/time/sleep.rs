@@ -23,7 +23,7 @@ use super::Instant;
 use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
-use crate::observe::resources::{Kind, Operation, Resource, Update, tell_here, tell_poll};
+use crate::observe::resources::{Operation, Resource, ResourceKind, Update, tell_here, tell_poll};
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::{Handle, context};
 use crate::task::coop::poll_proceed;
@@ -122,7 +122,7 @@ impl Sleep {
         });
         match made {
             Some(Some((deadline, timer))) => {
-                let resource = Resource::new(Kind::Sleep);
+                let resource = Resource::new(ResourceKind::Sleep);
                 Self {
                     deadline,
                     is_given: matches!(when, When::At(_)),

@@ -98,7 +98,7 @@ impl OpenOptions {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is not a FIFO; [`NotFound`](io::ErrorKind::NotFound).
     #[track_caller]
     pub fn open_receiver<P: AsRef<Path>>(&self, path: P) -> io::Result<Receiver> {
-        let file = self.open(path.as_ref(), End::Receiver)?;
+        let file = self.open(path.as_ref(), PipeEnd::Receiver)?;
         Receiver::from_file_unchecked(file)
     }
 
@@ -112,14 +112,14 @@ impl OpenOptions {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is not a FIFO.
     #[track_caller]
     pub fn open_sender<P: AsRef<Path>>(&self, path: P) -> io::Result<Sender> {
-        let file = self.open(path.as_ref(), End::Sender)?;
+        let file = self.open(path.as_ref(), PipeEnd::Sender)?;
         Sender::from_file_unchecked(file)
     }
 
-    fn open(&self, path: &Path, end: End) -> io::Result<File> {
+    fn open(&self, path: &Path, end: PipeEnd) -> io::Result<File> {
         let file = File::options()
-            .read(end == End::Receiver || self.is_read_write)
-            .write(end == End::Sender || self.is_read_write)
+            .read(end == PipeEnd::Receiver || self.is_read_write)
+            .write(end == PipeEnd::Sender || self.is_read_write)
             .custom_flags(libc::O_NONBLOCK)
             .open(path)?;
         if !self.is_unchecked {
@@ -137,7 +137,7 @@ impl Default for OpenOptions {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum PipeEnd {
     Sender,
     Receiver,
 }
@@ -153,12 +153,12 @@ fn check_is_pipe(file: &File) -> io::Result<()> {
 }
 
 /// Checks that the file fits the end, and makes it non-blocking.
-fn prepare(file: &File, end: End) -> io::Result<()> {
+fn prepare(file: &File, end: PipeEnd) -> io::Result<()> {
     check_is_pipe(file)?;
     let mode = sys::status_flags(file.as_fd())? & libc::O_ACCMODE;
     let (fits, wanted) = match end {
-        End::Receiver => (mode != libc::O_WRONLY, "reading"),
-        End::Sender => (mode != libc::O_RDONLY, "writing"),
+        PipeEnd::Receiver => (mode != libc::O_WRONLY, "reading"),
+        PipeEnd::Sender => (mode != libc::O_RDONLY, "writing"),
     };
     if !fits {
         return Err(io::Error::new(
@@ -241,7 +241,7 @@ impl Sender {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is not a pipe, or is not open for this direction.
     #[track_caller]
     pub fn from_file(file: File) -> io::Result<Self> {
-        prepare(&file, End::Sender)?;
+        prepare(&file, PipeEnd::Sender)?;
         Self::from_file_unchecked(file)
     }
 
@@ -480,7 +480,7 @@ impl Receiver {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is not a pipe, or is not open for this direction.
     #[track_caller]
     pub fn from_file(file: File) -> io::Result<Self> {
-        prepare(&file, End::Receiver)?;
+        prepare(&file, PipeEnd::Receiver)?;
         Self::from_file_unchecked(file)
     }
 

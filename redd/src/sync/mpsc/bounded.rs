@@ -15,13 +15,13 @@ use std::task::{Context, Poll};
 
 use super::chain::Chain;
 use super::error::{SendError, TryRecvError, TrySendError};
-use super::shared::{Flow, Rx, Shared};
+use super::shared::{Flow, MpscState, Rx};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
 use crate::sync::permits::{Permits, TryAcquireError};
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
-use crate::sync::wait_list::Place;
+use crate::sync::wait_list::WaitSlot;
 
 /// Makes a channel in which at most `buffer` messages wait; then senders wait for room.
 ///
@@ -82,7 +82,7 @@ impl Flow for Limited {
     }
 }
 
-impl<T> Shared<T, Limited> {
+impl<T> MpscState<T, Limited> {
     /// Sends; the caller holds a permit, which goes to the message (`permit-then-push`). Gives the message back if the
     /// receiver has gone.
     #[inline]
@@ -108,9 +108,9 @@ impl<T> Shared<T, Limited> {
     }
 
     /// Waits for permits; the caller owns them.
-    async fn acquire(&self, count: usize, place: Place) -> Result<(), SendError<()>> {
+    async fn acquire(&self, count: usize, place: WaitSlot) -> Result<(), SendError<()>> {
         /// Dropped after the future that may have collected some of the permits and given them back.
-        struct Collected<'a, T>(&'a Shared<T, Limited>);
+        struct Collected<'a, T>(&'a MpscState<T, Limited>);
         impl<T> Drop for Collected<'_, T> {
             fn drop(&mut self) {
                 self.0.wake_if_drained();
@@ -142,11 +142,11 @@ impl<T> Shared<T, Limited> {
 ///
 /// - The channel ends for the receiver when all senders are dropped and all messages are received.
 pub struct Sender<T> {
-    tx: Tx<Shared<T, Limited>>,
+    tx: Tx<MpscState<T, Limited>>,
 }
 
 impl<T> Sender<T> {
-    fn shared(&self) -> &Shared<T, Limited> {
+    fn shared(&self) -> &MpscState<T, Limited> {
         self.tx.shared()
     }
 
@@ -294,7 +294,7 @@ super::shared::sender_methods!(Sender, WeakSender, Limited);
 
 /// Room for one message. Made by [`Sender::reserve`]; dropping it gives the room back.
 pub struct Permit<'a, T> {
-    shared: &'a Shared<T, Limited>,
+    shared: &'a MpscState<T, Limited>,
 }
 
 impl<T> Permit<'_, T> {
@@ -318,7 +318,7 @@ impl<T> fmt::Debug for Permit<'_, T> {
 
 /// Room for several messages, permit by permit. Made by [`Sender::reserve_many`]; dropping it gives the rest back.
 pub struct PermitIterator<'a, T> {
-    shared: &'a Shared<T, Limited>,
+    shared: &'a MpscState<T, Limited>,
     n: usize,
 }
 

@@ -18,7 +18,7 @@ use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, has_mistake};
 use crate::sync::senders::{Channel, Senders, Tx};
-use crate::sync::wait_list::{Place, WaitList};
+use crate::sync::wait_list::{WaitList, WaitSlot};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
 use crate::task::coop::{cooperative, poll_proceed};
@@ -43,7 +43,7 @@ pub(super) trait Flow: fmt::Debug + Send + Sync + 'static {
 
 /// The channel.
 #[repr(C)]
-pub(super) struct Shared<T, F> {
+pub(super) struct MpscState<T, F> {
     pub(super) chain: Chain<T>,
     pub(super) flow: F,
     senders: Senders,
@@ -54,11 +54,11 @@ pub(super) struct Shared<T, F> {
 }
 
 // What a panic can leave half done is inside redd, and is handled there.
-impl<T, F> UnwindSafe for Shared<T, F> {}
-impl<T, F> RefUnwindSafe for Shared<T, F> {}
+impl<T, F> UnwindSafe for MpscState<T, F> {}
+impl<T, F> RefUnwindSafe for MpscState<T, F> {}
 
-pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<Shared<T, F>>, Rx<T, F>) {
-    let shared = Arc::new(Shared {
+pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<MpscState<T, F>>, Rx<T, F>) {
+    let shared = Arc::new(MpscState {
         chain: Chain::new(),
         flow,
         senders: Senders::one(),
@@ -69,7 +69,7 @@ pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<Shared<T, F>>, Rx<T, F>) {
     (Tx::first(shared), rx)
 }
 
-impl<T, F: Flow> Channel for Shared<T, F> {
+impl<T, F: Flow> Channel for MpscState<T, F> {
     fn senders(&self) -> &Senders {
         &self.senders
     }
@@ -79,12 +79,12 @@ impl<T, F: Flow> Channel for Shared<T, F> {
     }
 }
 
-impl<T, F: Flow> Shared<T, F> {
+impl<T, F: Flow> MpscState<T, F> {
     pub(super) fn is_rx_closed(&self) -> bool {
         self.flow.is_closed(&self.chain)
     }
 
-    pub(super) fn closed(&self, place: Place) -> impl Future<Output = ()> {
+    pub(super) fn closed(&self, place: WaitSlot) -> impl Future<Output = ()> {
         let is_closed = || self.is_rx_closed().then_some(());
         cooperative(wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed()))
     }
@@ -100,14 +100,14 @@ impl<T, F: Flow> Shared<T, F> {
 
 /// The receiver's share of the channel (`one-receiver`).
 pub(super) struct Rx<T, F: Flow> {
-    shared: Arc<Shared<T, F>>,
+    shared: Arc<MpscState<T, F>>,
 }
 
 // No method pins a value of type `T`.
 impl<T, F: Flow> Unpin for Rx<T, F> {}
 
 impl<T, F: Flow> Rx<T, F> {
-    pub(super) fn shared(&self) -> &Shared<T, F> {
+    pub(super) fn shared(&self) -> &MpscState<T, F> {
         &self.shared
     }
 
@@ -126,11 +126,11 @@ impl<T, F: Flow> Rx<T, F> {
         poll_fn(|cx| self.poll_recv(cx, Some(place))).await
     }
 
-    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: Place) -> usize {
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: WaitSlot) -> usize {
         poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, place)).await
     }
 
-    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Option<T>> {
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, place: WaitSlot) -> Poll<Option<T>> {
         self.poll_take(cx, place, |rx| match rx.pop() {
             Popped::Value(value) => {
                 rx.shared.flow.give_back(1);
@@ -146,7 +146,7 @@ impl<T, F: Flow> Rx<T, F> {
         cx: &mut Context<'_>,
         buffer: &mut Vec<T>,
         limit: usize,
-        place: Place,
+        place: WaitSlot,
     ) -> Poll<usize> {
         if limit == 0 {
             return Poll::Ready(0);
@@ -169,7 +169,7 @@ impl<T, F: Flow> Rx<T, F> {
     fn poll_take<R: Default>(
         &mut self,
         cx: &mut Context<'_>,
-        place: Place,
+        place: WaitSlot,
         mut take: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<R> {
         let unit = ready!(poll_proceed(cx));
@@ -402,7 +402,7 @@ macro_rules! sender_methods {
             }
         }
 
-        sender_handles!($Sender, $WeakSender, Shared<T, $Flow>);
+        sender_handles!($Sender, $WeakSender, MpscState<T, $Flow>);
     };
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::chain::Chain;
 use super::error::{SendError, TryRecvError};
-use super::shared::{Flow, Rx, Shared};
+use super::shared::{Flow, MpscState, Rx};
 use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
@@ -62,7 +62,7 @@ impl Flow for Unlimited {
 ///
 /// - The channel ends for the receiver when all senders are dropped and all messages are received.
 pub struct UnboundedSender<T> {
-    tx: Tx<Shared<T, Unlimited>>,
+    tx: Tx<MpscState<T, Unlimited>>,
 }
 
 impl<T> UnboundedSender<T> {
