@@ -14,6 +14,8 @@ const CAPACITY: usize = 32;
 pub(crate) struct WakeList {
     wakers: [Option<Waker>; CAPACITY],
     len: usize,
+    /// Called with each waker before it is.
+    before_wake: Option<fn(&Waker)>,
 }
 
 impl WakeList {
@@ -35,9 +37,17 @@ impl WakeList {
         }
     }
 
+    /// From now on `look` is called with each waker before that is called.
+    pub(crate) fn set_before_wake(&mut self, look: Option<fn(&Waker)>) {
+        self.before_wake = look;
+    }
+
     /// Wakes all, in order, and is empty afterwards. The caller holds no lock (`foreign-code-outside`).
     pub(crate) fn wake_all(&mut self) {
         let len = std::mem::take(&mut self.len);
+        if let Some(look) = self.before_wake {
+            self.wakers[..len].iter().flatten().for_each(look);
+        }
         for slot in &mut self.wakers[..len] {
             wake_guarded(slot.take());
         }

@@ -9,8 +9,8 @@
 
 #[cfg(not(loom))]
 use super::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
-use std::task::Wake;
+use std::sync::{Arc, OnceLock};
+use std::task::{RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 /// A token for one sleeper; any number of threads may `unpark`.
@@ -127,9 +127,23 @@ impl Wake for Parker {
     }
 }
 
+/// Whether this is a waker of a parker, which runs no user code. A hint: "no" may be wrong.
+pub(crate) fn is_of_parker(waker: &Waker) -> bool {
+    static TABLE: OnceLock<&RawWakerVTable> = OnceLock::new();
+    let table = TABLE.get_or_init(|| Waker::from(Arc::new(Parker::new())).vtable());
+    // By what is in the table: the compiler may make more than one.
+    waker.vtable() == *table
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_waker_of_a_parker_is_told_from_others() {
+        assert!(is_of_parker(&Waker::from(Arc::new(Parker::new()))));
+        assert!(!is_of_parker(Waker::noop()));
+    }
 
     #[test]
     fn a_token_left_before_parking_is_kept() {
