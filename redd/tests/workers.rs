@@ -95,12 +95,22 @@ fn a_task_that_blocks_in_the_first_poll_of_a_runtime_stalls_no_other() {
     // Nothing rescues here.
     let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
-    for number in 0..3 {
-        runtime.block_on(async {
-            redd::time::sleep(std::time::Duration::from_millis(1)).await;
-            assert_eq!(redd::spawn(async move { number }).await.unwrap(), number);
-        });
-    }
+    runtime.block_on(async {
+        // A clean worker waits for events and timers already.
+        let (mine, theirs) = redd::net::UnixDatagram::pair().unwrap();
+        let receive = async {
+            let mut byte = [0];
+            mine.recv(&mut byte).await.unwrap();
+            byte[0]
+        };
+        let send = async {
+            task::yield_now().await;
+            theirs.send(&[7]).await.unwrap();
+        };
+        assert_eq!(redd::join!(receive, send).0, 7);
+        redd::time::sleep(std::time::Duration::from_millis(1)).await;
+    });
+    assert_eq!(runtime.block_on(runtime.spawn(async { 8 })).unwrap(), 8);
     drop(release);
     runtime.block_on(occupied).unwrap();
 }
@@ -338,7 +348,8 @@ fn heritage() -> Vec<String> {
     );
     heritage.push(std::fs::read_link("/proc/thread-self/cwd").unwrap().display().to_string());
     // SAFETY: no pointers are passed.
-    heritage.push(format!("nice {}", unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }));
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    heritage.push(format!("nice {nice}"));
     heritage
 }
 
@@ -354,7 +365,8 @@ fn change_heritage() {
         cpus[cpu / 8] = 1 << (cpu % 8);
         assert_eq!(libc::sched_setaffinity(0, cpus.len(), cpus.as_ptr().cast()), 0);
         assert_eq!(libc::unshare(libc::CLONE_FS), 0);
-        assert_eq!(libc::setpriority(libc::PRIO_PROCESS, 0, 5), 0);
+        let nice = libc::getpriority(libc::PRIO_PROCESS, 0);
+        assert_eq!(libc::setpriority(libc::PRIO_PROCESS, 0, nice + 3), 0);
     }
     std::env::set_current_dir("/proc").unwrap();
 }
@@ -363,12 +375,14 @@ fn change_heritage() {
 fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
     let home = heritage();
     let runtime = builder(4).build().unwrap();
+    let (release, occupied) = occupy(&runtime);
     let handle = runtime.handle().clone();
     let seen = std::thread::spawn(move || {
         change_heritage();
         assert!(heritage().iter().zip(&home).filter(|(changed, home)| changed != home).count() >= 3);
-        let barrier = Arc::new(Barrier::new(4));
-        let tasks = (0..4).map(|_| {
+        // All other workers.
+        let barrier = Arc::new(Barrier::new(3));
+        let tasks = (0..3).map(|_| {
             let barrier = Arc::clone(&barrier);
             handle.spawn(async move {
                 barrier.wait();
@@ -381,17 +395,16 @@ fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
     for task in tasks {
         assert_eq!(runtime.block_on(task).unwrap(), home);
     }
+    drop(release);
+    runtime.block_on(occupied).unwrap();
 }
 
-#[test]
-fn a_task_that_changes_its_thread_hands_nothing_on_to_workers_and_spares() {
-    let home = heritage();
-    let runtime = builder(2).build().unwrap();
-    let inside = runtime.spawn(async {
+/// A task changes its thread, blocks in place, and waits for as many others as given, which block on each other.
+fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<String>> {
+    let task = runtime.spawn(async move {
         change_heritage();
-        // The other worker, and then a spare beside two that are blocked: each runs one of these.
-        let barrier = Arc::new(Barrier::new(2));
-        let tasks = (0..2).map(|_| {
+        let barrier = Arc::new(Barrier::new(others));
+        let tasks = (0..others).map(|_| {
             let barrier = Arc::clone(&barrier);
             redd::spawn(async move {
                 barrier.wait();
@@ -399,13 +412,24 @@ fn a_task_that_changes_its_thread_hands_nothing_on_to_workers_and_spares() {
             })
         });
         let tasks = Vec::from_iter(tasks);
-        task::block_in_place(|| {
-            tasks.into_iter().map(|task| redd::runtime::Handle::current().block_on(task).unwrap()).collect::<Vec<_>>()
-        })
+        let handle = redd::runtime::Handle::current();
+        task::block_in_place(|| Vec::from_iter(tasks.into_iter().map(|task| handle.block_on(task).unwrap())))
     });
-    for seen in runtime.block_on(inside).unwrap() {
-        assert_eq!(seen, home);
-    }
+    runtime.block_on(task).unwrap()
+}
+
+#[test]
+fn a_task_that_changes_its_thread_hands_nothing_on_to_workers() {
+    let home = heritage();
+    let runtime = builder(3).build().unwrap();
+    assert_eq!(seen_beside_a_changed_thread(&runtime, 2), [home.clone(), home]);
+}
+
+#[test]
+fn a_task_that_changes_its_thread_hands_nothing_on_to_spares() {
+    let home = heritage();
+    let runtime = builder(1).build().unwrap();
+    assert_eq!(seen_beside_a_changed_thread(&runtime, 1), [home]);
     assert_eq!(runtime.metrics().rescue_workers_max(), 1);
 }
 

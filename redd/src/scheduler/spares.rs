@@ -247,7 +247,7 @@ impl SpareSeat {
     }
 
     /// The slot that a standby is called to; `None` if it is to end.
-    pub(super) fn wait(&self) -> Option<usize> {
+    fn wait(&self) -> Option<usize> {
         self.parker.park();
         // Acquire: pairs with the Release in `call`.
         self.slot.load(Ordering::Acquire).checked_sub(1)
@@ -437,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_spare_that_panics_is_counted_out() {
-        let runtime = Builder::new_multi_thread().worker_threads(1).rescue(Rescue::off()).build().unwrap();
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).rescue(Rescue::off()).build().expect("nothing is refused");
         let shared = Arc::clone(&runtime.handle().shared);
         let counts = || {
             let workers = &shared.workers;
@@ -446,7 +447,7 @@ mod tests {
         assert_eq!(counts(), (1, 1, 0));
         for is_stuck in [false, true] {
             let mine = Arc::clone(&shared);
-            let spare = std::thread::spawn(move || {
+            let spare = thread::spawn_named("spare".to_owned(), None, move || {
                 let slot = mine.workers.spares.lock().take_slot();
                 assert!(count_in_alive(&mine, slot));
                 let _counted = Counted { shared: &mine, slot, is_serving: true };
@@ -455,7 +456,7 @@ mod tests {
                 }
                 panic!("inside of a spare");
             });
-            assert!(spare.join().is_err());
+            assert!(spare.expect("a test may start a thread").join().is_err());
             assert_eq!(counts(), (1, 1, 0));
             assert!(!shared.workers.roster.has_away());
         }

@@ -281,6 +281,8 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
     use std::sync::mpsc;
 
     use super::*;
