@@ -171,7 +171,6 @@ impl Local {
 
 impl Local {
     /// `one-ahead`: this thread is about to run user code.
-    #[cold]
     fn leave_clean(&self, shared: &Shared) {
         if self.is_clean.replace(false) {
             start::start_successor(shared);
@@ -179,16 +178,16 @@ impl Local {
     }
 }
 
-/// A clean worker is about to call a waker. Those of tasks and of `block_on` run no user code.
-fn before_wake(waker: &Waker) {
-    if waker::is_of_task(waker) || parker::is_of_parker(waker) {
-        return;
-    }
+/// A worker that may be clean is about to call a waker; false if it is clean no more. Wakers of tasks and of `block_on` run no
+/// user code.
+fn before_wake(waker: &Waker) -> bool {
     // SAFETY: set while the worker runs on this thread.
-    if let Some(local) = unsafe { LOCAL.get().as_ref() } {
+    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
+    if !(waker::is_of_task(waker) || parker::is_of_parker(waker)) {
         // SAFETY: the thread that runs the worker keeps its runtime.
         local.leave_clean(unsafe { &*local.shared });
     }
+    local.is_clean.get()
 }
 
 /// A list of queued tasks through their `next` links, for one thread.
@@ -455,13 +454,7 @@ impl Worker {
     /// This thread has not run user code yet (`one-ahead`).
     pub(super) fn become_clean(&mut self) {
         self.local.is_clean.set(true);
-        self.wakers.set_before_wake(Some(before_wake));
-    }
-
-    #[cold]
-    fn leave_clean(&mut self, shared: &Shared) {
-        self.wakers.set_before_wake(None);
-        self.local.leave_clean(shared);
+        self.wakers.set_before_wake(before_wake);
     }
 
     /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
@@ -668,9 +661,7 @@ impl Worker {
     /// of them.
     #[inline(never)]
     fn before_poll(&mut self, shared: &Shared) {
-        if self.local.is_clean.get() {
-            self.leave_clean(shared);
-        }
+        self.local.leave_clean(shared);
         self.stop_searching(shared);
     }
 
@@ -819,9 +810,7 @@ impl Worker {
             }
         }
         if shared.heap.next_tending() != u64::MAX {
-            if self.local.is_clean.get() {
-                self.leave_clean(shared); // It may start a thread of the pool, whose name may be made by user code.
-            }
+            self.local.leave_clean(shared); // It may start a thread of the pool, whose name may be made by user code.
             tend_memory(shared);
         }
     }
