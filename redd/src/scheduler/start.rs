@@ -217,7 +217,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         workers.roster.join(1);
         threads.start_worker(&mine)
     } else {
-        // All workers have been clean for the last time, or are refused no more.
+        // Each worker has run user code, or the last one is about to.
         workers.has_clean.store(false, Ordering::Relaxed);
         // It counts in `alive` from its first call on.
         threads.start_standby(&mine)
