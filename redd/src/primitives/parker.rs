@@ -127,12 +127,17 @@ impl Wake for Parker {
     }
 }
 
-/// Whether this is a waker of a parker, which runs no user code. A hint: "no" may be wrong.
+/// A waker that unparks. Not inlined: the compiler makes one table of functions for each place where this is done, and
+/// [`is_of_parker`] has to know the table.
+#[inline(never)]
+pub(crate) fn waker(parker: Arc<Parker>) -> Waker {
+    Waker::from(parker)
+}
+
+/// Whether this comes from [`waker`], and so runs no user code.
 pub(crate) fn is_of_parker(waker: &Waker) -> bool {
     static TABLE: OnceLock<&RawWakerVTable> = OnceLock::new();
-    let table = TABLE.get_or_init(|| Waker::from(Arc::new(Parker::new())).vtable());
-    // By what is in the table: the compiler may make more than one.
-    waker.vtable() == *table
+    std::ptr::eq(waker.vtable(), *TABLE.get_or_init(|| self::waker(Arc::new(Parker::new())).vtable()))
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -141,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_waker_of_a_parker_is_told_from_others() {
-        assert!(is_of_parker(&Waker::from(Arc::new(Parker::new()))));
+        assert!(is_of_parker(&waker(Arc::new(Parker::new()))));
         assert!(!is_of_parker(Waker::noop()));
     }
 

@@ -936,3 +936,56 @@ fn loom_idle_with_the_injector() {
 fn loom_idle_catches_a_push_without_the_fence() {
     injector_and_idle(|| ());
 }
+
+/// A clean worker that goes to sleep for the first time, and a worker that puts a task into its own ring in the middle of a poll
+/// that may never end.
+fn ring_and_clean_worker(after_push: fn()) {
+    crate::primitives::explore(move || {
+        let shared = Arc::new((Ring::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let clean = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (ring, idle, epoll) = &*shared;
+                let (mine, mut is_searching) = (Ring::new(), false);
+                loop {
+                    is_searching = is_searching || idle.start_search(1);
+                    // SAFETY: this thread owns `mine`.
+                    if let Some(task) = unsafe { ring.steal_into(&mine) } {
+                        return take(task) == 0;
+                    }
+                    idle.enter_park(std::mem::take(&mut is_searching));
+                    if !ring.is_ring_empty() {
+                        idle.cancel_park();
+                        thread::yield_now();
+                        continue;
+                    }
+                    let events = epoll.take();
+                    if events == 0 {
+                        return false;
+                    }
+                    is_searching = idle.leave_park(events & TOKEN != 0) == OnLeave::Search;
+                }
+            })
+        };
+        let (ring, idle, epoll) = &*shared;
+        // SAFETY: this thread owns `ring`.
+        unsafe { ring.push(Node::new(0), |_| unreachable!("the ring has room")) };
+        after_push();
+        if idle.wake_one() == OnWake::WriteToken {
+            epoll.add(TOKEN);
+        }
+        let has_run = clean.join().expect("the worker does not panic");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+    });
+}
+
+#[test]
+fn loom_idle_an_offer_to_a_clean_worker() {
+    ring_and_clean_worker(idle::after_remote_push);
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_an_offer_without_the_fence() {
+    ring_and_clean_worker(|| ());
+}
