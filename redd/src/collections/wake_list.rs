@@ -14,6 +14,8 @@ const CAPACITY: usize = 32;
 pub(crate) struct WakeList {
     wakers: [Option<Waker>; CAPACITY],
     len: usize,
+    /// Looks at each waker before it is called, until the answer is false.
+    before_wake: Option<fn(&Waker) -> bool>,
 }
 
 impl WakeList {
@@ -35,9 +37,19 @@ impl WakeList {
         }
     }
 
+    /// From now on `look` is called with each waker before any of a batch is, until its answer is false.
+    pub(crate) fn set_before_wake(&mut self, look: fn(&Waker) -> bool) {
+        self.before_wake = Some(look);
+    }
+
     /// Wakes all, in order, and is empty afterwards. The caller holds no lock (`foreign-code-outside`).
     pub(crate) fn wake_all(&mut self) {
         let len = std::mem::take(&mut self.len);
+        if let Some(look) = self.before_wake {
+            if !self.wakers[..len].iter().flatten().all(look) {
+                self.before_wake = None;
+            }
+        }
         for slot in &mut self.wakers[..len] {
             wake_guarded(slot.take());
         }
@@ -77,6 +89,20 @@ mod tests {
         fn wake(self: Arc<Self>) {
             panic!("a waker that panics");
         }
+    }
+
+    #[test]
+    fn each_waker_is_looked_at_before_the_batch_is_woken_until_the_answer_is_no() {
+        static LOOKS: AtomicUsize = AtomicUsize::new(0);
+        let counting = Arc::new(Counting(AtomicUsize::new(0)));
+        let mut list = WakeList::new();
+        list.set_before_wake(|_| LOOKS.fetch_add(1, Ordering::Relaxed) < 2);
+        for (wakers, looks) in [(2, 2), (3, 3), (4, 3)] {
+            (0..wakers).for_each(|_| list.push(Waker::from(Arc::clone(&counting))));
+            list.wake_all();
+            assert_eq!(LOOKS.load(Ordering::Relaxed), looks);
+        }
+        assert_eq!(counting.0.load(Ordering::Relaxed), 9);
     }
 
     #[test]

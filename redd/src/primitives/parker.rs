@@ -9,8 +9,8 @@
 
 #[cfg(not(loom))]
 use super::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
-use std::task::Wake;
+use std::sync::{Arc, OnceLock};
+use std::task::{RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 /// A token for one sleeper; any number of threads may `unpark`.
@@ -127,9 +127,28 @@ impl Wake for Parker {
     }
 }
 
+/// A waker that unparks. Not inlined: the compiler makes one table of functions for each place where this is done, and
+/// [`is_of_parker`] has to know the table.
+#[inline(never)]
+pub(crate) fn waker(parker: Arc<Parker>) -> Waker {
+    Waker::from(parker)
+}
+
+/// Whether this comes from [`waker`], and so runs no user code.
+pub(crate) fn is_of_parker(waker: &Waker) -> bool {
+    static TABLE: OnceLock<&RawWakerVTable> = OnceLock::new();
+    std::ptr::eq(waker.vtable(), *TABLE.get_or_init(|| self::waker(Arc::new(Parker::new())).vtable()))
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_waker_of_a_parker_is_told_from_others() {
+        assert!(is_of_parker(&waker(Arc::new(Parker::new()))));
+        assert!(!is_of_parker(Waker::noop()));
+    }
 
     #[test]
     fn a_token_left_before_parking_is_kept() {

@@ -20,6 +20,9 @@ pub(crate) use std::hint::spin_loop;
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
 pub(crate) use std::thread::panicking;
 
+#[cfg(not(loom))]
+const STACK_SIZE_MAX: usize = 1 << 62;
+
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
 #[cfg(not(loom))]
 pub(crate) fn spawn_named<T: Send + 'static>(
@@ -30,7 +33,8 @@ pub(crate) fn spawn_named<T: Send + 'static>(
     crate::sys::faults::check(crate::sys::faults::Call::ThreadStart)?;
     let mut builder = imp::Builder::new().name(name);
     if let Some(bytes) = stack_size {
-        builder = builder.stack_size(bytes);
+        // std rounds it up, and must not pass the end of the numbers. The system refuses this one.
+        builder = builder.stack_size(bytes.min(STACK_SIZE_MAX));
     }
     builder.spawn(f)
 }

@@ -15,7 +15,7 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::parker::Parker;
+use crate::primitives::parker::{self, Parker};
 use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
@@ -28,7 +28,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let _entered = handle.enter();
     handle.shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
-    let waker = Waker::from(Arc::clone(&parker));
+    let waker = parker::waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;

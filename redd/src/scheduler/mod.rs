@@ -2,8 +2,8 @@
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
 //! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, most of which
-//! start when they are first needed; `spares.rs` starts more workers when some are blocked.
+//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, each of which
+//! starts the next one; `spares.rs` has more workers for when some are blocked.
 //!
 //! # Invariants
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
@@ -61,11 +61,16 @@ use rescue::poll_mark::PollMark;
 use roster::{Roster, Standing};
 use run_queue::RunQueue;
 use seats::Seats;
+use spares::Spares;
 use start::Threads;
 use worker::{LOCAL, Worker};
 
 /// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
 pub(crate) const MAX_SPARES: usize = 512;
+
+/// At most so many workers, and spare workers for rescue. The idle word counts both together in 16 bits.
+pub(crate) const MAX_WORKERS: usize = 32_767;
+pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
 
 pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 
@@ -170,6 +175,11 @@ impl ThreadHooks {
 
     pub(crate) fn stop(&self) {
         call(self.on_stop.as_ref());
+    }
+
+    /// Whether a worker runs hooks before it runs a task.
+    fn run_before_tasks(&self) -> bool {
+        self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
     }
 
     /// True if the program has set the hook.
@@ -306,8 +316,10 @@ pub(crate) struct Workers {
     /// Which of them run tasks.
     pub(crate) roster: Roster,
     pub(crate) threads: Mutex<Threads>,
-    /// From when on workers that the system has refused may be asked for again.
-    ask_again_at: AtomicU64,
+    /// A worker has not run a task yet.
+    has_clean: AtomicBool,
+    /// When a busy worker is to try again what the system has refused (milliseconds, as `Shared::ms_at`).
+    retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
     pub(crate) ended: Parker,
@@ -319,22 +331,12 @@ impl Default for Workers {
             alive: AtomicUsize::new(0),
             roster: Roster::default(),
             threads: Mutex::default(),
-            ask_again_at: AtomicU64::new(u64::MAX),
+            has_clean: AtomicBool::new(true),
+            retry_at: AtomicU64::new(u64::MAX),
             spares: Mutex::default(),
             ended: Parker::default(),
         }
     }
-}
-
-/// Spare workers that have nothing to stand in for.
-#[derive(Debug, Default)]
-pub(crate) struct Spares {
-    pub(crate) free_slots: Vec<usize>,
-    pub(crate) made: usize,
-    /// Those that are not parked, now and at most.
-    pub(crate) running: usize,
-    pub(crate) running_max: usize,
-    pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
 impl fmt::Debug for Shared {
@@ -369,7 +371,7 @@ impl Shared {
             meter: Meter::new(&config, started),
             forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
-            idle: Idle::new(start::later(&config)),
+            idle: Idle::new(),
             seats: Seats::default(),
             process: Process::current(),
             phase: AtomicU8::new(OPEN),
@@ -484,8 +486,13 @@ impl Shared {
 
     #[cold]
     fn spare_slot(&self, index: usize) -> &Slot {
-        let room = || (0..MAX_SPARES.max(self.config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
+        let room = || (0..self.spare_slots_max()).map(|_| OnceLock::new()).collect();
         self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(Slot::new()))
+    }
+
+    /// How many slots of spares there may be: as many as may run.
+    pub(crate) fn spare_slots_max(&self) -> usize {
+        MAX_SPARES.max(self.config.rescue.max_workers)
     }
 
     /// The slots that are or were in use.
@@ -604,17 +611,15 @@ impl Shared {
         usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
     }
 
-    /// If events go unseen while a worker sleeps by the bell, or has not started: it next sleeps in the driver.
+    /// If events go unseen while a worker sleeps by the bell: it next sleeps in the driver.
     pub(crate) fn man_the_watch(&self) {
         if self.seats.needs_watch() {
             // Whatever the word says: a token may lie in the driver, unseen like the events.
             self.seats.bell.ring();
-        } else if self.idle.has_unstarted() && !self.seats.is_watched() && self.driver.registrations() > 0 {
-            self.wake_worker();
         }
     }
 
-    /// Wakes a parked worker, or starts one, unless one is on its way already.
+    /// Wakes a parked worker, unless one is on its way already.
     #[inline]
     pub(crate) fn wake_worker(&self) {
         self.obey(self.idle.wake_one());
@@ -625,7 +630,6 @@ impl Shared {
     pub(crate) fn obey(&self, answer: OnWake) {
         match answer {
             OnWake::WriteToken => self.wake_sleeper(),
-            OnWake::Start => start::start_on_wake(self),
             OnWake::Nothing => {}
         }
     }

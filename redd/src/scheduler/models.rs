@@ -17,7 +17,8 @@ use super::injector::testing::Node;
 use super::injector::{Batch, Injector, ONE, Popped};
 use super::roster::join_unless_ended;
 use super::run_queue::{Head, RunQueue};
-use crate::primitives::atomic::{AtomicUsize, Ordering};
+use super::spares::{Called, SpareSeat, Spares};
+use crate::primitives::atomic::{AtomicUsize, Ordering, fixed};
 
 type Ring = RunQueue<Node, 4>;
 
@@ -262,18 +263,12 @@ struct Workers {
     is_watched: AtomicUsize,
     bell: Bell,
     seats: Seating,
-    system: System,
+    /// Workers that have no thread. Not modelled: only the one clean worker looks at it.
+    unstarted: fixed::AtomicUsize,
     /// Of workers that have started later.
     threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     mistake: Mistake,
     tasks: Tasks,
-}
-
-/// What it says to whoever wants one more thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum System {
-    Starts,
-    Refuses,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,11 +288,10 @@ enum Mistake {
     NoFenceAfterSearch,
     LookBeforeEnd,
     DropToken,
-    /// The last to get up does not search although a token is out.
-    NoTakeOver,
-    /// Nobody is started while a token is out.
-    NoStartBesideToken,
-    NoLookAfterRefusal,
+    /// A worker starts its successor when its first task has ended.
+    StartAfterTask,
+    /// A worker that an event wakes runs what that woke without a successor.
+    NoStartForEvent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,28 +368,23 @@ impl Bell {
 }
 
 impl Workers {
-    fn wake(self: &Plain<Self>) {
-        let is_kept_waiting = self.mistake == Mistake::NoStartBesideToken && self.idle.has_token();
-        if !is_kept_waiting {
-            self.obey(self.idle.wake_one());
+    fn wake(&self) {
+        self.obey(self.idle.wake_one());
+    }
+
+    fn obey(&self, answer: OnWake) {
+        if answer == OnWake::WriteToken {
+            self.write_token();
         }
     }
 
-    fn obey(self: &Plain<Self>, answer: OnWake) {
-        match (answer, self.system) {
-            (OnWake::WriteToken, _) => self.write_token(),
-            (OnWake::Start, System::Starts) => {
-                let mine = Plain::clone(self);
-                self.threads.lock().unwrap().push(thread::spawn(move || mine.work(true)));
-            }
-            (OnWake::Start, System::Refuses) => {
-                thread::yield_now(); // the call takes its time
-                let was_last = self.idle.refuse_start().was_last;
-                if was_last && !self.is_empty() && self.mistake != Mistake::NoLookAfterRefusal {
-                    self.wake();
-                }
-            }
-            (OnWake::Nothing, _) => {}
+    /// `one-ahead`: the worker is about to run a task, the first one if it is clean.
+    fn start_successor(self: &Plain<Self>, is_clean: &mut bool) {
+        if std::mem::take(is_clean) && self.unstarted.load(Ordering::Relaxed) > 0 {
+            // Only the one clean worker starts another.
+            self.unstarted.fetch_sub(1, Ordering::Relaxed);
+            let mine = Plain::clone(self);
+            self.threads.lock().unwrap().push(thread::spawn(move || mine.work()));
         }
     }
 
@@ -421,23 +410,30 @@ impl Workers {
     }
 
     /// The submit protocol.
-    fn submit(self: &Plain<Self>) {
+    fn submit(&self) {
         self.injected.fetch_add(1, Ordering::Release);
         idle::after_remote_push();
         self.wake();
     }
 
     /// The worker loop and the park protocol, until the worker sleeps or is stuck.
-    fn work(self: &Plain<Self>, mut is_searching: bool) {
+    fn work(self: &Plain<Self>) {
+        let (mut is_searching, mut is_clean) = (false, true);
         loop {
             if self.pop() {
+                if self.mistake != Mistake::StartAfterTask {
+                    self.start_successor(&mut is_clean);
+                }
                 if std::mem::take(&mut is_searching) {
                     self.end_search();
                 } else if !self.is_empty() {
                     self.wake();
                 }
                 match self.tasks {
-                    Tasks::End => continue,
+                    Tasks::End => {
+                        self.start_successor(&mut is_clean);
+                        continue;
+                    }
                     Tasks::WaitForEachOther => return,
                 }
             }
@@ -447,12 +443,15 @@ impl Workers {
             }
             let heard = self.bell.listen();
             if !self.enter_park(std::mem::take(&mut is_searching)) {
-                is_searching = self.leave_park(false);
+                self.idle.cancel_park();
                 continue;
             }
             let Some(events) = self.sleep(heard) else { return };
-            is_searching = self.leave_park(events & TOKEN != 0);
+            is_searching = self.idle.leave_park(events & TOKEN != 0) == OnLeave::Search;
             if events & SOCKET != 0 {
+                if self.mistake != Mistake::NoStartForEvent {
+                    self.start_successor(&mut is_clean);
+                }
                 if std::mem::take(&mut is_searching) {
                     self.end_search();
                 }
@@ -466,7 +465,7 @@ impl Workers {
     }
 
     /// The last searcher looks for what was left to it.
-    fn end_search(self: &Plain<Self>) {
+    fn end_search(&self) {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
             Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
@@ -478,9 +477,8 @@ impl Workers {
             | Mistake::NoFence
             | Mistake::LookBeforeCount
             | Mistake::DropToken
-            | Mistake::NoTakeOver
-            | Mistake::NoStartBesideToken
-            | Mistake::NoLookAfterRefusal => self.idle.end_search() && !self.is_empty(),
+            | Mistake::StartAfterTask
+            | Mistake::NoStartForEvent => self.idle.end_search() && !self.is_empty(),
         };
         if has_more {
             self.wake();
@@ -496,18 +494,6 @@ impl Workers {
         self.injected.load(Ordering::Relaxed) == 0
     }
 
-    /// True: it is a searcher.
-    fn leave_park(&self, has_token: bool) -> bool {
-        let answer = match self.mistake {
-            Mistake::NoTakeOver if !has_token => self.idle.apply(|word| {
-                let (after, _) = word.park_left(false);
-                (Word { searchers: word.searchers, ..after }, OnLeave::Continue)
-            }),
-            _ => self.idle.leave_park(has_token),
-        };
-        answer == OnLeave::Search
-    }
-
     /// False if there is a reason to stay.
     fn enter_park(&self, was_searching: bool) -> bool {
         match self.mistake {
@@ -516,9 +502,8 @@ impl Workers {
             | Mistake::NoFenceAfterSearch
             | Mistake::LookBeforeEnd
             | Mistake::DropToken
-            | Mistake::NoTakeOver
-            | Mistake::NoStartBesideToken
-            | Mistake::NoLookAfterRefusal => {
+            | Mistake::StartAfterTask
+            | Mistake::NoStartForEvent => {
                 self.idle.enter_park(was_searching);
                 self.is_empty()
             }
@@ -535,7 +520,7 @@ impl Workers {
     }
 
     /// A busy worker that finds the token passes it on.
-    fn look_around(self: &Plain<Self>) {
+    fn look_around(&self) {
         if self.epoll.take() & TOKEN != 0 && self.mistake != Mistake::DropToken {
             self.obey(self.idle.pass_token());
         }
@@ -554,10 +539,10 @@ fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
 }
 
 fn workers_in(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(Idle::new(0), System::Starts, seats, mistake, tasks);
+    let shared = runtime(0, seats, mistake, tasks);
     let threads = [(); 2].map(|()| {
         let shared = Plain::clone(&shared);
-        thread::spawn(move || shared.work(false))
+        thread::spawn(move || shared.work())
     });
     shared.play(outside);
     for thread in threads {
@@ -566,45 +551,27 @@ fn workers_in(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) 
     shared.check();
 }
 
-/// The same with a second worker that starts when it is needed.
-fn late_worker(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(Idle::new(1), System::Starts, seats, mistake, tasks);
+/// The same with a second worker that the first one starts.
+fn successor(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(1, seats, mistake, tasks);
     let first = {
         let shared = Plain::clone(&shared);
-        thread::spawn(move || shared.work(true))
+        thread::spawn(move || shared.work())
     };
     shared.play(outside);
     first.join().expect("a worker does not panic");
     shared.check();
 }
 
-/// It is refused. Another thread submits meanwhile; the first worker has just been busy.
-fn refused_worker(mistake: Mistake) {
-    let shared = runtime(Idle::new(1), System::Refuses, Seating::AllInEpoll, mistake, Tasks::End);
-    assert!(shared.idle.end_search());
-    let first = {
-        let shared = Plain::clone(&shared);
-        thread::spawn(move || shared.work(false))
-    };
-    let other = {
-        let shared = Plain::clone(&shared);
-        thread::spawn(move || shared.submit())
-    };
-    shared.submit();
-    other.join().expect("it does not panic");
-    first.join().expect("a worker does not panic");
-    shared.check();
-}
-
-fn runtime(idle: Idle, system: System, seats: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
+fn runtime(unstarted: usize, seats: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
     Plain::new(Workers {
         injected: AtomicUsize::new(0),
-        idle,
+        idle: Idle::new(),
         epoll: Epoll(AtomicUsize::new(0)),
         is_watched: AtomicUsize::new(0),
         bell: Bell::default(),
         seats,
-        system,
+        unstarted: fixed::AtomicUsize::new(unstarted),
         threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
         mistake,
         tasks,
@@ -613,7 +580,7 @@ fn runtime(idle: Idle, system: System, seats: Seating, mistake: Mistake, tasks: 
 
 impl Workers {
     /// What the world outside does.
-    fn play(self: &Plain<Self>, outside: Outside) {
+    fn play(&self, outside: Outside) {
         let submits = match outside {
             Outside::Submits(count) => count,
             Outside::RaisesAnEventAndSubmits(count) => {
@@ -631,7 +598,8 @@ impl Workers {
             thread.join().expect("a worker does not panic");
         }
         let has_token = self.epoll.take() & TOKEN != 0 || self.bell.system.lock().unwrap().woken > 0;
-        let Word { sleepers, searchers, unstarted, .. } = self.idle.load();
+        let Word { sleepers, searchers, .. } = self.idle.load();
+        let unstarted = self.unstarted.load(Ordering::Relaxed);
         assert!(
             self.is_empty() || sleepers == 0 || has_token,
             "a task waits, a worker sleeps, and no token is on its way"
@@ -704,67 +672,89 @@ mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is on its wa
     workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
 });
 
-model!(loom_idle_a_late_worker_submit_against_park, || {
-    late_worker(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
+model!(loom_idle_a_successor_submit_against_park, || {
+    successor(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
 });
 
-model!(loom_idle_one_watches_a_late_worker_submit_against_park_and_an_event, || {
-    late_worker(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
+model!(loom_idle_one_watches_a_successor_submit_against_park_and_an_event, || {
+    successor(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
 });
 
-model!(loom_idle_dependent_tasks_start_a_worker, || {
-    late_worker(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
+model!(loom_idle_dependent_tasks_find_a_successor, || {
+    successor(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
 });
 
 #[test]
-fn loom_idle_a_task_behind_a_stuck_event_starts_a_worker() {
+fn loom_idle_a_task_behind_a_stuck_event_finds_a_successor() {
     // Three: the worker sleeps, is called for, gets up, and only then is the token written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);
-        late_worker(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
+        successor(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
     });
 }
 
-#[test]
-#[should_panic(expected = "a worker could be started")]
-fn loom_idle_catches_a_last_sleeper_that_takes_nothing_over() {
-    crate::primitives::explore_within(Some(3), || {
-        let outside = Outside::RaisesAnEventAndSubmits(1);
-        late_worker(Seating::AllInEpoll, Mistake::NoTakeOver, Tasks::WaitForEachOther, outside);
-    });
-}
+mistake!(loom_idle_catches_a_successor_that_starts_after_the_task, "a worker could be started", || {
+    successor(Seating::AllInEpoll, Mistake::StartAfterTask, Tasks::WaitForEachOther, Outside::Submits(2));
+});
 
-#[test]
-#[should_panic(expected = "a worker could be started")]
-fn loom_idle_catches_a_token_that_keeps_a_worker_from_starting() {
-    crate::primitives::explore_within(Some(3), || {
-        let outside = Outside::RaisesAnEventAndSubmits(1);
-        late_worker(Seating::AllInEpoll, Mistake::NoStartBesideToken, Tasks::WaitForEachOther, outside);
-    });
-}
+mistake!(loom_idle_catches_an_event_without_a_successor, "a worker could be started", || {
+    let outside = Outside::RaisesAnEventAndSubmits(1);
+    successor(Seating::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
+});
 
-model!(loom_idle_a_refused_worker_leaves_nothing_lying, || refused_worker(Mistake::None));
-
-mistake!(loom_idle_catches_a_refused_start_that_does_not_look, "no token is on its way", || refused_worker(
-    Mistake::NoLookAfterRefusal
-));
-
-/// What is left of a start beside a shutdown: who is alive, and whom the shutdown joins.
+/// What is left of a start beside a shutdown: who is alive, whom the shutdown joins, and where a standby sits.
 struct House {
     alive: AtomicUsize,
+    is_closed: AtomicUsize,
     threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
+    spares: crate::primitives::checker::sync::Mutex<Spares>,
     started: AtomicUsize,
     ended: AtomicUsize,
 }
 
+impl House {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            alive: AtomicUsize::new(1),
+            is_closed: AtomicUsize::new(0),
+            threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
+            spares: crate::primitives::checker::sync::Mutex::new(Spares::default()),
+            started: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+        })
+    }
+
+    /// The shutdown from the close on; it joins what is listed.
+    fn shut_down(&self) {
+        self.is_closed.store(1, Ordering::Release);
+        self.release();
+        while self.alive.load(Ordering::Acquire) > 0 {
+            thread::yield_now();
+        }
+        loop {
+            let Some(thread) = self.threads.lock().unwrap().pop() else { break };
+            thread.join().expect("it does not panic");
+        }
+        let (started, ended) = (self.started.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+        assert_eq!(started, ended, "a thread is left");
+        assert!(self.spares.lock().unwrap().take_standby().is_none(), "a thread is left on the seat");
+    }
+
+    fn release(&self) {
+        let standby = self.spares.lock().unwrap().take_standby();
+        if let Some(seat) = standby {
+            seat.call(None);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire) == 1
+    }
+}
+
 /// The only worker leaves, another one starts, and this thread shuts down.
 fn start_against_shutdown(starts_under_lock: bool) {
-    let house = Arc::new(House {
-        alive: AtomicUsize::new(1),
-        threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
-        started: AtomicUsize::new(0),
-        ended: AtomicUsize::new(0),
-    });
+    let house = House::new();
     let starter = {
         let house = Arc::clone(&house);
         thread::spawn(move || {
@@ -784,15 +774,7 @@ fn start_against_shutdown(starts_under_lock: bool) {
         })
     };
     house.alive.fetch_sub(1, Ordering::AcqRel);
-    while house.alive.load(Ordering::Acquire) > 0 {
-        thread::yield_now();
-    }
-    loop {
-        let Some(thread) = house.threads.lock().unwrap().pop() else { break };
-        thread.join().expect("it does not panic");
-    }
-    let (started, ended) = (house.started.load(Ordering::Relaxed), house.ended.load(Ordering::Relaxed));
-    assert_eq!(started, ended, "a thread is left");
+    house.shut_down();
     starter.join().expect("it does not panic");
 }
 
@@ -800,10 +782,112 @@ model!(loom_start_against_shutdown_leaves_no_thread, || start_against_shutdown(t
 
 mistake!(loom_start_catches_one_that_is_listed_late, "a thread is left", || start_against_shutdown(false));
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standby {
+    Right,
+    /// It starts although all have left.
+    StartsAfterTheEnd,
+    /// It asks whether the runtime has closed before it takes the lock of the seats.
+    AsksBeforeItSits,
+}
+
+/// The last worker leaves, another thread (the monitor) starts a standby, and this thread shuts down.
+fn standby_against_shutdown(standby: Standby) {
+    let house = House::new();
+    let starter = {
+        let house = Arc::clone(&house);
+        thread::spawn(move || {
+            let mut threads = house.threads.lock().unwrap();
+            let has_ended = house.is_closed() || house.alive.load(Ordering::Acquire) == 0;
+            if has_ended && standby != Standby::StartsAfterTheEnd {
+                return;
+            }
+            house.started.fetch_add(1, Ordering::Relaxed);
+            let mine = Arc::clone(&house);
+            threads.push(thread::spawn(move || {
+                let seat = Plain::new(SpareSeat::default());
+                let asked = (standby == Standby::AsksBeforeItSits).then(|| mine.is_closed());
+                // It does not wait here: who is still on the seat in the end would wait for ever.
+                let mut spares = mine.spares.lock().unwrap();
+                if !asked.unwrap_or_else(|| mine.is_closed()) {
+                    assert_eq!(spares.arrive(&seat, false, 1), None);
+                }
+                drop(spares);
+                mine.ended.fetch_add(1, Ordering::Relaxed);
+            }));
+        })
+    };
+    house.alive.fetch_sub(1, Ordering::AcqRel);
+    house.shut_down();
+    starter.join().expect("it does not panic");
+}
+
+model!(loom_start_a_standby_against_shutdown_leaves_no_thread, || standby_against_shutdown(Standby::Right));
+
+mistake!(loom_start_catches_a_standby_that_starts_after_the_end, "a thread is left", || {
+    standby_against_shutdown(Standby::StartsAfterTheEnd);
+});
+
+mistake!(loom_start_catches_a_standby_that_asks_before_it_sits, "a thread is left on the seat", || {
+    standby_against_shutdown(Standby::AsksBeforeItSits);
+});
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Calls {
+    UnderTheLock,
+    /// The mistake: a call that finds nobody leaves no wish.
+    NoWish,
+}
+
+/// Two callers, one standby on its way, which starts a second one when it is called.
+fn calls_against_arrivals(calls: Calls) {
+    let spares = Plain::new(crate::primitives::checker::sync::Mutex::new(Spares::default()));
+    let serving = Plain::new(AtomicUsize::new(0));
+    let first = {
+        let (spares, serving) = (Plain::clone(&spares), Plain::clone(&serving));
+        thread::spawn(move || {
+            // The second arrives after the first was called; none waits for a call here.
+            for _ in 0..2 {
+                let seat = Plain::new(SpareSeat::default());
+                if spares.lock().unwrap().arrive(&seat, true, 2).is_none() {
+                    return;
+                }
+                serving.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    for _ in 0..2 {
+        let called = match calls {
+            Calls::UnderTheLock => spares.lock().unwrap().call(2),
+            Calls::NoWish => {
+                let standby = spares.lock().unwrap().take_standby();
+                match standby {
+                    Some(seat) => Called::Standby(seat, 0),
+                    None => spares.lock().unwrap().call(0),
+                }
+            }
+        };
+        if let Called::Standby(..) = called {
+            serving.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    first.join().expect("it does not panic");
+    let has_standby = spares.lock().unwrap().take_standby().is_some();
+    let serving = serving.load(Ordering::Relaxed);
+    assert!(!has_standby || serving == 2, "a standby sits, and a call has found nobody");
+    assert!(serving > 0, "a standby sits, and a call has found nobody");
+}
+
+model!(loom_spares_calls_against_arrivals, || calls_against_arrivals(Calls::UnderTheLock));
+
+mistake!(loom_spares_catches_a_call_that_leaves_no_wish, "a call has found nobody", || {
+    calls_against_arrivals(Calls::NoWish);
+});
+
 /// One worker with the real injector: a push that is counted but not linked keeps it awake.
 fn injector_and_idle(after_push: fn()) {
     crate::primitives::explore(move || {
-        let shared = Arc::new((Injector::new(), Idle::new(0), Epoll(AtomicUsize::new(0))));
+        let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
         let worker = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
@@ -814,7 +898,7 @@ fn injector_and_idle(after_push: fn()) {
                     }
                     idle.enter_park(false);
                     if !injector.is_empty() {
-                        assert_eq!(idle.cancel_park(), OnLeave::Continue);
+                        idle.cancel_park();
                         thread::yield_now();
                         continue;
                     }
@@ -851,4 +935,57 @@ fn loom_idle_with_the_injector() {
 #[should_panic(expected = "no token is on its way")]
 fn loom_idle_catches_a_push_without_the_fence() {
     injector_and_idle(|| ());
+}
+
+/// A clean worker that goes to sleep for the first time, and a worker that puts a task into its own ring in the middle of a poll
+/// that may never end.
+fn ring_and_clean_worker(after_push: fn()) {
+    crate::primitives::explore(move || {
+        let shared = Arc::new((Ring::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let clean = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (ring, idle, epoll) = &*shared;
+                let (mine, mut is_searching) = (Ring::new(), false);
+                loop {
+                    is_searching = is_searching || idle.start_search(1);
+                    // SAFETY: this thread owns `mine`.
+                    if let Some(task) = unsafe { ring.steal_into(&mine) } {
+                        return take(task) == 0;
+                    }
+                    idle.enter_park(std::mem::take(&mut is_searching));
+                    if !ring.is_ring_empty() {
+                        idle.cancel_park();
+                        thread::yield_now();
+                        continue;
+                    }
+                    let events = epoll.take();
+                    if events == 0 {
+                        return false;
+                    }
+                    is_searching = idle.leave_park(events & TOKEN != 0) == OnLeave::Search;
+                }
+            })
+        };
+        let (ring, idle, epoll) = &*shared;
+        // SAFETY: this thread owns `ring`.
+        unsafe { ring.push(Node::new(0), |_| unreachable!("the ring has room")) };
+        after_push();
+        if idle.wake_one() == OnWake::WriteToken {
+            epoll.add(TOKEN);
+        }
+        let has_run = clean.join().expect("the worker does not panic");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+    });
+}
+
+#[test]
+fn loom_idle_an_offer_to_a_clean_worker() {
+    ring_and_clean_worker(idle::after_remote_push);
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_an_offer_without_the_fence() {
+    ring_and_clean_worker(|| ());
 }

@@ -82,6 +82,16 @@ impl Roster {
         self.serving.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// The thread of this slot has ended in the middle of its work; the slot's next one serves.
+    pub(crate) fn leave_slot(&self, standing: &Standing) {
+        // AcqRel: pairs with the exchanges below.
+        if standing.0.swap(SERVING, Ordering::AcqRel) == SERVING {
+            self.leave();
+        } else {
+            self.away.fetch_sub(1, Ordering::Relaxed); // `counted-once`
+        }
+    }
+
     /// A spare goes when enough others serve. If true, it does not count any more.
     pub(crate) fn try_retire(&self, enough: usize) -> bool {
         // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: as in `join`.

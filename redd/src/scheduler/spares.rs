@@ -1,9 +1,16 @@
 //! Spare workers: more threads that run the loop, while workers are inside `block_in_place` or stuck.
 //!
+//! One thread stands by that has not run user code (`start`: `one-ahead`). It becomes a spare when it is called, and first
+//! starts the next standby. A spare with nothing to do is kept for a while, and is called before the standby is.
+//!
 //! Called by `blocking::block_in_place`, by `rescue`, by the worker loop (`try_retire`) and by shutdown.
 //!
 //! # Invariants
 //! - `one-owner`: as in `worker`: the thread of a slot is the only one that pushes to and pops from its queue.
+//! - `called-or-wanted`: a call that finds no seat taken leaves a wish, under the lock under which the next standby looks
+//!   before it sits down. So either the call finds the standby or the standby finds the wish.
+//! - `closed-under-lock`: a thread asks under that lock whether the runtime has closed before it sits down. The shutdown
+//!   closes first and empties the seats under the lock, so no thread sits on.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
@@ -11,9 +18,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::rescue::Mode;
 use super::roster::join_unless_ended;
 use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave};
 use super::{MAX_SPARES, Shared, idle, start};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -24,10 +33,12 @@ const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How often a spare that sleeps among the workers asks whether it may go; picked by feel.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where a spare without work waits to be called.
-#[derive(Debug)]
+/// Where a thread waits to be called as a spare.
+#[derive(Debug, Default)]
 pub(crate) struct SpareSeat {
     parker: Parker,
+    /// Of a standby that has been called: its slot plus one, or 0 if it is to end.
+    slot: AtomicUsize,
 }
 
 /// `block_in_place`: this worker's thread is about to block. What it holds goes to the others, and if nobody is left
@@ -63,7 +74,13 @@ impl<'a> BlockedPlace<'a> {
         }
         let serving = shared.workers.roster.block(&slot.standing);
         idle::after_remote_push();
-        if serving == 0 {
+        if serving > 0 {
+            if shared.config.rescue.mode != Mode::Rescue {
+                // Nobody notices if those that serve block without a word, so that as many run as before.
+                drop(start_spare(shared, MAX_SPARES));
+            }
+            shared.wake_worker();
+        } else {
             match start_spare(shared, MAX_SPARES) {
                 Started::Yes | Started::Closed => {}
                 Started::BoundHit => eprintln!(
@@ -75,8 +92,6 @@ impl<'a> BlockedPlace<'a> {
                      until one returns; raise the limit of threads, or block less."
                 ),
             }
-        } else {
-            shared.wake_worker();
         }
         Self { local, shared }
     }
@@ -92,6 +107,7 @@ impl Drop for BlockedPlace<'_> {
 /// What became of the wish for a spare.
 #[derive(Debug)]
 pub(super) enum Started {
+    /// One runs, or comes.
     Yes,
     /// As many as allowed run already.
     BoundHit,
@@ -101,94 +117,212 @@ pub(super) enum Started {
     Closed,
 }
 
-/// One more worker: one that was not needed until now, or a spare unless `bound` of them run: a waiting one, or a new
-/// thread.
-pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
-    if shared.idle.take_unstarted() {
-        return start::start_one(shared);
-    }
-    let index = {
-        let mut spares = shared.workers.spares.lock();
-        if spares.running >= bound {
-            return Started::BoundHit;
+/// Spare workers: those that wait for a call, and how many run.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    /// Of those made, counted from the first spare's on.
+    free_slots: Vec<usize>,
+    made: usize,
+    /// Those that do not wait on a seat, now and at most.
+    pub(crate) running: usize,
+    pub(crate) running_max: usize,
+    /// Those that have run, and have nothing to stand in for.
+    parked: Vec<Arc<SpareSeat>>,
+    /// The one that has not run user code (`one-ahead` of `start`).
+    standby: Option<Arc<SpareSeat>>,
+    /// Calls that found nobody on a seat: the next standby does not sit down.
+    wanted: usize,
+}
+
+/// Whom a call has found.
+#[derive(Debug)]
+pub(super) enum Called {
+    Parked(Arc<SpareSeat>),
+    /// Its slot is this one.
+    Standby(Arc<SpareSeat>, usize),
+    /// `called-or-wanted`
+    Nobody,
+    BoundHit,
+}
+
+impl Spares {
+    /// One more spare is to run, unless `bound` of them do.
+    pub(super) fn call(&mut self, bound: usize) -> Called {
+        if self.running >= bound {
+            return Called::BoundHit;
         }
-        spares.running += 1;
-        spares.running_max = spares.running_max.max(spares.running);
-        if let Some(seat) = spares.parked.pop() {
-            shared.workers.roster.join(1);
-            drop(spares);
-            seat.parker.unpark();
-            return Started::Yes;
+        if let Some(seat) = self.parked.pop() {
+            self.count_in();
+            return Called::Parked(seat);
         }
-        match spares.free_slots.pop() {
-            Some(index) => index,
+        match self.standby.take() {
+            Some(seat) => Called::Standby(seat, self.take_slot()),
             None => {
-                // As many slots are made as may run, so there is one.
-                spares.made += 1;
-                shared.config.workers + spares.made - 1
+                self.wanted += 1;
+                Called::Nobody
             }
         }
-    };
-    // It keeps the runtime from finishing before this spare has left. The monitor is no worker, so it may come late.
-    if !join_unless_ended(&shared.workers.alive) {
-        give_back(shared, index);
+    }
+
+    /// A standby has come. If a call waits for it and a worker is missing, the answer is its slot; else it sits down.
+    pub(super) fn arrive(&mut self, seat: &Arc<SpareSeat>, is_missing: bool, slots_max: usize) -> Option<usize> {
+        // A spare that has retired since the call keeps its slot.
+        if self.wanted > 0 && is_missing && self.running + self.parked.len() < slots_max {
+            self.wanted -= 1;
+            return Some(self.take_slot());
+        }
+        self.wanted = 0;
+        debug_assert!(self.standby.is_none(), "`one-ahead`: a standby starts its successor after it was called");
+        self.standby = Some(Arc::clone(seat));
+        None
+    }
+
+    /// The standby is to end.
+    pub(super) fn take_standby(&mut self) -> Option<Arc<SpareSeat>> {
+        self.standby.take()
+    }
+
+    fn count_in(&mut self) {
+        self.running += 1;
+        self.running_max = self.running_max.max(self.running);
+    }
+
+    fn take_slot(&mut self) -> usize {
+        self.count_in();
+        // As many slots are made as may run, so there is one.
+        self.free_slots.pop().unwrap_or_else(|| {
+            self.made += 1;
+            self.made - 1
+        })
+    }
+
+    /// A spare that ran does not any more; its slot is free for the next.
+    fn give_back(&mut self, slot: usize) {
+        self.running -= 1;
+        self.free_slots.push(slot);
+    }
+}
+
+/// One more worker: a spare that waits, unless `bound` of them run; else the next thread that can be had.
+pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
+    if !shared.is_in_own_process() {
+        // The seats of a forked child are empty.
         return Started::Closed;
     }
-    shared.workers.roster.join(1);
-    let mine = shared.handle().shared;
-    let started = thread::spawn_named(shared.config.name_thread(), shared.config.thread_stack_size, move || {
-        spare_thread(&mine, index);
-    });
-    match started {
-        Ok(thread) => {
-            let threads = &mut shared.workers.threads.lock().started;
-            forget_ended(threads);
-            threads.push(thread);
+    let called = shared.workers.spares.lock().call(bound);
+    match called {
+        Called::Parked(seat) => {
+            shared.workers.roster.join(1);
+            seat.parker.unpark();
             Started::Yes
         }
-        Err(error) => {
-            shared.workers.roster.leave();
-            give_back(shared, index);
-            leave(shared);
-            Started::Refused(error)
+        Called::Standby(seat, slot) => {
+            let is_counted = count_in_alive(shared, slot);
+            seat.call(is_counted.then_some(slot));
+            if is_counted { Started::Yes } else { Started::Closed }
         }
+        Called::Nobody => start::start_if_refused(shared, true),
+        Called::BoundHit => start::start_if_refused(shared, false),
     }
 }
 
-/// A spare that ran does not any more; its slot is free for the next.
-fn give_back(shared: &Shared, index: usize) {
-    let mut spares = shared.workers.spares.lock();
-    spares.running -= 1;
-    spares.free_slots.push(index);
+/// A spare keeps the runtime from finishing until it has left. False: the runtime has finished. The monitor is no worker, so
+/// it may come late.
+fn count_in_alive(shared: &Shared, slot: usize) -> bool {
+    let is_counted = join_unless_ended(&shared.workers.alive);
+    if is_counted {
+        shared.workers.roster.join(1);
+    } else {
+        shared.workers.spares.lock().give_back(slot);
+    }
+    is_counted
 }
 
-fn spare_thread(shared: &Arc<Shared>, index: usize) {
+impl SpareSeat {
+    /// Calls a standby to a slot, or to its end.
+    pub(super) fn call(&self, slot: Option<usize>) {
+        // Release: pairs with the Acquire in `wait`.
+        self.slot.store(slot.map_or(0, |slot| slot + 1), Ordering::Release);
+        self.parker.unpark();
+    }
+
+    /// The slot that a standby is called to; `None` if it is to end.
+    fn wait(&self) -> Option<usize> {
+        self.parker.park();
+        // Acquire: pairs with the Release in `call`.
+        self.slot.load(Ordering::Acquire).checked_sub(1)
+    }
+}
+
+/// The thread of a standby: clean until it is called.
+pub(super) fn standby_thread(shared: &Arc<Shared>) {
+    let seat = Arc::new(SpareSeat::default());
+    let sits_down = || {
+        let mut spares = shared.workers.spares.lock();
+        if shared.is_closed() {
+            return None; // `closed-under-lock`
+        }
+        let is_missing = shared.workers.roster.serving() < shared.config.workers;
+        Some(spares.arrive(&seat, is_missing, shared.spare_slots_max()))
+    };
+    let slot = match sits_down() {
+        None => None,
+        Some(None) => seat.wait(),
+        Some(Some(slot)) => count_in_alive(shared, slot).then_some(slot),
+    };
+    let Some(slot) = slot else { return };
+    let counted = Counted { shared, slot, is_serving: true };
+    start::start_successor(shared); // `one-ahead`
     let _entered = context::enter(shared.handle());
     let _running = context::mark(Entered::Yes);
+    spare_thread(counted, &seat);
+    shared.config.hooks.stop();
+}
+
+/// A spare that is counted in. What it counts is right again when it ends, however it does.
+struct Counted<'a> {
+    shared: &'a Arc<Shared>,
+    slot: usize,
+    is_serving: bool,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let Self { shared, slot, is_serving } = *self;
+        if thread::panicking() && is_serving {
+            shared.workers.roster.leave_slot(&shared.slot(shared.config.workers + slot).standing);
+        }
+        forget_ended(&mut shared.workers.threads.lock().started);
+        shared.workers.spares.lock().give_back(slot);
+        leave(shared);
+    }
+}
+
+fn spare_thread(mut counted: Counted<'_>, seat: &Arc<SpareSeat>) {
+    let shared = counted.shared;
     shared.config.hooks.start();
-    let mut worker = Worker::new(shared, index);
-    let seat = Arc::new(SpareSeat { parker: Parker::new() });
+    // For the standby after the next one. It is made here, as it may be made by user code.
+    let name = shared.config.name_thread();
+    shared.workers.threads.lock().standby_name = name;
+    let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
     loop {
         let ended = worker.run(shared, &mut NoRoot);
         if ended == Ended::Closed {
             break;
         }
         // `try_retire` has counted it out.
+        counted.is_serving = false;
         drain_to_injector(&mut worker, shared);
-        if !wait_for_call(shared, &seat) {
+        if !wait_for_call(shared, seat) {
             break;
         }
+        counted.is_serving = true;
     }
     worker.drain(shared);
     if shared.is_closed() {
         // SAFETY: tasks of a multi-thread runtime are `Send`.
         unsafe { shared.heap.cancel_all() };
     }
-    drop(worker);
-    forget_ended(&mut shared.workers.threads.lock().started);
-    give_back(shared, index);
-    leave(shared);
-    shared.config.hooks.stop();
 }
 
 /// True if the spare is needed again; false when its keep-alive is over or the runtime closes.
@@ -196,7 +330,7 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
     {
         let mut spares = shared.workers.spares.lock();
         if shared.is_closed() {
-            return false;
+            return false; // `closed-under-lock`
         }
         spares.running -= 1;
         spares.parked.push(Arc::clone(seat));
@@ -221,16 +355,19 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
     }
 }
 
-/// Wakes every spare that waits, for shutdown.
+/// Wakes every spare that waits, and the standby, to end. The runtime has closed (`closed-under-lock`).
 pub(crate) fn release_spares(shared: &Shared) {
-    let parked = {
+    let (parked, standby) = {
         let mut spares = shared.workers.spares.lock();
         spares.running += spares.parked.len();
-        std::mem::take(&mut spares.parked)
+        (std::mem::take(&mut spares.parked), spares.take_standby())
     };
     for seat in parked {
         shared.workers.roster.join(1);
         seat.parker.unpark();
+    }
+    if let Some(seat) = standby {
+        seat.call(None);
     }
 }
 
@@ -240,7 +377,7 @@ pub(super) fn try_retire(shared: &Shared) -> bool {
 }
 
 /// Lets go of the handles of threads that have ended; the system keeps something of each until then.
-fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
+pub(super) fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
     threads.retain(|thread| !thread::has_ended(thread));
 }
 
@@ -249,5 +386,79 @@ pub(super) fn drain_to_injector(worker: &mut Worker, shared: &Shared) {
     worker.next_streak = NEXT_STREAK_MAX;
     while let Some(runnable) = worker.pop_own(shared) {
         shared.inject(runnable);
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::runtime::{Builder, Rescue};
+
+    fn seat() -> Arc<SpareSeat> {
+        Arc::new(SpareSeat::default())
+    }
+
+    #[test]
+    fn a_call_finds_a_spare_that_has_run_before_the_standby() {
+        let mut spares = Spares::default();
+        assert_eq!(spares.arrive(&seat(), true, 8), None, "nothing has called");
+        assert!(matches!(spares.call(8), Called::Standby(_, 0)));
+        assert_eq!(spares.arrive(&seat(), true, 8), None);
+        spares.running -= 1;
+        spares.parked.push(seat());
+        assert!(matches!(spares.call(8), Called::Parked(_)));
+        assert!(matches!(spares.call(8), Called::Standby(_, 1)));
+        assert_eq!((spares.running, spares.running_max), (2, 2));
+    }
+
+    #[test]
+    fn a_call_that_finds_nobody_is_for_the_next_standby_if_a_worker_is_still_missing() {
+        let mut spares = Spares::default();
+        assert!(matches!(spares.call(8), Called::Nobody));
+        assert!(matches!(spares.call(8), Called::Nobody));
+        assert_eq!(spares.arrive(&seat(), true, 8), Some(0));
+        assert_eq!(spares.arrive(&seat(), false, 8), None);
+        assert_eq!(spares.wanted, 0, "the others have come back");
+        assert!(spares.standby.is_some());
+    }
+
+    #[test]
+    fn no_more_run_than_the_bound_says_and_no_more_slots_are_used_than_there_are() {
+        let mut spares = Spares::default();
+        assert!(matches!(spares.call(0), Called::BoundHit));
+        assert!(matches!(spares.call(1), Called::Nobody));
+        assert!(matches!(spares.call(1), Called::Nobody));
+        assert_eq!(spares.arrive(&seat(), true, 1), Some(0));
+        assert!(matches!(spares.call(1), Called::BoundHit));
+        assert_eq!(spares.arrive(&seat(), true, 1), None, "the only slot is taken");
+        spares.give_back(0);
+        assert!(matches!(spares.call(1), Called::Standby(_, 0)));
+    }
+
+    #[test]
+    fn a_spare_that_panics_is_counted_out() {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).rescue(Rescue::off()).build().expect("nothing is refused");
+        let shared = Arc::clone(&runtime.handle().shared);
+        let counts = || {
+            let workers = &shared.workers;
+            (workers.alive.load(Ordering::Relaxed), workers.roster.serving(), workers.spares.lock().running)
+        };
+        assert_eq!(counts(), (1, 1, 0));
+        for is_stuck in [false, true] {
+            let mine = Arc::clone(&shared);
+            let spare = thread::spawn_named("spare".to_owned(), None, move || {
+                let slot = mine.workers.spares.lock().take_slot();
+                assert!(count_in_alive(&mine, slot));
+                let _counted = Counted { shared: &mine, slot, is_serving: true };
+                if is_stuck {
+                    assert!(mine.workers.roster.mark_stuck(&mine.slot(1 + slot).standing));
+                }
+                panic!("inside of a spare");
+            });
+            assert!(spare.expect("a test may start a thread").join().is_err());
+            assert_eq!(counts(), (1, 1, 0));
+            assert!(!shared.workers.roster.has_away());
+        }
     }
 }

@@ -15,16 +15,18 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::idle::OnLeave;
 use super::meter::add;
 use super::rescue::poll_mark;
-use super::{Flavor, Shared, Slot, spares, start};
+use super::{Flavor, Shared, Slot, idle, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::bell::Heard;
+use crate::primitives::parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::{thread, thread_local};
@@ -33,6 +35,7 @@ use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
+use crate::task::waker;
 use crate::time::clock::{WhenIdle, real_now};
 
 /// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
@@ -80,6 +83,8 @@ pub(super) struct Local {
     fifo: Fifo,
     has_fifo: bool,
     use_next_slot: bool,
+    /// This thread has not run user code, and starts its successor before it does (`one-ahead` of `start`).
+    is_clean: Cell<bool>,
     /// Tasks queued here since the last `publish`.
     scheduled: Cell<u32>,
 }
@@ -150,14 +155,39 @@ impl Local {
             });
         }
         // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
-        // whoever starts the next poll makes the offer (`Worker::pop_own`). Beside one that has not started nobody searches by
-        // chance, so that one is worth it.
-        let is_offered = queue.len() >= 2 || shared.idle.has_unstarted();
+        // whoever starts the next poll makes the offer (`Worker::pop_own`). While a worker has never run a task no other
+        // searches by chance, so that one is worth it.
+        let has_clean = shared.workers.has_clean.load(Ordering::Relaxed);
         // SAFETY: as above.
-        if is_offered && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+        if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+            if has_clean {
+                // It may go to sleep for the first time just now, and nothing repeats the offer of a poll that blocks.
+                idle::after_remote_push();
+            }
             shared.wake_worker();
         }
     }
+}
+
+impl Local {
+    /// `one-ahead`: this thread is about to run user code.
+    fn leave_clean(&self, shared: &Shared) {
+        if self.is_clean.replace(false) {
+            start::start_successor(shared);
+        }
+    }
+}
+
+/// A worker that may be clean is about to call a waker; false if it is clean no more. Wakers of tasks and of `block_on` run no
+/// user code.
+fn before_wake(waker: &Waker) -> bool {
+    // SAFETY: set while the worker runs on this thread.
+    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
+    if !(waker::is_of_task(waker) || parker::is_of_parker(waker)) {
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        local.leave_clean(unsafe { &*local.shared });
+    }
+    local.is_clean.get()
 }
 
 /// A list of queued tasks through their `next` links, for one thread.
@@ -297,6 +327,7 @@ impl Worker {
                 fifo: Fifo::new(),
                 has_fifo: !is_multi,
                 use_next_slot: shared.config.use_next_slot,
+                is_clean: Cell::new(false),
                 scheduled: Cell::new(0),
             }),
             polls_at_park: 0,
@@ -400,7 +431,9 @@ impl Worker {
                 }
                 self.report_back(shared);
                 shared.watch.wake_up(shared);
-                shared.watch.come_by(shared, shared.note_time(busy_since));
+                let ms = shared.note_time(busy_since);
+                shared.watch.come_by(shared, ms);
+                start::retry_if_due(shared, ms);
                 self.looked_at = busy_since;
                 skips_look = true;
                 left = self.look_interval;
@@ -416,6 +449,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// This thread has not run user code yet (`one-ahead`).
+    pub(super) fn become_clean(&mut self) {
+        self.local.is_clean.set(true);
+        self.wakers.set_before_wake(before_wake);
     }
 
     /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
@@ -618,10 +657,18 @@ impl Worker {
         }
     }
 
+    /// The worker has found a task: its search ends, and what is left is for others. Before its first task there is one more
+    /// of them.
+    #[inline(never)]
+    fn before_poll(&mut self, shared: &Shared) {
+        self.local.leave_clean(shared);
+        self.stop_searching(shared);
+    }
+
     #[inline]
     fn poll(&mut self, shared: &Shared, runnable: Runnable) {
-        if self.is_searching {
-            self.stop_searching(shared);
+        if self.is_searching | self.local.is_clean.get() {
+            self.before_poll(shared);
         }
         let slot = self.slot(shared);
         // `flag-while-polling`
@@ -657,7 +704,7 @@ impl Worker {
         self.publish(shared, since);
         let ms = shared.note_time(now);
         shared.watch.come_by(shared, ms);
-        start::ask_again(shared, ms);
+        start::retry_if_due(shared, ms);
         if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
             shared.man_the_watch();
         }
@@ -763,6 +810,7 @@ impl Worker {
             }
         }
         if shared.heap.next_tending() != u64::MAX {
+            self.local.leave_clean(shared); // It may start a thread of the pool, whose name may be made by user code.
             tend_memory(shared);
         }
     }
@@ -771,7 +819,8 @@ impl Worker {
     /// would wake another worker otherwise. I/O and timers wait for no longer than behind so many short polls.
     #[inline]
     fn waits_a_moment(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        if !(self.is_searching || self.local.has_fifo) {
+        // A clean worker leaves what comes now to one that has run tasks before, so that no further thread starts for it.
+        if !(self.is_searching || self.local.has_fifo) || self.local.is_clean.get() {
             return false;
         }
         let mut spin = self.spin;
@@ -791,7 +840,7 @@ impl Worker {
         // The protocol, step by step, is in PARKING.md.
         shared.idle.enter_park(was_searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
-            self.is_searching = shared.idle.cancel_park() == OnLeave::Search;
+            shared.idle.cancel_park();
             // Perhaps a push that is half done: its thread has a few steps to go.
             thread::spin_loop();
             return false;
@@ -799,7 +848,7 @@ impl Worker {
         if shared.config.hooks.park() {
             // The hook may have woken tasks, on this very worker too.
             if self.has_reason_to_stay(shared, root, true) {
-                self.is_searching = shared.idle.cancel_park() == OnLeave::Search;
+                shared.idle.cancel_park();
                 // A hook that always does so must not keep timers and I/O waiting.
                 self.look_around(shared);
                 shared.config.hooks.unpark();
@@ -1023,6 +1072,7 @@ pub(crate) fn finish(shared: &Shared) {
     shared.driver.shutdown();
     shared.heap.close();
     start::wake_unstarted(shared);
+    spares::release_spares(shared);
     shared.workers.ended.unpark();
 }
 

@@ -29,7 +29,7 @@ use crate::task::coop::cooperative;
 /// Makes a channel that keeps the last `capacity` messages, rounded up to a power of two.
 ///
 /// # Panics
-/// If `capacity` is zero, or more than half of the address space.
+/// If `capacity` is zero, or more than there is memory for.
 ///
 /// # Examples
 /// ```
@@ -162,7 +162,7 @@ impl<T> Sender<T> {
     /// A sender without receivers, for a channel as [`channel`] makes it.
     ///
     /// # Panics
-    /// If `capacity` is zero, or more than half of the address space.
+    /// If `capacity` is zero, or more than there is memory for.
     #[track_caller]
     pub fn new(capacity: usize) -> Self {
         assert!(
@@ -175,16 +175,19 @@ impl<T> Sender<T> {
              ask for a smaller one"
         );
         let capacity = capacity.next_power_of_two();
-        let slots = (0..capacity as u64)
-            .map(|index| RingSlot {
-                // A position that no receiver asks for.
-                position: AtomicU64::new(index.wrapping_sub(capacity as u64)),
-                message: Mutex::new(Message { value: None, unseen: 0 }),
-            })
-            .collect();
+        let mut slots = Vec::new();
+        assert!(
+            slots.try_reserve_exact(capacity).is_ok(),
+            "a broadcast channel was made with a capacity of {capacity}, for which there is no memory; ask for a smaller one"
+        );
+        slots.extend((0..capacity as u64).map(|index| RingSlot {
+            // A position that no receiver asks for.
+            position: AtomicU64::new(index.wrapping_sub(capacity as u64)),
+            message: Mutex::new(Message { value: None, unseen: 0 }),
+        }));
         Self {
             tx: Tx::first(Arc::new(BroadcastState {
-                slots,
+                slots: slots.into_boxed_slice(),
                 mask: capacity as u64 - 1,
                 tail: WaitList::new(Tail { position: 0, receivers: 0, is_closed: false }),
                 senders: Senders::one(),

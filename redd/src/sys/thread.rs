@@ -1,6 +1,6 @@
-//! What the system tells about the threads of this process, from outside of them, and where they run.
+//! What the system tells about the threads of this process, from outside of them.
 //!
-//! Called by `scheduler::rescue` and `scheduler::start`. Everything here is best effort: `None` is "the system does not tell".
+//! Called by `scheduler::rescue`. Everything here is best effort: `None` is "the system does not tell".
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -35,35 +35,6 @@ pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
     // SAFETY: it was written.
     let time = unsafe { time.assume_init() };
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
-}
-
-/// The calling thread may from now on use the CPUs that `thread` may use, and is as urgent, if the system lets it.
-pub(crate) fn run_like(thread: u32) {
-    if !CAN_ASK {
-        return;
-    }
-    let thread = thread as libc::pid_t;
-    /// The system's set of CPUs: a bit each.
-    type Cpus = [u64; size_of::<libc::cpu_set_t>() / 8];
-    let cpus = |thread| {
-        let mut cpus: Cpus = [0; size_of::<Cpus>() / 8];
-        // SAFETY: the system writes at most so many bytes, to memory that is ours.
-        let written = unsafe { libc::sched_getaffinity(thread, size_of::<Cpus>(), cpus.as_mut_ptr().cast()) };
-        (written == 0).then_some(cpus)
-    };
-    let theirs = cpus(thread);
-    if let Some(theirs) = theirs.filter(|theirs| cpus(0) != Some(*theirs)) {
-        // SAFETY: the system reads as many bytes as there are.
-        unsafe { libc::sched_setaffinity(0, size_of::<Cpus>(), theirs.as_ptr().cast()) };
-    }
-    let mut urgency = libc::sched_param { sched_priority: 0 };
-    // SAFETY: no pointers are passed.
-    let (theirs, own) = unsafe { (libc::sched_getscheduler(thread), libc::sched_getscheduler(0)) };
-    // SAFETY: the system writes a `sched_param` that is ours.
-    if theirs != own && unsafe { libc::sched_getparam(thread, &raw mut urgency) } == 0 {
-        // SAFETY: and reads it.
-        unsafe { libc::sched_setscheduler(0, theirs, &raw const urgency) };
-    }
 }
 
 /// What a thread does right now, for the scheduler of the system.

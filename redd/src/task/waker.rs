@@ -43,6 +43,11 @@ pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     std::ptr::eq(waker.data(), task.as_ptr().cast()) && std::ptr::eq(waker.vtable(), &TABLE)
 }
 
+/// Whether this is a waker of any task, which runs no user code.
+pub(crate) fn is_of_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &TABLE)
+}
+
 /// # Safety
 /// `data` comes from a waker of this table, so it is a live header (`waker-is-ref`).
 unsafe fn header<'a>(data: *const ()) -> (NonNull<Header>, &'a Header) {

@@ -75,8 +75,6 @@ pub(super) struct Situation {
     /// Descriptors are registered; with nobody serving, their events wait.
     pub(super) has_io: bool,
     pub(super) sleepers: usize,
-    /// Workers without a thread yet.
-    pub(super) unstarted: usize,
     pub(super) serving: usize,
     pub(super) workers: usize,
 }
@@ -88,7 +86,7 @@ pub(super) enum Verdict {
     NothingWaits,
     /// Something waits, and as many workers as ever are there for it.
     AtFullStrength,
-    /// A worker sleeps, or has not started: wake it.
+    /// A worker sleeps: wake it.
     Wake,
     /// Start a spare for the suspect of this number; with `None`, for a worker that said itself that it blocks.
     Start(Option<usize>),
@@ -134,7 +132,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     if !something_waits {
         return Verdict::NothingWaits;
     }
-    if situation.sleepers + situation.unstarted > 0 {
+    if situation.sleepers > 0 {
         return Verdict::Wake;
     }
     if situation.serving >= situation.workers {
@@ -155,8 +153,7 @@ mod tests {
     use super::*;
 
     const THRESHOLD: Duration = Duration::from_millis(10);
-    const ALL_BUSY: Situation =
-        Situation { has_work: true, has_io: false, sleepers: 0, unstarted: 0, serving: 0, workers: 1 };
+    const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, serving: 0, workers: 1 };
 
     fn stuck(ms: u64, cpu: CpuUse) -> Suspect {
         let stuck_for = Duration::from_millis(ms);

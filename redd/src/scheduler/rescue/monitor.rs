@@ -27,7 +27,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
 use crate::scheduler::spares::{self, Started};
-use crate::scheduler::{Flavor, Shared, Slot, idle, start};
+use crate::scheduler::{Flavor, Shared, Slot, idle};
 use crate::sys;
 use crate::sys::alarm::Alarm;
 use crate::sys::epoll::{Epoll, EventBuffer, flags};
@@ -309,7 +309,6 @@ impl Monitor {
         if suspects.is_empty() && serving > 0 {
             return;
         }
-        start::ask_again(shared, now);
         shared.man_the_watch();
         // Behind the marks: who goes to sleep from here on sees them, or is seen to sleep.
         idle::after_remote_push();
@@ -321,7 +320,6 @@ impl Monitor {
                 || behind.has_others,
             has_io: shared.driver.registrations() > 0,
             sleepers: shared.idle.load().sleepers.into(),
-            unstarted: shared.idle.load().unstarted.into(),
             serving,
             workers: shared.config.workers,
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::decide::CpuUse;
 use crate::primitives::Mutex;
+use crate::scheduler::MAX_RESCUE_WORKERS;
 use crate::symbols;
 use crate::sys;
 use crate::task::Id;
@@ -107,9 +108,9 @@ impl Rescue {
         self
     }
 
-    /// How many spare workers may run at a time. Default: 64. When the bound is reached, the monitor only reports.
+    /// How many spare workers may run at a time. Default: 64, at most 16,384. When the bound is reached, the monitor only reports.
     pub fn max_workers(mut self, count: usize) -> Self {
-        self.max_workers = count;
+        self.max_workers = count.min(MAX_RESCUE_WORKERS);
         self
     }
 }
