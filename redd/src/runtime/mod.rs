@@ -15,6 +15,7 @@ mod metrics;
 mod models;
 mod shutdown;
 mod spawn;
+mod waits;
 #[cfg(all(test, shuttle))]
 mod whole_models;
 
@@ -91,7 +92,7 @@ impl Runtime {
                     // Those that did start leave.
                     shared.close();
                     shared.wake_sleeper();
-                    shutdown::join_workers(&shared);
+                    shutdown::join_workers(&shared, &[]);
                     return Err(error);
                 }
                 if let Err(error) = rescue::start(&shared) {

@@ -5,9 +5,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Entered};
+use super::waits::Registered;
 use super::{Handle, block_on};
 use crate::primitives::atomic::Ordering;
-use crate::primitives::thread;
+use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
 use crate::task::runnable::TaskInfo;
 use crate::time::sleep::sleep_on;
@@ -72,10 +73,18 @@ fn wait(
     patience: Duration,
     report: &mut dyn FnMut(String),
 ) {
+    if shared.config.flavor != Flavor::MultiThread && shared.blocking.threads() == 0 && shared.threads().is_empty() {
+        // The usual current-thread runtime has no thread to wait for.
+        return;
+    }
+    let registered = Registered::new(shared);
+    let excluded = &registered.excluded;
     // Acquire: pairs with the AcqRel decrement in `worker::leave`.
-    if shared.workers.alive.load(Ordering::Acquire) == 0 && shared.blocking.join_all(Some(Duration::ZERO)) {
+    if shared.workers.alive.load(Ordering::Acquire) <= excluded.workers
+        && shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads)
+    {
         // Without a look at the clock, which is a tenth of what a current-thread runtime costs beside system calls.
-        join_workers(shared);
+        join_workers(shared, &excluded.threads);
         return;
     }
     let until = |moment: Instant| moment.saturating_duration_since(crate::time::clock::real_now());
@@ -84,19 +93,19 @@ fn wait(
     let patient_until = if reports { Some(report_at) } else { deadline };
     let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
     // Workers first: they may be the ones who submit the last blocking work.
-    let mut have_left = wait_for_workers(shared, left(patient_until));
-    let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)));
+    let mut have_left = wait_for_workers(shared, left(patient_until), excluded.workers);
+    let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)), &excluded.threads);
     if !have_ended && reports {
         report(describe_wait(shared));
-        have_left = have_left || wait_for_workers(shared, left(deadline));
-        have_ended = shared.blocking.join_all(deadline.map(until));
+        have_left = have_left || wait_for_workers(shared, left(deadline), excluded.workers);
+        have_ended = shared.blocking.join_all(deadline.map(until), &excluded.threads);
     }
     if !have_ended {
         // The deadline is over; those who ended in time are joined all the same.
-        shared.blocking.join_all(Some(Duration::ZERO));
+        shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads);
     }
     if for_ever || have_left {
-        join_workers(shared);
+        join_workers(shared, &excluded.threads);
     }
 }
 
@@ -218,12 +227,12 @@ pub(super) fn abandon(shared: &Shared) {
     shut_down_now(shared, None);
 }
 
-/// Waits until the last worker has left its loop, at most for `patience`; true if it has.
-fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
+/// Waits until all workers but `excluded` have ended, at most for `patience`; true if they have.
+fn wait_for_workers(shared: &Shared, patience: Duration, excluded: usize) -> bool {
     let since = crate::time::clock::real_now();
     loop {
         // Acquire: pairs with the AcqRel decrement in `worker::leave`.
-        if shared.workers.alive.load(Ordering::Acquire) == 0 {
+        if shared.workers.alive.load(Ordering::Acquire) <= excluded {
             return true;
         }
         let waited = crate::time::clock::real_now().saturating_duration_since(since);
@@ -236,14 +245,13 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
     }
 }
 
-/// Waits until every worker thread has ended.
-pub(super) fn join_workers(shared: &Shared) {
+/// Waits until every worker thread has ended, but for those that wait for this one.
+pub(super) fn join_workers(shared: &Shared, excluded: &[ThreadId]) {
     loop {
         let Some(thread) = shared.workers.threads.lock().started.pop() else {
             return;
         };
-        if thread.thread().id() == thread::current_id() {
-            // A runtime that is dropped on one of its own threads cannot wait for it.
+        if excluded.contains(&thread.thread().id()) {
             continue;
         }
         // A worker catches what tasks do; if it panicked, the message was printed, and waiting goes on.

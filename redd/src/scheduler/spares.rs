@@ -11,8 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::active::Step;
 use super::roster::join_unless_ended;
-use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave};
+use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave, leave_here};
 use super::{MAX_SPARES, Shared, idle, start};
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
@@ -63,6 +64,19 @@ impl<'a> BlockedPlace<'a> {
         }
         let serving = shared.workers.roster.block(&slot.standing);
         idle::after_remote_push();
+        match shared.workers.active.exit() {
+            Step::Open => {}
+            Step::Closed => {
+                shared.wake_to_leave();
+                return Self { local, shared };
+            }
+            Step::Last => {
+                shared.end_waits();
+                // The others may have left before a task of this worker was published.
+                shared.cancel_unpolled();
+                return Self { local, shared };
+            }
+        }
         if serving == 0 {
             match start_spare(shared, MAX_SPARES) {
                 Started::Yes | Started::Closed => {}
@@ -84,6 +98,7 @@ impl<'a> BlockedPlace<'a> {
 
 impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
+        self.shared.workers.active.enter();
         self.shared.workers.roster.unblock(&self.local.slot().standing);
         self.shared.watch.one_more_serves(self.shared);
     }
@@ -187,7 +202,7 @@ fn spare_thread(shared: &Arc<Shared>, index: usize) {
     drop(worker);
     forget_ended(&mut shared.workers.threads.lock().started);
     give_back(shared, index);
-    leave(shared);
+    leave_here(shared);
     shared.config.hooks.stop();
 }
 

@@ -187,7 +187,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
     worker.is_searching = later(&shared.config) > 0;
     worker.run_thread(shared);
     drop(worker);
-    worker::leave(shared);
+    worker::leave_here(shared);
     shared.config.hooks.stop();
 }
 
