@@ -171,6 +171,7 @@ impl Case {
 
 /// How a wait has ended.
 #[derive(Debug)]
+#[allow(dead_code, reason = "a failure prints what is in it")]
 enum End {
     Panic(String),
     Shutdown,
@@ -647,7 +648,7 @@ fn describe_threads() -> String {
     let mut text = format!("{:?}\n", resources());
     for descriptor in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
         let target = std::fs::read_link(descriptor.path()).unwrap_or_default();
-        text += &format!("  {}: {}\n", descriptor.file_name().display(), target.display());
+        text += &format!("  {}: {}\n", descriptor.path().display(), target.display());
     }
     for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
         let read = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
