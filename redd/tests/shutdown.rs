@@ -754,7 +754,7 @@ fn main() {
     let first = Case {
         by: By::OutsideThread,
         how: How::Drop,
-        waiter: Waiter::InPlace,
+        waiter: Waiter::Task,
         what: For::Signal,
         since: Since::Before,
         on: On::TwoWorkers,

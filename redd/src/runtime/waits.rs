@@ -21,7 +21,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::Id;
 use crate::primitives::Mutex;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::{Shared, worker};
@@ -37,17 +36,21 @@ struct Waits {
 struct Wait {
     number: u64,
     thread: ThreadId,
-    /// The runtime of which the thread is a worker that has not left.
-    worker_of: Option<Id>,
+    /// The address of the runtime of which the thread is a worker that has not left, or zero.
+    worker_of: usize,
     runtime: Arc<Shared>,
     /// Threads of the runtime when the wait began; its own list shrinks while they are joined.
     threads: Vec<ThreadId>,
 }
 
 impl Wait {
+    fn is_worker_of(&self, runtime: &Arc<Shared>) -> bool {
+        self.worker_of == Arc::as_ptr(runtime).addr()
+    }
+
     /// Whether this one waits for the thread of `other`.
     fn is_for(&self, other: &Self) -> bool {
-        other.worker_of == Some(self.runtime.id)
+        other.is_worker_of(&self.runtime)
             || self.threads.contains(&other.thread)
             || self.runtime.has_thread(other.thread)
     }
@@ -70,6 +73,7 @@ pub(super) struct Registered {
 impl Registered {
     pub(super) fn new(shared: &Shared) -> Self {
         let threads = shared.threads();
+        // `last-edge-closes`: the entry is added and the cycle looked for under one lock.
         let waits = &mut *WAITS.get_or_init(Mutex::default).lock();
         let number = waits.next;
         waits.next += 1;
@@ -97,7 +101,7 @@ fn excluded(waits: &[Wait]) -> Excluded {
     for wait in waits.iter().filter(|wait| mine.is_for(wait)) {
         if !excluded.threads.contains(&wait.thread) && reaches(waits, wait.thread, mine.thread) {
             excluded.threads.push(wait.thread);
-            excluded.workers += usize::from(wait.worker_of == Some(mine.runtime.id));
+            excluded.workers += usize::from(wait.is_worker_of(&mine.runtime));
         }
     }
     excluded

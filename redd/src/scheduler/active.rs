@@ -66,7 +66,7 @@ impl Active {
         self.apply(closed)
     }
 
-    /// Steps 2 and 3 with 4, in one exchange (`ends-once`).
+    /// Steps 2 and 3 with 4, in one exchange (`ends-once`, `end-is-not-lost`).
     fn apply(&self, step: fn(usize) -> usize) -> Step {
         let mut before = self.0.load(Ordering::Relaxed);
         loop {

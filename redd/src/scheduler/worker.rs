@@ -29,7 +29,7 @@ use crate::primitives::bell::Heard;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::{thread, thread_local};
-use crate::runtime::{Id, context};
+use crate::runtime::context;
 use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
@@ -69,8 +69,9 @@ const INJECTED_BATCH_MAX: usize = 128;
 thread_local! {
     /// The worker that this thread is; null if it is none.
     pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
-    /// The runtime of which this thread is a worker, from its first step to `leave`: also while its loop does not run.
-    static SERVES: Cell<Option<Id>> = const { Cell::new(None) };
+    /// The address of the runtime of which this thread is a worker, from its first step to `leave`: also while its loop does
+    /// not run. Zero if it is none.
+    static SERVES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What code on the worker's thread needs of its worker: where to push.
@@ -290,7 +291,7 @@ impl Worker {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         if is_multi {
             // This thread runs it to the end.
-            SERVES.set(Some(shared.id));
+            SERVES.set(ptr::from_ref(shared).addr());
             shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
         }
         Box::new(Self {
@@ -1028,14 +1029,14 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
-/// The runtime of which this thread is a worker that has not left.
-pub(crate) fn serves_here() -> Option<Id> {
+/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime.
+pub(crate) fn serves_here() -> usize {
     SERVES.get()
 }
 
 /// As [`leave`], of the worker that this thread was.
 pub(super) fn leave_here(shared: &Shared) {
-    SERVES.set(None);
+    SERVES.set(0);
     leave(shared);
 }
 
