@@ -998,7 +998,7 @@ model!(loom_active_waits_end_once_when_a_worker_blocks_and_another_leaves, || en
 ));
 
 model!(loom_active_waits_end_once_when_a_worker_blocks_and_returns, || end_of_waits(
-    1,
+    0,
     Blocked::Returns,
     Active::exit,
     Active::close
@@ -1019,7 +1019,7 @@ mistake!(loom_active_catches_a_close_that_does_not_look, "the waits end", || end
 ));
 
 mistake!(loom_active_catches_an_end_that_is_not_noted, "the waits end once", || end_of_waits(
-    1,
+    0,
     Blocked::Returns,
     exit_without_a_note,
     Active::close
