@@ -98,6 +98,18 @@ impl Driver {
         self.wake.signal();
     }
 
+    /// No event is dispatched any more: all who wait are woken, and whoever would wait from now on gets the error of a
+    /// shutdown instead. What need not wait goes on working. Nothing more can be registered.
+    pub(crate) fn end_waits(&self) {
+        let mut wakers = WakeList::new();
+        for index in 0..self.slots.close() {
+            if let Some(slot) = self.slots.slot(index) {
+                slot.end_waits(&mut wakers);
+            }
+        }
+        wakers.wake_all();
+    }
+
     /// Ends all registrations: their waiters are woken, and this and every later operation is an error.
     pub(crate) fn shutdown(&self) {
         let mut wakers = WakeList::new();

@@ -49,6 +49,7 @@ impl Socket {
                     Waited::Pending => return Poll::Pending,
                     Waited::Ready(_) if mistake == Mistake::NoSecondLook => return Poll::Pending,
                     Waited::Ready(now) => seen = now,
+                    Waited::Ended => unreachable!("the waits of this model do not end"),
                 }
             }
             match self.try_read() {
@@ -69,6 +70,7 @@ impl Socket {
                 match self.slot.wait_in_list(ticket, Interest::READABLE, waker) {
                     Waited::Pending => return Poll::Pending,
                     Waited::Ready(now) => seen = now,
+                    Waited::Ended => unreachable!("the waits of this model do not end"),
                 }
             }
             match self.try_read() {
@@ -235,6 +237,7 @@ fn stale_event(deliver: fn(&Slot, &mut WakeList)) {
         });
         let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker()) {
             Waited::Ready(state) => Poll::Ready(state),
+            Waited::Ended => unreachable!("the waits of this model do not end"),
             Waited::Pending => Poll::Pending,
         }));
         assert_eq!(state.generation(), 1);
@@ -272,12 +275,47 @@ fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
         let state: State = poll_until_ready(1, &ended, |waker| {
             match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
                 Waited::Ready(state) => Poll::Ready(state),
+                Waited::Ended => unreachable!("the word says that it is shut down"),
                 Waited::Pending => Poll::Pending,
             }
         });
         assert!(state.is_shutdown());
         runtime.join().expect("no panic");
     });
+}
+
+/// As above, of a descriptor whose events have come to an end, while its operations go on.
+fn end_of_waits_against_a_waiter(wake: fn(&mut WakeList)) {
+    crate::primitives::explore(move || {
+        let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
+        let (ending, ends) = (Arc::clone(&socket), Arc::clone(&ended));
+        let runtime = thread::spawn(move || {
+            let mut wakers = WakeList::new();
+            ending.slot.end_waits(&mut wakers);
+            wake(&mut wakers);
+            drop(wakers);
+            ends.fetch_add(1, Ordering::Release);
+        });
+        let mut ticket = None;
+        poll_until_ready(1, &ended, |waker| match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
+            Waited::Ready(state) => unreachable!("there is no event: {state:?}"),
+            Waited::Ended => Poll::Ready(()),
+            Waited::Pending => Poll::Pending,
+        });
+        assert!(!socket.slot.state().is_shutdown());
+        runtime.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_the_end_of_waits_is_told_to_whoever_waits_or_would_wait() {
+    end_of_waits_against_a_waiter(WakeList::wake_all);
+}
+
+#[test]
+#[should_panic(expected = "an edge is lost")]
+fn loom_catches_an_end_of_waits_that_wakes_nobody() {
+    end_of_waits_against_a_waiter(|_| ());
 }
 
 #[test]

@@ -97,6 +97,8 @@ impl End {
             crate::sys::process::pidfd_open(child.id()).and_then(|pidfd| register(pidfd, Arc::clone(driver)));
         match by_pidfd {
             Ok(source) => Ok(Self::Pidfd(Readiness::of(source, Interest::READABLE))),
+            // Not the way without a pidfd, which would leave a handler of `SIGCHLD` behind.
+            Err(error) if crate::driver::is_shutdown_error(&error) => Err(error),
             Err(_no_pidfd) => Signal::of_children(driver).map(Self::Signal),
         }
     }

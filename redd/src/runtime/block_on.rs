@@ -36,6 +36,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
     let guest = if is_multi { handle.shared.heap.enter_as_guest(handle.shared.config.workers) } else { None };
+    let mut has_cancelled = false;
     loop {
         if ends_at_panic && has_panicked(&handle.shared) {
             panic!("{}", closed_message(&handle.shared));
@@ -44,6 +45,12 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
             return output;
         }
         handle.shared.expect_own_process(what);
+        if !has_cancelled && handle.shared.is_closed() {
+            // This may be a destructor in the middle of the walk that cancels the tasks, and the future may wait for one that
+            // the walk has not reached.
+            has_cancelled = true;
+            handle.shared.cancel_unpolled();
+        }
         guest.iter().for_each(GuestGuard::flush);
         parker.park();
     }

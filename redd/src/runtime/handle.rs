@@ -75,7 +75,8 @@ impl Handle {
     /// - On a current-thread runtime this does **not** run the runtime's tasks, timers and I/O: only
     ///   [`Runtime::block_on`](super::Runtime::block_on) does. If nobody else is in there, a future that waits for them
     ///   waits for ever.
-    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors.
+    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors: at the latest when no worker is left
+    ///   that runs tasks. A wait that begins later ends at once in the same way.
     ///
     /// # Panics
     /// If this thread already runs tasks, or if the future panics.

@@ -11,6 +11,7 @@
 
 #![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
 
+pub(crate) mod active;
 pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod meter;
@@ -42,6 +43,7 @@ use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Atom
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
+use crate::runtime::context;
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
@@ -53,6 +55,7 @@ use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
+use active::{Active, Step};
 use idle::{Idle, OnWake};
 use injector::Injector;
 use meter::{Meter, Stamping, Tally};
@@ -315,6 +318,8 @@ pub(crate) struct Workers {
     pub(crate) alive: AtomicUsize,
     /// Which of them run tasks.
     pub(crate) roster: Roster,
+    /// Which of them may still wait for I/O and timers.
+    pub(crate) active: Active,
     pub(crate) threads: Mutex<Threads>,
     /// A worker has not run a task yet.
     has_clean: AtomicBool,
@@ -330,6 +335,7 @@ impl Default for Workers {
         Self {
             alive: AtomicUsize::new(0),
             roster: Roster::default(),
+            active: Active::default(),
             threads: Mutex::default(),
             has_clean: AtomicBool::new(true),
             retry_at: AtomicU64::new(u64::MAX),
@@ -421,6 +427,19 @@ impl Shared {
         }
     }
 
+    /// The threads that a shutdown waits for.
+    pub(crate) fn threads(&self) -> Vec<thread::ThreadId> {
+        let workers = self.workers.threads.lock();
+        let mut threads: Vec<_> = workers.started.iter().map(|thread| thread.thread().id()).collect();
+        drop(workers);
+        self.blocking.add_threads(&mut threads);
+        threads
+    }
+
+    pub(crate) fn has_thread(&self, thread: thread::ThreadId) -> bool {
+        self.threads().contains(&thread)
+    }
+
     /// Whether this process has the runtime's threads.
     pub(crate) fn is_in_own_process(&self) -> bool {
         self.process.is_current()
@@ -458,6 +477,28 @@ impl Shared {
         // Release: pairs with the Acquire in `is_closed`.
         self.phase.fetch_or(CLOSED, Ordering::Release);
         self.injector.close();
+        if self.config.flavor == Flavor::MultiThread && self.workers.active.close() == Step::Last {
+            self.end_waits();
+            self.cancel_unpolled();
+        }
+    }
+
+    /// Step 5 of `active`: no event comes any more, so what waits for one is told. What need not wait goes on working, for the
+    /// destructors of tasks that are still to be cancelled. May be called again. The caller holds no lock.
+    pub(crate) fn end_waits(&self) {
+        self.timers.shutdown();
+        self.driver.end_waits();
+    }
+
+    /// Cancels the tasks of a runtime that has closed, but for those in a poll, when the thread that would do it may be the
+    /// one that waits for them. Does nothing where tasks that are not `Send` cannot be dropped.
+    pub(crate) fn cancel_unpolled(&self) {
+        if self.config.flavor == Flavor::Local && !self.is_local_here() {
+            return;
+        }
+        let _entered = context::enter(self.handle());
+        // SAFETY: only tasks of a local runtime are not `Send`, and this is their thread then.
+        unsafe { self.heap.cancel_all() };
     }
 
     /// From now on only tasks and closures of this runtime may start more.

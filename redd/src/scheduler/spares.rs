@@ -18,9 +18,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::active::Step;
 use super::rescue::Mode;
 use super::roster::join_unless_ended;
-use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave};
+use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave_here};
 use super::{MAX_SPARES, Shared, idle, start};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
@@ -74,6 +75,19 @@ impl<'a> BlockedPlace<'a> {
         }
         let serving = shared.workers.roster.block(&slot.standing);
         idle::after_remote_push();
+        match shared.workers.active.exit() {
+            Step::Open => {}
+            Step::Closed => {
+                shared.wake_to_leave();
+                return Self { local, shared };
+            }
+            Step::Last => {
+                shared.end_waits();
+                // The others may have left before a task of this worker was published.
+                shared.cancel_unpolled();
+                return Self { local, shared };
+            }
+        }
         if serving > 0 {
             if shared.config.rescue.mode != Mode::Rescue {
                 // Nobody notices if those that serve block without a word, so that as many run as before.
@@ -99,6 +113,7 @@ impl<'a> BlockedPlace<'a> {
 
 impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
+        self.shared.workers.active.enter();
         self.shared.workers.roster.unblock(&self.local.slot().standing);
         self.shared.watch.one_more_serves(self.shared);
     }
@@ -294,7 +309,7 @@ impl Drop for Counted<'_> {
         }
         forget_ended(&mut shared.workers.threads.lock().started);
         shared.workers.spares.lock().give_back(slot);
-        leave(shared);
+        leave_here(shared);
     }
 }
 

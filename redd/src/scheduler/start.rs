@@ -275,7 +275,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
     }
     worker.run_thread(shared);
     drop(worker);
-    worker::leave(shared);
+    worker::leave_here(shared);
     config.hooks.stop();
 }
 

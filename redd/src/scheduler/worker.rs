@@ -18,6 +18,7 @@ use std::ptr::{self, NonNull};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::active::Step;
 use super::idle::OnLeave;
 use super::meter::add;
 use super::rescue::poll_mark;
@@ -71,6 +72,9 @@ const INJECTED_BATCH_MAX: usize = 128;
 thread_local! {
     /// The worker that this thread is; null if it is none.
     pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
+    /// The address of the runtime of which this thread is a worker, from its first step to `leave`: also while its loop does
+    /// not run. Zero if it is none.
+    static SERVES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What code on the worker's thread needs of its worker: where to push.
@@ -317,6 +321,7 @@ impl Worker {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         if is_multi {
             // This thread runs it to the end.
+            SERVES.set(ptr::from_ref(shared).addr());
             shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
         }
         Box::new(Self {
@@ -352,6 +357,10 @@ impl Worker {
         })
     }
 
+    fn is_multi(&self, shared: &Shared) -> bool {
+        shared.config.flavor == Flavor::MultiThread
+    }
+
     #[inline]
     fn slot<'a>(&self, _: &'a Shared) -> &'a Slot {
         // SAFETY: the slot lives as long as the runtime. Not by its index, which costs 1 ns of a yield's 29.
@@ -360,6 +369,7 @@ impl Worker {
 
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
+        let _active = self.is_multi(shared).then(|| Looping::begin(shared));
         let _thread = OnThread::enter(self);
         self.note_thread(shared);
         let mut busy_since = real_now();
@@ -1026,6 +1036,27 @@ fn fatal_driver_error(error: &io::Error) -> ! {
     std::process::abort()
 }
 
+/// While it lives, this worker is active (`active`).
+struct Looping<'a>(&'a Shared);
+
+impl<'a> Looping<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.workers.active.enter();
+        Self(shared)
+    }
+}
+
+impl Drop for Looping<'_> {
+    fn drop(&mut self) {
+        match self.0.workers.active.exit() {
+            Step::Open => {}
+            Step::Closed => self.0.wake_to_leave(),
+            // Every worker cancels tasks when its loop has ended, this one among them.
+            Step::Last => self.0.end_waits(),
+        }
+    }
+}
+
 /// While it lives, this thread is the worker.
 struct OnThread {
     before: *const Local,
@@ -1050,6 +1081,17 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
+/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime.
+pub(crate) fn serves_here() -> usize {
+    SERVES.get()
+}
+
+/// As [`leave`], of the worker that this thread was.
+pub(super) fn leave_here(shared: &Shared) {
+    SERVES.set(0);
+    leave(shared);
+}
+
 /// A worker has left its loop for good; the last one clears up.
 pub(super) fn leave(shared: &Shared) {
     // AcqRel: the last one sees all that the others did. Pairs with itself.
@@ -1057,6 +1099,8 @@ pub(super) fn leave(shared: &Shared) {
         finish(shared);
     } else {
         shared.wake_to_leave();
+        // A shutdown may wait for all but some.
+        shared.workers.ended.unpark();
     }
 }
 
@@ -1090,6 +1134,8 @@ pub(crate) fn finish_current_thread(shared: &Shared, mut worker: Box<Worker>) {
         let _entered = context::enter(shared.handle());
         // SAFETY: whoever has the worker has its cache; `shared` keeps the heap.
         let _cache = unsafe { shared.heap.enter(0) };
+        // Nobody runs the loop any more; the destructors below may wait.
+        shared.end_waits();
         worker.drain(shared);
         // SAFETY: the tasks of a local runtime are dropped on its thread; those of others are `Send`.
         unsafe { shared.heap.cancel_all() };

@@ -5,6 +5,7 @@
 //! # Invariants
 //! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so
 //!   whoever sees the bit and takes the lock finds it.
+//! - `ended-under-lock`: waits end under the lock under which a waker is stored, so a waker is found there, or not stored.
 //! - `foreign-code-outside`: wakers are cloned, dropped and called without the lock.
 //!
 //! # Why not otherwise
@@ -34,6 +35,8 @@ struct Waiters {
     list: Vec<Listed>,
     /// The ticket of the next one in the list.
     next_ticket: u64,
+    /// No event comes any more, so nobody may wait.
+    have_ended: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub(crate) enum Waited {
     Ready(State),
     /// The waker is stored.
     Pending,
+    /// It would wait for ever: the runtime ends.
+    Ended,
 }
 
 impl Slot {
@@ -94,6 +99,13 @@ impl Slot {
         if let Some(waiting) = self.apply(|state| state.on_event(generation, event)) {
             self.take_wakers(waiting, Some(event), wakers);
         }
+    }
+
+    /// No event comes any more (`ended-under-lock`).
+    pub(crate) fn end_waits(&self, wakers: &mut WakeList) {
+        self.waiters.lock().have_ended = true;
+        let everyone = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(everyone, None, wakers);
     }
 
     /// The runtime ends.
@@ -155,6 +167,14 @@ impl Slot {
         self.apply(|state| Some((state.clear(seen, cleared)?, ())));
     }
 
+    /// Instead of waiting.
+    fn ready_or_ended(&self, place: Place, interest: Interest) -> Waited {
+        match self.state().enlist(place, interest) {
+            Enlist::Ready(state) => Waited::Ready(state),
+            Enlist::Wait(_) => Waited::Ended,
+        }
+    }
+
     fn enlist(&self, place: Place, interest: Interest) -> Waited {
         let found = self.apply(|state| {
             Some(match state.enlist(place, interest) {
@@ -176,6 +196,10 @@ impl Slot {
             fresh = Some(waker.clone());
             waiters = self.waiters.lock();
         }
+        if waiters.have_ended {
+            drop(waiters);
+            return self.ready_or_ended(Place::Cell(direction), direction.interest());
+        }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
         let waited = self.enlist(Place::Cell(direction), direction.interest());
         drop(waiters);
@@ -194,11 +218,15 @@ impl Slot {
             drop(waker);
             return Waited::Pending;
         }
+        if waiters.have_ended {
+            drop(waiters);
+            return self.ready_or_ended(Place::List, interest);
+        }
         // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
         let waited = self.enlist(Place::List, interest);
         *ticket = None;
         match waited {
-            Waited::Ready(_) => {
+            Waited::Ready(_) | Waited::Ended => {
                 drop(waiters);
                 drop(waker);
             }

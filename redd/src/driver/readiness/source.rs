@@ -139,6 +139,7 @@ impl Registration {
             waiting::note(wait_kind(interest), place);
             match wait(slot) {
                 Waited::Pending => return Poll::Pending,
+                Waited::Ended => return Poll::Ready(Err(shutdown_error())),
                 Waited::Ready(now) => state = now,
             }
         }
