@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{api, compat, dependencies, instructions, mutants, peers, suites, tidy};
+use crate::{api, compat, dependencies, instructions, mutants, peers, suites, switch, tidy};
 
 /// One part of `ci`.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "suites", purpose: "Tokio's own tests and its companions', on the facade", run: stable_suites },
     Lane { name: "suites-unstable", purpose: "Tokio's own tests with `tokio_unstable`", run: unstable_suites },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
+    Lane { name: "switch", purpose: "published programs, switched as the guide says", run: switch_all },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Lane> {
@@ -169,11 +170,43 @@ fn run_dependencies(root: &Path) -> Outcome {
             .filter(|output| output.status.success())
             .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let findings = dependencies::check(root, tree);
+    let findings = dependencies::check(root, tree, user_lock(root));
     for finding in &findings {
         println!("{finding}");
     }
     Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+}
+
+/// The lock file of a program that asks for `tokio` and gets the facade. It starts from ours, so that a new release of
+/// another crate changes nothing; Cargo removes what the program does not need.
+fn user_lock(root: &Path) -> Result<String, String> {
+    let folder = target_dir(root).join(dependencies::USER);
+    let (lock, checkout) = (folder.join("Cargo.lock"), folder.join("redd"));
+    let link = || match std::os::unix::fs::symlink(root, &checkout) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    write_package(&folder, &dependencies::user_manifest(), "//! Nothing.\n")
+        .and_then(|()| link())
+        .and_then(|()| std::fs::copy(root.join("Cargo.lock"), &lock))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    // Without the network if the registry's index has been read before; with it otherwise.
+    let resolves = |option: &[&str]| {
+        let mut command = cargo(&folder, &["tree", "--quiet"]);
+        command.args(option).stdout(Stdio::null());
+        passes(&mut command)
+    };
+    if !resolves(&["--offline"]) && !resolves(&[]) {
+        return Err("a program with the patch does not resolve (Cargo's message is above)".to_owned());
+    }
+    std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))
+}
+
+/// A package with a library of this text.
+fn write_package(folder: &Path, manifest: &str, text: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("src"))?;
+    std::fs::write(folder.join("Cargo.toml"), manifest)?;
+    std::fs::write(folder.join("src/lib.rs"), text)
 }
 
 fn clippy(root: &Path) -> Outcome {
@@ -709,6 +742,51 @@ fn run_compat(root: &Path) -> Outcome {
     Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
 }
 
+/// Switches all programs, and writes the table of them.
+fn switch_all(root: &Path) -> Outcome {
+    let (rows, outcome) = switch_programs(root, &[]);
+    let written = !rows.is_empty() && write_result(root, "switch", 1, &switch::table(&rows));
+    Outcome { passed: outcome.passed && written, note: outcome.note }
+}
+
+/// `cargo xtask switch NAME…`.
+pub(crate) fn run_switch(root: &Path, names: &[&str]) -> bool {
+    let (rows, outcome) = switch_programs(root, names);
+    println!("\n{}\n{}", switch::table(&rows), outcome.note);
+    outcome.passed
+}
+
+/// Those of these names, or all.
+fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
+    let target = target_dir(root).join("switch");
+    let mut rows = Vec::new();
+    let mut failed = Vec::new();
+    for program in switch::PROGRAMS.iter().filter(|program| names.is_empty() || names.contains(&program.name)) {
+        println!("{}", program.name);
+        match switch::switch(root, &target, program) {
+            Ok(row) => {
+                if !row.passed() {
+                    failed.push(program.name.to_owned());
+                }
+                rows.push(row);
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                failed.push(format!("{}: {why}", program.name));
+            }
+        }
+    }
+    let note = match failed.as_slice() {
+        [] => format!("{} programs switched", rows.len()),
+        failed => format!("{} programs; failed: {}", rows.len(), failed.join(", ")),
+    };
+    (rows, Outcome { passed: failed.is_empty() && !names.iter().any(|name| !is_switched(name)), note })
+}
+
+fn is_switched(name: &str) -> bool {
+    switch::PROGRAMS.iter().any(|program| program.name == name)
+}
+
 /// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.
 fn run_package(folder: &Path, package: &str, peers: &[peers::Peer], results: &mut compat::Results) -> bool {
     let mut command = Command::new(folder.join("debug").join(package));
@@ -732,12 +810,7 @@ fn falls_back_loudly(root: &Path) -> bool {
          redd = {{ path = {:?}, default-features = false }}\ntokio = \"1\"\n",
         root.join("redd")
     );
-    let write = || {
-        std::fs::create_dir_all(folder.join("src"))?;
-        std::fs::write(folder.join("Cargo.toml"), &manifest)?;
-        std::fs::write(folder.join("src/lib.rs"), "//! Redd, or a failure.\n\nredd::assert_active!();\n")
-    };
-    if let Err(error) = write() {
+    if let Err(error) = write_package(&folder, &manifest, "//! Redd, or a failure.\n\nredd::assert_active!();\n") {
         eprintln!("{}: {error}", folder.display());
         return false;
     }

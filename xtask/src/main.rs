@@ -11,6 +11,7 @@ mod lanes;
 mod mutants;
 mod peers;
 mod suites;
+mod switch;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             Ok(runs) => lanes::run_suites(&root, runs),
             Err(_) => usage(),
         },
+        ["switch", programs @ ..] if !programs.is_empty() => lanes::run_switch(&root, programs),
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
@@ -88,6 +90,7 @@ fn usage() -> bool {
     eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
     eprintln!("       cargo xtask soak --minutes N  as long as that");
     eprintln!("       cargo xtask suites --runs N   Tokio's own tests and its companions', so many times in a row");
+    eprintln!("       cargo xtask switch NAME…    only these published programs; writes no table");
     eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
     eprintln!("       cargo xtask api-diff --record  write the record of Tokio's API anew");
     eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
