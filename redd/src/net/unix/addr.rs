@@ -61,6 +61,12 @@ impl From<net::SocketAddr> for SocketAddr {
     }
 }
 
+impl From<SocketAddr> for net::SocketAddr {
+    fn from(address: SocketAddr) -> Self {
+        address.0
+    }
+}
+
 /// The address that a caller's path means: with a NUL byte in front it is an abstract name.
 ///
 /// std would bind to an unnamed address for an empty path, and so would hide the mistake.
