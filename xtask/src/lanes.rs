@@ -72,6 +72,7 @@ pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "suites", purpose: "Tokio's own tests and its companions', on the facade", run: stable_suites },
     Lane { name: "suites-unstable", purpose: "Tokio's own tests with `tokio_unstable`", run: unstable_suites },
     Lane { name: "compat", purpose: "programs on other people's crates, through the facade", run: run_compat },
+    Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
     Lane { name: "switch", purpose: "published programs, switched as the guide says", run: switch_all },
 ];
 
@@ -200,6 +201,30 @@ fn user_lock(root: &Path) -> Result<String, String> {
         return Err("a program with the patch does not resolve (Cargo's message is above)".to_owned());
     }
     std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))
+}
+
+/// A program whose lock file is older than ours keeps its versions if our requirements allow them, so they have to be
+/// enough. Dependencies of others are at their lowest versions too.
+fn minimal(root: &Path) -> Outcome {
+    let folder = target_dir(root).join("minimal");
+    let names = feature_names(&std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default());
+    // An optional dependency may ask for a newer version of one that is always there, and hide that ours is too low.
+    let passed = [&[][..], &names].iter().all(|features| {
+        let manifest = format!(
+            "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+             redd = {{ path = {:?}, features = {features:?} }}\n",
+            root.join("redd")
+        );
+        if let Err(error) = write_package(&folder, &manifest, "//! Nothing.\n") {
+            eprintln!("{}: {error}", folder.display());
+            return false;
+        }
+        let mut resolve = cargo(&folder, &["generate-lockfile", "--quiet", "-Zminimal-versions"]);
+        let mut check = cargo(&folder, &["check", "--quiet", "--locked"]);
+        check.env("CARGO_TARGET_DIR", target_dir(root).join("minimal/target"));
+        passes(resolve.env("RUSTC_BOOTSTRAP", "1")) && passes(&mut check)
+    });
+    Outcome { passed: passed && !names.is_empty(), note: "with the default features, and with all".to_owned() }
 }
 
 /// A package with a library of this text.
