@@ -39,7 +39,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     Program { name: "hickory-dns", version: "0.25.2", raised: &[], check: Check::Help("hickory-dns") },
     Program { name: "mini-redis", version: "0.4.1", raised: &[], check: Check::Help("mini-redis-cli") },
     Program { name: "rathole", version: "0.5.0", raised: &["time"], check: Check::Help("rathole") },
-    Program { name: "rumqttd", version: "0.20.0", raised: &[], check: Check::Help("rumqttd") },
+    Program { name: "rumqttd", version: "0.20.0", raised: &["metrics"], check: Check::Help("rumqttd") },
     Program { name: "simple-http-server", version: "0.8.1", raised: &[], check: Check::Help("simple-http-server") },
     Program { name: "tokio-console", version: "0.1.13", raised: &[], check: Check::Help("tokio-console") },
     Program { name: "tokio-modbus", version: "0.17.0", raised: &[], check: Check::UnitTests(&[]) },
