@@ -11,7 +11,7 @@
 //! # Why not otherwise
 //! A `Parker` per thread asks for a list of who sleeps, under a lock. The kernel keeps one already.
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 use super::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(crate) struct Heard(u32);
 
 /// See the module page.
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     rings: AtomicU32,
@@ -28,7 +28,7 @@ pub(crate) struct Bell {
     sleepers: AtomicU32,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl Bell {
     /// `heard-before-looking`
     pub(crate) fn listen(&self) -> Heard {
@@ -66,14 +66,14 @@ impl Bell {
 }
 
 /// The same for models. Nobody's time is up.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 #[derive(Debug)]
 pub(crate) struct Bell {
     inner: loom::sync::Mutex<Inner>,
     changed: loom::sync::Condvar,
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 #[derive(Debug, Default)]
 struct Inner {
     rings: u32,
@@ -82,14 +82,14 @@ struct Inner {
     woken: u32,
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 impl Default for Bell {
     fn default() -> Self {
         Self { inner: loom::sync::Mutex::new(Inner::default()), changed: loom::sync::Condvar::new() }
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 impl Bell {
     fn lock(&self) -> loom::sync::MutexGuard<'_, Inner> {
         self.inner.lock().expect("nothing panics under this lock")

@@ -17,11 +17,11 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::sync as imp;
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 use shuttle::sync as imp;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 use std::sync as imp;
 
 use std::sync::PoisonError;
@@ -107,20 +107,19 @@ impl<T> RwLock<T> {
 }
 
 /// A mutex for sections of a few instructions. In models it is the checker's, which knows who waits; `SpinMutex` has its own.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutex<T> = SpinMutex<T>;
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) type ShortMutex<T> = Mutex<T>;
 
 /// The lock is held while this lives.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutexGuard<'a, T> = SpinGuard<'a, T>;
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;
 
 /// See the module page.
 #[derive(Default)]
-#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 pub(crate) struct SpinMutex<T> {
     is_locked: AtomicBool,
     value: UnsafeCell<T>,
@@ -139,7 +138,6 @@ pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
 // SAFETY: a shared guard gives shared access to the value.
 unsafe impl<T: Sync> Sync for SpinGuard<'_, T> {}
 
-#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 impl<T> SpinMutex<T> {
     super::const_fn! {
         pub(crate) const fn new(value: T) -> Self {

@@ -7,27 +7,27 @@
 //! # Why not otherwise
 //! `std::thread::park` has one token a thread, and user code inside a `block_on` may use it for itself.
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 use super::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 /// A token for one sleeper; any number of threads may `unpark`.
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct Parker {
     word: AtomicU32,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const EMPTY: u32 = 0;
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const TOKEN: u32 = 1;
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const PARKED: u32 = u32::MAX;
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl Parker {
     pub(crate) const fn new() -> Self {
         Self { word: AtomicU32::new(EMPTY) }
@@ -72,21 +72,21 @@ impl Parker {
 }
 
 /// The same token for models.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 #[derive(Debug)]
 pub(crate) struct Parker {
     token: loom::sync::Mutex<bool>,
     changed: loom::sync::Condvar,
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 impl Default for Parker {
     fn default() -> Self {
         Self::new()
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 impl Parker {
     pub(crate) fn new() -> Self {
         Self { token: loom::sync::Mutex::new(false), changed: loom::sync::Condvar::new() }

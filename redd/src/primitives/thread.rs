@@ -2,19 +2,19 @@
 
 use std::io;
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::thread as imp;
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 use shuttle::thread as imp;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 use std::thread as imp;
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use imp::yield_now as spin_loop;
 /// For a loop that waits for another thread's next few steps. In a model: let another thread run.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::hint::spin_loop;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use std::hint::spin_loop;
 
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
@@ -24,7 +24,7 @@ pub(crate) use std::thread::panicking;
 const STACK_SIZE_MAX: usize = 1 << 62;
 
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 pub(crate) fn spawn_named<T: Send + 'static>(
     name: String,
     stack_size: Option<usize>,
@@ -39,7 +39,7 @@ pub(crate) fn spawn_named<T: Send + 'static>(
     builder.spawn(f)
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) fn spawn_named<T: 'static>(
     _name: String,
     _stack_size: Option<usize>,
@@ -49,12 +49,12 @@ pub(crate) fn spawn_named<T: 'static>(
 }
 
 /// Whether a thread has ended, so that nothing is lost with its handle.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) fn has_ended(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }
@@ -62,7 +62,7 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
 /// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
 /// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 #[inline]
 #[expect(
     clippy::disallowed_methods,
@@ -77,7 +77,7 @@ pub(crate) fn spin(turns: u32) {
 }
 
 /// In a model only other threads can end the wait.
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) fn spin(_turns: u32) {
     yield_now();
 }
@@ -95,14 +95,14 @@ pub(crate) use std::thread::ThreadId as PublicId;
 
 /// The calling thread, for users.
 pub(crate) fn public_id() -> PublicId {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(all(test, any(loom, shuttle))))]
     return current_id();
-    #[cfg(any(loom, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     return std::thread::current().id();
 }
 
 /// The calling thread.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) fn current_id() -> ThreadId {
     thread_local! {
         /// std counts references to find it out.
@@ -116,7 +116,7 @@ pub(crate) fn current_id() -> ThreadId {
 }
 
 /// The calling thread.
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }
