@@ -20,7 +20,7 @@ pub(crate) use std::hint::spin_loop;
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
 pub(crate) use std::thread::panicking;
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const STACK_SIZE_MAX: usize = 1 << 62;
 
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
