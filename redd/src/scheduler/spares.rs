@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::roster::join_unless_ended;
 use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave};
 use super::{MAX_SPARES, Shared, idle, start};
+use crate::observe::report::{self, ReportKind};
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -66,13 +67,19 @@ impl<'a> BlockedPlace<'a> {
         if serving == 0 {
             match start_spare(shared, MAX_SPARES) {
                 Started::Yes | Started::Closed => {}
-                Started::BoundHit => eprintln!(
-                    "redd: all {MAX_SPARES} spare workers stand in for blocked ones; tasks wait until one returns. Move \
+                Started::BoundHit => report::report(
+                    ReportKind::Threads,
+                    format_args!(
+                        "all {MAX_SPARES} spare workers stand in for blocked ones; tasks wait until one returns. Move \
                      blocking work to `spawn_blocking`."
+                    ),
                 ),
-                Started::Refused(error) => eprintln!(
-                    "redd: all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
+                Started::Refused(error) => report::report(
+                    ReportKind::Threads,
+                    format_args!(
+                        "all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
                      until one returns; raise the limit of threads, or block less."
+                    ),
                 ),
             }
         } else {

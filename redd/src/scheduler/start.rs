@@ -13,7 +13,7 @@
 //! - `start-inside-a-wake`: wakers are called anywhere, under any lock, so a start calls no foreign code and does not panic:
 //!   names are made in `build`, and hooks run on the new thread.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
 use super::idle::Refused;
@@ -22,6 +22,7 @@ use super::roster::join_unless_ended;
 use super::spares::Started;
 use super::worker::{self, Worker, has_work_for_others};
 use super::{Config, Shared, Slot};
+use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
@@ -111,8 +112,7 @@ impl Threads {
 pub(super) fn start_on_wake(shared: &Shared) {
     if let Started::Refused(error) = start_one(shared) {
         if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
-            // Not `eprintln!`, which panics where there is no standard error.
-            drop(writeln!(io::stderr(), "{}", refusal(shared, &error)));
+            report::report(ReportKind::Threads, format_args!("{}", refusal(shared, &error)));
         }
     }
 }
@@ -120,7 +120,7 @@ pub(super) fn start_on_wake(shared: &Shared) {
 fn refusal(shared: &Shared, error: &io::Error) -> String {
     let Config { name, workers, .. } = &shared.config;
     format!(
-        "redd: the system refuses a thread for one more of the {workers} workers of runtime {}: {error}. It goes on with \
+        "the system refuses a thread for one more of the {workers} workers of runtime {}: {error}. It goes on with \
          {}, and asks again from time to time; raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup), or say how \
          many there are to be with `Builder::worker_threads`.",
         name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`")),
