@@ -24,6 +24,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::observe::report::{self, AbortOnUnwind, Count, ReportKind};
 use crate::primitives::parker::Parker;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
@@ -250,10 +251,13 @@ impl<W: Work> Pool<W> {
         drop(inner);
         let mine = queue.iter().position(|(other, _)| *other == ticket).and_then(|at| queue.remove(at));
         if !queue.is_empty() {
-            eprintln!(
-                "redd: {} closures of `spawn_blocking` are cancelled, because the system refuses the pool's first thread: \
-                 {error}. Raise the limit of threads or memory.",
-                queue.len()
+            report::report(
+                ReportKind::Threads,
+                format_args!(
+                    "{} cancelled that `spawn_blocking` was given, because the system refuses the pool's first thread: {error}. Raise \
+                     the limit of threads or memory.",
+                    Count(queue.len() as u64, "closure is", "closures are")
+                ),
             );
         }
         cancel_all(queue);
@@ -266,6 +270,7 @@ impl<W: Work> Pool<W> {
 
     /// The life of a thread of the pool. It is born as the seeker.
     pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
+        let _own = AbortOnUnwind("the blocking thread");
         let (parker, mut spin) = (Arc::new(Parker::new()), Spin::default());
         let mut is_seeker = true;
         let mut inner = self.inner.lock();

@@ -1,6 +1,7 @@
 //! See inside a runtime without stopping it.
 
 pub(crate) mod histogram;
+pub(crate) mod report;
 #[cfg(feature = "tracing")]
 pub(crate) mod resources;
 #[cfg(not(feature = "tracing"))]

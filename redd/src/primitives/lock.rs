@@ -28,6 +28,7 @@ use std::sync::PoisonError;
 
 use super::atomic::{AtomicBool, Ordering};
 use super::cell::UnsafeCell;
+use super::lock_wait::LockWait;
 use super::thread;
 
 #[cfg(all(test, any(loom, shuttle)))]
@@ -76,6 +77,15 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        // A model has no monitor, and a checker would try the orders of one more step.
+        #[cfg(not(any(redd_tsan, all(test, any(loom, shuttle)))))]
+        match self.0.try_lock() {
+            Ok(guard) => return guard,
+            Err(imp::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(imp::TryLockError::WouldBlock) => {}
+        }
+        #[cfg(not(any(redd_tsan, all(test, any(loom, shuttle)))))]
+        let _waits = LockWait::begin();
         take!(self.0, lock, try_lock)
     }
 }
@@ -162,10 +172,15 @@ impl<T> SpinMutex<T> {
     #[cold]
     fn wait(&self) {
         let mut turns = 0;
+        let mut waits = None;
         while self.is_locked.load(Ordering::Relaxed) || !self.try_lock() {
+            if turns == thread::SPINS {
+                waits = Some(LockWait::begin());
+            }
             thread::spin(turns);
             turns = turns.saturating_add(1);
         }
+        drop(waits);
     }
 }
 

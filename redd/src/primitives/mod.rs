@@ -15,6 +15,7 @@ pub(crate) mod cell;
 pub(crate) mod immortal;
 pub(crate) mod local;
 pub(crate) mod lock;
+pub(crate) mod lock_wait;
 pub(crate) mod parker;
 pub(crate) mod rng;
 pub(crate) mod spin;

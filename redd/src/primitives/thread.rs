@@ -23,6 +23,15 @@ pub(crate) use std::thread::panicking;
 #[cfg(not(all(test, loom)))]
 const STACK_SIZE_MAX: usize = 1 << 62;
 
+/// Whether a panic unwinds the calling thread. In a model it never counts: a checker ends a thread that way whose
+/// schedule has failed.
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use std::thread::panicking as is_unwinding;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn is_unwinding() -> bool {
+    false
+}
+
 /// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
 #[cfg(not(all(test, loom)))]
 pub(crate) fn spawn_named<T: Send + 'static>(
@@ -59,6 +68,9 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }
 
+/// So many turns of [`spin`] leave the CPU to no other thread.
+pub(crate) const SPINS: u32 = 64;
+
 /// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
 /// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
 /// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
@@ -70,8 +82,8 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
 )]
 pub(crate) fn spin(turns: u32) {
     match turns {
-        0..64 => std::hint::spin_loop(),
-        64..128 => yield_now(),
+        0..SPINS => std::hint::spin_loop(),
+        SPINS..128 => yield_now(),
         _ => std::thread::sleep(std::time::Duration::from_micros(50)),
     }
 }

@@ -186,6 +186,8 @@ struct RootPoll<'a, F: Future> {
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
+    const MAY_PANIC: bool = true;
+
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.

@@ -420,6 +420,8 @@ impl Builder {
 
         /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
         ///
+        /// - It is called at the moments at which the line would be written: not for a rescue below
+        ///   [`Rescue::report_after`], and after the poll if that may be one that panics.
         /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no
         ///   runtime, so it must not block for long.
         /// - A panic in it is printed, and the monitor goes on.

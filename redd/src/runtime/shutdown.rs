@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::context::{self, Entered};
 use super::waits::Registered;
 use super::{Handle, block_on};
+use crate::observe::report::{self, Count, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
@@ -62,7 +63,9 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
         }
     }
     shared.blocking.shutdown();
-    wait(shared, deadline, timeout.is_none(), PATIENCE, &mut |line| eprintln!("{line}"));
+    wait(shared, deadline, timeout.is_none(), PATIENCE, &mut |line| {
+        report::report(ReportKind::Shutdown, format_args!("{line}"))
+    });
 }
 
 /// How long a shutdown waits before it says for whom.
@@ -117,12 +120,12 @@ fn describe_wait(shared: &Shared) -> String {
     let running = describe_work(shared).into_iter().filter(|work| work.is_running() || work.is_blocking());
     let running: Vec<String> = running.map(|work| work.to_string()).collect();
     format!(
-        "redd: the runtime's shutdown still waits for {} workers and {} threads of the blocking pool. {}A task that does \
+        "the runtime's shutdown still waits for {} and {} of the blocking pool. {}A task that does \
          not reach an `.await` and a closure that has started cannot be stopped: move blocking work of tasks to \
          `spawn_blocking`, tell closures to end, or leave them behind with `Runtime::shutdown_timeout`.",
         // Relaxed: only a number.
-        shared.workers.alive.load(Ordering::Relaxed),
-        shared.blocking.threads(),
+        Count(shared.workers.alive.load(Ordering::Relaxed) as u64, "worker", "workers"),
+        Count(shared.blocking.threads() as u64, "thread", "threads"),
         if running.is_empty() { String::new() } else { format!("Not done: {}. ", running.join("; ")) }
     )
 }
@@ -308,7 +311,7 @@ mod tests {
         started.recv().unwrap();
         let lines = report_of(&mut runtime, || drop((release.0, held.0)));
         let [line] = &lines[..] else { panic!("one report, not {lines:?}") };
-        assert!(line.contains("1 workers and 1 threads"), "{line}");
+        assert!(line.contains("waits for 1 worker and 1 thread of the"), "{line}");
         assert!(line.contains("`stuck` (spawned at "), "{line}");
         assert!(line.contains("closure ") && line.contains(&format!("{}:{place}:", file!())), "{line}");
         assert!(line.contains(" old, running"), "{line}");

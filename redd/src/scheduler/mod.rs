@@ -773,6 +773,7 @@ impl Schedule for Shared {
     }
 
     fn task_panicked(&self) {
+        worker::note_panic();
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);

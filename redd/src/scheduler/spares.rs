@@ -23,6 +23,7 @@ use super::rescue::Mode;
 use super::roster::join_unless_ended;
 use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave_here};
 use super::{MAX_SPARES, Shared, idle, start};
+use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
@@ -97,13 +98,19 @@ impl<'a> BlockedPlace<'a> {
         } else {
             match start_spare(shared, MAX_SPARES) {
                 Started::Yes | Started::Closed => {}
-                Started::BoundHit => eprintln!(
-                    "redd: all {MAX_SPARES} spare workers stand in for blocked ones; tasks wait until one returns. Move \
+                Started::BoundHit => report::report(
+                    ReportKind::Threads,
+                    format_args!(
+                        "all {MAX_SPARES} spare workers stand in for blocked ones; tasks wait until one returns. Move \
                      blocking work to `spawn_blocking`."
+                    ),
                 ),
-                Started::Refused(error) => eprintln!(
-                    "redd: all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
+                Started::Refused(error) => report::report(
+                    ReportKind::Threads,
+                    format_args!(
+                        "all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
                      until one returns; raise the limit of threads, or block less."
+                    ),
                 ),
             }
         }

@@ -20,7 +20,7 @@
 //! A waker that finds all workers busy knows best when a thread is missing. But its thread may belong to another network
 //! namespace or have all signals blocked, it may hold any lock, and a start takes 10 to 20 µs of its time. Decision 0013.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use super::roster::join_unless_ended;
 use super::spares::{self, Started};
 use super::worker::{self, Worker};
 use super::{Config, Shared, Slot};
+use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
@@ -239,15 +240,14 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
 
 fn tell(shared: &Shared, error: &io::Error) {
     if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
-        // Not `eprintln!`, which panics where there is no standard error.
-        drop(writeln!(io::stderr(), "{}", refusal(shared, error)));
+        report::report(ReportKind::Threads, format_args!("{}", refusal(shared, error)));
     }
 }
 
 fn refusal(shared: &Shared, error: &io::Error) -> String {
     let Config { name, workers, .. } = &shared.config;
     format!(
-        "redd: the system refuses a thread for one more of the {workers} workers of runtime {}, or for the spare that stands \
+        "the system refuses a thread for one more of the {workers} workers of runtime {}, or for the spare that stands \
          by: {error}. The runtime goes on with {}, and asks again from time to time. Raise the limit of threads (`ulimit -u`, \
          `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
         name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`")),

@@ -25,6 +25,7 @@ use super::rescue::poll_mark;
 use super::{Flavor, Shared, Slot, idle, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
+use crate::observe::report::{self, AbortOnUnwind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::bell::Heard;
 use crate::primitives::parker;
@@ -251,6 +252,8 @@ impl Fifo {
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
+    /// Whether a poll of it may panic; then the loop ends with that panic.
+    const MAY_PANIC: bool;
     /// Polls it if it was woken; true when it has ended.
     fn poll_if_woken(&mut self) -> bool;
     /// Whether its waker was called since the last poll.
@@ -261,6 +264,8 @@ pub(crate) trait Root {
 pub(super) struct NoRoot;
 
 impl Root for NoRoot {
+    const MAY_PANIC: bool = false;
+
     fn poll_if_woken(&mut self) -> bool {
         false
     }
@@ -368,7 +373,8 @@ impl Worker {
     }
 
     /// Runs tasks until the root ends or the runtime closes.
-    pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
+    pub(super) fn run<R: Root>(&mut self, shared: &Shared, root: &mut R) -> Ended {
+        let _own = (!R::MAY_PANIC).then_some(AbortOnUnwind("the worker thread"));
         let _active = self.is_multi(shared).then(|| Looping::begin(shared));
         let _thread = OnThread::enter(self);
         self.note_thread(shared);
@@ -978,6 +984,7 @@ impl Worker {
 
     /// All that a worker's thread does between its first and its last step.
     pub(super) fn run_thread(&mut self, shared: &Shared) {
+        let _own = AbortOnUnwind("the worker thread");
         // SAFETY: one thread per index, and the caller keeps the heap.
         let _cache = unsafe { shared.heap.enter(self.local.index) };
         let ended = self.run(shared, &mut NoRoot);
@@ -1028,12 +1035,11 @@ fn tend_memory(shared: &Shared) {
 
 /// Nothing works without the driver, and a hang would be worse than an end with a message.
 fn fatal_driver_error(error: &io::Error) -> ! {
-    eprintln!(
-        "redd: waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
+    report::fatal(format_args!(
+        "waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
          changed by other code of this process; find who closes descriptors that are not its own. Aborting.",
         thread::current_name()
-    );
-    std::process::abort()
+    ))
 }
 
 /// While it lives, this worker is active (`active`).
@@ -1071,7 +1077,18 @@ impl OnThread {
 
 impl Drop for OnThread {
     fn drop(&mut self) {
+        if thread::is_unwinding() {
+            note_panic(); // of the root
+        }
         LOCAL.set(self.before);
+    }
+}
+
+/// The poll that this thread's worker is in has panicked.
+pub(crate) fn note_panic() {
+    // SAFETY: set while the worker runs on this thread.
+    if let Some(local) = unsafe { LOCAL.get().as_ref() } {
+        local.slot().mark.note_panic();
     }
 }
 

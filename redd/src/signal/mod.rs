@@ -15,7 +15,9 @@
 mod registry;
 pub mod unix;
 
+use std::future::Future;
 use std::io;
+use std::panic::Location;
 
 /// Waits for the next Ctrl-C (`SIGINT`).
 ///
@@ -31,7 +33,11 @@ use std::io;
 ///
 /// # Errors
 /// The system refused the handler, or there are no descriptors left.
-pub async fn ctrl_c() -> io::Result<()> {
-    unix::signal(unix::SignalKind::interrupt())?.recv().await;
-    Ok(())
+#[track_caller]
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
+    let place = Location::caller();
+    async move {
+        unix::signal(unix::SignalKind::interrupt())?.recv_at(place).await;
+        Ok(())
+    }
 }

@@ -138,8 +138,12 @@ impl Signal {
     /// ```
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Option<()>> {
-        let place = Location::caller();
-        async move { poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await }
+        self.recv_at(Location::caller())
+    }
+
+    /// As [`recv`](Self::recv), for that place.
+    pub(super) async fn recv_at(&mut self, place: &'static Location<'static>) -> Option<()> {
+        poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await
     }
 
     /// Polls for the next signal, as [`recv`](Self::recv).

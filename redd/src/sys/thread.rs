@@ -76,6 +76,39 @@ pub(crate) fn system_call(thread: u32) -> Option<i64> {
     (number >= 0).then_some(number)
 }
 
+/// Whether a thread in this call, or in none, may be printing the backtrace of a panic. That computes, allocates, waits for
+/// locks, and reads and maps files; all else is a call that the program makes.
+pub(crate) fn may_be_in_panic(system_call: Option<i64>) -> bool {
+    let Some(call) = system_call else { return true };
+    !WAITS.contains(&call)
+}
+
+/// Calls that wait for a moment, a peer, a process or another program, and that all platforms have.
+const WAITS: &[i64] = &[
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_connect,
+    libc::SYS_accept4,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_accept,
+];
+
 /// The function of the kernel that a thread sleeps in.
 pub(crate) fn wait_channel(thread: u32) -> Option<String> {
     let channel = read(thread, "wchan")?;

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 use super::runnable::TaskInfo;
 use super::{Id, cell};
+use crate::observe::report::{self, ReportKind};
 use std::sync::Arc;
 
 /// Called with a description of the task; runs on the thread where it happens, and must not block.
@@ -105,7 +106,7 @@ impl UnjoinedPanic<'_> {
     pub(crate) fn report(&self, hook: Option<&PanicHook>) {
         match hook {
             Some(hook) => drop(guarded(|| hook(self))),
-            None => eprintln!("redd: {self}"),
+            None => report::report(ReportKind::Panic, format_args!("{self}")),
         }
     }
 }

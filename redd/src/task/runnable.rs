@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::cell::{Header, TaskRef};
 use super::hooks::UnjoinedPanic;
+use crate::observe::report::Place;
 use crate::observe::waiting::WaitKind;
 
 /// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
@@ -53,12 +54,12 @@ impl std::fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
-        write!(f, " (spawned at {}, {:.1?} old", self.place, self.age)?;
+        write!(f, " (spawned at {}, {:.1?} old", Place(self.place), self.age)?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
             _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
+            Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {}", Place(place))?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
         }

@@ -81,7 +81,6 @@ pub(crate) struct Watch {
     enrolled: OnceLock<monitor::Enrolled>,
     /// `not-after-stop` of `monitor`.
     monitor: Mutex<monitor::Monitor>,
-    lines: report::Lines,
 }
 
 /// What metrics show.
@@ -141,7 +140,6 @@ impl Watch {
             figures: Figures::default(),
             enrolled: OnceLock::new(),
             monitor: Mutex::default(),
-            lines: report::Lines::new(),
         }
     }
 
