@@ -30,7 +30,7 @@ use crate::primitives::system::wait_outside;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
-use readiness::slot::Slot;
+use readiness::slot::IoSlot;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Driver {
         self.slots.free(index);
     }
 
-    fn slot(&self, index: u32) -> &Slot {
+    fn slot(&self, index: u32) -> &IoSlot {
         self.slots.slot(index).expect("an allocated index has a slot")
     }
 }

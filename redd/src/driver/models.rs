@@ -1,10 +1,10 @@
 //! Models of a registration: events, clears, waiters and the reuse of a slot, in every order.
 //!
-//! The system is an atomic: an event is a store to it followed by `Slot::on_event`, which is the order in which a
+//! The system is an atomic: an event is a store to it followed by `IoSlot::on_event`, which is the order in which a
 //! descriptor changes and its event is harvested.
 
 use super::readiness::ready::{Interest, Ready};
-use super::readiness::slot::{Slot, Waited};
+use super::readiness::slot::{IoSlot, Waited};
 use super::readiness::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Arc;
@@ -17,12 +17,12 @@ use std::task::{Poll, Wake, Waker};
 /// A descriptor with so many bytes to read, and its registration.
 struct Socket {
     bytes: AtomicUsize,
-    slot: Slot,
+    slot: IoSlot,
 }
 
 impl Socket {
     fn new() -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), slot: Slot::new() })
+        Arc::new(Self { bytes: AtomicUsize::new(0), slot: IoSlot::new() })
     }
 
     fn receive(&self, bytes: usize) {
@@ -176,7 +176,7 @@ fn loom_two_threads_that_harvest_at_once_lose_no_edge() {
     });
 }
 
-fn leave_the_list(leave: fn(&Slot, u64)) {
+fn leave_the_list(leave: fn(&IoSlot, u64)) {
     crate::primitives::explore(move || {
         let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
         let (events, leaver) = (Arc::clone(&socket), Arc::clone(&socket));
@@ -205,7 +205,7 @@ fn leave_the_list(leave: fn(&Slot, u64)) {
 
 #[test]
 fn loom_a_waiter_in_the_list_is_woken_though_another_leaves_it() {
-    leave_the_list(Slot::leave_list);
+    leave_the_list(IoSlot::leave_list);
 }
 
 #[test]
@@ -214,9 +214,9 @@ fn loom_catches_one_who_leaves_the_list_in_the_place_of_another() {
     leave_the_list(|slot, _| (0..2).for_each(|ticket| slot.leave_list(ticket)));
 }
 
-fn stale_event(deliver: fn(&Slot, &mut WakeList)) {
+fn stale_event(deliver: fn(&IoSlot, &mut WakeList)) {
     crate::primitives::explore(move || {
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(IoSlot::new());
         let late = Arc::clone(&slot);
         // Harvested for the first use, delivered whenever.
         let stale = thread::spawn(move || {

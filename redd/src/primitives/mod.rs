@@ -10,8 +10,8 @@
 //! loom is a dev-dependency.
 
 pub(crate) mod atomic;
-pub(crate) mod bell;
 pub(crate) mod cell;
+pub(crate) mod event_count;
 pub(crate) mod immortal;
 pub(crate) mod local;
 pub(crate) mod lock;

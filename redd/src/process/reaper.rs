@@ -73,7 +73,7 @@ impl Running {
                 self.end = End::of(&self.child, driver)?;
                 continue;
             }
-            match self.end.poll_news(cx) {
+            match self.end.poll_event(cx) {
                 Poll::Ready(event) => event?,
                 Poll::Pending => {
                     waiting::note(WaitKind::Process, place);
@@ -104,11 +104,11 @@ impl End {
     }
 
     /// Ready: something has happened since the last call, so check the process.
-    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Pidfd(readiness) => {
                 readiness.follow_runtime(|source, driver| register(source.try_clone()?, driver));
-                readiness.poll_news(cx)
+                readiness.poll_event(cx)
             }
             Self::Signal(signal) => match ready!(signal.poll_unbudgeted(cx)) {
                 Some(()) => Poll::Ready(Ok(())),

@@ -35,7 +35,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
     let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
-    let guest = if is_multi { handle.shared.heap.enter_as_guest(handle.shared.config.workers) } else { None };
+    let guest = if is_multi { handle.shared.slab.enter_as_guest(handle.shared.config.workers) } else { None };
     let mut has_cancelled = false;
     loop {
         if ends_at_panic && has_panicked(&handle.shared) {
@@ -83,7 +83,7 @@ pub(super) fn has_panicked(shared: &Shared) -> bool {
 pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let shared = &handle.shared;
     shared.expect_own_process("`Runtime::block_on`");
-    let _running = context::mark_entered("`Runtime::block_on`", Entered::Pinned);
+    let _running = context::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
     let _entered = handle.enter();
     // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
     let future = pin!(future);

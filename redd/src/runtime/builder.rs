@@ -104,10 +104,10 @@ macro_rules! numbers {
 
 /// Functions that the runtime calls.
 macro_rules! hooks {
-    ($($(#[$attribute:meta])* $name:ident($($Fn:tt)*) => $($place:ident).+;)*) => {$(
+    ($($(#[$attribute:meta])* $name:ident($($Fn:tt)*) => $($location:ident).+;)*) => {$(
         $(#[$attribute])*
         pub fn $name<F: $($Fn)* + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
-            self.config.$($place).+ = Some(Arc::new(f));
+            self.config.$($location).+ = Some(Arc::new(f));
             self
         }
     )*};

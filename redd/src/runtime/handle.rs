@@ -11,7 +11,7 @@ use crate::task::JoinHandle;
 use crate::time::timers::Timers;
 use std::sync::Arc;
 
-/// A door to a runtime: spawn on it, enter it, ask its figures.
+/// A door to a runtime: spawn on it, enter it, ask its counters.
 ///
 /// - Cloning is cheap.
 /// - It does not keep the runtime running: after its [`Runtime`](super::Runtime) is dropped, tasks spawned through a
@@ -100,7 +100,7 @@ impl Handle {
         self.shared.config.name.as_deref()
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.clone())
     }
@@ -123,7 +123,7 @@ impl Handle {
     /// # });
     /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.heap.describe_live())
+        Dump::new(self.shared.slab.describe_live())
     }
 
     /// The I/O driver; `None` if the runtime was built without `enable_io`.

@@ -220,7 +220,7 @@ impl Runtime {
         shutdown::drain(&mut self.handle, within)
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }

@@ -134,7 +134,7 @@ fn describe_wait(shared: &Shared) -> String {
 fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
     // Stuck workers do not look at the clock.
     shared.note_time(crate::time::clock::real_now());
-    let mut work: Vec<_> = shared.heap.describe_live().into_iter().map(UnfinishedWork).collect();
+    let mut work: Vec<_> = shared.slab.describe_live().into_iter().map(UnfinishedWork).collect();
     work.sort_by_key(|work| std::cmp::Reverse(work.age()));
     work
 }
@@ -219,13 +219,13 @@ async fn quiet(shared: &Shared, within: Duration) {
 
 /// Whether no task is alive and no closure runs or waits.
 fn is_quiet(shared: &Shared) -> bool {
-    let spawned = shared.heap.spawned_total();
+    let spawned = shared.slab.spawned_total();
     // A closure that ends after it spawned a task is seen by the second look at the tasks; a task that did so with a
     // closure has ended before we look at the pool.
-    shared.heap.alive() == 0
+    shared.slab.alive() == 0
         && shared.blocking.is_quiet()
-        && shared.heap.spawned_total() == spawned
-        && shared.heap.describe_live().is_empty()
+        && shared.slab.spawned_total() == spawned
+        && shared.slab.describe_live().is_empty()
 }
 
 /// Ends a runtime that could not be started whole.
@@ -301,7 +301,7 @@ mod tests {
             let _ = hold.recv();
         };
         drop(crate::task::Builder::new().name("stuck").spawn_on(stuck, runtime.handle()).unwrap());
-        let place = line!() + 1;
+        let location = line!() + 1;
         drop(runtime.spawn_blocking(move || {
             start.send(()).unwrap();
             let _ = held.1.recv();
@@ -313,7 +313,7 @@ mod tests {
         let [line] = &lines[..] else { panic!("one report, not {lines:?}") };
         assert!(line.contains("waits for 1 worker and 1 thread of the"), "{line}");
         assert!(line.contains("`stuck` (spawned at "), "{line}");
-        assert!(line.contains("closure ") && line.contains(&format!("{}:{place}:", file!())), "{line}");
+        assert!(line.contains("closure ") && line.contains(&format!("{}:{location}:", file!())), "{line}");
         assert!(line.contains(" old, running"), "{line}");
         assert!(!line.contains(&format!("task {}", waiting.id())), "it is cancelled, nobody waits for it: {line}");
         assert!(line.contains("`spawn_blocking`") && line.contains("`Runtime::shutdown_timeout`"), "{line}");

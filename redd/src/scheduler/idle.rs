@@ -32,18 +32,18 @@
 
 use std::fmt;
 
-use super::run_queue::Line;
+use super::run_queue::CachePadded;
 use crate::primitives::atomic::{AtomicU64, Ordering, fence};
 
 /// See the module page.
 pub(crate) struct Idle {
-    word: Line<AtomicU64>,
+    word: CachePadded<AtomicU64>,
 }
 
 /// What the caller of [`Idle::wake_one`] does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum OnWake {
+pub(crate) enum WakeAction {
     /// The token is taken out: call `driver.wake()`.
     WriteToken,
     /// All are awake, or someone is on the way already.
@@ -53,7 +53,7 @@ pub(crate) enum OnWake {
 /// What the caller of [`Idle::leave_park`] is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum OnLeave {
+pub(crate) enum AfterPark {
     /// A searcher: it ends with `end_search` or `enter_park(true)`.
     Search,
     /// A worker that an event, a deadline or its last look woke.
@@ -78,18 +78,18 @@ fn before_last_look() {
 impl Idle {
     /// Nobody sleeps or searches.
     pub(crate) fn new() -> Self {
-        Self { word: Line(AtomicU64::new(0)) }
+        Self { word: CachePadded(AtomicU64::new(0)) }
     }
 
     /// Someone is to look for tasks. In the common case this is one load.
     #[inline]
-    pub(crate) fn wake_one(&self) -> OnWake {
+    pub(crate) fn wake_one(&self) -> WakeAction {
         let word = self.word.0.load(Ordering::Relaxed);
-        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.call_one() } else { OnWake::Nothing }
+        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.call_one() } else { WakeAction::Nothing }
     }
 
     #[inline(never)]
-    fn call_one(&self) -> OnWake {
+    fn call_one(&self) -> WakeAction {
         self.apply(Word::woken)
     }
 
@@ -128,12 +128,12 @@ impl Idle {
     }
 
     /// The worker has slept. `has_token`: the driver reported the wake-up.
-    pub(crate) fn leave_park(&self, has_token: bool) -> OnLeave {
+    pub(crate) fn leave_park(&self, has_token: bool) -> AfterPark {
         self.apply(|word| word.park_left(has_token))
     }
 
     /// A worker that did not sleep found the token, which was meant for one that does (`one-token`).
-    pub(crate) fn pass_token(&self) -> OnWake {
+    pub(crate) fn pass_token(&self) -> WakeAction {
         self.apply(Word::token_passed)
     }
 
@@ -189,11 +189,11 @@ impl Word {
     }
 
     /// If no worker searches (`chained-wakes`), a sleeper is to look at the queues, unless a token wakes one already.
-    pub(super) fn woken(self) -> (Self, OnWake) {
+    pub(super) fn woken(self) -> (Self, WakeAction) {
         if self.searchers > 0 || self.sleepers == 0 {
-            return (self, OnWake::Nothing);
+            return (self, WakeAction::Nothing);
         }
-        let answer = if self.has_token { OnWake::Nothing } else { OnWake::WriteToken };
+        let answer = if self.has_token { WakeAction::Nothing } else { WakeAction::WriteToken };
         (Self { has_token: true, ..self }, answer)
     }
 
@@ -213,19 +213,19 @@ impl Word {
         (Self { sleepers: self.sleepers + 1, searchers, ..self }, ())
     }
 
-    pub(super) fn park_left(self, has_token: bool) -> (Self, OnLeave) {
+    pub(super) fn park_left(self, has_token: bool) -> (Self, AfterPark) {
         debug_assert!(self.sleepers > 0, "the caller is a sleeper");
         let sleepers = self.sleepers - 1;
         if has_token {
-            (Self { sleepers, searchers: self.searchers + 1, has_token: false }, OnLeave::Search)
+            (Self { sleepers, searchers: self.searchers + 1, has_token: false }, AfterPark::Search)
         } else {
-            (Self { sleepers, ..self }, OnLeave::Continue)
+            (Self { sleepers, ..self }, AfterPark::Continue)
         }
     }
 
-    pub(super) fn token_passed(self) -> (Self, OnWake) {
+    pub(super) fn token_passed(self) -> (Self, WakeAction) {
         // If it is written again, the bit stays.
-        if self.has_token { Self { has_token: false, ..self }.woken() } else { (self, OnWake::Nothing) }
+        if self.has_token { Self { has_token: false, ..self }.woken() } else { (self, WakeAction::Nothing) }
     }
 }
 
@@ -250,12 +250,12 @@ mod tests {
     fn a_wake_up_is_written_only_for_a_sleeper_that_nobody_will_help() {
         for word in words() {
             let (after, answer) = word.woken();
-            let idle = Idle { word: Line(AtomicU64::new(word.pack())) };
+            let idle = Idle { word: CachePadded(AtomicU64::new(word.pack())) };
             assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the quick look says the same");
             let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
-            assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
+            assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
             assert_eq!(after, Word { has_token: word.has_token || is_needed, ..word });
-            assert_eq!(after.woken(), (after, OnWake::Nothing), "`one-token`: {word:?}");
+            assert_eq!(after.woken(), (after, WakeAction::Nothing), "`one-token`: {word:?}");
         }
     }
 
@@ -278,9 +278,9 @@ mod tests {
     fn parking_and_leaving_are_balanced() {
         for word in words() {
             let (after, answer) = word.park_entered(false).0.park_left(false);
-            assert_eq!((after, answer), (word, OnLeave::Continue));
+            assert_eq!((after, answer), (word, AfterPark::Continue));
             let (after, answer) = word.park_entered(false).0.park_left(true);
-            assert_eq!(answer, OnLeave::Search);
+            assert_eq!(answer, AfterPark::Search);
             assert_eq!(after, Word { searchers: word.searchers + 1, has_token: false, ..word });
             if word.searchers > 0 {
                 let asleep = word.park_entered(true).0;
@@ -294,7 +294,7 @@ mod tests {
         for word in words() {
             let (after, answer) = word.token_passed();
             let is_needed = word.has_token && word.sleepers > 0 && word.searchers == 0;
-            assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
+            assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
             assert_eq!(after, Word { has_token: is_needed, ..word });
         }
     }
@@ -304,10 +304,10 @@ mod tests {
         let idle = Idle::new();
         idle.enter_park(false);
         idle.enter_park(false);
-        assert_eq!(idle.wake_one(), OnWake::WriteToken);
+        assert_eq!(idle.wake_one(), WakeAction::WriteToken);
         idle.cancel_park();
         assert!(idle.has_token());
-        assert_eq!(idle.leave_park(true), OnLeave::Search);
+        assert_eq!(idle.leave_park(true), AfterPark::Search);
     }
 
     #[test]

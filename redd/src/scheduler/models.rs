@@ -13,12 +13,12 @@ use crate::primitives::checker::thread;
 use crate::primitives::{mistake, model};
 
 use super::active::{Active, CLOSED, COUNT, Step};
-use super::idle::{self, Idle, OnLeave, OnWake, Word};
+use super::idle::{self, AfterPark, Idle, WakeAction, Word};
 use super::injector::testing::Node;
 use super::injector::{Batch, Injector, ONE, Popped};
-use super::roster::join_unless_ended;
 use super::run_queue::{Head, RunQueue};
-use super::spares::{Called, SpareSeat, Spares};
+use super::spares::{Called, ParkedSpare, Spares};
+use super::worker_states::join_unless_ended;
 use crate::primitives::atomic::{AtomicUsize, Ordering, fixed};
 
 type Ring = RunQueue<Node, 4>;
@@ -261,9 +261,9 @@ struct Workers {
     injected: AtomicUsize,
     idle: Idle,
     epoll: Epoll,
-    is_watched: AtomicUsize,
-    bell: Bell,
-    seats: Seating,
+    is_driver_leased: AtomicUsize,
+    event_count: EventCount,
+    parking: Seating,
     /// Workers that have no thread. Not modelled: only the one clean worker looks at it.
     unstarted: fixed::AtomicUsize,
     /// Of workers that have started later.
@@ -302,10 +302,10 @@ enum Tasks {
     WaitForEachOther,
 }
 
-/// The bell of `primitives::bell`, by which nobody blocks either. What the system does, it does under its lock: look at
+/// The event_count of `primitives::event_count`, by which nobody blocks either. What the system does, it does under its lock: look at
 /// the rings and fall asleep, or wake one that sleeps.
 #[derive(Default)]
-struct Bell {
+struct EventCount {
     rings: AtomicUsize,
     sleepers: AtomicUsize,
     system: crate::primitives::checker::sync::Mutex<Asleep>,
@@ -318,13 +318,13 @@ struct Asleep {
     woken: usize,
 }
 
-impl Bell {
-    fn listen(&self) -> usize {
+impl EventCount {
+    fn prepare_wait(&self) -> usize {
         self.rings.load(Ordering::Acquire)
     }
 
     /// `None`: it sleeps for good. Else whether a ring woke it.
-    fn sleep(&self, heard: usize) -> Option<bool> {
+    fn wait(&self, heard: usize) -> Option<bool> {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         let mut system = self.system.lock().unwrap();
@@ -352,7 +352,7 @@ impl Bell {
         is_woken
     }
 
-    fn ring(&self) -> bool {
+    fn notify_one(&self) -> bool {
         self.rings.fetch_add(1, Ordering::Release);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) == 0 {
@@ -370,11 +370,11 @@ impl Bell {
 
 impl Workers {
     fn wake(&self) {
-        self.obey(self.idle.wake_one());
+        self.apply(self.idle.wake_one());
     }
 
-    fn obey(&self, answer: OnWake) {
-        if answer == OnWake::WriteToken {
+    fn apply(&self, answer: WakeAction) {
+        if answer == WakeAction::WriteToken {
             self.write_token();
         }
     }
@@ -391,7 +391,7 @@ impl Workers {
 
     /// `Shared::wake_sleeper`.
     fn write_token(&self) {
-        let is_taken = self.seats == Seating::OneWatches && self.bell.ring();
+        let is_taken = self.parking == Seating::OneWatches && self.event_count.notify_one();
         if !is_taken {
             self.epoll.add(TOKEN);
         }
@@ -399,14 +399,14 @@ impl Workers {
 
     /// The events that end a sleep, `None` if nothing does.
     fn sleep(&self, heard: usize) -> Option<usize> {
-        if self.seats == Seating::OneWatches && self.is_watched.swap(1, Ordering::Acquire) == 1 {
-            return self.bell.sleep(heard).map(|is_woken| if is_woken { TOKEN } else { 0 });
+        if self.parking == Seating::OneWatches && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
+            return self.event_count.wait(heard).map(|is_woken| if is_woken { TOKEN } else { 0 });
         }
         let events = self.epoll.take();
         if events == 0 {
             return None;
         }
-        self.is_watched.store(0, Ordering::Release);
+        self.is_driver_leased.store(0, Ordering::Release);
         Some(events)
     }
 
@@ -442,13 +442,13 @@ impl Workers {
                 is_searching = true;
                 continue;
             }
-            let heard = self.bell.listen();
+            let heard = self.event_count.prepare_wait();
             if !self.enter_park(std::mem::take(&mut is_searching)) {
                 self.idle.cancel_park();
                 continue;
             }
             let Some(events) = self.sleep(heard) else { return };
-            is_searching = self.idle.leave_park(events & TOKEN != 0) == OnLeave::Search;
+            is_searching = self.idle.leave_park(events & TOKEN != 0) == AfterPark::Search;
             if events & SOCKET != 0 {
                 if self.mistake != Mistake::NoStartForEvent {
                     self.start_successor(&mut is_clean);
@@ -456,7 +456,7 @@ impl Workers {
                 if std::mem::take(&mut is_searching) {
                     self.end_search();
                 }
-                self.look_around();
+                self.poll_driver_and_timers();
                 match self.tasks {
                     Tasks::End => {}
                     Tasks::WaitForEachOther => return,
@@ -521,9 +521,9 @@ impl Workers {
     }
 
     /// A busy worker that finds the token passes it on.
-    fn look_around(&self) {
+    fn poll_driver_and_timers(&self) {
         if self.epoll.take() & TOKEN != 0 && self.mistake != Mistake::DropToken {
-            self.obey(self.idle.pass_token());
+            self.apply(self.idle.pass_token());
         }
     }
 }
@@ -539,8 +539,8 @@ fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
     workers_in(Seating::AllInEpoll, mistake, tasks, outside);
 }
 
-fn workers_in(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(0, seats, mistake, tasks);
+fn workers_in(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(0, parking, mistake, tasks);
     let threads = [(); 2].map(|()| {
         let shared = Plain::clone(&shared);
         thread::spawn(move || shared.work())
@@ -553,8 +553,8 @@ fn workers_in(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) 
 }
 
 /// The same with a second worker that the first one starts.
-fn successor(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(1, seats, mistake, tasks);
+fn successor(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(1, parking, mistake, tasks);
     let first = {
         let shared = Plain::clone(&shared);
         thread::spawn(move || shared.work())
@@ -564,14 +564,14 @@ fn successor(seats: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
     shared.check();
 }
 
-fn runtime(unstarted: usize, seats: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
+fn runtime(unstarted: usize, parking: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
     Plain::new(Workers {
         injected: AtomicUsize::new(0),
         idle: Idle::new(),
         epoll: Epoll(AtomicUsize::new(0)),
-        is_watched: AtomicUsize::new(0),
-        bell: Bell::default(),
-        seats,
+        is_driver_leased: AtomicUsize::new(0),
+        event_count: EventCount::default(),
+        parking,
         unstarted: fixed::AtomicUsize::new(unstarted),
         threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
         mistake,
@@ -598,7 +598,7 @@ impl Workers {
             let Some(thread) = self.threads.lock().unwrap().pop() else { break };
             thread.join().expect("a worker does not panic");
         }
-        let has_token = self.epoll.take() & TOKEN != 0 || self.bell.system.lock().unwrap().woken > 0;
+        let has_token = self.epoll.take() & TOKEN != 0 || self.event_count.system.lock().unwrap().woken > 0;
         let Word { sleepers, searchers, .. } = self.idle.load();
         let unstarted = self.unstarted.load(Ordering::Relaxed);
         assert!(
@@ -788,7 +788,7 @@ enum Standby {
     Right,
     /// It starts although all have left.
     StartsAfterTheEnd,
-    /// It asks whether the runtime has closed before it takes the lock of the seats.
+    /// It asks whether the runtime has closed before it takes the lock of the parking.
     AsksBeforeItSits,
 }
 
@@ -806,7 +806,7 @@ fn standby_against_shutdown(standby: Standby) {
             house.started.fetch_add(1, Ordering::Relaxed);
             let mine = Arc::clone(&house);
             threads.push(thread::spawn(move || {
-                let seat = Plain::new(SpareSeat::default());
+                let seat = Plain::new(ParkedSpare::default());
                 let asked = (standby == Standby::AsksBeforeItSits).then(|| mine.is_closed());
                 // It does not wait here: who is still on the seat in the end would wait for ever.
                 let mut spares = mine.spares.lock().unwrap();
@@ -849,7 +849,7 @@ fn calls_against_arrivals(calls: Calls) {
         thread::spawn(move || {
             // The second arrives after the first was called; none waits for a call here.
             for _ in 0..2 {
-                let seat = Plain::new(SpareSeat::default());
+                let seat = Plain::new(ParkedSpare::default());
                 if spares.lock().unwrap().arrive(&seat, true, 2).is_none() {
                     return;
                 }
@@ -907,7 +907,7 @@ fn injector_and_idle(after_push: fn()) {
                     if events == 0 {
                         return false;
                     }
-                    if idle.leave_park(events & TOKEN != 0) == OnLeave::Search {
+                    if idle.leave_park(events & TOKEN != 0) == AfterPark::Search {
                         assert!(idle.end_search(), "there is no other searcher");
                     }
                 }
@@ -916,7 +916,7 @@ fn injector_and_idle(after_push: fn()) {
         let (injector, idle, epoll) = &*shared;
         injector.push(Node::new(0)).expect("it is open");
         after_push();
-        if idle.wake_one() == OnWake::WriteToken {
+        if idle.wake_one() == WakeAction::WriteToken {
             epoll.add(TOKEN);
         }
         let has_run = worker.join().expect("the worker does not panic");
@@ -964,7 +964,7 @@ fn ring_and_clean_worker(after_push: fn()) {
                     if events == 0 {
                         return false;
                     }
-                    is_searching = idle.leave_park(events & TOKEN != 0) == OnLeave::Search;
+                    is_searching = idle.leave_park(events & TOKEN != 0) == AfterPark::Search;
                 }
             })
         };
@@ -972,7 +972,7 @@ fn ring_and_clean_worker(after_push: fn()) {
         // SAFETY: this thread owns `ring`.
         unsafe { ring.push(Node::new(0), |_| unreachable!("the ring has room")) };
         after_push();
-        if idle.wake_one() == OnWake::WriteToken {
+        if idle.wake_one() == WakeAction::WriteToken {
             epoll.add(TOKEN);
         }
         let has_run = clean.join().expect("the worker does not panic");
@@ -1013,7 +1013,7 @@ struct Ending {
 
 impl Ending {
     /// Step 5.
-    fn obey(&self, step: Step) {
+    fn apply(&self, step: Step) {
         if step == Step::Last {
             let ends = self.ends.fetch_add(1, Ordering::AcqRel);
             assert_eq!(ends, 0, "the waits end once");
@@ -1040,11 +1040,11 @@ impl Ending {
     }
 
     fn block(&self) {
-        self.obey((self.exit)(&self.active));
+        self.apply((self.exit)(&self.active));
     }
 
     fn leave(&self) {
-        self.obey((self.exit)(&self.active));
+        self.apply((self.exit)(&self.active));
         self.cancel();
     }
 }
@@ -1085,7 +1085,7 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, clos
         workers.push(thread::spawn(move || ending.leave()));
     }
     ending.phase.store(CLOSED_PHASE, Ordering::Release);
-    ending.obey((ending.close)(&ending.active));
+    ending.apply((ending.close)(&ending.active));
     for worker in workers {
         worker.join().expect("no panic");
     }

@@ -7,10 +7,10 @@
 //!
 //! # Invariants
 //! - `one-owner`: as in `worker`: the thread of a slot is the only one that pushes to and pops from its queue.
-//! - `called-or-wanted`: a call that finds no seat taken leaves a wish, under the lock under which the next standby looks
+//! - `called-or-wanted`: a call that finds no parked_spare taken leaves a wish, under the lock under which the next standby looks
 //!   before it sits down. So either the call finds the standby or the standby finds the wish.
 //! - `closed-under-lock`: a thread asks under that lock whether the runtime has closed before it sits down. The shutdown
-//!   closes first and empties the seats under the lock, so no thread sits on.
+//!   closes first and empties the parking under the lock, so no thread sits on.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use super::active::Step;
 use super::rescue::Mode;
-use super::roster::join_unless_ended;
 use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave_here};
+use super::worker_states::join_unless_ended;
 use super::{MAX_SPARES, Shared, idle, start};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a thread waits to be called as a spare.
 #[derive(Debug, Default)]
-pub(crate) struct SpareSeat {
+pub(crate) struct ParkedSpare {
     parker: Parker,
     /// Of a standby that has been called: its slot plus one, or 0 if it is to end.
     slot: AtomicUsize,
@@ -50,7 +50,7 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
         return f();
     };
-    if local.slot().standing.is_blocked() {
+    if local.slot().state.is_blocked() {
         return f();
     }
     // SAFETY: the thread that runs the worker keeps its runtime.
@@ -74,7 +74,7 @@ impl<'a> BlockedPlace<'a> {
                 local.push_back(shared, task);
             }
         }
-        let serving = shared.workers.roster.block(&slot.standing);
+        let serving = shared.workers.states.block(&slot.state);
         idle::after_remote_push();
         match shared.workers.active.exit() {
             Step::Open => {}
@@ -121,8 +121,8 @@ impl<'a> BlockedPlace<'a> {
 impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
         self.shared.workers.active.enter();
-        self.shared.workers.roster.unblock(&self.local.slot().standing);
-        self.shared.watch.one_more_serves(self.shared);
+        self.shared.workers.states.unblock(&self.local.slot().state);
+        self.shared.stall_detector.on_unblock(self.shared);
     }
 }
 
@@ -145,23 +145,23 @@ pub(crate) struct Spares {
     /// Of those made, counted from the first spare's on.
     free_slots: Vec<usize>,
     made: usize,
-    /// Those that do not wait on a seat, now and at most.
+    /// Those that do not wait on a parked_spare, now and at most.
     pub(crate) running: usize,
     pub(crate) running_max: usize,
     /// Those that have run, and have nothing to stand in for.
-    parked: Vec<Arc<SpareSeat>>,
+    parked: Vec<Arc<ParkedSpare>>,
     /// The one that has not run user code (`one-ahead` of `start`).
-    standby: Option<Arc<SpareSeat>>,
-    /// Calls that found nobody on a seat: the next standby does not sit down.
+    standby: Option<Arc<ParkedSpare>>,
+    /// Calls that found nobody on a parked_spare: the next standby does not sit down.
     wanted: usize,
 }
 
 /// Whom a call has found.
 #[derive(Debug)]
 pub(super) enum Called {
-    Parked(Arc<SpareSeat>),
+    Parked(Arc<ParkedSpare>),
     /// Its slot is this one.
-    Standby(Arc<SpareSeat>, usize),
+    Standby(Arc<ParkedSpare>, usize),
     /// `called-or-wanted`
     Nobody,
     BoundHit,
@@ -173,12 +173,12 @@ impl Spares {
         if self.running >= bound {
             return Called::BoundHit;
         }
-        if let Some(seat) = self.parked.pop() {
+        if let Some(parked_spare) = self.parked.pop() {
             self.count_in();
-            return Called::Parked(seat);
+            return Called::Parked(parked_spare);
         }
         match self.standby.take() {
-            Some(seat) => Called::Standby(seat, self.take_slot()),
+            Some(parked_spare) => Called::Standby(parked_spare, self.take_slot()),
             None => {
                 self.wanted += 1;
                 Called::Nobody
@@ -187,7 +187,12 @@ impl Spares {
     }
 
     /// A standby has come. If a call waits for it and a worker is missing, the answer is its slot; else it sits down.
-    pub(super) fn arrive(&mut self, seat: &Arc<SpareSeat>, is_missing: bool, slots_max: usize) -> Option<usize> {
+    pub(super) fn arrive(
+        &mut self,
+        parked_spare: &Arc<ParkedSpare>,
+        is_missing: bool,
+        slots_max: usize,
+    ) -> Option<usize> {
         // A spare that has retired since the call keeps its slot.
         if self.wanted > 0 && is_missing && self.running + self.parked.len() < slots_max {
             self.wanted -= 1;
@@ -195,12 +200,12 @@ impl Spares {
         }
         self.wanted = 0;
         debug_assert!(self.standby.is_none(), "`one-ahead`: a standby starts its successor after it was called");
-        self.standby = Some(Arc::clone(seat));
+        self.standby = Some(Arc::clone(parked_spare));
         None
     }
 
     /// The standby is to end.
-    pub(super) fn take_standby(&mut self) -> Option<Arc<SpareSeat>> {
+    pub(super) fn take_standby(&mut self) -> Option<Arc<ParkedSpare>> {
         self.standby.take()
     }
 
@@ -228,19 +233,19 @@ impl Spares {
 /// One more worker: a spare that waits, unless `bound` of them run; else the next thread that can be had.
 pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     if !shared.is_in_own_process() {
-        // The seats of a forked child are empty.
+        // The parking of a forked child are empty.
         return Started::Closed;
     }
     let called = shared.workers.spares.lock().call(bound);
     match called {
-        Called::Parked(seat) => {
-            shared.workers.roster.join(1);
-            seat.parker.unpark();
+        Called::Parked(parked_spare) => {
+            shared.workers.states.join(1);
+            parked_spare.parker.unpark();
             Started::Yes
         }
-        Called::Standby(seat, slot) => {
+        Called::Standby(parked_spare, slot) => {
             let is_counted = count_in_alive(shared, slot);
-            seat.call(is_counted.then_some(slot));
+            parked_spare.call(is_counted.then_some(slot));
             if is_counted { Started::Yes } else { Started::Closed }
         }
         Called::Nobody => start::start_if_refused(shared, true),
@@ -253,14 +258,14 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
 fn count_in_alive(shared: &Shared, slot: usize) -> bool {
     let is_counted = join_unless_ended(&shared.workers.alive);
     if is_counted {
-        shared.workers.roster.join(1);
+        shared.workers.states.join(1);
     } else {
         shared.workers.spares.lock().give_back(slot);
     }
     is_counted
 }
 
-impl SpareSeat {
+impl ParkedSpare {
     /// Calls a standby to a slot, or to its end.
     pub(super) fn call(&self, slot: Option<usize>) {
         // Release: pairs with the Acquire in `wait`.
@@ -278,26 +283,26 @@ impl SpareSeat {
 
 /// The thread of a standby: clean until it is called.
 pub(super) fn standby_thread(shared: &Arc<Shared>) {
-    let seat = Arc::new(SpareSeat::default());
+    let parked_spare = Arc::new(ParkedSpare::default());
     let sits_down = || {
         let mut spares = shared.workers.spares.lock();
         if shared.is_closed() {
             return None; // `closed-under-lock`
         }
-        let is_missing = shared.workers.roster.serving() < shared.config.workers;
-        Some(spares.arrive(&seat, is_missing, shared.spare_slots_max()))
+        let is_missing = shared.workers.states.active() < shared.config.workers;
+        Some(spares.arrive(&parked_spare, is_missing, shared.spare_slots_max()))
     };
     let slot = match sits_down() {
         None => None,
-        Some(None) => seat.wait(),
+        Some(None) => parked_spare.wait(),
         Some(Some(slot)) => count_in_alive(shared, slot).then_some(slot),
     };
     let Some(slot) = slot else { return };
-    let counted = Counted { shared, slot, is_serving: true };
+    let counted = Counted { shared, slot, is_active: true };
     start::start_successor(shared); // `one-ahead`
     let _entered = context::enter(shared.handle());
     let _running = context::mark(Entered::Yes);
-    spare_thread(counted, &seat);
+    spare_thread(counted, &parked_spare);
     shared.config.hooks.stop();
 }
 
@@ -305,14 +310,14 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
 struct Counted<'a> {
     shared: &'a Arc<Shared>,
     slot: usize,
-    is_serving: bool,
+    is_active: bool,
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        let Self { shared, slot, is_serving } = *self;
-        if thread::panicking() && is_serving {
-            shared.workers.roster.leave_slot(&shared.slot(shared.config.workers + slot).standing);
+        let Self { shared, slot, is_active } = *self;
+        if thread::panicking() && is_active {
+            shared.workers.states.leave_slot(&shared.slot(shared.config.workers + slot).state);
         }
         forget_ended(&mut shared.workers.threads.lock().started);
         shared.workers.spares.lock().give_back(slot);
@@ -320,7 +325,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-fn spare_thread(mut counted: Counted<'_>, seat: &Arc<SpareSeat>) {
+fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
     let shared = counted.shared;
     shared.config.hooks.start();
     // For the standby after the next one. It is made here, as it may be made by user code.
@@ -333,35 +338,35 @@ fn spare_thread(mut counted: Counted<'_>, seat: &Arc<SpareSeat>) {
             break;
         }
         // `try_retire` has counted it out.
-        counted.is_serving = false;
+        counted.is_active = false;
         drain_to_injector(&mut worker, shared);
-        if !wait_for_call(shared, seat) {
+        if !wait_for_call(shared, parked_spare) {
             break;
         }
-        counted.is_serving = true;
+        counted.is_active = true;
     }
     worker.drain(shared);
     if shared.is_closed() {
         // SAFETY: tasks of a multi-thread runtime are `Send`.
-        unsafe { shared.heap.cancel_all() };
+        unsafe { shared.slab.cancel_all() };
     }
 }
 
 /// True if the spare is needed again; false when its keep-alive is over or the runtime closes.
-fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
+fn wait_for_call(shared: &Shared, parked_spare: &Arc<ParkedSpare>) -> bool {
     {
         let mut spares = shared.workers.spares.lock();
         if shared.is_closed() {
             return false; // `closed-under-lock`
         }
         spares.running -= 1;
-        spares.parked.push(Arc::clone(seat));
+        spares.parked.push(Arc::clone(parked_spare));
     }
-    if seat.parker.park_timeout(SPARE_KEEP_ALIVE) {
+    if parked_spare.parker.park_timeout(SPARE_KEEP_ALIVE) {
         return !shared.is_closed();
     }
     let mut spares = shared.workers.spares.lock();
-    match spares.parked.iter().position(|other| Arc::ptr_eq(other, seat)) {
+    match spares.parked.iter().position(|other| Arc::ptr_eq(other, parked_spare)) {
         Some(position) => {
             spares.parked.remove(position);
             // Until `give_back`.
@@ -371,7 +376,7 @@ fn wait_for_call(shared: &Shared, seat: &Arc<SpareSeat>) -> bool {
         None => {
             // Called in the last moment: the token is on its way.
             drop(spares);
-            seat.parker.park();
+            parked_spare.parker.park();
             !shared.is_closed()
         }
     }
@@ -384,18 +389,18 @@ pub(crate) fn release_spares(shared: &Shared) {
         spares.running += spares.parked.len();
         (std::mem::take(&mut spares.parked), spares.take_standby())
     };
-    for seat in parked {
-        shared.workers.roster.join(1);
-        seat.parker.unpark();
+    for parked_spare in parked {
+        shared.workers.states.join(1);
+        parked_spare.parker.unpark();
     }
-    if let Some(seat) = standby {
-        seat.call(None);
+    if let Some(parked_spare) = standby {
+        parked_spare.call(None);
     }
 }
 
 /// A spare goes when enough workers serve without it. If true, it does not count any more.
 pub(super) fn try_retire(shared: &Shared) -> bool {
-    shared.workers.roster.try_retire(shared.config.workers)
+    shared.workers.states.try_retire(shared.config.workers)
 }
 
 /// Lets go of the handles of threads that have ended; the system keeps something of each until then.
@@ -416,18 +421,18 @@ mod tests {
     use super::*;
     use crate::runtime::{Builder, Rescue};
 
-    fn seat() -> Arc<SpareSeat> {
-        Arc::new(SpareSeat::default())
+    fn parked_spare() -> Arc<ParkedSpare> {
+        Arc::new(ParkedSpare::default())
     }
 
     #[test]
     fn a_call_finds_a_spare_that_has_run_before_the_standby() {
         let mut spares = Spares::default();
-        assert_eq!(spares.arrive(&seat(), true, 8), None, "nothing has called");
+        assert_eq!(spares.arrive(&parked_spare(), true, 8), None, "nothing has called");
         assert!(matches!(spares.call(8), Called::Standby(_, 0)));
-        assert_eq!(spares.arrive(&seat(), true, 8), None);
+        assert_eq!(spares.arrive(&parked_spare(), true, 8), None);
         spares.running -= 1;
-        spares.parked.push(seat());
+        spares.parked.push(parked_spare());
         assert!(matches!(spares.call(8), Called::Parked(_)));
         assert!(matches!(spares.call(8), Called::Standby(_, 1)));
         assert_eq!((spares.running, spares.running_max), (2, 2));
@@ -438,8 +443,8 @@ mod tests {
         let mut spares = Spares::default();
         assert!(matches!(spares.call(8), Called::Nobody));
         assert!(matches!(spares.call(8), Called::Nobody));
-        assert_eq!(spares.arrive(&seat(), true, 8), Some(0));
-        assert_eq!(spares.arrive(&seat(), false, 8), None);
+        assert_eq!(spares.arrive(&parked_spare(), true, 8), Some(0));
+        assert_eq!(spares.arrive(&parked_spare(), false, 8), None);
         assert_eq!(spares.wanted, 0, "the others have come back");
         assert!(spares.standby.is_some());
     }
@@ -450,9 +455,9 @@ mod tests {
         assert!(matches!(spares.call(0), Called::BoundHit));
         assert!(matches!(spares.call(1), Called::Nobody));
         assert!(matches!(spares.call(1), Called::Nobody));
-        assert_eq!(spares.arrive(&seat(), true, 1), Some(0));
+        assert_eq!(spares.arrive(&parked_spare(), true, 1), Some(0));
         assert!(matches!(spares.call(1), Called::BoundHit));
-        assert_eq!(spares.arrive(&seat(), true, 1), None, "the only slot is taken");
+        assert_eq!(spares.arrive(&parked_spare(), true, 1), None, "the only slot is taken");
         spares.give_back(0);
         assert!(matches!(spares.call(1), Called::Standby(_, 0)));
     }
@@ -464,23 +469,23 @@ mod tests {
         let shared = Arc::clone(&runtime.handle().shared);
         let counts = || {
             let workers = &shared.workers;
-            (workers.alive.load(Ordering::Relaxed), workers.roster.serving(), workers.spares.lock().running)
+            (workers.alive.load(Ordering::Relaxed), workers.states.active(), workers.spares.lock().running)
         };
         assert_eq!(counts(), (1, 1, 0));
-        for is_stuck in [false, true] {
+        for is_stalled in [false, true] {
             let mine = Arc::clone(&shared);
             let spare = thread::spawn_named("spare".to_owned(), None, move || {
                 let slot = mine.workers.spares.lock().take_slot();
                 assert!(count_in_alive(&mine, slot));
-                let _counted = Counted { shared: &mine, slot, is_serving: true };
-                if is_stuck {
-                    assert!(mine.workers.roster.mark_stuck(&mine.slot(1 + slot).standing));
+                let _counted = Counted { shared: &mine, slot, is_active: true };
+                if is_stalled {
+                    assert!(mine.workers.states.mark_stalled(&mine.slot(1 + slot).state));
                 }
                 panic!("inside of a spare");
             });
             assert!(spare.expect("a test may start a thread").join().is_err());
             assert_eq!(counts(), (1, 1, 0));
-            assert!(!shared.workers.roster.has_away());
+            assert!(!shared.workers.states.has_inactive());
         }
     }
 }

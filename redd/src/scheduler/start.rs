@@ -24,11 +24,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::meter::add;
-use super::roster::join_unless_ended;
+use super::counters::add;
 use super::spares::{self, Started};
 use super::worker::{self, Worker};
-use super::{Config, Shared, Slot};
+use super::worker_states::join_unless_ended;
+use super::{Config, Shared, WorkerSlot};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
@@ -76,10 +76,10 @@ pub(super) fn at_once(config: &Config) -> usize {
 }
 
 /// To metrics a worker without a thread is one that went to sleep at once, as Tokio's would be that all start in `build`.
-pub(super) fn new_slot(config: &Config, index: usize) -> Slot {
-    let slot = Slot::new();
+pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
+    let slot = WorkerSlot::new();
     if index >= at_once(config) {
-        [&slot.parks, &slot.unparks, &slot.tally.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
+        [&slot.parks, &slot.unparks, &slot.counters.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
     }
     slot
 }
@@ -103,7 +103,7 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
         (threads.unstarted, threads.standby_name) = (names, standby_name);
     }
     workers.alive.store(count, Ordering::Relaxed);
-    workers.roster.join(count);
+    workers.states.join(count);
     for index in 0..count {
         let started = workers.threads.lock().start_worker(shared);
         if let Err(error) = started {
@@ -200,7 +200,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         Reason::Successor => {}
         Reason::NeedOfWorker if !(threads.is_refused && starts_worker) => return Started::BoundHit,
         Reason::Retry | Reason::Need | Reason::NeedOfWorker if !threads.is_refused => return Started::Yes,
-        Reason::Need | Reason::NeedOfWorker if workers.roster.serving() > 0 && !is_retry_due(shared) => {
+        Reason::Need | Reason::NeedOfWorker if workers.states.active() > 0 && !is_retry_due(shared) => {
             // Help is wanted, but nothing stands still without it.
             return Started::Refused(io::ErrorKind::WouldBlock.into());
         }
@@ -215,7 +215,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         if !join_unless_ended(&workers.alive) {
             return Started::Closed;
         }
-        workers.roster.join(1);
+        workers.states.join(1);
         threads.start_worker(&mine)
     } else {
         // Each worker has run user code, or the last one is about to.
@@ -232,7 +232,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
     workers.retry_at.store(shared.ms_at(real_now()) + PATIENCE_MS, Ordering::Relaxed);
     drop(threads);
     if starts_worker {
-        workers.roster.leave();
+        workers.states.leave();
         worker::leave(shared);
     }
     Started::Refused(error)
@@ -251,7 +251,7 @@ fn refusal(shared: &Shared, error: &io::Error) -> String {
          by: {error}. The runtime goes on with {}, and asks again from time to time. Raise the limit of threads (`ulimit -u`, \
          `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
         name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`")),
-        shared.workers.roster.serving(),
+        shared.workers.states.active(),
     )
 }
 
@@ -322,7 +322,7 @@ mod tests {
         let shared = &runtime.handle().shared;
         successor_refused(shared, 3);
         assert_eq!(refused(shared), (true, 2, true));
-        assert_eq!((shared.workers.roster.serving(), shared.workers.alive.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!((shared.workers.states.active(), shared.workers.alive.load(Ordering::Relaxed)), (1, 1));
         let line = refusal(shared, &io::Error::from_raw_os_error(libc::EAGAIN));
         assert!(line.contains("3 workers of runtime `orders`") && line.contains("goes on with 1"), "{line}");
         assert!(line.contains("`Builder::worker_threads`"), "{line}");
@@ -365,10 +365,10 @@ mod tests {
         assert!(matches!(spares::start_spare(shared, 1), Started::Refused(_)), "one serves, and it is too early");
         assert_eq!(refused(shared).1, 2);
         let only = shared.slot(0);
-        assert_eq!(shared.workers.roster.block(&only.standing), 0);
+        assert_eq!(shared.workers.states.block(&only.state), 0);
         assert!(matches!(spares::start_spare(shared, 0), Started::Yes));
         assert_eq!(refused(shared), (false, 1, true));
-        shared.workers.roster.unblock(&only.standing);
+        shared.workers.states.unblock(&only.state);
     }
 
     #[test]

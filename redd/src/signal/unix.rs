@@ -173,7 +173,7 @@ impl Signal {
                 return Poll::Ready(Some(()));
             }
             // Cleared first, then compared: `count-is-truth`.
-            if let Err(_shut_down) = ready!(self.news.poll_news(cx)) {
+            if let Err(_shut_down) = ready!(self.news.poll_event(cx)) {
                 return Poll::Ready(None);
             }
         }

@@ -27,7 +27,7 @@ pub(crate) struct TaskHooks {
 
 impl TaskHooks {
     #[inline]
-    pub(crate) fn watches_polls(&self) -> bool {
+    pub(crate) fn has_poll_hooks(&self) -> bool {
         self.before_poll.is_some() || self.after_poll.is_some()
     }
 }

@@ -13,7 +13,7 @@
 //! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
 
 use super::ready::{Interest, Ready};
-use super::state::{Direction, Enlist, Place, State, Waiting};
+use super::state::{Direction, Enlist, SlotPlace, State, Waiting};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use std::task::Waker;
 
 /// See the module page.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct IoSlot {
     word: AtomicU64,
     waiters: Mutex<Waiters>,
 }
@@ -67,13 +67,13 @@ pub(crate) enum Waited {
     Ended,
 }
 
-impl Slot {
+impl IoSlot {
     pub(crate) fn new() -> Self {
         Self { word: AtomicU64::new(State::fresh(0).word()), waiters: Mutex::new(Waiters::default()) }
     }
 
     pub(crate) fn state(&self) -> State {
-        // Acquire: what the thread that harvested the event did before. Pairs with Release in `Slot::apply`.
+        // Acquire: what the thread that harvested the event did before. Pairs with Release in `IoSlot::apply`.
         State::from_word(self.word.load(Ordering::Acquire))
     }
 
@@ -86,7 +86,7 @@ impl Slot {
                 return Some(answer);
             }
             // Release: publishes what this thread did before the step. Acquire: sees what others did before theirs.
-            // Both pair with each other here and with Acquire in `Slot::state`.
+            // Both pair with each other here and with Acquire in `IoSlot::state`.
             match self.word.compare_exchange_weak(current.word(), next.word(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(answer),
                 Err(word) => current = State::from_word(word),
@@ -168,14 +168,14 @@ impl Slot {
     }
 
     /// Instead of waiting.
-    fn ready_or_ended(&self, place: Place, interest: Interest) -> Waited {
+    fn ready_or_ended(&self, place: SlotPlace, interest: Interest) -> Waited {
         match self.state().enlist(place, interest) {
             Enlist::Ready(state) => Waited::Ready(state),
             Enlist::Wait(_) => Waited::Ended,
         }
     }
 
-    fn enlist(&self, place: Place, interest: Interest) -> Waited {
+    fn enlist(&self, place: SlotPlace, interest: Interest) -> Waited {
         let found = self.apply(|state| {
             Some(match state.enlist(place, interest) {
                 Enlist::Ready(ready) => (state, Waited::Ready(ready)),
@@ -198,10 +198,10 @@ impl Slot {
         }
         if waiters.have_ended {
             drop(waiters);
-            return self.ready_or_ended(Place::Cell(direction), direction.interest());
+            return self.ready_or_ended(SlotPlace::Cell(direction), direction.interest());
         }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
-        let waited = self.enlist(Place::Cell(direction), direction.interest());
+        let waited = self.enlist(SlotPlace::Cell(direction), direction.interest());
         drop(waiters);
         drop(replaced);
         waited
@@ -220,10 +220,10 @@ impl Slot {
         }
         if waiters.have_ended {
             drop(waiters);
-            return self.ready_or_ended(Place::List, interest);
+            return self.ready_or_ended(SlotPlace::List, interest);
         }
         // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
-        let waited = self.enlist(Place::List, interest);
+        let waited = self.enlist(SlotPlace::List, interest);
         *ticket = None;
         match waited {
             Waited::Ready(_) | Waited::Ended => {

@@ -200,7 +200,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     let without = |(_, suspect): &(usize, &Suspect)| !suspect.has_stand_in && may_start(suspect);
     match suspects.iter().enumerate().find(without) {
         Some((index, _)) => Verdict::Start(Some(index)),
-        // Those that stood in are stuck themselves, or have retired too early (`roster`: `monitor-looks-last`).
+        // Those that stood in are stuck themselves, or have retired too early (`states`: `monitor-looks-last`).
         None if nobody_serves && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
     }

@@ -1,7 +1,7 @@
 //! The monitor thread: looks when an alarm goes off, wakes a sleeper or starts a spare, and tells.
 //!
 //! There is one in a process, started for the first runtime that watches; it sleeps in an epoll on the alarms of all, and
-//! stays. Called by the runtime (start, stop); `Watch` sets the alarms.
+//! stays. Called by the runtime (start, stop); `StallDetector` sets the alarms.
 //!
 //! # Invariants
 //! - `own-gap`, `guarded-while-awake`: as in `rescue`.
@@ -9,7 +9,7 @@
 //!   they may at any time; so it returns when it likes and goes on.
 //! - `survives`: a panic in a turn is a mistake of ours, is reported, and does not end the thread.
 //! - `hook-last`: the program's hook runs after everything else of a turn, without a lock, and a panic of it ends there.
-//! - `not-after-stop`: a turn holds the lock of `Watch::monitor` while it acts. `stop` takes it after the end is announced,
+//! - `not-after-stop`: a turn holds the lock of `StallDetector::monitor` while it acts. `stop` takes it after the end is announced,
 //!   so no turn acts for a runtime that is being shut down.
 //!
 //! # Why not otherwise
@@ -30,7 +30,7 @@ use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::lock_wait::waits_for_lock;
 use crate::primitives::{Mutex, thread};
 use crate::scheduler::spares::{self, Started};
-use crate::scheduler::{Flavor, Shared, Slot, idle};
+use crate::scheduler::{Flavor, Shared, WorkerSlot, idle};
 use crate::sys;
 use crate::sys::alarm::Alarm;
 use crate::sys::epoll::{Epoll, EventBuffer, flags};
@@ -51,7 +51,7 @@ const TELLERS_MAX: u32 = 8;
 
 /// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
 #[derive(Debug)]
-struct Desk {
+struct MonitorThread {
     process: Process,
     epoll: Epoll,
     runtimes: Mutex<Runtimes>,
@@ -63,25 +63,27 @@ struct Runtimes {
     watched: Vec<(u64, Weak<Shared>)>,
 }
 
-static DESK: OnceLock<Mutex<Option<Arc<Desk>>>> = OnceLock::new();
+static MONITOR_THREAD: OnceLock<Mutex<Option<Arc<MonitorThread>>>> = OnceLock::new();
 
-impl Desk {
+impl MonitorThread {
     /// The one of this process.
     fn open() -> io::Result<Arc<Self>> {
-        let mut desk = DESK.get_or_init(Mutex::default).lock();
-        if let Some(desk) = desk.as_ref().filter(|desk| desk.process.is_current()) {
-            return Ok(Arc::clone(desk));
+        let mut monitor_thread = MONITOR_THREAD.get_or_init(Mutex::default).lock();
+        if let Some(monitor_thread) =
+            monitor_thread.as_ref().filter(|monitor_thread| monitor_thread.process.is_current())
+        {
+            return Ok(Arc::clone(monitor_thread));
         }
         let new = Self { process: Process::current(), epoll: Epoll::new()?, runtimes: Mutex::default() };
         let new = Arc::new(new);
         let mine = Arc::clone(&new);
-        drop(thread::spawn_named("redd-monitor".to_owned(), None, move || mine.attend())?);
-        *desk = Some(Arc::clone(&new));
+        drop(thread::spawn_named("redd-monitor".to_owned(), None, move || mine.on_alarm())?);
+        *monitor_thread = Some(Arc::clone(&new));
         Ok(new)
     }
 
     /// The thread.
-    fn attend(&self) {
+    fn on_alarm(&self) {
         let mut events = EventBuffer::with_capacity(16);
         loop {
             if let Err(error) = self.epoll.wait(&mut events, None) {
@@ -99,7 +101,7 @@ impl Desk {
                     runtimes.watched.iter().find(|(known, _)| *known == number).and_then(|(_, shared)| shared.upgrade())
                 };
                 let shared = find(&self.runtimes.lock());
-                let attended = shared.map(|shared| guarded(|| attend(&shared)));
+                let attended = shared.map(|shared| guarded(|| on_alarm(&shared)));
                 if let Some(None) = attended {
                     // `survives`
                     report::report(
@@ -115,36 +117,36 @@ impl Desk {
     }
 }
 
-/// The place of a runtime at the desk.
+/// The place of a runtime at the monitor_thread.
 #[derive(Debug)]
-pub(super) struct Enrolled {
-    desk: Arc<Desk>,
+pub(super) struct Registration {
+    monitor_thread: Arc<MonitorThread>,
     number: u64,
 }
 
 /// The monitor watches this runtime from now on.
-pub(super) fn enrol(shared: &Shared) -> io::Result<()> {
-    let (desk, alarm) = (Desk::open()?, Alarm::new()?);
+pub(super) fn register(shared: &Shared) -> io::Result<()> {
+    let (monitor_thread, alarm) = (MonitorThread::open()?, Alarm::new()?);
     let number = {
-        let mut runtimes = desk.runtimes.lock();
+        let mut runtimes = monitor_thread.runtimes.lock();
         runtimes.next += 1;
         let number = runtimes.next;
         runtimes.watched.push((number, Arc::downgrade(&shared.handle().shared)));
         number
     };
-    let enrolled = Enrolled { desk, number };
-    if let Err(error) = enrolled.desk.epoll.add(alarm.as_raw_fd(), flags::IN | flags::ET, number) {
-        enrolled.leave();
+    let registration = Registration { monitor_thread, number };
+    if let Err(error) = registration.monitor_thread.epoll.add(alarm.as_raw_fd(), flags::IN | flags::ET, number) {
+        registration.leave();
         return Err(error);
     }
-    shared.watch.alarm.get_or_init(|| alarm);
-    shared.watch.enrolled.get_or_init(|| enrolled);
+    shared.stall_detector.alarm.get_or_init(|| alarm);
+    shared.stall_detector.registration.get_or_init(|| registration);
     Ok(())
 }
 
-impl Enrolled {
+impl Registration {
     fn leave(&self) {
-        self.desk.runtimes.lock().watched.retain(|(number, _)| *number != self.number);
+        self.monitor_thread.runtimes.lock().watched.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -153,24 +155,24 @@ pub(crate) fn start(shared: &Shared) -> io::Result<()> {
     if shared.config.rescue.mode == Mode::Off {
         return Ok(());
     }
-    enrol(shared)?;
+    register(shared)?;
     // The workers run already, and could not set it (`guarded-while-awake`).
-    let watch = &shared.watch;
-    watch.set(&mut watch.guard.lock(), shared.ms_at(real_now()), watch.threshold);
+    let detector = &shared.stall_detector;
+    detector.set(&mut detector.guard.lock(), shared.ms_at(real_now()), detector.threshold);
     Ok(())
 }
 
 /// Does not watch it any more. When this returns, the monitor does nothing for the runtime, but may be inside a hook.
 pub(crate) fn stop(shared: &Shared) {
-    let watch = &shared.watch;
-    watch.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
-    if let (Some(enrolled), Some(alarm)) = (watch.enrolled.get(), watch.alarm.get()) {
-        enrolled.leave();
+    let detector = &shared.stall_detector;
+    detector.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
+    if let (Some(registration), Some(alarm)) = (detector.registration.get(), detector.alarm.get()) {
+        registration.leave();
         // An error would mean that the descriptor was closed by other code; then it is gone too.
-        let _ = enrolled.desk.epoll.delete(alarm.as_raw_fd());
+        let _ = registration.monitor_thread.epoll.delete(alarm.as_raw_fd());
     }
     // `not-after-stop`: a turn that has begun ends first.
-    let ended = watch.monitor.lock().take_ended(shared);
+    let ended = detector.monitor.lock().take_ended(shared);
     if shared.config.on_late_poll.is_none() {
         for late in &ended {
             write_line(late, shared.config.name.as_deref());
@@ -179,10 +181,10 @@ pub(crate) fn stop(shared: &Shared) {
 }
 
 /// An alarm went off.
-fn attend(shared: &Arc<Shared>) {
+fn on_alarm(shared: &Arc<Shared>) {
     let mut reports = {
-        let monitor = &mut *shared.watch.monitor.lock(); // `not-after-stop`
-        monitor.attend(shared)
+        let monitor = &mut *shared.stall_detector.monitor.lock(); // `not-after-stop`
+        monitor.on_alarm(shared)
     };
     if reports.is_empty() {
         return;
@@ -194,7 +196,7 @@ fn attend(shared: &Arc<Shared>) {
     }
     let (held, now): (Vec<_>, Vec<_>) = reports.into_iter().partition(|report| report.is_held);
     if !held.is_empty() {
-        shared.watch.monitor.lock().hold(held);
+        shared.stall_detector.monitor.lock().hold(held);
     }
     let reports: Vec<LatePoll> = now.into_iter().map(|report| report.late).collect();
     if reports.iter().all(|late| late.stack.is_none()) {
@@ -254,7 +256,7 @@ fn tell(shared: &Shared, reports: Vec<LatePoll>) {
 }
 
 /// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
-fn stack(shared: &Shared, slot: &Slot, before: u64) -> Option<Stack> {
+fn stack(shared: &Shared, slot: &WorkerSlot, before: u64) -> Option<Stack> {
     let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
     (polls(shared, slot) == before).then_some(Stack(frames))
 }
@@ -264,7 +266,7 @@ struct Look {
     seen: Vec<Seen>,
     now: u64,
     /// The alarm was the monitor's own.
-    was_chasing: bool,
+    monitor_was_active: bool,
     /// `own-gap`
     is_late: bool,
 }
@@ -313,8 +315,8 @@ struct Report {
 
 impl Monitor {
     /// One turn, and what it has to report.
-    fn attend(&mut self, shared: &Shared) -> Vec<Report> {
-        let Some(Look { seen, now, was_chasing, is_late }) = look(shared) else { return Vec::new() };
+    fn on_alarm(&mut self, shared: &Shared) -> Vec<Report> {
+        let Some(Look { seen, now, monitor_was_active, is_late }) = look(shared) else { return Vec::new() };
         if is_late {
             // What was read before does not tell what happened since (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
@@ -325,12 +327,12 @@ impl Monitor {
             .map(|late| Report { late, polls: 0, is_held: false, wants_stack: false })
             .collect();
         self.read(shared, &seen, now);
-        if is_late && !self.tracks.iter().any(|track| track.computes(shared.watch.threshold)) {
+        if is_late && !self.tracks.iter().any(|track| track.computes(shared.stall_detector.threshold)) {
             set_alarm(shared, &seen, now, false);
             return reports;
         }
         let behind = self.turn(shared, &seen, now);
-        set_alarm(shared, &seen, now, was_chasing);
+        set_alarm(shared, &seen, now, monitor_was_active);
         self.late(shared, &seen, now, behind, &mut reports);
         reports
     }
@@ -378,26 +380,26 @@ impl Monitor {
 
     /// Marks who is stuck, and acts.
     fn turn(&mut self, shared: &Shared, seen: &[Seen], now: u64) -> Behind {
-        let watch = &shared.watch;
+        let detector = &shared.stall_detector;
         let rescues = shared.config.rescue.mode == Mode::Rescue;
         let mut needs_cover = false;
         for (index, seen) in seen.iter().enumerate() {
             let slot = shared.slot(index);
             if !is_suspect(shared, *seen, now) {
-                shared.workers.roster.unmark(&slot.standing);
+                shared.workers.states.clear_mark(&slot.state);
                 continue;
             }
-            watch.figures.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
+            detector.counters.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
             // `nothing-is-taken`: the mark only opens its slot to others.
-            let is_marked = rescues && shared.workers.roster.mark_stuck(&slot.standing);
+            let is_marked = rescues && shared.workers.states.mark_stalled(&slot.state);
             if is_marked && slot.mark.polls() != seen.polls {
-                shared.workers.roster.unmark(&slot.standing); // `marked-late` of `roster`
+                shared.workers.states.clear_mark(&slot.state); // `marked-late` of `states`
             } else if is_marked {
                 // Who sleeps has not counted its wheel in.
                 needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
             }
         }
-        shared.note_stuck(shared.slots().any(|slot| slot.standing.is_stuck()));
+        shared.set_has_stalled(shared.slots().any(|slot| slot.state.is_stalled()));
         let mut behind = find_behind(shared, seen, now);
         behind.has_timers = needs_cover;
         if rescues {
@@ -408,11 +410,11 @@ impl Monitor {
 
     fn act(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: &mut Behind) {
         let suspects: Vec<usize> = (0..seen.len()).filter(|index| is_suspect(shared, seen[*index], now)).collect();
-        let serving = shared.workers.roster.serving();
+        let serving = shared.workers.states.active();
         if suspects.is_empty() && serving > 0 {
             return;
         }
-        shared.man_the_watch();
+        shared.ensure_driver_polled();
         // Behind the marks: who goes to sleep from here on sees them, or is seen to sleep.
         idle::after_remote_push();
         let situation = Situation {
@@ -429,12 +431,12 @@ impl Monitor {
             .map(|index| Suspect {
                 stuck_for: Duration::from_millis(now - seen[*index].since),
                 cpu: self.tracks[*index].cpu,
-                computes: self.tracks[*index].computes(shared.watch.threshold),
+                computes: self.tracks[*index].computes(shared.stall_detector.threshold),
                 has_stand_in: self.tracks[*index].has_stand_in,
             })
             .collect();
         let mut all = RescueAction::LeftAlone;
-        match decide(situation, &values, shared.watch.threshold) {
+        match decide(situation, &values, shared.stall_detector.threshold) {
             Verdict::NothingWaits => all = RescueAction::NothingWaits,
             Verdict::AtFullStrength | Verdict::NotYet => {}
             Verdict::Wake => {
@@ -488,7 +490,7 @@ impl Monitor {
             };
             let now = LatePoll {
                 root: shared.root().filter(|_| seen.polls & OF_ROOT != 0 && polls(shared, slot) == seen.polls),
-                task: slot.mark.task_of(seen.polls, |task| shared.heap.ref_at(task)).map(|task| task.info()),
+                task: slot.mark.task_of(seen.polls, |task| shared.slab.ref_at(task)).map(|task| task.info()),
                 elapsed: whole.elapsed,
                 is_reminder: track.reported_at.is_some(),
                 has_ended: false,
@@ -533,37 +535,37 @@ impl Monitor {
 
 /// The slots as they are now; `None` when the runtime ends.
 fn look(shared: &Shared) -> Option<Look> {
-    let watch = &shared.watch;
-    let guard = &mut *watch.guard.lock();
+    let detector = &shared.stall_detector;
+    let guard = &mut *detector.guard.lock();
     if guard.has_ended {
         return None;
     }
     let now = shared.ms_at(real_now());
-    let Compared { is_late, .. } = guard.compare(shared, now, watch.step_ms());
-    Some(Look { seen: guard.seen.clone(), now, was_chasing: guard.is_chasing, is_late })
+    let Compared { is_late, .. } = guard.compare(shared, now, detector.step_ms());
+    Some(Look { seen: guard.seen.clone(), now, monitor_was_active: guard.monitor_is_active, is_late })
 }
 
 fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
-    seen.is_polling() && now - seen.since >= shared.watch.step_ms()
+    seen.is_polling() && now - seen.since >= shared.stall_detector.step_ms()
 }
 
 /// When to look next.
-fn set_alarm(shared: &Shared, seen: &[Seen], looked_at: u64, was_chasing: bool) {
-    let watch = &shared.watch;
-    let guard = &mut *watch.guard.lock();
+fn set_alarm(shared: &Shared, seen: &[Seen], looked_at: u64, monitor_was_active: bool) {
+    let detector = &shared.stall_detector;
+    let guard = &mut *detector.guard.lock();
     let now = shared.ms_at(real_now());
-    let has_stuck = shared.slots().any(|slot| slot.standing.is_stuck());
-    let nobody_serves = shared.config.flavor == Flavor::MultiThread && shared.workers.roster.serving() == 0;
+    let has_stalled = shared.slots().any(|slot| slot.state.is_stalled());
+    let nobody_serves = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
     // Nobody came by for a while, and here is a poll: a second look a step later tells whether it is that one.
-    let may_be_stuck = |seen: &Seen| seen.is_polling() && (!was_chasing || is_suspect(shared, *seen, looked_at));
-    guard.is_chasing = has_stuck || nobody_serves || seen.iter().any(may_be_stuck);
-    if guard.is_chasing {
-        watch.set(guard, now, watch.step);
-    } else if watch.stand_down(guard, shared) {
-        watch.is_eager.store(true, Ordering::Relaxed);
+    let may_be_stuck = |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, looked_at));
+    guard.monitor_is_active = has_stalled || nobody_serves || seen.iter().any(may_be_stuck);
+    if guard.monitor_is_active {
+        detector.set(guard, now, detector.step);
+    } else if detector.disarm(guard, shared) {
+        detector.disarms_eagerly.store(true, Ordering::Relaxed);
     } else {
-        watch.due.store(now + watch.step_ms(), Ordering::Relaxed);
-        watch.set(guard, now, watch.threshold);
+        detector.due.store(now + detector.step_ms(), Ordering::Relaxed);
+        detector.set(guard, now, detector.threshold);
     }
 }
 
@@ -578,7 +580,7 @@ fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
         }
     }
     if !shared.timers.clock().is_paused() {
-        let soon = shared.timers.now_tick() + shared.watch.step_ms();
+        let soon = shared.timers.now_tick() + shared.stall_detector.step_ms();
         let is_due = |wheel| shared.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
         behind.has_due_timers = match shared.config.flavor {
             Flavor::MultiThread => shared.common_wheels().any(is_due),
@@ -590,7 +592,7 @@ fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
 
 impl Track {
     /// Reads what the thread does, and concludes from the reading before.
-    fn read(&mut self, slot: &Slot, now: u64) {
+    fn read(&mut self, slot: &WorkerSlot, now: u64) {
         let thread = slot.thread.load(Ordering::Relaxed);
         let reading = Reading {
             at_ms: now,
@@ -656,19 +658,19 @@ impl Track {
         }
         let helped = matches!(action, RescueAction::WokeWorker | RescueAction::StartedSpare);
         if helped && !std::mem::replace(&mut self.was_rescued, true) {
-            shared.watch.figures.rescues.fetch_add(1, Ordering::Relaxed);
+            shared.stall_detector.counters.rescues.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 fn count(shared: &Shared, late: &LatePoll) {
-    let figures = &shared.watch.figures;
-    figures.late_polls.fetch_add(1, Ordering::Relaxed);
-    if let Some(place) = late.spawned_at() {
-        let mut places = figures.places.lock();
-        match places.iter_mut().find(|(known, _)| *known == place) {
+    let counters = &shared.stall_detector.counters;
+    counters.late_polls.fetch_add(1, Ordering::Relaxed);
+    if let Some(location) = late.spawned_at() {
+        let mut locations = counters.locations.lock();
+        match locations.iter_mut().find(|(known, _)| *known == location) {
             Some((_, count)) => *count += 1,
-            None => places.push((place, 1)),
+            None => locations.push((location, 1)),
         }
     }
 }

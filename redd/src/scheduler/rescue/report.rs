@@ -251,7 +251,7 @@ impl LatePoll {
 
     /// The place in the program that spawned it, or that called `block_on`.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.root.or_else(|| self.task.as_ref().map(|task| task.place))
+        self.root.or_else(|| self.task.as_ref().map(|task| task.location))
     }
 
     /// How long the poll has taken by now; it may have begun a few milliseconds earlier.
@@ -351,10 +351,10 @@ impl fmt::Display for LatePoll {
                 if let Some(name) = &task.name {
                     write!(f, " `{name}`")?;
                 }
-                write!(f, " (spawned at {})", Place(task.place))?;
+                write!(f, " (spawned at {})", Place(task.location))?;
             }
             None => match self.root {
-                Some(place) => write!(f, "the future of `block_on` (called at {})", Place(place))?,
+                Some(location) => write!(f, "the future of `block_on` (called at {})", Place(location))?,
                 None => f.write_str("a task")?,
             },
         }
@@ -454,9 +454,9 @@ mod tests {
              ms. Nothing waits behind it. Call `yield_now().await` in the loop now and then, or move the computation to \
              `spawn_blocking`."
         );
-        let place = Location::caller();
+        let location = Location::caller();
         let kept = LatePoll {
-            root: Some(place),
+            root: Some(location),
             cpu: CpuUse::Waiting,
             thread_name: None,
             behind: Behind { has_io: true, has_timers: true, has_others: true, ..Behind::default() },
@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(
             kept.to_string(),
             format!(
-                "the future of `block_on` (called at {place}) has not come to an `.await` for 1,002 ms, waiting for a CPU, \
+                "the future of `block_on` (called at {location}) has not come to an `.await` for 1,002 ms, waiting for a CPU, \
                  computed 1 of 1,002 ms. Behind it: tasks of other workers, timers, I/O. Nothing was done: this runtime \
                  only reports. The machine has too few CPUs for what runs on it; the task may be fine."
             )
