@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
-use crate::io::background::{Background, Buffer, MAX_BUFFER_BYTES, OperationKind, background_failed};
+use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
 use crate::io::forward::write_pieces;
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
@@ -59,13 +59,13 @@ pub struct File {
 
 /// Operations with the names of std's: what each answers, and how.
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident($self:ident $(, $argument:ident: $T:ty)?) -> $Answer:ty = $answer:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($self:ident $(, $argument:ident: $T:ty)?) -> $Answer:ty = $result:expr;)*) => {$(
         $(#[$doc])*
         ///
         /// # Errors
         #[doc = concat!("As [`std::fs::File::", stringify!($name), "`].")]
         pub async fn $name(&$self $(, $argument: $T)?) -> io::Result<$Answer> {
-            $answer
+            $result
         }
     )*};
 }
@@ -106,43 +106,43 @@ impl File {
 
     /// Makes a file of one of std.
     pub fn from_std(std: StdFile) -> File {
-        File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_BUFFER_BYTES }
+        File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_OPERATION_BYTES }
     }
 
     operations! {
         /// Waits until everything has reached the disk, contents and metadata. Reports the error of a write before it.
         sync_all(self) -> () = {
-            self.report_write_error().await?;
-            self.perform(|file, _| file.sync_all()).await
+            self.take_write_error().await?;
+            self.run_exclusive(|file, _| file.sync_all()).await
         };
 
         /// Waits until the contents have reached the disk. Reports the error of a write before it.
         sync_data(self) -> () = {
-            self.report_write_error().await?;
-            self.perform(|file, _| file.sync_data()).await
+            self.take_write_error().await?;
+            self.run_exclusive(|file, _| file.sync_data()).await
         };
 
         /// Cuts the file, or extends it with zeros; the position stays.
         set_len(self, size: u64) -> () = {
             let set_len = move |file: &StdFile, buffer: &mut Buffer| {
-                take_back(file, buffer)?;
+                rewind_read_ahead(file, buffer)?;
                 file.set_len(size)
             };
-            self.perform(set_len).await
+            self.run_exclusive(set_len).await
         };
 
         /// What the system knows about the file. A write that is still on its way may not show.
-        metadata(self) -> Metadata = self.run(StdFile::metadata).await;
+        metadata(self) -> Metadata = self.run_concurrently(StdFile::metadata).await;
 
         /// Changes the permissions.
-        set_permissions(self, perm: Permissions) -> () = self.run(move |file| file.set_permissions(perm)).await;
+        set_permissions(self, perm: Permissions) -> () = self.run_concurrently(move |file| file.set_permissions(perm)).await;
 
         /// Changes the times of the last read and change, after the operation at work.
         set_times(self, times: FileTimes) -> ()
-            = self.perform(move |file, _| file.set_times(times.into_std())).await;
+            = self.run_exclusive(move |file, _| file.set_times(times.into_std())).await;
 
         /// Changes the time of the last change, after the operation at work.
-        set_modified(self, time: SystemTime) -> () = self.perform(move |file, _| file.set_modified(time)).await;
+        set_modified(self, time: SystemTime) -> () = self.run_exclusive(move |file, _| file.set_modified(time)).await;
     }
 
     /// A second handle to the same file; both share the position.
@@ -150,8 +150,8 @@ impl File {
     /// # Errors
     /// As [`std::fs::File::try_clone`].
     pub async fn try_clone(&self) -> io::Result<File> {
-        self.settle().await;
-        let mut clone = File::from_std(self.run(StdFile::try_clone).await?);
+        self.wait_idle().await;
+        let mut clone = File::from_std(self.run_concurrently(StdFile::try_clone).await?);
         clone.max_bytes = self.max_bytes;
         Ok(clone)
     }
@@ -164,7 +164,7 @@ impl File {
     /// If another operation on the file goes on although its future was dropped, and the system refuses a second
     /// handle.
     pub async fn into_std(self) -> StdFile {
-        self.settle().await;
+        self.wait_idle().await;
         match Arc::try_unwrap(self.std) {
             Ok(std) => std,
             // Say, a `metadata` whose future was dropped. A second handle is as good.
@@ -207,7 +207,7 @@ impl File {
     }
 
     /// Runs `f` beside the operation at work.
-    async fn run<R: Send + 'static>(
+    async fn run_concurrently<R: Send + 'static>(
         &self,
         f: impl FnOnce(&StdFile) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
@@ -216,12 +216,12 @@ impl File {
     }
 
     /// Waits until no operation is at work.
-    async fn settle(&self) {
+    async fn wait_idle(&self) {
         poll_fn(|cx| self.background.poll_idle(cx, WaitKind::Writable).map(|_idle| ())).await;
     }
 
     /// Waits for the operation at work, and takes the error of a write that nobody has heard of.
-    async fn report_write_error(&self) -> io::Result<()> {
+    async fn take_write_error(&self) -> io::Result<()> {
         poll_fn(|cx| {
             let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
             Poll::Ready(idle.take_write_error().map_or(Ok(()), Err))
@@ -229,17 +229,17 @@ impl File {
         .await
     }
 
-    /// Runs `f` when no other operation is at work. Several tasks may do so at once, so the answer has a place of its
+    /// Runs `f` when no other operation is at work. Several tasks may do so at once, so the result has a place of its
     /// own.
-    async fn perform(
+    async fn run_exclusive(
         &self,
         f: impl FnOnce(&StdFile, &mut Buffer) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
-        let answer = Arc::new(Mutex::new(None));
+        let result = Arc::new(Mutex::new(None));
         let mut operation = Some({
-            let (file, answer) = (Arc::clone(&self.std), Arc::clone(&answer));
+            let (file, result) = (Arc::clone(&self.std), Arc::clone(&result));
             move |buffer: &mut Buffer| {
-                *answer.lock() = Some(f(&file, buffer));
+                *result.lock() = Some(f(&file, buffer));
                 Ok(0)
             }
         });
@@ -252,13 +252,13 @@ impl File {
         })
         .await;
         poll_fn(|cx| {
-            // Idle may also mean that another task's operation has ended after ours: the answer is looked at first and
+            // Idle may also mean that another task's operation has ended after ours: the result is looked at first and
             // last.
-            if let Some(result) = answer.lock().take() {
+            if let Some(result) = result.lock().take() {
                 return Poll::Ready(result);
             }
             drop(ready!(self.background.poll_idle(cx, WaitKind::Writable)));
-            Poll::Ready(answer.lock().take().unwrap_or_else(|| Err(background_failed())))
+            Poll::Ready(result.lock().take().unwrap_or_else(|| Err(background_failed())))
         })
         .await
     }
@@ -266,7 +266,7 @@ impl File {
 
 /// Moves the system's position back over what was read ahead, and forgets that (`position-follows`). If the file has no
 /// position, nothing changes.
-fn take_back(file: &StdFile, buffer: &mut Buffer) -> io::Result<()> {
+fn rewind_read_ahead(file: &StdFile, buffer: &mut Buffer) -> io::Result<()> {
     seek_back(file, buffer.len())?;
     buffer.discard();
     Ok(())
@@ -300,7 +300,7 @@ impl AsyncSeek for File {
         let file = Arc::clone(&self.std);
         idle.start(OperationKind::Seek, move |buffer| {
             // First, and not in one seek: one that fails must leave the place of the reader.
-            take_back(&file, buffer)?;
+            rewind_read_ahead(&file, buffer)?;
             (&*file).seek(position)
         });
         Ok(())

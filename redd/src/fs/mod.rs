@@ -24,15 +24,15 @@
 
 mod dir;
 mod file;
+mod functions;
 mod open_options;
-mod ops;
 mod times;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::File;
-pub use open_options::OpenOptions;
-pub use ops::{
+pub use functions::{
     canonicalize, copy, create_dir, create_dir_all, hard_link, metadata, read, read_link, read_to_string, remove_dir,
     remove_dir_all, remove_file, rename, set_permissions, symlink, symlink_metadata, try_exists, write,
 };
+pub use open_options::OpenOptions;
 pub use times::FileTimes;

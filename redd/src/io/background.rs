@@ -8,11 +8,11 @@
 //!   shuts down meanwhile. Its error is reported by the next operation that can report one.
 //!
 //! # Invariants
-//! - `one-at-work`: `buffer` is `None` exactly while an operation is at work; the operation has it, and its [`Ticket`]
+//! - `one-in-flight`: `buffer` is `None` exactly while an operation is at work; the operation has it, and its [`RunningOperation`]
 //!   puts it back, also if it never ran or panicked.
-//! - `captures-first`: an operation drops what it captured before its end is seen, so that a file whose operation has
+//! - `captures-dropped-first`: an operation drops what it captured before its end is seen, so that a file whose operation has
 //!   ended has one owner.
-//! - `foreign-code-outside`: wakers are cloned, woken and dropped, and closures handed to the pool, without the lock.
+//! - `user-code-outside-lock`: wakers are cloned, woken and dropped, and closures handed to the pool, without the lock.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, Waker, ready};
@@ -26,7 +26,7 @@ use crate::primitives::{Arc, Mutex, MutexGuard};
 use crate::task::coop::poll_proceed;
 
 /// Bytes that one operation moves at most, unless the file says otherwise. The figure is Tokio's.
-pub(crate) const MAX_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const MAX_OPERATION_BYTES: usize = 2 * 1024 * 1024;
 
 /// What an operation is, and so what its result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) struct Background {
 
 #[derive(Debug)]
 struct BackgroundState {
-    /// `one-at-work`
+    /// `one-in-flight`
     buffer: Option<Buffer>,
     /// How the last operation ended, until somebody asks or the next one starts. Not for writes.
     outcome: Option<(OperationKind, io::Result<u64>)>,
@@ -71,7 +71,7 @@ impl BackgroundState {
 
 /// No operation is at work, and none starts while this lives.
 #[derive(Debug)]
-pub(crate) struct Idle<'a> {
+pub(crate) struct IdleGuard<'a> {
     background: &'a Background,
     shared: MutexGuard<'a, BackgroundState>,
 }
@@ -91,13 +91,13 @@ impl Background {
     }
 
     /// Waits for the operation at work. Any number of tasks can wait.
-    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<Idle<'_>> {
+    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<IdleGuard<'_>> {
         let mut fresh = None;
         loop {
             let mut shared = self.shared.lock();
             if shared.buffer.is_some() {
                 if fresh.is_none() {
-                    return Poll::Ready(Idle { background: self, shared });
+                    return Poll::Ready(IdleGuard { background: self, shared });
                 }
                 // The operation has ended meanwhile; another one may begin while the waker is dropped.
                 drop(shared);
@@ -106,7 +106,7 @@ impl Background {
             }
             if !shared.is_waiting(cx.waker()) {
                 let Some(waker) = fresh.take() else {
-                    // `foreign-code-outside`
+                    // `user-code-outside-lock`
                     drop(shared);
                     fresh = Some(cx.waker().clone());
                     continue;
@@ -120,9 +120,9 @@ impl Background {
     }
 
     /// `None` while an operation is at work.
-    pub(crate) fn try_idle(&self) -> Option<Idle<'_>> {
+    pub(crate) fn try_idle(&self) -> Option<IdleGuard<'_>> {
         let shared = self.shared.lock();
-        shared.buffer.is_some().then_some(Idle { background: self, shared })
+        shared.buffer.is_some().then_some(IdleGuard { background: self, shared })
     }
 
     /// Reads at most `max` bytes with an operation made by `read`, or from what was read ahead.
@@ -157,7 +157,7 @@ impl Background {
     pub(crate) fn poll_write<F>(
         &self,
         cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
+        slices: &[IoSlice<'_>],
         max: usize,
         write: impl FnOnce(i64) -> F,
     ) -> Poll<io::Result<usize>>
@@ -170,11 +170,11 @@ impl Background {
         if let Some(error) = idle.take_write_error() {
             return Poll::Ready(Err(error));
         }
-        if total_len(pieces) == 0 {
+        if total_len(slices) == 0 {
             return Poll::Ready(Ok(0));
         }
         let ahead = idle.buffer().discard();
-        let len = idle.buffer().fill_from(pieces, max);
+        let len = idle.buffer().fill_from(slices, max);
         idle.start(OperationKind::Write, write(ahead));
         let mut shared = self.shared.lock();
         if std::mem::take(&mut shared.is_write_lost) {
@@ -193,10 +193,10 @@ impl Background {
     }
 }
 
-impl Idle<'_> {
+impl IdleGuard<'_> {
     pub(crate) fn buffer(&mut self) -> &mut Buffer {
         let buffer = self.shared.buffer.as_mut();
-        buffer.expect("`one-at-work`: an `Idle` is made only when the buffer is there")
+        buffer.expect("`one-in-flight`: an `IdleGuard` is made only when the buffer is there")
     }
 
     /// How the last operation ended, if it was of this kind and nobody has asked yet.
@@ -221,25 +221,25 @@ impl Idle<'_> {
     where
         F: FnOnce(&mut Buffer) -> io::Result<u64> + Send + 'static,
     {
-        let ticket = Ticket {
+        let running = RunningOperation {
             shared: Arc::clone(&self.background.shared),
             kind,
             buffer: self.shared.buffer.take().unwrap_or_default(),
             result: None,
         };
         self.shared.outcome = None;
-        // `foreign-code-outside`
+        // `user-code-outside-lock`
         drop(self.shared);
         let work = move || {
-            // `captures-first`: the call consumes the operation, and the ticket is dropped after it. If the closure is
+            // `captures-dropped-first`: the call consumes the operation, and the running is dropped after it. If the closure is
             // dropped instead, so are its captures, in the order of these lines.
             let operation = operation;
-            let mut ticket = ticket;
-            let result = operation(&mut ticket.buffer);
-            ticket.result = Some(result);
+            let mut running = running;
+            let result = operation(&mut running.buffer);
+            running.result = Some(result);
             Ok(())
         };
-        // Nobody waits for the handles: the ticket tells when the operation has ended, however it did.
+        // Nobody waits for the handles: the running tells when the operation has ended, however it did.
         match kind {
             OperationKind::Write => drop(blocking::run_mandatory::<io::Result<()>, _>(work)),
             OperationKind::Read | OperationKind::Seek | OperationKind::Flush | OperationKind::Other => {
@@ -249,8 +249,8 @@ impl Idle<'_> {
     }
 }
 
-/// An operation at work. Its drop is its end (`one-at-work`).
-struct Ticket {
+/// An operation at work. Its drop is its end (`one-in-flight`).
+struct RunningOperation {
     shared: Arc<Mutex<BackgroundState>>,
     kind: OperationKind,
     buffer: Buffer,
@@ -258,7 +258,7 @@ struct Ticket {
     result: Option<io::Result<u64>>,
 }
 
-impl Drop for Ticket {
+impl Drop for RunningOperation {
     fn drop(&mut self) {
         let has_run = self.result.is_some();
         let result = self.result.take().unwrap_or_else(|| Err(background_failed()));
@@ -341,11 +341,11 @@ impl Buffer {
         }
     }
 
-    fn fill_from(&mut self, pieces: &[IoSlice<'_>], max: usize) -> usize {
-        let len = total_len(pieces).min(max);
+    fn fill_from(&mut self, slices: &[IoSlice<'_>], max: usize) -> usize {
+        let len = total_len(slices).min(max);
         self.make_room(len);
-        for piece in pieces {
-            let part = &piece[..piece.len().min(len - self.end)];
+        for slice in slices {
+            let part = &slice[..slice.len().min(len - self.end)];
             self.bytes[self.end..][..part.len()].copy_from_slice(part);
             self.end += part.len();
         }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::operation::{Awaited, Operation};
+use super::operation::{Operation, OperationFuture};
 use super::read_text::{OnError, TextBuffer};
 use super::{AsyncBufRead, Lines, Split};
 

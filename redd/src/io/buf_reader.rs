@@ -35,7 +35,7 @@ pin_project! {
         #[pin]
         pub(super) inner: R,
         pub(super) window: Window,
-        pub(super) seek: Seeking,
+        pub(super) seek: ReadSeek,
     }
 }
 
@@ -48,12 +48,12 @@ pub(super) struct Window {
 
 /// Where a seek stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Seeking {
+pub(super) enum ReadSeek {
     Idle,
     /// `start_seek` was called.
     Requested(SeekFrom),
     /// The inner reader moves back to where the buffer starts; from there it goes so far.
-    SecondLeg(i64),
+    MovingBack(i64),
     /// The inner reader moves to the final position.
     InFlight,
 }
@@ -96,7 +96,7 @@ impl<R: AsyncRead> BufReader<R> {
         Self {
             inner,
             window: Window { buf: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 },
-            seek: Seeking::Idle,
+            seek: ReadSeek::Idle,
         }
     }
 
@@ -138,7 +138,7 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
             let start = buf.start();
             ready!(this.inner.poll_read(cx, &mut buf))?;
             // Keeps `window`: the figure is about our buffer.
-            buf.assert_still(start);
+            buf.assert_same_buffer(start);
             let end = buf.filled().len();
             window.start = 0;
             window.end = end;
@@ -154,7 +154,7 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
 impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         // The inner reader is asked in `poll_complete`, which can do so twice.
-        *self.project().seek = Seeking::Requested(position);
+        *self.project().seek = ReadSeek::Requested(position);
         Ok(())
     }
 
@@ -162,43 +162,43 @@ impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
         let mut this = self.project();
         loop {
             let next = match *this.seek {
-                Seeking::Idle => {
+                ReadSeek::Idle => {
                     let position = ready!(this.inner.poll_complete(cx))?;
                     let buffered = this.window.bytes().len() as u64;
                     return Poll::Ready(Ok(position.saturating_sub(buffered)));
                 }
-                Seeking::Requested(position) => {
+                ReadSeek::Requested(position) => {
                     // `complete-before-start`, as in `buf_writer`: a write that went past the buffer may be at work.
                     let completed = ready!(this.inner.as_mut().poll_complete(cx));
-                    *this.seek = Seeking::Idle;
+                    *this.seek = ReadSeek::Idle;
                     completed?;
                     // The inner reader is ahead of ours by what is buffered; memory is at most `i64::MAX` bytes.
                     let ahead = this.window.bytes().len() as i64;
                     match position {
                         SeekFrom::Current(distance) => match distance.checked_sub(ahead) {
-                            Some(distance) => (SeekFrom::Current(distance), Seeking::InFlight),
-                            None => (SeekFrom::Current(-ahead), Seeking::SecondLeg(distance)),
+                            Some(distance) => (SeekFrom::Current(distance), ReadSeek::InFlight),
+                            None => (SeekFrom::Current(-ahead), ReadSeek::MovingBack(distance)),
                         },
-                        SeekFrom::Start(_) | SeekFrom::End(_) => (position, Seeking::InFlight),
+                        SeekFrom::Start(_) | SeekFrom::End(_) => (position, ReadSeek::InFlight),
                     }
                 }
-                Seeking::SecondLeg(distance) => {
+                ReadSeek::MovingBack(distance) => {
                     let result = ready!(this.inner.as_mut().poll_complete(cx));
-                    *this.seek = Seeking::Idle;
+                    *this.seek = ReadSeek::Idle;
                     result?;
                     this.window.discard();
-                    (SeekFrom::Current(distance), Seeking::InFlight)
+                    (SeekFrom::Current(distance), ReadSeek::InFlight)
                 }
-                Seeking::InFlight => {
+                ReadSeek::InFlight => {
                     let result = ready!(this.inner.poll_complete(cx));
-                    *this.seek = Seeking::Idle;
+                    *this.seek = ReadSeek::Idle;
                     let position = result?;
                     this.window.discard();
                     return Poll::Ready(Ok(position));
                 }
             };
             let (position, state) = next;
-            *this.seek = Seeking::Idle;
+            *this.seek = ReadSeek::Idle;
             this.inner.as_mut().start_seek(position)?;
             *this.seek = state;
         }

@@ -12,11 +12,11 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::traits::{first_piece, total_len};
+use super::traits::{first_nonempty, total_len};
 use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero};
 
 pin_project! {
-    /// Collects what is written and hands it on in pieces of 8 KiB unless the caller says otherwise.
+    /// Collects what is written and hands it on in slices of 8 KiB unless the caller says otherwise.
     ///
     /// - Dropping it, or [`into_inner`](Self::into_inner), **loses what is buffered**: flush or shut it down first.
     /// - A write of at least the buffer's size goes past an empty buffer.
@@ -38,13 +38,13 @@ pin_project! {
         pub(super) inner: W,
         pub(super) buf: Vec<u8>,
         pub(super) written: usize,
-        pub(super) seek: Seeking,
+        pub(super) seek: WriteSeek,
     }
 }
 
 /// Where a seek stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Seeking {
+pub(super) enum WriteSeek {
     Idle,
     /// `start_seek` was called; the buffer is flushed first.
     Requested(SeekFrom),
@@ -60,7 +60,7 @@ impl<W: AsyncWrite> BufWriter<W> {
 
     /// With a buffer of so many bytes.
     pub fn with_capacity(capacity: usize, inner: W) -> Self {
-        Self { inner, buf: Vec::with_capacity(capacity), written: 0, seek: Seeking::Idle }
+        Self { inner, buf: Vec::with_capacity(capacity), written: 0, seek: WriteSeek::Idle }
     }
 
     /// Hands everything buffered to the inner writer.
@@ -121,7 +121,7 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if !self.inner.is_write_vectored() {
-            return self.poll_write_pieces(cx, bufs);
+            return self.poll_write_one_by_one(cx, bufs);
         }
         let total = total_len(bufs);
         ready!(self.as_mut().poll_make_room(cx, total))?;
@@ -129,13 +129,13 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
         if total >= this.buf.capacity() {
             return this.inner.poll_write_vectored(cx, bufs);
         }
-        for piece in bufs {
-            this.buf.extend_from_slice(piece);
+        for slice in bufs {
+            this.buf.extend_from_slice(slice);
         }
         Poll::Ready(Ok(total))
     }
 
-    /// Joining small pieces in the buffer is what this type is for.
+    /// Joining small slices in the buffer is what this type is for.
     fn is_write_vectored(&self) -> bool {
         true
     }
@@ -152,14 +152,14 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
 }
 
 impl<W: AsyncWrite> BufWriter<W> {
-    /// A vectored write to an inner writer that takes one piece at a time: the first piece, and the following ones as
+    /// A vectored write to an inner writer that takes one slice at a time: the first slice, and the following ones as
     /// long as they fit the buffer.
-    fn poll_write_pieces(
+    fn poll_write_one_by_one(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let first = first_piece(bufs);
+        let first = first_nonempty(bufs);
         if first.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -169,13 +169,13 @@ impl<W: AsyncWrite> BufWriter<W> {
             return Poll::Ready(Ok(total));
         }
         let this = self.project();
-        let rest = bufs.iter().skip_while(|piece| piece.is_empty()).skip(1);
-        for piece in rest {
-            if this.buf.capacity() - this.buf.len() < piece.len() {
+        let rest = bufs.iter().skip_while(|slice| slice.is_empty()).skip(1);
+        for slice in rest {
+            if this.buf.capacity() - this.buf.len() < slice.len() {
                 break;
             }
-            this.buf.extend_from_slice(piece);
-            total += piece.len();
+            this.buf.extend_from_slice(slice);
+            total += slice.len();
         }
         Poll::Ready(Ok(total))
     }
@@ -184,24 +184,24 @@ impl<W: AsyncWrite> BufWriter<W> {
 /// Seeking flushes the buffer first.
 impl<W: AsyncWrite + AsyncSeek> AsyncSeek for BufWriter<W> {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        *self.project().seek = Seeking::Requested(position);
+        *self.project().seek = WriteSeek::Requested(position);
         Ok(())
     }
 
     fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        if let Seeking::Requested(position) = self.seek {
+        if let WriteSeek::Requested(position) = self.seek {
             ready!(self.as_mut().poll_flush_buf(cx))?;
             let mut this = self.as_mut().project();
             // `complete-before-start`
             let completed = ready!(this.inner.as_mut().poll_complete(cx));
-            *this.seek = Seeking::Idle;
+            *this.seek = WriteSeek::Idle;
             completed?;
             this.inner.start_seek(position)?;
-            *this.seek = Seeking::InFlight;
+            *this.seek = WriteSeek::InFlight;
         }
         let this = self.project();
         let position = ready!(this.inner.poll_complete(cx));
-        *this.seek = Seeking::Idle;
+        *this.seek = WriteSeek::Idle;
         // `written-prefix`: without a seek, the rest of the buffer is still to come.
         Poll::Ready(position.map(|position| position + (this.buf.len() - *this.written) as u64))
     }

@@ -6,7 +6,7 @@
 //! - `pending-window`: `buf[start..end]` was read and not yet written; `start <= end <= buf.len()`.
 //! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed: what the reader
 //!   waits for may sit in the writer's buffer.
-//! - `unit-each-turn`: each turn of the loop takes part in the budget, so that a copy between two that are always ready
+//! - `budget-each-turn`: each turn of the loop takes part in the budget, so that a copy between two that are always ready
 //!   (memory, `repeat`, a user's type) lets other tasks run.
 
 use std::future::poll_fn;
@@ -74,7 +74,7 @@ where
     W: AsyncWrite + ?Sized,
 {
     loop {
-        // `unit-each-turn`
+        // `budget-each-turn`
         let unit = ready!(poll_proceed(cx));
         let bytes = match reader.as_mut().poll_fill_buf(cx) {
             Poll::Pending => {
@@ -140,7 +140,7 @@ impl CopyBuffer {
         W: AsyncWrite + ?Sized,
     {
         loop {
-            // `unit-each-turn`
+            // `budget-each-turn`
             let unit = ready!(poll_proceed(cx));
             if !self.is_reader_done && self.end < self.buf.len() {
                 match self.poll_fill(cx, reader.as_mut()) {
@@ -186,7 +186,7 @@ impl CopyBuffer {
         let start = free.start();
         ready!(reader.poll_read(cx, &mut free))?;
         // Keeps `pending-window`: the figure is about our buffer.
-        free.assert_still(start);
+        free.assert_same_buffer(start);
         let len = free.filled().len();
         self.end += len;
         self.is_reader_done = len == 0;

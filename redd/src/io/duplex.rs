@@ -3,8 +3,8 @@
 //! Called by programs, above all in tests of protocols.
 //!
 //! # Invariants
-//! - `foreign-code-outside`: wakers are cloned before the lock of the pipe is taken, and woken and dropped after it was
-//!   let go (`Afterwards`).
+//! - `user-code-outside-lock`: wakers are cloned before the lock of the pipe is taken, and woken and dropped after it was
+//!   let go (`DeferredWakers`).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -65,10 +65,10 @@ pub struct SimplexStream {
     writer: Option<Waker>,
 }
 
-/// Wakers of one operation (`foreign-code-outside`).
+/// Wakers of one operation (`user-code-outside-lock`).
 #[derive(Default)]
 #[must_use]
-struct Afterwards {
+struct DeferredWakers {
     /// To be woken once the lock is let go.
     wake: Option<Waker>,
     /// To be dropped once the lock is let go.
@@ -79,7 +79,7 @@ struct Afterwards {
     needs_fresh: bool,
 }
 
-impl Afterwards {
+impl DeferredWakers {
     fn run(self) {
         if let Some(waker) = self.wake {
             wake_guarded(waker);
@@ -101,7 +101,7 @@ impl Afterwards {
 }
 
 impl SimplexStream {
-    /// A pipe in one piece: it reads what was written to it.
+    /// A pipe in one slice: it reads what was written to it.
     ///
     /// # Panics
     /// If `max_buf_size` is zero.
@@ -119,7 +119,7 @@ impl SimplexStream {
         &mut self,
         cx: &Context<'_>,
         buf: &mut ReadBuf<'_>,
-        afterwards: &mut Afterwards,
+        wakers: &mut DeferredWakers,
     ) -> Poll<io::Result<()>> {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -128,7 +128,7 @@ impl SimplexStream {
             if self.is_closed {
                 return Poll::Ready(Ok(()));
             }
-            afterwards.keep_in(&mut self.reader, cx);
+            wakers.keep_in(&mut self.reader, cx);
             return Poll::Pending;
         }
         let len = self.bytes.len().min(buf.remaining());
@@ -137,49 +137,49 @@ impl SimplexStream {
         buf.put_slice(&front[..from_front]);
         buf.put_slice(&back[..len - from_front]);
         self.bytes.drain(..len);
-        afterwards.wake = self.writer.take();
+        wakers.wake = self.writer.take();
         Poll::Ready(Ok(()))
     }
 
     fn write_from(
         &mut self,
         cx: &Context<'_>,
-        pieces: &[IoSlice<'_>],
-        afterwards: &mut Afterwards,
+        slices: &[IoSlice<'_>],
+        wakers: &mut DeferredWakers,
     ) -> Poll<io::Result<usize>> {
         if self.is_closed {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let room = self.max_bytes - self.bytes.len();
-        let len = total_len(pieces).min(room);
+        let len = total_len(slices).min(room);
         if len == 0 {
-            if total_len(pieces) == 0 {
+            if total_len(slices) == 0 {
                 return Poll::Ready(Ok(0));
             }
-            afterwards.keep_in(&mut self.writer, cx);
+            wakers.keep_in(&mut self.writer, cx);
             return Poll::Pending;
         }
         let mut left = len;
-        for piece in pieces {
-            let part = &piece[..left.min(piece.len())];
+        for slice in slices {
+            let part = &slice[..left.min(slice.len())];
             self.bytes.extend(part);
             left -= part.len();
         }
-        afterwards.wake = self.reader.take();
+        wakers.wake = self.reader.take();
         Poll::Ready(Ok(len))
     }
 
     /// Nothing more is written: what is buffered can be read, then comes the end.
-    fn close_for_writing(&mut self) -> Afterwards {
+    fn close_for_writing(&mut self) -> DeferredWakers {
         self.is_closed = true;
-        Afterwards { wake: self.reader.take(), discard: self.writer.take(), ..Afterwards::default() }
+        DeferredWakers { wake: self.reader.take(), discard: self.writer.take(), ..DeferredWakers::default() }
     }
 
     /// Nothing more is read: writing fails.
-    fn close_for_reading(&mut self) -> Afterwards {
+    fn close_for_reading(&mut self) -> DeferredWakers {
         self.is_closed = true;
         self.bytes = VecDeque::new();
-        Afterwards { wake: self.writer.take(), discard: self.reader.take(), ..Afterwards::default() }
+        DeferredWakers { wake: self.writer.take(), discard: self.reader.take(), ..DeferredWakers::default() }
     }
 }
 
@@ -187,16 +187,16 @@ impl SimplexStream {
 fn poll_pipe<T>(
     cx: &mut Context<'_>,
     kind: WaitKind,
-    mut operation: impl FnMut(&Context<'_>, &mut Afterwards) -> Poll<io::Result<T>>,
+    mut operation: impl FnMut(&Context<'_>, &mut DeferredWakers) -> Poll<io::Result<T>>,
 ) -> Poll<io::Result<T>> {
     let unit = ready!(poll_proceed(cx));
-    let mut afterwards = Afterwards::default();
-    let mut result = operation(cx, &mut afterwards);
-    if afterwards.needs_fresh {
-        afterwards.fresh = Some(cx.waker().clone());
-        result = operation(cx, &mut afterwards);
+    let mut wakers = DeferredWakers::default();
+    let mut result = operation(cx, &mut wakers);
+    if wakers.needs_fresh {
+        wakers.fresh = Some(cx.waker().clone());
+        result = operation(cx, &mut wakers);
     }
-    afterwards.run();
+    wakers.run();
     if result.is_ready() {
         unit.made_progress();
     } else {
@@ -211,7 +211,7 @@ macro_rules! pipe_ends {
         impl AsyncRead for $Type {
             fn poll_read($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 let $this = $self.get_mut();
-                poll_pipe(cx, WaitKind::Readable, |cx, afterwards| $read.read_into(cx, buf, afterwards))
+                poll_pipe(cx, WaitKind::Readable, |cx, wakers| $read.read_into(cx, buf, wakers))
             }
         }
 
@@ -219,7 +219,7 @@ macro_rules! pipe_ends {
             write_pieces! {
                 $self, cx, bufs => {
                     let $this = $self.get_mut();
-                    poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
+                    poll_pipe(cx, WaitKind::Writable, |cx, wakers| $write.write_from(cx, bufs, wakers))
                 }
             }
 
@@ -229,8 +229,8 @@ macro_rules! pipe_ends {
 
             fn poll_shutdown($self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let $this = $self.get_mut();
-                let afterwards = $write.close_for_writing();
-                afterwards.run();
+                let wakers = $write.close_for_writing();
+                wakers.run();
                 Poll::Ready(Ok(()))
             }
         }
@@ -243,9 +243,9 @@ pipe_ends!(DuplexStream, self => this, read: this.read.lock(), write: this.write
 /// Both directions end.
 impl Drop for DuplexStream {
     fn drop(&mut self) {
-        let afterwards = self.write.lock().close_for_writing();
-        afterwards.run();
-        let afterwards = self.read.lock().close_for_reading();
-        afterwards.run();
+        let wakers = self.write.lock().close_for_writing();
+        wakers.run();
+        let wakers = self.read.lock().close_for_reading();
+        wakers.run();
     }
 }

@@ -11,7 +11,7 @@ use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::task::coop::poll_proceed;
 
 /// Ready with `value`, for one unit of the budget.
-fn ready_for_a_unit<T>(cx: &mut Context<'_>, value: T) -> Poll<io::Result<T>> {
+fn ready_with_budget<T>(cx: &mut Context<'_>, value: T) -> Poll<io::Result<T>> {
     ready!(poll_proceed(cx)).made_progress();
     Poll::Ready(Ok(value))
 }
@@ -29,13 +29,13 @@ pub fn empty() -> Empty {
 
 impl AsyncRead for Empty {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, _buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready_for_a_unit(cx, ())
+        ready_with_budget(cx, ())
     }
 }
 
 impl AsyncBufRead for Empty {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        ready_for_a_unit(cx, &[])
+        ready_with_budget(cx, &[])
     }
 
     fn consume(self: Pin<&mut Self>, _amt: usize) {}
@@ -48,7 +48,7 @@ impl AsyncSeek for Empty {
     }
 
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        ready_for_a_unit(cx, 0)
+        ready_with_budget(cx, 0)
     }
 }
 
@@ -88,14 +88,14 @@ pub fn sink() -> Sink {
 macro_rules! write_to_nowhere {
     ($type:ty) => {
         impl AsyncWrite for $type {
-            write_pieces!(self, cx, bufs => ready_for_a_unit(cx, total_len(bufs)));
+            write_pieces!(self, cx, bufs => ready_with_budget(cx, total_len(bufs)));
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                ready_for_a_unit(cx, ())
+                ready_with_budget(cx, ())
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                ready_for_a_unit(cx, ())
+                ready_with_budget(cx, ())
             }
         }
     };

@@ -1,7 +1,7 @@
 //! `Lines` and `Split`: a stream cut at line feeds or at another byte.
 //!
 //! # Invariants
-//! - `partial-stays`: bytes of an unfinished piece stay in `partial` over drops of the future and over errors.
+//! - `partial-stays`: bytes of an unfinished segment stay in `partial` over drops of the future and over errors.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -65,7 +65,7 @@ impl<R: AsyncBufRead> Lines<R> {
     /// # Errors
     /// As `next_line`.
     pub fn poll_next_line(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<String>>> {
-        let Some(mut line) = ready!(self.project().split.poll_piece(cx))? else {
+        let Some(mut line) = ready!(self.project().split.poll_delimited(cx))? else {
             return Poll::Ready(Ok(None));
         };
         if line.last() == Some(&b'\n') {
@@ -119,7 +119,7 @@ impl<R: AsyncBufRead> Split<R> {
     /// As `next_segment`.
     pub fn poll_next_segment(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         let delimiter = self.delimiter;
-        let mut segment = ready!(self.poll_piece(cx))?;
+        let mut segment = ready!(self.poll_delimited(cx))?;
         if let Some(segment) = segment.as_mut().filter(|segment| segment.last() == Some(&delimiter)) {
             segment.pop();
         }
@@ -127,10 +127,10 @@ impl<R: AsyncBufRead> Split<R> {
     }
 
     /// The next segment, and behind it the byte at which it was cut.
-    fn poll_piece(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
+    fn poll_delimited(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Vec<u8>>>> {
         let this = self.project();
         ready!(poll_until(this.reader, *this.delimiter, this.partial, this.len, cx))?;
-        let piece = std::mem::take(this.partial);
-        Poll::Ready(Ok((!piece.is_empty()).then_some(piece)))
+        let segment = std::mem::take(this.partial);
+        Poll::Ready(Ok((!segment.is_empty()).then_some(segment)))
     }
 }

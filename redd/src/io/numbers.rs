@@ -81,11 +81,11 @@ macro_rules! declare_read_number {
         /// # Errors
         /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream ends before; else what the reader reports.
         #[inline]
-        fn $read(&mut self) -> Awaited<'_, Self, ReadNumber<$number, $len>>
+        fn $read(&mut self) -> OperationFuture<'_, Self, ReadNumber<$number, $len>>
         where
             Self: Unpin,
         {
-            Awaited::new(self, ReadNumber::new($number::$decode))
+            OperationFuture::new(self, ReadNumber::new($number::$decode))
         }
     };
 }
@@ -101,11 +101,11 @@ macro_rules! declare_write_number {
         /// # Errors
         /// [`WriteZero`](std::io::ErrorKind::WriteZero) if the writer takes no more bytes; else what the writer reports.
         #[inline]
-        fn $write(&mut self, n: $number) -> Awaited<'_, Self, WriteAll<[u8; $len]>>
+        fn $write(&mut self, n: $number) -> OperationFuture<'_, Self, WriteAll<[u8; $len]>>
         where
             Self: Unpin,
         {
-            Awaited::new(self, WriteAll::new(n.$encode()))
+            OperationFuture::new(self, WriteAll::new(n.$encode()))
         }
     };
 }

@@ -1,4 +1,4 @@
-//! The futures of the extension traits, as one: [`Awaited`] is a stream and the [`Operation`] on it.
+//! The futures of the extension traits, as one: [`OperationFuture`] is a stream and the [`Operation`] on it.
 //!
 //! Called by the methods of `read_ext`, `buf_read_ext`, `write_ext`, `seek_ext` and `numbers`.
 //!
@@ -25,7 +25,7 @@ pin_project! {
     /// The future of an operation.
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
-    pub struct Awaited<'a, S: ?Sized, O> {
+    pub struct OperationFuture<'a, S: ?Sized, O> {
         stream: &'a mut S,
         operation: O,
         #[pin]
@@ -33,7 +33,7 @@ pin_project! {
     }
 }
 
-impl<'a, S: ?Sized, O> Awaited<'a, S, O> {
+impl<'a, S: ?Sized, O> OperationFuture<'a, S, O> {
     #[inline]
     pub(super) fn new(stream: &'a mut S, operation: O) -> Self {
         Self { stream, operation, _pinned: PhantomPinned }
@@ -48,16 +48,16 @@ macro_rules! operations {
         $(where Self: $Bound:ident)? = $operation:expr;
     )*) => {$(
         $(#[$doc])*
-        fn $name<'a $(, $($generics)*)?>(&'a mut self $(, $argument: $T)*) -> Awaited<'a, Self, $Operation>
+        fn $name<'a $(, $($generics)*)?>(&'a mut self $(, $argument: $T)*) -> OperationFuture<'a, Self, $Operation>
         where
             Self: Unpin $(+ $Bound)?,
         {
-            Awaited::new(self, $operation)
+            OperationFuture::new(self, $operation)
         }
     )*};
 }
 
-impl<S: Unpin + ?Sized, O: Operation<S>> Future for Awaited<'_, S, O> {
+impl<S: Unpin + ?Sized, O: Operation<S>> Future for OperationFuture<'_, S, O> {
     type Output = O::Output;
 
     #[inline]

@@ -225,7 +225,7 @@ impl<'a> ReadBuf<'a> {
         self.filled = end;
     }
 
-    /// Where the buffer starts; compared by [`assert_still`](Self::assert_still).
+    /// Where the buffer starts; compared by [`assert_same_buffer`](Self::assert_same_buffer).
     #[inline]
     pub(crate) fn start(&self) -> *const u8 {
         self.bytes.as_ptr().cast()
@@ -235,7 +235,7 @@ impl<'a> ReadBuf<'a> {
     /// another one in its place, and then its figures say nothing about our memory.
     #[inline]
     #[track_caller]
-    pub(crate) fn assert_still(&self, start: *const u8) {
+    pub(crate) fn assert_same_buffer(&self, start: *const u8) {
         assert!(
             ptr::eq(self.start(), start),
             "an implementation of `AsyncRead::poll_read` has replaced the `ReadBuf` that was lent to it. \

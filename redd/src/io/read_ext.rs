@@ -3,7 +3,7 @@
 //! Called by programs. Numbers are in `numbers`, text in `read_text`.
 //!
 //! # Invariants
-//! - `same-buffer`: memory is taken for filled only after `ReadBuf::assert_still` said that the figures are about it.
+//! - `same-buffer`: memory is taken for filled only after `ReadBuf::assert_same_buffer` said that the figures are about it.
 
 #![expect(unsafe_code, reason = "vectors and `BufMut`s are filled before they are initialised")]
 
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 
 use super::numbers::ReadNumber;
-use super::operation::{Awaited, Operation};
+use super::operation::{Operation, OperationFuture};
 use super::read_text::ReadToString;
 use super::{AsyncRead, Chain, ReadBuf as Buffer, Take};
 
@@ -94,7 +94,7 @@ pub trait AsyncReadExt: AsyncRead {
         ///
         /// # Errors
         /// What the reader reports; what was read before is in `buf`.
-        read_to_end(buf: &'a mut Vec<u8>) -> ReadToEnd<'a> = ReadToEnd { filling: Filling::new(buf), buf };
+        read_to_end(buf: &'a mut Vec<u8>) -> ReadToEnd<'a> = ReadToEnd { fill: VecFill::new(buf), buf };
 
         /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
         ///
@@ -151,7 +151,7 @@ impl<R: AsyncRead + ?Sized, B: BufMut + ?Sized> Operation<R> for ReadBuf<'_, B> 
         let mut chunk = Buffer::uninit(chunk);
         let start = chunk.start();
         ready!(reader.poll_read(cx, &mut chunk))?;
-        chunk.assert_still(start);
+        chunk.assert_same_buffer(start);
         let len = chunk.filled().len();
         // SAFETY: `same-buffer`: the first `len` bytes of the chunk are filled.
         unsafe { self.buf.advance_mut(len) };
@@ -191,14 +191,14 @@ pub(super) fn unexpected_eof() -> io::Error {
 #[derive(Debug)]
 pub struct ReadToEnd<'a> {
     buf: &'a mut Vec<u8>,
-    filling: Filling,
+    fill: VecFill,
 }
 
 impl<R: AsyncRead + ?Sized> Operation<R> for ReadToEnd<'_> {
     type Output = io::Result<usize>;
 
     fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.filling.poll_to_end(reader, self.buf, cx)
+        self.fill.poll_to_end(reader, self.buf, cx)
     }
 }
 
@@ -207,17 +207,17 @@ const PROBE_BYTES: usize = 32;
 
 /// A vector is being filled up to the end of a stream: what is known between two polls.
 #[derive(Debug)]
-pub(super) struct Filling {
+pub(super) struct VecFill {
     total: usize,
     /// The capacity that the caller gave: maybe exactly enough, so find out before growing it.
-    given_capacity: usize,
+    original_capacity: usize,
     /// Initialised bytes behind the length of the vector, valid for the capacity it had then.
-    known_values: usize,
+    initialized_spare: usize,
 }
 
-impl Filling {
+impl VecFill {
     pub(super) fn new(buf: &Vec<u8>) -> Self {
-        Self { total: 0, given_capacity: buf.capacity(), known_values: 0 }
+        Self { total: 0, original_capacity: buf.capacity(), initialized_spare: 0 }
     }
 
     pub(super) fn poll_to_end<R: AsyncRead + ?Sized>(
@@ -228,13 +228,13 @@ impl Filling {
     ) -> Poll<io::Result<usize>> {
         loop {
             let is_tight = buf.capacity() - buf.len() < PROBE_BYTES;
-            let is_as_given = buf.capacity() == self.given_capacity && self.given_capacity >= PROBE_BYTES;
+            let is_as_given = buf.capacity() == self.original_capacity && self.original_capacity >= PROBE_BYTES;
             let len = if is_tight && is_as_given {
                 ready_or_retry!(poll_probe(reader.as_mut(), buf, cx))
             } else {
                 if is_tight {
                     buf.reserve(PROBE_BYTES);
-                    self.known_values = 0;
+                    self.initialized_spare = 0;
                 }
                 ready_or_retry!(self.poll_append(reader.as_mut(), buf, cx))
             };
@@ -254,17 +254,17 @@ impl Filling {
     ) -> Poll<io::Result<usize>> {
         let mut spare = Buffer::uninit(buf.spare_capacity_mut());
         let start = spare.start();
-        let known = self.known_values.min(spare.capacity());
+        let known = self.initialized_spare.min(spare.capacity());
         // SAFETY: they were initialised by an earlier turn, and the vector was not reallocated since: `poll_to_end`
         // resets the figure, and nobody else can touch the vector that the future borrows.
         unsafe { spare.assume_init(known) };
         let result = reader.poll_read(cx, &mut spare);
-        spare.assert_still(start);
+        spare.assert_same_buffer(start);
         let filled = spare.filled().len();
         let initialized = spare.initialized().len();
-        self.known_values = initialized;
+        self.initialized_spare = initialized;
         ready!(result)?;
-        self.known_values = initialized - filled;
+        self.initialized_spare = initialized - filled;
         let len = buf.len() + filled;
         // SAFETY: `same-buffer`: the first `filled` bytes of the spare capacity have values.
         unsafe { buf.set_len(len) };

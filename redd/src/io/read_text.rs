@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use super::AsyncRead;
 use super::operation::Operation;
-use super::read_ext::Filling;
+use super::read_ext::VecFill;
 
 /// Collects the bytes for a string. Borrows the allocation of the string if that is empty: then nothing is copied.
 #[derive(Debug)]
@@ -87,13 +87,13 @@ impl Drop for TextBuffer<'_> {
 #[derive(Debug)]
 pub struct ReadToString<'a> {
     text: TextBuffer<'a>,
-    filling: Filling,
+    fill: VecFill,
 }
 
 impl<'a> ReadToString<'a> {
     pub(super) fn new(target: &'a mut String) -> Self {
         let text = TextBuffer::new(target);
-        Self { filling: Filling::new(&text.bytes), text }
+        Self { fill: VecFill::new(&text.bytes), text }
     }
 }
 
@@ -101,7 +101,7 @@ impl<R: AsyncRead + ?Sized> Operation<R> for ReadToString<'_> {
     type Output = io::Result<usize>;
 
     fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let result = ready!(self.filling.poll_to_end(reader, &mut self.text.bytes, cx));
+        let result = ready!(self.fill.poll_to_end(reader, &mut self.text.bytes, cx));
         Poll::Ready(self.text.finish(result, OnError::Discard))
     }
 }

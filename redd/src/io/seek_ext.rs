@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::AsyncSeek;
-use super::operation::{Awaited, Operation};
+use super::operation::{Operation, OperationFuture};
 
 /// The methods for programs of everything that is [`AsyncSeek`].
 pub trait AsyncSeekExt: AsyncSeek {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::background::{Background, MAX_BUFFER_BYTES, OperationKind};
+use super::background::{Background, MAX_OPERATION_BYTES, OperationKind};
 use super::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 
@@ -44,7 +44,7 @@ pub fn stdin() -> Stdin {
 impl AsyncRead for Stdin {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.background
-            .poll_read(cx, buf, MAX_BUFFER_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
+            .poll_read(cx, buf, MAX_OPERATION_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
     }
 }
 
@@ -68,7 +68,7 @@ impl Output {
         open: fn() -> W,
     ) -> Poll<io::Result<usize>> {
         let write = |_ahead| move |buffer: &mut super::background::Buffer| buffer.write_to(open());
-        let result = self.background.poll_write(cx, pieces, MAX_BUFFER_BYTES, write);
+        let result = self.background.poll_write(cx, pieces, MAX_OPERATION_BYTES, write);
         if result.is_ready() {
             self.needs_flush = true;
         }

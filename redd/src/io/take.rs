@@ -53,7 +53,7 @@ impl<R: AsyncRead> AsyncRead for Take<R> {
         let mut part = buf.take(limited(buf.remaining(), *this.limit));
         let start = part.start();
         ready!(this.inner.poll_read(cx, &mut part))?;
-        part.assert_still(start);
+        part.assert_same_buffer(start);
         let filled = part.filled().len();
         let initialized = part.initialized().len();
         // SAFETY: `part` is the front of the unfilled bytes of `buf`, as just asserted, and knows so many initialised.

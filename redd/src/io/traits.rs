@@ -125,9 +125,9 @@ pub trait AsyncWrite {
     /// What the writer reports.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// As [`poll_write`](Self::poll_write), from several pieces as if they were one.
+    /// As [`poll_write`](Self::poll_write), from several slices as if they were one.
     ///
-    /// - Unless the writer does better, the first piece that is not empty is written.
+    /// - Unless the writer does better, the first slice that is not empty is written.
     ///
     /// # Errors
     /// As `poll_write`.
@@ -136,23 +136,23 @@ pub trait AsyncWrite {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write(cx, first_piece(bufs))
+        self.poll_write(cx, first_nonempty(bufs))
     }
 
-    /// Whether `poll_write_vectored` does better than writing one piece; if not, callers rather join small pieces.
+    /// Whether `poll_write_vectored` does better than writing one slice; if not, callers rather join small slices.
     fn is_write_vectored(&self) -> bool {
         false
     }
 }
 
-/// The first piece that has bytes.
-pub(super) fn first_piece<'a>(bufs: &'a [IoSlice<'_>]) -> &'a [u8] {
-    bufs.iter().find(|piece| !piece.is_empty()).map_or(&[], |piece| &**piece)
+/// The first slice that has bytes.
+pub(super) fn first_nonempty<'a>(bufs: &'a [IoSlice<'_>]) -> &'a [u8] {
+    bufs.iter().find(|slice| !slice.is_empty()).map_or(&[], |slice| &**slice)
 }
 
-/// How many bytes there are in all pieces.
+/// How many bytes there are in all slices.
 pub(super) fn total_len(bufs: &[IoSlice<'_>]) -> usize {
-    bufs.iter().fold(0, |total, piece| total.saturating_add(piece.len()))
+    bufs.iter().fold(0, |total, slice| total.saturating_add(slice.len()))
 }
 
 forward_from_pointers!(AsyncWrite, forward_write);

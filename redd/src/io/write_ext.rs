@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 
-use super::operation::{Awaited, Operation};
+use super::operation::{Operation, OperationFuture};
 use super::{AsyncWrite, write_zero};
 
 /// The methods for programs of everything that is [`AsyncWrite`].
@@ -25,14 +25,14 @@ pub trait AsyncWriteExt: AsyncWrite {
         /// What the writer reports, `Interrupted` included.
         write(src: &'a [u8]) -> Write<'a> = Write { bytes: src };
 
-        /// As [`write`](Self::write), from several pieces as if they were one.
+        /// As [`write`](Self::write), from several slices as if they were one.
         ///
         /// # Cancel safety
         /// Nothing was written if it is dropped before it is ready.
         ///
         /// # Errors
         /// What the writer reports, `Interrupted` included.
-        write_vectored['b](bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> = WriteVectored { pieces: bufs };
+        write_vectored['b](bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> = WriteVectored { slices: bufs };
 
         /// Writes a front part of `src`, advances `src` by it and answers with its length.
         ///
@@ -120,19 +120,19 @@ impl<W: AsyncWrite + ?Sized> Operation<W> for Write<'_> {
 /// What is awaited after [`AsyncWriteExt::write_vectored`].
 #[derive(Debug)]
 pub struct WriteVectored<'a, 'b> {
-    pieces: &'a [IoSlice<'b>],
+    slices: &'a [IoSlice<'b>],
 }
 
 impl<W: AsyncWrite + ?Sized> Operation<W> for WriteVectored<'_, '_> {
     type Output = io::Result<usize>;
 
     fn poll_operation(&mut self, writer: Pin<&mut W>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        writer.poll_write_vectored(cx, self.pieces)
+        writer.poll_write_vectored(cx, self.slices)
     }
 }
 
 /// Pieces handed to one vectored write at most. The figure is Tokio's.
-const PIECES_PER_WRITE: usize = 64;
+const MAX_SLICES_PER_WRITE: usize = 64;
 
 /// Writes once from the front of `buf` and advances it.
 fn poll_write_buf<W, B>(writer: Pin<&mut W>, buf: &mut B, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
@@ -141,9 +141,9 @@ where
     B: Buf + ?Sized,
 {
     let len = if writer.is_write_vectored() {
-        let mut pieces = [IoSlice::new(&[]); PIECES_PER_WRITE];
-        let count = buf.chunks_vectored(&mut pieces);
-        ready!(writer.poll_write_vectored(cx, &pieces[..count]))?
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES_PER_WRITE];
+        let count = buf.chunks_vectored(&mut slices);
+        ready!(writer.poll_write_vectored(cx, &slices[..count]))?
     } else {
         ready!(writer.poll_write(cx, buf.chunk()))?
     };
