@@ -20,7 +20,6 @@ use std::time::SystemTime;
 use super::{FileTimes, OpenOptions};
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
-use crate::io::forward::write_pieces;
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
@@ -316,14 +315,26 @@ impl AsyncSeek for File {
 }
 
 impl AsyncWrite for File {
-    write_pieces! {
-        self, cx, bufs => self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
             let file = Arc::clone(&self.std);
             move |buffer: &mut Buffer| {
                 seek_back(&file, ahead)?;
                 buffer.write_to(&*file)
             }
         })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -63,7 +63,7 @@ fn halves_know_each_other_and_give_the_stream_back() {
 }
 
 #[test]
-#[should_panic(expected = "Ask `is_pair_of` first")]
+#[should_panic(expected = "Check `is_pair_of` first")]
 fn joining_strangers_panics() {
     let (reader, _) = split(duplex(1).0);
     let (_, writer) = split(duplex(1).0);

@@ -124,13 +124,13 @@ fn an_advance_that_overflows_panics() {
 }
 
 #[test]
-#[should_panic(expected = "Put as many as `remaining` says")]
+#[should_panic(expected = "Append at most `remaining` bytes")]
 fn putting_more_than_fits_panics() {
     ReadBuf::new(&mut [0; 2]).put_slice(b"abc");
 }
 
 #[test]
-#[should_panic(expected = "Ask `remaining` first")]
+#[should_panic(expected = "Check `remaining` first")]
 fn initialising_more_than_remains_panics() {
     ReadBuf::new(&mut [0; 2]).initialize_unfilled_to(3);
 }
