@@ -19,9 +19,9 @@
 //! # Which one to use
 //! - Small reads, lines: [`BufReader`]. Small writes: [`BufWriter`]. Both: [`BufStream`].
 //! - One stream, two tasks: the stream's own `split` if it has one, otherwise [`split`].
-//! - All of a stream into another: [`copy()`]. Both directions, as in a proxy: [`copy_bidirectional`].
+//! - All of a stream into another: [`copy()`]. Both directions, as in a proxy: [`copy_bidirectional()`].
 //! - A limit on what a peer may send: [`AsyncReadExt::take`].
-//! - In tests of a protocol: [`duplex`], or `&[u8]` and `Vec<u8>`, which are a reader and a writer.
+//! - In tests of a protocol: [`duplex()`], or `&[u8]` and `Vec<u8>`, which are a reader and a writer.
 //!
 //! A line protocol, with replies that are sent in one write each:
 //! ```
