@@ -1,13 +1,13 @@
 //! `File`: an open file, with the traits of `io`.
 //!
-//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool. The functions that open a
-//! file are in `open_options`.
+//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool. The functions that
+//! open a file are in `open_options`.
 //!
 //! Long because the methods are those of std's file, each with an example.
 //!
 //! # Invariants
-//! - `position-follows`: the kernel's position is the task's position plus the length of what was read ahead. Every operation
-//!   that uses the position first seeks back over what was read ahead.
+//! - `position-follows`: the kernel's position is the task's position plus the length of what was read ahead. Every
+//!   operation that uses the position first seeks back over what was read ahead.
 
 #![expect(unsafe_code, reason = "a file can be made from a raw descriptor")]
 
@@ -28,12 +28,12 @@ use crate::primitives::{Arc, Mutex};
 
 /// An open file.
 ///
-/// - A write is ready as soon as its bytes are buffered; they are written in the background, in order. **The next write,
-///   flush, shutdown or sync reports its error**: flush before you rely on it.
+/// - A write is ready as soon as its bytes are buffered; they are written in the background, in order. **The next
+///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
 /// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
-/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)) and needs a trip to a thread of the
-///   blocking pool. Use [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads and
-///   writes.
+/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)) and needs a trip to a thread of
+///   the blocking pool. Use [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads
+///   and writes.
 /// - Operations panic outside of a runtime.
 ///
 /// # Examples
@@ -97,7 +97,7 @@ impl File {
     /// let mut file = File::create(&path).await?;
     /// file.write_all(b"salmon").await?;
     /// file.sync_all().await?;
-    /// // It survives a power failure.
+    /// // From here on, the contents survive a power failure.
     /// assert_eq!(redd::fs::read(&path).await?, b"salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
@@ -288,7 +288,8 @@ impl File {
     /// - The error of an earlier write is lost: flush first.
     ///
     /// # Panics
-    /// If another operation on the file continues although its future was dropped, and the system refuses a second handle.
+    /// If another operation on the file continues although its future was dropped, and the system refuses a second
+    /// handle.
     ///
     /// # Examples
     /// ```
@@ -417,8 +418,8 @@ impl File {
         })
         .await;
         poll_fn(|cx| {
-            // Idle may also mean that another task's operation has ended after ours. So the result is checked before and after
-            // the wait.
+            // Idle may also mean that another task's operation has ended after ours. So the result is checked before
+            // and after the wait.
             if let Some(result) = result.lock().take() {
                 return Poll::Ready(result);
             }

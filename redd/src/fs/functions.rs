@@ -35,8 +35,9 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// - It replaces the contents of an existing file `to`.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound) if `from` or the directory of `to` does not exist, [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) if `from` is not a file.
+/// [`NotFound`](io::ErrorKind::NotFound) if `from` or the directory of `to` does not exist,
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and [`InvalidInput`](io::ErrorKind::InvalidInput) if `from`
+/// is not a file.
 ///
 /// # Examples
 /// ```
@@ -59,7 +60,8 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
 /// - It runs [`std::fs::create_dir`] on the blocking pool.
 ///
 /// # Errors
-/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), and [`NotFound`](io::ErrorKind::NotFound) if the parent does not exist.
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), and [`NotFound`](io::ErrorKind::NotFound) if the parent does not
+/// exist.
 ///
 /// # Examples
 /// ```
@@ -106,8 +108,8 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// - It runs [`std::fs::hard_link`] on the blocking pool.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `link` exists, and [`CrossesDevices`](io::ErrorKind::CrossesDevices) if it would be on another file
-/// system.
+/// [`NotFound`](io::ErrorKind::NotFound), [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `link` exists, and
+/// [`CrossesDevices`](io::ErrorKind::CrossesDevices) if it would be on another file system.
 ///
 /// # Examples
 /// ```
@@ -131,7 +133,8 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// - It runs [`std::fs::metadata`] on the blocking pool.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a directory on the way.
+/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a directory on
+/// the way.
 ///
 /// # Examples
 /// ```
@@ -155,7 +158,8 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// - The file is read on one thread in one go, without the 2-MiB steps of a [`File`](super::File).
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and [`IsADirectory`](io::ErrorKind::IsADirectory).
+/// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
+/// [`IsADirectory`](io::ErrorKind::IsADirectory).
 ///
 /// # Examples
 /// ```
@@ -179,7 +183,8 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// - It runs [`std::fs::read_link`] on the blocking pool.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), and [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is not a symbolic link.
+/// [`NotFound`](io::ErrorKind::NotFound), and [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is not a
+/// symbolic link.
 ///
 /// # Examples
 /// ```
@@ -200,7 +205,8 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// - It runs [`std::fs::read_to_string`] on the blocking pool.
 ///
 /// # Errors
-/// [`InvalidData`](io::ErrorKind::InvalidData) if the file is not UTF-8, [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied).
+/// [`InvalidData`](io::ErrorKind::InvalidData) if the file is not UTF-8, [`NotFound`](io::ErrorKind::NotFound), and
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied).
 ///
 /// # Examples
 /// ```
@@ -248,7 +254,8 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// - Dropping the future does not stop it once it has started.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied): then a part of the contents may be gone.
+/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied): then a part of the
+/// contents may be gone.
 ///
 /// # Examples
 /// ```
@@ -270,7 +277,8 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// - It runs [`std::fs::remove_file`] on the blocking pool.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and an error for a directory.
+/// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and an error for a
+/// directory.
 ///
 /// # Examples
 /// ```
@@ -295,7 +303,8 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 /// - It is atomic: another process sees the old file or the new one.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), and [`CrossesDevices`](io::ErrorKind::CrossesDevices) if the names are on two file systems.
+/// [`NotFound`](io::ErrorKind::NotFound), and [`CrossesDevices`](io::ErrorKind::CrossesDevices) if the names are on two
+/// file systems.
 ///
 /// # Examples
 /// ```
@@ -322,7 +331,8 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// - It runs [`std::os::unix::fs::symlink`] on the blocking pool.
 ///
 /// # Errors
-/// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `link` exists, and [`NotFound`](io::ErrorKind::NotFound) if its directory does not.
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if `link` exists, and [`NotFound`](io::ErrorKind::NotFound) if its
+/// directory does not.
 ///
 /// # Examples
 /// ```
@@ -345,7 +355,8 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
 /// - It runs [`std::fs::symlink_metadata`] on the blocking pool.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a directory on the way.
+/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a directory on
+/// the way.
 ///
 /// # Examples
 /// ```
@@ -391,7 +402,8 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 /// - It runs [`std::fs::set_permissions`] on the blocking pool.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the file has another owner.
+/// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the file has
+/// another owner.
 ///
 /// # Examples
 /// ```
@@ -414,11 +426,12 @@ pub async fn set_permissions(path: impl AsRef<Path>, perm: Permissions) -> io::R
 ///
 /// - It runs [`std::fs::write`] on the blocking pool.
 /// - It copies `contents` for the thread that writes them.
-/// - It is not atomic: after a crash the file may have a part of it. Write another file and [`rename`] it if that matters.
+/// - It is not atomic: after a crash the file may have a part of it. Write another file and [`rename`] it if that
+///   matters.
 ///
 /// # Errors
-/// [`NotFound`](io::ErrorKind::NotFound) if the directory does not exist, [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
-/// [`StorageFull`](io::ErrorKind::StorageFull).
+/// [`NotFound`](io::ErrorKind::NotFound) if the directory does not exist,
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and [`StorageFull`](io::ErrorKind::StorageFull).
 ///
 /// # Examples
 /// ```

@@ -1,7 +1,7 @@
 //! Files and directories.
 //!
-//! Each operation runs the one of `std::fs` on the blocking pool, because the kernel cannot wait for a file as it waits for a
-//! socket. So it costs a trip to another thread and back:
+//! Each operation runs the one of `std::fs` on the blocking pool, because the kernel cannot wait for a file as it waits
+//! for a socket. So it costs a trip to another thread and back:
 //!
 //! - For many small reads or writes of one file, use [`BufReader`](crate::io::BufReader) and
 //!   [`BufWriter`](crate::io::BufWriter).
@@ -19,8 +19,8 @@
 //!
 //! # In every operation of this module
 //! - Dropping the future does not stop an operation that has started; only its result is lost.
-//! - Errors are those of `std::fs`. A path with a NUL byte is [`InvalidInput`](std::io::ErrorKind::InvalidInput). If the
-//!   runtime shuts down before an operation starts, that is an error too.
+//! - Errors are those of `std::fs`. A path with a NUL byte is [`InvalidInput`](std::io::ErrorKind::InvalidInput). If
+//!   the runtime shuts down before an operation starts, that is an error too.
 //! - Outside of a runtime, operations panic.
 //!
 //! A file with many small writes, replaced as a whole:

@@ -140,8 +140,8 @@ impl OpenOptions {
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) with `create_new`. [`InvalidInput`](io::ErrorKind::InvalidInput) for
-    /// options that contradict each other, and for a path with a NUL byte.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) with `create_new`. [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// for options that contradict each other, and for a path with a NUL byte.
     ///
     /// # Examples
     /// ```
@@ -184,8 +184,8 @@ impl File {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied). A directory can be
-    /// opened, but not read.
+    /// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied). A directory
+    /// can be opened, but not read.
     ///
     /// # Examples
     /// ```

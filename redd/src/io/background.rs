@@ -4,14 +4,14 @@
 //! Called by `fs::file` and `io::stdio`. It is the only import of `blocking` in `io`.
 //!
 //! - A read fills the buffer on the pool; the task copies out of it. Bytes that were read ahead stay for the next read.
-//! - A write is ready as soon as its bytes are in the buffer. The pool writes them afterwards, even if the runtime shuts down
-//!   meanwhile. The next operation that can report an error reports the error of the write.
+//! - A write is ready as soon as its bytes are in the buffer. The pool writes them afterwards, even if the runtime
+//!   shuts down meanwhile. The next operation that can report an error reports the error of the write.
 //!
 //! # Invariants
 //! - `one-in-flight`: `buffer` is `None` exactly while an operation is in flight. The operation owns it, and its
 //!   [`RunningOperation`] puts it back, even if the operation never ran or panicked.
-//! - `captures-dropped-first`: an operation drops its captures before its end is visible. So a file has one owner when its
-//!   operation has ended.
+//! - `captures-dropped-first`: an operation drops its captures before its end is visible. So a file has one owner when
+//!   its operation has ended.
 //! - `user-code-outside-lock`: wakers are cloned, woken and dropped, and closures sent to the pool, without the lock.
 
 use std::io::{self, IoSlice, Read, Write};
@@ -152,8 +152,8 @@ impl Background {
         }
     }
 
-    /// Copies at most `max` bytes into the buffer and starts an operation made by `write`. The argument of `write` is the
-    /// number of bytes that were read ahead and are discarded.
+    /// Copies at most `max` bytes into the buffer and starts an operation made by `write`. The argument of `write` is
+    /// the number of bytes that were read ahead and are discarded.
     pub(crate) fn poll_write<F>(
         &self,
         cx: &mut Context<'_>,
@@ -231,8 +231,8 @@ impl IdleGuard<'_> {
         // `user-code-outside-lock`
         drop(self.shared);
         let work = move || {
-            // `captures-dropped-first`: the call consumes the operation, and `running` is dropped after it. If the closure is
-            // dropped instead, so are its captures, in the order of these lines.
+            // `captures-dropped-first`: the call consumes the operation, and `running` is dropped after it. If the
+            // closure is dropped instead, so are its captures, in the order of these lines.
             let operation = operation;
             let mut running = running;
             let result = operation(&mut running.buffer);

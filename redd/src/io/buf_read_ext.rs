@@ -28,7 +28,8 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// Appends all bytes up to and including `byte` to `buf` and returns their number.
     ///
     /// - If the stream ends before `byte`, it appends all that is left. 0 means that nothing was left.
-    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not trusted.
+    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not
+    ///   trusted.
     ///
     /// # Cancel safety
     /// What was read before a drop is in `buf`: call it again with the same `buf` to continue.
@@ -62,15 +63,16 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     ///
     /// - 0 means that nothing was left.
     /// - It does not clear `buf` first.
-    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not trusted.
+    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not
+    ///   trusted.
     ///
     /// # Cancel safety
     /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
     /// [`read_until`](Self::read_until) lose nothing.
     ///
     /// # Errors
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` keeps the text that it had, and the
-    /// line is lost. Also the errors of the reader: then text that was read before is in `buf`.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` keeps the text that it had, and
+    /// the line is lost. Also the errors of the reader: then text that was read before is in `buf`.
     ///
     /// # Examples
     /// ```
@@ -228,7 +230,7 @@ impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
             panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
         match Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(ptr::from_ref) {
-            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and no code uses it through `self` any more.
+            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and `self` does not have it any more.
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(unsafe { &*bytes })),
             Poll::Ready(Err(error)) => {
                 *slot = Some(reader);

@@ -205,8 +205,8 @@ impl<W: AsyncWrite> AsyncWrite for BufWriter<W> {
 }
 
 impl<W: AsyncWrite> BufWriter<W> {
-    /// A vectored write for an inner writer that is not vectored. It writes the first slice, and the following ones as long
-    /// as they fit the buffer.
+    /// A vectored write for an inner writer that is not vectored. It writes the first slice, and the following ones as
+    /// long as they fit the buffer.
     fn poll_write_one_by_one(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -4,10 +4,10 @@
 //!
 //! # Invariants
 //! - `pending-window`: `buf[start..end]` was read and not yet written; `start <= end <= buf.len()`.
-//! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed. What the reader waits for
-//!   may be in the writer's buffer.
-//! - `budget-each-turn`: each turn of the loop consumes a unit of the budget. So a copy between streams that are always ready
-//!   (memory, `repeat`, a user's type) lets other tasks run.
+//! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed. What the reader waits
+//!   for may be in the writer's buffer.
+//! - `budget-each-turn`: each turn of the loop consumes a unit of the budget. So a copy between streams that are always
+//!   ready (memory, `repeat`, a user's type) lets other tasks run.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};

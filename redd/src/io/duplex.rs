@@ -3,8 +3,8 @@
 //! Called by user code, mostly in tests of protocols.
 //!
 //! # Invariants
-//! - `user-code-outside-lock`: wakers are cloned before the lock of the pipe is taken. They are woken and dropped after it
-//!   is released (`DeferredWakers`).
+//! - `user-code-outside-lock`: wakers are cloned before the lock of the pipe is taken. They are woken and dropped after
+//!   it is released (`DeferredWakers`).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -61,8 +61,8 @@ pub fn duplex(max_buf_size: usize) -> (DuplexStream, DuplexStream) {
 /// Returns the two halves of a pipe: what is written to one is read from the other.
 ///
 /// - A writer waits while `max_buf_size` bytes are unread.
-/// - Dropping the write half does not end the reads: call [`shutdown`](super::AsyncWriteExt::shutdown). Dropping the read
-///   half does not fail the writes. [`duplex`] does both.
+/// - Dropping the write half does not end the reads: call [`shutdown`](super::AsyncWriteExt::shutdown). Dropping the
+///   read half does not fail the writes. [`duplex`] does both.
 ///
 /// # Panics
 /// If `max_buf_size` is zero.

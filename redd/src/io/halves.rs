@@ -15,8 +15,8 @@ use crate::primitives::{Arc, Mutex, MutexGuard};
 
 /// Splits a stream into a read half and a write half, for two tasks.
 ///
-/// - Each operation locks the stream for one poll. `TcpStream`, `UnixStream` and others have a `split` method that needs
-///   no lock.
+/// - Each operation locks the stream for one poll. `TcpStream`, `UnixStream` and others have a `split` method that
+///   needs no lock.
 /// - [`ReadHalf::unsplit`] joins the halves again.
 /// - Dropping the write half does not shut the stream down; call
 ///   [`shutdown`](super::AsyncWriteExt::shutdown) for that.
@@ -170,7 +170,8 @@ impl<T: AsyncWrite> AsyncWrite for WriteHalf<T> {
     }
 }
 
-// SAFETY: a shared half gives no access to the stream: it can only be compared and printed. The bound is the same as in Tokio.
+// SAFETY: a shared half gives no access to the stream: it can only be compared and printed. The bound is the same as in
+// Tokio.
 unsafe impl<T: Sync> Sync for ReadHalf<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for WriteHalf<T> {}

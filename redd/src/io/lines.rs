@@ -84,7 +84,8 @@ impl<R> Lines<R> {
 impl<R: AsyncBufRead> Lines<R> {
     /// Returns the next line, without `\n` or `\r\n`, or `None` at the end of the stream.
     ///
-    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not trusted.
+    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not
+    ///   trusted.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.

@@ -52,8 +52,8 @@
 //! ```
 //!
 //! # In every operation of this module
-//! - Methods that *complete* a quantity (`read_exact`, `write_all`, `copy`, `read_line`, …) retry when the system reports
-//!   [`ErrorKind::Interrupted`]. Single operations (`read`, `write`) return it to the caller.
+//! - Methods that *complete* a quantity (`read_exact`, `write_all`, `copy`, `read_line`, …) retry when the system
+//!   reports [`ErrorKind::Interrupted`]. Single operations (`read`, `write`) return it to the caller.
 //! - A future does nothing until it is polled. Its `# Cancel safety` says what is lost if it is dropped half-way.
 //! - Dropping a [`BufWriter`] or a stream does not flush it: a drop cannot await.
 //! - Everything but the standard streams works on any executor. Those use the blocking pool of the runtime.
@@ -140,6 +140,6 @@ pub mod unix {
     };
 }
 
-/// Bytes in the buffers of [`BufReader`], [`BufWriter`] and [`copy()`] unless the caller chooses another size. As large as in
-/// Tokio: programs can observe it.
+/// Bytes in the buffers of [`BufReader`], [`BufWriter`] and [`copy()`] unless the caller chooses another size. As large
+/// as in Tokio: programs can observe it.
 const DEFAULT_BUFFER_BYTES: usize = 8 * 1024;

@@ -1,9 +1,10 @@
-//! The future that the methods of the extension traits return: an [`OperationFuture`] is a stream and an [`Operation`] on it.
+//! The future that the methods of the extension traits return: a stream and an [`Operation`] on it.
 //!
 //! Called by the methods of `read_ext`, `buf_read_ext`, `write_ext` and `seek_ext`.
 //!
 //! # Why not otherwise
-//! The future only holds references, so it could be `Unpin`. As in Tokio it is not: a program that compiles here compiles there.
+//! The future only holds references, so it could be `Unpin`. As in Tokio it is not: a program that compiles here
+//! compiles there.
 
 use std::future::Future;
 use std::marker::PhantomPinned;

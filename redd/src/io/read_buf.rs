@@ -96,7 +96,8 @@ impl<'a> ReadBuf<'a> {
 
     /// Returns an empty `ReadBuf` over the first `n` unfilled bytes, or over all of them if there are fewer.
     ///
-    /// - Filling it does not fill `self`: call [`assume_init`](Self::assume_init) and [`advance`](Self::advance) afterwards.
+    /// - Filling it does not fill `self`: call [`assume_init`](Self::assume_init) and [`advance`](Self::advance)
+    ///   afterwards.
     ///
     /// # Examples
     /// ```
@@ -315,8 +316,8 @@ impl<'a> ReadBuf<'a> {
         self.bytes.as_ptr().cast()
     }
 
-    /// Asserts that this is the buffer that starts at `start`, as it did before a reader borrowed it. Safe code can replace it
-    /// with another one, whose lengths then say nothing about our memory.
+    /// Asserts that this is the buffer that starts at `start`, as it did before a reader borrowed it. Safe code can
+    /// replace it with another one, whose lengths then say nothing about our memory.
     #[inline]
     #[track_caller]
     pub(crate) fn assert_same_buffer(&self, start: *const u8) {

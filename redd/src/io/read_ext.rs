@@ -1,11 +1,13 @@
 //! `AsyncReadExt`: reading with `await`.
 //!
-//! Called by user code. The operations that need a file of their own are in `read_number`, `read_to_end` and `read_text`.
+//! Called by user code. The operations that need a file of their own are in `read_number`, `read_to_end` and
+//! `read_text`.
 //!
 //! Long because it is one trait, and each of its 29 methods is written out with an example.
 //!
 //! # Invariants
-//! - `same-buffer`: memory counts as filled only after `ReadBuf::assert_same_buffer` has confirmed that the reader filled it.
+//! - `same-buffer`: memory counts as filled only after `ReadBuf::assert_same_buffer` has confirmed that the reader
+//!   filled it.
 
 #![expect(unsafe_code, reason = "a `BufMut` is filled before it is initialised")]
 
@@ -126,8 +128,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: what was read before a drop is in `buf`, but its length is unknown.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends before `buf` is full, and the errors of the reader.
-    /// Then a part of `buf` may be filled.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends before `buf` is full, and the errors of the
+    /// reader. Then a part of `buf` may be filled.
     ///
     /// # Examples
     /// ```
@@ -154,7 +156,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -179,7 +182,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -204,7 +208,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -229,7 +234,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -254,7 +260,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -279,7 +286,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -304,7 +312,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -329,7 +338,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -354,7 +364,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -379,7 +390,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -404,7 +416,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -429,7 +442,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -454,7 +468,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -479,7 +494,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -504,7 +520,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -529,7 +546,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -554,7 +572,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -579,7 +598,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -606,7 +626,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -631,7 +652,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -656,7 +678,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -681,7 +704,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: dropping the future loses the bytes that it has read.
     ///
     /// # Errors
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the reader.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
     ///
     /// # Examples
     /// ```
@@ -738,8 +762,8 @@ pub trait AsyncReadExt: AsyncRead {
     /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
     ///
     /// # Errors
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are not UTF-8, and the errors of the reader. `dst` keeps the text
-    /// that it had.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are not UTF-8, and the errors of the reader. `dst`
+    /// keeps the text that it had.
     ///
     /// # Examples
     /// ```

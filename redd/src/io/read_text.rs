@@ -1,4 +1,5 @@
-//! Reading text into a `String`: the bytes are collected, checked when they are complete, and appended or rejected as a whole.
+//! Reading text into a `String`: the bytes are collected, checked when they are complete, and appended or rejected as a
+//! whole.
 //!
 //! Called by `read_ext::read_to_string` and `buf_read_ext::read_line`.
 //!

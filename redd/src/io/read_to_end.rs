@@ -3,8 +3,8 @@
 //! Called by `read_ext` (bytes) and `read_text` (text).
 //!
 //! # Invariants
-//! - `same-vector`: bytes of a vector count as filled only after `ReadBuf::assert_same_buffer` has confirmed that the reader
-//!   filled this vector.
+//! - `same-vector`: bytes of a vector count as filled only after `ReadBuf::assert_same_buffer` has confirmed that the
+//!   reader filled this vector.
 
 #![expect(unsafe_code, reason = "the spare capacity of a vector is filled before it is initialised")]
 
@@ -44,7 +44,8 @@ const PROBE_BYTES: usize = 32;
 #[derive(Debug)]
 pub(super) struct VecFill {
     total: usize,
-    /// The capacity that the caller provided. It may be exactly enough, so the vector grows only after a probe for the end.
+    /// The capacity that the caller provided. It may be exactly enough, so the vector grows only after a probe for the
+    /// end.
     original_capacity: usize,
     /// Initialised bytes after the length of the vector. Valid for the capacity that the vector had at that time.
     initialized_spare: usize,
@@ -91,8 +92,8 @@ impl VecFill {
         let mut spare = ReadBuf::uninit(buf.spare_capacity_mut());
         let start = spare.start();
         let known = self.initialized_spare.min(spare.capacity());
-        // SAFETY: an earlier turn initialised these bytes, and the vector was not reallocated since. `poll_to_end` resets the
-        // count when it reserves, and no other code can touch the vector while the future borrows it.
+        // SAFETY: an earlier turn initialised these bytes, and the vector was not reallocated since. `poll_to_end`
+        // resets the count when it reserves, and no other code can touch the vector while the future borrows it.
         unsafe { spare.assume_init(known) };
         let result = reader.poll_read(cx, &mut spare);
         spare.assert_same_buffer(start);

@@ -21,8 +21,8 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// After a drop the position is the old or the new one.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a position before the start, and the errors of the stream. A pipe, for
-    /// example, cannot seek.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a position before the start, and the errors of the stream. A
+    /// pipe, for example, cannot seek.
     ///
     /// # Examples
     /// ```

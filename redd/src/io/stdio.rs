@@ -1,7 +1,7 @@
 //! The standard streams of the process.
 //!
-//! Called by user code. Reads and writes run on the blocking pool (`background`). The descriptors may be files, pipes or
-//! terminals, and are shared with other processes, so they cannot be made non-blocking.
+//! Called by user code. Reads and writes run on the blocking pool (`background`). The descriptors may be files, pipes
+//! or terminals, and are shared with other processes, so they cannot be made non-blocking.
 
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -21,8 +21,8 @@ pub struct Stdin {
 
 /// Returns the standard input of the process.
 ///
-/// - A read that has started cannot be stopped: **shutting the runtime down waits for the next line**. An interactive program
-///   reads on a thread of its own, or ends with
+/// - A read that has started cannot be stopped: **shutting the runtime down waits for the next line**. An interactive
+///   program reads on a thread of its own, or ends with
 ///   [`Runtime::shutdown_background`](crate::runtime::Runtime::shutdown_background).
 /// - Bytes that one handle has read are lost to other handles.
 /// - Each read runs on the blocking pool, so it panics outside of a runtime.
@@ -101,8 +101,8 @@ pub struct Stdout {
 
 /// Returns the standard output of the process.
 ///
-/// - A write is ready as soon as its bytes are buffered. **Flush before the program ends**, or they may be lost. A line feed flushes,
-///   as in std.
+/// - A write is ready as soon as its bytes are buffered. **Flush before the program ends**, or they may be lost. A
+///   line feed flushes, as in std.
 /// - Writes through two handles may interleave: use one handle for what belongs together.
 /// - Each write runs on the blocking pool, so it panics outside of a runtime.
 ///

@@ -119,7 +119,8 @@ impl<R: AsyncRead> AsyncRead for Take<R> {
         part.assert_same_buffer(start);
         let filled = part.filled().len();
         let initialized = part.initialized().len();
-        // SAFETY: `part` is the front of the unfilled bytes of `buf`, as just asserted, and this many of them are initialised.
+        // SAFETY: `part` is the front of the unfilled bytes of `buf`, as just asserted, and this many of them are
+        // initialised.
         unsafe { buf.assume_init(initialized) };
         buf.advance(filled);
         *this.limit -= filled as u64;

@@ -176,7 +176,8 @@ impl<T: AsRef<[u8]> + Unpin> AsyncBufRead for Cursor<T> {
 
 /// Writes bytes without blocking the thread; the asynchronous counterpart of [`std::io::Write`].
 ///
-/// User code calls the methods of [`AsyncWriteExt`](super::AsyncWriteExt), and implements this trait for its own writers.
+/// User code calls the methods of [`AsyncWriteExt`](super::AsyncWriteExt), and implements this trait for its own
+/// writers.
 ///
 /// # Examples
 /// ```
@@ -251,7 +252,8 @@ pub trait AsyncWrite {
         self.poll_write(cx, first_nonempty(bufs))
     }
 
-    /// Returns whether `poll_write_vectored` writes from more than one slice. If not, callers had better join small slices.
+    /// Returns whether `poll_write_vectored` writes from more than one slice. If not, callers had better join small
+    /// slices.
     fn is_write_vectored(&self) -> bool {
         false
     }
@@ -312,7 +314,8 @@ where
     delegate_write!(self => self.as_deref_mut());
 }
 
-/// The methods of `AsyncWrite`, for memory: never pending, nothing to flush, and a write is the one of `std::io::Write`.
+/// The methods of `AsyncWrite`, for memory: never pending, nothing to flush, and a write is the one of
+/// `std::io::Write`.
 macro_rules! write_to_memory {
     () => {
         fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

@@ -49,7 +49,8 @@ pub trait AsyncWriteExt: AsyncWrite {
 
     /// Writes some bytes from the front of `bufs`, taken as one sequence, and returns their number.
     ///
-    /// - A writer that is not [vectored](AsyncWrite::is_write_vectored) writes only from the first slice that is not empty.
+    /// - A writer that is not [vectored](AsyncWrite::is_write_vectored) writes only from the first slice that is not
+    ///   empty.
     ///
     /// # Cancel safety
     /// If the future is dropped before it is ready, no byte was written.
@@ -108,7 +109,8 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// Writes all of `src` and advances it with each write.
     ///
     /// # Cancel safety
-    /// After a drop `src` holds exactly the bytes that are not written yet: call it again with the same `src` to continue.
+    /// After a drop `src` holds exactly the bytes that are not written yet: call it again with the same `src` to
+    /// continue.
     ///
     /// # Errors
     /// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no more bytes, and the errors of the writer.
@@ -137,7 +139,8 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// Writes all of `src`.
     ///
     /// # Cancel safety
-    /// Not cancel safe: after a drop it is unknown how much was written. [`write_all_buf`](Self::write_all_buf) keeps count.
+    /// Not cancel safe: after a drop it is unknown how much was written. [`write_all_buf`](Self::write_all_buf) keeps
+    /// count.
     ///
     /// # Errors
     /// [`WriteZero`](io::ErrorKind::WriteZero) if the writer accepts no more bytes, and the errors of the writer.
@@ -741,8 +744,8 @@ pub trait AsyncWriteExt: AsyncWrite {
 
     /// Waits until everything written has reached its destination.
     ///
-    /// - A socket has no buffer of its own, so this does nothing. [`BufWriter`](super::BufWriter), files and the standard
-    ///   streams need it.
+    /// - A socket has no buffer of its own, so this does nothing. [`BufWriter`](super::BufWriter), files and the
+    ///   standard streams need it.
     ///
     /// # Cancel safety
     /// Call it again after a drop to continue.
