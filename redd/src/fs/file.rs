@@ -373,7 +373,7 @@ impl File {
         self.max_bytes
     }
 
-    /// Runs `f` on the blocking pool, beside the operation in flight.
+    /// Runs `f` on the blocking pool, concurrently with the operation in flight.
     async fn run_concurrently<R: Send + 'static>(
         &self,
         f: impl FnOnce(&StdFile) -> io::Result<R> + Send + 'static,

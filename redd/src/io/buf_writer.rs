@@ -3,7 +3,7 @@
 //! # Invariants
 //! - `written-prefix`: `buf[..written]` has reached the inner writer and is not removed yet.
 //! - `complete-before-start`: the inner `poll_complete` returns ready before `start_seek`, because a `File` refuses
-//!   `start_seek` while an operation is at work. The flush of the buffer starts such an operation.
+//!   `start_seek` while an operation is in flight. The flush of the buffer starts such an operation.
 
 use std::fmt;
 use std::io::{self, IoSlice, SeekFrom};

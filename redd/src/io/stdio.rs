@@ -33,9 +33,11 @@ pub struct Stdin {
 ///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let mut lines = BufReader::new(redd::io::stdin()).lines();
+/// let mut total = 0;
 /// while let Some(line) = lines.next_line().await? {
-///     println!("{}", line.len());
+///     total += line.trim().parse::<u64>().map_err(redd::io::Error::other)?;
 /// }
+/// assert!(total < 1000, "more salmon than the river holds");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn stdin() -> Stdin {
