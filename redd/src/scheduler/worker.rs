@@ -374,7 +374,7 @@ impl Worker {
 
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run<R: Root>(&mut self, shared: &Shared, root: &mut R) -> Ended {
-        let _own = (!R::MAY_PANIC).then_some(AbortOnUnwind("the worker thread"));
+        let _own = (!R::MAY_PANIC).then(|| AbortOnUnwind("the worker thread"));
         let _active = self.is_multi(shared).then(|| Looping::begin(shared));
         let _thread = OnThread::enter(self);
         self.note_thread(shared);
