@@ -1,7 +1,7 @@
 //! A batch of wakers, collected under a lock or in a driver turn and woken outside of it.
 //!
 //! # Invariants
-//! - `foreign-code-outside`: wakers are foreign code; they run only in [`WakeList::wake_all`], whose caller holds no lock.
+//! - `user-code-outside`: wakers are foreign code; they run only in [`WakeList::wake_all`], whose caller holds no lock.
 //! - `one-panic-one-waker`: a waker that panics is reported and the rest is woken all the same.
 
 use std::task::Waker;
@@ -35,7 +35,7 @@ impl WakeList {
         }
     }
 
-    /// Wakes all, in order, and is empty afterwards. The caller holds no lock (`foreign-code-outside`).
+    /// Wakes all, in order, and is empty afterwards. The caller holds no lock (`user-code-outside`).
     pub(crate) fn wake_all(&mut self) {
         let len = std::mem::take(&mut self.len);
         for slot in &mut self.wakers[..len] {

@@ -51,7 +51,7 @@ impl Barrier {
     /// Not cancel safe: a future that is dropped after its first poll has arrived all the same.
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         self.resource.instrument("Barrier::wait", "poll", async move {
             // Before the arrival: the leader of a barrier for one task never waits.
             consume_budget().await;
@@ -60,7 +60,7 @@ impl Barrier {
             self.resource.tell(|| [Update::Arrived(self.arrived())]);
             let Some(round) = arrival else { return BarrierWaitResult(true) };
             let is_over = |now: &Round| (now.number != round).then_some(());
-            wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now)).await;
+            wait_until(&self.waiters, WaitKind::Barrier, location, || None, |now| is_over(now)).await;
             BarrierWaitResult(false)
         })
     }
@@ -78,7 +78,7 @@ impl Barrier {
         }
         // `arrived-below-size`
         *round = Round { number: round.number.wrapping_add(1), arrived: 0 };
-        round.call_all();
+        round.notify_all();
         None
     }
 }

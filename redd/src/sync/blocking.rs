@@ -11,13 +11,13 @@ use crate::primitives::parker::Parker;
 use crate::runtime::context::forbid_blocking;
 use crate::task::coop::without_limit;
 
-/// Answers for the method `what` of a user.
+/// Answers for the method `method` of a user.
 ///
 /// # Panics
 /// On a thread that runs tasks.
 #[track_caller]
-pub(crate) fn block_thread_on<F: Future>(what: &str, future: F) -> F::Output {
-    forbid_blocking(what);
+pub(crate) fn block_thread_on<F: Future>(method: &str, future: F) -> F::Output {
+    forbid_blocking(method);
     block_on_parker(future)
 }
 

@@ -146,7 +146,7 @@ impl<T> Channel for BroadcastState<T> {
     fn end(&self) {
         let mut tail = self.tail.lock();
         tail.is_closed = true;
-        tail.call_all();
+        tail.notify_all();
     }
 }
 
@@ -214,12 +214,12 @@ impl<T> Sender<T> {
         tail.position = position.wrapping_add(1);
         let slot = self.shared().slot(position);
         // `tail-before-slot`
-        let mut place = slot.message.lock();
+        let mut stored = slot.message.lock();
         slot.position.store(position, Ordering::Relaxed);
-        place.unseen = receivers;
-        let overwritten = place.value.replace(message);
-        drop(place);
-        tail.call_all();
+        stored.unseen = receivers;
+        let overwritten = stored.value.replace(message);
+        drop(stored);
+        tail.notify_all();
         drop(overwritten);
         Ok(receivers)
     }
@@ -339,7 +339,7 @@ impl<T: Clone> Receiver<T> {
     /// - `Closed`: all senders are dropped and everything is received.
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         cooperative(async move {
             let Self { shared, next } = self;
             loop {
@@ -350,7 +350,7 @@ impl<T: Clone> Receiver<T> {
                     wait_until(
                         &shared.tail,
                         WaitKind::Broadcast,
-                        place,
+                        location,
                         || is_there().then_some(()),
                         |tail| {
                             let is_due = is_there() || tail.position != position || tail.is_closed;
@@ -411,7 +411,7 @@ impl<T> Drop for Receiver<T> {
         }
         // Last, so that who is woken finds an empty channel.
         if is_last {
-            self.shared.on_last_receiver.lock().call_all();
+            self.shared.on_last_receiver.lock().notify_all();
         }
     }
 }

@@ -122,7 +122,7 @@ model!(loom_oneshot_close_races_with_send, || {
     assert_eq!(dropped(&drops), 1);
 });
 
-model!(loom_oneshot_a_waiting_sender_hears_of_the_close, || {
+model!(loom_oneshot_a_waiting_sender_is_woken_by_the_close, || {
     let (mut sender, receiver) = oneshot::channel::<u8>();
     let thread = thread::spawn(move || drop(receiver));
     assert!(poll_once(pin!(poll_fn(|cx| sender.poll_closed(cx)))).is_pending() || sender.is_closed());
@@ -140,7 +140,7 @@ model!(loom_oneshot_a_receiver_changes_its_waker, || {
     thread.join().unwrap();
 });
 
-model!(loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_goes, || {
+model!(loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_is_dropped, || {
     let drops = Arc::new(AtomicUsize::new(0));
     let (mut sender, receiver) = oneshot::channel();
     let value = Counted::new(&drops);
@@ -359,7 +359,7 @@ fn leave_while_pushing(leave: unsafe fn(&Chain<Counted, 2>) -> usize) {
     drop(chain);
 }
 
-model!(loom_chain_no_value_is_left_when_the_consumer_goes, || leave_while_pushing(Chain::end_rx));
+model!(loom_chain_no_value_is_left_when_the_consumer_is_dropped, || leave_while_pushing(Chain::end_rx));
 
 mistake!(loom_mistake_a_consumer_that_does_not_close_before_it_drains, "a value is left in the chain", || {
     leave_while_pushing(|chain| {
@@ -521,7 +521,7 @@ model!(loom_watch_wait_for_finds_the_value, || {
     thread.join().unwrap();
 });
 
-model!(loom_watch_a_sender_hears_of_the_last_receiver, || {
+model!(loom_watch_a_sender_is_woken_when_the_last_receiver_is_dropped, || {
     let (sender, receiver) = watch::channel(0);
     let second = receiver.clone();
     let thread = thread::spawn(move || drop(receiver));

@@ -66,11 +66,11 @@ macro_rules! lock_methods {
         /// Dropping the future gives the place in line away.
         #[track_caller]
         pub fn $wait($this: $Self) -> impl Future<Output = $Guard> {
-            let place = Some(Location::caller());
+            let location = Some(Location::caller());
             let owner = $this.permits.owner.clone();
             owner.instrument(concat!(stringify!($Lock), "::", stringify!($wait)), "poll_acquire", async move {
                 if !$this.permits.acquire_at_once($count) {
-                    let acquired = $this.permits.acquire($count, WaitKind::$Lock, place).await;
+                    let acquired = $this.permits.acquire($count, WaitKind::$Lock, location).await;
                     debug_assert!(acquired.is_ok(), "nobody closes a lock");
                 }
                 $this.$guard()

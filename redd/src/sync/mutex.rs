@@ -81,15 +81,15 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
-        let guard = MutexGuard { held: HeldPermits { lender: self } };
-        tell_locked(&self.permits);
+        let guard = MutexGuard { held: HeldPermits { owner: self } };
+        report_locked(&self.permits);
         guard
     }
 
     #[inline]
     fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let guard = OwnedMutexGuard { held: HeldPermits { lender: self } };
-        tell_locked(guard.held.lender.permits());
+        let guard = OwnedMutexGuard { held: HeldPermits { owner: self } };
+        report_locked(guard.held.owner.permits());
         guard
     }
 
@@ -104,20 +104,20 @@ lock_face!(Mutex, try_lock);
 
 /// Tells whether the one permit is taken.
 #[inline(always)]
-fn tell_locked(permits: &Permits) {
-    permits.tell(|| [Update::Locked(permits.available() == 0)]);
+fn report_locked(permits: &Permits) {
+    permits.report(|| [Update::Locked(permits.available() == 0)]);
 }
 
 /// The permit, given back when this is dropped (`one-guard`), and before a share of the ownership goes.
 struct HeldPermits<L: Deref<Target: PermitOwner>> {
-    lender: L,
+    owner: L,
 }
 
 impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
-        self.lender.permits().release(1);
-        tell_locked(self.lender.permits());
+        self.owner.permits().release(1);
+        report_locked(self.owner.permits());
     }
 }
 
@@ -126,7 +126,7 @@ impl<'a, T: ?Sized> HeldPermits<&'a Mutex<T>> {
     fn of_permits(self) -> HeldPermits<&'a Permits> {
         // `one-guard`: the new one gives the permit back instead.
         let this = ManuallyDrop::new(self);
-        HeldPermits { lender: &this.lender.permits }
+        HeldPermits { owner: &this.owner.permits }
     }
 }
 
@@ -145,12 +145,12 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
 
     /// The mutex that this guard locks.
     pub fn mutex(this: &Self) -> &'a Mutex<T> {
-        this.held.lender
+        this.held.owner
     }
 
     #[inline]
     fn pointer(&self) -> *mut T {
-        self.held.lender.pointer()
+        self.held.owner.pointer()
     }
 }
 
@@ -189,12 +189,12 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
 
     /// The mutex that this guard locks.
     pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
-        &this.held.lender
+        &this.held.owner
     }
 
     #[inline]
     fn pointer(&self) -> *mut T {
-        self.held.lender.pointer()
+        self.held.owner.pointer()
     }
 }
 

@@ -15,7 +15,7 @@
 //!   holder of the lock changes the word.
 //! - `always-a-write`: every notification writes the word, also when that changes nothing. So of a notification and a
 //!   lining-up, one sees the other.
-//! - `heard-or-forwarded`: a call to one waiter is heard by it or, when it is dropped first, goes to the next.
+//! - `received-or-forwarded`: a call to one waiter is heard by it or, when it is dropped first, goes to the next.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -28,7 +28,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Guard, Notification, WaitList, WaitSlot, WaitStage, Waiter};
+use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -122,19 +122,19 @@ impl Notify {
 
     /// Notifies all that wait now, including futures that were made and not yet polled. Stores no permit.
     pub fn notify_waiters(&self) {
-        if self.try_count_call() {
+        if self.try_count_notify_waiters() {
             return;
         }
         let guard = self.waiters.lock();
-        if self.try_count_call() {
+        if self.try_count_notify_waiters() {
             return;
         }
         // `waiting-bit`: nobody but us changes the word now. Release: what happened before the call is visible to
-        // who sees the count. Pairs with Acquire in `Notify::try_hear`.
+        // who sees the count. Pairs with Acquire in `Notify::try_receive`.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             Some((word & !STATE).wrapping_add(CALL) | EMPTY)
         });
-        guard.call_all();
+        guard.notify_all();
     }
 
     fn notify(&self, call: Notification) {
@@ -149,7 +149,7 @@ impl Notify {
     }
 
     /// Counts a call of `notify_waiters`, if nobody waits.
-    fn try_count_call(&self) -> bool {
+    fn try_count_notify_waiters(&self) -> bool {
         self.change_unless_waiting(|word| word.wrapping_add(CALL))
     }
 
@@ -158,7 +158,7 @@ impl Notify {
     fn change_unless_waiting(&self, change: impl Fn(usize) -> usize) -> bool {
         let step = |word| (word & STATE != WAITING).then(|| change(word));
         // `always-a-write`. Release: what happened before is visible to who is notified. Pairs with Acquire in
-        // `Notify::try_hear`.
+        // `Notify::try_receive`.
         self.word.fetch_update(Ordering::Release, Ordering::Relaxed, step).is_ok()
     }
 
@@ -166,21 +166,21 @@ impl Notify {
         if !has_mistake("a notification that does not look again") && self.try_store() {
             return;
         }
-        let called = guard.call_one(call);
-        self.tidy(&guard);
+        let called = guard.notify_one(call);
+        self.clear_waiting_if_empty(&guard);
         drop(guard);
         wake_guarded(called.flatten());
     }
 
     /// `waiting-bit`, after someone left the list.
-    fn tidy(&self, guard: &Guard<'_>) {
+    fn clear_waiting_if_empty(&self, guard: &Guard<'_>) {
         if !guard.is_empty() {
             return;
         }
         let word = self.word.load(Ordering::Relaxed);
         if word & STATE == WAITING {
             // A plain store: `waiting-bit`, nobody else changes the word. Release: the calls that it counts happened
-            // before, through the lock or whoever set `WAITING`. Pairs with Acquire in `Notify::try_hear` and
+            // before, through the lock or whoever set `WAITING`. Pairs with Acquire in `Notify::try_receive` and
             // `Listener::new`.
             self.word.store(word & !STATE, Ordering::Release);
         }
@@ -188,7 +188,7 @@ impl Notify {
 
     /// Whether a listener that has seen `calls` calls has been notified; takes the permit if that is why. With `guard`
     /// (the lock is held) and nothing heard, the state is `WAITING` afterwards.
-    fn try_hear(&self, calls: usize, guard: Option<&Guard<'_>>) -> bool {
+    fn try_receive(&self, calls: usize, guard: Option<&Guard<'_>>) -> bool {
         // Acquire: what happened before the notification is visible. Pairs with Release in `Notify::notify_waiters`
         // and `Notify::change_unless_waiting`.
         let mut word = self.word.load(Ordering::Acquire);
@@ -228,7 +228,7 @@ pin_project! {
         // Calls of `notify_waiters` before this listener was made.
         calls: usize,
         // It was notified, and said so.
-        has_heard: bool,
+        is_received: bool,
         #[pin]
         waiter: Waiter,
     }
@@ -246,35 +246,35 @@ pin_project! {
 }
 
 impl<N: Deref<Target = Notify>> Listener<N> {
-    fn new(notify: N, place: WaitSlot) -> Self {
+    fn new(notify: N, location: CallSite) -> Self {
         // Acquire: if a call is counted here already, the caller sees what happened before it, and need not wait for
         // it. Pairs with Release in `Notify::notify_waiters`.
         let calls = notify.word.load(Ordering::Acquire) / CALL;
-        Self { notify, calls, has_heard: false, waiter: Waiter::new(WaitKind::Notify, place) }
+        Self { notify, calls, is_received: false, waiter: Waiter::new(WaitKind::Notify, location) }
     }
 
     /// Whether it is notified; if not it is in line, and `cx`, if given, will be woken.
-    fn hear(self: Pin<&mut Self>, cx: Option<&Context<'_>>) -> bool {
+    fn poll_notified(self: Pin<&mut Self>, cx: Option<&Context<'_>>) -> bool {
         let this = self.project();
-        if *this.has_heard {
+        if *this.is_received {
             return true;
         }
         let notify: &Notify = this.notify;
         let waiter = this.waiter.as_ref();
-        *this.has_heard = match (waiter.stage(), cx) {
-            (WaitStage::Idle, _) if notify.try_hear(*this.calls, None) => true,
+        *this.is_received = match (waiter.stage(), cx) {
+            (WaitStage::Idle, _) if notify.try_receive(*this.calls, None) => true,
             // SAFETY: `waiter` is pinned; this listener borrows the notify or holds a count of it, and `leave`, called
             // in drop, removes the waiter.
-            (WaitStage::Idle, _) => unsafe { line_up(notify, waiter, *this.calls, cx) },
-            (WaitStage::Linked, Some(cx)) => notify.waiters.renew(waiter, cx) != WaitStage::Linked,
+            (WaitStage::Idle, _) => unsafe { enqueue(notify, waiter, *this.calls, cx) },
+            (WaitStage::Linked, Some(cx)) => notify.waiters.update_waker(waiter, cx) != WaitStage::Linked,
             (WaitStage::Linked, None) => notify.waiters.lock().stage(waiter) != WaitStage::Linked,
-            (WaitStage::Called(_), _) => true,
+            (WaitStage::Notified(_), _) => true,
         };
-        if *this.has_heard {
+        if *this.is_received {
             // One that a `notify_waiters` is still on the way to stays linked; `leave` takes it out.
             waiter.acknowledge();
         }
-        *this.has_heard
+        *this.is_received
     }
 
     /// Leaves the line, or the call unheard.
@@ -285,12 +285,12 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         let mut guard = notify.waiters.lock();
         let (stage, unused) = guard.remove(this.waiter.as_ref());
         match stage {
-            // `heard-or-forwarded`
-            WaitStage::Called(call @ (Notification::First | Notification::Last)) if !*this.has_heard => {
+            // `received-or-forwarded`
+            WaitStage::Notified(call @ (Notification::First | Notification::Last)) if !*this.is_received => {
                 notify.notify_locked(guard, call);
             }
-            WaitStage::Idle | WaitStage::Linked | WaitStage::Called(_) => {
-                notify.tidy(&guard);
+            WaitStage::Idle | WaitStage::Linked | WaitStage::Notified(_) => {
+                notify.clear_waiting_if_empty(&guard);
                 drop(guard);
             }
         }
@@ -302,22 +302,22 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         if !has_budget_remaining() {
             return this.poll_without_budget(cx);
         }
-        if this.as_mut().hear(Some(cx)) {
+        if this.as_mut().poll_notified(Some(cx)) {
             spend_on(|| true);
             return Poll::Ready(());
         }
-        this.waiter.note();
+        this.waiter.record();
         Poll::Pending
     }
 
     #[cold]
     fn poll_without_budget(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
-        if self.as_mut().hear(Some(cx)) {
+        if self.as_mut().poll_notified(Some(cx)) {
             unit.made_progress();
             return Poll::Ready(());
         }
-        self.waiter.note();
+        self.waiter.record();
         Poll::Pending
     }
 }
@@ -326,14 +326,14 @@ impl<N: Deref<Target = Notify>> Listener<N> {
 ///
 /// # Safety
 /// The duty of [`Guard::push_back`].
-unsafe fn line_up(notify: &Notify, waiter: Pin<&Waiter>, calls: usize, cx: Option<&Context<'_>>) -> bool {
+unsafe fn enqueue(notify: &Notify, waiter: Pin<&Waiter>, calls: usize, cx: Option<&Context<'_>>) -> bool {
     let waker = cx.map(|cx| cx.waker().clone());
     let mut guard = notify.waiters.lock();
-    if notify.try_hear(calls, Some(&guard)) {
+    if notify.try_receive(calls, Some(&guard)) {
         drop(guard);
         return true;
     }
-    // SAFETY: by this function's duty. `waiting-bit`: `try_hear` has set it.
+    // SAFETY: by this function's duty. `waiting-bit`: `try_receive` has set it.
     unsafe { guard.push_back(waiter, waker, 0) };
     false
 }
@@ -357,7 +357,7 @@ macro_rules! notified {
             ///
             /// For the pattern "enable, look whether there is anything to do, await if not", which misses no notification.
             pub fn enable(self: Pin<&mut Self>) -> bool {
-                self.project().listener.hear(None)
+                self.project().listener.poll_notified(None)
             }
         }
 

@@ -90,13 +90,13 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
             if let Some(value) = self.get() {
                 consume_budget().await;
                 return Ok(value);
             }
-            if self.permits.acquire(1, WaitKind::OnceCell, place).await.is_ok() {
+            if self.permits.acquire(1, WaitKind::OnceCell, location).await.is_ok() {
                 let turn = Turn { cell: self };
                 turn.finish(f().await?);
             }

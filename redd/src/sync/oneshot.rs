@@ -27,7 +27,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::wait_list::WaitSlot;
+use super::wait_list::CallSite;
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::resources::{Operation, Resource, ResourceKind, Update};
 use crate::observe::waiting::{self, WaitKind};
@@ -76,7 +76,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
         resource,
     })));
-    let receiver = Receiver { shared: Some(shared), place: Location::caller(), operation };
+    let receiver = Receiver { shared: Some(shared), location: Location::caller(), operation };
     (Sender { shared }, receiver)
 }
 
@@ -127,7 +127,7 @@ unsafe fn register(
         if cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) }) {
             return false;
         }
-        // Acquire: sees what came before `end`. Pairs with Release in `finish`, `Receiver::close`, `leave`.
+        // Acquire: sees what came before `end`. Pairs with Release in `finish_tx`, `Receiver::close`, `finish_rx`.
         if state.fetch_and(!own, Ordering::Acquire) & end != 0 {
             return true; // The other handle has the waker.
         }
@@ -137,7 +137,7 @@ unsafe fn register(
     let new = waker.clone();
     // SAFETY: `own` is clear, only this handle sets it, and it was clear when `end` was set, if it was.
     cell.with_mut(|slot| unsafe { (*slot).write(new) });
-    // Release: publishes the waker. Pairs with Acquire in `finish`, `Receiver::close`, `leave`. Acquire: as above.
+    // Release: publishes the waker. Pairs with Acquire in `finish_tx`, `Receiver::close`, `finish_rx`. Acquire: as above.
     let seen = state.fetch_or(own, Ordering::AcqRel);
     drop(old);
     if seen & end != 0 && !has_mistake("a waker that is left without a second look") {
@@ -186,7 +186,7 @@ impl<T> Sender<T> {
         // SAFETY: `value-owner`: DONE is clear as long as this handle exists.
         this.shared().value.with_mut(|slot| unsafe { *slot = Some(value) });
         // SAFETY: `this` is not used, nor dropped, afterwards.
-        let refused = unsafe { finish(this.shared) };
+        let refused = unsafe { finish_tx(this.shared) };
         resource.tell(|| [Update::ValueSent(refused.is_none()), Update::TxDropped(true)]);
         refused.map_or(Ok(()), Err)
     }
@@ -197,14 +197,14 @@ impl<T> Sender<T> {
     /// Dropping it loses nothing.
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = ()> {
-        let place = Location::caller();
+        let location = Location::caller();
         // `async`, because such futures are not `Unpin` in Tokio.
-        async move { poll_fn(|cx| self.poll_closed_at(cx, Some(place))).await }
+        async move { poll_fn(|cx| self.poll_closed_at(cx, Some(location))).await }
     }
 
     /// Whether the receiver is closed or dropped.
     pub fn is_closed(&self) -> bool {
-        // Acquire: what the receiver did before closing. Pairs with Release in `Receiver::close`, `leave`.
+        // Acquire: what the receiver did before closing. Pairs with Release in `Receiver::close`, `finish_rx`.
         self.shared().state.load(Ordering::Acquire) & RX_CLOSED != 0
     }
 
@@ -213,13 +213,13 @@ impl<T> Sender<T> {
         self.poll_closed_at(cx, None)
     }
 
-    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: WaitSlot) -> Poll<()> {
+    fn poll_closed_at(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
         if self.is_closed_or_register(cx.waker()) {
             unit.made_progress();
             return Poll::Ready(());
         }
-        waiting::note(WaitKind::Oneshot, place);
+        waiting::note(WaitKind::Oneshot, location);
         Poll::Pending
     }
 
@@ -236,7 +236,7 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let resource = self.shared().resource.clone();
         // SAFETY: the handle is not used after its drop. The value cell is empty, so nothing comes back.
-        drop(unsafe { finish(self.shared) });
+        drop(unsafe { finish_tx(self.shared) });
         resource.tell(|| [Update::TxDropped(true)]);
     }
 }
@@ -245,7 +245,7 @@ impl<T> Drop for Sender<T> {
 ///
 /// # Safety
 /// The sender's handle is not used afterwards.
-unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
+unsafe fn finish_tx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     // SAFETY: `last-frees`: TX_GONE is set below at the earliest.
     let shared = unsafe { handle.as_ref() };
     let mut seen = shared.state.load(Ordering::Relaxed);
@@ -253,7 +253,7 @@ unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
         if seen & RX_CLOSED != 0 {
             // SAFETY: `value-owner`: DONE is still clear.
             let value = unsafe { shared.take_value() };
-            // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `leave`.
+            // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `finish_rx`.
             if shared.state.fetch_or(DONE | TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
                 // SAFETY: `last-frees`.
                 unsafe { free(handle) };
@@ -267,7 +267,7 @@ unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
         // If nobody waits, this is also the last access.
         let gone = if seen & RX_WAKER == 0 { TX_GONE } else { 0 };
         let next = (seen & !TX_WAKER) | DONE | gone;
-        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `leave`.
+        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `finish_rx`.
         // Acquire: sees the receiver's waker. Pairs with Release in `register`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => break own_waker,
@@ -277,7 +277,7 @@ unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     if seen & RX_WAKER != 0 {
         // SAFETY: `rx-waker-owner`: the exchange set DONE with RX_WAKER set.
         let rx_waker = unsafe { read_waker(&shared.rx_waker) };
-        // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `leave`.
+        // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `finish_rx`.
         if shared.state.fetch_or(TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
             // SAFETY: `last-frees`.
             unsafe { free(handle) };
@@ -303,7 +303,7 @@ debug_struct!([T] Sender<T> as "Sender", self => { is_closed: self.is_closed() }
 pub struct Receiver<T> {
     /// `None` after the outcome was taken.
     shared: Option<NonNull<OneshotState<T>>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
     operation: Operation,
 }
 
@@ -344,7 +344,7 @@ impl<T> Receiver<T> {
         let Some(shared) = self.shared() else {
             return true;
         };
-        // Acquire: sees the value. Pairs with Release in `finish`.
+        // Acquire: sees the value. Pairs with Release in `finish_tx`.
         if shared.state.load(Ordering::Acquire) & DONE == 0 {
             return true;
         }
@@ -361,7 +361,7 @@ impl<T> Receiver<T> {
         let Some(shared) = self.shared() else {
             return Err(TryRecvError::Closed);
         };
-        // Acquire: sees the value. Pairs with Release in `finish`.
+        // Acquire: sees the value. Pairs with Release in `finish_tx`.
         if shared.state.load(Ordering::Acquire) & (DONE | RX_CLOSED) == 0 {
             return Err(TryRecvError::Empty);
         }
@@ -385,7 +385,7 @@ impl<T> Receiver<T> {
         let resource = self.resource();
         let shared = self.shared.take()?;
         // SAFETY: the handle was taken out above, so this is its last use.
-        let value = unsafe { leave(shared) };
+        let value = unsafe { finish_rx(shared) };
         resource.tell(|| [Update::ValueReceived(value.is_some())]);
         value
     }
@@ -395,10 +395,10 @@ impl<T> Receiver<T> {
             panic!(
                 "a oneshot receiver was polled after it had completed (channel made at {}): \
                  ask `is_terminated` first, or disable its branch of the `select!`",
-                self.place
+                self.location
             );
         };
-        // Acquire: sees the value. Pairs with Release in `finish`.
+        // Acquire: sees the value. Pairs with Release in `finish_tx`.
         let seen = shared.state.load(Ordering::Acquire);
         if seen & (DONE | RX_CLOSED) != 0 {
             return Poll::Ready(self.take_outcome());
@@ -415,11 +415,11 @@ impl<T> Receiver<T> {
 ///
 /// # Safety
 /// The receiver's handle is not used afterwards.
-unsafe fn leave<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
+unsafe fn finish_rx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     // SAFETY: `last-frees`: RX_GONE is set below at the earliest.
     let shared = unsafe { handle.as_ref() };
     let mut value = None;
-    // Acquire: sees the value. Pairs with Release in `finish`.
+    // Acquire: sees the value. Pairs with Release in `finish_tx`.
     let mut seen = shared.state.load(Ordering::Acquire);
     let own_waker = loop {
         let mut own_waker = None;
@@ -442,7 +442,7 @@ unsafe fn leave<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
                     // SAFETY: `tx-waker-owner`: this step set RX_CLOSED with TX_WAKER set and DONE clear.
                     wake_guarded(unsafe { read_waker(&shared.tx_waker) });
                 }
-                // Acquire: sees the value. Pairs with Release in `finish`.
+                // Acquire: sees the value. Pairs with Release in `finish_tx`.
                 seen = shared.state.load(Ordering::Acquire);
                 continue;
             }
@@ -453,7 +453,7 @@ unsafe fn leave<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
         }
         let next = (seen & !RX_WAKER) | RX_CLOSED | RX_GONE;
         // Release: what was done before. Pairs with Acquire in `Sender::is_closed`; and the last access, pairs with
-        // AcqRel in `finish`. Acquire: sees the value. Pairs with Release in `finish`.
+        // AcqRel in `finish_tx`. Acquire: sees the value. Pairs with Release in `finish_tx`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => break own_waker,
             Err(now) => seen = now,
@@ -476,7 +476,7 @@ impl<T> Future for Receiver<T> {
                     Poll::Ready(outcome.ok_or(RecvError(())))
                 }
                 Poll::Pending => {
-                    waiting::note(WaitKind::Oneshot, Some(self.place));
+                    waiting::note(WaitKind::Oneshot, Some(self.location));
                     Poll::Pending
                 }
             }
@@ -489,7 +489,7 @@ impl<T> Drop for Receiver<T> {
         let resource = self.resource();
         let Some(shared) = self.shared.take() else { return };
         // SAFETY: as in `take_outcome`.
-        drop(unsafe { leave(shared) });
+        drop(unsafe { finish_rx(shared) });
         resource.tell(|| [Update::RxDropped(true)]);
     }
 }

@@ -25,7 +25,7 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Guard, Notification, WaitList, WaitSlot, WaitStage, Waiter};
+use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::resources::{Resource, ResourceKind, Update, tell_here};
 use crate::observe::waiting::WaitKind;
@@ -101,7 +101,7 @@ impl Permits {
 
     /// Tells how many are free, and `updates` of what these permits are a part of.
     #[inline(always)]
-    pub(super) fn tell<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
+    pub(super) fn report<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
         self.resource.tell(|| [Update::Permits(self.available())]);
         self.owner.tell(updates);
     }
@@ -151,8 +151,8 @@ impl Permits {
 
     /// A future that takes `count` permits when it is its turn. `kind` and `place` are for dumps.
     #[inline]
-    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: WaitSlot) -> Acquire<'_> {
-        Acquire { permits: self, count, waiter: Waiter::new(kind, place) }
+    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, location: CallSite) -> Acquire<'_> {
+        Acquire { permits: self, count, waiter: Waiter::new(kind, location) }
     }
 
     /// Gives `count` permits: to those who wait, else to the word.
@@ -169,7 +169,7 @@ impl Permits {
             return self.release_to_waiters(count);
         }
         // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
-        // `Permits::line_up` and `Permits::serve`.
+        // `Permits::enqueue` and `Permits::serve`.
         let order = if has_mistake("a release that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
         let before = self.word.fetch_add(count * ONE, order);
         let has_waiters = before & WAITERS != 0 && !has_mistake("a release that does not look again");
@@ -182,7 +182,7 @@ impl Permits {
     #[track_caller]
     fn release_to_waiters(&self, count: usize) {
         if count > Self::MAX {
-            too_many(count);
+            panic_too_many(count);
         }
         self.serve(self.waiters.lock(), count);
     }
@@ -193,7 +193,7 @@ impl Permits {
     fn correct_release(&self, before: usize, count: usize) {
         if before / ONE + count > Self::MAX {
             self.word.fetch_sub(count * ONE, Ordering::Relaxed);
-            too_many(count);
+            panic_too_many(count);
         }
         // Someone lined up between the load and the addition; `no-overtaking` lets nobody but us serve him.
         self.serve(self.waiters.lock(), 0);
@@ -220,13 +220,13 @@ impl Permits {
     pub(crate) fn close(&self) {
         let guard = self.waiters.lock();
         // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
-        // `Permits::line_up` and `Permits::is_closed`.
+        // `Permits::enqueue` and `Permits::is_closed`.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-            // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
+            // `waiters-bit`: `notify_all` takes them all out before it lets the lock go.
             Some((word | CLOSED) & !WAITERS)
         });
         // `closed-is-final`
-        guard.call_all();
+        guard.notify_all();
     }
 
     /// Gives `spare` permits, and those that others have just put into the word, to those who wait, first come first;
@@ -235,13 +235,13 @@ impl Permits {
     #[track_caller]
     fn serve<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize) {
         let first = match self.serve_front(&mut guard, &mut spare) {
-            Served::Called(waker) => waker,
-            Served::Nobody => return expect_none(self.keep(guard, spare)),
-            Served::Partly => return,
+            Served::Notified(waker) => waker,
+            Served::NoWaiter => return check_excess(self.store_spare(guard, spare)),
+            Served::InPart => return,
         };
         let mut excess = 0;
         if guard.is_empty() {
-            excess = self.keep(guard, spare);
+            excess = self.store_spare(guard, spare);
         } else if spare == 0 {
             // Whoever put permits into the word meanwhile will come here himself.
             drop(guard);
@@ -249,7 +249,7 @@ impl Permits {
             return self.serve_many(guard, spare, first);
         }
         wake_guarded(first);
-        expect_none(excess);
+        check_excess(excess);
     }
 
     /// The rest of [`serve`](Self::serve), when more than one may have to be woken.
@@ -258,25 +258,25 @@ impl Permits {
         let mut wakes = WakeList::new();
         wakes.push(first);
         loop {
-            let mut served = Served::Called(None);
+            let mut served = Served::Notified(None);
             while wakes.has_room() {
                 served = self.serve_front(&mut guard, &mut spare);
                 match &mut served {
-                    Served::Called(waker) => wakes.push(waker.take()),
-                    Served::Nobody | Served::Partly => break,
+                    Served::Notified(waker) => wakes.push(waker.take()),
+                    Served::NoWaiter | Served::InPart => break,
                 }
             }
             let excess = match served {
-                Served::Nobody => self.keep(guard, spare),
-                Served::Partly | Served::Called(_) => {
+                Served::NoWaiter => self.store_spare(guard, spare),
+                Served::InPart | Served::Notified(_) => {
                     drop(guard);
                     0
                 }
             };
             // A waker may call anything of ours: nothing is locked, and `spare` is in our hands.
             wakes.wake_all();
-            if !matches!(served, Served::Called(_)) {
-                return expect_none(excess);
+            if !matches!(served, Served::Notified(_)) {
+                return check_excess(excess);
             }
             guard = self.waiters.lock();
         }
@@ -285,7 +285,7 @@ impl Permits {
     /// Gives what there is to the first in the list.
     fn serve_front(&self, guard: &mut Guard<'_>, spare: &mut usize) -> Served {
         let Some(need) = guard.front_need() else {
-            return Served::Nobody;
+            return Served::NoWaiter;
         };
         let late = self.word.load(Ordering::Relaxed) / ONE;
         if late > 0 {
@@ -298,18 +298,18 @@ impl Permits {
         *need -= given;
         *spare -= given;
         if *need > 0 {
-            return Served::Partly;
+            return Served::InPart;
         }
-        match guard.call_one(Notification::First) {
-            Some(waker) => Served::Called(waker),
-            None => Served::Nobody,
+        match guard.notify_one(Notification::First) {
+            Some(waker) => Served::Notified(waker),
+            None => Served::NoWaiter,
         }
     }
 
     /// The list is empty: clears the bit, puts `spare` into the word, and lets the lock go. Returns how many permits
-    /// the word could not take, for [`expect_none`] when everybody has been woken.
+    /// the word could not take, for [`check_excess`] when everybody has been woken.
     #[must_use]
-    fn keep(&self, guard: Guard<'_>, spare: usize) -> usize {
+    fn store_spare(&self, guard: Guard<'_>, spare: usize) -> usize {
         debug_assert!(guard.is_empty(), "`no-overtaking`: the first in the list comes before the word");
         let mut excess = 0;
         // Release: publishes what the last owners did. Pairs with Acquire in `Permits::try_acquire`.
@@ -330,7 +330,7 @@ impl Permits {
     ///
     /// # Safety
     /// The duty of [`Guard::push_back`] for `waiter`.
-    unsafe fn line_up(
+    unsafe fn enqueue(
         &self,
         waiter: Pin<&Waiter>,
         count: usize,
@@ -379,24 +379,24 @@ impl fmt::Debug for Permits {
 /// What came of serving the first in the list.
 enum Served {
     /// It has all it asked for and is called; wake it.
-    Called(Option<Waker>),
+    Notified(Option<Waker>),
     /// It has got what there was, and misses more.
-    Partly,
+    InPart,
     /// Nobody waits.
-    Nobody,
+    NoWaiter,
 }
 
 /// Panics if there were more permits than the word can take.
 #[track_caller]
-fn expect_none(excess: usize) {
+fn check_excess(excess: usize) {
     if excess > 0 {
-        too_many(excess);
+        panic_too_many(excess);
     }
 }
 
 #[cold]
 #[track_caller]
-fn too_many(count: usize) -> ! {
+fn panic_too_many(count: usize) -> ! {
     panic!(
         "adding {count} permits would leave more than a semaphore can count ({}); add fewer, or forget some first",
         Permits::MAX
@@ -452,19 +452,19 @@ impl Future for Acquire<'_> {
                 Err(TryAcquireError::NoPermits) => {
                     // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
                     // lives, and `leave`, called in drop, removes it.
-                    unsafe { this.permits.line_up(waiter, *this.count, cx) }
+                    unsafe { this.permits.enqueue(waiter, *this.count, cx) }
                 }
                 outcome => Poll::Ready(outcome),
             },
-            WaitStage::Linked => match this.permits.waiters.renew(waiter, cx) {
+            WaitStage::Linked => match this.permits.waiters.update_waker(waiter, cx) {
                 WaitStage::Idle | WaitStage::Linked => Poll::Pending,
-                WaitStage::Called(call) => Poll::Ready(this.permits.acknowledged(call)),
+                WaitStage::Notified(call) => Poll::Ready(this.permits.acknowledged(call)),
             },
-            WaitStage::Called(call) => Poll::Ready(this.permits.acknowledged(call)),
+            WaitStage::Notified(call) => Poll::Ready(this.permits.acknowledged(call)),
         };
         let Poll::Ready(outcome) = outcome else {
-            waiter.note();
-            this.permits.tell(|| []);
+            waiter.record();
+            this.permits.report(|| []);
             return Poll::Pending;
         };
         // The budget is asked last, as in Tokio: a task that has none keeps its place in line, or the permits.
@@ -473,7 +473,7 @@ impl Future for Acquire<'_> {
             Poll::Pending => {
                 if outcome.is_ok() && waiter.stage() == WaitStage::Idle {
                     // `none-lost`: they are in the waiter's account until the next poll or the drop.
-                    waiter.call_self();
+                    waiter.notify_self();
                 }
                 return Poll::Pending;
             }
@@ -636,14 +636,14 @@ mod tests {
     }
 
     #[test]
-    fn it_behaves_as_the_dull_queue_for_200_seeds() {
+    fn it_behaves_as_a_simple_queue_for_200_seeds() {
         for seed in 0..200 {
             compare_with_model(seed);
         }
     }
 
     #[test]
-    fn one_who_asks_for_many_is_not_overtaken() {
+    fn a_waiter_for_many_permits_is_not_overtaken() {
         let permits = Permits::new(2);
         let mut many = ask(&permits, 3);
         assert!(poll_once(many.as_mut()).is_pending());
@@ -659,7 +659,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_refuses_those_who_wait_and_returns_what_they_had_collected() {
+    fn closing_refuses_the_waiters_and_returns_what_they_had_collected() {
         let permits = Permits::new(2);
         let mut granted = ask(&permits, 1);
         assert!(poll_once(granted.as_mut()).is_ready());
@@ -680,7 +680,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_was_not_heard_before_the_closing_comes_back() {
+    fn a_grant_that_was_not_received_before_the_close_comes_back() {
         let permits = Permits::new(0);
         let mut one = ask(&permits, 1);
         assert!(poll_once(one.as_mut()).is_pending());
@@ -750,7 +750,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_most_is_refused_and_changes_nothing() {
+    fn more_than_the_maximum_is_refused_and_changes_nothing() {
         let permits = Permits::new(1);
         let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             permits.release(Permits::MAX);

@@ -129,32 +129,32 @@ impl<T: ?Sized> RwLock<T> {
     // The four below are called by who has just acquired the permits (`all-or-one`).
 
     fn held(&self, count: u32) -> HeldPermits<&Permits> {
-        HeldPermits { lender: &self.permits, count }
+        HeldPermits { owner: &self.permits, count }
     }
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
         let guard = RwLockReadGuard { data: self.data.with(|data| data), held: self.held(1), marker: PhantomData };
-        guard.held.tell(1);
+        guard.held.report(1);
         guard
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
         let guard = RwLockWriteGuard { data: self.data.with_mut(|data| data), held: self.held(self.max_readers) };
-        guard.held.tell(1);
+        guard.held.report(1);
         guard
     }
 
     fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
         let guard =
-            OwnedRwLockReadGuard { data: self.data.with(|data| data), held: HeldPermits { count: 1, lender: self } };
-        guard.held.tell(1);
+            OwnedRwLockReadGuard { data: self.data.with(|data| data), held: HeldPermits { count: 1, owner: self } };
+        guard.held.report(1);
         guard
     }
 
     fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
         let data = self.data.with_mut(|data| data);
-        let guard = OwnedRwLockWriteGuard { data, held: HeldPermits { count: self.max_readers, lender: self } };
-        guard.held.tell(1);
+        let guard = OwnedRwLockWriteGuard { data, held: HeldPermits { count: self.max_readers, owner: self } };
+        guard.held.report(1);
         guard
     }
 }
@@ -163,7 +163,7 @@ lock_face!(RwLock, try_read);
 
 /// Permits, given back when dropped (`held-moves`), and before a share of the ownership goes.
 struct HeldPermits<L: Deref<Target: PermitOwner>> {
-    lender: L,
+    owner: L,
     count: u32,
 }
 
@@ -171,27 +171,27 @@ impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
     /// Keeps one permit and gives the others back: a writer becomes a reader, and no writer comes in between.
     fn downgrade(mut self) -> Self {
         let spare = std::mem::replace(&mut self.count, 1) - 1;
-        let permits = self.lender.permits();
+        let permits = self.owner.permits();
         permits.release(spare as usize);
-        permits.tell(|| [Update::WriteLocked(false), Update::Readers(1)]);
+        permits.report(|| [Update::WriteLocked(false), Update::Readers(1)]);
         self
     }
 
     /// Tells that there is one more, or fewer, of those who hold so many permits. A lock with one permit has readers only.
     #[inline(always)]
-    fn tell(&self, change: i64) {
+    fn report(&self, change: i64) {
         let is_reader = self.count == 1;
-        self.lender
+        self.owner
             .permits()
-            .tell(|| [if is_reader { Update::Readers(change) } else { Update::WriteLocked(change > 0) }]);
+            .report(|| [if is_reader { Update::Readers(change) } else { Update::WriteLocked(change > 0) }]);
     }
 }
 
 impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
-        self.lender.permits().release(self.count as usize);
-        self.tell(-1);
+        self.owner.permits().release(self.count as usize);
+        self.report(-1);
     }
 }
 
@@ -241,7 +241,7 @@ macro_rules! owned_methods {
     () => {
         /// The lock that this guard belongs to.
         pub fn rwlock(this: &Self) -> &Arc<RwLock<T>> {
-            &this.held.lender
+            &this.held.owner
         }
     };
 }

@@ -44,11 +44,11 @@ macro_rules! acquire_methods {
         /// [`AcquireError`] if the semaphore is closed, also while waiting.
         #[track_caller]
         pub fn $many($this: $Self, n: u32) -> impl Future<Output = Result<$Permit, AcquireError>> {
-            let place = Some(Location::caller());
+            let location = Some(Location::caller());
             let owner = $this.permits.owner.clone();
             owner.instrument(concat!("Semaphore::", stringify!($many)), "poll_acquire", async move {
                 if !$this.permits.acquire_at_once(n as usize) {
-                    let acquired = $this.permits.acquire(n as usize, WaitKind::Semaphore, place).await;
+                    let acquired = $this.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
                     acquired.map_err(|_closed| AcquireError(()))?;
                 }
                 Ok($this.$permit(n))
@@ -160,13 +160,13 @@ impl Semaphore {
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
         self.permits.release(n);
-        self.permits.tell(|| []);
+        self.permits.report(|| []);
     }
 
     /// Removes up to `n` free permits for good, and returns how many it removed.
     pub fn forget_permits(&self, n: usize) -> usize {
         let forgotten = self.permits.forget(n);
-        self.permits.tell(|| []);
+        self.permits.report(|| []);
         forgotten
     }
 
@@ -185,13 +185,13 @@ impl Semaphore {
 
     fn borrowed(&self, count: u32) -> SemaphorePermit<'_> {
         let permit = SemaphorePermit { semaphore: self, count: count as usize };
-        self.permits.tell(|| []);
+        self.permits.report(|| []);
         permit
     }
 
     fn owned(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
         let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
-        permit.semaphore.permits.tell(|| []);
+        permit.semaphore.permits.report(|| []);
         permit
     }
 

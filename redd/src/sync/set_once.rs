@@ -48,7 +48,7 @@ impl<T> SetOnce<T> {
         }
         // SAFETY: `set-under-lock`.
         unsafe { self.once.set(value) };
-        guard.call_all();
+        guard.notify_all();
         Ok(())
     }
 
@@ -58,8 +58,8 @@ impl<T> SetOnce<T> {
     /// Nothing is lost when the future is dropped.
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = &T> {
-        let place = Some(Location::caller());
-        cooperative(wait_until(&self.waiters, WaitKind::OnceCell, place, || self.get(), |_| self.get()))
+        let location = Some(Location::caller());
+        cooperative(wait_until(&self.waiters, WaitKind::OnceCell, location, || self.get(), |_| self.get()))
     }
 }
 

@@ -6,21 +6,21 @@
 //! A waiter is *called* when its turn has come: it leaves the list, is told by which [`Notification`], and its task is woken.
 //!
 //! ```text
-//!            push_back                 call_one, call_all
+//!            push_back                 notify_one, notify_all
 //!   Idle ───────────────▶ Linked ──────────────────────────────────────▶ Called
 //!     ▲                     │ remove                                        │ acknowledge
 //!     └─────────────────────┴───────────────────────────────────────────────┘
 //! ```
-//! (`call_self` goes from Idle to Called directly.)
+//! (`notify_self` goes from Idle to Called directly.)
 //!
 //! # Invariants
 //! - `under-lock`: a linked waiter's entry is read and written only by who holds its list's lock.
-//! - `called-is-last`: the store of `Called` is the last thing that a caller does to a waiter: from there on the entry
+//! - `notified-is-last`: the store of `Notified` is the last thing that a caller does to a waiter: from there on the entry
 //!   is its owner's, who may free it without taking the lock.
 //! - `same-list`: a linked waiter stays where it is in memory, its list outlives the link, and it leaves through the
 //!   list that it was pushed to.
-//! - `foreign-code-outside`: wakers are cloned, woken and dropped only while the lock is not held.
-//! - `all-means-those-before`: `call_all` calls exactly the waiters that were linked when it was called.
+//! - `user-code-outside`: wakers are cloned, woken and dropped only while the lock is not held.
+//! - `all-means-all-linked-before`: `notify_all` calls exactly the waiters that were linked when it was called.
 //!
 //! # Why not otherwise
 //! A wake-all that keeps the lock while it wakes would run wakers under it; one that pops until the list is empty would
@@ -43,7 +43,7 @@ use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, has_mistake};
 
 /// The place in the program that asked for something.
-pub(crate) type WaitSlot = Option<&'static Location<'static>>;
+pub(crate) type CallSite = Option<&'static Location<'static>>;
 
 /// How a waiter was called. A call to one that is dropped unheard must go to another; a call to all need not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +65,13 @@ pub(crate) enum WaitStage {
     /// In the list.
     Linked,
     /// Out of the list again, because of this call.
-    Called(Notification),
+    Notified(Notification),
 }
 
 const IDLE: u8 = 0;
 const LINKED: u8 = 1;
-const CALLED_FIRST: u8 = Notification::First as u8;
-const CALLED_LAST: u8 = Notification::Last as u8;
+const NOTIFIED_FIRST: u8 = Notification::First as u8;
+const NOTIFIED_LAST: u8 = Notification::Last as u8;
 
 /// One who waits, inside the future that does.
 pub(crate) struct Waiter {
@@ -80,7 +80,7 @@ pub(crate) struct Waiter {
     /// What the owner waits on, for dumps.
     kind: WaitKind,
     /// Where the program asked for it, for dumps.
-    place: WaitSlot,
+    location: CallSite,
     /// `under-lock` while linked, the owner's otherwise.
     entry: UnsafeCell<WaitEntry>,
 }
@@ -89,7 +89,7 @@ struct WaitEntry {
     links: Links<Waiter>,
     /// `None` if nobody polled yet (`Notified::enable`).
     waker: Option<Waker>,
-    /// The list's epoch when the waiter was linked: an older one than the list's means that `call_all` came since.
+    /// The list's epoch when the waiter was linked: an older one than the list's means that `notify_all` came since.
     epoch: usize,
     /// For permits: how many are still missing.
     need: usize,
@@ -104,11 +104,11 @@ unsafe impl Sync for Waiter {}
 impl Waiter {
     /// A waiter in no list.
     #[inline]
-    pub(crate) fn new(kind: WaitKind, place: WaitSlot) -> Self {
+    pub(crate) fn new(kind: WaitKind, location: CallSite) -> Self {
         Self {
             stage: AtomicU8::new(IDLE),
             kind,
-            place,
+            location,
             entry: UnsafeCell::new(WaitEntry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
         }
     }
@@ -117,29 +117,29 @@ impl Waiter {
     /// [`Guard::stage`] then.
     #[inline]
     pub(crate) fn stage(&self) -> WaitStage {
-        // Acquire: what the caller did before the call is visible, and the entry is ours (`called-is-last`).
-        // Pairs with Release in `Waiter::finish`.
+        // Acquire: what the caller did before the call is visible, and the entry is ours (`notified-is-last`).
+        // Pairs with Release in `Waiter::mark_notified`.
         match self.stage.load(Ordering::Acquire) {
             IDLE => WaitStage::Idle,
             LINKED => WaitStage::Linked,
-            CALLED_FIRST => WaitStage::Called(Notification::First),
-            CALLED_LAST => WaitStage::Called(Notification::Last),
-            _ => WaitStage::Called(Notification::All),
+            NOTIFIED_FIRST => WaitStage::Notified(Notification::First),
+            NOTIFIED_LAST => WaitStage::Notified(Notification::Last),
+            _ => WaitStage::Notified(Notification::All),
         }
     }
 
     /// The owner has heard the call: the waiter is in no list again. Nothing happens to one that was not called.
     #[inline]
     pub(crate) fn acknowledge(&self) {
-        if let WaitStage::Called(_) = self.stage() {
+        if let WaitStage::Notified(_) = self.stage() {
             self.stage.store(IDLE, Ordering::Relaxed);
         }
     }
 
     /// The owner has got at once what it would have waited for, and will hear it as a call. The waiter is in no list.
-    pub(crate) fn call_self(&self) {
+    pub(crate) fn notify_self(&self) {
         debug_assert_eq!(self.stage(), WaitStage::Idle, "only the owner touches an idle waiter");
-        self.stage.store(CALLED_FIRST, Ordering::Relaxed);
+        self.stage.store(NOTIFIED_FIRST, Ordering::Relaxed);
     }
 
     /// How many permits are still missing; asked by the owner of a waiter that is not linked.
@@ -151,28 +151,29 @@ impl Waiter {
 
     /// Tells the task's record what it is about to wait on; called just before the owner answers `Pending`.
     #[inline]
-    pub(crate) fn note(&self) {
-        waiting::note(self.kind, self.place);
+    pub(crate) fn record(&self) {
+        waiting::note(self.kind, self.location);
     }
 
     /// Takes the waker and says that the waiter is called.
     ///
     /// # Safety
-    /// The caller holds the lock of the list that `waiter` has just left, and uses `waiter` no more (`called-is-last`).
-    unsafe fn finish(waiter: NonNull<Self>, call: Notification) -> Option<Waker> {
+    /// The caller holds the lock of the list that `waiter` has just left, and uses `waiter` no more (`notified-is-last`).
+    unsafe fn mark_notified(waiter: NonNull<Self>, call: Notification) -> Option<Waker> {
         // SAFETY: `same-list`: it was linked until now, so it is alive, and its owner frees it only after the store.
         let waiter = unsafe { waiter.as_ref() };
         // SAFETY: `under-lock`: the stage is still `LINKED`, and we hold the lock.
         let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
         // Release: publishes what happened before the call, and hands the entry to the owner. Pairs with Acquire in
         // `Waiter::stage`.
-        let order = if has_mistake("a call that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
+        let order =
+            if has_mistake("a notification that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
         waiter.stage.store(call as u8, order);
         waker
     }
 }
 
-debug_struct!([] Waiter as "Waiter", self => { stage: self.stage(), kind: self.kind, place: self.place });
+debug_struct!([] Waiter as "Waiter", self => { stage: self.stage(), kind: self.kind, location: self.location });
 
 // SAFETY: always the links of the entry, reached by raw projection; only the cell is referred to, which may be shared.
 unsafe impl Linked for Waiter {
@@ -190,7 +191,7 @@ pub(crate) struct WaitList<D = ()> {
 struct Locked<D> {
     /// Who waits, first come first. All of the current epoch.
     waiting: LinkedList<Waiter>,
-    /// Who was called by a `call_all` that has not told them yet. All of older epochs.
+    /// Who was called by a `notify_all` that has not told them yet. All of older epochs.
     leaving: LinkedList<Waiter>,
     epoch: usize,
     data: D,
@@ -211,7 +212,7 @@ impl<D> WaitList<D> {
         }
     }
 
-    /// Takes the lock. No foreign code may run until the guard is gone (`foreign-code-outside`).
+    /// Takes the lock. No foreign code may run until the guard is gone (`user-code-outside`).
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, D> {
         Guard { list: self, locked: self.locked.lock() }
@@ -219,7 +220,7 @@ impl<D> WaitList<D> {
 
     /// For a waiter that was polled again: makes `cx` the one to be woken. Returns where the waiter stands now; only a
     /// linked waiter's waker is renewed.
-    pub(crate) fn renew(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> WaitStage {
+    pub(crate) fn update_waker(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> WaitStage {
         {
             let mut guard = self.lock();
             let stage = guard.stage(waiter);
@@ -227,13 +228,13 @@ impl<D> WaitList<D> {
                 return stage;
             }
         }
-        // `foreign-code-outside`: the new waker is cloned and the old one dropped without the lock.
+        // `user-code-outside`: the new waker is cloned and the old one dropped without the lock.
         let waker = cx.waker().clone();
         let mut guard = self.lock();
         let stage = guard.stage(waiter);
         let unused = match stage {
             WaitStage::Linked => guard.waker(waiter).replace(waker),
-            WaitStage::Idle | WaitStage::Called(_) => Some(waker),
+            WaitStage::Idle | WaitStage::Notified(_) => Some(waker),
         };
         drop(guard);
         drop(unused);
@@ -241,7 +242,7 @@ impl<D> WaitList<D> {
     }
 
     /// Takes the waiter out of the list, if it is in it, unheard.
-    pub(crate) fn leave(&self, waiter: Pin<&Waiter>) {
+    pub(crate) fn unlink(&self, waiter: Pin<&Waiter>) {
         let mut guard = self.lock();
         let (_, unused) = guard.remove(waiter);
         drop(guard);
@@ -301,12 +302,12 @@ impl<D> Guard<'_, D> {
         unsafe { self.locked.waiting.push_back(NonNull::from(waiter.get_ref())) };
     }
 
-    /// Where `waiter`, a waiter of this list, stands. Exact: one that a `call_all` will reach counts as called.
+    /// Where `waiter`, a waiter of this list, stands. Exact: one that a `notify_all` will reach counts as called.
     pub(crate) fn stage(&self, waiter: Pin<&Waiter>) -> WaitStage {
         match waiter.stage() {
-            // `all-means-those-before`: the epoch has moved on since it was linked.
-            WaitStage::Linked if self.is_leaving(waiter) => WaitStage::Called(Notification::All),
-            stage @ (WaitStage::Idle | WaitStage::Linked | WaitStage::Called(_)) => stage,
+            // `all-means-all-linked-before`: the epoch has moved on since it was linked.
+            WaitStage::Linked if self.is_leaving(waiter) => WaitStage::Notified(Notification::All),
+            stage @ (WaitStage::Idle | WaitStage::Linked | WaitStage::Notified(_)) => stage,
         }
     }
 
@@ -331,13 +332,13 @@ impl<D> Guard<'_, D> {
 
     /// Takes the first waiter out, or the last, and says that it is called. `None`: nobody waits. The waker, if it has
     /// one, is to be woken without the lock.
-    pub(crate) fn call_one(&mut self, call: Notification) -> Option<Option<Waker>> {
+    pub(crate) fn notify_one(&mut self, call: Notification) -> Option<Option<Waker>> {
         let waiter = match call {
             Notification::First | Notification::All => self.locked.waiting.pop_front(),
             Notification::Last => self.locked.waiting.pop_back(),
         };
         // SAFETY: it has just left this list, and we are done with it.
-        waiter.map(|waiter| unsafe { Waiter::finish(waiter, call) })
+        waiter.map(|waiter| unsafe { Waiter::mark_notified(waiter, call) })
     }
 
     /// Takes `waiter` out, if it is in: its owner waits no more. The result says where it stood until now; the waker
@@ -351,7 +352,7 @@ impl<D> Guard<'_, D> {
         let stage = if self.is_leaving(waiter) {
             // SAFETY: `same-list`, and it is linked: those of older epochs are in `leaving`.
             unsafe { self.locked.leaving.remove(element) };
-            WaitStage::Called(Notification::All)
+            WaitStage::Notified(Notification::All)
         } else {
             // SAFETY: `same-list`, and it is linked: those of this epoch are in `waiting`.
             unsafe { self.locked.waiting.remove(element) };
@@ -363,19 +364,19 @@ impl<D> Guard<'_, D> {
     }
 
     /// Calls all who wait now, lets the lock go, and wakes them in batches.
-    pub(crate) fn call_all(mut self) {
+    pub(crate) fn notify_all(mut self) {
         let Some(first) = self.locked.waiting.pop_front() else {
             return;
         };
         // SAFETY: it has just left this list, and we are done with it.
-        let first = unsafe { Waiter::finish(first, Notification::All) };
+        let first = unsafe { Waiter::mark_notified(first, Notification::All) };
         if self.is_empty() {
             // The usual case, without the batch, which is half a kilobyte to set up.
             drop(self);
             wake_guarded(first);
             return;
         }
-        // `all-means-those-before`: who comes from here on is of the new epoch and in a new list.
+        // `all-means-all-linked-before`: who comes from here on is of the new epoch and in a new list.
         self.locked.epoch = self.locked.epoch.wrapping_add(1);
         let called = self.locked.waiting.take();
         self.locked.leaving.append(called);
@@ -392,10 +393,10 @@ impl<D> Guard<'_, D> {
                     break true;
                 };
                 // SAFETY: it has just left this list, and we are done with it.
-                wakes.push(unsafe { Waiter::finish(waiter, Notification::All) });
+                wakes.push(unsafe { Waiter::mark_notified(waiter, Notification::All) });
             };
             drop(self);
-            // `foreign-code-outside`
+            // `user-code-outside`
             wakes.wake_all();
             if is_done {
                 return;

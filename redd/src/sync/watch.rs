@@ -15,7 +15,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use self::error::{RecvError, SendError};
-use super::wait_list::{WaitList, WaitSlot};
+use super::wait_list::{CallSite, WaitList};
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,7 @@ struct WatchState<T> {
 }
 
 /// What a receiver that has seen a version finds.
-enum Found {
+enum Resolution {
     Changed(usize),
     Closed,
 }
@@ -68,11 +68,11 @@ const fn version(state: usize) -> usize {
     state & !(ONE - 1)
 }
 
-fn look(state: usize, seen: usize) -> Option<Found> {
+fn classify(state: usize, seen: usize) -> Option<Resolution> {
     if version(state) != seen {
-        Some(Found::Changed(version(state)))
+        Some(Resolution::Changed(version(state)))
     } else if state & CLOSED != 0 {
-        Some(Found::Closed)
+        Some(Resolution::Closed)
     } else {
         None
     }
@@ -94,24 +94,24 @@ impl<T> WatchState<T> {
         Ref { value, has_changed }
     }
 
-    fn call_receivers(&self) {
+    fn notify_receivers(&self) {
         let list = self.on_change.lock();
         // `waiters-bit`
         self.state.fetch_and(!WAITERS, Ordering::Relaxed);
-        list.call_all();
+        list.notify_all();
     }
 
     /// Waits for a version that is not `seen`. Takes part in no budget: the callers do.
-    async fn changed(&self, seen: usize, place: WaitSlot) -> Found {
+    async fn changed(&self, seen: usize, location: CallSite) -> Resolution {
         wait_until(
             &self.on_change,
             WaitKind::Watch,
-            place,
-            || look(self.state(), seen),
+            location,
+            || classify(self.state(), seen),
             // `waiters-bit`. Acquire: as in `WatchState::state`.
             |_| {
                 let state = self.state.fetch_or(WAITERS, Ordering::Acquire);
-                look(state, seen).filter(|_| !has_mistake("a receiver that does not look again"))
+                classify(state, seen).filter(|_| !has_mistake("a receiver that does not look again"))
             },
         )
         .await
@@ -179,8 +179,8 @@ impl<T> Sender<T> {
     {
         let mut value = self.shared.value.write();
         // `no-poison`
-        let answer = catch_unwind(AssertUnwindSafe(|| modify(&mut value)));
-        let state = match answer {
+        let result = catch_unwind(AssertUnwindSafe(|| modify(&mut value)));
+        let state = match result {
             Ok(false) => return false,
             // Release: a version is seen after what the sender did. Pairs with Acquire in `WatchState::state`.
             Ok(true) => self.shared.state.fetch_add(ONE, Ordering::Release),
@@ -191,7 +191,7 @@ impl<T> Sender<T> {
         };
         drop(value);
         if state & WAITERS != 0 {
-            self.shared.call_receivers();
+            self.shared.notify_receivers();
         }
         true
     }
@@ -271,7 +271,7 @@ impl<T> Drop for Sender<T> {
             // Release: the end is seen after what the senders did. Pairs with Acquire in `WatchState::state`.
             let state = self.shared.state.fetch_or(CLOSED, Ordering::Release);
             if state & WAITERS != 0 {
-                self.shared.call_receivers();
+                self.shared.notify_receivers();
             }
         }
     }
@@ -343,14 +343,14 @@ impl<T> Receiver<T> {
     /// If all senders are dropped and the last value was seen.
     #[track_caller]
     pub fn changed(&mut self) -> impl Future<Output = Result<(), RecvError>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         cooperative(async move {
-            match self.shared.changed(self.seen, place).await {
-                Found::Changed(version) => {
+            match self.shared.changed(self.seen, location).await {
+                Resolution::Changed(version) => {
                     self.seen = version;
                     Ok(())
                 }
-                Found::Closed => Err(RecvError(())),
+                Resolution::Closed => Err(RecvError(())),
             }
         })
     }
@@ -372,14 +372,14 @@ impl<T> Receiver<T> {
         &mut self,
         condition: impl FnMut(&T) -> bool,
     ) -> impl Future<Output = Result<Ref<'_, T>, RecvError>> {
-        let place = Some(Location::caller());
-        cooperative(self.wait_for_at(condition, place))
+        let location = Some(Location::caller());
+        cooperative(self.wait_for_at(condition, location))
     }
 
     async fn wait_for_at(
         &mut self,
         mut condition: impl FnMut(&T) -> bool,
-        place: WaitSlot,
+        location: CallSite,
     ) -> Result<Ref<'_, T>, RecvError> {
         let Self { shared, seen } = self;
         loop {
@@ -389,10 +389,10 @@ impl<T> Receiver<T> {
                     return Ok(value);
                 }
             }
-            match shared.changed(*seen, place).await {
+            match shared.changed(*seen, location).await {
                 // Counted as seen when it is asked about, above.
-                Found::Changed(_) => {}
-                Found::Closed => return Err(RecvError(())),
+                Resolution::Changed(_) => {}
+                Resolution::Closed => return Err(RecvError(())),
             }
         }
     }
@@ -414,7 +414,7 @@ impl<T> Drop for Receiver<T> {
         // AcqRel: the last receiver comes after what all others did. Pairs with itself and with Acquire in
         // `Sender::receiver_count`.
         if self.shared.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.on_last_receiver.lock().call_all();
+            self.shared.on_last_receiver.lock().notify_all();
         }
     }
 }

@@ -26,7 +26,7 @@ fn auto_traits_are_those_of_tokio() {
 }
 
 #[test]
-fn the_lock_is_handed_to_who_waited_longest() {
+fn the_lock_is_handed_to_the_longest_waiter() {
     let mutex = Mutex::new(0);
     let guard = mutex.try_lock().expect("free");
     let (wakes, waker) = Wakes::new();

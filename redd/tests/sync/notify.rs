@@ -120,7 +120,7 @@ fn the_last_waker_given_is_the_one_woken() {
 }
 
 #[test]
-fn wakers_may_use_the_notify_and_those_who_come_during_the_call_are_not_called() {
+fn wakers_may_use_the_notify_and_later_waiters_are_not_notified() {
     let notify = Arc::new(Notify::new());
     let late = Arc::new(std::sync::Mutex::new(Vec::new()));
     let (inner, list) = (Arc::clone(&notify), Arc::clone(&late));
@@ -166,7 +166,7 @@ fn a_waker_in_the_middle_of_a_call_to_all_sees_everybody_called() {
 }
 
 #[test]
-fn a_panicking_waker_keeps_nobody_from_being_called() {
+fn a_panicking_waker_does_not_stop_other_notifications() {
     let notify = Notify::new();
     let waker = Waker::from(Arc::new(WakeFn(|| panic!("a waker that panics"))));
     let mut first = Box::pin(notify.notified());

@@ -48,7 +48,7 @@ fn taking_empties_the_cell_for_another_round() {
 }
 
 #[test]
-fn setting_wakes_all_who_wait_and_works_once() {
+fn setting_wakes_all_waiters_and_works_once() {
     let cell = SetOnce::new();
     let (wakes, waker) = Wakes::new();
     let mut all: Vec<_> = (0..50).map(|_| Box::pin(cell.wait())).collect();

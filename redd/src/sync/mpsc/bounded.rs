@@ -15,13 +15,13 @@ use std::task::{Context, Poll};
 
 use super::chain::Chain;
 use super::error::{SendError, TryRecvError, TrySendError};
-use super::shared::{Flow, MpscState, Rx};
+use super::shared::{FlowControl, MpscState, Rx};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
 use crate::sync::permits::{Permits, TryAcquireError};
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
-use crate::sync::wait_list::WaitSlot;
+use crate::sync::wait_list::CallSite;
 
 /// Makes a channel in which at most `buffer` messages wait; then senders wait for room.
 ///
@@ -61,9 +61,9 @@ pub(super) struct Limited {
     bound: usize,
 }
 
-impl Flow for Limited {
+impl FlowControl for Limited {
     #[inline]
-    fn give_back(&self, permits: usize) {
+    fn release(&self, permits: usize) {
         self.permits.release(permits);
     }
 
@@ -89,14 +89,14 @@ impl<T> MpscState<T, Limited> {
     fn push(&self, message: T) -> Result<(), T> {
         let pushed = self.chain.push(message);
         if pushed.is_err() {
-            self.give_back_unused(1);
+            self.release_unused(1);
         }
         pushed
     }
 
     /// Gives permits back that were not used.
-    fn give_back_unused(&self, permits: usize) {
-        self.flow.give_back(permits);
+    fn release_unused(&self, permits: usize) {
+        self.flow.release(permits);
         self.wake_if_drained();
     }
 
@@ -108,7 +108,7 @@ impl<T> MpscState<T, Limited> {
     }
 
     /// Waits for permits; the caller owns them.
-    async fn acquire(&self, count: usize, place: WaitSlot) -> Result<(), SendError<()>> {
+    async fn acquire(&self, count: usize, location: CallSite) -> Result<(), SendError<()>> {
         /// Dropped after the future that may have collected some of the permits and given them back.
         struct Collected<'a, T>(&'a MpscState<T, Limited>);
         impl<T> Drop for Collected<'_, T> {
@@ -124,7 +124,7 @@ impl<T> MpscState<T, Limited> {
             return Ok(());
         }
         let _collected = Collected(self);
-        permits.acquire(count, WaitKind::MpscSend, place).await.map_err(|_closed| SendError(()))
+        permits.acquire(count, WaitKind::MpscSend, location).await.map_err(|_closed| SendError(()))
     }
 
     fn try_acquire(&self, count: usize) -> Result<(), TrySendError<()>> {
@@ -162,9 +162,9 @@ impl<T> Sender<T> {
     /// Gives the message back if the receiver is closed or dropped.
     #[track_caller]
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
-            match self.shared().acquire(1, place).await {
+            match self.shared().acquire(1, location).await {
                 Ok(()) => self.shared().push(message).map_err(SendError),
                 Err(SendError(())) => Err(SendError(message)),
             }
@@ -206,10 +206,10 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped.
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
             let shared = self.shared();
-            shared.acquire(1, place).await?;
+            shared.acquire(1, location).await?;
             Ok(Permit { shared })
         }
     }
@@ -223,10 +223,10 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped, or if the channel never has so much room.
     #[track_caller]
     pub fn reserve_many(&self, n: usize) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
             let shared = self.shared();
-            shared.acquire(n, place).await?;
+            shared.acquire(n, location).await?;
             Ok(PermitIterator { shared, n })
         }
     }
@@ -240,9 +240,9 @@ impl<T> Sender<T> {
     /// If the receiver is closed or dropped.
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
-            self.shared().acquire(1, place).await?;
+            self.shared().acquire(1, location).await?;
             Ok(OwnedPermit { sender: Some(self) })
         }
     }
@@ -306,7 +306,7 @@ impl<T> Permit<'_, T> {
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
-        self.shared.give_back_unused(1);
+        self.shared.release_unused(1);
     }
 }
 
@@ -341,7 +341,7 @@ impl<T> FusedIterator for PermitIterator<'_, T> {}
 impl<T> Drop for PermitIterator<'_, T> {
     fn drop(&mut self) {
         if self.n > 0 {
-            self.shared.give_back_unused(self.n);
+            self.shared.release_unused(self.n);
         }
     }
 }
@@ -370,7 +370,7 @@ impl<T> OwnedPermit<T> {
     /// Gives the room and the sender back.
     pub fn release(mut self) -> Sender<T> {
         let sender = self.take_sender();
-        sender.shared().give_back_unused(1);
+        sender.shared().release_unused(1);
         sender
     }
 
@@ -391,7 +391,7 @@ impl<T> OwnedPermit<T> {
 impl<T> Drop for OwnedPermit<T> {
     fn drop(&mut self) {
         if let Some(sender) = &self.sender {
-            sender.shared().give_back_unused(1);
+            sender.shared().release_unused(1);
         }
     }
 }

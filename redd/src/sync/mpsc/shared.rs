@@ -18,15 +18,15 @@ use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, has_mistake};
 use crate::sync::senders::{Channel, Senders, Tx};
-use crate::sync::wait_list::{WaitList, WaitSlot};
+use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
 use crate::task::coop::{cooperative, poll_proceed};
 
 /// How senders are held back, and how the channel is closed from the receiver's side.
-pub(super) trait Flow: fmt::Debug + Send + Sync + 'static {
+pub(super) trait FlowControl: fmt::Debug + Send + Sync + 'static {
     /// Messages were taken out.
-    fn give_back(&self, permits: usize);
+    fn release(&self, permits: usize);
 
     /// The receiver closes the channel: no permits any more.
     fn close(&self);
@@ -57,7 +57,7 @@ pub(super) struct MpscState<T, F> {
 impl<T, F> UnwindSafe for MpscState<T, F> {}
 impl<T, F> RefUnwindSafe for MpscState<T, F> {}
 
-pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<MpscState<T, F>>, Rx<T, F>) {
+pub(super) fn new<T, F: FlowControl>(flow: F) -> (Tx<MpscState<T, F>>, Rx<T, F>) {
     let shared = Arc::new(MpscState {
         chain: Chain::new(),
         flow,
@@ -69,7 +69,7 @@ pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<MpscState<T, F>>, Rx<T, F>) {
     (Tx::first(shared), rx)
 }
 
-impl<T, F: Flow> Channel for MpscState<T, F> {
+impl<T, F: FlowControl> Channel for MpscState<T, F> {
     fn senders(&self) -> &Senders {
         &self.senders
     }
@@ -79,14 +79,14 @@ impl<T, F: Flow> Channel for MpscState<T, F> {
     }
 }
 
-impl<T, F: Flow> MpscState<T, F> {
+impl<T, F: FlowControl> MpscState<T, F> {
     pub(super) fn is_rx_closed(&self) -> bool {
         self.flow.is_closed(&self.chain)
     }
 
-    pub(super) fn closed(&self, place: WaitSlot) -> impl Future<Output = ()> {
+    pub(super) fn closed(&self, location: CallSite) -> impl Future<Output = ()> {
         let is_closed = || self.is_rx_closed().then_some(());
-        cooperative(wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed()))
+        cooperative(wait_until(&self.on_close, WaitKind::MpscSend, location, is_closed, move |_| is_closed()))
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,14 +99,14 @@ impl<T, F: Flow> MpscState<T, F> {
 }
 
 /// The receiver's share of the channel (`one-receiver`).
-pub(super) struct Rx<T, F: Flow> {
+pub(super) struct Rx<T, F: FlowControl> {
     shared: Arc<MpscState<T, F>>,
 }
 
 // No method pins a value of type `T`.
-impl<T, F: Flow> Unpin for Rx<T, F> {}
+impl<T, F: FlowControl> Unpin for Rx<T, F> {}
 
-impl<T, F: Flow> Rx<T, F> {
+impl<T, F: FlowControl> Rx<T, F> {
     pub(super) fn shared(&self) -> &MpscState<T, F> {
         &self.shared
     }
@@ -122,18 +122,18 @@ impl<T, F: Flow> Rx<T, F> {
     }
 
     // `async`, because such futures are not `Unpin` in Tokio.
-    pub(super) async fn recv(&mut self, place: &'static Location<'static>) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx, Some(place))).await
+    pub(super) async fn recv(&mut self, location: &'static Location<'static>) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx, Some(location))).await
     }
 
-    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: WaitSlot) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, place)).await
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, location: CallSite) -> usize {
+        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, location)).await
     }
 
-    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, place: WaitSlot) -> Poll<Option<T>> {
-        self.poll_take(cx, place, |rx| match rx.pop() {
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<Option<T>> {
+        self.poll_take(cx, location, |rx| match rx.pop() {
             Popped::Value(value) => {
-                rx.shared.flow.give_back(1);
+                rx.shared.flow.release(1);
                 Some(Some(value))
             }
             Popped::Closed => Some(None),
@@ -146,12 +146,12 @@ impl<T, F: Flow> Rx<T, F> {
         cx: &mut Context<'_>,
         buffer: &mut Vec<T>,
         limit: usize,
-        place: WaitSlot,
+        location: CallSite,
     ) -> Poll<usize> {
         if limit == 0 {
             return Poll::Ready(0);
         }
-        self.poll_take(cx, place, |rx| {
+        self.poll_take(cx, location, |rx| {
             let mut count = 0;
             let mut popped = rx.pop();
             while let Popped::Value(value) = popped {
@@ -159,7 +159,7 @@ impl<T, F: Flow> Rx<T, F> {
                 count += 1;
                 popped = if count < limit { rx.pop() } else { Popped::Empty };
             }
-            rx.shared.flow.give_back(count);
+            rx.shared.flow.release(count);
             (count > 0 || matches!(popped, Popped::Closed)).then_some(count)
         })
     }
@@ -169,47 +169,47 @@ impl<T, F: Flow> Rx<T, F> {
     fn poll_take<R: Default>(
         &mut self,
         cx: &mut Context<'_>,
-        place: WaitSlot,
+        location: CallSite,
         mut take: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<R> {
         let unit = ready!(poll_proceed(cx));
-        let answer = loop {
-            if let Some(answer) = take(self) {
-                break answer;
+        let result = loop {
+            if let Some(result) = take(self) {
+                break result;
             }
             match self.wait(cx.waker()) {
-                Wait::ForProducer => {
-                    waiting::note(WaitKind::MpscReceive, place);
+                NextStep::WaitForProducer => {
+                    waiting::note(WaitKind::MpscReceive, location);
                     return Poll::Pending;
                 }
-                Wait::NoMore => break R::default(),
-                Wait::PopAgain => {}
+                NextStep::EndOfChannel => break R::default(),
+                NextStep::PopAgain => {}
             }
         };
         unit.made_progress();
-        Poll::Ready(answer)
+        Poll::Ready(result)
     }
 
     /// Nothing was there: registers the waker where it is needed.
-    fn wait(&mut self, waker: &Waker) -> Wait {
+    fn wait(&mut self, waker: &Waker) -> NextStep {
         if self.park(waker) == Parked::No {
-            return Wait::PopAgain;
+            return NextStep::PopAgain;
         }
         if self.shared.is_rx_closed() {
             self.shared.on_drained.register(waker);
             let looks_again = !has_mistake("a receiver that does not look again");
             if looks_again && self.shared.flow.is_drained(&self.shared.chain) {
-                return Wait::NoMore;
+                return NextStep::EndOfChannel;
             }
         }
-        Wait::ForProducer
+        NextStep::WaitForProducer
     }
 
     pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
         loop {
             match self.pop() {
                 Popped::Value(value) => {
-                    self.shared.flow.give_back(1);
+                    self.shared.flow.release(1);
                     return Ok(value);
                 }
                 Popped::Closed => return Err(TryRecvError::Disconnected),
@@ -247,27 +247,27 @@ impl<T, F: Flow> Rx<T, F> {
             unsafe { self.shared.chain.close_rx() };
         }
         self.shared.flow.close();
-        self.shared.on_close.lock().call_all();
+        self.shared.on_close.lock().notify_all();
     }
 }
 
 /// What a receiver that found nothing is to do.
-enum Wait {
+enum NextStep {
     /// Answer `Pending`: a producer will wake it.
-    ForProducer,
+    WaitForProducer,
     /// Answer "closed".
-    NoMore,
+    EndOfChannel,
     PopAgain,
 }
 
-impl<T, F: Flow> Drop for Rx<T, F> {
+impl<T, F: FlowControl> Drop for Rx<T, F> {
     fn drop(&mut self) {
         self.close();
         // The task that received last need not be kept until the senders are gone.
         drop(self.shared.on_drained.take());
         // SAFETY: `one-receiver`.
         let count = unsafe { self.shared.chain.end_rx() };
-        self.shared.flow.give_back(count);
+        self.shared.flow.release(count);
     }
 }
 
@@ -379,7 +379,7 @@ macro_rules! receiver_methods {
 }
 /// The public methods of a sender that holds a `Tx` in `tx`, except those that send.
 macro_rules! sender_methods {
-    ($Sender:ident, $WeakSender:ident, $Flow:ty) => {
+    ($Sender:ident, $WeakSender:ident, $FlowControl:ty) => {
         impl<T> $Sender<T> {
             /// Waits until the receiver is closed or dropped.
             ///
@@ -402,7 +402,7 @@ macro_rules! sender_methods {
             }
         }
 
-        sender_handles!($Sender, $WeakSender, MpscState<T, $Flow>);
+        sender_handles!($Sender, $WeakSender, MpscState<T, $FlowControl>);
     };
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::chain::Chain;
 use super::error::{SendError, TryRecvError};
-use super::shared::{Flow, MpscState, Rx};
+use super::shared::{FlowControl, MpscState, Rx};
 use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
 use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
@@ -41,8 +41,8 @@ pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
 #[derive(Debug)]
 pub(super) struct Unlimited;
 
-impl Flow for Unlimited {
-    fn give_back(&self, _permits: usize) {}
+impl FlowControl for Unlimited {
+    fn release(&self, _permits: usize) {}
 
     fn close(&self) {}
 
