@@ -17,7 +17,7 @@ use std::future::Future;
 use std::panic::Location;
 
 use self::error::{RecvError, SendError, TryRecvError};
-use super::senders::{Channel, Senders, Tx, WeakTx, sender_handles};
+use super::senders::{Channel, Senders, Tx, WeakTx};
 use super::wait_list::WaitList;
 use super::wait_until::wait_until;
 use crate::observe::waiting::WaitKind;
@@ -276,9 +276,79 @@ impl<T> Sender<T> {
             move |_| has_no_receiver(),
         ))
     }
+
+    /// Returns whether both send to the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.tx.shared(), other.tx.shared())
+    }
+
+    /// Makes a sender that does not keep the channel open.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let (sender, receiver) = broadcast::channel::<u32>(1);
+    /// let weak = sender.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(sender);
+    /// assert!(weak.upgrade().is_none());
+    /// assert!(receiver.is_closed());
+    /// ```
+    #[must_use = "a weak sender does nothing until it is upgraded"]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        let weak = self.tx.downgrade();
+        WeakSender { weak }
+    }
+
+    /// Returns how many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.tx.shared().senders().strong_count()
+    }
+
+    /// Returns how many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.tx.shared().senders().weak_count()
+    }
 }
 
-sender_handles!(Sender, WeakSender, BroadcastState<T>);
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self { tx: self.tx.clone() }
+    }
+}
+
+/// A sender that does not keep the channel open. Made by [`Sender::downgrade`].
+///
+/// - [`upgrade`](Self::upgrade) it to send.
+pub struct WeakSender<T> {
+    weak: WeakTx<BroadcastState<T>>,
+}
+
+impl<T> WeakSender<T> {
+    /// Returns a sender, or `None` if all senders are dropped.
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.weak.upgrade().map(|tx| Sender { tx })
+    }
+
+    /// Returns how many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.weak.shared().senders().strong_count()
+    }
+
+    /// Returns how many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.weak.shared().senders().weak_count()
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self { weak: self.weak.clone() }
+    }
+}
+
+debug_struct!([T] WeakSender<T> as "WeakSender", self => { .. });
 
 debug_struct!([T] Sender<T> as "Sender", self => {
     capacity: self.shared().slots.len(),
