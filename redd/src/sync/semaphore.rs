@@ -170,14 +170,14 @@ impl Semaphore {
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     ///
     /// # Examples
-    /// A job takes as many permits as it needs memory:
+    /// A query takes as many permits as it needs memory:
     /// ```
     /// use redd::sync::Semaphore;
     ///
     /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let megabytes = Semaphore::new(512);
-    /// let job = megabytes.acquire_many(300).await?;
-    /// assert_eq!(job.num_permits(), 300);
+    /// let query = megabytes.acquire_many(300).await?;
+    /// assert_eq!(query.num_permits(), 300);
     /// assert!(megabytes.try_acquire_many(300).is_err());
     /// # Ok::<(), redd::sync::AcquireError>(()) }).unwrap();
     /// ```

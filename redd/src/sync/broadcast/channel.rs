@@ -1,29 +1,29 @@
-//! A channel in which every receiver gets every message: a ring of the last messages.
+//! The broadcast channel: senders, receivers and the ring of messages.
 //!
-//! - A receiver that falls behind by more than the capacity loses the oldest messages, and is told how many.
-//! - Senders never wait for receivers.
+//! Long because of its examples: about half of the lines are code.
 //!
-//! Positions count up for ever; position `p` lives in slot `p & mask`. The tail's lock orders senders; a receiver that
-//! finds its message takes only the slot's lock.
+//! The messages are in a ring. Positions count up forever; position `p` is in slot `p & mask`. The tail's lock orders
+//! senders. A receiver that finds its message takes only the slot's lock.
 //!
 //! # Invariants
-//! - `tail-before-slot`: who holds a slot's lock takes no other. A slot's position changes only under the tail's lock.
-//! - `unseen-counts`: a message's `unseen` is the number of receivers that were there when it was sent and have not yet
-//!   taken it, skipped it or gone. The one who brings it to zero takes the message out, and drops it without a lock.
-//! - `clone-alone`: a message is cloned under its slot's lock, one receiver at a time, because `T` need not be `Sync`. It
-//!   is the one place where foreign code runs under a lock: a `clone` that uses the same channel may wait for itself.
+//! - `tail-before-slot`: a thread that holds a slot's lock takes no other lock. A slot's position changes only under the
+//!   tail's lock.
+//! - `unseen-counts`: a message's `unseen` is the number of receivers that existed when it was sent and have not yet taken
+//!   it, skipped it or been dropped. The receiver that brings it to zero takes the message out, and drops it without a lock.
+//! - `clone-alone`: a message is cloned under its slot's lock, one receiver at a time, because `T` need not be `Sync`. This is
+//!   the one place where user code runs under a lock: a `clone` that uses the same channel may wait for itself.
 
 use std::future::Future;
 use std::panic::Location;
 
-use self::error::{RecvError, SendError, TryRecvError};
-use super::senders::{Channel, Senders, Tx, WeakTx};
-use super::wait_list::WaitList;
-use super::wait_until::wait_until;
+use super::error::{RecvError, SendError, TryRecvError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::has_mistake;
 use crate::primitives::{Arc, Mutex};
+use crate::sync::senders::{Channel, Senders, Tx, WeakTx};
+use crate::sync::wait_list::WaitList;
+use crate::sync::wait_until::wait_until;
 use crate::task::coop::cooperative;
 
 /// Makes a channel that keeps the last `capacity` messages, rounded up to a power of two.
@@ -33,8 +33,10 @@ use crate::task::coop::cooperative;
 ///
 /// # Examples
 /// ```
+/// use redd::sync::broadcast;
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (sender, mut first) = redd::sync::broadcast::channel(16);
+/// let (sender, mut first) = broadcast::channel(16);
 /// let mut second = sender.subscribe();
 /// sender.send("hello").unwrap();
 /// assert_eq!(first.recv().await, Ok("hello"));
@@ -50,11 +52,11 @@ pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 
 struct BroadcastState<T> {
     slots: Box<[RingSlot<T>]>,
-    /// The number of slots less one; the number is a power of two.
+    /// The number of slots, which is a power of two, less one.
     mask: u64,
     tail: WaitList<Tail>,
     senders: Senders,
-    /// Senders that wait for the last receiver to go.
+    /// Senders that wait until the last receiver is dropped.
     on_last_receiver: WaitList,
 }
 
@@ -67,7 +69,7 @@ struct Tail {
 }
 
 struct RingSlot<T> {
-    /// The position of the message; changed under both locks, read without as a hint.
+    /// The position of the message. Changed under both locks, and read without a lock as a hint.
     position: AtomicU64,
     message: Mutex<Message<T>>,
 }
@@ -83,8 +85,8 @@ impl<T> BroadcastState<T> {
         &self.slots[(position & self.mask) as usize]
     }
 
-    /// Counts the message as seen and gives `look` a reference to it; `None` if it is not in its slot.
-    fn see<R>(&self, position: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+    /// Counts the message as seen and calls `read` with it. Returns `None` if it is not in its slot.
+    fn read_once<R>(&self, position: u64, read: impl FnOnce(&T) -> R) -> Option<R> {
         let slot = self.slot(position);
         if slot.position.load(Ordering::Relaxed) != position {
             return None;
@@ -94,31 +96,31 @@ impl<T> BroadcastState<T> {
         if slot.position.load(Ordering::Relaxed) != position {
             return None;
         }
-        // `unseen-counts`, also if `look` panics.
+        // `unseen-counts`, also if `read` panics.
         message.unseen -= 1;
         if message.unseen == 0 {
             let last = message.value.take()?;
             drop(message);
-            return Some(look(&last));
+            return Some(read(&last));
         }
         // `clone-alone`
-        message.value.as_ref().map(look)
+        message.value.as_ref().map(read)
     }
 
-    /// Takes the message at `next` as [`Receiver::try_recv`] does; moves `next` on.
-    fn try_recv<R>(&self, next: &mut u64, look: impl Fn(&T) -> R) -> Result<R, TryRecvError> {
+    /// Reads the message at `next`, as [`Receiver::try_recv`] does, and moves `next` on.
+    fn try_recv<R>(&self, next: &mut u64, read: impl Fn(&T) -> R) -> Result<R, TryRecvError> {
         loop {
             let position = *next;
-            // Moved on before `look`, so that a message whose clone panics is not met again.
+            // Moved on before `read`, so that a message whose clone panics is not read again.
             *next = position.wrapping_add(1);
-            if let Some(result) = self.see(position, &look) {
+            if let Some(result) = self.read_once(position, &read) {
                 return Ok(result);
             }
             *next = position;
             let tail = self.tail.lock();
             // `tail-before-slot`: under the tail's lock the position is exact.
             if self.slot(position).position.load(Ordering::Relaxed) == position {
-                continue; // It has come in between.
+                continue; // It was sent in between.
             }
             if position == tail.position {
                 return Err(if tail.is_closed { TryRecvError::Closed } else { TryRecvError::Empty });
@@ -150,19 +152,32 @@ impl<T> Channel for BroadcastState<T> {
     }
 }
 
-/// Sends to all receivers; clone it for more senders.
+/// Sends to all receivers. Made by [`channel`]; clone it for more senders.
 ///
-/// - Sending needs no receiver to be ready, but fails if there is none at all.
-/// - When all senders are dropped, receivers get the messages that are left, then an error.
+/// - Sending never waits, and can be done outside of a runtime. It fails if there is no receiver.
+/// - When all senders are dropped, receivers get the messages that are left, and then an error.
 pub struct Sender<T> {
     tx: Tx<BroadcastState<T>>,
 }
 
 impl<T> Sender<T> {
-    /// A sender without receivers, for a channel as [`channel`] makes it.
+    /// Makes a sender without receivers, for a channel that keeps the last `capacity` messages.
+    ///
+    /// - `capacity` is rounded up to a power of two.
     ///
     /// # Panics
     /// If `capacity` is zero, or more than half of the address space.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let sender = broadcast::Sender::new(4);
+    /// assert!(sender.send("before").is_err(), "there is no receiver");
+    /// let mut receiver = sender.subscribe();
+    /// sender.send("after").unwrap();
+    /// assert_eq!(receiver.try_recv(), Ok("after"));
+    /// ```
     #[track_caller]
     pub fn new(capacity: usize) -> Self {
         assert!(
@@ -197,12 +212,24 @@ impl<T> Sender<T> {
         self.tx.shared()
     }
 
-    /// Sends a message to all receivers there are now; returns how many.
+    /// Sends a message to all present receivers, and returns how many there are.
     ///
-    /// - It overwrites the oldest message if the ring is full.
+    /// - If the channel is full, the oldest message is dropped.
     ///
     /// # Errors
-    /// Gives the message back if there is no receiver. There may be one later.
+    /// [`SendError`] with the message, if there is no receiver now. A later send can succeed.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let (sender, mut first) = broadcast::channel(4);
+    /// assert_eq!(sender.send("one").unwrap(), 1);
+    /// let mut second = sender.subscribe();
+    /// assert_eq!(sender.send("two").unwrap(), 2);
+    /// assert_eq!((first.try_recv(), first.try_recv()), (Ok("one"), Ok("two")));
+    /// assert_eq!(second.try_recv(), Ok("two"), "`one` was sent before it subscribed");
+    /// ```
     pub fn send(&self, message: T) -> Result<usize, SendError<T>> {
         let mut tail = self.shared().tail.lock();
         let receivers = tail.receivers;
@@ -224,17 +251,31 @@ impl<T> Sender<T> {
         Ok(receivers)
     }
 
-    /// A receiver of the messages that are sent from now on.
+    /// Makes a receiver of the messages that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
         BroadcastState::subscribe(self.shared())
     }
 
-    /// How many messages are in the ring that some receiver has not seen.
+    /// Returns how many messages the channel holds that at least one receiver has not seen.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let (sender, mut fast) = broadcast::channel(4);
+    /// let slow = sender.subscribe();
+    /// sender.send(1).unwrap();
+    /// fast.try_recv().unwrap();
+    /// assert_eq!(sender.len(), 1, "`slow` has not seen it");
+    /// drop(slow);
+    /// assert!(sender.is_empty());
+    /// ```
     pub fn len(&self) -> usize {
         let tail = self.shared().tail.lock();
         let capacity = self.shared().slots.len();
         let oldest = tail.position.wrapping_sub(capacity as u64);
-        // A message that all have seen has only such before it: the receivers of a message were there for the later ones.
+        // Before a message that all receivers have seen, all have seen every message: a receiver reads in order. So this
+        // is a binary search.
         let (mut seen, mut rest) = (0, capacity);
         while rest > 0 {
             let half = rest / 2;
@@ -249,14 +290,14 @@ impl<T> Sender<T> {
         capacity - seen
     }
 
-    /// Whether every message has been seen by every receiver.
+    /// Returns whether every receiver has seen every message.
     pub fn is_empty(&self) -> bool {
         let tail = self.shared().tail.lock();
         let last = self.shared().slot(tail.position.wrapping_sub(1));
         last.message.lock().unseen == 0
     }
 
-    /// How many receivers there are.
+    /// Returns how many receivers there are.
     pub fn receiver_count(&self) -> usize {
         self.shared().tail.lock().receivers
     }
@@ -264,7 +305,20 @@ impl<T> Sender<T> {
     /// Waits until there is no receiver.
     ///
     /// # Cancel safety
-    /// Dropping it loses nothing.
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = broadcast::channel(1);
+    /// redd::spawn(async move { receiver.recv().await });
+    /// sender.send("last message").unwrap();
+    /// sender.closed().await; // the task has received it and dropped its receiver
+    /// assert_eq!(sender.receiver_count(), 0);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
         let has_no_receiver = || (self.receiver_count() == 0).then_some(());
@@ -355,10 +409,10 @@ debug_struct!([T] Sender<T> as "Sender", self => {
     receivers: self.receiver_count(),
 });
 
-/// Receives every message that is sent while it exists.
+/// Receives every message that is sent while it exists. Made by [`channel`] and [`Sender::subscribe`].
 ///
-/// - It is not `Clone`: say [`resubscribe`](Self::resubscribe), which skips the messages that wait here.
-/// - Dropping it counts the messages that wait as seen.
+/// - It is not `Clone`. [`resubscribe`](Self::resubscribe) makes another one, which skips the messages sent before.
+/// - Dropping it counts its remaining messages as seen.
 pub struct Receiver<T> {
     shared: Arc<BroadcastState<T>>,
     /// The position of the message that comes next.
@@ -366,33 +420,44 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// How many messages this receiver has not seen, including those that it has lost.
+    /// Returns how many messages this receiver has not seen, including those that it has lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let (sender, receiver) = broadcast::channel(2);
+    /// for number in 1..=5 {
+    ///     sender.send(number).unwrap();
+    /// }
+    /// assert_eq!(receiver.len(), 5, "three of them are lost");
+    /// ```
     pub fn len(&self) -> usize {
         let end = self.shared.tail.lock().position;
         end.wrapping_sub(self.next) as usize
     }
 
-    /// Whether this receiver has seen everything.
+    /// Returns whether this receiver has seen every message.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether both receive from the same channel.
+    /// Returns whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// How many senders there are.
+    /// Returns how many senders there are.
     pub fn sender_strong_count(&self) -> usize {
         self.shared.senders.strong_count()
     }
 
-    /// How many weak senders there are.
+    /// Returns how many weak senders there are.
     pub fn sender_weak_count(&self) -> usize {
         self.shared.senders.weak_count()
     }
 
-    /// Whether all senders are dropped. There may be messages left.
+    /// Returns whether all senders are dropped. There may be messages left.
     pub fn is_closed(&self) -> bool {
         self.shared.senders.strong_count() == 0
     }
@@ -402,11 +467,33 @@ impl<T: Clone> Receiver<T> {
     /// Waits for the next message.
     ///
     /// # Cancel safety
-    /// Dropping it loses nothing: the next call gives the same message.
+    /// No message is lost if the future is dropped: the next call returns it.
     ///
     /// # Errors
-    /// - `Lagged`: so many messages were lost; the next call gives the oldest that is left.
-    /// - `Closed`: all senders are dropped and everything is received.
+    /// - [`Lagged`](RecvError::Lagged): so many messages were lost. The next call returns the oldest that is left.
+    /// - [`Closed`](RecvError::Closed): all senders are dropped and all messages are received.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast::{self, error::RecvError};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = broadcast::channel(2);
+    /// for number in 1..=3 {
+    ///     sender.send(number).unwrap();
+    /// }
+    /// drop(sender);
+    /// let mut received = Vec::new();
+    /// loop {
+    ///     match receiver.recv().await {
+    ///         Ok(number) => received.push(number),
+    ///         Err(RecvError::Lagged(lost)) => assert_eq!(lost, 1), // go on
+    ///         Err(RecvError::Closed) => break,
+    ///     }
+    /// }
+    /// assert_eq!(received, [2, 3]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
         let location = Some(Location::caller());
@@ -439,28 +526,62 @@ impl<T: Clone> Receiver<T> {
         })
     }
 
-    /// Takes the next message if there is one.
+    /// Returns the next message if there is one.
     ///
     /// # Errors
-    /// - `Empty`: no message is there now.
-    /// - `Lagged`, `Closed`: as for [`recv`](Self::recv).
+    /// - [`Empty`](TryRecvError::Empty): no message is there now.
+    /// - [`Lagged`](TryRecvError::Lagged): so many messages were lost. The next call returns the oldest that is left.
+    /// - [`Closed`](TryRecvError::Closed): all senders are dropped and all messages are received.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast::{self, error::TryRecvError};
+    ///
+    /// let (sender, mut receiver) = broadcast::channel(4);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// sender.send("hello").unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.try_recv(), Ok("hello"));
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         self.shared.try_recv(&mut self.next, T::clone)
     }
 
-    /// Waits for the next message on a thread outside of a runtime.
-    ///
-    /// # Errors
-    /// As for [`recv`](Self::recv).
+    /// Blocks the thread until there is a message.
     ///
     /// # Panics
-    /// When called inside an asynchronous context: await `recv` there.
+    /// On a thread that runs tasks: await [`recv`](Self::recv) there.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let (sender, mut receiver) = broadcast::channel(4);
+    /// let thread = std::thread::spawn(move || receiver.blocking_recv());
+    /// sender.send("hello").unwrap();
+    /// assert_eq!(thread.join().unwrap(), Ok("hello"));
+    /// ```
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
-        super::blocking::block_thread_on("broadcast::Receiver::blocking_recv", self.recv())
+        crate::sync::blocking::block_thread_on("broadcast::Receiver::blocking_recv", self.recv())
     }
 
-    /// A receiver of the messages that are sent from now on.
+    /// Makes a receiver of the messages that are sent from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::broadcast;
+    ///
+    /// let (sender, first) = broadcast::channel(4);
+    /// sender.send("old").unwrap();
+    /// let mut second = first.resubscribe();
+    /// sender.send("new").unwrap();
+    /// assert_eq!(second.try_recv(), Ok("new"));
+    /// ```
     pub fn resubscribe(&self) -> Self {
         BroadcastState::subscribe(&self.shared)
     }
@@ -473,13 +594,13 @@ impl<T> Drop for Receiver<T> {
         let is_last = tail.receivers == 0;
         let end = tail.position;
         drop(tail);
-        // `unseen-counts`. What is sent from here on does not count this receiver.
+        // `unseen-counts`. A message that is sent from here on does not count this receiver.
         let capacity = self.shared.mask + 1;
         let unseen = end.wrapping_sub(self.next).min(capacity);
         for back in (1..=unseen).rev() {
-            self.shared.see(end.wrapping_sub(back), |_| ());
+            self.shared.read_once(end.wrapping_sub(back), |_| ());
         }
-        // Last, so that who is woken finds an empty channel.
+        // Last, so that a sender that is woken finds an empty channel.
         if is_last {
             self.shared.on_last_receiver.lock().notify_all();
         }
@@ -487,49 +608,3 @@ impl<T> Drop for Receiver<T> {
 }
 
 debug_struct!([T] Receiver<T> as "Receiver", self => { len: self.len(), .. });
-
-pub mod error {
-    //! What sending to and receiving from a broadcast channel can fail with.
-
-    /// There is no receiver; the message comes back.
-    #[derive(Debug)]
-    pub struct SendError<T>(pub T);
-
-    error_texts! {
-        [T] SendError<T> where T: Debug,
-        _ => "the broadcast channel has no receiver",
-    }
-
-    /// Why no message was received.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum RecvError {
-        /// All senders are dropped and everything is received.
-        Closed,
-        /// The receiver fell behind and lost so many messages. It can go on with the oldest that is left.
-        Lagged(u64),
-    }
-
-    error_texts! {
-        [] RecvError,
-        Self::Closed => "the broadcast channel has no sender any more",
-        Self::Lagged(lost) => "the receiver fell behind and lost {lost} messages",
-    }
-
-    /// Why there is no message to take.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum TryRecvError {
-        /// No message is there now; one may come.
-        Empty,
-        /// All senders are dropped and everything is received.
-        Closed,
-        /// The receiver fell behind and lost so many messages. It can go on with the oldest that is left.
-        Lagged(u64),
-    }
-
-    error_texts! {
-        [] TryRecvError,
-        Self::Empty => "the broadcast channel has no new message",
-        Self::Closed => "the broadcast channel has no sender any more",
-        Self::Lagged(lost) => "the receiver fell behind and lost {lost} messages",
-    }
-}

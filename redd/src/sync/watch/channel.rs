@@ -1,41 +1,46 @@
-//! A channel that holds one value, the latest: receivers see that it has changed, not how often.
+//! The channel that holds the latest value: senders, receivers and their state word.
 //!
-//! One word holds the version and two bits, so that one step of a sender counts the version up and learns whether
-//! somebody waits.
+//! Long because of its examples: about half of the lines are code.
+//!
+//! One word holds the version and two bits. So one step of a sender counts the version up and learns whether a receiver
+//! waits.
 //!
 //! # Invariants
-//! - `version-under-lock`: the version changes only while the value is locked for writing. So who has seen a version and
-//!   then locks the value for reading finds the value of that version or a later one.
-//! - `waiters-bit`: WAITERS is set under the list's lock before a receiver links itself, and cleared there before all are
-//!   called. The step that sets it also reads the version: either it is the new one, or the sender's step sees the bit.
-//! - `no-poison`: a panic of a closure that changes the value lets the lock go and leaves the version as it was.
+//! - `version-under-lock`: the version changes only while the value is locked for writing. A receiver that has seen a version
+//!   and then locks the value for reading therefore finds the value of that version or a later one.
+//! - `waiters-bit`: WAITERS is set under the list's lock before a receiver links itself, and cleared under that lock before
+//!   all are notified. The step that sets it also reads the version: either that is the new one, or the sender's step sees
+//!   the bit.
+//! - `no-poison`: if a closure that changes the value panics, the lock is released and the version stays as it was.
 
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
-use self::error::{RecvError, SendError};
-use super::wait_list::{CallSite, WaitList};
-use super::wait_until::wait_until;
+use super::error::{RecvError, SendError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::has_mistake;
 use crate::primitives::{Arc, RwLock, RwLockReadGuard};
+use crate::sync::wait_list::{CallSite, WaitList};
+use crate::sync::wait_until::wait_until;
 use crate::task::coop::cooperative;
 
 /// All senders are gone.
 const CLOSED: usize = 1;
 /// A receiver may be in the list.
 const WAITERS: usize = 2;
-/// One version. Versions wrap; that a receiver misses exactly all of them is not to be feared.
+/// One version. Versions wrap: a receiver would have to miss 2^62 changes (2^30 on 32 bits) to mistake one for another.
 const ONE: usize = 4;
 
-/// Makes a channel that holds `init`; the receiver counts it as seen.
+/// Makes a channel that holds `init`, which the receiver counts as seen.
 ///
 /// # Examples
 /// ```
+/// use redd::sync::watch;
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (sender, mut receiver) = redd::sync::watch::channel("starting");
+/// let (sender, mut receiver) = watch::channel("starting");
 /// redd::spawn(async move { sender.send("ready") });
 /// receiver.changed().await.unwrap();
 /// assert_eq!(*receiver.borrow_and_update(), "ready");
@@ -58,7 +63,7 @@ struct WatchState<T> {
     on_last_receiver: WaitList,
 }
 
-/// What a receiver that has seen a version finds.
+/// What a receiver finds that has seen a version.
 enum Resolution {
     Changed(usize),
     Closed,
@@ -85,7 +90,7 @@ impl<T> WatchState<T> {
         self.state.load(Ordering::Acquire)
     }
 
-    /// The value, which counts as seen.
+    /// Returns the value, which counts as seen.
     fn read(&self, seen: &mut usize) -> Ref<'_, T> {
         let value = self.value.read();
         // `version-under-lock`
@@ -101,7 +106,7 @@ impl<T> WatchState<T> {
         list.notify_all();
     }
 
-    /// Waits for a version that is not `seen`. Takes part in no budget: the callers do.
+    /// Waits for a version that is not `seen`. It uses no budget: its callers do.
     async fn changed(&self, seen: usize, location: CallSite) -> Resolution {
         wait_until(
             &self.on_change,
@@ -118,16 +123,27 @@ impl<T> WatchState<T> {
     }
 }
 
-/// Changes the value; clone it for more senders.
+/// Changes the value. Made by [`channel`]; clone it for more senders.
 ///
-/// - When all senders are dropped, receivers get the last value if they have not seen it, then an error.
+/// - When all senders are dropped, a receiver gets the last value if it has not seen it, and then an error.
+/// - **A receiver that holds a [`Ref`] makes every change of the value block the thread.**
 #[derive(Debug)]
 pub struct Sender<T> {
     shared: Arc<WatchState<T>>,
 }
 
 impl<T> Sender<T> {
-    /// A sender without receivers, for a channel that holds `init`.
+    /// Makes a sender without receivers, for a channel that holds `init`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let sender = watch::Sender::new(1);
+    /// assert!(sender.send(2).is_err(), "there is no receiver");
+    /// sender.send_replace(3);
+    /// assert_eq!(*sender.subscribe().borrow(), 3);
+    /// ```
     pub fn new(init: T) -> Self {
         Self {
             shared: Arc::new(WatchState {
@@ -141,10 +157,21 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Replaces the value if there is a receiver, and wakes all that wait.
+    /// Replaces the value if there is a receiver, and wakes all receivers that wait.
     ///
     /// # Errors
-    /// Gives the value back if there is no receiver; [`send_replace`](Self::send_replace) keeps it all the same.
+    /// [`SendError`] with the value, if there is no receiver. [`send_replace`](Self::send_replace) stores it in any case.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, receiver) = watch::channel(0);
+    /// sender.send(1).unwrap();
+    /// assert_eq!(*receiver.borrow(), 1);
+    /// drop(receiver);
+    /// assert!(sender.send(2).is_err());
+    /// ```
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         if self.is_closed() {
             return Err(SendError(value));
@@ -155,10 +182,17 @@ impl<T> Sender<T> {
 
     /// Changes the value in place, and wakes all receivers that wait.
     ///
-    /// - A receiver that holds a [`Ref`] makes it block the thread.
-    ///
     /// # Panics
-    /// If `modify` panics; the value stays as `modify` left it, and receivers are not told.
+    /// If `modify` panics. The value stays as `modify` left it, and receivers are not woken.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, receiver) = watch::channel(vec![1]);
+    /// sender.send_modify(|numbers| numbers.push(2));
+    /// assert_eq!(*receiver.borrow(), [1, 2]);
+    /// ```
     pub fn send_modify<F>(&self, modify: F)
     where
         F: FnOnce(&mut T),
@@ -169,10 +203,28 @@ impl<T> Sender<T> {
         });
     }
 
-    /// Changes the value in place; receivers are told only if `modify` answers that it changed. Returns its answer.
+    /// Changes the value in place, and wakes receivers only if `modify` returns true. Returns the same.
     ///
     /// # Panics
-    /// As [`send_modify`](Self::send_modify).
+    /// If `modify` panics. The value stays as `modify` left it, and receivers are not woken.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (highest, receiver) = watch::channel(10);
+    /// let raise = |to: i32| {
+    ///     highest.send_if_modified(|highest| {
+    ///         let is_higher = to > *highest;
+    ///         *highest = to.max(*highest);
+    ///         is_higher
+    ///     })
+    /// };
+    /// assert!(!raise(5));
+    /// assert!(!receiver.has_changed().unwrap());
+    /// assert!(raise(15));
+    /// assert!(receiver.has_changed().unwrap());
+    /// ```
     pub fn send_if_modified<F>(&self, modify: F) -> bool
     where
         F: FnOnce(&mut T) -> bool,
@@ -196,18 +248,27 @@ impl<T> Sender<T> {
         true
     }
 
-    /// Replaces the value, also if there is no receiver, and returns the old one.
+    /// Replaces the value, even if there is no receiver, and returns the old one.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, receiver) = watch::channel("old");
+    /// assert_eq!(sender.send_replace("new"), "old");
+    /// assert_eq!(*receiver.borrow(), "new");
+    /// ```
     pub fn send_replace(&self, mut value: T) -> T {
         self.send_modify(|current| std::mem::swap(current, &mut value));
         value
     }
 
-    /// The value, locked for reading.
+    /// Returns the value, locked for reading.
     pub fn borrow(&self) -> Ref<'_, T> {
         Ref { value: self.shared.value.read(), has_changed: false }
     }
 
-    /// Whether there is no receiver.
+    /// Returns whether there is no receiver.
     pub fn is_closed(&self) -> bool {
         self.receiver_count() == 0
     }
@@ -215,7 +276,25 @@ impl<T> Sender<T> {
     /// Waits until there is no receiver.
     ///
     /// # Cancel safety
-    /// Dropping it loses nothing.
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Examples
+    /// Each worker drops its receiver when it has finished, and the main task waits for the last one:
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (shutdown, receiver) = watch::channel(false);
+    /// for _ in 0..3 {
+    ///     let mut receiver = receiver.clone();
+    ///     redd::spawn(async move { receiver.wait_for(|is_down| *is_down).await.map(|_| ()) });
+    /// }
+    /// drop(receiver);
+    /// shutdown.send(true).unwrap();
+    /// shutdown.closed().await;
+    /// assert_eq!(shutdown.receiver_count(), 0);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> {
         let is_closed = || self.is_closed().then_some(());
@@ -228,24 +307,35 @@ impl<T> Sender<T> {
         ))
     }
 
-    /// A receiver that counts the value as it is now as seen.
+    /// Makes a receiver that counts the present value as seen.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, _receiver) = watch::channel(0);
+    /// let late = sender.subscribe();
+    /// assert!(!late.has_changed().unwrap());
+    /// sender.send(1).unwrap();
+    /// assert!(late.has_changed().unwrap());
+    /// ```
     pub fn subscribe(&self) -> Receiver<T> {
         let seen = version(self.shared.state());
         Receiver::new(&self.shared, seen)
     }
 
-    /// How many receivers there are.
+    /// Returns how many receivers there are.
     pub fn receiver_count(&self) -> usize {
         // Acquire: a count of zero is seen after what the last receiver did. Pairs with AcqRel in `Receiver::drop`.
         self.shared.receivers.load(Ordering::Acquire)
     }
 
-    /// How many senders there are.
+    /// Returns how many senders there are.
     pub fn sender_count(&self) -> usize {
         self.shared.senders.load(Ordering::Relaxed)
     }
 
-    /// Whether both send to the same channel.
+    /// Returns whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
@@ -266,7 +356,7 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        // AcqRel: the last sender comes after what all others did. Pairs with itself.
+        // AcqRel: the last sender sees what all others did. Pairs with itself.
         if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Release: the end is seen after what the senders did. Pairs with Acquire in `WatchState::state`.
             let state = self.shared.state.fetch_or(CLOSED, Ordering::Release);
@@ -277,7 +367,9 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// Sees the latest value; clone it for more receivers.
+/// Sees the latest value. Made by [`channel`]; clone it for more receivers.
+///
+/// - A clone counts as seen what the original has seen.
 #[derive(Debug)]
 pub struct Receiver<T> {
     shared: Arc<WatchState<T>>,
@@ -291,10 +383,21 @@ impl<T> Receiver<T> {
         Self { shared: Arc::clone(shared), seen }
     }
 
-    /// The value, locked for reading; it does not count as seen.
+    /// Returns the value, locked for reading. It does not count as seen.
     ///
-    /// - Senders block their thread as long as the [`Ref`] lives: copy what is needed and let it go, and do not hold it
-    ///   across an await.
+    /// - **Senders block their thread while the [`Ref`] lives.** Copy what is needed and drop it; do not hold it across an
+    ///   await.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, receiver) = watch::channel(String::from("old"));
+    /// sender.send("new".into()).unwrap();
+    /// let value = receiver.borrow().clone(); // the `Ref` is dropped at once
+    /// assert_eq!(value, "new");
+    /// assert!(receiver.has_changed().unwrap());
+    /// ```
     pub fn borrow(&self) -> Ref<'_, T> {
         let value = self.shared.value.read();
         // `version-under-lock`: it cannot change meanwhile.
@@ -302,15 +405,26 @@ impl<T> Receiver<T> {
         Ref { value, has_changed }
     }
 
-    /// The value, locked for reading; it counts as seen. As for the rest, see [`borrow`](Self::borrow).
+    /// Returns the value, locked for reading, and counts it as seen. Otherwise like [`borrow`](Self::borrow).
+    ///
+    /// # Examples
+    /// In a loop with [`changed`](Self::changed), it avoids one turn for a value that was seen already:
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, mut receiver) = watch::channel(0);
+    /// sender.send(1).unwrap();
+    /// assert_eq!(*receiver.borrow_and_update(), 1);
+    /// assert!(!receiver.has_changed().unwrap());
+    /// ```
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
         self.shared.read(&mut self.seen)
     }
 
-    /// Whether the value has changed since it was seen last.
+    /// Returns whether the value has changed since it was seen last.
     ///
     /// # Errors
-    /// If all senders are dropped.
+    /// [`RecvError`] if all senders are dropped.
     pub fn has_changed(&self) -> Result<bool, RecvError> {
         let state = self.shared.state();
         if state & CLOSED != 0 {
@@ -319,12 +433,25 @@ impl<T> Receiver<T> {
         Ok(version(state) != self.seen)
     }
 
-    /// Whether all senders are dropped.
+    /// Returns whether all senders are dropped.
     pub fn is_closed(&self) -> bool {
         self.shared.state() & CLOSED != 0
     }
 
     /// Counts the value as not seen, so that [`changed`](Self::changed) returns at once.
+    ///
+    /// # Examples
+    /// A loop that also handles the first value:
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (_sender, mut receiver) = watch::channel("first");
+    /// receiver.mark_changed();
+    /// receiver.changed().await.unwrap();
+    /// assert_eq!(*receiver.borrow_and_update(), "first");
+    /// # });
+    /// ```
     pub fn mark_changed(&mut self) {
         self.seen = version(self.shared.state()).wrapping_sub(ONE);
     }
@@ -337,10 +464,25 @@ impl<T> Receiver<T> {
     /// Waits until the value has changed since it was seen last, and counts it as seen.
     ///
     /// # Cancel safety
-    /// Dropping it loses nothing: a change that it has not returned for counts as not seen.
+    /// If the future is dropped, the value counts as not seen, and the next call returns at once.
     ///
     /// # Errors
-    /// If all senders are dropped and the last value was seen.
+    /// [`RecvError`] if all senders are dropped and the last value was seen.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = watch::channel(0);
+    /// redd::spawn(async move {
+    ///     sender.send(1).unwrap();
+    /// });
+    /// assert!(receiver.changed().await.is_ok());
+    /// assert_eq!(*receiver.borrow(), 1);
+    /// assert!(receiver.changed().await.is_err(), "the sender is dropped");
+    /// # });
+    /// ```
     #[track_caller]
     pub fn changed(&mut self) -> impl Future<Output = Result<(), RecvError>> {
         let location = Some(Location::caller());
@@ -355,18 +497,35 @@ impl<T> Receiver<T> {
         })
     }
 
-    /// Waits for a value that `condition` holds for, and returns it, locked for reading; it counts as seen.
+    /// Waits for a value for which `condition` holds. Returns it locked for reading, and counts it as seen.
     ///
-    /// - The value that is there now is asked about first, whether it was seen or not.
+    /// - `condition` is called for the present value first, even if that was seen before.
     ///
     /// # Cancel safety
-    /// If it is dropped, the values that were asked about count as seen.
-    ///
-    /// # Errors
-    /// If all senders are dropped and `condition` does not hold for the last value.
+    /// If the future is dropped, the values for which `condition` was called count as seen.
     ///
     /// # Panics
     /// If `condition` panics.
+    ///
+    /// # Errors
+    /// [`RecvError`] if all senders are dropped and `condition` does not hold for the last value.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (progress, mut receiver) = watch::channel(0);
+    /// redd::spawn(async move {
+    ///     for percent in (0..=100).step_by(25) {
+    ///         progress.send(percent).unwrap();
+    ///         redd::task::yield_now().await;
+    ///     }
+    /// });
+    /// let half = *receiver.wait_for(|percent| *percent >= 50).await.unwrap();
+    /// assert_eq!(half, 50);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn wait_for(
         &mut self,
@@ -390,14 +549,14 @@ impl<T> Receiver<T> {
                 }
             }
             match shared.changed(*seen, location).await {
-                // Counted as seen when it is asked about, above.
+                // Counted as seen when it is read, above.
                 Resolution::Changed(_) => {}
                 Resolution::Closed => return Err(RecvError(())),
             }
         }
     }
 
-    /// Whether both receive from the same channel.
+    /// Returns whether both receive from the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
@@ -411,7 +570,7 @@ impl<T> Clone for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // AcqRel: the last receiver comes after what all others did. Pairs with itself and with Acquire in
+        // AcqRel: the last receiver sees what all others did. Pairs with itself and with Acquire in
         // `Sender::receiver_count`.
         if self.shared.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.on_last_receiver.lock().notify_all();
@@ -419,10 +578,10 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-/// The value, locked for reading.
+/// The value of a watch channel, locked for reading. Made by [`Receiver::borrow`].
 ///
-/// - Senders block their thread as long as it lives, and a thread that holds two of them may wait for itself if a
-///   sender comes in between.
+/// - **Senders block their thread while it lives.** A thread that holds two of them may wait for itself, if a sender comes
+///   in between.
 #[derive(Debug)]
 pub struct Ref<'a, T> {
     value: RwLockReadGuard<'a, T>,
@@ -430,7 +589,17 @@ pub struct Ref<'a, T> {
 }
 
 impl<T> Ref<'_, T> {
-    /// Whether the receiver had not seen this value before. For a sender it is never so.
+    /// Returns whether the receiver had not seen this value before. Always false for a sender.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, mut receiver) = watch::channel(0);
+    /// sender.send(1).unwrap();
+    /// assert!(receiver.borrow_and_update().has_changed());
+    /// assert!(!receiver.borrow_and_update().has_changed());
+    /// ```
     pub fn has_changed(&self) -> bool {
         self.has_changed
     }
@@ -441,35 +610,5 @@ impl<T> Deref for Ref<'_, T> {
 
     fn deref(&self) -> &T {
         &self.value
-    }
-}
-
-pub mod error {
-    //! What sending to and receiving from a watch channel can fail with.
-
-    use std::fmt;
-
-    /// There is no receiver; the value comes back.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub struct SendError<T>(pub T);
-
-    impl<T> fmt::Debug for SendError<T> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("SendError").finish_non_exhaustive()
-        }
-    }
-
-    error_texts! {
-        [T] SendError<T>,
-        _ => "the watch channel has no receiver",
-    }
-
-    /// All senders are dropped.
-    #[derive(Clone, Debug)]
-    pub struct RecvError(pub(super) ());
-
-    error_texts! {
-        [] RecvError,
-        _ => "the watch channel has no sender any more",
     }
 }
