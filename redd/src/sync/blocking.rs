@@ -1,6 +1,6 @@
-//! The thread waits for a future: behind every `blocking_*` method of `sync`.
+//! Blocks the thread until a future is ready: the `blocking_*` methods of `sync`.
 //!
-//! Called by those methods, and by a receiver that has to wait for a moment.
+//! Called by these methods, and by an mpsc receiver that waits for a push that has begun.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use crate::primitives::parker::Parker;
 use crate::runtime::context::forbid_blocking;
 use crate::task::coop::without_limit;
 
-/// Answers for the method `method` of a user.
+/// Blocks the thread until `future` is ready. `method` is the public method, for the message of the panic.
 ///
 /// # Panics
 /// On a thread that runs tasks.
@@ -21,7 +21,9 @@ pub(crate) fn block_thread_on<F: Future>(method: &str, future: F) -> F::Output {
     block_on_parker(future)
 }
 
-/// Polls `future` on this thread, which sleeps in between, until it is done. There is no budget: yielding helps nothing.
+/// Polls `future` on this thread until it is ready, and parks the thread in between.
+///
+/// There is no budget, because no other task runs on this thread.
 pub(crate) fn block_on_parker<F: Future>(future: F) -> F::Output {
     without_limit(|| poll_until_ready(future))
 }

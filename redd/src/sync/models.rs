@@ -27,7 +27,7 @@ model!(loom_notify_one_is_forwarded_when_its_waiter_is_dropped, || {
     let notify = Arc::new(Notify::new());
     let (dropping, waiting) = (Arc::clone(&notify), Arc::clone(&notify));
     let one = thread::spawn(move || {
-        // Heard or not: if it was called and is dropped, the call is forwarded. If it heard, it passes it on.
+        // If it was notified and is dropped, the notification is forwarded. If it received it, it passes it on.
         let is_notified = {
             let mut notified = pin!(dropping.notified());
             poll_once(notified.as_mut()).is_ready()
@@ -76,7 +76,7 @@ model!(loom_notify_waiters_against_a_drop_and_a_permit, || {
     }
     one.join().unwrap();
     two.join().unwrap();
-    // Nothing is stored by a call to all, whoever heard it.
+    // `notify_waiters` stores nothing, whichever waiter received it.
     assert!(poll_once(pin!(notify.notified())).is_pending());
     notify.notify_one();
     assert!(poll_once(pin!(notify.notified())).is_ready());
@@ -88,7 +88,7 @@ model!(loom_permits_release_beside_waiters_that_enqueue, || {
         let other = Arc::clone(&shared);
         thread::spawn(move || {
             block_on_parker(acquire(&other.0, count)).unwrap();
-            // Relaxed: whoever has permits sees what was done before they were released.
+            // Relaxed: an owner of permits sees what was done before they were released.
             assert!(other.1.load(Ordering::Relaxed) >= 1);
         })
     });
@@ -144,7 +144,7 @@ model!(loom_permits_are_not_lost_by_a_cancellation, || {
     one.join().unwrap();
     two.join().unwrap();
     assert_eq!(permits.available(), 2);
-    assert_eq!(permits.try_acquire(2), Ok(()), "nobody is taken to wait");
+    assert_eq!(permits.try_acquire(2), Ok(()), "no waiter is recorded");
 });
 
 model!(loom_permits_first_come_first_served, || {
@@ -270,7 +270,7 @@ model!(loom_set_once_wakes_its_waiter_and_is_set_once, || {
 
 // Seeded mistakes, each of which the model beside it must catch. `has_mistake` is where they are built in.
 
-/// Polls once, beside a thread that does what `future` waits for. Whoever was told to wait is woken, and has it then.
+/// Polls once, beside a thread that does what `future` waits for. If it is pending, it is woken, and ready then.
 #[track_caller]
 fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
     let mut future = pin!(future);

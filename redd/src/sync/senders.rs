@@ -1,29 +1,30 @@
-//! The senders of a channel, counted: strong ones keep it open, weak ones only know where it is.
+//! The senders of a channel and their counts: strong senders keep the channel open, weak ones do not.
 //!
 //! Called by `mpsc` and `broadcast`, whose public types wrap [`Tx`] and [`WeakTx`].
 //!
 //! # Invariants
-//! - `zero-stays`: when the count of strong senders falls to zero, it stays there, and that sender ends the channel.
+//! - `zero-stays`: when the count of strong senders falls to zero, it stays there. The sender that was dropped then ends the
+//!   channel.
 
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 
-/// What the handles of a channel share.
+/// The state that the handles of a channel share.
 pub(super) trait Channel {
     fn senders(&self) -> &Senders;
 
-    /// The last sender is gone.
+    /// Ends the channel. Called once, when the last sender is dropped.
     fn end(&self);
 }
 
-/// The counts.
+/// How many strong and weak senders there are.
 pub(super) struct Senders {
     strong: AtomicUsize,
     weak: AtomicUsize,
 }
 
 impl Senders {
-    /// Those of a channel with one sender.
+    /// Makes the counts of a channel with one sender.
     pub(super) fn one() -> Self {
         Self { strong: AtomicUsize::new(1), weak: AtomicUsize::new(0) }
     }
@@ -38,13 +39,13 @@ impl Senders {
     }
 }
 
-/// A sender's share of the channel.
+/// A strong sender's reference to the channel.
 pub(super) struct Tx<C: Channel> {
     channel: Arc<C>,
 }
 
 impl<C: Channel> Tx<C> {
-    /// The share of the sender that [`Senders::one`] has counted.
+    /// Makes the reference of the sender that [`Senders::one`] has counted.
     pub(super) fn first(channel: Arc<C>) -> Self {
         Self { channel }
     }
@@ -68,7 +69,7 @@ impl<C: Channel> Clone for Tx<C> {
 
 impl<C: Channel> Drop for Tx<C> {
     fn drop(&mut self) {
-        // AcqRel: the last sender comes after what all others sent. Pairs with itself, and with Acquire in
+        // AcqRel: the last sender sees what all others sent. Pairs with itself, and with Acquire in
         // `Senders::strong_count`.
         if self.channel.senders().strong.fetch_sub(1, Ordering::AcqRel) == 1 {
             // `zero-stays`
@@ -77,7 +78,7 @@ impl<C: Channel> Drop for Tx<C> {
     }
 }
 
-/// A weak sender's share of the channel.
+/// A weak sender's reference to the channel.
 pub(super) struct WeakTx<C: Channel> {
     channel: Arc<C>,
 }

@@ -1,11 +1,11 @@
-//! A future that waits in a [`WaitList`] until a condition holds: for conditions that hold for all who wait at once.
+//! A future that waits in a [`WaitList`] until a condition holds. The condition holds for all waiters at once.
 //!
-//! Called by the channels: a change, a message, a close. Whoever makes the condition true does `list.lock().notify_all()`
-//! afterwards.
+//! Called by the channels, `barrier` and `set_once`: a change, a message, a close. The thread that makes the condition true
+//! calls `list.lock().notify_all()` afterwards.
 //!
 //! # Invariants
-//! - `checked-under-lock`: the condition is asked once more under the list's lock before the waiter is linked. So either
-//!   it sees the change, or the one who changes it finds the waiter in the list.
+//! - `checked-under-lock`: the condition is checked again under the list's lock before the waiter is linked. So either the
+//!   check sees the change, or the thread that makes the change finds the waiter in the list.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -18,8 +18,7 @@ use pin_project_lite::pin_project;
 use super::wait_list::{CallSite, Guard, WaitList, WaitStage, Waiter};
 use crate::observe::waiting::WaitKind;
 
-/// Waits until one of the two answers: `quick`, asked without the lock, or `locked`, asked under it. Both run no
-/// foreign code.
+/// Waits until `quick`, called without the lock, or `locked`, called under it, returns a value. Both run no user code.
 pub(crate) fn wait_until<D, R, Q, L>(
     list: &WaitList<D>,
     kind: WaitKind,
@@ -72,7 +71,7 @@ where
                         waiter.record();
                         return Poll::Pending;
                     }
-                    // It is being called: the call has not reached it yet, so it leaves by itself.
+                    // A `notify_all` has not reached it yet, so it leaves the list by itself.
                     WaitStage::Notified(_) => {
                         this.list.unlink(waiter);
                         waiter.acknowledge();

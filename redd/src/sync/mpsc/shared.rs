@@ -1,10 +1,10 @@
-//! What the bounded and the unbounded channel have in common: the receiver, closing, and the methods about both.
+//! The state and the receiver that the bounded and the unbounded channel have in common.
 //!
-//! Called by `bounded` and `unbounded`, whose public types wrap [`Tx`](crate::sync::senders::Tx) and [`Rx`].
+//! Called by `bounded`, `receiver` and `unbounded`, whose public types wrap [`Tx`](crate::sync::senders::Tx) and [`Rx`].
 //!
 //! # Invariants
-//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`; what it does through `&mut self`, or in its drop, is
-//!   the chain's `one-consumer`. After it, only the drop of the last handle touches the queue.
+//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`. Its methods on `&mut self` and its drop are the calls of
+//!   the chain's `one-consumer`. After them, only the drop of the last handle accesses the queue.
 
 #![expect(unsafe_code, reason = "the chain has one consumer")]
 
@@ -25,23 +25,23 @@ use crate::task::coop::{cooperative, poll_proceed};
 
 /// How senders are held back, and how the channel is closed from the receiver's side.
 pub(super) trait FlowControl: fmt::Debug + Send + Sync + 'static {
-    /// Messages were taken out.
+    /// Returns permits: messages were taken out, or will not come.
     fn release(&self, permits: usize);
 
-    /// The receiver closes the channel: no permits any more.
+    /// Makes all later requests for permits fail: the receiver closes the channel.
     fn close(&self);
 
-    /// Whether a closed channel ends at the place where the chain is now, because messages need no permit.
+    /// Whether a closed channel ends at the present tail of the chain, because messages need no permit.
     const ENDS_AT_CLOSE: bool;
 
-    /// Whether the receiver has closed the channel.
+    /// Returns whether the receiver has closed the channel.
     fn is_closed<T>(&self, chain: &Chain<T>) -> bool;
 
-    /// Whether the channel is closed, and nothing is in it or may still come, as far as permits tell.
+    /// Returns whether the channel is closed, holds no message and can get none, as far as the permits show.
     fn is_drained<T>(&self, chain: &Chain<T>) -> bool;
 }
 
-/// The channel.
+/// The state of a channel.
 #[repr(C)]
 pub(super) struct MpscState<T, F> {
     pub(super) chain: Chain<T>,
@@ -49,11 +49,11 @@ pub(super) struct MpscState<T, F> {
     senders: Senders,
     /// Senders that wait for the receiver to close.
     on_close: WaitList,
-    /// The receiver of a closed channel waits for permits that may still be used.
+    /// The receiver of a closed channel, while permits may still be used.
     pub(super) on_drained: WakerCell,
 }
 
-// What a panic can leave half done is inside redd, and is handled there.
+// A panic cannot leave the channel in a broken state: redd catches the panics of user code that it calls.
 impl<T, F> UnwindSafe for MpscState<T, F> {}
 impl<T, F> RefUnwindSafe for MpscState<T, F> {}
 
@@ -98,7 +98,7 @@ impl<T, F: FlowControl> MpscState<T, F> {
     }
 }
 
-/// The receiver's share of the channel (`one-receiver`).
+/// The receiver's reference to the channel (`one-receiver`).
 pub(super) struct Rx<T, F: FlowControl> {
     shared: Arc<MpscState<T, F>>,
 }
@@ -164,7 +164,7 @@ impl<T, F: FlowControl> Rx<T, F> {
         })
     }
 
-    /// Waits until `take` has an answer; when none will come, that is the default one.
+    /// Waits until `take` returns a value. Returns the default value if the channel has ended.
     #[inline]
     fn poll_take<R: Default>(
         &mut self,
@@ -177,7 +177,7 @@ impl<T, F: FlowControl> Rx<T, F> {
             if let Some(result) = take(self) {
                 break result;
             }
-            match self.wait(cx.waker()) {
+            match self.register(cx.waker()) {
                 NextStep::WaitForProducer => {
                     waiting::note(WaitKind::MpscReceive, location);
                     return Poll::Pending;
@@ -190,8 +190,8 @@ impl<T, F: FlowControl> Rx<T, F> {
         Poll::Ready(result)
     }
 
-    /// Nothing was there: registers the waker where it is needed.
-    fn wait(&mut self, waker: &Waker) -> NextStep {
+    /// Registers the waker where it is needed, after nothing was found.
+    fn register(&mut self, waker: &Waker) -> NextStep {
         if self.park(waker) == Parked::No {
             return NextStep::PopAgain;
         }
@@ -221,19 +221,19 @@ impl<T, F: FlowControl> Rx<T, F> {
             if self.len() == 0 {
                 return Err(TryRecvError::Empty);
             }
-            // A producer is between claiming the head slot and publishing it, and a later one may have returned from
-            // its send already: "empty" would be a lie.
+            // A producer has claimed the head slot and not published it. The send of a later producer may have returned
+            // already, so "empty" would be wrong.
             // SAFETY: `one-receiver`.
             unsafe { self.shared.chain.wait_for_head_slot() };
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        // SAFETY: `one-receiver`: the head moves through `&mut self` only.
+        // SAFETY: `one-receiver`: only `&mut self` moves the head.
         unsafe { self.shared.chain.len() }
     }
 
-    /// Whether no message can be sent any more.
+    /// Returns whether sending has ended: the receiver has closed the channel, or all senders are dropped.
     pub(super) fn is_closed(&self) -> bool {
         self.shared.is_rx_closed() || self.shared.senders.strong_count() == 0
     }
@@ -251,19 +251,20 @@ impl<T, F: FlowControl> Rx<T, F> {
     }
 }
 
-/// What a receiver that found nothing is to do.
+/// What a receiver does next that has found no message.
 enum NextStep {
-    /// Answer `Pending`: a producer will wake it.
+    /// Return `Pending`: a producer will wake it.
     WaitForProducer,
-    /// Answer "closed".
+    /// Return that the channel has ended.
     EndOfChannel,
+    /// A message was published meanwhile.
     PopAgain,
 }
 
 impl<T, F: FlowControl> Drop for Rx<T, F> {
     fn drop(&mut self) {
         self.close();
-        // The task that received last need not be kept until the senders are gone.
+        // Otherwise the task that received last would be kept until the last sender is dropped.
         drop(self.shared.on_drained.take());
         // SAFETY: `one-receiver`.
         let count = unsafe { self.shared.chain.end_rx() };
