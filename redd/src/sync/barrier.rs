@@ -3,8 +3,8 @@
 //! Called by user code.
 //!
 //! # Invariants
-//! - `arrived-below-size`: under the lock, fewer tasks have arrived than the barrier waits for. The task that completes the
-//!   number starts the next round and notifies all others.
+//! - `arrived-below-size`: under the lock, fewer tasks have arrived than the barrier waits for. The task that completes
+//!   the number starts the next round and notifies all others.
 //! - `arrival-counts`: an arrival counts, even if its future is dropped before the other tasks arrive.
 
 use std::fmt;

@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn a_future_that_wakes_itself_is_polled_again() {
         let mut polls = 0;
-        let answer = block_on_parker(std::future::poll_fn(|cx| {
+        let output = block_on_parker(std::future::poll_fn(|cx| {
             polls += 1;
             cx.waker().wake_by_ref();
             if polls == 3 { Poll::Ready(7) } else { Poll::Pending }
         }));
-        assert_eq!((answer, polls), (7, 3));
+        assert_eq!((output, polls), (7, 3));
     }
 }

@@ -16,7 +16,8 @@
 //! - Waiters are served first come, first served.
 //! - A waiting future may be dropped at any time. Its place in the queue is lost, and what was granted to it goes to the
 //!   next waiter.
-//! - The `blocking_*` methods block the thread, for code that is not asynchronous. They panic on a thread that runs tasks.
+//! - The `blocking_*` methods block the thread, for code that is not asynchronous. They panic on a thread that runs
+//!   tasks.
 //!
 //! # Examples
 //! Tasks send their results over a channel, and a semaphore limits how many run at a time:

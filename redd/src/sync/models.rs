@@ -268,7 +268,7 @@ model!(loom_set_once_wakes_its_waiter_and_is_set_once, || {
     assert_eq!(waiter.join().unwrap(), if is_ours { 2 } else { 1 });
 });
 
-// Seeded mistakes, each of which the model beside it must catch. `has_mistake` is where they are built in.
+// Seeded mistakes. The model beside each must catch it; the code asks `has_mistake` for it.
 
 /// Polls once, beside a thread that does what `future` waits for. If it is pending, it is woken, and ready then.
 #[track_caller]
@@ -399,10 +399,10 @@ model_and_mistake!(
     "Causality violation",
     || {
         let (sender, receiver) = mpsc::unbounded_channel();
-        // Not dropped while a mistake is reported: its drop would meet the same value.
+        // Not dropped while a mistake is reported: its drop would access the same value.
         let mut receiver = ManuallyDrop::new(receiver);
         let thread = thread::spawn(move || sender.send(Box::new(1)).unwrap());
-        // Not `try_recv`, which waits for a push that is half done.
+        // Not `try_recv`, which waits for a push that has begun.
         if let Poll::Ready(received) = poll_once(pin!(receiver.recv())) {
             assert_eq!(received, Some(Box::new(1)));
         }

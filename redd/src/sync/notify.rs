@@ -11,11 +11,12 @@
 //! The bits above the state count the calls of `notify_waiters`.
 //!
 //! # Invariants
-//! - `waiting-bit`: under the lock, the state is `WAITING` exactly if the list is not empty. While it is `WAITING`, only the
-//!   holder of the lock changes the word.
+//! - `waiting-bit`: under the lock, the state is `WAITING` exactly if the list is not empty. While it is `WAITING`,
+//!   only the holder of the lock changes the word.
 //! - `always-a-write`: every notification writes the word, also when that changes nothing. So of a notification and a
 //!   waiter that enqueues, one sees the other.
-//! - `received-or-forwarded`: a notification of one waiter is received by it or, if it is dropped first, goes to the next.
+//! - `received-or-forwarded`: a notification of one waiter is received by it or, if it is dropped first, goes to the
+//!   next.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -118,8 +119,8 @@ impl Notify {
     /// - A stored permit makes it ready at its first poll, and is used up.
     ///
     /// # Cancel safety
-    /// If the future is dropped, its place in the queue is lost. A notification that had reached only it goes to the next
-    /// waiter.
+    /// If the future is dropped, its place in the queue is lost. A notification that had reached only it goes to the
+    /// next waiter.
     ///
     /// # Examples
     /// ```
@@ -184,8 +185,8 @@ impl Notify {
 
     /// Notifies the task that began to wait last. If no task waits, stores a permit for the next one.
     ///
-    /// - The memory that the last waiter uses is likely still in the CPU's cache. Under steady traffic, the first waiter may
-    ///   wait forever.
+    /// - The memory that the last waiter uses is likely still in the CPU's cache. Under steady traffic, the first
+    ///   waiter may wait forever.
     pub fn notify_last(&self) {
         self.notify(Notification::Last);
     }
@@ -286,8 +287,8 @@ impl Notify {
                 (EMPTY, Some(_)) => word | WAITING,
                 _ => return false,
             };
-            // Acquire: as above. Also before the listener enqueues, so that of a notification and the listener one sees the
-            // other (`always-a-write`).
+            // Acquire: as above. Also before the listener enqueues, so that of a notification and the listener one sees
+            // the other (`always-a-write`).
             match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return word & STATE == NOTIFIED,
                 Err(current) => word = current,
@@ -348,8 +349,8 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         let waiter = this.waiter.as_ref();
         *this.is_received = match (waiter.stage(), cx) {
             (WaitStage::Idle, _) if notify.try_receive(*this.calls, None) => true,
-            // SAFETY: `waiter` is pinned; this listener borrows the notify or owns a reference to it; and `leave`, called in
-            // drop, removes the waiter.
+            // SAFETY: `waiter` is pinned; this listener borrows the notify or owns a reference to it; and `leave`,
+            // called in drop, removes the waiter.
             (WaitStage::Idle, _) => unsafe { enqueue(notify, waiter, *this.calls, cx) },
             (WaitStage::Linked, Some(cx)) => notify.waiters.update_waker(waiter, cx) != WaitStage::Linked,
             (WaitStage::Linked, None) => notify.waiters.lock().stage(waiter) != WaitStage::Linked,
@@ -434,7 +435,9 @@ pin_project! {
 }
 
 impl Notified<'_> {
-    /// Enqueues the future without waiting. From now on a `notify_one` may choose it. Returns whether it is notified already.
+    /// Enqueues the future without waiting, and returns whether it is notified already.
+    ///
+    /// - From now on a `notify_one` may choose it, although it was not polled.
     ///
     /// # Examples
     /// Enable, check the condition, then wait: so no notification between the check and the wait is missed.
@@ -488,7 +491,9 @@ pin_project! {
 }
 
 impl OwnedNotified {
-    /// Enqueues the future without waiting. From now on a `notify_one` may choose it. Returns whether it is notified already.
+    /// Enqueues the future without waiting, and returns whether it is notified already.
+    ///
+    /// - From now on a `notify_one` may choose it, although it was not polled.
     ///
     /// - See [`Notified::enable`] for its use.
     pub fn enable(self: Pin<&mut Self>) -> bool {

@@ -3,8 +3,8 @@
 //! Called by user code.
 //!
 //! # Invariants
-//! - `permit-initializes`: only the holder of the one permit writes the value. It keeps the permit and closes the permits,
-//!   so that no task writes a second time. If it fails, the permit goes to the next waiter.
+//! - `permit-initializes`: only the holder of the one permit writes the value. It keeps the permit and closes the
+//!   permits, so that no task writes a second time. If it fails, the permit goes to the next waiter.
 
 #![expect(unsafe_code, reason = "the value is written while the cell is shared")]
 
@@ -20,8 +20,8 @@ use crate::task::coop::consume_budget;
 
 /// A cell that is initialized at most once, also by an asynchronous function.
 ///
-/// - If several tasks want to initialize it, one runs its function and the others wait. If that function fails, panics or is
-///   cancelled, the next waiter runs its own.
+/// - If several tasks want to initialize it, one runs its function and the others wait. If that function fails, panics
+///   or is cancelled, the next waiter runs its own.
 /// - Once the value is set, reading it costs one atomic load.
 ///
 /// # Examples

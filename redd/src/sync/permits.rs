@@ -2,8 +2,8 @@
 //!
 //! Called by `semaphore`, `mutex`, `rwlock`, `once_cell` and the bounded channel.
 //!
-//! One word holds the number of free permits and two bits. While no task waits, taking is one compare-exchange and releasing
-//! is one addition. The lock of the list is taken only when a task waits.
+//! One word holds the number of free permits and two bits. While no task waits, taking is one compare-exchange and
+//! releasing is one addition. The lock of the list is taken only when a task waits.
 //!
 //! # Invariants
 //! - `waiters-bit`: under the lock, `WAITERS` is set exactly if the list is not empty.
@@ -13,8 +13,8 @@
 //! - `none-lost`: a permit is in the word, collected by a waiter (its count minus `need`), or held by its owner.
 //!
 //! # Why not otherwise
-//! Giving a free permit to the task that runs first is faster under contention. But it starves waiters for many permits, and
-//! programs rely on the order.
+//! Giving a free permit to the task that runs first is faster under contention. But it starves waiters for many
+//! permits, and programs rely on the order.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -66,7 +66,8 @@ pub(crate) struct Permits {
 }
 
 impl Permits {
-    /// The most permits there may be. One bit of the word stays free, so that the sum of two such numbers does not overflow.
+    /// The most permits there may be. One bit of the word stays free, so that the sum of two such numbers does not
+    /// overflow.
     pub(crate) const MAX: usize = usize::MAX >> 3;
 
     const_fn! {
@@ -108,7 +109,8 @@ impl Permits {
 
     /// Returns how many permits are free.
     pub(crate) fn available(&self) -> usize {
-        // Acquire: a thread that sees a permit free sees what its last owner did. Pairs with Release in `Permits::release`.
+        // Acquire: a thread that sees a permit free sees what its last owner did. Pairs with Release in
+        // `Permits::release`.
         self.word.load(Ordering::Acquire) / ONE
     }
 

@@ -1,12 +1,13 @@
 //! A lock for many readers or one writer, which may be held across an `await`: [`RwLock`].
 //!
-//! A reader holds one permit of a [`Permits`], a writer all of them. So readers and writers wait in one queue, first come,
-//! first served, and later readers wait behind a waiting writer. Called by user code.
+//! A reader holds one permit of a [`Permits`], a writer all of them. So readers and writers wait in one queue, first
+//! come, first served, and later readers wait behind a waiting writer. Called by user code.
 //!
 //! Long because the lock and its six guards construct each other: in two files, each would import the other.
 //!
 //! # Invariants
-//! - `all-or-one`: a write guard holds all permits, a read guard one. The count alone keeps a writer apart from all others.
+//! - `all-or-one`: a write guard holds all permits, a read guard one. The count alone keeps a writer apart from all
+//!   others.
 //! - `held-moves`: mapping and downgrading move the held permits from guard to guard, so they are returned once.
 
 #![expect(unsafe_code, reason = "the value is reached through its guards")]
@@ -509,7 +510,8 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: `all-or-one`: the guard holds a permit for as long as the result borrows the guard, so no task changes the value.
+        // SAFETY: `all-or-one`: no task changes the value while the guard holds a permit, and the result borrows the
+        // guard.
         unsafe { &*self.data }
     }
 }
@@ -638,7 +640,8 @@ impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: `all-or-one`: the guard holds a permit for as long as the result borrows the guard, so no task changes the value.
+        // SAFETY: `all-or-one`: no task changes the value while the guard holds a permit, and the result borrows the
+        // guard.
         unsafe { &*self.data }
     }
 }
@@ -646,7 +649,8 @@ impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
 impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it exclusively.
+        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it
+        // exclusively.
         unsafe { &mut *self.data }
     }
 }
@@ -698,7 +702,8 @@ impl<T: ?Sized> Deref for RwLockMappedWriteGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: `all-or-one`: the guard holds a permit for as long as the result borrows the guard, so no task changes the value.
+        // SAFETY: `all-or-one`: no task changes the value while the guard holds a permit, and the result borrows the
+        // guard.
         unsafe { &*self.data }
     }
 }
@@ -706,7 +711,8 @@ impl<T: ?Sized> Deref for RwLockMappedWriteGuard<'_, T> {
 impl<T: ?Sized> DerefMut for RwLockMappedWriteGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it exclusively.
+        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it
+        // exclusively.
         unsafe { &mut *self.data }
     }
 }
@@ -763,7 +769,8 @@ impl<T: ?Sized, U: ?Sized> Deref for OwnedRwLockReadGuard<T, U> {
 
     #[inline]
     fn deref(&self) -> &U {
-        // SAFETY: `all-or-one`: the guard holds a permit for as long as the result borrows the guard, so no task changes the value.
+        // SAFETY: `all-or-one`: no task changes the value while the guard holds a permit, and the result borrows the
+        // guard.
         unsafe { &*self.data }
     }
 }
@@ -856,7 +863,8 @@ impl<T: ?Sized> Deref for OwnedRwLockWriteGuard<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: `all-or-one`: the guard holds a permit for as long as the result borrows the guard, so no task changes the value.
+        // SAFETY: `all-or-one`: no task changes the value while the guard holds a permit, and the result borrows the
+        // guard.
         unsafe { &*self.data }
     }
 }
@@ -864,7 +872,8 @@ impl<T: ?Sized> Deref for OwnedRwLockWriteGuard<T> {
 impl<T: ?Sized> DerefMut for OwnedRwLockWriteGuard<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it exclusively.
+        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it
+        // exclusively.
         unsafe { &mut *self.data }
     }
 }
@@ -921,7 +930,8 @@ impl<T: ?Sized, U: ?Sized> Deref for OwnedRwLockMappedWriteGuard<T, U> {
 
     #[inline]
     fn deref(&self) -> &U {
-        // SAFETY: `all-or-one`: the guard holds a permit for as long as the result borrows the guard, so no task changes the value.
+        // SAFETY: `all-or-one`: no task changes the value while the guard holds a permit, and the result borrows the
+        // guard.
         unsafe { &*self.data }
     }
 }
@@ -929,7 +939,8 @@ impl<T: ?Sized, U: ?Sized> Deref for OwnedRwLockMappedWriteGuard<T, U> {
 impl<T: ?Sized, U: ?Sized> DerefMut for OwnedRwLockMappedWriteGuard<T, U> {
     #[inline]
     fn deref_mut(&mut self) -> &mut U {
-        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it exclusively.
+        // SAFETY: `all-or-one`: the guard holds all permits, so it is the only one, and the result borrows it
+        // exclusively.
         unsafe { &mut *self.data }
     }
 }

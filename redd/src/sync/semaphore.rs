@@ -1,6 +1,7 @@
 //! A counting semaphore with borrowed and owned permits: [`Semaphore`].
 //!
-//! The count and the queue of waiters are in `permits`. This file has the types that return permits when they are dropped.
+//! The count and the queue of waiters are in `permits`. This file has the types that return permits when they are
+//! dropped.
 //!
 //! Called by user code.
 //!
@@ -117,7 +118,7 @@ impl Semaphore {
         self.permits.report(|| []);
     }
 
-    /// Removes up to `n` free permits for good, and returns how many it removed.
+    /// Removes up to `n` free permits permanently, and returns how many it removed.
     ///
     /// # Examples
     /// ```
@@ -451,7 +452,7 @@ impl<'a> SemaphorePermit<'a> {
     #[track_caller]
     pub fn merge(&mut self, mut other: Self) {
         assert!(
-            std::ptr::eq(&*self.semaphore, &*other.semaphore),
+            std::ptr::eq(self.semaphore, other.semaphore),
             "`merge` was called with a permit of a different semaphore; merge only permits that were acquired from the \
              same one"
         );
@@ -516,7 +517,7 @@ impl OwnedSemaphorePermit {
     #[track_caller]
     pub fn merge(&mut self, mut other: Self) {
         assert!(
-            std::ptr::eq(&*self.semaphore, &*other.semaphore),
+            Arc::ptr_eq(&self.semaphore, &other.semaphore),
             "`merge` was called with a permit of a different semaphore; merge only permits that were acquired from the \
              same one"
         );

@@ -3,8 +3,8 @@
 //! Called by `mpsc` and `broadcast`, whose public types wrap [`Tx`] and [`WeakTx`].
 //!
 //! # Invariants
-//! - `zero-stays`: when the count of strong senders falls to zero, it stays there. The sender that was dropped then ends the
-//!   channel.
+//! - `zero-stays`: when the count of strong senders falls to zero, it stays there. The sender that was dropped then
+//!   ends the channel.
 
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicUsize, Ordering};

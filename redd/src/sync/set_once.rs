@@ -19,7 +19,8 @@ use crate::task::coop::cooperative;
 
 /// A cell that is set at most once, and whose value can be awaited.
 ///
-/// - Unlike an [`OnceCell`](super::OnceCell), it has no function that initializes it: a task that knows the value sets it.
+/// - Unlike an [`OnceCell`](super::OnceCell), it has no function that initializes it: a task that knows the value sets
+///   it.
 ///
 /// # Examples
 /// A server publishes its port, and clients wait for it:

@@ -1,7 +1,7 @@
 //! The wait list: the waiters of every primitive of `sync`.
 //!
-//! Called by `permits`, `notify`, `wait_until` and the types that use the latter. A waiter is a node inside the future that
-//! waits. So waiting allocates nothing, and a dropped future leaves the list in constant time.
+//! Called by `permits`, `notify`, `wait_until` and the types that use the latter. A waiter is a node inside the future
+//! that waits. So waiting allocates nothing, and a dropped future leaves the list in constant time.
 //!
 //! To *notify* a waiter is to remove it from the list, store the [`Notification`] in it, and wake its task.
 //!
@@ -15,17 +15,17 @@
 //!
 //! # Invariants
 //! - `under-lock`: a linked waiter's entry is read and written only by a thread that holds its list's lock.
-//! - `notified-is-last`: the store of `Notified` is the notifier's last access to a waiter. From then on the entry belongs to
-//!   the waiter's owner, which may free it without taking the lock.
+//! - `notified-is-last`: the store of `Notified` is the notifier's last access to a waiter. From then on the entry
+//!   belongs to the waiter's owner, which may free it without taking the lock.
 //! - `same-list`: a linked waiter stays where it is in memory, its list outlives the link, and it leaves through the
 //!   list that it was pushed to.
 //! - `user-code-outside`: wakers are cloned, woken and dropped only while the lock is not held.
 //! - `all-means-all-linked-before`: `notify_all` notifies exactly the waiters that were linked when it was called.
 //!
 //! # Why not otherwise
-//! A `notify_all` that keeps the lock while it wakes would run wakers under it. One that pops until the list is empty would
-//! also notify waiters that came during the walk. Here the whole list changes sides in one step, under a new epoch. A waiter
-//! of an older epoch counts as notified from that moment on; the store in it follows batch by batch.
+//! A `notify_all` that keeps the lock while it wakes would run wakers under it. One that pops until the list is empty
+//! would also notify waiters that came during the walk. Here the whole list changes sides in one step, under a new
+//! epoch. A waiter of an older epoch counts as notified from that moment on; the store in it follows batch by batch.
 
 #![expect(unsafe_code, reason = "the waiters live in the futures that wait")]
 
@@ -47,8 +47,8 @@ pub(crate) type CallSite = Option<&'static Location<'static>>;
 
 /// How a waiter was notified.
 ///
-/// If a waiter is dropped before it acknowledges `First` or `Last`, the notification must go to another waiter. `All` need
-/// not.
+/// If a waiter is dropped before it acknowledges `First` or `Last`, the notification must go to another waiter. `All`
+/// need not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Notification {
@@ -119,7 +119,8 @@ impl Waiter {
     /// Returns the stage, without the lock. `Linked` may be out of date: [`Guard::stage`] is exact.
     #[inline]
     pub(crate) fn stage(&self) -> WaitStage {
-        // Acquire: what the notifier did before is visible, and the entry is the owner's (`notified-is-last`). Pairs with Release in `Waiter::mark_notified`.
+        // Acquire: what the notifier did before is visible, and the entry is the owner's (`notified-is-last`). Pairs
+        // with Release in `Waiter::mark_notified`.
         match self.stage.load(Ordering::Acquire) {
             IDLE => WaitStage::Idle,
             LINKED => WaitStage::Linked,
@@ -166,7 +167,8 @@ impl Waiter {
         let waiter = unsafe { waiter.as_ref() };
         // SAFETY: `under-lock`: the stage is still `LINKED`, and the caller holds the lock.
         let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
-        // Release: publishes what happened before, and hands the entry to the owner. Pairs with Acquire in `Waiter::stage`.
+        // Release: publishes what happened before, and hands the entry to the owner. Pairs with Acquire in
+        // `Waiter::stage`.
         let order =
             if has_mistake("a notification that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
         waiter.stage.store(notification as u8, order);
@@ -176,7 +178,8 @@ impl Waiter {
 
 debug_struct!([] Waiter as "Waiter", self => { stage: self.stage(), kind: self.kind, location: self.location });
 
-// SAFETY: always the links of the entry, reached by raw projection. A reference is made only to the cell, which may be shared.
+// SAFETY: always the links of the entry, reached by raw projection. A reference is made only to the cell, which may be
+// shared.
 unsafe impl Linked for Waiter {
     unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
         // SAFETY: alive, by the safety contract; `under-lock`: the caller holds the list's lock.
@@ -302,7 +305,8 @@ impl<D> Guard<'_, D> {
         unsafe { self.locked.waiting.push_back(NonNull::from(waiter.get_ref())) };
     }
 
-    /// Returns the exact stage of a waiter of this list. A waiter that a `notify_all` has yet to reach counts as notified.
+    /// Returns the exact stage of a waiter of this list. A waiter that a `notify_all` has yet to reach counts as
+    /// notified.
     pub(crate) fn stage(&self, waiter: Pin<&Waiter>) -> WaitStage {
         match waiter.stage() {
             // `all-means-all-linked-before`: the epoch has moved on since it was linked.

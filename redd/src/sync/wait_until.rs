@@ -1,11 +1,11 @@
 //! A future that waits in a [`WaitList`] until a condition holds. The condition holds for all waiters at once.
 //!
-//! Called by the channels, `barrier` and `set_once`: a change, a message, a close. The thread that makes the condition true
-//! calls `list.lock().notify_all()` afterwards.
+//! Called by the channels, `barrier` and `set_once`: a change, a message, a close. The thread that makes the condition
+//! true calls `list.lock().notify_all()` afterwards.
 //!
 //! # Invariants
-//! - `checked-under-lock`: the condition is checked again under the list's lock before the waiter is linked. So either the
-//!   check sees the change, or the thread that makes the change finds the waiter in the list.
+//! - `checked-under-lock`: the condition is checked again under the list's lock before the waiter is linked. So either
+//!   the check sees the change, or the thread that makes the change finds the waiter in the list.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 

@@ -15,8 +15,8 @@
 //! `take` on EMPTY leaves WOKEN, so that it needs only one step. `register` treats WOKEN as EMPTY.
 //!
 //! # Invariants
-//! - `cell-owner`: only two threads access the waker: the thread that set LOCKED, and the thread whose `take` turned SET into
-//!   SET|WOKEN. Each may do so until it stores another state.
+//! - `cell-owner`: only two threads access the waker: the thread that set LOCKED, and the thread whose `take` turned
+//!   SET into SET|WOKEN. Each may do so until it stores another state.
 //! - `one-chain`: every step is a read-modify-write. So what a thread did before `wake` is visible after the next
 //!   `register`, even if another thread did the waking in between.
 
@@ -60,8 +60,8 @@ impl WakerCell {
 
     /// Stores `waker` in place of the last one. The caller checks its condition again afterwards.
     ///
-    /// Meant for one waiter: if two threads register at the same time, the later waker is woken at once and not stored. The
-    /// same happens during a `take`.
+    /// Meant for one waiter: if two threads register at the same time, the later waker is woken at once and not stored.
+    /// The same happens during a `take`.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut seen = self.state.load(Ordering::Relaxed);
         loop {
@@ -81,8 +81,8 @@ impl WakerCell {
         // The clone is user code: if it panics, the lock is released with the old waker in place.
         let unlock = Unlock(self);
         let old = self.waker.with_mut(|slot| {
-            // SAFETY: `cell-owner`: this call set LOCKED above. The clone may call `wake` on this cell, which does not access
-            // the waker, or `register`, which sees LOCKED.
+            // SAFETY: `cell-owner`: this call set LOCKED above. The clone may call `wake` on this cell, which does not
+            // access the waker, or `register`, which sees LOCKED.
             let stored = unsafe { &*slot };
             if stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
                 return None;
@@ -109,7 +109,8 @@ impl WakerCell {
         }
         // SAFETY: `cell-owner`: this call turned SET into SET|WOKEN.
         let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
-        // AcqRel: passes on what threads did that found SET|WOKEN (`one-chain`). Pairs with Acquire in `WakerCell::register`.
+        // AcqRel: passes on what threads did that found SET|WOKEN (`one-chain`). Pairs with Acquire in
+        // `WakerCell::register`.
         self.state.swap(EMPTY, Ordering::AcqRel);
         waker
     }

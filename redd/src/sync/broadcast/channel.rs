@@ -8,10 +8,11 @@
 //! # Invariants
 //! - `tail-before-slot`: a thread that holds a slot's lock takes no other lock. A slot's position changes only under the
 //!   tail's lock.
-//! - `unseen-counts`: a message's `unseen` is the number of receivers that existed when it was sent and have not yet taken
-//!   it, skipped it or been dropped. The receiver that brings it to zero takes the message out, and drops it without a lock.
-//! - `clone-alone`: a message is cloned under its slot's lock, one receiver at a time, because `T` need not be `Sync`. This is
-//!   the one place where user code runs under a lock: a `clone` that uses the same channel may wait for itself.
+//! - `unseen-counts`: a message's `unseen` is the number of receivers that existed when it was sent and have not yet
+//!   taken it, skipped it or been dropped. The receiver that brings it to zero takes the message out, and drops it
+//!   without a lock.
+//! - `clone-alone`: a message is cloned under its slot's lock, one receiver at a time, because `T` need not be `Sync`.
+//!   This is the one place where user code runs under a lock: a `clone` that uses the same channel may wait for itself.
 
 use std::future::Future;
 use std::panic::Location;

@@ -1,7 +1,8 @@
 //! A channel in which every receiver gets every message that is sent while it exists.
 //!
-//! - **A receiver that falls behind loses messages.** The channel keeps the last `capacity` messages. A receiver that has
-//!   lost some gets [`Lagged`](error::RecvError::Lagged) with their number, and goes on with the oldest message that is left.
+//! - **A receiver that falls behind loses messages.** The channel keeps the last `capacity` messages. A receiver that
+//!   has lost some gets [`Lagged`](error::RecvError::Lagged) with their number, and continues with the oldest message
+//!   that is left.
 //! - Senders never wait for receivers.
 //!
 //! # Examples

@@ -86,8 +86,8 @@ impl<T> Sender<T> {
     /// - `Ok` does not mean that the message will be received: the receiver may be dropped before.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the message was not sent and is dropped too; its place in the queue is lost. To keep the
-    /// message, [`reserve`](Self::reserve) first.
+    /// If the future is dropped, the message was not sent and is dropped too; its place in the queue is lost. To keep
+    /// the message, [`reserve`](Self::reserve) first.
     ///
     /// # Errors
     /// [`SendError`] with the message, if the receiver is closed or dropped.

@@ -1,12 +1,13 @@
 //! The queue of both mpsc channels: a lock-free list of blocks of slots, with many producers and one consumer.
 //!
-//! Called by `shared`, which makes sure that there is one consumer. Long because producers and consumer share the proof below.
+//! Called by `shared`, which makes sure that there is one consumer. Long because producers and consumer share the proof
+//! below.
 //!
 //! 1. A push claims an index with one `fetch_add` on the tail.
 //! 2. It finds the block with that index, writes the value, and sets the slot's state.
 //! 3. The consumer reads the states in order of index.
-//! 4. If it has to wait, it stores its waker and sets the state of the slot that it waits for. So the step that publishes
-//!    the value also tells the producer of that slot that the consumer waits. No other producer is involved.
+//! 4. If it has to wait, it stores its waker and sets the state of the slot that it waits for. So the step that
+//!    publishes the value also tells the producer of that slot that the consumer waits. No other producer is involved.
 //!
 //! ```text
 //! slot   EMPTY ── publish ─────────────────────────────> READY (or CLOSED, the last sender's mark)
@@ -22,13 +23,14 @@
 //!   it to the producer, which moves it out by reading only. So the consumer may compare it in both states.
 //! - `tail-behind`: `tail_block` is at or before the block of every index that is claimed and not yet published,
 //!   because it moves past a block only when all of the block's slots are published.
-//! - `free-after`: a producer that may hold a pointer to a block has an unpublished index below the block's `release_at`:
-//!   it claims before it loads `tail_block`, and publishing is its last access to any block. So the consumer frees a
-//!   block once it has popped up to `release_at`.
+//! - `free-after`: a producer that may hold a pointer to a block has an unpublished index below the block's
+//!   `release_at`: it claims before it loads `tail_block`, and publishing is its last access to any block. So the
+//!   consumer frees a block once it has popped up to `release_at`.
 //! - `no-value-left`: once the consumer has gone, a value that a producer pushes is returned to the producer.
 //!
 //! # Why not otherwise
-//! A compare-exchange on (index, block) makes freeing easier, but every producer then waits for the one that links a block.
+//! A compare-exchange on (index, block) makes freeing easier, but every producer then waits for the one that links a
+//! block.
 
 #![expect(unsafe_code, reason = "slots and blocks are shared by index, not by borrow")]
 
@@ -219,8 +221,8 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
         let index = seen >> SHIFT;
         let block = self.find_block(index);
-        // SAFETY: there is no other producer, so only this call can release a block, and `find_block` returns one that it
-        // has not released.
+        // SAFETY: there is no other producer, so only this call can release a block, and `find_block` returns one that
+        // it has not released.
         let block = unsafe { block.as_ref() };
         wake_guarded(self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED));
     }
@@ -249,7 +251,8 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
         // SAFETY: `waker-owner`: this call made the step to TAKING.
         let waker = self.waker.with(|waker| unsafe { (*waker).assume_init_read() });
-        // Release: publishes the value, and that the waker is moved out. Pairs with Acquire in `Chain::pop`, `Chain::park`.
+        // Release: publishes the value, and that the waker is moved out. Pairs with Acquire in `Chain::pop`,
+        // `Chain::park`.
         state.store(published, Ordering::Release);
         Some(waker)
     }
@@ -393,7 +396,8 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         while head.oldest != head.block {
             // SAFETY: `oldest` is freed below and nowhere else.
             let block = unsafe { head.oldest.as_ref() };
-            // Acquire: sees `release_at`, and the releasing thread's last access. Pairs with Release in `Chain::leave_block`.
+            // Acquire: sees `release_at`, and the releasing thread's last access. Pairs with Release in
+            // `Chain::leave_block`.
             if !block.is_released.load(Ordering::Acquire) {
                 return;
             }
@@ -462,7 +466,8 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         self.waker.with_mut(|slot| unsafe { (*slot).write(waker) });
         // SAFETY: `one-consumer`: the caller is the consumer.
         self.head.with_mut(|head| unsafe { (*head).may_wait = true });
-        // Release: publishes the waker. Pairs with Acquire in `Chain::publish`. Acquire: sees the value, pairs with Release there.
+        // Release: publishes the waker. Pairs with Acquire in `Chain::publish`. Acquire: sees the value, pairs with
+        // Release there.
         if state.compare_exchange(EMPTY, WAITING, Ordering::Release, Ordering::Acquire).is_ok() {
             return Parked::Yes;
         }
@@ -522,7 +527,8 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
     }
 
-    /// Waits until the head slot, which a producer has claimed, is published. That takes the producer a few instructions.
+    /// Waits until the head slot, which a producer has claimed, is published. That takes the producer a few
+    /// instructions.
     ///
     /// # Safety
     /// `one-consumer`.

@@ -3,8 +3,8 @@
 //! Called by `bounded` and `receiver`.
 //!
 //! # Invariants
-//! - `permit-then-push`: a sender holds a permit when it pushes, so at most `bound` messages are in the chain. The receiver
-//!   returns the permit after it has taken the message.
+//! - `permit-then-push`: a sender holds a permit when it pushes, so at most `bound` messages are in the chain. The
+//!   receiver returns the permit after it has taken the message.
 //! - `drained-is-idle`: all permits of a closed channel are free exactly if it holds no message and none can still come.
 //!   A permit that is returned without a message therefore wakes the receiver if it was the last.
 

@@ -3,7 +3,8 @@
 //! - Messages of one sender arrive in the order in which they were sent. None is lost, and none arrives twice.
 //! - The receiver gets `None` when all senders are dropped, or after it has closed the channel. Before that, it receives
 //!   everything that was sent or had a permit.
-//! - A channel is independent of a runtime. Threads use `blocking_send`, `blocking_recv` or the methods that do not wait.
+//! - A channel is independent of a runtime. Threads use `blocking_send`, `blocking_recv` or the methods that do not
+//!   wait.
 //!
 //! # Examples
 //! A task that owns some state, and a handle to ask it:

@@ -28,7 +28,8 @@ impl<T> Receiver<T> {
 
     /// Waits for the next message. Returns `None` when the channel has ended.
     ///
-    /// - It ends when all senders are dropped, or after [`close`](Self::close). All messages sent before are received first.
+    /// - It ends when all senders are dropped, or after [`close`](Self::close). All messages sent before are received
+    ///   first.
     ///
     /// # Cancel safety
     /// No message is lost if the future is dropped: a message is taken out only as it is returned.

@@ -3,8 +3,8 @@
 //! Called by `bounded`, `receiver` and `unbounded`, whose public types wrap [`Tx`](crate::sync::senders::Tx) and [`Rx`].
 //!
 //! # Invariants
-//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`. Its methods on `&mut self` and its drop are the calls of
-//!   the chain's `one-consumer`. After them, only the drop of the last handle accesses the queue.
+//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`. Its methods on `&mut self` and its drop are the
+//!   calls of the chain's `one-consumer`. After them, only the drop of the last handle accesses the queue.
 
 #![expect(unsafe_code, reason = "the chain has one consumer")]
 

@@ -2,8 +2,8 @@
 //!
 //! Long because the steps of the two handles pair with each other.
 //!
-//! Both handles point to one allocation. There is no reference count: the state word records which handle has gone, and the
-//! second to go frees the allocation.
+//! Both handles point to one allocation. There is no reference count: the state word records which handle has gone, and
+//! the second to go frees the allocation.
 //! ```text
 //! sender     send, drop:      ── DONE ──> [take and wake the receiver's waker] ── TX_GONE   (one step if no waker is stored)
 //! receiver   poll:            ── RX_WAKER ──> (DONE seen) take the value ── RX_GONE         (no step if TX_GONE is seen)
@@ -13,10 +13,11 @@
 //!
 //! # Invariants
 //! - `value-owner`: the sender owns the value until it sets DONE. From then on the receiver owns it.
-//! - `rx-waker-owner`: the receiver writes its waker only while RX_WAKER and DONE are clear. The step that sets DONE with
-//!   RX_WAKER set gives the waker to the sender, which moves it out by reading only. So the receiver may compare the waker
-//!   whenever it has seen RX_WAKER.
-//! - `tx-waker-owner`: the same for the sender's waker with TX_WAKER and RX_CLOSED. It is given away only if DONE is clear.
+//! - `rx-waker-owner`: the receiver writes its waker only while RX_WAKER and DONE are clear. The step that sets DONE
+//!   with RX_WAKER set gives the waker to the sender, which moves it out by reading only. So the receiver may compare
+//!   the waker whenever it has seen RX_WAKER.
+//! - `tx-waker-owner`: the same for the sender's waker with TX_WAKER and RX_CLOSED. It is given away only if DONE is
+//!   clear.
 //! - `last-frees`: a handle sets its GONE bit as its last access. The handle that finds the other's bit set frees.
 
 #![expect(unsafe_code, reason = "one allocation with two owners and no reference count")]
@@ -126,8 +127,8 @@ unsafe fn register(
 ) -> bool {
     let mut old = None;
     if seen & own != 0 {
-        // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, but by reading
-        // only. Comparing looks at the two pointers inside, and not at what they point to.
+        // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, but by
+        // reading only. Comparing looks at the two pointers inside, and not at what they point to.
         if cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) }) {
             return false;
         }
@@ -141,7 +142,8 @@ unsafe fn register(
     let new = waker.clone();
     // SAFETY: `own` is clear, only this handle sets it, and it was clear when `end` was set, if it was.
     cell.with_mut(|slot| unsafe { (*slot).write(new) });
-    // Release: publishes the waker. Pairs with Acquire in `finish_tx`, `Receiver::close`, `finish_rx`. Acquire: as above.
+    // Release: publishes the waker. Pairs with Acquire in `finish_tx`, `Receiver::close`, `finish_rx`. Acquire: as
+    // above.
     let seen = state.fetch_or(own, Ordering::AcqRel);
     drop(old);
     if seen & end != 0 && !has_mistake("a waker that is left without a second look") {
@@ -250,7 +252,8 @@ impl<T> Sender<T> {
         self.shared().state.load(Ordering::Acquire) & RX_CLOSED != 0
     }
 
-    /// Polls whether the receiver is closed or dropped, like [`closed`](Self::closed). Only the task that polled last is woken.
+    /// Polls whether the receiver is closed or dropped, like [`closed`](Self::closed). Only the task that polled last
+    /// is woken.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_closed_at(cx, None)
     }
@@ -309,7 +312,8 @@ unsafe fn finish_tx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
         // If no waker is stored, this is also the last access.
         let gone = if seen & RX_WAKER == 0 { TX_GONE } else { 0 };
         let next = (seen & !TX_WAKER) | DONE | gone;
-        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `finish_rx`.
+        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`,
+        // `finish_rx`.
         // Acquire: sees the receiver's waker. Pairs with Release in `register`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => break own_waker,
@@ -543,8 +547,8 @@ unsafe fn finish_rx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
             }
         } else {
             if seen & TX_WAKER != 0 && seen & RX_CLOSED == 0 {
-                // The sender waits for this. Its waker must be taken before RX_GONE is set: then the allocation is still there.
-                // Ordering as in `Receiver::close`.
+                // The sender waits for this. Its waker must be taken before RX_GONE is set: then the allocation is
+                // still there. Ordering as in `Receiver::close`.
                 seen = shared.state.fetch_or(RX_CLOSED, Ordering::AcqRel);
                 if seen & DONE == 0 && seen & TX_WAKER != 0 {
                     // SAFETY: `tx-waker-owner`: this step set RX_CLOSED with TX_WAKER set and DONE clear.
@@ -560,8 +564,8 @@ unsafe fn finish_rx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
             });
         }
         let next = (seen & !RX_WAKER) | RX_CLOSED | RX_GONE;
-        // Release: publishes what was done before. Pairs with Acquire in `Sender::is_closed`. It is also the last access:
-        // pairs with AcqRel in `finish_tx`. Acquire: sees the value. Pairs with Release in `finish_tx`.
+        // Release: publishes what was done before. Pairs with Acquire in `Sender::is_closed`. It is also the last
+        // access: pairs with AcqRel in `finish_tx`. Acquire: sees the value. Pairs with Release in `finish_tx`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => break own_waker,
             Err(now) => seen = now,

@@ -1,6 +1,7 @@
 //! A channel for one value: [`channel`] makes a [`Sender`] and a [`Receiver`].
 //!
-//! It carries the reply to a request, or the result of a computation, from one task to another. The receiver is a future.
+//! It carries the reply to a request, or the result of a computation, from one task to another. The receiver is a
+//! future.
 //!
 //! # Examples
 //! Several requests are under way, and each gets its own reply:

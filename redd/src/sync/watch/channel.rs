@@ -6,11 +6,11 @@
 //! waits.
 //!
 //! # Invariants
-//! - `version-under-lock`: the version changes only while the value is locked for writing. A receiver that has seen a version
-//!   and then locks the value for reading therefore finds the value of that version or a later one.
-//! - `waiters-bit`: WAITERS is set under the list's lock before a receiver links itself, and cleared under that lock before
-//!   all are notified. The step that sets it also reads the version: either that is the new one, or the sender's step sees
-//!   the bit.
+//! - `version-under-lock`: the version changes only while the value is locked for writing. A receiver that has seen a
+//!   version and then locks the value for reading therefore finds the value of that version or a later one.
+//! - `waiters-bit`: WAITERS is set under the list's lock before a receiver links itself, and cleared under that lock
+//!   before all are notified. The step that sets it also reads the version: either that is the new one, or the sender's
+//!   step sees the bit.
 //! - `no-poison`: if a closure that changes the value panics, the lock is released and the version stays as it was.
 
 use std::future::Future;
@@ -160,7 +160,8 @@ impl<T> Sender<T> {
     /// Replaces the value if there is a receiver, and wakes all receivers that wait.
     ///
     /// # Errors
-    /// [`SendError`] with the value, if there is no receiver. [`send_replace`](Self::send_replace) stores it in any case.
+    /// [`SendError`] with the value, if there is no receiver. [`send_replace`](Self::send_replace) stores it in any
+    /// case.
     ///
     /// # Examples
     /// ```
@@ -373,7 +374,7 @@ impl<T> Drop for Sender<T> {
 #[derive(Debug)]
 pub struct Receiver<T> {
     shared: Arc<WatchState<T>>,
-    /// The version seen last, as it stands in the state word.
+    /// The version seen last, as in the state word.
     seen: usize,
 }
 
@@ -385,8 +386,8 @@ impl<T> Receiver<T> {
 
     /// Returns the value, locked for reading. It does not count as seen.
     ///
-    /// - **Senders block their thread while the [`Ref`] lives.** Copy what is needed and drop it; do not hold it across an
-    ///   await.
+    /// - **Senders block their thread while the [`Ref`] lives.** Copy what is needed and drop it; do not hold it across
+    ///   an await.
     ///
     /// # Examples
     /// ```
@@ -580,8 +581,8 @@ impl<T> Drop for Receiver<T> {
 
 /// The value of a watch channel, locked for reading. Made by [`Receiver::borrow`].
 ///
-/// - **Senders block their thread while it lives.** A thread that holds two of them may wait for itself, if a sender comes
-///   in between.
+/// - **Senders block their thread while it lives.** A thread that holds two of them may wait for itself, if a sender
+///   comes in between.
 #[derive(Debug)]
 pub struct Ref<'a, T> {
     value: RwLockReadGuard<'a, T>,
