@@ -221,6 +221,18 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Errors
     /// [`TryLockError`] if the lock is held, or another task is about to get it.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    /// use std::sync::Arc;
+    ///
+    /// let mutex = Arc::new(Mutex::new(0));
+    /// let guard = mutex.clone().try_lock_owned().unwrap();
+    /// assert!(mutex.clone().try_lock_owned().is_err());
+    /// drop(guard);
+    /// assert!(mutex.try_lock_owned().is_ok());
+    /// ```
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
         match self.permits.try_acquire(1) {
             Ok(()) => Ok(self.owned_guard()),
@@ -332,6 +344,21 @@ impl<'a, T: ?Sized> HeldPermits<&'a Mutex<T>> {
 }
 
 /// Holds the lock of a [`Mutex`] and gives access to its value. Dropping it unlocks the mutex.
+///
+/// # Examples
+/// ```
+/// use redd::sync::{Mutex, MutexGuard};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let names = Mutex::new(vec!["ann"]);
+/// let mut guard = names.lock().await;
+/// guard.push("bob"); // a method of the value
+/// let mutex = MutexGuard::mutex(&guard); // an associated function of the guard
+/// assert!(mutex.try_lock().is_err());
+/// drop(guard);
+/// assert!(mutex.try_lock().is_ok());
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
@@ -483,6 +510,26 @@ impl<T: ?Sized> DerefMut for MappedMutexGuard<'_, T> {
 guard_fmt!([T: ?Sized] MappedMutexGuard<'_, T> => T);
 
 /// Holds the lock of a [`Mutex`] and owns a reference to it. Made by [`Mutex::lock_owned`].
+///
+/// # Examples
+/// A guard that a struct keeps, without a lifetime:
+/// ```
+/// use redd::sync::{Mutex, OwnedMutexGuard};
+/// use std::sync::Arc;
+///
+/// struct Transaction {
+///     table: OwnedMutexGuard<Vec<u32>>,
+/// }
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let table = Arc::new(Mutex::new(vec![1]));
+/// let mut transaction = Transaction { table: table.clone().lock_owned().await };
+/// transaction.table.push(2);
+/// assert!(table.try_lock().is_err());
+/// drop(transaction);
+/// assert_eq!(*table.lock().await, [1, 2]);
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 pub struct OwnedMutexGuard<T: ?Sized> {
     held: HeldPermits<Arc<Mutex<T>>>,

@@ -103,9 +103,9 @@ impl Notify {
         ///
         /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
         /// READY.notify_one();
-        /// READY.notified().await;
+        /// READY.notified().await; // takes the permit
+        /// assert!(!std::pin::pin!(READY.notified()).enable(), "there is no other");
         /// # });
-        /// # assert!(format!("{READY:?}").contains("Notify"));
         /// ```
         pub const fn const_new() -> Self {
             Self::new()
@@ -187,6 +187,19 @@ impl Notify {
     ///
     /// - The memory that the last waiter uses is likely still in the CPU's cache. Under steady traffic, the first
     ///   waiter may wait forever.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Notify;
+    /// use std::pin::pin;
+    ///
+    /// let notify = Notify::new();
+    /// let (mut first, mut last) = (pin!(notify.notified()), pin!(notify.notified()));
+    /// first.as_mut().enable();
+    /// last.as_mut().enable();
+    /// notify.notify_last();
+    /// assert_eq!((first.enable(), last.enable()), (false, true));
+    /// ```
     pub fn notify_last(&self) {
         self.notify(Notification::Last);
     }

@@ -271,6 +271,15 @@ impl<T> Drop for Turn<'_, T> {
 }
 
 /// Why [`OnceCell::set`] failed. It returns the value.
+///
+/// # Examples
+/// ```
+/// use redd::sync::OnceCell;
+///
+/// let cell = OnceCell::new_with(Some(1));
+/// let refused = cell.set(2).unwrap_err();
+/// assert!(refused.is_already_init_err());
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum SetError<T> {
     /// The cell already has a value.

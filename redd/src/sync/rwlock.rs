@@ -442,6 +442,20 @@ impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
 }
 
 /// Read access to the value of an [`RwLock`], while this lives. Made by [`RwLock::read`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::RwLock;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let lock = RwLock::new(String::from("text"));
+/// let guard = lock.read().await;
+/// assert_eq!(guard.len(), 4);
+/// assert!(lock.try_write().is_err());
+/// drop(guard);
+/// assert!(lock.try_write().is_ok());
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 #[must_use = "the lock is released when this is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
@@ -519,6 +533,20 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
 guard_fmt!([T: ?Sized] RwLockReadGuard<'_, T> => T);
 
 /// Write access to the value of an [`RwLock`], while this lives. Made by [`RwLock::write`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::RwLock;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let lock = RwLock::new(String::from("text"));
+/// let mut guard = lock.write().await;
+/// guard.push('s');
+/// assert!(lock.try_read().is_err());
+/// drop(guard);
+/// assert_eq!(*lock.read().await, "texts");
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 #[must_use = "the lock is released when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
@@ -720,6 +748,19 @@ impl<T: ?Sized> DerefMut for RwLockMappedWriteGuard<'_, T> {
 guard_fmt!([T: ?Sized] RwLockMappedWriteGuard<'_, T> => T);
 
 /// Read access to the value of an [`RwLock`], with a reference to the lock. Made by [`RwLock::read_owned`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::{OwnedRwLockReadGuard, RwLock};
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let names = Arc::new(RwLock::new(vec!["ann", "bob"]));
+/// let first = OwnedRwLockReadGuard::map(names.clone().read_owned().await, |names| &names[0]);
+/// let length = redd::spawn(async move { first.len() }).await.unwrap();
+/// assert_eq!(length, 3);
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockReadGuard<T: ?Sized, U: ?Sized = T> {
     data: *const U,
@@ -778,6 +819,20 @@ impl<T: ?Sized, U: ?Sized> Deref for OwnedRwLockReadGuard<T, U> {
 guard_fmt!([T: ?Sized, U: ?Sized] OwnedRwLockReadGuard<T, U> => U);
 
 /// Write access to the value of an [`RwLock`], with a reference to the lock. Made by [`RwLock::write_owned`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::{OwnedRwLockWriteGuard, RwLock};
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let point = Arc::new(RwLock::new([1, 2]));
+/// let mut y = OwnedRwLockWriteGuard::map(point.clone().write_owned().await, |point| &mut point[1]);
+/// *y = 7;
+/// drop(y);
+/// assert_eq!(*point.read().await, [1, 7]);
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockWriteGuard<T: ?Sized> {
     data: *mut T,

@@ -410,6 +410,19 @@ impl Semaphore {
 debug_struct!([] Semaphore as "Semaphore", self => { permits: self.available_permits() });
 
 /// Permits of a [`Semaphore`]. Returned when this is dropped.
+///
+/// # Examples
+/// ```
+/// use redd::sync::Semaphore;
+///
+/// let slots = Semaphore::new(4);
+/// {
+///     let mut permits = slots.try_acquire_many(3).unwrap();
+///     permits.split(1).unwrap().forget(); // one slot fewer, permanently
+///     assert_eq!(permits.num_permits(), 2);
+/// }
+/// assert_eq!(slots.available_permits(), 3);
+/// ```
 #[must_use = "dropping it returns the permits at once"]
 #[derive(Debug)]
 #[clippy::has_significant_drop]
@@ -490,6 +503,23 @@ impl Drop for SemaphorePermit<'_> {
 }
 
 /// Permits of a [`Semaphore`], with a reference to it. Returned when this is dropped.
+///
+/// # Examples
+/// A connection that keeps its permit for as long as it lives:
+/// ```
+/// use redd::sync::{OwnedSemaphorePermit, Semaphore};
+/// use std::sync::Arc;
+///
+/// struct Connection {
+///     _permit: OwnedSemaphorePermit,
+/// }
+///
+/// let limit = Arc::new(Semaphore::new(1));
+/// let connection = Connection { _permit: limit.clone().try_acquire_owned().unwrap() };
+/// assert!(limit.clone().try_acquire_owned().is_err());
+/// drop(connection);
+/// assert!(limit.try_acquire_owned().is_ok());
+/// ```
 #[must_use = "dropping it returns the permits at once"]
 #[derive(Debug)]
 #[clippy::has_significant_drop]

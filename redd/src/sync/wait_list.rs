@@ -105,7 +105,7 @@ unsafe impl Send for Waiter {}
 unsafe impl Sync for Waiter {}
 
 impl Waiter {
-    /// A waiter in no list.
+    /// Makes a waiter that is in no list.
     #[inline]
     pub(crate) fn new(kind: WaitKind, location: CallSite) -> Self {
         Self {
@@ -203,7 +203,7 @@ struct Locked<D> {
 
 impl<D> WaitList<D> {
     const_fn! {
-        /// An empty list.
+        /// Makes an empty list.
         pub(crate) const fn new(data: D) -> Self {
             Self {
                 locked: ShortMutex::new(Locked {

@@ -49,7 +49,7 @@ unsafe impl Sync for WakerCell {}
 
 impl WakerCell {
     const_fn! {
-        /// A cell without a waker.
+        /// Makes a cell without a waker.
         pub(crate) const fn new() -> Self {
             Self {
                 state: AtomicU8::new(EMPTY),

@@ -157,6 +157,18 @@ impl<T> Channel for BroadcastState<T> {
 ///
 /// - Sending never waits, and can be done outside of a runtime. It fails if there is no receiver.
 /// - When all senders are dropped, receivers get the messages that are left, and then an error.
+///
+/// # Examples
+/// ```
+/// use redd::sync::broadcast;
+///
+/// let (sender, mut receiver) = broadcast::channel(4);
+/// let other = sender.clone();
+/// sender.send("from one").unwrap();
+/// other.send("from the other").unwrap();
+/// assert_eq!(receiver.try_recv(), Ok("from one"));
+/// assert_eq!(receiver.try_recv(), Ok("from the other"));
+/// ```
 pub struct Sender<T> {
     tx: Tx<BroadcastState<T>>,
 }
@@ -414,6 +426,26 @@ debug_struct!([T] Sender<T> as "Sender", self => {
 ///
 /// - It is not `Clone`. [`resubscribe`](Self::resubscribe) makes another one, which skips the messages sent before.
 /// - Dropping it counts its remaining messages as seen.
+///
+/// # Examples
+/// ```
+/// use redd::sync::broadcast;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut receiver) = broadcast::channel(4);
+/// let task = redd::spawn(async move {
+///     let mut sum = 0;
+///     while let Ok(number) = receiver.recv().await {
+///         sum += number;
+///     }
+///     sum
+/// });
+/// sender.send(20).unwrap();
+/// sender.send(22).unwrap();
+/// drop(sender);
+/// assert_eq!(task.await.unwrap(), 42);
+/// # });
+/// ```
 pub struct Receiver<T> {
     shared: Arc<BroadcastState<T>>,
     /// The position of the message that comes next.

@@ -403,6 +403,25 @@ impl<T> fmt::Debug for Sender<T> {
 /// A sender that does not keep the channel open. Made by [`Sender::downgrade`].
 ///
 /// - [`upgrade`](Self::upgrade) it to send.
+///
+/// # Examples
+/// A receiver that can send to itself, and still ends when all other senders are dropped:
+/// ```
+/// use redd::sync::mpsc;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut receiver) = mpsc::channel(8);
+/// let own = sender.downgrade();
+/// sender.send(3).await.unwrap();
+/// drop(sender);
+/// let mut received = Vec::new();
+/// while let Some(number) = receiver.recv().await {
+///     received.push(number);
+///     assert!(own.upgrade().is_none());
+/// }
+/// assert_eq!(received, [3]);
+/// # });
+/// ```
 pub struct WeakSender<T> {
     weak: WeakTx<MpscState<T, Limited>>,
 }
@@ -433,6 +452,16 @@ impl<T> Clone for WeakSender<T> {
 debug_struct!([T] WeakSender<T> as "WeakSender", self => { .. });
 
 /// Room for one message in a channel. Made by [`Sender::reserve`]; dropping it returns the room.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::channel(1);
+/// drop(sender.try_reserve().unwrap()); // not used
+/// sender.try_reserve().unwrap().send("used");
+/// assert_eq!(receiver.try_recv(), Ok("used"));
+/// ```
 pub struct Permit<'a, T> {
     shared: &'a MpscState<T, Limited>,
 }
@@ -461,6 +490,18 @@ impl<T> fmt::Debug for Permit<'_, T> {
 /// Room for several messages, as an iterator of permits. Made by [`Sender::reserve_many`].
 ///
 /// - Dropping it returns the room that is left.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, _receiver) = mpsc::channel(4);
+/// let mut permits = sender.try_reserve_many(3).unwrap();
+/// permits.next().unwrap().send("one");
+/// assert_eq!(permits.len(), 2);
+/// drop(permits);
+/// assert_eq!(sender.capacity(), 3);
+/// ```
 pub struct PermitIterator<'a, T> {
     shared: &'a MpscState<T, Limited>,
     n: usize,
@@ -493,6 +534,18 @@ impl<T> Drop for PermitIterator<'_, T> {
 debug_struct!([T] PermitIterator<'_, T> as "PermitIterator", self => { capacity: self.n, .. });
 
 /// Room for one message, with the sender. Made by [`Sender::reserve_owned`]; dropping it returns the room.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel::<u32>(1);
+/// let permit = sender.clone().try_reserve_owned().unwrap();
+/// assert!(permit.same_channel_as_sender(&sender));
+/// assert_eq!(receiver.capacity(), 0);
+/// drop(permit);
+/// assert_eq!(receiver.capacity(), 1);
+/// ```
 pub struct OwnedPermit<T> {
     /// `None` once it is used.
     sender: Option<Sender<T>>,

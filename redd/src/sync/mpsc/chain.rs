@@ -171,7 +171,7 @@ unsafe fn free<T, const SLOTS: usize>(block: NonNull<Block<T, SLOTS>>) {
     drop(unsafe { Box::from_raw(block.as_ptr()) });
 }
 
-/// How far `to` is ahead of `from`. It must not be behind.
+/// Returns how far `to` is ahead of `from`. It must not be behind.
 const fn distance(from: usize, to: usize) -> usize {
     to.wrapping_sub(from) & INDEX_MASK
 }

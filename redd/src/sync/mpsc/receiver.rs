@@ -17,6 +17,31 @@ use crate::sync::senders::Channel;
 ///
 /// - Dropping it drops the messages in the channel, and makes later sends fail.
 /// - To end without losing messages, call [`close`](Self::close) and receive until `None`.
+///
+/// # Examples
+/// A receiver beside a signal to stop:
+/// ```
+/// use redd::sync::{mpsc, oneshot};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut receiver) = mpsc::channel(8);
+/// let (stop, mut stopped) = oneshot::channel::<()>();
+/// sender.send("request").await.unwrap();
+/// stop.send(()).unwrap();
+/// let mut requests = Vec::new();
+/// loop {
+///     redd::select! {
+///         biased;
+///         _ = &mut stopped, if !receiver.is_closed() => receiver.close(), // no new requests
+///         request = receiver.recv() => match request {
+///             Some(request) => requests.push(request),
+///             None => break, // all that were sent are handled
+///         },
+///     }
+/// }
+/// assert_eq!(requests, ["request"]);
+/// # });
+/// ```
 pub struct Receiver<T> {
     rx: Rx<T, Limited>,
 }

@@ -65,6 +65,17 @@ impl FlowControl for Unlimited {
 /// Sends to an unbounded channel. Made by [`unbounded_channel`]; clone it for more senders.
 ///
 /// - The channel ends for the receiver when all senders are dropped and all messages are received.
+///
+/// # Examples
+/// From a callback that must not wait:
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::unbounded_channel();
+/// let on_event: Box<dyn Fn(&'static str)> = Box::new(move |event| sender.send(event).unwrap());
+/// on_event("clicked");
+/// assert_eq!(receiver.try_recv(), Ok("clicked"));
+/// ```
 pub struct UnboundedSender<T> {
     tx: Tx<MpscState<T, Unlimited>>,
 }
@@ -203,6 +214,16 @@ debug_struct!([T] WeakUnboundedSender<T> as "WeakUnboundedSender", self => { .. 
 ///
 /// - Dropping it drops the messages in the channel, and makes later sends fail.
 /// - To end without losing messages, call [`close`](Self::close) and receive until `None`.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::unbounded_channel();
+/// sender.send("one").unwrap();
+/// sender.send("two").unwrap();
+/// assert_eq!((receiver.len(), receiver.try_recv()), (2, Ok("one")));
+/// ```
 pub struct UnboundedReceiver<T> {
     rx: Rx<T, Unlimited>,
 }
@@ -284,6 +305,16 @@ impl<T> UnboundedReceiver<T> {
     ///
     /// # Panics
     /// On a thread that runs tasks: await [`recv`](Self::recv) there.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, mut receiver) = mpsc::unbounded_channel();
+    /// let thread = std::thread::spawn(move || receiver.blocking_recv());
+    /// sender.send("hello").unwrap();
+    /// assert_eq!(thread.join().unwrap(), Some("hello"));
+    /// ```
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Option<T> {
         block_thread_on("mpsc::UnboundedReceiver::blocking_recv", self.recv())

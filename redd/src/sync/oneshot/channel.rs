@@ -252,8 +252,21 @@ impl<T> Sender<T> {
         self.shared().state.load(Ordering::Acquire) & RX_CLOSED != 0
     }
 
-    /// Polls whether the receiver is closed or dropped, like [`closed`](Self::closed). Only the task that polled last
-    /// is woken.
+    /// Polls whether the receiver is closed or dropped, like [`closed`](Self::closed).
+    ///
+    /// - Only the task that polled last is woken.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot;
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (mut sender, receiver) = oneshot::channel::<u32>();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert_eq!(sender.poll_closed(&mut cx), Poll::Pending);
+    /// drop(receiver);
+    /// assert_eq!(sender.poll_closed(&mut cx), Poll::Ready(()));
+    /// ```
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_closed_at(cx, None)
     }

@@ -127,6 +127,17 @@ impl<T> WatchState<T> {
 ///
 /// - When all senders are dropped, a receiver gets the last value if it has not seen it, and then an error.
 /// - **A receiver that holds a [`Ref`] makes every change of the value block the thread.**
+///
+/// # Examples
+/// ```
+/// use redd::sync::watch;
+///
+/// let (sender, receiver) = watch::channel(0);
+/// let other = sender.clone();
+/// sender.send(1).unwrap();
+/// other.send_modify(|value| *value += 1);
+/// assert_eq!(*receiver.borrow(), 2);
+/// ```
 #[derive(Debug)]
 pub struct Sender<T> {
     shared: Arc<WatchState<T>>,
@@ -371,6 +382,28 @@ impl<T> Drop for Sender<T> {
 /// Sees the latest value. Made by [`channel`]; clone it for more receivers.
 ///
 /// - A clone counts as seen what the original has seen.
+///
+/// # Examples
+/// A signal to shut down, for any number of tasks:
+/// ```
+/// use redd::sync::watch;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (shutdown, receiver) = watch::channel(false);
+/// let mut tasks = redd::task::JoinSet::new();
+/// for _ in 0..3 {
+///     let mut shutdown = receiver.clone();
+///     tasks.spawn(async move {
+///         redd::select! {
+///             _ = shutdown.wait_for(|is_requested| *is_requested) => "stopped",
+///             () = std::future::pending() => "finished", // the work
+///         }
+///     });
+/// }
+/// shutdown.send(true).unwrap();
+/// assert_eq!(tasks.join_all().await, ["stopped"; 3]);
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Receiver<T> {
     shared: Arc<WatchState<T>>,
@@ -426,6 +459,18 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`RecvError`] if all senders are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, receiver) = watch::channel(0);
+    /// assert!(!receiver.has_changed().unwrap());
+    /// sender.send(1).unwrap();
+    /// assert!(receiver.has_changed().unwrap());
+    /// drop(sender);
+    /// assert!(receiver.has_changed().is_err());
+    /// ```
     pub fn has_changed(&self) -> Result<bool, RecvError> {
         let state = self.shared.state();
         if state & CLOSED != 0 {
@@ -457,7 +502,17 @@ impl<T> Receiver<T> {
         self.seen = version(self.shared.state()).wrapping_sub(ONE);
     }
 
-    /// Counts the value as seen.
+    /// Counts the value as seen, so that [`changed`](Self::changed) waits for the next one.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::watch;
+    ///
+    /// let (sender, mut receiver) = watch::channel(0);
+    /// sender.send(1).unwrap();
+    /// receiver.mark_unchanged();
+    /// assert!(!receiver.has_changed().unwrap());
+    /// ```
     pub fn mark_unchanged(&mut self) {
         self.seen = version(self.shared.state());
     }
