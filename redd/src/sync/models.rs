@@ -227,7 +227,7 @@ model!(loom_barrier_has_one_leader, || {
     assert!(here != thread.join().unwrap());
 });
 
-model!(loom_once_cell_is_initialised_once, || {
+model!(loom_once_cell_is_initialized_once, || {
     let shared = Arc::new((OnceCell::new(), AtomicUsize::new(0)));
     let threads = [1, 2].map(|number| {
         let other = Arc::clone(&shared);
@@ -247,7 +247,7 @@ model!(loom_once_cell_is_initialised_once, || {
     assert!(shared.1.load(Ordering::Relaxed) <= 1);
 });
 
-model!(loom_once_cell_passes_the_turn_on_when_the_first_is_dropped, || {
+model!(loom_once_cell_is_initialized_by_the_next_waiter_when_the_first_is_dropped, || {
     let cell = Arc::new(OnceCell::new());
     let (dropping, waiting) = (Arc::clone(&cell), Arc::clone(&cell));
     let one = thread::spawn(move || {

@@ -4,12 +4,11 @@
 
 use std::fmt;
 use std::future::Future;
-use std::iter::FusedIterator;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 
 use super::error::{SendError, TrySendError};
 use super::limit::Limited;
+use super::permit::{Permit, PermitIterator};
 use super::receiver::Receiver;
 use super::shared::MpscState;
 use crate::primitives::Arc;
@@ -197,7 +196,7 @@ impl<T> Sender<T> {
         async move {
             let shared = self.shared();
             shared.acquire(1, location).await?;
-            Ok(Permit { shared })
+            Ok(Permit::new(shared))
         }
     }
 
@@ -228,7 +227,7 @@ impl<T> Sender<T> {
         async move {
             let shared = self.shared();
             shared.acquire(n, location).await?;
-            Ok(PermitIterator { shared, n })
+            Ok(PermitIterator::new(shared, n))
         }
     }
 
@@ -278,7 +277,7 @@ impl<T> Sender<T> {
     pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
         let shared = self.shared();
         shared.try_acquire(1)?;
-        Ok(Permit { shared })
+        Ok(Permit::new(shared))
     }
 
     /// Takes room for `n` messages, if there is so much.
@@ -288,7 +287,7 @@ impl<T> Sender<T> {
     pub fn try_reserve_many(&self, n: usize) -> Result<PermitIterator<'_, T>, TrySendError<()>> {
         let shared = self.shared();
         shared.try_acquire(n)?;
-        Ok(PermitIterator { shared, n })
+        Ok(PermitIterator::new(shared, n))
     }
 
     /// Takes room for one message, if there is some. The returned permit owns the sender.
@@ -450,88 +449,6 @@ impl<T> Clone for WeakSender<T> {
 }
 
 debug_struct!([T] WeakSender<T> as "WeakSender", self => { .. });
-
-/// Room for one message in a channel. Made by [`Sender::reserve`]; dropping it returns the room.
-///
-/// # Examples
-/// ```
-/// use redd::sync::mpsc;
-///
-/// let (sender, mut receiver) = mpsc::channel(1);
-/// drop(sender.try_reserve().unwrap()); // not used
-/// sender.try_reserve().unwrap().send("used");
-/// assert_eq!(receiver.try_recv(), Ok("used"));
-/// ```
-pub struct Permit<'a, T> {
-    shared: &'a MpscState<T, Limited>,
-}
-
-impl<T> Permit<'_, T> {
-    /// Sends a message. This neither waits nor fails.
-    ///
-    /// - If the receiver was dropped, the message is dropped at once.
-    pub fn send(self, message: T) {
-        drop(ManuallyDrop::new(self).shared.push(message));
-    }
-}
-
-impl<T> Drop for Permit<'_, T> {
-    fn drop(&mut self) {
-        self.shared.release_unused(1);
-    }
-}
-
-impl<T> fmt::Debug for Permit<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.fmt_as("Permit", f)
-    }
-}
-
-/// Room for several messages, as an iterator of permits. Made by [`Sender::reserve_many`].
-///
-/// - Dropping it returns the room that is left.
-///
-/// # Examples
-/// ```
-/// use redd::sync::mpsc;
-///
-/// let (sender, _receiver) = mpsc::channel(4);
-/// let mut permits = sender.try_reserve_many(3).unwrap();
-/// permits.next().unwrap().send("one");
-/// assert_eq!(permits.len(), 2);
-/// drop(permits);
-/// assert_eq!(sender.capacity(), 3);
-/// ```
-pub struct PermitIterator<'a, T> {
-    shared: &'a MpscState<T, Limited>,
-    n: usize,
-}
-
-impl<'a, T> Iterator for PermitIterator<'a, T> {
-    type Item = Permit<'a, T>;
-
-    fn next(&mut self) -> Option<Permit<'a, T>> {
-        self.n = self.n.checked_sub(1)?;
-        Some(Permit { shared: self.shared })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.n, Some(self.n))
-    }
-}
-
-impl<T> ExactSizeIterator for PermitIterator<'_, T> {}
-impl<T> FusedIterator for PermitIterator<'_, T> {}
-
-impl<T> Drop for PermitIterator<'_, T> {
-    fn drop(&mut self) {
-        if self.n > 0 {
-            self.shared.release_unused(self.n);
-        }
-    }
-}
-
-debug_struct!([T] PermitIterator<'_, T> as "PermitIterator", self => { capacity: self.n, .. });
 
 /// Room for one message, with the sender. Made by [`Sender::reserve_owned`]; dropping it returns the room.
 ///

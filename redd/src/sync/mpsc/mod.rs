@@ -34,11 +34,13 @@ mod bounded;
 pub(crate) mod chain;
 pub mod error;
 mod limit;
+mod permit;
 mod receiver;
 mod send_timeout;
 mod shared;
 mod unbounded;
 
-pub use bounded::{OwnedPermit, Permit, PermitIterator, Sender, WeakSender, channel};
+pub use bounded::{OwnedPermit, Sender, WeakSender, channel};
+pub use permit::{Permit, PermitIterator};
 pub use receiver::Receiver;
 pub use unbounded::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
