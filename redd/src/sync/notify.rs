@@ -251,7 +251,7 @@ impl Notify {
         self.change_unless_waiting(|word| word.wrapping_add(CALL))
     }
 
-    /// Applies `change` to the word without the lock, if no task waits. Returns whether it did.
+    /// Applies `change` to the word, if no task waits. Returns whether it did.
     #[inline]
     fn change_unless_waiting(&self, change: impl Fn(usize) -> usize) -> bool {
         let step = |word| (word & STATE != WAITING).then(|| change(word));
