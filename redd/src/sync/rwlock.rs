@@ -165,7 +165,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Takes read access if it is free.
     ///
     /// # Errors
-    /// [`TryLockError`] if a writer has the lock or waits for it.
+    /// [`TryLockError`] if a writer has the lock or waits for it, or the lock has its maximum of readers.
     ///
     /// # Examples
     /// ```
@@ -291,7 +291,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Takes read access, with a reference to the lock, if it is free.
     ///
     /// # Errors
-    /// [`TryLockError`] if a writer has the lock or waits for it.
+    /// [`TryLockError`] if a writer has the lock or waits for it, or the lock has its maximum of readers.
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
         match self.permits.try_acquire(1) {
             Ok(()) => Ok(self.owned_read_guard()),
