@@ -15,6 +15,7 @@ pub(crate) mod active;
 pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod injector;
+mod pace;
 mod parking;
 pub(crate) mod rescue;
 pub(crate) mod run_queue;

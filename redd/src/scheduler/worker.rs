@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 use super::active::Step;
 use super::counters::add;
 use super::idle::AfterPark;
+use super::pace::{
+    ASIDE, INJECTED_BATCH_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS,
+    LAPS_WITHOUT_LOOKING, LEASE_PATIENCE, LONG_BETWEEN_LOOKS, NEXT_STREAK_MAX, OFFER_MAX, OFFER_NS, SMOOTHING,
+};
 use super::rescue::poll_mark;
 use super::{Flavor, Shared, WorkerSlot, idle, spares, start};
 use crate::collections::wake_list::WakeList;
@@ -39,36 +43,6 @@ use crate::task::cell::Header;
 use crate::task::poll::Ran;
 use crate::task::waker;
 use crate::time::clock::{WhenIdle, real_now};
-
-/// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
-pub(super) const NEXT_STREAK_MAX: u32 = 3;
-
-/// How long a task in the injector may wait for a busy worker, about; the figures are Tokio's.
-const INJECTOR_PATIENCE_NS: f64 = 200_000.0;
-const INJECTOR_INTERVAL_FIRST: u32 = 61;
-const INJECTOR_INTERVAL_MAX: u32 = 127;
-
-/// How often a current-thread runtime goes round its yielding tasks, or back to a root that its tasks wake, before it
-/// looks for I/O and timers. A look costs 150 ns, a yield 25; picked by feel.
-const LAPS_WITHOUT_LOOKING: u32 = 16;
-
-/// Work in the ring that is worth a wake at the start of a poll: less is done before a thread is up, and each time that
-/// half of it was taken the next half would be offered. In time, and at most in tasks; picked by feel.
-const OFFER_NS: f64 = 100_000.0;
-const OFFER_MAX: usize = 64;
-
-/// How long a worker without work leaves the driver to those that are awake before it waits there itself: some hundred
-/// requests of a server. Picked by feel.
-const ASIDE: Duration = Duration::from_millis(1);
-
-/// A worker that comes to look for I/O this rarely has one that sleeps by the bell wait for it instead; picked by feel.
-const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
-
-/// How long a busy worker leaves the driver to a watcher that has been woken; picked by feel.
-const LEASE_PATIENCE: Duration = Duration::from_micros(100);
-
-/// At most as many tasks at once from the injector.
-const INJECTED_BATCH_MAX: usize = 128;
 
 thread_local! {
     /// The worker that this thread is; null if it is none.
@@ -536,7 +510,11 @@ impl Worker {
         if new > 0 && !self.local.has_fifo {
             let (mean, before) = (ns / new, slot.counters.poll_ns.load(Ordering::Relaxed));
             // As steady as `tune`.
-            let smoothed = if before == 0 { mean.max(1) } else { before - before / 8 + mean / 8 };
+            let smoothed = if before == 0 {
+                mean.max(1)
+            } else {
+                before - before / u64::from(SMOOTHING) + mean / u64::from(SMOOTHING)
+            };
             slot.counters.poll_ns.store(smoothed, Ordering::Relaxed);
         }
     }
@@ -780,8 +758,7 @@ impl Worker {
     fn tune(&mut self, shared: &Shared, now: Instant) {
         let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
         let mean = since / f64::from(self.look_interval);
-        // An eighth of the new, picked by feel: steady within some 20 looks.
-        self.poll_ns += (mean - self.poll_ns) / 8.0;
+        self.poll_ns += (mean - self.poll_ns) / f64::from(SMOOTHING);
         let polls = LONG_BETWEEN_LOOKS.as_nanos() as f64 / self.poll_ns.max(1.0);
         self.look_interval = (polls as u32).clamp(1, shared.config.event_interval.max(1));
         self.offer_from = ((OFFER_NS / self.poll_ns.max(1.0)) as usize).clamp(1, OFFER_MAX);

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use crate::scheduler::pace::{
+    COMPUTING_AT_LEAST, MUCH_LATER, PATIENCE_WITH_COMPUTING, PATIENCE_WITH_UNKNOWN, PATIENCE_WITH_WAITING,
+};
 use crate::sys::thread::RunState;
 
 /// What a stuck thread does.
@@ -78,9 +81,6 @@ pub(super) enum Lateness {
     Late,
 }
 
-/// A poll that was held back (`MayPanic`) or that only waits for a CPU is reported after so many times as long.
-pub(super) const MUCH_LATER: u32 = 10;
-
 impl WholePoll {
     /// The time that the task itself takes: it computes, or waits for something that is not redd's.
     fn own(&self) -> Duration {
@@ -151,16 +151,6 @@ pub(super) enum Verdict {
     /// A spare would help, but not yet, or only take a CPU away from others.
     NotYet,
 }
-
-/// How much CPU time a computing poll may have, as a multiple of the threshold: more threads than CPUs help nobody if it
-/// ends soon. It is counted from the first look on, so that this is after some 70 ms.
-const PATIENCE_WITH_COMPUTING: u32 = 6;
-/// If it must share the CPUs, so much of it is enough after that time.
-const COMPUTING_AT_LEAST: u32 = 2;
-/// How long a thread is left alone that the system tells nothing about.
-const PATIENCE_WITH_UNKNOWN: u32 = 3;
-/// How long one that hardly gets a CPU; at some time any wait has an end.
-const PATIENCE_WITH_WAITING: u32 = 100;
 
 /// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that others need
 /// not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).

@@ -29,6 +29,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::lock_wait::waits_for_lock;
 use crate::primitives::{Mutex, thread};
+use crate::scheduler::pace::{PATIENCE_WITH_STACK, REMINDER, TELLERS_MAX};
 use crate::scheduler::spares::{self, Started};
 use crate::scheduler::{Flavor, Shared, WorkerSlot, idle};
 use crate::sys;
@@ -39,15 +40,8 @@ use crate::sys::thread::RunState;
 use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
-/// A poll reported late is reported again when it has taken so many times as long.
-const REMINDER: u32 = 10;
-
-/// How long a thread may take to tell its stack: as long as one that needs a CPU for it often waits. Picked by feel.
-const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
-
-/// Threads that tell reports with stacks, and how many there may be: in a storm, or without a thread, stacks are left out.
+/// Threads that write reports with stacks; at most `TELLERS_MAX`. In a storm, or without a thread, stacks are left out.
 static TELLERS: AtomicU32 = AtomicU32::new(0);
-const TELLERS_MAX: u32 = 8;
 
 /// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
 #[derive(Debug)]
