@@ -16,6 +16,7 @@ use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::{self, Parker};
+use crate::scheduler::local;
 use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
@@ -253,7 +254,7 @@ impl Wake for RootWaker {
         // has the core. Without a sleeper this is one swap.
         self.parker.unpark();
         // On the thread that runs the core the loop looks by itself.
-        if !worker::runs_here(self.shared.as_ptr()) {
+        if !local::runs_here(self.shared.as_ptr()) {
             // Without a runtime there is no root.
             if let Some(shared) = self.shared.upgrade() {
                 shared.wake_worker_for_injected();

@@ -15,6 +15,7 @@ pub(crate) mod active;
 pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod injector;
+pub(crate) mod local;
 mod pace;
 mod parking;
 pub(crate) mod rescue;
@@ -60,13 +61,14 @@ use active::{Active, Step};
 use counters::{PollInstrumentation, Stamping, WorkerCounters};
 use idle::{Idle, WakeAction};
 use injector::Injector;
+use local::LOCAL;
 use parking::Parking;
 use rescue::StallDetector;
 use rescue::poll_mark::PollMark;
 use run_queue::RunQueue;
 use spares::Spares;
 use start::Threads;
-use worker::{LOCAL, Worker};
+use worker::Worker;
 use worker_states::{WorkerState, WorkerStates};
 
 /// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
@@ -515,7 +517,7 @@ impl Shared {
         let phase = self.phase.load(Ordering::Acquire);
         phase != OPEN
             && (phase & CLOSED != 0
-                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.slab))))
+                || (phase & DRAINING != 0 && !(local::runs_here(self) || current_is_of(&self.slab))))
     }
 
     #[inline]
@@ -770,11 +772,11 @@ impl Schedule for Shared {
     }
 
     fn is_kept_by_this_thread(&self) -> bool {
-        worker::runs_here(self)
+        local::runs_here(self)
     }
 
     fn task_panicked(&self) {
-        worker::note_panic();
+        local::note_panic();
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);

@@ -4,7 +4,6 @@
 //! in for a worker that is blocked or stuck.
 //!
 //! # Invariants
-//! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
 //! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
 //! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
 //!   or a worker is awake that will look at the wheel before it sleeps.
@@ -14,215 +13,31 @@
 use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{self, NonNull};
-use std::task::Waker;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::active::Step;
 use super::counters::add;
 use super::idle::AfterPark;
+use super::local::{Fifo, LOCAL, Local, SERVES, before_wake, note_panic};
 use super::pace::{
     ASIDE, INJECTED_BATCH_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS,
     LAPS_WITHOUT_LOOKING, LEASE_PATIENCE, LONG_BETWEEN_LOOKS, NEXT_STREAK_MAX, OFFER_MAX, OFFER_NS, SMOOTHING,
 };
-use super::rescue::poll_mark;
-use super::{Flavor, Shared, WorkerSlot, idle, spares, start};
+use super::{Flavor, Shared, WorkerSlot, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
 use crate::observe::report::{self, AbortOnUnwind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
-use crate::primitives::parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
-use crate::primitives::{thread, thread_local};
+use crate::primitives::thread;
 use crate::runtime::context;
 use crate::sys;
 use crate::task::Runnable;
-use crate::task::cell::Header;
 use crate::task::poll::Ran;
-use crate::task::waker;
 use crate::time::clock::{WhenIdle, real_now};
-
-thread_local! {
-    /// The worker that this thread is; null if it is none.
-    pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
-    /// The address of the runtime of which this thread is a worker, from its first step to `leave`: also while its loop does
-    /// not run. Zero if it is none.
-    static SERVES: Cell<usize> = const { Cell::new(0) };
-}
-
-/// What code on the worker's thread needs of its worker: where to push.
-#[derive(Debug)]
-pub(super) struct Local {
-    pub(super) shared: *const Shared,
-    pub(super) index: usize,
-    pub(super) slot: *const WorkerSlot,
-    /// The queue of a current-thread runtime: nobody steals, so it is a plain list in order of arrival.
-    fifo: Fifo,
-    has_fifo: bool,
-    use_next_slot: bool,
-    /// This thread has not run user code, and starts its successor before it does (`one-ahead` of `start`).
-    is_clean: Cell<bool>,
-    /// Tasks queued here since the last `publish`.
-    scheduled: Cell<u32>,
-}
-
-impl Local {
-    /// If not, the thread is blocked or said to be stuck, so what it wakes goes to the others.
-    #[inline]
-    pub(super) fn is_active(&self) -> bool {
-        self.slot().state.is_active()
-    }
-
-    #[inline]
-    pub(super) fn slot(&self) -> &WorkerSlot {
-        // SAFETY: the slot lives as long as the runtime, which the thread that runs the worker keeps.
-        unsafe { &*self.slot }
-    }
-
-    /// # Safety
-    /// The calling thread is this worker (`one-owner`), and `shared` is its runtime.
-    #[inline]
-    pub(super) unsafe fn push(&self, shared: &Shared, runnable: Runnable) {
-        self.scheduled.set(self.scheduled.get().wrapping_add(1));
-        if self.has_fifo {
-            self.fifo.push(runnable.into_raw());
-            return;
-        }
-        let task = runnable.into_raw();
-        let displaced = if self.use_next_slot {
-            // SAFETY: `one-owner`.
-            match unsafe { (*self.slot).queue.push_next(task) } {
-                Some(displaced) => displaced,
-                None => return,
-            }
-        } else {
-            task
-        };
-        // SAFETY: `one-owner`.
-        unsafe { self.push_back(shared, displaced) };
-    }
-
-    pub(super) fn queue_depth(&self) -> usize {
-        if self.has_fifo {
-            return self.fifo.len.get();
-        }
-        // SAFETY: the slot lives as long as `shared`.
-        unsafe { (*self.slot).queue.len() }
-    }
-
-    /// # Safety
-    /// As for `push`; the caller passes on the task's `Runnable` reference.
-    pub(super) unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
-        if self.has_fifo {
-            self.fifo.push(task);
-            return;
-        }
-        // SAFETY: the slot lives as long as `shared`.
-        let queue = unsafe { &(*self.slot).queue };
-        // SAFETY: `one-owner`.
-        unsafe {
-            queue.push(task, |batch| {
-                let counters = &(*self.slot).counters;
-                add(&counters.overflows, 1);
-                add(&counters.overflowed_tasks, batch.len() as u64);
-                if let Err(refused) = shared.injector.push_batch(batch) {
-                    // The batch carries the references of its `Runnable`s.
-                    refused.for_each(|task| drop(Runnable::from_raw(task)));
-                }
-            });
-        }
-        // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
-        // whoever starts the next poll makes the offer (`Worker::pop_own`). While a worker has never run a task no other
-        // searches by chance, so that one is worth it.
-        let has_clean = shared.workers.has_clean.load(Ordering::Relaxed);
-        // SAFETY: as above.
-        if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
-            if has_clean {
-                // It may go to sleep for the first time just now, and nothing repeats the offer of a poll that blocks.
-                idle::after_remote_push();
-            }
-            shared.wake_worker();
-        }
-    }
-}
-
-impl Local {
-    /// `one-ahead`: this thread is about to run user code.
-    fn leave_clean(&self, shared: &Shared) {
-        if self.is_clean.replace(false) {
-            start::start_successor(shared);
-        }
-    }
-}
-
-/// A worker that may be clean is about to call a waker; false if it is clean no more. Wakers of tasks and of `block_on` run no
-/// user code.
-fn before_wake(waker: &Waker) -> bool {
-    // SAFETY: set while the worker runs on this thread.
-    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
-    if !(waker::is_of_task(waker) || parker::is_of_parker(waker)) {
-        // SAFETY: the thread that runs the worker keeps its runtime.
-        local.leave_clean(unsafe { &*local.shared });
-    }
-    local.is_clean.get()
-}
-
-/// A list of queued tasks through their `next` links, for one thread.
-#[derive(Debug)]
-struct Fifo {
-    head: Cell<*mut Header>,
-    tail: Cell<*mut Header>,
-    len: Cell<usize>,
-}
-
-impl Fifo {
-    const fn new() -> Self {
-        Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
-    }
-
-    #[inline]
-    fn push(&self, task: NonNull<Header>) {
-        // SAFETY: the list owns a reference of each task in it, and the link belongs to the queue that holds the task.
-        unsafe {
-            task.as_ref().set_next(ptr::null_mut());
-            match self.tail.replace(task.as_ptr()).as_ref() {
-                Some(tail) => tail.set_next(task.as_ptr()),
-                None => self.head.set(task.as_ptr()),
-            }
-        }
-        self.len.set(self.len.get() + 1);
-    }
-
-    /// Moves all of `other` to the end.
-    #[inline]
-    fn append(&self, other: &Self) {
-        let head = other.head.replace(ptr::null_mut());
-        if head.is_null() {
-            return;
-        }
-        // SAFETY: as in `push`.
-        match unsafe { self.tail.replace(other.tail.replace(ptr::null_mut())).as_ref() } {
-            Some(tail) => tail.set_next(head),
-            None => self.head.set(head),
-        }
-        self.len.set(self.len.get() + other.len.take());
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<NonNull<Header>> {
-        let task = NonNull::new(self.head.get())?;
-        // SAFETY: as in `push`.
-        let next = unsafe { task.as_ref().next() };
-        self.head.set(next);
-        if next.is_null() {
-            self.tail.set(ptr::null_mut());
-        }
-        self.len.set(self.len.get() - 1);
-        Some(task)
-    }
-}
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
@@ -1062,25 +877,6 @@ impl Drop for OnThread {
         }
         LOCAL.set(self.before);
     }
-}
-
-/// The poll that this thread's worker is in has panicked.
-pub(crate) fn note_panic() {
-    // SAFETY: set while the worker runs on this thread.
-    if let Some(local) = unsafe { LOCAL.get().as_ref() } {
-        local.slot().mark.note_panic();
-    }
-}
-
-/// Whether this thread runs tasks of that runtime right now.
-pub(crate) fn runs_here(shared: *const Shared) -> bool {
-    // SAFETY: set while the worker runs on this thread.
-    unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
-}
-
-/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime.
-pub(crate) fn serves_here() -> usize {
-    SERVES.get()
 }
 
 /// As [`leave`], of the worker that this thread was.
