@@ -17,6 +17,7 @@ pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod local;
 mod pace;
+mod park;
 mod parking;
 pub(crate) mod rescue;
 pub(crate) mod run_queue;

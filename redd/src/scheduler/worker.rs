@@ -5,31 +5,27 @@
 //!
 //! # Invariants
 //! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
-//! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
-//!   or a worker is awake that will look at the wheel before it sleeps.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
 use std::cell::Cell;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::active::Step;
 use super::counters::add;
-use super::idle::AfterPark;
 use super::local::{Fifo, LOCAL, Local, SERVES, before_wake, note_panic};
 use super::pace::{
-    ASIDE, INJECTED_BATCH_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS,
-    LAPS_WITHOUT_LOOKING, LEASE_PATIENCE, LONG_BETWEEN_LOOKS, NEXT_STREAK_MAX, OFFER_MAX, OFFER_NS, SMOOTHING,
+    INJECTED_BATCH_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_LOOKING,
+    LONG_BETWEEN_LOOKS, NEXT_STREAK_MAX, OFFER_MAX, OFFER_NS, SMOOTHING,
 };
+use super::park::has_work_for_others;
 use super::{Flavor, Shared, WorkerSlot, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
-use crate::observe::report::{self, AbortOnUnwind};
+use crate::observe::report::AbortOnUnwind;
 use crate::primitives::atomic::Ordering;
-use crate::primitives::event_count::WaitKey;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread;
@@ -37,7 +33,7 @@ use crate::runtime::context;
 use crate::sys;
 use crate::task::Runnable;
 use crate::task::poll::Ran;
-use crate::time::clock::{WhenIdle, real_now};
+use crate::time::clock::real_now;
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
@@ -76,34 +72,34 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Worker {
     /// Behind a pointer: code inside a poll pushes to it through `LOCAL` while `&mut self` is in use.
-    local: Box<Local>,
+    pub(super) local: Box<Local>,
     /// How many polls there were when it last slept, and while it is asked to sleep again without one: a no-op.
-    polls_at_park: u64,
+    pub(super) polls_at_park: u64,
     /// The polls of which `counters.poll_ns` knows.
-    polls_timed: u64,
-    thread: Option<thread::PublicId>,
-    tick: u32,
+    pub(super) polls_timed: u64,
+    pub(super) thread: Option<thread::PublicId>,
+    pub(super) tick: u32,
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
-    injector_interval: u32,
-    poll_ns: f64,
-    looked_at: Instant,
+    pub(super) injector_interval: u32,
+    pub(super) poll_ns: f64,
+    pub(super) looked_at: Instant,
     /// Since when it leaves the driver to the watcher.
-    waits_for_lease_since: Option<Instant>,
+    pub(super) waits_for_lease_since: Option<Instant>,
     pub(super) next_streak: u32,
     /// Polls between two looks at the world.
-    look_interval: u32,
+    pub(super) look_interval: u32,
     /// So many tasks in the ring are worth a wake when a poll starts.
-    offer_from: usize,
+    pub(super) offer_from: usize,
     pub(super) is_searching: bool,
     /// What is known of its sleeps that a push from outside has ended.
-    spin: Spin,
-    is_spare: bool,
+    pub(super) spin: Spin,
+    pub(super) is_spare: bool,
     /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
-    yielded: Fifo,
-    laps: u32,
-    rng: Rng,
-    events: EventBuffer,
-    wakers: WakeList,
+    pub(super) yielded: Fifo,
+    pub(super) laps: u32,
+    pub(super) rng: Rng,
+    pub(super) events: EventBuffer,
+    pub(super) wakers: WakeList,
 }
 
 // SAFETY: a worker moves between threads only while no thread runs it; the raw pointers are to its runtime, which the
@@ -156,7 +152,7 @@ impl Worker {
     }
 
     #[inline]
-    fn slot<'a>(&self, _: &'a Shared) -> &'a WorkerSlot {
+    pub(super) fn slot<'a>(&self, _: &'a Shared) -> &'a WorkerSlot {
         // SAFETY: the slot lives as long as the runtime. Not by its index, which costs 1 ns of a yield's 29.
         unsafe { &*self.local.slot }
     }
@@ -316,7 +312,7 @@ impl Worker {
 
     /// Makes visible what is counted without atomics, and what a poll takes: the polls since the last time have taken
     /// `ns`.
-    fn publish(&mut self, shared: &Shared, ns: u64) {
+    pub(super) fn publish(&mut self, shared: &Shared, ns: u64) {
         let slot = self.slot(shared);
         add(&slot.counters.local_schedules, u64::from(self.local.scheduled.take()));
         slot.counters.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
@@ -502,46 +498,6 @@ impl Worker {
         }
     }
 
-    /// A busy worker looks for I/O and timers without sleeping.
-    fn poll_driver_and_timers(&mut self, shared: &Shared) {
-        if self.lease_holder_is_waking(shared) {
-            // The driver is left to the watcher.
-        } else if self.turn(shared, Some(Duration::ZERO)) {
-            // It was meant for a sleeper.
-            shared.apply(shared.idle.pass_token());
-        }
-        let now = real_now();
-        self.clear_stalled(shared);
-        let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
-        self.publish(shared, since);
-        let ms = shared.note_time(now);
-        shared.stall_detector.maybe_scan(shared, ms);
-        start::retry_if_due(shared, ms);
-        if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
-            shared.ensure_driver_polled();
-        }
-        self.tune(shared, now);
-        self.expire(shared);
-    }
-
-    /// Whether the watcher is about to come out of the driver, with all that is there. A turn of ours would take the token
-    /// from it, which then had to be written again, with each look until the watcher gets a CPU. Not for long: it may have
-    /// been another sleeper who was woken.
-    #[inline(never)]
-    fn lease_holder_is_waking(&mut self, shared: &Shared) -> bool {
-        if !(shared.idle.has_token() && shared.parking.is_driver_leased()) {
-            self.waits_for_lease_since = None;
-            return false;
-        }
-        let now = real_now();
-        let since = *self.waits_for_lease_since.get_or_insert(now);
-        let waits = now.saturating_duration_since(since) < LEASE_PATIENCE;
-        if !waits {
-            self.waits_for_lease_since = None;
-        }
-        waits
-    }
-
     /// True: this spare is not needed, and does not count any more.
     fn may_retire(&self, shared: &Shared) -> bool {
         if !self.is_spare {
@@ -563,14 +519,14 @@ impl Worker {
 
     /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
     #[inline]
-    fn clear_stalled(&self, shared: &Shared) -> bool {
+    pub(super) fn clear_stalled(&self, shared: &Shared) -> bool {
         let state = &self.slot(shared).state;
         !state.is_active() && shared.workers.states.clear_mark(state)
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
     /// as long in either case. With I/O it is the same.
-    fn tune(&mut self, shared: &Shared, now: Instant) {
+    pub(super) fn tune(&mut self, shared: &Shared, now: Instant) {
         let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
         let mean = since / f64::from(self.look_interval);
         self.poll_ns += (mean - self.poll_ns) / f64::from(SMOOTHING);
@@ -582,199 +538,6 @@ impl Worker {
             self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
         }
         self.looked_at = now;
-    }
-
-    /// One turn of the driver; true if it brought the token.
-    fn turn(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
-        let has_token = self.wait_for_events(shared, timeout);
-        self.pass_events_on(shared);
-        has_token
-    }
-
-    /// The first half of a turn: nobody is woken yet.
-    fn wait_for_events(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
-        match shared.driver.wait(&mut self.events, timeout) {
-            Ok(has_token) => has_token,
-            Err(error) => {
-                shared.expect_own_process("an async context");
-                fatal_driver_error(&error)
-            }
-        }
-    }
-
-    /// The second half.
-    fn pass_events_on(&mut self, shared: &Shared) {
-        shared.driver.dispatch(&mut self.events, &mut self.wakers);
-        self.wakers.wake_all();
-    }
-
-    /// Fires what is due on this worker's wheel and on those that nobody else looks at.
-    fn expire(&mut self, shared: &Shared) {
-        let own = (!self.is_spare).then_some(self.local.index);
-        for wheel in own.into_iter().chain(shared.common_wheels()) {
-            if let Some(deadline) = shared.timers.next_deadline(wheel) {
-                let now = shared.timers.now_tick();
-                if deadline <= now {
-                    shared.timers.expire(wheel, now, &mut self.wakers);
-                    self.wakers.wake_all();
-                }
-            }
-        }
-        if shared.slab.next_trim_at() != u64::MAX {
-            self.local.leave_clean(shared); // It may start a thread of the pool, whose name may be made by user code.
-            maybe_trim_memory(shared);
-        }
-    }
-
-    /// Before it parks: true if something to do has come from outside meanwhile. Only for one who searches, or is alone: pushes
-    /// would wake another worker otherwise. I/O and timers wait for no longer than behind so many short polls.
-    #[inline]
-    fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        // A clean worker leaves what comes now to one that has run tasks before, so that no further thread starts for it.
-        if !(self.is_searching || self.local.has_fifo) || self.local.is_clean.get() {
-            return false;
-        }
-        let mut spin = self.spin;
-        let is_there = spin.spin(|| self.has_reason_to_stay(shared, root, false));
-        self.spin = spin;
-        if is_there {
-            // As where the park is refused.
-            thread::spin_loop();
-        }
-        is_there
-    }
-
-    /// True: a push from outside has ended the sleep.
-    fn park(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        let was_searching = std::mem::take(&mut self.is_searching);
-        let key = shared.parking.event_count.prepare_wait();
-        // The protocol, step by step, is in PARKING.md.
-        shared.idle.enter_park(was_searching);
-        if self.has_reason_to_stay(shared, root, was_searching) {
-            shared.idle.cancel_park();
-            // Perhaps a push that is half done: its thread has a few steps to go.
-            thread::spin_loop();
-            return false;
-        }
-        if shared.config.hooks.park() {
-            // The hook may have woken tasks, on this very worker too.
-            if self.has_reason_to_stay(shared, root, true) {
-                shared.idle.cancel_park();
-                // A hook that always does so must not keep timers and I/O waiting.
-                self.poll_driver_and_timers(shared);
-                shared.config.hooks.unpark();
-                return false;
-            }
-        }
-        let slot = self.slot(shared);
-        let polls = slot.mark.polls();
-        add(&slot.counters.noops, u64::from(polls == self.polls_at_park));
-        self.polls_at_park = polls;
-        slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        shared.stall_detector.on_park(shared);
-        let has_token = self.sleep(shared, root, key);
-        let was_called = has_token && (root.is_woken() || !shared.injector.is_empty());
-        slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.is_searching = shared.idle.leave_park(has_token) == AfterPark::Search;
-        // Not before: who is woken by this must not take this worker for one that sleeps.
-        self.pass_events_on(shared);
-        self.expire(shared);
-        shared.config.hooks.unpark();
-        was_called
-    }
-
-    fn has_own_work(&self, shared: &Shared) -> bool {
-        if self.local.has_fifo { !self.local.fifo.head.get().is_null() } else { !self.slot(shared).queue.is_empty() }
-    }
-
-    /// The last look before sleeping. The rings of others are looked at by those who searched; if others search, they
-    /// do (step 7 of PARKING.md).
-    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, looks_at_others: bool) -> bool {
-        root.is_woken()
-            || shared.is_closed()
-            || !shared.injector.is_empty()
-            || self.has_own_work(shared)
-            || (looks_at_others && !self.local.has_fifo && has_tasks_in_rings(shared))
-    }
-
-    /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
-    fn sleep(&mut self, shared: &Shared, root: &impl Root, key: WaitKey) -> bool {
-        let timers = &shared.timers;
-        let clock = timers.clock();
-        if clock.is_paused() {
-            return self.sleep_paused(shared, root);
-        }
-        let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
-        let mut common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
-        let trim_at = shared.slab.next_trim_at();
-        if trim_at != u64::MAX {
-            shared.slab.flush_cache();
-            common = Some(common.map_or(trim_at, |deadline| deadline.min(trim_at)));
-        }
-        // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
-        let common = common.filter(|deadline| {
-            shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
-        });
-        let deadline = match (own, common) {
-            (Some(own), Some(common)) => Some(own.min(common)),
-            (own, common) => own.or(common),
-        };
-        let mut timeout = deadline.map(|deadline| timers.duration_until(deadline));
-        if self.is_spare {
-            // It looks now and then whether it may go.
-            timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
-        }
-        let has_token = self.sleep_for(shared, key, timeout);
-        if let Some(common) = common {
-            // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
-            let _ = shared.covered.compare_exchange(common, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
-        }
-        has_token
-    }
-
-    /// In the driver, or by the bell while another worker watches (`one-lease` of `parking`).
-    fn sleep_for(&mut self, shared: &Shared, key: WaitKey, mut timeout: Option<Duration>) -> bool {
-        if self.local.has_fifo {
-            return self.wait_for_events(shared, timeout);
-        }
-        let parking = &shared.parking;
-        if shared.has_others_awake() && !parking.is_driver_leased() {
-            // They will come back to the driver soon, and take all that has come until then.
-            let aside = timeout.map_or(ASIDE, |timeout| timeout.min(ASIDE));
-            if parking.event_count.wait(key, Some(aside)) {
-                return true;
-            }
-            timeout = timeout.map(|timeout| timeout - aside);
-            if parking.event_count.is_notified_since(key) || timeout == Some(Duration::ZERO) {
-                return false;
-            }
-        }
-        let lease = parking.try_lease_driver();
-        if lease.is_none() {
-            return parking.event_count.wait(key, timeout);
-        }
-        self.wait_for_events(shared, timeout)
-    }
-
-    /// With a paused clock time moves on exactly when there is nothing else to do.
-    #[cold]
-    fn sleep_paused(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        let timers = &shared.timers;
-        let mut has_token = false;
-        let decision = timers.clock().when_idle(|| {
-            has_token = self.turn(shared, Some(Duration::ZERO));
-            !(has_token || self.has_reason_to_stay(shared, root, false))
-        });
-        let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
-        match (decision, next) {
-            (WhenIdle::HasWork, _) => has_token,
-            (WhenIdle::Jump, Some(tick)) => {
-                timers.clock().advance_to(timers.instant_of(tick));
-                false
-            }
-            (WhenIdle::Jump, None) | (WhenIdle::Wait, _) => self.turn(shared, None),
-        }
     }
 
     /// All that a worker's thread does between its first and its last step.
@@ -797,44 +560,6 @@ impl Worker {
             drop(runnable);
         }
     }
-}
-
-/// Whether a thief would find something.
-fn has_tasks_in_rings(shared: &Shared) -> bool {
-    shared.slots().any(WorkerSlot::has_tasks_for_others)
-}
-
-/// Whether someone who sleeps has a reason to get up: tasks, or a deadline that nobody sleeps to (`cover`: this worker is
-/// awake, but may be busy for longer).
-pub(super) fn has_work_for_others(shared: &Shared) -> bool {
-    // Relaxed: a moment's view; whoever sets a deadline stands behind the fence `submit-vs-park`.
-    let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
-    !shared.injector.is_empty()
-        || has_tasks_in_rings(shared)
-        || shared.common_wheels().filter_map(|wheel| shared.timers.next_deadline(wheel)).any(is_uncovered)
-}
-
-/// If it is time, has memory that lies idle given back by a thread of the blocking pool.
-#[cold]
-fn maybe_trim_memory(shared: &Shared) {
-    // Paused time says nothing about idleness.
-    let now = shared.timers.now_tick();
-    if shared.slab.next_trim_at() > now || shared.timers.clock().is_paused() {
-        return;
-    }
-    if let Some(trim) = shared.slab.maybe_trim(now) {
-        // If the system has no thread for it now, it has one after the next spike.
-        drop(crate::blocking::try_spawn_on(&shared.handle(), || trim.run(), None));
-    }
-}
-
-/// Nothing works without the driver, and a hang would be worse than an end with a message.
-fn fatal_driver_error(error: &io::Error) -> ! {
-    report::fatal(format_args!(
-        "waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
-         changed by other code of this process; find who closes descriptors that are not its own. Aborting.",
-        thread::current_name()
-    ))
 }
 
 /// While it lives, this worker is active (`active`).
