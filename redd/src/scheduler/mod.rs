@@ -21,6 +21,7 @@ mod park;
 mod parking;
 pub(crate) mod rescue;
 pub(crate) mod run_queue;
+mod search;
 pub(crate) mod spares;
 pub(crate) mod start;
 pub(crate) mod worker;
