@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use super::counters::add;
 use super::rescue::poll_mark;
-use super::{Shared, WorkerSlot, idle, start};
+use super::{Config, Flavor, Shared, WorkerSlot, idle, start};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::{parker, thread_local};
 use crate::task::Runnable;
@@ -35,14 +35,34 @@ pub(super) struct Local {
     pub(super) shared: *const Shared,
     pub(super) index: usize,
     pub(super) slot: *const WorkerSlot,
-    /// The queue of a current-thread runtime: nobody steals, so it is a plain list in order of arrival.
-    pub(super) fifo: Fifo,
-    pub(super) has_fifo: bool,
-    pub(super) use_next_slot: bool,
+    pub(super) queue: LocalQueue,
     /// This thread has not run user code, and starts its successor before it does (`one-ahead` of `start`).
     pub(super) is_clean: Cell<bool>,
     /// Tasks queued here since the last `publish`.
     pub(super) scheduled: Cell<u32>,
+}
+
+/// Where a worker's own tasks are. The flavor of the runtime decides it once.
+#[derive(Debug)]
+pub(super) enum LocalQueue {
+    /// Of a multi-thread runtime: the run queue in the worker's slot, from which other workers steal.
+    Stealable { uses_next_slot: bool },
+    /// Of a current-thread runtime: no worker steals, so these are plain lists in order of arrival.
+    Private {
+        ready: Fifo,
+        /// Tasks that gave way: they run again after all others, and after the root.
+        yielded: Fifo,
+    },
+}
+
+impl LocalQueue {
+    pub(super) fn new(config: &Config) -> Self {
+        if config.flavor == Flavor::MultiThread {
+            Self::Stealable { uses_next_slot: config.use_next_slot }
+        } else {
+            Self::Private { ready: Fifo::new(), yielded: Fifo::new() }
+        }
+    }
 }
 
 impl Local {
@@ -62,38 +82,102 @@ impl Local {
     /// The calling thread is this worker (`one-owner`), and `shared` is its runtime.
     #[inline]
     pub(super) unsafe fn push(&self, shared: &Shared, runnable: Runnable) {
-        self.scheduled.set(self.scheduled.get().wrapping_add(1));
-        if self.has_fifo {
-            self.fifo.push(runnable.into_raw());
-            return;
-        }
+        self.count_schedule();
         let task = runnable.into_raw();
-        let displaced = if self.use_next_slot {
+        let displaced = match &self.queue {
+            LocalQueue::Private { ready, .. } => return ready.push(task),
+            LocalQueue::Stealable { uses_next_slot: false } => task,
             // SAFETY: `one-owner`.
-            match unsafe { (*self.slot).queue.push_next(task) } {
+            LocalQueue::Stealable { uses_next_slot: true } => match unsafe { (*self.slot).queue.push_next(task) } {
                 Some(displaced) => displaced,
                 None => return,
-            }
-        } else {
-            task
+            },
         };
         // SAFETY: `one-owner`.
         unsafe { self.push_back(shared, displaced) };
     }
 
-    pub(super) fn queue_depth(&self) -> usize {
-        if self.has_fifo {
-            return self.fifo.len.get();
+    /// Queues a task again that was woken during its poll.
+    ///
+    /// # Safety
+    /// As for `push`.
+    #[inline]
+    pub(super) unsafe fn requeue(&self, shared: &Shared, runnable: Runnable) {
+        self.count_schedule();
+        // SAFETY: by the safety contract.
+        unsafe { self.push_back(shared, runnable.into_raw()) };
+    }
+
+    /// Queues a task again that gave way. Without other workers it runs after the root, too.
+    ///
+    /// # Safety
+    /// As for `push`.
+    #[inline]
+    pub(super) unsafe fn requeue_yielded(&self, shared: &Shared, runnable: Runnable) {
+        if let LocalQueue::Private { yielded, .. } = &self.queue {
+            self.count_schedule();
+            yielded.push(runnable.into_raw());
+        } else {
+            // SAFETY: by the safety contract.
+            unsafe { self.requeue(shared, runnable) };
         }
-        // SAFETY: the slot lives as long as `shared`.
-        unsafe { (*self.slot).queue.len() }
+    }
+
+    #[inline]
+    fn count_schedule(&self) {
+        self.scheduled.set(self.scheduled.get().wrapping_add(1));
+    }
+
+    /// Tasks that gave way get their turn again.
+    #[inline]
+    pub(super) fn readmit_yielded(&self) {
+        if let LocalQueue::Private { ready, yielded } = &self.queue {
+            ready.append(yielded);
+        }
+    }
+
+    #[inline]
+    pub(super) fn has_yielded(&self) -> bool {
+        match &self.queue {
+            LocalQueue::Stealable { .. } => false,
+            LocalQueue::Private { yielded, .. } => !yielded.is_empty(),
+        }
+    }
+
+    /// Whether other workers take tasks from here, and this one from them.
+    #[inline]
+    pub(super) fn is_stealable(&self) -> bool {
+        matches!(self.queue, LocalQueue::Stealable { .. })
+    }
+
+    /// Whether no task is ready here. Tasks that gave way do not count.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.queue {
+            LocalQueue::Stealable { .. } => self.slot().queue.is_empty(),
+            LocalQueue::Private { ready, .. } => ready.is_empty(),
+        }
+    }
+
+    pub(super) fn queue_depth(&self) -> usize {
+        match &self.queue {
+            LocalQueue::Stealable { .. } => self.slot().queue.len(),
+            LocalQueue::Private { ready, .. } => ready.len.get(),
+        }
+    }
+
+    /// How many tasks are ready where other threads cannot count them.
+    pub(super) fn private_len(&self) -> usize {
+        match &self.queue {
+            LocalQueue::Stealable { .. } => 0,
+            LocalQueue::Private { ready, .. } => ready.len.get(),
+        }
     }
 
     /// # Safety
     /// As for `push`; the caller passes on the task's `Runnable` reference.
     pub(super) unsafe fn push_back(&self, shared: &Shared, task: NonNull<Header>) {
-        if self.has_fifo {
-            self.fifo.push(task);
+        if let LocalQueue::Private { ready, .. } = &self.queue {
+            ready.push(task);
             return;
         }
         // SAFETY: the slot lives as long as `shared`.
@@ -149,18 +233,18 @@ pub(super) fn before_wake(waker: &Waker) -> bool {
 /// A list of queued tasks through their `next` links, for one thread.
 #[derive(Debug)]
 pub(super) struct Fifo {
-    pub(super) head: Cell<*mut Header>,
+    head: Cell<*mut Header>,
     tail: Cell<*mut Header>,
-    pub(super) len: Cell<usize>,
+    len: Cell<usize>,
 }
 
 impl Fifo {
-    pub(super) const fn new() -> Self {
+    const fn new() -> Self {
         Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
     }
 
     #[inline]
-    pub(super) fn push(&self, task: NonNull<Header>) {
+    fn push(&self, task: NonNull<Header>) {
         // SAFETY: the list owns a reference of each task in it, and the link belongs to the queue that holds the task.
         unsafe {
             task.as_ref().set_next(ptr::null_mut());
@@ -172,9 +256,14 @@ impl Fifo {
         self.len.set(self.len.get() + 1);
     }
 
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.head.get().is_null()
+    }
+
     /// Moves all of `other` to the end.
     #[inline]
-    pub(super) fn append(&self, other: &Self) {
+    fn append(&self, other: &Self) {
         let head = other.head.replace(ptr::null_mut());
         if head.is_null() {
             return;

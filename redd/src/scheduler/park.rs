@@ -108,7 +108,7 @@ impl Worker {
     #[inline]
     pub(super) fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
         // A clean worker leaves what comes now to one that has run tasks before, so that no further thread starts for it.
-        if !(self.is_searching || self.local.has_fifo) || self.local.is_clean.get() {
+        if !(self.is_searching || !self.local.is_stealable()) || self.local.is_clean.get() {
             return false;
         }
         let mut spin = self.spin;
@@ -161,18 +161,14 @@ impl Worker {
         was_called
     }
 
-    fn has_own_work(&self, shared: &Shared) -> bool {
-        if self.local.has_fifo { !self.local.fifo.head.get().is_null() } else { !self.slot(shared).queue.is_empty() }
-    }
-
     /// The last look before sleeping. The rings of others are looked at by those who searched; if others search, they
     /// do (step 7 of PARKING.md).
     fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, looks_at_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
             || !shared.injector.is_empty()
-            || self.has_own_work(shared)
-            || (looks_at_others && !self.local.has_fifo && has_tasks_in_rings(shared))
+            || !self.local.is_empty()
+            || (looks_at_others && self.local.is_stealable() && has_tasks_in_rings(shared))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -212,7 +208,7 @@ impl Worker {
 
     /// In the driver, or by the bell while another worker watches (`one-lease` of `parking`).
     fn sleep_for(&mut self, shared: &Shared, key: WaitKey, mut timeout: Option<Duration>) -> bool {
-        if self.local.has_fifo {
+        if !self.local.is_stealable() {
             return self.wait_for_events(shared, timeout);
         }
         let parking = &shared.parking;

@@ -6,6 +6,7 @@
 
 use super::Shared;
 use super::counters::add;
+use super::local::LocalQueue;
 use super::pace::{INJECTED_BATCH_MAX, NEXT_STREAK_MAX};
 use super::park::has_work_for_others;
 use super::worker::Worker;
@@ -34,9 +35,9 @@ impl Worker {
 
     #[inline]
     pub(super) fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
-        if self.local.has_fifo {
+        if let LocalQueue::Private { ready, .. } = &self.local.queue {
             // SAFETY: the list owns the references of its tasks.
-            return self.local.fifo.pop().map(|task| unsafe { Runnable::from_raw(task) });
+            return ready.pop().map(|task| unsafe { Runnable::from_raw(task) });
         }
         let queue = &self.slot(shared).queue;
         // SAFETY: `one-owner`.
@@ -80,7 +81,7 @@ impl Worker {
         });
         let first = first?;
         // Step 10 of PARKING.md: whoever sleeps may take what is left, here or there.
-        let has_more = !self.local.has_fifo && !self.slot(shared).queue.is_ring_empty();
+        let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
             shared.wake_worker();
         }
@@ -89,7 +90,7 @@ impl Worker {
     }
 
     fn steal(&mut self, shared: &Shared) -> Option<Runnable> {
-        if self.local.has_fifo || !self.start_searching(shared) {
+        if !self.local.is_stealable() || !self.start_searching(shared) {
             return None;
         }
         let slots = shared.slots();

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::active::Step;
 use super::counters::add;
-use super::local::{Fifo, LOCAL, Local, SERVES, before_wake, note_panic};
+use super::local::{LOCAL, Local, LocalQueue, SERVES, before_wake, note_panic};
 use super::pace::{
     INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_LOOKING, LONG_BETWEEN_LOOKS,
     OFFER_MAX, OFFER_NS, SMOOTHING,
@@ -93,8 +93,6 @@ pub(crate) struct Worker {
     /// What is known of its sleeps that a push from outside has ended.
     pub(super) spin: Spin,
     pub(super) is_spare: bool,
-    /// Tasks of a current-thread runtime that gave way: they run again after all others, and after the root.
-    pub(super) yielded: Fifo,
     pub(super) laps: u32,
     pub(super) rng: Rng,
     pub(super) events: EventBuffer,
@@ -118,9 +116,7 @@ impl Worker {
                 shared,
                 index,
                 slot: shared.use_slot(index),
-                fifo: Fifo::new(),
-                has_fifo: !is_multi,
-                use_next_slot: shared.config.use_next_slot,
+                queue: LocalQueue::new(&shared.config),
                 is_clean: Cell::new(false),
                 scheduled: Cell::new(0),
             }),
@@ -137,7 +133,6 @@ impl Worker {
             offer_from: 1,
             is_searching: false,
             spin: Spin::default(),
-            yielded: Fifo::new(),
             laps: 0,
             is_spare: index >= shared.config.workers,
             rng: Rng::new(shared.config.seed.wrapping_add(index as u64)),
@@ -180,7 +175,7 @@ impl Worker {
                 return Ended::RootFinished;
             }
             is_first = false;
-            self.readmit_yielded();
+            self.local.readmit_yielded();
             // A root that gives way expects the look.
             let may_skip_look = !root.is_woken();
             let (mut skips_look, mut was_stalled) = (false, false);
@@ -212,7 +207,7 @@ impl Worker {
                 if self.next_lap() {
                     continue;
                 }
-                if !self.yielded.head.get().is_null() {
+                if self.local.has_yielded() {
                     break; // to `poll_driver_and_timers`
                 }
                 if self.may_retire(shared) {
@@ -276,19 +271,13 @@ impl Worker {
         }
     }
 
-    /// Those that gave way get their turn again.
-    #[inline]
-    fn readmit_yielded(&mut self) {
-        self.local.fifo.append(&self.yielded);
-    }
-
     /// Only tasks that gave way are left: another lap with them, at most so many without a look at the world.
     fn next_lap(&mut self) -> bool {
         let may = self.may_go_round();
-        if self.yielded.head.get().is_null() || !may {
+        if !self.local.has_yielded() || !may {
             return false;
         }
-        self.readmit_yielded();
+        self.local.readmit_yielded();
         true
     }
 
@@ -314,10 +303,10 @@ impl Worker {
     pub(super) fn publish(&mut self, shared: &Shared, ns: u64) {
         let slot = self.slot(shared);
         add(&slot.counters.local_schedules, u64::from(self.local.scheduled.take()));
-        slot.counters.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
+        slot.counters.fifo_len.store(self.local.private_len() as u64, Ordering::Relaxed);
         let polls = slot.mark.polls() / 2;
         let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
-        if new > 0 && !self.local.has_fifo {
+        if new > 0 && self.local.is_stealable() {
             let (mean, before) = (ns / new, slot.counters.poll_ns.load(Ordering::Relaxed));
             // As steady as `tune`.
             let smoothed = if before == 0 {
@@ -353,15 +342,10 @@ impl Worker {
         slot.mark.end(polls);
         match ran {
             Ran::Done => {}
-            Ran::Yielded(runnable) if self.local.has_fifo => {
-                self.local.scheduled.set(self.local.scheduled.get().wrapping_add(1));
-                self.yielded.push(runnable.into_raw());
-            }
-            // SAFETY: `one-owner`; the reference goes on to the queue.
-            Ran::Requeue(runnable) | Ran::Yielded(runnable) => unsafe {
-                self.local.scheduled.set(self.local.scheduled.get().wrapping_add(1));
-                self.local.push_back(shared, runnable.into_raw());
-            },
+            // SAFETY: `one-owner`.
+            Ran::Requeue(runnable) => unsafe { self.local.requeue(shared, runnable) },
+            // SAFETY: `one-owner`.
+            Ran::Yielded(runnable) => unsafe { self.local.requeue_yielded(shared, runnable) },
         }
     }
 
@@ -422,7 +406,7 @@ impl Worker {
 
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
     pub(super) fn drain(&mut self, shared: &Shared) {
-        self.readmit_yielded();
+        self.local.readmit_yielded();
         while let Some(runnable) = self.pop_own(shared) {
             drop(runnable);
         }
