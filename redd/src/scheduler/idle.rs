@@ -4,12 +4,12 @@
 //! proof that no task is left lying while all sleep, is in `PARKING.md` beside this file.
 //!
 //! ```text
-//!              start_search                    enter_park(searching)
+//!              start_search                    enter_park(Some)
 //!   working ───────────────────▶ searching ───────────────────────────▶ sleeping
 //!      ▲ ▲                           │ ▲                                 │ │ │
 //!      │ └────── end_search ─────────┘ └──── leave_park(with token) ─────┘ │ │
 //!      └──────────── cancel_park, leave_park(without token) ───────────────┘ │
-//!      └───────────▶ enter_park(not searching) ──────────────────────────────┘
+//!      └───────────▶ enter_park(None) ──────────────────────────────┘
 //!
 //!   token:  none ──wake_one──▶ in flight ──leave_park(with token), pass_token──▶ none
 //! ```
@@ -50,13 +50,19 @@ pub(crate) enum WakeAction {
     Nothing,
 }
 
-/// What the caller of [`Idle::leave_park`] is now.
+/// The permission to look into the queues of other workers. The word counts the searchers, so the worker gives it back with
+/// [`Idle::end_search`] or [`Idle::enter_park`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Searching(());
+
+/// What a worker that leaves the park does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum AfterPark {
-    /// A searcher: it ends with `end_search` or `enter_park(true)`.
+pub(super) enum AfterPark {
+    /// The token woke it: it is a searcher.
     Search,
-    /// A worker that an event, a deadline or its last look woke.
+    /// An event, a deadline or its last look woke it.
     Continue,
 }
 
@@ -93,16 +99,16 @@ impl Idle {
         self.apply(Word::woken)
     }
 
-    /// A worker without work asks whether it may look into the queues of others. True: it is a searcher now.
-    pub(crate) fn start_search(&self, limit: usize) -> bool {
+    /// Lets a worker without work look into the queues of others, unless `limit` workers do.
+    pub(crate) fn start_search(&self, limit: usize) -> Option<Searching> {
         let limit = u16::try_from(limit.max(1)).unwrap_or(u16::MAX);
-        self.apply(|word| word.search_started(limit))
+        self.apply(|word| word.search_started(limit)).then_some(Searching(()))
     }
 
     /// A searcher found something, or gives up without sleeping. True: it was the last, and has to look once more and call
     /// [`wake_one`](Self::wake_one) if there is more (`chained-wakes`).
     #[must_use]
-    pub(crate) fn end_search(&self) -> bool {
+    pub(crate) fn end_search(&self, Searching(()): Searching) -> bool {
         let is_last = self.apply(Word::search_ended);
         if is_last {
             before_last_look();
@@ -112,8 +118,8 @@ impl Idle {
 
     /// The worker is counted as asleep. It looks at the injector once more after this, and then either sleeps and calls
     /// [`leave_park`](Self::leave_park), or calls [`cancel_park`](Self::cancel_park).
-    pub(crate) fn enter_park(&self, was_searching: bool) {
-        self.apply(|word| word.park_entered(was_searching));
+    pub(crate) fn enter_park(&self, searching: Option<Searching>) {
+        self.apply(|word| word.park_entered(searching.is_some()));
         before_last_look();
     }
 
@@ -127,9 +133,12 @@ impl Idle {
         let _ = self.apply(|word| word.park_left(false));
     }
 
-    /// The worker has slept. `has_token`: the driver reported the wake-up.
-    pub(crate) fn leave_park(&self, has_token: bool) -> AfterPark {
-        self.apply(|word| word.park_left(has_token))
+    /// The worker has slept. `has_token`: the driver reported the wake-up, and the worker is a searcher now.
+    pub(crate) fn leave_park(&self, has_token: bool) -> Option<Searching> {
+        match self.apply(|word| word.park_left(has_token)) {
+            AfterPark::Search => Some(Searching(())),
+            AfterPark::Continue => None,
+        }
     }
 
     /// A worker that did not sleep found the token, which was meant for one that does (`one-token`).
@@ -302,19 +311,19 @@ mod tests {
     #[test]
     fn who_does_not_sleep_after_all_leaves_the_token_to_whoever_does() {
         let idle = Idle::new();
-        idle.enter_park(false);
-        idle.enter_park(false);
+        idle.enter_park(None);
+        idle.enter_park(None);
         assert_eq!(idle.wake_one(), WakeAction::WriteToken);
         idle.cancel_park();
         assert!(idle.has_token());
-        assert_eq!(idle.leave_park(true), AfterPark::Search);
+        assert!(idle.leave_park(true).is_some(), "it searches");
     }
 
     #[test]
     fn a_limit_of_zero_lets_one_search() {
         let idle = Idle::new();
-        assert!(idle.start_search(0));
-        assert!(!idle.start_search(0));
-        assert!(idle.end_search());
+        let searching = idle.start_search(0).expect("no worker searches");
+        assert!(idle.start_search(0).is_none());
+        assert!(idle.end_search(searching));
     }
 }

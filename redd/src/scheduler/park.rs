@@ -10,7 +10,6 @@ use std::io;
 use std::time::Duration;
 
 use super::counters::add;
-use super::idle::AfterPark;
 use super::pace::{ASIDE, LEASE_PATIENCE, LONG_BETWEEN_LOOKS};
 use super::worker::{Root, Worker};
 use super::{Shared, WorkerSlot, spares, start};
@@ -108,7 +107,7 @@ impl Worker {
     #[inline]
     pub(super) fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
         // A clean worker leaves what comes now to one that has run tasks before, so that no further thread starts for it.
-        if !(self.is_searching || !self.local.is_stealable()) || self.local.is_clean.get() {
+        if !(self.searching.is_some() || !self.local.is_stealable()) || self.local.is_clean.get() {
             return false;
         }
         let mut spin = self.spin;
@@ -123,10 +122,11 @@ impl Worker {
 
     /// True: a push from outside has ended the sleep.
     pub(super) fn park(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        let was_searching = std::mem::take(&mut self.is_searching);
+        let searching = self.searching.take();
+        let was_searching = searching.is_some();
         let key = shared.parking.event_count.prepare_wait();
         // The protocol, step by step, is in PARKING.md.
-        shared.idle.enter_park(was_searching);
+        shared.idle.enter_park(searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
             shared.idle.cancel_park();
             // Perhaps a push that is half done: its thread has a few steps to go.
@@ -153,7 +153,7 @@ impl Worker {
         let has_token = self.sleep(shared, root, key);
         let was_called = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.is_searching = shared.idle.leave_park(has_token) == AfterPark::Search;
+        self.searching = shared.idle.leave_park(has_token);
         // Not before: who is woken by this must not take this worker for one that sleeps.
         self.pass_events_on(shared);
         self.expire(shared);

@@ -129,10 +129,10 @@ impl Worker {
     }
 
     fn start_searching(&mut self, shared: &Shared) -> bool {
-        if !self.is_searching {
-            self.is_searching = shared.idle.start_search(shared.config.workers.div_ceil(2));
+        if self.searching.is_none() {
+            self.searching = shared.idle.start_search(shared.config.workers.div_ceil(2));
         }
-        self.is_searching
+        self.searching.is_some()
     }
 
     /// The last searcher that leaves something to do wakes the next one: wakes are chained, not fanned out.
@@ -140,7 +140,8 @@ impl Worker {
     /// Kept out of the loop, like `lease_holder_is_waking`: within it they cost 3 ns of a yield's 29 (`yield_200`).
     #[inline(never)]
     pub(super) fn stop_searching(&mut self, shared: &Shared) {
-        if std::mem::take(&mut self.is_searching) && shared.idle.end_search() && has_work_for_others(shared) {
+        let Some(searching) = self.searching.take() else { return };
+        if shared.idle.end_search(searching) && has_work_for_others(shared) {
             shared.wake_worker();
         }
     }

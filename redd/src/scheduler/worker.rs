@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use super::active::Step;
 use super::counters::add;
+use super::idle::Searching;
 use super::local::{LOCAL, Local, LocalQueue, SERVES, before_wake, note_panic};
 use super::pace::{
     INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_LOOKING, LONG_BETWEEN_LOOKS,
@@ -89,7 +90,7 @@ pub(crate) struct Worker {
     pub(super) look_interval: u32,
     /// So many tasks in the ring are worth a wake when a poll starts.
     pub(super) offer_from: usize,
-    pub(super) is_searching: bool,
+    pub(super) searching: Option<Searching>,
     /// What is known of its sleeps that a push from outside has ended.
     pub(super) spin: Spin,
     pub(super) is_spare: bool,
@@ -131,7 +132,7 @@ impl Worker {
             next_streak: 0,
             look_interval: shared.config.event_interval,
             offer_from: 1,
-            is_searching: false,
+            searching: None,
             spin: Spin::default(),
             laps: 0,
             is_spare: index >= shared.config.workers,
@@ -328,7 +329,7 @@ impl Worker {
 
     #[inline]
     fn poll(&mut self, shared: &Shared, runnable: Runnable) {
-        if self.is_searching | self.local.is_clean.get() {
+        if self.searching.is_some() | self.local.is_clean.get() {
             self.before_poll(shared);
         }
         let slot = self.slot(shared);
