@@ -157,16 +157,10 @@ impl Worker {
         let _own = (!R::MAY_PANIC).then_some(AbortOnUnwind("the worker thread"));
         let _active = self.is_multi(shared).then(|| Looping::begin(shared));
         let _thread = OnThread::enter(self);
-        self.note_thread(shared);
-        let mut busy_since = real_now();
-        shared.stall_detector.on_wake(shared);
+        let mut busy_since = self.begin_run(shared);
         let mut is_first = true;
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
-        if self.is_spare {
-            // As in `resume_after_stall`: it may have waited for a call since it looked last.
-            (self.looked_at, self.tick) = (busy_since, 0);
-        }
         loop {
             if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
@@ -180,13 +174,10 @@ impl Worker {
             // A root that gives way expects the look.
             let may_skip_look = !root.is_woken();
             let (mut skips_look, mut was_stalled) = (false, false);
-            // This loop is the scheduler.
             while left > 0 {
                 if shared.is_disturbed() {
                     if shared.is_closed() {
-                        self.stop_searching(shared);
-                        self.add_busy(shared, busy_since);
-                        return Ended::Closed;
+                        return self.end_run(shared, busy_since, Ended::Closed);
                     }
                     was_stalled = self.clear_stalled(shared);
                     if was_stalled {
@@ -212,27 +203,13 @@ impl Worker {
                     break; // to `poll_driver_and_timers`
                 }
                 if self.may_retire(shared) {
-                    self.stop_searching(shared);
-                    self.add_busy(shared, busy_since);
-                    return Ended::Retired;
+                    return self.end_run(shared, busy_since, Ended::Retired);
                 }
                 if self.spin_before_park(shared, root) {
                     continue;
                 }
-                let since = self.add_busy(shared, busy_since);
-                let was_called = self.park(shared, root);
-                busy_since = real_now();
-                if was_called {
-                    self.spin.note_sleep(busy_since.saturating_duration_since(since));
-                }
-                self.clear_stalled(shared);
-                shared.stall_detector.on_wake(shared);
-                let ms = shared.note_time(busy_since);
-                shared.stall_detector.maybe_scan(shared, ms);
-                start::retry_if_due(shared, ms);
-                self.looked_at = busy_since;
-                skips_look = true;
-                left = self.look_interval;
+                busy_since = self.park_and_resume(shared, root, busy_since);
+                (skips_look, left) = (true, self.look_interval);
                 break;
             }
             if !skips_look {
@@ -245,6 +222,42 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// The thread is about to run the loop. Returns the time.
+    fn begin_run(&mut self, shared: &Shared) -> Instant {
+        self.note_thread(shared);
+        let now = real_now();
+        shared.stall_detector.on_wake(shared);
+        if self.is_spare {
+            // As in `resume_after_stall`: it may have waited for a call since it looked last.
+            (self.looked_at, self.tick) = (now, 0);
+        }
+        now
+    }
+
+    /// The loop ends, with what the worker has to give back.
+    fn end_run(&mut self, shared: &Shared, busy_since: Instant, ended: Ended) -> Ended {
+        self.stop_searching(shared);
+        self.add_busy(shared, busy_since);
+        ended
+    }
+
+    /// Parks, and settles afterwards what a worker that wakes has to. Returns the time.
+    fn park_and_resume(&mut self, shared: &Shared, root: &impl Root, busy_since: Instant) -> Instant {
+        let since = self.add_busy(shared, busy_since);
+        let was_called = self.park(shared, root);
+        let now = real_now();
+        if was_called {
+            self.spin.note_sleep(now.saturating_duration_since(since));
+        }
+        self.clear_stalled(shared);
+        shared.stall_detector.on_wake(shared);
+        let ms = shared.note_time(now);
+        shared.stall_detector.maybe_scan(shared, ms);
+        start::retry_if_due(shared, ms);
+        self.looked_at = now;
+        now
     }
 
     /// This thread has not run user code yet (`one-ahead`).
