@@ -217,8 +217,7 @@ impl Worker {
                 left = self.look_interval;
                 // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
                 if !was_stalled && self.may_retire(shared) {
-                    self.add_busy(shared, busy_since);
-                    return Ended::Retired;
+                    return self.end_run(shared, busy_since, Ended::Retired);
                 }
             }
         }
@@ -526,4 +525,31 @@ pub(crate) fn finish_current_thread(shared: &Shared, mut worker: Box<Worker>) {
     }
     drop(worker);
     finish(shared);
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+    use super::*;
+    use crate::runtime::{Builder, Rescue};
+
+    /// If it kept its search, the other workers would leave every task to it, and no worker would be woken.
+    #[test]
+    fn a_spare_that_retires_between_two_rounds_ends_its_search() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).rescue(Rescue::off()).build().unwrap();
+        let shared = &runtime.handle().shared;
+        while shared.idle.load().sleepers == 0 {
+            thread::yield_now(); // until the only worker is parked, and searches no longer
+        }
+        shared.workers.states.join(1);
+        let mut spare = Worker::new(shared, shared.config.workers);
+        spare.searching = shared.idle.start_search(1);
+        assert!(spare.searching.is_some());
+        let ended = spare.run(shared, &mut NoRoot);
+        SERVES.set(0);
+        assert_eq!((ended, shared.idle.load().searchers), (Ended::Retired, 0));
+        let nine = runtime.block_on(runtime.spawn(async { 9 }));
+        assert_eq!(nine.unwrap(), 9);
+    }
 }
