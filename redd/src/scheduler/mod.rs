@@ -12,6 +12,7 @@
 #![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
 
 pub(crate) mod active;
+mod config;
 pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod injector;
@@ -22,8 +23,10 @@ mod parking;
 pub(crate) mod rescue;
 pub(crate) mod run_queue;
 mod search;
+mod slot;
 pub(crate) mod spares;
 pub(crate) mod start;
+mod wake;
 pub(crate) mod worker;
 pub(crate) mod worker_states;
 
@@ -38,12 +41,10 @@ use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
-use std::time::Duration;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
-use crate::observe::histogram::HistogramConfiguration;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -51,7 +52,7 @@ use crate::runtime::context;
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
-use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
+use crate::task::hooks::UnjoinedPanic;
 use crate::task::poll::current_is_of;
 use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;
@@ -60,195 +61,21 @@ use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
 use active::{Active, Step};
-use counters::{PollInstrumentation, Stamping, WorkerCounters};
-use idle::{Idle, WakeAction};
+pub use config::UnhandledPanic;
+pub(crate) use config::{
+    Config, DEFAULT_THREAD_NAME, Flavor, MAX_RESCUE_WORKERS, MAX_SPARES, MAX_WORKERS, ThreadHooks,
+};
+use counters::{PollInstrumentation, Stamping};
+use idle::Idle;
 use injector::Injector;
 use local::LOCAL;
 use parking::Parking;
 use rescue::StallDetector;
-use rescue::poll_mark::PollMark;
-use run_queue::RunQueue;
+pub(crate) use slot::WorkerSlot;
 use spares::Spares;
 use start::Threads;
 use worker::Worker;
-use worker_states::{WorkerState, WorkerStates};
-
-/// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
-pub(crate) const MAX_SPARES: usize = 512;
-
-/// At most so many workers, and spare workers for rescue. The idle word counts both together in 16 bits.
-pub(crate) const MAX_WORKERS: usize = 32_767;
-pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
-
-pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
-
-/// What a builder decided.
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) flavor: Flavor,
-    pub(crate) workers: usize,
-    /// `None`: it follows from how long polls take.
-    pub(crate) global_queue_interval: Option<u32>,
-    pub(crate) event_interval: u32,
-    pub(crate) events_per_turn: usize,
-    pub(crate) enable_io: bool,
-    pub(crate) enable_time: bool,
-    pub(crate) start_paused: bool,
-    pub(crate) use_next_slot: bool,
-    pub(crate) name: Option<String>,
-    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
-    pub(crate) thread_stack_size: Option<usize>,
-    pub(crate) max_blocking_threads: usize,
-    pub(crate) thread_keep_alive: Duration,
-    pub(crate) unhandled_panic: UnhandledPanic,
-    pub(crate) hooks: ThreadHooks,
-    pub(crate) task_hooks: TaskHooks,
-    /// Histograms that are wanted.
-    pub(crate) poll_times: Option<HistogramConfiguration>,
-    pub(crate) latencies: Option<HistogramConfiguration>,
-    pub(crate) tracks_latency: bool,
-    pub(crate) seed: u64,
-    pub(crate) rescue: rescue::Rescue,
-    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
-}
-
-impl Config {
-    /// The name of the next thread; the function for it is foreign code.
-    pub(crate) fn name_thread(&self) -> String {
-        let name = guarded(|| {
-            let name = (self.thread_name)();
-            assert!(
-                !name.contains('\0'),
-                "the name for a thread, {name:?}, contains a zero byte, which the system takes for its end. Leave it out of \
-                 what `Builder::thread_name` or `thread_name_fn` gives."
-            );
-            name
-        });
-        name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("workers", &self.workers)
-            .field("enable_io", &self.enable_io)
-            .field("enable_time", &self.enable_time)
-            .field("max_blocking_threads", &self.max_blocking_threads)
-            .field("thread_keep_alive", &self.thread_keep_alive)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How the one loop is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flavor {
-    MultiThread,
-    CurrentThread,
-    /// Current-thread, and its tasks need not be `Send`.
-    Local,
-}
-
-/// What a runtime or `LocalSet` does when a task panics.
-///
-/// Either way the usual hook prints the panic, it comes out of the task's handle, and one that nobody joins is reported
-/// with the task's name and place; see
-/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnhandledPanic {
-    /// Everything else goes on.
-    Ignore,
-    /// The runtime shuts down, also if the task's handle is there: `block_on` panics, other tasks are cancelled. A
-    /// panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: any flavor can do it.
-    ShutdownRuntime,
-}
-
-/// Called on the runtime's threads; see the builder.
-#[derive(Clone, Default)]
-pub(crate) struct ThreadHooks {
-    pub(crate) on_start: Option<ThreadHook>,
-    pub(crate) on_stop: Option<ThreadHook>,
-    pub(crate) on_park: Option<ThreadHook>,
-    pub(crate) on_unpark: Option<ThreadHook>,
-}
-
-pub(crate) type ThreadHook = Arc<dyn Fn() + Send + Sync>;
-
-impl ThreadHooks {
-    pub(crate) fn start(&self) {
-        call(self.on_start.as_ref());
-    }
-
-    pub(crate) fn stop(&self) {
-        call(self.on_stop.as_ref());
-    }
-
-    /// Whether a worker runs hooks before it runs a task.
-    fn run_before_tasks(&self) -> bool {
-        self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
-    }
-
-    /// True if the program has set the hook.
-    #[inline]
-    pub(crate) fn park(&self) -> bool {
-        call(self.on_park.as_ref())
-    }
-
-    #[inline]
-    pub(crate) fn unpark(&self) {
-        call(self.on_unpark.as_ref());
-    }
-}
-
-/// A panic ends here: the thread has accounts to settle after it.
-#[inline]
-fn call(hook: Option<&ThreadHook>) -> bool {
-    let Some(hook) = hook else { return false };
-    guarded(|| hook());
-    true
-}
-
-/// One worker as the others see it: its queue and its counters.
-#[derive(Debug)]
-pub(crate) struct WorkerSlot {
-    pub(crate) queue: RunQueue<Header>,
-    pub(crate) mark: PollMark<Header>,
-    /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
-    pub(crate) state: WorkerState,
-    /// The system's number of its thread; 0 if it has none.
-    pub(crate) thread: AtomicU32,
-    pub(crate) parks: AtomicU64,
-    pub(crate) unparks: AtomicU64,
-    pub(crate) busy_ns: AtomicU64,
-    pub(crate) counters: WorkerCounters,
-    /// The thread that is the worker, or was last.
-    pub(crate) thread_id: Mutex<Option<thread::PublicId>>,
-}
-
-impl WorkerSlot {
-    fn new() -> Self {
-        Self {
-            queue: RunQueue::new(),
-            mark: PollMark::new(),
-            state: WorkerState::new(),
-            thread: AtomicU32::new(0),
-            parks: AtomicU64::new(0),
-            unparks: AtomicU64::new(0),
-            busy_ns: AtomicU64::new(0),
-            counters: WorkerCounters::new(),
-            thread_id: Mutex::new(None),
-        }
-    }
-}
-
-impl WorkerSlot {
-    /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
-    pub(crate) fn has_tasks_for_others(&self) -> bool {
-        !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_next())
-    }
-}
+use worker_states::WorkerStates;
 
 /// Bits of `Shared::phase`.
 const OPEN: u8 = 0;
@@ -628,55 +455,6 @@ impl Shared {
                 Ok(())
             }
             _ => self.try_inject(runnable),
-        }
-    }
-
-    /// After something was put where sleeping workers look.
-    pub(crate) fn wake_worker_for_injected(&self) {
-        idle::after_remote_push();
-        self.wake_worker();
-    }
-
-    /// Wakes one that sleeps by the bell, or leaves the token in the driver.
-    pub(crate) fn wake_sleeper(&self) {
-        if !self.parking.event_count.notify_one() {
-            self.driver.wake();
-        }
-    }
-
-    /// After the phase became CLOSED: whoever sleeps is to see that. Who leaves calls it too, for one token wakes one sleeper.
-    pub(crate) fn wake_to_leave(&self) {
-        idle::after_remote_push();
-        if self.idle.load().sleepers > 0 {
-            self.wake_sleeper();
-        }
-    }
-
-    /// Whether workers serve that do not sleep. A moment's view.
-    pub(crate) fn has_others_awake(&self) -> bool {
-        usize::from(self.idle.load().sleepers) < self.workers.states.active()
-    }
-
-    /// If events go unseen while a worker sleeps by the bell: it next sleeps in the driver.
-    pub(crate) fn ensure_driver_polled(&self) {
-        if self.parking.needs_lease_holder() {
-            // Whatever the word says: a token may lie in the driver, unseen like the events.
-            self.parking.event_count.notify_one();
-        }
-    }
-
-    /// Wakes a parked worker, unless one is on its way already.
-    #[inline]
-    pub(crate) fn wake_worker(&self) {
-        self.apply(self.idle.wake_one());
-    }
-
-    /// What the idle word says is to be done.
-    #[inline]
-    pub(crate) fn apply(&self, answer: WakeAction) {
-        match answer {
-            WakeAction::WriteToken => self.wake_sleeper(),
-            WakeAction::Nothing => {}
         }
     }
 

@@ -1,0 +1,148 @@
+//! What a builder decided about a runtime: sizes, features, hooks and names.
+//!
+//! Written by `runtime::Builder`; read by every room that a runtime is made of.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rescue;
+use crate::observe::histogram::HistogramConfiguration;
+use crate::task::hooks::{TaskHooks, guarded};
+
+/// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
+pub(crate) const MAX_SPARES: usize = 512;
+
+/// At most so many workers, and spare workers for rescue. The idle word counts both together in 16 bits.
+pub(crate) const MAX_WORKERS: usize = 32_767;
+pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
+
+pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
+
+/// What a builder decided.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) flavor: Flavor,
+    pub(crate) workers: usize,
+    /// `None`: it follows from how long polls take.
+    pub(crate) global_queue_interval: Option<u32>,
+    pub(crate) event_interval: u32,
+    pub(crate) events_per_turn: usize,
+    pub(crate) enable_io: bool,
+    pub(crate) enable_time: bool,
+    pub(crate) start_paused: bool,
+    pub(crate) use_next_slot: bool,
+    pub(crate) name: Option<String>,
+    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) thread_stack_size: Option<usize>,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) thread_keep_alive: Duration,
+    pub(crate) unhandled_panic: UnhandledPanic,
+    pub(crate) hooks: ThreadHooks,
+    pub(crate) task_hooks: TaskHooks,
+    /// Histograms that are wanted.
+    pub(crate) poll_times: Option<HistogramConfiguration>,
+    pub(crate) latencies: Option<HistogramConfiguration>,
+    pub(crate) tracks_latency: bool,
+    pub(crate) seed: u64,
+    pub(crate) rescue: rescue::Rescue,
+    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
+}
+
+impl Config {
+    /// The name of the next thread; the function for it is foreign code.
+    pub(crate) fn name_thread(&self) -> String {
+        let name = guarded(|| {
+            let name = (self.thread_name)();
+            assert!(
+                !name.contains('\0'),
+                "the name for a thread, {name:?}, contains a zero byte, which the system takes for its end. Leave it out of \
+                 what `Builder::thread_name` or `thread_name_fn` gives."
+            );
+            name
+        });
+        name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("enable_io", &self.enable_io)
+            .field("enable_time", &self.enable_time)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("thread_keep_alive", &self.thread_keep_alive)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the one loop is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    MultiThread,
+    CurrentThread,
+    /// Current-thread, and its tasks need not be `Send`.
+    Local,
+}
+
+/// What a runtime or `LocalSet` does when a task panics.
+///
+/// Either way the usual hook prints the panic, it comes out of the task's handle, and one that nobody joins is reported
+/// with the task's name and place; see
+/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// Everything else goes on.
+    Ignore,
+    /// The runtime shuts down, also if the task's handle is there: `block_on` panics, other tasks are cancelled. A
+    /// panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: any flavor can do it.
+    ShutdownRuntime,
+}
+
+/// Called on the runtime's threads; see the builder.
+#[derive(Clone, Default)]
+pub(crate) struct ThreadHooks {
+    pub(crate) on_start: Option<ThreadHook>,
+    pub(crate) on_stop: Option<ThreadHook>,
+    pub(crate) on_park: Option<ThreadHook>,
+    pub(crate) on_unpark: Option<ThreadHook>,
+}
+
+pub(crate) type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+
+impl ThreadHooks {
+    pub(crate) fn start(&self) {
+        call(self.on_start.as_ref());
+    }
+
+    pub(crate) fn stop(&self) {
+        call(self.on_stop.as_ref());
+    }
+
+    /// Whether a worker runs hooks before it runs a task.
+    pub(super) fn run_before_tasks(&self) -> bool {
+        self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
+    }
+
+    /// True if the program has set the hook.
+    #[inline]
+    pub(crate) fn park(&self) -> bool {
+        call(self.on_park.as_ref())
+    }
+
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        call(self.on_unpark.as_ref());
+    }
+}
+
+/// A panic ends here: the thread has accounts to settle after it.
+#[inline]
+fn call(hook: Option<&ThreadHook>) -> bool {
+    let Some(hook) = hook else { return false };
+    guarded(|| hook());
+    true
+}
