@@ -20,6 +20,7 @@ pub(crate) mod local;
 mod pace;
 mod park;
 mod parking;
+mod phase;
 pub(crate) mod rescue;
 pub(crate) mod run_queue;
 mod search;
@@ -39,12 +40,12 @@ use std::io;
 use std::mem;
 use std::panic::Location;
 use std::ptr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
@@ -70,20 +71,14 @@ use idle::Idle;
 use injector::Injector;
 use local::LOCAL;
 use parking::Parking;
+use phase::{Accepts, Phase};
 use rescue::StallDetector;
 pub(crate) use slot::WorkerSlot;
+use slot::WorkerSlots;
 use spares::Spares;
 use start::Threads;
 use worker::Worker;
 use worker_states::WorkerStates;
-
-/// Bits of `Shared::phase`.
-const OPEN: u8 = 0;
-/// Only what runs may start more.
-const DRAINING: u8 = 1;
-const CLOSED: u8 = 2;
-/// The monitor has marked a worker as stuck. It stands here for the loop, which loads the phase before each poll.
-const HAS_STALLED: u8 = 4;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -103,17 +98,13 @@ pub(crate) struct Shared {
     pub(crate) parking: Parking,
     /// Where its threads are.
     process: Process,
-    phase: AtomicU8,
+    phase: Phase,
     has_shut_down: AtomicBool,
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
     /// Of threads in `block_on` that do not run the loop, if that may happen.
     pub(crate) told_of_panic: Mutex<Vec<Waker>>,
-    /// The workers' slots.
-    slots: Box<[WorkerSlot]>,
-    /// Those of spares, made when they are first used, and room for as many as may run.
-    spare_slots: OnceLock<Box<[OnceLock<Box<WorkerSlot>>]>>,
-    slots_used: AtomicUsize,
+    slots: WorkerSlots,
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
@@ -212,13 +203,14 @@ impl Shared {
             idle: Idle::new(),
             parking: Parking::default(),
             process: Process::current(),
-            phase: AtomicU8::new(OPEN),
+            phase: Phase::new(),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
             told_of_panic: Mutex::default(),
-            slots: (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
-            spare_slots: OnceLock::new(),
-            slots_used: AtomicUsize::new(config.workers),
+            slots: WorkerSlots::new(
+                (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
+                MAX_SPARES.max(config.rescue.max_workers),
+            ),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
             stall_detector,
@@ -283,31 +275,23 @@ impl Shared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        // Acquire: pairs with the Release in `close`.
-        self.phase.load(Ordering::Acquire) & CLOSED != 0
+        self.phase.is_closed()
     }
 
     /// Whether the loop has to see to more than the next task.
     #[inline]
     pub(crate) fn is_disturbed(&self) -> bool {
-        // Acquire: as in `is_closed`.
-        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STALLED) != 0
+        self.phase.is_disturbed()
     }
 
     /// Said by the monitor alone, and a hint: a worker asks its own standing then.
     pub(crate) fn set_has_stalled(&self, has_stalled: bool) {
-        let phase = self.phase.load(Ordering::Relaxed);
-        if has_stalled && phase & HAS_STALLED == 0 {
-            self.phase.fetch_or(HAS_STALLED, Ordering::Relaxed);
-        } else if !has_stalled && phase & HAS_STALLED != 0 {
-            self.phase.fetch_and(!HAS_STALLED, Ordering::Relaxed);
-        }
+        self.phase.set_has_stalled(has_stalled);
     }
 
     /// From now on nothing new is accepted. Idempotent.
     pub(crate) fn close(&self) {
-        // Release: pairs with the Acquire in `is_closed`.
-        self.phase.fetch_or(CLOSED, Ordering::Release);
+        self.phase.close();
         self.injector.close();
         if self.config.flavor == Flavor::MultiThread && self.workers.active.close() == Step::Last {
             self.end_waits();
@@ -335,52 +319,37 @@ impl Shared {
 
     /// From now on only tasks and closures of this runtime may start more.
     pub(crate) fn start_draining(&self) {
-        // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
-        self.phase.fetch_or(DRAINING, Ordering::Relaxed);
+        self.phase.start_draining();
     }
 
     /// Whether work that this thread starts is cancelled at once.
     #[inline]
     pub(crate) fn refuses_here(&self) -> bool {
-        // Acquire: as in `is_closed`.
-        let phase = self.phase.load(Ordering::Acquire);
-        phase != OPEN
-            && (phase & CLOSED != 0
-                || (phase & DRAINING != 0 && !(local::runs_here(self) || current_is_of(&self.slab))))
+        match self.phase.accepts() {
+            Accepts::All => false,
+            Accepts::FromItself => !(local::runs_here(self) || current_is_of(&self.slab)),
+            Accepts::Nothing => true,
+        }
     }
 
     #[inline]
     pub(crate) fn slot(&self, index: usize) -> &WorkerSlot {
-        match self.slots.get(index) {
-            Some(slot) => slot,
-            None => self.spare_slot(index - self.slots.len()),
-        }
-    }
-
-    #[cold]
-    fn spare_slot(&self, index: usize) -> &WorkerSlot {
-        let room = || (0..self.spare_slots_max()).map(|_| OnceLock::new()).collect();
-        self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(WorkerSlot::new()))
+        self.slots.get(index)
     }
 
     /// How many slots of spares there may be: as many as may run.
     pub(crate) fn spare_slots_max(&self) -> usize {
-        MAX_SPARES.max(self.config.rescue.max_workers)
+        self.slots.spares_max()
     }
 
     /// The slots that are or were in use.
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &WorkerSlot> {
-        // Acquire: pairs with the Release in `use_slot`.
-        let used = self.slots_used.load(Ordering::Acquire);
-        (0..used).map(|index| self.slot(index))
+        self.slots.used()
     }
 
     /// Makes the slot visible to thieves.
     pub(crate) fn use_slot(&self, index: usize) -> &WorkerSlot {
-        let slot = self.slot(index);
-        // Release: publishes the slot. Pairs with the Acquire in `slots`.
-        self.slots_used.fetch_max(index + 1, Ordering::Release);
-        slot
+        self.slots.enable(index)
     }
 
     /// Spawns a task; it is cancelled at once if the runtime has shut down, or drains and this is none of its own code.
