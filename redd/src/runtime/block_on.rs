@@ -62,14 +62,14 @@ struct Listed<'a>(&'a Shared, &'a Waker);
 
 impl<'a> Listed<'a> {
     fn new(shared: &'a Shared, waker: &'a Waker) -> Self {
-        shared.told_of_panic.lock().push(waker.clone());
+        shared.panic_wakers.lock().push(waker.clone());
         Self(shared, waker)
     }
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        self.0.told_of_panic.lock().retain(|other| !other.will_wake(self.1));
+        self.0.panic_wakers.lock().retain(|other| !other.will_wake(self.1));
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
-    shared.note_root(Location::caller());
+    shared.set_root(Location::caller());
     let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {

@@ -78,7 +78,7 @@ impl Registered {
         let number = waits.next;
         waits.next += 1;
         let runtime = shared.handle().shared;
-        let (thread, worker_of) = (thread::current_id(), local::serves_here());
+        let (thread, worker_of) = (thread::current_id(), local::worker_of());
         waits.entries.push(Wait { number, thread, worker_of, runtime, threads });
         Self { number, excluded: excluded(&waits.entries) }
     }

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_is_written_only_for_a_sleeper_that_nobody_will_help() {
+    fn a_token_is_written_only_if_no_wake_up_is_on_its_way() {
         for word in words() {
             let (after, answer) = word.woken();
             let idle = Idle { word: CachePadded(AtomicU64::new(word.pack())) };
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_sleep_after_all_leaves_the_token_to_whoever_does() {
+    fn a_worker_that_cancels_its_park_leaves_the_token_to_a_parked_one() {
         let idle = Idle::new();
         idle.enter_park(None);
         idle.enter_park(None);

@@ -26,7 +26,7 @@ thread_local! {
     pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
     /// The address of the runtime of which this thread is a worker, from its first step to `leave`: also while its loop does
     /// not run. Zero if it is none.
-    pub(super) static SERVES: Cell<usize> = const { Cell::new(0) };
+    pub(super) static WORKER_OF: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What code on the worker's thread needs of its worker: where to push.
@@ -305,6 +305,6 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
 }
 
 /// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime.
-pub(crate) fn serves_here() -> usize {
-    SERVES.get()
+pub(crate) fn worker_of() -> usize {
+    WORKER_OF.get()
 }

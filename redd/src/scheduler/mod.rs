@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
     /// Of threads in `block_on` that do not run the loop, if that may happen.
-    pub(crate) told_of_panic: Mutex<Vec<Waker>>,
+    pub(crate) panic_wakers: Mutex<Vec<Waker>>,
     slots: WorkerSlots,
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
@@ -206,7 +206,7 @@ impl Shared {
             phase: Phase::new(),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
-            told_of_panic: Mutex::default(),
+            panic_wakers: Mutex::default(),
             slots: WorkerSlots::new(
                 (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
                 MAX_SPARES.max(config.rescue.max_workers),
@@ -442,7 +442,7 @@ impl Shared {
     }
 
     /// Keeps the coarse clock of the tasks' ages; the milliseconds since the runtime's start.
-    pub(crate) fn note_time(&self, now: std::time::Instant) -> u64 {
+    pub(crate) fn update_coarse_clock(&self, now: std::time::Instant) -> u64 {
         let ms = self.ms_at(now);
         self.slab.coarse_ms.store(ms as u32, Ordering::Relaxed);
         ms
@@ -450,7 +450,7 @@ impl Shared {
 
     /// For the reports of a current-thread runtime.
     #[inline]
-    pub(crate) fn note_root(&self, location: &'static Location<'static>) {
+    pub(crate) fn set_root(&self, location: &'static Location<'static>) {
         self.root.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
     }
 
@@ -531,7 +531,7 @@ impl Schedule for Shared {
             self.has_unhandled_panic.store(true, Ordering::Release);
             self.close();
             self.wake_sleeper();
-            let roots = std::mem::take(&mut *self.told_of_panic.lock());
+            let roots = std::mem::take(&mut *self.panic_wakers.lock());
             roots.into_iter().for_each(Waker::wake);
         }
     }

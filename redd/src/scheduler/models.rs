@@ -688,7 +688,7 @@ model!(loom_idle_dependent_tasks_find_a_successor, || {
 });
 
 #[test]
-fn loom_idle_a_task_behind_a_stuck_event_finds_a_successor() {
+fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
     // Three: the worker sleeps, is called for, gets up, and only then is the token written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);

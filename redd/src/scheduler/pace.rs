@@ -42,7 +42,7 @@ pub(super) const INJECTED_BATCH_MAX: usize = 128;
 ///
 /// More: a yield is cheaper, for a poll of the driver costs 150 ns and a yield 25. Fewer: I/O and timers wait less. Not
 /// measured; the rows are `yield_1_current` and `spawn_await_current`.
-pub(super) const LAPS_WITHOUT_LOOKING: u32 = 16;
+pub(super) const LAPS_WITHOUT_POLL: u32 = 16;
 
 /// Work in the ring that is worth a wake at the start of a poll, in nanoseconds.
 ///
@@ -58,13 +58,13 @@ pub(super) const OFFER_MAX: usize = 64;
 /// Longer: fewer context switches, for the worker that is awake takes several events at once; 1 ms is some hundred requests of a
 /// server. Shorter: events are seen sooner when all awake workers are in long polls. Decision 0009 measured the design as a whole, by
 /// context switches per request of a server; this value is not measured.
-pub(super) const ASIDE: Duration = Duration::from_millis(1);
+pub(super) const DRIVER_DEFER: Duration = Duration::from_millis(1);
 
 /// If a worker polls the driver less often than this, it has a parked worker wait there instead.
 ///
 /// It also bounds the number of polls between two polls of the driver. Shorter: events and timers wait less behind polls of
 /// some 100 µs. Longer: fewer wakes and `epoll_wait`s. Not measured; the rows are `socket` and `timer` of the blockers.
-pub(super) const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+pub(super) const DRIVER_GAP_MAX: Duration = Duration::from_millis(1);
 
 /// How long a busy worker leaves the driver to a lease holder that has been woken.
 ///
@@ -106,4 +106,4 @@ pub(super) const REMINDER: u32 = 10;
 /// How long a thread may take to record its stack: as long as a thread that needs a CPU for it often waits. Not measured.
 pub(super) const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
 /// Threads that may write reports with stacks at the same time. Beyond it a report has no stack. Not measured.
-pub(super) const TELLERS_MAX: u32 = 8;
+pub(super) const REPORTERS_MAX: u32 = 8;

@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use super::counters::add;
-use super::pace::{ASIDE, LEASE_PATIENCE, LONG_BETWEEN_LOOKS};
+use super::pace::{DRIVER_DEFER, DRIVER_GAP_MAX, LEASE_PATIENCE};
 use super::worker::{Root, Worker};
 use super::{Shared, WorkerSlot, spares, start};
 use crate::observe::report;
@@ -24,18 +24,18 @@ impl Worker {
     pub(super) fn poll_driver_and_timers(&mut self, shared: &Shared) {
         if self.lease_holder_is_waking(shared) {
             // The driver is left to the watcher.
-        } else if self.turn(shared, Some(Duration::ZERO)) {
+        } else if self.poll_driver(shared, Some(Duration::ZERO)) {
             // It was meant for a sleeper.
             shared.apply(shared.idle.pass_token());
         }
         let now = real_now();
         self.clear_stalled(shared);
-        let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
+        let since = now.saturating_duration_since(self.driver_polled_at).as_nanos() as u64;
         self.publish(shared, since);
-        let ms = shared.note_time(now);
+        let ms = shared.update_coarse_clock(now);
         shared.stall_detector.maybe_scan(shared, ms);
         start::retry_if_due(shared, ms);
-        if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
+        if now.saturating_duration_since(self.driver_polled_at) > DRIVER_GAP_MAX {
             shared.ensure_driver_polled();
         }
         self.tune(shared, now);
@@ -48,22 +48,22 @@ impl Worker {
     #[inline(never)]
     fn lease_holder_is_waking(&mut self, shared: &Shared) -> bool {
         if !(shared.idle.has_token() && shared.parking.is_driver_leased()) {
-            self.waits_for_lease_since = None;
+            self.lease_wait_since = None;
             return false;
         }
         let now = real_now();
-        let since = *self.waits_for_lease_since.get_or_insert(now);
+        let since = *self.lease_wait_since.get_or_insert(now);
         let waits = now.saturating_duration_since(since) < LEASE_PATIENCE;
         if !waits {
-            self.waits_for_lease_since = None;
+            self.lease_wait_since = None;
         }
         waits
     }
 
     /// One turn of the driver; true if it brought the token.
-    fn turn(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
+    fn poll_driver(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
         let has_token = self.wait_for_events(shared, timeout);
-        self.pass_events_on(shared);
+        self.dispatch_events(shared);
         has_token
     }
 
@@ -79,7 +79,7 @@ impl Worker {
     }
 
     /// The second half.
-    fn pass_events_on(&mut self, shared: &Shared) {
+    fn dispatch_events(&mut self, shared: &Shared) {
         shared.driver.dispatch(&mut self.events, &mut self.wakers);
         self.wakers.wake_all();
     }
@@ -111,13 +111,13 @@ impl Worker {
             return false;
         }
         let mut spin = self.spin;
-        let is_there = spin.spin(|| self.has_reason_to_stay(shared, root, false));
+        let has_work = spin.spin(|| self.has_reason_to_stay(shared, root, false));
         self.spin = spin;
-        if is_there {
+        if has_work {
             // As where the park is refused.
             thread::spin_loop();
         }
-        is_there
+        has_work
     }
 
     /// True: a push from outside has ended the sleep.
@@ -151,24 +151,24 @@ impl Worker {
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.stall_detector.on_park(shared);
         let has_token = self.sleep(shared, root, key);
-        let was_called = has_token && (root.is_woken() || !shared.injector.is_empty());
+        let woken_by_push = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.searching = shared.idle.leave_park(has_token);
         // Not before: who is woken by this must not take this worker for one that sleeps.
-        self.pass_events_on(shared);
+        self.dispatch_events(shared);
         self.expire(shared);
         shared.config.hooks.unpark();
-        was_called
+        woken_by_push
     }
 
     /// The last look before sleeping. The rings of others are looked at by those who searched; if others search, they
     /// do (step 7 of PARKING.md).
-    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, looks_at_others: bool) -> bool {
+    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
             || !shared.injector.is_empty()
             || !self.local.is_empty()
-            || (looks_at_others && self.local.is_stealable() && has_tasks_in_rings(shared))
+            || (checks_others && self.local.is_stealable() && has_tasks_in_rings(shared))
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
@@ -214,7 +214,7 @@ impl Worker {
         let parking = &shared.parking;
         if shared.has_others_awake() && !parking.is_driver_leased() {
             // They will come back to the driver soon, and take all that has come until then.
-            let aside = timeout.map_or(ASIDE, |timeout| timeout.min(ASIDE));
+            let aside = timeout.map_or(DRIVER_DEFER, |timeout| timeout.min(DRIVER_DEFER));
             if parking.event_count.wait(key, Some(aside)) {
                 return true;
             }
@@ -236,7 +236,7 @@ impl Worker {
         let timers = &shared.timers;
         let mut has_token = false;
         let decision = timers.clock().when_idle(|| {
-            has_token = self.turn(shared, Some(Duration::ZERO));
+            has_token = self.poll_driver(shared, Some(Duration::ZERO));
             !(has_token || self.has_reason_to_stay(shared, root, false))
         });
         let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
@@ -246,7 +246,7 @@ impl Worker {
                 timers.clock().advance_to(timers.instant_of(tick));
                 false
             }
-            (WhenIdle::Jump, None) | (WhenIdle::Wait, _) => self.turn(shared, None),
+            (WhenIdle::Jump, None) | (WhenIdle::Wait, _) => self.poll_driver(shared, None),
         }
     }
 }

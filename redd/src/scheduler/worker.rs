@@ -16,10 +16,10 @@ use std::time::Instant;
 use super::active::Step;
 use super::counters::add;
 use super::idle::Searching;
-use super::local::{LOCAL, Local, LocalQueue, SERVES, before_wake, note_panic};
+use super::local::{LOCAL, Local, LocalQueue, WORKER_OF, before_wake, note_panic};
 use super::pace::{
-    INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_LOOKING, LONG_BETWEEN_LOOKS,
-    OFFER_MAX, OFFER_NS, SMOOTHING,
+    DRIVER_GAP_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, OFFER_MAX,
+    OFFER_NS, SMOOTHING,
 };
 use super::{Flavor, Shared, WorkerSlot, spares, start};
 use crate::collections::wake_list::WakeList;
@@ -82,12 +82,12 @@ pub(crate) struct Worker {
     /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
     pub(super) injector_interval: u32,
     pub(super) poll_ns: f64,
-    pub(super) looked_at: Instant,
+    pub(super) driver_polled_at: Instant,
     /// Since when it leaves the driver to the watcher.
-    pub(super) waits_for_lease_since: Option<Instant>,
+    pub(super) lease_wait_since: Option<Instant>,
     pub(super) next_streak: u32,
     /// Polls between two looks at the world.
-    pub(super) look_interval: u32,
+    pub(super) driver_interval: u32,
     /// So many tasks in the ring are worth a wake when a poll starts.
     pub(super) offer_from: usize,
     pub(super) searching: Option<Searching>,
@@ -109,7 +109,7 @@ impl Worker {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         if is_multi {
             // This thread runs it to the end.
-            SERVES.set(ptr::from_ref(shared).addr());
+            WORKER_OF.set(ptr::from_ref(shared).addr());
             shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
         }
         Box::new(Self {
@@ -127,10 +127,10 @@ impl Worker {
             tick: 0,
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
-            looked_at: real_now(),
-            waits_for_lease_since: None,
+            driver_polled_at: real_now(),
+            lease_wait_since: None,
             next_streak: 0,
-            look_interval: shared.config.event_interval,
+            driver_interval: shared.config.event_interval,
             offer_from: 1,
             searching: None,
             spin: Spin::default(),
@@ -160,7 +160,7 @@ impl Worker {
         let mut busy_since = self.begin_run(shared);
         let mut is_first = true;
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
-        let mut left = if self.is_spare { 0 } else { self.look_interval };
+        let mut left = if self.is_spare { 0 } else { self.driver_interval };
         loop {
             if root.poll_if_woken() {
                 // A root that never waits is not worth a second look at the clock; its time does not count.
@@ -172,8 +172,8 @@ impl Worker {
             is_first = false;
             self.local.readmit_yielded();
             // A root that gives way expects the look.
-            let may_skip_look = !root.is_woken();
-            let (mut skips_look, mut was_stalled) = (false, false);
+            let may_skip_driver = !root.is_woken();
+            let (mut skips_driver, mut was_stalled) = (false, false);
             while left > 0 {
                 if shared.is_disturbed() {
                     if shared.is_closed() {
@@ -193,7 +193,7 @@ impl Worker {
                 }
                 left -= 1;
                 if root.is_woken() {
-                    skips_look = may_skip_look && self.may_go_round();
+                    skips_driver = may_skip_driver && self.may_run_another_lap();
                     break;
                 }
                 if self.next_lap() {
@@ -209,12 +209,12 @@ impl Worker {
                     continue;
                 }
                 busy_since = self.park_and_resume(shared, root, busy_since);
-                (skips_look, left) = (true, self.look_interval);
+                (skips_driver, left) = (true, self.driver_interval);
                 break;
             }
-            if !skips_look {
+            if !skips_driver {
                 self.poll_driver_and_timers(shared);
-                left = self.look_interval;
+                left = self.driver_interval;
                 // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
                 if !was_stalled && self.may_retire(shared) {
                     return self.end_run(shared, busy_since, Ended::Retired);
@@ -225,12 +225,12 @@ impl Worker {
 
     /// The thread is about to run the loop. Returns the time.
     fn begin_run(&mut self, shared: &Shared) -> Instant {
-        self.note_thread(shared);
+        self.publish_thread(shared);
         let now = real_now();
         shared.stall_detector.on_wake(shared);
         if self.is_spare {
             // As in `resume_after_stall`: it may have waited for a call since it looked last.
-            (self.looked_at, self.tick) = (now, 0);
+            (self.driver_polled_at, self.tick) = (now, 0);
         }
         now
     }
@@ -245,17 +245,17 @@ impl Worker {
     /// Parks, and settles afterwards what a worker that wakes has to. Returns the time.
     fn park_and_resume(&mut self, shared: &Shared, root: &impl Root, busy_since: Instant) -> Instant {
         let since = self.add_busy(shared, busy_since);
-        let was_called = self.park(shared, root);
+        let woken_by_push = self.park(shared, root);
         let now = real_now();
-        if was_called {
+        if woken_by_push {
             self.spin.note_sleep(now.saturating_duration_since(since));
         }
         self.clear_stalled(shared);
         shared.stall_detector.on_wake(shared);
-        let ms = shared.note_time(now);
+        let ms = shared.update_coarse_clock(now);
         shared.stall_detector.maybe_scan(shared, ms);
         start::retry_if_due(shared, ms);
-        self.looked_at = now;
+        self.driver_polled_at = now;
         now
     }
 
@@ -276,7 +276,7 @@ impl Worker {
     }
 
     /// The slot says which thread is the worker.
-    fn note_thread(&mut self, shared: &Shared) {
+    fn publish_thread(&mut self, shared: &Shared) {
         let thread = Some(thread::public_id());
         if self.thread != thread {
             self.thread = thread;
@@ -286,7 +286,7 @@ impl Worker {
 
     /// Only tasks that gave way are left: another lap with them, at most so many without a look at the world.
     fn next_lap(&mut self) -> bool {
-        let may = self.may_go_round();
+        let may = self.may_run_another_lap();
         if !self.local.has_yielded() || !may {
             return false;
         }
@@ -296,9 +296,9 @@ impl Worker {
 
     /// Another round of the tasks or the root, unless it is time for a look at the world.
     #[inline]
-    fn may_go_round(&mut self) -> bool {
+    fn may_run_another_lap(&mut self) -> bool {
         self.laps = self.laps.wrapping_add(1);
-        self.laps % LAPS_WITHOUT_LOOKING != 0
+        self.laps % LAPS_WITHOUT_POLL != 0
     }
 
     /// The answer is the time.
@@ -376,7 +376,7 @@ impl Worker {
     fn resume_after_stall(&mut self, shared: &Shared) {
         spares::drain_to_injector(self, shared);
         // Such a poll says nothing about the others (`tune`).
-        self.looked_at = real_now();
+        self.driver_polled_at = real_now();
         // Nor is it the injector's turn before all of that has run.
         self.tick = 0;
     }
@@ -391,17 +391,17 @@ impl Worker {
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
     /// as long in either case. With I/O it is the same.
     pub(super) fn tune(&mut self, shared: &Shared, now: Instant) {
-        let since = now.saturating_duration_since(self.looked_at).as_nanos() as f64;
-        let mean = since / f64::from(self.look_interval);
+        let since = now.saturating_duration_since(self.driver_polled_at).as_nanos() as f64;
+        let mean = since / f64::from(self.driver_interval);
         self.poll_ns += (mean - self.poll_ns) / f64::from(SMOOTHING);
-        let polls = LONG_BETWEEN_LOOKS.as_nanos() as f64 / self.poll_ns.max(1.0);
-        self.look_interval = (polls as u32).clamp(1, shared.config.event_interval.max(1));
+        let polls = DRIVER_GAP_MAX.as_nanos() as f64 / self.poll_ns.max(1.0);
+        self.driver_interval = (polls as u32).clamp(1, shared.config.event_interval.max(1));
         self.offer_from = ((OFFER_NS / self.poll_ns.max(1.0)) as usize).clamp(1, OFFER_MAX);
         if shared.config.global_queue_interval.is_none() {
             let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
             self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
         }
-        self.looked_at = now;
+        self.driver_polled_at = now;
     }
 
     /// All that a worker's thread does between its first and its last step.
@@ -470,7 +470,7 @@ impl Drop for OnThread {
 
 /// As [`leave`], of the worker that this thread was.
 pub(super) fn leave_here(shared: &Shared) {
-    SERVES.set(0);
+    WORKER_OF.set(0);
     leave(shared);
 }
 
@@ -547,7 +547,7 @@ mod tests {
         spare.searching = shared.idle.start_search(1);
         assert!(spare.searching.is_some());
         let ended = spare.run(shared, &mut NoRoot);
-        SERVES.set(0);
+        WORKER_OF.set(0);
         assert_eq!((ended, shared.idle.load().searchers), (Ended::Retired, 0));
         let nine = runtime.block_on(runtime.spawn(async { 9 }));
         assert_eq!(nine.unwrap(), 9);
