@@ -10,10 +10,10 @@ use super::rescue;
 use crate::observe::histogram::HistogramConfiguration;
 use crate::task::hooks::{TaskHooks, guarded};
 
-/// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
+/// The number of spare workers that may run for workers in `block_in_place`: as many as Tokio's pool would give.
 pub(crate) const MAX_SPARES: usize = 512;
 
-/// At most so many workers, and spare workers for rescue. The idle word counts both together in 16 bits.
+/// The largest number of workers. The idle word counts workers and spares for rescue together in 16 bits.
 pub(crate) const MAX_WORKERS: usize = 32_767;
 pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
 
@@ -24,7 +24,7 @@ pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 pub(crate) struct Config {
     pub(crate) flavor: Flavor,
     pub(crate) workers: usize,
-    /// `None`: it follows from how long polls take.
+    /// If `None`, it follows from how long polls take.
     pub(crate) global_queue_interval: Option<u32>,
     pub(crate) event_interval: u32,
     pub(crate) events_per_turn: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Config {
     pub(crate) unhandled_panic: UnhandledPanic,
     pub(crate) hooks: ThreadHooks,
     pub(crate) task_hooks: TaskHooks,
-    /// Histograms that are wanted.
+    /// The histogram of poll times, if wanted.
     pub(crate) poll_times: Option<HistogramConfiguration>,
     pub(crate) latencies: Option<HistogramConfiguration>,
     pub(crate) tracks_latency: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The name of the next thread; the function for it is foreign code.
+    /// The name of the next thread. User code makes it, so a panic there gives the default name.
     pub(crate) fn name_thread(&self) -> String {
         let name = guarded(|| {
             let name = (self.thread_name)();
@@ -78,7 +78,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// How the one loop is used.
+/// Which kind of runtime runs the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavor {
     MultiThread,
@@ -89,16 +89,17 @@ pub(crate) enum Flavor {
 
 /// What a runtime or `LocalSet` does when a task panics.
 ///
-/// Either way the usual hook prints the panic, it comes out of the task's handle, and one that nobody joins is reported
-/// with the task's name and place; see
+/// Either way the panic hook prints the panic, and the task's handle returns it. A panic that no code joins is reported with
+/// the task's name and spawn location; see
 /// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// Everything else goes on.
+    /// The other tasks go on.
     Ignore,
-    /// The runtime shuts down, also if the task's handle is there: `block_on` panics, other tasks are cancelled. A
-    /// panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: any flavor can do it.
+    /// The runtime shuts down, even if the task's handle still exists: `block_on` panics, and other tasks are cancelled.
+    ///
+    /// A panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: every flavor supports it.
     ShutdownRuntime,
 }
 
@@ -122,12 +123,12 @@ impl ThreadHooks {
         call(self.on_stop.as_ref());
     }
 
-    /// Whether a worker runs hooks before it runs a task.
+    /// Whether a worker calls hooks before it runs a task.
     pub(super) fn run_before_tasks(&self) -> bool {
         self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
     }
 
-    /// True if the program has set the hook.
+    /// Returns whether the program has set the hook.
     #[inline]
     pub(crate) fn park(&self) -> bool {
         call(self.on_park.as_ref())
@@ -139,7 +140,7 @@ impl ThreadHooks {
     }
 }
 
-/// A panic ends here: the thread has accounts to settle after it.
+/// Catches a panic of the hook: the thread has counters to update after it.
 #[inline]
 fn call(hook: Option<&ThreadHook>) -> bool {
     let Some(hook) = hook else { return false };

@@ -1,6 +1,6 @@
 //! The worker that a thread is: its queue, and what code on that thread may do with it.
 //!
-//! Called by the loop in `worker`, and through [`LOCAL`] by code inside a poll: a waker pushes to the queue, a timer asks for the
+//! Called by the loop in `worker`, and through [`LOCAL`] by code inside a poll: a waker pushes to the queue, a timer asks for its
 //! wheel, `block_in_place` hands the tasks over.
 //!
 //! # Invariants
@@ -22,21 +22,21 @@ use crate::task::cell::Header;
 use crate::task::waker;
 
 thread_local! {
-    /// The worker that this thread is; null if it is none.
+    /// The worker that this thread is; null if it is no worker.
     pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
-    /// The address of the runtime of which this thread is a worker, from its first step to `leave`: also while its loop does
-    /// not run. Zero if it is none.
+    /// The address of the runtime of which this thread is a worker, from its first step to `leave`, also while its loop does
+    /// not run. Zero if it is no worker.
     pub(super) static WORKER_OF: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What code on the worker's thread needs of its worker: where to push.
+/// The part of a worker that code on its thread reaches during a poll.
 #[derive(Debug)]
 pub(super) struct Local {
     pub(super) shared: *const Shared,
     pub(super) index: usize,
     pub(super) slot: *const WorkerSlot,
     pub(super) queue: LocalQueue,
-    /// This thread has not run user code, and starts its successor before it does (`one-ahead` of `start`).
+    /// This thread has not run user code. It starts its successor before it does (`one-ahead` of `start`).
     pub(super) is_clean: Cell<bool>,
     /// Tasks queued here since the last `publish`.
     pub(super) scheduled: Cell<u32>,
@@ -66,7 +66,7 @@ impl LocalQueue {
 }
 
 impl Local {
-    /// If not, the thread is blocked or said to be stuck, so what it wakes goes to the others.
+    /// If false, the thread is blocked or marked as stalled, so the tasks that it wakes go to other workers.
     #[inline]
     pub(super) fn is_active(&self) -> bool {
         self.slot().state.is_active()
@@ -194,14 +194,14 @@ impl Local {
                 }
             });
         }
-        // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
-        // whoever starts the next poll makes the offer (`Worker::pop_own`). While a worker has never run a task no other
-        // searches by chance, so that one is worth it.
+        // Of two tasks this worker can take only one next; a single one is not worth a wake. Between polls no task has to wait:
+        // the start of the next poll makes the offer (`Worker::pop_own`). While some worker has never run a task, no other
+        // worker searches by chance, so a single task is worth a wake.
         let has_clean = shared.workers.has_clean.load(Ordering::Relaxed);
         // SAFETY: as above.
         if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
             if has_clean {
-                // It may go to sleep for the first time just now, and nothing repeats the offer of a poll that blocks.
+                // That worker may park for the first time just now, and a poll that blocks does not repeat the offer.
                 idle::after_remote_push();
             }
             shared.wake_worker();
@@ -218,8 +218,8 @@ impl Local {
     }
 }
 
-/// A worker that may be clean is about to call a waker; false if it is clean no more. Wakers of tasks and of `block_on` run no
-/// user code.
+/// A worker that may be clean is about to call a waker. False if it is no longer clean. Wakers of tasks and of `block_on` run
+/// no user code.
 pub(super) fn before_wake(waker: &Waker) -> bool {
     // SAFETY: set while the worker runs on this thread.
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
@@ -290,7 +290,7 @@ impl Fifo {
     }
 }
 
-/// The poll that this thread's worker is in has panicked.
+/// Records that the current poll of this thread's worker has panicked.
 pub(crate) fn note_panic() {
     // SAFETY: set while the worker runs on this thread.
     if let Some(local) = unsafe { LOCAL.get().as_ref() } {
@@ -298,13 +298,14 @@ pub(crate) fn note_panic() {
     }
 }
 
-/// Whether this thread runs tasks of that runtime right now.
+/// Whether this thread is a worker of that runtime whose loop runs.
 pub(crate) fn runs_here(shared: *const Shared) -> bool {
     // SAFETY: set while the worker runs on this thread.
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
-/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime.
+/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime
+/// alive.
 pub(crate) fn worker_of() -> usize {
     WORKER_OF.get()
 }

@@ -1,13 +1,22 @@
 //! Which task runs next, and on which thread.
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
-//! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, each of which
-//! starts the next one; `spares.rs` has more workers for when some are blocked.
+//! to the run queue of the worker that woke it, or to the injector if it was woken from outside.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `worker`, `search`, `park` | the loop, where its next task comes from, how it polls the driver and parks |
+//! | `local` | the worker that a thread is, and its own queue |
+//! | `run_queue`, `injector` | the tasks of one worker, and the tasks from other threads |
+//! | `idle`, `parking`, `wake` | how many workers are parked or search, where they sleep, how they are woken |
+//! | `start`, `spares`, `active` | the threads, each of which starts the next; spare workers; the end of all waits |
+//! | `slot`, `worker_states`, `counters` | one worker as the other threads see it |
+//! | `rescue` | the detection of stalled workers, and what is done about them |
+//! | `config`, `phase`, `pace` | what a builder decided, how far the shutdown is, the tuning constants |
 //!
 //! # Invariants
-//! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
-//!   the task itself, and every worker cancels all it finds when it leaves.
+//! - `closed-cancels`: after the phase is CLOSED no task stays alive that no worker polls. A thread that spawns afterwards
+//!   cancels the task itself, and every worker that leaves cancels all tasks that it finds.
 
 #![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
 
@@ -83,7 +92,7 @@ use worker_states::WorkerStates;
 /// One runtime.
 pub(crate) struct Shared {
     pub(crate) id: Id,
-    /// The thread that made it; a local runtime stays there.
+    /// The thread that built the runtime. A local runtime stays there.
     home: thread::ThreadId,
     pub(crate) config: Config,
     pub(crate) slab: Arc<TaskSlab>,
@@ -96,35 +105,35 @@ pub(crate) struct Shared {
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
     pub(crate) parking: Parking,
-    /// Where its threads are.
+    /// The process that has its threads.
     process: Process,
     phase: Phase,
     has_shut_down: AtomicBool,
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
-    /// Of threads in `block_on` that do not run the loop, if that may happen.
+    /// The wakers of threads in `block_on` that do not run the loop, if a panic may end the runtime.
     pub(crate) panic_wakers: Mutex<Vec<Waker>>,
     slots: WorkerSlots,
-    /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
+    /// The first deadline of the shared wheel to which a parked worker sleeps; `u64::MAX` if none does (`cover` of `park`).
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
     pub(crate) stall_detector: StallDetector,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
-    /// Who called `block_on` last.
+    /// The last caller of `block_on`.
     root: AtomicPtr<Location<'static>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }
 
-/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next. (A model has another `W`.)
+/// The one worker of a current-thread runtime, and what one `block_on` leaves to the next. A model has another `W`.
 #[derive(Debug)]
 pub(crate) struct Core<W = Box<Worker>> {
-    /// There while nobody runs it.
+    /// `None` while a thread runs it.
     pub(crate) worker: Option<W>,
     /// Threads in `block_on` that wait for the worker.
     pub(crate) waiters: Vec<Arc<RootWaker>>,
-    /// A root's waker that nobody else holds any more, for the next root.
+    /// A root's waker that no other code holds, for the next root.
     pub(crate) spare: Option<RootWakers>,
 }
 
@@ -134,7 +143,7 @@ impl<W> Default for Core<W> {
     }
 }
 
-/// Who runs the loop.
+/// The threads that run the loop.
 #[derive(Debug)]
 pub(crate) struct Workers {
     /// Workers and spares that have not left their loop for good.
@@ -144,9 +153,9 @@ pub(crate) struct Workers {
     /// Which of them may still wait for I/O and timers.
     pub(crate) active: Active,
     pub(crate) threads: Mutex<Threads>,
-    /// A worker has not run a task yet.
+    /// Some worker has never run a task.
     has_clean: AtomicBool,
-    /// When a busy worker is to try again what the system has refused (milliseconds, as `Shared::ms_at`).
+    /// When a busy worker asks again for a thread that the system has refused, in milliseconds as `Shared::ms_at`.
     retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
@@ -186,7 +195,7 @@ impl Shared {
         let driver = Arc::new(Driver::new()?);
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
-        // Of several workers, one more for a thread in `block_on`.
+        // With several workers there is one more cache, for a thread in `block_on`.
         let guests = usize::from(config.flavor == Flavor::MultiThread);
         let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
         let stall_detector = StallDetector::new(&config.rescue);
@@ -225,12 +234,12 @@ impl Shared {
         } else {
             Arc::clone(&shared) as _
         };
-        // SAFETY: no task exists yet, and nobody else has the slab.
+        // SAFETY: no task exists yet, and no other thread has the slab.
         unsafe { slab.set_owner(owner) };
         Ok(shared)
     }
 
-    /// A handle of this runtime.
+    /// A handle to this runtime.
     pub(crate) fn handle(&self) -> Handle {
         Handle { shared: self.me.upgrade().expect("`&self` comes from an `Arc` that is alive") }
     }
@@ -242,7 +251,7 @@ impl Shared {
         }
     }
 
-    /// Panics in a forked child of the process that made this runtime; see `sys::fork`.
+    /// Panics in a forked child of the process that built this runtime; see `sys::fork`.
     #[inline]
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
@@ -269,7 +278,7 @@ impl Shared {
         self.process.is_current()
     }
 
-    /// Whether a `Runtime` began its shutdown before; marks that it has now.
+    /// Records that the shutdown begins. Returns whether it had begun before.
     pub(crate) fn begin_shutdown(&self) -> bool {
         self.has_shut_down.swap(true, Ordering::Relaxed)
     }
@@ -284,12 +293,12 @@ impl Shared {
         self.phase.is_disturbed()
     }
 
-    /// Said by the monitor alone, and a hint: a worker asks its own standing then.
+    /// Set only by the monitor. A hint: the worker re-checks its own state.
     pub(crate) fn set_has_stalled(&self, has_stalled: bool) {
         self.phase.set_has_stalled(has_stalled);
     }
 
-    /// From now on nothing new is accepted. Idempotent.
+    /// Closes the runtime: from now on no work is accepted. Idempotent.
     pub(crate) fn close(&self) {
         self.phase.close();
         self.injector.close();
@@ -299,30 +308,30 @@ impl Shared {
         }
     }
 
-    /// Step 5 of `active`: no event comes any more, so what waits for one is told. What need not wait goes on working, for the
-    /// destructors of tasks that are still to be cancelled. May be called again. The caller holds no lock.
+    /// Step 5 of `active`: no further event comes, so all waits for one end. Operations that need not wait still work, for the
+    /// destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
     pub(crate) fn end_waits(&self) {
         self.timers.shutdown();
         self.driver.end_waits();
     }
 
-    /// Cancels the tasks of a runtime that has closed, but for those in a poll, when the thread that would do it may be the
-    /// one that waits for them. Does nothing where tasks that are not `Send` cannot be dropped.
+    /// Cancels the tasks of a closed runtime that are not in a poll. Needed when the thread that would do so may itself wait for
+    /// them. Does nothing where tasks that are not `Send` cannot be dropped.
     pub(crate) fn cancel_unpolled(&self) {
         if self.config.flavor == Flavor::Local && !self.is_local_here() {
             return;
         }
         let _entered = context::enter(self.handle());
-        // SAFETY: only tasks of a local runtime are not `Send`, and this is their thread then.
+        // SAFETY: only tasks of a local runtime are not `Send`, and then this is their thread.
         unsafe { self.slab.cancel_all() };
     }
 
-    /// From now on only tasks and closures of this runtime may start more.
+    /// From now on only tasks and closures of this runtime may start more work.
     pub(crate) fn start_draining(&self) {
         self.phase.start_draining();
     }
 
-    /// Whether work that this thread starts is cancelled at once.
+    /// Whether work that this thread starts now is cancelled at once.
     #[inline]
     pub(crate) fn refuses_here(&self) -> bool {
         match self.phase.accepts() {
@@ -337,7 +346,7 @@ impl Shared {
         self.slots.get(index)
     }
 
-    /// How many slots of spares there may be: as many as may run.
+    /// The number of slots for spares: as many as may run.
     pub(crate) fn spare_slots_max(&self) -> usize {
         self.slots.spares_max()
     }
@@ -347,12 +356,12 @@ impl Shared {
         self.slots.used()
     }
 
-    /// Makes the slot visible to thieves.
+    /// Makes the slot visible to searchers.
     pub(crate) fn use_slot(&self, index: usize) -> &WorkerSlot {
         self.slots.enable(index)
     }
 
-    /// Spawns a task; it is cancelled at once if the runtime has shut down, or drains and this is none of its own code.
+    /// Spawns a task. It is cancelled at once if the runtime has shut down, or drains and the caller is not its own code.
     #[track_caller]
     pub(crate) fn spawn<F>(&self, future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
     where
@@ -371,7 +380,7 @@ impl Shared {
     }
 
     /// # Safety
-    /// If the future or its output is not `Send`: this is the thread of the local runtime.
+    /// If the future or its output is not `Send`, this is the thread of the local runtime.
     pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
@@ -381,7 +390,7 @@ impl Shared {
         if !self.process.is_current() {
             fork::panic_in_child("`spawn`", Some(location));
         }
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, name, location) };
         if self.instrumentation.tracks_latency {
             self.instrumentation.stamp(&runnable);
@@ -389,16 +398,16 @@ impl Shared {
         if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
-            // It closed meanwhile. The walk may have missed a task that was published only just now, so it is cancelled
-            // here, where a task that is not `Send` belongs too.
+            // The runtime has closed meanwhile. The walk may have missed a task that was published just now, so it is
+            // cancelled here. This is also the right thread for a task that is not `Send`.
             refused.cancel();
         }
         handle
     }
 
-    /// Hands a batch of tasks that a worker has too many of to the injector.
+    /// Hands a task of a worker to the injector.
     pub(crate) fn inject(&self, runnable: Runnable) {
-        // Closed: whoever walks the slab cancels the task (`closed-cancels`); only the reference goes here.
+        // If the runtime is closed, the walk of the slab cancels the task (`closed-cancels`); only the reference is dropped here.
         drop(self.try_inject(runnable));
     }
 
@@ -413,7 +422,7 @@ impl Shared {
         }
     }
 
-    /// Queues a task with this thread's worker or in the injector; gives it back if the runtime has closed.
+    /// Queues a task at this thread's worker or in the injector. Returns it if the runtime has closed.
     #[inline]
     fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
         // SAFETY: set while the worker runs on this thread.
@@ -427,7 +436,7 @@ impl Shared {
         }
     }
 
-    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked and stuck
+    /// The wheels that no worker has for itself: that of threads that are not workers, and those of blocked and stalled
     /// workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;
@@ -441,21 +450,21 @@ impl Shared {
         now.saturating_duration_since(self.started).as_millis() as u64
     }
 
-    /// Keeps the coarse clock of the tasks' ages; the milliseconds since the runtime's start.
+    /// Updates the coarse clock for the ages of tasks. Returns the milliseconds since the runtime's start.
     pub(crate) fn update_coarse_clock(&self, now: std::time::Instant) -> u64 {
         let ms = self.ms_at(now);
         self.slab.coarse_ms.store(ms as u32, Ordering::Relaxed);
         ms
     }
 
-    /// For the reports of a current-thread runtime.
+    /// Records the caller of `block_on`, for the reports of a current-thread runtime.
     #[inline]
     pub(crate) fn set_root(&self, location: &'static Location<'static>) {
         self.root.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
     }
 
     pub(crate) fn root(&self) -> Option<&'static Location<'static>> {
-        // SAFETY: it comes from a `&'static` only.
+        // SAFETY: it is null or comes from a `&'static`.
         unsafe { self.root.load(Ordering::Relaxed).as_ref() }
     }
 
@@ -474,13 +483,13 @@ impl Shared {
         self.wake_worker_for_injected();
     }
 
-    /// Whether this is a local runtime and this its thread.
+    /// Whether this is a local runtime and the caller is on its thread.
     pub(crate) fn is_local_here(&self) -> bool {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
     }
 
-    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use it to find a worker's
-    /// own place in a table.
+    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use the index to find a
+    /// worker's own entry in a table.
     pub(crate) fn current_worker_index() -> Option<usize> {
         // SAFETY: set while the worker runs on this thread.
         let local = unsafe { LOCAL.get().as_ref() }?;
@@ -489,8 +498,8 @@ impl Shared {
         (local.index < workers).then_some(local.index)
     }
 
-    /// How many tasks wait in a worker's own queue. The list of a current-thread runtime is counted exactly only by its
-    /// own thread; others get what it was when the worker looked for I/O last.
+    /// The number of tasks in a worker's own queue. The list of a current-thread runtime is counted exactly only on its own
+    /// thread. Other threads get the number of the last poll of the driver.
     pub(crate) fn queue_depth(&self, worker: usize) -> usize {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
@@ -502,8 +511,8 @@ impl Shared {
         }
     }
 
-    /// How often a task was queued from outside of the workers: what went through the injector, without what full run
-    /// queues sent there.
+    /// How often a task was queued by a thread that is not a worker: what went through the injector, without the overflow of
+    /// full run queues.
     pub(crate) fn remote_schedules(&self) -> u64 {
         let overflowed: u64 = self.slots().map(|slot| slot.counters.overflowed_tasks.load(Ordering::Relaxed)).sum();
         self.injector.accepted_total().saturating_sub(overflowed)
@@ -512,7 +521,7 @@ impl Shared {
 
 impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
-        // As for `inject`: only the reference goes if the runtime has closed.
+        // As in `inject`: if the runtime has closed, only the reference is dropped.
         drop(self.try_schedule(runnable));
     }
 

@@ -1,10 +1,10 @@
-//! How a worker looks at the world: it polls the driver and the timers, and parks.
+//! Polls of the driver and of timers, and the park.
 //!
-//! Called by the loop in `worker`. The protocol, its invariants and the proof that no task is left behind are in PARKING.md.
+//! Called by the loop in `worker`. The steps of the protocol and the proof that no task is left behind are in PARKING.md.
 //!
 //! # Invariants
-//! - `cover`: if the shared wheel has a deadline and workers sleep, one of them sleeps no longer than to that deadline,
-//!   or a worker is awake that will look at the wheel before it sleeps.
+//! - `cover`: if the shared wheel has a deadline and workers are parked, one of them sleeps no longer than to that deadline,
+//!   or a worker is awake that reads the wheel before it parks.
 
 use std::io;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::primitives::thread;
 use crate::time::clock::{WhenIdle, real_now};
 
 impl Worker {
-    /// A busy worker looks for I/O and timers without sleeping.
+    /// Polls I/O and timers without sleeping, between two polls of tasks.
     pub(super) fn poll_driver_and_timers(&mut self, shared: &Shared) {
         if self.lease_holder_is_waking(shared) {
-            // The driver is left to the watcher.
+            // The lease holder takes what is there.
         } else if self.poll_driver(shared, Some(Duration::ZERO)) {
-            // It was meant for a sleeper.
+            // The token was meant for a parked worker.
             shared.apply(shared.idle.pass_token());
         }
         let now = real_now();
@@ -42,9 +42,10 @@ impl Worker {
         self.expire(shared);
     }
 
-    /// Whether the watcher is about to come out of the driver, with all that is there. A turn of ours would take the token
-    /// from it, which then had to be written again, with each look until the watcher gets a CPU. Not for long: it may have
-    /// been another sleeper who was woken.
+    /// Whether the lease holder is about to return from the driver with all events.
+    ///
+    /// A poll of ours would take the token from it, and the token would be written again, at each poll until the lease holder
+    /// gets a CPU. This worker waits for a short time only, as another parked worker may have been woken.
     #[inline(never)]
     fn lease_holder_is_waking(&mut self, shared: &Shared) -> bool {
         if !(shared.idle.has_token() && shared.parking.is_driver_leased()) {
@@ -60,14 +61,14 @@ impl Worker {
         waits
     }
 
-    /// One turn of the driver; true if it brought the token.
+    /// Polls the driver once and dispatches the events. True if it returned the token.
     fn poll_driver(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
         let has_token = self.wait_for_events(shared, timeout);
         self.dispatch_events(shared);
         has_token
     }
 
-    /// The first half of a turn: nobody is woken yet.
+    /// The first half of a poll of the driver: it wakes no task.
     fn wait_for_events(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
         match shared.driver.wait(&mut self.events, timeout) {
             Ok(has_token) => has_token,
@@ -78,13 +79,13 @@ impl Worker {
         }
     }
 
-    /// The second half.
+    /// The second half: it wakes the tasks that wait for the events.
     fn dispatch_events(&mut self, shared: &Shared) {
         shared.driver.dispatch(&mut self.events, &mut self.wakers);
         self.wakers.wake_all();
     }
 
-    /// Fires what is due on this worker's wheel and on those that nobody else looks at.
+    /// Fires what is due on this worker's wheel and on the wheels that no worker has for itself.
     fn expire(&mut self, shared: &Shared) {
         let own = (!self.is_spare).then_some(self.local.index);
         for wheel in own.into_iter().chain(shared.common_wheels()) {
@@ -97,16 +98,18 @@ impl Worker {
             }
         }
         if shared.slab.next_trim_at() != u64::MAX {
-            self.local.leave_clean(shared); // It may start a thread of the pool, whose name may be made by user code.
+            self.local.leave_clean(shared); // It may start a thread of the pool, and user code may make its name.
             maybe_trim_memory(shared);
         }
     }
 
-    /// Before it parks: true if something to do has come from outside meanwhile. Only for one who searches, or is alone: pushes
-    /// would wake another worker otherwise. I/O and timers wait for no longer than behind so many short polls.
+    /// Waits for work from outside for a moment before the park. True if some has come.
+    ///
+    /// Only a searcher, or the only worker, does so: for any other worker a push would wake a second one. I/O and timers wait no
+    /// longer than behind as many short polls.
     #[inline]
     pub(super) fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        // A clean worker leaves what comes now to one that has run tasks before, so that no further thread starts for it.
+        // A clean worker leaves such work to a worker that has run tasks before, so that no further thread starts for it.
         if !(self.searching.is_some() || !self.local.is_stealable()) || self.local.is_clean.get() {
             return false;
         }
@@ -120,16 +123,15 @@ impl Worker {
         has_work
     }
 
-    /// True: a push from outside has ended the sleep.
+    /// Parks, steps 6 to 9 of PARKING.md. True if a push from outside has ended the sleep.
     pub(super) fn park(&mut self, shared: &Shared, root: &impl Root) -> bool {
         let searching = self.searching.take();
         let was_searching = searching.is_some();
         let key = shared.parking.event_count.prepare_wait();
-        // The protocol, step by step, is in PARKING.md.
         shared.idle.enter_park(searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
             shared.idle.cancel_park();
-            // Perhaps a push that is half done: its thread has a few steps to go.
+            // The push may be half done: its thread has a few steps to go.
             thread::spin_loop();
             return false;
         }
@@ -137,7 +139,7 @@ impl Worker {
             // The hook may have woken tasks, on this very worker too.
             if self.has_reason_to_stay(shared, root, true) {
                 shared.idle.cancel_park();
-                // A hook that always does so must not keep timers and I/O waiting.
+                // A hook that wakes a task each time must not keep timers and I/O waiting.
                 self.poll_driver_and_timers(shared);
                 shared.config.hooks.unpark();
                 return false;
@@ -154,15 +156,15 @@ impl Worker {
         let woken_by_push = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.searching = shared.idle.leave_park(has_token);
-        // Not before: who is woken by this must not take this worker for one that sleeps.
+        // After `leave_park`: a task that this wakes must not count this worker as parked.
         self.dispatch_events(shared);
         self.expire(shared);
         shared.config.hooks.unpark();
         woken_by_push
     }
 
-    /// The last look before sleeping. The rings of others are looked at by those who searched; if others search, they
-    /// do (step 7 of PARKING.md).
+    /// The last check before the sleep (step 7 of PARKING.md). Only a worker that searched checks the rings of others: while
+    /// other workers search, they do.
     fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
@@ -171,7 +173,7 @@ impl Worker {
             || (checks_others && self.local.is_stealable() && has_tasks_in_rings(shared))
     }
 
-    /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
+    /// Sleeps until a wake-up, an event or the next deadline. True if a token woke it.
     fn sleep(&mut self, shared: &Shared, root: &impl Root, key: WaitKey) -> bool {
         let timers = &shared.timers;
         let clock = timers.clock();
@@ -185,7 +187,7 @@ impl Worker {
             shared.slab.flush_cache();
             common = Some(common.map_or(trim_at, |deadline| deadline.min(trim_at)));
         }
-        // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
+        // `cover`: another worker may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
             shared.config.workers == 1 || shared.covered.fetch_min(*deadline, Ordering::AcqRel) > *deadline
         });
@@ -195,25 +197,25 @@ impl Worker {
         };
         let mut timeout = deadline.map(|deadline| timers.duration_until(deadline));
         if self.is_spare {
-            // It looks now and then whether it may go.
+            // It checks now and then whether it may retire.
             timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
         }
         let has_token = self.sleep_for(shared, key, timeout);
         if let Some(common) = common {
-            // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
+            // Another worker may cover an earlier deadline by now; then the exchange fails. Relaxed: it carries nothing else.
             let _ = shared.covered.compare_exchange(common, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
         }
         has_token
     }
 
-    /// In the driver, or by the bell while another worker watches (`one-lease` of `parking`).
+    /// Sleeps in the driver, or at the event count while another worker has the driver lease (`one-lease` of `parking`).
     fn sleep_for(&mut self, shared: &Shared, key: WaitKey, mut timeout: Option<Duration>) -> bool {
         if !self.local.is_stealable() {
             return self.wait_for_events(shared, timeout);
         }
         let parking = &shared.parking;
         if shared.has_others_awake() && !parking.is_driver_leased() {
-            // They will come back to the driver soon, and take all that has come until then.
+            // They poll the driver soon, and take all events that have come until then.
             let aside = timeout.map_or(DRIVER_DEFER, |timeout| timeout.min(DRIVER_DEFER));
             if parking.event_count.wait(key, Some(aside)) {
                 return true;
@@ -230,7 +232,7 @@ impl Worker {
         self.wait_for_events(shared, timeout)
     }
 
-    /// With a paused clock time moves on exactly when there is nothing else to do.
+    /// Sleeps with a paused clock: time moves on exactly when there is nothing else to do.
     #[cold]
     fn sleep_paused(&mut self, shared: &Shared, root: &impl Root) -> bool {
         let timers = &shared.timers;
@@ -251,22 +253,22 @@ impl Worker {
     }
 }
 
-/// Whether a thief would find something.
+/// Whether a searcher would find a task.
 fn has_tasks_in_rings(shared: &Shared) -> bool {
     shared.slots().any(WorkerSlot::has_tasks_for_others)
 }
 
-/// Whether someone who sleeps has a reason to get up: tasks, or a deadline that nobody sleeps to (`cover`: this worker is
-/// awake, but may be busy for longer).
+/// Whether there is a reason to wake a parked worker: tasks, or a deadline to which no worker sleeps. By `cover` this worker is
+/// awake then, but it may be busy for longer.
 pub(super) fn has_work_for_others(shared: &Shared) -> bool {
-    // Relaxed: a moment's view; whoever sets a deadline stands behind the fence `submit-vs-park`.
+    // Relaxed: a snapshot; a thread that sets a deadline does so before its fence `submit-vs-park`.
     let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
     !shared.injector.is_empty()
         || has_tasks_in_rings(shared)
         || shared.common_wheels().filter_map(|wheel| shared.timers.next_deadline(wheel)).any(is_uncovered)
 }
 
-/// If it is time, has memory that lies idle given back by a thread of the blocking pool.
+/// If it is time, has a thread of the blocking pool return idle memory to the system.
 #[cold]
 fn maybe_trim_memory(shared: &Shared) {
     // Paused time says nothing about idleness.
@@ -275,12 +277,12 @@ fn maybe_trim_memory(shared: &Shared) {
         return;
     }
     if let Some(trim) = shared.slab.maybe_trim(now) {
-        // If the system has no thread for it now, it has one after the next spike.
+        // If the system refuses a thread for it now, the next spike tries again.
         drop(crate::blocking::try_spawn_on(&shared.handle(), || trim.run(), None));
     }
 }
 
-/// Nothing works without the driver, and a hang would be worse than an end with a message.
+/// Aborts: nothing works without the driver, and a hang would be worse than a message.
 fn fatal_driver_error(error: &io::Error) -> ! {
     report::fatal(format_args!(
         "waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \

@@ -13,7 +13,8 @@ use super::worker::Worker;
 use crate::task::Runnable;
 
 impl Worker {
-    /// Own queue first, every so often the injector first, or outside tasks starve; then everybody else's queue.
+    /// The own queue first, then the injector, then the queues of others. Every so often the injector comes first, or tasks from
+    /// outside would starve.
     #[inline]
     pub(super) fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
         self.tick = self.tick.wrapping_add(1);
@@ -57,7 +58,7 @@ impl Worker {
                 unsafe { queue.pop() }
             }
         }?;
-        // Whoever sleeps may take what this poll would keep waiting.
+        // A parked worker may take what this poll would keep waiting.
         if queue.len() >= self.offer_from {
             shared.wake_worker();
         }
@@ -65,7 +66,7 @@ impl Worker {
         Some(unsafe { Runnable::from_raw(task) })
     }
 
-    /// Takes up to `batch` tasks from outside: runs the first, keeps the others.
+    /// Takes up to `batch` tasks from the injector: returns the first, and queues the others here.
     fn pop_injected(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
         if shared.injector.is_empty() {
             return None;
@@ -80,7 +81,7 @@ impl Worker {
             }
         });
         let first = first?;
-        // Step 10 of PARKING.md: whoever sleeps may take what is left, here or there.
+        // Step 10 of PARKING.md: a parked worker may take what is left, here or there.
         let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
             shared.wake_worker();
@@ -103,7 +104,7 @@ impl Worker {
             }
             let victim = shared.slot(index);
             if !victim.state.is_active() {
-                // Its thread does not look at its next-slot for a while.
+                // Its thread does not come to its LIFO slot for a while.
                 if let Some(task) = victim.queue.steal_next() {
                     self.count_stolen(shared, 1);
                     // SAFETY: the queue owned the reference.
@@ -113,7 +114,7 @@ impl Worker {
             // SAFETY: `one-owner`: the destination is this worker's queue.
             let stolen = unsafe { shared.slot(index).queue.steal_into(&self.slot(shared).queue) };
             if let Some(task) = stolen {
-                // Nobody steals who has tasks, so what is in the queue now is the rest of the loot.
+                // A worker that has tasks does not steal, so the queue now holds the rest of what was stolen.
                 self.count_stolen(shared, self.slot(shared).queue.len() as u64 + 1);
                 // SAFETY: the queue owned the reference.
                 return Some(unsafe { Runnable::from_raw(task) });
@@ -135,9 +136,9 @@ impl Worker {
         self.searching.is_some()
     }
 
-    /// The last searcher that leaves something to do wakes the next one: wakes are chained, not fanned out.
+    /// Ends the search. The last searcher that leaves work wakes the next worker: wakes are chained, not fanned out.
     ///
-    /// Kept out of the loop, like `lease_holder_is_waking`: within it they cost 3 ns of a yield's 29 (`yield_200`).
+    /// Kept out of the loop, like `lease_holder_is_waking`: inside it they cost 3 ns of a yield's 29 (`yield_200`).
     #[inline(never)]
     pub(super) fn stop_searching(&mut self, shared: &Shared) {
         let Some(searching) = self.searching.take() else { return };

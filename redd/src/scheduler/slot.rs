@@ -1,6 +1,7 @@
 //! One worker as the other threads see it.
 //!
-//! Read by searchers, by the monitor and by metrics; written by the worker itself, but for its state and its stolen tasks.
+//! Read by searchers, by the monitor and by metrics. Only the worker writes, except that searchers take tasks and the monitor
+//! marks the state.
 
 use std::sync::OnceLock;
 
@@ -12,14 +13,14 @@ use crate::primitives::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread};
 use crate::task::cell::Header;
 
-/// One worker as the others see it: its queue and its counters.
+/// The queue, the state and the counters of one worker.
 #[derive(Debug)]
 pub(crate) struct WorkerSlot {
     pub(crate) queue: RunQueue<Header>,
     pub(crate) mark: PollMark<Header>,
-    /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
+    /// Whether its thread runs tasks. If not, other workers take tasks from its LIFO slot and fire its timers.
     pub(crate) state: WorkerState,
-    /// The system's number of its thread; 0 if it has none.
+    /// The system's id of its thread; 0 if it has none.
     pub(crate) thread: AtomicU32,
     pub(crate) parks: AtomicU64,
     pub(crate) unparks: AtomicU64,
@@ -44,7 +45,7 @@ impl WorkerSlot {
         }
     }
 
-    /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
+    /// Whether a searcher may find a task: in the ring, or in the LIFO slot of a worker that is not active.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
         !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_next())
     }

@@ -1,10 +1,10 @@
-//! The loop: next task, poll, look at the world, park.
+//! The worker loop: take the next task, poll it, poll the driver now and then, park.
 //!
-//! Run by the worker threads of a multi-thread runtime, by `block_on` of a current-thread one, and by spares that stand
-//! in for a worker that is blocked or stuck.
+//! Run by the worker threads of a multi-thread runtime, by `block_on` of a current-thread one, and by spare
+//! workers, which run while a worker is blocked or stalled. `search` finds the next task, `park` polls the driver and parks.
 //!
 //! # Invariants
-//! - `flag-while-polling`: a slot's mark says exactly while a task of it is being polled that it is.
+//! - `flag-while-polling`: a slot's poll mark is odd exactly while its worker polls a task.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
@@ -39,13 +39,13 @@ use crate::time::clock::real_now;
 pub(crate) trait Root {
     /// Whether a poll of it may panic; then the loop ends with that panic.
     const MAY_PANIC: bool;
-    /// Polls it if it was woken; true when it has ended.
+    /// Polls it if it was woken. Returns true once it is ready.
     fn poll_if_woken(&mut self) -> bool;
     /// Whether its waker was called since the last poll.
     fn is_woken(&self) -> bool;
 }
 
-/// For worker threads, which have none.
+/// The root of a worker thread, which has none.
 pub(super) struct NoRoot;
 
 impl Root for NoRoot {
@@ -64,34 +64,34 @@ impl Root for NoRoot {
 pub(super) enum Ended {
     RootFinished,
     Closed,
-    /// This spare is not needed any more.
+    /// This spare is no longer needed.
     Retired,
 }
 
-/// One worker: what its own thread needs.
+/// One worker: the part that only its own thread touches.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    /// Behind a pointer: code inside a poll pushes to it through `LOCAL` while `&mut self` is in use.
+    /// Behind a pointer: code inside a poll reaches it through `LOCAL` while `&mut self` is in use.
     pub(super) local: Box<Local>,
-    /// How many polls there were when it last slept, and while it is asked to sleep again without one: a no-op.
+    /// The number of polls at the last park. If it has not changed by the next park, the wake-up was a no-op.
     pub(super) polls_at_park: u64,
-    /// The polls of which `counters.poll_ns` knows.
+    /// The polls that `counters.poll_ns` covers.
     pub(super) polls_timed: u64,
     pub(super) thread: Option<thread::PublicId>,
     pub(super) tick: u32,
-    /// Polls between two looks into the injector, and the smoothed time of a poll that it follows from.
+    /// Polls between two checks of the injector. It follows from `poll_ns`, the smoothed time of a poll.
     pub(super) injector_interval: u32,
     pub(super) poll_ns: f64,
     pub(super) driver_polled_at: Instant,
-    /// Since when it leaves the driver to the watcher.
+    /// Since when it leaves the driver to the lease holder.
     pub(super) lease_wait_since: Option<Instant>,
     pub(super) next_streak: u32,
-    /// Polls between two looks at the world.
+    /// Polls between two polls of the driver.
     pub(super) driver_interval: u32,
-    /// So many tasks in the ring are worth a wake when a poll starts.
+    /// At the start of a poll, this many tasks in the ring are worth a wake.
     pub(super) offer_from: usize,
     pub(super) searching: Option<Searching>,
-    /// What is known of its sleeps that a push from outside has ended.
+    /// What it has learned from sleeps that a push from outside has ended.
     pub(super) spin: Spin,
     pub(super) is_spare: bool,
     pub(super) laps: u32,
@@ -100,7 +100,7 @@ pub(crate) struct Worker {
     pub(super) wakers: WakeList,
 }
 
-// SAFETY: a worker moves between threads only while no thread runs it; the raw pointers are to its runtime, which the
+// SAFETY: a worker moves between threads only while no thread runs it. The raw pointers are to its runtime, which the
 // thread that runs it keeps alive.
 unsafe impl Send for Worker {}
 
@@ -108,7 +108,7 @@ impl Worker {
     pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         if is_multi {
-            // This thread runs it to the end.
+            // This thread runs the worker until it leaves.
             WORKER_OF.set(ptr::from_ref(shared).addr());
             shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
         }
@@ -159,11 +159,11 @@ impl Worker {
         let _thread = OnThread::enter(self);
         let mut busy_since = self.begin_run(shared);
         let mut is_first = true;
-        // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
+        // Polls until the next poll of the driver. A spare polls the driver first: the other workers may have no time to.
         let mut left = if self.is_spare { 0 } else { self.driver_interval };
         loop {
             if root.poll_if_woken() {
-                // A root that never waits is not worth a second look at the clock; its time does not count.
+                // A root that never waits is not worth a second reading of the clock; its time does not count.
                 if !is_first {
                     self.add_busy(shared, busy_since);
                 }
@@ -171,7 +171,7 @@ impl Worker {
             }
             is_first = false;
             self.local.readmit_yielded();
-            // A root that gives way expects the look.
+            // A root that gives way expects that the driver is polled.
             let may_skip_driver = !root.is_woken();
             let (mut skips_driver, mut was_stalled) = (false, false);
             while left > 0 {
@@ -182,11 +182,11 @@ impl Worker {
                     was_stalled = self.clear_stalled(shared);
                     if was_stalled {
                         self.resume_after_stall(shared);
-                        break; // to `poll_driver_and_timers`: the next task may block too, and timers and I/O wait for long
+                        break; // to `poll_driver_and_timers`: timers and I/O have waited for long, and the next task may block too
                     }
                 }
                 if let Some(runnable) = self.next_task(shared) {
-                    // A task that another just woke counts with it, so a chain of wakes does not look four times as often.
+                    // A task from the LIFO slot counts with its waker, so a chain of wakes does not poll the driver four times as often.
                     left -= u32::from(self.next_streak == 0);
                     self.poll(shared, runnable);
                     continue;
@@ -215,7 +215,7 @@ impl Worker {
             if !skips_driver {
                 self.poll_driver_and_timers(shared);
                 left = self.driver_interval;
-                // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
+                // After a stall it runs first what it has just found: the other workers may be stalled without a mark.
                 if !was_stalled && self.may_retire(shared) {
                     return self.end_run(shared, busy_since, Ended::Retired);
                 }
@@ -223,26 +223,26 @@ impl Worker {
         }
     }
 
-    /// The thread is about to run the loop. Returns the time.
+    /// Prepares the run of the loop. Returns the time.
     fn begin_run(&mut self, shared: &Shared) -> Instant {
         self.publish_thread(shared);
         let now = real_now();
         shared.stall_detector.on_wake(shared);
         if self.is_spare {
-            // As in `resume_after_stall`: it may have waited for a call since it looked last.
+            // As in `resume_after_stall`: it may have waited for a call since it last polled the driver.
             (self.driver_polled_at, self.tick) = (now, 0);
         }
         now
     }
 
-    /// The loop ends, with what the worker has to give back.
+    /// Gives back what the worker holds, and passes on why the loop ends.
     fn end_run(&mut self, shared: &Shared, busy_since: Instant, ended: Ended) -> Ended {
         self.stop_searching(shared);
         self.add_busy(shared, busy_since);
         ended
     }
 
-    /// Parks, and settles afterwards what a worker that wakes has to. Returns the time.
+    /// Parks, and does what every worker does when it wakes. Returns the time.
     fn park_and_resume(&mut self, shared: &Shared, root: &impl Root, busy_since: Instant) -> Instant {
         let since = self.add_busy(shared, busy_since);
         let woken_by_push = self.park(shared, root);
@@ -265,8 +265,8 @@ impl Worker {
         self.wakers.set_before_wake(before_wake);
     }
 
-    /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
-    /// who waits for each worker's first sleep need not wait for ever.
+    /// As in Tokio, a worker that starts after the runtime has closed counts as one that parked once with nothing to do. So a
+    /// program that waits for the first park of each worker does not wait forever.
     fn count_late_start(&self, shared: &Shared) {
         let slot = self.slot(shared);
         if slot.parks.load(Ordering::Relaxed) == 0 {
@@ -275,7 +275,7 @@ impl Worker {
         }
     }
 
-    /// The slot says which thread is the worker.
+    /// Publishes in the slot which thread is the worker.
     fn publish_thread(&mut self, shared: &Shared) {
         let thread = Some(thread::public_id());
         if self.thread != thread {
@@ -284,7 +284,7 @@ impl Worker {
         }
     }
 
-    /// Only tasks that gave way are left: another lap with them, at most so many without a look at the world.
+    /// If only tasks that gave way are left, admits them for another lap. Only so many laps run without a poll of the driver.
     fn next_lap(&mut self) -> bool {
         let may = self.may_run_another_lap();
         if !self.local.has_yielded() || !may {
@@ -294,14 +294,14 @@ impl Worker {
         true
     }
 
-    /// Another round of the tasks or the root, unless it is time for a look at the world.
+    /// Whether the tasks or the root run another lap before the driver is polled.
     #[inline]
     fn may_run_another_lap(&mut self) -> bool {
         self.laps = self.laps.wrapping_add(1);
         self.laps % LAPS_WITHOUT_POLL != 0
     }
 
-    /// The answer is the time.
+    /// Counts the time since `since` as busy. Returns the time.
     fn add_busy(&mut self, shared: &Shared, since: Instant) -> Instant {
         let now = real_now();
         let ns = now.saturating_duration_since(since).as_nanos();
@@ -311,8 +311,8 @@ impl Worker {
         now
     }
 
-    /// Makes visible what is counted without atomics, and what a poll takes: the polls since the last time have taken
-    /// `ns`.
+    /// Publishes what is counted without atomics, and the mean time of a poll. The polls since the last call have taken `ns`
+    /// together.
     pub(super) fn publish(&mut self, shared: &Shared, ns: u64) {
         let slot = self.slot(shared);
         add(&slot.counters.local_schedules, u64::from(self.local.scheduled.take()));
@@ -321,7 +321,7 @@ impl Worker {
         let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
         if new > 0 && self.local.is_stealable() {
             let (mean, before) = (ns / new, slot.counters.poll_ns.load(Ordering::Relaxed));
-            // As steady as `tune`.
+            // As steady as the mean of `tune`.
             let smoothed = if before == 0 {
                 mean.max(1)
             } else {
@@ -331,8 +331,8 @@ impl Worker {
         }
     }
 
-    /// The worker has found a task: its search ends, and what is left is for others. Before its first task there is one more
-    /// of them.
+    /// The worker has found a task: its search ends, and other workers take what is left. Before its first task it starts
+    /// one more of them.
     #[inline(never)]
     fn before_poll(&mut self, shared: &Shared) {
         self.local.leave_clean(shared);
@@ -362,34 +362,34 @@ impl Worker {
         }
     }
 
-    /// True: this spare is not needed, and does not count any more.
+    /// Retires this spare if it is not needed. True: it is no longer counted.
     fn may_retire(&self, shared: &Shared) -> bool {
         if !self.is_spare {
             return false;
         }
-        self.clear_stalled(shared); // or it would be counted out twice
+        self.clear_stalled(shared); // or it would be subtracted twice
         spares::try_retire(shared)
     }
 
-    /// After a poll that was stuck: what it finds ready now is not to stand behind what may block it again.
+    /// After a stalled poll: hands its tasks over, as the next one may block this thread again.
     #[cold]
     fn resume_after_stall(&mut self, shared: &Shared) {
         spares::drain_to_injector(self, shared);
-        // Such a poll says nothing about the others (`tune`).
+        // Such a poll says nothing about the other polls (`tune`).
         self.driver_polled_at = real_now();
-        // Nor is it the injector's turn before all of that has run.
+        // The injector comes last, after all of that has run.
         self.tick = 0;
     }
 
-    /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
+    /// Takes back the mark of the monitor: this thread runs tasks. True if there was a mark.
     #[inline]
     pub(super) fn clear_stalled(&self, shared: &Shared) -> bool {
         let state = &self.slot(shared).state;
         !state.is_active() && shared.workers.states.clear_mark(state)
     }
 
-    /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
-    /// as long in either case. With I/O it is the same.
+    /// Adapts the intervals to the time of a poll, so that a task from outside waits about as long behind short polls as behind
+    /// long ones. I/O and timers likewise.
     pub(super) fn tune(&mut self, shared: &Shared, now: Instant) {
         let since = now.saturating_duration_since(self.driver_polled_at).as_nanos() as f64;
         let mean = since / f64::from(self.driver_interval);
@@ -404,7 +404,7 @@ impl Worker {
         self.driver_polled_at = now;
     }
 
-    /// All that a worker's thread does between its first and its last step.
+    /// Everything that a worker's thread does between its first and its last step.
     pub(super) fn run_thread(&mut self, shared: &Shared) {
         let _own = AbortOnUnwind("the worker thread");
         // SAFETY: one thread per index, and the caller keeps the slab.
@@ -417,7 +417,7 @@ impl Worker {
         unsafe { shared.slab.cancel_all() };
     }
 
-    /// Lets go of all queued tasks; whoever walks the slab cancels them.
+    /// Drops the references of all queued tasks. The walk of the slab cancels the tasks.
     pub(super) fn drain(&mut self, shared: &Shared) {
         self.local.readmit_yielded();
         while let Some(runnable) = self.pop_own(shared) {
@@ -426,7 +426,7 @@ impl Worker {
     }
 }
 
-/// While it lives, this worker is active (`active`).
+/// A guard: this worker is active (`active`).
 struct Looping<'a>(&'a Shared);
 
 impl<'a> Looping<'a> {
@@ -447,7 +447,7 @@ impl Drop for Looping<'_> {
     }
 }
 
-/// While it lives, this thread is the worker.
+/// A guard: this thread is the worker.
 struct OnThread {
     before: *const Local,
     _seed: context::SeedGuard,
@@ -468,31 +468,31 @@ impl Drop for OnThread {
     }
 }
 
-/// As [`leave`], of the worker that this thread was.
+/// As [`leave`], for the worker that this thread was.
 pub(super) fn leave_here(shared: &Shared) {
     WORKER_OF.set(0);
     leave(shared);
 }
 
-/// A worker has left its loop for good; the last one clears up.
+/// A worker has left its loop for good. The last one finishes the runtime.
 pub(super) fn leave(shared: &Shared) {
     // AcqRel: the last one sees all that the others did. Pairs with itself.
     if shared.workers.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
         finish(shared);
     } else {
         shared.wake_to_leave();
-        // A shutdown may wait for all but some.
+        // A shutdown may wait for fewer than all workers.
         shared.workers.ended.unpark();
     }
 }
 
-/// After the last worker has left: nothing may stay alive.
+/// Cancels and ends everything. The last worker has left.
 pub(crate) fn finish(shared: &Shared) {
     shared.close();
     let _entered = context::enter(shared.handle());
     // SAFETY: the injector owned the reference.
     shared.injector.drain(|task| drop(unsafe { Runnable::from_raw(task) }));
-    // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavour this is called on their thread.
+    // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavor this is called on their thread.
     unsafe { shared.slab.cancel_all() };
     shared.timers.shutdown();
     shared.driver.shutdown();
@@ -504,7 +504,7 @@ pub(crate) fn finish(shared: &Shared) {
 
 /// Runs a root future and the tasks of a current-thread runtime on this thread.
 pub(crate) fn run_root(shared: &Shared, worker: &mut Worker, root: &mut impl Root) -> bool {
-    // SAFETY: whoever has the worker has its cache; `shared` keeps the slab.
+    // SAFETY: the caller has the worker, and with it its cache; `shared` keeps the slab.
     let _cache = unsafe { shared.slab.enter(0) };
     worker.run(shared, root) == Ended::RootFinished
 }
@@ -514,9 +514,9 @@ pub(crate) fn finish_current_thread(shared: &Shared, mut worker: Box<Worker>) {
     shared.close();
     {
         let _entered = context::enter(shared.handle());
-        // SAFETY: whoever has the worker has its cache; `shared` keeps the slab.
+        // SAFETY: the caller has the worker, and with it its cache; `shared` keeps the slab.
         let _cache = unsafe { shared.slab.enter(0) };
-        // Nobody runs the loop any more; the destructors below may wait.
+        // No thread runs the loop; the destructors below may wait.
         shared.end_waits();
         worker.drain(shared);
         // SAFETY: the tasks of a local runtime are dropped on its thread; those of others are `Send`.
