@@ -23,7 +23,7 @@ use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
-use crate::scheduler::{Flavor, worker};
+use crate::scheduler::{Flavor, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
@@ -118,7 +118,7 @@ impl Schedule for LocalSetState {
     }
 
     fn task_panicked(&self) {
-        worker::note_panic();
+        local::note_panic();
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
             self.waker.wake();

@@ -16,6 +16,7 @@ use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::{self, Parker};
+use crate::scheduler::local;
 use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
@@ -61,14 +62,14 @@ struct Listed<'a>(&'a Shared, &'a Waker);
 
 impl<'a> Listed<'a> {
     fn new(shared: &'a Shared, waker: &'a Waker) -> Self {
-        shared.told_of_panic.lock().push(waker.clone());
+        shared.panic_wakers.lock().push(waker.clone());
         Self(shared, waker)
     }
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        self.0.told_of_panic.lock().retain(|other| !other.will_wake(self.1));
+        self.0.panic_wakers.lock().retain(|other| !other.will_wake(self.1));
     }
 }
 
@@ -96,7 +97,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
-    shared.note_root(Location::caller());
+    shared.set_root(Location::caller());
     let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {
@@ -253,7 +254,7 @@ impl Wake for RootWaker {
         // has the core. Without a sleeper this is one swap.
         self.parker.unpark();
         // On the thread that runs the core the loop looks by itself.
-        if !worker::runs_here(self.shared.as_ptr()) {
+        if !local::runs_here(self.shared.as_ptr()) {
             // Without a runtime there is no root.
             if let Some(shared) = self.shared.upgrade() {
                 shared.wake_worker_for_injected();

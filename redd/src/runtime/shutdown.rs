@@ -133,7 +133,7 @@ fn describe_wait(shared: &Shared) -> String {
 /// The tasks and blocking closures that have not ended, the oldest first.
 fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
     // Stuck workers do not look at the clock.
-    shared.note_time(crate::time::clock::real_now());
+    shared.update_coarse_clock(crate::time::clock::real_now());
     let mut work: Vec<_> = shared.slab.describe_live().into_iter().map(UnfinishedWork).collect();
     work.sort_by_key(|work| std::cmp::Reverse(work.age()));
     work

@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::primitives::Mutex;
 use crate::primitives::thread::{self, ThreadId};
-use crate::scheduler::{Shared, worker};
+use crate::scheduler::{Shared, local};
 
 static WAITS: OnceLock<Mutex<Waits>> = OnceLock::new();
 
@@ -78,7 +78,7 @@ impl Registered {
         let number = waits.next;
         waits.next += 1;
         let runtime = shared.handle().shared;
-        let (thread, worker_of) = (thread::current_id(), worker::serves_here());
+        let (thread, worker_of) = (thread::current_id(), local::worker_of());
         waits.entries.push(Wait { number, thread, worker_of, runtime, threads });
         Self { number, excluded: excluded(&waits.entries) }
     }

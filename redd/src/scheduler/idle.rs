@@ -1,34 +1,34 @@
-//! Who sleeps, who searches, and whom to wake: one word for all workers.
+//! How many workers are parked or search, and whether a parked one is to be woken: one word for all workers.
 //!
-//! Called by `worker` (search, park) and by whoever makes a task ready (`wake_one`). The protocol around it, and the
-//! proof that no task is left lying while all sleep, is in `PARKING.md` beside this file.
+//! Called by `search` and `park`, and by every thread that makes a task ready (`wake_one`). The protocol around it, and the
+//! proof that no task is left behind while all workers sleep, are in PARKING.md beside this file.
 //!
 //! ```text
-//!              start_search                    enter_park(searching)
+//!              start_search                    enter_park(Some)
 //!   working ───────────────────▶ searching ───────────────────────────▶ sleeping
 //!      ▲ ▲                           │ ▲                                 │ │ │
 //!      │ └────── end_search ─────────┘ └──── leave_park(with token) ─────┘ │ │
 //!      └──────────── cancel_park, leave_park(without token) ───────────────┘ │
-//!      └───────────▶ enter_park(not searching) ──────────────────────────────┘
+//!      └───────────▶ enter_park(None) ──────────────────────────────┘
 //!
 //!   token:  none ──wake_one──▶ in flight ──leave_park(with token), pass_token──▶ none
 //! ```
 //!
 //! # Invariants
-//! - `one-token`: at most one wake-up that the word knows of is on its way. Whoever finds it clears the bit, whether it
-//!   was set or not (shutdown wakes without it), and searches or passes it on.
-//! - `chained-wakes`: while someone searches or a token is on its way nobody else is woken; the last to end its search
-//!   looks for what was left to it, and calls `wake_one` in its turn if it sees any.
-//! - `submit-vs-park`: the fence between "I put a task down" and "is anyone asleep, or searching?" on one side, and between
-//!   "I am asleep", or "I search no more", and "is a task there?" on the other. It stands in [`after_remote_push`], and in
-//!   [`before_last_look`] behind [`Idle::enter_park`] and [`Idle::end_search`].
+//! - `one-token`: at most one wake-up that the word counts is on its way. The worker that finds it clears the bit, whether it
+//!   was set or not (a shutdown wakes without it), and then searches or passes it on.
+//! - `chained-wakes`: while a worker searches or a token is on its way, no other worker is woken. The last searcher to end
+//!   checks what was left to it, and calls `wake_one` in its turn if it finds any.
+//! - `submit-vs-park`: a pair of fences. One is between the push of a task and the read of the word. The other is between the
+//!   change of the word to "parked" or "no longer searching" and the last check for tasks. They are in
+//!   [`after_remote_push`], and in [`before_last_look`] after [`Idle::enter_park`] and [`Idle::end_search`].
 //!
-//! A worker that has no thread yet is not in the word, and nothing here starts one: `one-ahead` in `start.rs`.
+//! A worker without a thread is not counted in the word, and nothing here starts one: `one-ahead` in `start.rs`.
 //!
 //! # Why not otherwise
-//! A list of sleepers under a lock says whom to wake, but all sleep in the same epoll, and the kernel knows better
-//! which of them is warm. A wake-up per task costs more than most tasks. So does one per search: a searcher that always
-//! woke the next one when it found something had two workers awake for each single task from outside.
+//! A list of parked workers under a lock would choose the worker to wake, at the price of the lock. A wake-up per task costs
+//! more than most tasks. So does one per search: a searcher that always woke the next worker when it found a task had two
+//! workers awake for each single task from outside.
 
 use std::fmt;
 
@@ -44,44 +44,51 @@ pub(crate) struct Idle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum WakeAction {
-    /// The token is taken out: call `driver.wake()`.
+    /// The token is set: wake a worker at the event count, or else call `driver.wake()`.
     WriteToken,
-    /// All are awake, or someone is on the way already.
+    /// No worker is parked, or one searches or is being woken already.
     Nothing,
 }
 
-/// What the caller of [`Idle::leave_park`] is now.
+/// The permission to look into the queues of other workers. The word counts the searchers, so the worker gives it back with
+/// [`Idle::end_search`] or [`Idle::enter_park`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Searching(());
+
+/// What a worker that leaves the park does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum AfterPark {
-    /// A searcher: it ends with `end_search` or `enter_park(true)`.
+pub(super) enum AfterPark {
+    /// The token woke it: it is a searcher.
     Search,
-    /// A worker that an event, a deadline or its last look woke.
+    /// An event, a deadline or its last look woke it.
     Continue,
 }
 
-/// After a push to where sleeping workers look, before `wake_one`. A push to the worker's own queue does without: that
-/// worker is awake.
+/// To be called after a push to where parked workers look, and before `wake_one`. A push to the worker's own queue does
+/// without, as that worker is awake.
 #[inline]
 pub(crate) fn after_remote_push() {
-    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the sleeper or it sees our task.
+    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the parked worker or it sees our
+    // task.
     fence(Ordering::SeqCst);
 }
 
-/// Behind a change of the word after which others count on this worker no more, before its last look for tasks.
+/// Called after a change of the word that says that this worker takes no tasks, and before its last check for tasks.
 fn before_last_look() {
-    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we sleep or search
-    // no more, or our last look sees its task.
+    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we are parked or no
+    // longer search, or our last check sees its task.
     fence(Ordering::SeqCst);
 }
 
 impl Idle {
-    /// Nobody sleeps or searches.
+    /// No worker is parked or searches.
     pub(crate) fn new() -> Self {
         Self { word: CachePadded(AtomicU64::new(0)) }
     }
 
-    /// Someone is to look for tasks. In the common case this is one load.
+    /// Asks for a worker that looks for tasks. In the common case this is one load.
     #[inline]
     pub(crate) fn wake_one(&self) -> WakeAction {
         let word = self.word.0.load(Ordering::Relaxed);
@@ -93,16 +100,18 @@ impl Idle {
         self.apply(Word::woken)
     }
 
-    /// A worker without work asks whether it may look into the queues of others. True: it is a searcher now.
-    pub(crate) fn start_search(&self, limit: usize) -> bool {
+    /// Lets a worker without work look into the queues of others, unless `limit` workers do.
+    pub(crate) fn start_search(&self, limit: usize) -> Option<Searching> {
         let limit = u16::try_from(limit.max(1)).unwrap_or(u16::MAX);
-        self.apply(|word| word.search_started(limit))
+        self.apply(|word| word.search_started(limit)).then_some(Searching(()))
     }
 
-    /// A searcher found something, or gives up without sleeping. True: it was the last, and has to look once more and call
-    /// [`wake_one`](Self::wake_one) if there is more (`chained-wakes`).
+    /// Ends a search that has found a task, or that ends without a park.
+    ///
+    /// If true, this was the last searcher. It must check for tasks once more, and call [`wake_one`](Self::wake_one) if there is
+    /// one (`chained-wakes`).
     #[must_use]
-    pub(crate) fn end_search(&self) -> bool {
+    pub(crate) fn end_search(&self, Searching(()): Searching) -> bool {
         let is_last = self.apply(Word::search_ended);
         if is_last {
             before_last_look();
@@ -110,29 +119,34 @@ impl Idle {
         is_last
     }
 
-    /// The worker is counted as asleep. It looks at the injector once more after this, and then either sleeps and calls
-    /// [`leave_park`](Self::leave_park), or calls [`cancel_park`](Self::cancel_park).
-    pub(crate) fn enter_park(&self, was_searching: bool) {
-        self.apply(|word| word.park_entered(was_searching));
+    /// Counts the worker as parked, and no longer as a searcher.
+    ///
+    /// The worker checks for tasks once more after this. Then it either sleeps and calls [`leave_park`](Self::leave_park), or
+    /// calls [`cancel_park`](Self::cancel_park).
+    pub(crate) fn enter_park(&self, searching: Option<Searching>) {
+        self.apply(|word| word.park_entered(searching.is_some()));
         before_last_look();
     }
 
-    /// A wake-up is on its way. A moment's view.
+    /// Whether a wake-up is on its way. A snapshot.
     pub(crate) fn has_token(&self) -> bool {
         self.load().has_token
     }
 
-    /// The last look found something.
+    /// The last check has found a task, so the worker does not sleep.
     pub(crate) fn cancel_park(&self) {
         let _ = self.apply(|word| word.park_left(false));
     }
 
-    /// The worker has slept. `has_token`: the driver reported the wake-up.
-    pub(crate) fn leave_park(&self, has_token: bool) -> AfterPark {
-        self.apply(|word| word.park_left(has_token))
+    /// The worker has slept. `has_token`: the driver reported the wake-up, and the worker is a searcher now.
+    pub(crate) fn leave_park(&self, has_token: bool) -> Option<Searching> {
+        match self.apply(|word| word.park_left(has_token)) {
+            AfterPark::Search => Some(Searching(())),
+            AfterPark::Continue => None,
+        }
     }
 
-    /// A worker that did not sleep found the token, which was meant for one that does (`one-token`).
+    /// A worker that was not parked found the token, which was meant for one that is (`one-token`).
     pub(crate) fn pass_token(&self) -> WakeAction {
         self.apply(Word::token_passed)
     }
@@ -171,7 +185,7 @@ const TOKEN: u64 = 1;
 const SEARCHERS: u64 = 0xffff << 1;
 const SLEEPER: u64 = 1 << 17;
 
-/// The word as values. The steps are pure: a word in, the new word and the answer out.
+/// The word as values. Each step is pure: it takes a word and returns the new word and a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) sleepers: u16,
@@ -188,7 +202,7 @@ impl Word {
         Self { sleepers: (bits >> 17) as u16, searchers: (bits >> 1) as u16, has_token: bits & TOKEN != 0 }
     }
 
-    /// If no worker searches (`chained-wakes`), a sleeper is to look at the queues, unless a token wakes one already.
+    /// If no worker searches (`chained-wakes`), a parked worker is to be woken, unless a token wakes one already.
     pub(super) fn woken(self) -> (Self, WakeAction) {
         if self.searchers > 0 || self.sleepers == 0 {
             return (self, WakeAction::Nothing);
@@ -233,7 +247,7 @@ impl Word {
 mod tests {
     use super::*;
 
-    /// All words with up to three sleepers and searchers.
+    /// All words with up to three parked workers and searchers.
     fn words() -> impl Iterator<Item = Word> {
         (0..4 * 4).flat_map(|n| [false, true].map(|has_token| Word { sleepers: n % 4, searchers: n / 4, has_token }))
     }
@@ -247,11 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_is_written_only_for_a_sleeper_that_nobody_will_help() {
+    fn a_token_is_written_only_if_no_wake_up_is_on_its_way() {
         for word in words() {
             let (after, answer) = word.woken();
             let idle = Idle { word: CachePadded(AtomicU64::new(word.pack())) };
-            assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the quick look says the same");
+            assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the short path agrees");
             let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
             assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
             assert_eq!(after, Word { has_token: word.has_token || is_needed, ..word });
@@ -300,21 +314,21 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_sleep_after_all_leaves_the_token_to_whoever_does() {
+    fn a_worker_that_cancels_its_park_leaves_the_token_to_a_parked_one() {
         let idle = Idle::new();
-        idle.enter_park(false);
-        idle.enter_park(false);
+        idle.enter_park(None);
+        idle.enter_park(None);
         assert_eq!(idle.wake_one(), WakeAction::WriteToken);
         idle.cancel_park();
         assert!(idle.has_token());
-        assert_eq!(idle.leave_park(true), AfterPark::Search);
+        assert!(idle.leave_park(true).is_some(), "it searches");
     }
 
     #[test]
     fn a_limit_of_zero_lets_one_search() {
         let idle = Idle::new();
-        assert!(idle.start_search(0));
-        assert!(!idle.start_search(0));
-        assert!(idle.end_search());
+        let searching = idle.start_search(0).expect("no worker searches");
+        assert!(idle.start_search(0).is_none());
+        assert!(idle.end_search(searching));
     }
 }

@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_handed_a_task_may_push_it_again() {
+    fn a_popped_task_may_be_pushed_again_at_once() {
         let injector = Injector::new();
         injector.push_batch(batch(0..3).expect("not empty")).expect("open");
         let popped = injector.pop_batch(3, |node| injector.push(node).expect("open"));

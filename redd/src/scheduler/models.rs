@@ -13,7 +13,7 @@ use crate::primitives::checker::thread;
 use crate::primitives::{mistake, model};
 
 use super::active::{Active, CLOSED, COUNT, Step};
-use super::idle::{self, AfterPark, Idle, WakeAction, Word};
+use super::idle::{self, Idle, Searching, WakeAction, Word};
 use super::injector::testing::Node;
 use super::injector::{Batch, Injector, ONE, Popped};
 use super::run_queue::{Head, RunQueue};
@@ -419,14 +419,14 @@ impl Workers {
 
     /// The worker loop and the park protocol, until the worker sleeps or is stuck.
     fn work(self: &Plain<Self>) {
-        let (mut is_searching, mut is_clean) = (false, true);
+        let (mut searching, mut is_clean) = (None, true);
         loop {
             if self.pop() {
                 if self.mistake != Mistake::StartAfterTask {
                     self.start_successor(&mut is_clean);
                 }
-                if std::mem::take(&mut is_searching) {
-                    self.end_search();
+                if let Some(searching) = searching.take() {
+                    self.end_search(searching);
                 } else if !self.is_empty() {
                     self.wake();
                 }
@@ -438,23 +438,25 @@ impl Workers {
                     Tasks::WaitForEachOther => return,
                 }
             }
-            if !is_searching && self.idle.start_search(1) {
-                is_searching = true;
-                continue;
+            if searching.is_none() {
+                searching = self.idle.start_search(1);
+                if searching.is_some() {
+                    continue;
+                }
             }
             let heard = self.event_count.prepare_wait();
-            if !self.enter_park(std::mem::take(&mut is_searching)) {
+            if !self.enter_park(searching.take()) {
                 self.idle.cancel_park();
                 continue;
             }
             let Some(events) = self.sleep(heard) else { return };
-            is_searching = self.idle.leave_park(events & TOKEN != 0) == AfterPark::Search;
+            searching = self.idle.leave_park(events & TOKEN != 0);
             if events & SOCKET != 0 {
                 if self.mistake != Mistake::NoStartForEvent {
                     self.start_successor(&mut is_clean);
                 }
-                if std::mem::take(&mut is_searching) {
-                    self.end_search();
+                if let Some(searching) = searching.take() {
+                    self.end_search(searching);
                 }
                 self.poll_driver_and_timers();
                 match self.tasks {
@@ -466,20 +468,20 @@ impl Workers {
     }
 
     /// The last searcher looks for what was left to it.
-    fn end_search(&self) {
+    fn end_search(&self, searching: Searching) {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
             Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
             Mistake::LookBeforeEnd => {
                 let has_more = !self.is_empty();
-                self.idle.end_search() && has_more
+                self.idle.end_search(searching) && has_more
             }
             Mistake::None
             | Mistake::NoFence
             | Mistake::LookBeforeCount
             | Mistake::DropToken
             | Mistake::StartAfterTask
-            | Mistake::NoStartForEvent => self.idle.end_search() && !self.is_empty(),
+            | Mistake::NoStartForEvent => self.idle.end_search(searching) && !self.is_empty(),
         };
         if has_more {
             self.wake();
@@ -496,7 +498,7 @@ impl Workers {
     }
 
     /// False if there is a reason to stay.
-    fn enter_park(&self, was_searching: bool) -> bool {
+    fn enter_park(&self, searching: Option<Searching>) -> bool {
         match self.mistake {
             Mistake::None
             | Mistake::NoChain
@@ -505,16 +507,16 @@ impl Workers {
             | Mistake::DropToken
             | Mistake::StartAfterTask
             | Mistake::NoStartForEvent => {
-                self.idle.enter_park(was_searching);
+                self.idle.enter_park(searching);
                 self.is_empty()
             }
             Mistake::NoFence => {
-                self.idle.apply(|word| word.park_entered(was_searching));
+                self.idle.apply(|word| word.park_entered(searching.is_some()));
                 self.is_empty()
             }
             Mistake::LookBeforeCount => {
                 let is_empty = self.is_empty();
-                self.idle.enter_park(was_searching);
+                self.idle.enter_park(searching);
                 is_empty
             }
         }
@@ -686,7 +688,7 @@ model!(loom_idle_dependent_tasks_find_a_successor, || {
 });
 
 #[test]
-fn loom_idle_a_task_behind_a_stuck_event_finds_a_successor() {
+fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
     // Three: the worker sleeps, is called for, gets up, and only then is the token written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);
@@ -897,7 +899,7 @@ fn injector_and_idle(after_push: fn()) {
                     if injector.pop_batch(1, |node| _ = take(node)) == Popped::Tasks(1) {
                         return true;
                     }
-                    idle.enter_park(false);
+                    idle.enter_park(None);
                     if !injector.is_empty() {
                         idle.cancel_park();
                         thread::yield_now();
@@ -907,8 +909,8 @@ fn injector_and_idle(after_push: fn()) {
                     if events == 0 {
                         return false;
                     }
-                    if idle.leave_park(events & TOKEN != 0) == AfterPark::Search {
-                        assert!(idle.end_search(), "there is no other searcher");
+                    if let Some(searching) = idle.leave_park(events & TOKEN != 0) {
+                        assert!(idle.end_search(searching), "there is no other searcher");
                     }
                 }
             })
@@ -947,14 +949,14 @@ fn ring_and_clean_worker(after_push: fn()) {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (ring, idle, epoll) = &*shared;
-                let (mine, mut is_searching) = (Ring::new(), false);
+                let (mine, mut searching) = (Ring::new(), None);
                 loop {
-                    is_searching = is_searching || idle.start_search(1);
+                    searching = searching.or_else(|| idle.start_search(1));
                     // SAFETY: this thread owns `mine`.
                     if let Some(task) = unsafe { ring.steal_into(&mine) } {
                         return take(task) == 0;
                     }
-                    idle.enter_park(std::mem::take(&mut is_searching));
+                    idle.enter_park(searching.take());
                     if !ring.is_ring_empty() {
                         idle.cancel_park();
                         thread::yield_now();
@@ -964,7 +966,7 @@ fn ring_and_clean_worker(after_push: fn()) {
                     if events == 0 {
                         return false;
                     }
-                    is_searching = idle.leave_park(events & TOKEN != 0) == AfterPark::Search;
+                    searching = idle.leave_park(events & TOKEN != 0);
                 }
             })
         };

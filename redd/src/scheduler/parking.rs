@@ -1,34 +1,36 @@
-//! Where sleeping workers sleep: one in the driver, where events wake it, the others by a bell that only rings for work.
+//! Where parked workers sleep: one in the driver, where events wake it, the others at an event count, where only work does.
 //!
-//! Called by `worker` (sleep), by `Shared::wake_sleeper`, and by the monitor.
+//! Called by `park` (sleep), by `Shared::wake_sleeper`, and by the monitor.
 //!
 //! # Invariants
-//! - `one-lease`: the worker that sleeps in the driver holds the watch. Who finds it taken sleeps by the bell; whoever
-//!   holds it is either in the driver or awake, and gives it back before it runs anything. So if all workers sleep, one of
-//!   them watches: the last that gave it back, or who took it after that.
+//! - `one-lease`: the worker that sleeps in the driver holds the driver lease. A worker that finds it taken sleeps at the event
+//!   count. The holder is either in the driver or awake, and gives the lease back before it runs a task. So if all
+//!   workers sleep, one of them holds the lease: the last that gave it back, or one that took it after that.
 //!
 //! # Why not otherwise
-//! All sleepers in the epoll: each packet that comes while one worker is at work wakes another one for a single event,
-//! although the first would have taken it a moment later together with the next five. That was 436 context switches per
-//! 1000 requests of 64 connections, where this makes fewer than half. What it bought, that events are seen while a worker
-//! is busy, is kept otherwise: a worker whose polls are long wakes one to watch (`Worker::poll_driver_and_timers`), and so does the
-//! monitor when a worker is stuck and nobody watches. Decision 0009.
+//! All parked workers could sleep in the epoll. Then each packet that comes while one worker is busy wakes another one for a
+//! single event. The first would have taken it a moment later, together with the next five. That was 436 context switches per
+//! 1000 requests of 64 connections; this design makes fewer than half.
+//!
+//! Its advantage was that events are seen while a worker is busy. That is kept in another way. A worker whose polls are long has
+//! a parked worker take the lease (`Worker::poll_driver_and_timers`). So does the monitor when a worker is stalled and the
+//! lease is free. Decision 0009.
 
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::event_count::EventCount;
 
-/// See the module page.
+/// The event count and the driver lease.
 #[derive(Debug, Default)]
 pub(crate) struct Parking {
     is_driver_leased: AtomicBool,
     pub(super) event_count: EventCount,
 }
 
-/// This worker may sleep in the driver while it has this.
+/// The right to sleep in the driver. Dropping it gives the lease back.
 pub(super) struct DriverLease<'a>(&'a Parking);
 
 impl Parking {
-    /// The right to sleep in the driver, if nobody has it (`one-lease`).
+    /// Takes the lease if it is free (`one-lease`).
     pub(super) fn try_lease_driver(&self) -> Option<DriverLease<'_>> {
         // Acquire: pairs with the Release in `DriverLease::drop`.
         (!self.is_driver_leased.swap(true, Ordering::Acquire)).then_some(DriverLease(self))
@@ -38,7 +40,7 @@ impl Parking {
         self.is_driver_leased.load(Ordering::Relaxed)
     }
 
-    /// Whether events go unseen although a worker sleeps that could wait for them.
+    /// Whether no worker waits for events although a parked one could.
     pub(super) fn needs_lease_holder(&self) -> bool {
         !self.is_driver_leased() && self.event_count.has_waiters()
     }
@@ -46,8 +48,8 @@ impl Parking {
 
 impl Drop for DriverLease<'_> {
     fn drop(&mut self) {
-        // Release: what was done in the driver comes before what the next one does there. Pairs with the Acquire in
-        // `Parking::try_lease_driver`.
+        // Release: what this worker did in the driver comes before what the next holder does there. Pairs with the Acquire
+        // in `Parking::try_lease_driver`.
         self.0.is_driver_leased.store(false, Ordering::Release);
     }
 }

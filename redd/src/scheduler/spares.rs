@@ -19,8 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::active::Step;
+use super::local::{LOCAL, Local};
+use super::pace::NEXT_STREAK_MAX;
 use super::rescue::Mode;
-use super::worker::{Ended, LOCAL, Local, NEXT_STREAK_MAX, NoRoot, Worker, leave_here};
+use super::worker::{Ended, NoRoot, Worker, leave_here};
 use super::worker_states::join_unless_ended;
 use super::{MAX_SPARES, Shared, idle, start};
 use crate::observe::report::{self, ReportKind};

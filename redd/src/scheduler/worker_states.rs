@@ -1,4 +1,4 @@
-//! Who serves: for each slot whether its thread runs tasks, and how many do.
+//! Which workers are active: for each slot whether its thread runs tasks, and how many do.
 //!
 //! Called by `worker`, `spares` and `rescue`.
 //!
@@ -10,18 +10,18 @@
 //!     └───────────────┘  └────────────────────────────────────────────┘
 //! ```
 //!
-//! BLOCKED is what a worker says of itself (`block_in_place`), STALLED is what the monitor thinks of it. Either way others
-//! take tasks from its next-slot and fire its timers, and what its thread wakes goes to the injector.
+//! A worker sets BLOCKED itself (`block_in_place`); the monitor sets STALLED. Either way other workers take the task in its
+//! LIFO slot and fire its timers, and the tasks that its thread wakes go to the injector.
 //!
 //! # Invariants
-//! - `counted-once`: a slot that is not ACTIVE is missing from `serving` once, whoever took it out.
-//! - `add-before-active`: the count grows before a word says ACTIVE again, or its worker could leave and take the count
-//!   below zero.
-//! - `monitor-looks-last`: between a word and the count there is a moment in which a worker that blocks, or a spare that
-//!   retires, relies on one that does not serve. Only the monitor's own steps make such a moment, and after them it
-//!   reads the count and acts on it.
-//! - `marked-late`: a mark may hit a worker that has just come out of the poll, and a spare that has retired meanwhile then
-//!   is missing twice. The monitor looks at the poll again after each mark and at each turn, and takes the mark back.
+//! - `counted-once`: a slot that is not ACTIVE is missing from the count `active` once, whichever step took it out.
+//! - `add-before-active`: the count grows before a word says ACTIVE again. Otherwise its worker could leave first and take
+//!   the count below zero.
+//! - `monitor-looks-last`: between the change of a word and that of the count, a worker that blocks or a spare that retires may
+//!   rely on a worker that is not active. Only the monitor's own steps have such a gap, and after them it reads the count
+//!   and acts on it.
+//! - `marked-late`: a mark may hit a worker that has just ended the poll. A spare that has retired meanwhile is then missing
+//!   twice. The monitor compares the poll again after each mark and at each turn, and takes the mark back.
 
 use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -29,7 +29,7 @@ const ACTIVE: u8 = 0;
 const BLOCKED: u8 = 1;
 const STALLED: u8 = 2;
 
-/// One slot's word.
+/// The state of one slot.
 #[derive(Debug)]
 pub(crate) struct WorkerState(AtomicU8);
 
@@ -56,12 +56,12 @@ impl WorkerState {
 #[derive(Debug, Default)]
 pub(crate) struct WorkerStates {
     active: AtomicUsize,
-    /// Slots whose word is not ACTIVE; a hint for those who look after their wheels.
+    /// Slots whose word is not ACTIVE. A hint for the workers that fire the timers of such slots.
     inactive: AtomicUsize,
 }
 
 impl WorkerStates {
-    /// How many threads run tasks, or sleep until there are some.
+    /// How many threads run tasks, or are parked until there are some.
     pub(crate) fn active(&self) -> usize {
         // Acquire: pairs with the Release half of the changes below.
         not_below_zero(self.active.load(Ordering::Acquire))
@@ -73,7 +73,7 @@ impl WorkerStates {
     }
 
     pub(crate) fn join(&self, count: usize) {
-        // AcqRel: the changes of this count pair with each other and with the Acquire in `serving`.
+        // AcqRel: the changes of this count pair with each other and with the Acquire in `active`.
         self.active.fetch_add(count, Ordering::AcqRel);
     }
 
@@ -82,7 +82,7 @@ impl WorkerStates {
         self.active.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// The thread of this slot has ended in the middle of its work; the slot's next one serves.
+    /// The thread of this slot has ended in the middle of its work. The next thread of the slot is active.
     pub(crate) fn leave_slot(&self, state: &WorkerState) {
         // AcqRel: pairs with the exchanges below.
         if state.0.swap(ACTIVE, Ordering::AcqRel) == ACTIVE {
@@ -92,14 +92,14 @@ impl WorkerStates {
         }
     }
 
-    /// A spare goes when enough others serve. If true, it does not count any more.
+    /// Retires a spare if more than `enough` workers are active. If true, it is no longer counted.
     pub(crate) fn try_retire(&self, enough: usize) -> bool {
-        // In one step, or a worker that blocks between look and count would rely on this spare. AcqRel: as in `join`.
-        let step = |serving| (not_below_zero(serving) > enough).then(|| serving - 1);
+        // In one step, or a worker that blocks between the check and the change would rely on this spare. AcqRel: as in `join`.
+        let step = |active| (not_below_zero(active) > enough).then(|| active - 1);
         self.active.fetch_update(Ordering::AcqRel, Ordering::Relaxed, step).is_ok()
     }
 
-    /// The worker of this slot stops to serve. Answers how many still do.
+    /// The worker of this slot is blocked. Returns how many are still active.
     pub(crate) fn block(&self, state: &WorkerState) -> usize {
         // AcqRel: pairs with the exchanges below: a mark that we see is counted, or its monitor looks again
         // (`monitor-looks-last`).
@@ -111,7 +111,7 @@ impl WorkerStates {
         not_below_zero(self.active.fetch_sub(1, Ordering::AcqRel).wrapping_sub(1))
     }
 
-    /// And serves again.
+    /// The worker of this slot is active again.
     pub(crate) fn unblock(&self, state: &WorkerState) {
         self.join(1); // `add-before-active`
         self.inactive.fetch_sub(1, Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl WorkerStates {
         state.0.store(ACTIVE, Ordering::Release);
     }
 
-    /// The monitor finds that the worker does not serve. False: it said so itself, or is marked already.
+    /// Marks the worker as stalled; called by the monitor. False if it is blocked, or marked already.
     pub(crate) fn mark_stalled(&self, state: &WorkerState) -> bool {
         // AcqRel: pairs with `block`.
         let marked = state.0.compare_exchange(ACTIVE, STALLED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
@@ -130,7 +130,7 @@ impl WorkerStates {
         marked
     }
 
-    /// The worker is back. False: it is blocked now, or someone was faster.
+    /// Takes the mark back. False if the worker is blocked now, or another thread was faster.
     pub(crate) fn clear_mark(&self, state: &WorkerState) -> bool {
         if !state.is_stalled() {
             return false;
@@ -147,12 +147,12 @@ impl WorkerStates {
     }
 }
 
-/// A count that is one short (`marked-late`) is none for a moment.
-fn not_below_zero(serving: usize) -> usize {
-    if serving > isize::MAX as usize { 0 } else { serving }
+/// A count that is one short (`marked-late`) may be below zero for a moment, and is read as 0.
+fn not_below_zero(active: usize) -> usize {
+    if active > isize::MAX as usize { 0 } else { active }
 }
 
-/// One more thread that is to leave before the runtime ends, unless it has: then nobody is needed.
+/// Counts one more thread that is to leave before the runtime ends, unless it has ended.
 pub(crate) fn join_unless_ended(alive: &AtomicUsize) -> bool {
     // AcqRel: pairs with the decrement in `worker::leave`. In one step, or the last one would leave in between, and the
     // runtime end twice.

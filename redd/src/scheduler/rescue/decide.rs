@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use crate::scheduler::pace::{
+    COMPUTING_AT_LEAST, MUCH_LATER, PATIENCE_WITH_COMPUTING, PATIENCE_WITH_UNKNOWN, PATIENCE_WITH_WAITING,
+};
 use crate::sys::thread::RunState;
 
 /// What a stuck thread does.
@@ -78,9 +81,6 @@ pub(super) enum Lateness {
     Late,
 }
 
-/// A poll that was held back (`MayPanic`) or that only waits for a CPU is reported after so many times as long.
-pub(super) const MUCH_LATER: u32 = 10;
-
 impl WholePoll {
     /// The time that the task itself takes: it computes, or waits for something that is not redd's.
     fn own(&self) -> Duration {
@@ -152,16 +152,6 @@ pub(super) enum Verdict {
     NotYet,
 }
 
-/// How much CPU time a computing poll may have, as a multiple of the threshold: more threads than CPUs help nobody if it
-/// ends soon. It is counted from the first look on, so that this is after some 70 ms.
-const PATIENCE_WITH_COMPUTING: u32 = 6;
-/// If it must share the CPUs, so much of it is enough after that time.
-const COMPUTING_AT_LEAST: u32 = 2;
-/// How long a thread is left alone that the system tells nothing about.
-const PATIENCE_WITH_UNKNOWN: u32 = 3;
-/// How long one that hardly gets a CPU; at some time any wait has an end.
-const PATIENCE_WITH_WAITING: u32 = 100;
-
 /// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that others need
 /// not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
 pub(super) fn computes(spent: Duration, watched_for: Duration, threshold: Duration) -> bool {
@@ -213,7 +203,7 @@ mod tests {
     const THRESHOLD: Duration = Duration::from_millis(10);
     const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, serving: 0, workers: 1 };
 
-    fn stuck(ms: u64, cpu: CpuUse) -> Suspect {
+    fn stalled(ms: u64, cpu: CpuUse) -> Suspect {
         let stuck_for = Duration::from_millis(ms);
         let spent = if cpu == CpuUse::On { stuck_for } else { Duration::ZERO };
         Suspect { stuck_for, cpu: Some(cpu), computes: computes(spent, stuck_for, THRESHOLD), has_stand_in: false }
@@ -221,7 +211,7 @@ mod tests {
 
     #[test]
     fn without_work_that_waits_nothing_is_done() {
-        let suspects = [stuck(10_000, CpuUse::Off)];
+        let suspects = [stalled(10_000, CpuUse::Off)];
         let idle = Situation { has_work: false, ..ALL_BUSY };
         assert_eq!(decide(idle, &suspects, THRESHOLD), Verdict::NothingWaits);
         let with_sockets = Situation { has_io: true, ..idle };
@@ -235,7 +225,7 @@ mod tests {
         for sleepers in 0..2 {
             let situation = Situation { sleepers, serving: sleepers, workers: 2, ..ALL_BUSY };
             let expected = if sleepers > 0 { Verdict::Wake } else { Verdict::Start(Some(0)) };
-            assert_eq!(decide(situation, &[stuck(10, CpuUse::Off)], THRESHOLD), expected);
+            assert_eq!(decide(situation, &[stalled(10, CpuUse::Off)], THRESHOLD), expected);
         }
     }
 
@@ -250,11 +240,11 @@ mod tests {
         ] {
             for ms in [5, 29, 30, 59, 60, 999, 1000, 100_000] {
                 let expected = first_ms.is_some_and(|first| ms >= first);
-                let verdict = decide(ALL_BUSY, &[stuck(ms, cpu)], THRESHOLD);
+                let verdict = decide(ALL_BUSY, &[stalled(ms, cpu)], THRESHOLD);
                 assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} for {ms} ms: {verdict:?}");
             }
         }
-        let unread = Suspect { cpu: None, ..stuck(10_000, CpuUse::Off) };
+        let unread = Suspect { cpu: None, ..stalled(10_000, CpuUse::Off) };
         assert_eq!(decide(ALL_BUSY, &[unread], THRESHOLD), Verdict::NotYet);
     }
 
@@ -265,16 +255,16 @@ mod tests {
             let computes = computes(ms(spent), ms(watched_for), THRESHOLD);
             assert_eq!(computes, expected, "{spent} ms of {watched_for}");
             for cpu in [Some(CpuUse::On), Some(CpuUse::Waiting), None] {
-                let verdict = decide(ALL_BUSY, &[Suspect { computes, cpu, ..stuck(5, CpuUse::On) }], THRESHOLD);
+                let verdict = decide(ALL_BUSY, &[Suspect { computes, cpu, ..stalled(5, CpuUse::On) }], THRESHOLD);
                 assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} {spent} ms of {watched_for}");
             }
         }
     }
 
     #[test]
-    fn each_stuck_worker_gets_one_spare_and_never_are_there_more_than_workers() {
-        let replaced = Suspect { has_stand_in: true, ..stuck(50, CpuUse::Off) };
-        let both = [replaced, stuck(50, CpuUse::Off)];
+    fn each_stalled_worker_gets_one_spare_and_no_more_than_the_workers_run() {
+        let replaced = Suspect { has_stand_in: true, ..stalled(50, CpuUse::Off) };
+        let both = [replaced, stalled(50, CpuUse::Off)];
         let situation = Situation { serving: 1, workers: 2, ..ALL_BUSY };
         assert_eq!(decide(situation, &both, THRESHOLD), Verdict::Start(Some(1)));
         assert_eq!(decide(Situation { serving: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);

@@ -46,6 +46,7 @@ mod report;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::pace::{RAPID_REARMS_MAX, SHORT_LIFE_MS};
 use super::{Flavor, Shared, WorkerSlot};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -61,11 +62,6 @@ pub(crate) use report::{LatePollHook, Mode};
 const NEVER: u64 = u64::MAX;
 /// `due` when the alarm is stopped.
 const UNGUARDED: u64 = 0;
-/// How old a current-thread runtime is before it is watched; picked by feel.
-const SHORT_LIFE_MS: u64 = 100;
-/// So many times in a row the alarm may be stopped and set again within a step before that ends.
-const RAPID_REARMS_MAX: u32 = 16;
-
 /// See the module page. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
 pub(crate) struct StallDetector {

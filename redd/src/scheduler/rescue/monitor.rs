@@ -29,6 +29,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::lock_wait::waits_for_lock;
 use crate::primitives::{Mutex, thread};
+use crate::scheduler::pace::{PATIENCE_WITH_STACK, REMINDER, REPORTERS_MAX};
 use crate::scheduler::spares::{self, Started};
 use crate::scheduler::{Flavor, Shared, WorkerSlot, idle};
 use crate::sys;
@@ -39,15 +40,8 @@ use crate::sys::thread::RunState;
 use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
-/// A poll reported late is reported again when it has taken so many times as long.
-const REMINDER: u32 = 10;
-
-/// How long a thread may take to tell its stack: as long as one that needs a CPU for it often waits. Picked by feel.
-const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
-
-/// Threads that tell reports with stacks, and how many there may be: in a storm, or without a thread, stacks are left out.
-static TELLERS: AtomicU32 = AtomicU32::new(0);
-const TELLERS_MAX: u32 = 8;
+/// Threads that write reports with stacks; at most `REPORTERS_MAX`. In a storm, or without a thread, stacks are left out.
+static REPORTERS: AtomicU32 = AtomicU32::new(0);
 
 /// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
 #[derive(Debug)]
@@ -229,14 +223,14 @@ impl Teller {
     /// `None`: there are enough.
     fn new() -> Option<Self> {
         // Dropped if it is one too many.
-        let (teller, others) = (Self, TELLERS.fetch_add(1, Ordering::Relaxed));
-        (others < TELLERS_MAX).then_some(teller)
+        let (teller, others) = (Self, REPORTERS.fetch_add(1, Ordering::Relaxed));
+        (others < REPORTERS_MAX).then_some(teller)
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        TELLERS.fetch_sub(1, Ordering::Relaxed);
+        REPORTERS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -550,14 +544,15 @@ fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
 }
 
 /// When to look next.
-fn set_alarm(shared: &Shared, seen: &[Seen], looked_at: u64, monitor_was_active: bool) {
+fn set_alarm(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
     let detector = &shared.stall_detector;
     let guard = &mut *detector.guard.lock();
     let now = shared.ms_at(real_now());
     let has_stalled = shared.slots().any(|slot| slot.state.is_stalled());
     let nobody_serves = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
     // Nobody came by for a while, and here is a poll: a second look a step later tells whether it is that one.
-    let may_be_stuck = |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, looked_at));
+    let may_be_stuck =
+        |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, driver_polled_at));
     guard.monitor_is_active = has_stalled || nobody_serves || seen.iter().any(may_be_stuck);
     if guard.monitor_is_active {
         detector.set(guard, now, detector.step);
@@ -712,7 +707,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_turn_of_the_monitor_is_survived_and_so_is_a_report_thread_that_counts_itself_out() {
-        let tellers: Vec<_> = (0..TELLERS_MAX).map_while(|_| Teller::new()).collect();
+        let tellers: Vec<_> = (0..REPORTERS_MAX).map_while(|_| Teller::new()).collect();
         assert!(Teller::new().is_none(), "{} run", tellers.len());
         assert_eq!(guarded(|| std::panic::resume_unwind(Box::new(tellers))), None::<()>);
         assert!(Teller::new().is_some());
