@@ -4,13 +4,13 @@
 //!
 //! # Protocol
 //! One word has the number of active workers and two flags, CLOSED and ENDED. A thread that waits for a timer, a descriptor
-//! or a task needs an active worker, which delivers the event. When there is none any more, nothing ends the wait by itself.
+//! or a task needs an active worker, which delivers the event. Without one, nothing ends the wait by itself.
 //! 1. A worker becomes active before its loop begins, and when it comes out of `block_in_place` (`enter`).
 //! 2. It stops being active when its loop has ended, and before the closure of `block_in_place` runs (`exit`).
 //! 3. A shutdown sets the phase, then CLOSED (`close`). A worker that sees the phase polls no further task.
 //! 4. The first step 2 or 3 after which CLOSED is set and no worker is active sets ENDED and returns [`Step::Last`].
 //! 5. The thread that took this step ends all waits (`Shared::end_waits`): timers panic, descriptors give an error, and tasks
-//!    that nobody polls are cancelled.
+//!    that no worker polls are cancelled.
 //! 6. A step 2 that sees CLOSED, and is not the last, wakes one more sleeper, so that the others leave although this
 //!    thread now waits (`Step::Closed`).
 //!
@@ -24,8 +24,8 @@
 //! ended, so it is not active then. Nor do destructors that block the thread without `block_in_place`.
 //!
 //! # Why not otherwise
-//! To end the waits when the last worker has ended lets the worker wait for itself. To end them at the close makes timers
-//! panic in tasks that are in the middle of a poll, which would be cancelled silently a moment later.
+//! If the waits ended only after the last worker, the worker could wait for itself. If they ended at the close, timers would
+//! panic in tasks in the middle of a poll, which a moment later would be cancelled without a message.
 
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 
@@ -37,7 +37,7 @@ pub(super) const COUNT: usize = ENDED - 1;
 #[derive(Debug, Default)]
 pub(crate) struct Active(pub(super) AtomicUsize);
 
-/// What the thread that took a step is to do.
+/// What the thread that took a step does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Step {

@@ -1,9 +1,10 @@
-//! What a program asked to be told or measured of each poll; by default nothing, and then it costs one test per poll.
+//! Hooks and measurements around each poll, and the counters of a worker. By default there are none, which costs one test per
+//! poll.
 //!
-//! Called by `worker` (each poll of a watched runtime) and by `Shared` (each queueing, if latency is tracked).
+//! Called by `worker` (each poll of an instrumented runtime) and by `Shared` (each queueing, if latency is tracked).
 //!
 //! # Invariants
-//! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header says since when. Only
+//! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header has the time since when. Only
 //!   the holder of its `Runnable` writes that.
 
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use crate::task::poll::Ran;
 use crate::task::runnable::Schedule;
 use crate::time::clock::real_now;
 
-/// See the module page.
+/// The hooks and histograms of a runtime.
 #[derive(Debug)]
 pub(crate) struct PollInstrumentation {
     /// Whether polls go through [`run`](Self::run).
     pub(super) is_on: bool,
     pub(super) tracks_latency: bool,
-    /// One for each worker; spares share them. Empty if they are not wanted.
+    /// One for each worker; spares share them. Empty if not wanted.
     pub(crate) poll_times: Box<[Histogram]>,
     pub(crate) latencies: Box<[Histogram]>,
     started: Instant,
@@ -117,18 +118,18 @@ impl Schedule for Stamping {
     }
 }
 
-/// Counts of one worker that only it writes. Read by others for reports.
+/// Counters of one worker. Only the worker writes them; other threads read them for metrics.
 #[derive(Debug)]
 pub(crate) struct WorkerCounters {
-    /// Tasks that it queued with itself.
+    /// Tasks that it queued in its own queue.
     pub(crate) local_schedules: AtomicU64,
-    /// How often its queue was full, and the tasks that went to the injector for that.
+    /// How often its queue was full, and how many tasks went to the injector because of that.
     pub(crate) overflows: AtomicU64,
     pub(crate) overflowed_tasks: AtomicU64,
     /// How often it stole, and how many tasks.
     pub(crate) steals: AtomicU64,
     pub(crate) stolen_tasks: AtomicU64,
-    /// How often it slept and did nothing before it slept again.
+    /// How often it parked again without a poll since the last park.
     pub(crate) noops: AtomicU64,
     /// Tasks in the list of a current-thread runtime.
     pub(crate) fifo_len: AtomicU64,

@@ -237,7 +237,7 @@ mistake!(loom_injector_catches_a_push_that_looks_before_it_counts, "exactly once
 /// The epoll in which all workers sleep: an edge-triggered eventfd, in which writes coalesce, and one socket.
 ///
 /// Nobody blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as looking later,
-/// and loom tries all the times at which it may look. So when all threads have ended, all sleep (or are stuck in a
+/// and loom tries all the times at which it may look. So when all threads have ended, all sleep (or are blocked in a
 /// task), and what is then in the epoll is what would wake them.
 struct Epoll(AtomicUsize);
 
@@ -302,7 +302,7 @@ enum Tasks {
     WaitForEachOther,
 }
 
-/// The event_count of `primitives::event_count`, by which nobody blocks either. What the system does, it does under its lock: look at
+/// The event count of `primitives::event_count`, at which no thread blocks either. What the system does, it does under its lock: look at
 /// the rings and fall asleep, or wake one that sleeps.
 #[derive(Default)]
 struct EventCount {
@@ -417,7 +417,7 @@ impl Workers {
         self.wake();
     }
 
-    /// The worker loop and the park protocol, until the worker sleeps or is stuck.
+    /// The worker loop and the park protocol, until the worker sleeps or is blocked.
     fn work(self: &Plain<Self>) {
         let (mut searching, mut is_clean) = (None, true);
         loop {
@@ -594,7 +594,7 @@ impl Workers {
         (0..submits).for_each(|_| self.submit());
     }
 
-    /// The first workers have ended, and nobody is outside.
+    /// The first workers have ended, and no thread is outside.
     fn check(&self) {
         loop {
             let Some(thread) = self.threads.lock().unwrap().pop() else { break };
@@ -608,7 +608,7 @@ impl Workers {
             "a task waits, a worker sleeps, and no token is on its way"
         );
         assert!(self.is_empty() || sleepers > 0 || unstarted == 0, "a task waits, and a worker could be started");
-        assert!(searchers == 0 || self.mistake != Mistake::None, "nobody searches for ever");
+        assert!(searchers == 0 || self.mistake != Mistake::None, "no worker searches forever");
     }
 }
 
@@ -620,14 +620,14 @@ model!(loom_idle_submit_against_park_and_an_event, || workers(
     Outside::RaisesAnEventAndSubmits(1)
 ));
 
-model!(loom_idle_one_watches_submit_against_park, || workers_in(
+model!(loom_idle_one_leases_submit_against_park, || workers_in(
     Seating::OneWatches,
     Mistake::None,
     Tasks::End,
     Outside::Submits(2)
 ));
 
-model!(loom_idle_one_watches_submit_against_park_and_an_event, || {
+model!(loom_idle_one_leases_submit_against_park_and_an_event, || {
     workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
 });
 
@@ -637,7 +637,7 @@ model!(loom_idle_dependent_tasks_get_a_worker_each, || workers(
     Outside::Submits(2)
 ));
 
-model!(loom_idle_a_task_behind_a_stuck_event_gets_a_worker, || {
+model!(loom_idle_a_task_behind_a_blocked_event_gets_a_worker, || {
     workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
 });
 
@@ -679,7 +679,7 @@ model!(loom_idle_a_successor_submit_against_park, || {
     successor(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
 });
 
-model!(loom_idle_one_watches_a_successor_submit_against_park_and_an_event, || {
+model!(loom_idle_one_leases_a_successor_submit_against_park_and_an_event, || {
     successor(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
 });
 
@@ -705,7 +705,7 @@ mistake!(loom_idle_catches_an_event_without_a_successor, "a worker could be star
     successor(Seating::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
 });
 
-/// What is left of a start beside a shutdown: who is alive, whom the shutdown joins, and where a standby sits.
+/// What a start and a shutdown share: how many threads are alive, which of them the shutdown joins, and where a standby waits.
 struct House {
     alive: AtomicUsize,
     is_closed: AtomicUsize,
@@ -810,7 +810,7 @@ fn standby_against_shutdown(standby: Standby) {
             threads.push(thread::spawn(move || {
                 let seat = Plain::new(ParkedSpare::default());
                 let asked = (standby == Standby::AsksBeforeItSits).then(|| mine.is_closed());
-                // It does not wait here: who is still on the seat in the end would wait for ever.
+                // It does not wait here: a thread that is still listed in the end would wait forever.
                 let mut spares = mine.spares.lock().unwrap();
                 if !asked.unwrap_or_else(|| mine.is_closed()) {
                     assert_eq!(spares.arrive(&seat, false, 1), None);
@@ -838,7 +838,7 @@ mistake!(loom_start_catches_a_standby_that_asks_before_it_sits, "a thread is lef
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Calls {
     UnderTheLock,
-    /// The mistake: a call that finds nobody leaves no wish.
+    /// The mistake: a call that finds no spare leaves no wish.
     NoWish,
 }
 
@@ -877,13 +877,13 @@ fn calls_against_arrivals(calls: Calls) {
     first.join().expect("it does not panic");
     let has_standby = spares.lock().unwrap().take_standby().is_some();
     let serving = serving.load(Ordering::Relaxed);
-    assert!(!has_standby || serving == 2, "a standby sits, and a call has found nobody");
-    assert!(serving > 0, "a standby sits, and a call has found nobody");
+    assert!(!has_standby || serving == 2, "a standby waits, and a call has found no spare");
+    assert!(serving > 0, "a standby waits, and a call has found no spare");
 }
 
 model!(loom_spares_calls_against_arrivals, || calls_against_arrivals(Calls::UnderTheLock));
 
-mistake!(loom_spares_catches_a_call_that_leaves_no_wish, "a call has found nobody", || {
+mistake!(loom_spares_catches_a_call_that_leaves_no_wish, "a call has found no spare", || {
     calls_against_arrivals(Calls::NoWish);
 });
 
@@ -1057,7 +1057,7 @@ enum Blocked {
     Returns,
 }
 
-/// One worker polls a task that spawns another and then blocks in place, for ever or for a while; another leaves when it
+/// One worker polls a task that spawns another and then blocks in place, forever or for a while; another leaves when it
 /// sees the close, if there is another; this thread closes.
 fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, close: fn(&Active) -> Step) {
     let ending = Arc::new(Ending {
@@ -1092,7 +1092,7 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, clos
         worker.join().expect("no panic");
     }
     assert_eq!(ending.ends.load(Ordering::Relaxed), 1, "the waits end");
-    assert_ne!(ending.task.load(Ordering::Relaxed), PUBLISHED, "a task that nobody polls is cancelled");
+    assert_ne!(ending.task.load(Ordering::Relaxed), PUBLISHED, "a task that no worker polls is cancelled");
 }
 
 /// Looks whether the runtime has closed in a step before the one that counts.

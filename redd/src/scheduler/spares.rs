@@ -1,16 +1,16 @@
-//! Spare workers: more threads that run the loop, while workers are inside `block_in_place` or stuck.
+//! Spare workers: more threads that run the loop while workers are inside `block_in_place` or stalled.
 //!
-//! One thread stands by that has not run user code (`start`: `one-ahead`). It becomes a spare when it is called, and first
-//! starts the next standby. A spare with nothing to do is kept for a while, and is called before the standby is.
+//! One thread stands by that has not run user code (`start`: `one-ahead`). When it is called, it first starts the next standby
+//! and then becomes a spare. A spare that is not needed waits for a while, and is called before the standby is.
 //!
 //! Called by `blocking::block_in_place`, by `rescue`, by the worker loop (`try_retire`) and by shutdown.
 //!
 //! # Invariants
 //! - `one-owner`: as in `worker`: the thread of a slot is the only one that pushes to and pops from its queue.
-//! - `called-or-wanted`: a call that finds no parked_spare taken leaves a wish, under the lock under which the next standby looks
-//!   before it sits down. So either the call finds the standby or the standby finds the wish.
-//! - `closed-under-lock`: a thread asks under that lock whether the runtime has closed before it sits down. The shutdown
-//!   closes first and empties the parking under the lock, so no thread sits on.
+//! - `called-or-wanted`: a call that finds no waiting spare leaves a wish. It does so under the lock under which the next standby
+//!   checks for wishes before it waits. So either the call finds the standby or the standby finds the wish.
+//! - `closed-under-lock`: a thread checks under that lock whether the runtime has closed before it waits. The shutdown first
+//!   closes and then empties the list of waiting spares under the lock, so no thread waits on.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
@@ -31,22 +31,22 @@ use crate::primitives::parker::Parker;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
 
-/// How long a spare that has nothing to stand in for stays.
+/// How long a spare that is not needed is kept.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// How often a spare that sleeps among the workers asks whether it may go; picked by feel.
+/// How often a spare that is parked among the workers checks whether it may retire. Not measured.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where a thread waits to be called as a spare.
+/// A thread that waits to be called as a spare.
 #[derive(Debug, Default)]
 pub(crate) struct ParkedSpare {
     parker: Parker,
-    /// Of a standby that has been called: its slot plus one, or 0 if it is to end.
+    /// For a standby that has been called: its slot plus one, or 0 if it is to end.
     slot: AtomicUsize,
 }
 
-/// `block_in_place`: this worker's thread is about to block. What it holds goes to the others, and if nobody is left
-/// to run tasks, a spare worker starts.
+/// `block_in_place`: this worker's thread is about to block. Its tasks go to the other workers. If no worker is left to run
+/// tasks, a spare worker starts.
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: set while the worker runs on this thread.
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
@@ -61,7 +61,7 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// While it lives, the worker of this thread counts as blocked.
+/// A guard: the worker of this thread counts as blocked.
 struct BlockedPlace<'a> {
     local: &'a Local,
     shared: &'a Shared,
@@ -93,7 +93,7 @@ impl<'a> BlockedPlace<'a> {
         }
         if serving > 0 {
             if shared.config.rescue.mode != Mode::Rescue {
-                // Nobody notices if those that serve block without a word, so that as many run as before.
+                // Without rescue nothing detects that the active workers block, too. So as many run as before.
                 drop(start_spare(shared, MAX_SPARES));
             }
             shared.wake_worker();
@@ -128,10 +128,10 @@ impl Drop for BlockedPlace<'_> {
     }
 }
 
-/// What became of the wish for a spare.
+/// The result of a call for a spare.
 #[derive(Debug)]
 pub(super) enum Started {
-    /// One runs, or comes.
+    /// One runs, or is on its way.
     Yes,
     /// As many as allowed run already.
     BoundHit,
@@ -144,21 +144,21 @@ pub(super) enum Started {
 /// Spare workers: those that wait for a call, and how many run.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
-    /// Of those made, counted from the first spare's on.
+    /// The slots that no spare has, counted from the first spare's on.
     free_slots: Vec<usize>,
     made: usize,
-    /// Those that do not wait on a parked_spare, now and at most.
+    /// The number of spares that do not wait, now and at most.
     pub(crate) running: usize,
     pub(crate) running_max: usize,
-    /// Those that have run, and have nothing to stand in for.
+    /// The spares that have run, and are not needed now.
     parked: Vec<Arc<ParkedSpare>>,
-    /// The one that has not run user code (`one-ahead` of `start`).
+    /// The thread that has not run user code (`one-ahead` of `start`).
     standby: Option<Arc<ParkedSpare>>,
-    /// Calls that found nobody on a parked_spare: the next standby does not sit down.
+    /// Calls that found no waiting spare. The next standby takes one of them and does not wait.
     wanted: usize,
 }
 
-/// Whom a call has found.
+/// What a call has found.
 #[derive(Debug)]
 pub(super) enum Called {
     Parked(Arc<ParkedSpare>),
@@ -170,7 +170,7 @@ pub(super) enum Called {
 }
 
 impl Spares {
-    /// One more spare is to run, unless `bound` of them do.
+    /// Takes a spare to run, unless `bound` of them run.
     pub(super) fn call(&mut self, bound: usize) -> Called {
         if self.running >= bound {
             return Called::BoundHit;
@@ -188,7 +188,7 @@ impl Spares {
         }
     }
 
-    /// A standby has come. If a call waits for it and a worker is missing, the answer is its slot; else it sits down.
+    /// A standby has arrived. If a call waits for it and a worker is missing, returns its slot. Otherwise it waits.
     pub(super) fn arrive(
         &mut self,
         parked_spare: &Arc<ParkedSpare>,
@@ -206,7 +206,7 @@ impl Spares {
         None
     }
 
-    /// The standby is to end.
+    /// Takes the standby, which is to end.
     pub(super) fn take_standby(&mut self) -> Option<Arc<ParkedSpare>> {
         self.standby.take()
     }
@@ -225,17 +225,17 @@ impl Spares {
         })
     }
 
-    /// A spare that ran does not any more; its slot is free for the next.
+    /// A spare no longer runs. Its slot is free for the next one.
     fn give_back(&mut self, slot: usize) {
         self.running -= 1;
         self.free_slots.push(slot);
     }
 }
 
-/// One more worker: a spare that waits, unless `bound` of them run; else the next thread that can be had.
+/// Has one more worker run: a waiting spare, unless `bound` of them run; otherwise the next thread that the system grants.
 pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     if !shared.is_in_own_process() {
-        // The parking of a forked child are empty.
+        // A forked child has no spare threads.
         return Started::Closed;
     }
     let called = shared.workers.spares.lock().call(bound);
@@ -255,8 +255,8 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     }
 }
 
-/// A spare keeps the runtime from finishing until it has left. False: the runtime has finished. The monitor is no worker, so
-/// it may come late.
+/// Counts a spare in `alive`, so that the runtime does not finish before it has left. False if the runtime has finished: the
+/// monitor is not a worker, so it may call late.
 fn count_in_alive(shared: &Shared, slot: usize) -> bool {
     let is_counted = join_unless_ended(&shared.workers.alive);
     if is_counted {
@@ -308,7 +308,7 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
     shared.config.hooks.stop();
 }
 
-/// A spare that is counted in. What it counts is right again when it ends, however it does.
+/// A guard: a spare that is counted. The counts are right again when its thread ends, also by a panic.
 struct Counted<'a> {
     shared: &'a Arc<Shared>,
     slot: usize,
@@ -330,7 +330,7 @@ impl Drop for Counted<'_> {
 fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
     let shared = counted.shared;
     shared.config.hooks.start();
-    // For the standby after the next one. It is made here, as it may be made by user code.
+    // For the standby after the next one. The name is made here, as user code may make it.
     let name = shared.config.name_thread();
     shared.workers.threads.lock().standby_name = name;
     let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
@@ -339,7 +339,7 @@ fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
         if ended == Ended::Closed {
             break;
         }
-        // `try_retire` has counted it out.
+        // `try_retire` has subtracted it.
         counted.is_active = false;
         drain_to_injector(&mut worker, shared);
         if !wait_for_call(shared, parked_spare) {
@@ -376,7 +376,7 @@ fn wait_for_call(shared: &Shared, parked_spare: &Arc<ParkedSpare>) -> bool {
             false
         }
         None => {
-            // Called in the last moment: the token is on its way.
+            // It was called in the last moment: the token is on its way.
             drop(spares);
             parked_spare.parker.park();
             !shared.is_closed()
@@ -400,12 +400,12 @@ pub(crate) fn release_spares(shared: &Shared) {
     }
 }
 
-/// A spare goes when enough workers serve without it. If true, it does not count any more.
+/// Retires a spare if enough workers are active without it. If true, it is no longer counted.
 pub(super) fn try_retire(shared: &Shared) -> bool {
     shared.workers.states.try_retire(shared.config.workers)
 }
 
-/// Lets go of the handles of threads that have ended; the system keeps something of each until then.
+/// Drops the handles of threads that have ended. The system keeps some memory of each until then.
 pub(super) fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
     threads.retain(|thread| !thread::has_ended(thread));
 }

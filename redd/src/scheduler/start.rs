@@ -8,7 +8,7 @@
 //! # Invariants
 //! - `one-ahead`: a clean thread starts its successor before it first runs user code: the next worker that has no thread or,
 //!   once all have one, a standby spare. So one clean thread is always up, unless the system has refused one: it sleeps,
-//!   searches, waits on the standby seat, or is on its way there.
+//!   searches, waits as the standby, or is on its way there.
 //! - `clean-parents`: while the system refuses nothing, only clean threads start threads, so that no worker or spare inherits
 //!   what a task, a hook or the thread of a waker has changed. After a refusal no thread is clean. Then a worker between
 //!   two polls, `block_in_place` or the monitor starts the next one, for a runtime must not stall over a refused thread.
@@ -36,16 +36,16 @@ use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
 use crate::time::clock::real_now;
 
-/// How long a busy worker leaves a refusal alone before it tries again, in milliseconds; picked by feel.
+/// How long a busy worker waits after a refusal before it tries again, in milliseconds. Not measured.
 const PATIENCE_MS: u64 = 1000;
 
-/// A refusal often lasts a moment only: how long a clean thread waits before each further attempt; picked by feel.
+/// How long a clean thread waits before each further attempt. A refusal often lasts a moment only. Not measured.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
 
 /// The threads of workers and spares.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// To be joined.
+    /// The threads that a shutdown joins.
     pub(crate) started: Vec<thread::JoinHandle<()>>,
     /// The names of workers that have no thread, the last one first.
     unstarted: Vec<String>,
@@ -61,21 +61,21 @@ pub(crate) struct Threads {
 enum Reason {
     /// `one-ahead`: the caller is clean, and about to run user code.
     Successor,
-    /// Something has been refused, and may be had now.
+    /// A thread has been refused, and the system may grant it now.
     Retry,
     /// A spare is needed, or a worker if some have no thread.
     Need,
-    /// As many spares run as may, so only a worker will do.
+    /// As many spares run as allowed, so only a worker will do.
     NeedOfWorker,
 }
 
-/// How many workers start in `build`. With a hook for starting threads all do: a program may count its calls, or let them
-/// wait for each other.
+/// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
+/// hooks wait for each other.
 pub(super) fn at_once(config: &Config) -> usize {
     if config.hooks.on_start.is_some() { config.workers } else { 1 }
 }
 
-/// To metrics a worker without a thread is one that went to sleep at once, as Tokio's would be that all start in `build`.
+/// For metrics a worker without a thread has parked at once, as a worker of Tokio would, which starts in `build`.
 pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
     let slot = WorkerSlot::new();
     if index >= at_once(config) {
@@ -84,14 +84,14 @@ pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
     slot
 }
 
-/// Workers that never had a thread wake up to end, as the others did.
+/// For metrics, workers that never had a thread wake up to end, as the others do.
 pub(super) fn wake_unstarted(shared: &Shared) {
     let unstarted = shared.workers.threads.lock().unstarted.len();
     (0..shared.config.workers).rev().take(unstarted).for_each(|index| add(&shared.slot(index).unparks, 1));
 }
 
-/// Starts those that start with the runtime. If the system refuses one, those started end again and the refusal is the
-/// error.
+/// Starts the workers that start with the runtime. If the system refuses one, the started ones end and the refusal is
+/// returned.
 pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
     let count = at_once(&shared.config);
     let mut names: Vec<_> = (0..shared.config.workers).map(|_| shared.config.name_thread()).collect();
@@ -107,7 +107,7 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
     for index in 0..count {
         let started = workers.threads.lock().start_worker(shared);
         if let Err(error) = started {
-            // Those that never started have left.
+            // The workers that never started count as having left.
             let missing = count - index;
             // AcqRel: pairs with the decrement in `worker::leave`.
             if workers.alive.fetch_sub(missing, Ordering::AcqRel) == missing {
@@ -155,7 +155,7 @@ pub(super) fn start_successor(shared: &Shared) {
             return;
         }
         Parker::new().park_timeout(pause);
-        // Another thread may have been given one meanwhile.
+        // Another thread may have started it meanwhile.
         outcome = start_next(shared, Reason::Retry);
     }
     if let Started::Refused(error) = outcome {
@@ -163,7 +163,7 @@ pub(super) fn start_successor(shared: &Shared) {
     }
 }
 
-/// A worker has a moment: if the system has refused a thread a while ago, it tries again.
+/// Tries again if the system refused a thread a while ago; called by a worker between two polls.
 #[inline]
 pub(super) fn retry_if_due(shared: &Shared, now: u64) {
     if now >= shared.workers.retry_at.load(Ordering::Relaxed) {
@@ -177,13 +177,14 @@ fn is_retry_due(shared: &Shared) -> bool {
 
 #[cold]
 fn retry(shared: &Shared) {
-    // The swap: of several workers one tries. A refusal sets the next time.
+    // The swap lets one of several workers try. A refusal sets the next time.
     if shared.workers.retry_at.swap(u64::MAX, Ordering::Relaxed) != u64::MAX {
         drop(start_next(shared, Reason::Retry));
     }
 }
 
-/// A spare is needed, and none waits. `Yes`: one comes, or a clean thread is up that starts it (`one-ahead`).
+/// A spare is needed, and none waits. `Yes` means that one is on its way, or that a clean thread is up that starts it
+/// (`one-ahead`).
 pub(super) fn start_if_refused(shared: &Shared, may_be_spare: bool) -> Started {
     start_next(shared, if may_be_spare { Reason::Need } else { Reason::NeedOfWorker })
 }
@@ -201,7 +202,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         Reason::NeedOfWorker if !(threads.is_refused && starts_worker) => return Started::BoundHit,
         Reason::Retry | Reason::Need | Reason::NeedOfWorker if !threads.is_refused => return Started::Yes,
         Reason::Need | Reason::NeedOfWorker if workers.states.active() > 0 && !is_retry_due(shared) => {
-            // Help is wanted, but nothing stands still without it.
+            // Help is wanted, but work goes on without it.
             return Started::Refused(io::ErrorKind::WouldBlock.into());
         }
         Reason::Retry | Reason::Need | Reason::NeedOfWorker => {}
@@ -260,7 +261,7 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
     if index >= at_once(config) {
         add(&shared.slot(index).unparks, 1);
     }
-    // Those that `build` starts after this one are no successors of it.
+    // The workers that `build` starts after this one are not its successors.
     let is_head = index + 1 >= at_once(config);
     let runs_hooks = config.hooks.run_before_tasks();
     if is_head && runs_hooks {
@@ -294,7 +295,7 @@ mod tests {
         Builder::new_multi_thread().worker_threads(workers).name("orders").rescue(Rescue::off()).build().unwrap()
     }
 
-    /// Whether the last thread was refused, how many workers have none, and whether a line was written about it.
+    /// Whether the last thread was refused, how many workers have no thread, and whether a line was written about it.
     fn refused(shared: &Shared) -> (bool, usize, bool) {
         let threads = shared.workers.threads.lock();
         (threads.is_refused, threads.unstarted.len(), threads.has_told)
@@ -343,7 +344,7 @@ mod tests {
         let runtime = runtime(1);
         let shared = Arc::clone(&runtime.handle().shared);
         let seven = runtime.block_on(runtime.spawn(async move {
-            // The standby leaves, and its place stays empty.
+            // The standby leaves, and no other waits.
             spares::release_spares(&shared);
             successor_refused(&shared, 3);
             assert_eq!(refused(&shared), (true, 0, true));

@@ -1,4 +1,4 @@
-//! What to do about stuck workers: values in, values out.
+//! What to do about stalled workers: values in, values out.
 //!
 //! Called by `monitor` each turn.
 
@@ -9,7 +9,7 @@ use crate::scheduler::pace::{
 };
 use crate::sys::thread::RunState;
 
-/// What a stuck thread does.
+/// What the thread of a stalled worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CpuUse {
@@ -21,7 +21,7 @@ pub enum CpuUse {
     Waiting,
     /// It is stopped, by a signal or a debugger.
     Stopped,
-    /// The system did not tell.
+    /// The system did not report it.
     Unknown,
 }
 
@@ -62,7 +62,7 @@ impl Reading {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WholePoll {
     pub(super) elapsed: Duration,
-    /// CPU time that its thread had; `None`: the system does not say.
+    /// CPU time that its thread had; `None` if the system does not report it.
     pub(super) computed: Option<Duration>,
     /// Time that its thread waited for a CPU.
     pub(super) delay: Duration,
@@ -113,27 +113,27 @@ impl WholePoll {
     }
 }
 
-/// A worker whose poll goes on and on.
+/// A worker whose poll was there at the last scan too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
     pub(super) stuck_for: Duration,
-    /// `None`: it was looked at only once.
+    /// `None` if it was read only once.
     pub(super) cpu: Option<CpuUse>,
     /// It was seen to compute; see [`computes`].
     pub(super) computes: bool,
-    /// A spare stands in for it already.
+    /// A spare runs for it already.
     pub(super) has_stand_in: bool,
 }
 
 /// The runtime at this moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// Something waits that no serving worker has for itself.
+    /// Work waits that no active worker has for itself.
     pub(super) has_work: bool,
-    /// Descriptors are registered; with nobody serving, their events wait.
+    /// Descriptors are registered. Without an active worker their events wait.
     pub(super) has_io: bool,
     pub(super) sleepers: usize,
-    pub(super) serving: usize,
+    pub(super) active: usize,
     pub(super) workers: usize,
 }
 
@@ -142,18 +142,18 @@ pub(super) struct Situation {
 pub(super) enum Verdict {
     /// Nothing waits.
     NothingWaits,
-    /// Something waits, and as many workers as ever are there for it.
+    /// Work waits, and as many workers as ever are active.
     AtFullStrength,
-    /// A worker sleeps: wake it.
+    /// A worker is parked: wake it.
     Wake,
-    /// Start a spare for the suspect of this number; with `None`, for a worker that said itself that it blocks.
+    /// Start a spare for the suspect with this index; with `None`, for a worker that is in `block_in_place`.
     Start(Option<usize>),
     /// A spare would help, but not yet, or only take a CPU away from others.
     NotYet,
 }
 
-/// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that others need
-/// not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
+/// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that other tasks
+/// need not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
 pub(super) fn computes(spent: Duration, watched_for: Duration, threshold: Duration) -> bool {
     let enough =
         if watched_for >= threshold * PATIENCE_WITH_COMPUTING { COMPUTING_AT_LEAST } else { PATIENCE_WITH_COMPUTING };
@@ -173,25 +173,25 @@ impl Suspect {
     }
 }
 
-/// The order is from cheap to dear: nothing, a thread that sleeps, a new thread.
+/// The order is from cheap to expensive: nothing, a parked worker, a spare.
 pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Duration) -> Verdict {
-    let nobody_serves = situation.serving == 0;
-    let something_waits = situation.has_work || (nobody_serves && situation.has_io);
+    let none_active = situation.active == 0;
+    let something_waits = situation.has_work || (none_active && situation.has_io);
     if !something_waits {
         return Verdict::NothingWaits;
     }
     if situation.sleepers > 0 {
         return Verdict::Wake;
     }
-    if situation.serving >= situation.workers {
+    if situation.active >= situation.workers {
         return Verdict::AtFullStrength;
     }
     let may_start = |suspect: &Suspect| suspect.may_be_replaced(threshold);
     let without = |(_, suspect): &(usize, &Suspect)| !suspect.has_stand_in && may_start(suspect);
     match suspects.iter().enumerate().find(without) {
         Some((index, _)) => Verdict::Start(Some(index)),
-        // Those that stood in are stuck themselves, or have retired too early (`states`: `monitor-looks-last`).
-        None if nobody_serves && suspects.iter().all(may_start) => Verdict::Start(None),
+        // The spares are stalled themselves, or have retired too early (`worker_states`: `monitor-looks-last`).
+        None if none_active && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     const THRESHOLD: Duration = Duration::from_millis(10);
-    const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, serving: 0, workers: 1 };
+    const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, active: 0, workers: 1 };
 
     fn stalled(ms: u64, cpu: CpuUse) -> Suspect {
         let stuck_for = Duration::from_millis(ms);
@@ -215,15 +215,15 @@ mod tests {
         let idle = Situation { has_work: false, ..ALL_BUSY };
         assert_eq!(decide(idle, &suspects, THRESHOLD), Verdict::NothingWaits);
         let with_sockets = Situation { has_io: true, ..idle };
-        assert_eq!(decide(with_sockets, &suspects, THRESHOLD), Verdict::Start(Some(0)), "nobody hears their events");
-        let heard = Situation { serving: 1, ..with_sockets };
+        assert_eq!(decide(with_sockets, &suspects, THRESHOLD), Verdict::Start(Some(0)), "no worker polls their events");
+        let heard = Situation { active: 1, ..with_sockets };
         assert_eq!(decide(heard, &suspects, THRESHOLD), Verdict::NothingWaits);
     }
 
     #[test]
     fn a_sleeper_is_woken_before_a_thread_is_started() {
         for sleepers in 0..2 {
-            let situation = Situation { sleepers, serving: sleepers, workers: 2, ..ALL_BUSY };
+            let situation = Situation { sleepers, active: sleepers, workers: 2, ..ALL_BUSY };
             let expected = if sleepers > 0 { Verdict::Wake } else { Verdict::Start(Some(0)) };
             assert_eq!(decide(situation, &[stalled(10, CpuUse::Off)], THRESHOLD), expected);
         }
@@ -265,11 +265,11 @@ mod tests {
     fn each_stalled_worker_gets_one_spare_and_no_more_than_the_workers_run() {
         let replaced = Suspect { has_stand_in: true, ..stalled(50, CpuUse::Off) };
         let both = [replaced, stalled(50, CpuUse::Off)];
-        let situation = Situation { serving: 1, workers: 2, ..ALL_BUSY };
+        let situation = Situation { active: 1, workers: 2, ..ALL_BUSY };
         assert_eq!(decide(situation, &both, THRESHOLD), Verdict::Start(Some(1)));
-        assert_eq!(decide(Situation { serving: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);
+        assert_eq!(decide(Situation { active: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);
         assert_eq!(decide(situation, &[replaced, replaced], THRESHOLD), Verdict::NotYet);
-        assert_eq!(decide(ALL_BUSY, &[replaced], THRESHOLD), Verdict::Start(None), "nobody serves");
+        assert_eq!(decide(ALL_BUSY, &[replaced], THRESHOLD), Verdict::Start(None), "no worker is active");
     }
 
     const AFTER: Duration = Duration::from_millis(100);
@@ -286,12 +286,12 @@ mod tests {
             (whole(99, 99, 0, 0), Lateness::NotLate),
             (whole(100, 100, 0, 0), Lateness::Late),
             (whole(100, 0, 0, 0), Lateness::Late),
-            // It was kept from running, which is not the task's doing.
+            // It was kept from running, which the task did not cause.
             (whole(500, 20, 420, 0), Lateness::NotLate),
             (whole(520, 20, 420, 0), Lateness::Late),
             (whole(999, 20, 979, 0), Lateness::NotLate),
             (whole(1000, 20, 980, 0), Lateness::Late),
-            // A lock of redd is none of the task's.
+            // A lock of redd does not count as the task's own time.
             (whole(199, 5, 0, 100), Lateness::NotLate),
             (whole(60_000, 5, 0, 59_950), Lateness::NotLate),
         ] {

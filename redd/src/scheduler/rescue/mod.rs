@@ -1,40 +1,41 @@
-//! Rescue: workers that do not come out of a poll are noticed, and what waits behind them goes on.
+//! Rescue: stalled workers are detected, and the work that waits behind them runs elsewhere.
 //!
-//! [`StallDetector`] says who looks and when; `monitor` is the process's thread that looks when nobody else does, and acts; `decide` says
-//! what to do; `report` is what the program is told. Called by the worker loop (`wake_up`, `maybe_scan`, `on_park`),
-//! by `spares`, and by the runtime (start, stop).
+//! [`StallDetector`] schedules the scans for stalled workers. `monitor` is the process's thread that scans when no worker does,
+//! and that acts. `decide` chooses what to do. `report` has what the program is told. Called by the worker loop (`on_wake`,
+//! `maybe_scan`, `on_park`), by `spares`, and by the runtime (start, stop).
 //!
-//! # Who looks
-//! The workers watch each other, and a monitor thread watches that somebody does. A worker comes by when it looks for
-//! I/O and when it wakes; if the last look is a **step** ago (half the threshold, 5 ms), it compares every slot's `polls`
-//! with what the last look saw, and puts the monitor's alarm off to a **threshold** from now (10 ms). So the alarm goes
-//! off only if no worker came by for that long, or at once if a look finds a suspect: a poll that was there at the last
-//! look too. Then the monitor has its own rhythm, a turn each step, until no worker is suspect any more.
+//! # When a scan runs
+//! 1. A worker calls `maybe_scan` when it polls the driver and when it wakes. It scans if the last scan is a **step** ago (half the
+//!    threshold, 5 ms).
+//! 2. A scan compares every slot's `polls` with those of the last scan, and sets the monitor's alarm to a **threshold** from now
+//!    (10 ms). So the alarm fires only if no worker scans for that long.
+//! 3. A poll that the last scan saw too is a *suspect*. Then the alarm fires at once.
+//! 4. From then on the monitor scans itself, a turn each step, until there is no suspect.
 //!
 //! - A poll is suspect 5 to 10 ms after it began if another worker is awake, and 10 to 15 ms after if none is.
-//! - Under load the monitor never runs: looking costs the workers a lock and a `timerfd_settime` each 5 ms.
-//! - When all workers sleep, the alarm goes off once, and the monitor finds nobody. From then on the last worker to fall
-//!   asleep stops the alarm and the first to wake sets it (*eager*), so that a runtime that has something to do every now and
-//!   then has no wake-ups beside its own. It ends when that happens many times within a step each, where two system
-//!   calls each time would cost more than one wake-up in the end.
-//! - A runtime with nothing to do has the alarm stopped, and no wake-ups at all.
-//! - A current-thread runtime is watched from its first look at an age of 100 ms on.
+//! - Under load the monitor never runs: scans cost the workers a lock and a `timerfd_settime` each 5 ms.
+//! - When all workers are parked, the alarm fires once, and the monitor finds no poll. From then on the last worker to park stops
+//!   the alarm, and the first to wake sets it (*eager*). So a runtime that has work every now and then has no
+//!   wake-ups besides its own. This mode ends after many stops within a step each: there two system calls each time cost
+//!   more than one wake-up in the end.
+//! - A runtime without work has the alarm stopped, and no wake-ups at all.
+//! - A current-thread runtime is monitored from its first scan at an age of 100 ms on.
 //!
 //! # Invariants
-//! - `guarded-while-awake`: while a worker that serves is awake, the alarm is set. Whoever stops it says so first (`due`
-//!   becomes 0) and looks for sleepers after; who wakes is no sleeper first and looks at `due` after (fence
+//! - `guarded-while-awake`: while an active worker is awake, the alarm is set. The thread that stops the alarm first sets `due` to
+//!   0 and then counts the parked workers. A worker that wakes first leaves the park and then reads `due` (fence
 //!   `guard-vs-wake`).
-//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that a
-//!   runtime that ends is left alone.
+//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and no longer after `has_ended`. So a runtime that
+//!   has ended is left alone.
 //! - `no-mark`: the future of `block_on` on a current-thread runtime has no mark, so that its polls cost nothing. Its worker
-//!   is in it if it neither sleeps, nor polls a task, nor has looked since (`due`), for a step.
-//! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
-//!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
-//!   before the next look, unless a poll has had so much CPU time that it computes, whoever waited for whom.
+//!   is in it if for a step it is not parked, polls no task, and does not scan (`due`).
+//! - `own-gap`: an alarm that arrives late says nothing about the workers. The monitor was kept from running (a stopped process,
+//!   too few CPUs), and so may have been the workers. The delay does not count, and nothing is done before the next scan.
+//!   The exception is a poll that has had so much CPU time that it computes.
 //!
 //! # Why not otherwise
-//! A thread that samples every 10 ms costs a runtime that wakes every 10 ms twice its context switches. A thread that
-//! backs off is late when it counts. A signal per worker would end the sleeps of the system calls that it looks for.
+//! A thread that samples every 10 ms doubles the context switches of a runtime that wakes every 10 ms. A thread that backs off
+//! is late when it matters. A signal per worker would interrupt the system calls that it looks for.
 
 mod decide;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -58,18 +59,18 @@ pub(crate) use monitor::{start, stop};
 pub use report::{LatePoll, Rescue, RescueAction, Stack};
 pub(crate) use report::{LatePollHook, Mode};
 
-/// `due` of a runtime that does not watch.
+/// `due` of a runtime that is not monitored.
 const NEVER: u64 = u64::MAX;
 /// `due` when the alarm is stopped.
 const UNGUARDED: u64 = 0;
-/// See the module page. All times are milliseconds since the runtime's start.
+/// Schedules the scans of one runtime. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
 pub(crate) struct StallDetector {
-    /// From when on a worker that comes by looks.
+    /// The time from which on a worker scans.
     due: AtomicU64,
     disarms_eagerly: AtomicBool,
     guard: Mutex<Guard>,
-    /// Empty: this runtime does not watch, or not yet.
+    /// Empty if this runtime is not monitored, or not yet.
     alarm: OnceLock<Alarm>,
     step: Duration,
     threshold: Duration,
@@ -79,7 +80,7 @@ pub(crate) struct StallDetector {
     monitor: Mutex<monitor::Monitor>,
 }
 
-/// What metrics show.
+/// The counts for metrics.
 #[derive(Debug, Default)]
 pub(crate) struct StallCounters {
     pub(crate) late_polls: AtomicU64,
@@ -93,16 +94,16 @@ struct Guard {
     /// By slot.
     seen: Vec<Seen>,
     is_set: bool,
-    /// When the alarm is to go off, and when it was set.
+    /// When the alarm is to fire, and when it was set.
     expected: u64,
     set_at: u64,
-    /// The monitor has a rhythm of its own.
+    /// The monitor scans itself, each step.
     monitor_is_active: bool,
     rapid_rearms: u32,
     has_ended: bool,
 }
 
-/// What the last look saw of a slot.
+/// What the last scan saw of a slot.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     polls: u64,
@@ -146,15 +147,15 @@ impl StallDetector {
     /// A worker is awake and about to run tasks.
     #[inline]
     pub(super) fn on_wake(&self, shared: &Shared) {
-        // Fence `guard-vs-wake` (wake side; the other is in `StallDetector::disarm`): we see that the alarm is stopped, or who
-        // stops it sees that we are awake.
+        // Fence `guard-vs-wake` (wake side; the other is in `StallDetector::disarm`): we see that the alarm is stopped, or the
+        // thread that stops it sees that we are awake.
         fence(Ordering::SeqCst);
         if self.due.load(Ordering::Relaxed) == UNGUARDED {
             self.scan(shared, shared.ms_at(crate::time::clock::real_now()));
         }
     }
 
-    /// A worker has a moment.
+    /// Scans if it is time; called by a worker between two polls.
     #[inline]
     pub(super) fn maybe_scan(&self, shared: &Shared, now: u64) {
         if now >= self.due.load(Ordering::Relaxed) {
@@ -162,7 +163,7 @@ impl StallDetector {
         }
     }
 
-    /// A worker has announced that it sleeps.
+    /// A worker has announced that it parks.
     #[inline]
     pub(super) fn on_park(&self, shared: &Shared) {
         if self.disarms_eagerly.load(Ordering::Relaxed) {
@@ -172,7 +173,7 @@ impl StallDetector {
 
     /// A worker comes out of `block_in_place`, in the middle of a poll.
     pub(super) fn on_unblock(&self, shared: &Shared) {
-        // Under the lock, which whoever stops the alarm holds while it counts those who serve (`guarded-while-awake`).
+        // Under the lock: a thread that stops the alarm holds it while it counts the active workers (`guarded-while-awake`).
         if self.due.load(Ordering::Relaxed) != NEVER {
             let guard = &mut *self.guard.lock();
             if !guard.is_set {
@@ -187,7 +188,7 @@ impl StallDetector {
     fn scan(&self, shared: &Shared, now: u64) {
         let guard = &mut *self.guard.lock();
         if now < self.due.load(Ordering::Relaxed) || guard.has_ended {
-            return; // Someone was faster.
+            return; // Another thread was faster.
         }
         self.due.store(now + self.step_ms(), Ordering::Relaxed);
         if shared.config.flavor != Flavor::MultiThread {
@@ -218,13 +219,13 @@ impl StallDetector {
         self.set(guard, now, self.threshold);
     }
 
-    /// A current-thread runtime is watched only if it lives a while, so that a short one costs nothing. True: it is now.
+    /// Registers a current-thread runtime once it is old enough, so that a short one costs nothing. True if it is registered now.
     fn start_late(&self, shared: &Shared, now: u64) -> bool {
         if now < SHORT_LIFE_MS {
             self.due.store(SHORT_LIFE_MS, Ordering::Relaxed);
             return false;
         }
-        // Without one nothing is lost but reports.
+        // Without the monitor only reports are lost.
         let has_started = monitor::register(shared).is_ok();
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
@@ -240,7 +241,7 @@ impl StallDetector {
         }
     }
 
-    /// Stops the alarm if nobody needs it; true if so.
+    /// Stops the alarm if all workers are parked. Returns whether they are.
     fn disarm(&self, guard: &mut Guard, shared: &Shared) -> bool {
         if guard.has_ended {
             return true;
@@ -277,40 +278,40 @@ impl StallDetector {
     }
 }
 
-/// What a look has found.
+/// The result of a scan.
 #[derive(Clone, Copy, Debug)]
 struct Compared {
-    /// A poll is there that the last look saw too.
+    /// There is a poll that the last scan saw too.
     has_suspect: bool,
     /// `own-gap`
     is_late: bool,
 }
 
-/// Set in the number of a root's poll, which no task's has.
+/// Set in the number of a root's poll, and in no task's.
 const OF_ROOT: u64 = 1 << 63;
 
-/// The number of the poll that the slot's worker is in; even if it is in none.
+/// The number of the poll that the slot's worker is in; an even number if it is in none.
 fn polls(shared: &Shared, slot: &WorkerSlot) -> u64 {
     if slot.state.is_blocked() {
-        return 0; // A worker in `block_in_place` says itself what it does.
+        return 0; // A worker in `block_in_place` has announced that it blocks.
     }
     let polls = slot.mark.polls();
     if shared.config.flavor == Flavor::MultiThread || poll_mark::is_polling(polls) || sleeps_with_root(shared) {
         return polls;
     }
-    // `no-mark`: it is awake; if all that changes when it does anything else stays as it is, it polls the root.
+    // `no-mark`: it is awake. It polls the root if nothing changes that changes when it does anything else.
     let due = shared.stall_detector.due.load(Ordering::Relaxed);
     let moves = polls.wrapping_add(slot.parks.load(Ordering::Relaxed)).wrapping_add(due);
     moves << 1 | 1 | OF_ROOT
 }
 
-/// Whether the worker of a current-thread runtime sleeps, or nobody runs it.
+/// Whether the worker of a current-thread runtime is parked, or no thread runs it.
 fn sleeps_with_root(shared: &Shared) -> bool {
     shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
 }
 
 impl Guard {
-    /// Looks at all slots. `step` is that of the watch.
+    /// Compares all slots with the last scan. `step` is that of the stall detector.
     fn compare(&mut self, shared: &Shared, now: u64, step: u64) -> Compared {
         let late = if self.is_set { now.saturating_sub(self.expected) } else { 0 };
         let is_late = late > 2 * step;

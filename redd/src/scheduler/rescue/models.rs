@@ -1,4 +1,4 @@
-//! Models of rescue: who serves, whose poll it is, and the end of the runtime. Beside each a seeded mistake.
+//! Models of rescue: which workers are active, whose poll it is, and the end of the runtime. Each has a seeded mistake.
 
 #![expect(unsafe_code, reason = "loom's cells")]
 
@@ -52,7 +52,7 @@ impl House {
         }
     }
 
-    /// The count is that of those who serve, and somebody does.
+    /// The count is that of the active workers, and there is one.
     #[track_caller]
     fn check(&self, spares: usize) {
         let spares = spares + self.started.load(Ordering::Relaxed) - self.retired.load(Ordering::Relaxed);
@@ -73,7 +73,7 @@ fn house(serving: usize) -> House {
     house
 }
 
-/// The stuck worker returns, and blocks again on purpose; the monitor sees that it is back; its spare would go.
+/// The stalled worker returns, and blocks again on purpose; the monitor sees that it is back; its spare would go.
 fn return_and_retire(looks: MonitorLooks) {
     let house = house(1);
     assert!(house.states.mark_stalled(&house.worker));
@@ -100,7 +100,7 @@ fn return_and_retire(looks: MonitorLooks) {
     house.check(1);
 }
 
-model!(loom_rescue_stuck_worker_returns_while_its_spare_retires, || return_and_retire(MonitorLooks::Last));
+model!(loom_rescue_stalled_worker_returns_while_its_spare_retires, || return_and_retire(MonitorLooks::Last));
 
 mistake!(loom_rescue_catches_a_monitor_that_does_not_look_last, "somebody serves", || return_and_retire(
     MonitorLooks::First
@@ -132,7 +132,7 @@ mistake!(loom_rescue_catches_a_monitor_that_marks_and_goes_away, "somebody serve
     MonitorLooks::Never
 ));
 
-/// A stuck spare comes out of its poll and retires while the monitor, which saw the poll, marks it. The worker serves on.
+/// A stalled spare ends its poll and retires while the monitor, which saw the poll, marks it. The worker stays active.
 fn mark_and_retire(takes_back: bool) {
     let house = Arc::new(house(2));
     let is_polling = Arc::new(AtomicUsize::new(1));
@@ -204,7 +204,7 @@ struct Place {
     id: UnsafeCell<u64>,
 }
 
-// SAFETY: who may look is what the model asks; loom watches the cell.
+// SAFETY: the model asks which thread may access it; loom checks the cell.
 unsafe impl Sync for Place {}
 
 impl Place {

@@ -1,19 +1,19 @@
-//! The monitor thread: looks when an alarm goes off, wakes a sleeper or starts a spare, and tells.
+//! The monitor thread: when an alarm fires it scans, wakes a parked worker or starts a spare, and reports.
 //!
-//! There is one in a process, started for the first runtime that watches; it sleeps in an epoll on the alarms of all, and
-//! stays. Called by the runtime (start, stop); `StallDetector` sets the alarms.
+//! A process has one, started for the first runtime that is monitored. It sleeps in an epoll on the alarms of all runtimes, and
+//! never ends. Called by the runtime (start, stop); `StallDetector` sets the alarms.
 //!
 //! # Invariants
 //! - `own-gap`, `guarded-while-awake`: as in `rescue`.
-//! - `nothing-is-taken`: a stuck thread keeps all that it has. Others may take tasks from its slot and fire its timers, which
-//!   they may at any time; so it returns when it likes and goes on.
-//! - `survives`: a panic in a turn is a mistake of ours, is reported, and does not end the thread.
-//! - `hook-last`: the program's hook runs after everything else of a turn, without a lock, and a panic of it ends there.
+//! - `nothing-is-taken`: the thread of a stalled worker keeps all that it has. Other workers only do what they may do at any
+//!   time: take tasks from its slot and fire its timers. So it can return at any moment and go on.
+//! - `survives`: a panic in a turn is a bug in redd. It is reported, and does not end the thread.
+//! - `hook-last`: the program's hook runs after everything else of a turn, without a lock, and a panic of it is caught there.
 //! - `not-after-stop`: a turn holds the lock of `StallDetector::monitor` while it acts. `stop` takes it after the end is announced,
 //!   so no turn acts for a runtime that is being shut down.
 //!
 //! # Why not otherwise
-//! A thread for each runtime doubles the price of a short one, and a program with a runtime on each core has as many
+//! A thread for each runtime doubles the cost of a short runtime, and a program with a runtime on each core has as many
 //! threads that do nothing.
 
 use std::io;
@@ -111,14 +111,14 @@ impl MonitorThread {
     }
 }
 
-/// The place of a runtime at the monitor_thread.
+/// The registration of a runtime with the monitor thread.
 #[derive(Debug)]
 pub(super) struct Registration {
     monitor_thread: Arc<MonitorThread>,
     number: u64,
 }
 
-/// The monitor watches this runtime from now on.
+/// Registers this runtime with the monitor.
 pub(super) fn register(shared: &Shared) -> io::Result<()> {
     let (monitor_thread, alarm) = (MonitorThread::open()?, Alarm::new()?);
     let number = {
@@ -144,7 +144,7 @@ impl Registration {
     }
 }
 
-/// Begins to watch a runtime whose workers run.
+/// Registers a runtime whose workers run already.
 pub(crate) fn start(shared: &Shared) -> io::Result<()> {
     if shared.config.rescue.mode == Mode::Off {
         return Ok(());
@@ -156,7 +156,7 @@ pub(crate) fn start(shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// Does not watch it any more. When this returns, the monitor does nothing for the runtime, but may be inside a hook.
+/// Ends the registration. When this returns, the monitor does nothing for the runtime, but may still be inside a hook.
 pub(crate) fn stop(shared: &Shared) {
     let detector = &shared.stall_detector;
     detector.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
@@ -174,7 +174,7 @@ pub(crate) fn stop(shared: &Shared) {
     }
 }
 
-/// An alarm went off.
+/// An alarm has fired.
 fn on_alarm(shared: &Arc<Shared>) {
     let mut reports = {
         let monitor = &mut *shared.stall_detector.monitor.lock(); // `not-after-stop`
@@ -198,7 +198,7 @@ fn on_alarm(shared: &Arc<Shared>) {
         return;
     }
     let reports = Arc::new(Mutex::new(reports));
-    // To read the program's debug information may take a second, and others are to be rescued meanwhile.
+    // Reading the program's debug information may take a second, and other workers are to be rescued meanwhile.
     let (mine, theirs) = (Arc::clone(shared), Arc::clone(&reports));
     let teller = Teller::new();
     if teller.is_some() {
@@ -216,11 +216,11 @@ fn on_alarm(shared: &Arc<Shared>) {
     tell(shared, reports.into_iter().map(|late| LatePoll { stack: None, ..late }).collect());
 }
 
-/// A thread that tells reports counts while this lives.
+/// A guard: one thread writes reports.
 struct Teller;
 
 impl Teller {
-    /// `None`: there are enough.
+    /// `None` if there are enough.
     fn new() -> Option<Self> {
         // Dropped if it is one too many.
         let (teller, others) = (Self, REPORTERS.fetch_add(1, Ordering::Relaxed));
@@ -249,13 +249,13 @@ fn tell(shared: &Shared, reports: Vec<LatePoll>) {
     }
 }
 
-/// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
+/// The stack of a poll. It is not taken under the lock, as its thread may take a while.
 fn stack(shared: &Shared, slot: &WorkerSlot, before: u64) -> Option<Stack> {
     let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
     (polls(shared, slot) == before).then_some(Stack(frames))
 }
 
-/// What a turn begins with.
+/// The input of a turn.
 struct Look {
     seen: Vec<Seen>,
     now: u64,
@@ -279,7 +279,7 @@ struct Track {
     first: Option<Reading>,
     reading: Option<Reading>,
     cpu: Option<CpuUse>,
-    /// Since when its thread was seen at each look to wait for a CPU, which the system counts only afterwards.
+    /// Since when each scan saw its thread wait for a CPU. The system counts such a wait only when it is over.
     waits_since: Option<u64>,
     /// Time that its thread waited for locks of redd, as far as it was seen.
     in_redd: Duration,
@@ -303,16 +303,16 @@ struct Report {
     polls: u64,
     /// It goes back to the poll's track.
     is_held: bool,
-    /// Nobody has asked for the stack yet.
+    /// The stack has not been taken yet.
     wants_stack: bool,
 }
 
 impl Monitor {
-    /// One turn, and what it has to report.
+    /// Runs one turn. Returns what it has to report.
     fn on_alarm(&mut self, shared: &Shared) -> Vec<Report> {
         let Some(Look { seen, now, monitor_was_active, is_late }) = look(shared) else { return Vec::new() };
         if is_late {
-            // What was read before does not tell what happened since (`own-gap`).
+            // Earlier readings do not show what happened since (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
         }
         let mut reports: Vec<Report> = self
@@ -337,7 +337,7 @@ impl Monitor {
         for (index, track) in self.tracks.iter_mut().enumerate() {
             let slot = shared.slot(index);
             let Some(late) = track.held.take_if(|_| polls(shared, slot) != track.polls) else { continue };
-            // Behind the look at the end of the poll, which comes after the note of the panic.
+            // After the check that the poll has ended: a panic is recorded before that end.
             if slot.mark.panics() == track.panics {
                 let late = LatePoll { has_ended: true, ..late };
                 count(shared, &late);
@@ -358,7 +358,7 @@ impl Monitor {
         }
     }
 
-    /// What the threads do that are in a poll.
+    /// Reads what the threads do that are in a poll.
     fn read(&mut self, shared: &Shared, seen: &[Seen], now: u64) {
         self.tracks.resize_with(seen.len(), Track::default);
         for (index, (track, seen)) in self.tracks.iter_mut().zip(seen).enumerate() {
@@ -372,7 +372,7 @@ impl Monitor {
         }
     }
 
-    /// Marks who is stuck, and acts.
+    /// Marks the stalled workers, and acts.
     fn turn(&mut self, shared: &Shared, seen: &[Seen], now: u64) -> Behind {
         let detector = &shared.stall_detector;
         let rescues = shared.config.rescue.mode == Mode::Rescue;
@@ -389,7 +389,7 @@ impl Monitor {
             if is_marked && slot.mark.polls() != seen.polls {
                 shared.workers.states.clear_mark(&slot.state); // `marked-late` of `states`
             } else if is_marked {
-                // Who sleeps has not counted its wheel in.
+                // The parked workers have not counted its wheel.
                 needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
             }
         }
@@ -404,21 +404,21 @@ impl Monitor {
 
     fn act(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: &mut Behind) {
         let suspects: Vec<usize> = (0..seen.len()).filter(|index| is_suspect(shared, seen[*index], now)).collect();
-        let serving = shared.workers.states.active();
-        if suspects.is_empty() && serving > 0 {
+        let active = shared.workers.states.active();
+        if suspects.is_empty() && active > 0 {
             return;
         }
         shared.ensure_driver_polled();
-        // Behind the marks: who goes to sleep from here on sees them, or is seen to sleep.
+        // After the marks: a worker that parks from here on sees them, or is seen as parked.
         idle::after_remote_push();
         let situation = Situation {
             has_work: behind.has_work(),
             has_io: shared.driver.registrations() > 0,
             sleepers: shared.idle.load().sleepers.into(),
-            serving,
+            active,
             workers: shared.config.workers,
         };
-        behind.has_io = situation.has_io && serving == 0;
+        behind.has_io = situation.has_io && active == 0;
         let behind = *behind;
         let values: Vec<Suspect> = suspects
             .iter()
@@ -456,7 +456,7 @@ impl Monitor {
         }
     }
 
-    /// Adds what is late and was not reported.
+    /// Adds the late polls that were not reported.
     fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind, reports: &mut Vec<Report>) {
         let report_after = shared.config.rescue.report_after;
         for (index, seen) in seen.iter().enumerate() {
@@ -503,7 +503,7 @@ impl Monitor {
             };
             let wants_stack = track.held.is_none();
             let late = match track.held.take() {
-                // It stays about what was seen first, as the thread may already be on its way out of the poll.
+                // It keeps what was seen first, as the thread may already be about to end the poll.
                 Some(held) if is_held => LatePoll {
                     elapsed: now.elapsed,
                     cpu: now.cpu,
@@ -543,17 +543,17 @@ fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
     seen.is_polling() && now - seen.since >= shared.stall_detector.step_ms()
 }
 
-/// When to look next.
+/// When to scan next.
 fn set_alarm(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
     let detector = &shared.stall_detector;
     let guard = &mut *detector.guard.lock();
     let now = shared.ms_at(real_now());
     let has_stalled = shared.slots().any(|slot| slot.state.is_stalled());
-    let nobody_serves = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
-    // Nobody came by for a while, and here is a poll: a second look a step later tells whether it is that one.
+    let none_active = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
+    // No worker has scanned for a while, and there is a poll. A second scan a step later shows whether it is the same.
     let may_be_stuck =
         |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, driver_polled_at));
-    guard.monitor_is_active = has_stalled || nobody_serves || seen.iter().any(may_be_stuck);
+    guard.monitor_is_active = has_stalled || none_active || seen.iter().any(may_be_stuck);
     if guard.monitor_is_active {
         detector.set(guard, now, detector.step);
     } else if detector.disarm(guard, shared) {
@@ -564,7 +564,7 @@ fn set_alarm(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_
     }
 }
 
-/// What stands behind the stuck workers.
+/// What waits behind the stalled workers.
 fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
     let mut behind = Behind { injected: shared.injector.len(), ..Behind::default() };
     for (seen, slot) in seen.iter().zip(shared.slots()) {

@@ -1,4 +1,4 @@
-//! What a program is told about a late poll, and what it may ask for.
+//! The report of a late poll, and the options of rescue.
 //!
 //! Called by `monitor`; the types are public as `runtime::{Rescue, LatePoll, CpuUse, RescueAction,
 //! Stack}`.
@@ -18,7 +18,7 @@ use crate::task::runnable::TaskInfo;
 
 pub(crate) type LatePollHook = Arc<dyn Fn(&LatePoll) + Send + Sync>;
 
-/// What a runtime does about workers that do not come out of a poll. See [`Builder::rescue`].
+/// What a runtime does about stalled workers: those whose current poll has run for too long. See [`Builder::rescue`].
 ///
 /// [`Builder::rescue`]: crate::runtime::Builder::rescue
 ///
@@ -50,7 +50,7 @@ pub(crate) enum Mode {
 }
 
 impl Rescue {
-    /// Looks, reports and rescues: the default of a multi-thread runtime.
+    /// Detects, reports and rescues: the default of a multi-thread runtime.
     pub fn new() -> Self {
         Self {
             mode: Mode::Rescue,
@@ -61,18 +61,19 @@ impl Rescue {
         }
     }
 
-    /// Does not even look.
+    /// Does not even detect.
     pub fn off() -> Self {
         Self { mode: Mode::Off, ..Self::new() }
     }
 
-    /// Looks and reports, and changes nothing about who runs what: the default of a current-thread runtime.
+    /// Detects and reports, and leaves all work where it is: the default of a current-thread runtime.
     pub fn report_only() -> Self {
         Self { mode: Mode::Report, ..Self::new() }
     }
 
-    /// How long a poll takes, about, before its worker counts as stuck and is rescued if something waits for it.
-    /// Default: 10 ms. Below 2 ms the monitor would see little but itself, so that is the least.
+    /// About how long a poll takes before its worker counts as stalled. It is rescued then, if work waits for it.
+    ///
+    /// Default: 10 ms. The minimum is 2 ms: below it the monitor would mostly see its own effects.
     pub fn threshold(mut self, threshold: Duration) -> Self {
         self.threshold = threshold.clamp(Duration::from_millis(2), Duration::from_secs(3600));
         self
@@ -100,7 +101,7 @@ impl Rescue {
     ///   stack was taken.
     /// - The stack is walked in the signal handler. With glibc 2.35 and GCC 12, or newer, that takes no lock; with older ones
     ///   it can hang if another thread loads a library in that moment.
-    /// - Such reports are told by a thread of their own, as reading the program's debug information may take a second; when
+    /// - Such reports are written by a thread of their own, as reading the program's debug information may take a second; when
     ///   eight of them are busy with it, further reports are left out.
     pub fn with_stack(mut self, with_stack: bool) -> Self {
         self.with_stack = with_stack;
@@ -134,9 +135,9 @@ impl Default for Rescue {
 pub enum RescueAction {
     /// Nothing: no work waits behind it.
     NothingWaits,
-    /// Nothing yet: other workers are there, or a spare would take a CPU away from somebody.
+    /// Nothing yet: other workers are there, or a spare would take a CPU away from another thread.
     LeftAlone,
-    /// A worker that slept was woken for the work behind it, or one started that had not been needed before.
+    /// A parked worker was woken for the work behind it, or a worker started that had not been needed before.
     WokeWorker,
     /// A spare worker was started.
     StartedSpare,
@@ -148,11 +149,11 @@ pub enum RescueAction {
     ReportOnly,
 }
 
-/// A poll that takes long: who, where, and what was done about it.
+/// A poll that takes long: its task, its location, and what was done about it.
 #[derive(Debug)]
 pub struct LatePoll {
     pub(super) task: Option<TaskInfo>,
-    /// Or the future of `block_on`, and who called that.
+    /// Or the future of `block_on`, and the caller of that.
     pub(super) root: Option<&'static Location<'static>>,
     pub(super) elapsed: Duration,
     pub(super) is_reminder: bool,
@@ -168,24 +169,24 @@ pub struct LatePoll {
     pub(super) stack: Option<Stack>,
 }
 
-/// What waits behind stuck workers.
+/// What waits behind stalled workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Behind {
-    /// Tasks in the run queues of stuck workers.
+    /// Tasks in the run queues of stalled workers.
     pub(super) queued: usize,
     /// Tasks from outside.
     pub(super) injected: usize,
     pub(super) has_due_timers: bool,
-    /// Timers of a stuck worker, which are not due yet.
+    /// Timers of a stalled worker, which are not due yet.
     pub(super) has_timers: bool,
-    /// Tasks in the queues of workers that serve.
+    /// Tasks in the queues of active workers.
     pub(super) has_others: bool,
-    /// Descriptors are registered, and no worker looks at their events.
+    /// Descriptors are registered, and no worker polls their events.
     pub(super) has_io: bool,
 }
 
 impl Behind {
-    /// Something waits that no serving worker has for itself.
+    /// Work waits that no active worker has for itself.
     pub(super) fn has_work(&self) -> bool {
         self.queued > 0 || self.injected > 0 || self.has_due_timers || self.has_timers || self.has_others
     }
@@ -249,7 +250,7 @@ impl LatePoll {
         self.task.as_ref()?.name.as_deref()
     }
 
-    /// The place in the program that spawned it, or that called `block_on`.
+    /// The location in the program that spawned it, or that called `block_on`.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.root.or_else(|| self.task.as_ref().map(|task| task.location))
     }
@@ -259,7 +260,7 @@ impl LatePoll {
         self.elapsed
     }
 
-    /// How much CPU time its thread had in this poll, as far as it was watched; `None` if the system does not say.
+    /// How much CPU time its thread had in this poll, as far as it was monitored; `None` if the system does not report it.
     pub fn cpu_time(&self) -> Option<Duration> {
         self.computed
     }
@@ -285,12 +286,12 @@ impl LatePoll {
         Some(sys::thread::call_name(number).map_or_else(|| format!("syscall {number}"), str::to_owned))
     }
 
-    /// The function of the kernel that its thread sleeps in, where the kernel tells.
+    /// The function of the kernel that its thread sleeps in, where the kernel reports it.
     pub fn wait_channel(&self) -> Option<&str> {
         self.wait_channel.as_deref()
     }
 
-    /// The name of its thread, as the system has it.
+    /// The name of its thread in the system.
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
     }
@@ -300,7 +301,7 @@ impl LatePoll {
         self.worker
     }
 
-    /// Tasks that were in the run queues of stuck workers, when something was done about them or else now.
+    /// Tasks in the run queues of stalled workers, at the moment of the rescue, or now if there was none.
     pub fn queued_tasks(&self) -> usize {
         self.behind.queued
     }
@@ -316,7 +317,7 @@ impl LatePoll {
     }
 
     /// The functions that its thread was in, if the runtime was asked for them ([`Rescue::with_stack`]) and the thread
-    /// answered before the poll was over.
+    /// recorded them before the poll was over.
     pub fn stack(&self) -> Option<&Stack> {
         self.stack.as_ref()
     }
