@@ -190,11 +190,11 @@ fn names_are_made_in_build_and_each_thread_has_one() {
         move || format!("number-{}", calls.fetch_add(1, Ordering::Relaxed))
     });
     let runtime = builder.build().unwrap();
-    // One more for the spare that stands by.
-    assert_eq!(calls.load(Ordering::Relaxed), 5);
+    // Two more for the spares that stand by.
+    assert_eq!(calls.load(Ordering::Relaxed), 6);
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
     assert_eq!(BTreeSet::from_iter(names), (0..4).map(|n| format!("number-{n}")).collect());
-    assert_eq!(calls.load(Ordering::Relaxed), 5);
+    assert_eq!(calls.load(Ordering::Relaxed), 6);
 }
 
 #[test]
@@ -493,4 +493,41 @@ fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
         });
         parent.await.unwrap();
     });
+}
+
+#[test]
+fn threads_that_stand_by_have_names_of_their_own() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&made);
+    let name = move || format!("n{}", counter.fetch_add(1, Ordering::Relaxed));
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name_fn(name).build().unwrap();
+    let together = Arc::new(Barrier::new(4));
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let together = Arc::clone(&together);
+            runtime.spawn(async move {
+                task::block_in_place(|| together.wait());
+                std::thread::current().name().unwrap().to_owned()
+            })
+        })
+        .collect();
+    let names: BTreeSet<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[test]
+fn a_runtime_that_is_dropped_in_place_by_its_start_hook_does_not_wait_for_the_hooks_thread() {
+    let (give, take) = mpsc::channel::<Runtime>();
+    let take = Mutex::new(take);
+    let (tell, told) = mpsc::channel();
+    let hook = move || {
+        if let Ok(runtime) = take.lock().unwrap().recv() {
+            task::block_in_place(|| drop(runtime));
+            tell.send(()).unwrap();
+        }
+    };
+    let runtime = Builder::new_multi_thread().worker_threads(1).on_thread_start(hook).build().unwrap();
+    give.send(runtime).unwrap();
+    drop(give);
+    told.recv_timeout(std::time::Duration::from_secs(20)).expect("the drop returns");
 }

@@ -22,7 +22,7 @@ use super::active::Step;
 use super::local::{LOCAL, Local};
 use super::pace::NEXT_STREAK_MAX;
 use super::rescue::Mode;
-use super::worker::{Ended, NoRoot, Worker, leave_here};
+use super::worker::{Ended, NoRoot, Worker, arrive_here, leave_here};
 use super::worker_states::join_unless_ended;
 use super::{MAX_SPARES, Shared, idle, start};
 use crate::observe::report::{self, ReportKind};
@@ -98,7 +98,7 @@ impl<'a> BlockedPlace<'a> {
             }
             shared.wake_worker();
         } else {
-            match start_spare(shared, MAX_SPARES) {
+            match start::insist(shared, start_spare(shared, MAX_SPARES)) {
                 Started::Yes | Started::Closed => {}
                 Started::BoundHit => report::report(
                     ReportKind::Threads,
@@ -182,7 +182,8 @@ impl Spares {
         match self.standby.take() {
             Some(parked_spare) => Called::Standby(parked_spare, self.take_slot()),
             None => {
-                self.wanted += 1;
+                // Standbys that come later satisfy no more wishes than this call's bound allows.
+                self.wanted = (self.wanted + 1).min(bound - self.running);
                 Called::Nobody
             }
         }
@@ -300,6 +301,7 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
         Some(Some(slot)) => count_in_alive(shared, slot).then_some(slot),
     };
     let Some(slot) = slot else { return };
+    arrive_here(shared);
     let counted = Counted { shared, slot, is_active: true };
     start::start_successor(shared); // `one-ahead`
     let _entered = context::enter(shared.handle());
@@ -332,7 +334,7 @@ fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
     shared.config.hooks.start();
     // For the standby after the next one. The name is made here, as user code may make it.
     let name = shared.config.name_thread();
-    shared.workers.threads.lock().standby_name = name;
+    shared.workers.threads.lock().standby_names.push_back(name);
     let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
     loop {
         let ended = worker.run(shared, &mut NoRoot);

@@ -20,6 +20,7 @@
 //! A waker that finds all workers busy knows best when a thread is missing. But its thread may belong to another network
 //! namespace or have all signals blocked, it may hold any lock, and a start takes 10 to 20 µs of its time. Decision 0013.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,12 @@ const PATIENCE_MS: u64 = 1000;
 /// How long a clean thread waits before each further attempt. A refusal often lasts a moment only. Not measured.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
 
+/// How long a thread that is about to block as the last active worker waits for a refused thread; picked by feel.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The longest pause between two attempts of it; picked by feel.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(50);
+
 /// The threads of workers and spares.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
@@ -49,8 +56,9 @@ pub(crate) struct Threads {
     pub(crate) started: Vec<thread::JoinHandle<()>>,
     /// The names of workers that have no thread, the last one first.
     unstarted: Vec<String>,
-    /// The name of the next standby. User code makes names, so a clean thread finds one here.
-    pub(super) standby_name: String,
+    /// The names of the next standbys. User code makes names, so a clean thread finds one here.
+    pub(super) standby_names: VecDeque<String>,
+    last_name: String,
     /// The system has refused the last thread, so none is clean (`clean-parents`).
     is_refused: bool,
     has_told: bool,
@@ -96,11 +104,12 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
     let count = at_once(&shared.config);
     let mut names: Vec<_> = (0..shared.config.workers).map(|_| shared.config.name_thread()).collect();
     names.reverse();
-    let standby_name = shared.config.name_thread();
+    // Two: a standby starts its successor before it makes the name of the one after that.
+    let standby_names = (0..2).map(|_| shared.config.name_thread()).collect();
     let workers = &shared.workers;
     {
         let mut threads = workers.threads.lock();
-        (threads.unstarted, threads.standby_name) = (names, standby_name);
+        (threads.unstarted, threads.standby_names) = (names, standby_names);
     }
     workers.alive.store(count, Ordering::Relaxed);
     workers.states.join(count);
@@ -130,7 +139,14 @@ impl Threads {
 
     fn start_standby(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
         spares::forget_ended(&mut self.started);
-        self.start(shared, self.standby_name.clone(), spares::standby_thread)
+        // Several standbys may be called before the first has made its name; then two threads share one.
+        let name = self.standby_names.pop_front().unwrap_or_else(|| self.last_name.clone());
+        let started = self.start(shared, name.clone(), spares::standby_thread);
+        match started {
+            Ok(()) => self.last_name = name,
+            Err(_) => self.standby_names.push_front(name),
+        }
+        started
     }
 
     fn start(
@@ -187,6 +203,34 @@ fn retry(shared: &Shared) {
 /// (`one-ahead`).
 pub(super) fn start_if_refused(shared: &Shared, may_be_spare: bool) -> Started {
     start_next(shared, if may_be_spare { Reason::Need } else { Reason::NeedOfWorker })
+}
+
+/// `outcome` is what a caller got that is about to block as the last active worker. If the system has refused a thread, no
+/// other thread may come by to ask again, so the caller waits for up to [`REFUSED_WAIT_MAX`] before it blocks.
+pub(super) fn insist(shared: &Shared, mut outcome: Started) -> Started {
+    let (mut waited, mut pause) = (Duration::ZERO, PAUSES[0]);
+    while matches!(outcome, Started::Refused(_)) && waited < REFUSED_WAIT_MAX && !shared.is_closed() {
+        Parker::new().park_timeout(pause);
+        waited += pause;
+        pause = (pause * 2).min(REFUSED_PAUSE_MAX);
+        // Another thread may have been given one meanwhile.
+        outcome = if shared.workers.states.active() > 0 { Started::Yes } else { start_if_refused(shared, true) };
+    }
+    outcome
+}
+
+/// Whether no worker is active because the system refuses threads. Then a thread that waits for the runtime asks again.
+pub(crate) fn lacks_worker(shared: &Shared) -> bool {
+    // Relaxed: a hint; it is `u64::MAX` unless the last thread was refused.
+    shared.workers.retry_at.load(Ordering::Relaxed) != u64::MAX && shared.workers.states.active() == 0
+}
+
+/// Asks again if no worker is active.
+#[cold]
+pub(crate) fn retry_if_lacking(shared: &Shared) {
+    if lacks_worker(shared) {
+        drop(start_if_refused(shared, true));
+    }
 }
 
 fn start_next(shared: &Shared, reason: Reason) -> Started {
@@ -257,6 +301,7 @@ fn refusal(shared: &Shared, error: &io::Error) -> String {
 }
 
 fn worker_thread(shared: &Arc<Shared>, index: usize) {
+    worker::arrive_here(shared);
     let config = &shared.config;
     if index >= at_once(config) {
         add(&shared.slot(index).unparks, 1);

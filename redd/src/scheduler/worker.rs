@@ -109,7 +109,7 @@ impl Worker {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         if is_multi {
             // This thread runs the worker until it leaves.
-            WORKER_OF.set(ptr::from_ref(shared).addr());
+            arrive_here(shared);
             shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
         }
         Box::new(Self {
@@ -466,6 +466,11 @@ impl Drop for OnThread {
         }
         LOCAL.set(self.before);
     }
+}
+
+/// This thread is counted as a worker until [`leave_here`]: a shutdown that its hooks begin must not wait for it.
+pub(super) fn arrive_here(shared: &Shared) {
+    WORKER_OF.set(ptr::from_ref(shared).addr());
 }
 
 /// As [`leave`], for the worker that this thread was.

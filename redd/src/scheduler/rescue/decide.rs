@@ -84,7 +84,9 @@ pub(super) enum Lateness {
 impl WholePoll {
     /// The time that the task itself takes: it computes, or waits for something that is not redd's.
     fn own(&self) -> Duration {
-        self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd)
+        // What it has computed is its own, whatever the system says of its waits for a CPU.
+        let own = self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd);
+        own.max(self.computed.unwrap_or_default())
     }
 
     /// A poll is late if the task itself took `report_after`. `can_panic` says whether the thread does now what a thread

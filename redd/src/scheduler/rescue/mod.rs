@@ -250,7 +250,11 @@ impl StallDetector {
         // Fence `guard-vs-wake` (stop side; the other is in `StallDetector::on_wake`).
         fence(Ordering::SeqCst);
         let all_sleep = match shared.config.flavor {
-            Flavor::MultiThread => shared.idle.load().sleepers as usize == shared.workers.states.active(),
+            Flavor::MultiThread => {
+                // With no active worker a thread may be asked for, so the alarm stays.
+                let active = shared.workers.states.active();
+                active > 0 && shared.idle.load().sleepers as usize == active
+            }
             Flavor::CurrentThread | Flavor::Local => sleeps_with_root(shared),
         };
         if all_sleep {

@@ -31,7 +31,7 @@ use crate::primitives::lock_wait::waits_for_lock;
 use crate::primitives::{Mutex, thread};
 use crate::scheduler::pace::{PATIENCE_WITH_STACK, REMINDER, REPORTERS_MAX};
 use crate::scheduler::spares::{self, Started};
-use crate::scheduler::{Flavor, Shared, WorkerSlot, idle};
+use crate::scheduler::{Flavor, MAX_SPARES, Shared, WorkerSlot, idle, start};
 use crate::sys;
 use crate::sys::alarm::Alarm;
 use crate::sys::epoll::{Epoll, EventBuffer, flags};
@@ -398,6 +398,9 @@ impl Monitor {
         behind.has_timers = needs_cover;
         if rescues {
             self.act(shared, seen, now, &mut behind);
+        } else {
+            // To stand in for workers that have blocked in place is no rescue.
+            start::retry_if_lacking(shared);
         }
         behind
     }
@@ -438,7 +441,9 @@ impl Monitor {
                 all = RescueAction::WokeWorker;
             }
             Verdict::Start(whom) => {
-                let action = match spares::start_spare(shared, shared.config.rescue.max_workers) {
+                // Workers that have blocked in place may have as many spares as `block_in_place` itself gives them.
+                let bound = if whom.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
+                let action = match spares::start_spare(shared, bound) {
                     Started::Yes => RescueAction::StartedSpare,
                     Started::BoundHit => RescueAction::BoundHit,
                     Started::Refused(_) => RescueAction::ThreadRefused,
