@@ -1,18 +1,16 @@
 //! `JoinSet`: tasks that are joined in the order in which they end.
 //!
-//! # Invariants
-//! - `once-in-ready`: the index of an entry is put into the ready queue once, when its task has ended; the entry leaves
-//!   the set when the index is taken out.
+//! Called by user code. Each task has a join waker (`entry_waker`) that pushes the index of its entry into the set's
+//! `ready_queue`, from which the set takes it.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use super::entry_waker::EntryWakers;
 use super::local_set::{self, LocalSet};
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Mutex;
 use crate::runtime::Handle;
 use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
 
@@ -50,55 +48,6 @@ enum SetEntry<T> {
     Task(JoinHandle<T>),
     /// The next one that is free.
     Free(usize),
-}
-
-/// Which tasks have ended, and who waits to hear of it.
-#[derive(Default)]
-pub(super) struct Ready {
-    inner: Mutex<ReadyInner>,
-}
-
-#[derive(Default)]
-struct ReadyInner {
-    queue: VecDeque<usize>,
-    waker: Option<Waker>,
-}
-
-impl Ready {
-    /// `once-in-ready`: called once for an entry, for a task ends once.
-    pub(super) fn push(&self, index: usize) {
-        let waker = {
-            let mut inner = self.inner.lock();
-            inner.queue.push_back(index);
-            inner.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn take_all(&self) -> VecDeque<usize> {
-        mem::take(&mut self.inner.lock().queue)
-    }
-
-    /// Moves all tasks that have ended to `ended`, which is empty; or `waker` is called when one has.
-    fn take_or_register(&self, ended: &mut VecDeque<usize>, waker: &Waker) {
-        {
-            let mut inner = self.inner.lock();
-            mem::swap(ended, &mut inner.queue);
-            if !ended.is_empty() || inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                return;
-            }
-        }
-        // A waker is foreign code: it is cloned and dropped without the lock, and a task may end meanwhile.
-        let waker = waker.clone();
-        let mut inner = self.inner.lock();
-        mem::swap(ended, &mut inner.queue);
-        let unused = if ended.is_empty() { inner.waker.replace(waker) } else { Some(waker) };
-        drop(inner);
-        drop(unused);
-    }
 }
 
 impl<T> JoinSet<T> {
@@ -246,7 +195,7 @@ impl<T: 'static> JoinSet<T> {
 
     fn take_ready(&mut self) -> Option<(Id, Result<T, JoinError>)> {
         if self.ended.is_empty() {
-            mem::swap(&mut self.ended, &mut self.wakers.ready.inner.lock().queue);
+            self.wakers.ready.take_into(&mut self.ended);
         }
         let index = self.ended.pop_front()?;
         Some(self.take(index))
