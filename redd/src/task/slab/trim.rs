@@ -23,11 +23,14 @@
 
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
-use super::{CHUNK, CLASSES, Central, Chunk, FreeList, MAGAZINE, TaskSlab};
+use super::TaskSlab;
+use super::central::Central;
+use super::chunk::{CHUNK, CLASSES, Chunk, FreeList, MAGAZINE};
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::has_mistake;
 use crate::sys;
+use crate::task::cell::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -222,7 +225,7 @@ fn without_empty(lists: Vec<FreeList>) -> Vec<FreeList> {
     kept
 }
 
-fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<super::Header>)) {
+fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<Header>)) {
     for list in lists {
         let mut list = *list;
         while let Some(slot) = list.pop() {
