@@ -2,6 +2,7 @@
 
 mod entry_waker;
 pub(crate) mod join_set;
+pub(crate) mod join_set_builder;
 pub(crate) mod local_set;
 mod ready_queue;
 pub(crate) mod task_local;

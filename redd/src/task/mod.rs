@@ -124,5 +124,6 @@ pub mod futures {
 pub mod join_set {
     //! [`JoinSet`], and the builder that spawns named tasks into it.
 
-    pub use crate::group::join_set::{JoinSet, JoinSetBuilder as Builder};
+    pub use crate::group::join_set::JoinSet;
+    pub use crate::group::join_set_builder::JoinSetBuilder as Builder;
 }

@@ -18,7 +18,7 @@ use crate::task::Id;
 use crate::task::cell::{Header, VTable};
 use crate::task::runnable::Schedule;
 
-/// Ids that a cache takes at once.
+/// The number of ids that a cache takes at once.
 pub(super) const ID_BLOCK: u64 = 1024;
 
 /// One worker's free slots, block of ids and counters. See `cache-owner`.
@@ -31,7 +31,7 @@ pub(crate) struct Cache {
     completed: AtomicU64,
 }
 
-// SAFETY: `cache-owner`; the counters are atomics and may be read by anyone.
+// SAFETY: `cache-owner`; the counters are atomics and may be read by any thread.
 unsafe impl Sync for Cache {}
 
 // SAFETY: free slots belong to no thread.
@@ -49,7 +49,7 @@ impl Cache {
         }
     }
 
-    /// Gives all free slots to the central lists. True if someone should look at these.
+    /// Returns all free slots to the central lists. Returns true if those should be checked for idle memory.
     pub(super) fn flush(&self, central: &mut Central) -> bool {
         let mut is_much = false;
         for class in 0..CLASSES.len() {
@@ -87,7 +87,7 @@ impl Cache {
             }
             list = FreeList::EMPTY;
         }
-        // SAFETY: the slot was just freed, nobody else has it.
+        // SAFETY: the slot was just freed, so no other thread has it.
         unsafe { list.push(slot) };
         current.set(list);
     }
@@ -103,12 +103,12 @@ impl Cache {
     }
 }
 
-/// Counts what only the owner writes, without a read-modify-write.
+/// Increments a counter that only its owner writes, without a read-modify-write.
 pub(super) fn bump(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// The next id for threads without a cache. Ids start at 1, are unique in the process and not handed out twice.
+/// The next id for threads without a cache. Ids start at 1, and each is handed out once in the process.
 pub(super) static NEXT_ID: fixed::AtomicU64 = fixed::AtomicU64::new(1);
 
 thread_local! {
@@ -125,7 +125,7 @@ impl TaskSlab {
         ptr::eq(slab, self).then(|| unsafe { &*cache })
     }
 
-    /// Whether this thread has entered the slab; then it keeps the owner (see [`enter`](Self::enter)).
+    /// Whether this thread has entered the slab. Then it keeps the owner alive (see [`enter`](Self::enter)).
     #[inline]
     pub(in crate::task) fn is_entered_here(&self) -> bool {
         ptr::eq(ENTERED.get().0, self)
@@ -134,27 +134,28 @@ impl TaskSlab {
     /// Makes this thread the owner of cache `index` while the guard lives.
     ///
     /// # Safety
-    /// `cache-owner`: no other thread uses this cache meanwhile; this thread keeps the heap and its owner for longer than
-    /// the guard lives.
+    /// `cache-owner`: no other thread uses this cache meanwhile. This thread keeps the slab and its owner alive for longer
+    /// than the guard.
     pub(crate) unsafe fn enter(&self, index: usize) -> CacheGuard {
         CacheGuard { before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])) }
     }
 
-    /// As [`enter`](Self::enter), for a thread that is no worker, in a cache that is kept for such; `None` if another one
-    /// is in there.
+    /// As [`enter`](Self::enter), for a thread that is not a worker, with a cache reserved for guests.
+    ///
+    /// Returns `None` if another guest uses that cache, or if the slab is closed.
     pub(crate) fn enter_as_guest(self: &Arc<Self>, index: usize) -> Option<GuestGuard<'_>> {
         let mut central = self.central.lock();
         if central.guest.is_some() || central.is_closed {
             return None;
         }
         central.guest = Some(index);
-        // A guest may wake tasks without a reference to them: the owner stays until it leaves.
+        // A guest may wake tasks without a reference to them: the owner stays alive until the guest leaves.
         central.out += 1;
-        // SAFETY: `cache-owner`: the entry above is ours until the guard's drop, which the borrow of the heap outlives.
+        // SAFETY: `cache-owner`: the entry above is ours until the guard's drop, which the borrow of the slab outlives.
         Some(GuestGuard { slab: self, entered: Some(unsafe { self.enter(index) }), index })
     }
 
-    /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
+    /// Allocates a free slot (state 0) and an id for a task with this table. The caller moves the task in and publishes it.
     pub(in crate::task) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, Id) {
         let cache = self.my_cache();
         let id = match cache {
@@ -175,7 +176,7 @@ impl TaskSlab {
                 let (mut central, class) = (self.central.lock(), vtable.class as usize);
                 if central.loose[class].head.is_null() {
                     let magazine = self.take_magazine(&mut central, vtable.class);
-                    // Not news: the slots were there before, or the memory is about to be used.
+                    // Nothing to report: the slots were free before, or the memory is about to be used.
                     let _ = central.put_back(class, magazine.len as usize);
                     central.loose[class] = magazine;
                 }
@@ -188,7 +189,8 @@ impl TaskSlab {
         (slot, Id(id))
     }
 
-    /// Takes a slot back into this thread's cache; false if it has none, or if the slot is large: then see [`free`](Self::free).
+    /// Frees a slot into this thread's cache. Returns false if it has none, or if the slot is large: then call
+    /// [`free`](Self::free).
     ///
     /// # Safety
     /// As for `free`.
@@ -212,7 +214,7 @@ impl TaskSlab {
         }
     }
 
-    /// Tasks that were spawned and have not completed. A moment's view: other threads go on.
+    /// The number of tasks that were spawned and have not completed. A snapshot: other threads continue meanwhile.
     pub(crate) fn alive(&self) -> usize {
         // Completed first: a task counted there was counted as spawned before, so the difference is not negative
         // by more than what is in flight.
@@ -221,13 +223,13 @@ impl TaskSlab {
         self.spawned_total().saturating_sub(completed) as usize
     }
 
-    /// All tasks ever spawned here.
+    /// The number of tasks ever spawned here.
     pub(crate) fn spawned_total(&self) -> u64 {
         self.spawned.load(Ordering::Relaxed)
             + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    /// A thread that is about to sleep while memory lies idle lets go of the free slots that it keeps.
+    /// Returns this thread's free slots to the central lists. Called before it sleeps while memory lies idle.
     pub(crate) fn flush_cache(&self) {
         if let Some(cache) = self.my_cache() {
             let mut central = self.central.lock();
@@ -238,7 +240,7 @@ impl TaskSlab {
     }
 }
 
-/// While it lives, this thread allocates from and frees to one cache.
+/// Makes this thread allocate from and free to one cache, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct CacheGuard {
     before: (*const TaskSlab, *const Cache),
@@ -253,34 +255,34 @@ impl Drop for CacheGuard {
 /// As [`CacheGuard`], for a guest.
 pub(crate) struct GuestGuard<'a> {
     slab: &'a Arc<TaskSlab>,
-    /// There until the drop.
+    /// `Some` until the drop.
     entered: Option<CacheGuard>,
     index: usize,
 }
 
 impl GuestGuard<'_> {
-    /// Gives all free slots to the central lists, for a guest that is about to sleep: who knows for how long.
+    /// Returns all free slots to the central lists. Called by a guest that is about to sleep for an unknown time.
     pub(crate) fn flush(&self) {
-        let (central, tell) = self.flush_locked();
+        let (central, notify) = self.flush_locked();
         drop(central);
-        drop(Remains::default().telling(tell));
+        drop(Remains::default().notifying(notify));
     }
 
     pub(super) fn flush_locked(&self) -> (crate::primitives::MutexGuard<'_, Central>, Option<Arc<dyn Schedule>>) {
         let mut central = self.slab.central.lock();
         // `cache-owner`: this thread has entered it.
         let is_much = self.slab.caches[self.index].flush(&mut central);
-        let tell = self.slab.whom_to_tell(&central, is_much);
-        (central, tell)
+        let notify = self.slab.scheduler_to_notify(&central, is_much);
+        (central, notify)
     }
 }
 
 impl Drop for GuestGuard<'_> {
     fn drop(&mut self) {
         drop(self.entered.take());
-        let (mut central, tell) = self.flush_locked();
+        let (mut central, notify) = self.flush_locked();
         central.guest = None;
         central.out -= 1;
-        drop(self.slab.finish_if_closed(central).telling(tell));
+        drop(self.slab.finish_if_closed(central).notifying(notify));
     }
 }

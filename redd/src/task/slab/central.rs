@@ -17,26 +17,27 @@ use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::task::cell::Header;
 use crate::task::runnable::Schedule;
 
-/// So many chunks are allocated at once, as many as there are, so that allocations stay few: the alignment costs an
-/// allocator a chunk of addresses and two pages each time.
+/// The smallest number of chunks that are allocated at once. A slab doubles its chunks, so that allocations stay few: the
+/// alignment costs an allocator a chunk of addresses and two pages each time.
 pub(super) const AREA_MIN: usize = 16;
+/// The largest number of chunks that are allocated at once.
 pub(super) const AREA_MAX: usize = 1024;
 
 /// Slots that are in no cache.
 pub(super) struct Central {
-    /// What chunks are made of.
+    /// The allocations that chunks are taken from.
     pub(super) areas: Vec<(NonNull<u8>, Layout)>,
     pub(super) chunks: Vec<NonNull<Chunk>>,
     pub(super) magazines: [Vec<FreeList>; CLASSES.len()],
     /// Freed one by one, by threads without a cache.
     pub(super) loose: [FreeList; CLASSES.len()],
     pub(super) large: BTreeSet<NonNull<Header>>,
-    /// Slots that are in caches or hold a task; and one for each walker, and one for a guest.
+    /// The number of slots that are in caches or hold a task, plus one for each walker and one for a guest.
     pub(super) out: usize,
     pub(super) is_closed: bool,
     /// `slab-outlives-slots`
     pub(super) pinned: Option<Arc<TaskSlab>>,
-    /// The cache that a guest has entered.
+    /// The index of the cache that a guest has entered.
     pub(super) guest: Option<usize>,
     pub(super) record: Record,
 }
@@ -57,7 +58,7 @@ impl Central {
         }
     }
 
-    /// The first chunk of a new area; the others are spare.
+    /// Allocates an area and returns its first chunk. The others become spare.
     pub(super) fn new_area(&mut self) -> NonNull<Chunk> {
         let count = self.chunks.len().clamp(AREA_MIN, AREA_MAX);
         let layout = Layout::from_size_align(count * CHUNK, CHUNK).expect("a power of two is a valid alignment");
@@ -71,21 +72,21 @@ impl Central {
     }
 }
 
-/// What a heap lets go of, for the caller of its method to drop (`no-suicide`).
+/// What a method of a slab releases, for its caller to drop (`no-suicide`).
 #[derive(Default)]
 #[must_use = "dropped where no reference to the slab is an argument"]
 pub(crate) struct Remains {
-    /// Whom to tell that memory lies idle.
-    tell: Option<Arc<dyn Schedule>>,
-    /// These three are let go when the last slot of a closed heap is free.
+    /// The scheduler to notify of idle memory.
+    notify: Option<Arc<dyn Schedule>>,
+    /// These three are released when the last slot of a closed slab is free.
     _owner: Option<Arc<dyn Schedule>>,
     _pinned: Option<Arc<TaskSlab>>,
     areas: Vec<(NonNull<u8>, Layout)>,
 }
 
 impl Remains {
-    pub(super) fn telling(mut self, tell: Option<Arc<dyn Schedule>>) -> Self {
-        self.tell = tell;
+    pub(super) fn notifying(mut self, notify: Option<Arc<dyn Schedule>>) -> Self {
+        self.notify = notify;
         self
     }
 }
@@ -93,10 +94,10 @@ impl Remains {
 impl Drop for Remains {
     fn drop(&mut self) {
         for (area, layout) in self.areas.drain(..) {
-            // SAFETY: made by `new_area`; all slots of its chunks are free and in no list.
+            // SAFETY: allocated by `new_area`; all slots of its chunks are free and in no list.
             unsafe { dealloc(area.as_ptr(), layout) };
         }
-        if let Some(owner) = self.tell.take() {
+        if let Some(owner) = self.notify.take() {
             // No lock is held: this may end the runtime, which closes the slab.
             owner.request_trim();
         }
@@ -104,11 +105,11 @@ impl Drop for Remains {
 }
 
 impl TaskSlab {
-    /// Takes a slot back.
+    /// Frees a slot.
     ///
     /// # Safety
-    /// The slot belongs to this slab, its state counts no reference and is marked free, its body is dropped. The heap
-    /// must not be used by the caller once it has dropped the answer, unless it owns a reference of its own.
+    /// The slot belongs to this slab, its state counts no reference and is marked free, its body is dropped. The caller
+    /// must not use the slab after it has dropped the result, unless it owns a reference of its own.
     #[inline(never)]
     pub(in crate::task) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) -> Remains {
         if class == LARGE {
@@ -122,33 +123,34 @@ impl TaskSlab {
         } else {
             let mut central = self.central.lock();
             let is_much = central.put_back(class as usize, 1);
-            let tell = self.whom_to_tell(&central, is_much);
+            let notify = self.scheduler_to_notify(&central, is_much);
             let mut loose = central.loose[class as usize];
             if loose.len == MAGAZINE {
                 central.magazines[class as usize].push(loose);
                 loose = FreeList::EMPTY;
             }
-            // SAFETY: the slot was just freed, nobody else has it.
+            // SAFETY: the slot was just freed, so no other thread has it.
             unsafe { loose.push(slot) };
             central.loose[class as usize] = loose;
-            self.finish_if_closed(central).telling(tell)
+            self.finish_if_closed(central).notifying(notify)
         }
     }
 
-    /// Notes that much memory lies idle; whom to tell, if that is news. A reference of its own: after the lock is let go
-    /// the heap may close.
-    pub(super) fn whom_to_tell(&self, central: &Central, is_much: bool) -> Option<Arc<dyn Schedule>> {
+    /// Records that much memory lies idle. Returns the scheduler to notify, if that was not recorded before.
+    ///
+    /// The result owns a reference, because the slab may close after the lock is released.
+    pub(super) fn scheduler_to_notify(&self, central: &Central, is_much: bool) -> Option<Arc<dyn Schedule>> {
         if !is_much || central.is_closed || !self.record_idle() {
             return None;
         }
-        // SAFETY: written before the first task; taken under the lock, which we hold, of a heap that is closed.
+        // SAFETY: written before the first task; taken under the lock, which we hold, of a slab that is closed.
         self.owner.with(|owner| unsafe { (*owner).clone() })
     }
 
     pub(super) fn give_magazine(&self, class: u8, list: FreeList) {
         let mut central = self.central.lock();
         if central.put_back(class as usize, list.len as usize) {
-            // This thread is a worker and looks by itself before it sleeps.
+            // This thread is a worker and checks by itself before it sleeps.
             self.record_idle();
         }
         central.magazines[class as usize].push(list);
@@ -171,7 +173,7 @@ impl TaskSlab {
         list
     }
 
-    /// Slots that were never used, from the newest chunk of the class or a new one.
+    /// Takes slots that were never used, from the newest chunk of the class or from a new one.
     pub(super) fn carve(&self, central: &mut Central, class: u8) -> FreeList {
         let size = CLASSES[class as usize];
         let capacity = (CHUNK - CHUNK_HEADER) as u32 / size;
@@ -193,7 +195,7 @@ impl TaskSlab {
         let count = MAGAZINE.min(capacity - first);
         let mut list = FreeList::EMPTY;
         for index in (first..first + count).rev() {
-            // SAFETY: inside the chunk, never handed out before, so nobody else looks at it (`used` is lower).
+            // SAFETY: inside the chunk, never handed out before, so no walker reads it (`used` is lower).
             unsafe {
                 let slot = Chunk::slot(chunk, index);
                 Header::initialise_free(slot);
@@ -208,7 +210,7 @@ impl TaskSlab {
     pub(super) fn new_chunk(&self, central: &mut Central, slot_size: u32) -> NonNull<Chunk> {
         let chunk = central.record.spare.pop().unwrap_or_else(|| central.new_area());
         let (used, in_hand) = (AtomicU32::new(0), AtomicU32::new(0));
-        // SAFETY: memory that nobody uses, large enough.
+        // SAFETY: unused memory, large enough.
         unsafe { chunk.write(Chunk { slab: self, slot_size, used, in_hand }) };
         chunk
     }
@@ -238,7 +240,7 @@ impl TaskSlab {
         }
     }
 
-    /// Called after `out` shrank; if nobody can come back for the memory, the caller gets it.
+    /// Called after `out` shrank. If no slot is out any more, the caller gets the memory.
     pub(super) fn finish_if_closed(&self, mut central: crate::primitives::MutexGuard<'_, Central>) -> Remains {
         if !central.is_closed || central.out > 0 {
             return Remains::default();
@@ -249,8 +251,8 @@ impl TaskSlab {
             central.magazines = std::array::from_fn(|_| Vec::new());
             central.loose = [FreeList::EMPTY; CLASSES.len()];
         }
-        // SAFETY: all slots are free and the heap is closed, so nobody asks for the owner any more.
+        // SAFETY: all slots are free and the slab is closed, so the owner is not used any more.
         let owner = self.owner.with_mut(|owner| unsafe { (*owner).take() });
-        Remains { tell: None, _owner: owner, _pinned: central.pinned.take(), areas }
+        Remains { notify: None, _owner: owner, _pinned: central.pinned.take(), areas }
     }
 }

@@ -12,15 +12,15 @@ use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::task::cell::Header;
 
-/// Size and alignment of a chunk; a slot finds its chunk by masking its address.
+/// The size and alignment of a chunk in bytes. Masking a slot's address gives its chunk.
 pub(super) const CHUNK: usize = 64 * 1024;
-/// Room of the chunk's own header.
+/// The bytes reserved for the chunk's own header.
 pub(super) const CHUNK_HEADER: usize = 128;
-/// Slot sizes. All multiples of 64, so that two tasks never share a line.
+/// Slot sizes in bytes. All are multiples of 64, so that two tasks never share a cache line.
 pub(super) const CLASSES: [u32; 14] = [128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048];
 /// The class of tasks with an allocation of their own.
 pub(in crate::task) const LARGE: u8 = CLASSES.len() as u8;
-/// Slots that move between a cache and the central lists at once: one lock per 64 operations.
+/// The number of slots that move between a cache and the central lists at once: one lock per 64 operations.
 pub(super) const MAGAZINE: u32 = if IS_MODEL { 2 } else { 64 };
 
 /// The smallest class for a task of this layout.
@@ -35,14 +35,14 @@ pub(in crate::task) const fn class_of(layout: Layout) -> u8 {
     LARGE
 }
 
-/// At the start of each chunk.
+/// The header at the start of each chunk.
 #[repr(C)]
 pub(super) struct Chunk {
     pub(super) slab: *const TaskSlab,
     pub(super) slot_size: u32,
-    /// Slots that were ever handed out; a walker goes up to here.
+    /// The number of slots that were ever handed out. A walker stops here.
     pub(super) used: AtomicU32,
-    /// For the trimmer alone.
+    /// Used only by the trimmer: how many of the slots it has taken.
     pub(super) in_hand: AtomicU32,
 }
 
@@ -75,7 +75,7 @@ impl Chunk {
         unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
     }
 
-    /// Whether one of the slots that were handed out begins at this address inside of the chunk.
+    /// Whether one of the slots that were handed out starts at this address inside the chunk.
     pub(super) fn has_slot(chunk: NonNull<Self>, address: NonNull<Header>) -> bool {
         let this = Self::at(chunk);
         let from_first = (address.addr().get() - chunk.addr().get()).checked_sub(CHUNK_HEADER);
@@ -83,18 +83,18 @@ impl Chunk {
         from_first.is_some_and(|bytes| bytes % size == 0 && bytes / size < used)
     }
 
-    /// The first slots, which are free and in no list.
+    /// Makes a list of the first slots, which are free and in no list.
     pub(super) fn first_slots(chunk: NonNull<Self>, count: u32) -> FreeList {
         let mut list = FreeList::EMPTY;
         for index in (0..count).rev() {
-            // SAFETY: by this function's duty.
+            // SAFETY: by the safety contract.
             unsafe { list.push(Self::slot(chunk, index)) };
         }
         list
     }
 }
 
-/// Some free slots, linked through `Header::next`.
+/// A list of free slots, linked through `Header::next`.
 #[derive(Clone, Copy)]
 pub(super) struct FreeList {
     pub(super) head: *mut Header,
@@ -132,7 +132,7 @@ impl Default for FreeList {
     }
 }
 
-/// The allocation of a large task, and where in it the task stands: behind the heap's address.
+/// The layout of a large task's allocation, and the offset of the task in it, behind the slab's address.
 pub(super) fn large_layout(task: Layout) -> (Layout, usize) {
     let prefix = Layout::from_size_align(64, task.align().max(64)).expect("a valid alignment");
     let (whole, offset) = prefix.extend(task).expect("a future's size is far below the limit");
@@ -140,7 +140,7 @@ pub(super) fn large_layout(task: Layout) -> (Layout, usize) {
 }
 
 /// # Safety
-/// `slot` was made by `allocate_large` with this layout, and nobody uses it any more.
+/// `slot` was made by `allocate_large` with this layout, and no thread uses it any more.
 pub(super) unsafe fn free_large(slot: NonNull<Header>, layout: Layout) {
     let (whole, offset) = large_layout(layout);
     // SAFETY: the address and layout that `allocate_large` used.
