@@ -1,10 +1,12 @@
 //! `LocalSet`: tasks that are not `Send`, run by one task or one `block_on` of one thread.
 //!
+//! Called by user code.
+//!
 //! # Invariants
 //! - `own-thread`: the set's tasks are polled, cancelled and dropped on the thread that made the set; it is not `Send`.
 //!   Wakers on other threads only move a reference to the remote queue.
-//! - `current-is-alive`: the pointer in the thread-local owns a reference to its set. Whoever replaces it takes that over,
-//!   so guards may be dropped in any order, or leaked.
+//! - `current-is-alive`: the pointer in the thread-local owns a reference to its set. A guard that replaces the pointer
+//!   takes that reference over. So guards may be dropped in any order, or leaked.
 
 #![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
 
@@ -32,17 +34,19 @@ use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;
 use crate::task::{JoinHandle, Runnable, coop};
 
-/// Tasks that a set runs before it lets its host yield. The figure is Tokio's.
+/// The number of tasks that a set runs before its host yields. The value is Tokio's.
 const TASKS_PER_TICK: usize = 61;
-/// How often the queue of other threads comes first. The figure is Tokio's.
+/// Every so many tasks, the remote queue is tried first. The value is Tokio's.
 const REMOTE_FIRST_INTERVAL: u8 = 31;
 
 /// A set of tasks that stay on this thread, so they need not be `Send`.
 ///
-/// - Its tasks run only while the set does: inside [`run_until`](Self::run_until), [`block_on`](Self::block_on), or
-///   while the set itself is awaited (which ends when all its tasks have).
+/// - **Its tasks run only while the set does**: inside [`run_until`](Self::run_until), inside [`block_on`](Self::block_on),
+///   or while the set itself is awaited. Awaiting the set returns when all its tasks have ended.
 /// - Dropping it drops its tasks at their await points.
-/// - `block_in_place` may not be used in it.
+/// - [`block_in_place`](crate::task::block_in_place) must not be called in its tasks: it panics.
+///
+/// If the whole program stays on one thread, a [`LocalRuntime`](crate::runtime::LocalRuntime) needs no set.
 ///
 /// # Examples
 /// ```
@@ -60,7 +64,7 @@ pub struct LocalSet {
     inner: Rc<Inner>,
 }
 
-/// What stays on the thread.
+/// The part of a set that stays on its thread.
 struct Inner {
     queue: RefCell<VecDeque<Runnable>>,
     tick: Cell<u8>,
@@ -68,26 +72,26 @@ struct Inner {
     shared: Arc<LocalSetState>,
 }
 
-/// What wakers on other threads reach.
+/// The part of a set that wakers on other threads use.
 struct LocalSetState {
     id: Id,
     slab: Arc<TaskSlab>,
     /// `None` once the set is dropped.
     remote: Mutex<Option<VecDeque<Runnable>>>,
-    /// Of the task that runs the set. Each poll registers it anew, so a wake may take it.
+    /// The waker of the task that runs the set. Each poll registers it again, so a wake may take it.
     waker: WakerCell,
     unhandled_panic: Mutex<UnhandledPanic>,
     has_unhandled_panic: AtomicBool,
 }
 
 thread_local! {
-    /// The set that runs or is entered on this thread (`current-is-alive`).
+    /// The set that is running or entered on this thread (`current-is-alive`).
     static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
 }
 
 impl Schedule for LocalSetState {
     fn schedule(&self, runnable: Runnable) {
-        // SAFETY: `current-is-alive`; it is not used after the foreign waker below.
+        // SAFETY: `current-is-alive`; it is not used after the waker below, which is user code.
         if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
             if ptr::eq(&raw const *inner.shared, self) {
                 let is_ticking = inner.is_ticking.get();
@@ -103,14 +107,14 @@ impl Schedule for LocalSetState {
                 remote.push_back(runnable);
                 None
             }
-            // The set's drop cancels the task; only the reference goes here, on whatever thread this is (`own-thread`).
+            // The set's drop cancels the task. Only the reference is dropped here, on any thread (`own-thread`).
             None => Some(runnable),
         };
         drop(refused);
         self.waker.wake();
     }
 
-    /// Inside of `tick` the set is borrowed, and `schedule` calls no waker.
+    /// Inside `tick` the set is borrowed, and `schedule` calls no waker.
     fn is_kept_by_this_thread(&self) -> bool {
         // SAFETY: `current-is-alive`; it is not used after this.
         let current = unsafe { CURRENT.get().as_ref() };
@@ -125,7 +129,7 @@ impl Schedule for LocalSetState {
         }
     }
 
-    /// The runtime in which it happens is told; a set has no hook of its own.
+    /// Reports the panic to the current runtime; a set has no hook of its own.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
         match context::current() {
             Some(handle) => handle.shared.panic_unjoined(panic),
@@ -135,7 +139,16 @@ impl Schedule for LocalSetState {
 }
 
 impl LocalSet {
-    /// An empty set. It may be made outside of a runtime.
+    /// Creates an empty set. It may be called outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let local = redd::task::LocalSet::new();
+    /// assert_ne!(local.id(), redd::task::LocalSet::new().id());
+    /// local.await; // It has no tasks, so this returns at once.
+    /// # });
+    /// ```
     pub fn new() -> Self {
         let slab = TaskSlab::new(0, TaskHooks::default());
         let shared = Arc::new(LocalSetState {
@@ -146,19 +159,49 @@ impl LocalSet {
             unhandled_panic: Mutex::new(UnhandledPanic::Ignore),
             has_unhandled_panic: AtomicBool::new(false),
         });
-        // SAFETY: no task exists yet, and nobody else has the slab.
+        // SAFETY: no task exists yet, and no other thread has the slab.
         unsafe { slab.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
         let inner =
             Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
         Self { inner: Rc::new(inner) }
     }
 
-    /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
+    /// Makes this set the current one on this thread until the guard is dropped, so that [`spawn_local`] spawns onto it.
+    ///
+    /// The set's tasks do not run because of that; see [`LocalSet`].
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::{LocalSet, spawn_local};
+    ///
+    /// let local = LocalSet::new();
+    /// let task = {
+    ///     let _guard = local.enter();
+    ///     spawn_local(async { 42 })
+    /// };
+    /// assert_eq!(local.run_until(task).await.unwrap(), 42);
+    /// # });
+    /// ```
     pub fn enter(&self) -> LocalEnterGuard {
         self.inner.enter()
     }
 
-    /// Spawns a task onto this set; it starts when the set runs.
+    /// Spawns a task onto this set. It starts when the set runs.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::rc::Rc;
+    ///
+    /// let local = redd::task::LocalSet::new();
+    /// let shared = Rc::new("not Send");
+    /// let task = local.spawn_local(async move { shared.len() });
+    /// assert!(!task.is_finished());
+    /// local.await;
+    /// assert_eq!(task.await.unwrap(), 8);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -182,19 +225,55 @@ impl LocalSet {
         self.inner.spawn(future, name, location)
     }
 
-    /// Runs a future and the set's tasks on `runtime`, on this thread, until the future ends.
+    /// Runs a future and the set's tasks on `runtime`, on this thread, until the future completes.
+    ///
+    /// Tasks that have not ended then continue when the set runs again.
     ///
     /// # Panics
     /// As for [`Runtime::block_on`].
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::{LocalSet, spawn_local};
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let local = LocalSet::new();
+    /// let count = Rc::new(Cell::new(0));
+    /// local.block_on(&runtime, async {
+    ///     let count = Rc::clone(&count);
+    ///     spawn_local(async move { count.set(count.get() + 1) }).await
+    /// })?;
+    /// assert_eq!(count.get(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, runtime: &Runtime, future: F) -> F::Output {
         runtime.block_on(self.run_until(future))
     }
 
-    /// Runs the set's tasks beside a future until that ends. Tasks that are not done then wait for the next run.
+    /// Runs the set's tasks beside a future until that future completes. Tasks that have not ended then continue when the set
+    /// runs again.
     ///
     /// # Cancel safety
-    /// If it is dropped, the set's tasks stop where they stand; the next run goes on with them.
+    /// If the future is dropped, the set's tasks stop at their await points. They continue when the set runs again.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::{LocalSet, spawn_local};
+    /// use std::rc::Rc;
+    ///
+    /// let local = LocalSet::new();
+    /// let len = local.run_until(async {
+    ///     let text = Rc::new(String::from("not Send"));
+    ///     spawn_local(async move { text.len() }).await
+    /// });
+    /// assert_eq!(len.await.unwrap(), 8);
+    /// # });
+    /// ```
     pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|cx| {
@@ -212,13 +291,42 @@ impl LocalSet {
         .await
     }
 
-    /// What happens when a task of the set panics. Default: its handle tells, and the rest goes on.
+    /// Sets what happens when a task of the set panics. By default only its handle reports it, and the other tasks continue.
+    ///
+    /// With [`UnhandledPanic::ShutdownRuntime`] the future that runs the set panics too.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Runtime, UnhandledPanic};
+    /// use redd::task::{LocalSet, spawn_local};
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let mut local = LocalSet::new();
+    /// local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    /// let run = || local.block_on(&runtime, async {
+    ///     spawn_local(async { panic!("a bug") });
+    ///     std::future::pending::<()>().await;
+    /// });
+    /// assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
         *self.inner.shared.unhandled_panic.lock() = policy;
         self
     }
 
-    /// The set's id; ids of sets and runtimes are different.
+    /// Returns the set's id. Sets and runtimes of a process have different ids.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::LocalSet;
+    ///
+    /// let (runtime, local) = (Runtime::new()?, LocalSet::new());
+    /// assert_ne!(local.id(), runtime.handle().id());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn id(&self) -> Id {
         self.inner.shared.id
     }
@@ -276,7 +384,7 @@ impl Inner {
         }
     }
 
-    /// Runs some tasks; true if more are queued.
+    /// Runs some tasks. Returns true if more may be queued.
     fn tick(&self) -> bool {
         struct Ticking<'a>(&'a Cell<bool>);
         impl Drop for Ticking<'_> {
@@ -290,7 +398,7 @@ impl Inner {
             assert!(
                 !self.shared.has_unhandled_panic.load(Ordering::Relaxed),
                 "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic. The task's \
-                 panic was printed above; mend it, or use `UnhandledPanic::Ignore`."
+                 panic was printed above; fix it, or use `UnhandledPanic::Ignore`."
             );
             let Some(runnable) = self.next() else {
                 return false;
@@ -335,7 +443,7 @@ impl Drop for LocalSet {
         let inner = &self.inner;
         inner.with_current(|| {
             let remote = inner.shared.remote.lock().take();
-            // Only references; the walk below drops the futures.
+            // These are only references; the walk below drops the futures.
             drop(remote);
             drop(std::mem::take(&mut *inner.queue.borrow_mut()));
             // SAFETY: `own-thread`.
@@ -347,9 +455,9 @@ impl Drop for LocalSet {
     }
 }
 
-/// The set is the current one of this thread while this lives. Made by [`LocalSet::enter`].
+/// Makes a set the current one of this thread until it is dropped. Created by [`LocalSet::enter`].
 pub struct LocalEnterGuard {
-    /// With the reference that the thread-local owned.
+    /// The set that was current before, with the reference that the thread-local owned.
     before: *const Inner,
 }
 
@@ -357,7 +465,7 @@ impl Drop for LocalEnterGuard {
     fn drop(&mut self) {
         let current = CURRENT.replace(self.before);
         if !current.is_null() {
-            // SAFETY: `current-is-alive`: its reference is ours now.
+            // SAFETY: `current-is-alive`: we took its reference over.
             drop(unsafe { Rc::from_raw(current) });
         }
     }
@@ -367,8 +475,10 @@ debug_struct!([] LocalEnterGuard as "LocalEnterGuard", self => { .. });
 
 /// Spawns a task that need not be `Send` onto the current [`LocalSet`] or local runtime.
 ///
+/// Dropping the handle detaches the task. A task of a `LocalSet` runs only while its set does.
+///
 /// # Panics
-/// Outside of both.
+/// Panics outside of a `LocalSet` and of a local runtime.
 ///
 /// # Examples
 /// ```
@@ -415,8 +525,8 @@ where
         );
     }
     panic!(
-        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so nobody here \
-         runs tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
+        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so no task \
+         that is not `Send` can run here. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
         thread::current_name()
     )
 }

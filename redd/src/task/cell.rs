@@ -7,7 +7,7 @@
 //! - `stage-owner`: the stage belongs to the holder of the poll lock before COMPLETE, and to the owner of the output
 //!   afterwards (`state`'s `poll-lock` and `output-owner`).
 //! - `large-is-boxed`: a future that does not fit a slot has an allocation of its own, which goes when the future ends,
-//!   however long wakers and handles keep the task.
+//!   even if wakers and handles keep the task longer.
 
 #![expect(unsafe_code, reason = "a task is raw memory with a table of functions")]
 
@@ -35,25 +35,25 @@ use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use std::sync::Arc;
 
-/// What every task has, whatever its future.
+/// The part of a cell that does not depend on the type of the future.
 #[repr(C)]
 pub(crate) struct Header {
     pub(super) state: State,
-    /// The link of whichever queue or free list holds the task.
+    /// The link of the queue or free list that holds the task.
     pub(super) next: AtomicPtr<Header>,
     vtable: UnsafeCell<&'static VTable>,
     id: UnsafeCell<Id>,
     /// See `join-waker` in `state`.
     pub(super) join_waker: UnsafeCell<Option<Waker>>,
     location: UnsafeCell<&'static Location<'static>>,
-    /// What the task waits on: kind in the top byte, the place's address below; 0 when it is not known. Or since when
-    /// it is queued, see `set_queued_at`.
+    /// What the task waits on: the kind in the top byte, the address of the location below; 0 if that is not known. Or the
+    /// time at which it was queued, see `set_queued_at`.
     waiting: AtomicU64,
 }
 
 debug_struct!([] Header as "Header", self => { state: self.state.load(), .. });
 
-/// In the top byte of `waiting`, where no `WaitKind` has this number: below it is a time, not a place.
+/// In the top byte of `waiting`: the other bytes are a time, not a location. No `WaitKind` has this number.
 const QUEUED_AT: u64 = 0xff;
 
 /// How a task's last poll ended.
@@ -63,29 +63,30 @@ pub(super) enum End {
     Panicked,
 }
 
-/// The functions of a task's type.
+/// The functions of a task's type, and its layout.
 pub(crate) struct VTable {
-    /// Polls; `Ready` means that the output stands in the cell and the future is dropped.
+    /// Polls the future. `Ready` means that the output is in the cell and the future is dropped.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
-    /// Drops the future and leaves a `JoinError` as output.
+    /// Drops the future and stores a `JoinError` as output.
     pub(super) cancel: unsafe fn(NonNull<Header>),
-    /// Moves the output to the given `Poll<Result<T, JoinError>>`; leaves that alone if the output was taken before.
+    /// Moves the output to the given `Poll<Result<T, JoinError>>`, which stays unchanged if the output was taken before.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops what is in the stage.
     pub(super) drop_stage: unsafe fn(NonNull<Header>),
-    /// A closure of the blocking pool: the pool looks after it, so walks pass it over and it does not count as alive.
+    /// Whether it is a closure of the blocking pool. The pool keeps track of these: walks skip them, and they do not count
+    /// as alive.
     pub(super) is_blocking: bool,
     pub(super) class: u8,
     pub(super) layout: Layout,
-    /// How large the future is, or the box that it is in.
+    /// The size of the future, or of the box that it is in.
     pub(super) future_bytes: usize,
 }
 
-/// A counted reference to a task; the last one to go frees it.
+/// A counted reference to a task. Dropping the last one frees the task.
 #[derive(Debug)]
 pub(crate) struct TaskRef(NonNull<Header>);
 
-// SAFETY: through it only the state word is reached, and what is fixed since the spawn.
+// SAFETY: it gives access only to the state word, and to fields that do not change after the spawn.
 unsafe impl Send for TaskRef {}
 // SAFETY: as above.
 unsafe impl Sync for TaskRef {}
@@ -94,7 +95,7 @@ impl RefUnwindSafe for TaskRef {}
 
 impl TaskRef {
     /// # Safety
-    /// The caller passes on a reference that the state word counts.
+    /// The caller gives up a reference that the state word counts.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
         Self(task)
     }
@@ -151,7 +152,7 @@ impl Drop for TaskRef {
 /// # Safety
 /// The caller has a reference.
 unsafe fn info(task: NonNull<Header>) -> TaskInfo {
-    // SAFETY: by this function's duty.
+    // SAFETY: by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let state = header.state.load();
     TaskInfo {
@@ -168,12 +169,12 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
 }
 
 impl Header {
-    /// Makes fresh memory a free slot.
+    /// Turns fresh memory into a free slot.
     ///
     /// # Safety
     /// `slot` points to unused memory with room for a header.
     pub(super) unsafe fn initialise_free(slot: NonNull<Self>) {
-        // SAFETY: fresh memory, by this function's duty.
+        // SAFETY: fresh memory, by the safety contract.
         unsafe {
             (&raw mut (*slot.as_ptr()).state).write(State::free());
             (&raw mut (*slot.as_ptr()).next).write(AtomicPtr::new(std::ptr::null_mut()));
@@ -198,13 +199,13 @@ impl Header {
         self.location.with(|location| unsafe { *location })
     }
 
-    /// The next task of the list that this one stands in.
+    /// The next task of the list that this one is in.
     #[inline]
     pub(crate) fn next(&self) -> *mut Self {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Only for the owner of the list that the task stands in.
+    /// Called only by the owner of the list that the task is in.
     #[inline]
     pub(crate) fn set_next(&self, next: *mut Self) {
         self.next.store(next, Ordering::Relaxed);
@@ -218,7 +219,7 @@ impl Header {
         self.waiting.store(packed, Ordering::Relaxed);
     }
 
-    /// What the task noted when its last poll was pending.
+    /// What the task recorded when its last poll returned `Pending`.
     pub(crate) fn waiting(&self) -> Option<(WaitKind, Option<&'static Location<'static>>)> {
         let packed = self.waiting.load(Ordering::Relaxed);
         let kind = WaitKind::from_u8((packed >> 56) as u8)?;
@@ -228,7 +229,7 @@ impl Header {
         Some((kind, location))
     }
 
-    /// Coarse time of the spawn, and the name's index.
+    /// The coarse time of the spawn, and whether the task has a name.
     ///
     /// # Safety
     /// The caller has a reference to the task.
@@ -237,13 +238,13 @@ impl Header {
         unsafe { task.add(1).cast::<Extra>().read() }
     }
 
-    /// Notes when the task was queued, in nanoseconds of its runtime's life; that takes the place of what it waits on.
-    /// Only for the holder of its `Runnable`.
+    /// Records when the task was queued, in nanoseconds since its runtime was built. It overwrites what the task waits on.
+    /// Called only by the holder of its `Runnable`.
     pub(crate) fn set_queued_at(&self, ns: u64) {
         self.waiting.store(QUEUED_AT << 56 | ns & ((1 << 56) - 1), Ordering::Relaxed);
     }
 
-    /// When the task was queued, if that was noted.
+    /// When the task was queued, if that was recorded.
     pub(crate) fn queued_at(&self) -> Option<u64> {
         let packed = self.waiting.load(Ordering::Relaxed);
         (packed >> 56 == QUEUED_AT).then_some(packed & ((1 << 56) - 1))
@@ -254,7 +255,7 @@ impl Header {
     /// # Safety
     /// The caller has a reference to the task.
     pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook, schedule_latency: Option<Duration>) {
-        // SAFETY: a reference is held, by this function's duty.
+        // SAFETY: a reference is held, by the safety contract.
         let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Self::extra(task)) };
         let (id, spawned_at) = (header.id(), header.location());
         let name = extra.name(slab, id);
@@ -307,13 +308,13 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut TaskStage<F>) -> R) -> R {
         // SAFETY: `header-first`; only the stage's own field is referenced.
         let stage = unsafe { &(*task.cast::<Self>().as_ptr()).stage };
-        // SAFETY: `stage-owner`, by this function's duty.
+        // SAFETY: `stage-owner`, by the safety contract.
         stage.with_mut(|stage| f(unsafe { &mut *stage }))
     }
 
     unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            // A future that panics is dropped while its panic unwinds, so that its parts can tell.
+            // A future that panics is dropped while its panic unwinds, so `thread::panicking` is true in its destructors.
             let mut guard = DropOnUnwind::<F, IS_BLOCKING>(Some(task), PhantomData);
             // SAFETY: the caller holds the poll lock of a cell of this type.
             let polled = unsafe {
@@ -335,7 +336,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
             Err(payload) => Err(JoinError::panic(unsafe { task.as_ref() }.id(), payload)),
         };
         let mut has_panicked = output.is_err();
-        // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
+        // SAFETY: as above. The future's own drop may panic; then that panic is the result, unless there is one already.
         if let Err(payload) = unsafe { Self::replace_guarded(task, TaskStage::Output(output)) } {
             if has_panicked {
                 drop_guarded(payload);
@@ -351,14 +352,14 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         Poll::Ready(if has_panicked { End::Panicked } else { End::Finished })
     }
 
-    /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.
+    /// Puts `next` into the stage and drops the old value. A panic of that drop is returned.
     ///
     /// # Safety
     /// As for `with_stage`.
     unsafe fn replace_guarded(task: NonNull<Header>, next: TaskStage<F>) -> Result<(), Box<dyn Any + Send>> {
         catch_unwind(AssertUnwindSafe(|| {
             // The assignment drops in place (the future is pinned), and writes `next` also when that drop panics.
-            // SAFETY: by this function's duty.
+            // SAFETY: by the safety contract.
             unsafe { Self::with_stage(task, |stage| *stage = next) }
         }))
     }
@@ -390,7 +391,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         // SAFETY: the caller owns the stage.
         unsafe {
             Self::with_stage(task, |stage| match stage {
-                TaskStage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
+                TaskStage::Output(Err(error)) if error.is_panic() => report_unjoined(task, error),
                 TaskStage::Output(_) | TaskStage::Future(_) | TaskStage::Consumed => {}
             });
         }
@@ -400,13 +401,13 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     }
 }
 
-/// The panic of this task goes away unseen.
+/// Reports a panic of this task that is dropped without having been read.
 ///
 /// # Safety
-/// The task's memory and its heap are alive.
+/// The task's memory and its slab are alive.
 #[cold]
-unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
-    // SAFETY: by this function's duty.
+unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
+    // SAFETY: by the safety contract.
     let (mut info, slab) = unsafe { (info(task), TaskSlab::of(task)) };
     // It has ended, although its last poll may not have returned yet.
     (info.is_running, info.is_complete, info.waiting) = (false, true, None);
@@ -421,7 +422,7 @@ unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
     });
 }
 
-/// Drops the future of a cell; for the time of its poll.
+/// Drops the future of a cell if its poll unwinds.
 struct DropOnUnwind<F: Future, const IS_BLOCKING: bool>(Option<NonNull<Header>>, PhantomData<F>);
 
 impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
@@ -433,8 +434,8 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
     }
 }
 
-/// Drops what may panic in its drop, such as a panic's payload. The second payload is leaked: dropping it could go on
-/// for ever.
+/// Drops a value whose drop may panic, such as a panic's payload. The payload of that second panic is leaked: dropping
+/// payloads could go on forever.
 #[expect(clippy::mem_forget, reason = "a payload whose drop panics cannot be dropped")]
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
@@ -442,15 +443,15 @@ pub(super) fn drop_guarded<T>(value: T) {
     }
 }
 
-/// A future of more bytes is boxed where it comes in: each call that passes it on would copy it, and a build without
-/// optimisation keeps all the copies on the stack at once.
+/// A larger future, in bytes, is boxed by the function that receives it. Each call that passes it on would copy it, and an
+/// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
-/// Moves `future` into a slot of `heap` and publishes the task: QUEUED, to be enqueued by the caller.
+/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller.
 ///
 /// # Safety
-/// If `F` or its output is not `Send`, then the caller sees to it that the task is polled, cancelled, joined and
-/// dropped on one thread only.
+/// If `F` or its output is not `Send`, the caller ensures that the task is polled, cancelled, joined and dropped on one
+/// thread only.
 pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
     future: F,
@@ -459,15 +460,15 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
 ) -> (Runnable, JoinHandle<F::Output>) {
     if const { is_boxed::<F, IS_BLOCKING>() } {
         return spans::spawn_boxed(mem::size_of::<F>(), || {
-            // SAFETY: by this function's duty.
+            // SAFETY: by the safety contract.
             unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), name, location) }
         });
     }
-    // SAFETY: by this function's duty.
+    // SAFETY: by the safety contract.
     unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, name, location) }
 }
 
-/// `large-is-boxed`: whether it is the future that makes the cell too large for a slot.
+/// `large-is-boxed`: whether the future makes the cell too large for a slot.
 const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
     slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
         && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE
@@ -509,22 +510,21 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }
 }
 
-/// Gives the slot back after the last reference.
+/// Returns the slot to the slab after the last reference was released.
 ///
 /// # Safety
-/// The state answered that no reference is left; nobody else touches the task.
+/// A transition returned that no reference is left, so no other thread touches the task.
 pub(super) unsafe fn free(task: NonNull<Header>) {
-    // SAFETY: nobody else has the task any more.
+    // SAFETY: no other thread has a reference to the task any more.
     let header = unsafe { task.as_ref() };
     let vtable = header.vtable();
-    // The output was taken or dropped by its owner; what can be left is nothing, or an output that a panicking
-    // reader left behind.
+    // The output was taken or dropped by its owner. At most an output that a panicking reader left behind is still there.
     // SAFETY: we are the only one.
     unsafe { (vtable.drop_stage)(task) };
     // SAFETY: as above.
     let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
     debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
-    // SAFETY: as above; the heap lives while the slot is out, and until its remains are dropped.
+    // SAFETY: as above. The slab lives while the slot is out, and until its remains are dropped.
     let remains = unsafe {
         let slab = TaskSlab::of(task);
         if Header::extra(task).has_name {
@@ -536,7 +536,7 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
         }
         slab.free(task, vtable.class, vtable.layout)
     };
-    // `no-suicide` of `slab`: the heap may go here, with the runtime.
+    // `no-suicide` of `slab`: the slab may be freed here, with the runtime.
     drop(remains);
 }
 

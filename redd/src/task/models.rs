@@ -1,8 +1,12 @@
-//! Loom: the state word under a poller, wakers, an abort and a joiner (M1), the slot under spawn, free, reuse and a
-//! walker (M6), a heap that closes (M7), and threads outside that outlive the scheduler (M13).
+//! Loom models of a task.
 //!
-//! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
-//! is found. Each model has a twin with one step broken, which must fail.
+//! - M1: the state word under a poller, wakers, an abort and a joiner.
+//! - M6: the slot under spawn, free, reuse and a walker.
+//! - M7: a slab that closes.
+//! - M13: threads outside that outlive the scheduler.
+//!
+//! The cell of the models has the fields that the word protects, as loom cells. So loom finds each access that the word
+//! does not order. Each model has a variant with one broken step, which must fail.
 
 #![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
 
@@ -57,7 +61,7 @@ struct Model {
     dropped_outputs: AtomicUsize,
 }
 
-// SAFETY: the point of the models: the word orders all accesses.
+// SAFETY: the word orders all accesses, which is what the models check.
 unsafe impl Sync for Model {}
 // SAFETY: as above.
 unsafe impl Send for Model {}
@@ -82,7 +86,7 @@ impl Model {
 
     fn free(&self) {
         assert_eq!(self.freed.fetch_add(1, Ordering::Relaxed), 0, "freed once");
-        // Nobody may touch these any more; loom checks that.
+        // No thread may touch these any more; loom checks that.
         self.future.write(|_| ());
         self.output.write(|_| ());
         self.join_waker.read(|waker| assert!(waker.is_none()));
@@ -104,7 +108,7 @@ impl Model {
         }
     }
 
-    /// A worker's turn; the future is ready once the event is set. True if it ran something.
+    /// One turn of a worker. The future is ready once the event is set. Returns true if it ran something.
     fn work(&self, broken_finish: bool) -> bool {
         if self.queued.swap(0, Ordering::AcqRel) == 0 {
             return false;
@@ -169,7 +173,7 @@ impl Model {
         self.dropped_outputs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `Some` if complete; otherwise the waker stands.
+    /// Returns `Some` if complete; otherwise the waker is set.
     fn poll_join(&self) -> Option<u32> {
         let now = self.state.load();
         if !now.is_complete() && (!now.has_join_waker() || self.state.take_back_join_waker() == OnJoinWaker::Done) {
@@ -222,7 +226,7 @@ fn poll_and_wake(broken_finish: bool) {
 
 model!(loom_a_wake_during_a_poll_is_not_lost, || poll_and_wake(false));
 
-// `poll_join` answers `None` for ever; the assertion above says so.
+// `poll_join` returns `None` forever; the assertion above says so.
 mistake!(loom_a_poller_that_forgets_to_requeue_is_caught, "no wake is lost", || poll_and_wake(true));
 
 type PollJoin = fn(&Model) -> Option<u32>;
@@ -260,7 +264,7 @@ fn abort_join_and_complete(poll_join: PollJoin) {
 
 model!(loom_abort_join_and_completion_race, || abort_join_and_complete(Model::poll_join));
 
-/// Leaves its waker without looking whether the task has ended meanwhile.
+/// Stores its waker without checking whether the task has ended meanwhile.
 fn poll_join_without_a_look(task: &Model) -> Option<u32> {
     task.join_waker.write(|waker| *waker = Some(1));
     let _ = task.state.set_join_waker();
@@ -289,7 +293,7 @@ fn drop_during_completion(drop_handle: fn(&Model)) {
 
 model!(loom_a_handle_dropped_during_completion_leaves_nothing, || drop_during_completion(Model::drop_handle));
 
-/// Believes that the output stays with the task, whenever the handle goes.
+/// Assumes that the output stays with the task, even if the handle is dropped.
 fn drop_handle_for_the_waker_alone(task: &Model) {
     if task.state.drop_handle() == OnHandleDrop::DropWaker {
         task.join_waker.write(|waker| *waker = None);
@@ -299,7 +303,7 @@ fn drop_handle_for_the_waker_alone(task: &Model) {
     }
 }
 
-// The output that was read is none.
+// An output that was read is not counted as dropped.
 mistake!(loom_a_handle_that_leaves_the_output_behind_is_caught, "the output is dropped", || drop_during_completion(
     drop_handle_for_the_waker_alone
 ));
@@ -329,7 +333,7 @@ fn shut_down(take_over: fn(&State) -> bool) {
 
 model!(loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere, || shut_down(State::take_over));
 
-/// Passes over a task that is being polled, without a mark for its poller.
+/// Skips a task that is being polled, without a mark for its poller.
 fn take_over_what_does_not_run(state: &State) -> bool {
     !state.load().is_running() && state.take_over()
 }
@@ -353,7 +357,7 @@ fn walk_while_reused(walker_ignores_zero: bool) {
             }
         })
     };
-    // The three owners let go; the last one frees.
+    // The three owners release their references; the last one frees.
     if slot.state.drop_refs(3) {
         slot.state.mark_free();
         slot.future.write(|future| *future = 1000);
@@ -372,9 +376,9 @@ fn loom_a_walker_without_a_reference_is_caught() {
     walk_while_reused(true);
 }
 
-// ── M7: a heap that is closed while a task is out ─────────────────────────────────────────────────────────────────
+// ── M7: a slab that is closed while a task is out ─────────────────────────────────────────────────────────────────
 
-/// Whose drop is counted: the heap lets go of it when it frees its memory.
+/// Counts its drop: the slab drops it when it frees its memory.
 struct Owner(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
 impl Schedule for Owner {
@@ -396,9 +400,9 @@ impl Drop for Owner {
 #[repr(align(128))]
 struct Large;
 
-// The handle and the `Runnable` of one task go on threads of their own while the heap closes: whoever is last frees it,
-// once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
-model!(loom_a_heap_closed_while_a_task_is_out_is_freed_once, || {
+// The handle and the `Runnable` of one task are dropped on threads of their own while the slab closes. The last of the three
+// frees it, once. The task is large, so that no chunk is needed; it is large by its alignment, because loom's stacks are small.
+model!(loom_a_slab_closed_while_a_task_is_out_is_freed_once, || {
     let drops = std::sync::Arc::default();
     let slab = TaskSlab::new(1, TaskHooks::default());
     // SAFETY: before the first task.
@@ -417,19 +421,19 @@ model!(loom_a_heap_closed_while_a_task_is_out_is_freed_once, || {
     assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
 });
 
-// ── M13: a thread outside hands a task over, and the scheduler ends behind the task's end ─────────────────────────
+// ── M13: a thread outside passes a task on, and the scheduler ends after the task's end ─────────────────────────
 
-/// What a model keeps of its scheduler, so that a use after the end is a failed assertion and not a wild read.
+/// What outlives a model's scheduler, so that a use after the end is a failed assertion and not an invalid read.
 struct Traces {
     queue: Mutex<VecDeque<Runnable>>,
     something_came: Parker,
     is_gone: AtomicUsize,
 }
 
-/// A scheduler that looks at itself after it has handed the task over, as the real one does to wake a worker.
+/// A scheduler that uses its own fields after it has queued the task, as the real one does to wake a worker.
 struct EndingScheduler {
     traces: std::sync::Arc<Traces>,
-    /// Whether it says of every thread that it keeps the scheduler: the mistake.
+    /// Whether it claims that every thread keeps the scheduler: the mistake.
     claims_to_be_kept: bool,
 }
 
@@ -456,7 +460,7 @@ impl Drop for EndingScheduler {
     }
 }
 
-/// Ends at its second poll; at the first it gives its waker away. Its output is large, as in the model above.
+/// Completes at its second poll. At the first it stores its waker. Its output is large, as in the model above.
 struct SecondTime(std::sync::Arc<std::sync::Mutex<Option<Waker>>>);
 
 impl Future for SecondTime {
@@ -472,8 +476,8 @@ impl Future for SecondTime {
     }
 }
 
-/// `hand_over` runs on a thread of its own, with a waker of an idle task and what can abort it. This thread is the worker:
-/// it runs the task to its end, and then ends the scheduler without waiting for the other thread.
+/// Runs `hand_over` on a thread of its own, with a waker and an abort handle of an idle task. This thread is the worker: it
+/// runs the task to its end, and then drops the scheduler without waiting for the other thread.
 fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHandle)) {
     let traces = std::sync::Arc::new(Traces {
         queue: Mutex::new(VecDeque::new()),
@@ -531,7 +535,7 @@ mistake!(loom_a_wake_from_outside_that_keeps_nothing_is_caught, "the scheduler s
     outlive_the_scheduler(true, wake_by_value)
 });
 
-// The same for the lane of shuttle, which leaves out what is called `…_is_caught`.
+// The same for the shuttle lane, which skips tests named `…_is_caught`.
 mistake!(
     shuttle_notices_a_wake_from_outside_that_keeps_nothing,
     "the scheduler stays until `schedule` returns",

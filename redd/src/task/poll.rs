@@ -1,9 +1,10 @@
-//! Poll a task once: budget, panic, finish or complete.
+//! One poll of a task: the budget, panics, and the transition after the poll.
 //!
 //! Called by the scheduler's loop (`Runnable::run`), by shutdown (`take_over`) and by the blocking pool.
 //!
 //! # Invariants
-//! - `current-is-honest`: while user code of a task runs (poll, drop of its future or output), `task::id()` names it.
+//! - `current-is-honest`: while user code of a task runs (its poll, the drop of its future or output), `task::id()` returns
+//!   its id.
 
 #![expect(unsafe_code, reason = "calls through the task's table")]
 
@@ -23,11 +24,11 @@ use crate::primitives::thread_local;
 thread_local! {
     /// The task whose code runs on this thread.
     static CURRENT: Cell<*const Header> = const { Cell::new(ptr::null()) };
-    /// The current poll asked to go to the back of the queue.
+    /// Whether the current poll asked for its task to go to the back of the queue.
     static HAS_YIELDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Names the current task while it lives (`current-is-honest`).
+/// Marks a task as the current one until it is dropped (`current-is-honest`).
 pub(super) struct CurrentGuard(*const Header);
 
 impl CurrentGuard {
@@ -51,11 +52,12 @@ pub(super) fn current_id() -> Option<Id> {
 
 /// Whether this thread runs code of a task or blocking closure of that slab.
 pub(crate) fn current_is_of(slab: &TaskSlab) -> bool {
-    // SAFETY: set for as long as the guard's owner holds a reference, so the heap lives too.
+    // SAFETY: set for as long as the guard's owner holds a reference, so the slab lives too.
     NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { TaskSlab::of(task) }, slab))
 }
 
-/// Asks that the current poll end at the back of the queue without a wake, if `waker` is that of the current task.
+/// Requests that the current task go to the back of the queue after its poll, if `waker` is its own. No wake is needed
+/// then. Returns whether it is.
 pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
     let Some(task) = NonNull::new(CURRENT.get().cast_mut()) else {
         return false;
@@ -80,15 +82,15 @@ pub(crate) enum Ran {
     Done,
     /// It was woken while it ran: put it at the back of the queue.
     Requeue(Runnable),
-    /// It gives way to others: put it behind them.
+    /// It yielded: put it behind the other tasks.
     Yielded(Runnable),
 }
 
 impl Runnable {
-    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
+    /// Cancels the task instead of polling it: its future is dropped here, and its joiner gets a cancellation error.
     pub(crate) fn cancel(self) {
         let start = self.header().state.start_poll();
-        // SAFETY: the answer is to this `Runnable`.
+        // SAFETY: the outcome is that of this `Runnable`.
         unsafe { end_unpolled(self.into_raw(), start) };
     }
 
@@ -107,7 +109,7 @@ impl Runnable {
         }
         // SAFETY: we own the `Runnable`'s reference until the poll ends.
         let header = unsafe { task.as_ref() };
-        // A `LocalSet` polls its tasks inside the poll of another: that one's wish is put back afterwards.
+        // A `LocalSet` polls its tasks inside the poll of another task, so the flag of that task is restored afterwards.
         let outer_has_yielded = HAS_YIELDED.replace(false);
         let polled = {
             let _current = CurrentGuard::enter(task);
@@ -145,10 +147,10 @@ impl Runnable {
     }
 }
 
-/// Ends what a `Runnable` began otherwise than with a poll.
+/// Finishes a `Runnable` that is not polled.
 ///
 /// # Safety
-/// `start` is the answer to this `Runnable`, whose reference belongs to it.
+/// `start` is the outcome of `start_poll` for this `Runnable`, and the caller gives up the `Runnable`'s reference.
 #[cold]
 unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
     match start {
@@ -167,10 +169,10 @@ unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
 pub(super) unsafe fn cancel_locked(task: NonNull<Header>) {
     {
         let _current = CurrentGuard::enter(task);
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         unsafe { (task.as_ref().vtable().cancel)(task) };
     }
-    // SAFETY: by this function's duty; the output is in the cell.
+    // SAFETY: by the safety contract; the output is in the cell.
     unsafe { complete(task) };
 }
 
@@ -215,11 +217,13 @@ unsafe fn complete(task: NonNull<Header>) {
 }
 
 impl TaskSlab {
-    /// Cancels every task that nobody polls; the pollers of the others see it after their poll. Repeats until a pass
-    /// finds none, because dropping a future may spawn. Returns the number of tasks that are still being polled.
+    /// Cancels every task that no thread polls; the pollers of the others cancel them after their poll.
+    ///
+    /// It repeats until a pass finds none, because dropping a future may spawn. Returns the number of tasks that are still
+    /// being polled.
     ///
     /// # Safety
-    /// If the heap holds tasks that are not `Send`, this is their thread.
+    /// If the slab holds tasks that are not `Send`, this is their thread.
     pub(crate) unsafe fn cancel_all(self: &Arc<Self>) -> usize {
         loop {
             let (mut cancelled, mut running) = (0, 0);

@@ -177,8 +177,8 @@ fn written_on_return() {
     panic_here(&crate::current_thread());
     let text = take(&mut reader);
     assert!(text.starts_with("redd: task "), "{text}");
-    assert!(text.ends_with("have it told to `Builder::on_unhandled_panic`.\n"), "{text}");
-    assert!(text.contains("panicked with \"no stock\", and nobody joined it."), "{text}");
+    assert!(text.ends_with("set a hook with `Builder::on_unhandled_panic`.\n"), "{text}");
+    assert!(text.contains("panicked with \"no stock\", and its `JoinHandle` was not awaited."), "{text}");
 }
 
 fn told_afterwards() {
