@@ -11,10 +11,10 @@
 //!
 //! Each item's documentation is that of `redd`. Features have Tokio's names; one gates a re-export here only where it
 //! gates the module in `redd`. Every crate of a program that asks for `tokio` gets this crate.
-
-// Invariants
-// - `only-names`: nothing here has behaviour; no type is declared here, so values pass freely between code that says
-//   `tokio` and code that says `redd`.
+//!
+//! # Invariants
+//! - `only-names`: nothing here has behaviour; no type is declared here, so values pass freely between code that says
+//!   `tokio` and code that says `redd`.
 
 #[cfg(feature = "fs")]
 pub use redd::fs;

@@ -1,4 +1,6 @@
 //! `Builder`: every option of a runtime, its default, its cost.
+//!
+//! Long because each option is a method of its own, with its contract.
 
 use std::io;
 use std::sync::Arc;
