@@ -1,4 +1,4 @@
-//! What types say of themselves: `Debug` of those whose fields say little, `Display` of errors, and who a task is.
+//! What types say of themselves: `Debug` of those whose fields say little, `Display` of errors, and how a task is named.
 //!
 //! Called by every room.
 
