@@ -34,7 +34,7 @@ macro_rules! error_texts {
     };
 }
 
-/// Who a task is, from its `TaskInfo`.
+/// How a task is identified, from its `TaskInfo`.
 macro_rules! task_info_methods {
     ($self:ident => $info:expr) => {
         /// Its id.
