@@ -219,8 +219,8 @@ fn with_an_idle_thread(submit: fn(&Model)) {
 
 model!(loom_pool_an_idle_thread_is_claimed_once, || with_an_idle_thread(|model| model.submit(2)));
 
-/// Wakes an idle thread and leaves it where it stands until it has run off with its work: whoever looks in between
-/// believes that there is one for its own work too.
+/// Wakes an idle thread and leaves it where it stands until it has run off with its work: a submitter that looks in between
+/// believes that there is a thread for its own work too.
 fn submit_by_looking(model: &Model) {
     let mut inner = model.pool.inner.lock();
     inner.queue.push_back((u64::MAX, model.work(2)));

@@ -2,22 +2,22 @@
 //!
 //! Called by `spawn_blocking` (submit), by the pool's own threads (`run_thread`) and by `runtime::shutdown`.
 //!
-//! The idea is a baton. Whoever queues work makes sure that one thread, the *seeker*, is on its way to the queue: woken,
-//! or newly started. A seeker that takes work passes the baton on if more is queued. So a burst of work costs one wake
-//! from the submitter, and the threads wake each other while they are at it.
+//! The thread that queues work makes sure that one thread, the *seeker*, is on its way to the queue: woken,
+//! or newly started. A seeker that takes work appoints the next seeker if more is queued. So a burst of work
+//! costs one wake from the submitter, and the threads wake each other while they are at it.
 //!
 //! # Invariants
-//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists, or all threads are
-//!   busy and no more may be started: the bound is reached, or the system has just refused one. So work that waits for
-//!   other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
+//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists. The exception: all
+//!   threads are busy and no more may be started, because of the bound or because the system has just refused one.
+//!   So work that waits for other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
 //! - `seeker-finds-its-work`: what a seeker is on its way to when the pool shuts down, the front of the queue, is not
 //!   cancelled. So work for which a thread was started or woken is done, however late the thread comes.
 //! - `claimed-by-name`: a thread is woken by taking *it* out of `idle` under the lock; there is no count that could be
 //!   out of date.
 //!
 //! # Why not otherwise
-//! A count of idle threads beside the queue is wrong for a moment after each wake; whoever believes it in that moment
-//! wakes nobody and starts nobody, and the work waits behind a long one.
+//! A count of idle threads beside the queue is wrong for a moment after each wake. A thread that believes it in that
+//! moment wakes and starts no thread, and the work waits behind a long one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -99,7 +99,7 @@ pub(super) struct Inner<W> {
     ended: Vec<JoinHandle<()>>,
 }
 
-/// Who is to become the seeker.
+/// Which thread is to become the seeker.
 enum Next {
     Wake(Arc<Parker>),
     Start(usize),
@@ -114,7 +114,7 @@ impl<W> std::fmt::Debug for Pool<W> {
 }
 
 impl<W> Inner<W> {
-    /// If there is work, somebody has to come for it. Called before each unlock after which someone might be missing.
+    /// If there is work, a thread has to come for it. Called before each unlock after which a seeker might be missing.
     fn claim_seeker(&mut self) -> Next {
         if self.has_seeker || self.queue.is_empty() {
             return Next::Nobody;
@@ -152,7 +152,7 @@ impl<W> Inner<W> {
     }
 }
 
-/// Lets the lock go after a change of who is there or what is queued, and looks at the invariant.
+/// Lets the lock go after a change of the threads or of the queue, and looks at the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
     debug_assert!(inner.is_committed(), "`someone-is-committed`: work was left alone: {inner:?}");
     drop(inner);
@@ -435,7 +435,7 @@ impl<W: Work> Pool<W> {
     }
 }
 
-/// Called without the lock: what a cancelled task drops is foreign code.
+/// Called without the lock: what a cancelled task drops is user code.
 fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
     for (_, work) in queue {
         guarded(|| work.cancel());

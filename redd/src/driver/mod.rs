@@ -98,7 +98,7 @@ impl Driver {
         self.wake.signal();
     }
 
-    /// No event is dispatched any more: all who wait are woken, and whoever would wait from now on gets the error of a
+    /// No event is dispatched any more: all waiting tasks are woken, and a wait that begins from now on gets the error of a
     /// shutdown instead. What need not wait goes on working. Nothing more can be registered.
     pub(crate) fn end_waits(&self) {
         let mut wakers = WakeList::new();

@@ -92,7 +92,7 @@ impl Wake for Mark {
     }
 }
 
-/// Polls when woken, until it is ready; `ended` counts the others, who may wake, as they end. Loom's own word for a wait
+/// Polls when woken, until it is ready; `ended` counts the other threads that may wake, as they end. Loom's own word for a wait
 /// without an end cannot be caught.
 fn poll_until_ready<T>(others: usize, ended: &AtomicUsize, mut poll: impl FnMut(&Waker) -> Poll<T>) -> T {
     let mark = std::sync::Arc::new(Mark::default());

@@ -1,8 +1,8 @@
-//! The doors in: a future runs to its end on the calling thread.
+//! The entry points of `block_on`: a future runs to its end on the calling thread.
 //!
 //! # Invariants
-//! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime one has the core and runs the tasks;
-//!   the others only poll their own future, and one of them is told when the core is free.
+//! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime, one has the core and runs the tasks.
+//!   The others only poll their own future, and one of them is woken when the core is free.
 
 use std::future::Future;
 use std::mem;
@@ -120,7 +120,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
                 if has_panicked(shared) {
-                    // Now, and not when the runtime is dropped: who waits for a task is told.
+                    // Now, and not when the runtime is dropped: a thread that waits for a task must learn of it.
                     guard.core.take().into_iter().for_each(|core| worker::finish_current_thread(shared, core));
                 }
                 panic!("{}", closed_message(shared));
@@ -148,7 +148,7 @@ pub(super) fn closed_message(shared: &Shared) -> &'static str {
     }
 }
 
-/// Takes the core if it is free; otherwise whoever puts it back will tell this thread. In one critical section, or the
+/// Takes the core if it is free; otherwise the thread that puts it back will wake this one. In one critical section, or the
 /// core could come back between the look and the entry in the list.
 pub(super) fn take_core_or_wait<W>(seat: &Mutex<Core<W>>, woken: &Arc<RootWaker>) -> Option<W> {
     let mut core = seat.lock();
@@ -170,10 +170,10 @@ pub(super) struct CoreGuard<'a, W> {
 
 impl<W> Drop for CoreGuard<'_, W> {
     fn drop(&mut self) {
-        // Nobody else holds it, so no late wake can meet the next root.
+        // No other thread holds it, so no late wake can meet the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
         let mut core = self.seat.lock();
-        // All are told of a panic that ends the runtime, whoever hears of it first.
+        // All waiting threads learn of a panic that ends the runtime, whichever of them learns first.
         // Acquire: as in `has_panicked`.
         let tells = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
         if let Some(worker) = self.core.take() {
@@ -249,7 +249,7 @@ pub(crate) struct RootWaker {
     /// Weak: the runtime keeps one of these for its next root.
     shared: Weak<Shared>,
     pub(super) is_woken: AtomicBool,
-    /// Unparked by the root's waker, and by whoever gives the core back.
+    /// Unparked by the root's waker, and by the thread that gives the core back.
     pub(super) parker: Parker,
 }
 

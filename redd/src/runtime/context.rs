@@ -209,7 +209,7 @@ fn forbid(what: &str, deed: &str) {
     }
 }
 
-/// Panics: `what` was called outside of a runtime. The message names the thread and the mend.
+/// Panics: `what` was called outside of a runtime. The message names the thread and the fix.
 #[track_caller]
 pub(crate) fn missing(what: &str) -> ! {
     panic!(

@@ -59,8 +59,8 @@ pub enum RuntimeFlavor {
 /// - Dropping it shuts it down: every task is dropped at its await point, and the drop waits until no worker and no
 ///   closure of the blocking pool runs any more. [`shutdown_timeout`](Self::shutdown_timeout) and
 ///   [`shutdown_background`](Self::shutdown_background) wait less.
-/// - Code that waits on its own thread (`Handle::block_on` inside `block_in_place`, in a closure of the pool, in a
-///   destructor, on another thread) gets the end of its wait as soon as no worker is left that could deliver it. Timers
+/// - Code may wait on its own thread: with `Handle::block_on` inside `block_in_place`, in a closure of the pool, in a
+///   destructor, on another thread. Its wait ends as soon as no worker is left that could end it otherwise. Timers
 ///   panic, sockets, children and signals return an error or `None`, and joined tasks are cancelled. A wait that begins
 ///   later ends at once in the same way.
 /// - Inside a destructor that runs because its thread panics, a timer ends without a panic: a second one would abort the
@@ -119,6 +119,14 @@ impl Runtime {
     }
 
     /// A handle to spawn from anywhere.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Runtime::new().unwrap();
+    /// let handle = runtime.handle().clone();
+    /// let task = std::thread::spawn(move || handle.spawn(async { 42 })).join().unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -179,6 +187,20 @@ impl Runtime {
     }
 
     /// Shuts down without waiting. May be called where blocking is forbidden.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    ///
+    /// let outer = Runtime::new().unwrap();
+    /// let answer = outer.block_on(async {
+    ///     let inner = Runtime::new().unwrap();
+    ///     let answer = inner.spawn(async { 42 }).await;
+    ///     inner.shutdown_background(); // A drop would wait, and must not in a task.
+    ///     answer
+    /// });
+    /// assert_eq!(answer.unwrap(), 42);
+    /// ```
     pub fn shutdown_background(self) {
         self.shutdown_timeout(Duration::ZERO);
     }
@@ -189,7 +211,7 @@ impl Runtime {
     /// - While it drains, tasks and closures of this runtime may still spawn, or requests under way could not read a
     ///   file or ask a helper task; what they spawn is waited for. From anywhere else a spawn is refused: its handle says
     ///   that it was cancelled, as after a shutdown.
-    /// - It tells nobody to end: first stop the tasks that would go on for ever, such as those that accept
+    /// - It does not ask tasks to end: first stop the tasks that would go on forever, such as those that accept
     ///   connections. The rest is cancelled at the deadline where it waits.
     /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
     ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.

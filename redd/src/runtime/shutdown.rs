@@ -98,7 +98,7 @@ fn wait(
     let reports = deadline.is_none_or(|deadline| report_at < deadline);
     let patient_until = if reports { Some(report_at) } else { deadline };
     let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
-    // Workers first: they may be the ones who submit the last blocking work.
+    // Workers first: they may submit the last blocking work.
     let mut have_left = wait_for_workers(shared, left(patient_until), excluded.workers);
     let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)), &excluded.threads);
     if !have_ended && reports {

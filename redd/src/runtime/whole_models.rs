@@ -1,7 +1,7 @@
 //! Models of whole runtimes: workers, queues, parking, timers, pool, shutdown together, in schedules that shuttle picks.
 //!
 //! Nothing is left out but the monitor of rescue: threads, locks, futexes and time are shuttle's, and a worker that sleeps
-//! in the epoll is a thread that looks into it from time to time. A wake that is lost leaves that worker looking for ever,
+//! in the epoll is a thread that looks into it from time to time. A wake that is lost leaves that worker looking forever,
 //! which the bound on steps ends; a task that is lost leaves the root waiting, likewise.
 
 use std::future::pending;
@@ -283,7 +283,7 @@ fn channels_and_permits() {
 
 model!(shuttle_channels_and_permits_between_four_tasks, channels_and_permits);
 
-// Seeded mistakes: what is lost leaves someone looking, or waiting, for ever.
+// Seeded mistakes: what is lost leaves a thread looking, or waiting, forever.
 
 mistake!(
     shuttle_notices_a_release_that_does_not_look_again,

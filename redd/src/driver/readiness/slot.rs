@@ -4,7 +4,7 @@
 //!
 //! # Invariants
 //! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so
-//!   whoever sees the bit and takes the lock finds it.
+//!   a thread that sees the bit and takes the lock finds it.
 //! - `ended-under-lock`: waits end under the lock under which a waker is stored, so a waker is found there, or not stored.
 //! - `foreign-code-outside`: wakers are cloned, dropped and called without the lock.
 //!
@@ -26,7 +26,7 @@ pub(crate) struct IoSlot {
     waiters: Mutex<Waiters>,
 }
 
-/// Who waits.
+/// The waiting tasks.
 #[derive(Debug, Default)]
 struct Waiters {
     reader: Option<Waker>,
@@ -63,7 +63,7 @@ pub(crate) enum Waited {
     Ready(State),
     /// The waker is stored.
     Pending,
-    /// It would wait for ever: the runtime ends.
+    /// It would wait forever: the runtime ends.
     Ended,
 }
 
@@ -121,7 +121,7 @@ impl IoSlot {
             return;
         }
         let mut waiters = self.waiters.lock();
-        // `waker-then-bit`: the lock orders us after whoever set the bit. A waker that has come since may be taken
+        // `waker-then-bit`: the lock orders us after the thread that set the bit. A waker that has come since may be taken
         // too; its task looks again, and waits again.
         for (is_wanted, direction) in [(waiting.reader, Direction::Read), (waiting.writer, Direction::Write)] {
             if is_wanted {

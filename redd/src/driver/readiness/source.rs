@@ -169,7 +169,7 @@ impl Registration {
         Readiness { at: self, interest, ticket: None, location: Some(location) }
     }
 
-    /// Someone looked at `event`, tried, and says that it would block. The end of a direction stays.
+    /// The caller saw `event`, tried, and reports that it would block. The end of a direction stays.
     pub(crate) fn clear_readiness(&self, event: ReadyEvent) {
         // `clear-what-was-seen`.
         let cleared = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
@@ -370,7 +370,7 @@ pub(crate) struct Readiness<R: Registered> {
     at: R,
     interest: Interest,
     ticket: Option<u64>,
-    /// `None`: whoever polls notes for itself what it waits on.
+    /// `None`: the polling code records for itself what it waits on.
     location: Option<&'static Location<'static>>,
 }
 
@@ -402,9 +402,9 @@ impl<R: Registered> Readiness<R> {
         }
     }
 
-    /// If this thread is in another runtime than the registration, waits there from now on, with what `register` makes:
-    /// what is about the process as a whole (signals, children) follows the runtime that polls it, for the one where it
-    /// began may be gone.
+    /// If this thread is in another runtime than the registration, waits there from now on, with what `register` makes.
+    /// Signals and children belong to the process as a whole, so they follow the runtime that polls them: the one where
+    /// they began may be gone.
     pub(crate) fn follow_runtime(&mut self, register: impl FnOnce(&R, Arc<Driver>) -> io::Result<R>) {
         let elsewhere = context::with_current(|handle| {
             let current = handle.driver()?;
@@ -442,7 +442,7 @@ impl<R: Registered> Drop for Readiness<R> {
 /// What a read or write that moved less than it was given says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Short {
-    /// There is no more now: pipes. Saves the call that would say so.
+    /// There is nothing left for now: pipes. Saves the call that would say so.
     WouldBlock,
     /// The same for TCP streams, whose own call costs 45 ns less than `read`.
     SocketWouldBlock,
@@ -605,7 +605,7 @@ mod tests {
         theirs.write_all(b"early").expect("open");
         faults::plan(Call::Read, 0, libc::EINTR);
         assert_eq!(read_some(&source).expect("retried"), b"early");
-        // The short read has shown that there is no more: were it tried again, the planned fault would come out.
+        // The short read has shown that nothing is left: were it tried again, the planned fault would come out.
         faults::plan(Call::Read, 0, libc::EIO);
         let (_, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);

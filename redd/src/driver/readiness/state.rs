@@ -1,4 +1,4 @@
-//! The word of one registration: what is ready, who waits, which use of the slot this is. Values in, values out.
+//! The word of one registration: what is ready, which tasks wait, which use of the slot this is. Values in, values out.
 //!
 //! ```text
 //! 63        32 31    16 15 14  13   12     11     10     9       8       7..0
@@ -235,7 +235,7 @@ mod tests {
                 assert_eq!(next.0 & WRITER == 0, state.0 & WRITER == 0 || waiting.writer);
                 assert_eq!(next.0 & LIST, state.0 & LIST);
                 assert_eq!(state.on_event(8, event), None);
-                // A clear by someone who looked before the event changes nothing.
+                // A clear by a caller that looked before the event changes nothing.
                 assert_eq!(next.clear(state, Ready::ALL), None);
             }
         }
