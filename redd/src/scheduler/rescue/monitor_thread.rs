@@ -186,48 +186,48 @@ fn on_alarm(shared: &Arc<Shared>) {
     }
     let reports: Vec<LatePoll> = now.into_iter().map(|report| report.late).collect();
     if reports.iter().all(|late| late.stack.is_none()) {
-        tell(shared, reports);
+        deliver(shared, reports);
         return;
     }
     let reports = Arc::new(Mutex::new(reports));
     // Reading the program's debug information may take a second, and other workers are to be rescued meanwhile.
     let (mine, theirs) = (Arc::clone(shared), Arc::clone(&reports));
-    let teller = Teller::new();
-    if teller.is_some() {
-        let told = thread::spawn_named("redd-report".to_owned(), None, move || {
-            let _teller = teller;
+    let reporter = ReportThread::new();
+    if reporter.is_some() {
+        let started = thread::spawn_named("redd-report".to_owned(), None, move || {
+            let _reporter = reporter;
             let reports = std::mem::take(&mut *theirs.lock());
-            tell(&mine, reports);
+            deliver(&mine, reports);
         });
-        if told.is_ok() {
+        if started.is_ok() {
             return;
         }
     }
     // Without the stacks, which take the time.
     let reports = std::mem::take(&mut *reports.lock());
-    tell(shared, reports.into_iter().map(|late| LatePoll { stack: None, ..late }).collect());
+    deliver(shared, reports.into_iter().map(|late| LatePoll { stack: None, ..late }).collect());
 }
 
 /// A guard: one thread writes reports.
-struct Teller;
+struct ReportThread;
 
-impl Teller {
+impl ReportThread {
     /// `None` if there are enough.
     fn new() -> Option<Self> {
         // Dropped if it is one too many.
-        let (teller, others) = (Self, REPORTERS.fetch_add(1, Ordering::Relaxed));
-        (others < REPORTERS_MAX).then_some(teller)
+        let (reporter, others) = (Self, REPORTERS.fetch_add(1, Ordering::Relaxed));
+        (others < REPORTERS_MAX).then_some(reporter)
     }
 }
 
-impl Drop for Teller {
+impl Drop for ReportThread {
     fn drop(&mut self) {
         REPORTERS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// `hook-last`
-fn tell(shared: &Shared, reports: Vec<LatePoll>) {
+/// `hook-last`: delivers the reports to the hook, or to standard error.
+fn deliver(shared: &Shared, reports: Vec<LatePoll>) {
     for late in reports {
         guarded(|| crate::trace::late_poll(&late));
         match &shared.config.on_late_poll {
@@ -253,9 +253,9 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_turn_of_the_monitor_is_survived_and_so_is_a_report_thread_that_counts_itself_out() {
-        let tellers: Vec<_> = (0..REPORTERS_MAX).map_while(|_| Teller::new()).collect();
-        assert!(Teller::new().is_none(), "{} run", tellers.len());
-        assert_eq!(guarded(|| std::panic::resume_unwind(Box::new(tellers))), None::<()>);
-        assert!(Teller::new().is_some());
+        let reporters: Vec<_> = (0..REPORTERS_MAX).map_while(|_| ReportThread::new()).collect();
+        assert!(ReportThread::new().is_none(), "{} run", reporters.len());
+        assert_eq!(guarded(|| std::panic::resume_unwind(Box::new(reporters))), None::<()>);
+        assert!(ReportThread::new().is_some());
     }
 }
