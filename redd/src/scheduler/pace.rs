@@ -1,10 +1,13 @@
-//! The pace of the scheduler: every tuning constant, what it trades, and the benchmark row that would choose it.
+//! The pace of the scheduler: its tuning constants, what each trades, and the benchmark row that would choose it.
 //!
-//! Read by `worker`, `local`, `park`, `spares`, `start` and `rescue`. Rows are those of `bench/workloads`. "Not measured" means that
-//! no commit has compared values of the constant by that row: the value is a guess that behaves well.
+//! Read by `worker`, `local`, `search`, `park`, `spares` and `rescue`. Rows are those of `bench/workloads`. "Not measured" means
+//! that no commit has compared values of the constant by that row: the value is a guess that behaves well.
 //!
-//! Three more stand where their type needs them: the capacity of a run queue (`run_queue`), and how long a thread looks for
-//! work before it sleeps (`primitives::spin`, decision 0012). `Builder` sets the event interval and the threshold of rescue.
+//! Some stand elsewhere:
+//! - the capacity of a run queue, in its type (`run_queue`),
+//! - how long a thread spins before it sleeps (`primitives::spin`, decision 0012),
+//! - how long spares are kept, and when a refused thread is asked for again (`spares`, `start`),
+//! - the event interval and the threshold of rescue, which `Builder` sets.
 
 use std::time::Duration;
 

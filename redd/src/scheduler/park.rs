@@ -110,7 +110,8 @@ impl Worker {
     #[inline]
     pub(super) fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
         // A clean worker leaves such work to a worker that has run tasks before, so that no further thread starts for it.
-        if !(self.searching.is_some() || !self.local.is_stealable()) || self.local.is_clean.get() {
+        let no_push_wakes_another = self.searching.is_some() || !self.local.is_stealable();
+        if !no_push_wakes_another || self.local.is_clean.get() {
             return false;
         }
         let mut spin = self.spin;

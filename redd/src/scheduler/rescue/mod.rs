@@ -41,6 +41,7 @@ mod decide;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
 mod monitor;
+mod monitor_thread;
 pub(crate) mod poll_mark;
 mod report;
 
@@ -55,7 +56,7 @@ use crate::sys;
 use crate::sys::alarm::Alarm;
 
 pub use decide::CpuUse;
-pub(crate) use monitor::{start, stop};
+pub(crate) use monitor_thread::{start, stop};
 pub use report::{LatePoll, Rescue, RescueAction, Stack};
 pub(crate) use report::{LatePollHook, Mode};
 
@@ -75,7 +76,7 @@ pub(crate) struct StallDetector {
     step: Duration,
     threshold: Duration,
     pub(crate) counters: StallCounters,
-    registration: OnceLock<monitor::Registration>,
+    registration: OnceLock<monitor_thread::Registration>,
     /// `not-after-stop` of `monitor`.
     monitor: Mutex<monitor::Monitor>,
 }
@@ -226,7 +227,7 @@ impl StallDetector {
             return false;
         }
         // Without the monitor only reports are lost.
-        let has_started = monitor::register(shared).is_ok();
+        let has_started = monitor_thread::register(shared).is_ok();
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
         }
