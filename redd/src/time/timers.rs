@@ -24,7 +24,7 @@
 //!   on any thread, also when the runtime is long gone.
 //! - `one-life`: a wheel has the number of the runtime that it serves. Arming compares it under the lock, so a timer
 //!   cannot end up in a wheel that serves another runtime by now.
-//! - `no-foreign-code`: wakers are cloned, woken and dropped only while no lock is held.
+//! - `no-user-code-under-lock`: wakers are cloned, woken and dropped only while no lock is held.
 //!
 //! # Why not otherwise
 //! Freeing the wheels with the runtime asks for a third step in every drop (ARMED → DROPPING, so that shutdown can wait
@@ -57,10 +57,10 @@ mod models;
 /// Published when a wheel is empty.
 const NO_DEADLINE: u64 = u64::MAX;
 /// The life of a wheel that serves nobody.
-const NOBODY: u64 = 0;
+const NO_RUNTIME: u64 = 0;
 
 /// Numbers for `one-life`.
-static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NOBODY + 1);
+static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NO_RUNTIME + 1);
 static IDLE_WHEELS: Pool<LockedWheel> = Pool::new();
 
 /// The timers of one runtime.
@@ -138,12 +138,12 @@ impl Timers {
         let shared = self.wheels[self.shared_slot()];
         let owner = {
             let mut owner = shared.owner.lock();
-            std::mem::replace(&mut *owner, Owner::Closed)
+            std::mem::replace(&mut *owner, WheelOwner::Closed)
         };
         let mut wakers = WakeList::new();
         for wheel in &self.wheels {
             wheel.take_out(&mut wakers, DETACHED, |inner| {
-                inner.life = NOBODY;
+                inner.life = NO_RUNTIME;
                 inner.wheel.pop_any()
             });
         }
@@ -164,8 +164,8 @@ impl Timers {
     #[cold]
     fn attach_first(&self, handle: &Handle) {
         let mut owner = self.wheels[self.shared_slot()].owner.lock();
-        if let Owner::Unknown = *owner {
-            *owner = Owner::Runtime(handle.clone());
+        if let WheelOwner::Unknown = *owner {
+            *owner = WheelOwner::Runtime(handle.clone());
         }
         self.is_attached.store(true, Ordering::Relaxed);
     }
@@ -195,22 +195,22 @@ impl Drop for Timers {
 /// A wheel behind a lock, on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct LockedWheel {
-    inner: ShortMutex<Inner>,
+    inner: ShortMutex<WheelInner>,
     /// What `Wheel::next_deadline` said when the lock was let go.
     next_deadline: AtomicU64,
     /// Only of a shared wheel: whom to unpark.
-    owner: Mutex<Owner>,
+    owner: Mutex<WheelOwner>,
 }
 
-struct Inner {
-    wheel: Wheel<Entry>,
+struct WheelInner {
+    wheel: Wheel<TimerEntry>,
     /// `one-life`.
     life: u64,
     /// Tick zero of the runtime that it serves.
     start: Instant,
 }
 
-enum Owner {
+enum WheelOwner {
     Unknown,
     Runtime(Handle),
     Closed,
@@ -219,15 +219,19 @@ enum Owner {
 impl LockedWheel {
     fn new() -> Self {
         Self {
-            inner: ShortMutex::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
+            inner: ShortMutex::new(WheelInner {
+                wheel: Wheel::new(),
+                life: NO_RUNTIME,
+                start: super::clock::real_now(),
+            }),
             next_deadline: AtomicU64::new(NO_DEADLINE),
-            owner: Mutex::new(Owner::Unknown),
+            owner: Mutex::new(WheelOwner::Unknown),
         }
     }
 
     /// Begins a life in another runtime.
     fn open(&self, life: u64, start: Instant) {
-        *self.owner.lock() = Owner::Unknown;
+        *self.owner.lock() = WheelOwner::Unknown;
         self.with(|inner| {
             inner.wheel.restart();
             inner.life = life;
@@ -235,13 +239,13 @@ impl LockedWheel {
         });
     }
 
-    /// Runs `f` under the lock. `f` is ours and short (`no-foreign-code`).
+    /// Runs `f` under the lock. `f` is ours and short (`no-user-code-under-lock`).
     #[inline]
-    fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut WheelInner) -> R) -> R {
         f(&mut self.inner.lock())
     }
 
-    fn publish(&self, inner: &Inner) {
+    fn publish(&self, inner: &WheelInner) {
         let next = inner.wheel.next_deadline().unwrap_or(NO_DEADLINE);
         self.next_deadline.store(next, Ordering::Relaxed);
     }
@@ -251,7 +255,7 @@ impl LockedWheel {
         &self,
         wakers: &mut WakeList,
         state: u8,
-        mut pop: impl FnMut(&mut Inner) -> Option<NonNull<Entry>>,
+        mut pop: impl FnMut(&mut WheelInner) -> Option<NonNull<TimerEntry>>,
     ) -> usize {
         let mut count = 0;
         loop {
@@ -264,7 +268,7 @@ impl LockedWheel {
                     };
                     count += 1;
                     // SAFETY: `pop` unlinked it from this wheel, whose lock we hold.
-                    wakers.push(unsafe { Entry::leave(entry, state) });
+                    wakers.push(unsafe { TimerEntry::leave(entry, state) });
                 }
                 self.publish(inner);
                 is_done
@@ -279,8 +283,8 @@ impl LockedWheel {
     /// Unparks the runtime that this shared wheel serves.
     pub(super) fn unpark_owner(&self) {
         let handle = match &*self.owner.lock() {
-            Owner::Runtime(handle) => handle.clone(),
-            Owner::Unknown | Owner::Closed => return,
+            WheelOwner::Runtime(handle) => handle.clone(),
+            WheelOwner::Unknown | WheelOwner::Closed => return,
         };
         handle.unpark_for_timer();
     }
@@ -292,19 +296,19 @@ const FIRED: u8 = 2;
 const DETACHED: u8 = 3;
 
 /// The part of a timer that a wheel links.
-struct Entry {
-    filing: UnsafeCell<Filing<Entry>>,
+struct TimerEntry {
+    filing: UnsafeCell<Filing<TimerEntry>>,
     waker: UnsafeCell<Option<Waker>>,
     state: AtomicU8,
 }
 
 // SAFETY: `owner-or-lock` says who may touch the cells, whatever the thread; wakers are `Send`.
-unsafe impl Send for Entry {}
+unsafe impl Send for TimerEntry {}
 // SAFETY: through a shared reference only `state` is read.
-unsafe impl Sync for Entry {}
+unsafe impl Sync for TimerEntry {}
 
 // SAFETY: always the same field.
-unsafe impl Linked for Entry {
+unsafe impl Linked for TimerEntry {
     unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
         // SAFETY: `element` is alive by this function's duty, so its filing is.
         unsafe { NonNull::new_unchecked(&raw mut (*Self::filing(element).as_ptr()).links) }
@@ -312,7 +316,7 @@ unsafe impl Linked for Entry {
 }
 
 // SAFETY: always the same field, in which `Linked::links` finds the links.
-unsafe impl Filed for Entry {
+unsafe impl Filed for TimerEntry {
     unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>> {
         // SAFETY: `element` is alive by this function's duty; this refers to the cell alone.
         let filing = unsafe { &(*element.as_ptr()).filing };
@@ -323,7 +327,7 @@ unsafe impl Filed for Entry {
     }
 }
 
-impl Entry {
+impl TimerEntry {
     fn new() -> Self {
         Self { filing: UnsafeCell::new(Filing::new()), waker: UnsafeCell::new(None), state: AtomicU8::new(IDLE) }
     }
@@ -354,7 +358,7 @@ pin_project! {
         // Where it was armed last.
         wheel: Option<&'static LockedWheel>,
         #[pin]
-        entry: Entry,
+        entry: TimerEntry,
     }
 
     impl PinnedDrop for Timer {
@@ -396,7 +400,7 @@ impl Timer {
     /// A timer of the runtime that has these timers.
     #[inline]
     pub(super) fn new(timers: &Timers) -> Self {
-        Self { life: timers.life, home: timers.wheels[timers.shared_slot()], wheel: None, entry: Entry::new() }
+        Self { life: timers.life, home: timers.wheels[timers.shared_slot()], wheel: None, entry: TimerEntry::new() }
     }
 
     /// The wheel on which threads outside of its runtime arm it.
@@ -410,7 +414,7 @@ impl Timer {
 
     #[inline]
     fn state(&self) -> u8 {
-        // Acquire: when it has left the wheel, so have the accesses of who took it out. Pairs with Release in `Entry::leave`.
+        // Acquire: when it has left the wheel, so have the accesses of who took it out. Pairs with Release in `TimerEntry::leave`.
         self.entry.state.load(Ordering::Acquire)
     }
 
@@ -430,7 +434,7 @@ impl Timer {
         let is_same = self.with_waker(|old| old.as_ref().is_some_and(|old| old.will_wake(new)));
         let is_waiting = match is_same {
             Some(false) => {
-                // `no-foreign-code`: cloned, and the old one dropped, between two holds of the lock.
+                // `no-user-code-under-lock`: cloned, and the old one dropped, between two holds of the lock.
                 let mut waker = Some(new.clone());
                 self.with_waker(|old| std::mem::swap(old, &mut waker)).is_some()
             }
@@ -678,7 +682,7 @@ mod tests {
         wheel.open(u64::MAX, real_start());
         let arming = timer.as_mut().arm(wheel, real_start(), None);
         assert!(matches!(arming, Arming::Gone(None)));
-        wheel.with(|inner| inner.life = NOBODY);
+        wheel.with(|inner| inner.life = NO_RUNTIME);
     }
 
     fn real_start() -> Instant {

@@ -14,7 +14,7 @@
 //! - `bound-is-early`: a slot's `bound` is not later than any of its elements' deadlines, nor earlier than the slot's
 //!   start. It is exact until its earliest element is removed.
 //! - `far-is-later`: while no element of the far slot is near the ring, all of them are later than those of the levels.
-//! - `filed-once`: an element's `place` names the slot whose list it is in.
+//! - `filed-once`: an element's `position` names the slot whose list it is in.
 
 #![expect(unsafe_code, reason = "the slots are intrusive lists")]
 
@@ -37,12 +37,12 @@ const TOP_SHIFT: u32 = BITS * TOP as u32;
 pub(super) struct Filing<T> {
     pub(super) links: Links<T>,
     deadline: u64,
-    place: Place,
+    position: WheelPosition,
 }
 
 impl<T> Filing<T> {
     pub(super) const fn new() -> Self {
-        Self { links: Links::new(), deadline: 0, place: Place { level: 0, slot: 0 } }
+        Self { links: Links::new(), deadline: 0, position: WheelPosition { level: 0, slot: 0 } }
     }
 }
 
@@ -71,12 +71,12 @@ pub(super) enum Insertion {
 
 /// Which slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct WheelPosition {
     level: u8,
     slot: u8,
 }
 
-impl Place {
+impl WheelPosition {
     fn new(level: usize, slot: u64) -> Self {
         Self { level: level as u8, slot: (slot & SLOT_MASK) as u8 }
     }
@@ -87,7 +87,7 @@ impl Place {
 }
 
 #[derive(Debug)]
-struct Slot<T> {
+struct WheelSlot<T> {
     list: LinkedList<T>,
     bound: u64,
 }
@@ -100,13 +100,14 @@ pub(super) struct Wheel<T> {
     /// One bit a slot: is its list non-empty? The last is for the far slot.
     occupied: [u64; LEVELS + 1],
     /// On the heap, and made there: they are too large to pass through a stack. The last is the far slot.
-    slots: Box<[Slot<T>; LEVELS * SLOTS + 1]>,
+    slots: Box<[WheelSlot<T>; LEVELS * SLOTS + 1]>,
 }
 
 impl<T: Filed> Wheel<T> {
     pub(super) fn new() -> Self {
-        let slots: Box<[_]> =
-            std::iter::repeat_with(|| Slot { list: LinkedList::new(), bound: 0 }).take(LEVELS * SLOTS + 1).collect();
+        let slots: Box<[_]> = std::iter::repeat_with(|| WheelSlot { list: LinkedList::new(), bound: 0 })
+            .take(LEVELS * SLOTS + 1)
+            .collect();
         let Ok(slots) = slots.try_into() else {
             unreachable!("as many were made as there are");
         };
@@ -149,15 +150,15 @@ impl<T: Filed> Wheel<T> {
     /// `element` is in this wheel.
     pub(super) unsafe fn remove(&mut self, element: NonNull<T>) -> u64 {
         // SAFETY: what is in the wheel is alive.
-        let (place, deadline) = unsafe {
+        let (position, deadline) = unsafe {
             let filing = T::filing(element).as_ptr();
-            ((*filing).place, (*filing).deadline)
+            ((*filing).position, (*filing).deadline)
         };
-        let list = &mut self.slots[place.index()].list;
+        let list = &mut self.slots[position.index()].list;
         // SAFETY: `filed-once`: it is in this slot's list.
         unsafe { list.remove(element) };
         if list.is_empty() {
-            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+            self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         }
         deadline
     }
@@ -167,23 +168,23 @@ impl<T: Filed> Wheel<T> {
         loop {
             if self.has_far() && is_near(self.elapsed, self.far_bound()) {
                 // Each time the slot loses its earliest element, or its bound becomes exact.
-                self.file_anew(Place::new(FAR, 0));
+                self.refile(WheelPosition::new(FAR, 0));
             }
             // `far-is-later`
-            let place = match self.first() {
-                Some(place) if self.start_of(place) <= now => place,
+            let position = match self.first() {
+                Some(position) if self.start_of(position) <= now => position,
                 // `slots-ahead`: no occupied slot starts by `now`.
                 Some(_) | None => {
                     self.elapsed = self.elapsed.max(now);
                     return None;
                 }
             };
-            self.elapsed = self.elapsed.max(self.start_of(place));
-            match usize::from(place.level) {
-                0 => return self.pop_from(place),
+            self.elapsed = self.elapsed.max(self.start_of(position));
+            match usize::from(position.level) {
+                0 => return self.pop_from(position),
                 // It is near now.
                 FAR => {}
-                _ => self.file_anew(place),
+                _ => self.refile(position),
             }
         }
     }
@@ -193,19 +194,19 @@ impl<T: Filed> Wheel<T> {
         self.pop_from(self.first()?)
     }
 
-    fn pop_from(&mut self, place: Place) -> Option<NonNull<T>> {
-        let list = &mut self.slots[place.index()].list;
+    fn pop_from(&mut self, position: WheelPosition) -> Option<NonNull<T>> {
+        let list = &mut self.slots[position.index()].list;
         let element = list.pop_front();
         if list.is_empty() {
-            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+            self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         }
         element
     }
 
     /// Files the elements of a slot that time has entered again, lower down.
-    fn file_anew(&mut self, place: Place) {
-        let mut list = self.slots[place.index()].list.take();
-        self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+    fn refile(&mut self, position: WheelPosition) {
+        let mut list = self.slots[position.index()].list.take();
+        self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         while let Some(element) = list.pop_front() {
             // SAFETY: it was in the wheel, so it is alive and stays so until taken out; it was just unlinked.
             unsafe { self.file(element) };
@@ -221,35 +222,35 @@ impl<T: Filed> Wheel<T> {
         let filing = unsafe { T::filing(element).as_ptr() };
         // SAFETY: as above.
         let deadline = unsafe { (*filing).deadline };
-        let (place, bound) = place_of(self.elapsed, deadline);
+        let (position, bound) = position_of(self.elapsed, deadline);
         // SAFETY: as above.
-        unsafe { (*filing).place = place };
-        let slot = &mut self.slots[place.index()];
+        unsafe { (*filing).position = position };
+        let slot = &mut self.slots[position.index()];
         // `bound-is-early`: an empty slot's old bound means nothing.
         slot.bound = if slot.list.is_empty() { bound } else { slot.bound.min(bound) };
         // SAFETY: alive and in no list by this function's duty.
         unsafe { slot.list.push_back(element) };
-        self.occupied[usize::from(place.level)] |= 1 << place.slot;
+        self.occupied[usize::from(position.level)] |= 1 << position.slot;
     }
 
     /// The slot of the earliest element (`slots-ahead`).
-    fn first(&self) -> Option<Place> {
+    fn first(&self) -> Option<WheelPosition> {
         let Some(level) = self.occupied[..LEVELS].iter().position(|&bits| bits != 0) else {
-            return self.has_far().then(|| Place::new(FAR, 0));
+            return self.has_far().then(|| WheelPosition::new(FAR, 0));
         };
         let bits = self.occupied[level];
         if level < TOP {
-            return Some(Place::new(level, u64::from(bits.trailing_zeros())));
+            return Some(WheelPosition::new(level, u64::from(bits.trailing_zeros())));
         }
         let here = self.elapsed >> TOP_SHIFT;
         let ahead = bits.rotate_right((here & SLOT_MASK) as u32).trailing_zeros();
-        Some(Place::new(TOP, here + u64::from(ahead)))
+        Some(WheelPosition::new(TOP, here + u64::from(ahead)))
     }
 
     /// An element of the far slot may have come near, and is not later then.
     #[cold]
     fn next_deadline_with_far(&self) -> u64 {
-        let bound = self.first().map_or(u64::MAX, |place| self.slots[place.index()].bound);
+        let bound = self.first().map_or(u64::MAX, |position| self.slots[position.index()].bound);
         bound.min(self.far_bound())
     }
 
@@ -259,16 +260,16 @@ impl<T: Filed> Wheel<T> {
     }
 
     fn far_bound(&self) -> u64 {
-        self.slots[Place::new(FAR, 0).index()].bound
+        self.slots[WheelPosition::new(FAR, 0).index()].bound
     }
 
-    /// The first tick that `place` covers; `place` lies ahead. The far slot starts at its earliest element.
-    fn start_of(&self, place: Place) -> u64 {
-        let (level, slot) = (u32::from(place.level), u64::from(place.slot));
-        if usize::from(place.level) == FAR {
+    /// The first tick that `position` covers; `position` lies ahead. The far slot starts at its earliest element.
+    fn start_of(&self, position: WheelPosition) -> u64 {
+        let (level, slot) = (u32::from(position.level), u64::from(position.slot));
+        if usize::from(position.level) == FAR {
             return self.far_bound();
         }
-        if usize::from(place.level) < TOP {
+        if usize::from(position.level) < TOP {
             let lap = BITS * (level + 1);
             return ((self.elapsed >> lap) << lap) + (slot << (BITS * level));
         }
@@ -279,19 +280,19 @@ impl<T: Filed> Wheel<T> {
 }
 
 /// Where a deadline that is not before `elapsed` belongs, and the bound it sets there.
-fn place_of(elapsed: u64, deadline: u64) -> (Place, u64) {
+fn position_of(elapsed: u64, deadline: u64) -> (WheelPosition, u64) {
     let highest_differing = u64::BITS - 1 - ((elapsed ^ deadline) | SLOT_MASK).leading_zeros();
     let level = (highest_differing / BITS) as usize;
     if level < TOP {
         let slot = deadline >> (BITS * level as u32);
-        return (Place::new(level, slot), deadline);
+        return (WheelPosition::new(level, slot), deadline);
     }
-    (place_at_the_top(elapsed, deadline), deadline)
+    (position_at_top(elapsed, deadline), deadline)
 }
 
 #[cold]
-fn place_at_the_top(elapsed: u64, deadline: u64) -> Place {
-    if is_near(elapsed, deadline) { Place::new(TOP, deadline >> TOP_SHIFT) } else { Place::new(FAR, 0) }
+fn position_at_top(elapsed: u64, deadline: u64) -> WheelPosition {
+    if is_near(elapsed, deadline) { WheelPosition::new(TOP, deadline >> TOP_SHIFT) } else { WheelPosition::new(FAR, 0) }
 }
 
 /// Whether `deadline`, which is not before `elapsed`, is at most as far ahead as the ring of the top level is long.
