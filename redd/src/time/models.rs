@@ -1,13 +1,13 @@
-//! Models of a timer that is armed, polled, dropped, fired and detached by several threads.
+//! Models of a timer that several threads arm, poll, drop, fire and detach.
 //!
-//! Each protocol stands here twice: as it is, and with a mistake that the model must find.
+//! Each protocol appears twice: as it is, and with a seeded mistake that the model must find.
 
 use std::task::Wake;
 
 use super::*;
 use crate::primitives::{Arc, mistake, model};
 
-/// Counts its wakes. Not modelled: what it counts is compared after the threads were joined.
+/// Counts its wakes. The counter is not modelled: it is compared after the threads were joined.
 struct Counting(fixed::AtomicUsize);
 
 impl Wake for Counting {
@@ -83,7 +83,7 @@ fn drop_while_firing(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
 
 model!(loom_a_timer_dropped_while_it_fires_releases_its_waker_once, || drop_while_firing(Timer::disarm));
 
-/// The mistake against `state-under-lock`: what was ARMED before the lock is taken for linked.
+/// The mistake against `state-under-lock`: a timer that was ARMED before locking is assumed to be linked.
 fn disarm_without_recheck(timer: Pin<&mut Timer>) -> Option<Waker> {
     if timer.state() != ARMED {
         return None;
@@ -134,7 +134,7 @@ model!(loom_a_poll_with_another_waker_while_it_fires_is_ready_or_is_woken, || po
     |timer, waker| timer.poll(&mut Context::from_waker(waker))
 ));
 
-/// The mistake against `state-under-lock`: the waker is stored without looking whether there is still someone to take it.
+/// The mistake against `state-under-lock`: the waker is stored without checking that the timer is still in the wheel.
 fn poll_without_recheck(timer: Pin<&mut Timer>, new: &Waker) -> TimerState {
     if timer.state() != ARMED {
         return TimerState::Fired;
@@ -218,17 +218,17 @@ fn arm_during_shutdown(shutdown: fn(&Timers)) {
     });
     shutdown(&timers);
     let (is_gone, timer) = thread.join().expect("it does not panic");
-    assert_eq!(timer.state(), DETACHED, "nobody waits for ever");
+    assert_eq!(timer.state(), DETACHED, "no timer waits forever");
     assert_eq!(witness.wakes(), usize::from(!is_gone));
     witness.assert_no_waker_left();
 }
 
 model!(loom_a_timer_armed_during_shutdown_is_refused_or_woken, || arm_during_shutdown(Timers::shutdown));
 
-mistake!(loom_mistake_a_shutdown_that_does_not_clear_the_life, "nobody waits for ever", || arm_during_shutdown(
+mistake!(loom_mistake_a_shutdown_that_does_not_clear_the_life, "no timer waits forever", || arm_during_shutdown(
     |timers| {
         let mut wakers = WakeList::new();
-        // The mistake against `one-life`: it stays.
+        // The mistake against `one-life`: the wheel keeps its life.
         timers.wheel(0).take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
         wakers.wake_all();
     }
