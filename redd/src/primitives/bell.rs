@@ -1,15 +1,15 @@
-//! Several threads sleep by the same bell; each ring wakes one of them, and says whether it did.
+//! An event count: several threads sleep on it. Each ring wakes one of them, and returns whether it did.
 //!
 //! Called by `scheduler::seats`.
 //!
 //! # Invariants
-//! - `heard-before-looking`: who is about to sleep reads the bell before it says so and looks a last time. A ring since
-//!   then keeps it awake.
-//! - `ring-vs-sleep`: the fence between "I rang" and "does anyone sleep?" on one side, "I sleep" and "did it ring?" on the
-//!   other.
+//! - `heard-before-looking`: a thread that is about to sleep reads the bell before it announces that and checks for work
+//!   a last time. A ring since then keeps it awake.
+//! - `ring-vs-sleep`: the fence between "rang" and "is a thread asleep?" on one side, and between "asleep" and "did it ring?" on
+//!   the other.
 //!
 //! # Why not otherwise
-//! A `Parker` per thread asks for a list of who sleeps, under a lock. The kernel keeps one already.
+//! A `Parker` per thread would need a list of sleeping threads, under a lock. The kernel already keeps such a list.
 
 #[cfg(not(loom))]
 use super::atomic::{AtomicU32, Ordering, fence};
@@ -24,7 +24,7 @@ pub(crate) struct Heard(u32);
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     rings: AtomicU32,
-    /// Who sleeps or is about to: with nobody here, a ring is one load.
+    /// The number of threads that sleep or are about to. If it is zero, a ring is one load.
     sleepers: AtomicU32,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Bell {
 impl Bell {
     /// `heard-before-looking`
     pub(crate) fn listen(&self) -> Heard {
-        // Acquire: who hears a ring sees what was done before it. Pairs with the Release in `ring`.
+        // Acquire: a thread that reads a ring sees everything before it. Pairs with the Release in `ring`.
         Heard(self.rings.load(Ordering::Acquire))
     }
 
@@ -65,7 +65,7 @@ impl Bell {
     }
 }
 
-/// The same for models. Nobody's time is up.
+/// The same for models, in which no wait times out.
 #[cfg(loom)]
 #[derive(Debug)]
 pub(crate) struct Bell {
