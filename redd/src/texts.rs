@@ -49,7 +49,7 @@ macro_rules! task_info_methods {
 
         /// The place in the program that spawned it.
         pub fn spawned_at(&$self) -> &'static std::panic::Location<'static> {
-            $info.place
+            $info.location
         }
 
         /// How long ago it was spawned, to about a turn of its worker.

@@ -12,6 +12,7 @@ mod mutants;
 mod packages;
 mod peers;
 mod suites;
+mod switch;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             Ok(runs) => lanes::run_suites(&root, runs),
             Err(_) => usage(),
         },
+        ["switch", programs @ ..] if !programs.is_empty() => lanes::run_switch(&root, programs),
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
@@ -81,6 +83,8 @@ fn usage() -> bool {
     print_lanes(lanes::LANES);
     eprintln!("       cargo xtask deep     what a release has to pass besides: all of these lanes");
     print_lanes(lanes::DEEP);
+    eprintln!("in neither:");
+    print_lanes(lanes::ALONE);
     eprintln!("       cargo xtask LANE     one lane; one that needs what the machine lacks says SKIPPED and why");
     eprintln!("lanes with options:");
     for (call, purpose) in [
@@ -94,6 +98,7 @@ fn usage() -> bool {
         ("soak --minutes N", "as long as that"),
         ("api-diff --record", "write the record of Tokio's API anew"),
         ("suites --runs N", "Tokio's own tests and its companions', so many times in a row"),
+        ("switch NAME…", "only these published programs; writes no table"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }

@@ -317,7 +317,7 @@ mod scheduler {
     pub(crate) mod idle;
     pub(crate) mod injector;
     pub(crate) mod run_queue;
-    mod meter {
+    mod counters {
         use crate::primitives::atomic::{AtomicU64, Ordering};
         pub(super) fn add(count: &AtomicU64, more: u64) { count.fetch_add(more, Ordering::Relaxed); }
     }

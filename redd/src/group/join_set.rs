@@ -37,7 +37,7 @@ use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    entries: Vec<Entry<T>>,
+    entries: Vec<SetEntry<T>>,
     /// The first of the list of free entries; `entries.len()` if there is none.
     first_free: usize,
     len: usize,
@@ -46,7 +46,7 @@ pub struct JoinSet<T> {
     wakers: EntryWakers,
 }
 
-enum Entry<T> {
+enum SetEntry<T> {
     Task(JoinHandle<T>),
     /// The next one that is free.
     Free(usize),
@@ -119,8 +119,8 @@ impl<T> JoinSet<T> {
 
     fn tasks(&self) -> impl Iterator<Item = &JoinHandle<T>> {
         self.entries.iter().filter_map(|entry| match entry {
-            Entry::Task(handle) => Some(handle),
-            Entry::Free(_) => None,
+            SetEntry::Task(handle) => Some(handle),
+            SetEntry::Free(_) => None,
         })
     }
 
@@ -207,12 +207,12 @@ impl<T: 'static> JoinSet<T> {
         }
         match self.entries.get_mut(index) {
             Some(entry) => {
-                if let Entry::Free(next) = mem::replace(entry, Entry::Task(handle)) {
+                if let SetEntry::Free(next) = mem::replace(entry, SetEntry::Task(handle)) {
                     self.first_free = next;
                 }
             }
             None => {
-                self.entries.push(Entry::Task(handle));
+                self.entries.push(SetEntry::Task(handle));
                 self.first_free = self.entries.len();
             }
         }
@@ -253,7 +253,7 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn take(&mut self, index: usize) -> (Id, Result<T, JoinError>) {
-        let Entry::Task(handle) = mem::replace(&mut self.entries[index], Entry::Free(self.first_free)) else {
+        let SetEntry::Task(handle) = mem::replace(&mut self.entries[index], SetEntry::Free(self.first_free)) else {
             unreachable!("`once-in-ready`: the entry is still in the set");
         };
         self.first_free = index;

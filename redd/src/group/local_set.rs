@@ -23,13 +23,13 @@ use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
-use crate::scheduler::Flavor;
+use crate::scheduler::{Flavor, worker};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::poll::Ran;
 use crate::task::runnable::Schedule;
-use crate::task::slab::Heap;
+use crate::task::slab::TaskSlab;
 use crate::task::{JoinHandle, Runnable, coop};
 
 /// Tasks that a set runs before it lets its host yield. The figure is Tokio's.
@@ -65,13 +65,13 @@ struct Inner {
     queue: RefCell<VecDeque<Runnable>>,
     tick: Cell<u8>,
     is_ticking: Cell<bool>,
-    shared: Arc<Shared>,
+    shared: Arc<LocalSetState>,
 }
 
 /// What wakers on other threads reach.
-struct Shared {
+struct LocalSetState {
     id: Id,
-    heap: Arc<Heap>,
+    slab: Arc<TaskSlab>,
     /// `None` once the set is dropped.
     remote: Mutex<Option<VecDeque<Runnable>>>,
     /// Of the task that runs the set. Each poll registers it anew, so a wake may take it.
@@ -85,7 +85,7 @@ thread_local! {
     static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
 }
 
-impl Schedule for Shared {
+impl Schedule for LocalSetState {
     fn schedule(&self, runnable: Runnable) {
         // SAFETY: `current-is-alive`; it is not used after the foreign waker below.
         if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
@@ -118,6 +118,7 @@ impl Schedule for Shared {
     }
 
     fn task_panicked(&self) {
+        worker::note_panic();
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
             self.waker.wake();
@@ -136,17 +137,17 @@ impl Schedule for Shared {
 impl LocalSet {
     /// An empty set. It may be made outside of a runtime.
     pub fn new() -> Self {
-        let heap = Heap::new(0, TaskHooks::default());
-        let shared = Arc::new(Shared {
+        let slab = TaskSlab::new(0, TaskHooks::default());
+        let shared = Arc::new(LocalSetState {
             id: crate::scheduler::next_runtime_id(),
-            heap: Arc::clone(&heap),
+            slab: Arc::clone(&slab),
             remote: Mutex::new(Some(VecDeque::new())),
             waker: WakerCell::new(),
             unhandled_panic: Mutex::new(UnhandledPanic::Ignore),
             has_unhandled_panic: AtomicBool::new(false),
         });
-        // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        // SAFETY: no task exists yet, and nobody else has the slab.
+        unsafe { slab.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
         let inner =
             Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
         Self { inner: Rc::new(inner) }
@@ -172,13 +173,13 @@ impl LocalSet {
         &self,
         future: F,
         name: Option<Arc<str>>,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
     ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.inner.spawn(future, name, place)
+        self.inner.spawn(future, name, location)
     }
 
     /// Runs a future and the set's tasks on `runtime`, on this thread, until the future ends.
@@ -224,13 +225,13 @@ impl LocalSet {
 }
 
 impl Inner {
-    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, place: &'static Location<'static>) -> JoinHandle<F::Output>
+    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, location: &'static Location<'static>) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         // SAFETY: `own-thread`: the set is here, and neither it nor the handle of an output that is not `Send` leaves.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.heap, future, name, place) };
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.slab, future, name, location) };
         if self.shared.remote.lock().is_none() {
             runnable.cancel();
         } else {
@@ -259,7 +260,7 @@ impl Inner {
 
     fn with_current<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
-        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::Pinned));
+        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::NoBlockInPlace));
         f()
     }
 
@@ -312,7 +313,7 @@ impl Future for LocalSet {
             if self.inner.tick() {
                 cx.waker().wake_by_ref();
                 Poll::Pending
-            } else if self.inner.shared.heap.alive() == 0 {
+            } else if self.inner.shared.slab.alive() == 0 {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -338,11 +339,11 @@ impl Drop for LocalSet {
             drop(remote);
             drop(std::mem::take(&mut *inner.queue.borrow_mut()));
             // SAFETY: `own-thread`.
-            unsafe { inner.shared.heap.cancel_all() };
+            unsafe { inner.shared.slab.cancel_all() };
             drop(std::mem::take(&mut *inner.queue.borrow_mut()));
         });
         drop(inner.shared.waker.take());
-        inner.shared.heap.close();
+        inner.shared.slab.close();
     }
 }
 
@@ -391,19 +392,19 @@ where
 pub(crate) fn spawn_local_named<F>(
     future: F,
     name: Option<Arc<str>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 ) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
     if let Some(inner) = Inner::current() {
-        return inner.spawn(future, name, place);
+        return inner.spawn(future, name, location);
     }
     if let Some(handle) = context::current() {
         if handle.shared.is_local_here() {
             // SAFETY: this is the thread of the local runtime.
-            return unsafe { handle.shared.spawn_unchecked(future, name, place) };
+            return unsafe { handle.shared.spawn_unchecked(future, name, location) };
         }
     }
     if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {

@@ -344,10 +344,7 @@ impl UdpSocket {
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.io
             .registration()
-            .async_io(Interest::READABLE, || {
-                let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
-                Ok((len, sender.into()))
-            })
+            .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
             .await
     }
 
@@ -356,10 +353,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_from`](Self::recv_from).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || {
-            let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
-            Ok((len, sender.into()))
-        })
+        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
     }
 
     /// Receives like [`recv_from`](Self::recv_from), but appends to `buf` as [`recv_buf`](Self::recv_buf) does.

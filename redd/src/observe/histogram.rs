@@ -33,7 +33,12 @@ pub struct HistogramConfiguration {
 
 impl HistogramConfiguration {
     /// Creates `num_buckets` buckets of width `bucket_width`. The last one also counts all longer durations.
+    ///
+    /// # Panics
+    /// If there are more than 2^24 buckets, which take 128 MiB for each worker.
+    #[track_caller]
     pub fn linear(bucket_width: Duration, num_buckets: usize) -> Self {
+        assert_bucket_count(num_buckets);
         Self { layout: Layout::Linear { width: nanos(bucket_width).max(1), buckets: num_buckets.max(1) } }
     }
 
@@ -43,15 +48,26 @@ impl HistogramConfiguration {
     }
 
     /// Creates the buckets of Tokio's older builder methods.
+    #[track_caller]
     pub(crate) fn legacy(scale: HistogramScale, resolution: Duration, buckets: usize) -> Self {
         match scale {
             HistogramScale::Linear => Self::linear(resolution, buckets),
             HistogramScale::Log => {
+                assert_bucket_count(buckets);
                 let first = nanos(resolution).max(1).checked_next_power_of_two().unwrap_or(1 << 63);
                 Self { layout: Layout::Doubling { first, buckets: buckets.max(1) } }
             }
         }
     }
+}
+
+#[track_caller]
+fn assert_bucket_count(buckets: usize) {
+    assert!(
+        buckets <= 1 << 24,
+        "a histogram was asked for with {buckets} buckets, for which there is no memory. Give at most 2^24, or use \
+         `HistogramConfiguration::log`, which needs few of them."
+    );
 }
 
 /// Ten buckets of 100 µs.

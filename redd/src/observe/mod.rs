@@ -1,6 +1,7 @@
 //! Observing a running runtime: wait kinds, histograms, and spans of resources.
 
 pub(crate) mod histogram;
+pub(crate) mod report;
 #[cfg(feature = "tracing")]
 pub(crate) mod resources;
 #[cfg(not(feature = "tracing"))]

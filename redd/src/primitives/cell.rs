@@ -1,11 +1,11 @@
 //! A cell whose accesses loom can see.
 
 /// Interior mutability without a lock. The owner's invariant excludes conflicting accesses.
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(std::cell::UnsafeCell::new(value))
@@ -16,7 +16,7 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl<T: ?Sized> UnsafeCell<T> {
     /// Runs `f` with a pointer for reading. By the caller's invariant, no thread writes meanwhile.
     #[inline(always)]
@@ -31,5 +31,5 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::cell::UnsafeCell;

@@ -9,13 +9,13 @@
 /// The values that are not in use now; a `static`.
 #[derive(Debug)]
 pub(crate) struct Pool<T: 'static> {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(all(test, any(loom, shuttle))))]
     idle: super::Mutex<Vec<&'static T>>,
-    #[cfg(any(loom, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     idle: std::marker::PhantomData<fn() -> &'static T>,
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 impl<T: Send + Sync> Pool<T> {
     pub(crate) const fn new() -> Self {
         Self { idle: super::Mutex::new(Vec::new()) }
@@ -34,7 +34,7 @@ impl<T: Send + Sync> Pool<T> {
 }
 
 /// In a model nothing outlives an execution, so nothing is reused; the memory is leaked.
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 impl<T: Send + Sync> Pool<T> {
     pub(crate) const fn new() -> Self {
         Self { idle: std::marker::PhantomData }

@@ -2,13 +2,13 @@
 //!
 //! Used by all rooms that have thread-local values: `use crate::primitives::thread_local;`.
 
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 pub(crate) use std::thread_local;
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use modelled::{LocalKey, thread_local};
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 mod modelled {
     use std::cell::Cell;
     use std::marker::PhantomData;

@@ -19,17 +19,18 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::sync as imp;
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 use shuttle::sync as imp;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 use std::sync as imp;
 
 use std::sync::PoisonError;
 
 use super::atomic::{AtomicBool, Ordering};
 use super::cell::UnsafeCell;
+use super::lock_wait::LockWait;
 use super::thread;
 
 #[cfg(all(test, any(loom, shuttle)))]
@@ -78,6 +79,15 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        // A model has no monitor, and a checker would try the orders of one more step.
+        #[cfg(not(any(redd_tsan, all(test, any(loom, shuttle)))))]
+        match self.0.try_lock() {
+            Ok(guard) => return guard,
+            Err(imp::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(imp::TryLockError::WouldBlock) => {}
+        }
+        #[cfg(not(any(redd_tsan, all(test, any(loom, shuttle)))))]
+        let _waits = LockWait::begin();
         take!(self.0, lock, try_lock)
     }
 }
@@ -109,20 +119,19 @@ impl<T> RwLock<T> {
 }
 
 /// A mutex for sections of a few instructions. In models it is the checker's, which knows the waiters; `SpinMutex` has its own.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutex<T> = SpinMutex<T>;
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) type ShortMutex<T> = Mutex<T>;
 
 /// The lock is held while this lives.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutexGuard<'a, T> = SpinGuard<'a, T>;
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;
 
 /// See the module page.
 #[derive(Default)]
-#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 pub(crate) struct SpinMutex<T> {
     is_locked: AtomicBool,
     value: UnsafeCell<T>,
@@ -141,7 +150,6 @@ pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
 // SAFETY: a shared guard gives shared access to the value.
 unsafe impl<T: Sync> Sync for SpinGuard<'_, T> {}
 
-#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 impl<T> SpinMutex<T> {
     super::const_fn! {
         pub(crate) const fn new(value: T) -> Self {
@@ -166,10 +174,15 @@ impl<T> SpinMutex<T> {
     #[cold]
     fn wait(&self) {
         let mut turns = 0;
+        let mut waits = None;
         while self.is_locked.load(Ordering::Relaxed) || !self.try_lock() {
+            if turns == thread::SPINS {
+                waits = Some(LockWait::begin());
+            }
             thread::spin(turns);
             turns = turns.saturating_add(1);
         }
+        drop(waits);
     }
 }
 

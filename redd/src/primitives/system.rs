@@ -6,15 +6,15 @@
 //! - `any-moment`: in a model a sleep with an end may end at any moment, and then the clock stands at its end at least.
 //!   So a model sees threads that are late, and the same schedule shows the same times.
 
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 pub(crate) use real::{futex_wait, futex_wake_one, has_surely_passed, now, wait_outside};
 
 #[cfg(all(test, shuttle))]
 pub(super) use modelled::reset;
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use modelled::{futex_wait, futex_wake_one, has_surely_passed, now, wait_outside};
 
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 mod real {
     use crate::sys::clock::{monotonic, monotonic_coarse};
     pub(crate) use crate::sys::{futex_wait, futex_wake_one};
@@ -53,7 +53,7 @@ mod real {
     }
 }
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 mod modelled {
     use super::super::atomic::{AtomicU32, Ordering};
     use shuttle::rand::Rng as _;
@@ -83,7 +83,6 @@ mod modelled {
     }
 
     /// A new execution begins.
-    #[cfg(test)]
     pub(in crate::primitives) fn reset() {
         PASSED.set(Duration::ZERO);
         NEXT_ID.set(0);

@@ -121,10 +121,14 @@ impl Child {
     ///
     /// # Errors
     /// Those of [`start_kill`](Self::start_kill) and [`wait`](Self::wait).
-    pub async fn kill(&mut self) -> io::Result<()> {
-        self.start_kill()?;
-        self.wait().await?;
-        Ok(())
+    #[track_caller]
+    pub fn kill(&mut self) -> impl Future<Output = io::Result<()>> {
+        let place = Location::caller();
+        async move {
+            self.start_kill()?;
+            self.wait_at(place).await?;
+            Ok(())
+        }
     }
 
     /// Waits until the process ends. It closes the standard input first, so that the process does not wait for more.
@@ -138,11 +142,13 @@ impl Child {
     /// An error when the runtime has shut down, and `ECHILD` if other code of this process has waited for the child.
     #[track_caller]
     pub fn wait(&mut self) -> impl Future<Output = io::Result<ExitStatus>> {
-        let place = Location::caller();
-        async move {
-            drop(self.stdin.take());
-            poll_fn(|cx| self.poll_wait(cx, place)).await
-        }
+        self.wait_at(Location::caller())
+    }
+
+    /// As [`wait`](Self::wait), for that place.
+    pub(super) async fn wait_at(&mut self, place: &'static Location<'static>) -> io::Result<ExitStatus> {
+        drop(self.stdin.take());
+        poll_fn(|cx| self.poll_wait(cx, place)).await
     }
 
     fn poll_wait(&mut self, cx: &mut Context<'_>, place: &'static Location<'static>) -> Poll<io::Result<ExitStatus>> {
@@ -213,9 +219,15 @@ impl Child {
     /// # std::io::Result::Ok(())
     /// # }).unwrap();
     /// ```
-    pub async fn wait_with_output(mut self) -> io::Result<Output> {
+    #[track_caller]
+    pub fn wait_with_output(self) -> impl Future<Output = io::Result<Output>> {
+        self.output_at(Location::caller())
+    }
+
+    /// As [`wait_with_output`](Self::wait_with_output), for that place.
+    pub(super) async fn output_at(mut self, place: &'static Location<'static>) -> io::Result<Output> {
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
-        let mut wait = pin!(self.wait());
+        let mut wait = pin!(self.wait_at(place));
         let (mut read_out, mut read_err) = (pin!(read_to_end(stdout)), pin!(read_to_end(stderr)));
         let (mut status, mut stdout, mut stderr) = (None, None, None);
         poll_fn(|cx| {

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::panic::Location;
 use std::path::Path;
 use std::process::{Command as StdCommand, ExitStatus, Output, Stdio};
 
@@ -346,11 +347,11 @@ impl Command {
     /// Those of [`spawn`](Self::spawn) and [`Child::wait`].
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + use<> {
-        let spawned = self.spawn();
+        let (spawned, place) = (self.spawn(), Location::caller());
         async move {
             let mut child = spawned?;
             drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
-            child.wait().await
+            child.wait_at(place).await
         }
     }
 
@@ -367,7 +368,7 @@ impl Command {
     #[track_caller]
     pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         self.std.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let spawned = self.spawn();
-        async move { spawned?.wait_with_output().await }
+        let (spawned, place) = (self.spawn(), Location::caller());
+        async move { spawned?.output_at(place).await }
     }
 }

@@ -73,7 +73,7 @@ impl Running {
                 self.end = End::of(&self.child, driver)?;
                 continue;
             }
-            match self.end.poll_news(cx) {
+            match self.end.poll_event(cx) {
                 Poll::Ready(event) => event?,
                 Poll::Pending => {
                     waiting::note(WaitKind::Process, place);
@@ -97,16 +97,18 @@ impl End {
             crate::sys::process::pidfd_open(child.id()).and_then(|pidfd| register(pidfd, Arc::clone(driver)));
         match by_pidfd {
             Ok(source) => Ok(Self::Pidfd(Readiness::of(source, Interest::READABLE))),
+            // Not the way without a pidfd, which would leave a handler of `SIGCHLD` behind.
+            Err(error) if crate::driver::is_shutdown_error(&error) => Err(error),
             Err(_no_pidfd) => Signal::of_children(driver).map(Self::Signal),
         }
     }
 
     /// Ready: something has happened since the last call, so check the process.
-    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Pidfd(readiness) => {
                 readiness.follow_runtime(|source, driver| register(source.try_clone()?, driver));
-                readiness.poll_news(cx)
+                readiness.poll_event(cx)
             }
             Self::Signal(signal) => match ready!(signal.poll_unbudgeted(cx)) {
                 Some(()) => Poll::Ready(Ok(())),

@@ -15,7 +15,7 @@ use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::parker::Parker;
+use crate::primitives::parker::{self, Parker};
 use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
@@ -28,14 +28,15 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let _entered = handle.enter();
     handle.shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
-    let waker = Waker::from(Arc::clone(&parker));
+    let waker = parker::waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
     let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
     let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
-    let guest = if is_multi { handle.shared.heap.enter_as_guest(handle.shared.config.workers) } else { None };
+    let guest = if is_multi { handle.shared.slab.enter_as_guest(handle.shared.config.workers) } else { None };
+    let mut has_cancelled = false;
     loop {
         if ends_at_panic && has_panicked(&handle.shared) {
             panic!("{}", closed_message(&handle.shared));
@@ -44,6 +45,12 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
             return output;
         }
         handle.shared.expect_own_process(what);
+        if !has_cancelled && handle.shared.is_closed() {
+            // This may be a destructor in the middle of the walk that cancels the tasks, and the future may wait for one that
+            // the walk has not reached.
+            has_cancelled = true;
+            handle.shared.cancel_unpolled();
+        }
         guest.iter().for_each(GuestGuard::flush);
         parker.park();
     }
@@ -76,7 +83,7 @@ pub(super) fn has_panicked(shared: &Shared) -> bool {
 pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let shared = &handle.shared;
     shared.expect_own_process("`Runtime::block_on`");
-    let _running = context::mark_entered("`Runtime::block_on`", Entered::Pinned);
+    let _running = context::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
     let _entered = handle.enter();
     // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
     let future = pin!(future);
@@ -179,6 +186,8 @@ struct RootPoll<'a, F: Future> {
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
+    const MAY_PANIC: bool = true;
+
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.

@@ -70,6 +70,9 @@ impl RngSeed {
     }
 }
 
+/// Each worker has room for so many I/O events, 16 bytes each.
+const MAX_EVENTS_PER_TURN: usize = 65_536;
+
 /// Options that keep what they are told.
 macro_rules! options {
     ($($(#[$attribute:meta])* $name:ident($builder:ident $(, $argument:ident: $T:ty)?) => $keep:expr;)*) => {$(
@@ -101,10 +104,10 @@ macro_rules! numbers {
 
 /// Functions that the runtime calls.
 macro_rules! hooks {
-    ($($(#[$attribute:meta])* $name:ident($($Fn:tt)*) => $($place:ident).+;)*) => {$(
+    ($($(#[$attribute:meta])* $name:ident($($Fn:tt)*) => $($location:ident).+;)*) => {$(
         $(#[$attribute])*
         pub fn $name<F: $($Fn)* + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
-            self.config.$($place).+ = Some(Arc::new(f));
+            self.config.$($location).+ = Some(Arc::new(f));
             self
         }
     )*};
@@ -242,19 +245,27 @@ impl Builder {
 
     numbers! {
         /// How many worker threads a multi-thread runtime has. Default: as many as CPUs are available to the process,
-        /// or the environment variable `TOKIO_WORKER_THREADS`. Ignored by a current-thread runtime.
+        /// or the environment variable `TOKIO_WORKER_THREADS`. Ignored by a current-thread runtime. More than 32,767 panics.
         ///
-        /// - Differs from Tokio: `build` starts the first one, and each other one starts when there is something to do and
-        ///   no worker sleeps that could do it. With [`on_thread_start`](Self::on_thread_start) all start in `build`.
-        /// - The thread that wakes or spawns a task then starts it. A worker runs on the same CPUs and with the same
-        ///   scheduling policy as the first one, but inherits from that thread what else threads inherit: the mask of
-        ///   signals, the nice value, namespaces.
+        /// - Differs from Tokio: `build` starts the first one, and each one starts the next before it runs its first task.
+        ///   The last one starts a spare thread that stands by. With [`on_thread_start`](Self::on_thread_start) all start in
+        ///   `build`; with [`on_thread_park`](Self::on_thread_park) or [`on_thread_unpark`](Self::on_thread_unpark), at
+        ///   once behind each other.
+        /// - All inherit the state of the thread that calls `build` (CPUs, signal mask, nice value, namespaces, working
+        ///   directory), whatever a task or the thread of a waker has changed for itself.
         /// - If the system refuses a later thread, the runtime goes on with those that it has, says so once on standard
-        ///   error, and asks again from time to time.
+        ///   error, and asks again from time to time. A thread that it gets then is started by one that has run tasks.
         worker_threads(builder, count: usize,
             "nobody would run the tasks. Give at least 1, or use `Builder::new_current_thread` to run them on the \
              calling thread.")
-            => builder.worker_threads = Some(count);
+            => {
+                assert!(
+                    count <= scheduler::MAX_WORKERS,
+                    "`Builder::worker_threads` was called with {count}, more than the scheduler can count. Give at most {}.",
+                    scheduler::MAX_WORKERS
+                );
+                builder.worker_threads = Some(count);
+            };
 
         /// How many threads the blocking pool may grow to, beside the workers. Default: 512. Further closures wait.
         max_blocking_threads(builder, count: usize, "`spawn_blocking` would wait for ever. Give at least 1.")
@@ -271,9 +282,9 @@ impl Builder {
             "there is no such interval. Give the number of polls between two looks, at least 1.")
             => builder.config.event_interval = interval;
 
-        /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024.
+        /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024, at most 65,536.
         max_io_events_per_tick(builder, count: usize, "no I/O would ever be seen. Give at least 1.")
-            => builder.config.events_per_turn = count;
+            => builder.config.events_per_turn = count.min(MAX_EVENTS_PER_TURN);
 
         /// How many I/O events a busy worker takes at once. Default: as many as an idle one. Differs from Tokio: a
         /// worker has one buffer for events, so a smaller number holds for an idle worker too.
@@ -354,8 +365,8 @@ impl Builder {
     hooks! {
         /// Called on each of its threads when it starts, also threads of the blocking pool.
         ///
-        /// With this hook all workers start in [`build`](Self::build), and not when they are first needed: a program may
-        /// count them, or let them wait for each other.
+        /// With this hook all workers start in [`build`](Self::build), and not one after another: a program may count
+        /// them, or let them wait for each other. A spare worker calls it when it first stands in for another.
         ///
         /// A panic in this or another hook is printed, and the runtime goes on.
         on_thread_start(Fn()) => hooks.on_start;
@@ -409,6 +420,8 @@ impl Builder {
 
         /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
         ///
+        /// - It is called at the moments at which the line would be written: not for a rescue below
+        ///   [`Rescue::report_after`], and after the poll if that may be one that panics.
         /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no
         ///   runtime, so it must not block for long.
         /// - A panic in it is printed, and the monitor goes on.
@@ -465,7 +478,7 @@ impl Builder {
                 config.flavor = Flavor::MultiThread;
                 config.workers = match self.worker_threads {
                     Some(count) => count,
-                    None => default_workers()?,
+                    None => default_workers()?.min(scheduler::MAX_WORKERS),
                 };
                 let default = if self.worker_threads == Some(1) { Rescue::off() } else { Rescue::new() };
                 config.rescue = self.rescue_or(default);

@@ -27,7 +27,7 @@ pub(crate) enum Entered {
     /// It is inside `block_on`, or runs tasks as a worker.
     Yes,
     /// As `Yes`, and `block_in_place` may not be used: the thread runs a current-thread runtime or a `LocalSet`.
-    Pinned,
+    NoBlockInPlace,
 }
 
 struct Context {

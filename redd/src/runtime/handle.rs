@@ -11,7 +11,7 @@ use crate::task::JoinHandle;
 use crate::time::timers::Timers;
 use std::sync::Arc;
 
-/// A door to a runtime: spawn on it, enter it, ask its figures.
+/// A door to a runtime: spawn on it, enter it, ask its counters.
 ///
 /// - Cloning is cheap.
 /// - It does not keep the runtime running: after its [`Runtime`](super::Runtime) is dropped, tasks spawned through a
@@ -75,7 +75,8 @@ impl Handle {
     /// - On a current-thread runtime this does **not** run the runtime's tasks, timers and I/O: only
     ///   [`Runtime::block_on`](super::Runtime::block_on) does. If nobody else is in there, a future that waits for them
     ///   waits for ever.
-    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors.
+    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors: at the latest when no worker is left
+    ///   that runs tasks. A wait that begins later ends at once in the same way.
     ///
     /// # Panics
     /// If this thread already runs tasks, or if the future panics.
@@ -99,7 +100,7 @@ impl Handle {
         self.shared.config.name.as_deref()
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.clone())
     }
@@ -122,7 +123,7 @@ impl Handle {
     /// # });
     /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.heap.describe_live())
+        Dump::new(self.shared.slab.describe_live())
     }
 
     /// The I/O driver; `None` if the runtime was built without `enable_io`.

@@ -8,8 +8,8 @@ use super::Handle;
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
 
-/// Figures of the runtime as a whole, from `Shared`.
-macro_rules! figures {
+/// StallCounters of the runtime as a whole, from `Shared`.
+macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident($shared:ident) -> $T:ty = $figure:expr;)*) => {$(
         $(#[$doc])*
         pub fn $name(&self) -> $T {
@@ -19,7 +19,7 @@ macro_rules! figures {
     )*};
 }
 
-/// Figures of one worker, from its `Slot`.
+/// StallCounters of one worker, from its `WorkerSlot`.
 macro_rules! worker_figures {
     ($($(#[$doc:meta])* $name:ident($slot:ident) -> $T:ty = $figure:expr;)*) => {$(
         $(#[$doc])*
@@ -43,17 +43,17 @@ macro_rules! histogram {
         #[doc = concat!("Whether ", $what, " are counted; see")]
         #[doc = concat!("[`", stringify!($enable), "`](super::Builder::", stringify!($enable), ").")]
         pub fn $is_enabled(&self) -> bool {
-            !self.handle.shared.meter.$field.is_empty()
+            !self.handle.shared.instrumentation.$field.is_empty()
         }
 
         #[doc = concat!("The buckets of the histogram of ", $what, "; 0 if it is not enabled.")]
         pub fn $num_buckets(&self) -> usize {
-            num_buckets(&self.handle.shared.meter.$field)
+            num_buckets(&self.handle.shared.instrumentation.$field)
         }
 
         #[doc = concat!("Which ", $what, " a bucket counts; empty if there is no histogram or no such bucket.")]
         pub fn $bucket_range(&self, bucket: usize) -> Range<Duration> {
-            bucket_range(&self.handle.shared.meter.$field, bucket)
+            bucket_range(&self.handle.shared.instrumentation.$field, bucket)
         }
 
         #[doc = concat!("How many polls of a worker a bucket of ", $what, " counts; 0 if the histogram is not enabled.")]
@@ -62,12 +62,12 @@ macro_rules! histogram {
         /// If the histogram is enabled and there is no such worker or bucket.
         #[track_caller]
         pub fn $bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-            bucket_count(&self.handle.shared.meter.$field, worker, bucket)
+            bucket_count(&self.handle.shared.instrumentation.$field, worker, bucket)
         }
     };
 }
 
-/// Figures of a runtime, read while it runs: each is a moment's view, and two of them need not be of the same moment.
+/// StallCounters of a runtime, read while it runs: each is a moment's view, and two of them need not be of the same moment.
 #[derive(Clone, Debug)]
 pub struct RuntimeMetrics {
     handle: Handle,
@@ -78,15 +78,15 @@ impl RuntimeMetrics {
         Self { handle }
     }
 
-    figures! {
+    counters! {
         /// Worker threads of the runtime; 1 on a current-thread one.
         num_workers(shared) -> usize = shared.config.workers;
 
         /// Tasks that were spawned and have not ended.
-        num_alive_tasks(shared) -> usize = shared.heap.alive();
+        num_alive_tasks(shared) -> usize = shared.slab.alive();
 
         /// All tasks ever spawned.
-        spawned_tasks_count(shared) -> u64 = shared.heap.spawned_total();
+        spawned_tasks_count(shared) -> u64 = shared.slab.spawned_total();
 
         /// Tasks that wait in the injector for a worker.
         global_queue_depth(shared) -> usize = shared.injector.len();
@@ -118,14 +118,14 @@ impl RuntimeMetrics {
         blocking_queue_depth(shared) -> usize = shared.blocking.queue_depth();
 
         /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
-        late_polls(shared) -> u64 = shared.watch.figures.late_polls.load(Ordering::Relaxed);
+        late_polls(shared) -> u64 = shared.stall_detector.counters.late_polls.load(Ordering::Relaxed);
 
         /// The same by the place in the program that spawned the task, in the order in which they first were late.
         late_polls_by_place(shared) -> Vec<(&'static Location<'static>, u64)>
-            = shared.watch.figures.places.lock().clone();
+            = shared.stall_detector.counters.locations.lock().clone();
 
         /// Stuck polls for which another worker was woken or started, or a spare one.
-        rescues(shared) -> u64 = shared.watch.figures.rescues.load(Ordering::Relaxed);
+        rescues(shared) -> u64 = shared.stall_detector.counters.rescues.load(Ordering::Relaxed);
 
         /// Spare workers that run now, for stuck workers and for those in `block_in_place`.
         rescue_workers(shared) -> usize = shared.workers.spares.lock().running;
@@ -136,7 +136,7 @@ impl RuntimeMetrics {
         /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long
         /// one the first and last milliseconds are missing.
         longest_poll(shared) -> Duration
-            = Duration::from_millis(shared.watch.figures.longest_poll_ms.load(Ordering::Relaxed));
+            = Duration::from_millis(shared.stall_detector.counters.longest_poll_ms.load(Ordering::Relaxed));
     }
 
     /// As in Tokio, an older name of [`num_alive_tasks`](Self::num_alive_tasks).
@@ -163,24 +163,24 @@ impl RuntimeMetrics {
         worker_thread_id(slot) -> Option<std::thread::ThreadId> = *slot.thread_id.lock();
 
         /// How often a worker went to sleep without having polled a task since it slept before.
-        worker_noop_count(slot) -> u64 = slot.tally.noops.load(Ordering::Relaxed);
+        worker_noop_count(slot) -> u64 = slot.counters.noops.load(Ordering::Relaxed);
 
         /// How many tasks a worker stole from others.
-        worker_steal_count(slot) -> u64 = slot.tally.stolen_tasks.load(Ordering::Relaxed);
+        worker_steal_count(slot) -> u64 = slot.counters.stolen_tasks.load(Ordering::Relaxed);
 
         /// How often a worker stole from others.
-        worker_steal_operations(slot) -> u64 = slot.tally.steals.load(Ordering::Relaxed);
+        worker_steal_operations(slot) -> u64 = slot.counters.steals.load(Ordering::Relaxed);
 
         /// How many tasks a worker queued with itself: spawned, woken, or given way. Brought up to date when it sleeps
         /// or looks for I/O.
-        worker_local_schedule_count(slot) -> u64 = slot.tally.local_schedules.load(Ordering::Relaxed);
+        worker_local_schedule_count(slot) -> u64 = slot.counters.local_schedules.load(Ordering::Relaxed);
 
         /// How often a worker's run queue was full, so that tasks of it went to the injector.
-        worker_overflow_count(slot) -> u64 = slot.tally.overflows.load(Ordering::Relaxed);
+        worker_overflow_count(slot) -> u64 = slot.counters.overflows.load(Ordering::Relaxed);
 
         /// How long a poll takes, smoothed, with what the scheduler does around it. As in Tokio, 0 on a current-thread
         /// runtime.
-        worker_mean_poll_time(slot) -> Duration = Duration::from_nanos(slot.tally.poll_ns.load(Ordering::Relaxed));
+        worker_mean_poll_time(slot) -> Duration = Duration::from_nanos(slot.counters.poll_ns.load(Ordering::Relaxed));
     }
 
     /// Tasks in the run queue of a worker.
@@ -205,11 +205,11 @@ impl RuntimeMetrics {
     }
 
     #[track_caller]
-    fn slot(&self, worker: usize) -> &crate::scheduler::Slot {
+    fn slot(&self, worker: usize) -> &crate::scheduler::WorkerSlot {
         let workers = self.num_workers();
         assert!(
             worker < workers,
-            "worker {worker} was asked for its figures, but this runtime has {workers}. Ask `num_workers` first; they \
+            "worker {worker} was asked for its counters, but this runtime has {workers}. Ask `num_workers` first; they \
              are numbered from 0."
         );
         self.handle.shared.slot(worker)

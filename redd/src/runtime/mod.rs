@@ -15,6 +15,7 @@ mod metrics;
 mod models;
 mod shutdown;
 mod spawn;
+mod waits;
 #[cfg(all(test, shuttle))]
 mod whole_models;
 
@@ -58,6 +59,16 @@ pub enum RuntimeFlavor {
 /// - Dropping it shuts it down: every task is dropped at its await point, and the drop waits until no worker and no
 ///   closure of the blocking pool runs any more. [`shutdown_timeout`](Self::shutdown_timeout) and
 ///   [`shutdown_background`](Self::shutdown_background) wait less.
+/// - Code that waits on its own thread (`Handle::block_on` inside `block_in_place`, in a closure of the pool, in a
+///   destructor, on another thread) gets the end of its wait as soon as no worker is left that could deliver it. Timers
+///   panic, sockets, children and signals return an error or `None`, and joined tasks are cancelled. A wait that begins
+///   later ends at once in the same way.
+/// - Inside a destructor that runs because its thread panics, a timer ends without a panic: a second one would abort the
+///   process.
+/// - A shutdown does not wait for a thread that waits for it: its own worker inside `block_in_place`, its own blocking
+///   closure, or workers of several runtimes that drop each other. These end after it has returned.
+/// - A worker inside `block_in_place` is waited for otherwise. If it joins the thread that drops the runtime, each waits
+///   for the other forever; use [`shutdown_timeout`](Self::shutdown_timeout) there.
 /// - It must not be dropped where blocking is forbidden (inside a task or `block_on`).
 ///
 /// # Examples
@@ -91,7 +102,7 @@ impl Runtime {
                     // Those that did start leave.
                     shared.close();
                     shared.wake_sleeper();
-                    shutdown::join_workers(&shared);
+                    shutdown::join_workers(&shared, &[]);
                     return Err(error);
                 }
                 if let Err(error) = rescue::start(&shared) {
@@ -160,6 +171,9 @@ impl Runtime {
 
     /// Shuts down and waits at most `duration` for workers and blocking closures. Those that still run then end when
     /// they do; their threads are left behind.
+    ///
+    /// Waits for timers, I/O and tasks end as with a drop, so only code that computes, or that waits for something outside of
+    /// the runtime, is left behind.
     pub fn shutdown_timeout(mut self, duration: Duration) {
         shutdown::shutdown(&mut self.handle, Some(duration));
     }
@@ -179,6 +193,8 @@ impl Runtime {
     ///   connections. The rest is cancelled at the deadline where it waits.
     /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
     ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.
+    /// - Threads that wait for timers, I/O or tasks get the end of their wait at the deadline, as with a drop. A drain on a
+    ///   worker of the runtime itself, inside `block_in_place`, lasts until the deadline: its own task is one of those left.
     /// - A current-thread runtime runs its tasks meanwhile, on this thread; a paused clock moves on as in `block_on`.
     /// - A task that panics meanwhile has ended, and is reported as ever. A panic in the drop of a future that is cancelled
     ///   is caught; the others are dropped all the same.
@@ -204,7 +220,7 @@ impl Runtime {
         shutdown::drain(&mut self.handle, within)
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }

@@ -25,7 +25,7 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::run_queue::Line;
+use super::run_queue::CachePadded;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::thread;
 
@@ -89,8 +89,8 @@ impl<T> fmt::Debug for Batch<T> {
 
 /// See the module page.
 pub(crate) struct Injector<T> {
-    pub(super) pushers: Line<Pushers<T>>,
-    popper: Line<Popper<T>>,
+    pub(super) pushers: CachePadded<Pushers<T>>,
+    popper: CachePadded<Popper<T>>,
 }
 
 pub(super) struct Pushers<T> {
@@ -120,8 +120,8 @@ pub(crate) enum Popped {
 impl<T> Injector<T> {
     pub(crate) fn new() -> Self {
         Self {
-            pushers: Line(Pushers { backlog: AtomicUsize::new(0), last: AtomicPtr::new(ptr::null_mut()) }),
-            popper: Line(Popper {
+            pushers: CachePadded(Pushers { backlog: AtomicUsize::new(0), last: AtomicPtr::new(ptr::null_mut()) }),
+            popper: CachePadded(Popper {
                 popping: AtomicBool::new(false),
                 first: AtomicPtr::new(ptr::null_mut()),
                 popped: AtomicU64::new(0),
@@ -227,7 +227,7 @@ impl<T: QueueLink> Injector<T> {
         }
         let batch = self.cut(max);
         if let Some(batch) = &batch {
-            super::meter::add(&self.popper.0.popped, batch.len as u64);
+            super::counters::add(&self.popper.0.popped, batch.len as u64);
         }
         // Release: pairs with the Acquire above.
         popping.store(false, Ordering::Release);

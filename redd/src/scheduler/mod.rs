@@ -2,8 +2,8 @@
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
 //! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, most of which
-//! start when they are first needed; `spares.rs` starts more workers when some are blocked.
+//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, each of which
+//! starts the next one; `spares.rs` has more workers for when some are blocked.
 //!
 //! # Invariants
 //! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
@@ -11,16 +11,17 @@
 
 #![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
 
+pub(crate) mod active;
+pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod injector;
-pub(crate) mod meter;
+mod parking;
 pub(crate) mod rescue;
-pub(crate) mod roster;
 pub(crate) mod run_queue;
-mod seats;
 pub(crate) mod spares;
 pub(crate) mod start;
 pub(crate) mod worker;
+pub(crate) mod worker_states;
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
@@ -42,30 +43,37 @@ use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Atom
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
+use crate::runtime::context;
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
 use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
 use crate::task::poll::current_is_of;
 use crate::task::runnable::Schedule;
-use crate::task::slab::Heap;
+use crate::task::slab::TaskSlab;
 use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
-use idle::{Idle, OnWake};
+use active::{Active, Step};
+use counters::{PollInstrumentation, Stamping, WorkerCounters};
+use idle::{Idle, WakeAction};
 use injector::Injector;
-use meter::{Meter, Stamping, Tally};
-use rescue::Watch;
+use parking::Parking;
+use rescue::StallDetector;
 use rescue::poll_mark::PollMark;
-use roster::{Roster, Standing};
 use run_queue::RunQueue;
-use seats::Seats;
+use spares::Spares;
 use start::Threads;
 use worker::{LOCAL, Worker};
+use worker_states::{WorkerState, WorkerStates};
 
 /// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
 pub(crate) const MAX_SPARES: usize = 512;
+
+/// At most so many workers, and spare workers for rescue. The idle word counts both together in 16 bits.
+pub(crate) const MAX_WORKERS: usize = 32_767;
+pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
 
 pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 
@@ -172,6 +180,11 @@ impl ThreadHooks {
         call(self.on_stop.as_ref());
     }
 
+    /// Whether a worker runs hooks before it runs a task.
+    fn run_before_tasks(&self) -> bool {
+        self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
+    }
+
     /// True if the program has set the hook.
     #[inline]
     pub(crate) fn park(&self) -> bool {
@@ -194,41 +207,41 @@ fn call(hook: Option<&ThreadHook>) -> bool {
 
 /// One worker as the others see it: its queue and its counters.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct WorkerSlot {
     pub(crate) queue: RunQueue<Header>,
     pub(crate) mark: PollMark<Header>,
     /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
-    pub(crate) standing: Standing,
+    pub(crate) state: WorkerState,
     /// The system's number of its thread; 0 if it has none.
     pub(crate) thread: AtomicU32,
     pub(crate) parks: AtomicU64,
     pub(crate) unparks: AtomicU64,
     pub(crate) busy_ns: AtomicU64,
-    pub(crate) tally: Tally,
+    pub(crate) counters: WorkerCounters,
     /// The thread that is the worker, or was last.
     pub(crate) thread_id: Mutex<Option<thread::PublicId>>,
 }
 
-impl Slot {
+impl WorkerSlot {
     fn new() -> Self {
         Self {
             queue: RunQueue::new(),
             mark: PollMark::new(),
-            standing: Standing::new(),
+            state: WorkerState::new(),
             thread: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             unparks: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
-            tally: Tally::new(),
+            counters: WorkerCounters::new(),
             thread_id: Mutex::new(None),
         }
     }
 }
 
-impl Slot {
+impl WorkerSlot {
     /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
-        !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
+        !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_next())
     }
 }
 
@@ -238,7 +251,7 @@ const OPEN: u8 = 0;
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
 /// The monitor has marked a worker as stuck. It stands here for the loop, which loads the phase before each poll.
-const HAS_STUCK: u8 = 4;
+const HAS_STALLED: u8 = 4;
 
 /// One runtime.
 pub(crate) struct Shared {
@@ -246,16 +259,16 @@ pub(crate) struct Shared {
     /// The thread that made it; a local runtime stays there.
     home: thread::ThreadId,
     pub(crate) config: Config,
-    pub(crate) heap: Arc<Heap>,
+    pub(crate) slab: Arc<TaskSlab>,
     pub(crate) driver: Arc<Driver>,
     pub(crate) timers: Timers,
     pub(crate) blocking: BlockingPool,
-    pub(crate) meter: Meter,
+    pub(crate) instrumentation: PollInstrumentation,
     /// Polls that ended because their budget was used up.
     pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
-    pub(crate) seats: Seats,
+    pub(crate) parking: Parking,
     /// Where its threads are.
     process: Process,
     phase: AtomicU8,
@@ -265,14 +278,14 @@ pub(crate) struct Shared {
     /// Of threads in `block_on` that do not run the loop, if that may happen.
     pub(crate) told_of_panic: Mutex<Vec<Waker>>,
     /// The workers' slots.
-    slots: Box<[Slot]>,
+    slots: Box<[WorkerSlot]>,
     /// Those of spares, made when they are first used, and room for as many as may run.
-    spare_slots: OnceLock<Box<[OnceLock<Box<Slot>>]>>,
+    spare_slots: OnceLock<Box<[OnceLock<Box<WorkerSlot>>]>>,
     slots_used: AtomicUsize,
     /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
-    pub(crate) watch: Watch,
+    pub(crate) stall_detector: StallDetector,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
     /// Who called `block_on` last.
@@ -304,10 +317,14 @@ pub(crate) struct Workers {
     /// Workers and spares that have not left their loop for good.
     pub(crate) alive: AtomicUsize,
     /// Which of them run tasks.
-    pub(crate) roster: Roster,
+    pub(crate) states: WorkerStates,
+    /// Which of them may still wait for I/O and timers.
+    pub(crate) active: Active,
     pub(crate) threads: Mutex<Threads>,
-    /// From when on workers that the system has refused may be asked for again.
-    ask_again_at: AtomicU64,
+    /// A worker has not run a task yet.
+    has_clean: AtomicBool,
+    /// When a busy worker is to try again what the system has refused (milliseconds, as `Shared::ms_at`).
+    retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
     pub(crate) ended: Parker,
@@ -317,24 +334,15 @@ impl Default for Workers {
     fn default() -> Self {
         Self {
             alive: AtomicUsize::new(0),
-            roster: Roster::default(),
+            states: WorkerStates::default(),
+            active: Active::default(),
             threads: Mutex::default(),
-            ask_again_at: AtomicU64::new(u64::MAX),
+            has_clean: AtomicBool::new(true),
+            retry_at: AtomicU64::new(u64::MAX),
             spares: Mutex::default(),
             ended: Parker::default(),
         }
     }
-}
-
-/// Spare workers that have nothing to stand in for.
-#[derive(Debug, Default)]
-pub(crate) struct Spares {
-    pub(crate) free_slots: Vec<usize>,
-    pub(crate) made: usize,
-    /// Those that are not parked, now and at most.
-    pub(crate) running: usize,
-    pub(crate) running_max: usize,
-    pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
 impl fmt::Debug for Shared {
@@ -357,20 +365,20 @@ impl Shared {
         let started = clock.start();
         // Of several workers, one more for a thread in `block_on`.
         let guests = usize::from(config.flavor == Flavor::MultiThread);
-        let heap = Heap::new(config.workers + guests, config.task_hooks.clone());
-        let watch = Watch::new(&config.rescue);
+        let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
+        let stall_detector = StallDetector::new(&config.rescue);
         let shared = Arc::new_cyclic(|me| Self {
             id: next_runtime_id(),
             home: thread::current_id(),
-            heap: Arc::clone(&heap),
+            slab: Arc::clone(&slab),
             timers: Timers::new(clock, config.workers),
             driver,
             blocking: BlockingPool::for_runtime(&config),
-            meter: Meter::new(&config, started),
+            instrumentation: PollInstrumentation::new(&config, started),
             forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
-            idle: Idle::new(start::later(&config)),
-            seats: Seats::default(),
+            idle: Idle::new(),
+            parking: Parking::default(),
             process: Process::current(),
             phase: AtomicU8::new(OPEN),
             has_shut_down: AtomicBool::new(false),
@@ -381,20 +389,20 @@ impl Shared {
             slots_used: AtomicUsize::new(config.workers),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
-            watch,
+            stall_detector,
             core: Mutex::default(),
             root: AtomicPtr::new(ptr::null_mut()),
             started,
             me: me.clone(),
             config,
         });
-        let owner: Arc<dyn Schedule> = if shared.meter.tracks_latency {
+        let owner: Arc<dyn Schedule> = if shared.instrumentation.tracks_latency {
             Arc::new(Stamping(Arc::clone(&shared)))
         } else {
             Arc::clone(&shared) as _
         };
-        // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(owner) };
+        // SAFETY: no task exists yet, and nobody else has the slab.
+        unsafe { slab.set_owner(owner) };
         Ok(shared)
     }
 
@@ -419,6 +427,19 @@ impl Shared {
         }
     }
 
+    /// The threads that a shutdown waits for.
+    pub(crate) fn threads(&self) -> Vec<thread::ThreadId> {
+        let workers = self.workers.threads.lock();
+        let mut threads: Vec<_> = workers.started.iter().map(|thread| thread.thread().id()).collect();
+        drop(workers);
+        self.blocking.add_threads(&mut threads);
+        threads
+    }
+
+    pub(crate) fn has_thread(&self, thread: thread::ThreadId) -> bool {
+        self.threads().contains(&thread)
+    }
+
     /// Whether this process has the runtime's threads.
     pub(crate) fn is_in_own_process(&self) -> bool {
         self.process.is_current()
@@ -438,16 +459,16 @@ impl Shared {
     #[inline]
     pub(crate) fn is_disturbed(&self) -> bool {
         // Acquire: as in `is_closed`.
-        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STUCK) != 0
+        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STALLED) != 0
     }
 
     /// Said by the monitor alone, and a hint: a worker asks its own standing then.
-    pub(crate) fn note_stuck(&self, has_stuck: bool) {
+    pub(crate) fn set_has_stalled(&self, has_stalled: bool) {
         let phase = self.phase.load(Ordering::Relaxed);
-        if has_stuck && phase & HAS_STUCK == 0 {
-            self.phase.fetch_or(HAS_STUCK, Ordering::Relaxed);
-        } else if !has_stuck && phase & HAS_STUCK != 0 {
-            self.phase.fetch_and(!HAS_STUCK, Ordering::Relaxed);
+        if has_stalled && phase & HAS_STALLED == 0 {
+            self.phase.fetch_or(HAS_STALLED, Ordering::Relaxed);
+        } else if !has_stalled && phase & HAS_STALLED != 0 {
+            self.phase.fetch_and(!HAS_STALLED, Ordering::Relaxed);
         }
     }
 
@@ -456,6 +477,28 @@ impl Shared {
         // Release: pairs with the Acquire in `is_closed`.
         self.phase.fetch_or(CLOSED, Ordering::Release);
         self.injector.close();
+        if self.config.flavor == Flavor::MultiThread && self.workers.active.close() == Step::Last {
+            self.end_waits();
+            self.cancel_unpolled();
+        }
+    }
+
+    /// Step 5 of `active`: no event comes any more, so what waits for one is told. What need not wait goes on working, for the
+    /// destructors of tasks that are still to be cancelled. May be called again. The caller holds no lock.
+    pub(crate) fn end_waits(&self) {
+        self.timers.shutdown();
+        self.driver.end_waits();
+    }
+
+    /// Cancels the tasks of a runtime that has closed, but for those in a poll, when the thread that would do it may be the
+    /// one that waits for them. Does nothing where tasks that are not `Send` cannot be dropped.
+    pub(crate) fn cancel_unpolled(&self) {
+        if self.config.flavor == Flavor::Local && !self.is_local_here() {
+            return;
+        }
+        let _entered = context::enter(self.handle());
+        // SAFETY: only tasks of a local runtime are not `Send`, and this is their thread then.
+        unsafe { self.slab.cancel_all() };
     }
 
     /// From now on only tasks and closures of this runtime may start more.
@@ -471,11 +514,11 @@ impl Shared {
         let phase = self.phase.load(Ordering::Acquire);
         phase != OPEN
             && (phase & CLOSED != 0
-                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.heap))))
+                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.slab))))
     }
 
     #[inline]
-    pub(crate) fn slot(&self, index: usize) -> &Slot {
+    pub(crate) fn slot(&self, index: usize) -> &WorkerSlot {
         match self.slots.get(index) {
             Some(slot) => slot,
             None => self.spare_slot(index - self.slots.len()),
@@ -483,20 +526,25 @@ impl Shared {
     }
 
     #[cold]
-    fn spare_slot(&self, index: usize) -> &Slot {
-        let room = || (0..MAX_SPARES.max(self.config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
-        self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(Slot::new()))
+    fn spare_slot(&self, index: usize) -> &WorkerSlot {
+        let room = || (0..self.spare_slots_max()).map(|_| OnceLock::new()).collect();
+        self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(WorkerSlot::new()))
+    }
+
+    /// How many slots of spares there may be: as many as may run.
+    pub(crate) fn spare_slots_max(&self) -> usize {
+        MAX_SPARES.max(self.config.rescue.max_workers)
     }
 
     /// The slots that are or were in use.
-    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &WorkerSlot> {
         // Acquire: pairs with the Release in `use_slot`.
         let used = self.slots_used.load(Ordering::Acquire);
         (0..used).map(|index| self.slot(index))
     }
 
     /// Makes the slot visible to thieves.
-    pub(crate) fn use_slot(&self, index: usize) -> &Slot {
+    pub(crate) fn use_slot(&self, index: usize) -> &WorkerSlot {
         let slot = self.slot(index);
         // Release: publishes the slot. Pairs with the Acquire in `slots`.
         self.slots_used.fetch_max(index + 1, Ordering::Release);
@@ -510,15 +558,15 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let place = Location::caller();
+        let location = Location::caller();
         if mem::size_of::<F>() > cell::LARGE_FUTURE {
             return spans::spawn_boxed(mem::size_of::<F>(), || {
                 // SAFETY: the future and its output are `Send`.
-                unsafe { self.spawn_unchecked(Box::pin(future), name, place) }
+                unsafe { self.spawn_unchecked(Box::pin(future), name, location) }
             });
         }
         // SAFETY: as above.
-        unsafe { self.spawn_unchecked(future, name, place) }
+        unsafe { self.spawn_unchecked(future, name, location) }
     }
 
     /// # Safety
@@ -527,15 +575,15 @@ impl Shared {
         &self,
         future: F,
         name: Option<Arc<str>>,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         if !self.process.is_current() {
-            fork::panic_in_child("`spawn`", Some(place));
+            fork::panic_in_child("`spawn`", Some(location));
         }
         // SAFETY: by this function's duty.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
-        if self.meter.tracks_latency {
-            self.meter.stamp(&runnable);
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, name, location) };
+        if self.instrumentation.tracks_latency {
+            self.instrumentation.stamp(&runnable);
         }
         if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
@@ -569,7 +617,7 @@ impl Shared {
     fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && local.is_serving() => {
+            Some(local) if ptr::eq(local.shared, self) && local.is_active() => {
                 // SAFETY: this thread is the worker, so it owns the queue.
                 unsafe { local.push(self, runnable) };
                 Ok(())
@@ -586,7 +634,7 @@ impl Shared {
 
     /// Wakes one that sleeps by the bell, or leaves the token in the driver.
     pub(crate) fn wake_sleeper(&self) {
-        if !self.seats.bell.ring() {
+        if !self.parking.event_count.notify_one() {
             self.driver.wake();
         }
     }
@@ -601,32 +649,29 @@ impl Shared {
 
     /// Whether workers serve that do not sleep. A moment's view.
     pub(crate) fn has_others_awake(&self) -> bool {
-        usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
+        usize::from(self.idle.load().sleepers) < self.workers.states.active()
     }
 
-    /// If events go unseen while a worker sleeps by the bell, or has not started: it next sleeps in the driver.
-    pub(crate) fn man_the_watch(&self) {
-        if self.seats.needs_watch() {
+    /// If events go unseen while a worker sleeps by the bell: it next sleeps in the driver.
+    pub(crate) fn ensure_driver_polled(&self) {
+        if self.parking.needs_lease_holder() {
             // Whatever the word says: a token may lie in the driver, unseen like the events.
-            self.seats.bell.ring();
-        } else if self.idle.has_unstarted() && !self.seats.is_watched() && self.driver.registrations() > 0 {
-            self.wake_worker();
+            self.parking.event_count.notify_one();
         }
     }
 
-    /// Wakes a parked worker, or starts one, unless one is on its way already.
+    /// Wakes a parked worker, unless one is on its way already.
     #[inline]
     pub(crate) fn wake_worker(&self) {
-        self.obey(self.idle.wake_one());
+        self.apply(self.idle.wake_one());
     }
 
     /// What the idle word says is to be done.
     #[inline]
-    pub(crate) fn obey(&self, answer: OnWake) {
+    pub(crate) fn apply(&self, answer: WakeAction) {
         match answer {
-            OnWake::WriteToken => self.wake_sleeper(),
-            OnWake::Start => start::start_on_wake(self),
-            OnWake::Nothing => {}
+            WakeAction::WriteToken => self.wake_sleeper(),
+            WakeAction::Nothing => {}
         }
     }
 
@@ -634,8 +679,8 @@ impl Shared {
     /// workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;
-        let has_away = self.workers.roster.has_away();
-        let away = (0..if has_away { workers } else { 0 }).filter(|index| !self.slot(*index).standing.is_serving());
+        let has_inactive = self.workers.states.has_inactive();
+        let away = (0..if has_inactive { workers } else { 0 }).filter(|index| !self.slot(*index).state.is_active());
         std::iter::once(workers).chain(away)
     }
 
@@ -647,14 +692,14 @@ impl Shared {
     /// Keeps the coarse clock of the tasks' ages; the milliseconds since the runtime's start.
     pub(crate) fn note_time(&self, now: std::time::Instant) -> u64 {
         let ms = self.ms_at(now);
-        self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
+        self.slab.coarse_ms.store(ms as u32, Ordering::Relaxed);
         ms
     }
 
     /// For the reports of a current-thread runtime.
     #[inline]
-    pub(crate) fn note_root(&self, place: &'static Location<'static>) {
-        self.root.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    pub(crate) fn note_root(&self, location: &'static Location<'static>) {
+        self.root.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
     }
 
     pub(crate) fn root(&self) -> Option<&'static Location<'static>> {
@@ -666,7 +711,7 @@ impl Shared {
         let local = LOCAL.get();
         // SAFETY: set while the worker runs on this thread.
         match unsafe { local.as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_serving() => {
+            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_active() => {
                 local.index
             }
             _ => self.config.workers,
@@ -700,7 +745,7 @@ impl Shared {
             Some(local) if ptr::eq(local.shared, self) && local.index == worker => local.queue_depth(),
             _ => {
                 let slot = self.slot(worker);
-                slot.queue.len() + slot.tally.fifo_len.load(Ordering::Relaxed) as usize
+                slot.queue.len() + slot.counters.fifo_len.load(Ordering::Relaxed) as usize
             }
         }
     }
@@ -708,7 +753,7 @@ impl Shared {
     /// How often a task was queued from outside of the workers: what went through the injector, without what full run
     /// queues sent there.
     pub(crate) fn remote_schedules(&self) -> u64 {
-        let overflowed: u64 = self.slots().map(|slot| slot.tally.overflowed_tasks.load(Ordering::Relaxed)).sum();
+        let overflowed: u64 = self.slots().map(|slot| slot.counters.overflowed_tasks.load(Ordering::Relaxed)).sum();
         self.injector.accepted_total().saturating_sub(overflowed)
     }
 }
@@ -719,7 +764,7 @@ impl Schedule for Shared {
         drop(self.try_schedule(runnable));
     }
 
-    fn memory_is_idle(&self) {
+    fn request_trim(&self) {
         self.wake_worker_for_injected();
     }
 
@@ -728,6 +773,7 @@ impl Schedule for Shared {
     }
 
     fn task_panicked(&self) {
+        worker::note_panic();
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);

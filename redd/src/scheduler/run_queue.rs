@@ -33,13 +33,13 @@ use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 /// A value with a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Line<T>(pub(super) T);
+pub(super) struct CachePadded<T>(pub(super) T);
 
 /// See the module page. `CAP` is a power of two; models use a small one.
 pub(crate) struct RunQueue<T, const CAP: usize = 256> {
     /// Two positions; see [`Head`].
-    pub(super) head: Line<AtomicU64>,
-    pub(super) tail: Line<AtomicU32>,
+    pub(super) head: CachePadded<AtomicU64>,
+    pub(super) tail: CachePadded<AtomicU32>,
     /// Null if there is none. Filled by the owner only (`one-owner`).
     pub(super) next: AtomicPtr<T>,
     pub(super) slots: [AtomicPtr<T>; CAP],
@@ -97,8 +97,8 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
 
     pub(crate) fn new() -> Self {
         Self {
-            head: Line(AtomicU64::new(Head::at(0).pack())),
-            tail: Line(AtomicU32::new(0)),
+            head: CachePadded(AtomicU64::new(Head::at(0).pack())),
+            tail: CachePadded(AtomicU32::new(0)),
             next: AtomicPtr::new(ptr::null_mut()),
             slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }

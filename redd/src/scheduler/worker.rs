@@ -15,16 +15,20 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::idle::OnLeave;
-use super::meter::add;
+use super::active::Step;
+use super::counters::add;
+use super::idle::AfterPark;
 use super::rescue::poll_mark;
-use super::{Flavor, Shared, Slot, spares, start};
+use super::{Flavor, Shared, WorkerSlot, idle, spares, start};
 use crate::collections::wake_list::WakeList;
 use crate::driver::EventBuffer;
+use crate::observe::report::{self, AbortOnUnwind};
 use crate::primitives::atomic::Ordering;
-use crate::primitives::bell::Heard;
+use crate::primitives::event_count::WaitKey;
+use crate::primitives::parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::{thread, thread_local};
@@ -33,6 +37,7 @@ use crate::sys;
 use crate::task::Runnable;
 use crate::task::cell::Header;
 use crate::task::poll::Ran;
+use crate::task::waker;
 use crate::time::clock::{WhenIdle, real_now};
 
 /// How often in a row a worker takes the task it just woke before it looks at the others. The figure is Tokio's.
@@ -60,7 +65,7 @@ const ASIDE: Duration = Duration::from_millis(1);
 const LONG_BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// How long a busy worker leaves the driver to a watcher that has been woken; picked by feel.
-const WATCHER_PATIENCE: Duration = Duration::from_micros(100);
+const LEASE_PATIENCE: Duration = Duration::from_micros(100);
 
 /// At most as many tasks at once from the injector.
 const INJECTED_BATCH_MAX: usize = 128;
@@ -68,6 +73,9 @@ const INJECTED_BATCH_MAX: usize = 128;
 thread_local! {
     /// The worker that this thread is; null if it is none.
     pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
+    /// The address of the runtime of which this thread is a worker, from its first step to `leave`: also while its loop does
+    /// not run. Zero if it is none.
+    static SERVES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What code on the worker's thread needs of its worker: where to push.
@@ -75,11 +83,13 @@ thread_local! {
 pub(super) struct Local {
     pub(super) shared: *const Shared,
     pub(super) index: usize,
-    pub(super) slot: *const Slot,
+    pub(super) slot: *const WorkerSlot,
     /// The queue of a current-thread runtime: nobody steals, so it is a plain list in order of arrival.
     fifo: Fifo,
     has_fifo: bool,
     use_next_slot: bool,
+    /// This thread has not run user code, and starts its successor before it does (`one-ahead` of `start`).
+    is_clean: Cell<bool>,
     /// Tasks queued here since the last `publish`.
     scheduled: Cell<u32>,
 }
@@ -87,12 +97,12 @@ pub(super) struct Local {
 impl Local {
     /// If not, the thread is blocked or said to be stuck, so what it wakes goes to the others.
     #[inline]
-    pub(super) fn is_serving(&self) -> bool {
-        self.slot().standing.is_serving()
+    pub(super) fn is_active(&self) -> bool {
+        self.slot().state.is_active()
     }
 
     #[inline]
-    pub(super) fn slot(&self) -> &Slot {
+    pub(super) fn slot(&self) -> &WorkerSlot {
         // SAFETY: the slot lives as long as the runtime, which the thread that runs the worker keeps.
         unsafe { &*self.slot }
     }
@@ -140,9 +150,9 @@ impl Local {
         // SAFETY: `one-owner`.
         unsafe {
             queue.push(task, |batch| {
-                let tally = &(*self.slot).tally;
-                add(&tally.overflows, 1);
-                add(&tally.overflowed_tasks, batch.len() as u64);
+                let counters = &(*self.slot).counters;
+                add(&counters.overflows, 1);
+                add(&counters.overflowed_tasks, batch.len() as u64);
                 if let Err(refused) = shared.injector.push_batch(batch) {
                     // The batch carries the references of its `Runnable`s.
                     refused.for_each(|task| drop(Runnable::from_raw(task)));
@@ -150,14 +160,39 @@ impl Local {
             });
         }
         // Two tasks are more than this worker takes next; one is not worth a wake. Between polls nothing keeps them waiting:
-        // whoever starts the next poll makes the offer (`Worker::pop_own`). Beside one that has not started nobody searches by
-        // chance, so that one is worth it.
-        let is_offered = queue.len() >= 2 || shared.idle.has_unstarted();
+        // whoever starts the next poll makes the offer (`Worker::pop_own`). While a worker has never run a task no other
+        // searches by chance, so that one is worth it.
+        let has_clean = shared.workers.has_clean.load(Ordering::Relaxed);
         // SAFETY: as above.
-        if is_offered && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+        if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+            if has_clean {
+                // It may go to sleep for the first time just now, and nothing repeats the offer of a poll that blocks.
+                idle::after_remote_push();
+            }
             shared.wake_worker();
         }
     }
+}
+
+impl Local {
+    /// `one-ahead`: this thread is about to run user code.
+    fn leave_clean(&self, shared: &Shared) {
+        if self.is_clean.replace(false) {
+            start::start_successor(shared);
+        }
+    }
+}
+
+/// A worker that may be clean is about to call a waker; false if it is clean no more. Wakers of tasks and of `block_on` run no
+/// user code.
+fn before_wake(waker: &Waker) -> bool {
+    // SAFETY: set while the worker runs on this thread.
+    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
+    if !(waker::is_of_task(waker) || parker::is_of_parker(waker)) {
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        local.leave_clean(unsafe { &*local.shared });
+    }
+    local.is_clean.get()
 }
 
 /// A list of queued tasks through their `next` links, for one thread.
@@ -217,6 +252,8 @@ impl Fifo {
 
 /// The future that `block_on` runs beside the tasks.
 pub(crate) trait Root {
+    /// Whether a poll of it may panic; then the loop ends with that panic.
+    const MAY_PANIC: bool;
     /// Polls it if it was woken; true when it has ended.
     fn poll_if_woken(&mut self) -> bool;
     /// Whether its waker was called since the last poll.
@@ -227,6 +264,8 @@ pub(crate) trait Root {
 pub(super) struct NoRoot;
 
 impl Root for NoRoot {
+    const MAY_PANIC: bool = false;
+
     fn poll_if_woken(&mut self) -> bool {
         false
     }
@@ -251,7 +290,7 @@ pub(crate) struct Worker {
     local: Box<Local>,
     /// How many polls there were when it last slept, and while it is asked to sleep again without one: a no-op.
     polls_at_park: u64,
-    /// The polls of which `tally.poll_ns` knows.
+    /// The polls of which `counters.poll_ns` knows.
     polls_timed: u64,
     thread: Option<thread::PublicId>,
     tick: u32,
@@ -260,7 +299,7 @@ pub(crate) struct Worker {
     poll_ns: f64,
     looked_at: Instant,
     /// Since when it leaves the driver to the watcher.
-    waits_for_watcher: Option<Instant>,
+    waits_for_lease_since: Option<Instant>,
     pub(super) next_streak: u32,
     /// Polls between two looks at the world.
     look_interval: u32,
@@ -287,6 +326,7 @@ impl Worker {
         let is_multi = shared.config.flavor == Flavor::MultiThread;
         if is_multi {
             // This thread runs it to the end.
+            SERVES.set(ptr::from_ref(shared).addr());
             shared.slot(index).thread.store(sys::thread::current_id(), Ordering::Relaxed);
         }
         Box::new(Self {
@@ -297,6 +337,7 @@ impl Worker {
                 fifo: Fifo::new(),
                 has_fifo: !is_multi,
                 use_next_slot: shared.config.use_next_slot,
+                is_clean: Cell::new(false),
                 scheduled: Cell::new(0),
             }),
             polls_at_park: 0,
@@ -306,7 +347,7 @@ impl Worker {
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             looked_at: real_now(),
-            waits_for_watcher: None,
+            waits_for_lease_since: None,
             next_streak: 0,
             look_interval: shared.config.event_interval,
             offer_from: 1,
@@ -321,23 +362,29 @@ impl Worker {
         })
     }
 
+    fn is_multi(&self, shared: &Shared) -> bool {
+        shared.config.flavor == Flavor::MultiThread
+    }
+
     #[inline]
-    fn slot<'a>(&self, _: &'a Shared) -> &'a Slot {
+    fn slot<'a>(&self, _: &'a Shared) -> &'a WorkerSlot {
         // SAFETY: the slot lives as long as the runtime. Not by its index, which costs 1 ns of a yield's 29.
         unsafe { &*self.local.slot }
     }
 
     /// Runs tasks until the root ends or the runtime closes.
-    pub(super) fn run(&mut self, shared: &Shared, root: &mut impl Root) -> Ended {
+    pub(super) fn run<R: Root>(&mut self, shared: &Shared, root: &mut R) -> Ended {
+        let _own = (!R::MAY_PANIC).then(|| AbortOnUnwind("the worker thread"));
+        let _active = self.is_multi(shared).then(|| Looping::begin(shared));
         let _thread = OnThread::enter(self);
         self.note_thread(shared);
         let mut busy_since = real_now();
-        shared.watch.wake_up(shared);
+        shared.stall_detector.on_wake(shared);
         let mut is_first = true;
         // Polls until the next look at the world. A spare looks first: it may be the only one that has time to.
         let mut left = if self.is_spare { 0 } else { self.look_interval };
         if self.is_spare {
-            // As in `come_back`: it may have waited for a call since it looked last.
+            // As in `resume_after_stall`: it may have waited for a call since it looked last.
             (self.looked_at, self.tick) = (busy_since, 0);
         }
         loop {
@@ -352,7 +399,7 @@ impl Worker {
             self.readmit_yielded();
             // A root that gives way expects the look.
             let may_skip_look = !root.is_woken();
-            let (mut skips_look, mut was_stuck) = (false, false);
+            let (mut skips_look, mut was_stalled) = (false, false);
             // This loop is the scheduler.
             while left > 0 {
                 if shared.is_disturbed() {
@@ -361,10 +408,10 @@ impl Worker {
                         self.add_busy(shared, busy_since);
                         return Ended::Closed;
                     }
-                    was_stuck = self.report_back(shared);
-                    if was_stuck {
-                        self.come_back(shared);
-                        break; // to `look_around`: the next task may block too, and timers and I/O wait for long
+                    was_stalled = self.clear_stalled(shared);
+                    if was_stalled {
+                        self.resume_after_stall(shared);
+                        break; // to `poll_driver_and_timers`: the next task may block too, and timers and I/O wait for long
                     }
                 }
                 if let Some(runnable) = self.next_task(shared) {
@@ -382,14 +429,14 @@ impl Worker {
                     continue;
                 }
                 if !self.yielded.head.get().is_null() {
-                    break; // to `look_around`
+                    break; // to `poll_driver_and_timers`
                 }
                 if self.may_retire(shared) {
                     self.stop_searching(shared);
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
                 }
-                if self.waits_a_moment(shared, root) {
+                if self.spin_before_park(shared, root) {
                     continue;
                 }
                 let since = self.add_busy(shared, busy_since);
@@ -398,24 +445,32 @@ impl Worker {
                 if was_called {
                     self.spin.note_sleep(busy_since.saturating_duration_since(since));
                 }
-                self.report_back(shared);
-                shared.watch.wake_up(shared);
-                shared.watch.come_by(shared, shared.note_time(busy_since));
+                self.clear_stalled(shared);
+                shared.stall_detector.on_wake(shared);
+                let ms = shared.note_time(busy_since);
+                shared.stall_detector.maybe_scan(shared, ms);
+                start::retry_if_due(shared, ms);
                 self.looked_at = busy_since;
                 skips_look = true;
                 left = self.look_interval;
                 break;
             }
             if !skips_look {
-                self.look_around(shared);
+                self.poll_driver_and_timers(shared);
                 left = self.look_interval;
                 // Not before what it has just seen has had its turn: the others may be stuck and not known to be.
-                if !was_stuck && self.may_retire(shared) {
+                if !was_stalled && self.may_retire(shared) {
                     self.add_busy(shared, busy_since);
                     return Ended::Retired;
                 }
             }
         }
+    }
+
+    /// This thread has not run user code yet (`one-ahead`).
+    pub(super) fn become_clean(&mut self) {
+        self.local.is_clean.set(true);
+        self.wakers.set_before_wake(before_wake);
     }
 
     /// As in Tokio, a worker that starts when the runtime has closed already is one that slept once, with nothing to do:
@@ -424,7 +479,7 @@ impl Worker {
         let slot = self.slot(shared);
         if slot.parks.load(Ordering::Relaxed) == 0 {
             add(&slot.parks, 1);
-            add(&slot.tally.noops, 1);
+            add(&slot.counters.noops, 1);
         }
     }
 
@@ -474,15 +529,15 @@ impl Worker {
     /// `ns`.
     fn publish(&mut self, shared: &Shared, ns: u64) {
         let slot = self.slot(shared);
-        add(&slot.tally.local_schedules, u64::from(self.local.scheduled.take()));
-        slot.tally.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
+        add(&slot.counters.local_schedules, u64::from(self.local.scheduled.take()));
+        slot.counters.fifo_len.store(self.local.fifo.len.get() as u64, Ordering::Relaxed);
         let polls = slot.mark.polls() / 2;
         let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
         if new > 0 && !self.local.has_fifo {
-            let (mean, before) = (ns / new, slot.tally.poll_ns.load(Ordering::Relaxed));
+            let (mean, before) = (ns / new, slot.counters.poll_ns.load(Ordering::Relaxed));
             // As steady as `tune`.
             let smoothed = if before == 0 { mean.max(1) } else { before - before / 8 + mean / 8 };
-            slot.tally.poll_ns.store(smoothed, Ordering::Relaxed);
+            slot.counters.poll_ns.store(smoothed, Ordering::Relaxed);
         }
     }
 
@@ -575,7 +630,7 @@ impl Worker {
                 continue;
             }
             let victim = shared.slot(index);
-            if !victim.standing.is_serving() {
+            if !victim.state.is_active() {
                 // Its thread does not look at its next-slot for a while.
                 if let Some(task) = victim.queue.steal_next() {
                     self.count_stolen(shared, 1);
@@ -596,9 +651,9 @@ impl Worker {
     }
 
     fn count_stolen(&self, shared: &Shared, tasks: u64) {
-        let tally = &self.slot(shared).tally;
-        add(&tally.steals, 1);
-        add(&tally.stolen_tasks, tasks);
+        let counters = &self.slot(shared).counters;
+        add(&counters.steals, 1);
+        add(&counters.stolen_tasks, tasks);
     }
 
     fn start_searching(&mut self, shared: &Shared) -> bool {
@@ -610,7 +665,7 @@ impl Worker {
 
     /// The last searcher that leaves something to do wakes the next one: wakes are chained, not fanned out.
     ///
-    /// Kept out of the loop, like `is_someone_coming`: within it they cost 3 ns of a yield's 29 (`yield_200`).
+    /// Kept out of the loop, like `lease_holder_is_waking`: within it they cost 3 ns of a yield's 29 (`yield_200`).
     #[inline(never)]
     fn stop_searching(&mut self, shared: &Shared) {
         if std::mem::take(&mut self.is_searching) && shared.idle.end_search() && has_work_for_others(shared) {
@@ -618,16 +673,27 @@ impl Worker {
         }
     }
 
+    /// The worker has found a task: its search ends, and what is left is for others. Before its first task there is one more
+    /// of them.
+    #[inline(never)]
+    fn before_poll(&mut self, shared: &Shared) {
+        self.local.leave_clean(shared);
+        self.stop_searching(shared);
+    }
+
     #[inline]
     fn poll(&mut self, shared: &Shared, runnable: Runnable) {
-        if self.is_searching {
-            self.stop_searching(shared);
+        if self.is_searching | self.local.is_clean.get() {
+            self.before_poll(shared);
         }
         let slot = self.slot(shared);
         // `flag-while-polling`
         let polls = slot.mark.begin(runnable.as_ptr());
-        let ran =
-            if shared.meter.is_on { shared.meter.run(shared, self.local.index, runnable) } else { runnable.run() };
+        let ran = if shared.instrumentation.is_on {
+            shared.instrumentation.run(shared, self.local.index, runnable)
+        } else {
+            runnable.run()
+        };
         slot.mark.end(polls);
         match ran {
             Ran::Done => {}
@@ -644,22 +710,22 @@ impl Worker {
     }
 
     /// A busy worker looks for I/O and timers without sleeping.
-    fn look_around(&mut self, shared: &Shared) {
-        if self.is_someone_coming(shared) {
+    fn poll_driver_and_timers(&mut self, shared: &Shared) {
+        if self.lease_holder_is_waking(shared) {
             // The driver is left to the watcher.
         } else if self.turn(shared, Some(Duration::ZERO)) {
             // It was meant for a sleeper.
-            shared.obey(shared.idle.pass_token());
+            shared.apply(shared.idle.pass_token());
         }
         let now = real_now();
-        self.report_back(shared);
+        self.clear_stalled(shared);
         let since = now.saturating_duration_since(self.looked_at).as_nanos() as u64;
         self.publish(shared, since);
         let ms = shared.note_time(now);
-        shared.watch.come_by(shared, ms);
-        start::ask_again(shared, ms);
+        shared.stall_detector.maybe_scan(shared, ms);
+        start::retry_if_due(shared, ms);
         if now.saturating_duration_since(self.looked_at) > LONG_BETWEEN_LOOKS {
-            shared.man_the_watch();
+            shared.ensure_driver_polled();
         }
         self.tune(shared, now);
         self.expire(shared);
@@ -669,16 +735,16 @@ impl Worker {
     /// from it, which then had to be written again, with each look until the watcher gets a CPU. Not for long: it may have
     /// been another sleeper who was woken.
     #[inline(never)]
-    fn is_someone_coming(&mut self, shared: &Shared) -> bool {
-        if !(shared.idle.has_token() && shared.seats.is_watched()) {
-            self.waits_for_watcher = None;
+    fn lease_holder_is_waking(&mut self, shared: &Shared) -> bool {
+        if !(shared.idle.has_token() && shared.parking.is_driver_leased()) {
+            self.waits_for_lease_since = None;
             return false;
         }
         let now = real_now();
-        let since = *self.waits_for_watcher.get_or_insert(now);
-        let waits = now.saturating_duration_since(since) < WATCHER_PATIENCE;
+        let since = *self.waits_for_lease_since.get_or_insert(now);
+        let waits = now.saturating_duration_since(since) < LEASE_PATIENCE;
         if !waits {
-            self.waits_for_watcher = None;
+            self.waits_for_lease_since = None;
         }
         waits
     }
@@ -688,13 +754,13 @@ impl Worker {
         if !self.is_spare {
             return false;
         }
-        self.report_back(shared); // or it would be counted out twice
+        self.clear_stalled(shared); // or it would be counted out twice
         spares::try_retire(shared)
     }
 
     /// After a poll that was stuck: what it finds ready now is not to stand behind what may block it again.
     #[cold]
-    fn come_back(&mut self, shared: &Shared) {
+    fn resume_after_stall(&mut self, shared: &Shared) {
         spares::drain_to_injector(self, shared);
         // Such a poll says nothing about the others (`tune`).
         self.looked_at = real_now();
@@ -704,9 +770,9 @@ impl Worker {
 
     /// This thread runs tasks, whatever the monitor thinks. True if it thought otherwise.
     #[inline]
-    fn report_back(&self, shared: &Shared) -> bool {
-        let standing = &self.slot(shared).standing;
-        !standing.is_serving() && shared.workers.roster.unmark(standing)
+    fn clear_stalled(&self, shared: &Shared) -> bool {
+        let state = &self.slot(shared).state;
+        !state.is_active() && shared.workers.states.clear_mark(state)
     }
 
     /// Short polls: look into the injector less often; long ones: more often, so that a task from outside waits about
@@ -762,16 +828,18 @@ impl Worker {
                 }
             }
         }
-        if shared.heap.next_tending() != u64::MAX {
-            tend_memory(shared);
+        if shared.slab.next_trim_at() != u64::MAX {
+            self.local.leave_clean(shared); // It may start a thread of the pool, whose name may be made by user code.
+            maybe_trim_memory(shared);
         }
     }
 
     /// Before it parks: true if something to do has come from outside meanwhile. Only for one who searches, or is alone: pushes
     /// would wake another worker otherwise. I/O and timers wait for no longer than behind so many short polls.
     #[inline]
-    fn waits_a_moment(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        if !(self.is_searching || self.local.has_fifo) {
+    fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
+        // A clean worker leaves what comes now to one that has run tasks before, so that no further thread starts for it.
+        if !(self.is_searching || self.local.has_fifo) || self.local.is_clean.get() {
             return false;
         }
         let mut spin = self.spin;
@@ -787,11 +855,11 @@ impl Worker {
     /// True: a push from outside has ended the sleep.
     fn park(&mut self, shared: &Shared, root: &impl Root) -> bool {
         let was_searching = std::mem::take(&mut self.is_searching);
-        let heard = shared.seats.bell.listen();
+        let key = shared.parking.event_count.prepare_wait();
         // The protocol, step by step, is in PARKING.md.
         shared.idle.enter_park(was_searching);
         if self.has_reason_to_stay(shared, root, was_searching) {
-            self.is_searching = shared.idle.cancel_park() == OnLeave::Search;
+            shared.idle.cancel_park();
             // Perhaps a push that is half done: its thread has a few steps to go.
             thread::spin_loop();
             return false;
@@ -799,24 +867,24 @@ impl Worker {
         if shared.config.hooks.park() {
             // The hook may have woken tasks, on this very worker too.
             if self.has_reason_to_stay(shared, root, true) {
-                self.is_searching = shared.idle.cancel_park() == OnLeave::Search;
+                shared.idle.cancel_park();
                 // A hook that always does so must not keep timers and I/O waiting.
-                self.look_around(shared);
+                self.poll_driver_and_timers(shared);
                 shared.config.hooks.unpark();
                 return false;
             }
         }
         let slot = self.slot(shared);
         let polls = slot.mark.polls();
-        add(&slot.tally.noops, u64::from(polls == self.polls_at_park));
+        add(&slot.counters.noops, u64::from(polls == self.polls_at_park));
         self.polls_at_park = polls;
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        shared.watch.go_to_sleep(shared);
-        let has_token = self.sleep(shared, root, heard);
+        shared.stall_detector.on_park(shared);
+        let has_token = self.sleep(shared, root, key);
         let was_called = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.is_searching = shared.idle.leave_park(has_token) == OnLeave::Search;
+        self.is_searching = shared.idle.leave_park(has_token) == AfterPark::Search;
         // Not before: who is woken by this must not take this worker for one that sleeps.
         self.pass_events_on(shared);
         self.expire(shared);
@@ -839,7 +907,7 @@ impl Worker {
     }
 
     /// Sleeps in the driver until a wake, an event or the next deadline. True if a token woke it.
-    fn sleep(&mut self, shared: &Shared, root: &impl Root, heard: Heard) -> bool {
+    fn sleep(&mut self, shared: &Shared, root: &impl Root, key: WaitKey) -> bool {
         let timers = &shared.timers;
         let clock = timers.clock();
         if clock.is_paused() {
@@ -847,10 +915,10 @@ impl Worker {
         }
         let own = if self.is_spare { None } else { timers.next_deadline(self.local.index) };
         let mut common = shared.common_wheels().filter_map(|wheel| timers.next_deadline(wheel)).min();
-        let tending = shared.heap.next_tending();
-        if tending != u64::MAX {
-            shared.heap.flush_cache();
-            common = Some(common.map_or(tending, |deadline| deadline.min(tending)));
+        let trim_at = shared.slab.next_trim_at();
+        if trim_at != u64::MAX {
+            shared.slab.flush_cache();
+            common = Some(common.map_or(trim_at, |deadline| deadline.min(trim_at)));
         }
         // `cover`: someone else may sleep to this deadline already. AcqRel: pairs with itself; a plain minimum.
         let common = common.filter(|deadline| {
@@ -865,7 +933,7 @@ impl Worker {
             // It looks now and then whether it may go.
             timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
         }
-        let has_token = self.sleep_for(shared, heard, timeout);
+        let has_token = self.sleep_for(shared, key, timeout);
         if let Some(common) = common {
             // Not ours any more if someone covers an earlier one meanwhile. Relaxed: it carries nothing else.
             let _ = shared.covered.compare_exchange(common, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
@@ -873,26 +941,26 @@ impl Worker {
         has_token
     }
 
-    /// In the driver, or by the bell while another worker watches (`one-watches` of `seats`).
-    fn sleep_for(&mut self, shared: &Shared, heard: Heard, mut timeout: Option<Duration>) -> bool {
+    /// In the driver, or by the bell while another worker watches (`one-lease` of `parking`).
+    fn sleep_for(&mut self, shared: &Shared, key: WaitKey, mut timeout: Option<Duration>) -> bool {
         if self.local.has_fifo {
             return self.wait_for_events(shared, timeout);
         }
-        let seats = &shared.seats;
-        if shared.has_others_awake() && !seats.is_watched() {
+        let parking = &shared.parking;
+        if shared.has_others_awake() && !parking.is_driver_leased() {
             // They will come back to the driver soon, and take all that has come until then.
             let aside = timeout.map_or(ASIDE, |timeout| timeout.min(ASIDE));
-            if seats.bell.sleep(heard, Some(aside)) {
+            if parking.event_count.wait(key, Some(aside)) {
                 return true;
             }
             timeout = timeout.map(|timeout| timeout - aside);
-            if seats.bell.has_rung_since(heard) || timeout == Some(Duration::ZERO) {
+            if parking.event_count.is_notified_since(key) || timeout == Some(Duration::ZERO) {
                 return false;
             }
         }
-        let watching = seats.try_watch();
-        if watching.is_none() {
-            return seats.bell.sleep(heard, timeout);
+        let lease = parking.try_lease_driver();
+        if lease.is_none() {
+            return parking.event_count.wait(key, timeout);
         }
         self.wait_for_events(shared, timeout)
     }
@@ -919,14 +987,15 @@ impl Worker {
 
     /// All that a worker's thread does between its first and its last step.
     pub(super) fn run_thread(&mut self, shared: &Shared) {
-        // SAFETY: one thread per index, and the caller keeps the heap.
-        let _cache = unsafe { shared.heap.enter(self.local.index) };
+        let _own = AbortOnUnwind("the worker thread");
+        // SAFETY: one thread per index, and the caller keeps the slab.
+        let _cache = unsafe { shared.slab.enter(self.local.index) };
         let ended = self.run(shared, &mut NoRoot);
         debug_assert_eq!(ended, Ended::Closed, "a worker has no root and does not retire");
         self.count_late_start(shared);
         self.drain(shared);
         // SAFETY: tasks of a multi-thread runtime are `Send`.
-        unsafe { shared.heap.cancel_all() };
+        unsafe { shared.slab.cancel_all() };
     }
 
     /// Lets go of all queued tasks; whoever walks the slab cancels them.
@@ -940,7 +1009,7 @@ impl Worker {
 
 /// Whether a thief would find something.
 fn has_tasks_in_rings(shared: &Shared) -> bool {
-    shared.slots().any(Slot::has_tasks_for_others)
+    shared.slots().any(WorkerSlot::has_tasks_for_others)
 }
 
 /// Whether someone who sleeps has a reason to get up: tasks, or a deadline that nobody sleeps to (`cover`: this worker is
@@ -955,26 +1024,46 @@ pub(super) fn has_work_for_others(shared: &Shared) -> bool {
 
 /// If it is time, has memory that lies idle given back by a thread of the blocking pool.
 #[cold]
-fn tend_memory(shared: &Shared) {
+fn maybe_trim_memory(shared: &Shared) {
     // Paused time says nothing about idleness.
     let now = shared.timers.now_tick();
-    if shared.heap.next_tending() > now || shared.timers.clock().is_paused() {
+    if shared.slab.next_trim_at() > now || shared.timers.clock().is_paused() {
         return;
     }
-    if let Some(trimming) = shared.heap.tend(now) {
+    if let Some(trim) = shared.slab.maybe_trim(now) {
         // If the system has no thread for it now, it has one after the next spike.
-        drop(crate::blocking::try_spawn_on(&shared.handle(), || trimming.run(), None));
+        drop(crate::blocking::try_spawn_on(&shared.handle(), || trim.run(), None));
     }
 }
 
 /// Nothing works without the driver, and a hang would be worse than an end with a message.
 fn fatal_driver_error(error: &io::Error) -> ! {
-    eprintln!(
-        "redd: waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
+    report::fatal(format_args!(
+        "waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
          changed by other code of this process; find who closes descriptors that are not its own. Aborting.",
         thread::current_name()
-    );
-    std::process::abort()
+    ))
+}
+
+/// While it lives, this worker is active (`active`).
+struct Looping<'a>(&'a Shared);
+
+impl<'a> Looping<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.workers.active.enter();
+        Self(shared)
+    }
+}
+
+impl Drop for Looping<'_> {
+    fn drop(&mut self) {
+        match self.0.workers.active.exit() {
+            Step::Open => {}
+            Step::Closed => self.0.wake_to_leave(),
+            // Every worker cancels tasks when its loop has ended, this one among them.
+            Step::Last => self.0.end_waits(),
+        }
+    }
 }
 
 /// While it lives, this thread is the worker.
@@ -991,7 +1080,18 @@ impl OnThread {
 
 impl Drop for OnThread {
     fn drop(&mut self) {
+        if thread::is_unwinding() {
+            note_panic(); // of the root
+        }
         LOCAL.set(self.before);
+    }
+}
+
+/// The poll that this thread's worker is in has panicked.
+pub(crate) fn note_panic() {
+    // SAFETY: set while the worker runs on this thread.
+    if let Some(local) = unsafe { LOCAL.get().as_ref() } {
+        local.slot().mark.note_panic();
     }
 }
 
@@ -1001,6 +1101,17 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
+/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime.
+pub(crate) fn serves_here() -> usize {
+    SERVES.get()
+}
+
+/// As [`leave`], of the worker that this thread was.
+pub(super) fn leave_here(shared: &Shared) {
+    SERVES.set(0);
+    leave(shared);
+}
+
 /// A worker has left its loop for good; the last one clears up.
 pub(super) fn leave(shared: &Shared) {
     // AcqRel: the last one sees all that the others did. Pairs with itself.
@@ -1008,6 +1119,8 @@ pub(super) fn leave(shared: &Shared) {
         finish(shared);
     } else {
         shared.wake_to_leave();
+        // A shutdown may wait for all but some.
+        shared.workers.ended.unpark();
     }
 }
 
@@ -1018,18 +1131,19 @@ pub(crate) fn finish(shared: &Shared) {
     // SAFETY: the injector owned the reference.
     shared.injector.drain(|task| drop(unsafe { Runnable::from_raw(task) }));
     // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavour this is called on their thread.
-    unsafe { shared.heap.cancel_all() };
+    unsafe { shared.slab.cancel_all() };
     shared.timers.shutdown();
     shared.driver.shutdown();
-    shared.heap.close();
+    shared.slab.close();
     start::wake_unstarted(shared);
+    spares::release_spares(shared);
     shared.workers.ended.unpark();
 }
 
 /// Runs a root future and the tasks of a current-thread runtime on this thread.
 pub(crate) fn run_root(shared: &Shared, worker: &mut Worker, root: &mut impl Root) -> bool {
-    // SAFETY: whoever has the worker has its cache; `shared` keeps the heap.
-    let _cache = unsafe { shared.heap.enter(0) };
+    // SAFETY: whoever has the worker has its cache; `shared` keeps the slab.
+    let _cache = unsafe { shared.slab.enter(0) };
     worker.run(shared, root) == Ended::RootFinished
 }
 
@@ -1038,11 +1152,13 @@ pub(crate) fn finish_current_thread(shared: &Shared, mut worker: Box<Worker>) {
     shared.close();
     {
         let _entered = context::enter(shared.handle());
-        // SAFETY: whoever has the worker has its cache; `shared` keeps the heap.
-        let _cache = unsafe { shared.heap.enter(0) };
+        // SAFETY: whoever has the worker has its cache; `shared` keeps the slab.
+        let _cache = unsafe { shared.slab.enter(0) };
+        // Nobody runs the loop any more; the destructors below may wait.
+        shared.end_waits();
         worker.drain(shared);
         // SAFETY: the tasks of a local runtime are dropped on its thread; those of others are `Send`.
-        unsafe { shared.heap.cancel_all() };
+        unsafe { shared.slab.cancel_all() };
         drop(catch_unwind(AssertUnwindSafe(|| worker.wakers.wake_all())));
     }
     drop(worker);

@@ -23,7 +23,9 @@
 mod registry;
 pub mod unix;
 
+use std::future::Future;
 use std::io;
+use std::panic::Location;
 
 /// Waits for the next Ctrl-C (`SIGINT`).
 ///
@@ -53,7 +55,11 @@ use std::io;
 /// # std::io::Result::Ok(())
 /// # }).unwrap();
 /// ```
-pub async fn ctrl_c() -> io::Result<()> {
-    unix::signal(unix::SignalKind::interrupt())?.recv().await;
-    Ok(())
+#[track_caller]
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
+    let place = Location::caller();
+    async move {
+        unix::signal(unix::SignalKind::interrupt())?.recv_at(place).await;
+        Ok(())
+    }
 }

@@ -130,7 +130,7 @@ impl Wake for Publisher {
         // under the lock is our own, and we hold another reference.
         let mut news = self.news.lock();
         loop {
-            match news.poll_news(&mut cx) {
+            match news.poll_event(&mut cx) {
                 // Cleared first, then published: `count-then-edge`.
                 Poll::Ready(Ok(())) => self.number.publish(self.number.count()),
                 Poll::Pending => return,

@@ -192,8 +192,12 @@ impl Signal {
     /// ```
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Option<()>> {
-        let place = Location::caller();
-        async move { poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await }
+        self.recv_at(Location::caller())
+    }
+
+    /// As [`recv`](Self::recv), for that place.
+    pub(super) async fn recv_at(&mut self, place: &'static Location<'static>) -> Option<()> {
+        poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await
     }
 
     /// Polls for the next signal; the poll form of [`recv`](Self::recv). Only the task that polled last is woken.
@@ -223,7 +227,7 @@ impl Signal {
                 return Poll::Ready(Some(()));
             }
             // Cleared first, then compared: `count-is-truth`.
-            if let Err(_shut_down) = ready!(self.news.poll_news(cx)) {
+            if let Err(_shut_down) = ready!(self.news.poll_event(cx)) {
                 return Poll::Ready(None);
             }
         }

@@ -19,6 +19,7 @@ pub(crate) mod fork;
 pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod stack;
+pub(crate) mod stderr;
 pub(crate) mod thread;
 #[cfg(any(miri, test))]
 pub(crate) mod thread_alarm;
@@ -73,6 +74,17 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::R
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, after) })?;
     }
     Ok(())
+}
+
+/// Milliseconds of the clock that never goes back, since some moment before this process.
+pub(crate) fn monotonic_ms() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the system writes a `timespec` to memory that is ours. This clock is always there.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
 /// A duration as the system has it.

@@ -1,6 +1,6 @@
-//! What the system reports about the threads of this process, and the CPUs on which they run.
+//! What the system reports about the threads of this process.
 //!
-//! Called by `scheduler::rescue` and `scheduler::start`. Everything here is best effort: `None` means that the system does not report it.
+//! Called by `scheduler::rescue`. Everything here is best effort: `None` means that the system does not report it.
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -35,35 +35,6 @@ pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
     // SAFETY: it was written.
     let time = unsafe { time.assume_init() };
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
-}
-
-/// The calling thread may from now on use the CPUs that `thread` may use, and is as urgent, if the system lets it.
-pub(crate) fn run_like(thread: u32) {
-    if !CAN_ASK {
-        return;
-    }
-    let thread = thread as libc::pid_t;
-    /// The system's set of CPUs: a bit each.
-    type Cpus = [u64; size_of::<libc::cpu_set_t>() / 8];
-    let cpus = |thread| {
-        let mut cpus: Cpus = [0; size_of::<Cpus>() / 8];
-        // SAFETY: the system writes at most so many bytes, to memory that is ours.
-        let written = unsafe { libc::sched_getaffinity(thread, size_of::<Cpus>(), cpus.as_mut_ptr().cast()) };
-        (written == 0).then_some(cpus)
-    };
-    let theirs = cpus(thread);
-    if let Some(theirs) = theirs.filter(|theirs| cpus(0) != Some(*theirs)) {
-        // SAFETY: the system reads as many bytes as there are.
-        unsafe { libc::sched_setaffinity(0, size_of::<Cpus>(), theirs.as_ptr().cast()) };
-    }
-    let mut urgency = libc::sched_param { sched_priority: 0 };
-    // SAFETY: no pointers are passed.
-    let (theirs, own) = unsafe { (libc::sched_getscheduler(thread), libc::sched_getscheduler(0)) };
-    // SAFETY: the system writes a `sched_param` that is ours.
-    if theirs != own && unsafe { libc::sched_getparam(thread, &raw mut urgency) } == 0 {
-        // SAFETY: and reads it.
-        unsafe { libc::sched_setscheduler(0, theirs, &raw const urgency) };
-    }
 }
 
 /// What a thread does right now, for the scheduler of the system.
@@ -104,6 +75,39 @@ pub(crate) fn system_call(thread: u32) -> Option<i64> {
     let number = read(thread, "syscall")?.split_ascii_whitespace().next()?.parse().ok()?;
     (number >= 0).then_some(number)
 }
+
+/// Whether a thread in this call, or in none, may be printing the backtrace of a panic. That computes, allocates, waits for
+/// locks, and reads and maps files; all else is a call that the program makes.
+pub(crate) fn may_be_in_panic(system_call: Option<i64>) -> bool {
+    let Some(call) = system_call else { return true };
+    !WAITS.contains(&call)
+}
+
+/// Calls that wait for a moment, a peer, a process or another program, and that all platforms have.
+const WAITS: &[i64] = &[
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_connect,
+    libc::SYS_accept4,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_accept,
+];
 
 /// The function of the kernel that a thread sleeps in.
 pub(crate) fn wait_channel(thread: u32) -> Option<String> {

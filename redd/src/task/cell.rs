@@ -27,7 +27,7 @@ use super::Id;
 use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::{Runnable, TaskInfo};
-use super::slab::{self, Heap};
+use super::slab::{self, TaskSlab};
 use super::spans;
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
@@ -45,7 +45,7 @@ pub(crate) struct Header {
     id: UnsafeCell<Id>,
     /// See `join-waker` in `state`.
     pub(super) join_waker: UnsafeCell<Option<Waker>>,
-    place: UnsafeCell<&'static Location<'static>>,
+    location: UnsafeCell<&'static Location<'static>>,
     /// What the task waits on: kind in the top byte, the place's address below; 0 when it is not known. Or since when
     /// it is queued, see `set_queued_at`.
     waiting: AtomicU64,
@@ -152,13 +152,13 @@ impl Drop for TaskRef {
 /// The caller has a reference.
 unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     // SAFETY: by this function's duty.
-    let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Header::extra(task)) };
+    let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let state = header.state.load();
     TaskInfo {
         id: header.id(),
-        place: header.place(),
-        name: extra.name(heap, header.id()),
-        age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
+        location: header.location(),
+        name: extra.name(slab, header.id()),
+        age: Duration::from_millis(u64::from(slab.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
         is_running: state.is_running(),
         is_complete: state.is_complete(),
@@ -193,9 +193,9 @@ impl Header {
         self.id.with(|id| unsafe { *id })
     }
 
-    pub(crate) fn place(&self) -> &'static Location<'static> {
+    pub(crate) fn location(&self) -> &'static Location<'static> {
         // SAFETY: as for the table.
-        self.place.with(|place| unsafe { *place })
+        self.location.with(|location| unsafe { *location })
     }
 
     /// The next task of the list that this one stands in.
@@ -212,8 +212,8 @@ impl Header {
 
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
         let packed = waiting.map_or(0, |waiting| {
-            let place = waiting.place.map_or(0, |place| std::ptr::from_ref(place).expose_provenance());
-            (waiting.kind as u64) << 56 | (place as u64 & ((1 << 56) - 1))
+            let location = waiting.place.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
+            (waiting.kind as u64) << 56 | (location as u64 & ((1 << 56) - 1))
         });
         self.waiting.store(packed, Ordering::Relaxed);
     }
@@ -224,8 +224,8 @@ impl Header {
         let kind = WaitKind::from_u8((packed >> 56) as u8)?;
         let address = (packed & ((1 << 56) - 1)) as usize;
         // SAFETY: a non-zero address was exposed from a `&'static Location` in `set_waiting`.
-        let place = unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
-        Some((kind, place))
+        let location = unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
+        Some((kind, location))
     }
 
     /// Coarse time of the spawn, and the name's index.
@@ -255,9 +255,9 @@ impl Header {
     /// The caller has a reference to the task.
     pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held, by this function's duty.
-        let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
-        let (id, spawned_at) = (header.id(), header.place());
-        let name = extra.name(heap, id);
+        let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Self::extra(task)) };
+        let (id, spawned_at) = (header.id(), header.location());
+        let name = extra.name(slab, id);
         let future_bytes = header.vtable().future_bytes;
         guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
     }
@@ -272,8 +272,8 @@ pub(super) struct Extra {
 }
 
 impl Extra {
-    fn name(self, heap: &Heap, id: Id) -> Option<Arc<str>> {
-        if self.has_name { heap.names.lock().get(&id).cloned() } else { None }
+    fn name(self, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
+        if self.has_name { slab.names.lock().get(&id).cloned() } else { None }
     }
 }
 
@@ -281,10 +281,10 @@ impl Extra {
 struct Cell<F: Future, const IS_BLOCKING: bool> {
     header: Header,
     extra: Extra,
-    stage: UnsafeCell<Stage<F>>,
+    stage: UnsafeCell<TaskStage<F>>,
 }
 
-enum Stage<F: Future> {
+enum TaskStage<F: Future> {
     Future(F),
     Output(Result<F::Output, JoinError>),
     Consumed,
@@ -304,7 +304,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     /// # Safety
     /// `task` is a cell of this type, and the caller owns its stage (`stage-owner`).
-    unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
+    unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut TaskStage<F>) -> R) -> R {
         // SAFETY: `header-first`; only the stage's own field is referenced.
         let stage = unsafe { &(*task.cast::<Self>().as_ptr()).stage };
         // SAFETY: `stage-owner`, by this function's duty.
@@ -319,8 +319,8 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
             let polled = unsafe {
                 Self::with_stage(task, |stage| match stage {
                     // SAFETY: the cell does not move until it is freed, and the stage is dropped in place.
-                    Stage::Future(future) => Pin::new_unchecked(future).poll(cx),
-                    Stage::Output(_) | Stage::Consumed => {
+                    TaskStage::Future(future) => Pin::new_unchecked(future).poll(cx),
+                    TaskStage::Output(_) | TaskStage::Consumed => {
                         unreachable!("`poll-lock`: a task with an output is complete and not polled")
                     }
                 })
@@ -336,14 +336,14 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         };
         let mut has_panicked = output.is_err();
         // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
-        if let Err(payload) = unsafe { Self::replace_guarded(task, Stage::Output(output)) } {
+        if let Err(payload) = unsafe { Self::replace_guarded(task, TaskStage::Output(output)) } {
             if has_panicked {
                 drop_guarded(payload);
             } else {
                 // SAFETY: a reference is held.
                 let error = JoinError::panic(unsafe { task.as_ref() }.id(), payload);
                 // SAFETY: as above; the output's drop may panic too.
-                let second = unsafe { Self::replace_guarded(task, Stage::Output(Err(error))) };
+                let second = unsafe { Self::replace_guarded(task, TaskStage::Output(Err(error))) };
                 drop_guarded(second.err());
                 has_panicked = true;
             }
@@ -355,7 +355,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     ///
     /// # Safety
     /// As for `with_stage`.
-    unsafe fn replace_guarded(task: NonNull<Header>, next: Stage<F>) -> Result<(), Box<dyn Any + Send>> {
+    unsafe fn replace_guarded(task: NonNull<Header>, next: TaskStage<F>) -> Result<(), Box<dyn Any + Send>> {
         catch_unwind(AssertUnwindSafe(|| {
             // The assignment drops in place (the future is pinned), and writes `next` also when that drop panics.
             // SAFETY: by this function's duty.
@@ -367,18 +367,18 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         // SAFETY: a reference is held.
         let id = unsafe { task.as_ref() }.id();
         // SAFETY: the caller holds the poll lock of a cell of this type.
-        let error = match unsafe { Self::replace_guarded(task, Stage::Consumed) } {
+        let error = match unsafe { Self::replace_guarded(task, TaskStage::Consumed) } {
             Ok(()) => JoinError::cancelled(id),
             Err(payload) => JoinError::panic(id, payload),
         };
         // SAFETY: as above; the stage is `Consumed`.
-        unsafe { Self::with_stage(task, |stage| *stage = Stage::Output(Err(error))) };
+        unsafe { Self::with_stage(task, |stage| *stage = TaskStage::Output(Err(error))) };
     }
 
     unsafe fn take_output(task: NonNull<Header>, to: NonNull<()>) {
         // SAFETY: the caller owns the output (`output-owner`).
-        let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, Stage::Consumed)) };
-        if let Stage::Output(output) = stage {
+        let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, TaskStage::Consumed)) };
+        if let TaskStage::Output(output) = stage {
             // SAFETY: the caller passes the address of a `Poll<Result<F::Output, JoinError>>`.
             unsafe {
                 *to.cast::<Poll<Result<F::Output, JoinError>>>().as_ptr() = Poll::Ready(output);
@@ -390,12 +390,12 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         // SAFETY: the caller owns the stage.
         unsafe {
             Self::with_stage(task, |stage| match stage {
-                Stage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
-                Stage::Output(_) | Stage::Future(_) | Stage::Consumed => {}
+                TaskStage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
+                TaskStage::Output(_) | TaskStage::Future(_) | TaskStage::Consumed => {}
             });
         }
         // SAFETY: the caller owns the stage.
-        let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
+        let dropped = unsafe { Self::replace_guarded(task, TaskStage::Consumed) };
         drop_guarded(dropped.err());
     }
 }
@@ -407,16 +407,16 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 #[cold]
 unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
     // SAFETY: by this function's duty.
-    let (mut info, heap) = unsafe { (info(task), Heap::of(task)) };
+    let (mut info, slab) = unsafe { (info(task), TaskSlab::of(task)) };
     // It has ended, although its last poll may not have returned yet.
     (info.is_running, info.is_complete, info.waiting) = (false, true, None);
     // SAFETY: as above; the slot is not free yet.
-    let owner = unsafe { heap.owner_if_open() };
+    let owner = unsafe { slab.owner_if_open() };
     error.with_message(|message| {
         let panic = UnjoinedPanic { task: &info, message };
         match owner {
             Some(owner) => owner.panic_unjoined(&panic),
-            None => panic.report(heap.hooks.on_unjoined_panic.as_ref()),
+            None => panic.report(slab.hooks.on_unjoined_panic.as_ref()),
         }
     });
 }
@@ -428,7 +428,7 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
     fn drop(&mut self) {
         let Some(task) = self.0 else { return };
         // SAFETY: made and dropped inside `poll`, whose caller owns the stage.
-        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(task, Stage::Consumed) };
+        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(task, TaskStage::Consumed) };
         drop_guarded(dropped.err());
     }
 }
@@ -452,19 +452,19 @@ pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else {
 /// If `F` or its output is not `Send`, then the caller sees to it that the task is polled, cancelled, joined and
 /// dropped on one thread only.
 pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
-    heap: &Heap,
+    slab: &TaskSlab,
     future: F,
     name: Option<Arc<str>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     if const { is_boxed::<F, IS_BLOCKING>() } {
         return spans::spawn_boxed(mem::size_of::<F>(), || {
             // SAFETY: by this function's duty.
-            unsafe { allocate_as_is::<_, IS_BLOCKING>(heap, Box::pin(future), name, place) }
+            unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), name, location) }
         });
     }
     // SAFETY: by this function's duty.
-    unsafe { allocate_as_is::<F, IS_BLOCKING>(heap, future, name, place) }
+    unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, name, location) }
 }
 
 /// `large-is-boxed`: whether it is the future that makes the cell too large for a slot.
@@ -476,17 +476,17 @@ const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
 /// # Safety
 /// As for [`allocate`].
 unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
-    heap: &Heap,
+    slab: &TaskSlab,
     future: F,
     name: Option<Arc<str>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
-    let (task, id) = heap.allocate(vtable);
-    let extra = Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
+    let (task, id) = slab.allocate(vtable);
+    let extra = Extra { spawned_ms: slab.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
     if let Some(name) = name {
-        heap.names.lock().insert(id, name);
+        slab.names.lock().insert(id, name);
     }
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
@@ -495,13 +495,13 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
         (&raw mut (*cell).header.vtable).write(UnsafeCell::new(vtable));
         (&raw mut (*cell).header.id).write(UnsafeCell::new(id));
         (&raw mut (*cell).header.join_waker).write(UnsafeCell::new(None));
-        (&raw mut (*cell).header.place).write(UnsafeCell::new(place));
+        (&raw mut (*cell).header.location).write(UnsafeCell::new(location));
         (*cell).header.waiting.store(0, Ordering::Relaxed);
         (&raw mut (*cell).extra).write(extra);
-        (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future)));
+        (&raw mut (*cell).stage).write(UnsafeCell::new(TaskStage::Future(future)));
         (*cell).header.state.publish();
     }
-    if let Some(on_spawn) = &heap.hooks.on_spawn {
+    if let Some(on_spawn) = &slab.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
         unsafe { Header::tell(task, on_spawn, None) };
     }
@@ -526,15 +526,15 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
     debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
     // SAFETY: as above; the heap lives while the slot is out, and until its remains are dropped.
     let remains = unsafe {
-        let heap = Heap::of(task);
+        let slab = TaskSlab::of(task);
         if Header::extra(task).has_name {
-            heap.names.lock().remove(&header.id());
+            slab.names.lock().remove(&header.id());
         }
         header.state.mark_free();
-        if heap.free_to_cache(task, vtable.class) {
+        if slab.free_to_cache(task, vtable.class) {
             return;
         }
-        heap.free(task, vtable.class, vtable.layout)
+        slab.free(task, vtable.class, vtable.layout)
     };
     // `no-suicide` of `slab`: the heap may go here, with the runtime.
     drop(remains);

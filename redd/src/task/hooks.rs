@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 use super::runnable::TaskInfo;
 use super::{Id, cell};
+use crate::observe::report::{self, ReportKind};
 use std::sync::Arc;
 
 /// Called with a description of the task; runs on the thread where it happens, and must not block.
@@ -26,7 +27,7 @@ pub(crate) struct TaskHooks {
 
 impl TaskHooks {
     #[inline]
-    pub(crate) fn watches_polls(&self) -> bool {
+    pub(crate) fn has_poll_hooks(&self) -> bool {
         self.before_poll.is_some() || self.after_poll.is_some()
     }
 }
@@ -105,7 +106,7 @@ impl UnjoinedPanic<'_> {
     pub(crate) fn report(&self, hook: Option<&PanicHook>) {
         match hook {
             Some(hook) => drop(guarded(|| hook(self))),
-            None => eprintln!("redd: {self}"),
+            None => report::report(ReportKind::Panic, format_args!("{self}")),
         }
     }
 }

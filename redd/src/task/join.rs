@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::cell::{self, Header, TaskRef};
 use super::poll::CurrentGuard;
-use super::state::{OnHandleDrop, OnJoinWaker, OnWake};
+use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::{Id, coop, waker};
 use crate::observe::waiting::{self, WaitKind};
 
@@ -151,7 +151,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(coop::poll_proceed(cx));
         if self.set_waker(cx.waker()) {
-            waiting::note(WaitKind::Join, Some(self.task.place()));
+            waiting::note(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
         }
         unit.made_progress();
@@ -206,9 +206,9 @@ debug_struct!([T: fmt::Debug] JoinHandle<T> as "JoinHandle", self => { id: self.
 fn abort(task: &TaskRef) {
     match task.state.cancel() {
         // SAFETY: the step made a reference for the `Runnable`; the caller's keeps the scheduler.
-        OnWake::Enqueue => unsafe { waker::enqueue(task.as_raw()) },
-        OnWake::Nothing => {}
-        OnWake::EnqueueThenRelease | OnWake::Free => unreachable!("cancelling releases no reference"),
+        AfterWake::Enqueue => unsafe { waker::enqueue(task.as_raw()) },
+        AfterWake::Nothing => {}
+        AfterWake::EnqueueThenRelease | AfterWake::Free => unreachable!("cancelling releases no reference"),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) mod slab;
 #[cfg(feature = "tracing")]
 pub(crate) mod spans;
 mod state;
-mod waker;
+pub(crate) mod waker;
 mod yield_now;
 
 #[cfg(not(feature = "tracing"))]

@@ -15,8 +15,8 @@ use super::hooks::TaskHooks;
 use super::hooks::UnjoinedPanic;
 use super::poll::Ran;
 use super::runnable::{Runnable, Schedule};
-use super::slab::Heap;
-use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
+use super::slab::TaskSlab;
+use super::state::{AfterWake, OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, Output, State};
 use super::{AbortHandle, cell};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -93,13 +93,13 @@ impl Model {
     }
 
     fn wake_by_ref(&self) {
-        if self.state.wake_by_ref() == OnWake::Enqueue {
+        if self.state.wake_by_ref() == AfterWake::Enqueue {
             self.enqueue();
         }
     }
 
     fn abort(&self) {
-        if self.state.cancel() == OnWake::Enqueue {
+        if self.state.cancel() == AfterWake::Enqueue {
             self.enqueue();
         }
     }
@@ -400,20 +400,20 @@ struct Large;
 // once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
 model!(loom_a_heap_closed_while_a_task_is_out_is_freed_once, || {
     let drops = std::sync::Arc::default();
-    let heap = Heap::new(1, TaskHooks::default());
+    let slab = TaskSlab::new(1, TaskHooks::default());
     // SAFETY: before the first task.
-    unsafe { heap.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
-    let weak = std::sync::Arc::downgrade(&heap);
+    unsafe { slab.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
+    let weak = std::sync::Arc::downgrade(&slab);
     let future = std::future::ready(Large);
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
     let poller = thread::spawn(move || runnable.cancel());
     let joiner = thread::spawn(move || drop(handle));
-    heap.close();
-    drop(heap);
+    slab.close();
+    drop(slab);
     poller.join().expect("it does not panic");
     joiner.join().expect("it does not panic");
-    assert_eq!(weak.strong_count(), 0, "the heap is freed");
+    assert_eq!(weak.strong_count(), 0, "the slab is freed");
     assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
 });
 
@@ -480,15 +480,15 @@ fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHand
         something_came: Parker::new(),
         is_gone: AtomicUsize::new(0),
     });
-    let heap = Heap::new(1, TaskHooks::default());
+    let slab = TaskSlab::new(1, TaskHooks::default());
     let scheduler = EndingScheduler { traces: std::sync::Arc::clone(&traces), claims_to_be_kept };
     // SAFETY: before the first task.
-    unsafe { heap.set_owner(std::sync::Arc::new(scheduler)) };
-    let weak = std::sync::Arc::downgrade(&heap);
+    unsafe { slab.set_owner(std::sync::Arc::new(scheduler)) };
+    let weak = std::sync::Arc::downgrade(&slab);
     let given = std::sync::Arc::new(std::sync::Mutex::new(None));
     let future = SecondTime(std::sync::Arc::clone(&given));
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
     let abort = handle.abort_handle();
     drop(handle);
     assert!(matches!(runnable.run(), Ran::Done));
@@ -497,10 +497,10 @@ fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHand
     traces.something_came.park();
     let runnable = traces.queue.lock().pop_front().expect("it was queued before the unpark");
     assert!(matches!(runnable.run(), Ran::Done));
-    heap.close();
-    drop(heap);
+    slab.close();
+    drop(slab);
     outside.join().expect("it does not panic");
-    assert_eq!(weak.strong_count(), 0, "the heap is freed");
+    assert_eq!(weak.strong_count(), 0, "the slab is freed");
     assert_eq!(traces.is_gone.load(Ordering::Relaxed), 1, "the scheduler is let go");
 }
 

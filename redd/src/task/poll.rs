@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use super::cell::{self, End, Header};
 use super::runnable::{Runnable, TaskInfo};
-use super::slab::Heap;
+use super::slab::TaskSlab;
 use super::state::{OnComplete, OnPending, OnStart, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
@@ -49,10 +49,10 @@ pub(super) fn current_id() -> Option<Id> {
     unsafe { task.as_ref() }.map(Header::id)
 }
 
-/// Whether this thread runs code of a task or blocking closure of that heap.
-pub(crate) fn current_is_of(heap: &Heap) -> bool {
+/// Whether this thread runs code of a task or blocking closure of that slab.
+pub(crate) fn current_is_of(slab: &TaskSlab) -> bool {
     // SAFETY: set for as long as the guard's owner holds a reference, so the heap lives too.
-    NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { Heap::of(task) }, heap))
+    NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { TaskSlab::of(task) }, slab))
 }
 
 /// Asks that the current poll end at the back of the queue without a wake, if `waker` is that of the current task.
@@ -136,7 +136,7 @@ impl Runnable {
             // SAFETY: we hold the poll lock, the reference, and the output is in the cell.
             Poll::Ready(end) => unsafe {
                 if end == End::Panicked && !header.vtable().is_blocking {
-                    Heap::of(task).owner().task_panicked();
+                    TaskSlab::of(task).owner().task_panicked();
                 }
                 complete(task);
             },
@@ -179,12 +179,12 @@ pub(super) unsafe fn cancel_locked(task: NonNull<Header>) {
 /// references are released.
 unsafe fn complete(task: NonNull<Header>) {
     // SAFETY: a reference is held until the end of this function.
-    let (header, heap) = unsafe { (task.as_ref(), Heap::of(task)) };
-    if let Some(hook) = &heap.hooks.on_terminate {
+    let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
+    if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
         unsafe { Header::tell(task, hook, None) };
     }
-    heap.count_completed(header.vtable());
+    slab.count_completed(header.vtable());
     let mut output = Output::Present;
     loop {
         match header.state.complete(output) {
@@ -214,7 +214,7 @@ unsafe fn complete(task: NonNull<Header>) {
     }
 }
 
-impl Heap {
+impl TaskSlab {
     /// Cancels every task that nobody polls; the pollers of the others see it after their poll. Repeats until a pass
     /// finds none, because dropping a future may spawn. Returns the number of tasks that are still being polled.
     ///

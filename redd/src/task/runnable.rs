@@ -6,9 +6,10 @@ use std::ptr::NonNull;
 
 use super::cell::{Header, TaskRef};
 use super::hooks::UnjoinedPanic;
+use crate::observe::report::Place;
 use crate::observe::waiting::WaitKind;
 
-/// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
+/// Who queues the tasks of a slab. The task room knows nothing else of a scheduler.
 pub(crate) trait Schedule: Send + Sync {
     /// Queues a task that was woken or cancelled. Called on any thread, also while a lock of foreign code is held:
     /// it must not run foreign code other than dropping a task that can no longer be run.
@@ -20,9 +21,9 @@ pub(crate) trait Schedule: Send + Sync {
     /// A panic is thrown away unseen: the task's handle is gone, or goes without having been awaited.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>);
 
-    /// Memory lies idle, and no worker has noticed: one should look at [`Heap::next_tending`](super::slab::Heap). Called
-    /// without a lock of the heap.
-    fn memory_is_idle(&self) {}
+    /// Memory lies idle, and no worker has noticed: one should look at [`TaskSlab::next_trim_at`](super::slab::TaskSlab). Called
+    /// without a lock of the slab.
+    fn request_trim(&self) {}
 
     /// Whether this thread keeps the scheduler until a call of [`schedule`](Self::schedule) on it returns, whatever
     /// becomes of the task meanwhile. If not, the caller of `schedule` keeps a reference to the task until then.
@@ -35,7 +36,7 @@ pub(crate) trait Schedule: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct TaskInfo {
     pub(crate) id: super::Id,
-    pub(crate) place: &'static std::panic::Location<'static>,
+    pub(crate) location: &'static std::panic::Location<'static>,
     pub(crate) name: Option<std::sync::Arc<str>>,
     pub(crate) age: std::time::Duration,
     /// What it noted when its last poll was pending, and where the program asked for it.
@@ -53,12 +54,12 @@ impl std::fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
-        write!(f, " (spawned at {}, {:.1?} old", self.place, self.age)?;
+        write!(f, " (spawned at {}, {:.1?} old", Place(self.location), self.age)?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
             _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
+            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
         }
@@ -87,7 +88,7 @@ impl Runnable {
         self.0.into_raw()
     }
 
-    /// The task's address, as [`Heap::ref_at`](super::slab::Heap) takes it: good for the whole cell, unlike one that is made
+    /// The task's address, as [`TaskSlab::ref_at`](super::slab::TaskSlab) takes it: good for the whole cell, unlike one that is made
     /// from the reference of [`header`](Self::header).
     pub(crate) fn as_ptr(&self) -> *mut Header {
         self.0.as_raw().as_ptr()

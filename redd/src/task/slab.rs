@@ -1,7 +1,7 @@
 //! Memory of tasks: chunks of equal slots, which are also the registry of live tasks.
 //!
 //! Called by `cell` (allocate, free), by `runtime::shutdown` and the dump (walk), by the scheduler (one [`Cache`] per
-//! worker). A [`Heap`] belongs to one runtime or one `LocalSet`.
+//! worker). A [`TaskSlab`] belongs to one runtime or one `LocalSet`.
 //!
 //! # Invariants
 //! - `zero-is-free`: a slot holds a task exactly while its state word counts references. The word is only ever accessed
@@ -12,7 +12,7 @@
 //!   trimmed, which happens while nobody walks (`trim`'s `walkers-pin`).
 //! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
 //!   one thread to the next under the lock of the central lists, and is empty then.
-//! - `heap-outlives-slots`: while a closed heap has slots out, it owns a reference to itself, and it has its owner. So a
+//! - `slab-outlives-slots`: while a closed heap has slots out, it owns a reference to itself, and it has its owner. So a
 //!   thread that has a reference to a task may use the heap and its owner.
 //! - `no-suicide`: no method of a heap drops what may be the last reference to it, its owner or its memory. They return
 //!   it as [`Remains`], which the caller drops where no reference to the heap is an argument any more.
@@ -71,7 +71,7 @@ pub(super) const fn class_of(layout: Layout) -> u8 {
 /// At the start of each chunk.
 #[repr(C)]
 struct Chunk {
-    heap: *const Heap,
+    slab: *const TaskSlab,
     slot_size: u32,
     /// Slots that were ever handed out; a walker goes up to here.
     used: AtomicU32,
@@ -195,13 +195,13 @@ impl Cache {
         is_much
     }
 
-    fn allocate(&self, heap: &Heap, class: u8) -> NonNull<Header> {
+    fn allocate(&self, slab: &TaskSlab, class: u8) -> NonNull<Header> {
         let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
         if list.head.is_null() {
             list = previous.replace(FreeList::EMPTY);
             if list.head.is_null() {
-                list = heap.take_magazine(&mut heap.central.lock(), class);
+                list = slab.take_magazine(&mut slab.central.lock(), class);
             }
         }
         let slot = list.pop().expect("a magazine holds at least one slot");
@@ -209,13 +209,13 @@ impl Cache {
         slot
     }
 
-    fn free(&self, heap: &Heap, class: u8, slot: NonNull<Header>) {
+    fn free(&self, slab: &TaskSlab, class: u8, slot: NonNull<Header>) {
         let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
         if list.len == MAGAZINE {
             let full = previous.replace(list);
             if full.len > 0 {
-                heap.give_magazine(class, full);
+                slab.give_magazine(class, full);
             }
             list = FreeList::EMPTY;
         }
@@ -244,8 +244,8 @@ fn bump(counter: &AtomicU64) {
 static NEXT_ID: fixed::AtomicU64 = fixed::AtomicU64::new(1);
 
 thread_local! {
-    /// The cache that this thread has entered, with its heap.
-    static ENTERED: Cell<(*const Heap, *const Cache)> = const { Cell::new((ptr::null(), ptr::null())) };
+    /// The cache that this thread has entered, with its slab.
+    static ENTERED: Cell<(*const TaskSlab, *const Cache)> = const { Cell::new((ptr::null(), ptr::null())) };
 }
 
 /// Slots that are in no cache.
@@ -260,8 +260,8 @@ struct Central {
     /// Slots that are in caches or hold a task; and one for each walker, and one for a guest.
     out: usize,
     is_closed: bool,
-    /// `heap-outlives-slots`
-    pinned: Option<Arc<Heap>>,
+    /// `slab-outlives-slots`
+    pinned: Option<Arc<TaskSlab>>,
     /// The cache that a guest has entered.
     guest: Option<usize>,
     record: Record,
@@ -283,7 +283,7 @@ impl Central {
 }
 
 /// The memory of one scheduler's tasks.
-pub(crate) struct Heap {
+pub(crate) struct TaskSlab {
     central: Mutex<Central>,
     caches: Box<[Cache]>,
     owner: UnsafeCell<Option<Arc<dyn Schedule>>>,
@@ -294,20 +294,20 @@ pub(crate) struct Heap {
     pub(super) names: Mutex<BTreeMap<Id, Arc<str>>>,
     /// Milliseconds since the heap was made, updated when workers look at the clock.
     pub(crate) coarse_ms: AtomicU32,
-    /// See [`next_tending`](Self::next_tending). Written under the lock of `central`.
+    /// See [`next_trim_at`](Self::next_trim_at). Written under the lock of `central`.
     tending: AtomicU64,
-    me: Weak<Heap>,
+    me: Weak<TaskSlab>,
 }
 
 /// What a heap lets go of, for the caller of its method to drop (`no-suicide`).
 #[derive(Default)]
-#[must_use = "dropped where no reference to the heap is an argument"]
+#[must_use = "dropped where no reference to the slab is an argument"]
 pub(crate) struct Remains {
     /// Whom to tell that memory lies idle.
     tell: Option<Arc<dyn Schedule>>,
     /// These three are let go when the last slot of a closed heap is free.
     _owner: Option<Arc<dyn Schedule>>,
-    _pinned: Option<Arc<Heap>>,
+    _pinned: Option<Arc<TaskSlab>>,
     areas: Vec<(NonNull<u8>, Layout)>,
 }
 
@@ -325,19 +325,19 @@ impl Drop for Remains {
             unsafe { dealloc(area.as_ptr(), layout) };
         }
         if let Some(owner) = self.tell.take() {
-            // No lock is held: this may end the runtime, which closes the heap.
-            owner.memory_is_idle();
+            // No lock is held: this may end the runtime, which closes the slab.
+            owner.request_trim();
         }
     }
 }
 
 // SAFETY: chunks and slots are shared under the invariants above; `owner` is written before the first task exists
 // and taken after the last slot is free.
-unsafe impl Send for Heap {}
+unsafe impl Send for TaskSlab {}
 // SAFETY: as above.
-unsafe impl Sync for Heap {}
+unsafe impl Sync for TaskSlab {}
 
-impl Heap {
+impl TaskSlab {
     pub(crate) fn new(caches: usize, hooks: TaskHooks) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             central: Mutex::new(Central {
@@ -364,7 +364,7 @@ impl Heap {
         })
     }
 
-    /// Says who schedules the tasks of this heap.
+    /// Says who schedules the tasks of this slab.
     ///
     /// # Safety
     /// Called once, before the first task is spawned and before the heap is shared.
@@ -376,7 +376,7 @@ impl Heap {
     /// Who schedules the tasks.
     ///
     /// # Safety
-    /// The caller has a reference to a task of this heap (`heap-outlives-slots`), or has the owner by other means.
+    /// The caller has a reference to a task of this heap (`slab-outlives-slots`), or has the owner by other means.
     pub(super) unsafe fn owner(&self) -> &dyn Schedule {
         // SAFETY: by this function's duty.
         unsafe { self.owner_if_open() }.expect("an owner is set before the first task is spawned")
@@ -398,26 +398,26 @@ impl Heap {
     pub(super) unsafe fn of<'a>(task: NonNull<Header>) -> &'a Self {
         // SAFETY: by this function's duty the header is alive.
         let vtable = unsafe { (*task.as_ptr()).vtable() };
-        let heap = if vtable.class == LARGE {
+        let slab = if vtable.class == LARGE {
             // SAFETY: `allocate` wrote the heap's address just before a large task.
             unsafe { task.cast::<*const Self>().sub(1).read() }
         } else {
             // SAFETY: the slot of a task that is alive is in a chunk (`type-stable`).
-            unsafe { Chunk::of(task).as_ref() }.heap
+            unsafe { Chunk::of(task).as_ref() }.slab
         };
-        // SAFETY: `heap-outlives-slots`.
-        unsafe { &*heap }
+        // SAFETY: `slab-outlives-slots`.
+        unsafe { &*slab }
     }
 
-    /// The calling thread's cache, if it has entered this heap.
+    /// The calling thread's cache, if it has entered this slab.
     #[inline]
     fn my_cache(&self) -> Option<&Cache> {
-        let (heap, cache) = ENTERED.get();
-        // SAFETY: set by `enter` for as long as its guard lives, and the guard's owner keeps the heap.
-        ptr::eq(heap, self).then(|| unsafe { &*cache })
+        let (slab, cache) = ENTERED.get();
+        // SAFETY: set by `enter` for as long as its guard lives, and the guard's owner keeps the slab.
+        ptr::eq(slab, self).then(|| unsafe { &*cache })
     }
 
-    /// Whether this thread has entered the heap; then it keeps the owner (see [`enter`](Self::enter)).
+    /// Whether this thread has entered the slab; then it keeps the owner (see [`enter`](Self::enter)).
     #[inline]
     pub(super) fn is_entered_here(&self) -> bool {
         ptr::eq(ENTERED.get().0, self)
@@ -443,7 +443,7 @@ impl Heap {
         // A guest may wake tasks without a reference to them: the owner stays until it leaves.
         central.out += 1;
         // SAFETY: `cache-owner`: the entry above is ours until the guard's drop, which the borrow of the heap outlives.
-        Some(GuestGuard { heap: self, entered: Some(unsafe { self.enter(index) }), index })
+        Some(GuestGuard { slab: self, entered: Some(unsafe { self.enter(index) }), index })
     }
 
     /// A free slot (state 0) and an id, for a task with this table. The caller moves the task in and publishes it.
@@ -497,7 +497,7 @@ impl Heap {
     /// Takes a slot back.
     ///
     /// # Safety
-    /// The slot belongs to this heap, its state counts no reference and is marked free, its body is dropped. The heap
+    /// The slot belongs to this slab, its state counts no reference and is marked free, its body is dropped. The heap
     /// must not be used by the caller once it has dropped the answer, unless it owns a reference of its own.
     #[inline(never)]
     pub(super) unsafe fn free(&self, slot: NonNull<Header>, class: u8, layout: Layout) -> Remains {
@@ -528,7 +528,7 @@ impl Heap {
     /// Notes that much memory lies idle; whom to tell, if that is news. A reference of its own: after the lock is let go
     /// the heap may close.
     fn whom_to_tell(&self, central: &Central, is_much: bool) -> Option<Arc<dyn Schedule>> {
-        if !is_much || central.is_closed || !self.note_idle() {
+        if !is_much || central.is_closed || !self.record_idle() {
             return None;
         }
         // SAFETY: written before the first task; taken under the lock, which we hold, of a heap that is closed.
@@ -607,7 +607,7 @@ impl Heap {
         let mut central = self.central.lock();
         if central.put_back(class as usize, list.len as usize) {
             // This thread is a worker and looks by itself before it sleeps.
-            self.note_idle();
+            self.record_idle();
         }
         central.magazines[class as usize].push(list);
         debug_assert!(!central.is_closed || central.out > 0 || central.pinned.is_some());
@@ -667,7 +667,7 @@ impl Heap {
         let chunk = central.record.spare.pop().unwrap_or_else(|| central.new_area());
         let (used, in_hand) = (AtomicU32::new(0), AtomicU32::new(0));
         // SAFETY: memory that nobody uses, large enough.
-        unsafe { chunk.write(Chunk { heap: self, slot_size, used, in_hand }) };
+        unsafe { chunk.write(Chunk { slab: self, slot_size, used, in_hand }) };
         chunk
     }
 
@@ -689,7 +689,7 @@ impl Heap {
         slot
     }
 
-    /// `heap-outlives-slots`: called after `out` grew.
+    /// `slab-outlives-slots`: called after `out` grew.
     fn pin_if_closed(&self, central: &mut Central) {
         if central.is_closed && central.pinned.is_none() {
             central.pinned = self.me.upgrade();
@@ -717,13 +717,13 @@ impl Heap {
         if let Some(cache) = self.my_cache() {
             let mut central = self.central.lock();
             if cache.flush(&mut central) {
-                self.note_idle();
+                self.record_idle();
             }
         }
     }
 
     /// The scheduler has ended: no cache is entered any more, but for a guest's. Slots that are still out (a `JoinHandle` or a waker
-    /// outlives the runtime) keep the heap; the last one frees it.
+    /// outlives the runtime) keep the slab; the last one frees it.
     pub(crate) fn close(self: &Arc<Self>) {
         drop(self.end());
     }
@@ -752,7 +752,7 @@ impl Default for FreeList {
     }
 }
 
-impl Drop for Heap {
+impl Drop for TaskSlab {
     fn drop(&mut self) {
         // A heap that was never closed (its runtime could not be built) has no tasks.
         drop(self.end());
@@ -762,7 +762,7 @@ impl Drop for Heap {
 /// While it lives, this thread allocates from and frees to one cache.
 #[derive(Debug)]
 pub(crate) struct CacheGuard {
-    before: (*const Heap, *const Cache),
+    before: (*const TaskSlab, *const Cache),
 }
 
 impl Drop for CacheGuard {
@@ -783,7 +783,7 @@ unsafe fn try_ref(slot: NonNull<Header>) -> Option<TaskRef> {
 
 /// As [`CacheGuard`], for a guest.
 pub(crate) struct GuestGuard<'a> {
-    heap: &'a Arc<Heap>,
+    slab: &'a Arc<TaskSlab>,
     /// There until the drop.
     entered: Option<CacheGuard>,
     index: usize,
@@ -798,10 +798,10 @@ impl GuestGuard<'_> {
     }
 
     fn flush_locked(&self) -> (crate::primitives::MutexGuard<'_, Central>, Option<Arc<dyn Schedule>>) {
-        let mut central = self.heap.central.lock();
+        let mut central = self.slab.central.lock();
         // `cache-owner`: this thread has entered it.
-        let is_much = self.heap.caches[self.index].flush(&mut central);
-        let tell = self.heap.whom_to_tell(&central, is_much);
+        let is_much = self.slab.caches[self.index].flush(&mut central);
+        let tell = self.slab.whom_to_tell(&central, is_much);
         (central, tell)
     }
 }
@@ -812,7 +812,7 @@ impl Drop for GuestGuard<'_> {
         let (mut central, tell) = self.flush_locked();
         central.guest = None;
         central.out -= 1;
-        drop(self.heap.finish_if_closed(central).telling(tell));
+        drop(self.slab.finish_if_closed(central).telling(tell));
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
 }
 
 fn begin(task: &TaskMeta<'_>) {
-    let (id, place) = (task.id.0, task.spawned_at());
+    let (id, location) = (task.id.0, task.spawned_at());
     let span = tracing::trace_span!(
         target: "tokio::task",
         parent: None,
@@ -85,9 +85,9 @@ fn begin(task: &TaskMeta<'_>) {
         task.id = id,
         size.bytes = task.future_bytes as u64,
         original_size.bytes = BOXED_BYTES.take().map(|bytes| bytes as u64),
-        loc.file = place.file(),
-        loc.line = place.line(),
-        loc.col = place.column(),
+        loc.file = location.file(),
+        loc.line = location.line(),
+        loc.col = location.column(),
     );
     if !span.is_disabled() {
         COUNT.fetch_add(1, Ordering::Relaxed);

@@ -57,7 +57,7 @@ pub(super) struct Snapshot(u64);
 /// After a waker was called or the task was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum OnWake {
+pub(super) enum AfterWake {
     /// The task is now QUEUED and a reference for its `Runnable` exists: enqueue it.
     Enqueue,
     /// As `Enqueue`, and the waker still has its reference: release it when the scheduler has returned.
@@ -170,45 +170,45 @@ impl Snapshot {
         Self(self.0 + REF)
     }
 
-    fn woken_by_val(self) -> (Self, OnWake) {
+    fn woken_by_val(self) -> (Self, AfterWake) {
         if self.is_complete() || self.is_queued() || self.is_running() {
             // A running task is marked only; its poller enqueues it (`one-runnable`).
             let next = if self.is_complete() { self } else { self.with(QUEUED) }.minus(1);
-            let answer = if next.refs() == 0 { OnWake::Free } else { OnWake::Nothing };
+            let answer = if next.refs() == 0 { AfterWake::Free } else { AfterWake::Nothing };
             (next, answer)
         } else {
             // The waker's reference becomes the `Runnable`'s.
-            (self.with(QUEUED), OnWake::Enqueue)
+            (self.with(QUEUED), AfterWake::Enqueue)
         }
     }
 
     /// As `woken_by_val` where the waker's reference is all that keeps the scheduler for this thread.
-    fn woken_by_val_elsewhere(self) -> (Self, OnWake) {
+    fn woken_by_val_elsewhere(self) -> (Self, AfterWake) {
         match self.woken_by_val() {
             // The `Runnable` gets a reference of its own.
-            (next, OnWake::Enqueue) => (next.plus_one(), OnWake::EnqueueThenRelease),
+            (next, AfterWake::Enqueue) => (next.plus_one(), AfterWake::EnqueueThenRelease),
             other => other,
         }
     }
 
-    fn woken_by_ref(self) -> (Self, OnWake) {
+    fn woken_by_ref(self) -> (Self, AfterWake) {
         if self.is_complete() || self.is_queued() {
             // The same value is still written: the next poller must see what this thread did before the wake.
-            (self, OnWake::Nothing)
+            (self, AfterWake::Nothing)
         } else if self.is_running() {
-            (self.with(QUEUED), OnWake::Nothing)
+            (self.with(QUEUED), AfterWake::Nothing)
         } else {
-            (self.with(QUEUED).plus_one(), OnWake::Enqueue)
+            (self.with(QUEUED).plus_one(), AfterWake::Enqueue)
         }
     }
 
-    fn cancelled(self) -> (Self, OnWake) {
+    fn cancelled(self) -> (Self, AfterWake) {
         if self.is_complete() || self.is_cancelled() {
-            (self, OnWake::Nothing)
+            (self, AfterWake::Nothing)
         } else if self.is_running() || self.is_queued() {
-            (self.with(CANCELLED), OnWake::Nothing)
+            (self.with(CANCELLED), AfterWake::Nothing)
         } else {
-            (self.with(CANCELLED | QUEUED).plus_one(), OnWake::Enqueue)
+            (self.with(CANCELLED | QUEUED).plus_one(), AfterWake::Enqueue)
         }
     }
 
@@ -345,17 +345,17 @@ impl State {
         }
     }
 
-    pub(super) fn wake_by_val(&self) -> OnWake {
+    pub(super) fn wake_by_val(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_val)
     }
     /// As `wake_by_val`, for a thread that does not keep the task's scheduler.
-    pub(super) fn wake_by_val_elsewhere(&self) -> OnWake {
+    pub(super) fn wake_by_val_elsewhere(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_val_elsewhere)
     }
-    pub(super) fn wake_by_ref(&self) -> OnWake {
+    pub(super) fn wake_by_ref(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_ref)
     }
-    pub(super) fn cancel(&self) -> OnWake {
+    pub(super) fn cancel(&self) -> AfterWake {
         self.apply(Snapshot::cancelled)
     }
     pub(super) fn start_poll(&self) -> OnStart {
@@ -461,7 +461,7 @@ mod tests {
         for now in legal() {
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
             let (next, answer) = now.woken_by_ref();
-            assert_eq!(answer == OnWake::Enqueue, idle, "{now:?}");
+            assert_eq!(answer == AfterWake::Enqueue, idle, "{now:?}");
             assert_eq!(next.refs(), now.refs() + u64::from(idle), "{now:?}");
             assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
@@ -474,9 +474,9 @@ mod tests {
         for now in legal().map(Snapshot::plus_one) {
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
             let (next, answer) = now.woken_by_val();
-            assert_eq!(answer == OnWake::Enqueue, idle, "{now:?}");
+            assert_eq!(answer == AfterWake::Enqueue, idle, "{now:?}");
             assert_eq!(next.refs(), now.refs() - u64::from(!idle), "{now:?}");
-            assert_eq!(answer == OnWake::Free, next.refs() == 0, "{now:?}");
+            assert_eq!(answer == AfterWake::Free, next.refs() == 0, "{now:?}");
             assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
         }
@@ -487,8 +487,8 @@ mod tests {
         for now in legal().map(Snapshot::plus_one) {
             let (here, answer_here) = now.woken_by_val();
             let (next, answer) = now.woken_by_val_elsewhere();
-            if answer_here == OnWake::Enqueue {
-                assert_eq!(answer, OnWake::EnqueueThenRelease, "{now:?}");
+            if answer_here == AfterWake::Enqueue {
+                assert_eq!(answer, AfterWake::EnqueueThenRelease, "{now:?}");
                 assert_eq!(next, here.plus_one(), "{now:?}");
                 assert!(is_legal(next), "{now:?} -> {next:?}");
             } else {
@@ -503,8 +503,8 @@ mod tests {
             let (next, answer) = now.cancelled();
             assert!(now.is_complete() || next.is_cancelled(), "{now:?}");
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
-            assert_eq!(answer == OnWake::Enqueue, idle && !now.is_cancelled(), "{now:?}");
-            if answer == OnWake::Enqueue {
+            assert_eq!(answer == AfterWake::Enqueue, idle && !now.is_cancelled(), "{now:?}");
+            if answer == AfterWake::Enqueue {
                 assert_eq!(next.refs(), now.refs() + 1);
             }
             // An idle task that is cancelled already cannot be: `cancel` queued it. Legal patterns include it, so it

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - `waker-is-ref`: each waker owns one reference to its task, except the borrowed one of a poll.
 //! - `keep-until-returned`: whoever hands a task to its scheduler keeps the scheduler until that returns: with a reference to
-//!   the task, which keeps the heap and its owner (`heap-outlives-slots` in `slab`), or because its thread runs inside the
+//!   the task, which keeps the heap and its owner (`slab-outlives-slots` in `slab`), or because its thread runs inside the
 //!   scheduler.
 
 #![expect(unsafe_code, reason = "RawWaker tables are unsafe by nature")]
@@ -14,9 +14,9 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{self, Header, TaskRef};
 use super::runnable::{Runnable, Schedule};
-use super::slab::Heap;
+use super::slab::TaskSlab;
 use super::spans;
-use super::state::OnWake;
+use super::state::AfterWake;
 
 /// What is done to a waker, for who watches.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,11 @@ pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     std::ptr::eq(waker.data(), task.as_ptr().cast()) && std::ptr::eq(waker.vtable(), &TABLE)
 }
 
+/// Whether this is a waker of any task, which runs no user code.
+pub(crate) fn is_of_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &TABLE)
+}
+
 /// # Safety
 /// `data` comes from a waker of this table, so it is a live header (`waker-is-ref`).
 unsafe fn header<'a>(data: *const ()) -> (NonNull<Header>, &'a Header) {
@@ -66,35 +71,35 @@ unsafe fn wake(data: *const ()) {
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::Wake, header.id());
     // SAFETY: the waker's reference is ours; after the step below the heap is used only if this thread keeps it.
-    let heap = unsafe { Heap::of(task) };
-    if !heap.is_entered_here() {
+    let slab = unsafe { TaskSlab::of(task) };
+    if !slab.is_entered_here() {
         // SAFETY: the waker's reference is passed on.
         return unsafe { wake_elsewhere(task) };
     }
     match header.state.wake_by_val() {
         // `keep-until-returned`: this thread keeps the heap and its owner.
         // SAFETY: as said; the waker's reference is the `Runnable`'s now.
-        OnWake::Enqueue => unsafe { heap.owner().schedule(Runnable::from_raw(task)) },
-        OnWake::Nothing => {}
+        AfterWake::Enqueue => unsafe { slab.owner().schedule(Runnable::from_raw(task)) },
+        AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        OnWake::Free => unsafe { cell::free(task) },
-        OnWake::EnqueueThenRelease => unreachable!("this step gives the waker's reference away"),
+        AfterWake::Free => unsafe { cell::free(task) },
+        AfterWake::EnqueueThenRelease => unreachable!("this step gives the waker's reference away"),
     }
 }
 
-/// As `wake`, on a thread that has not entered the heap.
+/// As `wake`, on a thread that has not entered the slab.
 ///
 /// # Safety
 /// The caller passes on a waker's reference.
 #[inline(never)]
 unsafe fn wake_elsewhere(task: NonNull<Header>) {
     // SAFETY: the reference is ours until the step below.
-    let (header, owner) = unsafe { (task.as_ref(), Heap::of(task).owner_if_open()) };
+    let (header, owner) = unsafe { (task.as_ref(), TaskSlab::of(task).owner_if_open()) };
     let is_kept = owner.is_some_and(Schedule::is_kept_by_this_thread);
     match if is_kept { header.state.wake_by_val() } else { header.state.wake_by_val_elsewhere() } {
         // SAFETY: the waker's reference is the `Runnable`'s now; this thread keeps the scheduler.
-        OnWake::Enqueue => unsafe { enqueue(task) },
-        OnWake::EnqueueThenRelease => {
+        AfterWake::Enqueue => unsafe { enqueue(task) },
+        AfterWake::EnqueueThenRelease => {
             // `keep-until-returned`: a worker may run the task to its end, and the runtime may end, before the scheduler has
             // returned. It is gone no earlier than this reference.
             // SAFETY: `waker-is-ref`.
@@ -103,9 +108,9 @@ unsafe fn wake_elsewhere(task: NonNull<Header>) {
             unsafe { enqueue(task) };
             drop(kept);
         }
-        OnWake::Nothing => {}
+        AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        OnWake::Free => unsafe { cell::free(task) },
+        AfterWake::Free => unsafe { cell::free(task) },
     }
 }
 
@@ -115,9 +120,9 @@ unsafe fn wake_by_ref(data: *const ()) {
     spans::waker(WakerOp::WakeByRef, header.id());
     match header.state.wake_by_ref() {
         // SAFETY: the step made a reference for the `Runnable`.
-        OnWake::Enqueue => unsafe { enqueue(task) },
-        OnWake::Nothing => {}
-        OnWake::EnqueueThenRelease | OnWake::Free => unreachable!("waking by reference releases none"),
+        AfterWake::Enqueue => unsafe { enqueue(task) },
+        AfterWake::Nothing => {}
+        AfterWake::EnqueueThenRelease | AfterWake::Free => unreachable!("waking by reference releases none"),
     }
 }
 
@@ -137,7 +142,7 @@ unsafe fn drop_waker(data: *const ()) {
 pub(super) unsafe fn enqueue(task: NonNull<Header>) {
     // SAFETY: the `Runnable` owns a reference until it is handed over; from then on the caller keeps the heap's owner.
     unsafe {
-        let owner = Heap::of(task).owner();
+        let owner = TaskSlab::of(task).owner();
         owner.schedule(Runnable::from_raw(task));
     }
 }

@@ -27,6 +27,7 @@ use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::resources::{Operation, Resource, ResourceKind, Update, tell_here, tell_poll};
 use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::thread;
 use crate::runtime::{Handle, context};
 use crate::task::coop::poll_proceed;
 
@@ -275,10 +276,10 @@ impl Future for Sleep {
                             *this.is_given && fire_if_reached(this.timer, *this.deadline)
                         }
                         Arming::Due(_) => true,
-                        Arming::Gone(_) => panic_detached(this.place),
+                        Arming::Gone(_) => ends_detached(this.place),
                     }
                 }
-                TimerState::Detached => panic_detached(this.place),
+                TimerState::Detached => ends_detached(this.place),
             };
             if is_fired {
                 unit.made_progress();
@@ -353,8 +354,12 @@ fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker
     arming
 }
 
+/// A destructor that waits while its thread unwinds gets the end instead of a second panic, which would abort the process.
 #[cold]
-fn panic_detached(place: &Location<'_>) -> ! {
+fn ends_detached(place: &Location<'_>) -> bool {
+    if thread::panicking() {
+        return true;
+    }
     panic!(
         "a timer was polled after its runtime was shut down. It was made at {place}. Finish or drop what waits for \
          it before the runtime goes, or keep the `Runtime` alive longer."

@@ -15,6 +15,7 @@ mod emulation;
 mod foreign;
 mod inject;
 mod lifetimes;
+mod stderr;
 mod system;
 mod world;
 
@@ -53,7 +54,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let cases = || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES);
+    let cases =
+        || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES).chain(stderr::CASES);
     if let [flag, name] = &arguments[..] {
         if flag == "--case" {
             let case = cases().find(|case| case.name == name).expect("a case of this name");

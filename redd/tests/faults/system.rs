@@ -23,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
     case("the third thread of a runtime is refused", "hangs for ever", third_worker_is_refused),
     case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
+    case("one thread of a worker is refused, once", "panics", one_refusal),
     case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
@@ -192,6 +193,22 @@ fn later_workers_are_refused() {
     THREAD.mend();
     drop(runtime);
     serve_twenty(&workers(4));
+}
+
+/// Tasks that block on each other find a worker each, without rescue.
+fn one_refusal() {
+    for workers in [1, 2] {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers).rescue(Rescue::off()).enable_all().build().unwrap();
+        THREAD.fail(0, 1, libc::EAGAIN);
+        let (tell, told) = std_mpsc::channel();
+        let first = runtime.spawn(async move { task::block_in_place(|| told.recv().unwrap()) });
+        let second = runtime.spawn(async move { tell.send(7).unwrap() });
+        assert_eq!(futures::executor::block_on(first).unwrap(), 7);
+        futures::executor::block_on(second).unwrap();
+        THREAD.mend();
+        serve_twenty(&runtime);
+    }
 }
 
 /// Who waits for a blocked worker waits until it is back, and nothing is lost; later there are spares again.

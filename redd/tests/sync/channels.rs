@@ -144,7 +144,7 @@ fn unbounded_mpsc_behaves_as_a_deque() {
 }
 
 #[test]
-fn broadcast_behaves_as_a_deque_that_every_receiver_has_a_place_in() {
+fn broadcast_behaves_as_a_deque_with_a_position_per_receiver() {
     for seed in SEEDS {
         let rng = Rng::new(seed);
         let asked = 1 + rng.below(9) as usize;
@@ -367,7 +367,7 @@ fn every_message_is_dropped_once_wherever_it_is() {
 }
 
 #[test]
-fn a_message_whose_drop_panics_does_not_keep_the_others() {
+fn a_message_whose_drop_panics_does_not_leak_the_others() {
     struct Bomb(Arc<AtomicUsize>, bool);
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -422,7 +422,7 @@ fn a_broadcast_message_whose_clone_panics_is_skipped() {
 
 #[test]
 #[should_panic(expected = "ask `is_terminated` first")]
-fn polling_a_finished_oneshot_says_what_to_ask() {
+fn polling_a_finished_oneshot_says_what_to_check() {
     let (sender, mut receiver) = oneshot::channel();
     sender.send(1).unwrap();
     assert!(poll_once(Pin::new(&mut receiver)).is_ready());

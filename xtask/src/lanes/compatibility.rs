@@ -1,12 +1,12 @@
 //! What redd is next to Tokio: its API, other people's tests, and other people's programs.
 //!
-//! Called by `cargo xtask api-diff`, `suites`, `suites-unstable` and `compat`.
+//! Called by `cargo xtask api-diff`, `suites`, `suites-unstable`, `compat` and `switch`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Outcome, cargo, for_each_line, passes, rustflags, shown, target_dir};
-use crate::{api, compat, dependencies, peers, suites};
+use super::{Outcome, cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
+use crate::{api, compat, dependencies, peers, suites, switch};
 
 /// rustdoc's JSON of packages, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
 fn documents(
@@ -183,6 +183,51 @@ pub(super) fn run_compat(root: &Path) -> Outcome {
     Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
 }
 
+/// Switches all programs, and writes the table of them.
+pub(super) fn switch_all(root: &Path) -> Outcome {
+    let (rows, outcome) = switch_programs(root, &[]);
+    let written = !rows.is_empty() && write_result(root, "switch", 1, &switch::table(&rows));
+    Outcome { passed: outcome.passed && written, note: outcome.note }
+}
+
+/// `cargo xtask switch NAME…`.
+pub(crate) fn run_switch(root: &Path, names: &[&str]) -> bool {
+    let (rows, outcome) = switch_programs(root, names);
+    println!("\n{}\n{}", switch::table(&rows), outcome.note);
+    outcome.passed
+}
+
+/// Those of these names, or all.
+fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
+    let target = target_dir(root).join("switch");
+    let mut rows = Vec::new();
+    let mut failed = Vec::new();
+    for program in switch::PROGRAMS.iter().filter(|program| names.is_empty() || names.contains(&program.name)) {
+        println!("{}", program.name);
+        match switch::switch(root, &target, program) {
+            Ok(row) => {
+                if !row.passed() {
+                    failed.push(program.name.to_owned());
+                }
+                rows.push(row);
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                failed.push(format!("{}: {why}", program.name));
+            }
+        }
+    }
+    let note = match failed.as_slice() {
+        [] => format!("{} programs switched", rows.len()),
+        failed => format!("{} programs; failed: {}", rows.len(), failed.join(", ")),
+    };
+    (rows, Outcome { passed: failed.is_empty() && !names.iter().any(|name| !is_switched(name)), note })
+}
+
+fn is_switched(name: &str) -> bool {
+    switch::PROGRAMS.iter().any(|program| program.name == name)
+}
+
 /// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.
 fn run_package(folder: &Path, package: &str, peers: &[peers::Peer], results: &mut compat::Results) -> bool {
     let mut command = Command::new(folder.join("debug").join(package));
@@ -206,12 +251,7 @@ fn falls_back_loudly(root: &Path) -> bool {
          redd = {{ path = {:?}, default-features = false }}\ntokio = \"1\"\n",
         root.join("redd")
     );
-    let write = || {
-        std::fs::create_dir_all(folder.join("src"))?;
-        std::fs::write(folder.join("Cargo.toml"), &manifest)?;
-        std::fs::write(folder.join("src/lib.rs"), "//! Redd, or a failure.\n\nredd::assert_active!();\n")
-    };
-    if let Err(error) = write() {
+    if let Err(error) = write_package(&folder, &manifest, "//! Redd, or a failure.\n\nredd::assert_active!();\n") {
         eprintln!("{}: {error}", folder.display());
         return false;
     }

@@ -19,7 +19,7 @@ mod miri;
 mod models;
 mod sanitizers;
 
-pub(crate) use compatibility::{record_api, run_suites};
+pub(crate) use compatibility::{record_api, run_suites, run_switch};
 pub(crate) use models::run_shuttle;
 
 use std::io::{BufRead, BufReader};
@@ -147,10 +147,18 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "programs on other people's crates, through the facade",
         run: compatibility::run_compat,
     },
+    Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
 
+/// Lanes that no group runs: they take an hour.
+pub(crate) const ALONE: &[Lane] = &[Lane {
+    name: "switch",
+    purpose: "published programs, switched as the guide says",
+    run: compatibility::switch_all,
+}];
+
 pub(crate) fn find(name: &str) -> Option<&'static Lane> {
-    LANES.iter().chain(DEEP).find(|lane| lane.name == name)
+    LANES.iter().chain(DEEP).chain(ALONE).find(|lane| lane.name == name)
 }
 
 pub(crate) fn run_all(root: &Path) -> bool {
@@ -267,11 +275,67 @@ fn run_dependencies(root: &Path) -> Outcome {
             .filter(|output| output.status.success())
             .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let findings = dependencies::check(root, tree);
+    let findings = dependencies::check(root, tree, user_lock(root));
     for finding in &findings {
         println!("{finding}");
     }
     Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+}
+
+/// The lock file of a program that asks for `tokio` and gets the facade. It starts from ours, so that a new release of
+/// another crate changes nothing; Cargo removes what the program does not need.
+fn user_lock(root: &Path) -> Result<String, String> {
+    let folder = target_dir(root).join(dependencies::USER);
+    let (lock, checkout) = (folder.join("Cargo.lock"), folder.join("redd"));
+    let link = || match std::os::unix::fs::symlink(root, &checkout) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    write_package(&folder, &dependencies::user_manifest(), "//! Nothing.\n")
+        .and_then(|()| link())
+        .and_then(|()| std::fs::copy(root.join("Cargo.lock"), &lock))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    // Without the network if the registry's index has been read before; with it otherwise.
+    let resolves = |option: &[&str]| {
+        let mut command = cargo(&folder, &["tree", "--quiet"]);
+        command.args(option).stdout(Stdio::null());
+        passes(&mut command)
+    };
+    if !resolves(&["--offline"]) && !resolves(&[]) {
+        return Err("a program with the patch does not resolve (Cargo's message is above)".to_owned());
+    }
+    std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))
+}
+
+/// A program whose lock file is older than ours keeps its versions if our requirements allow them, so they have to be
+/// enough. Dependencies of others are at their lowest versions too.
+fn minimal(root: &Path) -> Outcome {
+    let folder = target_dir(root).join("minimal");
+    let names = feature_names(&std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default());
+    // An optional dependency may ask for a newer version of one that is always there, and hide that ours is too low.
+    let passed = [&[][..], &names].iter().all(|features| {
+        let manifest = format!(
+            "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+             redd = {{ path = {:?}, features = {features:?} }}\n",
+            root.join("redd")
+        );
+        if let Err(error) = write_package(&folder, &manifest, "//! Nothing.\n") {
+            eprintln!("{}: {error}", folder.display());
+            return false;
+        }
+        let mut resolve = cargo(&folder, &["generate-lockfile", "--quiet", "-Zminimal-versions"]);
+        let mut check = cargo(&folder, &["check", "--quiet", "--locked"]);
+        check.env("CARGO_TARGET_DIR", target_dir(root).join("minimal/target"));
+        passes(resolve.env("RUSTC_BOOTSTRAP", "1")) && passes(&mut check)
+    });
+    Outcome { passed: passed && !names.is_empty(), note: "with the default features, and with all".to_owned() }
+}
+
+/// A package with a library of this text.
+fn write_package(folder: &Path, manifest: &str, text: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("src"))?;
+    std::fs::write(folder.join("Cargo.toml"), manifest)?;
+    std::fs::write(folder.join("src/lib.rs"), text)
 }
 
 fn clippy(root: &Path) -> Outcome {

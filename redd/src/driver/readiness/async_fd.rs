@@ -125,9 +125,9 @@ macro_rules! waiting_methods {
             &mut self,
             $($argument: Interest)?
         ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-            let place = std::panic::Location::caller();
+            let location = std::panic::Location::caller();
             async move {
-                let event = self.registration.readiness_at($interest, place).await?;
+                let event = self.registration.readiness_at($interest, location).await?;
                 Ok(self.mut_guard(event))
             }
         }

@@ -5,6 +5,7 @@
 //! # Invariants
 //! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so
 //!   whoever sees the bit and takes the lock finds it.
+//! - `ended-under-lock`: waits end under the lock under which a waker is stored, so a waker is found there, or not stored.
 //! - `foreign-code-outside`: wakers are cloned, dropped and called without the lock.
 //!
 //! # Why not otherwise
@@ -12,7 +13,7 @@
 //! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
 
 use super::ready::{Interest, Ready};
-use super::state::{Direction, Enlist, Place, State, Waiting};
+use super::state::{Direction, Enlist, SlotPlace, State, Waiting};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use std::task::Waker;
 
 /// See the module page.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct IoSlot {
     word: AtomicU64,
     waiters: Mutex<Waiters>,
 }
@@ -34,6 +35,8 @@ struct Waiters {
     list: Vec<Listed>,
     /// The ticket of the next one in the list.
     next_ticket: u64,
+    /// No event comes any more, so nobody may wait.
+    have_ended: bool,
 }
 
 #[derive(Debug)]
@@ -60,15 +63,17 @@ pub(crate) enum Waited {
     Ready(State),
     /// The waker is stored.
     Pending,
+    /// It would wait for ever: the runtime ends.
+    Ended,
 }
 
-impl Slot {
+impl IoSlot {
     pub(crate) fn new() -> Self {
         Self { word: AtomicU64::new(State::fresh(0).word()), waiters: Mutex::new(Waiters::default()) }
     }
 
     pub(crate) fn state(&self) -> State {
-        // Acquire: what the thread that harvested the event did before. Pairs with Release in `Slot::apply`.
+        // Acquire: what the thread that harvested the event did before. Pairs with Release in `IoSlot::apply`.
         State::from_word(self.word.load(Ordering::Acquire))
     }
 
@@ -81,7 +86,7 @@ impl Slot {
                 return Some(answer);
             }
             // Release: publishes what this thread did before the step. Acquire: sees what others did before theirs.
-            // Both pair with each other here and with Acquire in `Slot::state`.
+            // Both pair with each other here and with Acquire in `IoSlot::state`.
             match self.word.compare_exchange_weak(current.word(), next.word(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(answer),
                 Err(word) => current = State::from_word(word),
@@ -94,6 +99,13 @@ impl Slot {
         if let Some(waiting) = self.apply(|state| state.on_event(generation, event)) {
             self.take_wakers(waiting, Some(event), wakers);
         }
+    }
+
+    /// No event comes any more (`ended-under-lock`).
+    pub(crate) fn end_waits(&self, wakers: &mut WakeList) {
+        self.waiters.lock().have_ended = true;
+        let everyone = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(everyone, None, wakers);
     }
 
     /// The runtime ends.
@@ -155,7 +167,15 @@ impl Slot {
         self.apply(|state| Some((state.clear(seen, cleared)?, ())));
     }
 
-    fn enlist(&self, place: Place, interest: Interest) -> Waited {
+    /// Instead of waiting.
+    fn ready_or_ended(&self, place: SlotPlace, interest: Interest) -> Waited {
+        match self.state().enlist(place, interest) {
+            Enlist::Ready(state) => Waited::Ready(state),
+            Enlist::Wait(_) => Waited::Ended,
+        }
+    }
+
+    fn enlist(&self, place: SlotPlace, interest: Interest) -> Waited {
         let found = self.apply(|state| {
             Some(match state.enlist(place, interest) {
                 Enlist::Ready(ready) => (state, Waited::Ready(ready)),
@@ -176,8 +196,12 @@ impl Slot {
             fresh = Some(waker.clone());
             waiters = self.waiters.lock();
         }
+        if waiters.have_ended {
+            drop(waiters);
+            return self.ready_or_ended(SlotPlace::Cell(direction), direction.interest());
+        }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
-        let waited = self.enlist(Place::Cell(direction), direction.interest());
+        let waited = self.enlist(SlotPlace::Cell(direction), direction.interest());
         drop(waiters);
         drop(replaced);
         waited
@@ -194,11 +218,15 @@ impl Slot {
             drop(waker);
             return Waited::Pending;
         }
+        if waiters.have_ended {
+            drop(waiters);
+            return self.ready_or_ended(SlotPlace::List, interest);
+        }
         // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
-        let waited = self.enlist(Place::List, interest);
+        let waited = self.enlist(SlotPlace::List, interest);
         *ticket = None;
         match waited {
-            Waited::Ready(_) => {
+            Waited::Ready(_) | Waited::Ended => {
                 drop(waiters);
                 drop(waker);
             }

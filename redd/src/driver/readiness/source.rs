@@ -12,7 +12,7 @@
 #![expect(unsafe_code, reason = "reading into memory that is not initialised")]
 
 use super::ready::{Interest, Ready};
-use super::slot::{Slot, Waited};
+use super::slot::{IoSlot, Waited};
 use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::driver::Driver;
@@ -111,7 +111,7 @@ impl Registration {
         Ok(Self { driver, fd, index, generation })
     }
 
-    fn slot(&self) -> &Slot {
+    fn slot(&self) -> &IoSlot {
         self.driver.slot(self.index)
     }
 
@@ -130,15 +130,16 @@ impl Registration {
         &self,
         interest: Interest,
         until: Until,
-        place: Option<&'static Location<'static>>,
-        wait: impl FnOnce(&Slot) -> Waited,
+        location: Option<&'static Location<'static>>,
+        wait: impl FnOnce(&IoSlot) -> Waited,
     ) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
-            waiting::note(wait_kind(interest), place);
+            waiting::note(wait_kind(interest), location);
             match wait(slot) {
                 Waited::Pending => return Poll::Pending,
+                Waited::Ended => return Poll::Ready(Err(shutdown_error())),
                 Waited::Ready(now) => state = now,
             }
         }
@@ -164,8 +165,8 @@ impl Registration {
     }
 
     /// As [`readiness`](Self::readiness), for an `async` block that has noted its caller's place before.
-    pub(crate) fn readiness_at(&self, interest: Interest, place: &'static Location<'static>) -> Readiness<&Self> {
-        Readiness { at: self, interest, ticket: None, place: Some(place) }
+    pub(crate) fn readiness_at(&self, interest: Interest, location: &'static Location<'static>) -> Readiness<&Self> {
+        Readiness { at: self, interest, ticket: None, location: Some(location) }
     }
 
     /// Someone looked at `event`, tried, and says that it would block. The end of a direction stays.
@@ -268,18 +269,18 @@ impl Registration {
     where
         F: FnMut() -> io::Result<R>,
     {
-        let place = Location::caller();
-        self.async_io_at(interest, place, f)
+        let location = Location::caller();
+        self.async_io_at(interest, location, f)
     }
 
     async fn async_io_at<R>(
         &self,
         interest: Interest,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
         mut f: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
-            let readiness = self.readiness_at(interest, place);
+            let readiness = self.readiness_at(interest, location);
             let seen = readiness.until_worth_trying().await;
             // Waiting alone costs no budget: only an operation makes progress.
             let unit = std::future::poll_fn(poll_proceed).await;
@@ -370,12 +371,12 @@ pub(crate) struct Readiness<R: Registered> {
     interest: Interest,
     ticket: Option<u64>,
     /// `None`: whoever polls notes for itself what it waits on.
-    place: Option<&'static Location<'static>>,
+    location: Option<&'static Location<'static>>,
 }
 
 impl<R: Registered> Readiness<R> {
     pub(crate) fn of(at: R, interest: Interest) -> Self {
-        Self { at, interest, ticket: None, place: None }
+        Self { at, interest, ticket: None, location: None }
     }
 
     pub(crate) fn registration(&self) -> &Registration {
@@ -383,13 +384,13 @@ impl<R: Registered> Readiness<R> {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
-        let Self { at, interest, ticket, place } = self;
-        let wait = |slot: &Slot| slot.wait_in_list(ticket, *interest, cx.waker());
-        at.registration().poll_until(*interest, until, *place, wait)
+        let Self { at, interest, ticket, location } = self;
+        let wait = |slot: &IoSlot| slot.wait_in_list(ticket, *interest, cx.waker());
+        at.registration().poll_until(*interest, until, *location, wait)
     }
 
     /// Ready once for each event: it counts as seen. Takes no part in the budget.
-    pub(crate) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = ready!(self.poll_until(cx, Until::Ready))?;
         self.registration().clear_readiness(ReadyEvent::new(state, self.interest));
         Poll::Ready(Ok(()))

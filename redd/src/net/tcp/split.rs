@@ -192,7 +192,7 @@ impl ReadHalf<'_> {
 
 impl AsRef<TcpStream> for ReadHalf<'_> {
     fn as_ref(&self) -> &TcpStream {
-        &self.stream
+        self.stream
     }
 }
 
@@ -269,7 +269,7 @@ impl WriteHalf<'_> {
 
 impl AsRef<TcpStream> for WriteHalf<'_> {
     fn as_ref(&self) -> &TcpStream {
-        &self.stream
+        self.stream
     }
 }
 
@@ -356,6 +356,7 @@ impl OwnedReadHalf {
     /// # drop(server);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[expect(clippy::missing_panics_doc, reason = "no third half exists, so the stream can be taken out")]
     pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         if !Arc::ptr_eq(&self.stream, &other.stream) {
             return Err(ReuniteError(self, other));

@@ -73,6 +73,12 @@ impl From<net::SocketAddr> for SocketAddr {
     }
 }
 
+impl From<SocketAddr> for net::SocketAddr {
+    fn from(address: SocketAddr) -> Self {
+        address.0
+    }
+}
+
 /// The address of a path. A path that begins with a NUL byte is an abstract name.
 ///
 /// The standard library would bind an unnamed address for an empty path, which would hide the mistake.

@@ -171,7 +171,7 @@ impl ReadHalf<'_> {
 
 impl AsRef<UnixStream> for ReadHalf<'_> {
     fn as_ref(&self) -> &UnixStream {
-        &self.stream
+        self.stream
     }
 }
 
@@ -248,7 +248,7 @@ impl WriteHalf<'_> {
 
 impl AsRef<UnixStream> for WriteHalf<'_> {
     fn as_ref(&self) -> &UnixStream {
-        &self.stream
+        self.stream
     }
 }
 
@@ -332,6 +332,7 @@ impl OwnedReadHalf {
     /// # let _ = (address, server, client);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[expect(clippy::missing_panics_doc, reason = "no third half exists, so the stream can be taken out")]
     pub fn reunite(self, other: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
         if !Arc::ptr_eq(&self.stream, &other.stream) {
             return Err(ReuniteError(self, other));

@@ -55,6 +55,64 @@ impl Reading {
     }
 }
 
+/// A poll from its start to now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholePoll {
+    pub(super) elapsed: Duration,
+    /// CPU time that its thread had; `None`: the system does not say.
+    pub(super) computed: Option<Duration>,
+    /// Time that its thread waited for a CPU.
+    pub(super) delay: Duration,
+    /// Time that its thread waited for locks of redd, as far as it was seen.
+    pub(super) in_redd: Duration,
+    pub(super) is_stopped: bool,
+}
+
+/// What a late poll is reported as, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lateness {
+    /// Not yet, or the task is not to blame.
+    NotLate,
+    /// Its thread may print the backtrace of a panic. A report now could blame the task for that.
+    MayPanic,
+    Late,
+}
+
+/// A poll that was held back (`MayPanic`) or that only waits for a CPU is reported after so many times as long.
+pub(super) const MUCH_LATER: u32 = 10;
+
+impl WholePoll {
+    /// The time that the task itself takes: it computes, or waits for something that is not redd's.
+    fn own(&self) -> Duration {
+        self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd)
+    }
+
+    /// A poll is late if the task itself took `report_after`. `can_panic` says whether the thread does now what a thread
+    /// does that panics.
+    pub(super) fn lateness(&self, report_after: Duration, can_panic: bool) -> Lateness {
+        if self.elapsed.saturating_sub(self.in_redd) >= report_after.saturating_mul(MUCH_LATER) {
+            Lateness::Late
+        } else if self.own() < report_after {
+            Lateness::NotLate
+        } else if can_panic {
+            Lateness::MayPanic
+        } else {
+            Lateness::Late
+        }
+    }
+
+    /// What most of the task's own time was spent on. Only if that time is no reason for a report, the CPUs are to blame.
+    pub(super) fn cpu_use(&self, report_after: Duration) -> CpuUse {
+        match self.computed {
+            _ if self.is_stopped => CpuUse::Stopped,
+            None => CpuUse::Unknown,
+            Some(_) if self.own() < report_after => CpuUse::Waiting,
+            Some(computed) if computed >= self.own() / 2 => CpuUse::On,
+            Some(_) => CpuUse::Off,
+        }
+    }
+}
+
 /// A worker whose poll goes on and on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
@@ -75,8 +133,6 @@ pub(super) struct Situation {
     /// Descriptors are registered; with nobody serving, their events wait.
     pub(super) has_io: bool,
     pub(super) sleepers: usize,
-    /// Workers without a thread yet.
-    pub(super) unstarted: usize,
     pub(super) serving: usize,
     pub(super) workers: usize,
 }
@@ -88,7 +144,7 @@ pub(super) enum Verdict {
     NothingWaits,
     /// Something waits, and as many workers as ever are there for it.
     AtFullStrength,
-    /// A worker sleeps, or has not started: wake it.
+    /// A worker sleeps: wake it.
     Wake,
     /// Start a spare for the suspect of this number; with `None`, for a worker that said itself that it blocks.
     Start(Option<usize>),
@@ -134,7 +190,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     if !something_waits {
         return Verdict::NothingWaits;
     }
-    if situation.sleepers + situation.unstarted > 0 {
+    if situation.sleepers > 0 {
         return Verdict::Wake;
     }
     if situation.serving >= situation.workers {
@@ -144,7 +200,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     let without = |(_, suspect): &(usize, &Suspect)| !suspect.has_stand_in && may_start(suspect);
     match suspects.iter().enumerate().find(without) {
         Some((index, _)) => Verdict::Start(Some(index)),
-        // Those that stood in are stuck themselves, or have retired too early (`roster`: `monitor-looks-last`).
+        // Those that stood in are stuck themselves, or have retired too early (`states`: `monitor-looks-last`).
         None if nobody_serves && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
     }
@@ -155,8 +211,7 @@ mod tests {
     use super::*;
 
     const THRESHOLD: Duration = Duration::from_millis(10);
-    const ALL_BUSY: Situation =
-        Situation { has_work: true, has_io: false, sleepers: 0, unstarted: 0, serving: 0, workers: 1 };
+    const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, serving: 0, workers: 1 };
 
     fn stuck(ms: u64, cpu: CpuUse) -> Suspect {
         let stuck_for = Duration::from_millis(ms);
@@ -225,6 +280,59 @@ mod tests {
         assert_eq!(decide(Situation { serving: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);
         assert_eq!(decide(situation, &[replaced, replaced], THRESHOLD), Verdict::NotYet);
         assert_eq!(decide(ALL_BUSY, &[replaced], THRESHOLD), Verdict::Start(None), "nobody serves");
+    }
+
+    const AFTER: Duration = Duration::from_millis(100);
+
+    /// In milliseconds.
+    fn whole(elapsed: u64, computed: u64, delay: u64, in_redd: u64) -> WholePoll {
+        let [elapsed, computed, delay, in_redd] = [elapsed, computed, delay, in_redd].map(Duration::from_millis);
+        WholePoll { elapsed, computed: Some(computed), delay, in_redd, is_stopped: false }
+    }
+
+    #[test]
+    fn a_poll_is_late_when_the_task_itself_took_so_long() {
+        for (poll, expected) in [
+            (whole(99, 99, 0, 0), Lateness::NotLate),
+            (whole(100, 100, 0, 0), Lateness::Late),
+            (whole(100, 0, 0, 0), Lateness::Late),
+            // It was kept from running, which is not the task's doing.
+            (whole(500, 20, 420, 0), Lateness::NotLate),
+            (whole(520, 20, 420, 0), Lateness::Late),
+            (whole(999, 20, 979, 0), Lateness::NotLate),
+            (whole(1000, 20, 980, 0), Lateness::Late),
+            // A lock of redd is none of the task's.
+            (whole(199, 5, 0, 100), Lateness::NotLate),
+            (whole(60_000, 5, 0, 59_950), Lateness::NotLate),
+        ] {
+            assert_eq!(poll.lateness(AFTER, false), expected, "{poll:?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_may_panic_is_reported_much_later() {
+        for (elapsed, expected) in
+            [(99, Lateness::NotLate), (100, Lateness::MayPanic), (999, Lateness::MayPanic), (1000, Lateness::Late)]
+        {
+            assert_eq!(whole(elapsed, elapsed, 0, 0).lateness(AFTER, true), expected, "{elapsed} ms");
+        }
+    }
+
+    #[test]
+    fn the_whole_poll_tells_what_the_task_does() {
+        for (poll, expected) in [
+            // Two seconds of computing beside five other threads, whatever its thread does at this moment.
+            (whole(6000, 2000, 3990, 0), CpuUse::On),
+            (whole(130, 60, 10, 0), CpuUse::On),
+            (whole(130, 59, 10, 0), CpuUse::Off),
+            (whole(6000, 40, 5900, 0), CpuUse::Off),
+            (whole(6000, 40, 5901, 0), CpuUse::Waiting),
+            (whole(1000, 99, 901, 0), CpuUse::Waiting),
+        ] {
+            assert_eq!(poll.cpu_use(AFTER), expected, "{poll:?}");
+        }
+        assert_eq!(WholePoll { is_stopped: true, ..whole(500, 0, 0, 0) }.cpu_use(AFTER), CpuUse::Stopped);
+        assert_eq!(WholePoll { computed: None, ..whole(500, 0, 0, 0) }.cpu_use(AFTER), CpuUse::Unknown);
     }
 
     #[test]

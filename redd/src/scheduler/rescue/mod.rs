@@ -1,7 +1,7 @@
 //! Rescue: workers that do not come out of a poll are noticed, and what waits behind them goes on.
 //!
-//! [`Watch`] says who looks and when; `monitor` is the process's thread that looks when nobody else does, and acts; `decide` says
-//! what to do; `report` is what the program is told. Called by the worker loop (`wake_up`, `come_by`, `go_to_sleep`),
+//! [`StallDetector`] says who looks and when; `monitor` is the process's thread that looks when nobody else does, and acts; `decide` says
+//! what to do; `report` is what the program is told. Called by the worker loop (`wake_up`, `maybe_scan`, `on_park`),
 //! by `spares`, and by the runtime (start, stop).
 //!
 //! # Who looks
@@ -46,7 +46,7 @@ mod report;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{Flavor, Shared, Slot};
+use super::{Flavor, Shared, WorkerSlot};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sys;
@@ -64,33 +64,32 @@ const UNGUARDED: u64 = 0;
 /// How old a current-thread runtime is before it is watched; picked by feel.
 const SHORT_LIFE_MS: u64 = 100;
 /// So many times in a row the alarm may be stopped and set again within a step before that ends.
-const HASTE_MAX: u32 = 16;
+const RAPID_REARMS_MAX: u32 = 16;
 
 /// See the module page. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct StallDetector {
     /// From when on a worker that comes by looks.
     due: AtomicU64,
-    is_eager: AtomicBool,
+    disarms_eagerly: AtomicBool,
     guard: Mutex<Guard>,
     /// Empty: this runtime does not watch, or not yet.
     alarm: OnceLock<Alarm>,
     step: Duration,
     threshold: Duration,
-    pub(crate) figures: Figures,
-    enrolled: OnceLock<monitor::Enrolled>,
+    pub(crate) counters: StallCounters,
+    registration: OnceLock<monitor::Registration>,
     /// `not-after-stop` of `monitor`.
     monitor: Mutex<monitor::Monitor>,
-    lines: report::Lines,
 }
 
 /// What metrics show.
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct StallCounters {
     pub(crate) late_polls: AtomicU64,
     pub(crate) rescues: AtomicU64,
     pub(crate) longest_poll_ms: AtomicU64,
-    pub(crate) places: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
+    pub(crate) locations: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
 }
 
 #[derive(Debug)]
@@ -102,8 +101,8 @@ struct Guard {
     expected: u64,
     set_at: u64,
     /// The monitor has a rhythm of its own.
-    is_chasing: bool,
-    haste: u32,
+    monitor_is_active: bool,
+    rapid_rearms: u32,
     has_ended: bool,
 }
 
@@ -120,28 +119,27 @@ impl Seen {
     }
 }
 
-impl Watch {
+impl StallDetector {
     pub(crate) fn new(rescue: &Rescue) -> Self {
         let is_on = rescue.mode != Mode::Off;
         Self {
             due: AtomicU64::new(if is_on { UNGUARDED } else { NEVER }),
-            is_eager: AtomicBool::new(false),
+            disarms_eagerly: AtomicBool::new(false),
             guard: Mutex::new(Guard {
                 seen: Vec::new(),
                 is_set: false,
                 expected: 0,
                 set_at: 0,
-                is_chasing: false,
-                haste: 0,
+                monitor_is_active: false,
+                rapid_rearms: 0,
                 has_ended: false,
             }),
             alarm: OnceLock::new(),
             step: rescue.threshold / 2,
             threshold: rescue.threshold,
-            figures: Figures::default(),
-            enrolled: OnceLock::new(),
+            counters: StallCounters::default(),
+            registration: OnceLock::new(),
             monitor: Mutex::default(),
-            lines: report::Lines::new(),
         }
     }
 
@@ -151,33 +149,33 @@ impl Watch {
 
     /// A worker is awake and about to run tasks.
     #[inline]
-    pub(super) fn wake_up(&self, shared: &Shared) {
-        // Fence `guard-vs-wake` (wake side; the other is in `Watch::stand_down`): we see that the alarm is stopped, or who
+    pub(super) fn on_wake(&self, shared: &Shared) {
+        // Fence `guard-vs-wake` (wake side; the other is in `StallDetector::disarm`): we see that the alarm is stopped, or who
         // stops it sees that we are awake.
         fence(Ordering::SeqCst);
         if self.due.load(Ordering::Relaxed) == UNGUARDED {
-            self.look(shared, shared.ms_at(crate::time::clock::real_now()));
+            self.scan(shared, shared.ms_at(crate::time::clock::real_now()));
         }
     }
 
     /// A worker has a moment.
     #[inline]
-    pub(super) fn come_by(&self, shared: &Shared, now: u64) {
+    pub(super) fn maybe_scan(&self, shared: &Shared, now: u64) {
         if now >= self.due.load(Ordering::Relaxed) {
-            self.look(shared, now);
+            self.scan(shared, now);
         }
     }
 
     /// A worker has announced that it sleeps.
     #[inline]
-    pub(super) fn go_to_sleep(&self, shared: &Shared) {
-        if self.is_eager.load(Ordering::Relaxed) {
-            self.stop_if_all_sleep(shared);
+    pub(super) fn on_park(&self, shared: &Shared) {
+        if self.disarms_eagerly.load(Ordering::Relaxed) {
+            self.disarm_if_all_parked(shared);
         }
     }
 
     /// A worker comes out of `block_in_place`, in the middle of a poll.
-    pub(super) fn one_more_serves(&self, shared: &Shared) {
+    pub(super) fn on_unblock(&self, shared: &Shared) {
         // Under the lock, which whoever stops the alarm holds while it counts those who serve (`guarded-while-awake`).
         if self.due.load(Ordering::Relaxed) != NEVER {
             let guard = &mut *self.guard.lock();
@@ -190,7 +188,7 @@ impl Watch {
     }
 
     #[cold]
-    fn look(&self, shared: &Shared, now: u64) {
+    fn scan(&self, shared: &Shared, now: u64) {
         let guard = &mut *self.guard.lock();
         if now < self.due.load(Ordering::Relaxed) || guard.has_ended {
             return; // Someone was faster.
@@ -204,21 +202,21 @@ impl Watch {
             }
         }
         let Compared { has_suspect, .. } = guard.compare(shared, now, self.step_ms());
-        if guard.is_chasing {
+        if guard.monitor_is_active {
             return;
         }
         if has_suspect {
-            guard.is_chasing = true;
+            guard.monitor_is_active = true;
             self.set(guard, now, Duration::ZERO);
             return;
         }
         if now.saturating_sub(guard.set_at) >= self.step_ms() {
-            guard.haste = 0;
+            guard.rapid_rearms = 0;
         } else {
-            guard.haste += 1;
-            if guard.haste >= HASTE_MAX {
-                guard.haste = 0;
-                self.is_eager.store(false, Ordering::Relaxed);
+            guard.rapid_rearms += 1;
+            if guard.rapid_rearms >= RAPID_REARMS_MAX {
+                guard.rapid_rearms = 0;
+                self.disarms_eagerly.store(false, Ordering::Relaxed);
             }
         }
         self.set(guard, now, self.threshold);
@@ -231,7 +229,7 @@ impl Watch {
             return false;
         }
         // Without one nothing is lost but reports.
-        let has_started = monitor::enrol(shared).is_ok();
+        let has_started = monitor::register(shared).is_ok();
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
         }
@@ -239,23 +237,23 @@ impl Watch {
     }
 
     #[cold]
-    fn stop_if_all_sleep(&self, shared: &Shared) {
+    fn disarm_if_all_parked(&self, shared: &Shared) {
         let guard = &mut *self.guard.lock();
-        if guard.is_set && !guard.is_chasing {
-            self.stand_down(guard, shared);
+        if guard.is_set && !guard.monitor_is_active {
+            self.disarm(guard, shared);
         }
     }
 
     /// Stops the alarm if nobody needs it; true if so.
-    fn stand_down(&self, guard: &mut Guard, shared: &Shared) -> bool {
+    fn disarm(&self, guard: &mut Guard, shared: &Shared) -> bool {
         if guard.has_ended {
             return true;
         }
         let due = self.due.swap(UNGUARDED, Ordering::Relaxed);
-        // Fence `guard-vs-wake` (stop side; the other is in `Watch::wake_up`).
+        // Fence `guard-vs-wake` (stop side; the other is in `StallDetector::on_wake`).
         fence(Ordering::SeqCst);
         let all_sleep = match shared.config.flavor {
-            Flavor::MultiThread => shared.idle.load().sleepers as usize == shared.workers.roster.serving(),
+            Flavor::MultiThread => shared.idle.load().sleepers as usize == shared.workers.states.active(),
             Flavor::CurrentThread | Flavor::Local => sleeps_with_root(shared),
         };
         if all_sleep {
@@ -296,8 +294,8 @@ struct Compared {
 const OF_ROOT: u64 = 1 << 63;
 
 /// The number of the poll that the slot's worker is in; even if it is in none.
-fn polls(shared: &Shared, slot: &Slot) -> u64 {
-    if slot.standing.is_blocked() {
+fn polls(shared: &Shared, slot: &WorkerSlot) -> u64 {
+    if slot.state.is_blocked() {
         return 0; // A worker in `block_in_place` says itself what it does.
     }
     let polls = slot.mark.polls();
@@ -305,7 +303,7 @@ fn polls(shared: &Shared, slot: &Slot) -> u64 {
         return polls;
     }
     // `no-mark`: it is awake; if all that changes when it does anything else stays as it is, it polls the root.
-    let due = shared.watch.due.load(Ordering::Relaxed);
+    let due = shared.stall_detector.due.load(Ordering::Relaxed);
     let moves = polls.wrapping_add(slot.parks.load(Ordering::Relaxed)).wrapping_add(due);
     moves << 1 | 1 | OF_ROOT
 }

@@ -13,13 +13,15 @@ use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct PollMark<T> {
     polls: AtomicU64,
+    /// Polls of this worker that ended in a panic. A hint for reports.
+    panics: AtomicU64,
     /// An address to look for, not to follow.
     pub(super) task: AtomicPtr<T>,
 }
 
 impl<T> PollMark<T> {
     pub(crate) fn new() -> Self {
-        Self { polls: AtomicU64::new(0), task: AtomicPtr::new(std::ptr::null_mut()) }
+        Self { polls: AtomicU64::new(0), panics: AtomicU64::new(0), task: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
     /// The worker is about to poll this task. The answer is for [`end`](Self::end).
@@ -39,6 +41,16 @@ impl<T> PollMark<T> {
     pub(crate) fn end(&self, polls: u64) {
         // Release: as in `begin`; and it pairs with the Acquire in `task_of`.
         self.polls.store(polls.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The current poll of this worker has panicked. Called before the poll ends, so who sees its end sees this too.
+    pub(crate) fn note_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many polls have panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Polls begun and polls ended, added up.

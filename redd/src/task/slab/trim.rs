@@ -2,7 +2,7 @@
 //! while.
 //!
 //! Called by the slab (free memory has grown), by workers that look at their timers (`tend`), and by a thread of the
-//! blocking pool, which does the work (`Trimming::run`).
+//! blocking pool, which does the work (`Trim::run`).
 //!
 //! ```text
 //!   NEVER ──free grew by KEPT──▶ SOON ──tend──▶ a time ──tend──▶ the next time   (much of it was needed meanwhile)
@@ -23,7 +23,7 @@
 
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
-use super::{CHUNK, CLASSES, Central, Chunk, FreeList, Heap, MAGAZINE};
+use super::{CHUNK, CLASSES, Central, Chunk, FreeList, MAGAZINE, TaskSlab};
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::has_mistake;
@@ -47,7 +47,7 @@ pub(super) struct Record {
     free: usize,
     /// The least of `free` since the last look.
     least: usize,
-    /// What was left after the last trimming, and is not worth another.
+    /// What was left after the last trim, and is not worth another.
     floor: usize,
     is_under_way: bool,
     /// `walkers-pin`
@@ -74,16 +74,16 @@ impl Record {
     }
 }
 
-impl Heap {
+impl TaskSlab {
     /// The tick at which [`tend`](Self::tend) wants to be called; `u64::MAX` for never.
     #[inline]
-    pub(crate) fn next_tending(&self) -> u64 {
+    pub(crate) fn next_trim_at(&self) -> u64 {
         self.tending.load(Ordering::Relaxed)
     }
 
     /// Whether memory lies idle that should go back now: then the caller runs the answer where it holds up no task.
     #[cold]
-    pub(crate) fn tend(self: &Arc<Self>, now: u64) -> Option<Trimming> {
+    pub(crate) fn maybe_trim(self: &Arc<Self>, now: u64) -> Option<Trim> {
         let mut central = self.central.lock();
         let due = self.tending.load(Ordering::Relaxed);
         if due > now || central.is_closed {
@@ -97,11 +97,11 @@ impl Heap {
         }
         central.record.is_under_way = true;
         self.tending.store(NEVER, Ordering::Relaxed);
-        Some(Trimming { heap: Arc::clone(self), most: least })
+        Some(Trim { slab: Arc::clone(self), most: least })
     }
 
     /// Notes that free memory has grown; the caller holds the lock. True if nobody has been told yet.
-    pub(super) fn note_idle(&self) -> bool {
+    pub(super) fn record_idle(&self) -> bool {
         let is_new = self.tending.load(Ordering::Relaxed) == NEVER;
         if is_new {
             self.tending.store(SOON, Ordering::Relaxed);
@@ -111,21 +111,21 @@ impl Heap {
 }
 
 /// The work, for a thread that runs no tasks. Dropped without being run, it may be asked for again.
-pub(crate) struct Trimming {
-    heap: Arc<Heap>,
+pub(crate) struct Trim {
+    slab: Arc<TaskSlab>,
     /// Bytes.
     most: usize,
 }
 
-impl Drop for Trimming {
+impl Drop for Trim {
     fn drop(&mut self) {
-        let record = &mut self.heap.central.lock().record;
+        let record = &mut self.slab.central.lock().record;
         record.is_under_way = false;
         record.floor = record.free;
     }
 }
 
-impl Trimming {
+impl Trim {
     pub(crate) fn run(mut self) {
         for class in 0..CLASSES.len() {
             self.trim_class(class);
@@ -133,9 +133,9 @@ impl Trimming {
     }
 
     fn trim_class(&mut self, class: usize) {
-        let heap = &*self.heap;
+        let slab = &*self.slab;
         let (mut lists, taken) = {
-            let mut central = heap.central.lock();
+            let mut central = slab.central.lock();
             if central.is_closed {
                 return;
             }
@@ -153,7 +153,7 @@ impl Trimming {
                 lists = without_empty(lists);
             }
         }
-        let refused = heap.central.lock().remove(&mut empty);
+        let refused = slab.central.lock().remove(&mut empty);
         for chunk in refused {
             // Another time.
             let count = Chunk::at(chunk).in_hand() & !EMPTY;
@@ -166,13 +166,13 @@ impl Trimming {
         }
         self.most -= empty.len() * CHUNK;
         let kept: usize = lists.iter().map(|list| list.len as usize).sum();
-        let mut central = heap.central.lock();
+        let mut central = slab.central.lock();
         central.record.spare.extend(empty);
         central.out -= taken - kept;
         central.put_back(class, kept);
         central.magazines[class].extend(lists.into_iter().filter(|list| list.len > 0));
         central.magazines[class].shrink_to_fit();
-        drop(heap.finish_if_closed(central));
+        drop(slab.finish_if_closed(central));
     }
 }
 
@@ -265,14 +265,14 @@ impl Central {
 
 /// While it lives, `walkers-pin` holds all chunks, and it counts as a slot that is out, so that a heap that closes
 /// keeps them too.
-pub(super) struct Walker<'a>(pub(super) &'a Arc<Heap>);
+pub(super) struct Walker<'a>(pub(super) &'a Arc<TaskSlab>);
 
 impl Drop for Walker<'_> {
     fn drop(&mut self) {
         let mut central = self.0.central.lock();
         central.record.walkers -= 1;
         central.out -= 1;
-        // Whoever walks has a reference to the heap, so this is not the last one.
+        // Whoever walks has a reference to the slab, so this is not the last one.
         drop(self.0.finish_if_closed(central));
     }
 }
@@ -305,20 +305,20 @@ mod tests {
 
     /// What a worker does before it sleeps.
     fn settle(runtime: &Runtime) {
-        let heap = &runtime.handle().shared.heap;
-        heap.caches[0].flush(&mut heap.central.lock());
-        heap.tending.store(SOON, Ordering::Relaxed);
+        let slab = &runtime.handle().shared.slab;
+        slab.caches[0].flush(&mut slab.central.lock());
+        slab.tending.store(SOON, Ordering::Relaxed);
     }
 
     /// Chunks in use, and all there are.
-    fn chunks(heap: &Heap) -> (usize, usize) {
-        let central = heap.central.lock();
+    fn chunks(slab: &TaskSlab) -> (usize, usize) {
+        let central = slab.central.lock();
         (central.chunks.len(), central.chunks.len() + central.record.spare.len())
     }
 
     /// Runs the work if there is any.
-    fn tend(heap: &Arc<Heap>, now: u64) -> bool {
-        heap.tend(now).map(Trimming::run).is_some()
+    fn maybe_trim(slab: &Arc<TaskSlab>, now: u64) -> bool {
+        slab.maybe_trim(now).map(Trim::run).is_some()
     }
 
     const MANY: usize = 20_000;
@@ -326,17 +326,17 @@ mod tests {
     #[test]
     fn idle_memory_of_a_spike_is_given_back_and_used_again_by_the_next() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         for _ in 0..3 {
             spike(&runtime, MANY);
-            let (full, all) = chunks(heap);
+            let (full, all) = chunks(slab);
             assert!(full >= MANY * 128 / CHUNK);
-            assert!(!tend(heap, 5), "it has not lain idle for long");
-            assert_eq!(heap.next_tending(), 5 + PATIENCE_MS);
-            assert!(!tend(heap, 5 + PATIENCE_MS - 1));
-            assert!(tend(heap, 5 + PATIENCE_MS));
-            assert_eq!(heap.next_tending(), NEVER);
-            let (left, still) = chunks(heap);
+            assert!(!maybe_trim(slab, 5), "it has not lain idle for long");
+            assert_eq!(slab.next_trim_at(), 5 + PATIENCE_MS);
+            assert!(!maybe_trim(slab, 5 + PATIENCE_MS - 1));
+            assert!(maybe_trim(slab, 5 + PATIENCE_MS));
+            assert_eq!(slab.next_trim_at(), NEVER);
+            let (left, still) = chunks(slab);
             assert!(left <= 1, "{left} of {full}");
             assert_eq!(still, all, "addresses stay");
         }
@@ -345,22 +345,22 @@ mod tests {
     #[test]
     fn memory_that_was_needed_meanwhile_stays() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         spike(&runtime, MANY);
-        let before = chunks(heap);
-        assert!(!tend(heap, 0));
-        let due = heap.next_tending();
+        let before = chunks(slab);
+        assert!(!maybe_trim(slab, 0));
+        let due = slab.next_trim_at();
         spike(&runtime, MANY);
-        heap.tending.store(due, Ordering::Relaxed);
-        assert!(!tend(heap, PATIENCE_MS));
-        assert_eq!(chunks(heap), before);
-        assert!(tend(heap, 2 * PATIENCE_MS), "and now it has not been");
+        slab.tending.store(due, Ordering::Relaxed);
+        assert!(!maybe_trim(slab, PATIENCE_MS));
+        assert_eq!(chunks(slab), before);
+        assert!(maybe_trim(slab, 2 * PATIENCE_MS), "and now it has not been");
     }
 
     #[test]
     fn chunks_with_a_task_in_them_stay() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         // One of a thousand stays, so every other chunk or so has one.
         let mut staying = Vec::new();
         runtime.block_on(async {
@@ -376,32 +376,32 @@ mod tests {
             }
         });
         settle(&runtime);
-        let (full, _) = chunks(heap);
-        assert!(!tend(heap, 0) && tend(heap, PATIENCE_MS));
-        let (left, _) = chunks(heap);
+        let (full, _) = chunks(slab);
+        assert!(!maybe_trim(slab, 0) && maybe_trim(slab, PATIENCE_MS));
+        let (left, _) = chunks(slab);
         assert!(left >= staying.len() && left < full, "{left} of {full}");
-        assert_eq!(heap.describe_live().len(), staying.len());
+        assert_eq!(slab.describe_live().len(), staying.len());
         staying.iter().for_each(crate::task::JoinHandle::abort);
         spike(&runtime, MANY);
-        assert_eq!(heap.describe_live().len(), 0);
+        assert_eq!(slab.describe_live().len(), 0);
     }
 
     #[test]
     fn a_walker_keeps_all_chunks_where_they_are() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         spike(&runtime, MANY);
-        let before = chunks(heap);
+        let before = chunks(slab);
         let stays = runtime.spawn(pending::<()>());
-        assert!(!tend(heap, 0));
+        assert!(!maybe_trim(slab, 0));
         let mut is_trimmed = false;
-        heap.for_each_live(|_task| is_trimmed = tend(heap, PATIENCE_MS));
+        slab.for_each_live(|_task| is_trimmed = maybe_trim(slab, PATIENCE_MS));
         assert!(is_trimmed);
-        assert_eq!(chunks(heap), before);
+        assert_eq!(chunks(slab), before);
         stays.abort();
         // All slots are in the lists again.
         spike(&runtime, MANY);
-        assert_eq!(chunks(heap), before);
+        assert_eq!(chunks(slab), before);
     }
 
     #[test]
@@ -414,26 +414,26 @@ mod tests {
             }
         }
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         // Each word of the future looks like the state of a task that is alive.
         let future = Pattern([4 << 6; 64]);
         // SAFETY: the future is `Send`.
-        let (runnable, handle) = unsafe { cell::allocate::<_, false>(heap, future, None, Location::caller()) };
+        let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, future, None, Location::caller()) };
         let task = runnable.as_ptr();
-        assert_eq!(heap.ref_at(task).map(|task| task.id()), Some(handle.id()));
+        assert_eq!(slab.ref_at(task).map(|task| task.id()), Some(handle.id()));
         for words in 1..72 {
             // As a task of a smaller class that stood here before the chunk was used for another.
             let inside = task.map_addr(|address| address + 8 * words);
-            assert!(heap.ref_at(inside).is_none(), "{words} words behind the start");
+            assert!(slab.ref_at(inside).is_none(), "{words} words behind the start");
         }
         runnable.cancel();
-        assert!(heap.ref_at(task).is_none());
+        assert!(slab.ref_at(task).is_none());
         drop(handle);
     }
 
-    /// A scheduler that, when it is told of idle memory, has another thread take the lock of the heap.
+    /// A scheduler that, when it is told of idle memory, has another thread take the lock of the slab.
     struct LocksWhenTold {
-        heap: std::sync::OnceLock<std::sync::Weak<Heap>>,
+        slab: std::sync::OnceLock<std::sync::Weak<TaskSlab>>,
         told: std::sync::atomic::AtomicUsize,
     }
 
@@ -446,35 +446,35 @@ mod tests {
 
         fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 
-        fn memory_is_idle(&self) {
+        fn request_trim(&self) {
             self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let heap = self.heap.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
+            let slab = self.slab.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
             let (done, is_done) = std::sync::mpsc::channel();
             let take = move || {
-                drop(heap.central.lock());
+                drop(slab.central.lock());
                 let _ = done.send(());
             };
             drop(
                 crate::primitives::thread::spawn_named("taker".into(), None, take).expect("a test may start a thread"),
             );
-            is_done.recv_timeout(Duration::from_secs(20)).expect("the heap's lock is free");
+            is_done.recv_timeout(Duration::from_secs(20)).expect("the slab's lock is free");
         }
     }
 
     #[test]
     fn the_scheduler_is_told_of_idle_memory_without_a_lock() {
-        let heap = Heap::new(1, TaskHooks::default());
-        let owner = Arc::new(LocksWhenTold { heap: std::sync::OnceLock::new(), told: Default::default() });
-        owner.heap.set(Arc::downgrade(&heap)).expect("set once");
+        let slab = TaskSlab::new(1, TaskHooks::default());
+        let owner = Arc::new(LocksWhenTold { slab: std::sync::OnceLock::new(), told: Default::default() });
+        owner.slab.set(Arc::downgrade(&slab)).expect("set once");
         // SAFETY: before the first task.
-        unsafe { heap.set_owner(Arc::clone(&owner) as Arc<dyn Schedule>) };
+        unsafe { slab.set_owner(Arc::clone(&owner) as Arc<dyn Schedule>) };
         let told = || owner.told.load(std::sync::atomic::Ordering::Relaxed);
         let spike = || {
             let tasks: Vec<_> = (0..KEPT / 2048 + 1)
                 .map(|_| {
                     let future = std::future::ready([0_u8; 1700]);
                     // SAFETY: the future is `Send`.
-                    let task = unsafe { cell::allocate::<_, false>(&heap, future, None, Location::caller()) };
+                    let task = unsafe { cell::allocate::<_, false>(&slab, future, None, Location::caller()) };
                     task.0.cancel();
                     task.1
                 })
@@ -485,25 +485,25 @@ mod tests {
         spike();
         assert_eq!(told(), 1, "said once, until it has been looked at");
         // By a guest that goes to sleep, and by one that leaves.
-        heap.tending.store(NEVER, Ordering::Relaxed);
-        let guest = heap.enter_as_guest(0).expect("it is alone");
+        slab.tending.store(NEVER, Ordering::Relaxed);
+        let guest = slab.enter_as_guest(0).expect("it is alone");
         spike();
         guest.flush();
         assert_eq!(told(), 2);
-        heap.tending.store(NEVER, Ordering::Relaxed);
+        slab.tending.store(NEVER, Ordering::Relaxed);
         spike();
         drop(guest);
         assert_eq!(told(), 3);
-        heap.close();
-        assert_eq!(Arc::strong_count(&owner), 1, "the closed heap has let go of its owner");
+        slab.close();
+        assert_eq!(Arc::strong_count(&owner), 1, "the closed slab has let go of its owner");
     }
 
     #[test]
     fn a_guest_leaves_no_slot_behind_also_when_the_runtime_ends_meanwhile() {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("the system has room");
-        let (handle, heap) = (runtime.handle().clone(), Arc::clone(&runtime.handle().shared.heap));
+        let (handle, slab) = (runtime.handle().clone(), Arc::clone(&runtime.handle().shared.slab));
         handle.block_on(async {
-            assert_eq!(heap.central.lock().guest, Some(1));
+            assert_eq!(slab.central.lock().guest, Some(1));
             let tasks: Vec<_> = (0..200).map(|_| crate::spawn(async {})).collect();
             for task in tasks {
                 task.await.expect("it does not panic");
@@ -516,10 +516,10 @@ mod tests {
             runtime.shutdown_background();
             assert!(crate::spawn(async {}).await.expect_err("it is too late").is_cancelled());
         });
-        while !heap.central.lock().is_closed || heap.central.lock().out > 0 {
+        while !slab.central.lock().is_closed || slab.central.lock().out > 0 {
             crate::primitives::thread::yield_now();
         }
-        assert!(heap.central.lock().areas.is_empty(), "the heap is given back");
+        assert!(slab.central.lock().areas.is_empty(), "the slab is given back");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::time::clock::real_now;
 
 /// See the module page.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct PollInstrumentation {
     /// Whether polls go through [`run`](Self::run).
     pub(super) is_on: bool,
     pub(super) tracks_latency: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Meter {
     started: Instant,
 }
 
-impl Meter {
+impl PollInstrumentation {
     pub(super) fn new(config: &Config, started: Instant) -> Self {
         let for_workers = |configuration: &Option<_>| match configuration {
             Some(configuration) => (0..config.workers).map(|_| Histogram::new(configuration)).collect(),
@@ -40,7 +40,7 @@ impl Meter {
         let latencies: Box<[_]> = for_workers(&config.latencies);
         let tracks_latency = config.tracks_latency || !latencies.is_empty();
         Self {
-            is_on: config.task_hooks.watches_polls() || !poll_times.is_empty() || tracks_latency,
+            is_on: config.task_hooks.has_poll_hooks() || !poll_times.is_empty() || tracks_latency,
             tracks_latency,
             poll_times,
             latencies,
@@ -96,12 +96,12 @@ pub(super) struct Stamping(pub(super) Arc<Shared>);
 
 impl Schedule for Stamping {
     fn schedule(&self, runnable: Runnable) {
-        self.0.meter.stamp(&runnable);
+        self.0.instrumentation.stamp(&runnable);
         self.0.schedule(runnable);
     }
 
-    fn memory_is_idle(&self) {
-        self.0.memory_is_idle();
+    fn request_trim(&self) {
+        self.0.request_trim();
     }
 
     fn is_kept_by_this_thread(&self) -> bool {
@@ -119,7 +119,7 @@ impl Schedule for Stamping {
 
 /// Counts of one worker that only it writes. Read by others for reports.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct WorkerCounters {
     /// Tasks that it queued with itself.
     pub(crate) local_schedules: AtomicU64,
     /// How often its queue was full, and the tasks that went to the injector for that.
@@ -136,7 +136,7 @@ pub(crate) struct Tally {
     pub(crate) poll_ns: AtomicU64,
 }
 
-impl Tally {
+impl WorkerCounters {
     pub(super) fn new() -> Self {
         Self {
             local_schedules: AtomicU64::new(0),

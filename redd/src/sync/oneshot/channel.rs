@@ -1,22 +1,24 @@
-//! A channel for one value: [`channel`] makes a [`Sender`] and a [`Receiver`].
+//! The channel for one value: both handles and their state word.
 //!
-//! Both handles point to one allocation. There is no reference count: the state word says which handle has gone, and
-//! the second to go frees.
+//! Long because the steps of the two handles pair with each other.
 //!
+//! Both handles point to one allocation. There is no reference count: the state word records which handle has gone, and
+//! the second to go frees the allocation.
 //! ```text
-//! sender     send, drop:      ── DONE ──> [take and wake the receiver's waker] ── TX_GONE    (one step if nobody waits)
-//! receiver   poll:            ── RX_WAKER ──> (DONE seen) take the value ── RX_GONE          (no step if TX_GONE is seen)
+//! sender     send, drop:      ── DONE ──> [take and wake the receiver's waker] ── TX_GONE   (one step if no waker is stored)
+//! receiver   poll:            ── RX_WAKER ──> (DONE seen) take the value ── RX_GONE         (no step if TX_GONE is seen)
 //!            close, drop:     ── RX_CLOSED ──> [take and wake the sender's waker] ── RX_GONE
 //! ```
 //! DONE and RX_CLOSED exclude each other in one way only: DONE after RX_CLOSED carries no value.
 //!
 //! # Invariants
-//! - `value-owner`: the sender owns the value until it sets DONE; then the receiver does.
+//! - `value-owner`: the sender owns the value until it sets DONE. From then on the receiver owns it.
 //! - `rx-waker-owner`: the receiver writes its waker only while RX_WAKER and DONE are clear. The step that sets DONE
-//!   with RX_WAKER set gives the waker to the sender, who moves it out by reading only; so the receiver may compare it
-//!   whenever it has seen RX_WAKER.
-//! - `tx-waker-owner`: the same for the sender's waker with TX_WAKER and RX_CLOSED; it is given away only if DONE is clear.
-//! - `last-frees`: a handle sets its GONE bit as its last access; the one that finds the other's bit set frees.
+//!   with RX_WAKER set gives the waker to the sender, which moves it out by reading only. So the receiver may compare
+//!   the waker whenever it has seen RX_WAKER.
+//! - `tx-waker-owner`: the same for the sender's waker with TX_WAKER and RX_CLOSED. It is given away only if DONE is
+//!   clear.
+//! - `last-frees`: a handle sets its GONE bit as its last access. The handle that finds the other's bit set frees.
 
 #![expect(unsafe_code, reason = "one allocation with two owners and no reference count")]
 
@@ -27,24 +29,24 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::wait_list::WaitSlot;
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::resources::{Operation, Resource, ResourceKind, Update};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::has_mistake;
+use crate::sync::wait_list::CallSite;
 use crate::task::coop::poll_proceed;
 
-use self::error::{RecvError, TryRecvError};
+use super::error::{RecvError, TryRecvError};
 
-/// The sender has finished: the value cell holds the outcome, `None` if it was dropped.
+/// The sender has finished. The value cell holds the outcome, `None` if the sender was dropped.
 const DONE: u8 = 1;
-/// The sender does not touch the allocation any more.
+/// The sender no longer accesses the allocation.
 const TX_GONE: u8 = 2;
-/// The receiver does not touch the allocation any more.
+/// The receiver no longer accesses the allocation.
 const RX_GONE: u8 = 4;
-/// The receiver takes no value any more.
+/// The receiver no longer accepts a value.
 const RX_CLOSED: u8 = 8;
 /// The receiver's waker is stored.
 const RX_WAKER: u8 = 16;
@@ -55,8 +57,10 @@ const TX_WAKER: u8 = 32;
 ///
 /// # Examples
 /// ```
+/// use redd::sync::oneshot;
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (sender, receiver) = redd::sync::oneshot::channel();
+/// let (sender, receiver) = oneshot::channel();
 /// redd::spawn(async move { sender.send(6 * 7) });
 /// assert_eq!(receiver.await, Ok(42));
 /// # });
@@ -76,7 +80,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
         resource,
     })));
-    let receiver = Receiver { shared: Some(shared), place: Location::caller(), operation };
+    let receiver = Receiver { shared: Some(shared), location: Location::caller(), operation };
     (Sender { shared }, receiver)
 }
 
@@ -92,7 +96,7 @@ impl<T> OneshotState<T> {
     /// # Safety
     /// The caller is the value's owner (`value-owner`).
     unsafe fn take_value(&self) -> Option<T> {
-        // SAFETY: this function's duty.
+        // SAFETY: by the safety contract.
         self.value.with_mut(|value| unsafe { (*value).take() })
     }
 }
@@ -102,12 +106,13 @@ impl<T> OneshotState<T> {
 /// # Safety
 /// The caller owns the stored waker (`rx-waker-owner`, `tx-waker-owner`).
 unsafe fn read_waker(cell: &UnsafeCell<MaybeUninit<Waker>>) -> Waker {
-    // SAFETY: this function's duty.
+    // SAFETY: by the safety contract.
     cell.with(|waker| unsafe { (*waker).assume_init_read() })
 }
 
-/// Leaves the waker of one handle, with its bit `own`, for the step of the other handle that sets `end`. True: that came
-/// first.
+/// Stores the waker of one handle, with its bit `own`, for the step of the other handle that sets `end`.
+///
+/// Returns true if that step came first.
 ///
 /// # Safety
 /// `cell` and `own` are the calling handle's, and `end` was clear in `seen`, which it saw last (`rx-waker-owner`,
@@ -122,12 +127,12 @@ unsafe fn register(
 ) -> bool {
     let mut old = None;
     if seen & own != 0 {
-        // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, by reading;
-        // comparing looks at the two pointers inside and not at what they point to.
+        // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, but by
+        // reading only. Comparing looks at the two pointers inside, and not at what they point to.
         if cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) }) {
             return false;
         }
-        // Acquire: sees what came before `end`. Pairs with Release in `finish`, `Receiver::close`, `leave`.
+        // Acquire: sees what came before `end`. Pairs with Release in `finish_tx`, `Receiver::close`, `finish_rx`.
         if state.fetch_and(!own, Ordering::Acquire) & end != 0 {
             return true; // The other handle has the waker.
         }
@@ -137,11 +142,12 @@ unsafe fn register(
     let new = waker.clone();
     // SAFETY: `own` is clear, only this handle sets it, and it was clear when `end` was set, if it was.
     cell.with_mut(|slot| unsafe { (*slot).write(new) });
-    // Release: publishes the waker. Pairs with Acquire in `finish`, `Receiver::close`, `leave`. Acquire: as above.
+    // Release: publishes the waker. Pairs with Acquire in `finish_tx`, `Receiver::close`, `finish_rx`. Acquire: as
+    // above.
     let seen = state.fetch_or(own, Ordering::AcqRel);
     drop(old);
     if seen & end != 0 && !has_mistake("a waker that is left without a second look") {
-        // SAFETY: `end` was set while `own` was clear, so nobody else takes it.
+        // SAFETY: `end` was set while `own` was clear, so the other handle does not take the waker.
         drop(unsafe { read_waker(cell) });
         return true;
     }
@@ -151,14 +157,25 @@ unsafe fn register(
 /// # Safety
 /// The caller saw both GONE bits (`last-frees`).
 unsafe fn free<T>(shared: NonNull<OneshotState<T>>) {
-    // SAFETY: made by `Box::leak` in `channel`, and this function's duty.
+    // SAFETY: made by `Box::leak` in `channel`; freed once, by the safety contract.
     drop(unsafe { Box::from_raw(shared.as_ptr()) });
 }
 
 /// Sends the value. Made by [`channel`].
 ///
-/// - Sending does not wait.
-/// - Dropping it without sending makes the receiver get an error.
+/// - Sending never waits, and can be done outside of a runtime.
+/// - If it is dropped without sending, the receiver gets an error.
+///
+/// # Examples
+/// ```
+/// use redd::sync::oneshot;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, receiver) = oneshot::channel::<u32>();
+/// redd::spawn(async move { drop(sender) });
+/// assert!(receiver.await.is_err());
+/// # });
+/// ```
 pub struct Sender<T> {
     shared: NonNull<OneshotState<T>>,
 }
@@ -174,52 +191,93 @@ impl<T> Sender<T> {
         unsafe { self.shared.as_ref() }
     }
 
-    /// Hands `value` to the receiver, and wakes it.
+    /// Sends `value` and wakes the receiver.
     ///
-    /// `Ok` does not mean that the receiver will look at it: it may be dropped with the value inside.
+    /// - `Ok` does not mean that the value will be received: the receiver may be dropped with the value inside.
     ///
     /// # Errors
-    /// Gives the value back if the receiver is closed or dropped.
+    /// The value, if the receiver is closed or dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot;
+    ///
+    /// let (sender, receiver) = oneshot::channel();
+    /// drop(receiver);
+    /// assert_eq!(sender.send("too late"), Err("too late"));
+    /// ```
     pub fn send(self, value: T) -> Result<(), T> {
         let resource = self.shared().resource.clone();
         let this = ManuallyDrop::new(self);
         // SAFETY: `value-owner`: DONE is clear as long as this handle exists.
         this.shared().value.with_mut(|slot| unsafe { *slot = Some(value) });
         // SAFETY: `this` is not used, nor dropped, afterwards.
-        let refused = unsafe { finish(this.shared) };
+        let refused = unsafe { finish_tx(this.shared) };
         resource.tell(|| [Update::ValueSent(refused.is_none()), Update::TxDropped(true)]);
         refused.map_or(Ok(()), Err)
     }
 
-    /// Waits until the receiver is closed or dropped: nobody wants the value any more.
+    /// Waits until the receiver is closed or dropped, so that the value is no longer wanted.
     ///
     /// # Cancel safety
-    /// Dropping it loses nothing.
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Examples
+    /// A computation that stops when its result is no longer wanted:
+    /// ```
+    /// use redd::sync::oneshot;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (mut sender, receiver) = oneshot::channel::<u32>();
+    /// let task = redd::spawn(async move {
+    ///     redd::select! {
+    ///         () = sender.closed() => "cancelled",
+    ///         () = std::future::pending() => "finished", // the computation
+    ///     }
+    /// });
+    /// drop(receiver);
+    /// assert_eq!(task.await.unwrap(), "cancelled");
+    /// # });
+    /// ```
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = ()> {
-        let place = Location::caller();
+        let location = Location::caller();
         // `async`, because such futures are not `Unpin` in Tokio.
-        async move { poll_fn(|cx| self.poll_closed_at(cx, Some(place))).await }
+        async move { poll_fn(|cx| self.poll_closed_at(cx, Some(location))).await }
     }
 
-    /// Whether the receiver is closed or dropped.
+    /// Returns whether the receiver is closed or dropped.
     pub fn is_closed(&self) -> bool {
-        // Acquire: what the receiver did before closing. Pairs with Release in `Receiver::close`, `leave`.
+        // Acquire: what the receiver did before closing. Pairs with Release in `Receiver::close`, `finish_rx`.
         self.shared().state.load(Ordering::Acquire) & RX_CLOSED != 0
     }
 
-    /// Polls whether the receiver is closed or dropped; the last polled task is woken when it is.
+    /// Polls whether the receiver is closed or dropped, like [`closed`](Self::closed).
+    ///
+    /// - Only the task that polled last is woken.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot;
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (mut sender, receiver) = oneshot::channel::<u32>();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert_eq!(sender.poll_closed(&mut cx), Poll::Pending);
+    /// drop(receiver);
+    /// assert_eq!(sender.poll_closed(&mut cx), Poll::Ready(()));
+    /// ```
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_closed_at(cx, None)
     }
 
-    fn poll_closed_at(&mut self, cx: &mut Context<'_>, place: WaitSlot) -> Poll<()> {
+    fn poll_closed_at(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<()> {
         let unit = ready!(poll_proceed(cx));
         if self.is_closed_or_register(cx.waker()) {
             unit.made_progress();
             return Poll::Ready(());
         }
-        waiting::note(WaitKind::Oneshot, place);
+        waiting::note(WaitKind::Oneshot, location);
         Poll::Pending
     }
 
@@ -236,16 +294,16 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let resource = self.shared().resource.clone();
         // SAFETY: the handle is not used after its drop. The value cell is empty, so nothing comes back.
-        drop(unsafe { finish(self.shared) });
+        drop(unsafe { finish_tx(self.shared) });
         resource.tell(|| [Update::TxDropped(true)]);
     }
 }
 
-/// The sender's end: whatever is in the value cell goes to the receiver, or comes back if that one is closed.
+/// Ends the sender's half: the content of the value cell goes to the receiver, or is returned if the receiver is closed.
 ///
 /// # Safety
-/// The sender's handle is not used afterwards.
-unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
+/// The caller does not use the sender's handle afterwards.
+unsafe fn finish_tx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     // SAFETY: `last-frees`: TX_GONE is set below at the earliest.
     let shared = unsafe { handle.as_ref() };
     let mut seen = shared.state.load(Ordering::Relaxed);
@@ -253,7 +311,7 @@ unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
         if seen & RX_CLOSED != 0 {
             // SAFETY: `value-owner`: DONE is still clear.
             let value = unsafe { shared.take_value() };
-            // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `leave`.
+            // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `finish_rx`.
             if shared.state.fetch_or(DONE | TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
                 // SAFETY: `last-frees`.
                 unsafe { free(handle) };
@@ -261,13 +319,14 @@ unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
             return value;
         }
         let own_waker = (seen & TX_WAKER != 0).then(|| {
-            // SAFETY: `tx-waker-owner`: it is ours if the exchange succeeds, and is forgotten if it does not.
+            // SAFETY: `tx-waker-owner`: it is this handle's if the exchange succeeds, and is forgotten if it fails.
             ManuallyDrop::new(unsafe { read_waker(&shared.tx_waker) })
         });
-        // If nobody waits, this is also the last access.
+        // If no waker is stored, this is also the last access.
         let gone = if seen & RX_WAKER == 0 { TX_GONE } else { 0 };
         let next = (seen & !TX_WAKER) | DONE | gone;
-        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`, `leave`.
+        // Release: publishes the value. Pairs with Acquire in `Receiver::poll_outcome`, `try_recv`, `is_empty`,
+        // `finish_rx`.
         // Acquire: sees the receiver's waker. Pairs with Release in `register`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => break own_waker,
@@ -277,7 +336,7 @@ unsafe fn finish<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     if seen & RX_WAKER != 0 {
         // SAFETY: `rx-waker-owner`: the exchange set DONE with RX_WAKER set.
         let rx_waker = unsafe { read_waker(&shared.rx_waker) };
-        // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `leave`.
+        // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `finish_rx`.
         if shared.state.fetch_or(TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
             // SAFETY: `last-frees`.
             unsafe { free(handle) };
@@ -292,18 +351,41 @@ debug_struct!([T] Sender<T> as "Sender", self => { is_closed: self.is_closed() }
 
 /// Receives the value: await it. Made by [`channel`].
 ///
-/// - It is a future; awaiting `&mut receiver` keeps it, for use in a `select!`.
-/// - Dropping it, or [`close`](Self::close), tells the sender that nobody wants the value.
+/// - Await `&mut receiver` to keep it, for example in a loop around `select!`.
+/// - If it is dropped or [closed](Self::close), sending fails, and [`Sender::closed`] returns.
 ///
 /// # Cancel safety
 /// A value that was sent stays in the channel until it is taken out.
 ///
 /// # Panics
-/// When it is polled after it has completed.
+/// If it is polled after it has completed: see [`is_terminated`](Self::is_terminated).
+///
+/// # Examples
+/// Wait for the reply, and do other work meanwhile:
+/// ```
+/// use redd::sync::oneshot;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut receiver) = oneshot::channel();
+/// let mut sender = Some(sender);
+/// let mut steps = 0;
+/// let reply = loop {
+///     redd::select! {
+///         biased;
+///         reply = &mut receiver => break reply,
+///         () = redd::task::yield_now() => steps += 1,
+///     }
+///     if steps == 3 {
+///         sender.take().unwrap().send("reply").unwrap();
+///     }
+/// };
+/// assert_eq!(reply, Ok("reply"));
+/// # });
+/// ```
 pub struct Receiver<T> {
     /// `None` after the outcome was taken.
     shared: Option<NonNull<OneshotState<T>>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
     operation: Operation,
 }
 
@@ -322,10 +404,19 @@ impl<T> Receiver<T> {
         self.shared().map_or(Resource::UNSEEN, |shared| shared.resource.clone())
     }
 
-    /// Refuses a value from now on; one that was sent before can still be received.
+    /// Makes a later send fail. A value that was sent before can still be received.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot;
+    ///
+    /// let (sender, mut receiver) = oneshot::channel();
+    /// receiver.close();
+    /// assert_eq!(sender.send("late"), Err("late"));
+    /// ```
     pub fn close(&mut self) {
         let Some(shared) = self.shared() else { return };
-        // Release: what was done before closing. Pairs with Acquire in `Sender::is_closed`.
+        // Release: publishes what was done before closing. Pairs with Acquire in `Sender::is_closed`.
         // Acquire: sees the sender's waker. Pairs with Release in `register`.
         let seen = shared.state.fetch_or(RX_CLOSED, Ordering::AcqRel);
         if seen & (RX_CLOSED | DONE) == 0 && seen & TX_WAKER != 0 {
@@ -334,17 +425,30 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Whether the outcome has been taken, so that polling again would panic.
+    /// Returns whether the outcome has been taken, so that polling again would panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = oneshot::channel();
+    /// sender.send(1).unwrap();
+    /// assert!(!receiver.is_terminated());
+    /// assert_eq!((&mut receiver).await, Ok(1));
+    /// assert!(receiver.is_terminated());
+    /// # });
+    /// ```
     pub fn is_terminated(&self) -> bool {
         self.shared.is_none()
     }
 
-    /// Whether no value can be taken right now.
+    /// Returns whether no value can be taken now.
     pub fn is_empty(&self) -> bool {
         let Some(shared) = self.shared() else {
             return true;
         };
-        // Acquire: sees the value. Pairs with Release in `finish`.
+        // Acquire: sees the value. Pairs with Release in `finish_tx`.
         if shared.state.load(Ordering::Acquire) & DONE == 0 {
             return true;
         }
@@ -355,37 +459,58 @@ impl<T> Receiver<T> {
     /// Takes the value if it is there.
     ///
     /// # Errors
-    /// - `Empty`: it has not been sent yet.
-    /// - `Closed`: it never will be, or it has been taken.
+    /// - [`Empty`](TryRecvError::Empty): the value has not been sent yet.
+    /// - [`Closed`](TryRecvError::Closed): it will never be sent, or it has been taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot::{self, error::TryRecvError};
+    ///
+    /// let (sender, mut receiver) = oneshot::channel();
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// sender.send("hello").unwrap();
+    /// assert_eq!(receiver.try_recv(), Ok("hello"));
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let Some(shared) = self.shared() else {
             return Err(TryRecvError::Closed);
         };
-        // Acquire: sees the value. Pairs with Release in `finish`.
+        // Acquire: sees the value. Pairs with Release in `finish_tx`.
         if shared.state.load(Ordering::Acquire) & (DONE | RX_CLOSED) == 0 {
             return Err(TryRecvError::Empty);
         }
         self.take_outcome().ok_or(TryRecvError::Closed)
     }
 
-    /// Waits for the value on a thread outside of a runtime.
-    ///
-    /// # Errors
-    /// If the sender was dropped without sending.
+    /// Blocks the thread until the value is there.
     ///
     /// # Panics
-    /// When called inside an asynchronous context: await the receiver there.
+    /// On a thread that runs tasks: await the receiver there.
+    ///
+    /// # Errors
+    /// [`RecvError`] if the sender was dropped without sending.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::oneshot;
+    ///
+    /// let (sender, receiver) = oneshot::channel();
+    /// let thread = std::thread::spawn(move || receiver.blocking_recv());
+    /// sender.send(7).unwrap();
+    /// assert_eq!(thread.join().unwrap(), Ok(7));
+    /// ```
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, RecvError> {
-        super::blocking::block_thread_on("oneshot::Receiver::blocking_recv", self)
+        crate::sync::blocking::block_thread_on("oneshot::Receiver::blocking_recv", self)
     }
 
-    /// Lets go of the channel; a value that was sent comes out.
+    /// Releases the channel. Returns the value if one was sent.
     fn take_outcome(&mut self) -> Option<T> {
         let resource = self.resource();
         let shared = self.shared.take()?;
         // SAFETY: the handle was taken out above, so this is its last use.
-        let value = unsafe { leave(shared) };
+        let value = unsafe { finish_rx(shared) };
         resource.tell(|| [Update::ValueReceived(value.is_some())]);
         value
     }
@@ -395,10 +520,10 @@ impl<T> Receiver<T> {
             panic!(
                 "a oneshot receiver was polled after it had completed (channel made at {}): \
                  ask `is_terminated` first, or disable its branch of the `select!`",
-                self.place
+                self.location
             );
         };
-        // Acquire: sees the value. Pairs with Release in `finish`.
+        // Acquire: sees the value. Pairs with Release in `finish_tx`.
         let seen = shared.state.load(Ordering::Acquire);
         if seen & (DONE | RX_CLOSED) != 0 {
             return Poll::Ready(self.take_outcome());
@@ -411,15 +536,15 @@ impl<T> Receiver<T> {
     }
 }
 
-/// The receiver's end: a value that was sent comes out, and the sender is told that nobody waits.
+/// Ends the receiver's half: returns the value if one was sent, and wakes a sender that waits for the close.
 ///
 /// # Safety
-/// The receiver's handle is not used afterwards.
-unsafe fn leave<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
+/// The caller does not use the receiver's handle afterwards.
+unsafe fn finish_rx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
     // SAFETY: `last-frees`: RX_GONE is set below at the earliest.
     let shared = unsafe { handle.as_ref() };
     let mut value = None;
-    // Acquire: sees the value. Pairs with Release in `finish`.
+    // Acquire: sees the value. Pairs with Release in `finish_tx`.
     let mut seen = shared.state.load(Ordering::Acquire);
     let own_waker = loop {
         let mut own_waker = None;
@@ -435,25 +560,25 @@ unsafe fn leave<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
             }
         } else {
             if seen & TX_WAKER != 0 && seen & RX_CLOSED == 0 {
-                // The sender waits for this. Its waker must be taken while the allocation is surely there.
-                // Ordering as in `Receiver::close`.
+                // The sender waits for this. Its waker must be taken before RX_GONE is set: then the allocation is
+                // still there. Ordering as in `Receiver::close`.
                 seen = shared.state.fetch_or(RX_CLOSED, Ordering::AcqRel);
                 if seen & DONE == 0 && seen & TX_WAKER != 0 {
                     // SAFETY: `tx-waker-owner`: this step set RX_CLOSED with TX_WAKER set and DONE clear.
                     wake_guarded(unsafe { read_waker(&shared.tx_waker) });
                 }
-                // Acquire: sees the value. Pairs with Release in `finish`.
+                // Acquire: sees the value. Pairs with Release in `finish_tx`.
                 seen = shared.state.load(Ordering::Acquire);
                 continue;
             }
             own_waker = (seen & RX_WAKER != 0).then(|| {
-                // SAFETY: `rx-waker-owner`: it is ours if the exchange succeeds, and is forgotten if it does not.
+                // SAFETY: `rx-waker-owner`: it is this handle's if the exchange succeeds, and is forgotten if it fails.
                 ManuallyDrop::new(unsafe { read_waker(&shared.rx_waker) })
             });
         }
         let next = (seen & !RX_WAKER) | RX_CLOSED | RX_GONE;
-        // Release: what was done before. Pairs with Acquire in `Sender::is_closed`; and the last access, pairs with
-        // AcqRel in `finish`. Acquire: sees the value. Pairs with Release in `finish`.
+        // Release: publishes what was done before. Pairs with Acquire in `Sender::is_closed`. It is also the last
+        // access: pairs with AcqRel in `finish_tx`. Acquire: sees the value. Pairs with Release in `finish_tx`.
         match shared.state.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => break own_waker,
             Err(now) => seen = now,
@@ -476,7 +601,7 @@ impl<T> Future for Receiver<T> {
                     Poll::Ready(outcome.ok_or(RecvError(())))
                 }
                 Poll::Pending => {
-                    waiting::note(WaitKind::Oneshot, Some(self.place));
+                    waiting::note(WaitKind::Oneshot, Some(self.location));
                     Poll::Pending
                 }
             }
@@ -489,7 +614,7 @@ impl<T> Drop for Receiver<T> {
         let resource = self.resource();
         let Some(shared) = self.shared.take() else { return };
         // SAFETY: as in `take_outcome`.
-        drop(unsafe { leave(shared) });
+        drop(unsafe { finish_rx(shared) });
         resource.tell(|| [Update::RxDropped(true)]);
     }
 }
@@ -498,31 +623,3 @@ debug_struct!([T] Receiver<T> as "Receiver", self => {
     is_terminated: self.is_terminated(),
     is_empty: self.is_empty(),
 });
-
-pub mod error {
-    //! What receiving from a oneshot channel can fail with.
-
-    /// The sender was dropped without sending.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct RecvError(pub(super) ());
-
-    error_texts! {
-        [] RecvError,
-        _ => "the oneshot channel ended without a value: the sender was dropped or the receiver closed",
-    }
-
-    /// Why there is no value to take.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum TryRecvError {
-        /// The value has not been sent yet.
-        Empty,
-        /// The value will never come, or has been taken.
-        Closed,
-    }
-
-    error_texts! {
-        [] TryRecvError,
-        Self::Empty => "the oneshot channel has no value yet",
-        Self::Closed => "the oneshot channel is closed: no value will come",
-    }
-}
