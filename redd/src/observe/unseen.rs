@@ -1,4 +1,4 @@
-//! What `resources.rs` is with the feature `tracing`, to no effect: all of it compiles to nothing.
+//! The interface of `resources.rs` without the feature `tracing`: every function is empty.
 //!
 //! Called by `sync` and `time`.
 

@@ -1,46 +1,47 @@
-//! Several threads sleep by the same bell; each notify_one wakes one of them, and says whether it did.
+//! An event count: several threads sleep on it. Each `notify_one` wakes one of them, and returns whether it did.
 //!
 //! Called by `scheduler::seats`.
 //!
 //! # Invariants
-//! - `key-before-looking`: who is about to sleep reads the bell before it says so and looks a last time. A notify_one since
-//!   then keeps it awake.
-//! - `notify_one-vs-sleep`: the fence between "I rang" and "does anyone sleep?" on one side, "I sleep" and "did it notify_one?" on the
-//!   other.
+//! - `key-before-check`: a thread that is about to sleep takes a key before it announces that and checks for work a last
+//!   time. A notification since then keeps it awake.
+//! - `notify-vs-wait`: the notifier counts its notification, then checks for waiters. The waiter counts itself, then
+//!   checks for a notification. The fence between the two steps on each side makes one of them see the other.
 //!
 //! # Why not otherwise
-//! A `Parker` per thread asks for a list of who sleeps, under a lock. The kernel keeps one already.
+//! A `Parker` per thread would need a list of sleeping threads, under a lock. The kernel already keeps such a list.
 
 #[cfg(not(all(test, loom)))]
 use super::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
-/// How often it was rung, as a sleeper remembers it.
+/// The number of notifications when a thread prepared to wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitKey(u32);
 
-/// See the module page.
+/// An event count; the module documentation describes it.
 #[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct EventCount {
     notified: AtomicU32,
-    /// Who sleeps or is about to: with nobody here, a notify_one is one load.
+    /// The number of threads that sleep or are about to. If it is zero, `notify_one` makes no system call.
     waiters: AtomicU32,
 }
 
 #[cfg(not(all(test, loom)))]
 impl EventCount {
-    /// `key-before-looking`
+    /// Returns the key for [`wait`](Self::wait) (`key-before-check`).
     pub(crate) fn prepare_wait(&self) -> WaitKey {
-        // Acquire: who hears a notify_one sees what was done before it. Pairs with the Release in `notify_one`.
+        // Acquire: a thread that sees a notification sees everything before it. Pairs with the Release in `notify_one`.
         WaitKey(self.notified.load(Ordering::Acquire))
     }
 
-    /// Sleeps until a notify_one after `key`, at most for `timeout`. True if a notify_one woke this thread, which no other thread
-    /// was then; it may also return early for nothing.
+    /// Sleeps until a notification after `key`, at most for `timeout`. Returns true if a notification woke this thread;
+    /// it then woke no other thread. May also return early without a notification.
     pub(crate) fn wait(&self, key: WaitKey, timeout: Option<Duration>) -> bool {
         self.waiters.fetch_add(1, Ordering::Relaxed);
-        // Fence `notify_one-vs-sleep` (sleep side; the other is in `EventCount::notify_one`): the system sees the notify_one, or the ringer us.
+        // Fence `notify-vs-wait` (wait side; the other is in `EventCount::notify_one`): the system sees the notification,
+        // or the notifier sees us.
         fence(Ordering::SeqCst);
         let was_woken = super::system::futex_wait(&self.notified, key.0, timeout);
         self.waiters.fetch_sub(1, Ordering::Relaxed);
@@ -51,11 +52,11 @@ impl EventCount {
         self.prepare_wait().0 != key.0
     }
 
-    /// True if it woke a thread.
+    /// Wakes one waiting thread. Returns whether there was one.
     pub(crate) fn notify_one(&self) -> bool {
         // Release: pairs with the Acquire in `prepare_wait`.
         self.notified.fetch_add(1, Ordering::Release);
-        // Fence `notify_one-vs-sleep` (notify_one side; the other is in `EventCount::sleep`).
+        // Fence `notify-vs-wait` (notify side; the other is in `EventCount::wait`).
         fence(Ordering::SeqCst);
         self.has_waiters() && super::system::futex_wake_one(&self.notified)
     }
@@ -65,7 +66,7 @@ impl EventCount {
     }
 }
 
-/// The same for models. Nobody's time is up.
+/// The same for models, in which no wait times out.
 #[cfg(all(test, loom))]
 #[derive(Debug)]
 pub(crate) struct EventCount {
@@ -78,7 +79,7 @@ pub(crate) struct EventCount {
 struct Inner {
     notified: u32,
     waiters: u32,
-    /// Wake-ups that a sleeper has yet to notice.
+    /// Wake-ups that no waiter has consumed yet.
     woken: u32,
 }
 

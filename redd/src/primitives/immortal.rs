@@ -1,4 +1,4 @@
-//! Values that are never freed, only reused: whoever once had a reference to one may always look at it.
+//! Values that are never freed, only reused, so a reference to one stays valid forever.
 //!
 //! Called by `time::timers` for its wheels.
 //!
@@ -6,7 +6,7 @@
 //! - `reused-not-freed`: a value given back is handed out again before a new one is made, so the memory held is what
 //!   was needed at the same time at most.
 
-/// The values that nobody uses now; a `static`.
+/// The values that are not in use now; a `static`.
 #[derive(Debug)]
 pub(crate) struct Pool<T: 'static> {
     #[cfg(not(all(test, any(loom, shuttle))))]

@@ -1,16 +1,18 @@
-//! A mutex that does not poison: a panic of user code never runs while one of redd's locks is held,
-//! so a poisoned lock could only mean that redd itself is broken, and then the data is looked at anyway.
-//! And a read-write lock of the same kind, for `sync::watch`, which handles the panics of the closures it runs.
+//! A mutex that does not poison, and a read-write lock of the same kind.
+//!
+//! User code never runs, and so never panics, while one of redd's locks is held. A poisoned lock could only mean that
+//! redd itself is broken, and then the data is used anyway. The read-write lock is for `sync::watch`, which handles the
+//! panics of the closures that it runs.
 //!
 //! [`ShortMutex`] is for sections of some ten instructions that every operation of a hot path goes through.
 //!
 //! # Invariants
-//! - `locked-means-mine`: whoever turned `is_locked` from false to true has the value until the store of false.
+//! - `locked-means-mine`: the thread that changed `is_locked` from false to true owns the value until it stores false.
 //!
 //! # Why not otherwise
-//! A lock that can put its waiters to sleep has to ask, when it is let go, whether one sleeps: a second
-//! read-modify-write. Here letting go is a store, and who waits looks again: spinning, giving way, then sleeping for
-//! moments, so that a holder of lower priority gets its turn. Decision 0007.
+//! Unlocking a lock whose waiters can sleep must check whether one sleeps: a second read-modify-write. Here unlocking is
+//! a store, and a waiter retries: it spins, then yields, then sleeps for short times. So a holder of lower priority gets
+//! to run. Decision 0007.
 
 #![expect(unsafe_code, reason = "a lock hands out its value")]
 
@@ -116,7 +118,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// A mutex for sections of a few instructions. In models it is the checker's, which knows who waits; `SpinMutex` has its own.
+/// A mutex for sections of a few instructions. In models it is the checker's, which knows the waiters; `SpinMutex` has its own.
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutex<T> = SpinMutex<T>;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -141,7 +143,7 @@ unsafe impl<T: Send> Sync for SpinMutex<T> {}
 impl<T> std::panic::UnwindSafe for SpinMutex<T> {}
 impl<T> std::panic::RefUnwindSafe for SpinMutex<T> {}
 
-/// The lock is held while this lives; it is let go on the thread that took it.
+/// Holds the lock while it lives. It is dropped on the thread that took the lock.
 #[derive(Debug)]
 pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
 

@@ -34,7 +34,8 @@ pub(crate) const IS_MODEL: bool = cfg!(all(test, any(loom, shuttle)));
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::Arc;
 
-/// `loom::model`, which says how many executions it took. Past the test harness, so that it is seen of models that pass.
+/// `loom::model`, which prints the number of executions. It bypasses the test harness's capture, so that passing models
+/// print it too.
 #[cfg(all(test, loom))]
 pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
     explore_within(loom::model::Builder::new().preemption_bound, f);
@@ -107,7 +108,7 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
     /// So many schedules follow from one seed: which moments PCT picks depends on how long earlier ones were.
     const BATCH: usize = 32;
 
-    /// Says how many schedules there were, and which of them failed.
+    /// Prints how many schedules ran, and which of them failed.
     struct Report {
         schedules: usize,
         batch: u64,
@@ -134,7 +135,7 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
         let mut config = shuttle::Config::new();
         config.stack_size = 256 << 10;
         config.silence_warnings = true;
-        // Ten times what the largest model takes: a thread that looks for ever is a thread that was not woken.
+        // Ten times the steps of the largest model: a thread that retries forever is a thread that was not woken.
         config.max_steps = shuttle::MaxSteps::FailAfter(number("REDD_STEPS", 200_000) as usize);
         let f = std::sync::Arc::clone(&f);
         let run = move || {

@@ -116,7 +116,7 @@ impl Parker {
     }
 }
 
-/// As a waker. `std::sync::Arc`, because `Wake` asks for it.
+/// The parker as a waker. `std::sync::Arc`, because `Wake` requires it.
 impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         self.unpark();

@@ -22,7 +22,7 @@ mod real {
     use std::sync::OnceLock;
     use std::time::{Duration, Instant};
 
-    /// Waits for something that does not happen in this process, by a call that says whether it has.
+    /// Waits for an event outside of this process. The call returns whether it has happened.
     #[inline(always)]
     pub(crate) fn wait_outside(
         timeout: Option<Duration>,
@@ -163,7 +163,7 @@ mod modelled {
         wakes
     }
 
-    /// Asks until it has happened, and lets the other threads run in between.
+    /// Checks until it has happened, and lets other threads run in between.
     pub(crate) fn wait_outside(
         timeout: Option<Duration>,
         mut wait: impl FnMut(Option<Duration>) -> io::Result<bool>,

@@ -32,7 +32,7 @@ pub(crate) fn is_unwinding() -> bool {
     false
 }
 
-/// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
+/// Starts a named thread. Returns the system's error if it refused (too many threads, no memory for a stack).
 #[cfg(not(all(test, loom)))]
 pub(crate) fn spawn_named<T: Send + 'static>(
     name: String,
@@ -68,12 +68,15 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }
 
-/// So many turns of [`spin`] leave the CPU to no other thread.
+/// The number of turns for which [`spin`] does not yield the CPU to another thread.
 pub(crate) const SPINS: u32 = 64;
 
-/// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
-/// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
-/// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
+/// Waits briefly in a loop that waits for a few instructions of another thread. `turns` is the number of waits so far.
+///
+/// - After 64 turns the other thread has likely been preempted, so this thread yields to it.
+/// - After 128 turns yielding has not helped, perhaps because the other has a lower priority. So this thread sleeps.
+///
+/// The numbers are estimates; no benchmark chose them.
 #[cfg(not(all(test, any(loom, shuttle))))]
 #[inline]
 #[expect(

@@ -191,7 +191,7 @@ impl EventFd {
         }
     }
 
-    /// Adds one: an edge for whoever waits.
+    /// Adds one, which is an edge for all waiting epolls.
     pub(crate) fn signal(&self) {
         // A full counter (after 2^64 wakes) refuses the write and would give no edge: empty it and write again
         // (`counter-stays-low`). No other error is possible on a descriptor that we own.

@@ -118,11 +118,11 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) -> bool {
 /// Lets the system have the pages of a block back until they are touched again; what was in them is lost.
 ///
 /// # Safety
-/// The block is the caller's, and nobody relies on what is in it. It begins and ends at a page.
+/// The caller owns the block, and no code relies on its contents. It begins and ends at a page boundary.
 pub(crate) unsafe fn give_back_pages(block: std::ptr::NonNull<u8>, len: usize) {
     // Refused where a page is larger than the block, or locked: then it stays.
     #[cfg(all(target_os = "linux", not(miri)))]
-    // SAFETY: by this function's duty; with this advice the mapping stays.
+    // SAFETY: by the safety contract. With this advice the mapping stays.
     let _ = unsafe { libc::madvise(block.as_ptr().cast(), len, libc::MADV_DONTNEED) };
     #[cfg(any(not(target_os = "linux"), miri))]
     let _ = (block, len);

@@ -1,6 +1,6 @@
-//! What the system tells about the threads of this process, from outside of them.
+//! What the system reports about the threads of this process.
 //!
-//! Called by `scheduler::rescue`. Everything here is best effort: `None` is "the system does not tell".
+//! Called by `scheduler::rescue`. Everything here is best effort: `None` means that the system does not report it.
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::emulation::is_emulated;
 
-/// Miri stops the program when a thread asks about another one.
+/// Miri stops the program when a thread queries another one.
 const CAN_ASK: bool = cfg!(not(miri));
 
 /// The number of the calling thread, as the system has it.
@@ -44,7 +44,7 @@ pub(crate) enum RunState {
     Runnable,
     /// It waits for something.
     Sleeping,
-    /// Someone has stopped it: a signal, a debugger.
+    /// A signal or a debugger has stopped it.
     Stopped,
 }
 

@@ -1,6 +1,6 @@
 //! Models of a paused clock while work outside of the scheduler ends.
 //!
-//! Beside the model stands the wrong order as a seeded mistake, which the model must find.
+//! A second model has the wrong order as a seeded mistake, which the checker must find.
 
 use super::*;
 use crate::primitives::atomic::AtomicBool;
@@ -21,13 +21,13 @@ fn decide_while_work_ends(decide: fn(&Clock, &dyn Fn() -> bool) -> WhenIdle) {
         })
     };
     let decision = decide(&clock, &|| !is_woken.load(Ordering::Relaxed));
-    assert_ne!(decision, WhenIdle::Jump, "time has jumped over a task that was woken");
+    assert_ne!(decision, WhenIdle::Jump, "time has jumped past a woken task");
     closure.join().expect("the closure does not panic");
     let after = decide(&clock, &|| !is_woken.load(Ordering::Relaxed));
     assert_eq!(after, WhenIdle::HasWork);
 }
 
-model!(loom_paused_time_does_not_jump_over_the_end_of_a_blocking_closure, || {
+model!(loom_paused_time_does_not_jump_past_the_end_of_a_blocking_closure, || {
     decide_while_work_ends(|clock, is_idle| clock.when_idle(is_idle));
 });
 
