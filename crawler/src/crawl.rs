@@ -1,11 +1,11 @@
-//! The whole flow of a crawl: what may start is started, what ends is taken in, until nothing is left or time is up.
+//! The main loop of a crawl: it starts tasks and records their results until no page is left or the deadline passes.
 //!
-//! Called by `main`. One task a page, in a `JoinSet`; one loop owns all the state, so nothing is shared and nothing locked.
+//! Called by `main`. Each page is fetched by a task of its own, in a `JoinSet`. The loop owns all state, so there are no locks.
 //!
 //! # Invariants
-//! - `permit-to-the-end`: a task has a permit before it exists, and its permit is freed only when its answer was taken in.
-//!   So `--concurrency` bounds the tasks, the bodies and the answers in memory.
-//! - `settled-once`: each page that was started is settled by its answer, or stays waiting if its task was aborted.
+//! - `permit-until-recorded`: a task is spawned with a permit, which is released when its result has been recorded.
+//!   So `--concurrency` bounds the tasks, the bodies and the results in memory.
+//! - `recorded-once`: the state of each started page is recorded once. If its task is aborted, the page stays pending.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,61 +17,49 @@ use redd::task::{JoinError, JoinSet};
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
-use crate::extract::{Links, without_fragment};
-use crate::fetch::{Answer, Fetcher, Trouble};
-use crate::frontier::{Cited, Fate, Frontier, Left, Limits, PageId, Reach};
-use crate::polite::{HostId, Polite, Turn};
-use crate::report::Progress;
+use crate::address::{Credentials, Start, redact, take_credentials};
+use crate::fetch::{FetchResult, FetchSettings, Fetcher};
+use crate::frontier::{Admission, Frontier, Limits};
+use crate::host_queues::{HostId, HostQueues, NextPage};
+use crate::links::Links;
+use crate::outcome::{End, Outcome};
+use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
+use crate::plural::count;
+use crate::progress::Progress;
 use crate::robots::Rules;
 
-/// How a crawl goes; `main` fills it from the arguments.
+/// The settings of a crawl, from the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) concurrency: usize,
     pub(crate) per_host: usize,
-    /// Requests a second to each host; none for no limit.
+    /// Requests per second to each host. If None, [`REMOTE_RATE`], and no limit for this machine.
     pub(crate) rate: Option<f64>,
     pub(crate) limits: Limits,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) wait_max: Duration,
     pub(crate) body_max: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) same_origin: bool,
 }
 
-/// Requests a second to a host that is not this machine, if `--rate` does not say otherwise.
-const RATE_ABROAD: f64 = 10.0;
+/// Requests per second to a host that is not this machine, unless `--rate` is given.
+const REMOTE_RATE: f64 = 10.0;
 
-/// Why a crawl ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Complete,
-    Deadline,
-    Interrupted,
-}
-
-/// What a crawl found.
+/// A task that completed.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) frontier: Frontier,
-    pub(crate) end: End,
-    pub(crate) bytes: u64,
-    pub(crate) elapsed: Duration,
-}
-
-/// What a task brings home.
-#[derive(Debug)]
-struct Done {
+struct Completed {
     host: HostId,
-    news: News,
-    /// See `permit-to-the-end`.
+    result: TaskResult,
+    /// See `permit-until-recorded`.
     _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
-enum News {
+enum TaskResult {
     Robots(Rules),
-    Page(PageId, Answer),
+    Page(PageId, FetchResult),
 }
 
 struct Crawl<'a> {
@@ -79,10 +67,14 @@ struct Crawl<'a> {
     progress: &'a mut Progress,
     fetcher: Fetcher,
     frontier: Frontier,
-    polite: Polite,
+    host_queues: HostQueues,
+    /// The credentials of the starts, by origin. They are sent with each request to that origin.
+    credentials: HashMap<String, Credentials>,
+    /// The credentials of links that have their own.
+    page_credentials: HashMap<PageId, Credentials>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<Completed>,
     permits: Arc<Semaphore>,
     began: Instant,
     bytes: u64,
@@ -91,12 +83,20 @@ struct Crawl<'a> {
 /// Crawls from `starts`.
 ///
 /// # Errors
-/// If the client cannot be set up. Whatever goes wrong later is part of the outcome.
-pub(crate) async fn crawl(settings: &Settings, starts: &[String], progress: &mut Progress) -> Result<Outcome, String> {
+/// If the client cannot be set up. All later failures are part of the outcome.
+pub(crate) async fn crawl(settings: &Settings, starts: &[Start], progress: &mut Progress) -> Result<Outcome, String> {
     let mut crawl = Crawl {
-        fetcher: Fetcher::new(settings.timeout, settings.retries, settings.body_max, settings.per_host)?,
+        fetcher: Fetcher::new(FetchSettings {
+            timeout: settings.timeout,
+            retries: settings.retries,
+            wait_max: settings.wait_max,
+            body_max: settings.body_max,
+            idle_max: settings.per_host,
+        })?,
         frontier: Frontier::new(settings.limits),
-        polite: Polite::new(settings.per_host),
+        host_queues: HostQueues::new(settings.per_host),
+        credentials: HashMap::new(),
+        page_credentials: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
         tasks: JoinSet::new(),
@@ -106,7 +106,7 @@ pub(crate) async fn crawl(settings: &Settings, starts: &[String], progress: &mut
         settings,
         progress,
     };
-    crawl.begin(starts);
+    crawl.add_starts(starts);
     let end = crawl.run().await;
     crawl.progress.finish();
     Ok(Outcome { frontier: crawl.frontier, end, bytes: crawl.bytes, elapsed: crawl.began.elapsed() })
@@ -119,190 +119,203 @@ impl Crawl<'_> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut interrupt = std::pin::pin!(ctrl_c());
         let mut end = End::Complete;
-        // This loop is the crawl.
         loop {
-            let wake = if end == End::Complete { self.start_what_may() } else { None };
+            let wake = if end == End::Complete { self.start_tasks() } else { None };
             if self.tasks.is_empty() && wake.is_none() {
                 return end;
             }
             redd::select! {
-                Some(joined) = self.tasks.join_next() => self.take(joined),
+                Some(joined) = self.tasks.join_next() => self.handle_completion(joined),
                 () = sleep_until(wake.unwrap_or(self.began)), if wake.is_some() => {}
                 () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
-                    self.progress.line("the deadline is over: what is done is kept, the rest is aborted");
+                    self.progress.line("the deadline has passed: finished pages are kept, the rest is aborted");
                     self.abort().await;
                     return End::Deadline;
                 }
-                heard = &mut interrupt => {
+                signal = &mut interrupt => {
                     interrupt.set(ctrl_c());
-                    if heard.is_err() || end == End::Interrupted {
+                    if signal.is_err() || end == End::Interrupted {
                         self.abort().await;
                         return End::Interrupted;
                     }
-                    let flying = self.tasks.len();
-                    self.progress.line(&format!("interrupted: finishing {flying} pages in flight; once more aborts them"));
+                    let in_flight = count(self.tasks.len(), "request");
+                    self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
                     end = End::Interrupted;
                 }
-                _ = tick.tick() => self.progress.tick(self.polite.waiting(), self.tasks.len(), self.bytes),
+                _ = tick.tick() => self.progress.tick(self.host_queues.waiting(), self.tasks.len(), self.bytes),
             }
         }
     }
 
-    /// Takes in what is done, and aborts the rest.
+    /// Records the results of completed tasks and aborts the others.
     async fn abort(&mut self) {
         while let Some(joined) = self.tasks.try_join_next() {
-            self.take(joined);
+            self.handle_completion(joined);
         }
         self.tasks.shutdown().await;
     }
 
-    fn begin(&mut self, starts: &[String]) {
-        for start in starts {
-            match Url::parse(start) {
-                Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => {
-                    self.frontier.widen(url.origin().ascii_serialization());
-                    self.cite(without_fragment(url).as_str(), None, 0);
-                }
-                Ok(_) => self.unusable(start, "only http and https can be crawled", None, 0),
-                Err(error) => self.unusable(start, &error.to_string(), None, 0),
+    fn add_starts(&mut self, starts: &[Start]) {
+        for Start { url, credentials, .. } in starts {
+            let origin = url.origin().ascii_serialization();
+            if let Some(credentials) = credentials {
+                self.credentials.insert(origin.clone(), credentials.clone());
             }
+            self.frontier.add_start_origin(origin);
+            self.add_link(url.clone(), None, 0);
         }
     }
 
-    /// Starts tasks while there are permits and pages; says when to look again if only time is missing.
-    fn start_what_may(&mut self) -> Option<Instant> {
+    /// Starts tasks while there are permits and pages. Returns when to call it again if a page waits only for its time.
+    fn start_tasks(&mut self) -> Option<Instant> {
         loop {
-            // `permit-to-the-end`
+            // `permit-until-recorded`
             let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
             let fetcher = self.fetcher.clone();
             if let Some(host) = self.robots_wanted.pop_front() {
-                let origin = self.polite.origin(host).to_owned();
+                let origin = self.host_queues.origin(host).to_owned();
+                let credentials = self.credentials.get(&origin).cloned();
                 self.tasks.spawn(async move {
-                    let news = News::Robots(fetcher.robots(&origin).await);
-                    Done { host, news, _permit: permit }
+                    let result = TaskResult::Robots(fetcher.robots(&origin, credentials.as_ref()).await);
+                    Completed { host, result, _permit: permit }
                 });
                 continue;
             }
-            let (page, host) = match self.polite.next(self.began.elapsed()) {
-                Turn::Start(page, host) => (page, host),
-                Turn::At(time) => return Some(self.began + time),
-                Turn::Later => return None,
+            let (page, host) = match self.host_queues.next(self.began.elapsed()) {
+                NextPage::Start(page, host) => (page, host),
+                NextPage::At(time) => return Some(self.began + time),
+                NextPage::AfterCompletion => return None,
             };
             let entry = self.frontier.entry(page);
-            let (address, reach) = (Arc::clone(&entry.url), entry.reach);
-            if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.refuse(&address)) {
-                self.polite.finish(host);
-                self.settle(page, Fate::Left(Left::Robots(reason)));
+            let (address, scope) = (Arc::clone(&entry.url), entry.scope);
+            if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.denial(&address)) {
+                self.host_queues.finish(host);
+                self.set_state(page, PageState::Skipped(Skipped::Robots(reason)));
                 continue;
             }
+            let of_origin = || self.credentials.get(self.host_queues.origin(host));
+            let credentials = self.page_credentials.get(&page).or_else(of_origin).cloned();
             self.tasks.spawn(async move {
-                let answer = match Url::parse(&address) {
-                    Ok(url) => fetcher.page(&url, reach).await,
-                    Err(error) => Answer::Broken(Trouble::UnusableUrl(error.to_string())),
+                let result = match Url::parse(&address) {
+                    Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
+                    Err(error) => FetchResult::Broken(Failure::without_status(Reason::UnusableUrl(error.to_string()))),
                 };
-                Done { host, news: News::Page(page, answer), _permit: permit }
+                Completed { host, result: TaskResult::Page(page, result), _permit: permit }
             });
         }
     }
 
-    fn take(&mut self, joined: Result<Done, JoinError>) {
-        let done = match joined {
-            Ok(done) => done,
-            Err(error) => return self.progress.line(&format!("a page was lost: {error}")),
+    fn handle_completion(&mut self, joined: Result<Completed, JoinError>) {
+        let completed = match joined {
+            Ok(completed) => completed,
+            Err(error) => return self.progress.line(&format!("a task of the crawler failed: {error}")),
         };
-        match done.news {
-            News::Robots(rules) => {
-                self.polite.open(done.host, rules.delay());
-                self.robots.insert(done.host, rules);
+        match completed.result {
+            TaskResult::Robots(rules) => {
+                self.host_queues.open(completed.host, rules.delay());
+                self.robots.insert(completed.host, rules);
             }
-            News::Page(page, answer) => {
-                self.polite.finish(done.host);
-                self.answer(page, answer);
+            TaskResult::Page(page, result) => {
+                self.host_queues.finish(completed.host);
+                self.record(page, result);
             }
         }
     }
 
-    /// Settles a page by its answer (`settled-once`).
-    fn answer(&mut self, page: PageId, answer: Answer) {
+    /// Records the result of fetching a page (`recorded-once`).
+    fn record(&mut self, page: PageId, result: FetchResult) {
         let depth = self.frontier.entry(page).depth;
-        match answer {
-            Answer::Good(content, links) => {
+        match result {
+            FetchResult::Good(content, links) => {
                 self.bytes += content.bytes;
-                self.settle(page, Fate::Good(content));
-                self.follow(page, &links, depth.saturating_add(1));
+                self.set_state(page, PageState::Good(content));
+                self.add_links(page, &links, depth.saturating_add(1));
             }
-            Answer::Broken(trouble) => self.settle(page, Fate::Broken(trouble)),
-            Answer::Redirect { status, to } => {
-                if let Some(trouble) = self.frontier.too_many_hops(page) {
-                    return self.settle(page, Fate::Broken(trouble));
+            FetchResult::Broken(failure) => self.set_state(page, PageState::Broken(failure)),
+            FetchResult::Redirect { status, to } => {
+                if let Some(reason) = self.frontier.too_many_redirects(page) {
+                    return self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
                 }
-                // A start that moved takes the crawl with it.
+                // If a start redirects to another origin, that origin is crawled.
                 if depth == 0 {
-                    self.frontier.widen(to.origin().ascii_serialization());
+                    self.frontier.add_start_origin(to.origin().ascii_serialization());
                 }
-                match self.cite(to.as_str(), Some(page), depth) {
+                match self.add_link(to, Some(page), depth) {
                     Some(target) => match &self.frontier.redirect(page, status, target)[..] {
-                        [] => self.progress.settled(self.frontier.entry(page)),
-                        circle => circle.iter().for_each(|&page| self.progress.settled(self.frontier.entry(page))),
+                        [] => self.progress.page_finished(self.frontier.entry(page)),
+                        cycle => cycle.iter().for_each(|&page| self.progress.page_finished(self.frontier.entry(page))),
                     },
                     None => {
-                        self.settle(page, Fate::Broken(Trouble::BadRedirect("one page too many (--max-pages)".into())))
+                        let reason = Reason::BadRedirect("its target is left out by --max-pages".into());
+                        self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
                     }
                 }
             }
         }
     }
 
-    fn follow(&mut self, page: PageId, links: &Links, depth: u16) {
+    fn add_links(&mut self, page: PageId, links: &Links, depth: u16) {
         for link in &links.found {
-            self.cite(link, Some(page), depth);
+            if let Ok(link) = Url::parse(link) {
+                self.add_link(link, Some(page), depth);
+            }
+        }
+        for (scheme, hash) in &links.ignored {
+            self.frontier.ignore(scheme, *hash);
         }
         for (link, why) in &links.unusable {
-            self.unusable(link, why, Some(page), depth);
+            self.add_unusable(link, why, Some(page), depth);
         }
     }
 
-    /// Notes a link; if it is new, queues the page behind it.
-    fn cite(&mut self, link: &str, from: Option<PageId>, depth: u16) -> Option<PageId> {
-        let origin = |link| Url::parse(link).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        match self.frontier.cite(link, from, depth, |frontier| frontier.reach_of(&origin(link))) {
-            Cited::New(page) if self.settings.same_origin && self.frontier.entry(page).reach == Reach::Outside => {
-                self.settle(page, Fate::Left(Left::Outside));
+    /// Records a link, and queues its page if it is new. Returns None if a limit excludes it.
+    fn add_link(&mut self, mut link: Url, from: Option<PageId>, depth: u16) -> Option<PageId> {
+        // `no-userinfo`
+        let credentials = take_credentials(&mut link);
+        let origin = link.origin().ascii_serialization();
+        let scope = self.frontier.scope_of(&origin);
+        let will_be_fetched = !self.settings.same_origin || scope == Scope::Inside;
+        match self.frontier.add_link(link.as_str(), from, depth, scope, will_be_fetched) {
+            Admission::New(page) if !will_be_fetched => {
+                self.set_state(page, PageState::Skipped(Skipped::Outside));
                 Some(page)
             }
-            Cited::New(page) => {
-                let (host, is_new) = self.polite.host(&origin(link), self.gap(link));
+            Admission::New(page) => {
+                if let Some(credentials) = credentials {
+                    self.page_credentials.insert(page, credentials);
+                }
+                let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&link));
                 if is_new {
                     self.robots_wanted.push_back(host);
                 }
-                self.polite.push(host, page);
+                self.host_queues.push(host, page);
                 Some(page)
             }
-            Cited::Known(page) => Some(page),
-            Cited::Refused => None,
+            Admission::Known(page) => Some(page),
+            Admission::Refused => None,
         }
     }
 
-    fn unusable(&mut self, link: &str, why: &str, from: Option<PageId>, depth: u16) {
-        if let Cited::New(page) = self.frontier.cite(link, from, depth, |_| Reach::Outside) {
-            self.settle(page, Fate::Broken(Trouble::UnusableUrl(why.to_owned())));
+    fn add_unusable(&mut self, link: &str, why: &str, from: Option<PageId>, depth: u16) {
+        if let Admission::New(page) = self.frontier.add_link(&redact(link), from, depth, Scope::Outside, false) {
+            self.set_state(page, PageState::Broken(Failure::without_status(Reason::UnusableUrl(why.to_owned()))));
         }
     }
 
-    fn settle(&mut self, page: PageId, fate: Fate) {
-        self.frontier.settle(page, fate);
-        self.progress.settled(self.frontier.entry(page));
+    fn set_state(&mut self, page: PageId, state: PageState) {
+        self.frontier.set_state(page, state);
+        self.progress.page_finished(self.frontier.entry(page));
     }
 
     /// The time between two requests to the host of `link`.
-    fn gap(&self, link: &str) -> Duration {
-        let is_here = Url::parse(link).is_ok_and(|url| match url.host() {
+    fn request_interval(&self, link: &Url) -> Duration {
+        let is_this_machine = match link.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
-        });
-        let rate = self.settings.rate.unwrap_or(if is_here { f64::INFINITY } else { RATE_ABROAD });
+        };
+        let rate = self.settings.rate.unwrap_or(if is_this_machine { f64::INFINITY } else { REMOTE_RATE });
         Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
     }
 }

@@ -1,247 +1,286 @@
-//! One page: the request, its retries, and what its body holds.
+//! Requests for pages and robots.txt files: retries, limits and errors.
 //!
 //! Called by `crawl`, inside the page's task.
 //!
 //! # Invariants
-//! - `bounded-body`: no more than `body_max` bytes of a body are ever held.
-//! - `off-the-workers`: hashing and parsing, which may take milliseconds, happen on blocking threads.
+//! - `bounded-body`: at most `body_max` bytes of an encoded body are held, and as many after each decoding step.
+//! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, run on blocking threads.
 
 use std::error::Error as _;
-use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redd::task::spawn_blocking;
 use redd::time::{sleep, timeout};
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, Response};
-use sha2::{Digest, Sha256};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use url::Url;
 
-use crate::extract::{self, Links};
-use crate::frontier::{Content, Reach};
+use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
+use crate::body::{self, BodyHeaders};
+use crate::decode::{self, DecodeError};
+use crate::links::Links;
+use crate::page::{Content, Failure, Reason, Scope};
 use crate::robots::{AGENT, Rules};
 
-/// A robots.txt larger than this is cut, as RFC 9309 allows.
+/// A robots.txt that is larger, in bytes, is cut, as RFC 9309 allows.
 const ROBOTS_MAX: usize = 512 * 1024;
-/// The wait before the first retry; it doubles with each. Picked by feel.
-const BACK_OFF: Duration = Duration::from_millis(200);
-/// The longest `Retry-After` that is obeyed.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+/// How many redirects of a robots.txt are followed, as RFC 9309 asks for.
+const ROBOTS_REDIRECTS_MAX: usize = 5;
+/// The wait before the first retry. It doubles with each retry. Chosen without measurement.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Why a page is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    Status(u16),
-    UnusableUrl(String),
-    Unreachable(String),
-    Tls(String),
-    TimedOut(Duration),
-    CutShort(String),
-    BodyTooLarge(usize),
-    EndlessRedirect(String),
-    BadRedirect(String),
-    Internal(String),
-}
-
-impl Trouble {
-    /// Whether another try may do better.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
-            Self::UnusableUrl(_)
-            | Self::Tls(_)
-            | Self::BodyTooLarge(_)
-            | Self::EndlessRedirect(_)
-            | Self::BadRedirect(_)
-            | Self::Internal(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => {
-                match reqwest::StatusCode::from_u16(*status).ok().and_then(|s| s.canonical_reason()) {
-                    Some(reason) => write!(f, "{status} {reason}"),
-                    None => write!(f, "status {status}"),
-                }
-            }
-            Self::UnusableUrl(why) => write!(f, "unusable URL: {why}"),
-            Self::Unreachable(why) => write!(f, "unreachable: {why}"),
-            Self::Tls(why) => write!(f, "TLS failed: {why}"),
-            Self::TimedOut(limit) => write!(f, "no complete answer within {limit:?} (--timeout)"),
-            Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
-            Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
-            Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
-            Self::BadRedirect(why) => write!(f, "redirect to nowhere: {why}"),
-            Self::Internal(why) => write!(f, "our own fault: {why}"),
-        }
-    }
-}
-
-/// What a page answered.
+/// The result of fetching a page.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum FetchResult {
     Good(Content, Links),
     Redirect { status: u16, to: Url },
-    Broken(Trouble),
+    Broken(Failure),
 }
 
-/// Asks politely: says who we are, gives up in time, holds no more than it may.
+/// A failed try.
+#[derive(Debug)]
+struct FailedTry {
+    failure: Failure,
+    /// The wait that the server asks for before the next try.
+    retry_after: Option<Duration>,
+}
+
+impl From<Failure> for FailedTry {
+    fn from(failure: Failure) -> Self {
+        Self { failure, retry_after: None }
+    }
+}
+
+/// How pages are fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchSettings {
+    /// For one try, from the request to the last byte of the response.
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    /// The longest `Retry-After` that is obeyed. A server that asks for more gets no retry.
+    pub(crate) wait_max: Duration,
+    /// The largest body in bytes, as received and decoded.
+    pub(crate) body_max: usize,
+    /// How many idle connections are kept for each host.
+    pub(crate) idle_max: usize,
+}
+
+/// An HTTP client that names itself, respects timeouts and bounds the memory of each response.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
     client: Client,
-    timeout: Duration,
-    retries: u32,
-    body_max: usize,
+    settings: FetchSettings,
 }
 
 impl Fetcher {
     /// # Errors
     /// If TLS cannot be set up.
-    pub(crate) fn new(timeout: Duration, retries: u32, body_max: usize, idle_max: usize) -> Result<Self, String> {
-        // Fails only if a provider is there already, which then serves as well.
+    pub(crate) fn new(settings: FetchSettings) -> Result<Self, String> {
+        // Fails only if a provider is installed already. That one works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             Client::builder()
                 .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
-                // A redirect is a page of its own, so that robots.txt and the pace count for each hop.
+                .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED))]))
+                // A redirect is a page of its own: robots.txt and the request rate apply to each hop.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
-                .connect_timeout(timeout)
-                .pool_max_idle_per_host(idle_max)
+                .connect_timeout(settings.timeout)
+                .pool_max_idle_per_host(settings.idle_max)
         };
         let client = builder()
             .build()
-            // A machine without root certificates can still crawl what needs none.
+            // A machine without root certificates can still crawl http pages.
             .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(|error| format!("the HTTP client could not be set up: {}", root_cause(&error)))?;
-        Ok(Self { client, timeout, retries, body_max })
+        Ok(Self { client, settings })
     }
 
     /// Fetches a page, with retries.
-    pub(crate) async fn page(&self, url: &Url, reach: Reach) -> Answer {
+    pub(crate) async fn page(&self, url: &Url, scope: Scope, credentials: Option<&Credentials>) -> FetchResult {
+        let FetchSettings { retries, wait_max, .. } = self.settings;
         let mut tries = 0;
         loop {
-            let (trouble, wait) = match timeout(self.timeout, self.once(url, reach)).await {
-                Ok(Ok(answer)) => return answer,
-                Ok(Err(failure)) => failure,
-                Err(_elapsed) => (Trouble::TimedOut(self.timeout), None),
-            };
-            if tries >= self.retries || !trouble.is_passing() {
-                return Answer::Broken(trouble);
+            let FailedTry { failure, retry_after } =
+                match timeout(self.settings.timeout, self.try_page(url, scope, credentials)).await {
+                    Ok(Ok(result)) => return result,
+                    Ok(Err(failed)) => failed,
+                    Err(_elapsed) => Failure::without_status(Reason::TimedOut(self.settings.timeout)).into(),
+                };
+            if tries >= retries || !failure.reason.is_passing() {
+                return FetchResult::Broken(failure);
             }
-            sleep(wait.unwrap_or(BACK_OFF * 2_u32.saturating_pow(tries))).await;
+            match (retry_after, failure.status) {
+                (Some(wait), Some(status)) if wait > wait_max => {
+                    let reason = Reason::AskedToWait { status, wait, wait_max };
+                    return FetchResult::Broken(Failure::with_status(status, reason));
+                }
+                _ => sleep(retry_after.unwrap_or(RETRY_DELAY * 2_u32.saturating_pow(tries))).await,
+            }
             tries += 1;
         }
     }
 
+    async fn try_page(
+        &self,
+        url: &Url,
+        scope: Scope,
+        credentials: Option<&Credentials>,
+    ) -> Result<FetchResult, FailedTry> {
+        let response = self.send(url, scope, credentials).await;
+        let response = response.map_err(|error| Failure::without_status(reason_of(&error)))?;
+        let status = response.status().as_u16();
+        match location(&response, url) {
+            Some(Ok(to)) => return Ok(FetchResult::Redirect { status, to: without_fragment(to) }),
+            Some(Err(why)) => return Err(Failure::with_status(status, Reason::BadRedirect(why)).into()),
+            None => {}
+        }
+        if !response.status().is_success() {
+            let failure = Failure::with_status(status, Reason::Status(status));
+            return Err(FailedTry { failure, retry_after: retry_after(&response) });
+        }
+        if scope == Scope::Outside {
+            let content = Content { status, bytes: 0, sha256: None, note: None };
+            return Ok(FetchResult::Good(content, Links::default()));
+        }
+        let (content, links) = self.read(response, url).await.map_err(|reason| Failure::with_status(status, reason))?;
+        Ok(FetchResult::Good(content, links))
+    }
+
+    /// Asks for a page, and outside only whether it exists.
+    async fn send(
+        &self,
+        url: &Url,
+        scope: Scope,
+        credentials: Option<&Credentials>,
+    ) -> Result<Response, reqwest::Error> {
+        let send = |method| self.request(method, url, credentials).send();
+        match scope {
+            Scope::Inside => send(Method::GET).await,
+            // A server that refuses HEAD gets a GET, whose body is not read. A server that asks for a pause gets none.
+            Scope::Outside => match send(Method::HEAD).await {
+                Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
+                    send(Method::GET).await
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn request(&self, method: Method, url: &Url, credentials: Option<&Credentials>) -> RequestBuilder {
+        let request = self.client.request(method, url.clone());
+        match credentials {
+            Some(Credentials { user, password }) => request.basic_auth(user, password.as_ref()),
+            None => request,
+        }
+    }
+
+    /// Receives a body and reads it.
+    async fn read(&self, mut response: Response, url: &Url) -> Result<(Content, Links), Reason> {
+        let body_max = self.settings.body_max;
+        let (status, headers) = (response.status().as_u16(), body_headers(&response));
+        // `bounded-body`
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        if length > body_max {
+            return Err(Reason::BodyTooLarge(body_max));
+        }
+        let mut body = Vec::with_capacity(length);
+        while let Some(chunk) = response.chunk().await.map_err(|error| reason_of(&error))? {
+            if body.len() + chunk.len() > body_max {
+                return Err(Reason::BodyTooLarge(body_max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // `off-the-workers`
+        let url = url.clone();
+        match spawn_blocking(move || body::read(body, &headers, body_max, &url, status)).await {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(DecodeError::TooLarge)) => Err(Reason::BodyTooLarge(body_max)),
+            Ok(Err(DecodeError::UnknownEncoding(name))) => Err(Reason::UnknownEncoding(name)),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(Reason::DamagedEncoding(name, why)),
+            Err(error) => Err(Reason::Internal(error.to_string())),
+        }
+    }
+
     /// Fetches and reads the robots.txt of an origin.
-    pub(crate) async fn robots(&self, origin: &str) -> Rules {
-        let request = async {
-            // Up to five redirects, as RFC 9309 asks for.
-            let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
-            for _ in 0..=5 {
-                let mut response = self.client.get(url.clone()).send().await.ok()?;
-                let status = response.status();
-                if let Some(to) = location(&response, &url).and_then(Result::ok) {
-                    url = to;
-                    continue;
-                }
-                let mut body = Vec::new();
-                while let Some(chunk) = response.chunk().await.ok()? {
-                    body.extend_from_slice(&chunk[..chunk.len().min(ROBOTS_MAX - body.len())]);
-                    if body.len() == ROBOTS_MAX {
-                        break;
-                    }
-                }
-                return Some((status.as_u16(), body));
-            }
-            None
-        };
-        match timeout(self.timeout, request).await {
+    pub(crate) async fn robots(&self, origin: &str, credentials: Option<&Credentials>) -> Rules {
+        match timeout(self.settings.timeout, self.try_robots(origin, credentials)).await {
             // `off-the-workers`: the rules become regular expressions.
-            Ok(Some((status, body))) => {
-                spawn_blocking(move || Rules::from_answer(status, &body)).await.unwrap_or(Rules::Everything)
+            Ok(Some((status, body, encoding))) => {
+                let rules = move || match decode::decode(body, &encoding, ROBOTS_MAX) {
+                    Ok(body) => Rules::from_response(status, &body),
+                    Err(_) if status >= 300 => Rules::from_response(status, &[]),
+                    // It may forbid anything.
+                    Err(_) => Rules::Nothing(format!("its robots.txt cannot be decoded from `{encoding}`")),
+                };
+                spawn_blocking(rules).await.unwrap_or(Rules::Everything)
             }
-            // An unreachable host's pages say so themselves.
+            // If the host cannot be reached, each of its pages is reported as broken.
             Ok(None) | Err(_) => Rules::Everything,
         }
     }
 
-    async fn once(&self, url: &Url, reach: Reach) -> Result<Answer, (Trouble, Option<Duration>)> {
-        let now = |trouble| (trouble, None);
-        let send = |method| self.client.request(method, url.clone()).send();
-        let mut response = match reach {
-            Reach::Inside => send(Method::GET).await,
-            // Whoever does not like HEAD gets a GET, whose body is not read.
-            Reach::Outside => match send(Method::HEAD).await {
-                Ok(response) if response.status().as_u16() >= 400 => send(Method::GET).await,
-                other => other,
-            },
-        }
-        .map_err(|error| now(trouble(&error)))?;
-        let status = response.status().as_u16();
-        match location(&response, url) {
-            Some(Ok(to)) => {
-                return Ok(Answer::Redirect { status, to: extract::without_fragment(to) });
+    /// Follows redirects to the robots.txt of an origin. Returns its status, its body and the body's encoding.
+    async fn try_robots(&self, origin: &str, credentials: Option<&Credentials>) -> Option<(u16, Vec<u8>, String)> {
+        let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
+        let home = url.origin();
+        for _ in 0..=ROBOTS_REDIRECTS_MAX {
+            take_credentials(&mut url);
+            let credentials = credentials.filter(|_| url.origin() == home);
+            let mut response = self.request(Method::GET, &url, credentials).send().await.ok()?;
+            if let Some(to) = location(&response, &url).and_then(Result::ok) {
+                url = to;
+                continue;
             }
-            Some(Err(why)) => return Ok(Answer::Broken(Trouble::BadRedirect(why))),
-            None => {}
-        }
-        if !response.status().is_success() {
-            return Err((Trouble::Status(status), retry_after(&response)));
-        }
-        if reach == Reach::Outside {
-            let content = Content { status, bytes: 0, sha256: None, note: None };
-            return Ok(Answer::Good(content, Links::default()));
-        }
-        let content_type = header(&response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-
-        // `bounded-body`
-        let too_large = || now(Trouble::BodyTooLarge(self.body_max));
-        let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        if length > self.body_max {
-            return Err(too_large());
-        }
-        let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response.chunk().await.map_err(|error| now(trouble(&error)))? {
-            if body.len() + chunk.len() > self.body_max {
-                return Err(too_large());
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.ok()? {
+                body.extend_from_slice(&chunk[..chunk.len().min(ROBOTS_MAX - body.len())]);
+                if body.len() == ROBOTS_MAX {
+                    break;
+                }
             }
-            body.extend_from_slice(&chunk);
+            return Some((response.status().as_u16(), body, content_encoding(&response)));
         }
-
-        // `off-the-workers`
-        let url = url.clone();
-        let read = spawn_blocking(move || read(&body, &content_type, &url, status));
-        let (content, links) = read.await.map_err(|error| now(Trouble::Internal(error.to_string())))?;
-        Ok(Answer::Good(content, links))
+        None
     }
 }
 
-/// Hashes a body and, if it is HTML, finds its links.
-fn read(body: &[u8], content_type: &str, url: &Url, status: u16) -> (Content, Links) {
-    let mut content =
-        Content { status, bytes: body.len() as u64, sha256: Some(Sha256::digest(body).into()), note: None };
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    if !matches!(kind, "text/html" | "application/xhtml+xml") {
-        return (content, Links::default());
+fn body_headers(response: &Response) -> BodyHeaders {
+    BodyHeaders {
+        content_type: header(response, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
+        content_encoding: content_encoding(response),
     }
-    let (text, note) = extract::text(body, content_type);
-    content.note = note.map(String::into_boxed_str);
-    (content, extract::links(&text, url))
+}
+
+/// All `Content-Encoding` headers as one list.
+fn content_encoding(response: &Response) -> String {
+    let values = response.headers().get_all(CONTENT_ENCODING).iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(", ")
 }
 
 fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
 }
 
+fn asks_for_pause(response: &Response) -> bool {
+    response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS || retry_after(response).is_some()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the date in the header is a time of the wall clock")]
 fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = header(response, RETRY_AFTER)?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+    parse_retry_after(header(response, RETRY_AFTER)?, SystemTime::now())
+}
+
+/// The wait in a `Retry-After` header: a number of seconds, or a date.
+fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is a long wait, not a missing header.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    // A date in the past asks for no wait.
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 /// Where a redirect leads.
@@ -253,42 +292,42 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
         return Some(Err("it names no usable location".to_owned()));
     };
     Some(match url.join(location) {
-        Ok(to) if matches!(to.scheme(), "http" | "https") => Ok(to),
-        Ok(to) => Err(format!("`{to}` is neither http nor https")),
-        Err(error) => Err(format!("`{location}`: {error}")),
+        Ok(to) if is_web(&to) => Ok(to),
+        Ok(to) => Err(format!("`{}` is neither http nor https", redact(to.as_str()))),
+        Err(error) => Err(format!("`{}`: {error}", redact(location))),
     })
 }
 
-/// Sorts an error of the client into one of ours.
-fn trouble(error: &reqwest::Error) -> Trouble {
+/// Translates an error of the client.
+fn reason_of(error: &reqwest::Error) -> Reason {
     let mut cause = error.source();
     while let Some(at) = cause {
         let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(tls) = at.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-            return Trouble::Tls(tls.to_string());
+            return Reason::Tls(redact_message(&tls.to_string()));
         }
         cause = at.source();
     }
     let root = root_cause(error);
     if root.starts_with("tls handshake") {
-        // The other side hung up in the middle of it; rustls has no error of its own for that.
-        Trouble::Tls(root)
+        // The server closed the connection during the handshake. rustls has no error of its own for that.
+        Reason::Tls(root)
     } else if error.is_builder() {
-        Trouble::UnusableUrl(root)
+        Reason::UnusableUrl(root)
     } else if error.is_connect() {
-        Trouble::Unreachable(root)
+        Reason::Unreachable(root)
     } else {
-        Trouble::CutShort(root)
+        Reason::CutShort(root)
     }
 }
 
-/// The innermost reason, which is the one that says something.
+/// The innermost cause. The outer ones only say that a request failed.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    redact_message(&cause.to_string())
 }
 
 #[cfg(test)]
@@ -296,20 +335,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
-        assert!(Trouble::Status(503).is_passing());
-        assert!(Trouble::CutShort(String::new()).is_passing());
-        assert!(!Trouble::Status(404).is_passing());
-        assert!(!Trouble::Tls(String::new()).is_passing());
-    }
-
-    #[test]
-    fn only_html_is_searched_for_links() {
-        let url = Url::parse("http://a/").unwrap();
-        let body = b"<a href=x>";
-        assert_eq!(read(body, "text/html; charset=utf-8", &url, 200).1.found, ["http://a/x"]);
-        let (content, links) = read(body, "text/plain", &url, 200);
-        assert!(links.found.is_empty());
-        assert_eq!(content.bytes, 10);
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let parse = |value| parse_retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(parse(" 600 "), Some(600));
+        assert_eq!(parse("99999999999999999999"), Some(u64::MAX));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:48:37 GMT"), Some(0));
+        assert_eq!(parse("soon"), None);
+        assert_eq!(parse("-1"), None);
+        assert_eq!(parse(""), None);
     }
 }

@@ -1,158 +1,158 @@
-//! What is known of every address: who cites it, how far it is from the start, and what became of it.
+//! Every address that a crawl has found: the pages that link to it, its distance from a start, and its state.
 //!
-//! Called by `crawl`, which asks [`Frontier::cite`] for each link and says what it found; read by `report` and `store`.
-//! Pure: no clock, no socket.
+//! Called by `crawl`, which adds links and sets states; read through `outcome`. Pure: no clock, no socket.
 //!
 //! # Invariants
-//! - `one-entry`: an address has one entry, so it is fetched at most once, whatever cites it.
-//! - `citers-of-the-unproven`: who cites a page is kept only as long as the page may turn out broken. The memory of a
-//!   crawl so grows with its pages and not with its links.
-//! - `short-chains`: a redirect is an entry that points to another one; a chain that comes back to itself is broken as a
-//!   whole, and one of more than [`HOPS_MAX`] hops is broken at its end.
+//! - `one-entry`: an address has one entry, so it is fetched at most once.
+//! - `referrers-of-unproven`: the pages that link to a page are kept only while the page may still turn out broken.
+//!   So the memory of a crawl grows with its pages, not with its links.
+//! - `short-chains`: a redirect is an entry that points to another entry. All redirects of a cycle are broken. A chain of
+//!   more than [`REDIRECTS_MAX`] redirects is broken at its end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::fetch::Trouble;
+use crate::address::{AddressHash, address_hash};
+use crate::page::{Failure, PageId, PageState, Reason, Scope};
 
-/// The longest chain of redirects that is followed. Picked by feel; browsers stop at 20.
-pub(crate) const HOPS_MAX: usize = 10;
-
-/// An entry's place in the frontier.
-pub(crate) type PageId = u32;
-
-/// Whether a page's links are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// On a starting origin: its body is read and its links are followed.
-    Inside,
-    /// Elsewhere: only checked that it is there.
-    Outside,
-}
-
-/// Why an address was left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// It is on another origin, and `--same-origin` was given.
-    Outside,
-    /// Its host's robots.txt asks us not to, with the reason.
-    Robots(String),
-}
-
-/// What became of an address.
-#[derive(Clone, Debug)]
-pub(crate) enum Fate {
-    /// Not fetched yet.
-    Waiting,
-    /// It is there.
-    Good(Content),
-    /// It sends us elsewhere.
-    Redirect { status: u16, to: PageId },
-    /// It is not there, and why.
-    Broken(Trouble),
-    /// It was not asked for.
-    Left(Left),
-}
-
-/// What a good page held.
-#[derive(Clone, Debug)]
-pub(crate) struct Content {
-    pub(crate) status: u16,
-    pub(crate) bytes: u64,
-    /// None for a page outside, which is checked and not read.
-    pub(crate) sha256: Option<[u8; 32]>,
-    /// Something odd that did not hinder us, such as an unknown character set.
-    pub(crate) note: Option<Box<str>>,
-}
+/// The longest chain of redirects that is followed. Chosen without measurement; browsers stop at 20.
+pub(crate) const REDIRECTS_MAX: usize = 10;
 
 /// An address.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) url: Arc<str>,
     pub(crate) depth: u16,
-    pub(crate) reach: Reach,
-    pub(crate) fate: Fate,
-    /// See `citers-of-the-unproven`. Empty for a start.
-    cited_by: Vec<PageId>,
+    pub(crate) scope: Scope,
+    pub(crate) state: PageState,
+    /// The pages that link to it (`referrers-of-unproven`). Empty for a start.
+    referrers: Vec<PageId>,
 }
 
-/// What [`Frontier::cite`] did with a link.
+/// What [`Frontier::add_link`] did with a link.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Cited {
-    /// It is new: schedule it.
+pub(crate) enum Admission {
+    /// It is new: queue it.
     New(PageId),
-    /// It is known: nothing to do.
+    /// It has an entry already.
     Known(PageId),
-    /// It is too deep or one page too many.
+    /// A limit excludes it.
     Refused,
 }
 
-/// How far a crawl goes.
+/// The limits of a crawl.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) depth: Option<u16>,
     pub(crate) pages: usize,
 }
 
-/// See the module.
+/// All addresses of a crawl.
 #[derive(Debug)]
 pub(crate) struct Frontier {
     ids: HashMap<Arc<str>, PageId>,
     entries: Vec<Entry>,
-    scope: HashSet<String>,
+    start_origins: HashSet<String>,
     limits: Limits,
     admitted: usize,
-    /// Links refused because of `--max-pages`; a page is counted as often as it is cited.
-    pub(crate) refused: usize,
+    /// Addresses that `--depth` or `--max-pages` excludes. An address that is admitted later is removed.
+    too_deep: HashSet<AddressHash>,
+    over_max_pages: HashSet<AddressHash>,
+    /// Addresses that cannot be fetched, by scheme.
+    ignored: HashMap<String, HashSet<AddressHash>>,
 }
 
 impl Frontier {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { ids: HashMap::new(), entries: Vec::new(), scope: HashSet::new(), limits, admitted: 0, refused: 0 }
+        Self {
+            ids: HashMap::new(),
+            entries: Vec::new(),
+            start_origins: HashSet::new(),
+            limits,
+            admitted: 0,
+            too_deep: HashSet::new(),
+            over_max_pages: HashSet::new(),
+            ignored: HashMap::new(),
+        }
     }
 
-    /// Pages on `origin` are searched for links from now on.
-    pub(crate) fn widen(&mut self, origin: String) {
-        self.scope.insert(origin);
+    /// From now on, pages on `origin` are searched for links.
+    pub(crate) fn add_start_origin(&mut self, origin: String) {
+        self.start_origins.insert(origin);
     }
 
-    pub(crate) fn reach_of(&self, origin: &str) -> Reach {
-        if self.scope.contains(origin) { Reach::Inside } else { Reach::Outside }
+    pub(crate) fn scope_of(&self, origin: &str) -> Scope {
+        if self.start_origins.contains(origin) { Scope::Inside } else { Scope::Outside }
     }
 
-    /// Notes that `from` (nothing for a start) links to `url`, `depth` clicks from a start. `reach` is asked only for an
-    /// address that is new.
-    pub(crate) fn cite(
+    /// Records that `from` (None for a start) links to `url`, `depth` clicks from a start. An address that will not be
+    /// fetched does not count as a page.
+    pub(crate) fn add_link(
         &mut self,
         url: &str,
         from: Option<PageId>,
         depth: u16,
-        reach: impl FnOnce(&Self) -> Reach,
-    ) -> Cited {
+        scope: Scope,
+        will_be_fetched: bool,
+    ) -> Admission {
         if let Some(&id) = self.ids.get(url) {
             let entry = &mut self.entries[id as usize];
-            // `citers-of-the-unproven`
-            if !matches!(entry.fate, Fate::Good(_) | Fate::Left(_)) {
-                entry.cited_by.extend(from);
+            // `referrers-of-unproven`
+            if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
+                entry.referrers.extend(from);
             }
-            return Cited::Known(id);
+            return Admission::Known(id);
         }
+        let hash = address_hash(url);
         if self.limits.depth.is_some_and(|limit| depth > limit) {
-            return Cited::Refused;
+            if !self.over_max_pages.contains(&hash) {
+                self.too_deep.insert(hash);
+            }
+            return Admission::Refused;
         }
-        if self.admitted >= self.limits.pages {
-            self.refused += 1;
-            return Cited::Refused;
+        self.too_deep.remove(&hash);
+        if will_be_fetched && self.admitted >= self.limits.pages {
+            self.over_max_pages.insert(hash);
+            return Admission::Refused;
         }
-        self.admitted += 1;
+        self.over_max_pages.remove(&hash);
+        self.admitted += usize::from(will_be_fetched);
         let id = PageId::try_from(self.entries.len()).expect("four billion addresses do not fit into memory");
-        let reach = reach(self);
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
-        self.entries.push(Entry { url, depth, reach, fate: Fate::Waiting, cited_by: from.into_iter().collect() });
-        Cited::New(id)
+        self.entries.push(Entry {
+            url,
+            depth,
+            scope,
+            state: PageState::Pending,
+            referrers: from.into_iter().collect(),
+        });
+        Admission::New(id)
+    }
+
+    /// Counts an address that cannot be fetched.
+    pub(crate) fn ignore(&mut self, scheme: &str, hash: AddressHash) {
+        match self.ignored.get_mut(scheme) {
+            Some(hashes) => hashes.insert(hash),
+            None => self.ignored.entry(scheme.to_owned()).or_default().insert(hash),
+        };
+    }
+
+    /// How many addresses were refused because of `--depth`.
+    pub(crate) fn too_deep(&self) -> usize {
+        self.too_deep.len()
+    }
+
+    /// How many addresses were refused because of `--max-pages`.
+    pub(crate) fn over_max_pages(&self) -> usize {
+        self.over_max_pages.len()
+    }
+
+    /// How many addresses of each scheme cannot be fetched.
+    pub(crate) fn ignored(&self) -> BTreeMap<String, usize> {
+        self.ignored.iter().map(|(scheme, hashes)| (scheme.clone(), hashes.len())).collect()
     }
 
     pub(crate) fn entry(&self, id: PageId) -> &Entry {
@@ -164,35 +164,34 @@ impl Frontier {
         &self.entries
     }
 
-    /// Says what became of a page that was waiting.
-    pub(crate) fn settle(&mut self, id: PageId, fate: Fate) {
-        if matches!(fate, Fate::Left(Left::Outside)) {
-            // It costs no request, so it does not count as a page.
-            self.admitted -= 1;
-        }
+    /// Sets the state of a page that was pending.
+    pub(crate) fn set_state(&mut self, id: PageId, state: PageState) {
         let entry = &mut self.entries[id as usize];
-        if matches!(fate, Fate::Good(_) | Fate::Left(_)) {
-            // `citers-of-the-unproven`
-            entry.cited_by = Vec::new();
+        if matches!(state, PageState::Good(_) | PageState::Skipped(_)) {
+            // `referrers-of-unproven`
+            entry.referrers = Vec::new();
         }
-        entry.fate = fate;
+        entry.state = state;
     }
 
-    /// Settles `from` as a redirect to `to`, or, if that closes a circle, the whole circle as broken; returns what it broke.
+    /// Sets `from` to a redirect to `to`. If that closes a cycle, all its redirects become broken, and are returned.
     pub(crate) fn redirect(&mut self, from: PageId, status: u16, to: PageId) -> Vec<PageId> {
-        self.settle(from, Fate::Redirect { status, to });
-        // `short-chains`: walk forward to the chain's end.
+        self.set_state(from, PageState::Redirect { status, to });
+        // `short-chains`: follow the chain to its end.
         let mut ahead = vec![from];
         let mut at = to;
         loop {
             if ahead.contains(&at) {
-                let trouble = Trouble::EndlessRedirect("it comes back to itself".into());
                 for &id in &ahead {
-                    self.settle(id, Fate::Broken(trouble.clone()));
+                    let PageState::Redirect { status, .. } = self.entry(id).state else {
+                        continue;
+                    };
+                    let reason = Reason::EndlessRedirect("it leads back to itself".into());
+                    self.set_state(id, PageState::Broken(Failure::with_status(status, reason)));
                 }
                 return ahead;
             }
-            let Fate::Redirect { to, .. } = self.entry(at).fate else {
+            let PageState::Redirect { to, .. } = self.entry(at).state else {
                 break;
             };
             ahead.push(at);
@@ -201,33 +200,34 @@ impl Frontier {
         Vec::new()
     }
 
-    /// What is wrong if `id` redirects, after [`HOPS_MAX`] redirects that led to it. To be asked before the target is
-    /// cited, or the next hop would be fetched and the chain would not end (`short-chains`).
-    pub(crate) fn too_many_hops(&self, id: PageId) -> Option<Trouble> {
+    /// The reason why `id` is broken if it redirects: [`REDIRECTS_MAX`] redirects have led to it already. Must be called
+    /// before the target is added, otherwise the target is fetched and the chain does not end (`short-chains`).
+    pub(crate) fn too_many_redirects(&self, id: PageId) -> Option<Reason> {
         let mut at = id;
-        for _ in 0..HOPS_MAX {
-            at = self.entry(at).cited_by.iter().copied().find(|&citer| self.leads_to(citer, at))?;
+        for _ in 0..REDIRECTS_MAX {
+            at = self.entry(at).referrers.iter().copied().find(|&referrer| self.leads_to(referrer, at))?;
         }
-        Some(Trouble::EndlessRedirect(format!("more than {HOPS_MAX} hops")))
+        Some(Reason::EndlessRedirect(format!("more than {REDIRECTS_MAX} hops")))
     }
 
     fn leads_to(&self, from: PageId, target: PageId) -> bool {
-        matches!(self.entry(from).fate, Fate::Redirect { to, .. } if to == target)
+        matches!(self.entry(from).state, PageState::Redirect { to, .. } if to == target)
     }
 
-    /// The pages that cite `id`, sorted; where that is a redirect, the pages that cite the redirect, with its address.
-    pub(crate) fn citers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
+    /// The pages that link to `id`, sorted. In place of a redirect to `id`: the pages that link to the redirect, with the
+    /// address of the redirect.
+    pub(crate) fn referrers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
         let mut found = BTreeSet::new();
         let mut seen = HashSet::from([id]);
         let mut open: Vec<(PageId, Option<PageId>)> = vec![(id, None)];
         while let Some((at, through)) = open.pop() {
-            for &citer in &self.entry(at).cited_by {
-                if self.leads_to(citer, at) {
-                    if seen.insert(citer) {
-                        open.push((citer, Some(through.unwrap_or(citer))));
+            for &referrer in &self.entry(at).referrers {
+                if self.leads_to(referrer, at) {
+                    if seen.insert(referrer) {
+                        open.push((referrer, Some(through.unwrap_or(referrer))));
                     }
                 } else {
-                    found.insert((&*self.entry(citer).url, through.map(|id| &*self.entry(id).url)));
+                    found.insert((&*self.entry(referrer).url, through.map(|id| &*self.entry(id).url)));
                 }
             }
         }
@@ -238,63 +238,86 @@ impl Frontier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::Content;
 
     fn frontier() -> Frontier {
         Frontier::new(Limits { depth: Some(3), pages: 100 })
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
-        match frontier.cite(url, from, 0, |_| Reach::Inside) {
-            Cited::New(id) | Cited::Known(id) => id,
-            Cited::Refused => panic!("refused {url}"),
+        match frontier.add_link(url, from, 0, Scope::Inside, true) {
+            Admission::New(id) | Admission::Known(id) => id,
+            Admission::Refused => panic!("refused {url}"),
         }
     }
 
-    fn good() -> Fate {
-        Fate::Good(Content { status: 200, bytes: 1, sha256: None, note: None })
+    fn good() -> PageState {
+        PageState::Good(Content { status: 200, bytes: 1, sha256: None, note: None })
     }
 
     #[test]
     fn an_address_is_new_once() {
         let mut frontier = frontier();
-        assert_eq!(frontier.cite("a", None, 0, |_| Reach::Inside), Cited::New(0));
-        assert_eq!(frontier.cite("a", None, 2, |_| unreachable!()), Cited::Known(0));
+        assert_eq!(frontier.add_link("a", None, 0, Scope::Inside, true), Admission::New(0));
+        assert_eq!(frontier.add_link("a", None, 2, Scope::Inside, true), Admission::Known(0));
     }
 
     #[test]
     fn depth_and_number_are_limited() {
         let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
-        assert_eq!(frontier.cite("deep", None, 2, |_| Reach::Inside), Cited::Refused);
-        assert_eq!(frontier.cite("a", None, 1, |_| Reach::Inside), Cited::New(0));
-        assert_eq!(frontier.cite("b", None, 1, |_| Reach::Inside), Cited::Refused);
-        assert_eq!(frontier.refused, 1);
+        let mut add_link =
+            |url, depth, will_be_fetched| frontier.add_link(url, None, depth, Scope::Inside, will_be_fetched);
+        assert_eq!(add_link("deep", 2, true), Admission::Refused);
+        assert_eq!(add_link("a", 1, true), Admission::New(0));
+        assert_eq!(add_link("b", 1, true), Admission::Refused);
+        assert_eq!(add_link("b", 2, true), Admission::Refused);
+        assert_eq!(add_link("b", 1, true), Admission::Refused);
+        assert_eq!(add_link("free", 1, false), Admission::New(1));
+        assert_eq!((frontier.too_deep(), frontier.over_max_pages()), (1, 1));
     }
 
     #[test]
-    fn citers_are_kept_of_what_is_not_proven_good() {
+    fn an_address_that_was_too_deep_is_admitted_nearer_to_the_start() {
+        let mut frontier = Frontier::new(Limits { depth: Some(1), pages: 1 });
+        assert_eq!(frontier.add_link("a", None, 2, Scope::Inside, true), Admission::Refused);
+        assert_eq!(frontier.add_link("a", None, 1, Scope::Inside, true), Admission::New(0));
+        assert_eq!(frontier.too_deep(), 0);
+    }
+
+    #[test]
+    fn an_ignored_address_is_counted_once() {
+        let mut frontier = frontier();
+        for address in ["mailto:a", "mailto:b", "mailto:a"] {
+            frontier.ignore("mailto", address_hash(address));
+        }
+        assert_eq!(frontier.ignored(), BTreeMap::from([("mailto".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn referrers_are_kept_of_pages_that_are_not_proven_good() {
         let mut frontier = frontier();
         let (start, fine, gone) = (
             add(&mut frontier, "start", None),
             add(&mut frontier, "fine", Some(0)),
             add(&mut frontier, "gone", Some(0)),
         );
-        frontier.settle(fine, good());
-        frontier.settle(gone, Fate::Broken(Trouble::Status(404)));
+        frontier.set_state(fine, good());
+        frontier.set_state(gone, PageState::Broken(Failure::with_status(404, Reason::Status(404))));
         add(&mut frontier, "fine", Some(start));
         add(&mut frontier, "gone", Some(fine));
-        assert!(frontier.citers(fine).is_empty());
-        assert_eq!(frontier.citers(gone), [("fine", None), ("start", None)]);
+        assert!(frontier.referrers(fine).is_empty());
+        assert_eq!(frontier.referrers(gone), [("fine", None), ("start", None)]);
     }
 
     #[test]
-    fn a_circle_of_redirects_is_broken_as_a_whole() {
+    fn a_cycle_of_redirects_is_broken_as_a_whole() {
         let mut frontier = frontier();
         let a = add(&mut frontier, "a", None);
         let b = add(&mut frontier, "b", Some(a));
         assert!(frontier.redirect(a, 301, b).is_empty());
         assert_eq!(frontier.redirect(b, 301, a), [b, a]);
-        assert!(matches!(frontier.entry(a).fate, Fate::Broken(_)));
-        assert!(matches!(frontier.entry(b).fate, Fate::Broken(_)));
+        assert!(matches!(frontier.entry(a).state, PageState::Broken(_)));
+        assert!(matches!(frontier.entry(b).state, PageState::Broken(_)));
         let own = add(&mut frontier, "own", None);
         assert_eq!(frontier.redirect(own, 302, own), [own]);
     }
@@ -303,13 +326,13 @@ mod tests {
     fn an_endless_chain_of_redirects_ends() {
         let mut frontier = frontier();
         let mut at = add(&mut frontier, "0", None);
-        for hop in 1..=HOPS_MAX {
+        for hop in 1..=REDIRECTS_MAX {
             let next = add(&mut frontier, &hop.to_string(), Some(at));
-            assert!(frontier.too_many_hops(at).is_none(), "hop {hop}");
+            assert!(frontier.too_many_redirects(at).is_none(), "hop {hop}");
             assert!(frontier.redirect(at, 302, next).is_empty(), "hop {hop}");
             at = next;
         }
-        assert!(frontier.too_many_hops(at).is_some());
+        assert!(frontier.too_many_redirects(at).is_some());
     }
 
     #[test]
@@ -319,15 +342,15 @@ mod tests {
         let old = add(&mut frontier, "old", Some(page));
         let new = add(&mut frontier, "new", Some(old));
         assert!(frontier.redirect(old, 301, new).is_empty());
-        frontier.settle(new, Fate::Broken(Trouble::Status(410)));
-        assert_eq!(frontier.citers(new), [("page", Some("old"))]);
+        frontier.set_state(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
+        assert_eq!(frontier.referrers(new), [("page", Some("old"))]);
     }
 
     #[test]
-    fn the_scope_says_what_is_inside() {
+    fn pages_on_a_start_origin_are_inside() {
         let mut frontier = frontier();
-        frontier.widen("http://a".into());
-        assert_eq!(frontier.reach_of("http://a"), Reach::Inside);
-        assert_eq!(frontier.reach_of("http://b"), Reach::Outside);
+        frontier.add_start_origin("http://a".into());
+        assert_eq!(frontier.scope_of("http://a"), Scope::Inside);
+        assert_eq!(frontier.scope_of("http://b"), Scope::Outside);
     }
 }

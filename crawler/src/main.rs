@@ -1,320 +1,214 @@
 //! redd-crawl: a polite, concurrent link checker and site snapshotter that runs on redd.
 //!
-//! This file reads the arguments, runs the crawl and writes what it found. Without arguments it serves a small site of its
-//! own and crawls that. The way of a crawl stands in `crawl`.
+//! This file runs a crawl and writes what it found. Without arguments it serves a small site of its own and crawls that.
+//! How a crawl works is in `crawl`.
 
+mod address;
+mod arguments;
+mod body;
 mod crawl;
-mod extract;
+mod decode;
+mod demo_site;
+mod exit;
+mod export;
 mod fetch;
 mod frontier;
-mod polite;
+mod host_queues;
+mod links;
+mod outcome;
+mod output;
+mod page;
+mod plural;
+mod progress;
 mod report;
 mod robots;
-mod site;
-mod store;
+mod snapshot;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lexopt::prelude::*;
-
-use crate::crawl::{End, Outcome, Settings};
-use crate::frontier::Limits;
-use crate::report::{Progress, Talk};
-use crate::store::Snapshot;
-
-const HELP: &str = "\
-Checks the links of a site and takes a snapshot of it.
-
-Usage: redd-crawl [OPTIONS] [URL]...
-
-Without a URL it serves a small site of its own on this machine and crawls that.
-Pages on the origins of the URLs are searched for links; links that lead elsewhere are checked only.
-
-How far:
-  --same-origin        do not check links that lead elsewhere
-  --depth N            follow links N clicks far at most
-  --max-pages N        fetch N pages at most
-  --deadline TIME      stop then: keep what is done, abort the rest
-How gently:
-  --concurrency N      requests at once (16)
-  --per-host N         requests at once to one host (8)
-  --rate N             requests a second to one host (10; no limit on this machine)
-  --timeout TIME       for one page, from the request to its last byte (30s)
-  --retries N          more tries after a passing failure, each after a longer wait (2)
-  --max-body SIZE      the largest body that is read (32M)
-What comes out:
-  --save FILE          write a snapshot
-  --compare FILE       say what differs from a snapshot
-  --json FILE          write everything as JSON; `-` is standard output
-  --csv FILE           write a row a page as CSV; `-` is standard output
-  -q, --quiet          no progress and no checksums
-  -v, --verbose        a line a page
-  -h, --help           this text
-  -V, --version        the version
-
-TIME is like 500ms, 10s or 2m; SIZE like 64K or 16M. robots.txt is honoured. Ctrl-C finishes what is in flight and
-reports; a second one aborts. Exit code: 0 clean, 1 broken links or a failure, 2 usage.
-";
-
-/// What the command line says.
-#[derive(Debug)]
-struct Arguments {
-    urls: Vec<String>,
-    settings: Settings,
-    talk: Talk,
-    save: Option<PathBuf>,
-    compare: Option<PathBuf>,
-    json: Option<PathBuf>,
-    csv: Option<PathBuf>,
-}
-
-fn defaults() -> Arguments {
-    Arguments {
-        urls: Vec::new(),
-        settings: Settings {
-            concurrency: 16,
-            per_host: 8,
-            rate: None,
-            limits: Limits { depth: None, pages: usize::MAX },
-            timeout: Duration::from_secs(30),
-            retries: 2,
-            body_max: 32 << 20,
-            deadline: None,
-            same_origin: false,
-        },
-        talk: Talk::Normal,
-        save: None,
-        compare: None,
-        json: None,
-        csv: None,
-    }
-}
-
-/// None if help or the version was asked for, and given.
-fn arguments(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
-    let mut arguments = defaults();
-    let settings = &mut arguments.settings;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("same-origin") => settings.same_origin = true,
-            Long("depth") => settings.limits.depth = Some(parser.value()?.parse()?),
-            Long("max-pages") => settings.limits.pages = parser.value()?.parse_with(at_least_one)?,
-            Long("deadline") => settings.deadline = Some(parser.value()?.parse_with(time)?),
-            Long("concurrency") => settings.concurrency = parser.value()?.parse_with(at_least_one)?,
-            Long("per-host") => settings.per_host = parser.value()?.parse_with(at_least_one)?,
-            Long("rate") => settings.rate = Some(parser.value()?.parse_with(rate)?),
-            Long("timeout") => settings.timeout = parser.value()?.parse_with(time)?,
-            Long("retries") => settings.retries = parser.value()?.parse()?,
-            Long("max-body") => settings.body_max = parser.value()?.parse_with(size)?,
-            Long("save") => arguments.save = Some(parser.value()?.into()),
-            Long("compare") => arguments.compare = Some(parser.value()?.into()),
-            Long("json") => arguments.json = Some(parser.value()?.into()),
-            Long("csv") => arguments.csv = Some(parser.value()?.into()),
-            Short('q') | Long("quiet") => arguments.talk = Talk::Quiet,
-            Short('v') | Long("verbose") => arguments.talk = Talk::Verbose,
-            Short('h') | Long("help") => {
-                print(HELP);
-                return Ok(None);
-            }
-            Short('V') | Long("version") => {
-                print(concat!("redd-crawl ", env!("CARGO_PKG_VERSION"), "\n"));
-                return Ok(None);
-            }
-            Value(url) => arguments.urls.push(url.string()?),
-            Short(_) | Long(_) => return Err(argument.unexpected()),
-        }
-    }
-    Ok(Some(arguments))
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("give a whole number from 1 on".to_owned()),
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 => Ok(rate),
-        _ => Err("give a number above 0, such as 2 or 0.5".to_owned()),
-    }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => 0.0,
-    };
-    match digits.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok()) {
-        Some(time) if !time.is_zero() => Ok(time),
-        _ => Err("give a time such as 500ms, 10s or 2m".to_owned()),
-    }
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" => Some(1),
-        "K" | "k" => Some(1 << 10),
-        "M" => Some(1 << 20),
-        "G" => Some(1 << 30),
-        _ => None,
-    };
-    let size = unit.and_then(|unit: usize| digits.parse::<usize>().ok()?.checked_mul(unit));
-    size.ok_or_else(|| "give a size such as 65536, 64K or 16M".to_owned())
-}
+use crate::address::Start;
+use crate::arguments::{Arguments, Request};
+use crate::exit::{EarlyExit, ExitStatus};
+use crate::outcome::Outcome;
+use crate::output::{Output, write_to_standard_output};
+use crate::plural::count;
+use crate::progress::{Progress, Verbosity};
+use crate::snapshot::{Difference, Snapshot};
 
 fn main() -> ExitCode {
-    let arguments = match arguments(lexopt::Parser::from_env()) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("{error}\nTry `redd-crawl --help`."));
-            return ExitCode::from(2);
-        }
+    let result = match arguments::parse(lexopt::Parser::from_env()) {
+        Ok(Request::Crawl(arguments)) => run(*arguments),
+        Ok(Request::Print(text)) => print(text).map(|()| ExitStatus::Clean),
+        Err(message) => Err(EarlyExit::usage(message)),
     };
-    let runtime = match redd::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("the runtime could not be started: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let result = runtime.block_on(async {
-        if arguments.urls.is_empty() { demonstrate(arguments).await } else { check(&arguments).await }
+    let exit = result.unwrap_or_else(|stop| {
+        print_to_stderr(&stop.message);
+        stop.exit
     });
-    // A name look-up may still sit in a blocking thread; nobody waits for it any more.
+    exit.into()
+}
+
+fn run(arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
+    let runtime = redd::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
+    let result = runtime.block_on(async {
+        if arguments.starts.is_empty() {
+            demonstrate(arguments).await
+        } else {
+            crawl(&arguments).await.map(|finished| finished.exit)
+        }
+    });
+    // A name lookup may still run on a blocking thread. Its result is of no use any more.
     runtime.shutdown_background();
-    result.unwrap_or_else(|error| {
-        complain(&error);
-        ExitCode::FAILURE
-    })
+    result
+}
+
+/// A crawl whose results were written, as far as that was possible.
+#[derive(Debug)]
+struct Finished {
+    outcome: Outcome,
+    exit: ExitStatus,
 }
 
 /// Crawls the given addresses and writes what was asked for.
-async fn check(arguments: &Arguments) -> Result<ExitCode, String> {
-    let outcome = crawl(arguments).await?;
-    Ok(if outcome.counts().broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn crawl(arguments: &Arguments) -> Result<Outcome, String> {
-    // Before the crawl, so that a wrong file name costs a moment and not an hour.
+async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
+    // A wrong file is noticed now, not after an hour of crawling.
     let old = match &arguments.compare {
-        Some(path) => Some(Snapshot::load(path).await?),
+        Some(path) => Some(Snapshot::load(path).await.map_err(EarlyExit::usage)?),
         None => None,
     };
-    let mut progress = Progress::new(arguments.talk);
-    let outcome = crawl::crawl(&arguments.settings, &arguments.urls, &mut progress).await?;
-    let snapshot = Snapshot::of(&outcome.frontier, outcome.end == End::Complete);
+    let wanted = [("--save", &arguments.save), ("--json", &arguments.json), ("--csv", &arguments.csv)];
+    let wanted = wanted.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
+    let outputs = output::open_all(wanted).await?;
+
+    let mut progress = Progress::new(arguments.verbosity);
+    for start in
+        arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
+    {
+        progress.line(&format!("An address without a scheme is taken as {}", start.url));
+    }
+    let outcome =
+        crawl::crawl(&arguments.settings, &arguments.starts, &mut progress).await.map_err(EarlyExit::incomplete)?;
+    let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
     let difference = old.map(|old| snapshot.since(&old));
 
-    if let Some(path) = &arguments.save {
-        snapshot.save(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-        progress.line(&format!("saved {} pages to {}", snapshot.pages.len(), path.display()));
+    let is_standard_output_taken = outputs.iter().any(Output::is_standard_output);
+    let mut is_written = true;
+    for output in outputs {
+        is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress).await;
     }
-    let mut is_taken = false;
-    if let Some(path) = &arguments.json {
-        is_taken |= write(path, report::to_json(&outcome, difference.as_ref()).as_bytes()).await?;
-    }
-    if let Some(path) = &arguments.csv {
-        let rows = report::to_csv(&outcome).map_err(|error| error.to_string())?;
-        is_taken |= write(path, &rows).await?;
-    }
-    let summary = report::summary(&outcome, difference.as_ref());
-    if is_taken {
-        complain(&summary);
-    } else {
-        if arguments.talk != Talk::Quiet {
-            print(&report::checksums(&outcome));
+    is_written &= show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken);
+    let exit = if is_written { ExitStatus::of(&outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
+    Ok(Finished { outcome, exit })
+}
+
+/// Writes one of the outputs, and says so if that fails.
+async fn write(
+    output: Output,
+    outcome: &Outcome,
+    snapshot: &Snapshot,
+    difference: Option<&Difference>,
+    progress: &Progress,
+) -> bool {
+    let kind = if output.is_standard_output() { " (standard output)" } else { "" };
+    let name = format!("{} {}{kind}", output.option(), output.path().display());
+    let saved = (output.option() == "--save")
+        .then(|| format!("saved {} to {}", count(snapshot.pages.len(), "page"), output.path().display()));
+    let bytes = match output.option() {
+        "--save" => snapshot.to_bytes(),
+        "--json" => export::to_json(outcome, difference).into_bytes(),
+        _ => match export::to_csv(outcome) {
+            Ok(rows) => rows,
+            Err(error) => {
+                print_to_stderr(&format!("{name}: {error}"));
+                return false;
+            }
+        },
+    };
+    match output.write(bytes).await {
+        Ok(()) => {
+            saved.iter().for_each(|line| progress.line(line));
+            true
         }
-        print(&summary);
+        Err(error) => {
+            print_to_stderr(&format!("{name}: was not written: {error}"));
+            false
+        }
     }
-    Ok(outcome)
+}
+
+/// Shows the report for people, on standard error if another output has taken standard output.
+fn show_report(arguments: &Arguments, outcome: &Outcome, difference: Option<&Difference>, is_taken: bool) -> bool {
+    let mut text = report::summary(outcome, difference);
+    if arguments.has_checksums {
+        text += &report::checksums(outcome);
+    }
+    if is_taken {
+        print_to_stderr(&text);
+        return true;
+    }
+    let printed = print(&text);
+    if let Err(stop) = &printed {
+        print_to_stderr(&stop.message);
+    }
+    if printed.is_err() || !io::stdout().is_terminal() {
+        // The report says so too, but it may be in a file.
+        outcome.shortfalls().iter().for_each(|shortfall| print_to_stderr(&format!("incomplete: {shortfall}")));
+    }
+    printed.is_ok()
 }
 
 /// Serves the embedded site, crawls it, and says whether exactly what is planted there was found.
-async fn demonstrate(mut arguments: Arguments) -> Result<ExitCode, String> {
-    let failed = |error: std::io::Error| format!("the embedded site could not be served: {error}");
+async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
+    let failed = |error: io::Error| EarlyExit::incomplete(format!("the embedded site could not be served: {error}"));
     let listener = redd::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let home = format!("http://{}/", listener.local_addr().map_err(failed)?);
-    let server = redd::spawn(site::serve(listener));
+    let server = redd::spawn(demo_site::serve(listener));
 
-    complain(&format!("No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"));
-    arguments.urls.push(home.clone());
-    arguments.talk = Talk::Verbose;
-    // The page that never answers shall not take half a minute.
+    print_to_stderr(&format!(
+        "No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"
+    ));
+    arguments.starts.push(Start::parse(&home).map_err(EarlyExit::usage)?);
+    arguments.verbosity = Verbosity::Verbose;
+    // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
-    let outcome = crawl(&arguments).await?;
+    let Finished { outcome, exit } = crawl(&arguments).await?;
     server.abort();
 
     let found: BTreeSet<&str> = outcome.broken().iter().map(|broken| broken.url).collect();
     let home = home.trim_end_matches('/');
-    let planted: Vec<String> = site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
+    let planted: Vec<String> = demo_site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
     let counts = outcome.counts();
     let is_right = found == planted.iter().map(String::as_str).collect()
-        && (counts.good, counts.redirects, counts.forbidden) == (site::GOOD, site::REDIRECTS, site::FORBIDDEN);
-    Ok(if is_right {
-        complain("\nThe broken links above are planted in the embedded site, and all of them were found: all is well.");
-        ExitCode::SUCCESS
+        && (counts.good, counts.redirects, counts.skipped)
+            == (demo_site::GOOD, demo_site::REDIRECTS, demo_site::FORBIDDEN);
+    if exit == ExitStatus::Incomplete {
+        print_to_stderr("\nThe crawl of the embedded site is incomplete.");
+        Ok(exit)
+    } else if is_right {
+        print_to_stderr(
+            "\nThe broken links above are planted in the embedded site, and all of them were found: all is well.",
+        );
+        Ok(ExitStatus::Clean)
     } else {
-        complain("\nThis is not what is planted in the embedded site, unless limits were given or it was interrupted.");
-        ExitCode::FAILURE
-    })
-}
-
-/// Writes to a file, or, for `-`, to standard output; then it returns true.
-async fn write(path: &std::path::Path, bytes: &[u8]) -> Result<bool, String> {
-    if path.as_os_str() == "-" {
-        // Whoever closed the pipe has read enough.
-        drop(std::io::stdout().write_all(bytes));
-        return Ok(true);
+        print_to_stderr("\nThis is not what is planted in the embedded site, unless limits were given.");
+        Ok(ExitStatus::Findings)
     }
-    store::write_whole(path, bytes).await.map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(false)
 }
 
-fn print(text: &str) {
-    // As in `write`.
-    drop(std::io::stdout().write_all(text.as_bytes()));
+/// # Errors
+/// If standard output cannot be written, for example because it is a closed pipe.
+fn print(text: &str) -> Result<(), EarlyExit> {
+    write_to_standard_output(text.as_bytes())
+        .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
 }
 
-fn complain(text: &str) {
-    drop(writeln!(std::io::stderr(), "{text}"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_and_sizes_have_units() {
-        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
-        assert!(time("5 parsecs").is_err() && time("0").is_err() && time("-1s").is_err());
-        assert_eq!(size("64K"), Ok(65536));
-        assert!(size("many").is_err() && size("1T").is_err());
-    }
-
-    #[test]
-    fn arguments_are_read_and_wrong_ones_refused() {
-        let read = |words: &[&str]| arguments(lexopt::Parser::from_args(words));
-        let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]).unwrap().unwrap();
-        assert_eq!(fine.settings.limits.depth, Some(2));
-        assert_eq!(fine.urls, ["http://a/"]);
-        assert_eq!(fine.talk, Talk::Quiet);
-        assert!(read(&["--colour"]).is_err());
-        assert!(read(&["--concurrency", "0"]).is_err());
-        assert!(read(&["--rate", "0"]).is_err());
-    }
+/// Prints to standard error. If that is closed or full, there is no place left to say so.
+fn print_to_stderr(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
 }

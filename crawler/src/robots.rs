@@ -1,4 +1,4 @@
-//! What a host's robots.txt allows us.
+//! What the robots.txt of a host allows.
 //!
 //! Called by `crawl`, which fetches the file. Pure.
 
@@ -6,35 +6,35 @@ use std::time::Duration;
 
 use texting_robots::Robot;
 
-/// The name that robots.txt files may address us by.
+/// The name of this crawler in robots.txt files.
 pub(crate) const AGENT: &str = "redd-crawl";
 
 /// The rules of one host.
 #[derive(Debug)]
 pub(crate) enum Rules {
-    /// There is no file, or no rule for us: everything is allowed.
+    /// There is no file, or no rule for this crawler: everything is allowed.
     Everything,
-    /// The host has rules but could not say which, so by RFC 9309 nothing is allowed, with the reason.
+    /// The rules cannot be read, so by RFC 9309 nothing is allowed, with the reason.
     Nothing(String),
     /// The file's rules.
     Listed(Box<Robot>),
 }
 
 impl Rules {
-    /// The rules that follow from the answer to the request for robots.txt.
-    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+    /// The rules that follow from the response to the request for robots.txt.
+    pub(crate) fn from_response(status: u16, body: &[u8]) -> Self {
         match status {
             200..=299 => match Robot::new(AGENT, body) {
                 Ok(robot) => Self::Listed(Box::new(robot)),
                 Err(_) => Self::Everything,
             },
-            500..=599 => Self::Nothing(format!("its robots.txt answers {status}")),
+            500..=599 => Self::Nothing(format!("its robots.txt has the status {status}")),
             _ => Self::Everything,
         }
     }
 
-    /// None if `url` may be fetched, else why not.
-    pub(crate) fn refuse(&self, url: &str) -> Option<String> {
+    /// Returns why `url` must not be fetched, or None if it may be.
+    pub(crate) fn denial(&self, url: &str) -> Option<String> {
         match self {
             Self::Everything => None,
             Self::Nothing(reason) => Some(reason.clone()),
@@ -58,27 +58,27 @@ mod tests {
 
     #[test]
     fn a_disallowed_folder_is_refused_and_the_rest_is_not() {
-        let rules = Rules::from_answer(200, b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n");
-        assert!(rules.refuse("http://a/private/x.html").is_some());
-        assert!(rules.refuse("http://a/public.html").is_none());
+        let rules = Rules::from_response(200, b"User-agent: *\nDisallow: /private/\nCrawl-delay: 0.5\n");
+        assert!(rules.denial("http://a/private/x.html").is_some());
+        assert!(rules.denial("http://a/public.html").is_none());
         assert_eq!(rules.delay(), Some(Duration::from_millis(500)));
     }
 
     #[test]
     fn rules_for_our_name_come_before_rules_for_all() {
         let text = b"User-agent: redd-crawl\nAllow: /\n\nUser-agent: *\nDisallow: /\n";
-        assert!(Rules::from_answer(200, text).refuse("http://a/").is_none());
-        assert!(Rules::from_answer(200, b"User-agent: *\nDisallow: /\n").refuse("http://a/").is_some());
+        assert!(Rules::from_response(200, text).denial("http://a/").is_none());
+        assert!(Rules::from_response(200, b"User-agent: *\nDisallow: /\n").denial("http://a/").is_some());
     }
 
     #[test]
     fn no_file_allows_everything_and_a_failing_server_nothing() {
-        assert!(Rules::from_answer(404, b"").refuse("http://a/").is_none());
-        assert!(Rules::from_answer(503, b"").refuse("http://a/").is_some());
+        assert!(Rules::from_response(404, b"").denial("http://a/").is_none());
+        assert!(Rules::from_response(503, b"").denial("http://a/").is_some());
     }
 
     #[test]
-    fn garbage_is_no_rule() {
-        assert!(Rules::from_answer(200, &[0xff, 0, 0xfe, b'\n', b':']).refuse("http://a/x").is_none());
+    fn a_file_that_is_not_text_has_no_rules() {
+        assert!(Rules::from_response(200, &[0xff, 0, 0xfe, b'\n', b':']).denial("http://a/x").is_none());
     }
 }

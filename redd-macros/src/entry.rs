@@ -1,7 +1,7 @@
-//! `#[main]` and `#[test]`: an async function becomes a plain one that runs its body on a new runtime.
+//! `#[main]` and `#[test]`: turn an async function into a synchronous one that runs its body on a new runtime.
 //!
-//! Only the signature is parsed; the body passes through as it was written, so that the compiler reports mistakes in it
-//! at their place, also in syntax that is newer than our parser.
+//! Only the signature is parsed. The body is passed through unchanged, so that the compiler reports mistakes at their
+//! location, even in syntax that is newer than our parser.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -11,7 +11,7 @@ use syn::{Attribute, Error, Expr, Lit, Meta, Path, Result, ReturnType, Signature
 
 use crate::tree::own;
 
-/// Which attribute it is.
+/// The attribute that is expanded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Main,
@@ -53,7 +53,7 @@ impl Parse for Function {
     }
 }
 
-/// The arguments of the attribute, each with the place where it stands.
+/// The arguments of the attribute, each with its location.
 #[derive(Default)]
 struct Options {
     flavor: Option<(Flavor, Span)>,
@@ -67,7 +67,7 @@ struct Options {
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream, kind: Kind, krate: &str) -> TokenStream {
     let function = match syn::parse2::<Function>(item.clone()) {
         Ok(function) => function,
-        // The item goes out as it came in: the compiler's messages about it, and editors, need it.
+        // The item is emitted unchanged: the compiler's own messages and editors need it.
         Err(error) => {
             let error = error.into_compile_error();
             return quote!(#item #error);
@@ -80,7 +80,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream, kind: Kind, krat
         Ok(runtime) => function.expand(&runtime, kind),
         Err(error) => {
             let error = error.into_compile_error();
-            // An `async fn main` would be a second error that says less than ours.
+            // An `async fn main` would cause a second error that is less helpful than ours.
             let stand_in = if function.signature.ident == "main" {
                 quote!(
                     fn main() {}
@@ -120,7 +120,7 @@ fn check_function(function: &Function, kind: Kind) -> Result<()> {
     }
 }
 
-/// `#[test]` or `#[::core::prelude::v1::test]`, which `#[test]` attributes of other crates may have left.
+/// Matches `#[test]` and `#[::core::prelude::v1::test]`, which test attributes of other crates may have added.
 fn is_test(attribute: &Attribute) -> bool {
     let Meta::Path(path) = &attribute.meta else {
         return false;
@@ -259,7 +259,7 @@ impl Value<'_> {
     }
 }
 
-/// The expression that builds the runtime; says which options do not go together.
+/// Returns the expression that builds the runtime, or an error if the options conflict.
 fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
     let flavor = match (options.flavor, kind) {
         (Some((flavor, _)), _) => flavor,
@@ -324,7 +324,7 @@ impl Function {
         let (inner_attributes, body_tokens) = split_inner_attributes(body.stream());
         let hint = return_type_hint(&signature.output);
         let test = (kind == Kind::Test).then(|| quote_spanned!(own() => #[::core::prelude::v1::test]));
-        // Both blocks stand where the caller's body does: a missing value is reported there.
+        // Both blocks have the span of the caller's body, so a missing value is reported there.
         let mut future = Group::new(Delimiter::Brace, quote_spanned!(own() => #hint #body_tokens));
         future.set_span(body.span());
         let mut block = Group::new(
@@ -344,7 +344,7 @@ impl Function {
     }
 }
 
-/// `#![…]` at the start of a body belongs to the function, not to the async block inside.
+/// Splits off `#![…]` at the start of a body: it belongs to the function, not to the async block inside.
 fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     let tokens: Vec<TokenTree> = body.into_iter().collect();
     let mut end = 0;
@@ -358,8 +358,8 @@ fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     (attributes.iter().cloned().collect(), body.iter().cloned().collect())
 }
 
-/// Tells the async block what it returns, so that a wrong value is reported where it stands. A type that has no name
-/// in a `let` (`impl Trait`, `!`) goes without.
+/// Declares the return type inside the async block, so that a wrong value is reported at its location. Types that cannot
+/// be written in a `let` (`impl Trait`, `!`) have no hint.
 fn return_type_hint(output: &ReturnType) -> TokenStream {
     let output = match output {
         ReturnType::Default => quote_spanned!(own() => ()),

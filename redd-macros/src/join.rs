@@ -1,4 +1,4 @@
-//! `join!` and `try_join!`: several futures on one task, until all are done, or until the first error.
+//! `join!` and `try_join!`: run several futures on one task until all are ready, or until the first error.
 //!
 //! Called through the wrappers `redd::join!` and `redd::try_join!`.
 
@@ -13,9 +13,9 @@ use crate::tree::{self, BRANCHES_MAX, Order, own};
 /// When to stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `join!`: when all are done.
+    /// `join!`: when all are ready.
     All,
-    /// `try_join!`: when all are done or one has failed.
+    /// `try_join!`: when all are ready or one has failed.
     UntilError,
 }
 

@@ -1,13 +1,13 @@
 //! Procedural macros of redd: `#[main]` and `#[test]` in two spellings, and the parsers behind `select!`, `join!` and
 //! `try_join!`.
 //!
-//! Called by the `macro_rules!` wrappers in `redd::macros`, which hand in the path of their support module, so that no
-//! expansion depends on the name under which the caller knows the crate. The two attributes cannot be wrapped; each
-//! exists once with `::redd` and once with `::tokio` as its default path.
+//! Called by the `macro_rules!` wrappers in `redd::macros`, which pass the path of their support module. So no expansion
+//! depends on the caller's name for the crate. The two attributes cannot be wrapped: each exists once with `::redd` and
+//! once with `::tokio` as its default path.
 //!
 //! # Invariants
-//! - `own-names`: every name that an expansion introduces has a mixed-site span, so it neither sees nor shadows a
-//!   variable of the caller, and lints treat it as foreign code.
+//! - `own-names`: every name that an expansion introduces has a mixed-site span. So it neither refers to nor shadows a variable
+//!   of the caller, and lints treat it as code of another crate.
 
 mod entry;
 mod join;
@@ -19,26 +19,47 @@ use proc_macro::TokenStream;
 
 /// Runs an async function on a runtime of its own.
 ///
-/// The function becomes a plain one that builds a runtime, with I/O and time enabled, and runs the body on it with
-/// `block_on`.
+/// The function becomes a synchronous one. It builds a runtime with I/O and time enabled, and runs the body on it with
+/// `block_on`. When the body returns, the runtime is dropped and the remaining tasks are cancelled.
 ///
-/// - `flavor`: `"multi_thread"` (the default), `"current_thread"` or `"local"`.
-/// - `worker_threads`: a number; only for `multi_thread`.
-/// - `start_paused`: `true` starts with the clock stopped; not for `multi_thread`.
-/// - `unhandled_panic`: `"ignore"` (the default) or `"shutdown_runtime"`. Differs from Tokio: for any flavor.
-/// - `name`: the name of the runtime.
-/// - `crate`: the path of redd where it was renamed, such as `crate = "my_crate::redd"`.
+/// | argument | value |
+/// |---|---|
+/// | `flavor` | `"multi_thread"` (the default), `"current_thread"` or `"local"` |
+/// | `worker_threads` | the number of workers; only for `multi_thread` |
+/// | `start_paused` | `true` starts with a paused clock; not for `multi_thread` |
+/// | `unhandled_panic` | `"ignore"` (the default) or `"shutdown_runtime"`; differs from Tokio: for any flavor |
+/// | `name` | the name of the runtime |
+/// | `crate` | the path of redd if it was renamed, such as `"my_crate::redd"` |
 ///
 /// # Panics
-/// The function panics when the system refuses what a runtime needs (threads, descriptors). Build one with
-/// `runtime::Builder` to handle that as an error.
+/// The function panics if the runtime cannot be built, for lack of threads or descriptors. To handle that as an error,
+/// build the runtime with `runtime::Builder`.
 ///
 /// # Examples
 /// ```
+/// #[redd::main]
+/// async fn main() {
+///     let task = redd::spawn(async { 6 * 7 });
+///     assert_eq!(task.await.unwrap(), 42);
+/// }
+/// ```
+///
+/// All work on the main thread, and errors that end the program:
+/// ```
 /// #[redd::main(flavor = "current_thread")]
 /// async fn main() -> std::io::Result<()> {
-///     redd::time::sleep(std::time::Duration::from_millis(1)).await;
+///     let here = std::thread::current().id();
+///     let task = redd::spawn(async { std::thread::current().id() });
+///     assert_eq!(task.await?, here);
 ///     Ok(())
+/// }
+/// ```
+///
+/// Two workers:
+/// ```
+/// #[redd::main(worker_threads = 2)]
+/// async fn main() {
+///     assert_eq!(redd::runtime::Handle::current().metrics().num_workers(), 2);
 /// }
 /// ```
 #[proc_macro_attribute]
@@ -48,14 +69,24 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Runs an async function as a test, on a runtime of its own.
 ///
-/// Takes the arguments of [`macro@main`]; the default flavor is `"current_thread"`. The function takes no arguments
-/// and returns what a test may return.
+/// Takes the arguments of [`macro@main`]. The default flavor is `"current_thread"`. The function takes no arguments and
+/// may return any type that a test may return.
 ///
 /// # Examples
 /// ```
+/// use redd::time::{Duration, Instant, sleep};
+///
 /// #[redd::test(start_paused = true)]
 /// async fn a_long_sleep_takes_no_time() {
-///     redd::time::sleep(std::time::Duration::from_secs(3600)).await;
+///     let start = Instant::now();
+///     sleep(Duration::from_secs(3600)).await;
+///     assert_eq!(start.elapsed().as_secs(), 3600);
+/// }
+///
+/// #[redd::test(flavor = "multi_thread", worker_threads = 2)]
+/// async fn tasks_run_on_two_workers() -> Result<(), redd::task::JoinError> {
+///     assert_eq!(redd::spawn(async { 7 }).await?, 7);
+///     Ok(())
 /// }
 /// ```
 #[proc_macro_attribute]
@@ -63,13 +94,13 @@ pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(arguments.into(), item.into(), entry::Kind::Test, "redd").into()
 }
 
-/// As [`macro@main`], for programs that know redd as `tokio`.
+/// As [`macro@main`], for programs that use redd under the name `tokio`.
 #[proc_macro_attribute]
 pub fn tokio_main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(arguments.into(), item.into(), entry::Kind::Main, "tokio").into()
 }
 
-/// As [`macro@test`], for programs that know redd as `tokio`.
+/// As [`macro@test`], for programs that use redd under the name `tokio`.
 #[proc_macro_attribute]
 pub fn tokio_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(arguments.into(), item.into(), entry::Kind::Test, "tokio").into()

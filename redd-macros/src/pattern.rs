@@ -1,4 +1,4 @@
-//! A branch's pattern without its bindings, to ask whether a value matches before anything is moved.
+//! Removes the bindings from a branch's pattern, to check whether a value matches before anything is moved.
 //!
 //! Called by `select`.
 //!
@@ -16,13 +16,13 @@ use crate::tree::own;
 pub(crate) enum Matches {
     /// It cannot fail.
     Always,
-    /// It can, as far as its text tells.
+    /// It can fail, as far as its syntax shows.
     Sometimes,
 }
 
 /// Removes the bindings of `pattern` in place.
 ///
-/// A lone name that begins with an upper-case letter stays, since it is a constant or a variant (`None`). Any other
+/// A single name that begins with an upper-case letter stays, because it is a constant or a variant (`None`). Any other
 /// name counts as a binding.
 #[expect(clippy::wildcard_enum_match_arm, reason = "syn adds kinds of patterns; what we do not know stays as it is")]
 pub(crate) fn remove_bindings(pattern: &mut Pat) -> Matches {
@@ -64,7 +64,7 @@ pub(crate) fn remove_bindings(pattern: &mut Pat) -> Matches {
             }
             Matches::Sometimes
         }
-        // Literals, ranges, paths, constants; and macros, whose bindings nobody sees from here.
+        // Literals, ranges, paths, constants; and macros, whose bindings are not visible here.
         _ => Matches::Sometimes,
     }
 }

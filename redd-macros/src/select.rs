@@ -1,14 +1,14 @@
-//! `select!`: waits for several futures and handles the first that is done.
+//! `select!`: waits for several futures and handles the first that is ready.
 //!
 //! Called through the wrapper `redd::select!`.
 //!
-//! The expansion is `match { …wait… } { …handlers… }`: the futures are gone before a handler runs, and a handler stands
-//! in the caller's own function, so `return`, `?`, `break` and `.await` mean what they say there.
+//! The expansion is `match { …wait… } { …handlers… }`. So the futures are dropped before a handler runs. A handler is part
+//! of the caller's own function, so `return`, `?`, `break` and `.await` work there as usual.
 //!
 //! # Invariants
-//! - `nothing-foreign-inside`: the closure that polls holds no text of the caller but patterns without bindings.
-//! - `off-stays-off`: a branch is polled no more once its bit in `disabled` is set: its condition was false, or its
-//!   future is done with a value that its pattern refused.
+//! - `no-user-code-inside`: the closure that polls contains no tokens of the caller except patterns without bindings.
+//! - `disabled-stays-disabled`: a branch is not polled again once its bit in `disabled` is set. Either its condition was
+//!   false, or its future was ready with a value that its pattern refused.
 
 use proc_macro2::{Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
@@ -92,14 +92,14 @@ impl Parse for Branch {
     }
 }
 
-/// The text up to `=>` or `, if`: no expression contains either outside of brackets, so the compiler parses it, not we.
+/// The tokens up to `=>` or `, if`. No expression contains either outside of brackets, so only the compiler parses it.
 fn parse_future(input: ParseStream<'_>) -> Result<TokenStream> {
     let mut future = TokenStream::new();
     loop {
         if input.peek(Token![=>]) || input.peek(Token![,]) && input.peek2(Token![if]) {
             break;
         }
-        // A comma may stand in `collect::<Vec<A, B>>()`; behind a whole expression it is a mistake.
+        // A comma may occur in `collect::<Vec<A, B>>()`. After a complete expression it is a mistake.
         if input.is_empty() || input.peek(Token![,]) && tree::is_expression(&future) {
             return Err(
                 input.error("expected `=> handler` behind the future of this branch (or `, if condition => handler`)")
@@ -141,7 +141,7 @@ fn parse_handler(input: ParseStream<'_>) -> Result<TokenStream> {
     if input.fork().parse::<Expr>().is_ok() {
         handler = input.parse::<Expr>()?.into_token_stream();
     } else {
-        // Newer syntax than our parser knows, or an error: the compiler's word on it is better than ours.
+        // Syntax that is newer than our parser, or a mistake: the compiler's message about it is better than ours.
         while !input.is_empty() && !input.peek(Token![,]) {
             handler.extend([input.parse::<TokenTree>()?]);
         }
@@ -159,7 +159,6 @@ impl Select {
         if branches.is_empty() {
             return otherwise.unwrap_or_default();
         }
-        let count = branches.len();
         let matchers: Vec<(Pat, Matches)> = branches
             .iter()
             .map(|branch| {
@@ -169,48 +168,16 @@ impl Select {
             })
             .collect();
         let can_refuse = matchers.iter().any(|(_, matches)| *matches == Matches::Sometimes);
-        // With neither conditions nor patterns that can refuse, some branch is always on: no bits, no `else`.
+        // Without conditions and refutable patterns, some branch is always enabled: no bits, no `else`.
         let can_end = can_refuse || branches.iter().any(|branch| branch.condition.is_some());
-        let shape = Shape { support: &support, count, can_end, has_none: can_end || otherwise.is_some() };
+        let has_none = can_end || otherwise.is_some();
+        let shape = Shape { support: &support, count: branches.len(), can_end, has_none };
 
-        let conditions = branches.iter().enumerate().filter_map(|(index, branch)| {
-            let condition = branch.condition.as_ref()?;
-            let bit = bit(index);
-            Some(quote_spanned! {own()=>
-                let is_enabled: bool = #condition;
-                if !is_enabled {
-                    disabled |= #bit;
-                }
-            })
-        });
-        let disabled = can_end.then(|| {
-            let bits = if count <= 32 { quote_spanned!(own() => u32) } else { quote_spanned!(own() => u64) };
-            quote_spanned! {own()=>
-                let mut disabled: #bits = 0;
-                #(#conditions)*
-            }
-        });
+        let disabled = can_end.then(|| shape.disabled(&branches));
         let expressions: Vec<_> = branches.iter().map(|branch| branch.future.clone()).collect();
         let futures = tree::pin_futures(&support, &expressions, |future, _| future);
-        let polls: Vec<_> = matchers
-            .iter()
-            .enumerate()
-            .map(|(index, (pattern, matches))| shape.poll_branch(index, pattern, *matches))
-            .collect();
-        let start = match u32::try_from(count).expect("at most `BRANCHES_MAX` branches") {
-            1 => quote_spanned!(own() => 0),
-            count => quote_spanned!(own() => #support::random_below(#count)),
-        };
-        let first = tree::begin_turns(order, &start);
-        let turn = tree::turn(order, &polls);
-        let is_pending = can_end.then(|| quote_spanned!(own() => let mut is_pending = false;));
-        let end = can_end.then(|| {
-            quote_spanned! {own()=>
-                if !is_pending {
-                    return #support::Poll::Ready(#support::None);
-                }
-            }
-        });
+        let first = tree::begin_turns(order, &shape.start());
+        let poll = shape.poll(order, &matchers);
         let handlers = shape.handlers(&branches, otherwise, can_refuse);
         quote_spanned! {own()=>
             match {
@@ -218,16 +185,7 @@ impl Select {
                 #futures
                 #first
                 #[allow(unreachable_code, unreachable_patterns, clippy::all, reason = "generated")]
-                let output = #support::poll_fn(move |cx| {
-                    if let #support::Poll::Pending = #support::poll_budget(cx) {
-                        return #support::Poll::Pending;
-                    }
-                    #is_pending
-                    #turn
-                    #end
-                    #support::Poll::Pending
-                })
-                .await;
+                let output = #support::poll_fn(move |cx| { #poll }).await;
                 output
             } {
                 #handlers
@@ -241,18 +199,74 @@ fn bit(index: usize) -> Literal {
     Literal::u64_unsuffixed(1 << index)
 }
 
-/// What the parts of an expansion have to agree on.
+/// The properties that all parts of an expansion share.
 struct Shape<'a> {
     support: &'a TokenStream,
     count: usize,
-    /// All branches can be off.
+    /// All branches can be disabled.
     can_end: bool,
     /// The output is an `Option`, with `None` for `else`.
     has_none: bool,
 }
 
 impl Shape<'_> {
-    /// Polls one branch if it is on; returns from the closure when it is done (`nothing-foreign-inside`).
+    /// The statements that declare `disabled` and evaluate the conditions.
+    fn disabled(&self, branches: &[Branch]) -> TokenStream {
+        let conditions = branches.iter().enumerate().filter_map(|(index, branch)| {
+            let condition = branch.condition.as_ref()?;
+            let bit = bit(index);
+            Some(quote_spanned! {own()=>
+                let is_enabled: bool = #condition;
+                if !is_enabled {
+                    disabled |= #bit;
+                }
+            })
+        });
+        let bits = if self.count <= 32 { quote_spanned!(own() => u32) } else { quote_spanned!(own() => u64) };
+        quote_spanned! {own()=>
+            let mut disabled: #bits = 0;
+            #(#conditions)*
+        }
+    }
+
+    /// The branch with which the first turn begins.
+    fn start(&self) -> TokenStream {
+        let support = self.support;
+        match u32::try_from(self.count).expect("at most `BRANCHES_MAX` branches") {
+            1 => quote_spanned!(own() => 0),
+            count => quote_spanned!(own() => #support::random_below(#count)),
+        }
+    }
+
+    /// The body of the closure that polls: one turn over all branches.
+    fn poll(&self, order: Order, matchers: &[(Pat, Matches)]) -> TokenStream {
+        let support = self.support;
+        let polls: Vec<_> = matchers
+            .iter()
+            .enumerate()
+            .map(|(index, (pattern, matches))| self.poll_branch(index, pattern, *matches))
+            .collect();
+        let turn = tree::turn(order, &polls);
+        let is_pending = self.can_end.then(|| quote_spanned!(own() => let mut is_pending = false;));
+        let end = self.can_end.then(|| {
+            quote_spanned! {own()=>
+                if !is_pending {
+                    return #support::Poll::Ready(#support::None);
+                }
+            }
+        });
+        quote_spanned! {own()=>
+            if let #support::Poll::Pending = #support::poll_budget(cx) {
+                return #support::Poll::Pending;
+            }
+            #is_pending
+            #turn
+            #end
+            #support::Poll::Pending
+        }
+    }
+
+    /// Polls one branch if it is enabled; returns from the closure when it is ready (`no-user-code-inside`).
     fn poll_branch(&self, index: usize, pattern: &Pat, matches: Matches) -> TokenStream {
         let support = self.support;
         let future = tree::leaf(index, self.count);
@@ -272,8 +286,7 @@ impl Shape<'_> {
             },
         };
         let pending = self.can_end.then(|| quote_spanned!(own() => is_pending = true;));
-        // The arm that leaves gives an output of unknown type (`poll_fn(|_| panic!())`) the type that the compiler
-        // gives to what never comes.
+        // The arm that breaks lets the compiler infer a type for an output of unknown type (`poll_fn(|_| panic!())`).
         let poll = quote_spanned! {own()=>
             'polled: {
                 let output = match #support::Future::poll(#future, cx) {
@@ -287,7 +300,7 @@ impl Shape<'_> {
             }
         };
         if self.can_end {
-            // `off-stays-off`
+            // `disabled-stays-disabled`
             quote_spanned!(own() => if disabled & #bit == 0 { #poll })
         } else {
             poll
@@ -333,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_answered_with_the_form_that_is_right() {
+    fn error_messages_show_the_correct_form() {
         for (text, answer) in [
             ("", "at least one branch"),
             ("biased;", "at least one branch"),

@@ -11,15 +11,15 @@ use quote::{format_ident, quote_spanned};
 use syn::parse::ParseStream;
 use syn::{Expr, Token};
 
-/// How many branches one call may have: their states are the bits of a `u64`.
+/// The maximum number of branches of one call: their states are the bits of a `u64`.
 pub(crate) const BRANCHES_MAX: usize = 64;
 
-/// The path of `macros::support`, handed in by the wrapper as the first group.
+/// Parses the path of `macros::support`, which the wrapper passes as the first group.
 pub(crate) fn parse_support(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     Ok(input.parse::<Group>()?.stream())
 }
 
-/// Eats `biased;`.
+/// Parses an optional `biased;`.
 pub(crate) fn parse_biased(input: ParseStream<'_>) -> syn::Result<Order> {
     let is_biased = input.fork().parse::<Ident>().is_ok_and(|word| word == "biased");
     if !is_biased || !input.peek2(Token![;]) {
@@ -30,12 +30,12 @@ pub(crate) fn parse_biased(input: ParseStream<'_>) -> syn::Result<Order> {
     Ok(Order::AsWritten)
 }
 
-/// In which order branches are polled.
+/// The order in which branches are polled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// From the first to the last: `biased;`.
     AsWritten,
-    /// From another one each time, so that none starves.
+    /// Starting with a different one each time, so that none starves.
     Mixed,
 }
 
@@ -44,13 +44,14 @@ pub(crate) fn own() -> Span {
     Span::mixed_site()
 }
 
-/// The place of `tokens`, with the names resolved as ours: errors about the value point at the caller's text.
+/// The location of `tokens`, with names resolved as ours. Errors about the value point at the caller's code.
 pub(crate) fn own_at(tokens: &TokenStream) -> Span {
     tokens.clone().into_iter().next().map_or_else(own, |first: TokenTree| first.span().resolved_at(own()))
 }
 
-/// Evaluates the caller's expressions, in order, in one statement (temporaries end with it, as the caller expects),
-/// and pins them as one tree in `futures`. `wrap` turns a future into a leaf.
+/// Evaluates the caller's expressions in order and pins the futures as one tree in `futures`.
+///
+/// It is one statement, so temporaries are dropped at its end, as the caller expects. `wrap` turns a future into a leaf.
 pub(crate) fn pin_futures(
     support: &TokenStream,
     expressions: &[TokenStream],
@@ -87,7 +88,7 @@ pub(crate) fn leaf(index: usize, count: usize) -> TokenStream {
     leaf_at(own(), index, count)
 }
 
-/// As [`leaf`]; `at` is the place that errors about its type name.
+/// As [`leaf`]; `at` is the location for errors about its type.
 pub(crate) fn leaf_at(at: Span, index: usize, count: usize) -> TokenStream {
     let mut tokens = quote_spanned!(at => futures.as_mut());
     for side in path(index, count) {
@@ -113,7 +114,7 @@ enum Side {
     Right,
 }
 
-/// The way from the root to leaf `index`; splits as [`both`] does.
+/// The path from the root to leaf `index`. It splits as [`both`] does.
 fn path(mut index: usize, mut count: usize) -> Vec<Side> {
     let mut sides = Vec::new();
     while count > 1 {
@@ -130,13 +131,13 @@ fn path(mut index: usize, mut count: usize) -> Vec<Side> {
     sides
 }
 
-/// The statement in front of the turns that says with which branch the first one begins.
+/// The statement before the turns that chooses the branch with which the first turn begins.
 pub(crate) fn begin_turns(order: Order, start: &TokenStream) -> Option<TokenStream> {
     (order == Order::Mixed).then(|| quote_spanned!(own() => let mut first: u32 = #start;))
 }
 
-/// One turn: polls all branches once each, in order, or from branch `first` around; the next turn then begins one
-/// further, so that no branch profits from its place.
+/// One turn: polls each branch once, in order, or starting with branch `first` and wrapping around. The next turn starts
+/// one branch further, so that no branch profits from its position.
 pub(crate) fn turn(order: Order, polls: &[TokenStream]) -> TokenStream {
     if order == Order::AsWritten {
         return quote_spanned!(own() => #({ #polls })*);
@@ -160,7 +161,7 @@ pub(crate) fn turn(order: Order, polls: &[TokenStream]) -> TokenStream {
     }
 }
 
-/// Whether `tokens` are one whole expression.
+/// Returns whether `tokens` are one complete expression.
 pub(crate) fn is_expression(tokens: &TokenStream) -> bool {
     syn::parse2::<Expr>(tokens.clone()).is_ok()
 }
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_leaf_has_a_path_of_its_own_and_none_is_deeper_than_six() {
+    fn every_leaf_has_its_own_path_and_none_is_deeper_than_six() {
         for count in 1..=BRANCHES_MAX {
             let paths: Vec<_> = (0..count).map(|index| path(index, count)).collect();
             for (index, way) in paths.iter().enumerate() {

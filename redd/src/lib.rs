@@ -1,9 +1,51 @@
-//! redd: an async task runtime.
+//! An async runtime for Rust with the public API of Tokio 1.54: same paths, names, signatures and semantics.
 //!
+//! The implementation is redd's own. Where redd differs on purpose, `docs/compatibility.md` in the repository says so.
 //! A *redd* is the nest in which salmon spawn; here it is where tasks are spawned: [`spawn`].
-//! The public API has the paths, names, signatures and semantics of Tokio 1.54; everything behind it is redd's own.
 //!
-//! Reading order for the curious: this file, `task/mod.rs`, `task/state.rs`, `scheduler/worker.rs`, `scheduler/idle.rs`.
+//! # A server
+//! Each connection is a task that sends back what it receives:
+#![cfg_attr(all(feature = "net", feature = "macros"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "net", feature = "macros")), doc = "```ignore")]
+//! #[redd::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = redd::net::TcpListener::bind("127.0.0.1:7000").await?;
+//!     loop {
+//!         let (mut stream, _) = listener.accept().await?;
+//!         redd::spawn(async move {
+//!             let (mut reader, mut writer) = stream.split();
+//!             redd::io::copy(&mut reader, &mut writer).await
+//!         });
+//!     }
+//! }
+//! ```
+//!
+//! # Which runtime
+//! | Runtime | Made by | Use it for |
+//! |---|---|---|
+//! | multi-thread | `#[redd::main]`, [`Builder::new_multi_thread`](runtime::Builder::new_multi_thread) | servers: worker threads share the tasks |
+//! | current-thread | `#[redd::test]`, [`Builder::new_current_thread`](runtime::Builder::new_current_thread) | tests, tools: tasks run on the thread in `block_on` |
+//! | local | [`LocalRuntime`](runtime::LocalRuntime) | tasks that are not `Send` |
+//!
+//! A task that blocks delays the tasks behind it. Run blocking calls in [`task::spawn_blocking`].
+//!
+//! # Features
+//! | Feature | Default | What it adds |
+//! |---|---|---|
+//! | `net` | yes | the module `net`: TCP, UDP, Unix sockets, pipes |
+//! | `fs` | yes | the module `fs`: files and directories |
+//! | `process` | yes | the module `process`: child processes; enables `signal` and `net` |
+//! | `signal` | yes | the module `signal`: Unix signals; enables `net` |
+//! | `macros` | yes | `#[redd::main]`, `#[redd::test]`, `select!`, `join!`, `try_join!` |
+//! | `tracing` | no | late polls as `tracing` events, tasks as spans |
+//! | `stack` | no | function names in the stack of a late poll |
+//!
+//! # Where to read on
+//! The guide is in the repository, in `docs/guide`: spawning tasks, what happens when a task blocks, and how to switch a
+//! program from Tokio.
+
+// A reading order for contributors: this file, `task/mod.rs`, `task/state.rs`, `scheduler/worker.rs`,
+// `scheduler/idle.rs`.
 
 #![cfg_attr(
     not(all(feature = "net", feature = "fs", feature = "process", feature = "signal", feature = "macros")),

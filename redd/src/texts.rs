@@ -1,4 +1,4 @@
-//! What types say of themselves: `Debug` of those whose fields say little, `Display` of errors, and who a task is.
+//! What types say of themselves: `Debug` of those whose fields say little, `Display` of errors, and how a task is named.
 //!
 //! Called by every room.
 
@@ -34,7 +34,7 @@ macro_rules! error_texts {
     };
 }
 
-/// Who a task is, from its `TaskInfo`.
+/// How a task is identified, from its `TaskInfo`.
 macro_rules! task_info_methods {
     ($self:ident => $info:expr) => {
         /// Its id.
@@ -49,7 +49,7 @@ macro_rules! task_info_methods {
 
         /// The place in the program that spawned it.
         pub fn spawned_at(&$self) -> &'static std::panic::Location<'static> {
-            $info.place
+            $info.location
         }
 
         /// How long ago it was spawned, to about a turn of its worker.

@@ -11,6 +11,8 @@ pub(crate) fn late_poll(late: &LatePoll) {
         task = late.task_id().map(tracing::field::display),
         name = late.task_name(),
         spawned_at = late.spawned_at().map(tracing::field::display),
+        has_ended = late.has_ended(),
+        computed_ms = late.cpu_time().map(|time| time.as_millis() as u64),
         elapsed_ms = late.elapsed().as_millis() as u64,
         cpu = ?late.cpu_use(),
         system_call = late.system_call(),

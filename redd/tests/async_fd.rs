@@ -7,9 +7,12 @@ use redd::io::unix::AsyncFd;
 use redd::io::{Interest, Ready};
 use redd::runtime::{Builder, Runtime};
 use std::error::Error;
+use std::future::Future;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 /// A runtime whose worker turns the driver, and this thread in it.
 fn runtime() -> Runtime {
@@ -114,4 +117,41 @@ fn the_object_comes_back_and_a_refusal_gives_its_reason() {
     let (file, cause) = error.into_parts();
     assert!(file.metadata().is_ok());
     assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
+}
+
+/// Polls a future once and forgets it, in its place.
+#[allow(clippy::mem_forget, reason = "forgetting is safe, so it must do no harm")]
+fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
+    let mut future = Box::pin(future);
+    assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    std::mem::forget(future);
+}
+
+#[test]
+fn a_forgotten_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
+    let (count, waker) = counted_waker();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
+    let _guard = runtime.enter();
+    for _ in 0..3 {
+        let (ours, theirs) = pair();
+        poll_and_forget(ours.readable(), &waker);
+        poll_and_forget(ours.ready(Interest::READABLE), &waker);
+        poll_and_forget(ours.async_io(Interest::READABLE, |_| Ok(())), &waker);
+        drop(ours);
+        assert_eq!(Arc::strong_count(&count), 2, "the wakers are dropped with the registration");
+        drop(theirs);
+        // The next registration takes the slot over.
+        let (ours, mut theirs) = pair();
+        theirs.write_all(b"x").expect("open");
+        runtime.block_on(async { ours.readable().await.map(drop) }).expect("open");
+    }
+}
+
+fn counted_waker() -> (Arc<impl Wake + Send + Sync + 'static>, Waker) {
+    struct Nothing;
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+    let nothing = Arc::new(Nothing);
+    (Arc::clone(&nothing), Waker::from(nothing))
 }

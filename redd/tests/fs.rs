@@ -1,4 +1,4 @@
-//! Files and directories as programs use them, and a file beside that of std.
+//! Files and directories as user code uses them, and a file compared with that of std.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -6,11 +6,13 @@ mod support;
 
 use proptest::prelude::*;
 use redd::fs::*;
-use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
+use redd::io::{
+    AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufReader, BufStream, BufWriter,
+};
 use std::collections::BTreeSet;
 use std::fs::File as StdFile;
 use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::SystemTime;
 use support::{block_on, poll_once};
@@ -20,7 +22,7 @@ fn temporary() -> StdFile {
 }
 
 #[test]
-fn what_is_written_can_be_read_after_a_seek() {
+fn written_bytes_can_be_read_after_a_seek() {
     block_on(async {
         let mut file = File::from_std(temporary());
         file.write_all(b"redd ").await.unwrap();
@@ -35,7 +37,7 @@ fn what_is_written_can_be_read_after_a_seek() {
 }
 
 #[test]
-fn the_error_of_a_write_is_reported_by_what_comes_next() {
+fn the_next_operation_reports_the_error_of_a_write() {
     block_on(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
@@ -61,13 +63,13 @@ fn bytes_read_ahead_by_a_dropped_read_are_not_lost() {
         std.rewind().unwrap();
         let mut file = File::from_std(std);
         let mut buf = [0; 6];
-        // Either it is ready at once or its bytes wait for the next read.
+        // Either the read is ready at once, or the next read returns its bytes.
         let len = match poll_once(pin!(file.read(&mut buf))) {
             Poll::Ready(len) => len.unwrap(),
             Poll::Pending => file.read(&mut buf[..2]).await.unwrap(),
         };
         assert_eq!(&buf[..len], &b"salmon"[..len]);
-        // A write goes to where the reader is, not to where the read-ahead is.
+        // A write goes to the reader's position, not to the end of the read-ahead.
         file.write_all(b"X").await.unwrap();
         file.rewind().await.unwrap();
         let mut all = Vec::new();
@@ -80,7 +82,7 @@ fn bytes_read_ahead_by_a_dropped_read_are_not_lost() {
 }
 
 #[test]
-fn a_seek_that_fails_leaves_the_place_of_the_reader() {
+fn a_failed_seek_does_not_move_the_reader() {
     block_on(async {
         let mut std = temporary();
         std.write_all(b"salmon").unwrap();
@@ -115,7 +117,7 @@ fn operations_through_a_shared_reference_wait_for_each_other() {
 }
 
 #[test]
-fn a_file_goes_back_to_std_after_the_operation_at_work() {
+fn into_std_waits_for_the_operation_in_flight() {
     block_on(async {
         let mut file = File::from_std(temporary());
         file.write_all(b"salmon").await.unwrap();
@@ -147,7 +149,7 @@ fn one_operation_moves_at_most_the_maximum() {
 
 #[test]
 #[should_panic(expected = "`max_buf_size` must be greater than 0")]
-fn a_maximum_of_no_bytes_panics() {
+fn a_maximum_of_zero_bytes_panics() {
     File::from_std(temporary()).set_max_buf_size(0);
 }
 
@@ -167,7 +169,7 @@ fn opening_follows_the_options() {
 }
 
 #[test]
-fn buffered_seeks_after_writes_find_their_place() {
+fn buffered_seeks_after_writes_find_the_right_position() {
     block_on(async {
         for (seek, expected) in [(SeekFrom::End(-2), 4), (SeekFrom::Current(-2), 4), (SeekFrom::Start(1), 1)] {
             let mut reader = BufReader::new(File::from_std(temporary()));
@@ -181,7 +183,7 @@ fn buffered_seeks_after_writes_find_their_place() {
 }
 
 #[test]
-fn a_write_that_was_taken_over_ends_although_file_and_runtime_are_dropped() {
+fn an_accepted_write_finishes_although_file_and_runtime_are_dropped() {
     for _ in 0..20 {
         let mut std = temporary();
         let mut file = File::from_std(std.try_clone().unwrap());
@@ -204,7 +206,7 @@ fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable()
     let mut file = File::from_std(temporary());
     {
         let _guard = handle.enter();
-        // No thread of the pool is needed to hear that there is none.
+        // Reporting that no thread is available needs none.
         futures::executor::block_on(async {
             for _ in 0..2 {
                 assert!(file.write(b"x").await.is_err());
@@ -224,7 +226,7 @@ fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable()
 #[derive(Clone, Debug)]
 enum Op {
     Read(usize),
-    /// A read whose future is dropped at once: only its read-ahead may stay.
+    /// A read whose future is dropped at once: only its read-ahead may remain.
     PeekRead(usize),
     Write(Vec<u8>),
     Seek(SeekFrom),
@@ -297,6 +299,110 @@ proptest! {
     }
 }
 
+trait Stream: AsyncRead + AsyncWrite + AsyncSeek + Unpin {}
+impl<S: AsyncRead + AsyncWrite + AsyncSeek + Unpin> Stream for S {}
+
+/// The adapters that implement `AsyncSeek`, around a file.
+fn buffered(shape: usize, file: File, reader: usize, writer: usize) -> Box<dyn Stream> {
+    match shape {
+        0 => Box::new(BufReader::with_capacity(reader, file)),
+        1 => Box::new(BufWriter::with_capacity(writer, file)),
+        2 => Box::new(BufStream::with_capacity(reader, writer, file)),
+        3 => Box::new(BufReader::with_capacity(reader, BufWriter::with_capacity(writer, file))),
+        _ => Box::new(BufWriter::with_capacity(writer, BufReader::with_capacity(reader, Box::pin(file)))),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum BufferedOp {
+    Read(usize),
+    Write(Vec<u8>),
+    WriteVectored(Vec<u8>, Vec<u8>),
+    Flush,
+    Position,
+}
+
+fn buffered_op() -> impl Strategy<Value = BufferedOp> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..9);
+    prop_oneof![
+        3 => (0..9_usize).prop_map(BufferedOp::Read),
+        3 => bytes().prop_map(BufferedOp::Write),
+        1 => (bytes(), bytes()).prop_map(|(a, b)| BufferedOp::WriteVectored(a, b)),
+        1 => Just(BufferedOp::Flush),
+        1 => Just(BufferedOp::Position),
+    ]
+}
+
+fn position() -> impl Strategy<Value = SeekFrom> {
+    prop_oneof![
+        (0..30_u64).prop_map(SeekFrom::Start),
+        (-9..9_i64).prop_map(SeekFrom::Current),
+        (-9..9_i64).prop_map(SeekFrom::End),
+    ]
+}
+
+/// One seek at the level of polls: `poll_complete` is not called before `start_seek`.
+async fn poll_seek(stream: &mut (dyn Stream + '_), position: SeekFrom) -> std::io::Result<u64> {
+    Pin::new(&mut *stream).start_seek(position)?;
+    std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_complete(cx)).await
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn a_buffered_file_behaves_like_that_of_std(
+        steps in proptest::collection::vec((position(), any::<bool>(), buffered_op()), 0..24),
+        shape in 0..5_usize, reader in 1..9_usize, writer in 0..9_usize, max in 1..12_usize,
+    ) {
+        let mut theirs = temporary();
+        let std = temporary();
+        let mut file = File::from_std(std.try_clone().unwrap());
+        file.set_max_buf_size(max);
+        let mut ours = buffered(shape, file, reader, writer);
+        // `File::start_seek` fails while a write is in flight; these adapters wait for it.
+        block_on(async {
+            for (position, by_hand, op) in steps {
+                let moved = if by_hand { poll_seek(&mut *ours, position).await } else { ours.seek(position).await };
+                let is_moved = moved.is_ok();
+                prop_assert_eq!(moved.ok(), theirs.seek(position).ok());
+                if !is_moved {
+                    // Then the read-ahead remains, so a write would follow it.
+                    prop_assert_eq!(ours.rewind().await.ok(), theirs.rewind().ok().map(|()| 0));
+                }
+                match op {
+                    BufferedOp::Read(len) => {
+                        let (mut a, mut b) = (vec![0; len], vec![0; len]);
+                        let read = ours.read(&mut a).await.unwrap();
+                        prop_assert_eq!(theirs.read(&mut b[..read]).unwrap(), read);
+                        prop_assert_eq!(&a[..read], &b[..read]);
+                    }
+                    BufferedOp::Write(bytes) => {
+                        ours.write_all(&bytes).await.unwrap();
+                        theirs.write_all(&bytes).unwrap();
+                    }
+                    BufferedOp::WriteVectored(a, b) => {
+                        let pieces = [IoSlice::new(&a), IoSlice::new(&b)];
+                        let written = ours.write_vectored(&pieces).await.unwrap();
+                        theirs.write_all(&[a, b].concat()[..written]).unwrap();
+                    }
+                    BufferedOp::Flush => ours.flush().await.unwrap(),
+                    BufferedOp::Position => {
+                        prop_assert_eq!(ours.stream_position().await.unwrap(), theirs.stream_position().unwrap());
+                    }
+                }
+            }
+            ours.flush().await.unwrap();
+            Ok(())
+        })?;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for (mut file, bytes) in [(std, &mut a), (theirs, &mut b)] {
+            file.rewind().unwrap();
+            file.read_to_end(bytes).unwrap();
+        }
+        prop_assert_eq!(a, b);
+    }
+}
+
 #[test]
 fn files_are_written_read_linked_renamed_and_removed() {
     let dir = tempfile::tempdir().unwrap();
@@ -324,7 +430,7 @@ fn files_are_written_read_linked_renamed_and_removed() {
 }
 
 #[test]
-fn directories_are_made_and_removed() {
+fn directories_are_created_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (outer, inner) = (dir.path().join("a"), dir.path().join("a/b/c"));
     block_on(async {
@@ -369,7 +475,7 @@ fn all_entries_of_several_batches_are_listed_once() {
 }
 
 #[test]
-fn an_entry_knows_its_file() {
+fn an_entry_returns_the_metadata_of_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     std::fs::write(&path, "salmon").unwrap();
@@ -384,7 +490,7 @@ fn an_entry_knows_its_file() {
 }
 
 #[test]
-fn a_builder_makes_directories_as_told() {
+fn a_builder_creates_directories_with_its_options() {
     let dir = tempfile::tempdir().unwrap();
     let inner = dir.path().join("a/b");
     block_on(async {

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
 
+mod support;
+
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::{Future as _, pending, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +17,7 @@ use std::time::Duration;
 use redd::runtime::{Builder, Runtime};
 use redd::sync::{Notify, mpsc, oneshot};
 use redd::task::{self, JoinSet, LocalSet, spawn_local};
+use support::odd_waker;
 
 fn runtimes() -> [Runtime; 2] {
     [
@@ -240,6 +243,45 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     spawn_local_anywhere();
 }
 
+/// The waker of whatever awaits a set is user code: here it drops the set, with the guard that made it current.
+#[test]
+fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
+    thread_local! {
+        static SET: RefCell<Option<(task::LocalEnterGuard, LocalSet)>> = const { RefCell::new(None) };
+    }
+    struct DropsTheSet;
+    impl std::task::Wake for DropsTheSet {
+        fn wake(self: Arc<Self>) {
+            drop(SET.take().expect("it is called once"));
+        }
+    }
+    type Deed = fn(std::task::Waker, &task::AbortHandle);
+    let deeds: [Deed; 3] = [|waker, _| waker.wake(), |waker, _| waker.wake_by_ref(), |_, abort| abort.abort()];
+    for deed in deeds {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let mut set = LocalSet::new();
+        let (given, life) = (Rc::new(RefCell::new(None)), DropsHere::new(&dropped));
+        let waker = Rc::clone(&given);
+        let task = set.spawn_local(async move {
+            let _life = life;
+            poll_fn(|cx| {
+                *waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            })
+            .await;
+        });
+        let host = Arc::new(DropsTheSet).into();
+        assert!(std::pin::Pin::new(&mut set).poll(&mut Context::from_waker(&host)).is_pending());
+        let abort = task.abort_handle();
+        drop(task);
+        SET.set(Some((set.enter(), set)));
+        deed(given.take().unwrap(), &abort);
+        assert!(SET.take().is_none(), "the wake has dropped it");
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        assert!(abort.is_finished());
+    }
+}
+
 /// Spawns onto whatever the current set is, if there is one.
 fn spawn_local_anywhere() {
     drop(std::panic::catch_unwind(|| {
@@ -463,43 +505,6 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
     assert_eq!(got, 7);
     end_first.send(()).unwrap();
     first.join().unwrap();
-}
-
-/// A waker whose clone and drop run other code, as those of another executor may.
-mod odd_waker {
-    #![allow(unsafe_code, reason = "a table of functions is the only way to a waker with a clone of one's own")]
-
-    use std::cell::RefCell;
-    use std::ptr;
-    use std::task::{RawWaker, RawWakerVTable, Waker};
-
-    thread_local! {
-        static HOOK: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
-    }
-
-    const TABLE: RawWakerVTable = RawWakerVTable::new(
-        |_| {
-            run();
-            RawWaker::new(ptr::null(), &TABLE)
-        },
-        |_| run(),
-        |_| (),
-        |_| run(),
-    );
-
-    /// The hook is away while it runs, so it does not meet itself.
-    fn run() {
-        if let Some(mut hook) = HOOK.take() {
-            hook();
-            HOOK.set(Some(hook));
-        }
-    }
-
-    pub(super) fn new(hook: impl FnMut() + 'static) -> Waker {
-        HOOK.set(Some(Box::new(hook)));
-        // SAFETY: the table ignores its data.
-        unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
-    }
 }
 
 #[test]

@@ -306,3 +306,16 @@ fn log_histograms_have_as_many_buckets_as_tokios() {
 fn a_precision_beyond_reason_is_refused() {
     let _ = LogHistogram::builder().precision_exact(11);
 }
+
+#[test]
+fn debug_prints_the_values_of_the_runtime_and_of_each_worker() {
+    let runtime = multi_thread(2);
+    for _ in 0..3 {
+        runtime.block_on(runtime.spawn(async {})).unwrap();
+    }
+    let text = format!("{:?}", runtime.metrics());
+    for part in ["num_workers: 2", "num_alive_tasks: 0", "spawned_tasks_count: 3", "late_polls: 0", "longest_poll: "] {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+    assert_eq!(text.matches("poll_count: ").count(), 2, "one for each worker: {text}");
+}

@@ -50,6 +50,28 @@ fn a_listener_at_a_path_takes_connections() {
 }
 
 #[test]
+fn an_address_converts_to_that_of_std_and_back() {
+    use redd::net::unix::SocketAddr;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr as StdAddr;
+
+    run(async {
+        let (_directory, path) = fresh_path()?;
+        let listener = UnixListener::bind(&path)?;
+        let address = StdAddr::from(listener.local_addr()?);
+        assert_eq!(address.as_pathname(), Some(path.as_path()));
+        let client = std::os::unix::net::UnixStream::connect_addr(&address)?;
+        let (_server, peer) = listener.accept().await?;
+        let unnamed: StdAddr = peer.into();
+        assert!(unnamed.is_unnamed());
+        assert!(SocketAddr::from(client.local_addr()?).is_unnamed());
+        let abstract_address = SocketAddr::from(StdAddr::from_abstract_name(b"redd\0test")?);
+        assert_eq!(StdAddr::from(abstract_address).as_abstract_name(), Some(&b"redd\0test"[..]));
+        Ok(())
+    });
+}
+
+#[test]
 fn the_file_of_a_dropped_listener_stays_and_refuses() {
     run(async {
         let (_directory, path) = fresh_path()?;
@@ -383,7 +405,7 @@ fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_
 }
 
 #[test]
-fn waiting_for_readiness_that_is_there_costs_no_budget() {
+fn readiness_that_is_there_costs_no_budget_when_polled_with_another_waker() {
     run(async {
         let (left, _right) = UnixStream::pair()?;
         for _ in 0..1000 {

@@ -214,3 +214,21 @@ fn a_pipe_becomes_another_child_s_input() {
     assert_eq!(output.stdout, b"spawned\n");
     assert!(block_on(first.wait()).expect("ours").success());
 }
+
+#[test]
+fn a_dump_names_the_place_that_waits_for_a_child() {
+    let runtime = one_thread();
+    runtime.block_on(async {
+        let line = line!() + 3;
+        let (mut wait, mut output) = (Command::new("sleep"), Command::new("sleep"));
+        let tasks = [
+            redd::spawn(async move { wait.arg("1000").kill_on_drop(true).status().await.map(drop) }),
+            redd::spawn(async move { output.arg("1000").kill_on_drop(true).output().await.map(drop) }),
+        ];
+        redd::task::yield_now().await;
+        let dump = runtime.handle().dump().await.to_string();
+        assert!(dump.contains(&format!("waits: Process at {}:{line}:", file!())), "{dump}");
+        assert!(!dump.contains("src/process"), "{dump}");
+        tasks.iter().for_each(redd::task::JoinHandle::abort);
+    });
+}

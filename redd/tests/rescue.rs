@@ -3,6 +3,9 @@
 //! Most tests block a worker until a task that waits behind it has done something, so without rescue they would never
 //! end. No test measures time: `bench` does.
 
+#[path = "../src/sys/emulation.rs"]
+mod emulation;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -311,6 +314,7 @@ struct LatePollCopy {
     cpu: CpuUse,
     action: RescueAction,
     is_reminder: bool,
+    has_ended: bool,
     system_call: Option<String>,
     queued: usize,
     frames: usize,
@@ -325,6 +329,7 @@ fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
             cpu: late.cpu_use(),
             action: late.action(),
             is_reminder: late.is_reminder(),
+            has_ended: late.has_ended(),
             system_call: late.system_call(),
             queued: late.queued_tasks(),
             frames: late.stack().map_or(0, |stack| stack.addresses().len()),
@@ -349,7 +354,11 @@ fn reader(runtime: &Runtime) -> (std::os::unix::net::UnixStream, u32) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri does not tell what a thread does")]
 fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_times_the_time() {
+    if emulation::skips("rescue: cause", "the kernel has no number of an emulated system call") {
+        return;
+    }
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) =
         reporting(builder.worker_threads(1), Rescue::new().report_after(Duration::from_millis(20)));
@@ -378,7 +387,11 @@ fn read_from_a_slow_disk(reports: &Reports) -> (LatePollCopy, String) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no signals between threads")]
 fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
+    if emulation::skips("rescue: stack", "it has no frame of the interrupted code for the unwinder") {
+        return;
+    }
     for rescue in [Rescue::new(), Rescue::report_only()] {
         let mut builder = Builder::new_multi_thread();
         let rescue = rescue.report_after(Duration::from_millis(20)).with_stack(true);
@@ -391,6 +404,108 @@ fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
     let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::report_only());
     let (late, text) = finish(&runtime, async move { read_from_a_slow_disk(&reports) });
     assert_eq!(late.frames, 0, "nobody asked: {text}");
+}
+
+#[test]
+fn the_line_of_a_blocked_task_reads_as_the_guide_shows_it() {
+    let (tell, told) = channel();
+    let hook = move |late: &LatePoll| {
+        let ms = late.elapsed().as_millis();
+        let computed = late.cpu_time().expect("Linux counts it").as_millis();
+        let expected = format!(
+            "task {} `reader` (spawned at {}) has not come to an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
+             in recvfrom ({}), computed {computed} of {ms} ms. Behind it: 1 queued task. A spare worker was started. Move \
+             what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it.",
+            late.task_id().expect("it is one"),
+            late.spawned_at().expect("it is known"),
+            late.wait_channel().expect("it sleeps"),
+        );
+        drop(tell.send((late.to_string(), expected)));
+    };
+    let rescue = Rescue::new().report_after(Duration::from_millis(100));
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).rescue(rescue).on_late_poll(hook).build().expect("a runtime");
+    let (near, _) = reader(&runtime);
+    let (text, expected) = told.recv_timeout(WATCHDOG).expect("a report");
+    assert_eq!(text, expected);
+    drop(near);
+}
+
+#[test]
+fn a_rescue_without_a_late_poll_is_only_counted() {
+    let mut builder = Builder::new_multi_thread();
+    let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::new().report_after(WATCHDOG));
+    finish(&runtime, async {
+        let (beat, beats) = channel();
+        redd::spawn(async move { beat.send(()) });
+        block_until(&beats, 1);
+    });
+    let metrics = runtime.metrics();
+    assert_eq!((metrics.rescues(), metrics.rescue_workers_max()), (1, 1), "a spare worker was started");
+    drop(runtime);
+    assert_eq!((metrics.late_polls(), reports.try_recv().ok().map(|(_, text)| text)), (0, None));
+}
+
+/// Waits as for a lock, until the monitor has seen that for so long. A thread that panics waits like that for the lock of
+/// the backtraces.
+fn wait_as_for_a_lock(metrics: &redd::runtime::RuntimeMetrics, at_least: Duration) {
+    while metrics.longest_poll() < at_least {
+        std::thread::park_timeout(SHORTLY);
+    }
+}
+
+#[test]
+fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic() {
+    const AFTER: Duration = Duration::from_millis(200);
+    for ends_in_panic in [true, false] {
+        for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
+            let rescue = Rescue::report_only().report_after(AFTER);
+            let (runtime, reports) = reporting(builder.worker_threads(1), rescue);
+            let metrics = runtime.metrics();
+            let ended = runtime.block_on(async {
+                // A current-thread runtime is watched from its first look at an age of 100 ms on.
+                sleep(Duration::from_millis(150)).await;
+                let task = redd::spawn(async move {
+                    wait_as_for_a_lock(&metrics, AFTER * 2);
+                    if ends_in_panic {
+                        std::panic::resume_unwind(Box::new("its backtrace took so long"));
+                    }
+                });
+                let ended = task.await;
+                sleep(Duration::from_millis(100)).await;
+                ended
+            });
+            assert_eq!(ended.is_err(), ends_in_panic);
+            let metrics = runtime.metrics();
+            drop(runtime);
+            let report = reports.try_recv().ok();
+            assert_eq!(metrics.late_polls(), u64::from(!ends_in_panic), "{report:?}");
+            assert_eq!(report.is_some(), !ends_in_panic, "{report:?}");
+            if let Some((late, text)) = report {
+                assert_eq!((late.cpu, late.has_ended), (CpuUse::Off, true), "{text}");
+                assert!(text.contains(" did not come to an `.await` for "), "{text}");
+                assert!(text.contains(", off the CPU"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_computation_that_does_not_end_is_reported_while_it_goes_on() {
+    let mut builder = Builder::new_multi_thread();
+    let (runtime, reports) =
+        reporting(builder.worker_threads(1), Rescue::report_only().report_after(Duration::from_millis(20)));
+    let (end, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (mine, tell) = (Arc::clone(&end), Arc::clone(&ended));
+    runtime.spawn(async move {
+        while !mine.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        tell.store(true, Ordering::Relaxed);
+    });
+    let (late, text) = reports.recv_timeout(WATCHDOG).expect("a report");
+    assert!(!ended.load(Ordering::Relaxed) && !late.has_ended && !late.is_reminder, "{text}");
+    end.store(true, Ordering::Relaxed);
 }
 
 #[test]

@@ -118,3 +118,16 @@ fn a_signal_that_allows_no_handler_is_an_error() {
 fn listening_outside_of_a_runtime_panics() {
     let _ = signal(SignalKind::hangup());
 }
+
+#[test]
+fn a_dump_names_the_place_that_waits_for_ctrl_c() {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
+    runtime.block_on(async {
+        let line = line!() + 1;
+        let task = redd::spawn(async { redd::signal::ctrl_c().await });
+        redd::task::yield_now().await;
+        let dump = runtime.handle().dump().await.to_string();
+        assert!(dump.contains(&format!("waits: Signal at {}:{line}:", file!())), "{dump}");
+        task.abort();
+    });
+}

@@ -747,6 +747,9 @@ const AT: &str = "REDD_LIFE_AT";
 
 fn main() {
     let (only, at) = (std::env::var("REDD_LIFE").ok(), std::env::var_os(AT));
+    if only.is_none() && at.is_none() && support::emulation::skips("task_life", "the program cannot start itself") {
+        return;
+    }
     if only.is_none() && at.is_none() {
         std::process::exit(run_child());
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+#[path = "../src/sys/emulation.rs"]
+mod emulation;
+
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -205,9 +208,10 @@ fn block_in_place_lets_the_other_tasks_run() {
 #[test]
 fn a_million_tasks_are_spawned_woken_and_joined() {
     on_each_flavour(|runtime| {
+        let each = emulation::rounds(250_000);
         runtime.block_on(async {
             let mut set = task::JoinSet::new();
-            for _ in 0..250_000 {
+            for _ in 0..each {
                 set.spawn(task::yield_now());
             }
             let mut count = 0;
@@ -215,7 +219,7 @@ fn a_million_tasks_are_spawned_woken_and_joined() {
                 joined.unwrap();
                 count += 1;
             }
-            assert_eq!(count, 250_000);
+            assert_eq!(count, each);
         });
         assert_eq!(runtime.metrics().num_alive_tasks(), 0);
     });
@@ -225,7 +229,7 @@ fn a_million_tasks_are_spawned_woken_and_joined() {
 fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let blocks = runtime.spawn(async {
-        for round in 0..2000 {
+        for round in 0..emulation::rounds(2000) {
             // Work enough to keep the spare awake, so that it finds the worker back and goes.
             for _ in 0..4 {
                 redd::spawn(async {});

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+#[path = "../src/sys/emulation.rs"]
+mod emulation;
+
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -11,8 +14,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use redd::runtime::{Builder, Runtime};
 use redd::time::{
-    self, Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep, timeout,
-    timeout_at,
+    self, Duration, Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
+    timeout, timeout_at,
 };
 
 fn ms(n: u64) -> Duration {
@@ -99,6 +102,123 @@ fn the_longest_sleep_ends_after_decades() {
     });
 }
 
+/// Durations of all magnitudes, to the longest.
+fn magnitudes() -> impl Iterator<Item = Duration> {
+    let powers = (0..64).map(|exponent| Duration::from_secs(1 << exponent));
+    powers.chain([Duration::MAX, Duration::from_secs(i64::MAX as u64), Duration::from_millis(u64::MAX)])
+}
+
+/// The latest moment that the clock can express, up to a second.
+fn end_of_time() -> Instant {
+    (0..63).rev().fold(Instant::now(), |latest, exponent| {
+        latest.checked_add(Duration::from_secs(1 << exponent)).unwrap_or(latest)
+    })
+}
+
+#[test]
+fn a_paused_sleep_of_any_length_ends_at_once_and_is_never_early() {
+    for duration in magnitudes() {
+        paused(async {
+            let start = Instant::now();
+            sleep(duration).await;
+            let slept = start.elapsed();
+            let is_thirty_years = slept.as_secs() / (365 * 86_400) == 30;
+            assert!(slept == duration || (is_thirty_years && duration > slept), "{duration:?}: {slept:?}");
+
+            let start = Instant::now();
+            assert!(timeout(duration, pending::<()>()).await.is_err());
+            assert!(start.elapsed() == slept, "{duration:?}");
+
+            // What ends earlier is not held up by what is far away.
+            let mut far = pin!(sleep(duration));
+            assert!(poll_once(far.as_mut()).is_pending());
+            sleep(ms(1)).await;
+            far.as_mut().reset(Instant::now() + ms(2));
+            far.await;
+        });
+    }
+}
+
+#[test]
+fn intervals_deadlines_and_resets_of_any_distance_neither_panic_nor_take_long() {
+    for period in magnitudes() {
+        paused(async {
+            let mut ticks = interval(period);
+            let first = ticks.tick().await;
+            assert!(ticks.tick().await > first);
+            ticks.reset_after(period);
+            ticks.tick().await;
+            ticks.reset();
+            for behavior in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
+                ticks.set_missed_tick_behavior(behavior);
+                ticks.reset_at(Instant::now());
+                redd::time::advance(ms(50)).await;
+                ticks.tick().await;
+            }
+            ticks.reset_at(end_of_time());
+            assert!(pin!(ticks.tick()).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+    }
+    paused(async {
+        let mut far = pin!(sleep_until(end_of_time()));
+        assert!(poll_once(far.as_mut()).is_pending());
+        far.as_mut().reset(end_of_time());
+        sleep(ms(1)).await;
+        far.await;
+    });
+    paused(async {
+        let mut ticks = interval_at(end_of_time(), Duration::MAX);
+        ticks.tick().await;
+    });
+}
+
+#[test]
+fn advancing_by_any_duration_moves_the_clock_or_says_that_it_is_too_far() {
+    for duration in magnitudes() {
+        let advanced = catch_unwind(AssertUnwindSafe(|| {
+            paused(async {
+                let start = Instant::now();
+                let mut nap = pin!(sleep(ms(1)));
+                let mut far = pin!(sleep(Duration::from_secs(1 << 52)));
+                assert!(poll_once(nap.as_mut()).is_pending() && poll_once(far.as_mut()).is_pending());
+                redd::time::advance(duration).await;
+                assert_eq!(start.elapsed(), duration);
+                assert!(poll_once(nap).is_ready());
+                // Time goes on from there.
+                let later = Instant::now();
+                sleep(ms(1)).await;
+                assert!(later.elapsed() >= ms(1));
+            })
+        }));
+        assert_eq!(advanced.is_ok(), duration <= Duration::from_secs(1 << 54), "{duration:?}");
+    }
+}
+
+#[test]
+fn with_a_real_clock_timers_of_any_distance_do_not_disturb_a_near_one() {
+    on_each_flavour(|runtime| {
+        runtime.block_on(async {
+            let tasks: Vec<_> = magnitudes()
+                .skip(20)
+                .flat_map(|far| {
+                    [
+                        redd::spawn(sleep(far)),
+                        redd::spawn(async move { drop(timeout(far, pending::<()>()).await) }),
+                        redd::spawn(async move {
+                            let _ = interval_at(Instant::now() + ms(1 << 40), far).tick().await;
+                        }),
+                    ]
+                })
+                .chain([redd::spawn(sleep_until(end_of_time()))])
+                .collect();
+            for _ in 0..3 {
+                sleep(ms(2)).await;
+            }
+            assert!(tasks.iter().all(|task| !task.is_finished()));
+        });
+    });
+}
+
 #[test]
 fn a_blocking_task_keeps_paused_time_from_jumping() {
     paused(async {
@@ -113,6 +233,20 @@ fn a_blocking_task_keeps_paused_time_from_jumping() {
         nap.await;
         assert_eq!(start.elapsed(), ms(50));
     });
+}
+
+/// How the end of the work meets the scheduler's decision differs from run to run, so there are many.
+#[test]
+fn paused_time_does_not_jump_before_the_end_of_a_blocking_task_is_seen() {
+    for round in 0..2_000_u32 {
+        paused(async {
+            let start = Instant::now();
+            let busy = move || (0..round % 50).for_each(|_| std::hint::spin_loop());
+            let in_time = timeout(ms(1), redd::task::spawn_blocking(busy)).await;
+            assert!(in_time.is_ok(), "round {round}: the timeout won");
+            assert_eq!(start.elapsed(), Duration::ZERO, "round {round}");
+        });
+    }
 }
 
 #[test]
@@ -502,7 +636,7 @@ fn a_task_that_waits_on_a_tick_that_is_reset_is_woken_at_the_new_one() {
 fn ten_thousand_timers_on_two_workers_all_fire() {
     let runtime = workers(2);
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..10_000_u64)
+        let tasks: Vec<_> = (0..u64::from(emulation::rounds(10_000)))
             .map(|n| {
                 redd::spawn(async move {
                     let unused = timeout(ms(60_000), async { n }).await.unwrap();

@@ -1,11 +1,14 @@
-//! Worker threads start when they are first needed.
+//! Each worker thread starts the next one before it runs user code for the first time.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world")]
+#![expect(unsafe_code, reason = "what threads inherit is changed by system calls")]
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 
 use redd::runtime::{Builder, Rescue, Runtime};
 use redd::task;
@@ -49,14 +52,91 @@ fn occupy(runtime: &Runtime) -> (mpsc::Sender<()>, task::JoinHandle<()>) {
 }
 
 #[test]
-fn one_thing_after_another_takes_few_threads() {
+fn a_program_that_only_blocks_on_futures_has_one_worker_thread() {
+    use redd::net::UnixDatagram;
     let runtime = builder(32).build().unwrap();
-    for number in 0..500 {
-        assert_eq!(runtime.block_on(async { redd::spawn(async move { number }).await.unwrap() }), number);
+    for number in 0..20 {
+        runtime.block_on(async {
+            // The worker fires the timer, takes the event, and calls the wakers of this thread.
+            redd::time::sleep(std::time::Duration::from_millis(1)).await;
+            let (mine, theirs) = UnixDatagram::pair().unwrap();
+            let receive = async {
+                let mut byte = [0];
+                mine.recv(&mut byte).await.unwrap();
+                byte[0]
+            };
+            let send = async {
+                task::yield_now().await;
+                theirs.send(&[number]).await.unwrap();
+            };
+            assert_eq!(redd::join!(receive, send).0, number);
+        });
     }
-    let started = started(&runtime);
-    assert!((1..8).contains(&started), "{started} threads");
+    assert!(started(&runtime) <= 1);
     assert_eq!(runtime.metrics().num_workers(), 32);
+}
+
+#[test]
+fn as_many_workers_have_a_thread_as_have_run_a_task_and_one_more() {
+    let runtime = builder(32).build().unwrap();
+    let ran =
+        (0..3).map(|_| runtime.block_on(runtime.spawn(async { redd::runtime::worker_index() })).unwrap().unwrap());
+    let ran = BTreeSet::from_iter(ran);
+    let next = ran.last().unwrap() + 1;
+    assert_eq!(ran, (0..next).collect(), "each began with its predecessor's first task");
+    while started(&runtime) <= next {
+        std::thread::yield_now();
+    }
+    assert_eq!(started(&runtime), next + 1);
+}
+
+#[test]
+fn a_task_that_blocks_in_the_first_poll_of_a_runtime_stalls_no_other() {
+    // Nothing rescues here.
+    let runtime = builder(4).build().unwrap();
+    let (release, occupied) = occupy(&runtime);
+    runtime.block_on(async {
+        // A clean worker waits for events and timers already.
+        let (mine, theirs) = redd::net::UnixDatagram::pair().unwrap();
+        let receive = async {
+            let mut byte = [0];
+            mine.recv(&mut byte).await.unwrap();
+            byte[0]
+        };
+        let send = async {
+            task::yield_now().await;
+            theirs.send(&[7]).await.unwrap();
+        };
+        assert_eq!(redd::join!(receive, send).0, 7);
+        redd::time::sleep(std::time::Duration::from_millis(1)).await;
+    });
+    assert_eq!(runtime.block_on(runtime.spawn(async { 8 })).unwrap(), 8);
+    drop(release);
+    runtime.block_on(occupied).unwrap();
+}
+
+#[test]
+fn a_waker_of_the_program_that_blocks_stalls_no_task() {
+    struct Blocks(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+    impl Wake for Blocks {
+        fn wake(self: Arc<Self>) {
+            self.1.send(()).unwrap();
+            self.0.lock().unwrap().recv().unwrap_err();
+        }
+    }
+    let runtime = builder(2).build().unwrap();
+    let (release, hold) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Blocks(Mutex::new(hold), tell)));
+    let mut sleep = {
+        let _guard = runtime.enter();
+        Box::pin(redd::time::sleep(std::time::Duration::from_millis(1)))
+    };
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    told.recv().unwrap();
+    // The only worker that had a thread is inside of the waker.
+    assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
+    drop(release);
 }
 
 #[test]
@@ -110,10 +190,11 @@ fn names_are_made_in_build_and_each_thread_has_one() {
         move || format!("number-{}", calls.fetch_add(1, Ordering::Relaxed))
     });
     let runtime = builder.build().unwrap();
-    assert_eq!(calls.load(Ordering::Relaxed), 4);
+    // Two more for the spares that stand by.
+    assert_eq!(calls.load(Ordering::Relaxed), 6);
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
     assert_eq!(BTreeSet::from_iter(names), (0..4).map(|n| format!("number-{n}")).collect());
-    assert_eq!(calls.load(Ordering::Relaxed), 4);
+    assert_eq!(calls.load(Ordering::Relaxed), 6);
 }
 
 #[test]
@@ -167,7 +248,7 @@ fn a_runtime_that_did_nothing_ends_with_the_only_thread_that_it_had() {
 }
 
 #[test]
-fn block_in_place_lets_another_worker_start_before_there_are_spares() {
+fn block_in_place_wakes_the_worker_that_has_just_started_before_there_are_spares() {
     let runtime = builder(3).build().unwrap();
     runtime.block_on(async {
         let outer = redd::spawn(async {
@@ -181,7 +262,7 @@ fn block_in_place_lets_another_worker_start_before_there_are_spares() {
 }
 
 #[test]
-fn behind_the_only_worker_that_is_stuck_another_one_starts_and_no_spare() {
+fn behind_the_first_worker_that_is_stuck_the_second_one_wakes_and_no_spare() {
     let runtime = builder(2).rescue(Rescue::new()).on_late_poll(|_| {}).build().unwrap();
     runtime.block_on(async {
         let stuck = redd::spawn(async {
@@ -256,28 +337,148 @@ fn a_start_that_races_with_the_shutdown_leaves_no_thread() {
     }
 }
 
+/// What a thread hands on to one that it starts: the system's view of the calling thread.
+fn heritage() -> Vec<String> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let mut heritage = Vec::from_iter(
+        status
+            .lines()
+            .filter(|line| ["SigBlk:", "Cpus_allowed_list:"].iter().any(|key| line.starts_with(key)))
+            .map(str::to_owned),
+    );
+    heritage.push(std::fs::read_link("/proc/thread-self/cwd").unwrap().display().to_string());
+    // SAFETY: no pointers are passed.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    heritage.push(format!("nice {nice}"));
+    heritage
+}
+
+/// Blocks signals, binds the calling thread to its CPU, and gives it a directory and a nice value of its own.
+fn change_heritage() {
+    // SAFETY: the sets live, and have so many bytes; the others take no pointers.
+    unsafe {
+        let mut signals = std::mem::zeroed();
+        libc::sigaddset(&raw mut signals, libc::SIGUSR2);
+        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, std::ptr::null_mut()), 0);
+        let cpu = libc::sched_getcpu() as usize;
+        let mut cpus = [0_u8; 128];
+        cpus[cpu / 8] = 1 << (cpu % 8);
+        assert_eq!(libc::sched_setaffinity(0, cpus.len(), cpus.as_ptr().cast()), 0);
+        assert_eq!(libc::unshare(libc::CLONE_FS), 0);
+        let nice = libc::getpriority(libc::PRIO_PROCESS, 0);
+        assert_eq!(libc::setpriority(libc::PRIO_PROCESS, 0, nice + 3), 0);
+    }
+    std::env::set_current_dir("/proc").unwrap();
+}
+
 #[test]
-#[expect(unsafe_code, reason = "a system call")]
-fn a_worker_is_not_bound_to_the_cpu_of_the_thread_that_called_for_it() {
-    let cpus = || {
-        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap().to_owned()
-    };
-    let runtime = builder(2).build().unwrap();
+fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
+    let home = heritage();
+    let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
     let handle = runtime.handle().clone();
-    let caller = std::thread::spawn(move || {
-        // SAFETY: no pointers are passed.
-        let cpu = unsafe { libc::sched_getcpu() } as usize;
-        let mut set = [0_u8; 128];
-        set[cpu / 8] = 1 << (cpu % 8);
-        // SAFETY: the set lives, and has so many bytes.
-        assert_eq!(unsafe { libc::sched_setaffinity(0, set.len(), set.as_ptr().cast()) }, 0);
-        handle.spawn(async move { cpus() })
+    let seen = std::thread::spawn(move || {
+        change_heritage();
+        assert!(heritage().iter().zip(&home).filter(|(changed, home)| changed != home).count() >= 3);
+        // All other workers.
+        let barrier = Arc::new(Barrier::new(3));
+        let tasks = (0..3).map(|_| {
+            let barrier = Arc::clone(&barrier);
+            handle.spawn(async move {
+                barrier.wait();
+                heritage()
+            })
+        });
+        (home, Vec::from_iter(tasks))
     });
-    assert_eq!(runtime.block_on(caller.join().unwrap()).unwrap(), cpus());
+    let (home, tasks) = seen.join().unwrap();
+    for task in tasks {
+        assert_eq!(runtime.block_on(task).unwrap(), home);
+    }
     drop(release);
     runtime.block_on(occupied).unwrap();
+}
+
+/// A task changes its thread, blocks in place, and waits for as many others as given, which block on each other.
+fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<String>> {
+    let task = runtime.spawn(async move {
+        change_heritage();
+        let barrier = Arc::new(Barrier::new(others));
+        let tasks = (0..others).map(|_| {
+            let barrier = Arc::clone(&barrier);
+            redd::spawn(async move {
+                barrier.wait();
+                heritage()
+            })
+        });
+        let tasks = Vec::from_iter(tasks);
+        let handle = redd::runtime::Handle::current();
+        task::block_in_place(|| Vec::from_iter(tasks.into_iter().map(|task| handle.block_on(task).unwrap())))
+    });
+    runtime.block_on(task).unwrap()
+}
+
+#[test]
+fn a_task_that_changes_its_thread_hands_nothing_on_to_workers() {
+    let home = heritage();
+    let runtime = builder(3).build().unwrap();
+    assert_eq!(seen_beside_a_changed_thread(&runtime, 2), [home.clone(), home]);
+}
+
+#[test]
+fn a_task_that_changes_its_thread_hands_nothing_on_to_spares() {
+    let home = heritage();
+    let runtime = builder(1).build().unwrap();
+    assert_eq!(seen_beside_a_changed_thread(&runtime, 1), [home]);
+    assert_eq!(runtime.metrics().rescue_workers_max(), 1);
+}
+
+#[test]
+fn a_spare_of_the_second_runtime_is_like_the_thread_that_built_that_one() {
+    // The monitor of the process starts with the first runtime, whose builder is unlike the second one's.
+    let first = std::thread::spawn(|| {
+        change_heritage();
+        Builder::new_multi_thread().worker_threads(2).on_late_poll(|_| {}).build().unwrap()
+    });
+    let first = first.join().unwrap();
+    let home = heritage();
+    let runtime = builder(1).rescue(Rescue::new()).on_late_poll(|_| {}).build().unwrap();
+    let (release, occupied) = occupy(&runtime);
+    assert_eq!(runtime.block_on(runtime.spawn(async { heritage() })).unwrap(), home);
+    assert_eq!(runtime.metrics().rescue_workers_max(), 1);
+    drop(release);
+    runtime.block_on(occupied).unwrap();
+    drop(first);
+}
+
+#[test]
+fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_serves() {
+    let runtime = builder(2).build().unwrap();
+    let (release, hold) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    let in_place = runtime.spawn(async move {
+        task::block_in_place(|| {
+            tell.send(()).unwrap();
+            hold.recv().unwrap_err();
+        });
+    });
+    told.recv().unwrap();
+    // It serves, and blocks without a word.
+    let (other, occupied) = occupy(&runtime);
+    assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
+    drop((release, other));
+    runtime.block_on(in_place).unwrap();
+    runtime.block_on(occupied).unwrap();
+}
+
+#[test]
+fn a_hook_for_parking_workers_does_not_run_before_the_next_thread_has_started() {
+    let parked = Arc::new(AtomicUsize::new(0));
+    let parks = Arc::clone(&parked);
+    let runtime = builder(3).on_thread_park(move || _ = parks.fetch_add(1, Ordering::Relaxed)).build().unwrap();
+    while started(&runtime) < 3 || parked.load(Ordering::Relaxed) < 3 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -292,4 +493,41 @@ fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
         });
         parent.await.unwrap();
     });
+}
+
+#[test]
+fn threads_that_stand_by_have_names_of_their_own() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&made);
+    let name = move || format!("n{}", counter.fetch_add(1, Ordering::Relaxed));
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name_fn(name).build().unwrap();
+    let together = Arc::new(Barrier::new(4));
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let together = Arc::clone(&together);
+            runtime.spawn(async move {
+                task::block_in_place(|| together.wait());
+                std::thread::current().name().unwrap().to_owned()
+            })
+        })
+        .collect();
+    let names: BTreeSet<_> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[test]
+fn a_runtime_that_is_dropped_in_place_by_its_start_hook_does_not_wait_for_the_hooks_thread() {
+    let (give, take) = mpsc::channel::<Runtime>();
+    let take = Mutex::new(take);
+    let (tell, told) = mpsc::channel();
+    let hook = move || {
+        if let Ok(runtime) = take.lock().unwrap().recv() {
+            task::block_in_place(|| drop(runtime));
+            tell.send(()).unwrap();
+        }
+    };
+    let runtime = Builder::new_multi_thread().worker_threads(1).on_thread_start(hook).build().unwrap();
+    give.send(runtime).unwrap();
+    drop(give);
+    told.recv_timeout(std::time::Duration::from_secs(20)).expect("the drop returns");
 }

@@ -1,10 +1,16 @@
 //! redd under the name `tokio`, for `[patch.crates-io]`: the paths of Tokio 1.54, and nothing else.
 //!
 //! This is not the Tokio project's crate, is not affiliated with it, and is never published.
-//! Every item is documented where it lives: in `redd`. Features have Tokio's names; one gates a re-export here only
-//! where it gates the module in `redd`.
 //!
-//! Called by every crate of a program that asks for `tokio`.
+//! - [`spawn`] starts a task; [`task`] has `JoinHandle`, `JoinSet`, `spawn_blocking` and `LocalSet`.
+//! - [`runtime`] builds and configures runtimes.
+//! - [`time`] has `sleep`, `timeout` and `interval`.
+//! - [`sync`] has channels, `Mutex`, `RwLock`, `Semaphore` and `Notify`.
+//! - [`io`] has the traits `AsyncRead` and `AsyncWrite`, and their extensions.
+//! - With their features: `net`, `fs`, `process`, `signal`, and the macros `main`, `test`, `select`, `join`, `try_join`.
+//!
+//! Each item's documentation is that of `redd`. Features have Tokio's names; one gates a re-export here only where it
+//! gates the module in `redd`. Every crate of a program that asks for `tokio` gets this crate.
 //!
 //! # Invariants
 //! - `only-names`: nothing here has behaviour; no type is declared here, so values pass freely between code that says

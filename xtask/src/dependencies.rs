@@ -1,4 +1,5 @@
-//! The dependencies: where they come from, under which licence, and which ones a user of redd gets.
+//! The dependencies: where they come from, under which licence, and which ones a user of redd gets, both in the build and
+//! in the lock file.
 //!
 //! A small part of what `cargo deny` does, with the same `deny.toml`, for machines that do not have it.
 //!
@@ -13,12 +14,37 @@ use crate::tidy::{Finding, read_list};
 /// The crates that come with redd, as a committed list.
 const LIST: &str = "xtask/dependencies.txt";
 
-/// Checks the lock file, and the trees that `cargo tree` prints for the given arguments.
-pub(crate) fn check(root: &Path, tree: impl Fn(&[&str]) -> Option<String>) -> Vec<Finding> {
+/// The packages in the lock file of a program that asks for `tokio` and gets the facade, as a committed list.
+const USER_LIST: &str = "xtask/user-lock.txt";
+
+/// The name of that program.
+pub(crate) const USER: &str = "user";
+
+/// So many packages may be on [`USER_LIST`] that the registry's Tokio does not bring.
+const MAX_NEW: usize = 12;
+
+/// Behind such a package on [`USER_LIST`].
+const NEW: &str = " new";
+
+/// Checks the lock file, the trees that `cargo tree` prints for the given arguments, and the lock file of a new user.
+pub(crate) fn check(
+    root: &Path,
+    tree: impl Fn(&[&str]) -> Option<String>,
+    user_lock: Result<String, String>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     match std::fs::read_to_string(root.join("Cargo.lock")) {
         Ok(lock) => findings.extend(check_lock("Cargo.lock", &lock)),
         Err(error) => findings.push(Finding::new("Cargo.lock", 0, format!("cannot be read: {error}"), "commit it")),
+    }
+    match user_lock {
+        Ok(lock) => findings.extend(check_user_lock(&lock, &read_list(root, USER_LIST))),
+        Err(why) => findings.push(Finding::new(
+            USER_LIST,
+            0,
+            why,
+            "fix the manifests; if the registry's index is what is missing, run `cargo fetch`",
+        )),
     }
     let everything = tree(&[
         "tree",
@@ -34,7 +60,7 @@ pub(crate) fn check(root: &Path, tree: impl Fn(&[&str]) -> Option<String>) -> Ve
         "--format",
         "{p}\t{l}",
     ]);
-    // For the machine at hand, without `cfg(loom)`: what a user of redd gets.
+    // For the machine at hand: what a user of redd builds.
     let of_redd = tree(&[
         "tree",
         "--locked",
@@ -214,9 +240,90 @@ fn check_redd(tree: &str, list: &[String]) -> Vec<Finding> {
     findings
 }
 
+/// The manifest of a program that asks for all of Tokio, with a checkout of redd inside of its own workspace.
+pub(crate) fn user_manifest() -> String {
+    format!(
+        "[package]\nname = \"{USER}\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+         tokio = {{ version = \"1\", features = [\"full\"] }}\n\n\
+         [patch.crates-io]\ntokio = {{ path = \"redd/tokio\" }}\n"
+    )
+}
+
+/// Cargo resolves for every target and does not look at `cfg`, so a lock file holds more than a build. It holds exactly
+/// the committed list, and few packages that the registry's Tokio does not bring.
+fn check_user_lock(lock: &str, list: &[String]) -> Vec<Finding> {
+    const LOCK: &str = "a new user's Cargo.lock";
+    let mut findings = check_lock(LOCK, lock);
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let locked: BTreeSet<&str> = names.filter(|name| ![USER, "tokio"].contains(name)).collect();
+    let listed: BTreeSet<&str> = list.iter().map(|line| line.trim_end_matches(NEW)).collect();
+    if !lock.contains("name = \"tokio\"") {
+        findings.push(Finding::new(LOCK, 0, "`tokio` is not in it", "fix `user_manifest` in xtask"));
+    }
+    for name in locked.difference(&listed) {
+        findings.push(Finding::new(
+            USER_LIST,
+            0,
+            format!("`{name}` is in {LOCK} but is not on the list"),
+            "a dependency of tests is a dev-dependency; any other needs a decision note, then add it to the list",
+        ));
+    }
+    for name in listed.difference(&locked) {
+        findings.push(Finding::new(
+            USER_LIST,
+            0,
+            format!("`{name}` is on the list but not in {LOCK}"),
+            "remove it from the list",
+        ));
+    }
+    let new = list.iter().filter(|line| line.ends_with(NEW)).count();
+    if new > MAX_NEW {
+        findings.push(Finding::new(
+            USER_LIST,
+            0,
+            format!("{new} packages are new to a user of Tokio, and at most {MAX_NEW} may be"),
+            "do without some of them",
+        ));
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_lock_file_holds_the_list_and_little_that_is_new() {
+        let lock_of = |names: &[&str]| -> String {
+            names.iter().map(|name| format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n\n")).collect()
+        };
+        let texts = |lock: &str, list: &[&str]| -> Vec<String> {
+            let list: Vec<String> = list.iter().map(|line| (*line).to_owned()).collect();
+            check_user_lock(lock, &list).iter().map(ToString::to_string).collect()
+        };
+        let lock = lock_of(&["bytes", "redd", "tokio", "user"]);
+        assert_eq!(texts(&lock, &["bytes", "redd new"]), Vec::<String>::new());
+
+        let found = texts(&lock_of(&["bytes", "loom", "redd", "tokio", "user"]), &["bytes", "gone", "redd new"]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("`loom` is in a new user's Cargo.lock but is not on the list"), "{found:?}");
+        assert!(found[1].contains("`gone` is on the list"), "{found:?}");
+
+        let found = texts(&lock_of(&["bytes", "user"]), &["bytes"]);
+        assert!(found.len() == 1 && found[0].contains("`tokio` is not in it"), "{found:?}");
+
+        let registry = "source = \"registry+https://github.com/rust-lang/crates.io-index\"\n";
+        let found = texts(&format!("[[package]]\nname = \"tokio\"\n{registry}"), &[]);
+        assert!(found.len() == 1 && found[0].contains("real `tokio`"), "{found:?}");
+
+        let names: Vec<String> = (0..=MAX_NEW).map(|number| format!("a{number:02}")).collect();
+        let marked: Vec<String> = names.iter().map(|name| format!("{name} new")).collect();
+        let of = |texts: &[String]| -> Vec<String> { texts.iter().take(MAX_NEW).cloned().collect() };
+        let all = |names: &[String]| lock_of(&names.iter().map(String::as_str).chain(["tokio"]).collect::<Vec<_>>());
+        assert_eq!(check_user_lock(&all(&of(&names)), &of(&marked)), Vec::new());
+        let found = check_user_lock(&all(&names), &marked);
+        assert!(found.len() == 1 && found[0].to_string().contains("13 packages are new"), "{found:?}");
+    }
 
     #[test]
     fn foreign_sources_and_a_second_tokio_are_found() {

@@ -9,8 +9,10 @@ mod dependencies;
 mod instructions;
 mod lanes;
 mod mutants;
+mod packages;
 mod peers;
 mod suites;
+mod switch;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             Ok(runs) => lanes::run_suites(&root, runs),
             Err(_) => usage(),
         },
+        ["switch", programs @ ..] if !programs.is_empty() => lanes::run_switch(&root, programs),
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
@@ -76,20 +79,35 @@ fn root() -> PathBuf {
 }
 
 fn usage() -> bool {
-    eprintln!("usage: cargo xtask ci            what a change has to pass: every lane up to `loom`");
-    eprintln!("       cargo xtask deep          the lanes behind it");
-    for lane in lanes::LANES.iter().chain(lanes::DEEP) {
-        eprintln!("       cargo xtask {:<12}  {}", lane.name, lane.purpose);
+    eprintln!("usage: cargo xtask ci       what a change has to pass: all of these lanes");
+    print_lanes(lanes::LANES);
+    eprintln!("       cargo xtask deep     what a release has to pass besides: all of these lanes");
+    print_lanes(lanes::DEEP);
+    eprintln!("in neither:");
+    print_lanes(lanes::ALONE);
+    eprintln!("       cargo xtask LANE     one lane; one that needs what the machine lacks says SKIPPED and why");
+    eprintln!("lanes with options:");
+    for (call, purpose) in [
+        ("tidy --write", "renew the committed lists that `tidy` compares with"),
+        ("instructions --bless", "store the counts of this moment"),
+        ("loom --shadow", "the models with shadows: the lane `loom-shadow`"),
+        ("shuttle --seeds N --from S [MODEL]", "as many schedules, from that seed, of all models or one"),
+        ("fuzz --seconds N", "as long as that"),
+        ("mutants FILE", "only the changes of that file, such as `task/state.rs`"),
+        ("random --seeds N --from S", "as many random programs, from that seed"),
+        ("soak --minutes N", "as long as that"),
+        ("api-diff --record", "write the record of Tokio's API anew"),
+        ("suites --runs N", "Tokio's own tests and its companions', so many times in a row"),
+        ("switch NAME…", "only these published programs; writes no table"),
+    ] {
+        eprintln!("       cargo xtask {call:<36} {purpose}");
     }
-    eprintln!("       cargo xtask loom --shadow    the models with shadows: the lane `loom-shadow`");
-    eprintln!("       cargo xtask shuttle --seeds N --from S [MODEL]   as many schedules, from that seed");
-    eprintln!("       cargo xtask fuzz --seconds N  as long as that");
-    eprintln!("       cargo xtask mutants FILE      only the changes of that file, such as `task/state.rs`");
-    eprintln!("       cargo xtask random --seeds N --from S   as many random programs, from that seed");
-    eprintln!("       cargo xtask soak --minutes N  as long as that");
-    eprintln!("       cargo xtask suites --runs N   Tokio's own tests and its companions', so many times in a row");
-    eprintln!("       cargo xtask instructions --bless  store the counts of this moment");
-    eprintln!("       cargo xtask api-diff --record  write the record of Tokio's API anew");
-    eprintln!("       cargo xtask tidy --write  renew the committed lists that `tidy` compares with");
+    eprintln!("variables: REDD_STRESS=N, rounds of `tsan`; REDD_MIRI_SEEDS=N, seeds of `miri`");
     false
+}
+
+fn print_lanes(lanes: &[lanes::Lane]) {
+    for lane in lanes {
+        eprintln!("           {:<16} {}", lane.name, lane.purpose);
+    }
 }

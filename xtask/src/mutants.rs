@@ -241,7 +241,7 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
     fs::write(folder.join("Cargo.toml"), MANIFEST)?;
     // What the files find in their parents.
     let testing = item(&from.join("sync/mod.rs"), "pub(crate) mod testing {")?;
-    let kinds = item(&from.join("observe/mod.rs"), "pub(crate) enum Kind {")?;
+    let kinds = item(&from.join("observe/mod.rs"), "pub(crate) enum ResourceKind {")?;
     let updates = item(&from.join("observe/mod.rs"), "pub(crate) enum Update {")?;
     fs::write(
         to.join("lib.rs"),
@@ -310,14 +310,17 @@ mod task {
     mod state;
     pub(crate) mod budget;
     pub(crate) use budget as coop;
-    mod poll { pub(super) fn yield_current(_: &std::task::Waker) -> bool { false } }
+    mod poll {
+        pub(super) fn yield_current(_: &std::task::Waker) -> bool { false }
+        pub(super) fn is_of_current(_: &std::task::Waker) -> Option<bool> { None }
+    }
 }
 mod time { mod wheel; }
 mod scheduler {
     pub(crate) mod idle;
     pub(crate) mod injector;
     pub(crate) mod run_queue;
-    mod meter {
+    mod counters {
         use crate::primitives::atomic::{AtomicU64, Ordering};
         pub(super) fn add(count: &AtomicU64, more: u64) { count.fetch_add(more, Ordering::Relaxed); }
     }
@@ -334,6 +337,12 @@ mod sys {
         false
     }
     pub(crate) fn futex_wake_one(_: &AtomicU32) -> bool { false }
+    pub(crate) mod thread { pub(crate) fn current_id() -> u32 { 1 } }
+    pub(crate) mod clock {
+        pub(crate) fn monotonic() -> Option<std::time::Duration> { None }
+        pub(crate) fn monotonic_coarse() -> Option<std::time::Duration> { None }
+    }
+    pub(crate) mod emulation { pub(crate) fn rounds<T>(count: T) -> T { count } }
     pub(crate) mod faults {
         pub(crate) enum Call { ThreadStart }
         pub(crate) fn check(_: Call) -> std::io::Result<()> { Ok(()) }

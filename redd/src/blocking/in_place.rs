@@ -35,7 +35,7 @@ where
             let _may_block = context::mark(Entered::No);
             spares::block_in_place(|| coop::without_limit(f))
         }
-        Entered::Pinned => panic!(
+        Entered::NoBlockInPlace => panic!(
             "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`, but it can \
              call blocking only when running on the multi-threaded runtime: nobody here could take over the other \
              tasks. Use `spawn_blocking`.",

@@ -113,7 +113,7 @@ impl Model {
     /// Waits for all threads, and looks at what became of `count` pieces of work.
     fn finish(&self, count: usize) {
         self.pool.shutdown();
-        assert!(self.pool.join_all(None));
+        assert!(self.pool.join_all(None, &[]));
         let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         assert!(
             !self.seen.is_left_alone.load(Ordering::Relaxed),
@@ -177,7 +177,7 @@ fn shut_down_while_submitting(submit: fn(&Model)) {
     let other = thread::spawn(move || submit(&other));
     model.submit(1);
     model.pool.shutdown();
-    assert!(model.pool.join_all(None));
+    assert!(model.pool.join_all(None, &[]));
     other.join().expect("a submitter does not panic");
     let seen = [&model.seen.done, &model.seen.cancelled, &model.seen.refused];
     assert_eq!(seen.map(|count| count.load(Ordering::Relaxed)).iter().sum::<usize>(), 2, "work was lost");
@@ -219,8 +219,8 @@ fn with_an_idle_thread(submit: fn(&Model)) {
 
 model!(loom_pool_an_idle_thread_is_claimed_once, || with_an_idle_thread(|model| model.submit(2)));
 
-/// Wakes an idle thread and leaves it where it stands until it has run off with its work: whoever looks in between
-/// believes that there is one for its own work too.
+/// Wakes an idle thread and leaves it where it stands until it has run off with its work: a submitter that looks in between
+/// believes that there is a thread for its own work too.
 fn submit_by_looking(model: &Model) {
     let mut inner = model.pool.inner.lock();
     inner.queue.push_back((u64::MAX, model.work(2)));

@@ -2,28 +2,29 @@
 //!
 //! Called by `spawn_blocking` (submit), by the pool's own threads (`run_thread`) and by `runtime::shutdown`.
 //!
-//! The idea is a baton. Whoever queues work makes sure that one thread, the *seeker*, is on its way to the queue: woken,
-//! or newly started. A seeker that takes work passes the baton on if more is queued. So a burst of work costs one wake
-//! from the submitter, and the threads wake each other while they are at it.
+//! The thread that queues work makes sure that one thread, the *seeker*, is on its way to the queue: woken,
+//! or newly started. A seeker that takes work appoints the next seeker if more is queued. So a burst of work
+//! costs one wake from the submitter, and the threads wake each other while they are at it.
 //!
 //! # Invariants
-//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists, or all threads are
-//!   busy and no more may be started: the bound is reached, or the system has just refused one. So work that waits for
-//!   other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
+//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists. The exception: all
+//!   threads are busy and no more may be started, because of the bound or because the system has just refused one.
+//!   So work that waits for other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
 //! - `seeker-finds-its-work`: what a seeker is on its way to when the pool shuts down, the front of the queue, is not
 //!   cancelled. So work for which a thread was started or woken is done, however late the thread comes.
 //! - `claimed-by-name`: a thread is woken by taking *it* out of `idle` under the lock; there is no count that could be
 //!   out of date.
 //!
 //! # Why not otherwise
-//! A count of idle threads beside the queue is wrong for a moment after each wake; whoever believes it in that moment
-//! wakes nobody and starts nobody, and the work waits behind a long one.
+//! A count of idle threads beside the queue is wrong for a moment after each wake. A thread that believes it in that
+//! moment wakes and starts no thread, and the work waits behind a long one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::observe::report::{self, AbortOnUnwind, Count, ReportKind};
 use crate::primitives::parker::Parker;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
@@ -93,11 +94,12 @@ pub(super) struct Inner<W> {
     handles: BTreeMap<usize, JoinHandle<()>>,
     /// Threads that ended before their starter had put their handle here.
     ended_early: Vec<usize>,
-    /// The handle of the thread that ended last; the next one to end joins it, so handles do not pile up.
-    last_ended: Option<JoinHandle<()>>,
+    /// The handles of threads that have ended, for the shutdown to join. No thread of the pool joins another: that one may be
+    /// inside the destructor of a thread-local, which waits for the pool.
+    ended: Vec<JoinHandle<()>>,
 }
 
-/// Who is to become the seeker.
+/// Which thread is to become the seeker.
 enum Next {
     Wake(Arc<Parker>),
     Start(usize),
@@ -112,7 +114,7 @@ impl<W> std::fmt::Debug for Pool<W> {
 }
 
 impl<W> Inner<W> {
-    /// If there is work, somebody has to come for it. Called before each unlock after which someone might be missing.
+    /// If there is work, a thread has to come for it. Called before each unlock after which a seeker might be missing.
     fn claim_seeker(&mut self) -> Next {
         if self.has_seeker || self.queue.is_empty() {
             return Next::Nobody;
@@ -150,7 +152,7 @@ impl<W> Inner<W> {
     }
 }
 
-/// Lets the lock go after a change of who is there or what is queued, and looks at the invariant.
+/// Lets the lock go after a change of the threads or of the queue, and looks at the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
     debug_assert!(inner.is_committed(), "`someone-is-committed`: work was left alone: {inner:?}");
     drop(inner);
@@ -171,7 +173,7 @@ impl<W: Work> Pool<W> {
             is_shut_down: false,
             handles: BTreeMap::new(),
             ended_early: Vec::new(),
-            last_ended: None,
+            ended: Vec::new(),
         };
         Self { config, inner: Mutex::new(inner), ended: Parker::new() }
     }
@@ -249,10 +251,13 @@ impl<W: Work> Pool<W> {
         drop(inner);
         let mine = queue.iter().position(|(other, _)| *other == ticket).and_then(|at| queue.remove(at));
         if !queue.is_empty() {
-            eprintln!(
-                "redd: {} closures of `spawn_blocking` are cancelled, because the system refuses the pool's first thread: \
-                 {error}. Raise the limit of threads or memory.",
-                queue.len()
+            report::report(
+                ReportKind::Threads,
+                format_args!(
+                    "{} cancelled that `spawn_blocking` was given, because the system refuses the pool's first thread: {error}. Raise \
+                     the limit of threads or memory.",
+                    Count(queue.len() as u64, "closure is", "closures are")
+                ),
             );
         }
         cancel_all(queue);
@@ -265,6 +270,7 @@ impl<W: Work> Pool<W> {
 
     /// The life of a thread of the pool. It is born as the seeker.
     pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
+        let _own = AbortOnUnwind("the blocking thread");
         let (parker, mut spin) = (Arc::new(Parker::new()), Spin::default());
         let mut is_seeker = true;
         let mut inner = self.inner.lock();
@@ -336,19 +342,19 @@ impl<W: Work> Pool<W> {
         inner.threads -= 1;
         let me = thread::current_id();
         inner.ids.retain(|id| *id != me);
-        let before = match inner.handles.remove(&number) {
-            Some(handle) => inner.last_ended.replace(handle),
-            None => {
-                inner.ended_early.push(number);
-                None
-            }
-        };
-        let is_shut_down = inner.is_shut_down;
-        unlock(inner);
-        if let Some(before) = before {
-            // It is at its end, so this does not wait long. It caught all panics.
-            drop(before.join());
+        match inner.handles.remove(&number) {
+            Some(handle) => inner.ended.push(handle),
+            None => inner.ended_early.push(number),
         }
+        let is_shut_down = inner.is_shut_down;
+        let ended = if is_shut_down { Vec::new() } else { std::mem::take(&mut inner.ended) };
+        // Handles do not pile up: of a thread whose end is certain, none is needed.
+        let (gone, ended) = ended.into_iter().partition::<Vec<_>, _>(thread::has_ended);
+        if !is_shut_down {
+            inner.ended = ended;
+        }
+        unlock(inner);
+        drop(gone);
         if is_shut_down {
             self.ended.unpark();
         }
@@ -371,19 +377,19 @@ impl<W: Work> Pool<W> {
         cancel_all(cancelled);
     }
 
-    /// Waits until all threads have ended, at most for `timeout`; true if they have. A thread of the pool does not wait
-    /// for itself.
-    pub(crate) fn join_all(&self, timeout: Option<Duration>) -> bool {
+    /// Waits until all threads but `excluded` have ended, at most for `timeout`; true if they have.
+    pub(crate) fn join_all(&self, timeout: Option<Duration>, excluded: &[ThreadId]) -> bool {
         let mut since = None;
         loop {
             {
                 let mut inner = self.inner.lock();
                 debug_assert!(inner.is_shut_down, "threads end after shutdown");
-                if inner.threads == 0 || inner.threads == usize::from(inner.ids.contains(&thread::current_id())) {
-                    let last = inner.last_ended.take();
+                if inner.threads == inner.ids.iter().filter(|id| excluded.contains(id)).count() {
+                    let ended = std::mem::take(&mut inner.ended);
                     drop(inner);
-                    if let Some(last) = last {
-                        drop(last.join());
+                    for thread in ended.into_iter().filter(|thread| !excluded.contains(&thread.thread().id())) {
+                        // It caught all panics.
+                        drop(thread.join());
                     }
                     return true;
                 }
@@ -401,6 +407,13 @@ impl<W: Work> Pool<W> {
                 }
             }
         }
+    }
+
+    /// Adds the ids of the pool's threads, of those that have ended and are not joined, too.
+    pub(crate) fn add_threads(&self, threads: &mut Vec<ThreadId>) {
+        let inner = self.inner.lock();
+        threads.extend(&inner.ids);
+        threads.extend(inner.handles.values().chain(&inner.ended).map(|handle| handle.thread().id()));
     }
 
     pub(crate) fn threads(&self) -> usize {
@@ -422,7 +435,7 @@ impl<W: Work> Pool<W> {
     }
 }
 
-/// Called without the lock: what a cancelled task drops is foreign code.
+/// Called without the lock: what a cancelled task drops is user code.
 fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
     for (_, work) in queue {
         guarded(|| work.cancel());
@@ -501,7 +514,7 @@ mod tests {
         (0..8).for_each(|_| all.recv().expect("each of them ends"));
         assert_eq!(pool.threads(), 8);
         pool.shutdown();
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
     }
 
     #[test]
@@ -522,7 +535,7 @@ mod tests {
             thread::yield_now();
         }
         pool.shutdown();
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
         assert!(most.load(Ordering::SeqCst) <= 3);
     }
 
@@ -530,13 +543,13 @@ mod tests {
     fn a_thread_whose_keep_alive_is_over_leaves_no_work_behind() {
         let pool = pool(1, Duration::ZERO);
         let (done, all) = mpsc::channel();
-        for number in 0..2000 {
+        for number in 0..crate::sys::emulation::rounds(2000) {
             let done = done.clone();
             is_accepted(submit(&pool, move || done.send(number).expect("the test waits")));
             assert_eq!(all.recv(), Ok(number), "each is done before the next one comes");
         }
         pool.shutdown();
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
     }
 
     #[test]
@@ -555,7 +568,7 @@ mod tests {
         pool.shutdown();
         assert_eq!(pool.queue_depth(), 1);
         go.send(()).expect("it waits");
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
         assert_eq!(all.iter().collect::<Vec<_>>(), ["mandatory"]);
     }
 
@@ -582,7 +595,7 @@ mod tests {
         pool.shutdown();
         assert_eq!(pool.queue_depth(), 1, "nobody is on the way to the second piece");
         go.send(()).expect("it waits");
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
         assert_eq!(all.iter().collect::<Vec<_>>(), [0]);
     }
 
@@ -597,7 +610,7 @@ mod tests {
         }
         is_accepted(submit(&pool, || ()));
         pool.shutdown();
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
     }
 
     #[test]
@@ -627,7 +640,7 @@ mod tests {
         go.send(()).expect("it waits");
         assert_eq!(all.iter().take(2).collect::<Vec<_>>(), [1, 2]);
         pool.shutdown();
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
     }
 
     #[test]
@@ -644,7 +657,7 @@ mod tests {
         is_accepted(submit(&pool, move || done.send(()).expect("the test waits")));
         ended.recv().expect("the thread goes on");
         pool.shutdown();
-        assert!(pool.join_all(None));
+        assert!(pool.join_all(None, &[]));
         assert!(matches!(submit(&pool, || ()), Err(Refused { reason: Refusal::Shutdown, .. })));
     }
 }

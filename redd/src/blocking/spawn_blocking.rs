@@ -158,8 +158,8 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let place = Location::caller();
-    let error = match submit(handle, f, name.clone(), Urgency::Usual, place) {
+    let location = Location::caller();
+    let error = match submit(handle, f, name.clone(), Urgency::Usual, location) {
         Ok(join) => return join,
         Err(error) => error,
     };
@@ -171,7 +171,7 @@ where
     };
     // SAFETY: closure and result are `Send`.
     let (runnable, join) =
-        unsafe { cell::allocate::<_, true>(&handle.shared.heap, Closure(Some(refuse)), name, place) };
+        unsafe { cell::allocate::<_, true>(&handle.shared.slab, Closure(Some(refuse)), name, location) };
     // Here and now, for there is no thread; the panic becomes the handle's error.
     match runnable.run() {
         Ran::Done => join,
@@ -195,7 +195,7 @@ fn submit<F, R>(
     f: F,
     name: Option<Arc<str>>,
     urgency: Urgency,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 ) -> io::Result<JoinHandle<R>>
 where
     F: FnOnce() -> R + Send + 'static,
@@ -204,7 +204,8 @@ where
     let shared = &handle.shared;
     shared.expect_own_process("`spawn_blocking`");
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) = unsafe { cell::allocate::<Closure<F>, true>(&shared.heap, Closure(Some(f)), name, place) };
+    let (runnable, join) =
+        unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
     let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(handle) };
     // A runtime that has closed still takes what its tasks' drops leave, until the pool is told to end.
     let accepted = if shared.refuses_here() && !shared.is_closed() {

@@ -1,6 +1,6 @@
-//! A doubly linked list through its elements: no allocation, removal from the middle in constant time.
+//! An intrusive doubly linked list: no allocation, and removal from the middle in constant time.
 //!
-//! Used by `sync::wait_list` and `time::wheel`; the list's owner holds a lock around every call.
+//! Called by `sync::wait_list` and `time::wheel`, which hold a lock around every call.
 //!
 //! # Invariants
 //! - `linked-is-alive`: an element is pinned, and is removed before it is freed or moved.
@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 pub(crate) struct Links<T> {
     prev: Option<NonNull<T>>,
     next: Option<NonNull<T>>,
-    /// The list holds pointers to the element, so no unique reference may be assumed to be the only way in.
+    /// The list holds pointers to the element, so the compiler must not assume that a `&mut` to it is the only pointer.
     _pinned: PhantomPinned,
 }
 
@@ -32,7 +32,7 @@ impl<T> Links<T> {
 /// `links` returns the address of the same `Links` field for the same element every time, derived from the whole
 /// element's pointer (raw, without making a reference to the element).
 pub(crate) unsafe trait Linked: Sized {
-    /// Address of the links inside `element`.
+    /// Returns the address of the links inside `element`.
     ///
     /// # Safety
     /// `element` points to a live element.
@@ -46,7 +46,7 @@ pub(crate) struct LinkedList<T> {
     tail: Option<NonNull<T>>,
 }
 
-// SAFETY: the list is moved and used under its owner's lock; the elements' own types say whether they may be shared.
+// SAFETY: the list is moved and used under its owner's lock. Whether elements may cross threads is up to `T`.
 unsafe impl<T: Send> Send for LinkedList<T> {}
 
 impl<T: Linked> LinkedList<T> {
@@ -58,17 +58,17 @@ impl<T: Linked> LinkedList<T> {
         self.head.is_none()
     }
 
-    /// The first element.
+    /// Returns the first element.
     pub(crate) fn front(&self) -> Option<NonNull<T>> {
         self.head
     }
 
-    /// Puts `element` at the back.
+    /// Appends `element`.
     ///
     /// # Safety
     /// `linked-is-alive` and `one-list` hold: the element stays where it is until removed, and is in no list now.
     pub(crate) unsafe fn push_back(&mut self, element: NonNull<T>) {
-        // SAFETY: alive by this function's duty; its neighbours by `linked-is-alive`.
+        // SAFETY: alive, by the safety contract; its neighbours by `linked-is-alive`.
         unsafe {
             let links = T::links(element).as_ptr();
             (*links).next = None;
@@ -81,7 +81,7 @@ impl<T: Linked> LinkedList<T> {
         self.tail = Some(element);
     }
 
-    /// Takes the first element out.
+    /// Removes the first element.
     pub(crate) fn pop_front(&mut self) -> Option<NonNull<T>> {
         let element = self.head?;
         // SAFETY: `element` is the head of this list.
@@ -89,7 +89,7 @@ impl<T: Linked> LinkedList<T> {
         Some(element)
     }
 
-    /// Takes the last element out.
+    /// Removes the last element.
     pub(crate) fn pop_back(&mut self) -> Option<NonNull<T>> {
         let element = self.tail?;
         // SAFETY: `element` is the tail of this list.
@@ -97,7 +97,7 @@ impl<T: Linked> LinkedList<T> {
         Some(element)
     }
 
-    /// Takes `element` out.
+    /// Removes `element`.
     ///
     /// # Safety
     /// `element` is in this list (`one-list`).
@@ -117,7 +117,7 @@ impl<T: Linked> LinkedList<T> {
         }
     }
 
-    /// Puts all elements of `other` behind those of this list.
+    /// Appends all elements of `other`.
     pub(crate) fn append(&mut self, other: Self) {
         let (Some(head), Some(tail)) = (other.head, other.tail) else {
             return;
@@ -151,7 +151,7 @@ mod tests {
     // SAFETY: always the same field, by raw projection.
     unsafe impl Linked for Node {
         unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
-            // SAFETY: `element` is alive by this function's duty.
+            // SAFETY: `element` is alive, by the safety contract.
             unsafe { NonNull::new_unchecked(&raw mut (*element.as_ptr()).links) }
         }
     }
@@ -163,7 +163,7 @@ mod tests {
         let rng = crate::primitives::rng::Rng::new(3);
         let (mut list, mut model) = (LinkedList::new(), VecDeque::<u32>::new());
         let mut outside: Vec<u32> = (0..40).collect();
-        for _ in 0..10_000 {
+        for _ in 0..crate::sys::emulation::rounds(10_000) {
             match rng.below(5) {
                 0 | 1 if !outside.is_empty() => {
                     let value = outside.swap_remove(rng.below(outside.len() as u32) as usize);

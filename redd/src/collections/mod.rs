@@ -1,4 +1,4 @@
-//! Intrusive list, and a batch of wakers.
+//! An intrusive linked list, and a batch of wakers.
 
 pub(crate) mod linked_list;
 pub(crate) mod wake_list;

@@ -30,7 +30,7 @@ use crate::primitives::system::wait_outside;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
-use readiness::slot::Slot;
+use readiness::slot::IoSlot;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
@@ -98,6 +98,18 @@ impl Driver {
         self.wake.signal();
     }
 
+    /// No event is dispatched any more: all waiting tasks are woken, and a wait that begins from now on gets the error of a
+    /// shutdown instead. What need not wait goes on working. Nothing more can be registered.
+    pub(crate) fn end_waits(&self) {
+        let mut wakers = WakeList::new();
+        for index in 0..self.slots.close() {
+            if let Some(slot) = self.slots.slot(index) {
+                slot.end_waits(&mut wakers);
+            }
+        }
+        wakers.wake_all();
+    }
+
     /// Ends all registrations: their waiters are woken, and this and every later operation is an error.
     pub(crate) fn shutdown(&self) {
         let mut wakers = WakeList::new();
@@ -145,7 +157,7 @@ impl Driver {
         self.slots.free(index);
     }
 
-    fn slot(&self, index: u32) -> &Slot {
+    fn slot(&self, index: u32) -> &IoSlot {
         self.slots.slot(index).expect("an allocated index has a slot")
     }
 }

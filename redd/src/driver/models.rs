@@ -1,10 +1,10 @@
 //! Models of a registration: events, clears, waiters and the reuse of a slot, in every order.
 //!
-//! The system is an atomic: an event is a store to it followed by `Slot::on_event`, which is the order in which a
+//! The system is an atomic: an event is a store to it followed by `IoSlot::on_event`, which is the order in which a
 //! descriptor changes and its event is harvested.
 
 use super::readiness::ready::{Interest, Ready};
-use super::readiness::slot::{Slot, Waited};
+use super::readiness::slot::{IoSlot, Waited};
 use super::readiness::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Arc;
@@ -17,12 +17,12 @@ use std::task::{Poll, Wake, Waker};
 /// A descriptor with so many bytes to read, and its registration.
 struct Socket {
     bytes: AtomicUsize,
-    slot: Slot,
+    slot: IoSlot,
 }
 
 impl Socket {
     fn new() -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), slot: Slot::new() })
+        Arc::new(Self { bytes: AtomicUsize::new(0), slot: IoSlot::new() })
     }
 
     fn receive(&self, bytes: usize) {
@@ -49,6 +49,7 @@ impl Socket {
                     Waited::Pending => return Poll::Pending,
                     Waited::Ready(_) if mistake == Mistake::NoSecondLook => return Poll::Pending,
                     Waited::Ready(now) => seen = now,
+                    Waited::Ended => unreachable!("the waits of this model do not end"),
                 }
             }
             match self.try_read() {
@@ -69,6 +70,7 @@ impl Socket {
                 match self.slot.wait_in_list(ticket, Interest::READABLE, waker) {
                     Waited::Pending => return Poll::Pending,
                     Waited::Ready(now) => seen = now,
+                    Waited::Ended => unreachable!("the waits of this model do not end"),
                 }
             }
             match self.try_read() {
@@ -90,7 +92,7 @@ impl Wake for Mark {
     }
 }
 
-/// Polls when woken, until it is ready; `ended` counts the others, who may wake, as they end. Loom's own word for a wait
+/// Polls when woken, until it is ready; `ended` counts the other threads that may wake, as they end. Loom's own word for a wait
 /// without an end cannot be caught.
 fn poll_until_ready<T>(others: usize, ended: &AtomicUsize, mut poll: impl FnMut(&Waker) -> Poll<T>) -> T {
     let mark = std::sync::Arc::new(Mark::default());
@@ -174,7 +176,7 @@ fn loom_two_threads_that_harvest_at_once_lose_no_edge() {
     });
 }
 
-fn leave_the_list(leave: fn(&Slot, u64)) {
+fn leave_the_list(leave: fn(&IoSlot, u64)) {
     crate::primitives::explore(move || {
         let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
         let (events, leaver) = (Arc::clone(&socket), Arc::clone(&socket));
@@ -203,7 +205,7 @@ fn leave_the_list(leave: fn(&Slot, u64)) {
 
 #[test]
 fn loom_a_waiter_in_the_list_is_woken_though_another_leaves_it() {
-    leave_the_list(Slot::leave_list);
+    leave_the_list(IoSlot::leave_list);
 }
 
 #[test]
@@ -212,9 +214,9 @@ fn loom_catches_one_who_leaves_the_list_in_the_place_of_another() {
     leave_the_list(|slot, _| (0..2).for_each(|ticket| slot.leave_list(ticket)));
 }
 
-fn stale_event(deliver: fn(&Slot, &mut WakeList)) {
+fn stale_event(deliver: fn(&IoSlot, &mut WakeList)) {
     crate::primitives::explore(move || {
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(IoSlot::new());
         let late = Arc::clone(&slot);
         // Harvested for the first use, delivered whenever.
         let stale = thread::spawn(move || {
@@ -235,6 +237,7 @@ fn stale_event(deliver: fn(&Slot, &mut WakeList)) {
         });
         let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker()) {
             Waited::Ready(state) => Poll::Ready(state),
+            Waited::Ended => unreachable!("the waits of this model do not end"),
             Waited::Pending => Poll::Pending,
         }));
         assert_eq!(state.generation(), 1);
@@ -272,12 +275,47 @@ fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
         let state: State = poll_until_ready(1, &ended, |waker| {
             match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
                 Waited::Ready(state) => Poll::Ready(state),
+                Waited::Ended => unreachable!("the word says that it is shut down"),
                 Waited::Pending => Poll::Pending,
             }
         });
         assert!(state.is_shutdown());
         runtime.join().expect("no panic");
     });
+}
+
+/// As above, of a descriptor whose events have come to an end, while its operations go on.
+fn end_of_waits_against_a_waiter(wake: fn(&mut WakeList)) {
+    crate::primitives::explore(move || {
+        let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));
+        let (ending, ends) = (Arc::clone(&socket), Arc::clone(&ended));
+        let runtime = thread::spawn(move || {
+            let mut wakers = WakeList::new();
+            ending.slot.end_waits(&mut wakers);
+            wake(&mut wakers);
+            drop(wakers);
+            ends.fetch_add(1, Ordering::Release);
+        });
+        let mut ticket = None;
+        poll_until_ready(1, &ended, |waker| match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
+            Waited::Ready(state) => unreachable!("there is no event: {state:?}"),
+            Waited::Ended => Poll::Ready(()),
+            Waited::Pending => Poll::Pending,
+        });
+        assert!(!socket.slot.state().is_shutdown());
+        runtime.join().expect("no panic");
+    });
+}
+
+#[test]
+fn loom_the_end_of_waits_is_told_to_whoever_waits_or_would_wait() {
+    end_of_waits_against_a_waiter(WakeList::wake_all);
+}
+
+#[test]
+#[should_panic(expected = "an edge is lost")]
+fn loom_catches_an_end_of_waits_that_wakes_nobody() {
+    end_of_waits_against_a_waiter(|_| ());
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Directories: making them, and walking through their entries in batches.
+//! Directories: creating them, and reading their entries in batches.
+//!
+//! Called by user code.
 //!
 //! # Invariants
-//! - `one-batch`: `listing` is `None` exactly while a batch is being read; the call has it and brings it back.
+//! - `one-batch`: `listing` is `None` exactly while a batch is read. The call owns it then, and returns it.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,21 +18,29 @@ use std::task::{Context, Poll, ready};
 
 use crate::blocking::run;
 
-/// Entries read in one go. The figure is Tokio's.
+/// Number of entries in a batch; as many as in Tokio.
 const ENTRIES_PER_BATCH: usize = 32;
 
-/// Opens a directory to walk through its entries.
+/// Opens a directory to read its entries.
 ///
 /// # Errors
-/// As [`std::fs::read_dir`].
+/// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
+/// [`NotADirectory`](io::ErrorKind::NotADirectory).
 ///
 /// # Examples
 /// ```
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let mut entries = redd::fs::read_dir(".").await?;
+/// let dir = tempfile::tempdir()?;
+/// redd::fs::write(dir.path().join("redd"), "").await?;
+/// redd::fs::write(dir.path().join("salmon"), "").await?;
+///
+/// let mut names = Vec::new();
+/// let mut entries = redd::fs::read_dir(dir.path()).await?;
 /// while let Some(entry) = entries.next_entry().await? {
-///     assert!(!entry.file_name().is_empty());
+///     names.push(entry.file_name());
 /// }
+/// names.sort();
+/// assert_eq!(names, ["redd", "salmon"]);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
@@ -46,7 +56,7 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
 
 /// The entries of a directory, in no particular order. Made by [`read_dir`].
 ///
-/// - Entries are read in batches of 32, so most of them cost no way to another thread.
+/// - It reads batches of 32 entries on the blocking pool, so most entries need no trip to another thread.
 #[must_use = "entries are read only when they are asked for"]
 pub struct ReadDir {
     /// `one-batch`
@@ -56,7 +66,7 @@ pub struct ReadDir {
 
 debug_struct!([] ReadDir as "ReadDir", self => { listing: self.listing, .. });
 
-/// Entries that were read, and the stream of those that were not; `None` behind the last.
+/// The entries that were read, and the iterator of the rest; `None` after the last.
 #[derive(Debug)]
 struct Listing {
     entries: VecDeque<io::Result<DirEntry>>,
@@ -83,18 +93,33 @@ impl Listing {
 }
 
 impl ReadDir {
-    /// The next entry; `None` behind the last.
+    /// Returns the next entry, or `None` after the last.
+    ///
+    /// - The entries `.` and `..` are left out.
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped.
+    /// Nothing is lost if the future is dropped.
     ///
     /// # Errors
-    /// What the system reports; calling again goes on.
+    /// The errors of the file system; call it again to continue.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// redd::fs::create_dir(dir.path().join("eggs")).await?;
+    /// let mut entries = redd::fs::read_dir(dir.path()).await?;
+    /// let entry = entries.next_entry().await?.expect("the directory has one entry");
+    /// assert_eq!(entry.path(), dir.path().join("eggs"));
+    /// assert!(entry.file_type().await?.is_dir());
+    /// assert!(entries.next_entry().await?.is_none());
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
         poll_fn(|cx| self.poll_next_entry(cx)).await
     }
 
-    /// As [`next_entry`](Self::next_entry), to be polled.
+    /// Polls for the next entry, as [`next_entry`](Self::next_entry) does.
     ///
     /// # Errors
     /// As `next_entry`.
@@ -106,14 +131,14 @@ impl ReadDir {
                 match result {
                     Ok(listing) => self.listing = Some(listing),
                     Err(error) => {
-                        // `one-batch`: the listing is lost with the runtime; what is left reads as the end.
+                        // `one-batch`: the listing is lost with the runtime, so the rest reads as the end.
                         self.listing = Some(Listing { entries: VecDeque::new(), rest: None });
                         return Poll::Ready(Err(error));
                     }
                 }
             }
             let Some(listing) = &mut self.listing else {
-                unreachable!("`one-batch`: without a call the listing is here")
+                unreachable!("`one-batch`: without a call the listing is present")
             };
             if let Some(entry) = listing.entries.pop_front() {
                 return Poll::Ready(entry.map(Some));
@@ -132,10 +157,35 @@ impl ReadDir {
 }
 
 /// An entry of a directory. Made by [`ReadDir::next_entry`].
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// /// Returns the size of all files in a directory and below it, in bytes.
+/// async fn disk_usage(path: std::path::PathBuf) -> redd::io::Result<u64> {
+///     let mut total = 0;
+///     let mut entries = redd::fs::read_dir(path).await?;
+///     while let Some(entry) = entries.next_entry().await? {
+///         total += if entry.file_type().await?.is_dir() {
+///             Box::pin(disk_usage(entry.path())).await?
+///         } else {
+///             entry.metadata().await?.len()
+///         };
+///     }
+///     Ok(total)
+/// }
+///
+/// let dir = tempfile::tempdir()?;
+/// redd::fs::write(dir.path().join("a"), "redd").await?;
+/// redd::fs::create_dir(dir.path().join("b")).await?;
+/// redd::fs::write(dir.path().join("b/c"), "salmon").await?;
+/// assert_eq!(disk_usage(dir.path().to_owned()).await?, 10);
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct DirEntry {
     std: Arc<std::fs::DirEntry>,
-    /// Most systems tell it with the entry.
+    /// Known already, where the file system returns it with the entry.
     file_type: Option<FileType>,
 }
 
@@ -145,29 +195,31 @@ impl DirEntry {
         Self { file_type: entry.file_type().ok(), std: Arc::new(entry) }
     }
 
-    /// The path: that given to [`read_dir`], and the name.
+    /// Returns the path that was passed to [`read_dir`], joined with the name.
     pub fn path(&self) -> PathBuf {
         self.std.path()
     }
 
-    /// The name in the directory.
+    /// Returns the name in the directory.
     pub fn file_name(&self) -> OsString {
         self.std.file_name()
     }
 
-    /// What the system knows about the file, or about the symbolic link itself.
+    /// Returns the metadata of the file, or of the symbolic link itself.
     ///
     /// # Errors
-    /// As [`std::fs::DirEntry::metadata`].
+    /// [`NotFound`](io::ErrorKind::NotFound) if the file was removed meanwhile.
     pub async fn metadata(&self) -> io::Result<Metadata> {
         let entry = Arc::clone(&self.std);
         run(move || entry.metadata()).await
     }
 
-    /// Whether it is a file, a directory or something else; symbolic links are not followed.
+    /// Returns whether it is a file, a directory or something else. It does not follow symbolic links.
+    ///
+    /// - It usually needs no system call: most file systems return the type with the entry.
     ///
     /// # Errors
-    /// As [`std::fs::DirEntry::file_type`].
+    /// [`NotFound`](io::ErrorKind::NotFound) if the file was removed meanwhile.
     pub async fn file_type(&self) -> io::Result<FileType> {
         if let Some(file_type) = self.file_type {
             return Ok(file_type);
@@ -176,13 +228,27 @@ impl DirEntry {
         run(move || entry.file_type()).await
     }
 
-    /// The number of the inode.
+    /// Returns the inode number.
     pub fn ino(&self) -> u64 {
         self.std.ino()
     }
 }
 
-/// How a directory is made; the options are those of [`std::fs::DirBuilder`].
+/// How to create a directory; the options are those of [`std::fs::DirBuilder`].
+///
+/// # Examples
+/// ```
+/// use redd::fs::DirBuilder;
+/// use std::os::unix::fs::PermissionsExt;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("keys/private");
+/// DirBuilder::new().recursive(true).mode(0o700).create(&path).await?;
+/// let mode = redd::fs::metadata(&path).await?.permissions().mode();
+/// assert_eq!(mode & 0o077, 0);
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug, Default)]
 pub struct DirBuilder {
     is_recursive: bool,
@@ -190,27 +256,45 @@ pub struct DirBuilder {
 }
 
 impl DirBuilder {
-    /// One directory, in one that exists.
+    /// Creates a value for one directory, in an existing parent.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether directories above it that are missing are made too; then one that exists is no error.
+    /// Sets whether missing parents are created too. Then an existing directory is not an error.
     pub fn recursive(&mut self, recursive: bool) -> &mut Self {
         self.is_recursive = recursive;
         self
     }
 
-    /// The permissions, before the process's mask (0o777 unless set).
+    /// Sets the permissions, before the process's umask. The default is 0o777.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Makes the directory.
+    /// Creates the directory.
     ///
     /// # Errors
-    /// As [`std::fs::DirBuilder::create`].
+    /// Without [`recursive`](Self::recursive), [`AlreadyExists`](io::ErrorKind::AlreadyExists), and
+    /// [`NotFound`](io::ErrorKind::NotFound) if the parent does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::DirBuilder;
+    /// use redd::io::ErrorKind;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("gravel/eggs");
+    /// let mut builder = DirBuilder::new();
+    /// assert_eq!(builder.create(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
+    /// builder.recursive(true);
+    /// builder.create(&path).await?;
+    /// builder.create(&path).await?;
+    /// assert!(redd::fs::metadata(&path).await?.is_dir());
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref().to_owned();
         let mut builder = std::fs::DirBuilder::new();

@@ -1,39 +1,40 @@
 //! `File`: an open file, with the traits of `io`.
 //!
-//! Called by programs. How operations run one at a time on the blocking pool stands in `io::background`.
+//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool. The functions that
+//! open a file are in `open_options`.
+//!
+//! Long because the methods are those of std's file, each with an example.
 //!
 //! # Invariants
-//! - `position-follows`: the system's position is that of the task plus what was read ahead; every operation that uses
-//!   the position first takes back what was read ahead.
+//! - `position-follows`: the kernel's position is the task's position plus the length of what was read ahead. Every
+//!   operation that uses the position first seeks back over what was read ahead.
 
-#![expect(unsafe_code, reason = "files can be made of raw descriptors")]
+#![expect(unsafe_code, reason = "a file can be made from a raw descriptor")]
 
 use std::fs::{File as StdFile, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Seek, SeekFrom};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
-use super::{FileTimes, OpenOptions};
+use super::FileTimes;
 use crate::blocking::run;
-use crate::io::background::{Background, Buffer, Kind, MAX_BUFFER_BYTES, background_failed};
-use crate::io::forward::{forward_descriptor, write_pieces};
+use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
 
 /// An open file.
 ///
-/// - A write is ready once its bytes are taken over; they are written in the background, in order. **Its error is
-///   reported by the next write, flush, shutdown or sync**: flush before you rely on it.
-/// - Dropping the file lets a write that was taken over end, also at the shutdown of the runtime, but nobody hears of
-///   its error.
-/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)) and costs the way to a thread of
-///   the blocking pool: use [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small
-///   ones.
+/// - A write is ready as soon as its bytes are buffered; they are written in the background, in order. **The next
+///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
+/// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
+/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)) and needs a trip to a thread of
+///   the blocking pool. Use [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads
+///   and writes.
+/// - Operations panic outside of a runtime.
 ///
 /// # Examples
 /// ```
@@ -41,14 +42,13 @@ use crate::primitives::{Arc, Mutex};
 /// use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 ///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let path = std::env::temp_dir().join("redd-file-example");
-/// let mut file = File::options().read(true).write(true).create(true).open(&path).await?;
+/// let dir = tempfile::tempdir()?;
+/// let mut file = File::create_new(dir.path().join("a")).await?;
 /// file.write_all(b"salmon").await?;
 /// file.rewind().await?;
 /// let mut text = String::new();
 /// file.read_to_string(&mut text).await?;
 /// assert_eq!(text, "salmon");
-/// redd::fs::remove_file(&path).await?;
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
 pub struct File {
@@ -57,130 +57,283 @@ pub struct File {
     max_bytes: usize,
 }
 
-/// Operations with the names of std's: what each answers, and how.
-macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident($self:ident $(, $argument:ident: $T:ty)?) -> $Answer:ty = $answer:expr;)*) => {$(
-        $(#[$doc])*
-        ///
-        /// # Errors
-        #[doc = concat!("As [`std::fs::File::", stringify!($name), "`].")]
-        pub async fn $name(&$self $(, $argument: $T)?) -> io::Result<$Answer> {
-            $answer
-        }
-    )*};
-}
-
 impl File {
-    /// Opens a file for reading.
+    /// Creates a file from a file of std.
     ///
-    /// # Errors
-    /// As [`std::fs::File::open`].
-    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
-        OpenOptions::new().read(true).open(path).await
-    }
-
-    /// Opens a file for writing; it is created, or emptied if it exists.
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
     ///
-    /// # Errors
-    /// As [`std::fs::File::create`].
-    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        options.open(path).await
-    }
-
-    /// Creates a file for reading and writing.
-    ///
-    /// # Errors
-    /// As [`std::fs::File::create_new`]; also if the file exists.
-    pub async fn create_new<P: AsRef<Path>>(path: P) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        options.open(path).await
-    }
-
-    /// All options, off.
-    pub fn options() -> OpenOptions {
-        OpenOptions::new()
-    }
-
-    /// Makes a file of one of std.
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut file = File::from_std(tempfile::tempfile()?);
+    /// file.write_all(b"salmon").await?;
+    /// file.rewind().await?;
+    /// let mut text = String::new();
+    /// file.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn from_std(std: StdFile) -> File {
-        File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_BUFFER_BYTES }
+        File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_OPERATION_BYTES }
     }
 
-    operations! {
-        /// Waits until everything has reached the disk, contents and metadata. Reports the error of a write before it.
-        sync_all(self) -> () = {
-            self.report_write_error().await?;
-            self.perform(|file, _| file.sync_all()).await
-        };
-
-        /// Waits until the contents have reached the disk. Reports the error of a write before it.
-        sync_data(self) -> () = {
-            self.report_write_error().await?;
-            self.perform(|file, _| file.sync_data()).await
-        };
-
-        /// Cuts the file, or extends it with zeros; the position stays.
-        set_len(self, size: u64) -> () = {
-            let set_len = move |file: &StdFile, buffer: &mut Buffer| {
-                take_back(file, buffer)?;
-                file.set_len(size)
-            };
-            self.perform(set_len).await
-        };
-
-        /// What the system knows about the file. A write that is still on its way may not show.
-        metadata(self) -> Metadata = self.run(StdFile::metadata).await;
-
-        /// Changes the permissions.
-        set_permissions(self, perm: Permissions) -> () = self.run(move |file| file.set_permissions(perm)).await;
-
-        /// Changes the times of the last read and change, after the operation at work.
-        set_times(self, times: FileTimes) -> ()
-            = self.perform(move |file, _| file.set_times(times.into_std())).await;
-
-        /// Changes the time of the last change, after the operation at work.
-        set_modified(self, time: SystemTime) -> () = self.perform(move |file, _| file.set_modified(time)).await;
-    }
-
-    /// A second handle to the same file; both share the position.
+    /// Waits until contents and metadata have reached the disk.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop it once it has started.
     ///
     /// # Errors
-    /// As [`std::fs::File::try_clone`].
+    /// The error of an earlier write that was not reported yet, and the errors of the disk.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("ledger");
+    /// let mut file = File::create(&path).await?;
+    /// file.write_all(b"salmon").await?;
+    /// file.sync_all().await?;
+    /// // From here on, the contents survive a power failure.
+    /// assert_eq!(redd::fs::read(&path).await?, b"salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn sync_all(&self) -> io::Result<()> {
+        self.take_write_error().await?;
+        self.run_exclusive(|file, _| file.sync_all()).await
+    }
+
+    /// Waits until the contents have reached the disk, but not necessarily metadata such as times.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop it once it has started.
+    ///
+    /// # Errors
+    /// The error of an earlier write that was not reported yet, and the errors of the disk.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a");
+    /// redd::fs::write(&path, "salmon").await?;
+    /// // The file is open for reading only. The write is accepted, and its error comes later.
+    /// let mut file = File::open(&path).await?;
+    /// file.write_all(b"redd").await?;
+    /// assert!(file.sync_data().await.is_err());
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn sync_data(&self) -> io::Result<()> {
+        self.take_write_error().await?;
+        self.run_exclusive(|file, _| file.sync_data()).await
+    }
+
+    /// Truncates the file to `size` bytes, or extends it with zeros. The position does not change.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop it once it has started.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the file is not open for writing.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a");
+    /// redd::fs::write(&path, "salmon").await?;
+    /// let file = File::options().write(true).open(&path).await?;
+    /// file.set_len(3).await?;
+    /// assert_eq!(redd::fs::read(&path).await?, b"sal");
+    /// file.set_len(5).await?;
+    /// assert_eq!(redd::fs::read(&path).await?, b"sal\0\0");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn set_len(&self, size: u64) -> io::Result<()> {
+        let set_len = move |file: &StdFile, buffer: &mut Buffer| {
+            rewind_read_ahead(file, buffer)?;
+            file.set_len(size)
+        };
+        self.run_exclusive(set_len).await
+    }
+
+    /// Returns size, type, permissions and times. A write that is in flight may not be included.
+    ///
+    /// # Errors
+    /// The errors of [`std::fs::File::metadata`].
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let mut file = File::create(dir.path().join("a")).await?;
+    /// file.write_all(b"salmon").await?;
+    /// file.flush().await?;
+    /// assert_eq!(file.metadata().await?.len(), 6);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        self.run_concurrently(StdFile::metadata).await
+    }
+
+    /// Changes the permissions.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the file has another owner.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let file = File::create(dir.path().join("a")).await?;
+    /// let mut permissions = file.metadata().await?.permissions();
+    /// permissions.set_readonly(true);
+    /// file.set_permissions(permissions).await?;
+    /// assert!(file.metadata().await?.permissions().readonly());
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn set_permissions(&self, perm: Permissions) -> io::Result<()> {
+        self.run_concurrently(move |file| file.set_permissions(perm)).await
+    }
+
+    /// Changes the times of the last read and the last modification, after the operation in flight.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the file has another owner.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::{File, FileTimes};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// redd::fs::write(dir.path().join("a"), "salmon").await?;
+    /// let original = redd::fs::metadata(dir.path().join("a")).await?.modified()?;
+    /// // A copy with the time of the original.
+    /// let copy = File::create(dir.path().join("b")).await?;
+    /// copy.set_times(FileTimes::new().set_modified(original)).await?;
+    /// assert_eq!(copy.metadata().await?.modified()?, original);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        self.run_exclusive(move |file, _| file.set_times(times.into_std())).await
+    }
+
+    /// Changes the time of the last modification, after the operation in flight.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the file has another owner.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let file = File::create(dir.path().join("a")).await?;
+    /// let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    /// file.set_modified(then).await?;
+    /// assert_eq!(file.metadata().await?.modified()?, then);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.run_exclusive(move |file, _| file.set_modified(time)).await
+    }
+
+    /// Returns a second handle to the same file. Both share the position.
+    ///
+    /// # Errors
+    /// An error (`EMFILE`) if the process has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a");
+    /// let mut first = File::create(&path).await?;
+    /// let mut second = first.try_clone().await?;
+    /// first.write_all(b"redd ").await?;
+    /// first.flush().await?;
+    /// second.write_all(b"salmon").await?;
+    /// second.flush().await?;
+    /// assert_eq!(redd::fs::read(&path).await?, b"redd salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn try_clone(&self) -> io::Result<File> {
-        self.settle().await;
-        let mut clone = File::from_std(self.run(StdFile::try_clone).await?);
+        self.wait_idle().await;
+        let mut clone = File::from_std(self.run_concurrently(StdFile::try_clone).await?);
         clone.max_bytes = self.max_bytes;
         Ok(clone)
     }
 
-    /// The file of std, once the operation at work has ended.
+    /// Waits for the operation in flight and returns the file of std.
     ///
-    /// - The error of a write before it is lost: flush first.
+    /// - The error of an earlier write is lost: flush first.
     ///
     /// # Panics
-    /// If another operation on the file goes on although its future was dropped, and the system refuses a second
+    /// If another operation on the file continues although its future was dropped, and the system refuses a second
     /// handle.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let mut file = File::create(dir.path().join("a")).await?;
+    /// file.write_all(b"salmon").await?;
+    /// file.flush().await?;
+    /// let std: std::fs::File = file.into_std().await;
+    /// assert_eq!(std.metadata()?.len(), 6);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn into_std(self) -> StdFile {
-        self.settle().await;
+        self.wait_idle().await;
         match Arc::try_unwrap(self.std) {
             Ok(std) => std,
-            // Say, a `metadata` whose future was dropped. A second handle is as good.
+            // For example, a `metadata` whose future was dropped is still running. A second handle is as good.
             Err(shared) => shared.try_clone().unwrap_or_else(|error| {
                 panic!(
-                    "`File::into_std` was called while an operation on the file was at work, and the system refused \
+                    "`File::into_std` was called while an operation on the file was in flight, and the system refused \
                      a second handle: {error}. Await operations to their end first."
                 )
             }),
         }
     }
 
-    /// The file of std, if no operation is at work.
+    /// Returns the file of std, if no operation is in flight.
     ///
     /// # Errors
-    /// The file itself, if one is.
+    /// The file itself, if an operation is in flight.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// let std = file.try_into_std().expect("no operation was started");
+    /// assert!(std.metadata()?.is_file());
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn try_into_std(mut self) -> Result<StdFile, Self> {
         match Arc::try_unwrap(self.std) {
             Ok(std) => Ok(std),
@@ -191,23 +344,37 @@ impl File {
         }
     }
 
-    /// One operation moves at most so many bytes.
+    /// Sets the maximum number of bytes that one operation moves.
+    ///
+    /// - A larger value needs fewer trips to the blocking pool, and a larger buffer.
     ///
     /// # Panics
     /// If `max_buf_size` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut file = File::from_std(tempfile::tempfile()?);
+    /// file.set_max_buf_size(4);
+    /// assert_eq!(file.write(b"salmon").await?, 4);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn set_max_buf_size(&mut self, max_buf_size: usize) {
         assert!(max_buf_size > 0, "`max_buf_size` must be greater than 0: nothing could ever be read or written");
         self.max_bytes = max_buf_size;
     }
 
-    /// How many bytes one operation moves at most; 2 MiB unless set.
+    /// Returns the maximum number of bytes that one operation moves; 2 MiB unless set.
     pub fn max_buf_size(&self) -> usize {
         self.max_bytes
     }
 
-    /// Runs `f` beside the operation at work.
-    async fn run<R: Send + 'static>(
+    /// Runs `f` on the blocking pool, concurrently with the operation in flight.
+    async fn run_concurrently<R: Send + 'static>(
         &self,
         f: impl FnOnce(&StdFile) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
@@ -215,13 +382,13 @@ impl File {
         run(move || f(&file)).await
     }
 
-    /// Waits until no operation is at work.
-    async fn settle(&self) {
+    /// Waits until no operation is in flight.
+    async fn wait_idle(&self) {
         poll_fn(|cx| self.background.poll_idle(cx, WaitKind::Writable).map(|_idle| ())).await;
     }
 
-    /// Waits for the operation at work, and takes the error of a write that nobody has heard of.
-    async fn report_write_error(&self) -> io::Result<()> {
+    /// Waits for the operation in flight and returns the error of a write that was not reported yet.
+    async fn take_write_error(&self) -> io::Result<()> {
         poll_fn(|cx| {
             let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
             Poll::Ready(idle.take_write_error().map_or(Ok(()), Err))
@@ -229,44 +396,43 @@ impl File {
         .await
     }
 
-    /// Runs `f` when no other operation is at work. Several tasks may do so at once, so the answer has a place of its
-    /// own.
-    async fn perform(
+    /// Runs `f` when no other operation is in flight. Several tasks may call this at once, so each has its own result.
+    async fn run_exclusive(
         &self,
         f: impl FnOnce(&StdFile, &mut Buffer) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
-        let answer = Arc::new(Mutex::new(None));
+        let result = Arc::new(Mutex::new(None));
         let mut operation = Some({
-            let (file, answer) = (Arc::clone(&self.std), Arc::clone(&answer));
+            let (file, result) = (Arc::clone(&self.std), Arc::clone(&result));
             move |buffer: &mut Buffer| {
-                *answer.lock() = Some(f(&file, buffer));
+                *result.lock() = Some(f(&file, buffer));
                 Ok(0)
             }
         });
         poll_fn(|cx| {
             let idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
             if let Some(operation) = operation.take() {
-                idle.start(Kind::Other, operation);
+                idle.start(OperationKind::Other, operation);
             }
             Poll::Ready(())
         })
         .await;
         poll_fn(|cx| {
-            // Idle may also mean that another task's operation has ended after ours: the answer is looked at first and
-            // last.
-            if let Some(result) = answer.lock().take() {
+            // Idle may also mean that another task's operation has ended after ours. So the result is checked before
+            // and after the wait.
+            if let Some(result) = result.lock().take() {
                 return Poll::Ready(result);
             }
             drop(ready!(self.background.poll_idle(cx, WaitKind::Writable)));
-            Poll::Ready(answer.lock().take().unwrap_or_else(|| Err(background_failed())))
+            Poll::Ready(result.lock().take().unwrap_or_else(|| Err(background_failed())))
         })
         .await
     }
 }
 
-/// Moves the system's position back over what was read ahead, and forgets that (`position-follows`). If the file has no
-/// position, nothing changes.
-fn take_back(file: &StdFile, buffer: &mut Buffer) -> io::Result<()> {
+/// Moves the kernel's position back over what was read ahead and discards that (`position-follows`). If the seek fails,
+/// nothing changes.
+fn rewind_read_ahead(file: &StdFile, buffer: &mut Buffer) -> io::Result<()> {
     seek_back(file, buffer.len())?;
     buffer.discard();
     Ok(())
@@ -290,17 +456,17 @@ impl AsyncRead for File {
 
 impl AsyncSeek for File {
     /// # Errors
-    /// If an operation is at work: call `poll_complete` first.
+    /// An error if an operation is in flight: call `poll_complete` first.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let Some(idle) = self.background.try_idle() else {
             return Err(io::Error::other(
-                "a seek was started while another operation on the file is at work: call `poll_complete` first",
+                "a seek was started while another operation on the file is in flight: call `poll_complete` first",
             ));
         };
         let file = Arc::clone(&self.std);
-        idle.start(Kind::Seek, move |buffer| {
-            // First, and not in one seek: one that fails must leave the place of the reader.
-            take_back(&file, buffer)?;
+        idle.start(OperationKind::Seek, move |buffer| {
+            // Not in one seek with the next line: if that one fails, the position must be the reader's.
+            rewind_read_ahead(&file, buffer)?;
             (&*file).seek(position)
         });
         Ok(())
@@ -308,7 +474,7 @@ impl AsyncSeek for File {
 
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Readable));
-        match idle.take_outcome(Kind::Seek) {
+        match idle.take_outcome(OperationKind::Seek) {
             Some(result) => Poll::Ready(result),
             None => Poll::Ready(Ok(idle.position())),
         }
@@ -316,14 +482,26 @@ impl AsyncSeek for File {
 }
 
 impl AsyncWrite for File {
-    write_pieces! {
-        self, cx, bufs => self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
             let file = Arc::clone(&self.std);
             move |buffer: &mut Buffer| {
                 seek_back(&file, ahead)?;
                 buffer.write_to(&*file)
             }
         })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -347,14 +525,24 @@ impl From<OwnedFd> for File {
     }
 }
 
-forward_descriptor!(File, self => *self.std);
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}
 
 impl FromRawFd for File {
     unsafe fn from_raw_fd(fd: RawFd) -> Self {
-        // SAFETY: the caller owns the descriptor, as this trait asks.
+        // SAFETY: by the safety contract of this trait, the caller owns the descriptor.
         Self::from_std(unsafe { StdFile::from_raw_fd(fd) })
     }
 }
 
-// The name is Tokio's: programs compare it.
+// As in Tokio: programs may compare it.
 debug_struct!([] File as "tokio::fs::File", self => { std: self.std });

@@ -1,38 +1,61 @@
 //! Files and directories.
 //!
-//! Systems have no way to wait for a disk as one waits for a socket, so each operation here is the one of `std::fs`,
-//! run on the blocking pool: it costs the way to another thread and back. For many small operations, do them together
-//! in one [`spawn_blocking`](crate::task::spawn_blocking); for many small reads or writes, use
-//! [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter).
+//! Each operation runs the one of `std::fs` on the blocking pool, because the kernel cannot wait for a file as it waits
+//! for a socket. So it costs a trip to another thread and back:
+//!
+//! - For many small reads or writes of one file, use [`BufReader`](crate::io::BufReader) and
+//!   [`BufWriter`](crate::io::BufWriter).
+//! - For a whole file, use [`read`], [`read_to_string`] and [`write`](write()).
+//! - For many small operations, run them together in one [`spawn_blocking`](crate::task::spawn_blocking).
 //!
 //! ```
 //! # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! let path = std::env::temp_dir().join("redd-fs-example");
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("a");
 //! redd::fs::write(&path, b"salmon").await?;
 //! assert_eq!(redd::fs::read(&path).await?, b"salmon");
-//! redd::fs::remove_file(&path).await?;
 //! # redd::io::Result::Ok(()) }).unwrap();
 //! ```
 //!
-//! What holds everywhere in this module:
-//! - Dropping the future of an operation does not stop it once it has begun; it only lets go of the result.
-//! - Errors are those of `std::fs`; a path with a NUL byte in it is one of them. If the runtime shuts down before an
-//!   operation begins, it fails too.
+//! # In every operation of this module
+//! - Dropping the future does not stop an operation that has started; only its result is lost.
+//! - Errors are those of `std::fs`. A path with a NUL byte is [`InvalidInput`](std::io::ErrorKind::InvalidInput). If
+//!   the runtime shuts down before an operation starts, that is an error too.
 //! - Outside of a runtime, operations panic.
 //!
-//! Called by programs. Uses `blocking` and `io::background`.
+//! A file with many small writes, replaced as a whole:
+//! ```
+//! use redd::fs::File;
+//! use redd::io::{AsyncWriteExt, BufWriter};
+//!
+//! # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("report");
+//! let unfinished = dir.path().join("report.new");
+//! let mut writer = BufWriter::new(File::create(&unfinished).await?);
+//! for number in 0..1000 {
+//!     writer.write_all(format!("{number}\n").as_bytes()).await?;
+//! }
+//! writer.flush().await?;
+//! writer.get_ref().sync_all().await?;
+//! redd::fs::rename(&unfinished, &path).await?;
+//! assert_eq!(redd::fs::metadata(&path).await?.len(), 3890);
+//! # redd::io::Result::Ok(()) }).unwrap();
+//! ```
+
+// Called by user code. Uses `blocking` and `io::background`.
 
 mod dir;
 mod file;
+mod functions;
 mod open_options;
-mod ops;
 mod times;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::File;
-pub use open_options::OpenOptions;
-pub use ops::{
+pub use functions::{
     canonicalize, copy, create_dir, create_dir_all, hard_link, metadata, read, read_link, read_to_string, remove_dir,
     remove_dir_all, remove_file, rename, set_permissions, symlink, symlink_metadata, try_exists, write,
 };
+pub use open_options::OpenOptions;
 pub use times::FileTimes;

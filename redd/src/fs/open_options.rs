@@ -1,4 +1,6 @@
-//! `OpenOptions`: how a file is opened.
+//! Opening files: `OpenOptions`, and the functions of `File` that open one.
+//!
+//! Called by user code. These functions of `File` are here and not in `file`, which need not know the options.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,57 +9,157 @@ use std::path::Path;
 use super::File;
 use crate::blocking::run;
 
-/// How a file is opened; the options are those of [`std::fs::OpenOptions`].
+/// How to open a file; the options are those of [`std::fs::OpenOptions`].
+///
+/// - [`File::open`], [`File::create`] and [`File::create_new`] cover the usual combinations.
+///
+/// # Examples
+/// ```
+/// use redd::fs::OpenOptions;
+/// use redd::io::AsyncWriteExt;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("log");
+/// for line in ["redd\n", "salmon\n"] {
+///     let mut log = OpenOptions::new().append(true).create(true).open(&path).await?;
+///     log.write_all(line.as_bytes()).await?;
+///     log.flush().await?;
+/// }
+/// assert_eq!(redd::fs::read(&path).await?, b"redd\nsalmon\n");
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct OpenOptions(std::fs::OpenOptions);
 
-/// Options that are handed on to std.
-macro_rules! options {
-    ($($(#[$doc:meta])* $option:ident: $T:ty;)*) => {$(
-        $(#[$doc])*
-        pub fn $option(&mut self, $option: $T) -> &mut OpenOptions {
-            self.0.$option($option);
-            self
-        }
-    )*};
-}
-
 impl OpenOptions {
-    /// All options off.
+    /// Creates a value in which all options are off.
     pub fn new() -> OpenOptions {
         OpenOptions(std::fs::OpenOptions::new())
     }
 
-    options! {
-        /// Whether the file can be read.
-        read: bool;
+    /// Sets whether the file can be read.
+    pub fn read(&mut self, read: bool) -> &mut OpenOptions {
+        self.0.read(read);
+        self
+    }
 
-        /// Whether the file can be written.
-        write: bool;
+    /// Sets whether the file can be written. An existing file keeps its contents; see [`truncate`](Self::truncate).
+    pub fn write(&mut self, write: bool) -> &mut OpenOptions {
+        self.0.write(write);
+        self
+    }
 
-        /// Whether each write goes to the end.
-        append: bool;
+    /// Sets whether each write goes to the end. Writes of several processes do not overwrite each other.
+    pub fn append(&mut self, append: bool) -> &mut OpenOptions {
+        self.0.append(append);
+        self
+    }
 
-        /// Whether a file that exists is emptied.
-        truncate: bool;
+    /// Sets whether an existing file is emptied. It needs [`write`](Self::write).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::OpenOptions;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a");
+    /// redd::fs::write(&path, "salmon").await?;
+    /// let mut file = OpenOptions::new().write(true).truncate(true).open(&path).await?;
+    /// file.write_all(b"redd").await?;
+    /// file.flush().await?;
+    /// assert_eq!(redd::fs::read(&path).await?, b"redd");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn truncate(&mut self, truncate: bool) -> &mut OpenOptions {
+        self.0.truncate(truncate);
+        self
+    }
 
-        /// Whether a file that is missing is created.
-        create: bool;
+    /// Sets whether a missing file is created. It needs [`write`](Self::write) or [`append`](Self::append).
+    pub fn create(&mut self, create: bool) -> &mut OpenOptions {
+        self.0.create(create);
+        self
+    }
 
-        /// Whether the file must be created: opening one that exists fails.
-        create_new: bool;
+    /// Sets whether the file must be created: opening an existing one fails.
+    ///
+    /// - The check and the creation are one step, so of several processes exactly one succeeds.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::OpenOptions;
+    /// use redd::io::ErrorKind;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("lock");
+    /// let mut options = OpenOptions::new();
+    /// options.write(true).create_new(true);
+    /// let _lock = options.open(&path).await?;
+    /// assert_eq!(options.open(&path).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn create_new(&mut self, create_new: bool) -> &mut OpenOptions {
+        self.0.create_new(create_new);
+        self
+    }
 
-        /// The permissions of a file that is created, before the process's mask (0o666 unless set).
-        mode: u32;
+    /// Sets the permissions of a file that is created, before the process's umask. The default is 0o666.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::OpenOptions;
+    /// use std::os::unix::fs::PermissionsExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let mut options = OpenOptions::new();
+    /// options.write(true).create_new(true).mode(0o600);
+    /// let secret = options.open(dir.path().join("secret")).await?;
+    /// assert_eq!(secret.metadata().await?.permissions().mode() & 0o077, 0);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn mode(&mut self, mode: u32) -> &mut OpenOptions {
+        self.0.mode(mode);
+        self
+    }
 
-        /// More flags for the system call.
-        custom_flags: i32;
+    /// Sets more flags of the system call, such as `O_NOFOLLOW`.
+    pub fn custom_flags(&mut self, custom_flags: i32) -> &mut OpenOptions {
+        self.0.custom_flags(custom_flags);
+        self
     }
 
     /// Opens the file.
     ///
+    /// # Cancel safety
+    /// Dropping the future does not stop it once it has started: the file may be created or emptied all the same.
+    ///
     /// # Errors
-    /// As [`std::fs::OpenOptions::open`].
+    /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) with `create_new`. [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// for options that contradict each other, and for a path with a NUL byte.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::OpenOptions;
+    /// use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let mut options = OpenOptions::new();
+    /// options.read(true).write(true).create(true);
+    /// let mut file = options.open(dir.path().join("a")).await?;
+    /// file.write_all(b"salmon").await?;
+    /// file.rewind().await?;
+    /// let mut text = String::new();
+    /// file.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref().to_owned();
         let options = self.0.clone();
@@ -74,5 +176,108 @@ impl Default for OpenOptions {
 impl From<std::fs::OpenOptions> for OpenOptions {
     fn from(options: std::fs::OpenOptions) -> Self {
         OpenOptions(options)
+    }
+}
+
+/// Opening a file.
+impl File {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied). A directory
+    /// can be opened, but not read.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::{AsyncBufReadExt, BufReader};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("names");
+    /// redd::fs::write(&path, "redd\nsalmon\n").await?;
+    ///
+    /// let mut lines = BufReader::new(File::open(&path).await?).lines();
+    /// let mut longest = 0;
+    /// while let Some(line) = lines.next_line().await? {
+    ///     longest = longest.max(line.len());
+    /// }
+    /// assert_eq!(longest, 6);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens a file for writing; it is created, or emptied if it exists.
+    ///
+    /// # Errors
+    /// [`NotFound`](io::ErrorKind::NotFound) if the directory does not exist,
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and [`IsADirectory`](io::ErrorKind::IsADirectory).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a");
+    /// let mut file = File::create(&path).await?;
+    /// file.write_all(b"salmon").await?;
+    /// // Reports whether the write has succeeded.
+    /// file.flush().await?;
+    /// assert_eq!(redd::fs::read(&path).await?, b"salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        options.open(path).await
+    }
+
+    /// Creates a file for reading and writing. The file must not exist.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists), [`NotFound`](io::ErrorKind::NotFound) if the directory does not
+    /// exist, and [`PermissionDenied`](io::ErrorKind::PermissionDenied).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::ErrorKind;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("a");
+    /// assert!(File::create_new(&path).await.is_ok());
+    /// assert_eq!(File::create_new(&path).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn create_new<P: AsRef<Path>>(path: P) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        options.open(path).await
+    }
+
+    /// Returns options for opening a file, all of them off.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::fs::File;
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("count");
+    /// redd::fs::write(&path, "1").await?;
+    /// let mut file = File::options().read(true).append(true).open(&path).await?;
+    /// file.write_all(b"2").await?;
+    /// file.flush().await?;
+    /// assert_eq!(redd::fs::read(&path).await?, b"12");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
     }
 }

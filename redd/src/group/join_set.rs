@@ -1,26 +1,26 @@
-//! `JoinSet`: tasks that are joined in the order in which they end.
+//! `JoinSet`: a set of tasks, joined in the order in which they end.
 //!
-//! # Invariants
-//! - `once-in-ready`: the index of an entry is put into the ready queue once, when its task has ended; the entry leaves
-//!   the set when the index is taken out.
+//! Called by user code. Each task has a join waker (`entry_waker`) that pushes the index of its entry into the set's
+//! `ready_queue`, from which the set takes it.
+//!
+//! Long because each method has an example; the code is about 250 lines.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use super::entry_waker::EntryWakers;
 use super::local_set::{self, LocalSet};
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::Mutex;
 use crate::runtime::Handle;
-use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
+use crate::task::{AbortHandle, Id, JoinError, JoinHandle, coop};
 
 /// A set of tasks with the same output type, joined in the order in which they end.
 ///
 /// - **Finished tasks stay in the set until they are joined.** A set that only grows is a leak: join in a loop, or use
-///   plain [`spawn`](crate::spawn) for tasks whose end nobody asks for.
-/// - Dropping the set aborts all its tasks. [`detach_all`](Self::detach_all) lets them run on instead.
+///   plain [`spawn`](crate::spawn) for tasks that are never joined.
+/// - Dropping the set aborts all its tasks. [`detach_all`](Self::detach_all) lets them continue instead.
 ///
 /// # Examples
 /// ```
@@ -37,104 +37,98 @@ use crate::task::{AbortHandle, Builder, Id, JoinError, JoinHandle, coop};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    entries: Vec<Entry<T>>,
-    /// The first of the list of free entries; `entries.len()` if there is none.
+    entries: Vec<SetEntry<T>>,
+    /// The index of the first free entry; `entries.len()` if there is none.
     first_free: usize,
     len: usize,
-    /// From the ready queue, in its order: one lock for all that were in there.
+    /// Indices taken from the ready queue, in its order. One lock takes all of them.
     ended: VecDeque<usize>,
     wakers: EntryWakers,
 }
 
-enum Entry<T> {
+enum SetEntry<T> {
     Task(JoinHandle<T>),
-    /// The next one that is free.
+    /// The index of the next free entry.
     Free(usize),
 }
 
-/// Which tasks have ended, and who waits to hear of it.
-#[derive(Default)]
-pub(super) struct Ready {
-    inner: Mutex<ReadyInner>,
-}
-
-#[derive(Default)]
-struct ReadyInner {
-    queue: VecDeque<usize>,
-    waker: Option<Waker>,
-}
-
-impl Ready {
-    /// `once-in-ready`: called once for an entry, for a task ends once.
-    pub(super) fn push(&self, index: usize) {
-        let waker = {
-            let mut inner = self.inner.lock();
-            inner.queue.push_back(index);
-            inner.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn take_all(&self) -> VecDeque<usize> {
-        mem::take(&mut self.inner.lock().queue)
-    }
-
-    /// Moves all tasks that have ended to `ended`, which is empty; or `waker` is called when one has.
-    fn take_or_register(&self, ended: &mut VecDeque<usize>, waker: &Waker) {
-        {
-            let mut inner = self.inner.lock();
-            mem::swap(ended, &mut inner.queue);
-            if !ended.is_empty() || inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                return;
-            }
-        }
-        // A waker is foreign code: it is cloned and dropped without the lock, and a task may end meanwhile.
-        let waker = waker.clone();
-        let mut inner = self.inner.lock();
-        mem::swap(ended, &mut inner.queue);
-        let unused = if ended.is_empty() { inner.waker.replace(waker) } else { Some(waker) };
-        drop(inner);
-        drop(unused);
-    }
-}
-
 impl<T> JoinSet<T> {
-    /// An empty set.
+    /// Creates an empty set. It may be called outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::JoinSet;
+    ///
+    /// let mut set = JoinSet::<u32>::new();
+    /// assert!(set.is_empty());
+    /// assert!(set.join_next().await.is_none());
+    /// # });
+    /// ```
     pub fn new() -> Self {
         Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), wakers: EntryWakers::default() }
     }
 
-    /// How many tasks are in the set, finished ones included.
+    /// Returns the number of tasks in the set, including finished tasks that have not been joined.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(async { 1 });
+    /// set.spawn(std::future::pending());
+    /// assert_eq!(set.len(), 2);
+    /// set.join_next().await;
+    /// assert_eq!(set.len(), 1);
+    /// # });
+    /// ```
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether no task is in the set.
+    /// Returns whether the set has no tasks. A finished task counts until it is joined.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(async {});
+    /// assert!(!set.is_empty());
+    /// set.join_next().await;
+    /// assert!(set.is_empty());
+    /// # });
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn tasks(&self) -> impl Iterator<Item = &JoinHandle<T>> {
         self.entries.iter().filter_map(|entry| match entry {
-            Entry::Task(handle) => Some(handle),
-            Entry::Free(_) => None,
+            SetEntry::Task(handle) => Some(handle),
+            SetEntry::Free(_) => None,
         })
-    }
-
-    /// Names the tasks that are spawned through it.
-    pub fn build_task(&mut self) -> JoinSetBuilder<'_, T> {
-        JoinSetBuilder { set: self, builder: Builder::new() }
     }
 }
 
 impl<T: 'static> JoinSet<T> {
     /// Spawns a task into the set; see [`spawn`](crate::spawn).
     ///
+    /// The task runs also if the set is never polled. The returned handle can abort it; the set joins it.
+    ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Panics outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// let slow = set.spawn(std::future::pending());
+    /// set.spawn(async { "fast" });
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), "fast");
+    /// slow.abort();
+    /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -144,7 +138,20 @@ impl<T: 'static> JoinSet<T> {
         self.insert(crate::runtime::spawn(future))
     }
 
-    /// As [`spawn`](Self::spawn), on a runtime of choice.
+    /// Spawns a task into the set, on the runtime of `handle`. It may be called outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::JoinSet;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let mut set = JoinSet::new();
+    /// set.spawn_on(async { 1 + 1 }, runtime.handle());
+    /// let sum = runtime.block_on(set.join_next()).unwrap()?;
+    /// assert_eq!(sum, 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
     where
@@ -154,10 +161,28 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn(future))
     }
 
-    /// Spawns a task that need not be `Send` on the current `LocalSet` or local runtime.
+    /// Spawns a task that need not be `Send` onto the current [`LocalSet`] or local runtime.
     ///
     /// # Panics
-    /// Outside of both.
+    /// Panics outside of a `LocalSet` and of a local runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::LocalRuntime;
+    /// use redd::task::JoinSet;
+    /// use std::rc::Rc;
+    ///
+    /// LocalRuntime::new()?.block_on(async {
+    ///     let shared = Rc::new(5);
+    ///     let mut set = JoinSet::new();
+    ///     for factor in 1..=3 {
+    ///         let shared = Rc::clone(&shared);
+    ///         set.spawn_local(async move { *shared * factor });
+    ///     }
+    ///     assert_eq!(set.join_all().await.iter().sum::<i32>(), 30);
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
     where
@@ -166,7 +191,22 @@ impl<T: 'static> JoinSet<T> {
         self.insert(local_set::spawn_local(future))
     }
 
-    /// As [`spawn_local`](Self::spawn_local), on a `LocalSet` of choice; it may run later.
+    /// Spawns a task that need not be `Send` onto `local_set`. It starts when that set runs.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::{JoinSet, LocalSet};
+    /// use std::rc::Rc;
+    ///
+    /// let local = LocalSet::new();
+    /// let mut set = JoinSet::new();
+    /// let text = Rc::new("not Send");
+    /// set.spawn_local_on(async move { text.len() }, &local);
+    /// let joined = local.run_until(set.join_next()).await;
+    /// assert_eq!(joined.unwrap().unwrap(), 8);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_local_on<F>(&mut self, future: F, local_set: &LocalSet) -> AbortHandle
     where
@@ -177,8 +217,21 @@ impl<T: 'static> JoinSet<T> {
 
     /// Runs a closure on the blocking pool; see [`spawn_blocking`](crate::task::spawn_blocking).
     ///
+    /// A closure that has started cannot be aborted: dropping the set does not stop it.
+    ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Panics outside of a runtime, and if the pool has no thread and the system refuses one.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// for range in [0..500_u32, 500..1000] {
+    ///     set.spawn_blocking(move || range.filter(|n| n % 7 == 0).count());
+    /// }
+    /// assert_eq!(set.join_all().await.iter().sum::<usize>(), 143);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, f: F) -> AbortHandle
     where
@@ -188,7 +241,20 @@ impl<T: 'static> JoinSet<T> {
         self.insert(crate::blocking::spawn_blocking(f))
     }
 
-    /// As [`spawn_blocking`](Self::spawn_blocking), on a runtime of choice.
+    /// As [`spawn_blocking`](Self::spawn_blocking), on the blocking pool of `handle`. It may be called outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::JoinSet;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let mut set = JoinSet::new();
+    /// set.spawn_blocking_on(|| std::thread::current().id(), runtime.handle());
+    /// let thread = runtime.block_on(set.join_next()).unwrap()?;
+    /// assert_ne!(thread, std::thread::current().id());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking_on<F>(&mut self, f: F, handle: &Handle) -> AbortHandle
     where
@@ -198,7 +264,7 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn_blocking(f))
     }
 
-    fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
+    pub(super) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let index = self.first_free;
         let waker = self.wakers.waker(index);
@@ -207,12 +273,12 @@ impl<T: 'static> JoinSet<T> {
         }
         match self.entries.get_mut(index) {
             Some(entry) => {
-                if let Entry::Free(next) = mem::replace(entry, Entry::Task(handle)) {
+                if let SetEntry::Free(next) = mem::replace(entry, SetEntry::Task(handle)) {
                     self.first_free = next;
                 }
             }
             None => {
-                self.entries.push(Entry::Task(handle));
+                self.entries.push(SetEntry::Task(handle));
                 self.first_free = self.entries.len();
             }
         }
@@ -220,25 +286,95 @@ impl<T: 'static> JoinSet<T> {
         abort
     }
 
-    /// Waits until one of the tasks has ended, and takes it out of the set. `None` if the set is empty.
+    /// Waits until one of the tasks has ended, and removes it from the set. Returns `None` if the set is empty.
     ///
     /// # Cancel safety
-    /// If another branch of `select!` wins, no task was taken out.
+    /// If another branch of `select!` completes first, no task has been removed.
+    ///
+    /// # Errors
+    /// Returns a [`JoinError`] if the task panicked or was aborted. The other tasks continue.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(async { "7".parse::<u32>() });
+    /// set.spawn(async { "seven".parse::<u32>() });
+    /// let (mut parsed, mut failed) = (0, 0);
+    /// while let Some(joined) = set.join_next().await {
+    ///     match joined.expect("parsing does not panic") {
+    ///         Ok(_) => parsed += 1,
+    ///         Err(_) => failed += 1,
+    ///     }
+    /// }
+    /// assert_eq!((parsed, failed), (1, 1));
+    /// # });
+    /// ```
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// As [`join_next`](Self::join_next), with the task's id; a `JoinError` carries it itself.
+    /// As [`join_next`](Self::join_next), with the task's id. An error carries the id itself: [`JoinError::id`].
+    ///
+    /// # Cancel safety
+    /// If another branch of `select!` completes first, no task has been removed.
+    ///
+    /// # Errors
+    /// As for [`join_next`](Self::join_next).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::collections::HashMap;
+    ///
+    /// let mut set = redd::task::JoinSet::new();
+    /// let mut names = HashMap::new();
+    /// for name in ["a", "bcd"] {
+    ///     names.insert(set.spawn(async move { name.len() }).id(), name);
+    /// }
+    /// while let Some(joined) = set.join_next_with_id().await {
+    ///     let (id, len) = joined.unwrap();
+    ///     assert_eq!(names[&id].len(), len);
+    /// }
+    /// # });
+    /// ```
     pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         poll_fn(|cx| self.poll_join_next_with_id(cx)).await
     }
 
-    /// Takes out a task that has ended, if there is one.
+    /// Removes a task that has ended, without waiting. Returns `None` if no task has ended, also if the set is empty.
+    ///
+    /// # Errors
+    /// As for [`join_next`](Self::join_next).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// assert!(set.try_join_next().is_none(), "it has not run yet");
+    /// redd::task::yield_now().await;
+    /// assert_eq!(set.try_join_next().unwrap().unwrap(), 42);
+    /// # });
+    /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         Some(self.take_ready()?.1)
     }
 
     /// As [`try_join_next`](Self::try_join_next), with the task's id.
+    ///
+    /// # Errors
+    /// As for [`join_next`](Self::join_next).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// let task = set.spawn(async { 42 });
+    /// redd::task::yield_now().await;
+    /// assert_eq!(set.try_join_next_with_id().unwrap().unwrap(), (task.id(), 42));
+    /// # });
+    /// ```
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         let (id, output) = self.take_ready()?;
         Some(output.map(|output| (id, output)))
@@ -246,14 +382,14 @@ impl<T: 'static> JoinSet<T> {
 
     fn take_ready(&mut self) -> Option<(Id, Result<T, JoinError>)> {
         if self.ended.is_empty() {
-            mem::swap(&mut self.ended, &mut self.wakers.ready.inner.lock().queue);
+            self.wakers.ready.take_into(&mut self.ended);
         }
         let index = self.ended.pop_front()?;
         Some(self.take(index))
     }
 
     fn take(&mut self, index: usize) -> (Id, Result<T, JoinError>) {
-        let Entry::Task(handle) = mem::replace(&mut self.entries[index], Entry::Free(self.first_free)) else {
+        let SetEntry::Task(handle) = mem::replace(&mut self.entries[index], SetEntry::Free(self.first_free)) else {
             unreachable!("`once-in-ready`: the entry is still in the set");
         };
         self.first_free = index;
@@ -261,26 +397,60 @@ impl<T: 'static> JoinSet<T> {
         (handle.id(), handle.take_finished())
     }
 
-    /// Polls for a task that has ended.
+    /// Polls for a task that has ended, and removes it from the set.
     ///
     /// - `Ready(None)`: the set is empty.
-    /// - `Pending`: none has ended, or the task's budget is used up; the waker will be called.
+    /// - `Pending`: no task has ended, or the calling task's [budget](crate::task::coop) is used up. The waker will be called.
+    ///
+    /// # Errors
+    /// As for [`join_next`](Self::join_next).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::future::poll_fn;
+    /// use std::task::Poll;
+    ///
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(async { 42 });
+    /// // A hand-written future that gives up at once.
+    /// let first = poll_fn(|cx| Poll::Ready(set.poll_join_next(cx).is_pending())).await;
+    /// assert!(first, "the task has not run yet");
+    /// let joined = poll_fn(|cx| set.poll_join_next(cx)).await;
+    /// assert_eq!(joined.unwrap().unwrap(), 42);
+    /// # });
+    /// ```
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         let joined = ready!(self.poll_ready(cx));
         Poll::Ready(joined.map(|(_, output)| output))
     }
 
     /// As [`poll_join_next`](Self::poll_join_next), with the task's id.
+    ///
+    /// # Errors
+    /// As for [`join_next`](Self::join_next).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// let task = set.spawn(async { 42 });
+    /// let joined = std::future::poll_fn(|cx| set.poll_join_next_with_id(cx)).await;
+    /// assert_eq!(joined.unwrap().unwrap(), (task.id(), 42));
+    /// # });
+    /// ```
     pub fn poll_join_next_with_id(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Id, T), JoinError>>> {
         let joined = ready!(self.poll_ready(cx));
         Poll::Ready(joined.map(|(id, output)| output.map(|output| (id, output))))
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Id, Result<T, JoinError>)>> {
+        let unit = ready!(coop::poll_proceed(cx));
         if self.is_empty() {
+            // An empty set stays empty, so this costs a unit too.
+            unit.made_progress();
             return Poll::Ready(None);
         }
-        let unit = ready!(coop::poll_proceed(cx));
         if self.ended.is_empty() {
             self.wakers.ready.take_or_register(&mut self.ended, cx.waker());
         }
@@ -296,17 +466,60 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Aborts all tasks and waits until they have ended; their outputs are dropped.
+    /// Aborts all tasks and waits until they have ended. Their outputs are dropped.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, all tasks have been aborted, and those that were not joined are still in the set.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    ///
+    /// let resource = Arc::new(());
+    /// let mut set = redd::task::JoinSet::new();
+    /// for _ in 0..3 {
+    ///     let resource = Arc::clone(&resource);
+    ///     set.spawn(async move {
+    ///         std::future::pending::<()>().await;
+    ///         drop(resource);
+    ///     });
+    /// }
+    /// set.shutdown().await;
+    /// assert!(set.is_empty());
+    /// assert_eq!(Arc::strong_count(&resource), 1, "the tasks have let go of it");
+    /// # });
+    /// ```
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}
     }
 
-    /// Waits for all tasks and gives their outputs, in the order in which they ended.
+    /// Waits for all tasks and returns their outputs, in the order in which they ended.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the set is dropped: tasks that have not ended are aborted, and outputs are lost.
     ///
     /// # Panics
-    /// If a task panicked, its panic goes on here and the other tasks are aborted. If a task was cancelled, this
-    /// panics.
+    /// If a task panicked, this resumes its panic and aborts the other tasks. If a task was aborted, this panics.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// let mut set = redd::task::JoinSet::new();
+    /// for ms in [3, 1, 2] {
+    ///     set.spawn(async move {
+    ///         sleep(Duration::from_millis(20 * ms)).await;
+    ///         ms
+    ///     });
+    /// }
+    /// let mut outputs = set.join_all().await;
+    /// outputs.sort_unstable();
+    /// assert_eq!(outputs, [1, 2, 3]);
+    /// # });
+    /// ```
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(joined) = self.join_next().await {
@@ -322,13 +535,38 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks. They stay in the set until they are joined.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.abort_all();
+    /// assert_eq!(set.len(), 1);
+    /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn abort_all(&mut self) {
         self.tasks().for_each(JoinHandle::abort);
     }
 
-    /// Takes all tasks out of the set and lets them run on.
+    /// Removes all tasks from the set without aborting them: they continue to run. Their outputs are lost.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::sync::oneshot;
+    ///
+    /// let (sender, receiver) = oneshot::channel();
+    /// let mut set = redd::task::JoinSet::new();
+    /// set.spawn(async move { sender.send("still running").unwrap() });
+    /// set.detach_all();
+    /// assert!(set.is_empty());
+    /// assert_eq!(receiver.await.unwrap(), "still running");
+    /// # });
+    /// ```
     pub fn detach_all(&mut self) {
-        // A new queue: the tasks' wakers still know the old one.
+        // A new queue: the tasks' wakers still push to the old one.
         self.wakers = EntryWakers::default();
         self.ended.clear();
         self.first_free = 0;
@@ -351,6 +589,21 @@ impl<T> Default for JoinSet<T> {
     }
 }
 
+///
+/// Spawns each future of an iterator.
+///
+/// # Panics
+/// Panics outside of a runtime.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::task::JoinSet;
+///
+/// let set: JoinSet<u32> = (1..=4).map(|n| async move { n * n }).collect();
+/// assert_eq!(set.join_all().await.iter().sum::<u32>(), 30);
+/// # });
+/// ```
 impl<T, F> FromIterator<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,
@@ -364,6 +617,20 @@ where
     }
 }
 
+///
+/// Spawns each future of an iterator into the set.
+///
+/// # Panics
+/// Panics outside of a runtime.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let mut set = redd::task::JoinSet::new();
+/// set.extend((0..3).map(std::future::ready));
+/// assert_eq!(set.len(), 3);
+/// # });
+/// ```
 impl<T, F> Extend<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,
@@ -374,105 +641,5 @@ where
         for future in futures {
             self.spawn(future);
         }
-    }
-}
-
-/// Spawns a named task into a set. Made by [`JoinSet::build_task`].
-#[derive(Debug)]
-#[must_use = "nothing is spawned until `spawn` is called"]
-pub struct JoinSetBuilder<'a, T> {
-    set: &'a mut JoinSet<T>,
-    builder: Builder<'a>,
-}
-
-impl<'a, T: 'static> JoinSetBuilder<'a, T> {
-    /// The task's name.
-    pub fn name(self, name: &'a str) -> Self {
-        Self { builder: self.builder.name(name), ..self }
-    }
-
-    /// As [`JoinSet::spawn`].
-    ///
-    /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn spawn<F>(self, future: F) -> std::io::Result<AbortHandle>
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send,
-    {
-        Ok(self.set.insert(self.builder.spawn(future)?))
-    }
-
-    /// As [`JoinSet::spawn_on`].
-    ///
-    /// # Errors
-    /// As for [`spawn`](Self::spawn).
-    #[track_caller]
-    pub fn spawn_on<F>(self, future: F, handle: &Handle) -> std::io::Result<AbortHandle>
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send,
-    {
-        Ok(self.set.insert(self.builder.spawn_on(future, handle)?))
-    }
-
-    /// As [`JoinSet::spawn_blocking`].
-    ///
-    /// # Errors
-    /// The system refuses a thread.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn spawn_blocking<F>(self, f: F) -> std::io::Result<AbortHandle>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send,
-    {
-        Ok(self.set.insert(self.builder.spawn_blocking(f)?))
-    }
-
-    /// As [`JoinSet::spawn_blocking_on`].
-    ///
-    /// # Errors
-    /// The system refuses a thread.
-    #[track_caller]
-    pub fn spawn_blocking_on<F>(self, f: F, handle: &Handle) -> std::io::Result<AbortHandle>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send,
-    {
-        Ok(self.set.insert(self.builder.spawn_blocking_on(f, handle)?))
-    }
-
-    /// As [`JoinSet::spawn_local`].
-    ///
-    /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
-    ///
-    /// # Panics
-    /// Outside of a `LocalSet` and a local runtime.
-    #[track_caller]
-    pub fn spawn_local<F>(self, future: F) -> std::io::Result<AbortHandle>
-    where
-        F: Future<Output = T> + 'static,
-    {
-        Ok(self.set.insert(self.builder.spawn_local(future)?))
-    }
-
-    /// As [`JoinSet::spawn_local_on`].
-    ///
-    /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
-    #[track_caller]
-    pub fn spawn_local_on<F>(self, future: F, local_set: &LocalSet) -> std::io::Result<AbortHandle>
-    where
-        F: Future<Output = T> + 'static,
-    {
-        Ok(self.set.insert(self.builder.spawn_local_on(future, local_set)?))
     }
 }

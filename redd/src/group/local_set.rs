@@ -1,10 +1,12 @@
 //! `LocalSet`: tasks that are not `Send`, run by one task or one `block_on` of one thread.
 //!
+//! Called by user code.
+//!
 //! # Invariants
 //! - `own-thread`: the set's tasks are polled, cancelled and dropped on the thread that made the set; it is not `Send`.
 //!   Wakers on other threads only move a reference to the remote queue.
-//! - `current-is-alive`: the pointer in the thread-local owns a reference to its set. Whoever replaces it takes that over,
-//!   so guards may be dropped in any order, or leaked.
+//! - `current-is-alive`: the pointer in the thread-local owns a reference to its set. A guard that replaces the pointer
+//!   takes that reference over. So guards may be dropped in any order, or leaked.
 
 #![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
 
@@ -23,26 +25,28 @@ use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
-use crate::scheduler::Flavor;
+use crate::scheduler::{Flavor, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::poll::Ran;
 use crate::task::runnable::Schedule;
-use crate::task::slab::Heap;
+use crate::task::slab::TaskSlab;
 use crate::task::{JoinHandle, Runnable, coop};
 
-/// Tasks that a set runs before it lets its host yield. The figure is Tokio's.
+/// The number of tasks that a set runs before its host yields. The value is Tokio's.
 const TASKS_PER_TICK: usize = 61;
-/// How often the queue of other threads comes first. The figure is Tokio's.
+/// Every so many tasks, the remote queue is tried first. The value is Tokio's.
 const REMOTE_FIRST_INTERVAL: u8 = 31;
 
 /// A set of tasks that stay on this thread, so they need not be `Send`.
 ///
-/// - Its tasks run only while the set does: inside [`run_until`](Self::run_until), [`block_on`](Self::block_on), or
-///   while the set itself is awaited (which ends when all its tasks have).
+/// - **Its tasks run only while the set does**: inside [`run_until`](Self::run_until), inside [`block_on`](Self::block_on),
+///   or while the set itself is awaited. Awaiting the set returns when all its tasks have ended.
 /// - Dropping it drops its tasks at their await points.
-/// - `block_in_place` may not be used in it.
+/// - [`block_in_place`](crate::task::block_in_place) must not be called in its tasks: it panics.
+///
+/// If the whole program stays on one thread, a [`LocalRuntime`](crate::runtime::LocalRuntime) needs no set.
 ///
 /// # Examples
 /// ```
@@ -60,34 +64,34 @@ pub struct LocalSet {
     inner: Rc<Inner>,
 }
 
-/// What stays on the thread.
+/// The part of a set that stays on its thread.
 struct Inner {
     queue: RefCell<VecDeque<Runnable>>,
     tick: Cell<u8>,
     is_ticking: Cell<bool>,
-    shared: Arc<Shared>,
+    shared: Arc<LocalSetState>,
 }
 
-/// What wakers on other threads reach.
-struct Shared {
+/// The part of a set that wakers on other threads use.
+struct LocalSetState {
     id: Id,
-    heap: Arc<Heap>,
+    slab: Arc<TaskSlab>,
     /// `None` once the set is dropped.
     remote: Mutex<Option<VecDeque<Runnable>>>,
-    /// Of the task that runs the set. Each poll registers it anew, so a wake may take it.
+    /// The waker of the task that runs the set. Each poll registers it again, so a wake may take it.
     waker: WakerCell,
     unhandled_panic: Mutex<UnhandledPanic>,
     has_unhandled_panic: AtomicBool,
 }
 
 thread_local! {
-    /// The set that runs or is entered on this thread (`current-is-alive`).
+    /// The set that is running or entered on this thread (`current-is-alive`).
     static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
 }
 
-impl Schedule for Shared {
+impl Schedule for LocalSetState {
     fn schedule(&self, runnable: Runnable) {
-        // SAFETY: `current-is-alive`; it is not used after the foreign waker below.
+        // SAFETY: `current-is-alive`; it is not used after the waker below, which is user code.
         if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
             if ptr::eq(&raw const *inner.shared, self) {
                 let is_ticking = inner.is_ticking.get();
@@ -103,21 +107,29 @@ impl Schedule for Shared {
                 remote.push_back(runnable);
                 None
             }
-            // The set's drop cancels the task; only the reference goes here, on whatever thread this is (`own-thread`).
+            // The set's drop cancels the task. Only the reference is dropped here, on any thread (`own-thread`).
             None => Some(runnable),
         };
         drop(refused);
         self.waker.wake();
     }
 
+    /// Inside `tick` the set is borrowed, and `schedule` calls no waker.
+    fn is_kept_by_this_thread(&self) -> bool {
+        // SAFETY: `current-is-alive`; it is not used after this.
+        let current = unsafe { CURRENT.get().as_ref() };
+        current.is_some_and(|inner| ptr::eq(&raw const *inner.shared, self) && inner.is_ticking.get())
+    }
+
     fn task_panicked(&self) {
+        local::note_panic();
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
             self.waker.wake();
         }
     }
 
-    /// The runtime in which it happens is told; a set has no hook of its own.
+    /// Reports the panic to the current runtime; a set has no hook of its own.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
         match context::current() {
             Some(handle) => handle.shared.panic_unjoined(panic),
@@ -127,30 +139,69 @@ impl Schedule for Shared {
 }
 
 impl LocalSet {
-    /// An empty set. It may be made outside of a runtime.
+    /// Creates an empty set. It may be called outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let local = redd::task::LocalSet::new();
+    /// assert_ne!(local.id(), redd::task::LocalSet::new().id());
+    /// local.await; // It has no tasks, so this returns at once.
+    /// # });
+    /// ```
     pub fn new() -> Self {
-        let heap = Heap::new(0, TaskHooks::default());
-        let shared = Arc::new(Shared {
+        let slab = TaskSlab::new(0, TaskHooks::default());
+        let shared = Arc::new(LocalSetState {
             id: crate::scheduler::next_runtime_id(),
-            heap: Arc::clone(&heap),
+            slab: Arc::clone(&slab),
             remote: Mutex::new(Some(VecDeque::new())),
             waker: WakerCell::new(),
             unhandled_panic: Mutex::new(UnhandledPanic::Ignore),
             has_unhandled_panic: AtomicBool::new(false),
         });
-        // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
+        // SAFETY: no task exists yet, and no other thread has the slab.
+        unsafe { slab.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
         let inner =
             Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
         Self { inner: Rc::new(inner) }
     }
 
-    /// Makes this set the current one, so that [`spawn_local`] spawns onto it, until the guard is dropped.
+    /// Makes this set the current one on this thread until the guard is dropped, so that [`spawn_local`] spawns onto it.
+    ///
+    /// The set's tasks do not run because of that; see [`LocalSet`].
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::{LocalSet, spawn_local};
+    ///
+    /// let local = LocalSet::new();
+    /// let task = {
+    ///     let _guard = local.enter();
+    ///     spawn_local(async { 42 })
+    /// };
+    /// assert_eq!(local.run_until(task).await.unwrap(), 42);
+    /// # });
+    /// ```
     pub fn enter(&self) -> LocalEnterGuard {
         self.inner.enter()
     }
 
-    /// Spawns a task onto this set; it starts when the set runs.
+    /// Spawns a task onto this set. It starts when the set runs.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::rc::Rc;
+    ///
+    /// let local = redd::task::LocalSet::new();
+    /// let shared = Rc::new("not Send");
+    /// let task = local.spawn_local(async move { shared.len() });
+    /// assert!(!task.is_finished());
+    /// local.await;
+    /// assert_eq!(task.await.unwrap(), 8);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -165,28 +216,64 @@ impl LocalSet {
         &self,
         future: F,
         name: Option<Arc<str>>,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
     ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.inner.spawn(future, name, place)
+        self.inner.spawn(future, name, location)
     }
 
-    /// Runs a future and the set's tasks on `runtime`, on this thread, until the future ends.
+    /// Runs a future and the set's tasks on `runtime`, on this thread, until the future completes.
+    ///
+    /// Tasks that have not ended then continue when the set runs again.
     ///
     /// # Panics
     /// As for [`Runtime::block_on`].
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::{LocalSet, spawn_local};
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let local = LocalSet::new();
+    /// let count = Rc::new(Cell::new(0));
+    /// local.block_on(&runtime, async {
+    ///     let count = Rc::clone(&count);
+    ///     spawn_local(async move { count.set(count.get() + 1) }).await
+    /// })?;
+    /// assert_eq!(count.get(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, runtime: &Runtime, future: F) -> F::Output {
         runtime.block_on(self.run_until(future))
     }
 
-    /// Runs the set's tasks beside a future until that ends. Tasks that are not done then wait for the next run.
+    /// Runs the set's tasks beside a future until that future completes. Tasks that have not ended then continue when the set
+    /// runs again.
     ///
     /// # Cancel safety
-    /// If it is dropped, the set's tasks stop where they stand; the next run goes on with them.
+    /// If the future is dropped, the set's tasks stop at their await points. They continue when the set runs again.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::{LocalSet, spawn_local};
+    /// use std::rc::Rc;
+    ///
+    /// let local = LocalSet::new();
+    /// let len = local.run_until(async {
+    ///     let text = Rc::new(String::from("not Send"));
+    ///     spawn_local(async move { text.len() }).await
+    /// });
+    /// assert_eq!(len.await.unwrap(), 8);
+    /// # });
+    /// ```
     pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         std::future::poll_fn(|cx| {
@@ -204,26 +291,55 @@ impl LocalSet {
         .await
     }
 
-    /// What happens when a task of the set panics. Default: its handle tells, and the rest goes on.
+    /// Sets what happens when a task of the set panics. By default only its handle reports it, and the other tasks continue.
+    ///
+    /// With [`UnhandledPanic::ShutdownRuntime`] the future that runs the set panics too.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Runtime, UnhandledPanic};
+    /// use redd::task::{LocalSet, spawn_local};
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let mut local = LocalSet::new();
+    /// local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    /// let run = || local.block_on(&runtime, async {
+    ///     spawn_local(async { panic!("a bug") });
+    ///     std::future::pending::<()>().await;
+    /// });
+    /// assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
         *self.inner.shared.unhandled_panic.lock() = policy;
         self
     }
 
-    /// The set's id; ids of sets and runtimes are different.
+    /// Returns the set's id. Sets and runtimes of a process have different ids.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::LocalSet;
+    ///
+    /// let (runtime, local) = (Runtime::new()?, LocalSet::new());
+    /// assert_ne!(local.id(), runtime.handle().id());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn id(&self) -> Id {
         self.inner.shared.id
     }
 }
 
 impl Inner {
-    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, place: &'static Location<'static>) -> JoinHandle<F::Output>
+    fn spawn<F>(&self, future: F, name: Option<Arc<str>>, location: &'static Location<'static>) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         // SAFETY: `own-thread`: the set is here, and neither it nor the handle of an output that is not `Send` leaves.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.heap, future, name, place) };
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.slab, future, name, location) };
         if self.shared.remote.lock().is_none() {
             runnable.cancel();
         } else {
@@ -252,7 +368,7 @@ impl Inner {
 
     fn with_current<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
-        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::Pinned));
+        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::NoBlockInPlace));
         f()
     }
 
@@ -268,7 +384,7 @@ impl Inner {
         }
     }
 
-    /// Runs some tasks; true if more are queued.
+    /// Runs some tasks. Returns true if more may be queued.
     fn tick(&self) -> bool {
         struct Ticking<'a>(&'a Cell<bool>);
         impl Drop for Ticking<'_> {
@@ -282,7 +398,7 @@ impl Inner {
             assert!(
                 !self.shared.has_unhandled_panic.load(Ordering::Relaxed),
                 "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic. The task's \
-                 panic was printed above; mend it, or use `UnhandledPanic::Ignore`."
+                 panic was printed above; fix it, or use `UnhandledPanic::Ignore`."
             );
             let Some(runnable) = self.next() else {
                 return false;
@@ -305,7 +421,7 @@ impl Future for LocalSet {
             if self.inner.tick() {
                 cx.waker().wake_by_ref();
                 Poll::Pending
-            } else if self.inner.shared.heap.alive() == 0 {
+            } else if self.inner.shared.slab.alive() == 0 {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -327,21 +443,21 @@ impl Drop for LocalSet {
         let inner = &self.inner;
         inner.with_current(|| {
             let remote = inner.shared.remote.lock().take();
-            // Only references; the walk below drops the futures.
+            // These are only references; the walk below drops the futures.
             drop(remote);
             drop(std::mem::take(&mut *inner.queue.borrow_mut()));
             // SAFETY: `own-thread`.
-            unsafe { inner.shared.heap.cancel_all() };
+            unsafe { inner.shared.slab.cancel_all() };
             drop(std::mem::take(&mut *inner.queue.borrow_mut()));
         });
         drop(inner.shared.waker.take());
-        inner.shared.heap.close();
+        inner.shared.slab.close();
     }
 }
 
-/// The set is the current one of this thread while this lives. Made by [`LocalSet::enter`].
+/// Makes a set the current one of this thread until it is dropped. Created by [`LocalSet::enter`].
 pub struct LocalEnterGuard {
-    /// With the reference that the thread-local owned.
+    /// The set that was current before, with the reference that the thread-local owned.
     before: *const Inner,
 }
 
@@ -349,7 +465,7 @@ impl Drop for LocalEnterGuard {
     fn drop(&mut self) {
         let current = CURRENT.replace(self.before);
         if !current.is_null() {
-            // SAFETY: `current-is-alive`: its reference is ours now.
+            // SAFETY: `current-is-alive`: we took its reference over.
             drop(unsafe { Rc::from_raw(current) });
         }
     }
@@ -359,8 +475,10 @@ debug_struct!([] LocalEnterGuard as "LocalEnterGuard", self => { .. });
 
 /// Spawns a task that need not be `Send` onto the current [`LocalSet`] or local runtime.
 ///
+/// Dropping the handle detaches the task. A task of a `LocalSet` runs only while its set does.
+///
 /// # Panics
-/// Outside of both.
+/// Panics outside of a `LocalSet` and of a local runtime.
 ///
 /// # Examples
 /// ```
@@ -384,19 +502,19 @@ where
 pub(crate) fn spawn_local_named<F>(
     future: F,
     name: Option<Arc<str>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 ) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
     if let Some(inner) = Inner::current() {
-        return inner.spawn(future, name, place);
+        return inner.spawn(future, name, location);
     }
     if let Some(handle) = context::current() {
         if handle.shared.is_local_here() {
             // SAFETY: this is the thread of the local runtime.
-            return unsafe { handle.shared.spawn_unchecked(future, name, place) };
+            return unsafe { handle.shared.spawn_unchecked(future, name, location) };
         }
     }
     if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {
@@ -407,8 +525,8 @@ where
         );
     }
     panic!(
-        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so nobody here \
-         runs tasks that are not `Send`. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
+        "thread `{}`: `spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, so no task \
+         that is not `Send` can run here. Call it inside `LocalSet::run_until`, or use `spawn` for a `Send` future.",
         thread::current_name()
     )
 }

@@ -1,13 +1,13 @@
-//! Values that belong to a task: `task_local!`'s keys and the future that carries a value along.
+//! Values that belong to a task: `task_local!`'s keys and the future that carries a value.
 //!
-//! The value lives in the future. While that is polled, the value sits in a thread-local slot, where `with` finds it;
-//! afterwards it goes back. Both ways are one swap of two `Option`s, so scopes of one key nest: the inner future keeps
-//! the outer value for it.
+//! The value lives in the future. During a poll it is in a thread-local slot, where `with` finds it; afterwards it
+//! returns to the future. Both moves swap two `Option`s, so scopes of one key nest: the inner future holds the outer value
+//! meanwhile.
 //!
-//! Called by users, and by the expansion of `task_local!`.
+//! Called by user code, and by the expansion of `task_local!`.
 //!
 //! # Invariants
-//! - `swapped-back`: whoever swapped a value into the slot swaps it out again before it returns, also in a panic.
+//! - `swapped-back`: the function that swaps a value into the slot swaps it out before it returns, also in a panic.
 //! - `dropped-inside`: the future is dropped with its value in the slot, so that its destructor can read it.
 
 use std::cell::RefCell;
@@ -20,10 +20,10 @@ use std::thread::LocalKey as ThreadLocalKey;
 
 use pin_project_lite::pin_project;
 
-/// A value that each task has for itself; declared with [`task_local!`](crate::task_local).
+/// A key for a value that each task has for itself. Declared with [`task_local!`](crate::task_local).
 ///
-/// - There is a value only inside [`scope`](Self::scope) and [`sync_scope`](Self::sync_scope).
-/// - A spawned task does not inherit it; wrap the spawned future in a scope of its own.
+/// - The key has a value only inside [`scope`](Self::scope) and [`sync_scope`](Self::sync_scope).
+/// - **A spawned task does not inherit the value.** Wrap the spawned future in a scope of its own.
 ///
 /// # Examples
 /// ```
@@ -42,15 +42,33 @@ pub struct LocalKey<T: 'static> {
 }
 
 impl<T: 'static> LocalKey<T> {
-    /// Runs a future with `value` set.
+    /// Returns a future that runs `future` with `value` set.
     ///
-    /// - The value is visible to `future` and to everything that it calls, on whichever thread it is polled.
+    /// - The value is visible to `future` and to everything that it calls, on every thread that polls it.
     /// - It is still visible while `future` is dropped.
-    /// - It is dropped with the returned future; [`TaskLocalFuture::take_value`] takes it out.
+    /// - It is dropped with the returned future. [`TaskLocalFuture::take_value`] takes it out.
     ///
     /// # Panics
     /// The returned future panics when it is polled from inside a [`with`](Self::with) of the same key, and when it is
-    /// polled again after it was done.
+    /// polled again after it has completed.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// redd::task_local! {
+    ///     static REQUEST: u64;
+    /// }
+    ///
+    /// fn log_line(text: &str) -> String {
+    ///     format!("[{}] {text}", REQUEST.get())
+    /// }
+    ///
+    /// let first = redd::spawn(REQUEST.scope(1, async { log_line("received") }));
+    /// let second = redd::spawn(REQUEST.scope(2, async { log_line("received") }));
+    /// assert_eq!(first.await.unwrap(), "[1] received");
+    /// assert_eq!(second.await.unwrap(), "[2] received");
+    /// # });
+    /// ```
     pub fn scope<F>(&'static self, value: T, future: F) -> TaskLocalFuture<T, F>
     where
         F: Future,
@@ -61,8 +79,21 @@ impl<T: 'static> LocalKey<T> {
     /// Runs a closure with `value` set.
     ///
     /// # Panics
-    /// When it is called from inside a [`with`](Self::with) of the same key, or while the thread's locals are being
+    /// Panics when it is called from inside a [`with`](Self::with) of the same key, or while the thread's locals are being
     /// destroyed.
+    ///
+    /// # Examples
+    /// ```
+    /// redd::task_local! {
+    ///     static DEPTH: u32;
+    /// }
+    ///
+    /// let sum = DEPTH.sync_scope(1, || {
+    ///     let inner = DEPTH.sync_scope(2, || DEPTH.get());
+    ///     inner + DEPTH.get()
+    /// });
+    /// assert_eq!(sum, 3);
+    /// ```
     #[track_caller]
     pub fn sync_scope<F, R>(&'static self, value: T, f: F) -> R
     where
@@ -74,10 +105,22 @@ impl<T: 'static> LocalKey<T> {
         }
     }
 
-    /// Looks at the value.
+    /// Calls `f` with a reference to the value.
     ///
     /// # Panics
-    /// When there is none: the caller is not inside a scope of this key.
+    /// Panics when there is no value: the caller is not inside a scope of this key.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// redd::task_local! {
+    ///     static USER: String;
+    /// }
+    ///
+    /// let len = USER.scope("Ada".to_owned(), async { USER.with(|user| user.len()) });
+    /// assert_eq!(len.await, 3);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn with<F, R>(&'static self, f: F) -> R
     where
@@ -89,10 +132,24 @@ impl<T: 'static> LocalKey<T> {
         }
     }
 
-    /// Looks at the value, if there is one.
+    /// Calls `f` with a reference to the value, if there is one.
     ///
     /// # Errors
-    /// When the caller is not inside a scope of this key; `f` has not run then.
+    /// Returns [`AccessError`] when the caller is not inside a scope of this key. `f` is not called then.
+    ///
+    /// # Examples
+    /// ```
+    /// redd::task_local! {
+    ///     static USER: String;
+    /// }
+    ///
+    /// fn greeting() -> String {
+    ///     USER.try_with(|user| format!("Hello {user}")).unwrap_or_else(|_| "Hello".to_owned())
+    /// }
+    ///
+    /// assert_eq!(greeting(), "Hello");
+    /// assert_eq!(USER.sync_scope("Ada".to_owned(), greeting), "Hello Ada");
+    /// ```
     pub fn try_with<F, R>(&'static self, f: F) -> Result<R, AccessError>
     where
         F: FnOnce(&T) -> R,
@@ -112,19 +169,43 @@ impl<T: 'static> LocalKey<T> {
 }
 
 impl<T: Clone + 'static> LocalKey<T> {
-    /// A clone of the value.
+    /// Returns a clone of the value.
     ///
     /// # Panics
-    /// When there is none: the caller is not inside a scope of this key.
+    /// Panics when there is no value: the caller is not inside a scope of this key.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// redd::task_local! {
+    ///     static NUMBER: u32;
+    /// }
+    ///
+    /// assert_eq!(NUMBER.scope(7, async { NUMBER.get() }).await, 7);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn get(&'static self) -> T {
         self.with(T::clone)
     }
 
-    /// A clone of the value, if there is one.
+    /// Returns a clone of the value, if there is one.
     ///
     /// # Errors
-    /// When the caller is not inside a scope of this key.
+    /// Returns [`AccessError`] when the caller is not inside a scope of this key.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// redd::task_local! {
+    ///     static NUMBER: u32;
+    /// }
+    ///
+    /// // A spawned task does not inherit the value.
+    /// let inherited = NUMBER.scope(7, async { redd::spawn(async { NUMBER.try_get() }).await });
+    /// assert!(inherited.await.unwrap().is_err());
+    /// # });
+    /// ```
     pub fn try_get(&'static self) -> Result<T, AccessError> {
         self.try_with(T::clone)
     }
@@ -144,8 +225,8 @@ struct SwapBack<'a, T: 'static> {
 
 impl<T: 'static> Drop for SwapBack<'_, T> {
     fn drop(&mut self) {
-        // Neither can fail: the slot was there when we entered, and every borrow of it ended inside the scope. If it
-        // is gone all the same, the thread is ending, and nobody can read it any more.
+        // Neither can fail: the slot existed when we entered, and every borrow of it ended inside the scope. If the
+        // slot is gone all the same, the thread is ending, and no code can read it any more.
         let _ = self.key.inner.try_with(|slot| {
             if let Ok(mut slot) = slot.try_borrow_mut() {
                 std::mem::swap(&mut *slot, self.value);
@@ -154,14 +235,14 @@ impl<T: 'static> Drop for SwapBack<'_, T> {
     }
 }
 
-/// Why a scope cannot be entered.
+/// The reasons why a scope cannot be entered.
 const BORROWED: &str = "a task-local scope was entered while a `with` of the same key was looking at the value it would \
                         replace. End the `with` first, for example by cloning the value: `KEY.get()`.";
 const DESTROYED: &str = "a task-local scope was entered on a thread that is ending, whose thread-locals are gone. Do not \
                          poll tasks from destructors of thread-locals.";
 
 pin_project! {
-    /// A future that runs with a task-local value set. Made by [`LocalKey::scope`].
+    /// A future that runs with a task-local value set. Created by [`LocalKey::scope`].
     pub struct TaskLocalFuture<T, F>
     where
         T: 'static,
@@ -170,7 +251,7 @@ pin_project! {
         value: Option<T>,
         #[pin]
         future: Option<F>,
-        // As in Tokio: it may come to hold a pinned value without breaking programs.
+        // As in Tokio: a later version may hold a pinned value without breaking programs.
         #[pin]
         _pinned: PhantomPinned,
     }
@@ -179,7 +260,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if std::mem::needs_drop::<F>() && this.future.is_some() {
-                // `dropped-inside`, where there is a slot; else the future is dropped with the other fields.
+                // `dropped-inside`, if there is a slot. Otherwise the future is dropped with the other fields.
                 let _ = this.key.enter(this.value, || this.future.set(None));
             }
         }
@@ -187,9 +268,9 @@ pin_project! {
 }
 
 impl<T: 'static, F> TaskLocalFuture<T, F> {
-    /// Takes the value out, for example when the future is done; `None` if it was taken before.
+    /// Takes the value out, for example when the future has completed. Returns `None` if it was taken before.
     ///
-    /// The future, if polled afterwards, runs without a value.
+    /// If the future is polled afterwards, it runs without a value.
     ///
     /// # Examples
     /// ```
@@ -223,7 +304,7 @@ impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
         match polled {
             Ok(Some(poll)) => poll,
             Ok(None) => panic!(
-                "a `TaskLocalFuture` was polled again after it was done. Await it once, or `fuse` it before polling \
+                "a `TaskLocalFuture` was polled again after it had completed. Await it once, or `fuse` it before polling \
                  it in a loop."
             ),
             Err(reason) => panic!("{reason}"),
@@ -237,7 +318,17 @@ debug_struct!([T: fmt::Debug + 'static, F] TaskLocalFuture<T, F> as "TaskLocalFu
     ..
 });
 
-/// There is no value: the caller is outside of any scope of the key. From [`LocalKey::try_with`].
+/// The error of [`LocalKey::try_with`]: the caller is outside of any scope of the key.
+///
+/// # Examples
+/// ```
+/// redd::task_local! {
+///     static NUMBER: u32;
+/// }
+///
+/// let error = NUMBER.try_get().unwrap_err();
+/// assert!(error.to_string().starts_with("task-local value not set"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AccessError {
     _private: (),

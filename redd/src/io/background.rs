@@ -1,18 +1,18 @@
-//! Blocking reads and writes made asynchronous: one operation at a time runs on the blocking pool, with a buffer
+//! Asynchronous reads and writes of files that block: one operation at a time runs on the blocking pool, with a buffer
 //! between it and the task.
 //!
-//! Called by `fs::file` and `io::stdio`. The one edge from `io` to `blocking`: it asks for a thread at the door.
+//! Called by `fs::file` and `io::stdio`. It is the only import of `blocking` in `io`.
 //!
-//! - A read fills the buffer on the pool; the task copies out of it. Bytes read ahead stay for the next read.
-//! - A write is ready as soon as its bytes are in the buffer; the pool writes them afterwards, also when the runtime
-//!   shuts down meanwhile. Its error is reported by the next operation that can report one.
+//! - A read fills the buffer on the pool; the task copies out of it. Bytes that were read ahead stay for the next read.
+//! - A write is ready as soon as its bytes are in the buffer. The pool writes them afterwards, even if the runtime
+//!   shuts down meanwhile. The next operation that can report an error reports the error of the write.
 //!
 //! # Invariants
-//! - `one-at-work`: `buffer` is `None` exactly while an operation is at work; the operation has it, and its [`Ticket`]
-//!   puts it back, also if it never ran or panicked.
-//! - `captures-first`: an operation drops what it captured before its end is seen, so that a file whose operation has
-//!   ended has one owner.
-//! - `foreign-code-outside`: wakers are woken, and closures handed to the pool, without the lock.
+//! - `one-in-flight`: `buffer` is `None` exactly while an operation is in flight. The operation owns it, and its
+//!   [`RunningOperation`] puts it back, even if the operation never ran or panicked.
+//! - `captures-dropped-first`: an operation drops its captures before its end is visible. So a file has one owner when
+//!   its operation has ended.
+//! - `user-code-outside-lock`: wakers are cloned, woken and dropped, and closures sent to the pool, without the lock.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, Waker, ready};
@@ -25,55 +25,61 @@ use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, Mutex, MutexGuard};
 use crate::task::coop::poll_proceed;
 
-/// Bytes that one operation moves at most, unless the file says otherwise. The figure is Tokio's.
-pub(crate) const MAX_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+/// Maximum number of bytes that one operation moves, unless the file has another limit. As large as in Tokio.
+pub(crate) const MAX_OPERATION_BYTES: usize = 2 * 1024 * 1024;
 
-/// What an operation is, and so what its result means.
+/// The kind of an operation, which says what its result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum OperationKind {
     /// Fills the buffer.
     Read,
-    /// Empties the buffer. Runs also if the runtime shuts down first.
+    /// Empties the buffer. It runs even if the runtime shuts down first.
     Write,
-    /// Answers with a position.
+    /// Returns a position.
     Seek,
-    /// Hands on what the target has buffered itself.
+    /// Flushes the target's own buffer.
     Flush,
-    /// Reports to its caller in another way.
+    /// Returns its result to its caller in another way.
     Other,
 }
 
-/// One blocking target with at most one operation at work.
+/// One blocking target, with at most one operation in flight.
 #[derive(Debug)]
 pub(crate) struct Background {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<BackgroundState>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    /// `one-at-work`
+struct BackgroundState {
+    /// `one-in-flight`
     buffer: Option<Buffer>,
-    /// How the last operation ended, until somebody asks or the next one starts. Not for writes.
-    outcome: Option<(Kind, io::Result<u64>)>,
-    /// The error of a write that nobody has heard of yet.
+    /// The result of the last operation that was not a write, until it is taken or the next operation starts.
+    outcome: Option<(OperationKind, io::Result<u64>)>,
+    /// The error of a write that was not reported yet.
     write_error: Option<io::Error>,
-    /// The operation at work was a write that never ran.
+    /// The last operation was a write that never ran.
     is_write_lost: bool,
     position: u64,
     waiters: Vec<Waker>,
 }
 
-/// No operation is at work, and none starts while this lives.
+impl BackgroundState {
+    fn is_waiting(&self, waker: &Waker) -> bool {
+        self.waiters.iter().any(|waiting| waiting.will_wake(waker))
+    }
+}
+
+/// Proof that no operation is in flight. None starts while this exists.
 #[derive(Debug)]
-pub(crate) struct Idle<'a> {
+pub(crate) struct IdleGuard<'a> {
     background: &'a Background,
-    shared: MutexGuard<'a, Shared>,
+    shared: MutexGuard<'a, BackgroundState>,
 }
 
 impl Background {
     pub(crate) fn new() -> Self {
         Self {
-            shared: Arc::new(Mutex::new(Shared {
+            shared: Arc::new(Mutex::new(BackgroundState {
                 buffer: Some(Buffer::default()),
                 outcome: None,
                 write_error: None,
@@ -84,27 +90,42 @@ impl Background {
         }
     }
 
-    /// Waits for the operation at work. Any number of tasks can wait.
-    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<Idle<'_>> {
-        let mut shared = self.shared.lock();
-        if shared.buffer.is_some() {
-            return Poll::Ready(Idle { background: self, shared });
+    /// Waits until no operation is in flight. Any number of tasks can wait.
+    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<IdleGuard<'_>> {
+        let mut fresh = None;
+        loop {
+            let mut shared = self.shared.lock();
+            if shared.buffer.is_some() {
+                if fresh.is_none() {
+                    return Poll::Ready(IdleGuard { background: self, shared });
+                }
+                // The operation has ended meanwhile; another one may start while the waker is dropped.
+                drop(shared);
+                drop(fresh.take());
+                continue;
+            }
+            if !shared.is_waiting(cx.waker()) {
+                let Some(waker) = fresh.take() else {
+                    // `user-code-outside-lock`
+                    drop(shared);
+                    fresh = Some(cx.waker().clone());
+                    continue;
+                };
+                shared.waiters.push(waker);
+            }
+            drop(shared);
+            waiting::note(kind, None);
+            return Poll::Pending;
         }
-        if !shared.waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
-            shared.waiters.push(cx.waker().clone());
-        }
-        drop(shared);
-        waiting::note(kind, None);
-        Poll::Pending
     }
 
-    /// `None` while an operation is at work.
-    pub(crate) fn try_idle(&self) -> Option<Idle<'_>> {
+    /// Returns `None` while an operation is in flight.
+    pub(crate) fn try_idle(&self) -> Option<IdleGuard<'_>> {
         let shared = self.shared.lock();
-        shared.buffer.is_some().then_some(Idle { background: self, shared })
+        shared.buffer.is_some().then_some(IdleGuard { background: self, shared })
     }
 
-    /// Reads at most `max` bytes with an operation made by `read`, or from what was read ahead.
+    /// Reads from what was read ahead, or else at most `max` bytes with an operation made by `read`.
     pub(crate) fn poll_read<F>(
         &self,
         cx: &mut Context<'_>,
@@ -121,22 +142,22 @@ impl Background {
         let unit = ready!(poll_proceed(cx));
         loop {
             let mut idle = ready!(self.poll_idle(cx, WaitKind::Readable));
-            let outcome = idle.take_outcome(Kind::Read);
+            let outcome = idle.take_outcome(OperationKind::Read);
             if outcome.is_some() || !idle.buffer().is_empty() {
                 unit.made_progress();
                 let result = outcome.unwrap_or(Ok(0));
                 return Poll::Ready(result.map(|_| idle.buffer().copy_to(target)));
             }
-            idle.start(Kind::Read, read(target.remaining().min(max)));
+            idle.start(OperationKind::Read, read(target.remaining().min(max)));
         }
     }
 
-    /// Puts at most `max` bytes into the buffer and starts the operation that `write` makes, given the number of bytes
-    /// that were read ahead and are discarded.
+    /// Copies at most `max` bytes into the buffer and starts an operation made by `write`. The argument of `write` is
+    /// the number of bytes that were read ahead and are discarded.
     pub(crate) fn poll_write<F>(
         &self,
         cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
+        slices: &[IoSlice<'_>],
         max: usize,
         write: impl FnOnce(i64) -> F,
     ) -> Poll<io::Result<usize>>
@@ -149,21 +170,21 @@ impl Background {
         if let Some(error) = idle.take_write_error() {
             return Poll::Ready(Err(error));
         }
-        if total_len(pieces) == 0 {
+        if total_len(slices) == 0 {
             return Poll::Ready(Ok(0));
         }
         let ahead = idle.buffer().discard();
-        let len = idle.buffer().fill_from(pieces, max);
-        idle.start(Kind::Write, write(ahead));
+        let len = idle.buffer().fill_from(slices, max);
+        idle.start(OperationKind::Write, write(ahead));
         let mut shared = self.shared.lock();
         if std::mem::take(&mut shared.is_write_lost) {
-            // Nobody will write these bytes: better said now than by the next operation.
+            // These bytes will never be written: report it now rather than from the next operation.
             return Poll::Ready(Err(shared.write_error.take().unwrap_or_else(background_failed)));
         }
         Poll::Ready(Ok(len))
     }
 
-    /// Waits until what was written has been handed to the target, and reports its error.
+    /// Waits until everything written has reached the target, and returns its error.
     pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let unit = ready!(poll_proceed(cx));
         let mut idle = ready!(self.poll_idle(cx, WaitKind::Writable));
@@ -172,14 +193,14 @@ impl Background {
     }
 }
 
-impl Idle<'_> {
+impl IdleGuard<'_> {
     pub(crate) fn buffer(&mut self) -> &mut Buffer {
         let buffer = self.shared.buffer.as_mut();
-        buffer.expect("`one-at-work`: an `Idle` is made only when the buffer is there")
+        buffer.expect("`one-in-flight`: an `IdleGuard` is made only when the buffer is there")
     }
 
-    /// How the last operation ended, if it was of this kind and nobody has asked yet.
-    pub(crate) fn take_outcome(&mut self, kind: Kind) -> Option<io::Result<u64>> {
+    /// Takes the result of the last operation, if it was of this kind and was not taken yet.
+    pub(crate) fn take_outcome(&mut self, kind: OperationKind) -> Option<io::Result<u64>> {
         let (_, result) = self.shared.outcome.take_if(|outcome| outcome.0 == kind)?;
         Some(result)
     }
@@ -189,69 +210,71 @@ impl Idle<'_> {
         self.shared.write_error.take()
     }
 
-    /// Where the last seek led.
+    /// The position after the last seek.
     pub(crate) fn position(&self) -> u64 {
         self.shared.position
     }
 
-    /// Starts an operation, which gets the buffer. If there is no thread for it, it ends at once with an error.
+    /// Starts an operation, which takes the buffer. If there is no thread for it, it ends at once with an error.
     #[track_caller]
-    pub(crate) fn start<F>(mut self, kind: Kind, operation: F)
+    pub(crate) fn start<F>(mut self, kind: OperationKind, operation: F)
     where
         F: FnOnce(&mut Buffer) -> io::Result<u64> + Send + 'static,
     {
-        let ticket = Ticket {
+        let running = RunningOperation {
             shared: Arc::clone(&self.background.shared),
             kind,
             buffer: self.shared.buffer.take().unwrap_or_default(),
             result: None,
         };
         self.shared.outcome = None;
-        // `foreign-code-outside`
+        // `user-code-outside-lock`
         drop(self.shared);
         let work = move || {
-            // `captures-first`: the call consumes the operation, and the ticket is dropped after it. If the closure is
-            // dropped instead, so are its captures, in the order of these lines.
+            // `captures-dropped-first`: the call consumes the operation, and `running` is dropped after it. If the
+            // closure is dropped instead, so are its captures, in the order of these lines.
             let operation = operation;
-            let mut ticket = ticket;
-            let result = operation(&mut ticket.buffer);
-            ticket.result = Some(result);
+            let mut running = running;
+            let result = operation(&mut running.buffer);
+            running.result = Some(result);
             Ok(())
         };
-        // Nobody waits for the handles: the ticket tells when the operation has ended, however it did.
+        // The join handles are not needed: dropping `running` ends the operation, however it ended.
         match kind {
-            Kind::Write => drop(blocking::run_mandatory::<io::Result<()>, _>(work)),
-            Kind::Read | Kind::Seek | Kind::Flush | Kind::Other => drop(blocking::run(work)),
+            OperationKind::Write => drop(blocking::run_mandatory::<io::Result<()>, _>(work)),
+            OperationKind::Read | OperationKind::Seek | OperationKind::Flush | OperationKind::Other => {
+                drop(blocking::run(work))
+            }
         }
     }
 }
 
-/// An operation at work. Its drop is its end (`one-at-work`).
-struct Ticket {
-    shared: Arc<Mutex<Shared>>,
-    kind: Kind,
+/// An operation in flight. Dropping it ends the operation (`one-in-flight`).
+struct RunningOperation {
+    shared: Arc<Mutex<BackgroundState>>,
+    kind: OperationKind,
     buffer: Buffer,
     /// `None` until the operation has run.
     result: Option<io::Result<u64>>,
 }
 
-impl Drop for Ticket {
+impl Drop for RunningOperation {
     fn drop(&mut self) {
         let has_run = self.result.is_some();
         let result = self.result.take().unwrap_or_else(|| Err(background_failed()));
-        if self.kind == Kind::Write {
+        if self.kind == OperationKind::Write {
             self.buffer.clear();
         }
         let waiters = {
             let mut shared = self.shared.lock();
             match (self.kind, result) {
-                (Kind::Write, Ok(_)) => {}
-                (Kind::Write, Err(error)) => {
+                (OperationKind::Write, Ok(_)) => {}
+                (OperationKind::Write, Err(error)) => {
                     shared.write_error = Some(error);
                     shared.is_write_lost = !has_run;
                 }
                 (kind, result) => {
-                    if let (Kind::Seek, Ok(position)) = (kind, &result) {
+                    if let (OperationKind::Seek, Ok(position)) = (kind, &result) {
                         shared.position = *position;
                     }
                     shared.outcome = Some((kind, result));
@@ -266,15 +289,15 @@ impl Drop for Ticket {
     }
 }
 
-/// The operation was dropped before it ran, or it panicked.
+/// The error of an operation that was dropped before it ran, or that panicked.
 pub(crate) fn background_failed() -> io::Error {
     blocking::runtime_gone()
 }
 
-/// Bytes on their way between a task and the blocking pool.
+/// Bytes in transit between a task and the blocking pool.
 #[derive(Default)]
 pub(crate) struct Buffer {
-    /// All of it is initialised, once; `start..end` is in use.
+    /// Initialised once, when it grows. `start..end` is in use.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -290,12 +313,12 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// Bytes in use, as a distance to seek; memory is at most `i64::MAX` bytes.
+    /// The number of bytes in use, as a distance to seek. There are at most `i64::MAX`.
     pub(crate) fn len(&self) -> i64 {
         (self.end - self.start) as i64
     }
 
-    /// Drops what was read ahead, and says how much that was.
+    /// Discards what was read ahead and returns its length.
     pub(crate) fn discard(&mut self) -> i64 {
         let len = self.len();
         self.clear();
@@ -318,11 +341,11 @@ impl Buffer {
         }
     }
 
-    fn fill_from(&mut self, pieces: &[IoSlice<'_>], max: usize) -> usize {
-        let len = total_len(pieces).min(max);
+    fn fill_from(&mut self, slices: &[IoSlice<'_>], max: usize) -> usize {
+        let len = total_len(slices).min(max);
         self.make_room(len);
-        for piece in pieces {
-            let part = &piece[..piece.len().min(len - self.end)];
+        for slice in slices {
+            let part = &slice[..slice.len().min(len - self.end)];
             self.bytes[self.end..][..part.len()].copy_from_slice(part);
             self.end += part.len();
         }

@@ -1,9 +1,9 @@
 //! `AsyncBufReadExt`: reading lines and segments with `await`.
 //!
-//! Called by programs. `poll_until` is also what `lines` is made of.
+//! Called by user code.
 //!
 //! # Invariants
-//! - `taken-once`: the borrow of the reader leaves `FillBuf` together with the bytes, so both live equally long.
+//! - `taken-once`: the borrow of the reader leaves `FillBuf` together with the bytes, so both have the same lifetime.
 
 #![expect(unsafe_code, reason = "a borrow that is returned on one branch only; safe with the next borrow checker")]
 
@@ -16,40 +16,98 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::operation::{Awaited, Operation};
+use super::operation::{Operation, OperationFuture};
 use super::read_text::{OnError, TextBuffer};
+use super::read_until::{ReadUntil, poll_until};
 use super::{AsyncBufRead, Lines, Split};
 
-/// The methods for programs of everything that is [`AsyncBufRead`].
+/// Methods for reading from anything that implements [`AsyncBufRead`], such as a [`BufReader`](super::BufReader).
+///
+/// It is implemented for every such type: import it to call them.
 pub trait AsyncBufReadExt: AsyncBufRead {
-    operations! {
-        /// Appends all bytes up to `byte`, and `byte` itself, to `buf`; answers with their number.
-        ///
-        /// - Without `byte` at the end of the stream: all that is left. 0: nothing was left.
-        ///
-        /// # Cancel safety
-        /// What was read before a drop is in `buf`: calling it again with the same `buf` goes on.
-        ///
-        /// # Errors
-        /// What the reader reports; what was read before is in `buf`.
-        read_until(byte: u8, buf: &'a mut Vec<u8>) -> ReadUntil<'a> = ReadUntil { delimiter: byte, buf, len: 0 };
-
-        /// Appends the next line, with its line feed if there is one, to `buf`; answers with its length in bytes.
-        ///
-        /// - 0: nothing was left.
-        /// - `buf` is not cleared before.
-        ///
-        /// # Cancel safety
-        /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
-        /// [`read_until`](Self::read_until) lose nothing.
-        ///
-        /// # Errors
-        /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` is as it was and the line is
-        /// lost. Else what the reader reports; text that was read before is in `buf`.
-        read_line(buf: &'a mut String) -> ReadLine<'a> = ReadLine { text: TextBuffer::new(buf), len: 0 };
+    /// Appends all bytes up to and including `byte` to `buf` and returns their number.
+    ///
+    /// - If the stream ends before `byte`, it appends all that is left. 0 means that nothing was left.
+    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not
+    ///   trusted.
+    ///
+    /// # Cancel safety
+    /// What was read before a drop is in `buf`: call it again with the same `buf` to continue.
+    ///
+    /// # Errors
+    /// The errors of the reader; what was read before is in `buf`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncBufReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"name=redd;fish=salmon"[..];
+    /// let mut field = Vec::new();
+    /// assert_eq!(reader.read_until(b';', &mut field).await?, 10);
+    /// assert_eq!(field, b"name=redd;");
+    /// field.clear();
+    /// reader.read_until(b';', &mut field).await?;
+    /// assert_eq!(field, b"fish=salmon");
+    /// assert_eq!(reader.read_until(b';', &mut field).await?, 0);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> OperationFuture<'a, Self, ReadUntil<'a>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadUntil::new(byte, buf))
     }
 
-    /// The stream cut into segments at each `byte`, which is left out.
+    /// Appends the next line to `buf`, with its line feed if there is one, and returns its length in bytes.
+    ///
+    /// - 0 means that nothing was left.
+    /// - It does not clear `buf` first.
+    /// - The length is up to the sender. Put [`take`](super::AsyncReadExt::take) before it where the sender is not
+    ///   trusted.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what was read before a drop is lost. [`lines`](Self::lines) and
+    /// [`read_until`](Self::read_until) lose nothing.
+    ///
+    /// # Errors
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the line is not UTF-8: then `buf` keeps the text that it had, and
+    /// the line is lost. Also the errors of the reader: then text that was read before is in `buf`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncBufReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"redd\nsalmon"[..];
+    /// let mut line = String::new();
+    /// assert_eq!(reader.read_line(&mut line).await?, 5);
+    /// assert_eq!(line, "redd\n");
+    /// line.clear();
+    /// reader.read_line(&mut line).await?;
+    /// assert_eq!(line, "salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> OperationFuture<'a, Self, ReadLine<'a>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadLine { text: TextBuffer::new(buf), len: 0 })
+    }
+
+    /// Splits the stream into segments at each `byte`. The segments do not contain `byte`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncBufReadExt, BufReader};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut fields = BufReader::new(&b"redd;salmon"[..]).split(b';');
+    /// assert_eq!(fields.next_segment().await?.as_deref(), Some(&b"redd"[..]));
+    /// assert_eq!(fields.next_segment().await?.as_deref(), Some(&b"salmon"[..]));
+    /// assert_eq!(fields.next_segment().await?, None);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     fn split(self, byte: u8) -> Split<Self>
     where
         Self: Sized + Unpin,
@@ -57,15 +115,30 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         Split::new(self, byte)
     }
 
-    /// The bytes in the reader's buffer, after reading some if there were none; empty at the end of the stream.
+    /// Returns the bytes in the reader's buffer, after reading some if there were none. Empty at the end of the stream.
     ///
-    /// - They stay there until they are [consumed](Self::consume).
+    /// - The bytes stay in the buffer until they are [consumed](Self::consume).
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped.
+    /// Nothing is lost if the future is dropped.
     ///
     /// # Errors
-    /// What the reader reports, `Interrupted` included.
+    /// The errors of the reader, [`Interrupted`](io::ErrorKind::Interrupted) included.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// // Look at the first byte before choosing a parser.
+    /// let mut reader = BufReader::new(&b"{\"fish\": \"salmon\"}"[..]);
+    /// let is_json = reader.fill_buf().await?.first() == Some(&b'{');
+    /// assert!(is_json);
+    /// let mut text = String::new();
+    /// reader.read_to_string(&mut text).await?;
+    /// assert_eq!(text.len(), 18);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     fn fill_buf(&mut self) -> FillBuf<'_, Self>
     where
         Self: Unpin,
@@ -73,9 +146,22 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         FillBuf { reader: Some(self), _pinned: PhantomPinned }
     }
 
-    /// The first `amt` bytes of the buffer have been used.
+    /// Removes the first `amt` bytes from the reader's buffer: they have been used.
     ///
     /// - `amt` is at most the length of what [`fill_buf`](Self::fill_buf) has returned last; more may panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncBufReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"   salmon"[..];
+    /// let bytes = reader.fill_buf().await?;
+    /// let spaces = bytes.iter().take_while(|byte| **byte == b' ').count();
+    /// reader.consume(spaces);
+    /// assert_eq!(reader.fill_buf().await?, b"salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     fn consume(&mut self, amt: usize)
     where
         Self: Unpin,
@@ -83,7 +169,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
         Pin::new(self).consume(amt);
     }
 
-    /// The stream cut into lines, without `\n` or `\r\n`.
+    /// Splits the stream into lines, without `\n` or `\r\n`.
     ///
     /// # Examples
     /// ```
@@ -106,44 +192,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
 
 impl<R: AsyncBufRead + ?Sized> AsyncBufReadExt for R {}
 
-/// Appends up to and with `delimiter` to `buf`, and counts in `len` over several polls.
-pub(super) fn poll_until<R: AsyncBufRead + ?Sized>(
-    mut reader: Pin<&mut R>,
-    delimiter: u8,
-    buf: &mut Vec<u8>,
-    len: &mut usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        let available = ready_or_retry!(reader.as_mut().poll_fill_buf(cx));
-        let found = memchr::memchr(delimiter, available);
-        let used = found.map_or(available.len(), |index| index + 1);
-        buf.extend_from_slice(&available[..used]);
-        reader.as_mut().consume(used);
-        *len += used;
-        if found.is_some() || used == 0 {
-            return Poll::Ready(Ok(std::mem::take(len)));
-        }
-    }
-}
-
-/// What is awaited after [`AsyncBufReadExt::read_until`].
-#[derive(Debug)]
-pub struct ReadUntil<'a> {
-    delimiter: u8,
-    buf: &'a mut Vec<u8>,
-    len: usize,
-}
-
-impl<R: AsyncBufRead + ?Sized> Operation<R> for ReadUntil<'_> {
-    type Output = io::Result<usize>;
-
-    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        poll_until(reader, self.delimiter, self.buf, &mut self.len, cx)
-    }
-}
-
-/// What is awaited after [`AsyncBufReadExt::read_line`].
+/// The operation of [`AsyncBufReadExt::read_line`].
 #[derive(Debug)]
 pub struct ReadLine<'a> {
     text: TextBuffer<'a>,
@@ -160,11 +209,11 @@ impl<R: AsyncBufRead + ?Sized> Operation<R> for ReadLine<'_> {
 }
 
 pin_project! {
-    /// What is awaited after [`AsyncBufReadExt::fill_buf`].
+    /// The future of [`AsyncBufReadExt::fill_buf`].
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct FillBuf<'a, R: ?Sized> {
-        // `taken-once`: `None` once the bytes were handed out.
+        // `taken-once`: `None` once the bytes were returned.
         reader: Option<&'a mut R>,
         #[pin]
         _pinned: PhantomPinned,
@@ -176,19 +225,19 @@ impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
-        let place = self.project().reader;
-        let Some(reader) = place.take() else {
+        let slot = self.project().reader;
+        let Some(reader) = slot.take() else {
             panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
         match Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(ptr::from_ref) {
-            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and nobody uses it after self.
+            // SAFETY: `taken-once`: the bytes are borrowed from `*reader` for 'a, and `self` does not have it any more.
             Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(unsafe { &*bytes })),
             Poll::Ready(Err(error)) => {
-                *place = Some(reader);
+                *slot = Some(reader);
                 Poll::Ready(Err(error))
             }
             Poll::Pending => {
-                *place = Some(reader);
+                *slot = Some(reader);
                 Poll::Pending
             }
         }

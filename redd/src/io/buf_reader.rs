@@ -13,9 +13,9 @@ use pin_project_lite::pin_project;
 use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf};
 
 pin_project! {
-    /// Buffers what is read from the inner reader, in pieces of 8 KiB unless the caller says otherwise.
+    /// Reads from the inner reader in chunks, of 8 KiB unless the caller chooses another size.
     ///
-    /// - A read of at least the buffer's size goes past an empty buffer.
+    /// - A read of at least the buffer's size bypasses an empty buffer.
     /// - Seeking discards the buffer.
     /// - Dropping it, or [`into_inner`](Self::into_inner), loses what is buffered.
     ///
@@ -35,26 +35,26 @@ pin_project! {
         #[pin]
         pub(super) inner: R,
         pub(super) window: Window,
-        pub(super) seek: Seeking,
+        pub(super) seek: ReadSeek,
     }
 }
 
-/// The buffer and the part of it that is in use.
+/// The buffer and the range of it that is in use.
 pub(super) struct Window {
     buf: Box<[u8]>,
     start: usize,
     end: usize,
 }
 
-/// Where a seek stands.
+/// The progress of a seek.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Seeking {
+pub(super) enum ReadSeek {
     Idle,
     /// `start_seek` was called.
     Requested(SeekFrom),
-    /// The inner reader moves back to where the buffer starts; from there it goes so far.
-    SecondLeg(i64),
-    /// The inner reader moves to the final position.
+    /// The inner reader is seeking back to where the buffer starts. This distance remains from there.
+    MovingBack(i64),
+    /// The inner reader is seeking to the final position.
     InFlight,
 }
 
@@ -78,15 +78,27 @@ impl Window {
 }
 
 impl<R: AsyncRead> BufReader<R> {
-    /// With a buffer of 8 KiB.
+    /// Buffers 8 KiB.
     pub fn new(inner: R) -> Self {
         Self::with_capacity(DEFAULT_BUFFER_BYTES, inner)
     }
 
-    /// With a buffer of so many bytes.
+    /// Buffers `capacity` bytes.
     ///
     /// # Panics
     /// If `capacity` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, BufReader};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = BufReader::with_capacity(4, &b"salmon"[..]);
+    /// assert_eq!(reader.read_u8().await?, b's');
+    /// assert_eq!(reader.buffer(), b"alm");
+    /// assert_eq!(reader.get_ref(), b"on");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn with_capacity(capacity: usize, inner: R) -> Self {
         assert!(
@@ -96,18 +108,58 @@ impl<R: AsyncRead> BufReader<R> {
         Self {
             inner,
             window: Window { buf: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 },
-            seek: Seeking::Idle,
+            seek: ReadSeek::Idle,
         }
     }
 
-    inner_methods!(
-        R,
-        "reader",
-        "what is read from it directly comes after what is buffered",
-        "; what is [buffered](Self::buffer) is lost"
-    );
+    /// Returns the inner reader.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
 
-    /// The bytes that were read and not yet used; reads nothing.
+    /// Returns the inner reader; what is read from it directly comes after what is buffered.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// Returns the inner reader, pinned; what is read from it directly comes after what is buffered.
+    pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut R> {
+        self.project().inner
+    }
+
+    /// Returns the inner reader; what is [buffered](Self::buffer) is lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = BufReader::new(&b"header\nbody"[..]);
+    /// reader.read_line(&mut String::new()).await?;
+    /// // Keep what was read ahead.
+    /// let read_ahead = reader.buffer().to_vec();
+    /// let mut body = String::new();
+    /// (&read_ahead[..]).chain(reader.into_inner()).read_to_string(&mut body).await?;
+    /// assert_eq!(body, "body");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+
+    /// Returns the bytes that were read and not yet used. It reads nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, BufReader};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = BufReader::new(&b"salmon"[..]);
+    /// assert!(reader.buffer().is_empty());
+    /// assert_eq!(reader.read_u8().await?, b's');
+    /// assert_eq!(reader.buffer(), b"almon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn buffer(&self) -> &[u8] {
         self.window.bytes()
     }
@@ -137,8 +189,8 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
             let mut buf = ReadBuf::new(&mut window.buf);
             let start = buf.start();
             ready!(this.inner.poll_read(cx, &mut buf))?;
-            // Keeps `window`: the figure is about our buffer.
-            buf.assert_still(start);
+            // `window`: the reader filled our buffer.
+            buf.assert_same_buffer(start);
             let end = buf.filled().len();
             window.start = 0;
             window.end = end;
@@ -153,8 +205,8 @@ impl<R: AsyncRead> AsyncBufRead for BufReader<R> {
 
 impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        // The inner reader is asked in `poll_complete`, which can do so twice.
-        *self.project().seek = Seeking::Requested(position);
+        // `poll_complete` starts the inner seek: it may need two.
+        *self.project().seek = ReadSeek::Requested(position);
         Ok(())
     }
 
@@ -162,46 +214,74 @@ impl<R: AsyncRead + AsyncSeek> AsyncSeek for BufReader<R> {
         let mut this = self.project();
         loop {
             let next = match *this.seek {
-                Seeking::Idle => {
+                ReadSeek::Idle => {
                     let position = ready!(this.inner.poll_complete(cx))?;
                     let buffered = this.window.bytes().len() as u64;
                     return Poll::Ready(Ok(position.saturating_sub(buffered)));
                 }
-                Seeking::Requested(SeekFrom::Current(distance)) => {
-                    // The inner reader is ahead of ours by what is buffered; memory is at most `i64::MAX` bytes.
+                ReadSeek::Requested(position) => {
+                    // `complete-before-start`, as in `buf_writer`: a write that bypassed the buffer may be in flight.
+                    let completed = ready!(this.inner.as_mut().poll_complete(cx));
+                    *this.seek = ReadSeek::Idle;
+                    completed?;
+                    // The inner reader is ahead by the buffered bytes, of which there are at most `i64::MAX`.
                     let ahead = this.window.bytes().len() as i64;
-                    match distance.checked_sub(ahead) {
-                        Some(distance) => (SeekFrom::Current(distance), Seeking::InFlight),
-                        None => (SeekFrom::Current(-ahead), Seeking::SecondLeg(distance)),
+                    match position {
+                        SeekFrom::Current(distance) => match distance.checked_sub(ahead) {
+                            Some(distance) => (SeekFrom::Current(distance), ReadSeek::InFlight),
+                            None => (SeekFrom::Current(-ahead), ReadSeek::MovingBack(distance)),
+                        },
+                        SeekFrom::Start(_) | SeekFrom::End(_) => (position, ReadSeek::InFlight),
                     }
                 }
-                Seeking::Requested(position) => (position, Seeking::InFlight),
-                Seeking::SecondLeg(distance) => {
+                ReadSeek::MovingBack(distance) => {
                     let result = ready!(this.inner.as_mut().poll_complete(cx));
-                    *this.seek = Seeking::Idle;
+                    *this.seek = ReadSeek::Idle;
                     result?;
                     this.window.discard();
-                    (SeekFrom::Current(distance), Seeking::InFlight)
+                    (SeekFrom::Current(distance), ReadSeek::InFlight)
                 }
-                Seeking::InFlight => {
+                ReadSeek::InFlight => {
                     let result = ready!(this.inner.poll_complete(cx));
-                    *this.seek = Seeking::Idle;
+                    *this.seek = ReadSeek::Idle;
                     let position = result?;
                     this.window.discard();
                     return Poll::Ready(Ok(position));
                 }
             };
             let (position, state) = next;
-            *this.seek = Seeking::Idle;
+            *this.seek = ReadSeek::Idle;
             this.inner.as_mut().start_seek(position)?;
             *this.seek = state;
         }
     }
 }
 
-/// Writes go past the read buffer.
+/// Writes bypass the read buffer.
 impl<R: AsyncRead + AsyncWrite> AsyncWrite for BufReader<R> {
-    forward_write!(self => self.get_pin_mut(), self.inner.is_write_vectored());
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_pin_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_pin_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_pin_mut().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_pin_mut().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
 }
 
 impl<R: fmt::Debug> fmt::Debug for BufReader<R> {

@@ -10,6 +10,20 @@ use super::{AsyncBufRead, AsyncRead, ReadBuf};
 
 pin_project! {
     /// Reads the first reader to its end, then the second. Made by [`AsyncReadExt::chain`](super::AsyncReadExt::chain).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncBufReadExt, AsyncReadExt};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// // Put back what was read too far.
+    /// let already_read = &b"sal"[..];
+    /// let rest = &b"mon\nredd\n"[..];
+    /// let mut lines = already_read.chain(rest).lines();
+    /// assert_eq!(lines.next_line().await?.as_deref(), Some("salmon"));
+    /// assert_eq!(lines.next_line().await?.as_deref(), Some("redd"));
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[derive(Debug)]
     #[must_use = "readers do nothing until they are read from"]
     pub struct Chain<T, U> {
@@ -30,23 +44,35 @@ where
         Self { first, second, is_first_done: false }
     }
 
-    /// Both readers.
+    /// Returns both readers.
     pub fn get_ref(&self) -> (&T, &U) {
         (&self.first, &self.second)
     }
 
-    /// Both readers; what is read from them directly is missing in the chain.
+    /// Returns both readers; what is read from them directly is missing in the chain.
     pub fn get_mut(&mut self) -> (&mut T, &mut U) {
         (&mut self.first, &mut self.second)
     }
 
-    /// Both readers, pinned; what is read from them directly is missing in the chain.
+    /// Returns both readers, pinned; what is read from them directly is missing in the chain.
     pub fn get_pin_mut(self: Pin<&mut Self>) -> (Pin<&mut T>, Pin<&mut U>) {
         let this = self.project();
         (this.first, this.second)
     }
 
-    /// Gives both readers back.
+    /// Returns both readers.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut chain = (&b"redd"[..]).chain(&b"salmon"[..]);
+    /// chain.read_exact(&mut [0; 7]).await?;
+    /// let (first, second) = chain.into_inner();
+    /// assert_eq!((first, second), (&b""[..], &b"mon"[..]));
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn into_inner(self) -> (T, U) {
         (self.first, self.second)
     }
@@ -62,7 +88,7 @@ where
         if !*this.is_first_done {
             let remaining = buf.remaining();
             ready!(this.first.poll_read(cx, buf))?;
-            // Nothing read into an empty buffer does not mean the end.
+            // Zero bytes read into an empty buffer do not mean the end.
             if buf.remaining() != remaining || remaining == 0 {
                 return Poll::Ready(Ok(()));
             }

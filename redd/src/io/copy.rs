@@ -1,32 +1,34 @@
-//! `copy` and `copy_buf`: everything from a reader into a writer.
+//! `copy` and `copy_buf`: all bytes of a reader into a writer.
 //!
-//! Called by programs and by `copy_bidirectional`.
+//! Called by user code and by `copy_bidirectional`.
 //!
 //! # Invariants
 //! - `pending-window`: `buf[start..end]` was read and not yet written; `start <= end <= buf.len()`.
-//! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed: what the reader
-//!   waits for may sit in the writer's buffer.
-//! - `unit-each-turn`: each turn of the loop takes part in the budget, so that a copy between two that are always ready
-//!   (memory, `repeat`, a user's type) lets other tasks run.
+//! - `flush-before-waiting`: before the copy waits for the reader, everything written is flushed. What the reader waits
+//!   for may be in the writer's buffer.
+//! - `budget-each-turn`: each turn of the loop consumes a unit of the budget. So a copy between streams that are always
+//!   ready (memory, `repeat`, a user's type) lets other tasks run.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{AsyncBufRead, AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf, write_zero};
+use super::errors::write_zero;
+use super::{AsyncBufRead, AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf};
 use crate::task::coop::poll_proceed;
 
-/// Copies everything from `reader` to `writer`, flushes it, and answers with the number of bytes.
+/// Copies all bytes of `reader` to `writer`, flushes it, and returns their number.
 ///
-/// - Holds a buffer of 8 KiB while it runs; [`copy_buf`] uses the reader's own.
-/// - While the reader has nothing, what was written is flushed.
+/// - It holds a buffer of 8 KiB while it runs; [`copy_buf`] uses the reader's own.
+/// - It flushes the writer before it waits for the reader, so a buffered writer delays nothing.
+/// - It does not shut the writer down.
 ///
 /// # Cancel safety
-/// Not cancel safe: bytes that were read and not yet written at a drop are lost.
+/// Not cancel safe: dropping the future loses bytes that were read and not yet written.
 ///
 /// # Errors
-/// What the reader or the writer reports, or [`ErrorKind::WriteZero`] if the writer takes no more bytes.
+/// [`ErrorKind::WriteZero`] if the writer accepts no more bytes, and the errors of the reader and the writer.
 ///
 /// # Examples
 /// ```
@@ -45,13 +47,27 @@ where
     poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
 }
 
-/// As [`copy()`], from the reader's own buffer.
+/// Copies all bytes of `reader` to `writer` from the reader's own buffer, as [`copy()`] does.
 ///
 /// # Cancel safety
-/// Nothing is lost at a drop: bytes that were not written are still in the reader.
+/// Dropping the future loses nothing: bytes that were not written are still in the reader.
 ///
 /// # Errors
 /// As `copy`.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncBufReadExt, BufReader};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut reader = BufReader::new(&b"header\nsalmon"[..]);
+/// reader.read_line(&mut String::new()).await?;
+/// // The rest, including what the reader has buffered.
+/// let mut body = Vec::new();
+/// assert_eq!(redd::io::copy_buf(&mut reader, &mut body).await?, 6);
+/// assert_eq!(body, b"salmon");
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 pub async fn copy_buf<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
 where
     R: AsyncBufRead + Unpin + ?Sized,
@@ -74,7 +90,7 @@ where
     W: AsyncWrite + ?Sized,
 {
     loop {
-        // `unit-each-turn`
+        // `budget-each-turn`
         let unit = ready!(poll_proceed(cx));
         let bytes = match reader.as_mut().poll_fill_buf(cx) {
             Poll::Pending => {
@@ -103,7 +119,7 @@ where
     }
 }
 
-/// A copy in progress.
+/// The state of a copy in progress.
 #[derive(Debug)]
 pub(super) struct CopyBuffer {
     buf: Box<[u8]>,
@@ -115,7 +131,7 @@ pub(super) struct CopyBuffer {
 }
 
 impl CopyBuffer {
-    /// The caller has seen to it that there is room for at least one byte.
+    /// `capacity` must not be zero; the caller checks it.
     pub(super) fn new(capacity: usize) -> Self {
         debug_assert!(capacity > 0);
         Self {
@@ -128,7 +144,7 @@ impl CopyBuffer {
         }
     }
 
-    /// Goes on with the copy; ready when the reader is at its end and the writer is flushed.
+    /// Continues the copy; ready when the reader is at its end and the writer is flushed.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,14 +156,14 @@ impl CopyBuffer {
         W: AsyncWrite + ?Sized,
     {
         loop {
-            // `unit-each-turn`
+            // `budget-each-turn`
             let unit = ready!(poll_proceed(cx));
             if !self.is_reader_done && self.end < self.buf.len() {
                 match self.poll_fill(cx, reader.as_mut()) {
                     Poll::Ready(Ok(())) => unit.made_progress(),
                     Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    // With bytes at hand there is something to do.
+                    // There are bytes to write.
                     Poll::Pending if self.start < self.end => {}
                     Poll::Pending => {
                         // `flush-before-waiting`
@@ -180,13 +196,13 @@ impl CopyBuffer {
         }
     }
 
-    /// Reads once behind what is already there.
+    /// Reads once into the free part of the buffer.
     fn poll_fill<R: AsyncRead + ?Sized>(&mut self, cx: &mut Context<'_>, reader: Pin<&mut R>) -> Poll<io::Result<()>> {
         let mut free = ReadBuf::new(&mut self.buf[self.end..]);
         let start = free.start();
         ready!(reader.poll_read(cx, &mut free))?;
-        // Keeps `pending-window`: the figure is about our buffer.
-        free.assert_still(start);
+        // `pending-window`: the reader filled our buffer.
+        free.assert_same_buffer(start);
         let len = free.filled().len();
         self.end += len;
         self.is_reader_done = len == 0;

@@ -1,4 +1,6 @@
-//! `copy_bidirectional`: both directions between two streams, as a proxy does.
+//! `copy_bidirectional`: both directions between two streams, as in a proxy.
+//!
+//! Called by user code.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,17 +10,38 @@ use std::task::{Context, Poll, ready};
 use super::copy::CopyBuffer;
 use super::{AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES};
 
-/// Copies from `a` to `b` and from `b` to `a` until both are at their end; answers with the bytes of both directions.
+/// Copies from `a` to `b` and from `b` to `a` until both have ended, and returns the number of bytes of each direction.
 ///
-/// - At the end of one direction, its writer is shut down and the other direction goes on.
-/// - At the first error it stops; the streams are left as they are.
-/// - Holds two buffers of 8 KiB while it runs.
+/// - When one direction ends, its writer is shut down and the other direction continues.
+/// - It stops at the first error and does not shut the streams down then.
+/// - It holds two buffers of 8 KiB while it runs.
 ///
 /// # Cancel safety
-/// Not cancel safe: bytes that were read and not yet written at a drop are lost.
+/// Not cancel safe: dropping the future loses bytes that were read and not yet written.
 ///
 /// # Errors
 /// As [`copy()`](super::copy()), from either direction.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// // client <-> proxy <-> server
+/// let (mut client, mut to_client) = redd::io::duplex(64);
+/// let (mut to_server, mut server) = redd::io::duplex(64);
+/// let proxy = redd::spawn(async move { redd::io::copy_bidirectional(&mut to_client, &mut to_server).await });
+///
+/// client.write_all(b"request").await?;
+/// client.shutdown().await?;
+/// let mut request = String::new();
+/// server.read_to_string(&mut request).await?;
+/// assert_eq!(request, "request");
+/// server.write_all(b"reply").await?;
+/// server.shutdown().await?;
+/// assert_eq!(proxy.await.unwrap()?, (7, 5));
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
 where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
@@ -27,16 +50,28 @@ where
     copy_bidirectional_with_sizes(a, b, DEFAULT_BUFFER_BYTES, DEFAULT_BUFFER_BYTES).await
 }
 
-/// As [`copy_bidirectional`], with buffers of so many bytes.
+/// Copies in both directions, as [`copy_bidirectional`] does, with buffers of these sizes in bytes.
 ///
 /// # Cancel safety
-/// Not cancel safe: bytes that were read and not yet written at a drop are lost.
+/// Not cancel safe: dropping the future loses bytes that were read and not yet written.
 ///
 /// # Panics
 /// If one of the sizes is zero.
 ///
 /// # Errors
 /// As `copy_bidirectional`.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// // Small requests, large downloads.
+/// let mut client = redd::io::join(&b"GET salmon"[..], Vec::new());
+/// let mut server = redd::io::join(&b"salmon"[..], Vec::new());
+/// let (up, down) = redd::io::copy_bidirectional_with_sizes(&mut client, &mut server, 1024, 256 * 1024).await?;
+/// assert_eq!((up, down), (10, 6));
+/// assert_eq!(client.writer(), b"salmon");
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 pub async fn copy_bidirectional_with_sizes<A, B>(
     a: &mut A,
     b: &mut B,
@@ -52,15 +87,15 @@ where
     let mut a_to_b = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
     let mut b_to_a = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
     poll_fn(|cx| {
-        // Both are polled each time, so that neither waits for the other.
-        let there = a_to_b.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
-        let back = b_to_a.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
-        Poll::Ready(Ok((ready!(there), ready!(back))))
+        // Both directions are polled each time, so that neither waits for the other.
+        let a_to_b = a_to_b.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
+        let b_to_a = b_to_a.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
+        Poll::Ready(Ok((ready!(a_to_b), ready!(b_to_a))))
     })
     .await
 }
 
-/// Where one direction stands.
+/// The progress of one direction.
 #[derive(Debug)]
 enum Direction {
     Copying(CopyBuffer),

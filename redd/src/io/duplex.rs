@@ -1,9 +1,10 @@
-//! `duplex` and `simplex`: streams whose other side is in the same process, over a buffer in memory.
+//! `duplex` and `simplex`: streams whose peer is in the same process, over a buffer in memory.
 //!
-//! Called by programs, above all in tests of protocols.
+//! Called by user code, mostly in tests of protocols.
 //!
 //! # Invariants
-//! - `foreign-code-outside`: wakers are woken and dropped after the lock of the pipe was let go (`Afterwards`).
+//! - `user-code-outside-lock`: wakers are cloned before the lock of the pipe is taken. They are woken and dropped after
+//!   it is released (`DeferredWakers`).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -17,44 +18,81 @@ use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, Mutex};
 use crate::task::coop::poll_proceed;
 
-/// Makes two streams: what is written to one is read from the other.
+/// Returns two connected streams: what is written to one is read from the other.
 ///
 /// - A writer waits while `max_buf_size` bytes of its direction are unread.
-/// - Dropping one side ends the reading of the other, after what is buffered, and fails its writing with
+/// - Dropping one stream ends the reads of the other, after what is buffered. Writes to the other fail with
 ///   [`ErrorKind::BrokenPipe`].
 ///
 /// # Panics
 /// If `max_buf_size` is zero.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ErrorKind};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// // Test a protocol without a socket.
+/// async fn echo_once<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> redd::io::Result<()> {
+///     let mut word = [0; 4];
+///     stream.read_exact(&mut word).await?;
+///     stream.write_all(&word).await
+/// }
+///
+/// let (mut client, server) = redd::io::duplex(64);
+/// let served = redd::spawn(echo_once(server));
+/// client.write_all(b"ping").await?;
+/// let mut reply = String::new();
+/// client.read_to_string(&mut reply).await?;
+/// assert_eq!(reply, "ping");
+/// served.await.unwrap()?;
+/// assert_eq!(client.write(b"more").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 #[track_caller]
 pub fn duplex(max_buf_size: usize) -> (DuplexStream, DuplexStream) {
-    let there = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
-    let back = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
-    let one = DuplexStream { read: Arc::clone(&back), write: Arc::clone(&there) };
-    let other = DuplexStream { read: there, write: back };
+    let forward = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
+    let backward = Arc::new(Mutex::new(SimplexStream::new_unsplit(max_buf_size)));
+    let one = DuplexStream { read: Arc::clone(&backward), write: Arc::clone(&forward) };
+    let other = DuplexStream { read: forward, write: backward };
     (one, other)
 }
 
-/// Makes a pipe: what is written to one half is read from the other.
+/// Returns the two halves of a pipe: what is written to one is read from the other.
 ///
 /// - A writer waits while `max_buf_size` bytes are unread.
-/// - Dropping the writing half does not end the reading, and dropping the reading half does not fail the writing:
-///   call [`shutdown`](super::AsyncWriteExt::shutdown). [`duplex`] does both.
+/// - Dropping the write half does not end the reads: call [`shutdown`](super::AsyncWriteExt::shutdown). Dropping the
+///   read half does not fail the writes. [`duplex`] does both.
 ///
 /// # Panics
 /// If `max_buf_size` is zero.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (mut reader, mut writer) = redd::io::simplex(64);
+/// writer.write_all(b"salmon").await?;
+/// writer.shutdown().await?;
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text).await?;
+/// assert_eq!(text, "salmon");
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
 #[track_caller]
 pub fn simplex(max_buf_size: usize) -> (ReadHalf<SimplexStream>, WriteHalf<SimplexStream>) {
     split(SimplexStream::new_unsplit(max_buf_size))
 }
 
-/// One side of a stream in memory. Made by [`duplex`].
+/// One end of a stream in memory. Made by [`duplex`].
 #[derive(Debug)]
 pub struct DuplexStream {
     read: Arc<Mutex<SimplexStream>>,
     write: Arc<Mutex<SimplexStream>>,
 }
 
-/// A pipe in memory, of which one reads what was written to it. [`simplex`] makes one in two halves.
+/// A pipe in memory: reads return what was written to it. [`simplex`] returns its two halves.
 #[derive(Debug)]
 pub struct SimplexStream {
     bytes: VecDeque<u8>,
@@ -64,41 +102,65 @@ pub struct SimplexStream {
     writer: Option<Waker>,
 }
 
-/// Wakers to be woken and dropped once the lock is let go (`foreign-code-outside`).
+/// Wakers of one operation (`user-code-outside-lock`).
 #[derive(Default)]
 #[must_use]
-struct Afterwards {
+struct DeferredWakers {
+    /// Woken when the lock is released.
     wake: Option<Waker>,
+    /// Dropped when the lock is released.
     discard: Option<Waker>,
+    /// A clone of the polling task's waker, made before the lock was taken.
+    fresh: Option<Waker>,
+    /// The operation has to wait and has no fresh waker: the caller repeats it with one.
+    needs_fresh: bool,
 }
 
-impl Afterwards {
+impl DeferredWakers {
     fn run(self) {
         if let Some(waker) = self.wake {
             wake_guarded(waker);
         }
         drop(self.discard);
+        drop(self.fresh);
     }
-}
 
-/// Keeps the waker of the task that polls now; the one before it is to be dropped outside.
-fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
-    match slot {
-        Some(waker) if waker.will_wake(cx.waker()) => None,
-        Some(_) | None => slot.replace(cx.waker().clone()),
+    /// Stores the polling task's waker in `slot`.
+    fn keep_in(&mut self, slot: &mut Option<Waker>, cx: &Context<'_>) {
+        if slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return;
+        }
+        match self.fresh.take() {
+            Some(fresh) => self.discard = slot.replace(fresh),
+            None => self.needs_fresh = true,
+        }
     }
 }
 
 impl SimplexStream {
-    /// A pipe in one piece: it reads what was written to it.
+    /// Creates a pipe as one stream: reads return what was written to it.
     ///
     /// # Panics
     /// If `max_buf_size` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt, SimplexStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut pipe = SimplexStream::new_unsplit(64);
+    /// pipe.write_all(b"salmon").await?;
+    /// pipe.shutdown().await?;
+    /// let mut text = String::new();
+    /// pipe.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn new_unsplit(max_buf_size: usize) -> SimplexStream {
         assert!(
             max_buf_size > 0,
-            "a pipe was asked for that holds 0 bytes: every write would wait for ever. \
+            "`max_buf_size` is 0: every write to the pipe would wait forever. \
              Give it room for at least one byte."
         );
         SimplexStream { bytes: VecDeque::new(), max_bytes: max_buf_size, is_closed: false, reader: None, writer: None }
@@ -108,7 +170,7 @@ impl SimplexStream {
         &mut self,
         cx: &Context<'_>,
         buf: &mut ReadBuf<'_>,
-        afterwards: &mut Afterwards,
+        wakers: &mut DeferredWakers,
     ) -> Poll<io::Result<()>> {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -117,7 +179,7 @@ impl SimplexStream {
             if self.is_closed {
                 return Poll::Ready(Ok(()));
             }
-            afterwards.discard = keep(&mut self.reader, cx);
+            wakers.keep_in(&mut self.reader, cx);
             return Poll::Pending;
         }
         let len = self.bytes.len().min(buf.remaining());
@@ -126,62 +188,66 @@ impl SimplexStream {
         buf.put_slice(&front[..from_front]);
         buf.put_slice(&back[..len - from_front]);
         self.bytes.drain(..len);
-        afterwards.wake = self.writer.take();
+        wakers.wake = self.writer.take();
         Poll::Ready(Ok(()))
     }
 
     fn write_from(
         &mut self,
         cx: &Context<'_>,
-        pieces: &[IoSlice<'_>],
-        afterwards: &mut Afterwards,
+        slices: &[IoSlice<'_>],
+        wakers: &mut DeferredWakers,
     ) -> Poll<io::Result<usize>> {
         if self.is_closed {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         let room = self.max_bytes - self.bytes.len();
-        let len = total_len(pieces).min(room);
+        let len = total_len(slices).min(room);
         if len == 0 {
-            if total_len(pieces) == 0 {
+            if total_len(slices) == 0 {
                 return Poll::Ready(Ok(0));
             }
-            afterwards.discard = keep(&mut self.writer, cx);
+            wakers.keep_in(&mut self.writer, cx);
             return Poll::Pending;
         }
         let mut left = len;
-        for piece in pieces {
-            let part = &piece[..left.min(piece.len())];
+        for slice in slices {
+            let part = &slice[..left.min(slice.len())];
             self.bytes.extend(part);
             left -= part.len();
         }
-        afterwards.wake = self.reader.take();
+        wakers.wake = self.reader.take();
         Poll::Ready(Ok(len))
     }
 
-    /// Nothing more is written: what is buffered can be read, then comes the end.
-    fn close_for_writing(&mut self) -> Afterwards {
+    /// Ends the writing direction: what is buffered can still be read, then the stream ends.
+    fn close_for_writing(&mut self) -> DeferredWakers {
         self.is_closed = true;
-        Afterwards { wake: self.reader.take(), discard: self.writer.take() }
+        DeferredWakers { wake: self.reader.take(), discard: self.writer.take(), ..DeferredWakers::default() }
     }
 
-    /// Nothing more is read: writing fails.
-    fn close_for_reading(&mut self) -> Afterwards {
+    /// Ends the reading direction: writes fail from now on.
+    fn close_for_reading(&mut self) -> DeferredWakers {
         self.is_closed = true;
         self.bytes = VecDeque::new();
-        Afterwards { wake: self.writer.take(), discard: self.reader.take() }
+        DeferredWakers { wake: self.writer.take(), discard: self.reader.take(), ..DeferredWakers::default() }
     }
 }
 
-/// Runs one operation on a pipe: with the budget, with the wakers after it, and with a note if it has to wait.
+/// Runs one operation on a pipe: charges the budget, wakes the wakers after it, and records the wait if it has to wait.
 fn poll_pipe<T>(
     cx: &mut Context<'_>,
     kind: WaitKind,
-    operation: impl FnOnce(&Context<'_>, &mut Afterwards) -> Poll<io::Result<T>>,
+    mut operation: impl FnMut(&Context<'_>, &mut DeferredWakers) -> Poll<io::Result<T>>,
 ) -> Poll<io::Result<T>> {
     let unit = ready!(poll_proceed(cx));
-    let mut afterwards = Afterwards::default();
-    let result = operation(cx, &mut afterwards);
-    afterwards.run();
+    let mut wakers = DeferredWakers::default();
+    let mut result = operation(cx, &mut wakers);
+    if wakers.needs_fresh {
+        wakers.fresh = Some(cx.waker().clone());
+        result = operation(cx, &mut wakers);
+    }
+    wakers.run();
     if result.is_ready() {
         unit.made_progress();
     } else {
@@ -190,43 +256,86 @@ fn poll_pipe<T>(
     result
 }
 
-/// Reading from one pipe and writing to one: how to get at each, for as long as one operation lasts.
-macro_rules! pipe_ends {
-    ($Type:ty, $self:ident, read: $read:expr, write: $write:expr) => {
-        impl AsyncRead for $Type {
-            fn poll_read($self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                poll_pipe(cx, WaitKind::Readable, |cx, afterwards| $read.read_into(cx, buf, afterwards))
-            }
-        }
-
-        impl AsyncWrite for $Type {
-            write_pieces! {
-                $self, cx, bufs
-                    => poll_pipe(cx, WaitKind::Writable, |cx, afterwards| $write.write_from(cx, bufs, afterwards))
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_shutdown($self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let afterwards = $write.close_for_writing();
-                afterwards.run();
-                Poll::Ready(Ok(()))
-            }
-        }
-    };
+impl AsyncRead for SimplexStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        poll_pipe(cx, WaitKind::Readable, |cx, wakers| this.read_into(cx, buf, wakers))
+    }
 }
 
-pipe_ends!(SimplexStream, self, read: self.get_mut(), write: self.get_mut());
-pipe_ends!(DuplexStream, self, read: self.read.lock(), write: self.write.lock());
+impl AsyncWrite for SimplexStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
 
-/// Both directions end.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        poll_pipe(cx, WaitKind::Writable, |cx, wakers| this.write_from(cx, bufs, wakers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let wakers = this.close_for_writing();
+        wakers.run();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for DuplexStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        poll_pipe(cx, WaitKind::Readable, |cx, wakers| this.read.lock().read_into(cx, buf, wakers))
+    }
+}
+
+impl AsyncWrite for DuplexStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        poll_pipe(cx, WaitKind::Writable, |cx, wakers| this.write.lock().write_from(cx, bufs, wakers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let wakers = this.write.lock().close_for_writing();
+        wakers.run();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Ends both directions.
 impl Drop for DuplexStream {
     fn drop(&mut self) {
-        let afterwards = self.write.lock().close_for_writing();
-        afterwards.run();
-        let afterwards = self.read.lock().close_for_reading();
-        afterwards.run();
+        let wakers = self.write.lock().close_for_writing();
+        wakers.run();
+        let wakers = self.read.lock().close_for_reading();
+        wakers.run();
     }
 }

@@ -1,7 +1,7 @@
-//! `split`: the two directions of a stream in two hands.
+//! `split`: the two directions of a stream as two values.
 //!
 //! # Invariants
-//! - `stays-put`: the stream never moves while it is in the `Arc`; only `unsplit` takes it out, and asks for `Unpin`.
+//! - `stays-put`: the stream never moves while it is in the `Arc`. Only `unsplit` takes it out, and requires `Unpin`.
 
 #![expect(unsafe_code, reason = "pins a stream that is behind a lock")]
 
@@ -13,12 +13,12 @@ use std::task::{Context, Poll};
 use super::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::primitives::{Arc, Mutex, MutexGuard};
 
-/// Splits a stream into a half that reads and a half that writes, for two tasks.
+/// Splits a stream into a read half and a write half, for two tasks.
 ///
-/// - Each operation locks the stream for one poll. `TcpStream`, `UnixStream` and others have a `split` of their own
-///   that does without.
-/// - [`ReadHalf::unsplit`] joins them again.
-/// - Dropping the writing half does not shut the stream down; call
+/// - Each operation locks the stream for one poll. `TcpStream`, `UnixStream` and others have a `split` method that
+///   needs no lock.
+/// - [`ReadHalf::unsplit`] joins the halves again.
+/// - Dropping the write half does not shut the stream down; call
 ///   [`shutdown`](super::AsyncWriteExt::shutdown) for that.
 ///
 /// # Examples
@@ -41,34 +41,34 @@ where
     T: AsyncRead + AsyncWrite,
 {
     let is_write_vectored = stream.is_write_vectored();
-    let shared = Arc::new(Shared { stream: Mutex::new(stream), is_write_vectored });
+    let shared = Arc::new(SplitState { stream: Mutex::new(stream), is_write_vectored });
     let reader = ReadHalf { shared: Arc::clone(&shared) };
     (reader, WriteHalf { shared })
 }
 
-/// The half that reads. Made by [`split`].
+/// The read half of a stream. Made by [`split`].
 pub struct ReadHalf<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SplitState<T>>,
 }
 
-/// The half that writes. Made by [`split`].
+/// The write half of a stream. Made by [`split`].
 pub struct WriteHalf<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SplitState<T>>,
 }
 
-struct Shared<T> {
+struct SplitState<T> {
     stream: Mutex<T>,
-    /// Asked once: the answer must not need the lock.
+    /// Read once, before the stream is locked: `is_write_vectored` must not need the lock.
     is_write_vectored: bool,
 }
 
-impl<T> Shared<T> {
+impl<T> SplitState<T> {
     fn lock(&self) -> Locked<'_, T> {
         Locked(self.stream.lock())
     }
 }
 
-/// The stream to ourselves, for one poll.
+/// Exclusive access to the stream, for one poll.
 struct Locked<'a, T>(MutexGuard<'a, T>);
 
 impl<T> Locked<'_, T> {
@@ -79,15 +79,41 @@ impl<T> Locked<'_, T> {
 }
 
 impl<T> ReadHalf<T> {
-    /// Whether both come from the same [`split`].
+    /// Returns whether both halves come from the same [`split`].
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (stream, other) = redd::io::duplex(64);
+    /// let (reader, writer) = redd::io::split(stream);
+    /// let (_, writer_of_other) = redd::io::split(other);
+    /// assert!(reader.is_pair_of(&writer));
+    /// assert!(!reader.is_pair_of(&writer_of_other));
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn is_pair_of(&self, other: &WriteHalf<T>) -> bool {
         other.is_pair_of(self)
     }
 
-    /// Joins the halves of one stream again.
+    /// Joins the halves of one stream and returns the stream.
     ///
     /// # Panics
-    /// If they are from different streams; [`is_pair_of`](Self::is_pair_of) tells.
+    /// If they are from different streams. Check [`is_pair_of`](Self::is_pair_of) first.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (stream, mut peer) = redd::io::duplex(64);
+    /// let (mut reader, writer) = redd::io::split(stream);
+    /// peer.write_all(b"salmon").await?;
+    /// reader.read_exact(&mut [0; 6]).await?;
+    /// let stream = reader.unsplit(writer);
+    /// drop(stream);
+    /// assert_eq!(peer.read(&mut [0; 1]).await?, 0);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn unsplit(self, wr: WriteHalf<T>) -> T
     where
@@ -95,32 +121,57 @@ impl<T> ReadHalf<T> {
     {
         assert!(
             self.is_pair_of(&wr),
-            "`ReadHalf::unsplit` was called with the half of another stream. Ask `is_pair_of` first."
+            "`ReadHalf::unsplit` was called with the half of another stream. Check `is_pair_of` first."
         );
         drop(wr);
         let Ok(shared) = Arc::try_unwrap(self.shared) else {
-            unreachable!("a stream has two halves, and both are here")
+            unreachable!("a stream has two halves, and `unsplit` consumes both")
         };
         shared.stream.into_inner()
     }
 }
 
 impl<T> WriteHalf<T> {
-    /// Whether both come from the same [`split`].
+    /// Returns whether both halves come from the same [`split`].
     pub fn is_pair_of(&self, other: &ReadHalf<T>) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 
 impl<T: AsyncRead> AsyncRead for ReadHalf<T> {
-    forward_read!(self => self.shared.lock().pinned());
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.shared.lock().pinned().poll_read(cx, buf)
+    }
 }
 
 impl<T: AsyncWrite> AsyncWrite for WriteHalf<T> {
-    forward_write!(self => self.shared.lock().pinned(), self.shared.is_write_vectored);
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.lock().pinned().poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.lock().pinned().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.lock().pinned().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.lock().pinned().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.shared.is_write_vectored
+    }
 }
 
-// SAFETY: a shared half gives no access to the stream: it can only be compared and printed. The bound is Tokio's.
+// SAFETY: a shared half gives no access to the stream: it can only be compared and printed. The bound is the same as in
+// Tokio.
 unsafe impl<T: Sync> Sync for ReadHalf<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for WriteHalf<T> {}

@@ -1,9 +1,10 @@
-//! The futures of the extension traits, as one: [`Awaited`] is a stream and the [`Operation`] on it.
+//! The future that the methods of the extension traits return: a stream and an [`Operation`] on it.
 //!
-//! Called by the methods of `read_ext`, `buf_read_ext`, `write_ext`, `seek_ext` and `numbers`.
+//! Called by the methods of `read_ext`, `buf_read_ext`, `write_ext` and `seek_ext`.
 //!
 //! # Why not otherwise
-//! It only holds references, so it could be `Unpin`. As in Tokio it is not: a program that compiles here compiles there.
+//! The future only holds references, so it could be `Unpin`. As in Tokio it is not: a program that compiles here
+//! compiles there.
 
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -12,12 +13,12 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-/// What one call of a method does with a stream, over several polls.
+/// One method call on a stream, polled until it completes.
 pub trait Operation<S: ?Sized> {
-    /// What the caller gets.
+    /// The result of the call.
     type Output;
 
-    /// Goes on with it.
+    /// Continues the operation.
     fn poll_operation(&mut self, stream: Pin<&mut S>, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
 
@@ -25,7 +26,7 @@ pin_project! {
     /// The future of an operation.
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
-    pub struct Awaited<'a, S: ?Sized, O> {
+    pub struct OperationFuture<'a, S: ?Sized, O> {
         stream: &'a mut S,
         operation: O,
         #[pin]
@@ -33,31 +34,14 @@ pin_project! {
     }
 }
 
-impl<'a, S: ?Sized, O> Awaited<'a, S, O> {
+impl<'a, S: ?Sized, O> OperationFuture<'a, S, O> {
     #[inline]
     pub(super) fn new(stream: &'a mut S, operation: O) -> Self {
         Self { stream, operation, _pinned: PhantomPinned }
     }
 }
 
-/// Methods of the extension traits: `name[generics](arguments) -> Operation = the operation to begin`.
-macro_rules! operations {
-    ($(
-        $(#[$doc:meta])*
-        $name:ident$([$($generics:tt)*])?($($argument:ident: $T:ty),*) -> $Operation:ty
-        $(where Self: $Bound:ident)? = $operation:expr;
-    )*) => {$(
-        $(#[$doc])*
-        fn $name<'a $(, $($generics)*)?>(&'a mut self $(, $argument: $T)*) -> Awaited<'a, Self, $Operation>
-        where
-            Self: Unpin $(+ $Bound)?,
-        {
-            Awaited::new(self, $operation)
-        }
-    )*};
-}
-
-impl<S: Unpin + ?Sized, O: Operation<S>> Future for Awaited<'_, S, O> {
+impl<S: Unpin + ?Sized, O: Operation<S>> Future for OperationFuture<'_, S, O> {
     type Output = O::Output;
 
     #[inline]

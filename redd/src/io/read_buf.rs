@@ -1,12 +1,12 @@
-//! The buffer that a reader fills: bytes that are filled, then bytes that are initialised, then the rest.
+//! The buffer that a reader fills: first filled bytes, then initialised bytes, then uninitialised memory.
 //!
-//! Called by every implementor of `AsyncRead` and by everything that reads.
+//! Called by every implementation of `AsyncRead` and by all code that reads.
 //!
 //! # Invariants
 //! - `in-order`: `filled <= initialized <= bytes.len()`.
-//! - `truly-initialised`: the first `initialized` bytes of `bytes` hold values.
-//! - `only-writes-values`: nobody writes uninitialised memory through this type, because `bytes` may have come from a
-//!   `&mut [u8]` (see [`ReadBuf::new`]). Callers of the unsafe methods promise it.
+//! - `truly-initialised`: the first `initialized` bytes of `bytes` are initialised.
+//! - `only-writes-values`: no code writes uninitialised memory through this type, because `bytes` may have come from a
+//!   `&mut [u8]` (see [`ReadBuf::new`]). Callers of the unsafe methods guarantee it.
 
 #![expect(unsafe_code, reason = "memory that is filled before it is initialised")]
 
@@ -16,7 +16,7 @@ use std::ptr;
 use bytes::BufMut;
 use bytes::buf::UninitSlice;
 
-/// A borrowed buffer, filled from its front, that knows how much of it is initialised.
+/// A borrowed buffer that is filled from its front and keeps track of how much of it is initialised.
 ///
 /// ```text
 /// [             capacity              ]
@@ -45,45 +45,73 @@ pub struct ReadBuf<'a> {
 }
 
 impl<'a> ReadBuf<'a> {
-    /// An empty `ReadBuf` over memory that is initialised.
+    /// Creates an empty `ReadBuf` over initialised memory.
     #[inline]
     pub fn new(buf: &'a mut [u8]) -> ReadBuf<'a> {
         let initialized = buf.len();
-        // SAFETY: same layout and lifetime; `only-writes-values` keeps the bytes initialised for the lender.
+        // SAFETY: same layout and lifetime; `only-writes-values` keeps the bytes initialised for the owner of `buf`.
         let bytes = unsafe { &mut *(ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) };
         ReadBuf { bytes, filled: 0, initialized }
     }
 
-    /// An empty `ReadBuf` over memory of which nothing is known. [`assume_init`](Self::assume_init) can tell it more.
+    /// Creates an empty `ReadBuf` over memory that may be uninitialised.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    /// use std::mem::MaybeUninit;
+    ///
+    /// let mut memory = [MaybeUninit::uninit(); 8];
+    /// let mut buf = ReadBuf::uninit(&mut memory);
+    /// buf.put_slice(b"redd");
+    /// assert_eq!(buf.filled(), b"redd");
+    /// assert_eq!(buf.initialized().len(), 4);
+    /// // Zeroes the other four bytes.
+    /// assert_eq!(buf.initialize_unfilled(), [0; 4]);
+    /// ```
     #[inline]
     pub fn uninit(buf: &'a mut [MaybeUninit<u8>]) -> ReadBuf<'a> {
         ReadBuf { bytes: buf, filled: 0, initialized: 0 }
     }
 
-    /// The length of the whole buffer.
+    /// Returns the length of the whole buffer.
     #[inline]
     pub fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The filled part.
+    /// Returns the filled part.
     #[inline]
     pub fn filled(&self) -> &[u8] {
         // SAFETY: `truly-initialised`, and `in-order` says that `filled` does not go beyond.
         unsafe { assume_init_ref(&self.bytes[..self.filled]) }
     }
 
-    /// The filled part, to change.
+    /// Returns the filled part, mutably.
     #[inline]
     pub fn filled_mut(&mut self) -> &mut [u8] {
         // SAFETY: `truly-initialised`, and `in-order` says that `filled` does not go beyond.
         unsafe { assume_init_mut(&mut self.bytes[..self.filled]) }
     }
 
-    /// An empty `ReadBuf` over the first `n` unfilled bytes, or over all of them if there are fewer.
+    /// Returns an empty `ReadBuf` over the first `n` unfilled bytes, or over all of them if there are fewer.
     ///
-    /// - `self` does not learn what is filled through it: call [`assume_init`](Self::assume_init) and
-    ///   [`advance`](Self::advance) afterwards.
+    /// - Filling it does not fill `self`: call [`assume_init`](Self::assume_init) and [`advance`](Self::advance)
+    ///   afterwards.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    ///
+    /// let mut memory = [0; 8];
+    /// let mut buf = ReadBuf::new(&mut memory);
+    /// let mut front = buf.take(4);
+    /// front.put_slice(b"redd");
+    /// assert_eq!(front.remaining(), 0);
+    /// assert!(buf.filled().is_empty());
+    /// buf.advance(4);
+    /// assert_eq!(buf.filled(), b"redd");
+    /// ```
     #[inline]
     pub fn take(&mut self, n: usize) -> ReadBuf<'_> {
         let len = n.min(self.remaining());
@@ -91,21 +119,21 @@ impl<'a> ReadBuf<'a> {
         ReadBuf { bytes: &mut self.bytes[self.filled..][..len], filled: 0, initialized }
     }
 
-    /// The initialised part: filled bytes and those after them that hold some value.
+    /// Returns the initialised part: the filled bytes, and the initialised ones after them.
     #[inline]
     pub fn initialized(&self) -> &[u8] {
         // SAFETY: `truly-initialised`.
         unsafe { assume_init_ref(&self.bytes[..self.initialized]) }
     }
 
-    /// The initialised part, to change.
+    /// Returns the initialised part, mutably.
     #[inline]
     pub fn initialized_mut(&mut self) -> &mut [u8] {
         // SAFETY: `truly-initialised`.
         unsafe { assume_init_mut(&mut self.bytes[..self.initialized]) }
     }
 
-    /// The whole buffer.
+    /// Returns the whole buffer.
     ///
     /// # Safety
     /// The caller writes no uninitialised memory into it (`only-writes-values`).
@@ -114,7 +142,7 @@ impl<'a> ReadBuf<'a> {
         self.bytes
     }
 
-    /// The part that is not filled, initialised or not.
+    /// Returns the unfilled part, initialised or not.
     ///
     /// # Safety
     /// The caller writes no uninitialised memory into it (`only-writes-values`).
@@ -123,23 +151,35 @@ impl<'a> ReadBuf<'a> {
         &mut self.bytes[self.filled..]
     }
 
-    /// The part that is not filled, with zeros where nothing was written before.
+    /// Returns the unfilled part, after zeroing the bytes of it that are uninitialised.
     #[inline]
     pub fn initialize_unfilled(&mut self) -> &mut [u8] {
         self.initialize_unfilled_to(self.remaining())
     }
 
-    /// The first `n` bytes that are not filled, with zeros where nothing was written before.
+    /// Returns the first `n` unfilled bytes, after zeroing those that are uninitialised.
     ///
     /// # Panics
     /// If fewer than `n` bytes are unfilled.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    /// use std::io::Read;
+    ///
+    /// let mut memory = [0; 8];
+    /// let mut buf = ReadBuf::new(&mut memory);
+    /// let len = (&b"salmon"[..]).read(buf.initialize_unfilled_to(4)).unwrap();
+    /// buf.advance(len);
+    /// assert_eq!(buf.filled(), b"salm");
+    /// ```
     #[inline]
     #[track_caller]
     pub fn initialize_unfilled_to(&mut self, n: usize) -> &mut [u8] {
         assert!(
             n <= self.remaining(),
             "`ReadBuf::initialize_unfilled_to({n})` was called with only {} bytes unfilled. \
-             Ask `remaining` first.",
+             Check `remaining` first.",
             self.remaining()
         );
         let end = self.filled + n;
@@ -151,22 +191,44 @@ impl<'a> ReadBuf<'a> {
         unsafe { assume_init_mut(&mut self.bytes[self.filled..end]) }
     }
 
-    /// How many bytes are not filled.
+    /// Returns the number of unfilled bytes.
     #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.filled
     }
 
-    /// Nothing is filled any more; what is initialised stays so.
+    /// Marks all bytes as unfilled. The initialised part does not change.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    ///
+    /// let mut memory = [0; 8];
+    /// let mut buf = ReadBuf::new(&mut memory);
+    /// buf.put_slice(b"salmon");
+    /// buf.clear();
+    /// assert_eq!(buf.remaining(), 8);
+    /// ```
     #[inline]
     pub fn clear(&mut self) {
         self.filled = 0;
     }
 
-    /// The next `n` bytes are filled.
+    /// Marks the next `n` bytes as filled.
     ///
     /// # Panics
     /// If they are not initialised.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    ///
+    /// let mut memory = [0; 8];
+    /// let mut buf = ReadBuf::new(&mut memory);
+    /// buf.initialize_unfilled()[..4].copy_from_slice(b"redd");
+    /// buf.advance(4);
+    /// assert_eq!(buf.filled(), b"redd");
+    /// ```
     #[inline]
     #[track_caller]
     pub fn advance(&mut self, n: usize) {
@@ -176,26 +238,37 @@ impl<'a> ReadBuf<'a> {
         self.set_filled(filled);
     }
 
-    /// The first `n` bytes are filled; `n` may be less than before.
+    /// Marks exactly the first `n` bytes as filled; `n` may be less than before.
     ///
     /// # Panics
     /// If they are not initialised.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    ///
+    /// let mut memory = [0; 8];
+    /// let mut buf = ReadBuf::new(&mut memory);
+    /// buf.put_slice(b"redd\r\n");
+    /// buf.set_filled(4);
+    /// assert_eq!(buf.filled(), b"redd");
+    /// ```
     #[inline]
     #[track_caller]
     pub fn set_filled(&mut self, n: usize) {
         assert!(
             n <= self.initialized,
-            "a `ReadBuf` of which {} bytes are initialised was told that {n} are filled. \
+            "`ReadBuf::set_filled({n})` was called with only {} bytes initialised. \
              Write them first, or call `assume_init`.",
             self.initialized
         );
         self.filled = n;
     }
 
-    /// The first `n` bytes that are not filled are initialised.
+    /// Marks the first `n` unfilled bytes as initialised.
     ///
     /// # Safety
-    /// They are: somebody has written them (`truly-initialised`).
+    /// The caller has initialised them (`truly-initialised`).
     #[inline]
     pub unsafe fn assume_init(&mut self, n: usize) {
         let end = self.filled + n;
@@ -206,40 +279,52 @@ impl<'a> ReadBuf<'a> {
     /// Appends `bytes` to the filled part.
     ///
     /// # Panics
-    /// If they do not fit.
+    /// If they do not fit: check [`remaining`](Self::remaining) first.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::ReadBuf;
+    ///
+    /// let mut memory = [0; 8];
+    /// let mut buf = ReadBuf::new(&mut memory);
+    /// buf.put_slice(b"redd");
+    /// buf.put_slice(b"!");
+    /// assert_eq!(buf.filled(), b"redd!");
+    /// assert_eq!(buf.remaining(), 3);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn put_slice(&mut self, bytes: &[u8]) {
         assert!(
             bytes.len() <= self.remaining(),
             "`ReadBuf::put_slice` was called with {} bytes, but only {} are unfilled. \
-             Put as many as `remaining` says.",
+             Append at most `remaining` bytes.",
             bytes.len(),
             self.remaining()
         );
         let end = self.filled + bytes.len();
-        // SAFETY: a value is also a maybe uninitialised value; the view is only read from.
+        // SAFETY: an initialised byte is also a `MaybeUninit` byte, and the slice is only read from.
         let values = unsafe { &*(ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) };
         self.bytes[self.filled..end].copy_from_slice(values);
         self.initialized = self.initialized.max(end);
         self.filled = end;
     }
 
-    /// Where the buffer starts; compared by [`assert_still`](Self::assert_still).
+    /// The address of the buffer, for [`assert_same_buffer`](Self::assert_same_buffer).
     #[inline]
     pub(crate) fn start(&self) -> *const u8 {
         self.bytes.as_ptr().cast()
     }
 
-    /// Asserts that this still is the buffer that was lent to a reader; `start` was taken before. Safe code can put
-    /// another one in its place, and then its figures say nothing about our memory.
+    /// Asserts that this is the buffer that starts at `start`, as it did before a reader borrowed it. Safe code can
+    /// replace it with another one, whose lengths then say nothing about our memory.
     #[inline]
     #[track_caller]
-    pub(crate) fn assert_still(&self, start: *const u8) {
+    pub(crate) fn assert_same_buffer(&self, start: *const u8) {
         assert!(
             ptr::eq(self.start(), start),
-            "an implementation of `AsyncRead::poll_read` has replaced the `ReadBuf` that was lent to it. \
-             It must fill the one that it is given."
+            "an implementation of `AsyncRead::poll_read` has replaced the `ReadBuf` that it was given. \
+             It must fill that one."
         );
     }
 }
@@ -251,7 +336,7 @@ unsafe impl BufMut for ReadBuf<'_> {
     }
 
     /// # Safety
-    /// The next `n` bytes have been written.
+    /// The caller has written the next `n` bytes.
     #[track_caller]
     unsafe fn advance_mut(&mut self, n: usize) {
         assert!(
@@ -260,7 +345,7 @@ unsafe impl BufMut for ReadBuf<'_> {
              Advance by the bytes that were written.",
             self.remaining()
         );
-        // SAFETY: the caller has written them, and they are inside by the assertion.
+        // SAFETY: the caller has written them, and by the assertion they are within the buffer.
         unsafe { self.assume_init(n) };
         self.advance(n);
     }
@@ -280,7 +365,7 @@ debug_struct!([] ReadBuf<'_> as "ReadBuf", self => {
 /// Every byte is initialised.
 #[inline]
 unsafe fn assume_init_ref(bytes: &[MaybeUninit<u8>]) -> &[u8] {
-    // SAFETY: same layout; the caller vouches for the values.
+    // SAFETY: same layout; by the safety contract every byte is initialised.
     unsafe { &*(ptr::from_ref(bytes) as *const [u8]) }
 }
 
@@ -288,6 +373,6 @@ unsafe fn assume_init_ref(bytes: &[MaybeUninit<u8>]) -> &[u8] {
 /// Every byte is initialised.
 #[inline]
 unsafe fn assume_init_mut(bytes: &mut [MaybeUninit<u8>]) -> &mut [u8] {
-    // SAFETY: same layout; the caller vouches for the values.
+    // SAFETY: same layout; by the safety contract every byte is initialised.
     unsafe { &mut *(ptr::from_mut(bytes) as *mut [u8]) }
 }

@@ -1,27 +1,48 @@
 //! `AsyncReadExt`: reading with `await`.
 //!
-//! Called by programs. Numbers are in `numbers`, text in `read_text`.
+//! Called by user code. The operations that need a file of their own are in `read_number`, `read_to_end` and
+//! `read_text`.
+//!
+//! Long because it is one trait, and each of its 29 methods is written out with an example.
 //!
 //! # Invariants
-//! - `same-buffer`: memory is taken for filled only after `ReadBuf::assert_still` said that the figures are about it.
+//! - `same-buffer`: memory counts as filled only after `ReadBuf::assert_same_buffer` has confirmed that the reader
+//!   filled it.
 
-#![expect(unsafe_code, reason = "vectors and `BufMut`s are filled before they are initialised")]
+#![expect(unsafe_code, reason = "a `BufMut` is filled before it is initialised")]
 
-use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 
-use super::numbers::ReadNumber;
-use super::operation::{Awaited, Operation};
+use super::errors::unexpected_eof;
+use super::operation::{Operation, OperationFuture};
+use super::read_number::ReadNumber;
 use super::read_text::ReadToString;
-use super::{AsyncRead, Chain, ReadBuf as Buffer, Take};
+use super::read_to_end::ReadToEnd;
+use super::{AsyncRead, Chain, ReadBuf, Take};
 
-/// The methods for programs of everything that is [`AsyncRead`].
+/// Methods for reading from anything that implements [`AsyncRead`].
+///
+/// It is implemented for every such type: import it to call them. `write` counterparts are in
+/// [`AsyncWriteExt`](super::AsyncWriteExt).
 pub trait AsyncReadExt: AsyncRead {
-    /// A reader of all bytes of `self`, then of all bytes of `next`.
+    /// Returns a reader of all bytes of `self`, then of all bytes of `next`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let header = &b"HTTP/1.1 200 OK\r\n"[..];
+    /// let body = &b"salmon"[..];
+    /// let mut response = String::new();
+    /// header.chain(body).read_to_string(&mut response).await?;
+    /// assert_eq!(response, "HTTP/1.1 200 OK\r\nsalmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     fn chain<R>(self, next: R) -> Chain<Self, R>
     where
         Self: Sized,
@@ -30,83 +51,753 @@ pub trait AsyncReadExt: AsyncRead {
         Chain::new(self, next)
     }
 
-    operations! {
-        /// Reads some bytes to the front of `buf` and answers with their number.
-        ///
-        /// - 0: the end of the stream, or `buf` is empty.
-        ///
-        /// # Cancel safety
-        /// Nothing was read if it is dropped before it is ready.
-        ///
-        /// # Errors
-        /// What the reader reports, `Interrupted` included.
-        read(buf: &'a mut [u8]) -> Read<'a> = Read { buf };
-
-        /// Reads some bytes, appends them to `buf` and answers with their number.
-        ///
-        /// - 0: the end of the stream, or `buf` has no room. A `Vec` always has room.
-        ///
-        /// # Cancel safety
-        /// Nothing was read if it is dropped before it is ready.
-        ///
-        /// # Panics
-        /// If the reader replaces the `ReadBuf` that it is lent.
-        ///
-        /// # Errors
-        /// What the reader reports, `Interrupted` included.
-        read_buf[B: BufMut + ?Sized](buf: &'a mut B) -> ReadBuf<'a, B> = ReadBuf { buf };
-
-        /// Fills all of `buf` and answers with its length.
-        ///
-        /// # Cancel safety
-        /// Not cancel safe: what was read before a drop is in `buf`, but nobody knows how much it is.
-        ///
-        /// # Errors
-        /// [`ErrorKind::UnexpectedEof`] if the stream ends before; else what the reader reports. `buf` may be partly filled.
-        ///
-        /// # Examples
-        /// ```
-        /// use redd::io::{AsyncReadExt, ErrorKind};
-        ///
-        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-        /// let mut reader = &b"salmon"[..];
-        /// let mut buf = [0; 4];
-        /// reader.read_exact(&mut buf).await?;
-        /// assert_eq!(&buf, b"salm");
-        /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
-        /// # redd::io::Result::Ok(()) }).unwrap();
-        /// ```
-        read_exact(buf: &'a mut [u8]) -> ReadExact<'a> = ReadExact { buf: Buffer::new(buf) };
+    /// Reads some bytes into the front of `buf` and returns their number.
+    ///
+    /// - 0 means the end of the stream, or that `buf` is empty.
+    /// - It may read less than `buf` holds. [`read_exact`](Self::read_exact) fills all of it.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, no byte was read.
+    ///
+    /// # Errors
+    /// The errors of the reader, [`Interrupted`](io::ErrorKind::Interrupted) included.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (mut client, mut server) = redd::io::duplex(64);
+    /// client.write_all(b"salmon").await?;
+    /// drop(client);
+    ///
+    /// let mut received = Vec::new();
+    /// let mut buf = [0; 4];
+    /// loop {
+    ///     let len = server.read(&mut buf).await?;
+    ///     if len == 0 {
+    ///         break;
+    ///     }
+    ///     received.extend_from_slice(&buf[..len]);
+    /// }
+    /// assert_eq!(received, b"salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> OperationFuture<'a, Self, Read<'a>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, Read { buf })
     }
 
-    for_each_number!(declare_read_number);
-
-    operations! {
-        /// Appends all bytes up to the end of the stream to `buf` and answers with their number.
-        ///
-        /// - If all fits the capacity of `buf`, it does not grow.
-        ///
-        /// # Cancel safety
-        /// What was read before a drop is in `buf`.
-        ///
-        /// # Panics
-        /// If the reader replaces the `ReadBuf` that it is lent.
-        ///
-        /// # Errors
-        /// What the reader reports; what was read before is in `buf`.
-        read_to_end(buf: &'a mut Vec<u8>) -> ReadToEnd<'a> = ReadToEnd { filling: Filling::new(buf), buf };
-
-        /// Appends all text up to the end of the stream to `dst` and answers with its length in bytes.
-        ///
-        /// # Cancel safety
-        /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
-        ///
-        /// # Errors
-        /// [`ErrorKind::InvalidData`] if it is not UTF-8; else what the reader reports. `dst` is as it was.
-        read_to_string(dst: &'a mut String) -> ReadToString<'a> = ReadToString::new(dst);
+    /// Reads some bytes, appends them to `buf` and returns their number.
+    ///
+    /// - 0 means the end of the stream, or that `buf` has no room. A `Vec` always has room.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before it is ready, no byte was read.
+    ///
+    /// # Panics
+    /// If the reader replaces the `ReadBuf` that it has to fill.
+    ///
+    /// # Errors
+    /// The errors of the reader, [`Interrupted`](io::ErrorKind::Interrupted) included.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"redd salmon"[..];
+    /// let mut buf = bytes::BytesMut::with_capacity(64);
+    /// while reader.read_buf(&mut buf).await? > 0 {}
+    /// assert_eq!(buf, "redd salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> OperationFuture<'a, Self, ReadIntoBuf<'a, B>>
+    where
+        Self: Unpin,
+        B: BufMut + ?Sized,
+    {
+        OperationFuture::new(self, ReadIntoBuf { buf })
     }
 
-    /// A reader of at most the next `limit` bytes of `self`.
+    /// Fills all of `buf` and returns its length.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what was read before a drop is in `buf`, but its length is unknown.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends before `buf` is full, and the errors of the
+    /// reader. Then a part of `buf` may be filled.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, ErrorKind};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"salmon"[..];
+    /// let mut buf = [0; 4];
+    /// reader.read_exact(&mut buf).await?;
+    /// assert_eq!(&buf, b"salm");
+    /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> OperationFuture<'a, Self, ReadExact<'a>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadExact { buf: ReadBuf::new(buf) })
+    }
+
+    /// Reads a one-byte `u8`.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[7][..];
+    /// assert_eq!(reader.read_u8().await?, 7);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u8(&mut self) -> OperationFuture<'_, Self, ReadNumber<u8, 1>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u8::from_be_bytes))
+    }
+
+    /// Reads a one-byte `i8`.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xfe][..];
+    /// assert_eq!(reader.read_i8().await?, -2);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i8(&mut self) -> OperationFuture<'_, Self, ReadNumber<i8, 1>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i8::from_be_bytes))
+    }
+
+    /// Reads a `u16` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[2, 5][..];
+    /// assert_eq!(reader.read_u16().await?, 517);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u16(&mut self) -> OperationFuture<'_, Self, ReadNumber<u16, 2>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u16::from_be_bytes))
+    }
+
+    /// Reads a `u16` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[5, 2][..];
+    /// assert_eq!(reader.read_u16_le().await?, 517);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u16_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u16, 2>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u16::from_le_bytes))
+    }
+
+    /// Reads a `i16` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xff, 0xfe][..];
+    /// assert_eq!(reader.read_i16().await?, -2);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i16(&mut self) -> OperationFuture<'_, Self, ReadNumber<i16, 2>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i16::from_be_bytes))
+    }
+
+    /// Reads a `i16` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xfe, 0xff][..];
+    /// assert_eq!(reader.read_i16_le().await?, -2);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i16_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i16, 2>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i16::from_le_bytes))
+    }
+
+    /// Reads a `u32` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0, 0, 1, 11][..];
+    /// assert_eq!(reader.read_u32().await?, 267);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u32(&mut self) -> OperationFuture<'_, Self, ReadNumber<u32, 4>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u32::from_be_bytes))
+    }
+
+    /// Reads a `u32` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[11, 1, 0, 0][..];
+    /// assert_eq!(reader.read_u32_le().await?, 267);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u32_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u32, 4>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u32::from_le_bytes))
+    }
+
+    /// Reads a `i32` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xff, 0xff, 0x7a, 0x33][..];
+    /// assert_eq!(reader.read_i32().await?, -34_253);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i32(&mut self) -> OperationFuture<'_, Self, ReadNumber<i32, 4>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i32::from_be_bytes))
+    }
+
+    /// Reads a `i32` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0x33, 0x7a, 0xff, 0xff][..];
+    /// assert_eq!(reader.read_i32_le().await?, -34_253);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i32_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i32, 4>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i32::from_le_bytes))
+    }
+
+    /// Reads a `u64` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0, 0, 0, 0, 0, 0x0e, 0x04, 0xcd][..];
+    /// assert_eq!(reader.read_u64().await?, 918_733);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u64(&mut self) -> OperationFuture<'_, Self, ReadNumber<u64, 8>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u64::from_be_bytes))
+    }
+
+    /// Reads a `u64` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xcd, 0x04, 0x0e, 0, 0, 0, 0, 0][..];
+    /// assert_eq!(reader.read_u64_le().await?, 918_733);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u64_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u64, 8>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u64::from_le_bytes))
+    }
+
+    /// Reads a `i64` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0x80, 0, 0, 0, 0, 0, 0, 0][..];
+    /// assert_eq!(reader.read_i64().await?, i64::MIN);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i64(&mut self) -> OperationFuture<'_, Self, ReadNumber<i64, 8>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i64::from_be_bytes))
+    }
+
+    /// Reads a `i64` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0, 0, 0, 0, 0, 0, 0, 0x80][..];
+    /// assert_eq!(reader.read_i64_le().await?, i64::MIN);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i64_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i64, 8>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i64::from_le_bytes))
+    }
+
+    /// Reads a `u128` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2][..];
+    /// assert_eq!(reader.read_u128().await?, 258);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u128(&mut self) -> OperationFuture<'_, Self, ReadNumber<u128, 16>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u128::from_be_bytes))
+    }
+
+    /// Reads a `u128` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..];
+    /// assert_eq!(reader.read_u128_le().await?, 258);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_u128_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u128, 16>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(u128::from_le_bytes))
+    }
+
+    /// Reads a `i128` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xff; 16][..];
+    /// assert_eq!(reader.read_i128().await?, -1);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i128(&mut self) -> OperationFuture<'_, Self, ReadNumber<i128, 16>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i128::from_be_bytes))
+    }
+
+    /// Reads a `i128` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut bytes = [0xff; 16];
+    /// bytes[15] = 0x7f;
+    /// let mut reader = &bytes[..];
+    /// assert_eq!(reader.read_i128_le().await?, i128::MAX);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_i128_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i128, 16>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(i128::from_le_bytes))
+    }
+
+    /// Reads a `f32` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0x41, 0x48, 0, 0][..];
+    /// assert_eq!(reader.read_f32().await?, 12.5);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_f32(&mut self) -> OperationFuture<'_, Self, ReadNumber<f32, 4>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(f32::from_be_bytes))
+    }
+
+    /// Reads a `f32` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0, 0, 0x48, 0x41][..];
+    /// assert_eq!(reader.read_f32_le().await?, 12.5);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_f32_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<f32, 4>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(f32::from_le_bytes))
+    }
+
+    /// Reads a `f64` in big-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0xbf, 0xe0, 0, 0, 0, 0, 0, 0][..];
+    /// assert_eq!(reader.read_f64().await?, -0.5);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_f64(&mut self) -> OperationFuture<'_, Self, ReadNumber<f64, 8>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(f64::from_be_bytes))
+    }
+
+    /// Reads a `f64` in little-endian order.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future loses the bytes that it has read.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ends within the number, and the errors of the
+    /// reader.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &[0, 0, 0, 0, 0, 0, 0xe0, 0xbf][..];
+    /// assert_eq!(reader.read_f64_le().await?, -0.5);
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[inline]
+    fn read_f64_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<f64, 8>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadNumber::new(f64::from_le_bytes))
+    }
+
+    /// Appends all bytes up to the end of the stream to `buf` and returns their number.
+    ///
+    /// - If the bytes fit the capacity of `buf`, it does not grow.
+    /// - The length is up to the sender. Put [`take`](Self::take) before it where the sender is not trusted.
+    ///
+    /// # Cancel safety
+    /// What was read before a drop is in `buf`.
+    ///
+    /// # Panics
+    /// If the reader replaces the `ReadBuf` that it has to fill.
+    ///
+    /// # Errors
+    /// The errors of the reader; what was read before is in `buf`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut reader = &b"salmon"[..];
+    /// let mut bytes = b"redd ".to_vec();
+    /// assert_eq!(reader.read_to_end(&mut bytes).await?, 6);
+    /// assert_eq!(bytes, b"redd salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> OperationFuture<'a, Self, ReadToEnd<'a>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadToEnd::new(buf))
+    }
+
+    /// Appends all text up to the end of the stream to `dst` and returns its length in bytes.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what was read before a drop is lost. `dst` keeps the text that it had.
+    ///
+    /// # Errors
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are not UTF-8, and the errors of the reader. `dst`
+    /// keeps the text that it had.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, ErrorKind};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut text = String::new();
+    /// assert_eq!((&b"salmon"[..]).read_to_string(&mut text).await?, 6);
+    /// let error = (&b"\xff"[..]).read_to_string(&mut text).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidData);
+    /// assert_eq!(text, "salmon");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
+    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> OperationFuture<'a, Self, ReadToString<'a>>
+    where
+        Self: Unpin,
+    {
+        OperationFuture::new(self, ReadToString::new(dst))
+    }
+
+    /// Returns a reader of at most the next `limit` bytes of `self`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut stream = &b"salmon, and much more"[..];
+    /// let mut body = String::new();
+    /// (&mut stream).take(6).read_to_string(&mut body).await?;
+    /// assert_eq!(body, "salmon");
+    /// assert_eq!(stream, b", and much more");
+    /// # redd::io::Result::Ok(()) }).unwrap();
+    /// ```
     fn take(self, limit: u64) -> Take<Self>
     where
         Self: Sized,
@@ -117,7 +808,7 @@ pub trait AsyncReadExt: AsyncRead {
 
 impl<R: AsyncRead + ?Sized> AsyncReadExt for R {}
 
-/// What is awaited after [`AsyncReadExt::read`].
+/// The operation of [`AsyncReadExt::read`].
 #[derive(Debug)]
 pub struct Read<'a> {
     buf: &'a mut [u8],
@@ -127,31 +818,31 @@ impl<R: AsyncRead + ?Sized> Operation<R> for Read<'_> {
     type Output = io::Result<usize>;
 
     fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut buf = Buffer::new(self.buf);
+        let mut buf = ReadBuf::new(self.buf);
         ready!(reader.poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 }
 
-/// What is awaited after [`AsyncReadExt::read_buf`].
+/// The operation of [`AsyncReadExt::read_buf`].
 #[derive(Debug)]
-pub struct ReadBuf<'a, B: ?Sized> {
+pub struct ReadIntoBuf<'a, B: ?Sized> {
     buf: &'a mut B,
 }
 
-impl<R: AsyncRead + ?Sized, B: BufMut + ?Sized> Operation<R> for ReadBuf<'_, B> {
+impl<R: AsyncRead + ?Sized, B: BufMut + ?Sized> Operation<R> for ReadIntoBuf<'_, B> {
     type Output = io::Result<usize>;
 
     fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.buf.has_remaining_mut() {
             return Poll::Ready(Ok(0));
         }
-        // SAFETY: `ReadBuf` writes only values.
+        // SAFETY: `ReadBuf` writes only initialised bytes.
         let chunk = unsafe { self.buf.chunk_mut().as_uninit_slice_mut() };
-        let mut chunk = Buffer::uninit(chunk);
+        let mut chunk = ReadBuf::uninit(chunk);
         let start = chunk.start();
         ready!(reader.poll_read(cx, &mut chunk))?;
-        chunk.assert_still(start);
+        chunk.assert_same_buffer(start);
         let len = chunk.filled().len();
         // SAFETY: `same-buffer`: the first `len` bytes of the chunk are filled.
         unsafe { self.buf.advance_mut(len) };
@@ -159,10 +850,10 @@ impl<R: AsyncRead + ?Sized, B: BufMut + ?Sized> Operation<R> for ReadBuf<'_, B> 
     }
 }
 
-/// What is awaited after [`AsyncReadExt::read_exact`].
+/// The operation of [`AsyncReadExt::read_exact`].
 #[derive(Debug)]
 pub struct ReadExact<'a> {
-    buf: Buffer<'a>,
+    buf: ReadBuf<'a>,
 }
 
 impl<R: AsyncRead + ?Sized> Operation<R> for ReadExact<'_> {
@@ -180,107 +871,4 @@ impl<R: AsyncRead + ?Sized> Operation<R> for ReadExact<'_> {
             }
         }
     }
-}
-
-/// The stream has ended in the middle of what was asked for.
-pub(super) fn unexpected_eof() -> io::Error {
-    io::Error::new(ErrorKind::UnexpectedEof, "the stream ended before the buffer was full")
-}
-
-/// What is awaited after [`AsyncReadExt::read_to_end`].
-#[derive(Debug)]
-pub struct ReadToEnd<'a> {
-    buf: &'a mut Vec<u8>,
-    filling: Filling,
-}
-
-impl<R: AsyncRead + ?Sized> Operation<R> for ReadToEnd<'_> {
-    type Output = io::Result<usize>;
-
-    fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.filling.poll_to_end(reader, self.buf, cx)
-    }
-}
-
-/// Room made at least before each read, and the size of the probe for the end. The figure is Tokio's.
-const PROBE_BYTES: usize = 32;
-
-/// A vector is being filled up to the end of a stream: what is known between two polls.
-#[derive(Debug)]
-pub(super) struct Filling {
-    total: usize,
-    /// The capacity that the caller gave: maybe exactly enough, so find out before growing it.
-    given_capacity: usize,
-    /// Initialised bytes behind the length of the vector, valid for the capacity it had then.
-    known_values: usize,
-}
-
-impl Filling {
-    pub(super) fn new(buf: &Vec<u8>) -> Self {
-        Self { total: 0, given_capacity: buf.capacity(), known_values: 0 }
-    }
-
-    pub(super) fn poll_to_end<R: AsyncRead + ?Sized>(
-        &mut self,
-        mut reader: Pin<&mut R>,
-        buf: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            let is_tight = buf.capacity() - buf.len() < PROBE_BYTES;
-            let is_as_given = buf.capacity() == self.given_capacity && self.given_capacity >= PROBE_BYTES;
-            let len = if is_tight && is_as_given {
-                ready_or_retry!(poll_probe(reader.as_mut(), buf, cx))
-            } else {
-                if is_tight {
-                    buf.reserve(PROBE_BYTES);
-                    self.known_values = 0;
-                }
-                ready_or_retry!(self.poll_append(reader.as_mut(), buf, cx))
-            };
-            if len == 0 {
-                return Poll::Ready(Ok(self.total));
-            }
-            self.total += len;
-        }
-    }
-
-    /// Reads once into the spare capacity.
-    fn poll_append<R: AsyncRead + ?Sized>(
-        &mut self,
-        reader: Pin<&mut R>,
-        buf: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let mut spare = Buffer::uninit(buf.spare_capacity_mut());
-        let start = spare.start();
-        let known = self.known_values.min(spare.capacity());
-        // SAFETY: they were initialised by an earlier turn, and the vector was not reallocated since: `poll_to_end`
-        // resets the figure, and nobody else can touch the vector that the future borrows.
-        unsafe { spare.assume_init(known) };
-        let result = reader.poll_read(cx, &mut spare);
-        spare.assert_still(start);
-        let filled = spare.filled().len();
-        let initialized = spare.initialized().len();
-        self.known_values = initialized;
-        ready!(result)?;
-        self.known_values = initialized - filled;
-        let len = buf.len() + filled;
-        // SAFETY: `same-buffer`: the first `filled` bytes of the spare capacity have values.
-        unsafe { buf.set_len(len) };
-        Poll::Ready(Ok(filled))
-    }
-}
-
-/// Is this the end? Reads into a small buffer beside the vector, so that a vector of the right size does not grow.
-fn poll_probe<R: AsyncRead + ?Sized>(
-    reader: Pin<&mut R>,
-    buf: &mut Vec<u8>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut probe = [MaybeUninit::uninit(); PROBE_BYTES];
-    let mut probe = Buffer::uninit(&mut probe);
-    ready!(reader.poll_read(cx, &mut probe))?;
-    buf.extend_from_slice(probe.filled());
-    Poll::Ready(Ok(probe.filled().len()))
 }

@@ -1,9 +1,10 @@
-//! Reading text into a `String`: bytes first, checked when they are complete, appended or refused as a whole.
+//! Reading text into a `String`: the bytes are collected, checked when they are complete, and appended or rejected as a
+//! whole.
 //!
 //! Called by `read_ext::read_to_string` and `buf_read_ext::read_line`.
 //!
 //! # Invariants
-//! - `never-half`: the string gets new text only when the operation is complete, so a drop leaves it as it was.
+//! - `never-half`: the string gets new text only when the operation is complete, so a drop does not change it.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -11,16 +12,16 @@ use std::task::{Context, Poll, ready};
 
 use super::AsyncRead;
 use super::operation::Operation;
-use super::read_ext::Filling;
+use super::read_to_end::VecFill;
 
-/// Collects the bytes for a string. Borrows the allocation of the string if that is empty: then nothing is copied.
+/// Collects the bytes for a string. If the string is empty, its allocation holds them, and nothing is copied.
 #[derive(Debug)]
 pub(super) struct TextBuffer<'a> {
     target: &'a mut String,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Whether text that came before an error is kept.
+/// What happens to text that was read before an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnError {
     Keep,
@@ -33,7 +34,7 @@ impl<'a> TextBuffer<'a> {
         Self { target, bytes }
     }
 
-    /// The operation is complete: the bytes become text of the string, or an error.
+    /// Completes the operation: the bytes are appended to the string, or become an error.
     pub(super) fn finish(&mut self, result: io::Result<usize>, on_error: OnError) -> io::Result<usize> {
         if result.is_err() && on_error == OnError::Discard {
             self.bytes.clear();
@@ -50,7 +51,7 @@ impl<'a> TextBuffer<'a> {
                 Ok(text) => *self.target = text,
                 Err(error) => {
                     let reason = error.utf8_error();
-                    // The allocation goes back to the string that it came from.
+                    // `drop` returns the allocation to the string.
                     self.bytes = error.into_bytes();
                     return Err(io::Error::new(ErrorKind::InvalidData, reason));
                 }
@@ -61,7 +62,7 @@ impl<'a> TextBuffer<'a> {
             self.target.push_str(text);
             return Ok(());
         }
-        // As in Tokio, the place of the fault counts from the start of the string. Only a refusal pays for that.
+        // As in Tokio, the error's position counts from the start of the string. Only an error pays for this copy.
         let mut whole = self.target.clone().into_bytes();
         whole.extend_from_slice(&bytes);
         match std::str::from_utf8(&whole) {
@@ -71,7 +72,7 @@ impl<'a> TextBuffer<'a> {
     }
 }
 
-/// Gives the allocation back to an empty string (`never-half`: without text in it).
+/// Returns the allocation to an empty string (`never-half`: without text in it).
 impl Drop for TextBuffer<'_> {
     fn drop(&mut self) {
         if self.target.capacity() == 0 {
@@ -83,17 +84,17 @@ impl Drop for TextBuffer<'_> {
     }
 }
 
-/// What is awaited after [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
+/// The operation of [`AsyncReadExt::read_to_string`](super::AsyncReadExt::read_to_string).
 #[derive(Debug)]
 pub struct ReadToString<'a> {
     text: TextBuffer<'a>,
-    filling: Filling,
+    fill: VecFill,
 }
 
 impl<'a> ReadToString<'a> {
     pub(super) fn new(target: &'a mut String) -> Self {
         let text = TextBuffer::new(target);
-        Self { filling: Filling::new(&text.bytes), text }
+        Self { fill: VecFill::new(&text.bytes), text }
     }
 }
 
@@ -101,7 +102,7 @@ impl<R: AsyncRead + ?Sized> Operation<R> for ReadToString<'_> {
     type Output = io::Result<usize>;
 
     fn poll_operation(&mut self, reader: Pin<&mut R>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let result = ready!(self.filling.poll_to_end(reader, &mut self.text.bytes, cx));
+        let result = ready!(self.fill.poll_to_end(reader, &mut self.text.bytes, cx));
         Poll::Ready(self.text.finish(result, OnError::Discard))
     }
 }

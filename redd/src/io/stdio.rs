@@ -1,13 +1,14 @@
 //! The standard streams of the process.
 //!
-//! Called by programs. Reads and writes run on the blocking pool (`background`): the descriptors may be files, pipes or
-//! terminals, and are shared with other processes, so they cannot be made non-blocking.
+//! Called by user code. Reads and writes run on the blocking pool (`background`). The descriptors may be files, pipes
+//! or terminals, and are shared with other processes, so they cannot be made non-blocking.
 
 use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::background::{Background, Kind, MAX_BUFFER_BYTES};
+use super::background::{Background, MAX_OPERATION_BYTES, OperationKind};
 use super::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 
@@ -18,12 +19,13 @@ pub struct Stdin {
     background: Background,
 }
 
-/// The standard input of the process.
+/// Returns the standard input of the process.
 ///
-/// - A read that has begun cannot be stopped: **shutting the runtime down waits for the next line**. For programs that
-///   ask a person, read in a thread of its own, or end with
+/// - A read that has started cannot be stopped: **shutting the runtime down waits for the next line**. An interactive
+///   program reads on a thread of its own, or ends with
 ///   [`Runtime::shutdown_background`](crate::runtime::Runtime::shutdown_background).
-/// - Bytes that were read for one handle are not seen by another.
+/// - Bytes that one handle has read are lost to other handles.
+/// - Each read runs on the blocking pool, so it panics outside of a runtime.
 ///
 /// # Examples
 /// ```no_run
@@ -31,9 +33,11 @@ pub struct Stdin {
 ///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let mut lines = BufReader::new(redd::io::stdin()).lines();
+/// let mut total = 0;
 /// while let Some(line) = lines.next_line().await? {
-///     println!("{}", line.len());
+///     total += line.trim().parse::<u64>().map_err(redd::io::Error::other)?;
 /// }
+/// assert!(total < 1000, "more salmon than the river holds");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
 pub fn stdin() -> Stdin {
@@ -43,15 +47,15 @@ pub fn stdin() -> Stdin {
 impl AsyncRead for Stdin {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.background
-            .poll_read(cx, buf, MAX_BUFFER_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
+            .poll_read(cx, buf, MAX_OPERATION_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
     }
 }
 
-/// Writing: the same for both outputs.
+/// What standard output and standard error have in common.
 #[derive(Debug)]
 struct Output {
     background: Background,
-    /// Written since the last flush.
+    /// Whether anything was written since the last flush.
     needs_flush: bool,
 }
 
@@ -67,7 +71,7 @@ impl Output {
         open: fn() -> W,
     ) -> Poll<io::Result<usize>> {
         let write = |_ahead| move |buffer: &mut super::background::Buffer| buffer.write_to(open());
-        let result = self.background.poll_write(cx, pieces, MAX_BUFFER_BYTES, write);
+        let result = self.background.poll_write(cx, pieces, MAX_OPERATION_BYTES, write);
         if result.is_ready() {
             self.needs_flush = true;
         }
@@ -78,79 +82,156 @@ impl Output {
         ready!(self.background.poll_written(cx))?;
         loop {
             let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
-            if let Some(result) = idle.take_outcome(Kind::Flush) {
+            if let Some(result) = idle.take_outcome(OperationKind::Flush) {
                 return Poll::Ready(result.map(drop));
             }
             if !self.needs_flush {
                 return Poll::Ready(Ok(()));
             }
             self.needs_flush = false;
-            idle.start(Kind::Flush, move |_| open().flush().map(|()| 0));
+            idle.start(OperationKind::Flush, move |_| open().flush().map(|()| 0));
         }
     }
 }
 
-/// One of the two outputs.
-macro_rules! output {
-    ($(#[$type_doc:meta])* $type:ident, $(#[$fn_doc:meta])* $function:ident) => {
-        $(#[$type_doc])*
-        #[derive(Debug)]
-        pub struct $type {
-            std: io::$type,
-            output: Output,
-        }
-
-        $(#[$fn_doc])*
-        pub fn $function() -> $type {
-            $type { std: io::$function(), output: Output::new() }
-        }
-
-        impl AsyncWrite for $type {
-            write_pieces!(self, cx, bufs => self.get_mut().output.poll_write(cx, bufs, io::$function));
-
-            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.output.poll_flush(cx, io::$function)
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.poll_flush(cx)
-            }
-        }
-    };
+/// The standard output of the process. Made by [`stdout`].
+#[derive(Debug)]
+pub struct Stdout {
+    std: io::Stdout,
+    output: Output,
 }
 
-output! {
-    /// The standard output of the process. Made by [`stdout`].
-    Stdout,
-    /// The standard output of the process.
-    ///
-    /// - A write is ready once its bytes are taken over; **flush before the program ends** to be sure that they came
-    ///   out. A line feed flushes, as in std.
-    /// - Two handles do not keep their writes together: use one for what belongs together.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::io::AsyncWriteExt;
-    ///
-    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// let mut out = redd::io::stdout();
-    /// out.write_all(b"salmon\n").await?;
-    /// out.flush().await?;
-    /// # redd::io::Result::Ok(()) }).unwrap();
-    /// ```
-    stdout
+/// Returns the standard output of the process.
+///
+/// - A write is ready as soon as its bytes are buffered. **Flush before the program ends**, or they may be lost. A
+///   line feed flushes, as in std.
+/// - Writes through two handles may interleave: use one handle for what belongs together.
+/// - Each write runs on the blocking pool, so it panics outside of a runtime.
+///
+/// # Examples
+/// ```
+/// use redd::io::AsyncWriteExt;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut out = redd::io::stdout();
+/// out.write_all(b"salmon\n").await?;
+/// assert!(out.flush().await.is_ok());
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
+pub fn stdout() -> Stdout {
+    Stdout { std: io::stdout(), output: Output::new() }
 }
 
-output! {
-    /// The standard error of the process. Made by [`stderr`].
-    Stderr,
-    /// The standard error of the process.
-    ///
-    /// - A write is ready once its bytes are taken over; **flush before the program ends** to be sure that they came
-    ///   out.
-    stderr
+impl AsyncWrite for Stdout {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().output.poll_write(cx, bufs, io::stdout)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output.poll_flush(cx, io::stdout)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
 }
 
-forward_descriptor!(Stdin, self => self.std);
-forward_descriptor!(Stdout, self => self.std);
-forward_descriptor!(Stderr, self => self.std);
+/// The standard error of the process. Made by [`stderr`].
+#[derive(Debug)]
+pub struct Stderr {
+    std: io::Stderr,
+    output: Output,
+}
+
+/// Returns the standard error of the process.
+///
+/// - A write is ready as soon as its bytes are buffered. **Flush before the program ends**, or they may be lost.
+/// - Each write runs on the blocking pool, so it panics outside of a runtime.
+///
+/// # Examples
+/// ```
+/// use redd::io::AsyncWriteExt;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut log = redd::io::stderr();
+/// log.write_all(b"listening\n").await?;
+/// assert!(log.flush().await.is_ok());
+/// # redd::io::Result::Ok(()) }).unwrap();
+/// ```
+pub fn stderr() -> Stderr {
+    Stderr { std: io::stderr(), output: Output::new() }
+}
+
+impl AsyncWrite for Stderr {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().output.poll_write(cx, bufs, io::stderr)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output.poll_flush(cx, io::stderr)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl AsFd for Stdin {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for Stdin {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Stdout {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for Stdout {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Stderr {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for Stderr {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_fd().as_raw_fd()
+    }
+}

@@ -1,12 +1,12 @@
-//! `assert_active!`: the switch to redd, checked by the compiler.
+//! `assert_active!`: a compile-time check that a program runs on redd.
 
-/// Fails to compile unless the crate that is called `tokio` here is redd's facade.
+/// Fails to compile unless the caller's dependency `tokio` is redd's facade.
 ///
-/// A `[patch.crates-io]` that does not apply (a version that does not match, a second workspace) is only a warning of
-/// Cargo, and the program then runs on Tokio without a word. Put this line next to `main` to be sure. With the real
-/// Tokio the compiler answers that it cannot find `IS_REDD_PLEASE_CHECK_THE_PATCH_SECTION` in `tokio`.
+/// If a `[patch.crates-io]` does not apply, for example because the version does not match, Cargo only prints a warning.
+/// The program then runs on Tokio. Put this macro next to `main` to make that an error: with the real Tokio, the
+/// compiler cannot find `IS_REDD_PLEASE_CHECK_THE_PATCH_SECTION` in `tokio`.
 ///
-/// The crate that says `redd::assert_active!();` has both `redd` and `tokio` among its dependencies.
+/// The crate that uses `redd::assert_active!();` depends on both `redd` and `tokio`.
 #[macro_export]
 macro_rules! assert_active {
     () => {

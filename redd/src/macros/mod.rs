@@ -1,8 +1,8 @@
 //! `select!`, `join!`, `try_join!`, `pin!`, `task_local!` and `assert_active!`.
 //!
-//! The macros are exported at the crate's root. Their expansions reach into the crate only through [`support`], by the
-//! path that `$crate` gives, so they work under any name of the crate and with any prelude name shadowed.
-//! `select!`, `join!` and `try_join!` are parsed by the crate `redd-macros`; the wrappers here hand it that path.
+//! The macros are exported at the crate's root. Their expansions use the crate only through [`support`], by the path that
+//! `$crate` gives. So they work under any name of the crate, and if the caller shadows a name of the prelude.
+//! The crate `redd-macros` parses `select!`, `join!` and `try_join!`. The wrappers here pass it that path.
 
 #![doc(hidden)]
 

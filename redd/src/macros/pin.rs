@@ -1,12 +1,12 @@
-//! `pin!`: futures pinned on the stack, in place of the variables that hold them.
+//! `pin!`: pins futures on the stack and shadows the variables that held them.
 
 /// Pins futures on the stack.
 ///
-/// - `pin!(a, b)` replaces the variables `a` and `b` by pinned references to what they held.
+/// - `pin!(a, b)` shadows the variables `a` and `b` with pinned references to their values.
 /// - `pin! { let a = future(); let b = other(); }` declares and pins them.
 ///
-/// A future has to be pinned to be polled more than once through a reference, as in a `select!` inside a loop. Unlike
-/// [`std::pin::pin!`] it is a statement, as in Tokio.
+/// A future must be pinned to be polled repeatedly through a reference, as in a `select!` inside a loop. Unlike
+/// [`std::pin::pin!`], it is a statement, as in Tokio.
 ///
 /// # Examples
 /// ```
@@ -19,6 +19,25 @@
 ///     let two = async { 2 };
 /// }
 /// assert_eq!(((&mut one).await, two.await), (1, 2));
+/// # });
+/// ```
+///
+/// One deadline for a whole loop:
+/// ```
+/// use redd::time::{Duration, interval, sleep};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let deadline = sleep(Duration::from_millis(35));
+/// redd::pin!(deadline);
+/// let mut ticks = interval(Duration::from_millis(10));
+/// let mut count = 0;
+/// loop {
+///     redd::select! {
+///         _ = ticks.tick() => count += 1,
+///         () = &mut deadline => break,
+///     }
+/// }
+/// assert_eq!(count, 4);
 /// # });
 /// ```
 #[macro_export]

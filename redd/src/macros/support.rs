@@ -1,10 +1,10 @@
-//! What the expansions of the macros use. Not a public interface.
+//! Items that the expansions of the macros use. Not a public interface.
 //!
 //! Called by expansions in the user's crate.
 //!
 //! # Invariants
-//! - `output-once`: a `Joining` goes from `Running` to `Done` when its future is ready, and to `Taken` when the macro
-//!   collects the outputs, which it does once, after all are done.
+//! - `output-once`: a `Joining` goes from `Running` to `Done` when its future is ready. It goes to `Taken` when the macro
+//!   collects the outputs, which happens once, after all futures are ready.
 
 pub use std::cell::RefCell;
 pub use std::future::{Future, IntoFuture, poll_fn};
@@ -23,7 +23,7 @@ use std::task::{Context, ready};
 
 use pin_project_lite::pin_project;
 
-/// One of two: the output of a branch, by its path in the tree.
+/// The output of a branch, by its path in the tree.
 #[derive(Debug)]
 pub enum Fork<L, R> {
     /// A branch of the first half.
@@ -44,7 +44,7 @@ pin_project! {
 }
 
 impl<L, R> Both<L, R> {
-    /// Puts two side by side.
+    /// Creates a pair.
     pub const fn new(left: L, right: R) -> Self {
         Self { left, right }
     }
@@ -61,10 +61,10 @@ impl<L, R> Both<L, R> {
 }
 
 pin_project! {
-    /// A future of `join!` that keeps its output until the others are done, and is dropped as soon as it is.
-    // No bounds here: a value that is no future is then reported once, where it is polled.
-    // A tag of its own, not in a niche of the future: a pinned future may lend its memory to others, such as neighbours
-    // in a list, and reading the tag there would race with them.
+    /// A future of `join!`. It is dropped as soon as it is ready, and its output is kept until the others are ready.
+    // No bounds: a value that is not a future is then reported once, where it is polled.
+    // `repr(u8)` keeps the tag out of the future's niches. A pinned future may share its memory with other threads, for
+    // example with neighbours in an intrusive list. Reading the tag there would race with them.
     #[derive(Debug)]
     #[repr(u8)]
     #[project = Projected]
@@ -85,23 +85,23 @@ pin_project! {
 }
 
 impl<F, T> Joining<F, T> {
-    /// A future that has not been polled.
+    /// Wraps a future that has not been polled.
     pub const fn new(future: F) -> Self {
         Self::Running { future }
     }
 }
 
-/// Polls the future unless it is done already.
+/// Polls the future unless it was ready before.
 pub fn poll_done<F: Future>(mut joining: Pin<&mut Joining<F, F::Output>>, cx: &mut Context<'_>) -> Poll<()> {
     if let Projected::Running { future } = joining.as_mut().project() {
         let output = ready!(future.poll(cx));
-        // `output-once`: the future is dropped here, as soon as it is done.
+        // `output-once`: this drops the future, as soon as it is ready.
         joining.set(Joining::Done { output });
     }
     Poll::Ready(())
 }
 
-/// As [`poll_done`], but takes an error out at once.
+/// As [`poll_done`], but returns an error immediately.
 pub fn poll_ok<T, E, F: Future<Output = Result<T, E>>>(
     mut joining: Pin<&mut Joining<F, Result<T, E>>>,
     cx: &mut Context<'_>,
@@ -136,27 +136,27 @@ pub fn take_ok<F, T, E>(joining: Pin<&mut Joining<F, Result<T, E>>>) -> T {
     }
 }
 
-/// A number below `bound`: the branch with which the first turn of a `select!` begins. On a runtime's threads it
-/// follows from the runtime's seed.
+/// Returns a random number below `bound`: the branch with which a `select!` begins. On a runtime's threads it depends
+/// on the runtime's seed.
 #[must_use]
 #[inline]
 pub fn random_below(bound: u32) -> u32 {
     crate::runtime::context::random_below(bound)
 }
 
-/// As [`random_below`], under the name that programs reach for in Tokio.
+/// As [`random_below`], under the name that Tokio's support module has.
 #[must_use]
 pub fn thread_rng_n(n: u32) -> u32 {
     random_below(n)
 }
 
-/// Whether the task may go on: a `select!` in a loop whose branches are always ready must not keep others waiting.
-/// Takes nothing; the branches pay for what they do.
+/// Returns whether the task has budget left. Without it, a `select!` loop with branches that are always ready would
+/// starve other tasks. Consumes no budget: the branches consume it for their own work.
 pub fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     crate::task::coop::poll_proceed(cx).map(drop)
 }
 
-/// Panics: every branch of a `select!` is off.
+/// Panics because all branches of a `select!` are disabled.
 #[cold]
 #[track_caller]
 pub fn no_branch_left() -> ! {
@@ -166,7 +166,7 @@ pub fn no_branch_left() -> ! {
     )
 }
 
-/// Panics: a value was matched twice by the same pattern, with two answers.
+/// Panics because the same pattern first matched a value and then refused it.
 #[cold]
 #[track_caller]
 pub fn pattern_refused() -> ! {

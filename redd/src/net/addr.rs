@@ -1,38 +1,53 @@
-//! Addresses as programs write them: [`ToSocketAddrs`], and what becomes of them.
+//! Addresses as programs write them: [`ToSocketAddrs`], and their resolution.
 //!
 //! Called by `tcp`, `udp` and `lookup`.
 //!
 //! # Invariants
 //! - `no-thread-for-literals`: only a host name goes to the blocking pool; an address that is written out, and a
-//!   string that cannot be one, are answered at once.
+//!   string that cannot be one, return at once.
 
 use crate::blocking;
+use crate::task::coop::consume_budget;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::{option, vec};
 
-/// What `bind`, `connect`, `send_to` and [`lookup_host`](super::lookup_host) take as an address.
+/// An address argument of `bind`, `connect`, `send_to` and [`lookup_host`](super::lookup_host).
 ///
 /// - Addresses that are written out (`"127.0.0.1:80"`, `("::1", 80)`, [`SocketAddr`], …) cost nothing.
 /// - A host name (`"example.org:80"`, `("example.org", 80)`) is resolved by the system's resolver on the blocking pool.
-///   Dropping the future does not interrupt the resolver; its answer is thrown away.
-/// - A name may resolve to several addresses. Those who connect or bind try one after the other.
+///   Dropping the future does not interrupt the resolver; its result is discarded.
+/// - A name may resolve to several addresses. `connect` and `bind` try them one after the other.
 /// - It cannot be implemented outside of redd; as in Tokio, that is so that it can change.
 ///
 /// # Errors
-/// A string that is no address is [`InvalidInput`](io::ErrorKind::InvalidInput), where it is used.
+/// A string that is not an address is an [`InvalidInput`](io::ErrorKind::InvalidInput) error of the function that takes it.
+///
+/// # Examples
+/// ```
+/// use redd::net::TcpListener;
+/// use std::net::Ipv4Addr;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let by_text = TcpListener::bind("127.0.0.1:0").await?;
+/// let by_pair = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+/// let error = TcpListener::bind("127.0.0.1").await.unwrap_err();
+/// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "there is no port");
+/// # drop((by_text, by_pair));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub trait ToSocketAddrs: sealed::ToSocketAddrsPriv {}
 
 pub(crate) mod sealed {
-    use super::Sight;
+    use super::Resolution;
     use std::io;
 
     /// Keeps `ToSocketAddrs` closed, and does its work.
     pub trait ToSocketAddrsPriv {
-        /// Looks at it.
+        /// Finds out whether the resolver is needed.
         #[doc(hidden)]
-        fn look(&self) -> io::Result<Sight>;
+        fn classify(&self) -> io::Result<Resolution>;
     }
 }
 use sealed::ToSocketAddrsPriv;
@@ -42,7 +57,7 @@ use sealed::ToSocketAddrsPriv;
 pub enum Addresses {
     /// At most one.
     One(option::IntoIter<SocketAddr>),
-    /// As many as the resolver, or the caller, has named.
+    /// As many as the resolver or the caller has given.
     Many(vec::IntoIter<SocketAddr>),
 }
 
@@ -64,31 +79,31 @@ impl Iterator for Addresses {
     }
 }
 
-/// What stands for addresses, at first sight.
+/// What an address argument needs.
 #[derive(Debug)]
-pub enum Sight {
-    /// They are at hand.
+pub enum Resolution {
+    /// Nothing: here are the addresses.
     Addresses(Addresses),
-    /// The resolver has to be asked for this host, and the port be added.
+    /// The resolver has to look up this host; the port is added to its addresses.
     Host(String, u16),
 }
 
-impl Sight {
+impl Resolution {
     fn one(address: SocketAddr) -> io::Result<Self> {
         Ok(Self::Addresses(Addresses::One(Some(address).into_iter())))
     }
 }
 
-/// Resolves `address`; a name by the system's resolver, which blocks the thread that it is asked on.
+/// Resolves `address`: a name with the system's resolver, which blocks a thread of the blocking pool.
 pub(super) fn resolve<A>(address: &A) -> impl Future<Output = io::Result<Addresses>> + use<A>
 where
     A: ToSocketAddrs + ?Sized,
 {
-    let sight = address.look();
+    let sight = address.classify();
     async move {
         match sight? {
-            Sight::Addresses(addresses) => Ok(addresses),
-            Sight::Host(host, port) => {
+            Resolution::Addresses(addresses) => Ok(addresses),
+            Resolution::Host(host, port) => {
                 let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port));
                 blocking::run(ask).await.map(Addresses::Many)
             }
@@ -96,7 +111,19 @@ where
     }
 }
 
-/// The first success of `attempt`, or the error of the last one.
+/// Like [`resolve`], but spends a unit of the budget: for operations that may complete at once every time.
+pub(super) fn resolve_for_a_unit<A>(address: &A) -> impl Future<Output = io::Result<Addresses>> + use<A>
+where
+    A: ToSocketAddrs + ?Sized,
+{
+    let resolved = resolve(address);
+    async move {
+        consume_budget().await;
+        resolved.await
+    }
+}
+
+/// Returns the first success of `attempt`, or the error of the last one.
 pub(super) fn first_success<R>(
     addresses: Addresses,
     mut attempt: impl FnMut(SocketAddr) -> io::Result<R>,
@@ -111,7 +138,7 @@ pub(super) fn first_success<R>(
     Err(last.unwrap_or_else(no_address))
 }
 
-/// The error of an address that stands for none.
+/// The error of an argument that resolves to no address.
 pub(super) fn no_address() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
@@ -120,7 +147,7 @@ pub(super) fn no_address() -> io::Error {
     )
 }
 
-/// Some of a string that a caller passed, for a message.
+/// The beginning of a string that a caller passed, for a message.
 fn excerpt(text: &str) -> String {
     const CHARS_MAX: usize = 80;
     match text.char_indices().nth(CHARS_MAX) {
@@ -129,17 +156,17 @@ fn excerpt(text: &str) -> String {
     }
 }
 
-fn invalid(message: String) -> io::Result<Sight> {
+fn invalid(message: String) -> io::Result<Resolution> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-/// What stands for addresses, and what is seen of it.
+/// Types that are addresses, and their resolution.
 macro_rules! addresses {
     ($([$($generics:tt)*] $Address:ty, $address:ident => $sight:expr;)*) => {$(
         impl<$($generics)*> ToSocketAddrs for $Address {}
 
         impl<$($generics)*> ToSocketAddrsPriv for $Address {
-            fn look(&self) -> io::Result<Sight> {
+            fn classify(&self) -> io::Result<Resolution> {
                 let $address = self;
                 $sight
             }
@@ -148,29 +175,29 @@ macro_rules! addresses {
 }
 
 addresses! {
-    [] SocketAddr, address => Sight::one(*address);
-    [] SocketAddrV4, address => Sight::one(SocketAddr::V4(*address));
-    [] SocketAddrV6, address => Sight::one(SocketAddr::V6(*address));
-    [] (IpAddr, u16), pair => Sight::one(SocketAddr::from(*pair));
-    [] (Ipv4Addr, u16), pair => Sight::one(SocketAddr::from(*pair));
-    [] (Ipv6Addr, u16), pair => Sight::one(SocketAddr::from(*pair));
-    [] &[SocketAddr], list => Ok(Sight::Addresses(Addresses::Many(Vec::from(*list).into_iter())));
-    [T: ToSocketAddrs + ?Sized] &T, address => (**address).look();
-    [] (String, u16), pair => (pair.0.as_str(), pair.1).look();
-    [] String, text => text.as_str().look();
+    [] SocketAddr, address => Resolution::one(*address);
+    [] SocketAddrV4, address => Resolution::one(SocketAddr::V4(*address));
+    [] SocketAddrV6, address => Resolution::one(SocketAddr::V6(*address));
+    [] (IpAddr, u16), pair => Resolution::one(SocketAddr::from(*pair));
+    [] (Ipv4Addr, u16), pair => Resolution::one(SocketAddr::from(*pair));
+    [] (Ipv6Addr, u16), pair => Resolution::one(SocketAddr::from(*pair));
+    [] &[SocketAddr], list => Ok(Resolution::Addresses(Addresses::Many(Vec::from(*list).into_iter())));
+    [T: ToSocketAddrs + ?Sized] &T, address => (**address).classify();
+    [] (String, u16), pair => (pair.0.as_str(), pair.1).classify();
+    [] String, text => text.as_str().classify();
 }
 
 impl ToSocketAddrs for str {}
 
 impl ToSocketAddrsPriv for str {
-    fn look(&self) -> io::Result<Sight> {
-        // `no-thread-for-literals`: also for what can only fail.
+    fn classify(&self) -> io::Result<Resolution> {
+        // `no-thread-for-literals`: nor for a string that can only fail.
         if let Ok(address) = self.parse() {
-            return Sight::one(address);
+            return Resolution::one(address);
         }
         let Some((host, port)) = self.rsplit_once(':') else {
             return invalid(format!(
-                "{} is an invalid socket address, for it has no port: write it as `host:port`",
+                "{} is an invalid socket address: it has no port: write it as `host:port`",
                 excerpt(self)
             ));
         };
@@ -182,18 +209,18 @@ impl ToSocketAddrsPriv for str {
                 excerpt(port)
             ));
         };
-        (host, port).look()
+        (host, port).classify()
     }
 }
 
 impl ToSocketAddrs for (&str, u16) {}
 
 impl ToSocketAddrsPriv for (&str, u16) {
-    fn look(&self) -> io::Result<Sight> {
+    fn classify(&self) -> io::Result<Resolution> {
         let (host, port) = *self;
         // `no-thread-for-literals`.
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return Sight::one(SocketAddr::new(ip, port));
+            return Resolution::one(SocketAddr::new(ip, port));
         }
         if host.is_empty() {
             return invalid(
@@ -206,6 +233,6 @@ impl ToSocketAddrsPriv for (&str, u16) {
                 excerpt(host)
             ));
         }
-        Ok(Sight::Host(host.to_owned(), port))
+        Ok(Resolution::Host(host.to_owned(), port))
     }
 }

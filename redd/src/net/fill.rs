@@ -1,10 +1,9 @@
 //! Receiving into a caller's buffer whose memory need not be initialised.
 //!
-//! Called by `methods`, `halves`' streams, `udp` and `unix`. The one place of `net` that vouches for such memory.
+//! Called by `tcp`, `udp` and `unix`.
 //!
 //! # Invariants
-//! - `only-what-came`: a buffer grows by exactly the bytes that the system says it has written to the memory handed to
-//!   it, which starts at the buffer's end.
+//! - `only-what-came`: a buffer grows by exactly the bytes that the kernel has written to the memory at its end.
 
 #![expect(unsafe_code, reason = "buffers that need not be initialised")]
 
@@ -14,9 +13,9 @@ use socket2::SockAddr;
 use std::io;
 use std::os::fd::AsFd;
 
-/// Adds what one call of [`fill`] brings to `buf`.
+/// Appends the bytes of one call of [`fill`] to `buf`.
 pub(super) fn append(io: &impl AsFd, buf: &mut impl BufMut, what: Fill) -> io::Result<(usize, Option<SockAddr>)> {
-    // SAFETY: `fill` only writes to the memory, and never something uninitialised.
+    // SAFETY: `fill` only writes to the memory, and never writes uninitialised bytes.
     let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
     let (len, sender) = fill(io.as_fd(), room, what)?;
     // SAFETY: `only-what-came`: `fill` has initialised `len` bytes of `room`.

@@ -1,4 +1,4 @@
-//! Names to addresses, for programs that want to see them: [`lookup_host`].
+//! Host names to addresses: [`lookup_host`].
 //!
 //! Called by user code.
 
@@ -6,19 +6,27 @@ use super::addr::{self, ToSocketAddrs};
 use std::io;
 use std::net::SocketAddr;
 
-/// The addresses of a host.
+/// Resolves a host to its addresses.
 ///
-/// - A name is resolved by the system's resolver on the blocking pool, so it knows `/etc/hosts`; nothing is cached.
+/// - The system's resolver does it on the blocking pool, so `/etc/hosts` counts. redd caches nothing.
 /// - `connect` and `bind` resolve by themselves. Use this to see or choose the addresses.
 ///
 /// # Cancel safety
-/// Nothing is lost when it is dropped, but a resolver that has begun goes on in its thread until it has an answer.
+/// Nothing is lost if the future is dropped. A resolver that has started runs on in its thread.
 ///
 /// # Errors
 /// The resolver's error, or [`InvalidInput`](io::ErrorKind::InvalidInput) for a string without host or port.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut addresses = redd::net::lookup_host("localhost:80").await?;
+/// assert!(addresses.any(|address| address.ip().is_loopback()));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub async fn lookup_host<T>(host: T) -> io::Result<impl Iterator<Item = SocketAddr>>
 where
     T: ToSocketAddrs,
 {
-    addr::resolve(&host).await
+    addr::resolve_for_a_unit(&host).await
 }

@@ -1,8 +1,8 @@
 //! TCP, UDP, Unix sockets and pipes.
 //!
-//! [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`] and [`UnixDatagram`] are std's sockets
-//! with methods that wait instead of blocking; [`TcpSocket`] and [`UnixSocket`] set options before they become one of
-//! these; [`unix::pipe`] has pipes. Addresses are whatever implements [`ToSocketAddrs`].
+//! [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`] and [`UnixDatagram`] are the sockets of
+//! the standard library, with methods that wait instead of blocking; [`TcpSocket`] and [`UnixSocket`] set options before they become one of
+//! these; [`unix::pipe`] has pipes. An address is any value that implements [`ToSocketAddrs`].
 //!
 //! ```
 //! use redd::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,14 +20,14 @@
 //! ```
 //!
 //! # Readiness
-//! Every socket is watched from the moment it is made until it is dropped. The runtime remembers for each what is
-//! *ready*: which operations are worth trying.
+//! Every socket is registered with the driver until it is dropped. The runtime remembers which operations on it are *ready*,
+//! that is, worth trying.
 //!
 //! - **Waiting methods** (`read`, `write`, `accept`, `recv`, `send`, …) try the system call at once, wait only if it would
 //!   block, and try again when the socket has become ready. They are what most programs need.
 //! - **`readable`, `writable`, `ready`** only wait. Any number of tasks may do so on one socket; all of them are woken.
-//! - **`try_*`** only try. Where the socket is not ready they answer [`WouldBlock`](std::io::ErrorKind::WouldBlock) without
-//!   asking the system, so the two go together in a loop:
+//! - **`try_*`** only try. If the socket is not ready, they return [`WouldBlock`](std::io::ErrorKind::WouldBlock) without a
+//!   system call. So the two go together in a loop:
 //! ```no_run
 //! # async fn read_some(stream: redd::net::TcpStream, buf: &mut [u8]) -> std::io::Result<usize> {
 //! loop {
@@ -39,35 +39,34 @@
 //! }
 //! # }
 //! ```
-//! - **Ready is a hint.** It is set by an event, and unset only by a try that would block. (An accepted stream is taken
-//!   for readable from the start, a connected stream and a pair for writable.) So `readable` returns at once
-//!   as long as nobody has read everything, and sometimes although nothing is left: another task was faster, or a
-//!   datagram had a wrong checksum. Always be prepared for `WouldBlock`.
-//! - **Ready includes the end.** A direction that the other side has closed is ready for ever: the try says how it ended.
+//! - **Ready is a hint.** An event sets it, and only a try that would block clears it. (An accepted stream counts as
+//!   readable from the start, a connected stream and a pair as writable.) So `readable` returns at once until everything
+//!   has been read. Sometimes it returns although no bytes are left: another task was faster, or a datagram had a wrong
+//!   checksum. Always be prepared for `WouldBlock`.
+//! - **Ready includes the end.** A direction that the peer has closed stays ready: the try returns how it ended.
 //! - **`poll_*` methods remember one task per direction**: the one that polled last is woken, the others are not.
 //!   The `async` methods have no such limit. The halves of a split stream may be polled by two tasks, one each.
-//! - **System calls of your own** belong in `try_io` or `async_io`, so that their `WouldBlock` is noticed. Without that
-//!   the runtime believes the socket to be ready still, and `readable` spins.
+//! - **System calls of your own** belong in `try_io` or `async_io`, so that the runtime sees their `WouldBlock`. Otherwise it
+//!   takes the socket for ready, and `readable` spins.
 //!
 //! # Cancel safety
-//! A future that is dropped between polls has done nothing yet: an operation happens within one poll or not at all.
-//! `accept` dropped loses no connection, `recv` no datagram, `readable` nothing. Only what is built of several operations,
-//! such as `write_all`, says otherwise. Dropping a `connect` closes the socket.
+//! An operation happens within one poll or not at all. So a dropped `accept` loses no connection, and a dropped `recv` no
+//! datagram. Methods that consist of several operations, such as `write_all`, say otherwise. Dropping a `connect` closes the
+//! socket.
 //!
 //! # Runtime
-//! A socket belongs to the runtime in which it was made: the constructor panics outside of one, and in one that was
-//! built without `enable_io`. It may be used from anywhere afterwards, also from other runtimes. When its own one is
-//! shut down, everything that would wait on it is an error.
+//! A socket belongs to the runtime in which it was made. The constructor panics outside of a runtime, and in one that was
+//! built without `enable_io`. Afterwards any thread may use it, also those of other runtimes. When its own runtime has shut
+//! down, every operation that would wait is an error.
 //!
 //! # Closing
-//! Dropping a socket closes it. What was written is delivered in the background; what was not read makes the system
-//! reset the connection. `shutdown` (or dropping an [`OwnedWriteHalf`](tcp::OwnedWriteHalf)) ends the writing direction
-//! alone, and the other side reads to the end.
+//! Dropping a socket closes it. Written bytes are delivered in the background. If received bytes were not read, the kernel
+//! resets the connection. `shutdown`, or dropping an [`OwnedWriteHalf`](tcp::OwnedWriteHalf), ends the writing direction
+//! alone: the peer reads to the end.
 //!
 //! # Out of descriptors
-//! `accept`, `connect` and constructors answer the system's error when the process has no descriptor left (`EMFILE`). The
-//! listener survives it, and the connection stays in its queue, so a loop that just calls `accept` again spins.
-//! Wait a little before the next try:
+//! `accept`, `connect` and constructors return `EMFILE` when the process has no descriptor left. The listener stays usable,
+//! and the connection stays in its queue, so a loop that calls `accept` again at once spins. Wait before the next try:
 //! ```no_run
 //! # async fn serve(listener: redd::net::TcpListener) {
 //! loop {
@@ -82,13 +81,8 @@
 //! # }
 //! ```
 //!
-//! Called by user code and by `process`, `signal`. Stands on `driver` (`Source`), `io` (traits), `blocking` (names) and
-//! `sys::net`.
 
-#[macro_use]
-mod methods;
-#[macro_use]
-mod halves;
+// Called by user code, `process` and `signal`. Uses `driver` (`Source`), `io` (traits), `blocking` (host names) and `sys::net`.
 
 mod addr;
 mod fill;

@@ -1,43 +1,73 @@
-//! Durations counted in buckets: how long polls take, how long tasks wait in a queue.
+//! Histograms of durations, for poll times and for the time that tasks wait in a queue.
 //!
-//! Called by `runtime::builder` (the configuration), `scheduler` (records) and `runtime::metrics` (reads).
+//! Called by `runtime::builder` (configuration), `scheduler` (recording) and `runtime::metrics` (reading).
 //!
 //! # Invariants
-//! - `buckets-tile`: the ranges of the buckets follow each other from 0 to `u64::MAX` nanoseconds without a gap, so
-//!   each duration is counted once.
+//! - `buckets-tile`: the ranges of the buckets cover 0 to `u64::MAX` nanoseconds without gaps or overlaps. So each duration
+//!   is counted once.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::primitives::atomic::{AtomicU64, Ordering};
 
-/// How the buckets of a histogram are laid out.
+/// The layout of a histogram's buckets.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::{Builder, HistogramConfiguration};
+/// use redd::time::Duration;
+///
+/// let histogram = HistogramConfiguration::linear(Duration::from_micros(50), 20);
+/// let runtime = Builder::new_current_thread()
+///     .enable_metrics_poll_time_histogram()
+///     .metrics_poll_time_histogram_configuration(histogram)
+///     .build()?;
+/// assert_eq!(runtime.metrics().poll_time_histogram_num_buckets(), 20);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct HistogramConfiguration {
     layout: Layout,
 }
 
 impl HistogramConfiguration {
-    /// `num_buckets` buckets of `bucket_width` each; the last one also has everything that is longer.
+    /// Creates `num_buckets` buckets of width `bucket_width`. The last one also counts all longer durations.
+    ///
+    /// # Panics
+    /// If there are more than 2^24 buckets, which take 128 MiB for each worker.
+    #[track_caller]
     pub fn linear(bucket_width: Duration, num_buckets: usize) -> Self {
+        assert_bucket_count(num_buckets);
         Self { layout: Layout::Linear { width: nanos(bucket_width).max(1), buckets: num_buckets.max(1) } }
     }
 
-    /// Buckets whose width is proportional to what they hold.
+    /// Creates buckets whose width grows with the duration: see [`LogHistogram`].
     pub fn log(configuration: impl Into<LogHistogram>) -> Self {
         Self { layout: Layout::Log(configuration.into()) }
     }
 
-    /// The buckets of Tokio's older methods.
+    /// Creates the buckets of Tokio's older builder methods.
+    #[track_caller]
     pub(crate) fn legacy(scale: HistogramScale, resolution: Duration, buckets: usize) -> Self {
         match scale {
             HistogramScale::Linear => Self::linear(resolution, buckets),
             HistogramScale::Log => {
+                assert_bucket_count(buckets);
                 let first = nanos(resolution).max(1).checked_next_power_of_two().unwrap_or(1 << 63);
                 Self { layout: Layout::Doubling { first, buckets: buckets.max(1) } }
             }
         }
     }
+}
+
+#[track_caller]
+fn assert_bucket_count(buckets: usize) {
+    assert!(
+        buckets <= 1 << 24,
+        "a histogram was asked for with {buckets} buckets, for which there is no memory. Give at most 2^24, or use \
+         `HistogramConfiguration::log`, which needs few of them."
+    );
 }
 
 /// Ten buckets of 100 µs.
@@ -47,22 +77,36 @@ impl Default for HistogramConfiguration {
     }
 }
 
-/// How the buckets grow, for the older methods of the builder.
+/// The growth of the buckets, for the older methods of the builder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HistogramScale {
-    /// All have the same width.
+    /// All buckets have the same width.
     Linear,
-    /// Each is twice as wide as the one before it.
+    /// Each bucket is twice as wide as the one before it.
     Log,
 }
 
-/// Buckets on a logarithmic scale: each power of two is cut into 2^p equal ones. Made by [`LogHistogram::builder`].
+/// Buckets on a logarithmic scale: each power of two is divided into 2^p equal buckets.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::LogHistogram;
+/// use redd::time::Duration;
+///
+/// let histogram = LogHistogram::builder()
+///     .min_value(Duration::from_micros(1))
+///     .max_value(Duration::from_millis(100))
+///     .max_error(0.25)
+///     .build();
+/// // The start of the last bucket, in nanoseconds.
+/// assert!(histogram.max_value() >= 100_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LogHistogram {
     buckets: usize,
     p: u32,
-    /// The buckets of the scale that are one here, with the first of those that the program wants next.
+    /// The number of buckets at the start of the scale that are merged into the first one.
     skipped: usize,
 }
 
@@ -74,25 +118,25 @@ impl Default for LogHistogram {
 }
 
 impl LogHistogram {
-    /// To choose range and precision.
+    /// Returns a builder to choose range and precision.
     pub fn builder() -> LogHistogramBuilder {
         LogHistogramBuilder::default()
     }
 
-    /// Where the last bucket, which has everything longer, begins, in nanoseconds.
+    /// Returns the start of the last bucket in nanoseconds. That bucket counts all longer durations.
     pub fn max_value(&self) -> u64 {
         self.start(self.buckets - 1)
     }
 
     fn new(p: u32, min: u64, max: u64) -> Self {
-        let first = Self::place(p, min);
-        let last = Self::place(p, max - 1).max(first);
+        let first = Self::bucket_index(p, min);
+        let last = Self::bucket_index(p, max - 1).max(first);
         let skipped = first.saturating_sub(1);
         Self { buckets: last - skipped + 2, p, skipped }
     }
 
-    /// Which bucket of the whole scale has `value`: below 2^p one each, then 2^p for each power of two.
-    fn place(p: u32, value: u64) -> usize {
+    /// Returns the bucket of the whole scale for `value`: one bucket per value below 2^p, then 2^p per power of two.
+    fn bucket_index(p: u32, value: u64) -> usize {
         if value < 1 << p {
             return value as usize;
         }
@@ -101,24 +145,24 @@ impl LogHistogram {
     }
 
     fn bucket_of(&self, value: u64) -> usize {
-        Self::place(self.p, value).saturating_sub(self.skipped).min(self.buckets - 1)
+        Self::bucket_index(self.p, value).saturating_sub(self.skipped).min(self.buckets - 1)
     }
 
-    /// The least value in a bucket.
+    /// Returns the smallest value of a bucket.
     fn start(&self, bucket: usize) -> u64 {
         if bucket == 0 {
             return 0;
         }
-        let place = bucket + self.skipped;
-        if place < 1 << self.p {
-            return place as u64;
+        let index = bucket + self.skipped;
+        if index < 1 << self.p {
+            return index as u64;
         }
-        let (shift, within) = ((place >> self.p) - 1, place & ((1 << self.p) - 1));
+        let (shift, within) = ((index >> self.p) - 1, index & ((1 << self.p) - 1));
         u64::try_from((1_u128 << self.p | within as u128) << shift).unwrap_or(u64::MAX)
     }
 }
 
-/// Chooses range and precision of a [`LogHistogram`].
+/// Chooses range and precision of a [`LogHistogram`], which has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogHistogramBuilder {
     min: Option<Duration>,
@@ -128,15 +172,14 @@ pub struct LogHistogramBuilder {
 
 /// 2^10 buckets for each power of two; the limit is Tokio's.
 const P_MAX: u32 = 10;
-/// What `max_error` and the default do not go below; the figure is Tokio's.
+/// The minimum for `max_error` and the default; the limit is Tokio's.
 const P_MIN: u32 = 2;
 
 impl LogHistogramBuilder {
-    /// A recorded duration shall be off by at most this part of it. Between 2^-10 and 1/4; a value outside becomes the
-    /// nearest of these.
+    /// Sets the maximum relative error of a recorded duration. Values outside of 2^-10 to 1/4 are clamped to this range.
     ///
     /// # Panics
-    /// If it is not between 0 and 1.
+    /// If `max_error` is not between 0 and 1.
     #[track_caller]
     pub fn max_error(mut self, max_error: f64) -> Self {
         assert!(
@@ -148,7 +191,7 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// Cuts each power of two into exactly 2^`p` buckets.
+    /// Divides each power of two into exactly 2^`p` buckets.
     ///
     /// # Panics
     /// If `p` is more than 10.
@@ -163,16 +206,16 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// What is shorter goes to the first bucket. Default: 100 ns.
+    /// Counts all shorter durations in the first bucket. Default: 100 ns.
     pub fn min_value(mut self, duration: Duration) -> Self {
         self.min = Some(duration);
         self
     }
 
-    /// What is longer goes to the last bucket. Default: 60 s.
+    /// Counts all longer durations in the last bucket. Default: 60 s.
     ///
     /// # Panics
-    /// If it is 0.
+    /// If `duration` is zero.
     #[track_caller]
     pub fn max_value(mut self, duration: Duration) -> Self {
         assert!(
@@ -184,10 +227,19 @@ impl LogHistogramBuilder {
         self
     }
 
-    /// The histogram, if it needs no more than `max_buckets`.
+    /// Builds the histogram if it needs at most `max_buckets` buckets.
     ///
     /// # Errors
-    /// It needs more, and how many. Ask for less precision or a smaller range.
+    /// [`InvalidHistogramConfiguration::TooManyBuckets`] if it needs more. Choose less precision or a smaller range.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::LogHistogram;
+    ///
+    /// assert!(LogHistogram::builder().max_buckets(500).is_ok());
+    /// let error = LogHistogram::builder().precision_exact(10).max_buckets(500).unwrap_err();
+    /// assert!(error.to_string().contains("less precision"));
+    /// ```
     pub fn max_buckets(&mut self, max_buckets: usize) -> Result<LogHistogram, InvalidHistogramConfiguration> {
         let histogram = self.build();
         if histogram.buckets > max_buckets {
@@ -197,7 +249,7 @@ impl LogHistogramBuilder {
         Ok(histogram)
     }
 
-    /// The histogram.
+    /// Builds the histogram.
     pub fn build(&self) -> LogHistogram {
         let min = self.min.map_or(100, nanos);
         let max = self.max.map_or(60_000_000_000, nanos);
@@ -211,13 +263,13 @@ impl From<LogHistogramBuilder> for LogHistogram {
     }
 }
 
-/// Why a histogram cannot be made.
+/// The reason why a histogram cannot be built.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InvalidHistogramConfiguration {
-    /// It needs more buckets than it may have.
+    /// It needs more buckets than allowed.
     TooManyBuckets {
-        /// How many it needs.
+        /// The number of buckets that it needs.
         required_bucket_count: usize,
     },
 }
@@ -255,7 +307,7 @@ impl Layout {
         }
     }
 
-    /// `buckets-tile`: where a bucket starts is where the one before it ends.
+    /// Returns the start of a bucket, which is the end of the one before it (`buckets-tile`).
     fn start(&self, bucket: usize) -> u64 {
         match self {
             Self::Linear { width, .. } => width.saturating_mul(bucket as u64),
@@ -268,7 +320,7 @@ impl Layout {
     }
 }
 
-/// The counts. One thread writes, any may read.
+/// A histogram's counts. One thread records, any thread may read.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     layout: Layout,
@@ -289,12 +341,12 @@ impl Histogram {
         self.counts.len()
     }
 
-    /// `None`: there is no such bucket.
+    /// Returns the count of a bucket, or `None` if there is no such bucket.
     pub(crate) fn count(&self, bucket: usize) -> Option<u64> {
         self.counts.get(bucket).map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// What the bucket counts. `None`: there is no such bucket.
+    /// Returns the range of durations that a bucket counts, or `None` if there is no such bucket.
     pub(crate) fn range(&self, bucket: usize) -> Option<Range<Duration>> {
         if bucket >= self.counts.len() {
             return None;

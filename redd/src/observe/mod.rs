@@ -1,6 +1,7 @@
-//! See inside a runtime without stopping it.
+//! Observing a running runtime: wait kinds, histograms, and spans of resources.
 
 pub(crate) mod histogram;
+pub(crate) mod report;
 #[cfg(feature = "tracing")]
 pub(crate) mod resources;
 #[cfg(not(feature = "tracing"))]
@@ -12,18 +13,18 @@ pub use waiting::WaitKind;
 
 /// The kinds of resources that tokio-console knows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ResourceKind {
     Barrier,
     Mutex,
     Oneshot,
-    /// A part of a lock or semaphore.
+    /// The permits inside of a lock or semaphore.
     Permits,
     RwLock,
     Semaphore,
     Sleep,
 }
 
-/// How a resource is now.
+/// A change of a resource's state.
 #[allow(dead_code, reason = "for the spans of resources, where there are any")]
 pub(crate) enum Update {
     Arrived(usize),
@@ -32,7 +33,7 @@ pub(crate) enum Update {
     Locked(bool),
     MaxReaders(u32),
     Permits(usize),
-    /// So many more, or fewer.
+    /// The change in the number of readers.
     Readers(i64),
     RxDropped(bool),
     Size(usize),

@@ -1,12 +1,12 @@
 //! Locks, permits, channels and timers as `tracing` spans, by the names that tokio-console knows.
 //!
-//! Called by `sync` and `time`, if the feature `tracing` is on; `unseen.rs` has the same to no effect.
+//! Called by `sync` and `time` with the feature `tracing`. Without it, `unseen.rs` has the same items without effect.
 //!
-//! A resource is a span, and what changes in it are events. An operation on it is two spans more, entered inside of the
-//! resource's whenever the operation is polled: that one goes on, and that it is in a poll.
+//! A resource is a span, and its changes are events. An operation on it adds two spans, one for the operation and one for
+//! its current poll. Both are entered inside of the resource's span whenever the operation is polled.
 //!
 //! # Invariants
-//! - `subscriber-is-foreign`: nothing is told under a lock, nor before what was got has an owner who gives it back.
+//! - `subscriber-is-user-code`: no event is emitted under a lock, nor before an acquired permit has an owner that releases it.
 
 use std::fmt;
 use std::future::Future;
@@ -17,16 +17,16 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tracing::{Span, trace, trace_span};
 
-pub(crate) use super::{Kind, Update};
+pub(crate) use super::{ResourceKind, Update};
 
-/// The spans of each kind: the target, the type and the kind in the console's words, and whether it is a part of another
-/// resource and lends that one its states.
+/// The spans of each kind: the target, the type and the kind as the console names them. The last value is whether the
+/// resource is a part of another one and passes its states on to it.
 macro_rules! spans {
-    ($($Kind:ident: $target:literal, $concrete:literal, $kind:literal, $is_internal:literal;)+) => {
-        impl Kind {
+    ($($ResourceKind:ident: $target:literal, $concrete:literal, $kind:literal, $is_internal:literal;)+) => {
+        impl ResourceKind {
             fn span(self, place: &Location<'_>) -> Span {
                 match self {
-                    $(Self::$Kind => trace_span!(
+                    $(Self::$ResourceKind => trace_span!(
                         target: $target,
                         parent: None,
                         "runtime.resource",
@@ -43,13 +43,13 @@ macro_rules! spans {
 
             fn operation(self, parent: Option<&Span>, source: &str) -> Span {
                 match (self, parent) {
-                    $((Self::$Kind, None) => trace_span!(
+                    $((Self::$ResourceKind, None) => trace_span!(
                         target: $target,
                         "runtime.resource.async_op",
                         source,
                         inherits_child_attrs = false,
                     ),
-                    (Self::$Kind, Some(parent)) => trace_span!(
+                    (Self::$ResourceKind, Some(parent)) => trace_span!(
                         target: $target,
                         parent: parent,
                         "runtime.resource.async_op",
@@ -61,8 +61,8 @@ macro_rules! spans {
 
             fn poll(self, parent: Option<&Span>) -> Span {
                 match (self, parent) {
-                    $((Self::$Kind, None) => trace_span!(target: $target, "runtime.resource.async_op.poll"),
-                    (Self::$Kind, Some(parent)) => {
+                    $((Self::$ResourceKind, None) => trace_span!(target: $target, "runtime.resource.async_op.poll"),
+                    (Self::$ResourceKind, Some(parent)) => {
                         trace_span!(target: $target, parent: parent, "runtime.resource.async_op.poll")
                     })+
                 }
@@ -111,25 +111,25 @@ impl Update {
     }
 }
 
-/// Something that tasks wait on, if a subscriber wants to see it.
+/// Something that tasks wait on. It has a span if a subscriber is interested.
 #[derive(Clone)]
-pub(crate) struct Resource(Option<(Kind, Span)>);
+pub(crate) struct Resource(Option<(ResourceKind, Span)>);
 
-// A panic that passes by changes nothing in it; a subscriber sees to itself.
+// A panic cannot leave a resource in an inconsistent state. Subscribers are responsible for their own state.
 impl UnwindSafe for Resource {}
 impl RefUnwindSafe for Resource {}
 
 impl Resource {
-    /// One that is not shown: made in a `const`, or for the runtime's own use.
+    /// A resource without a span: made in a `const`, or for the runtime's own use.
     pub(crate) const UNSEEN: Self = Self(None);
 
     #[track_caller]
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: ResourceKind) -> Self {
         let span = kind.span(Location::caller());
         Self((!span.is_disabled()).then_some((kind, span)))
     }
 
-    /// Runs `f` where updates are about this resource, and resources that are made become parts of it.
+    /// Runs `f` inside of the resource's span. Updates are then about this resource, and new resources become its parts.
     pub(crate) fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
         match &self.0 {
             Some((_, span)) => span.in_scope(f),
@@ -137,18 +137,19 @@ impl Resource {
         }
     }
 
-    /// Nothing if it is not shown: its states would be taken for those of whatever is being polled.
+    /// Emits updates of this resource. Without a span it emits nothing: a subscriber would attribute the updates to the
+    /// resource that is being polled.
     pub(crate) fn tell<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
         if let Some((_, span)) = &self.0 {
             span.in_scope(|| tell_here(updates));
         }
     }
 
-    /// An operation on it, by the name of the function that begins it.
+    /// Creates an operation on the resource. `source` is the name of the function that starts it.
     pub(crate) fn operation(&self, source: &str) -> Operation {
         Operation(self.0.as_ref().map(|(kind, resource)| {
-            if matches!(kind, Kind::Sleep) {
-                // As in Tokio, whose timers are made without entering anything.
+            if matches!(kind, ResourceKind::Sleep) {
+                // As in Tokio, which creates timers without entering a span.
                 let operation = kind.operation(Some(resource), source);
                 let poll = kind.poll(Some(&operation));
                 return (operation, poll);
@@ -159,9 +160,9 @@ impl Resource {
         }))
     }
 
-    /// `future` as an operation; `name` is what its polls are called.
-    pub(crate) fn watch<F>(&self, source: &str, name: &'static str, future: F) -> Watched<F> {
-        Watched { operation: self.operation(source), resource: self.clone(), name, future }
+    /// Wraps `future` as an operation. `name` is the name of its polls.
+    pub(crate) fn instrument<F>(&self, source: &str, name: &'static str, future: F) -> Instrumented<F> {
+        Instrumented { operation: self.operation(source), resource: self.clone(), name, future }
     }
 }
 
@@ -179,7 +180,7 @@ impl UnwindSafe for Operation {}
 impl RefUnwindSafe for Operation {}
 
 impl Operation {
-    /// Runs one poll of it.
+    /// Runs one poll of the operation.
     pub(crate) fn poll<T>(&self, resource: &Resource, name: &str, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
         let Some((operation, span)) = &self.0 else { return poll() };
         resource.scope(|| {
@@ -194,20 +195,20 @@ impl Operation {
     }
 }
 
-/// Tells of the resource whose scope this is.
+/// Emits updates of the resource whose scope this is.
 pub(crate) fn tell_here<const N: usize>(updates: impl FnOnce() -> [Update; N]) {
-    // `subscriber-is-foreign`: a lock that `updates` takes is let go before the first is told.
+    // `subscriber-is-user-code`: a lock that `updates` takes is released before the first event is emitted.
     updates().into_iter().for_each(Update::emit);
 }
 
-/// A part of a poll has come to an end: the question for budget, or the whole.
+/// Emits the end of a part of a poll: the check of the budget, or the whole poll.
 pub(crate) fn tell_poll(op_name: &str, is_ready: bool) {
     trace!(target: "runtime::resource::poll_op", op_name, is_ready);
 }
 
 pin_project! {
-    /// Made by [`Resource::watch`].
-    pub(crate) struct Watched<F> {
+    /// A future inside of its operation's spans; returned by [`Resource::instrument`].
+    pub(crate) struct Instrumented<F> {
         operation: Operation,
         resource: Resource,
         name: &'static str,
@@ -216,7 +217,7 @@ pin_project! {
     }
 }
 
-impl<F: Future> Future for Watched<F> {
+impl<F: Future> Future for Instrumented<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -1,10 +1,10 @@
-//! What `resources.rs` is with the feature `tracing`, to no effect: all of it compiles to nothing.
+//! The interface of `resources.rs` without the feature `tracing`: every function is empty.
 //!
 //! Called by `sync` and `time`.
 
 use std::task::Poll;
 
-pub(crate) use super::{Kind, Update};
+pub(crate) use super::{ResourceKind, Update};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Resource;
@@ -13,7 +13,7 @@ impl Resource {
     pub(crate) const UNSEEN: Self = Self;
 
     #[inline(always)]
-    pub(crate) fn new(_: Kind) -> Self {
+    pub(crate) fn new(_: ResourceKind) -> Self {
         Self
     }
 
@@ -31,7 +31,7 @@ impl Resource {
     }
 
     #[inline(always)]
-    pub(crate) fn watch<F>(&self, _: &str, _: &'static str, future: F) -> F {
+    pub(crate) fn instrument<F>(&self, _: &str, _: &'static str, future: F) -> F {
         future
     }
 }

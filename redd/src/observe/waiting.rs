@@ -1,30 +1,30 @@
-//! What a task waits on: noted by the leaf that answers `Pending`, kept with the task until its next poll.
+//! What a task waits on: recorded by the leaf future that returns `Pending`, kept with the task until its next poll.
 //!
-//! Called by every leaf of `sync`, `time`, `driver` and `group` just before it returns `Poll::Pending`; read by
-//! `task::poll` when the poll ends.
+//! Every leaf of `sync`, `time`, `driver` and `group` calls [`note`] just before it returns `Poll::Pending`. `task::poll`
+//! reads the note when the poll ends.
 //!
 //! # Invariants
-//! - `note-is-cheap`: a note is plain stores to thread-locals, no atomics, no allocation.
+//! - `note-is-cheap`: recording is a plain store to a thread-local, without atomics and allocations.
 
 use crate::primitives::thread_local;
 use std::cell::Cell;
 use std::panic::Location;
 
-/// Declares the enum, and how to get a kind back from its number.
+/// Declares the enum, and the conversion from its numbers.
 macro_rules! wait_kinds {
-    ($($(#[$doc:meta])* $Kind:ident = $number:literal,)+) => {
+    ($($(#[$doc:meta])* $ResourceKind:ident = $number:literal,)+) => {
         /// The kinds of things a task can wait on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         #[non_exhaustive]
         pub enum WaitKind {
-            $($(#[$doc])* $Kind = $number,)+
+            $($(#[$doc])* $ResourceKind = $number,)+
         }
 
         impl WaitKind {
             pub(crate) fn from_u8(number: u8) -> Option<Self> {
                 match number {
-                    $($number => Some(Self::$Kind),)+
+                    $($number => Some(Self::$ResourceKind),)+
                     _ => None,
                 }
             }
@@ -39,7 +39,7 @@ wait_kinds! {
     Semaphore = 2,
     /// A mutex.
     Mutex = 3,
-    /// A reader's or writer's turn at a lock.
+    /// A read or write lock of an `RwLock`.
     RwLock = 4,
     /// A `Notify`.
     Notify = 5,
@@ -51,25 +51,25 @@ wait_kinds! {
     MpscSend = 8,
     /// A message of a broadcast channel.
     Broadcast = 9,
-    /// A change of a watched value.
+    /// A change of the value of a watch channel.
     Watch = 10,
-    /// Another task's end.
+    /// The completion of another task.
     Join = 11,
-    /// A descriptor that can be read or accepted from.
+    /// A descriptor that is ready to read or to accept from.
     Readable = 12,
-    /// A descriptor that can be written to.
+    /// A descriptor that is ready to write to.
     Writable = 13,
     /// The other tasks of a barrier.
     Barrier = 14,
-    /// A cell that another task initialises.
+    /// A `OnceCell` that another task initializes.
     OnceCell = 15,
-    /// A process's end.
+    /// The exit of a process.
     Process = 16,
     /// A signal.
     Signal = 17,
 }
 
-/// A note: what, which one, and the place in the program.
+/// A note: the kind of wait, and its location in the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) kind: WaitKind,
@@ -81,13 +81,13 @@ thread_local! {
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
 }
 
-/// The current task is about to wait on something of this kind; `place` is where the program asked for it, if known.
+/// Records that the current task is about to wait. `place` is the location of the user's call, if known.
 #[inline]
 pub(crate) fn note(kind: WaitKind, place: Option<&'static Location<'static>>) {
     LAST.set(Some(Waiting { kind, place }));
 }
 
-/// Takes the last note of this poll; called with `None` left behind before a poll starts and after it ends.
+/// Takes the last note of this poll. Called before a poll starts and after it ends, so that no note is left over.
 #[inline]
 pub(crate) fn take() -> Option<Waiting> {
     LAST.take()

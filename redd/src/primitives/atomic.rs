@@ -1,18 +1,18 @@
 //! Atomics and fences: std's in programs, loom's or shuttle's in models.
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use shadowed::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 
 /// Loom's atomics, each with a shadow.
@@ -21,7 +21,7 @@ pub(crate) use shadowed::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64,
 /// store is not tried before the load that another thread made earlier. With `REDD_SHADOW` set, each access first does a
 /// relaxed read-modify-write of a second atomic: two of these always count as dependent, so every pair is tried. Relaxed,
 /// it orders nothing else. Slower by an order of magnitude: `cargo xtask loom --shadow`.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 mod shadowed {
     use super::Ordering;
     use std::sync::LazyLock;
@@ -125,7 +125,7 @@ mod shadowed {
 
 /// Atomics for `static` items. Never modelled: a static outlives an execution of the model.
 pub(crate) mod fixed {
-    #[cfg(any(loom, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 }

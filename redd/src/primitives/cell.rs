@@ -1,11 +1,11 @@
 //! A cell whose accesses loom can see.
 
-/// Interior mutability without a lock; who may call which closure is the owner's invariant.
-#[cfg(not(loom))]
+/// Interior mutability without a lock. The owner's invariant excludes conflicting accesses.
+#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(std::cell::UnsafeCell::new(value))
@@ -16,20 +16,20 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl<T: ?Sized> UnsafeCell<T> {
-    /// Runs `f` with a pointer for reading. The caller's invariant says that nobody writes meanwhile.
+    /// Runs `f` with a pointer for reading. By the caller's invariant, no thread writes meanwhile.
     #[inline(always)]
     pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
         f(self.0.get())
     }
 
-    /// Runs `f` with a pointer for writing. The caller's invariant says that nobody else reads or writes meanwhile.
+    /// Runs `f` with a pointer for writing. By the caller's invariant, no other thread reads or writes meanwhile.
     #[inline(always)]
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::cell::UnsafeCell;

@@ -1,4 +1,4 @@
-//! Values that are never freed, only reused: whoever once had a reference to one may always look at it.
+//! Values that are never freed, only reused, so a reference to one stays valid forever.
 //!
 //! Called by `time::timers` for its wheels.
 //!
@@ -6,16 +6,16 @@
 //! - `reused-not-freed`: a value given back is handed out again before a new one is made, so the memory held is what
 //!   was needed at the same time at most.
 
-/// The values that nobody uses now; a `static`.
+/// The values that are not in use now; a `static`.
 #[derive(Debug)]
 pub(crate) struct Pool<T: 'static> {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(all(test, any(loom, shuttle))))]
     idle: super::Mutex<Vec<&'static T>>,
-    #[cfg(any(loom, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     idle: std::marker::PhantomData<fn() -> &'static T>,
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 impl<T: Send + Sync> Pool<T> {
     pub(crate) const fn new() -> Self {
         Self { idle: super::Mutex::new(Vec::new()) }
@@ -34,7 +34,7 @@ impl<T: Send + Sync> Pool<T> {
 }
 
 /// In a model nothing outlives an execution, so nothing is reused; the memory is leaked.
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 impl<T: Send + Sync> Pool<T> {
     pub(crate) const fn new() -> Self {
         Self { idle: std::marker::PhantomData }

@@ -1,14 +1,14 @@
-//! Values of a thread: std's, but for shuttle, whose threads share one of the system.
+//! Thread-local values: std's, except under shuttle, whose threads share one system thread.
 //!
-//! Called by whoever keeps something for its thread: `use crate::primitives::thread_local;`.
+//! Used by all rooms that have thread-local values: `use crate::primitives::thread_local;`.
 
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 pub(crate) use std::thread_local;
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use modelled::{LocalKey, thread_local};
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 mod modelled {
     use std::cell::Cell;
     use std::marker::PhantomData;

@@ -1,33 +1,36 @@
-//! A mutex that does not poison: a panic of user code never runs while one of redd's locks is held,
-//! so a poisoned lock could only mean that redd itself is broken, and then the data is looked at anyway.
-//! And a read-write lock of the same kind, for `sync::watch`, which handles the panics of the closures it runs.
+//! A mutex that does not poison, and a read-write lock of the same kind.
+//!
+//! User code never runs, and so never panics, while one of redd's locks is held. A poisoned lock could only mean that
+//! redd itself is broken, and then the data is used anyway. The read-write lock is for `sync::watch`, which handles the
+//! panics of the closures that it runs.
 //!
 //! [`ShortMutex`] is for sections of some ten instructions that every operation of a hot path goes through.
 //!
 //! # Invariants
-//! - `locked-means-mine`: whoever turned `is_locked` from false to true has the value until the store of false.
+//! - `locked-means-mine`: the thread that changed `is_locked` from false to true owns the value until it stores false.
 //!
 //! # Why not otherwise
-//! A lock that can put its waiters to sleep has to ask, when it is let go, whether one sleeps: a second
-//! read-modify-write. Here letting go is a store, and who waits looks again: spinning, giving way, then sleeping for
-//! moments, so that a holder of lower priority gets its turn. Decision 0007.
+//! Unlocking a lock whose waiters can sleep must check whether one sleeps: a second read-modify-write. Here unlocking is
+//! a store, and a waiter retries: it spins, then yields, then sleeps for short times. So a holder of lower priority gets
+//! to run. Decision 0007.
 
 #![expect(unsafe_code, reason = "a lock hands out its value")]
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::sync as imp;
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 use shuttle::sync as imp;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 use std::sync as imp;
 
 use std::sync::PoisonError;
 
 use super::atomic::{AtomicBool, Ordering};
 use super::cell::UnsafeCell;
+use super::lock_wait::LockWait;
 use super::thread;
 
 #[cfg(all(test, any(loom, shuttle)))]
@@ -76,6 +79,15 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        // A model has no monitor, and a checker would try the orders of one more step.
+        #[cfg(not(any(redd_tsan, all(test, any(loom, shuttle)))))]
+        match self.0.try_lock() {
+            Ok(guard) => return guard,
+            Err(imp::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(imp::TryLockError::WouldBlock) => {}
+        }
+        #[cfg(not(any(redd_tsan, all(test, any(loom, shuttle)))))]
+        let _waits = LockWait::begin();
         take!(self.0, lock, try_lock)
     }
 }
@@ -106,21 +118,20 @@ impl<T> RwLock<T> {
     }
 }
 
-/// A mutex for sections of a few instructions. In models it is the checker's, which knows who waits; `SpinMutex` has its own.
-#[cfg(not(any(loom, shuttle)))]
+/// A mutex for sections of a few instructions. In models it is the checker's, which knows the waiters; `SpinMutex` has its own.
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutex<T> = SpinMutex<T>;
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) type ShortMutex<T> = Mutex<T>;
 
 /// The lock is held while this lives.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) type ShortMutexGuard<'a, T> = SpinGuard<'a, T>;
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;
 
 /// See the module page.
 #[derive(Default)]
-#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 pub(crate) struct SpinMutex<T> {
     is_locked: AtomicBool,
     value: UnsafeCell<T>,
@@ -132,14 +143,13 @@ unsafe impl<T: Send> Sync for SpinMutex<T> {}
 impl<T> std::panic::UnwindSafe for SpinMutex<T> {}
 impl<T> std::panic::RefUnwindSafe for SpinMutex<T> {}
 
-/// The lock is held while this lives; it is let go on the thread that took it.
+/// Holds the lock while it lives. It is dropped on the thread that took the lock.
 #[derive(Debug)]
 pub(crate) struct SpinGuard<'a, T>(&'a SpinMutex<T>, PhantomData<*mut ()>);
 
 // SAFETY: a shared guard gives shared access to the value.
 unsafe impl<T: Sync> Sync for SpinGuard<'_, T> {}
 
-#[cfg_attr(any(loom, shuttle), cfg_attr(not(test), expect(dead_code, reason = "modelled alone")))]
 impl<T> SpinMutex<T> {
     super::const_fn! {
         pub(crate) const fn new(value: T) -> Self {
@@ -164,10 +174,15 @@ impl<T> SpinMutex<T> {
     #[cold]
     fn wait(&self) {
         let mut turns = 0;
+        let mut waits = None;
         while self.is_locked.load(Ordering::Relaxed) || !self.try_lock() {
+            if turns == thread::SPINS {
+                waits = Some(LockWait::begin());
+            }
             thread::spin(turns);
             turns = turns.saturating_add(1);
         }
+        drop(waits);
     }
 }
 

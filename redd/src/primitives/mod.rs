@@ -5,13 +5,17 @@
 //!
 //! This is the only place (with the `models.rs` files) that knows `cfg(loom)` and `cfg(shuttle)`. Loom tries every order of
 //! the steps of a small model, weak memory included; shuttle tries orders at random, of models as large as a runtime.
+//!
+//! Both apply only with `test`. A user may set `--cfg loom` for a crate of their own: then redd is built with std, since
+//! loom is a dev-dependency.
 
 pub(crate) mod atomic;
-pub(crate) mod bell;
 pub(crate) mod cell;
+pub(crate) mod event_count;
 pub(crate) mod immortal;
 pub(crate) mod local;
 pub(crate) mod lock;
+pub(crate) mod lock_wait;
 pub(crate) mod parker;
 pub(crate) mod rng;
 pub(crate) mod spin;
@@ -21,16 +25,17 @@ pub(crate) mod thread;
 pub(crate) use local::thread_local;
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, ShortMutex, ShortMutexGuard};
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::sync::Arc;
 /// Whether this build is a model, in which atomics are larger than in programs.
-pub(crate) const IS_MODEL: bool = cfg!(any(loom, shuttle));
+pub(crate) const IS_MODEL: bool = cfg!(all(test, any(loom, shuttle)));
 
 /// Reference counting, counted by loom in models so that leaks and early frees are found.
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::Arc;
 
-/// `loom::model`, which says how many executions it took. Past the test harness, so that it is seen of models that pass.
+/// `loom::model`, which prints the number of executions. It bypasses the test harness's capture, so that passing models
+/// print it too.
 #[cfg(all(test, loom))]
 pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
     explore_within(loom::model::Builder::new().preemption_bound, f);
@@ -103,7 +108,7 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
     /// So many schedules follow from one seed: which moments PCT picks depends on how long earlier ones were.
     const BATCH: usize = 32;
 
-    /// Says how many schedules there were, and which of them failed.
+    /// Prints how many schedules ran, and which of them failed.
     struct Report {
         schedules: usize,
         batch: u64,
@@ -130,7 +135,7 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
         let mut config = shuttle::Config::new();
         config.stack_size = 256 << 10;
         config.silence_warnings = true;
-        // Ten times what the largest model takes: a thread that looks for ever is a thread that was not woken.
+        // Ten times the steps of the largest model: a thread that retries forever is a thread that was not woken.
         config.max_steps = shuttle::MaxSteps::FailAfter(number("REDD_STEPS", 200_000) as usize);
         let f = std::sync::Arc::clone(&f);
         let run = move || {
@@ -157,9 +162,9 @@ pub(crate) fn explore_within(_preemptions: Option<usize>, f: impl Fn() + Sync + 
 /// Declares constructors that are `const` in programs. Loom's atomics have none, so in models they are not.
 macro_rules! const_fn {
     ($($(#[$attr:meta])* $vis:vis const fn $name:ident($($argument:tt)*) -> Self $body:block)*) => {$(
-        #[cfg(not(loom))]
+        #[cfg(not(all(test, loom)))]
         $(#[$attr])* $vis const fn $name($($argument)*) -> Self $body
-        #[cfg(loom)]
+        #[cfg(all(test, loom))]
         $(#[$attr])* $vis fn $name($($argument)*) -> Self $body
     )*};
 }

@@ -7,27 +7,27 @@
 //! # Why not otherwise
 //! `std::thread::park` has one token a thread, and user code inside a `block_on` may use it for itself.
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 use super::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
-use std::task::Wake;
+use std::sync::{Arc, OnceLock};
+use std::task::{RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 /// A token for one sleeper; any number of threads may `unpark`.
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct Parker {
     word: AtomicU32,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const EMPTY: u32 = 0;
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const TOKEN: u32 = 1;
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 const PARKED: u32 = u32::MAX;
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 impl Parker {
     pub(crate) const fn new() -> Self {
         Self { word: AtomicU32::new(EMPTY) }
@@ -72,21 +72,21 @@ impl Parker {
 }
 
 /// The same token for models.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 #[derive(Debug)]
 pub(crate) struct Parker {
     token: loom::sync::Mutex<bool>,
     changed: loom::sync::Condvar,
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 impl Default for Parker {
     fn default() -> Self {
         Self::new()
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 impl Parker {
     pub(crate) fn new() -> Self {
         Self { token: loom::sync::Mutex::new(false), changed: loom::sync::Condvar::new() }
@@ -116,7 +116,7 @@ impl Parker {
     }
 }
 
-/// As a waker. `std::sync::Arc`, because `Wake` asks for it.
+/// The parker as a waker. `std::sync::Arc`, because `Wake` requires it.
 impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         self.unpark();
@@ -127,9 +127,28 @@ impl Wake for Parker {
     }
 }
 
+/// A waker that unparks. Not inlined: the compiler makes one table of functions for each place where this is done, and
+/// [`is_of_parker`] has to know the table.
+#[inline(never)]
+pub(crate) fn waker(parker: Arc<Parker>) -> Waker {
+    Waker::from(parker)
+}
+
+/// Whether this comes from [`waker`], and so runs no user code.
+pub(crate) fn is_of_parker(waker: &Waker) -> bool {
+    static TABLE: OnceLock<&RawWakerVTable> = OnceLock::new();
+    std::ptr::eq(waker.vtable(), *TABLE.get_or_init(|| self::waker(Arc::new(Parker::new())).vtable()))
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_waker_of_a_parker_is_told_from_others() {
+        assert!(is_of_parker(&waker(Arc::new(Parker::new()))));
+        assert!(!is_of_parker(Waker::noop()));
+    }
 
     #[test]
     fn a_token_left_before_parking_is_kept() {

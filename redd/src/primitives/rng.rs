@@ -21,7 +21,7 @@ impl Rng {
         self.state.set(seed);
     }
 
-    /// Where the generator stands: a seed that goes on from here.
+    /// Returns the current state: a seed that continues the sequence.
     pub(crate) fn state(&self) -> u64 {
         self.state.get()
     }

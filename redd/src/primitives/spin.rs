@@ -6,8 +6,9 @@
 //! to wake a thread on a processor that sleeps too. If both look for what they wait for a little longer, neither sleeps.
 //!
 //! # Invariants
-//! - `bounded-waste`: after `n` looks in vain in a row, `2^n - 1` short sleeps pass before the next look, `2^8 - 1` at
-//!   most. So a thread for which it never pays loses a tenth of a microsecond per sleep, and one whose sleeps are long nothing.
+//! - `bounded-waste`: after `n` failed attempts in a row, `2^n - 1` short sleeps pass before the next attempt, at most
+//!   `2^8 - 1`. So a thread for which spinning never pays loses a tenth of a microsecond per sleep. A thread whose
+//!   sleeps are long loses nothing.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const LOOK: Duration = Duration::from_micros(20);
 /// A sleep after which a look would have been the better choice, with the time in it that the wake takes.
 const SHORT: Duration = Duration::from_micros(60);
 /// Looks at the condition in the time of `LOOK`, at most; the clock may end it earlier. In models time is no measure.
-const ROUNDS: u32 = if cfg!(loom) {
+const ROUNDS: u32 = if cfg!(all(test, loom)) {
     0
 } else if super::IS_MODEL {
     1
@@ -34,14 +35,14 @@ const VAIN_MAX: u32 = 8;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spin {
     is_due: bool,
-    /// Looks in vain, in a row.
+    /// Failed attempts in a row.
     vain: u32,
-    /// Short sleeps that pass before the next look.
+    /// Short sleeps that pass before the next attempt.
     passes: u32,
 }
 
 impl Spin {
-    /// Looks whether `is_there`, if the sleeps before this one say that it pays. True if it is.
+    /// Spins until `is_there` returns true, if the previous sleeps suggest that it pays. Returns whether it did.
     #[inline]
     pub(crate) fn spin(&mut self, is_there: impl FnMut() -> bool) -> bool {
         self.is_due && self.look(is_there)

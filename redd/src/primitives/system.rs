@@ -6,21 +6,23 @@
 //! - `any-moment`: in a model a sleep with an end may end at any moment, and then the clock stands at its end at least.
 //!   So a model sees threads that are late, and the same schedule shows the same times.
 
-#[cfg(not(shuttle))]
-pub(crate) use real::{futex_wait, futex_wake_one, now, wait_outside};
+#[cfg(not(all(test, shuttle)))]
+pub(crate) use real::{futex_wait, futex_wake_one, has_surely_passed, now, wait_outside};
 
 #[cfg(all(test, shuttle))]
 pub(super) use modelled::reset;
-#[cfg(shuttle)]
-pub(crate) use modelled::{futex_wait, futex_wake_one, now, wait_outside};
+#[cfg(all(test, shuttle))]
+pub(crate) use modelled::{futex_wait, futex_wake_one, has_surely_passed, now, wait_outside};
 
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 mod real {
+    use crate::sys::clock::{monotonic, monotonic_coarse};
     pub(crate) use crate::sys::{futex_wait, futex_wake_one};
     use std::io;
+    use std::sync::OnceLock;
     use std::time::{Duration, Instant};
 
-    /// Waits for something that does not happen in this process, by a call that says whether it has.
+    /// Waits for an event outside of this process. The call returns whether it has happened.
     #[inline(always)]
     pub(crate) fn wait_outside(
         timeout: Option<Duration>,
@@ -35,9 +37,23 @@ mod real {
     pub(crate) fn now() -> Instant {
         Instant::now()
     }
+
+    /// Whether `instant` has passed, by the coarse clock: true is certain, false may be some milliseconds behind.
+    #[inline]
+    pub(crate) fn has_surely_passed(instant: Instant) -> bool {
+        /// One moment on both clocks, the second read after the first.
+        static ANCHOR: OnceLock<Option<(Instant, Duration)>> = OnceLock::new();
+
+        let Some((anchor, reading)) = *ANCHOR.get_or_init(|| Some((now(), monotonic()?))) else {
+            return false;
+        };
+        monotonic_coarse()
+            .and_then(|coarse| coarse.checked_sub(reading))
+            .is_some_and(|passed| instant.saturating_duration_since(anchor) <= passed)
+    }
 }
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 mod modelled {
     use super::super::atomic::{AtomicU32, Ordering};
     use shuttle::rand::Rng as _;
@@ -67,7 +83,6 @@ mod modelled {
     }
 
     /// A new execution begins.
-    #[cfg(test)]
     pub(in crate::primitives) fn reset() {
         PASSED.set(Duration::ZERO);
         NEXT_ID.set(0);
@@ -77,6 +92,10 @@ mod modelled {
     pub(crate) fn now() -> Instant {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         *START + PASSED.get()
+    }
+
+    pub(crate) fn has_surely_passed(instant: Instant) -> bool {
+        instant <= now()
     }
 
     /// `any-moment`
@@ -144,7 +163,7 @@ mod modelled {
         wakes
     }
 
-    /// Asks until it has happened, and lets the other threads run in between.
+    /// Checks until it has happened, and lets other threads run in between.
     pub(crate) fn wait_outside(
         timeout: Option<Duration>,
         mut wait: impl FnMut(Option<Duration>) -> io::Result<bool>,

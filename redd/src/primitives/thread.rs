@@ -2,26 +2,38 @@
 
 use std::io;
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 use loom::thread as imp;
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 use shuttle::thread as imp;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 use std::thread as imp;
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use imp::yield_now as spin_loop;
 /// For a loop that waits for another thread's next few steps. In a model: let another thread run.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use loom::hint::spin_loop;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use std::hint::spin_loop;
 
 pub(crate) use imp::{JoinHandle, ThreadId, yield_now};
 pub(crate) use std::thread::panicking;
 
-/// Starts a named thread, or says why the system refused it (too many threads, no memory for a stack).
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
+const STACK_SIZE_MAX: usize = 1 << 62;
+
+/// Whether a panic unwinds the calling thread. In a model it never counts: a checker ends a thread that way whose
+/// schedule has failed.
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use std::thread::panicking as is_unwinding;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn is_unwinding() -> bool {
+    false
+}
+
+/// Starts a named thread. Returns the system's error if it refused (too many threads, no memory for a stack).
+#[cfg(not(all(test, loom)))]
 pub(crate) fn spawn_named<T: Send + 'static>(
     name: String,
     stack_size: Option<usize>,
@@ -30,12 +42,13 @@ pub(crate) fn spawn_named<T: Send + 'static>(
     crate::sys::faults::check(crate::sys::faults::Call::ThreadStart)?;
     let mut builder = imp::Builder::new().name(name);
     if let Some(bytes) = stack_size {
-        builder = builder.stack_size(bytes);
+        // std rounds it up, and must not pass the end of the numbers. The system refuses this one.
+        builder = builder.stack_size(bytes.min(STACK_SIZE_MAX));
     }
     builder.spawn(f)
 }
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) fn spawn_named<T: 'static>(
     _name: String,
     _stack_size: Option<usize>,
@@ -45,20 +58,26 @@ pub(crate) fn spawn_named<T: 'static>(
 }
 
 /// Whether a thread has ended, so that nothing is lost with its handle.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) fn has_ended(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }
 
-/// Lets a moment pass in a loop that waits for another thread's few instructions; `turns` is how many have passed.
-/// After 64 of them (picked by feel, like the others) the other thread has likely been preempted, and this one gives way
-/// to it; after 128 giving way has not helped, perhaps because the other has a lower priority, and this one sleeps.
-#[cfg(not(any(loom, shuttle)))]
+/// The number of turns for which [`spin`] does not yield the CPU to another thread.
+pub(crate) const SPINS: u32 = 64;
+
+/// Waits briefly in a loop that waits for a few instructions of another thread. `turns` is the number of waits so far.
+///
+/// - After 64 turns the other thread has likely been preempted, so this thread yields to it.
+/// - After 128 turns yielding has not helped, perhaps because the other has a lower priority. So this thread sleeps.
+///
+/// The numbers are estimates; no benchmark chose them.
+#[cfg(not(all(test, any(loom, shuttle))))]
 #[inline]
 #[expect(
     clippy::disallowed_methods,
@@ -66,14 +85,14 @@ pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
 )]
 pub(crate) fn spin(turns: u32) {
     match turns {
-        0..64 => std::hint::spin_loop(),
-        64..128 => yield_now(),
+        0..SPINS => std::hint::spin_loop(),
+        SPINS..128 => yield_now(),
         _ => std::thread::sleep(std::time::Duration::from_micros(50)),
     }
 }
 
 /// In a model only other threads can end the wait.
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) fn spin(_turns: u32) {
     yield_now();
 }
@@ -91,14 +110,14 @@ pub(crate) use std::thread::ThreadId as PublicId;
 
 /// The calling thread, for users.
 pub(crate) fn public_id() -> PublicId {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(all(test, any(loom, shuttle))))]
     return current_id();
-    #[cfg(any(loom, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     return std::thread::current().id();
 }
 
 /// The calling thread.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) fn current_id() -> ThreadId {
     thread_local! {
         /// std counts references to find it out.
@@ -112,7 +131,7 @@ pub(crate) fn current_id() -> ThreadId {
 }
 
 /// The calling thread.
-#[cfg(any(loom, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) fn current_id() -> ThreadId {
     imp::current().id()
 }

@@ -1,8 +1,10 @@
-//! A process that was started.
+//! A child process.
+//!
+//! Called by user code and `command`.
 //!
 //! # Invariants
-//! - `once-waited`: the process is waited for exactly once; from then on `state` holds its status and nothing is done
-//!   with its number, which the system may give to another process.
+//! - `once-waited`: the process is waited for exactly once. Afterwards `state` holds its status and its id is not used: the
+//!   kernel may give the id to another process.
 
 use super::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use super::reaper::{Running, leave_over};
@@ -20,28 +22,39 @@ use std::task::{Context, Poll, ready};
 
 /// A child process. Made by [`Command::spawn`](super::Command::spawn).
 ///
-/// - Dropping it lets the process run on; with [`kill_on_drop`](super::Command::kill_on_drop) it is killed. In both
-///   cases redd waits for it when it ends, as long as a runtime with I/O runs.
-/// - Await [`wait`](Self::wait) where you need the process to be gone for sure.
+/// - Dropping it lets the process run on, or kills it with [`kill_on_drop`](super::Command::kill_on_drop). In both cases
+///   redd waits for it when it ends, as long as a runtime with I/O runs.
+/// - To be sure that the process is gone, await [`wait`](Self::wait).
+///
+/// # Examples
+/// ```
+/// use redd::process::Command;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut child = Command::new("sh").args(["-c", "exit 3"]).spawn()?;
+/// assert_eq!(child.wait().await?.code(), Some(3));
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
 pub struct Child {
-    /// The child's standard input, if it was [`piped`](std::process::Stdio::piped) and not taken out.
+    /// The child's standard input, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stdin: Option<ChildStdin>,
-    /// The child's standard output, if it was [`piped`](std::process::Stdio::piped) and not taken out.
+    /// The child's standard output, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stdout: Option<ChildStdout>,
-    /// The child's standard error, if it was [`piped`](std::process::Stdio::piped) and not taken out.
+    /// The child's standard error, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stderr: Option<ChildStderr>,
-    state: State,
+    state: ChildState,
     on_drop: OnDrop,
 }
 
-enum State {
+enum ChildState {
     Running(Box<Running>),
     Ended(ExitStatus),
-    /// Only while it is dropped.
+    /// Only during `drop`.
     Abandoned,
 }
 
-/// What becomes of a process that is still running when its [`Child`] is dropped.
+/// What happens to a running process when its [`Child`] is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnDrop {
     Kill,
@@ -49,122 +62,172 @@ pub(super) enum OnDrop {
 }
 
 impl Child {
-    /// Takes charge of a process that was just started.
+    /// Takes over a process that was just started.
     pub(super) fn new(mut child: std::process::Child, on_drop: OnDrop, driver: &Arc<Driver>) -> io::Result<Self> {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let running = Running::new(child, driver).map_err(|(error, mut child)| {
             if on_drop == OnDrop::Kill {
-                // It may have ended by itself; nobody could be told otherwise.
+                // An error means that it has ended by itself.
                 let _ = child.kill();
             }
             leave_over(child);
             error
         })?;
-        // From here on an error drops `this`, which does with the process what was asked for.
+        // From here on an error drops `this`, which kills the process or lets it run on.
         let mut this =
-            Self { stdin: None, stdout: None, stderr: None, state: State::Running(Box::new(running)), on_drop };
+            Self { stdin: None, stdout: None, stderr: None, state: ChildState::Running(Box::new(running)), on_drop };
         this.stdin = stdin.map(|pipe| ChildStdin::register(pipe, Arc::clone(driver))).transpose()?;
         this.stdout = stdout.map(|pipe| ChildStdout::register(pipe, Arc::clone(driver))).transpose()?;
         this.stderr = stderr.map(|pipe| ChildStderr::register(pipe, Arc::clone(driver))).transpose()?;
         Ok(this)
     }
 
-    /// The number of the process; `None` once it was waited for, for then the system may give the number away.
+    /// Returns the id of the process, or `None` once it was waited for: the kernel may then reuse the id.
     pub fn id(&self) -> Option<u32> {
         match &self.state {
-            State::Running(running) => Some(running.child.id()),
-            State::Ended(_) | State::Abandoned => None,
+            ChildState::Running(running) => Some(running.child.id()),
+            ChildState::Ended(_) | ChildState::Abandoned => None,
         }
     }
 
-    /// Asks the system to kill the process, and does not wait for its end. Nothing happens if it has ended.
+    /// Kills the process with `SIGKILL`, without waiting for its end. Does nothing if it was waited for already.
     ///
     /// # Errors
-    /// The error of the system: the process now belongs to another user, for example.
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the process now belongs to another user.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut child = Command::new("sleep").arg("1000").spawn()?;
+    /// child.start_kill()?;
+    /// assert!(!child.wait().await?.success());
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
     pub fn start_kill(&mut self) -> io::Result<()> {
         match &mut self.state {
-            State::Running(running) => running.child.kill(),
-            // `once-waited`: its number may be another process's by now.
-            State::Ended(_) | State::Abandoned => Ok(()),
+            ChildState::Running(running) => running.child.kill(),
+            // `once-waited`: its id may belong to another process by now.
+            ChildState::Ended(_) | ChildState::Abandoned => Ok(()),
         }
     }
 
     /// Kills the process and waits for its end.
     ///
     /// # Cancel safety
-    /// When it is dropped after its first poll the process has been killed, but was perhaps not waited for.
+    /// If the future is dropped after its first poll, the process is killed, but perhaps not waited for.
     ///
     /// # Errors
-    /// As [`start_kill`](Self::start_kill) and [`wait`](Self::wait).
-    pub async fn kill(&mut self) -> io::Result<()> {
-        self.start_kill()?;
-        self.wait().await?;
-        Ok(())
-    }
-
-    /// Waits for the process to end; closes its standard input first, so that it does not wait for more of it.
-    ///
-    /// - After the end every call answers with the same status.
-    ///
-    /// # Cancel safety
-    /// The status is not lost when it is dropped: the next call returns it. Standard input stays closed.
-    ///
-    /// # Errors
-    /// The runtime has shut down, or somebody else has waited for the process.
+    /// Those of [`start_kill`](Self::start_kill) and [`wait`](Self::wait).
     #[track_caller]
-    pub fn wait(&mut self) -> impl Future<Output = io::Result<ExitStatus>> {
+    pub fn kill(&mut self) -> impl Future<Output = io::Result<()>> {
         let place = Location::caller();
         async move {
-            drop(self.stdin.take());
-            poll_fn(|cx| self.poll_wait(cx, place)).await
+            self.start_kill()?;
+            self.wait_at(place).await?;
+            Ok(())
         }
+    }
+
+    /// Waits until the process ends. It closes the standard input first, so that the process does not wait for more.
+    ///
+    /// - Afterwards every call returns the same status.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the next call returns the status. The standard input stays closed.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down, and `ECHILD` if other code of this process has waited for the child.
+    #[track_caller]
+    pub fn wait(&mut self) -> impl Future<Output = io::Result<ExitStatus>> {
+        self.wait_at(Location::caller())
+    }
+
+    /// As [`wait`](Self::wait), for that place.
+    pub(super) async fn wait_at(&mut self, place: &'static Location<'static>) -> io::Result<ExitStatus> {
+        drop(self.stdin.take());
+        poll_fn(|cx| self.poll_wait(cx, place)).await
     }
 
     fn poll_wait(&mut self, cx: &mut Context<'_>, place: &'static Location<'static>) -> Poll<io::Result<ExitStatus>> {
         let unit = ready!(poll_proceed(cx));
         let result = match &mut self.state {
-            State::Running(running) => ready!(running.poll_wait(cx, Some(place))),
-            State::Ended(status) => Ok(*status),
-            State::Abandoned => unreachable!("a child is not polled while it is dropped"),
+            ChildState::Running(running) => ready!(running.poll_wait(cx, Some(place))),
+            ChildState::Ended(status) => Ok(*status),
+            ChildState::Abandoned => unreachable!("a child is not polled while it is dropped"),
         };
         unit.made_progress();
         if let Ok(status) = result {
             // `once-waited`.
-            self.state = State::Ended(status);
+            self.state = ChildState::Ended(status);
         }
         Poll::Ready(result)
     }
 
-    /// The status of the process if it has ended; does not wait, and leaves standard input open.
+    /// Returns the status of the process if it has ended. Does not wait, and leaves the standard input open.
     ///
     /// # Errors
-    /// Somebody else has waited for the process.
+    /// `ECHILD` if other code of this process has waited for the child.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut child = Command::new("sleep").arg("1000").spawn()?;
+    /// assert!(child.try_wait()?.is_none(), "it runs");
+    /// child.kill().await?;
+    /// assert!(child.try_wait()?.is_some());
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = match &mut self.state {
-            State::Running(running) => running.child.try_wait()?,
-            State::Ended(status) => Some(*status),
-            State::Abandoned => None,
+            ChildState::Running(running) => running.child.try_wait()?,
+            ChildState::Ended(status) => Some(*status),
+            ChildState::Abandoned => None,
         };
         if let Some(status) = status {
             // `once-waited`.
-            self.state = State::Ended(status);
+            self.state = ChildState::Ended(status);
         }
         Ok(status)
     }
 
-    /// Waits for the process to end and for all that it writes to the outputs that are piped; closes its standard
-    /// input first.
+    /// Waits until the process ends and its piped outputs are closed, and returns what was written to them. It closes the
+    /// standard input first.
     ///
-    /// - What another process writes to an output that it inherited from this one is waited for too.
+    /// - It also waits for other processes that have inherited these outputs.
     ///
     /// # Cancel safety
-    /// What was read is lost when it is dropped, and the process is treated as dropped.
+    /// If the future is dropped, the output is lost, and the child is dropped.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait), and errors of reading.
-    pub async fn wait_with_output(mut self) -> io::Result<Output> {
+    /// Those of [`wait`](Self::wait), and errors of reading.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut command = Command::new("echo");
+    /// command.arg("hello").stdout(std::process::Stdio::piped());
+    /// let output = command.spawn()?.wait_with_output().await?;
+    /// assert_eq!(output.stdout, b"hello\n");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn wait_with_output(self) -> impl Future<Output = io::Result<Output>> {
+        self.output_at(Location::caller())
+    }
+
+    /// As [`wait_with_output`](Self::wait_with_output), for that place.
+    pub(super) async fn output_at(mut self, place: &'static Location<'static>) -> io::Result<Output> {
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
-        let mut wait = pin!(self.wait());
+        let mut wait = pin!(self.wait_at(place));
         let (mut read_out, mut read_err) = (pin!(read_to_end(stdout)), pin!(read_to_end(stderr)));
         let (mut status, mut stdout, mut stderr) = (None, None, None);
         poll_fn(|cx| {
@@ -183,7 +246,7 @@ impl Child {
     }
 }
 
-/// Polls `future` unless its result is there.
+/// Polls `future` unless it has completed.
 fn poll_into<T>(
     result: &mut Option<T>,
     future: Pin<&mut impl Future<Output = io::Result<T>>>,
@@ -197,7 +260,7 @@ fn poll_into<T>(
     Ok(())
 }
 
-/// All that is written to `pipe`, which is closed then; nothing if it was not piped.
+/// Reads `pipe` to its end, and closes it. Nothing if it is not piped.
 async fn read_to_end(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
@@ -208,9 +271,9 @@ async fn read_to_end(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if let State::Running(mut running) = std::mem::replace(&mut self.state, State::Abandoned) {
+        if let ChildState::Running(mut running) = std::mem::replace(&mut self.state, ChildState::Abandoned) {
             if self.on_drop == OnDrop::Kill {
-                // It may have ended by itself; nobody could be told otherwise.
+                // An error means that it has ended by itself.
                 let _ = running.child.kill();
             }
             running.abandon();
@@ -222,9 +285,9 @@ impl fmt::Debug for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Child");
         match &self.state {
-            State::Running(running) => debug.field("id", &running.child.id()),
-            State::Ended(status) => debug.field("status", status),
-            State::Abandoned => &mut debug,
+            ChildState::Running(running) => debug.field("id", &running.child.id()),
+            ChildState::Ended(status) => debug.field("status", status),
+            ChildState::Abandoned => &mut debug,
         };
         debug
             .field("stdin", &self.stdin)
@@ -244,7 +307,7 @@ mod tests {
     use std::process::Stdio;
 
     #[test]
-    fn without_pidfds_the_signal_of_children_is_listened_to() {
+    fn without_pidfds_the_end_of_a_child_is_learned_from_its_signal() {
         let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
         runtime.block_on(async {
             let mut cat = Command::new("cat");
@@ -271,7 +334,7 @@ mod tests {
             // Neither its pidfd nor the signal of children can be registered.
             let refuse = |times| (0..times).for_each(|_| faults::plan(Call::EpollCtl, 0, libc::EMFILE));
             refuse(2);
-            let mut child = Command::new("true").spawn().expect("it runs, whoever hears of its end");
+            let mut child = Command::new("true").spawn().expect("it runs, although its end cannot be waited for yet");
             assert!(child.wait().await.expect("ours").success());
 
             refuse(4);
@@ -290,7 +353,7 @@ mod tests {
         let refused = Child::new(sleep, OnDrop::Kill, &driver);
         assert_eq!(refused.expect_err("shut down").kind(), io::ErrorKind::Other);
         while std::fs::exists(format!("/proc/{id}")).expect("proc is mounted") {
-            super::super::reaper::ask_left_over();
+            super::super::reaper::reap_left_over();
         }
     }
 }

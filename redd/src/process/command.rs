@@ -1,4 +1,4 @@
-//! What to start, and how: `std::process::Command` with redd's way to wait.
+//! A process to start: `std::process::Command`, with methods that wait without blocking.
 
 #![expect(unsafe_code, reason = "`pre_exec` is unsafe in the standard library too")]
 
@@ -8,16 +8,28 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::panic::Location;
 use std::path::Path;
 use std::process::{Command as StdCommand, ExitStatus, Output, Stdio};
 
-/// A process to be started: program, arguments, environment, directory, standard streams.
+/// A process to start: its program, arguments, environment, directory and standard streams.
 ///
-/// - The process is started by [`spawn`](Self::spawn), [`status`](Self::status) or [`output`](Self::output) when they
-///   are *called*; the calling thread waits for the system to load the program.
-/// - The same command may be started several times.
-/// - The standard streams are inherited unless something else was set. Differs from std: that holds for the input of
-///   [`output`](Self::output) too.
+/// - [`spawn`](Self::spawn), [`status`](Self::status) and [`output`](Self::output) start the process when they are *called*.
+///   The calling thread blocks until the kernel has loaded the program.
+/// - A command can be started several times.
+/// - The standard streams are inherited unless they are set. Differs from the standard library: so is the input of
+///   [`output`](Self::output).
+///
+/// # Examples
+/// ```
+/// use redd::process::Command;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let status = Command::new("true").status().await?;
+/// assert!(status.success());
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Command {
     std: StdCommand,
@@ -30,105 +42,239 @@ impl From<StdCommand> for Command {
     }
 }
 
-/// Options that are handed on to std.
-macro_rules! options {
-    ($($(#[$doc:meta])* $option:ident $([$($generics:tt)*])? ($($argument:ident: $T:ty)? $(, $more:ident: $More:ty)?);)*) => {$(
-        $(#[$doc])*
-        pub fn $option$(<$($generics)*>)?(&mut self $(, $argument: $T)? $(, $more: $More)?) -> &mut Self {
-            self.std.$option($($argument)? $(, $more)?);
-            self
-        }
-    )*};
-}
-
 impl Command {
-    /// A command for `program`, which is looked for in `PATH` if it is a mere name.
+    /// Makes a command for `program`. A name without a slash is looked up in `PATH`.
     pub fn new<S: AsRef<OsStr>>(program: S) -> Self {
         Self::from(StdCommand::new(program))
     }
 
-    /// The command of the standard library inside.
+    /// Returns the command of the standard library.
     pub fn as_std(&self) -> &StdCommand {
         &self.std
     }
 
-    /// The command of the standard library inside, for changing.
+    /// Returns the command of the standard library, to change it.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// let mut command = Command::new("ls");
+    /// command.as_std_mut().arg("-l");
+    /// assert_eq!(command.as_std().get_args().count(), 1);
+    /// ```
     pub fn as_std_mut(&mut self) -> &mut StdCommand {
         &mut self.std
     }
 
-    /// The command of the standard library; whether to kill on drop is forgotten.
+    /// Turns it into the command of the standard library, which has no `kill_on_drop`.
     pub fn into_std(self) -> StdCommand {
         self.std
     }
 
-    options! {
-        /// Adds an argument.
-        arg[S: AsRef<OsStr>](arg: S);
-
-        /// Adds arguments.
-        args[I: IntoIterator<Item = S>, S: AsRef<OsStr>](args: I);
-
-        /// Sets a variable of the environment.
-        env[K: AsRef<OsStr>, V: AsRef<OsStr>](key: K, value: V);
-
-        /// Sets variables of the environment.
-        envs[I: IntoIterator<Item = (K, V)>, K: AsRef<OsStr>, V: AsRef<OsStr>](vars: I);
-
-        /// Takes a variable out of the environment.
-        env_remove[K: AsRef<OsStr>](key: K);
-
-        /// Starts from an empty environment instead of this process's.
-        env_clear();
-
-        /// Sets the directory to start in. Whether a relative program is looked for before or after the change is up to
-        /// the system; give an absolute path.
-        current_dir[P: AsRef<Path>](dir: P);
-
-        /// Sets the standard input.
-        stdin[T: Into<Stdio>](stdin: T);
-
-        /// Sets the standard output.
-        stdout[T: Into<Stdio>](stdout: T);
-
-        /// Sets the standard error.
-        stderr[T: Into<Stdio>](stderr: T);
-
-        /// Sets the user of the process.
-        uid(id: u32);
-
-        /// Sets the group of the process.
-        gid(id: u32);
-
-        /// Sets the name by which the process is called: its argument zero.
-        arg0[S: AsRef<OsStr>](arg: S);
-
-        /// Sets the process group; zero makes a new one of which the process is the leader, so that Ctrl-C at the
-        /// terminal does not reach it.
-        process_group(pgroup: i32);
+    /// Adds an argument.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let output = Command::new("echo").arg("a b").output().await?;
+    /// assert_eq!(output.stdout, b"a b\n", "no shell splits it");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn arg<S: AsRef<OsStr>>(&mut self, arg: S) -> &mut Self {
+        self.std.arg(arg);
+        self
     }
 
-    /// Whether the process is killed when its [`Child`] is dropped while it runs; not, if this is never called.
+    /// Adds arguments.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let output = Command::new("echo").args(["a", "b"]).output().await?;
+    /// assert_eq!(output.stdout, b"a b\n");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&mut self, args: I) -> &mut Self {
+        self.std.args(args);
+        self
+    }
+
+    /// Sets an environment variable.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let output = Command::new("sh").args(["-c", "echo $GREETING"]).env("GREETING", "hello").output().await?;
+    /// assert_eq!(output.stdout, b"hello\n");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn env<K: AsRef<OsStr>, V: AsRef<OsStr>>(&mut self, key: K, value: V) -> &mut Self {
+        self.std.env(key, value);
+        self
+    }
+
+    /// Sets environment variables.
+    pub fn envs<I: IntoIterator<Item = (K, V)>, K: AsRef<OsStr>, V: AsRef<OsStr>>(&mut self, vars: I) -> &mut Self {
+        self.std.envs(vars);
+        self
+    }
+
+    /// Removes an environment variable.
+    pub fn env_remove<K: AsRef<OsStr>>(&mut self, key: K) -> &mut Self {
+        self.std.env_remove(key);
+        self
+    }
+
+    /// Starts the process with an empty environment instead of this process's environment.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let output = Command::new("/usr/bin/env").env_clear().env("ONLY", "this").output().await?;
+    /// assert_eq!(output.stdout, b"ONLY=this\n");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.std.env_clear();
+        self
+    }
+
+    /// Sets the working directory of the process.
+    ///
+    /// - Whether a relative program path is looked up before or after the change depends on the platform: pass an absolute path.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let output = Command::new("pwd").current_dir("/").output().await?;
+    /// assert_eq!(output.stdout, b"/\n");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn current_dir<P: AsRef<Path>>(&mut self, dir: P) -> &mut Self {
+        self.std.current_dir(dir);
+        self
+    }
+
+    /// Sets the standard input.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncWriteExt;
+    /// use redd::process::Command;
+    /// use std::process::Stdio;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// let mut stdin = child.stdin.take().expect("it is piped");
+    /// stdin.write_all(b"hello").await?;
+    /// drop(stdin); // `cat` ends when its input does
+    /// let output = child.wait_with_output().await?;
+    /// assert_eq!(output.stdout, b"hello");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn stdin<T: Into<Stdio>>(&mut self, stdin: T) -> &mut Self {
+        self.std.stdin(stdin);
+        self
+    }
+
+    /// Sets the standard output.
+    pub fn stdout<T: Into<Stdio>>(&mut self, stdout: T) -> &mut Self {
+        self.std.stdout(stdout);
+        self
+    }
+
+    /// Sets the standard error.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    /// use std::process::Stdio;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let status = Command::new("ls").arg("/no/such/file").stderr(Stdio::null()).status().await?;
+    /// assert!(!status.success());
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn stderr<T: Into<Stdio>>(&mut self, stderr: T) -> &mut Self {
+        self.std.stderr(stderr);
+        self
+    }
+
+    /// Sets the user id of the process.
+    pub fn uid(&mut self, id: u32) -> &mut Self {
+        self.std.uid(id);
+        self
+    }
+
+    /// Sets the group id of the process.
+    pub fn gid(&mut self, id: u32) -> &mut Self {
+        self.std.gid(id);
+        self
+    }
+
+    /// Sets argument zero, the name that the process is called by.
+    pub fn arg0<S: AsRef<OsStr>>(&mut self, arg: S) -> &mut Self {
+        self.std.arg0(arg);
+        self
+    }
+
+    /// Sets the process group. Zero makes a new group with the process as its leader, so that Ctrl-C at the terminal does not
+    /// reach it.
+    pub fn process_group(&mut self, pgroup: i32) -> &mut Self {
+        self.std.process_group(pgroup);
+        self
+    }
+
+    /// Sets whether the process is killed when its [`Child`] is dropped. The default is `false`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let child = Command::new("sleep").arg("1000").kill_on_drop(true).spawn()?;
+    /// drop(child); // no `sleep` is left behind
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
     pub fn kill_on_drop(&mut self, kill_on_drop: bool) -> &mut Self {
         self.kill_on_drop = kill_on_drop;
         self
     }
 
-    /// What [`kill_on_drop`](Self::kill_on_drop) was told last.
+    /// Returns what [`kill_on_drop`](Self::kill_on_drop) has set.
     pub fn get_kill_on_drop(&self) -> bool {
         self.kill_on_drop
     }
 
-    /// Runs `f` in the new process before the program is loaded; an error of it is the error of `spawn`.
+    /// Runs `f` in the new process before the program is loaded. If `f` fails, `spawn` returns its error.
     ///
     /// # Safety
-    /// `f` runs between fork and exec of a process with many threads: no allocation, no locks, nothing but what is
-    /// allowed in a signal handler.
+    /// `f` runs between `fork` and `exec` of a process with several threads. It may do only what a signal handler may do: it
+    /// must not allocate or take a lock.
     pub unsafe fn pre_exec<F>(&mut self, f: F) -> &mut Self
     where
         F: FnMut() -> io::Result<()> + Send + Sync + 'static,
     {
-        // SAFETY: this function's own duty is that of the one it calls.
+        // SAFETY: by the safety contract, which is that of the function called.
         unsafe { self.std.pre_exec(f) };
         self
     }
@@ -139,7 +285,8 @@ impl Command {
     /// Outside of a runtime, and in one that was built without I/O.
     ///
     /// # Errors
-    /// The program was not found or may not be run; there are no processes, memory or descriptors left.
+    /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), `EAGAIN` at the limit of
+    /// processes, `EMFILE` if no descriptor is left.
     ///
     /// # Examples
     /// ```
@@ -158,58 +305,70 @@ impl Command {
         self.spawn_with(StdCommand::spawn)
     }
 
-    /// As [`spawn`](Self::spawn), but `with` starts the process: for what std's `Command` can do and this one cannot.
+    /// Like [`spawn`](Self::spawn), but `with` starts the process. It is for methods of the standard library's `Command` that
+    /// this type lacks.
     ///
     /// # Panics
-    /// As [`spawn`](Self::spawn).
+    /// Outside of a runtime, and in one that was built without I/O.
     ///
     /// # Errors
-    /// What `with` reports, and as [`spawn`](Self::spawn).
+    /// The error of `with`, and those of [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::process::Command;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut child = Command::new("true").spawn_with(|command| command.spawn())?;
+    /// assert!(child.wait().await?.success());
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn spawn_with(
         &mut self,
         with: impl FnOnce(&mut StdCommand) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
-        // Asked first: no process is started that nobody could wait for.
+        // First of all: without a driver nothing could wait for the process.
         let driver = current_driver();
         let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
         Child::new(with(&mut self.std)?, on_drop, &driver)
     }
 
-    /// Starts the process, and waits for its end. Streams that were piped are closed at once.
+    /// Starts the process and waits until it ends. Piped streams are closed at once.
     ///
     /// # Cancel safety
-    /// As a [`Child`] that is dropped.
+    /// Dropping the future drops the [`Child`].
     ///
     /// # Panics
-    /// As [`spawn`](Self::spawn).
+    /// Outside of a runtime, and in one that was built without I/O.
     ///
     /// # Errors
-    /// As [`spawn`](Self::spawn) and [`Child::wait`].
+    /// Those of [`spawn`](Self::spawn) and [`Child::wait`].
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + use<> {
-        let spawned = self.spawn();
+        let (spawned, place) = (self.spawn(), Location::caller());
         async move {
             let mut child = spawned?;
             drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
-            child.wait().await
+            child.wait_at(place).await
         }
     }
 
-    /// Starts the process with piped outputs, and waits for its end and for what it wrote.
+    /// Starts the process with piped outputs, and waits until it ends. Returns its status and its output.
     ///
     /// # Cancel safety
-    /// As a [`Child`] that is dropped; what was read is lost.
+    /// Dropping the future drops the [`Child`], and the output that was read is lost.
     ///
     /// # Panics
-    /// As [`spawn`](Self::spawn).
+    /// Outside of a runtime, and in one that was built without I/O.
     ///
     /// # Errors
-    /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`].
+    /// Those of [`spawn`](Self::spawn) and [`Child::wait_with_output`].
     #[track_caller]
     pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         self.std.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let spawned = self.spawn();
-        async move { spawned?.wait_with_output().await }
+        let (spawned, place) = (self.spawn(), Location::caller());
+        async move { spawned?.output_at(place).await }
     }
 }

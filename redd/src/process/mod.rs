@@ -1,8 +1,8 @@
-//! Child processes: started, talked to and waited for without blocking a thread.
+//! Child processes: start them, talk to them and wait for them without blocking a thread.
 //!
-//! [`Command`] is `std::process::Command` with another way to wait. The process is started when [`Command::spawn`]
-//! returns; dropping the [`Child`] lets it run on, unless [`Command::kill_on_drop`] says otherwise. Either way redd
-//! waits for it in the end, so that no zombie stays as long as a runtime with I/O runs.
+//! [`Command`] is `std::process::Command` with methods that wait asynchronously. The process runs when [`Command::spawn`]
+//! returns. Dropping the [`Child`] lets it run on, unless [`Command::kill_on_drop`] is set. In both cases redd waits for it
+//! in the end, so that no zombie stays as long as a runtime with I/O runs.
 //!
 //! # Examples
 //! ```

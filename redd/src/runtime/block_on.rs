@@ -1,8 +1,8 @@
-//! The doors in: a future runs to its end on the calling thread.
+//! The entry points of `block_on`: a future runs to its end on the calling thread.
 //!
 //! # Invariants
-//! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime one has the core and runs the tasks;
-//!   the others only poll their own future, and one of them is told when the core is free.
+//! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime, one has the core and runs the tasks.
+//!   The others only poll their own future, and one of them is woken when the core is free.
 
 use std::future::Future;
 use std::mem;
@@ -10,16 +10,22 @@ use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use super::Handle;
 use super::context::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::parker::Parker;
+use crate::primitives::parker::{self, Parker};
+use crate::scheduler::local;
+use crate::scheduler::start;
 use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
 use crate::task::slab::GuestGuard;
+
+/// How often a thread in `block_on` asks again for a worker that the system has refused; picked by feel.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Parks the thread while the future waits. Runs no tasks.
 #[track_caller]
@@ -28,14 +34,15 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
     let _entered = handle.enter();
     handle.shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
-    let waker = Waker::from(Arc::clone(&parker));
+    let waker = parker::waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
     let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
     let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
-    let guest = if is_multi { handle.shared.heap.enter_as_guest(handle.shared.config.workers) } else { None };
+    let guest = if is_multi { handle.shared.slab.enter_as_guest(handle.shared.config.workers) } else { None };
+    let mut has_cancelled = false;
     loop {
         if ends_at_panic && has_panicked(&handle.shared) {
             panic!("{}", closed_message(&handle.shared));
@@ -44,8 +51,22 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
             return output;
         }
         handle.shared.expect_own_process(what);
+        if !has_cancelled && handle.shared.is_closed() {
+            // This may be a destructor in the middle of the walk that cancels the tasks, and the future may wait for one that
+            // the walk has not reached.
+            has_cancelled = true;
+            handle.shared.cancel_unpolled();
+        }
         guest.iter().for_each(GuestGuard::flush);
-        parker.park();
+        let mut is_woken = false;
+        // Without an active worker nothing else asks again for a thread that the system has refused.
+        while !is_woken && start::lacks_worker(&handle.shared) {
+            is_woken = parker.park_timeout(REFUSED_PAUSE);
+            start::retry_if_lacking(&handle.shared);
+        }
+        if !is_woken {
+            parker.park();
+        }
     }
 }
 
@@ -54,14 +75,14 @@ struct Listed<'a>(&'a Shared, &'a Waker);
 
 impl<'a> Listed<'a> {
     fn new(shared: &'a Shared, waker: &'a Waker) -> Self {
-        shared.told_of_panic.lock().push(waker.clone());
+        shared.panic_wakers.lock().push(waker.clone());
         Self(shared, waker)
     }
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        self.0.told_of_panic.lock().retain(|other| !other.will_wake(self.1));
+        self.0.panic_wakers.lock().retain(|other| !other.will_wake(self.1));
     }
 }
 
@@ -76,7 +97,7 @@ pub(super) fn has_panicked(shared: &Shared) -> bool {
 pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let shared = &handle.shared;
     shared.expect_own_process("`Runtime::block_on`");
-    let _running = context::mark_entered("`Runtime::block_on`", Entered::Pinned);
+    let _running = context::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
     let _entered = handle.enter();
     // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
     let future = pin!(future);
@@ -89,7 +110,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
         CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
-    shared.note_root(Location::caller());
+    shared.set_root(Location::caller());
     let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {
@@ -99,7 +120,7 @@ pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
                 if has_panicked(shared) {
-                    // Now, and not when the runtime is dropped: who waits for a task is told.
+                    // Now, and not when the runtime is dropped: a thread that waits for a task must learn of it.
                     guard.core.take().into_iter().for_each(|core| worker::finish_current_thread(shared, core));
                 }
                 panic!("{}", closed_message(shared));
@@ -127,7 +148,7 @@ pub(super) fn closed_message(shared: &Shared) -> &'static str {
     }
 }
 
-/// Takes the core if it is free; otherwise whoever puts it back will tell this thread. In one critical section, or the
+/// Takes the core if it is free; otherwise the thread that puts it back will wake this one. In one critical section, or the
 /// core could come back between the look and the entry in the list.
 pub(super) fn take_core_or_wait<W>(seat: &Mutex<Core<W>>, woken: &Arc<RootWaker>) -> Option<W> {
     let mut core = seat.lock();
@@ -149,10 +170,10 @@ pub(super) struct CoreGuard<'a, W> {
 
 impl<W> Drop for CoreGuard<'_, W> {
     fn drop(&mut self) {
-        // Nobody else holds it, so no late wake can meet the next root.
+        // No other thread holds it, so no late wake can meet the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
         let mut core = self.seat.lock();
-        // All are told of a panic that ends the runtime, whoever hears of it first.
+        // All waiting threads learn of a panic that ends the runtime, whichever of them learns first.
         // Acquire: as in `has_panicked`.
         let tells = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
         if let Some(worker) = self.core.take() {
@@ -179,6 +200,8 @@ struct RootPoll<'a, F: Future> {
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
+    const MAY_PANIC: bool = true;
+
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
@@ -205,9 +228,13 @@ pub(crate) struct RootWakers {
 }
 
 impl RootWakers {
+    // Not inlined, so that all wakers have the same table.
+    #[inline(never)]
     pub(super) fn new(shared: Weak<Shared>) -> Self {
         let woken = Arc::new(RootWaker { shared, is_woken: AtomicBool::new(true), parker: Parker::new() });
-        Self { waker: Waker::from(Arc::clone(&woken)), woken }
+        let waker = Waker::from(Arc::clone(&woken));
+        coop::set_root_waker(&waker);
+        Self { waker, woken }
     }
 
     /// Whether these two are the only references. Then nobody can make a third.
@@ -222,7 +249,7 @@ pub(crate) struct RootWaker {
     /// Weak: the runtime keeps one of these for its next root.
     shared: Weak<Shared>,
     pub(super) is_woken: AtomicBool,
-    /// Unparked by the root's waker, and by whoever gives the core back.
+    /// Unparked by the root's waker, and by the thread that gives the core back.
     pub(super) parker: Parker,
 }
 
@@ -240,7 +267,7 @@ impl Wake for RootWaker {
         // has the core. Without a sleeper this is one swap.
         self.parker.unpark();
         // On the thread that runs the core the loop looks by itself.
-        if !worker::runs_here(self.shared.as_ptr()) {
+        if !local::runs_here(self.shared.as_ptr()) {
             // Without a runtime there is no root.
             if let Some(shared) = self.shared.upgrade() {
                 shared.wake_worker_for_injected();

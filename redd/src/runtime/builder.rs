@@ -1,4 +1,6 @@
 //! `Builder`: every option of a runtime, its default, its cost.
+//!
+//! Long because each option is a method of its own, with its contract.
 
 use std::io;
 use std::sync::Arc;
@@ -62,7 +64,7 @@ pub struct RngSeed {
 impl RngSeed {
     /// A seed from any bytes: the same bytes give the same seed on every machine.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        // FNV-1a, 64 bit (Fowler, Noll, Vo): short, public domain, and it need not resist anybody.
+        // FNV-1a, 64 bit (Fowler, Noll, Vo): short, public domain, and it need not resist an attacker.
         let seed = bytes
             .iter()
             .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
@@ -70,50 +72,13 @@ impl RngSeed {
     }
 }
 
-/// Options that keep what they are told.
-macro_rules! options {
-    ($($(#[$attribute:meta])* $name:ident($builder:ident $(, $argument:ident: $T:ty)?) => $keep:expr;)*) => {$(
-        $(#[$attribute])*
-        pub fn $name(&mut self $(, $argument: $T)?) -> &mut Self {
-            let $builder = &mut *self;
-            $keep;
-            self
-        }
-    )*};
-}
-
-/// Options that must not be 0: what would happen then, and what to do.
-macro_rules! numbers {
-    ($($(#[$attribute:meta])* $name:ident($builder:ident, $number:ident: $T:ty, $mend:literal) => $keep:expr;)*) => {$(
-        $(#[$attribute])*
-        ///
-        /// # Panics
-        #[doc = concat!("If `", stringify!($number), "` is 0.")]
-        #[track_caller]
-        pub fn $name(&mut self, $number: $T) -> &mut Self {
-            assert!($number > 0, concat!("`Builder::", stringify!($name), "` was called with 0: ", $mend));
-            let $builder = &mut *self;
-            $keep;
-            self
-        }
-    )*};
-}
-
-/// Functions that the runtime calls.
-macro_rules! hooks {
-    ($($(#[$attribute:meta])* $name:ident($($Fn:tt)*) => $($place:ident).+;)*) => {$(
-        $(#[$attribute])*
-        pub fn $name<F: $($Fn)* + Send + Sync + 'static>(&mut self, f: F) -> &mut Self {
-            self.config.$($place).+ = Some(Arc::new(f));
-            self
-        }
-    )*};
-}
+/// Each worker has room for so many I/O events, 16 bytes each.
+const MAX_EVENTS_PER_TURN: usize = 65_536;
 
 impl Builder {
     /// A runtime that runs its tasks on the thread that calls `block_on`.
     pub fn new_current_thread() -> Self {
-        // Tokio's figure; programs tune against it.
+        // Tokio's value; programs tune against it.
         Self::new(RuntimeFlavor::CurrentThread, Some(31))
     }
 
@@ -165,120 +130,251 @@ impl Builder {
         self.enable_io().enable_time()
     }
 
-    options! {
-        /// Enables sockets, pipes, signals and processes.
-        enable_io(builder) => builder.config.enable_io = true;
-
-        /// Enables `sleep`, `timeout`, `interval`.
-        enable_time(builder) => builder.config.enable_time = true;
-
-        /// How long an idle thread of the blocking pool stays. Default: 10 seconds.
-        thread_keep_alive(builder, duration: Duration) => builder.config.thread_keep_alive = duration;
-
-        /// The stack of its threads, in bytes. Default: the system's.
-        thread_stack_size(builder, bytes: usize) => builder.config.thread_stack_size = Some(bytes);
-
-        /// Starts with the clock paused, for tests. Only on a current-thread runtime.
-        start_paused(builder, is_paused: bool) => builder.config.start_paused = is_paused;
-
-        /// Fixes the seed of the runtime's choices.
-        rng_seed(builder, seed: RngSeed) => builder.seed = Some(seed.seed);
-
-        /// Runs woken tasks strictly in the order of their wakes, instead of the most recently woken first.
-        disable_lifo_slot(builder) => builder.config.use_next_slot = false;
-
-        /// Whether a task's panic shuts the runtime down. Default: the rest goes on. Works on every flavor.
-        unhandled_panic(builder, policy: UnhandledPanic) => builder.config.unhandled_panic = policy;
-
-        /// Counts how long polls take, in a histogram for each worker; see
-        ///
-        /// [`RuntimeMetrics::poll_time_histogram_bucket_count`](super::RuntimeMetrics::poll_time_histogram_bucket_count).
-        ///
-        /// Each poll then reads the clock twice, some 40 ns.
-        enable_metrics_poll_time_histogram(builder) => builder.poll_times.is_enabled = true;
-
-        /// The buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
-        metrics_poll_time_histogram_configuration(builder, configuration: HistogramConfiguration)
-            => builder.poll_times.configuration = Some(configuration);
-
-        /// As in Tokio, an older way to say how the buckets of the histogram of poll times grow.
-        #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
-        metrics_poll_count_histogram_scale(builder, histogram_scale: HistogramScale)
-            => builder.legacy.0 = histogram_scale;
-
-        /// As in Tokio, an older way to say how many buckets there are.
-        #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
-        metrics_poll_count_histogram_buckets(builder, buckets: usize) => builder.legacy.2 = buckets;
-
-        /// Tells the hooks of polls how long the task was queued:
-        /// [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
-        ///
-        /// Each wake and each poll then read the clock once more, some 20 ns.
-        track_task_schedule_latency(builder) => builder.config.tracks_latency = true;
-
-        /// Counts how long tasks are queued before they are polled, in a histogram for each worker. Costs as
-        /// [`track_task_schedule_latency`](Self::track_task_schedule_latency), which this enables too.
-        enable_metrics_schedule_latency_histogram(builder) => builder.latencies.is_enabled = true;
-
-        /// The buckets of the histogram of schedule latencies, if that is enabled. Default: ten of 100 µs.
-        metrics_schedule_latency_histogram_configuration(builder, configuration: HistogramConfiguration)
-            => builder.latencies.configuration = Some(configuration);
-
-        /// What happens when a task blocks its worker: looked for, reported and rescued, in which times, or not at all.
-        ///
-        /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
-        ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on
-        ///   its tasks never running in parallel. [`Rescue::report_only`] on a current-thread runtime, whatever is
-        ///   asked for beyond that: its tasks need not be `Send`. It is watched once it is 100 ms old.
-        /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting,
-        ///   stopping, parking and unparking threads run on it.
-        /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock
-        ///   waits on.
-        rescue(builder, rescue: Rescue) => builder.rescue = Some(rescue);
-
-        /// How many spare workers may run for stuck ones at a time; short for [`Rescue::max_workers`]. Default: 64.
-        max_rescue_workers(builder, count: usize) => builder.max_rescue_workers = Some(count);
+    /// Enables sockets, pipes, signals and processes.
+    pub fn enable_io(&mut self) -> &mut Self {
+        self.config.enable_io = true;
+        self
     }
 
-    numbers! {
-        /// How many worker threads a multi-thread runtime has. Default: as many as CPUs are available to the process,
-        /// or the environment variable `TOKIO_WORKER_THREADS`. Ignored by a current-thread runtime.
-        ///
-        /// - Differs from Tokio: `build` starts the first one, and each other one starts when there is something to do and
-        ///   no worker sleeps that could do it. With [`on_thread_start`](Self::on_thread_start) all start in `build`.
-        /// - The thread that wakes or spawns a task then starts it. A worker runs on the same CPUs and with the same
-        ///   scheduling policy as the first one, but inherits from that thread what else threads inherit: the mask of
-        ///   signals, the nice value, namespaces.
-        /// - If the system refuses a later thread, the runtime goes on with those that it has, says so once on standard
-        ///   error, and asks again from time to time.
-        worker_threads(builder, count: usize,
-            "nobody would run the tasks. Give at least 1, or use `Builder::new_current_thread` to run them on the \
-             calling thread.")
-            => builder.worker_threads = Some(count);
+    /// Enables `sleep`, `timeout`, `interval`.
+    pub fn enable_time(&mut self) -> &mut Self {
+        self.config.enable_time = true;
+        self
+    }
 
-        /// How many threads the blocking pool may grow to, beside the workers. Default: 512. Further closures wait.
-        max_blocking_threads(builder, count: usize, "`spawn_blocking` would wait for ever. Give at least 1.")
-            => builder.config.max_blocking_threads = count;
+    /// How long an idle thread of the blocking pool stays. Default: 10 seconds.
+    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
+        self.config.thread_keep_alive = duration;
+        self
+    }
 
-        /// After how many polls a worker asks the injector (tasks from outside) before its own queue. Default: 31 on a
-        /// current-thread runtime; on a multi-thread one it follows from how long polls take.
-        global_queue_interval(builder, interval: u32,
-            "there is no such interval. Give the number of polls between two looks, at least 1.")
-            => builder.config.global_queue_interval = Some(interval);
+    /// The stack of its threads, in bytes. Default: the system's.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.config.thread_stack_size = Some(bytes);
+        self
+    }
 
-        /// After how many polls a busy worker looks for I/O and timers.
-        event_interval(builder, interval: u32,
-            "there is no such interval. Give the number of polls between two looks, at least 1.")
-            => builder.config.event_interval = interval;
+    /// Starts with the clock paused, for tests. Only on a current-thread runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    /// runtime.block_on(async {
+    ///     let start = redd::time::Instant::now();
+    ///     redd::time::sleep(Duration::from_secs(3600)).await; // Returns at once: the clock jumps to the deadline.
+    ///     assert!(start.elapsed() >= Duration::from_secs(3600));
+    /// });
+    /// ```
+    pub fn start_paused(&mut self, is_paused: bool) -> &mut Self {
+        self.config.start_paused = is_paused;
+        self
+    }
 
-        /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024.
-        max_io_events_per_tick(builder, count: usize, "no I/O would ever be seen. Give at least 1.")
-            => builder.config.events_per_turn = count;
+    /// Fixes the seed of the runtime's choices.
+    pub fn rng_seed(&mut self, seed: RngSeed) -> &mut Self {
+        self.seed = Some(seed.seed);
+        self
+    }
 
-        /// How many I/O events a busy worker takes at once. Default: as many as an idle one. Differs from Tokio: a
-        /// worker has one buffer for events, so a smaller number holds for an idle worker too.
-        max_io_events_per_busy_tick(builder, count: usize, "no I/O would ever be seen. Give at least 1.")
-            => builder.config.events_per_turn = builder.config.events_per_turn.min(count);
+    /// Runs woken tasks strictly in the order of their wakes, instead of the most recently woken first.
+    pub fn disable_lifo_slot(&mut self) -> &mut Self {
+        self.config.use_next_slot = false;
+        self
+    }
+
+    /// Whether a task's panic shuts the runtime down. Default: the rest goes on. Works on every flavor.
+    pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
+        self.config.unhandled_panic = policy;
+        self
+    }
+
+    /// Counts how long polls take, in a histogram for each worker; see
+    /// [`RuntimeMetrics::poll_time_histogram_bucket_count`](super::RuntimeMetrics::poll_time_histogram_bucket_count).
+    ///
+    /// Each poll then reads the clock twice, some 40 ns.
+    pub fn enable_metrics_poll_time_histogram(&mut self) -> &mut Self {
+        self.poll_times.is_enabled = true;
+        self
+    }
+
+    /// The buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
+    pub fn metrics_poll_time_histogram_configuration(&mut self, configuration: HistogramConfiguration) -> &mut Self {
+        self.poll_times.configuration = Some(configuration);
+        self
+    }
+
+    /// As in Tokio, an older way to say how the buckets of the histogram of poll times grow.
+    #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
+    pub fn metrics_poll_count_histogram_scale(&mut self, histogram_scale: HistogramScale) -> &mut Self {
+        self.legacy.0 = histogram_scale;
+        self
+    }
+
+    /// As in Tokio, an older way to say how many buckets there are.
+    #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
+    pub fn metrics_poll_count_histogram_buckets(&mut self, buckets: usize) -> &mut Self {
+        self.legacy.2 = buckets;
+        self
+    }
+
+    /// Tells the hooks of polls how long the task was queued:
+    /// [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
+    ///
+    /// Each wake and each poll then read the clock once more, some 20 ns.
+    pub fn track_task_schedule_latency(&mut self) -> &mut Self {
+        self.config.tracks_latency = true;
+        self
+    }
+
+    /// Counts how long tasks are queued before they are polled, in a histogram for each worker. Costs as
+    /// [`track_task_schedule_latency`](Self::track_task_schedule_latency), which this enables too.
+    pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Self {
+        self.latencies.is_enabled = true;
+        self
+    }
+
+    /// The buckets of the histogram of schedule latencies, if that is enabled. Default: ten of 100 µs.
+    pub fn metrics_schedule_latency_histogram_configuration(
+        &mut self,
+        configuration: HistogramConfiguration,
+    ) -> &mut Self {
+        self.latencies.configuration = Some(configuration);
+        self
+    }
+
+    /// What happens when a task blocks its worker: looked for, reported and rescued, in which times, or not at all.
+    ///
+    /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
+    ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on
+    ///   its tasks never running in parallel. [`Rescue::report_only`] on a current-thread runtime, whatever is
+    ///   asked for beyond that: its tasks need not be `Send`. It is watched once it is 100 ms old.
+    /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting,
+    ///   stopping, parking and unparking threads run on it.
+    /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock
+    ///   waits on.
+    pub fn rescue(&mut self, rescue: Rescue) -> &mut Self {
+        self.rescue = Some(rescue);
+        self
+    }
+
+    /// How many spare workers may run for stuck ones at a time; short for [`Rescue::max_workers`]. Default: 64.
+    pub fn max_rescue_workers(&mut self, count: usize) -> &mut Self {
+        self.max_rescue_workers = Some(count);
+        self
+    }
+
+    /// How many worker threads a multi-thread runtime has. A current-thread runtime ignores it.
+    ///
+    /// Default: the environment variable `TOKIO_WORKER_THREADS`, or the number of CPUs available to the process.
+    ///
+    /// - Differs from Tokio: `build` starts the first worker. Each worker starts the next before its first task, and the
+    ///   last one starts a spare thread that stands by.
+    /// - With [`on_thread_start`](Self::on_thread_start) all workers start in `build`. With
+    ///   [`on_thread_park`](Self::on_thread_park) or [`on_thread_unpark`](Self::on_thread_unpark) they start at once,
+    ///   one behind the other.
+    /// - All inherit the state of the thread that calls `build` (CPUs, signal mask, nice value, namespaces, working
+    ///   directory), whatever a task or the thread of a waker has changed for itself.
+    /// - If the system refuses a later thread, the runtime goes on with those that it has, says so once on standard
+    ///   error, and asks again from time to time. A thread that it gets then is started by one that has run tasks.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    /// assert_eq!(runtime.metrics().num_workers(), 2);
+    /// ```
+    ///
+    /// # Panics
+    /// If `count` is 0 or more than 32,767.
+    #[track_caller]
+    pub fn worker_threads(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::worker_threads` was called with 0: nobody would run the tasks. Give at least 1, or use \
+             `Builder::new_current_thread` to run them on the calling thread."
+        );
+        assert!(
+            count <= scheduler::MAX_WORKERS,
+            "`Builder::worker_threads` was called with {count}, more than the scheduler can count. Give at most {}.",
+            scheduler::MAX_WORKERS
+        );
+        self.worker_threads = Some(count);
+        self
+    }
+
+    /// How many threads the blocking pool may grow to, beside the workers. Default: 512. Further closures wait.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::max_blocking_threads` was called with 0: `spawn_blocking` would wait for ever. Give at least 1."
+        );
+        self.config.max_blocking_threads = count;
+        self
+    }
+
+    /// After how many polls a worker asks the injector (tasks from outside) before its own queue. Default: 31 on a
+    /// current-thread runtime; on a multi-thread one it follows from how long polls take.
+    ///
+    /// # Panics
+    /// If `interval` is 0.
+    #[track_caller]
+    pub fn global_queue_interval(&mut self, interval: u32) -> &mut Self {
+        assert!(
+            interval > 0,
+            "`Builder::global_queue_interval` was called with 0: there is no such interval. Give the number of polls between \
+             two looks, at least 1."
+        );
+        self.config.global_queue_interval = Some(interval);
+        self
+    }
+
+    /// After how many polls a busy worker looks for I/O and timers.
+    ///
+    /// # Panics
+    /// If `interval` is 0.
+    #[track_caller]
+    pub fn event_interval(&mut self, interval: u32) -> &mut Self {
+        assert!(
+            interval > 0,
+            "`Builder::event_interval` was called with 0: there is no such interval. Give the number of polls between \
+             two looks, at least 1."
+        );
+        self.config.event_interval = interval;
+        self
+    }
+
+    /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024, at most 65,536.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_tick(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::max_io_events_per_tick` was called with 0: no I/O would ever be seen. Give at least 1."
+        );
+        self.config.events_per_turn = count.min(MAX_EVENTS_PER_TURN);
+        self
+    }
+
+    /// How many I/O events a busy worker takes at once. Default: as many as an idle one. Differs from Tokio: a
+    /// worker has one buffer for events, so a smaller number holds for an idle worker too.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_busy_tick(&mut self, count: usize) -> &mut Self {
+        assert!(
+            count > 0,
+            "`Builder::max_io_events_per_busy_tick` was called with 0: no I/O would ever be seen. Give at least 1."
+        );
+        self.config.events_per_turn = self.config.events_per_turn.min(count);
+        self
     }
 
     /// As in Tokio, an older way to say how wide the first bucket is.
@@ -312,7 +408,14 @@ impl Builder {
         self
     }
 
-    /// The name of its threads. Default: `redd-worker`.
+    /// The name of the runtime's threads. Default: `redd-worker`.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_multi_thread().thread_name("crunch").build().unwrap();
+    /// let name = runtime.block_on(runtime.spawn(async { std::thread::current().name().map(str::to_owned) }));
+    /// assert_eq!(name.unwrap().as_deref(), Some("crunch"));
+    /// ```
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
         self.config.thread_name = Arc::new(move || name.clone());
@@ -335,7 +438,7 @@ impl Builder {
     }
 
     /// Accepted, without effect. In Tokio a worker that leaves the driver lets another one take over before it runs
-    /// tasks; in redd all workers wait in one epoll, so nobody has to.
+    /// tasks; in redd all workers wait in one epoll, so no worker has to.
     pub fn enable_eager_driver_handoff(&mut self) -> &mut Self {
         self
     }
@@ -351,83 +454,143 @@ impl Builder {
         self
     }
 
-    hooks! {
-        /// Called on each of its threads when it starts, also threads of the blocking pool.
-        ///
-        /// With this hook all workers start in [`build`](Self::build), and not when they are first needed: a program may
-        /// count them, or let them wait for each other.
-        ///
-        /// A panic in this or another hook is printed, and the runtime goes on.
-        on_thread_start(Fn()) => hooks.on_start;
+    /// Called on each of its threads when it starts, also threads of the blocking pool.
+    ///
+    /// With this hook all workers start in [`build`](Self::build), and not one after another: a program may count
+    /// them, or let them wait for each other. A spare worker calls it when it first stands in for another.
+    ///
+    /// A panic in this or another hook is printed, and the runtime goes on.
+    pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.config.hooks.on_start = Some(Arc::new(f));
+        self
+    }
 
-        /// Called on each of its threads before it ends.
-        on_thread_stop(Fn()) => hooks.on_stop;
+    /// Called on each of its threads before it ends.
+    pub fn on_thread_stop<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.config.hooks.on_stop = Some(Arc::new(f));
+        self
+    }
 
-        /// Called on a worker before it goes to sleep because there is nothing to do.
-        on_thread_park(Fn()) => hooks.on_park;
+    /// Called on a worker before it goes to sleep because there is nothing to do.
+    pub fn on_thread_park<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.config.hooks.on_park = Some(Arc::new(f));
+        self
+    }
 
-        /// Called on a worker after it has slept.
-        on_thread_unpark(Fn()) => hooks.on_unpark;
+    /// Called on a worker after it has slept.
+    pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.config.hooks.on_unpark = Some(Arc::new(f));
+        self
+    }
 
-        /// Called with each task that is spawned, on the spawning thread.
-        on_task_spawn(Fn(&TaskMeta<'_>)) => task_hooks.on_spawn;
+    /// Called with each task that is spawned, on the spawning thread.
+    pub fn on_task_spawn<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.on_spawn = Some(Arc::new(f));
+        self
+    }
 
-        /// Called with each task that ends: completed, cancelled or panicked.
-        on_task_terminate(Fn(&TaskMeta<'_>)) => task_hooks.on_terminate;
+    /// Called with each task that ends: completed, cancelled or panicked.
+    pub fn on_task_terminate<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.on_terminate = Some(Arc::new(f));
+        self
+    }
 
-        /// Called before each poll of a task.
-        on_before_task_poll(Fn(&TaskMeta<'_>)) => task_hooks.before_poll;
+    /// Called before each poll of a task.
+    pub fn on_before_task_poll<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.before_poll = Some(Arc::new(f));
+        self
+    }
 
-        /// Called after each poll of a task.
-        on_after_task_poll(Fn(&TaskMeta<'_>)) => task_hooks.after_poll;
+    /// Called after each poll of a task.
+    pub fn on_after_task_poll<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.after_poll = Some(Arc::new(f));
+        self
+    }
 
-        /// Calls `f` for each panic of a task or blocking closure that nobody joins. Default: a line on standard error
-        /// with the task's name, place and age.
-        ///
-        /// - It is known that nobody joins when the `JoinHandle` is dropped without having been awaited: when the task
-        ///   panics, if the handle is gone by then. `f` runs on the thread where that happens, and must not block.
-        /// - Tasks of a `LocalSet` tell the runtime in which the set runs.
-        /// - A panic of `f` ends there.
-        ///
-        /// # Examples
-        /// ```
-        /// use std::sync::{Arc, Mutex};
-        ///
-        /// let panics = Arc::new(Mutex::new(Vec::new()));
-        /// let seen = panics.clone();
-        /// let runtime = redd::runtime::Builder::new_current_thread()
-        ///     .on_unhandled_panic(move |panic| seen.lock().unwrap().push(panic.message().unwrap_or("?").to_owned()))
-        ///     .build()
-        ///     .unwrap();
-        /// runtime.block_on(async {
-        ///     drop(redd::spawn(async { panic!("nobody looks") }));
-        ///     redd::task::yield_now().await;
-        /// });
-        /// assert_eq!(*panics.lock().unwrap(), ["nobody looks"]);
-        /// ```
-        on_unhandled_panic(Fn(&UnjoinedPanic<'_>)) => task_hooks.on_unjoined_panic;
+    /// Calls `f` for each panic of a task or blocking closure that nobody joins. Default: a line on standard error
+    /// with the task's name, place and age.
+    ///
+    /// - It is known that nobody joins when the `JoinHandle` is dropped without having been awaited: when the task
+    ///   panics, if the handle is gone by then. `f` runs on the thread where that happens, and must not block.
+    /// - Tasks of a `LocalSet` tell the runtime in which the set runs.
+    /// - A panic of `f` ends there.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let panics = Arc::new(Mutex::new(Vec::new()));
+    /// let seen = panics.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_unhandled_panic(move |panic| seen.lock().unwrap().push(panic.message().unwrap_or("?").to_owned()))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async {
+    ///     drop(redd::spawn(async { panic!("nobody looks") }));
+    ///     redd::task::yield_now().await;
+    /// });
+    /// assert_eq!(*panics.lock().unwrap(), ["nobody looks"]);
+    /// ```
+    pub fn on_unhandled_panic<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&UnjoinedPanic<'_>) + Send + Sync + 'static,
+    {
+        self.config.task_hooks.on_unjoined_panic = Some(Arc::new(f));
+        self
+    }
 
-        /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
-        ///
-        /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no
-        ///   runtime, so it must not block for long.
-        /// - A panic in it is printed, and the monitor goes on.
-        ///
-        /// # Examples
-        /// ```
-        /// use std::sync::mpsc;
-        /// use std::time::Duration;
-        /// use redd::runtime::{Builder, LatePoll};
-        ///
-        /// let (report, reports) = mpsc::channel();
-        /// let runtime = Builder::new_multi_thread()
-        ///     .on_late_poll(move |late: &LatePoll| drop(report.send(late.to_string())))
-        ///     .build()
-        ///     .unwrap();
-        /// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
-        /// assert!(reports.recv().unwrap().contains("spawn_blocking"));
-        /// ```
-        on_late_poll(Fn(&LatePoll)) => on_late_poll;
+    /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
+    ///
+    /// - It is called at the moments at which the line would be written: not for a rescue below
+    ///   [`Rescue::report_after`], and after the poll if that may be one that panics.
+    /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no
+    ///   runtime, so it must not block for long.
+    /// - A panic in it is printed, and the monitor goes on.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use redd::runtime::{Builder, LatePoll};
+    ///
+    /// let (report, reports) = mpsc::channel();
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_late_poll(move |late: &LatePoll| drop(report.send(late.to_string())))
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+    /// assert!(reports.recv().unwrap().contains("spawn_blocking"));
+    /// ```
+    pub fn on_late_poll<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&LatePoll) + Send + Sync + 'static,
+    {
+        self.config.on_late_poll = Some(Arc::new(f));
+        self
     }
 
     /// The decisions, with what follows from them.
@@ -465,7 +628,7 @@ impl Builder {
                 config.flavor = Flavor::MultiThread;
                 config.workers = match self.worker_threads {
                     Some(count) => count,
-                    None => default_workers()?,
+                    None => default_workers()?.min(scheduler::MAX_WORKERS),
                 };
                 let default = if self.worker_threads == Some(1) { Rescue::off() } else { Rescue::new() };
                 config.rescue = self.rescue_or(default);

@@ -27,7 +27,7 @@ pub(crate) enum Entered {
     /// It is inside `block_on`, or runs tasks as a worker.
     Yes,
     /// As `Yes`, and `block_in_place` may not be used: the thread runs a current-thread runtime or a `LocalSet`.
-    Pinned,
+    NoBlockInPlace,
 }
 
 struct Context {
@@ -209,7 +209,7 @@ fn forbid(what: &str, deed: &str) {
     }
 }
 
-/// Panics: `what` was called outside of a runtime. The message names the thread and the mend.
+/// Panics: `what` was called outside of a runtime. The message names the thread and the fix.
 #[track_caller]
 pub(crate) fn missing(what: &str) -> ! {
     panic!(

@@ -1,8 +1,8 @@
-//! Every live task of a runtime: who it is, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
 //!
 //! # Why not otherwise
-//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves note what they wait
-//! on, and for whom, as they do; so a dump polls nothing, wakes nobody, and can be taken from any thread at any time. It
+//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
+//! on, and for which task, as they do. So a dump polls nothing, wakes no task, and can be taken from any thread at any time. It
 //! knows the place that waits, and not the calls above it.
 
 use std::fmt;

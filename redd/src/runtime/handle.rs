@@ -11,7 +11,7 @@ use crate::task::JoinHandle;
 use crate::time::timers::Timers;
 use std::sync::Arc;
 
-/// A door to a runtime: spawn on it, enter it, ask its figures.
+/// A door to a runtime: spawn on it, enter it, ask its counters.
 ///
 /// - Cloning is cheap.
 /// - It does not keep the runtime running: after its [`Runtime`](super::Runtime) is dropped, tasks spawned through a
@@ -38,6 +38,15 @@ impl Handle {
 
     /// The runtime that this thread is in, or an error outside of one.
     ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Handle, Runtime};
+    ///
+    /// assert!(Handle::try_current().is_err());
+    /// let runtime = Runtime::new().unwrap();
+    /// assert!(runtime.block_on(async { Handle::try_current().is_ok() }));
+    /// ```
+    ///
     /// # Errors
     /// The thread is not inside a runtime.
     pub fn try_current() -> Result<Self, TryCurrentError> {
@@ -46,6 +55,14 @@ impl Handle {
 
     /// Makes this runtime the current one of this thread until the guard is dropped, so that `spawn`, `sleep` and
     /// sockets work here.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Runtime::new().unwrap();
+    /// let _guard = runtime.handle().enter();
+    /// let task = redd::spawn(async { 42 });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         context::enter(self.clone())
     }
@@ -73,9 +90,18 @@ impl Handle {
     /// Runs a future to its end on this thread, inside this runtime.
     ///
     /// - On a current-thread runtime this does **not** run the runtime's tasks, timers and I/O: only
-    ///   [`Runtime::block_on`](super::Runtime::block_on) does. If nobody else is in there, a future that waits for them
-    ///   waits for ever.
-    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors.
+    ///   [`Runtime::block_on`](super::Runtime::block_on) does. If no thread is in there, a future that waits for them
+    ///   waits forever.
+    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors: at the latest when no worker is left
+    ///   that runs tasks. A wait that begins later ends at once in the same way.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Runtime::new().unwrap();
+    /// let handle = runtime.handle().clone();
+    /// let thread = std::thread::spawn(move || handle.block_on(async { 42 }));
+    /// assert_eq!(thread.join().unwrap(), 42);
+    /// ```
     ///
     /// # Panics
     /// If this thread already runs tasks, or if the future panics.
@@ -99,7 +125,7 @@ impl Handle {
         self.shared.config.name.as_deref()
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.clone())
     }
@@ -107,7 +133,7 @@ impl Handle {
     /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are
     /// not among them.
     ///
-    /// Polls nothing and never waits: it is a function that answers a future because Tokio's is. See [`dump`](super::dump).
+    /// Polls nothing and never waits: it returns a future because Tokio's function does. See [`dump`](super::dump).
     ///
     /// # Examples
     /// ```
@@ -122,7 +148,7 @@ impl Handle {
     /// # });
     /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.heap.describe_live())
+        Dump::new(self.shared.slab.describe_live())
     }
 
     /// The I/O driver; `None` if the runtime was built without `enable_io`.

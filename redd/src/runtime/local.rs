@@ -111,7 +111,7 @@ impl LocalRuntime {
         self.runtime.drain(within)
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.runtime.metrics()
     }

@@ -1,5 +1,6 @@
-//! `RuntimeMetrics`: figures of a runtime.
+//! `RuntimeMetrics`: the counters and gauges of a runtime.
 
+use std::fmt;
 use std::ops::Range;
 use std::panic::Location;
 use std::time::Duration;
@@ -8,67 +9,24 @@ use super::Handle;
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
 
-/// Figures of the runtime as a whole, from `Shared`.
-macro_rules! figures {
-    ($($(#[$doc:meta])* $name:ident($shared:ident) -> $T:ty = $figure:expr;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(&self) -> $T {
-            let $shared = &self.handle.shared;
-            $figure
-        }
-    )*};
-}
-
-/// Figures of one worker, from its `Slot`.
-macro_rules! worker_figures {
-    ($($(#[$doc:meta])* $name:ident($slot:ident) -> $T:ty = $figure:expr;)*) => {$(
-        $(#[$doc])*
-        ///
-        /// # Panics
-        /// If there is no such worker.
-        #[track_caller]
-        pub fn $name(&self, worker: usize) -> $T {
-            let $slot = self.slot(worker);
-            $figure
-        }
-    )*};
-}
-
-/// A histogram that each worker has: what it counts, the builder's method that enables it, and where it is.
-macro_rules! histogram {
-    (
-        $what:literal, $enable:ident, $field:ident:
-        $is_enabled:ident, $num_buckets:ident, $bucket_range:ident, $bucket_count:ident
-    ) => {
-        #[doc = concat!("Whether ", $what, " are counted; see")]
-        #[doc = concat!("[`", stringify!($enable), "`](super::Builder::", stringify!($enable), ").")]
-        pub fn $is_enabled(&self) -> bool {
-            !self.handle.shared.meter.$field.is_empty()
-        }
-
-        #[doc = concat!("The buckets of the histogram of ", $what, "; 0 if it is not enabled.")]
-        pub fn $num_buckets(&self) -> usize {
-            num_buckets(&self.handle.shared.meter.$field)
-        }
-
-        #[doc = concat!("Which ", $what, " a bucket counts; empty if there is no histogram or no such bucket.")]
-        pub fn $bucket_range(&self, bucket: usize) -> Range<Duration> {
-            bucket_range(&self.handle.shared.meter.$field, bucket)
-        }
-
-        #[doc = concat!("How many polls of a worker a bucket of ", $what, " counts; 0 if the histogram is not enabled.")]
-        ///
-        /// # Panics
-        /// If the histogram is enabled and there is no such worker or bucket.
-        #[track_caller]
-        pub fn $bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-            bucket_count(&self.handle.shared.meter.$field, worker, bucket)
-        }
-    };
-}
-
-/// Figures of a runtime, read while it runs: each is a moment's view, and two of them need not be of the same moment.
-#[derive(Clone, Debug)]
+/// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`].
+///
+/// Each method reads the current value. Two values need not be of the same moment.
+///
+/// `{:?}` prints the values: those of the runtime, then those of each worker.
+///
+/// # Examples
+/// ```
+/// let runtime = redd::runtime::Builder::new_current_thread().build().unwrap();
+/// let metrics = runtime.metrics();
+/// let task = runtime.spawn(async {});
+/// assert_eq!(metrics.num_alive_tasks(), 1);
+///
+/// runtime.block_on(task).unwrap();
+/// assert_eq!((metrics.num_alive_tasks(), metrics.spawned_tasks_count()), (0, 1));
+/// assert!(format!("{metrics:?}").contains("spawned_tasks_count: 1"));
+/// ```
+#[derive(Clone)]
 pub struct RuntimeMetrics {
     handle: Handle,
 }
@@ -78,65 +36,96 @@ impl RuntimeMetrics {
         Self { handle }
     }
 
-    figures! {
-        /// Worker threads of the runtime; 1 on a current-thread one.
-        num_workers(shared) -> usize = shared.config.workers;
+    /// Worker threads of the runtime; 1 on a current-thread one.
+    pub fn num_workers(&self) -> usize {
+        self.handle.shared.config.workers
+    }
 
-        /// Tasks that were spawned and have not ended.
-        num_alive_tasks(shared) -> usize = shared.heap.alive();
+    /// Tasks that were spawned and have not ended.
+    pub fn num_alive_tasks(&self) -> usize {
+        self.handle.shared.slab.alive()
+    }
 
-        /// All tasks ever spawned.
-        spawned_tasks_count(shared) -> u64 = shared.heap.spawned_total();
+    /// All tasks ever spawned.
+    pub fn spawned_tasks_count(&self) -> u64 {
+        self.handle.shared.slab.spawned_total()
+    }
 
-        /// Tasks that wait in the injector for a worker.
-        global_queue_depth(shared) -> usize = shared.injector.len();
+    /// Tasks that wait in the injector for a worker.
+    pub fn global_queue_depth(&self) -> usize {
+        self.handle.shared.injector.len()
+    }
 
-        /// How often a task was queued from outside of the workers: spawned or woken by another thread.
-        remote_schedule_count(shared) -> u64 = shared.remote_schedules();
+    /// How often a task was queued from outside of the workers: spawned or woken by another thread.
+    pub fn remote_schedule_count(&self) -> u64 {
+        self.handle.shared.remote_schedules()
+    }
 
-        /// How often a task had to give way to others because its budget was used up; see
-        /// [`task::coop`](crate::task::coop).
-        budget_forced_yield_count(shared) -> u64 = shared.forced_yields.load(Ordering::Relaxed);
+    /// How often a task was made to yield because its budget was used up; see
+    /// [`task::coop`](crate::task::coop).
+    pub fn budget_forced_yield_count(&self) -> u64 {
+        self.handle.shared.forced_yields.load(Ordering::Relaxed)
+    }
 
-        /// Descriptors that were ever registered with the I/O driver.
-        io_driver_fd_registered_count(shared) -> u64 = shared.driver.registered_total();
+    /// How many descriptors have been registered with the I/O driver since the runtime started.
+    pub fn io_driver_fd_registered_count(&self) -> u64 {
+        self.handle.shared.driver.registered_total()
+    }
 
-        /// How many of them are not registered any more.
-        io_driver_fd_deregistered_count(shared) -> u64
-            = shared.driver.registered_total() - shared.driver.registrations() as u64;
+    /// How many of those descriptors have been deregistered.
+    pub fn io_driver_fd_deregistered_count(&self) -> u64 {
+        self.handle.shared.driver.registered_total() - self.handle.shared.driver.registrations() as u64
+    }
 
-        /// How many events of descriptors the I/O driver has brought.
-        io_driver_ready_count(shared) -> u64 = shared.driver.events_total();
+    /// How many readiness events the I/O driver has delivered.
+    pub fn io_driver_ready_count(&self) -> u64 {
+        self.handle.shared.driver.events_total()
+    }
 
-        /// Threads of the blocking pool.
-        num_blocking_threads(shared) -> usize = shared.blocking.threads();
+    /// Threads of the blocking pool.
+    pub fn num_blocking_threads(&self) -> usize {
+        self.handle.shared.blocking.threads()
+    }
 
-        /// Threads of the blocking pool that wait for work.
-        num_idle_blocking_threads(shared) -> usize = shared.blocking.idle_threads();
+    /// Threads of the blocking pool that wait for work.
+    pub fn num_idle_blocking_threads(&self) -> usize {
+        self.handle.shared.blocking.idle_threads()
+    }
 
-        /// Closures that wait for a thread of the blocking pool.
-        blocking_queue_depth(shared) -> usize = shared.blocking.queue_depth();
+    /// Closures that wait for a thread of the blocking pool.
+    pub fn blocking_queue_depth(&self) -> usize {
+        self.handle.shared.blocking.queue_depth()
+    }
 
-        /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
-        late_polls(shared) -> u64 = shared.watch.figures.late_polls.load(Ordering::Relaxed);
+    /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
+    pub fn late_polls(&self) -> u64 {
+        self.handle.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
+    }
 
-        /// The same by the place in the program that spawned the task, in the order in which they first were late.
-        late_polls_by_place(shared) -> Vec<(&'static Location<'static>, u64)>
-            = shared.watch.figures.places.lock().clone();
+    /// Late polls by the source location that spawned the task, in the order of the first late poll of each.
+    pub fn late_polls_by_place(&self) -> Vec<(&'static Location<'static>, u64)> {
+        self.handle.shared.stall_detector.counters.locations.lock().clone()
+    }
 
-        /// Stuck polls for which another worker was woken or started, or a spare one.
-        rescues(shared) -> u64 = shared.watch.figures.rescues.load(Ordering::Relaxed);
+    /// Blocked polls for which another worker was woken or started, or a spare one.
+    pub fn rescues(&self) -> u64 {
+        self.handle.shared.stall_detector.counters.rescues.load(Ordering::Relaxed)
+    }
 
-        /// Spare workers that run now, for stuck workers and for those in `block_in_place`.
-        rescue_workers(shared) -> usize = shared.workers.spares.lock().running;
+    /// Spare workers that run now, for blocked workers and for those in `block_in_place`.
+    pub fn rescue_workers(&self) -> usize {
+        self.handle.shared.workers.spares.lock().running
+    }
 
-        /// Spare workers that ran at the same time, at most.
-        rescue_workers_max(shared) -> usize = shared.workers.spares.lock().running_max;
+    /// Spare workers that ran at the same time, at most.
+    pub fn rescue_workers_max(&self) -> usize {
+        self.handle.shared.workers.spares.lock().running_max
+    }
 
-        /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long
-        /// one the first and last milliseconds are missing.
-        longest_poll(shared) -> Duration
-            = Duration::from_millis(shared.watch.figures.longest_poll_ms.load(Ordering::Relaxed));
+    /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long
+    /// one the first and last milliseconds are missing.
+    pub fn longest_poll(&self) -> Duration {
+        Duration::from_millis(self.handle.shared.stall_detector.counters.longest_poll_ms.load(Ordering::Relaxed))
     }
 
     /// As in Tokio, an older name of [`num_alive_tasks`](Self::num_alive_tasks).
@@ -145,42 +134,106 @@ impl RuntimeMetrics {
         self.num_alive_tasks()
     }
 
-    worker_figures! {
-        /// How often a worker went to sleep. One whose thread has not started has done so once.
-        worker_park_count(slot) -> u64 = slot.parks.load(Ordering::Relaxed);
+    /// How often a worker went to sleep. One whose thread has not started has done so once.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_park_count(&self, worker: usize) -> u64 {
+        self.slot(worker).parks.load(Ordering::Relaxed)
+    }
 
-        /// How often a worker went to sleep or woke: odd while it sleeps.
-        worker_park_unpark_count(slot) -> u64 = slot.unparks.load(Ordering::Relaxed);
+    /// How often a worker went to sleep or woke: odd while it sleeps.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_park_unpark_count(&self, worker: usize) -> u64 {
+        self.slot(worker).unparks.load(Ordering::Relaxed)
+    }
 
-        /// How often a worker polled a task.
-        worker_poll_count(slot) -> u64 = slot.mark.polls() / 2;
+    /// How often a worker polled a task.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_poll_count(&self, worker: usize) -> u64 {
+        self.slot(worker).mark.polls() / 2
+    }
 
-        /// How long a worker was awake. A nanosecond for one whose thread has not started.
-        worker_total_busy_duration(slot) -> Duration = Duration::from_nanos(slot.busy_ns.load(Ordering::Relaxed));
+    /// How long a worker was awake. A nanosecond for one whose thread has not started.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
+        Duration::from_nanos(self.slot(worker).busy_ns.load(Ordering::Relaxed))
+    }
 
-        /// The thread that is the worker, or was last; `None` before there was one. While a worker is inside
-        /// `block_in_place` it is still its own thread: redd starts another worker instead of moving this one.
-        worker_thread_id(slot) -> Option<std::thread::ThreadId> = *slot.thread_id.lock();
+    /// The thread that is the worker, or was last; `None` before there was one. While a worker is inside
+    /// `block_in_place` it is still its own thread: redd starts another worker instead of moving this one.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_thread_id(&self, worker: usize) -> Option<std::thread::ThreadId> {
+        *self.slot(worker).thread_id.lock()
+    }
 
-        /// How often a worker went to sleep without having polled a task since it slept before.
-        worker_noop_count(slot) -> u64 = slot.tally.noops.load(Ordering::Relaxed);
+    /// How often a worker went to sleep without having polled a task since its previous sleep.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_noop_count(&self, worker: usize) -> u64 {
+        self.slot(worker).counters.noops.load(Ordering::Relaxed)
+    }
 
-        /// How many tasks a worker stole from others.
-        worker_steal_count(slot) -> u64 = slot.tally.stolen_tasks.load(Ordering::Relaxed);
+    /// How many tasks a worker stole from others.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_steal_count(&self, worker: usize) -> u64 {
+        self.slot(worker).counters.stolen_tasks.load(Ordering::Relaxed)
+    }
 
-        /// How often a worker stole from others.
-        worker_steal_operations(slot) -> u64 = slot.tally.steals.load(Ordering::Relaxed);
+    /// How often a worker stole from others.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_steal_operations(&self, worker: usize) -> u64 {
+        self.slot(worker).counters.steals.load(Ordering::Relaxed)
+    }
 
-        /// How many tasks a worker queued with itself: spawned, woken, or given way. Brought up to date when it sleeps
-        /// or looks for I/O.
-        worker_local_schedule_count(slot) -> u64 = slot.tally.local_schedules.load(Ordering::Relaxed);
+    /// How many tasks a worker queued with itself: spawned, woken, or given way. Brought up to date when it sleeps
+    /// or looks for I/O.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
+        self.slot(worker).counters.local_schedules.load(Ordering::Relaxed)
+    }
 
-        /// How often a worker's run queue was full, so that tasks of it went to the injector.
-        worker_overflow_count(slot) -> u64 = slot.tally.overflows.load(Ordering::Relaxed);
+    /// How often a worker's run queue was full, so that tasks of it went to the injector.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_overflow_count(&self, worker: usize) -> u64 {
+        self.slot(worker).counters.overflows.load(Ordering::Relaxed)
+    }
 
-        /// How long a poll takes, smoothed, with what the scheduler does around it. As in Tokio, 0 on a current-thread
-        /// runtime.
-        worker_mean_poll_time(slot) -> Duration = Duration::from_nanos(slot.tally.poll_ns.load(Ordering::Relaxed));
+    /// How long a poll takes, smoothed, with what the scheduler does around it. As in Tokio, 0 on a current-thread
+    /// runtime.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[track_caller]
+    pub fn worker_mean_poll_time(&self, worker: usize) -> Duration {
+        Duration::from_nanos(self.slot(worker).counters.poll_ns.load(Ordering::Relaxed))
     }
 
     /// Tasks in the run queue of a worker.
@@ -193,26 +246,119 @@ impl RuntimeMetrics {
         self.handle.shared.queue_depth(worker)
     }
 
-    histogram! {
-        "poll times", enable_metrics_poll_time_histogram, poll_times: poll_time_histogram_enabled,
-        poll_time_histogram_num_buckets, poll_time_histogram_bucket_range, poll_time_histogram_bucket_count
+    /// Whether poll times are counted; see
+    /// [`enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    pub fn poll_time_histogram_enabled(&self) -> bool {
+        !self.handle.shared.instrumentation.poll_times.is_empty()
     }
 
-    histogram! {
-        "schedule latencies", enable_metrics_schedule_latency_histogram, latencies: schedule_latency_histogram_enabled,
-        schedule_latency_histogram_num_buckets, schedule_latency_histogram_bucket_range,
-        schedule_latency_histogram_bucket_count
+    /// The number of buckets in the histogram of poll times, or 0 if the histogram is not enabled.
+    pub fn poll_time_histogram_num_buckets(&self) -> usize {
+        num_buckets(&self.handle.shared.instrumentation.poll_times)
+    }
+
+    /// The range of poll times that a bucket counts.
+    ///
+    /// The range is empty if there is no histogram or no such bucket.
+    pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        bucket_range(&self.handle.shared.instrumentation.poll_times, bucket)
+    }
+
+    /// How many of a worker's polls a bucket of poll times has counted, or 0 if the histogram is not enabled.
+    ///
+    /// # Panics
+    /// If the histogram is enabled and there is no such worker or bucket.
+    #[track_caller]
+    pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        bucket_count(&self.handle.shared.instrumentation.poll_times, worker, bucket)
+    }
+
+    /// Whether schedule latencies are counted; see
+    /// [`enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    pub fn schedule_latency_histogram_enabled(&self) -> bool {
+        !self.handle.shared.instrumentation.latencies.is_empty()
+    }
+
+    /// The number of buckets in the histogram of schedule latencies, or 0 if the histogram is not enabled.
+    pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
+        num_buckets(&self.handle.shared.instrumentation.latencies)
+    }
+
+    /// The range of schedule latencies that a bucket counts.
+    ///
+    /// The range is empty if there is no histogram or no such bucket.
+    pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        bucket_range(&self.handle.shared.instrumentation.latencies, bucket)
+    }
+
+    /// How many of a worker's polls a bucket of schedule latencies has counted, or 0 if the histogram is not enabled.
+    ///
+    /// # Panics
+    /// If the histogram is enabled and there is no such worker or bucket.
+    #[track_caller]
+    pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        bucket_count(&self.handle.shared.instrumentation.latencies, worker, bucket)
     }
 
     #[track_caller]
-    fn slot(&self, worker: usize) -> &crate::scheduler::Slot {
+    fn slot(&self, worker: usize) -> &crate::scheduler::WorkerSlot {
         let workers = self.num_workers();
         assert!(
             worker < workers,
-            "worker {worker} was asked for its figures, but this runtime has {workers}. Ask `num_workers` first; they \
+            "worker {worker} was asked for its counters, but this runtime has {workers}. Ask `num_workers` first; they \
              are numbered from 0."
         );
         self.handle.shared.slot(worker)
+    }
+}
+
+impl fmt::Debug for RuntimeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers: Vec<_> = (0..self.num_workers()).map(|worker| WorkerMetrics { metrics: self, worker }).collect();
+        f.debug_struct("RuntimeMetrics")
+            .field("num_workers", &self.num_workers())
+            .field("num_alive_tasks", &self.num_alive_tasks())
+            .field("spawned_tasks_count", &self.spawned_tasks_count())
+            .field("global_queue_depth", &self.global_queue_depth())
+            .field("remote_schedule_count", &self.remote_schedule_count())
+            .field("budget_forced_yield_count", &self.budget_forced_yield_count())
+            .field("io_driver_fd_registered_count", &self.io_driver_fd_registered_count())
+            .field("io_driver_fd_deregistered_count", &self.io_driver_fd_deregistered_count())
+            .field("io_driver_ready_count", &self.io_driver_ready_count())
+            .field("num_blocking_threads", &self.num_blocking_threads())
+            .field("num_idle_blocking_threads", &self.num_idle_blocking_threads())
+            .field("blocking_queue_depth", &self.blocking_queue_depth())
+            .field("late_polls", &self.late_polls())
+            .field("rescues", &self.rescues())
+            .field("rescue_workers", &self.rescue_workers())
+            .field("rescue_workers_max", &self.rescue_workers_max())
+            .field("longest_poll", &self.longest_poll())
+            .field("workers", &workers)
+            .finish()
+    }
+}
+
+/// The values of one worker, for `Debug`.
+struct WorkerMetrics<'a> {
+    metrics: &'a RuntimeMetrics,
+    worker: usize,
+}
+
+impl fmt::Debug for WorkerMetrics<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { metrics, worker } = *self;
+        f.debug_struct("Worker")
+            .field("local_queue_depth", &metrics.worker_local_queue_depth(worker))
+            .field("park_count", &metrics.worker_park_count(worker))
+            .field("poll_count", &metrics.worker_poll_count(worker))
+            .field("noop_count", &metrics.worker_noop_count(worker))
+            .field("steal_count", &metrics.worker_steal_count(worker))
+            .field("steal_operations", &metrics.worker_steal_operations(worker))
+            .field("local_schedule_count", &metrics.worker_local_schedule_count(worker))
+            .field("overflow_count", &metrics.worker_overflow_count(worker))
+            .field("total_busy_duration", &metrics.worker_total_busy_duration(worker))
+            .field("mean_poll_time", &metrics.worker_mean_poll_time(worker))
+            .finish()
     }
 }
 

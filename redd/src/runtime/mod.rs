@@ -15,6 +15,7 @@ mod metrics;
 mod models;
 mod shutdown;
 mod spawn;
+mod waits;
 #[cfg(all(test, shuttle))]
 mod whole_models;
 
@@ -58,6 +59,16 @@ pub enum RuntimeFlavor {
 /// - Dropping it shuts it down: every task is dropped at its await point, and the drop waits until no worker and no
 ///   closure of the blocking pool runs any more. [`shutdown_timeout`](Self::shutdown_timeout) and
 ///   [`shutdown_background`](Self::shutdown_background) wait less.
+/// - Code may wait on its own thread: with `Handle::block_on` inside `block_in_place`, in a closure of the pool, in a
+///   destructor, on another thread. Its wait ends as soon as no worker is left that could end it otherwise. Timers
+///   panic, sockets, children and signals return an error or `None`, and joined tasks are cancelled. A wait that begins
+///   later ends at once in the same way.
+/// - Inside a destructor that runs because its thread panics, a timer ends without a panic: a second one would abort the
+///   process.
+/// - A shutdown does not wait for a thread that waits for it: its own worker inside `block_in_place`, its own blocking
+///   closure, or workers of several runtimes that drop each other. These end after it has returned.
+/// - A worker inside `block_in_place` is waited for otherwise. If it joins the thread that drops the runtime, each waits
+///   for the other forever; use [`shutdown_timeout`](Self::shutdown_timeout) there.
 /// - It must not be dropped where blocking is forbidden (inside a task or `block_on`).
 ///
 /// # Examples
@@ -91,7 +102,7 @@ impl Runtime {
                     // Those that did start leave.
                     shared.close();
                     shared.wake_sleeper();
-                    shutdown::join_workers(&shared);
+                    shutdown::join_workers(&shared, &[]);
                     return Err(error);
                 }
                 if let Err(error) = rescue::start(&shared) {
@@ -108,6 +119,14 @@ impl Runtime {
     }
 
     /// A handle to spawn from anywhere.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Runtime::new().unwrap();
+    /// let handle = runtime.handle().clone();
+    /// let task = std::thread::spawn(move || handle.spawn(async { 42 })).join().unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// ```
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -160,11 +179,28 @@ impl Runtime {
 
     /// Shuts down and waits at most `duration` for workers and blocking closures. Those that still run then end when
     /// they do; their threads are left behind.
+    ///
+    /// Waits for timers, I/O and tasks end as with a drop, so only code that computes, or that waits for something outside of
+    /// the runtime, is left behind.
     pub fn shutdown_timeout(mut self, duration: Duration) {
         shutdown::shutdown(&mut self.handle, Some(duration));
     }
 
     /// Shuts down without waiting. May be called where blocking is forbidden.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    ///
+    /// let outer = Runtime::new().unwrap();
+    /// let answer = outer.block_on(async {
+    ///     let inner = Runtime::new().unwrap();
+    ///     let answer = inner.spawn(async { 42 }).await;
+    ///     inner.shutdown_background(); // A drop would wait, and must not in a task.
+    ///     answer
+    /// });
+    /// assert_eq!(answer.unwrap(), 42);
+    /// ```
     pub fn shutdown_background(self) {
         self.shutdown_timeout(Duration::ZERO);
     }
@@ -175,10 +211,12 @@ impl Runtime {
     /// - While it drains, tasks and closures of this runtime may still spawn, or requests under way could not read a
     ///   file or ask a helper task; what they spawn is waited for. From anywhere else a spawn is refused: its handle says
     ///   that it was cancelled, as after a shutdown.
-    /// - It tells nobody to end: first stop the tasks that would go on for ever, such as those that accept
+    /// - It does not ask tasks to end: first stop the tasks that would go on forever, such as those that accept
     ///   connections. The rest is cancelled at the deadline where it waits.
     /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
     ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.
+    /// - Threads that wait for timers, I/O or tasks get the end of their wait at the deadline, as with a drop. A drain on a
+    ///   worker of the runtime itself, inside `block_in_place`, lasts until the deadline: its own task is one of those left.
     /// - A current-thread runtime runs its tasks meanwhile, on this thread; a paused clock moves on as in `block_on`.
     /// - A task that panics meanwhile has ended, and is reported as ever. A panic in the drop of a future that is cancelled
     ///   is caught; the others are dropped all the same.
@@ -204,7 +242,7 @@ impl Runtime {
         shutdown::drain(&mut self.handle, within)
     }
 
-    /// The runtime's figures.
+    /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }

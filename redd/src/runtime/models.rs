@@ -16,7 +16,7 @@ use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitives::{Arc, Mutex, mistake, model};
 use crate::scheduler::Core;
 
-/// Stands for the worker: who has it is the only one to run tasks, which loom checks.
+/// Stands for the worker: its holder is the only thread to run tasks, which loom checks.
 type Token = Box<crate::primitives::checker::cell::Cell<usize>>;
 
 struct Model {
@@ -46,7 +46,7 @@ impl Model {
         true
     }
 
-    /// Waits for the token; false if nobody is left who could leave one. Takes more steps, so only where that is to be.
+    /// Waits for the token; false if no thread is left that could leave one. Takes more steps, so only where that is to be.
     fn park_with_an_end(&self, root: &RootWaker) -> bool {
         loop {
             let is_alone = self.ended.load(Ordering::Acquire) == self.threads - 1;
@@ -142,7 +142,7 @@ mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over i
     Model::park_with_an_end
 ));
 
-/// Puts the core back and forgets who waits.
+/// Puts the core back and forgets the waiting threads.
 fn give_back_in_silence(mut guard: CoreGuard<'_, Token>) {
     let waiters = mem::take(&mut guard.seat.lock().waiters);
     drop(waiters);

@@ -1,13 +1,18 @@
 //! Phases of a shutdown, in order: nothing new, workers leave and cancel what they find, the blocking pool ends,
 //! threads are joined. A drain waits before that for what runs.
+//!
+//! All waits for timers, descriptors and tasks end when the last worker has left its loop or blocks in place: the protocol is
+//! in `scheduler::active`. Threads that wait for this shutdown are not waited for: `waits`.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Entered};
+use super::waits::Registered;
 use super::{Handle, block_on};
+use crate::observe::report::{self, Count, ReportKind};
 use crate::primitives::atomic::Ordering;
-use crate::primitives::thread;
+use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
 use crate::task::runnable::TaskInfo;
 use crate::time::sleep::sleep_on;
@@ -58,7 +63,9 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
         }
     }
     shared.blocking.shutdown();
-    wait(shared, deadline, timeout.is_none(), PATIENCE, &mut |line| eprintln!("{line}"));
+    wait(shared, deadline, timeout.is_none(), PATIENCE, &mut |line| {
+        report::report(ReportKind::Shutdown, format_args!("{line}"))
+    });
 }
 
 /// How long a shutdown waits before it says for whom.
@@ -72,10 +79,18 @@ fn wait(
     patience: Duration,
     report: &mut dyn FnMut(String),
 ) {
+    if shared.config.flavor != Flavor::MultiThread && shared.blocking.threads() == 0 && shared.threads().is_empty() {
+        // The usual current-thread runtime has no thread to wait for.
+        return;
+    }
+    let registered = Registered::new(shared);
+    let excluded = &registered.excluded;
     // Acquire: pairs with the AcqRel decrement in `worker::leave`.
-    if shared.workers.alive.load(Ordering::Acquire) == 0 && shared.blocking.join_all(Some(Duration::ZERO)) {
+    if shared.workers.alive.load(Ordering::Acquire) <= excluded.workers
+        && shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads)
+    {
         // Without a look at the clock, which is a tenth of what a current-thread runtime costs beside system calls.
-        join_workers(shared);
+        join_workers(shared, &excluded.threads);
         return;
     }
     let until = |moment: Instant| moment.saturating_duration_since(crate::time::clock::real_now());
@@ -83,20 +98,20 @@ fn wait(
     let reports = deadline.is_none_or(|deadline| report_at < deadline);
     let patient_until = if reports { Some(report_at) } else { deadline };
     let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
-    // Workers first: they may be the ones who submit the last blocking work.
-    let mut have_left = wait_for_workers(shared, left(patient_until));
-    let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)));
+    // Workers first: they may submit the last blocking work.
+    let mut have_left = wait_for_workers(shared, left(patient_until), excluded.workers);
+    let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)), &excluded.threads);
     if !have_ended && reports {
         report(describe_wait(shared));
-        have_left = have_left || wait_for_workers(shared, left(deadline));
-        have_ended = shared.blocking.join_all(deadline.map(until));
+        have_left = have_left || wait_for_workers(shared, left(deadline), excluded.workers);
+        have_ended = shared.blocking.join_all(deadline.map(until), &excluded.threads);
     }
     if !have_ended {
         // The deadline is over; those who ended in time are joined all the same.
-        shared.blocking.join_all(Some(Duration::ZERO));
+        shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads);
     }
     if for_ever || have_left {
-        join_workers(shared);
+        join_workers(shared, &excluded.threads);
     }
 }
 
@@ -105,12 +120,12 @@ fn describe_wait(shared: &Shared) -> String {
     let running = describe_work(shared).into_iter().filter(|work| work.is_running() || work.is_blocking());
     let running: Vec<String> = running.map(|work| work.to_string()).collect();
     format!(
-        "redd: the runtime's shutdown still waits for {} workers and {} threads of the blocking pool. {}A task that does \
+        "the runtime's shutdown still waits for {} and {} of the blocking pool. {}A task that does \
          not reach an `.await` and a closure that has started cannot be stopped: move blocking work of tasks to \
          `spawn_blocking`, tell closures to end, or leave them behind with `Runtime::shutdown_timeout`.",
         // Relaxed: only a number.
-        shared.workers.alive.load(Ordering::Relaxed),
-        shared.blocking.threads(),
+        Count(shared.workers.alive.load(Ordering::Relaxed) as u64, "worker", "workers"),
+        Count(shared.blocking.threads() as u64, "thread", "threads"),
         if running.is_empty() { String::new() } else { format!("Not done: {}. ", running.join("; ")) }
     )
 }
@@ -118,8 +133,8 @@ fn describe_wait(shared: &Shared) -> String {
 /// The tasks and blocking closures that have not ended, the oldest first.
 fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
     // Stuck workers do not look at the clock.
-    shared.note_time(crate::time::clock::real_now());
-    let mut work: Vec<_> = shared.heap.describe_live().into_iter().map(UnfinishedWork).collect();
+    shared.update_coarse_clock(crate::time::clock::real_now());
+    let mut work: Vec<_> = shared.slab.describe_live().into_iter().map(UnfinishedWork).collect();
     work.sort_by_key(|work| std::cmp::Reverse(work.age()));
     work
 }
@@ -204,13 +219,13 @@ async fn quiet(shared: &Shared, within: Duration) {
 
 /// Whether no task is alive and no closure runs or waits.
 fn is_quiet(shared: &Shared) -> bool {
-    let spawned = shared.heap.spawned_total();
+    let spawned = shared.slab.spawned_total();
     // A closure that ends after it spawned a task is seen by the second look at the tasks; a task that did so with a
     // closure has ended before we look at the pool.
-    shared.heap.alive() == 0
+    shared.slab.alive() == 0
         && shared.blocking.is_quiet()
-        && shared.heap.spawned_total() == spawned
-        && shared.heap.describe_live().is_empty()
+        && shared.slab.spawned_total() == spawned
+        && shared.slab.describe_live().is_empty()
 }
 
 /// Ends a runtime that could not be started whole.
@@ -218,12 +233,12 @@ pub(super) fn abandon(shared: &Shared) {
     shut_down_now(shared, None);
 }
 
-/// Waits until the last worker has left its loop, at most for `patience`; true if it has.
-fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
+/// Waits until all workers but `excluded` have ended, at most for `patience`; true if they have.
+fn wait_for_workers(shared: &Shared, patience: Duration, excluded: usize) -> bool {
     let since = crate::time::clock::real_now();
     loop {
         // Acquire: pairs with the AcqRel decrement in `worker::leave`.
-        if shared.workers.alive.load(Ordering::Acquire) == 0 {
+        if shared.workers.alive.load(Ordering::Acquire) <= excluded {
             return true;
         }
         let waited = crate::time::clock::real_now().saturating_duration_since(since);
@@ -236,14 +251,13 @@ fn wait_for_workers(shared: &Shared, patience: Duration) -> bool {
     }
 }
 
-/// Waits until every worker thread has ended.
-pub(super) fn join_workers(shared: &Shared) {
+/// Waits until every worker thread has ended, but for those that wait for this one.
+pub(super) fn join_workers(shared: &Shared, excluded: &[ThreadId]) {
     loop {
         let Some(thread) = shared.workers.threads.lock().started.pop() else {
             return;
         };
-        if thread.thread().id() == thread::current_id() {
-            // A runtime that is dropped on one of its own threads cannot wait for it.
+        if excluded.contains(&thread.thread().id()) {
             continue;
         }
         // A worker catches what tasks do; if it panicked, the message was printed, and waiting goes on.
@@ -287,7 +301,7 @@ mod tests {
             let _ = hold.recv();
         };
         drop(crate::task::Builder::new().name("stuck").spawn_on(stuck, runtime.handle()).unwrap());
-        let place = line!() + 1;
+        let location = line!() + 1;
         drop(runtime.spawn_blocking(move || {
             start.send(()).unwrap();
             let _ = held.1.recv();
@@ -297,12 +311,110 @@ mod tests {
         started.recv().unwrap();
         let lines = report_of(&mut runtime, || drop((release.0, held.0)));
         let [line] = &lines[..] else { panic!("one report, not {lines:?}") };
-        assert!(line.contains("1 workers and 1 threads"), "{line}");
+        assert!(line.contains("waits for 1 worker and 1 thread of the"), "{line}");
         assert!(line.contains("`stuck` (spawned at "), "{line}");
-        assert!(line.contains("closure ") && line.contains(&format!("{}:{place}:", file!())), "{line}");
+        assert!(line.contains("closure ") && line.contains(&format!("{}:{location}:", file!())), "{line}");
         assert!(line.contains(" old, running"), "{line}");
         assert!(!line.contains(&format!("task {}", waiting.id())), "it is cancelled, nobody waits for it: {line}");
         assert!(line.contains("`spawn_blocking`") && line.contains("`Runtime::shutdown_timeout`"), "{line}");
+    }
+
+    /// Waits for a timer when it is dropped.
+    struct SleepsInDrop(mpsc::Sender<std::thread::Result<()>>);
+
+    impl Drop for SleepsInDrop {
+        fn drop(&mut self) {
+            let sleep = || crate::time::sleep(Duration::from_secs(1000));
+            let wait = || crate::task::block_in_place(|| Handle::current().block_on(async { sleep().await }));
+            if thread::panicking() {
+                wait();
+                self.0.send(Ok(())).unwrap();
+                return;
+            }
+            let ended = std::panic::catch_unwind(wait);
+            let panicked = ended.is_err();
+            self.0.send(ended).unwrap();
+            assert!(!panicked, "on purpose, so that the next destructor runs in an unwinding thread");
+        }
+    }
+
+    #[test]
+    fn a_destructor_that_waits_in_an_unwinding_thread_does_not_abort_the_process() {
+        for workers in [0, 1, 2] {
+            let mut builder = if workers == 0 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+            let runtime = builder.worker_threads(workers.max(1)).enable_all().build().unwrap();
+            let (first, ended) = mpsc::channel();
+            let both = (SleepsInDrop(first.clone()), SleepsInDrop(first));
+            drop(runtime.spawn(async move {
+                let _both = both;
+                std::future::pending::<()>().await;
+            }));
+            runtime.block_on(crate::task::yield_now());
+            drop(runtime);
+            let [first, second] = &Vec::from_iter(ended)[..] else { panic!("two destructors") };
+            assert!(first.is_err(), "the wait ends with a panic");
+            assert!(second.is_ok(), "the wait ends without one");
+        }
+    }
+
+    #[cfg(feature = "net")]
+    #[test]
+    fn destructors_of_cancelled_tasks_can_still_do_what_need_not_wait() {
+        use crate::net::UnixStream;
+        struct Goodbye(UnixStream, mpsc::Sender<[std::io::Result<usize>; 2]>);
+        impl Drop for Goodbye {
+            fn drop(&mut self) {
+                let written = self.0.try_write(b"bye");
+                // Nothing has come, so this would wait.
+                let read = crate::task::block_in_place(|| {
+                    Handle::current().block_on(crate::io::AsyncReadExt::read(&mut self.0, &mut [0; 1]))
+                });
+                self.1.send([written, read]).unwrap();
+            }
+        }
+        for workers in [0, 1, 2] {
+            let mut builder = if workers == 0 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+            let runtime = builder.worker_threads(workers.max(1)).enable_all().build().unwrap();
+            let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let (done, is_done) = mpsc::channel();
+            drop(runtime.spawn(async move {
+                let _goodbye = Goodbye(UnixStream::from_std(near).unwrap(), done);
+                std::future::pending::<()>().await;
+            }));
+            while runtime.metrics().num_alive_tasks() > 0 && runtime.handle.shared.driver.registrations() == 0 {
+                runtime.block_on(crate::task::yield_now());
+            }
+            drop(runtime);
+            let [written, read] = is_done.recv().unwrap();
+            assert_eq!(written.unwrap(), 3);
+            assert!(crate::runtime::is_rt_shutdown_err(&read.unwrap_err()));
+            let mut bytes = [0; 3];
+            std::io::Read::read_exact(&mut far, &mut bytes).unwrap();
+            assert_eq!(&bytes, b"bye");
+        }
+    }
+
+    #[test]
+    fn three_runtimes_that_drop_each_other_in_a_ring_end() {
+        let runtimes = Vec::from_iter((0..3).map(|_| Builder::new_multi_thread().worker_threads(1).build().unwrap()));
+        let handles = Vec::from_iter(runtimes.iter().map(|runtime| runtime.handle().clone()));
+        let all_are_there = std::sync::Arc::new(std::sync::Barrier::new(3));
+        let (done, ended) = mpsc::channel();
+        for (index, runtime) in runtimes.into_iter().enumerate() {
+            let (all_are_there, done) = (std::sync::Arc::clone(&all_are_there), done.clone());
+            drop(handles[(index + 1) % 3].spawn(async move {
+                crate::task::block_in_place(|| {
+                    all_are_there.wait();
+                    drop(runtime);
+                    done.send(index).unwrap();
+                });
+            }));
+        }
+        drop(done);
+        let mut indices = Vec::from_iter(ended);
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 1, 2]);
     }
 
     #[test]

@@ -42,17 +42,17 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let place = Location::caller();
+    let location = Location::caller();
     if mem::size_of::<F>() > LARGE_FUTURE {
         let shared = &context::expect_current("`spawn`").shared;
         return spans::spawn_boxed(mem::size_of::<F>(), || {
             // SAFETY: the future and its output are `Send`.
-            unsafe { shared.spawn_unchecked(Box::pin(future), None, place) }
+            unsafe { shared.spawn_unchecked(Box::pin(future), None, location) }
         });
     }
     let spawned = context::with_current_and(future, |handle, future| {
         // SAFETY: the future and its output are `Send`.
-        unsafe { handle.shared.spawn_unchecked(future, None, place) }
+        unsafe { handle.shared.spawn_unchecked(future, None, location) }
     });
     match spawned {
         Ok(join) => join,

@@ -1,7 +1,7 @@
 //! Models of whole runtimes: workers, queues, parking, timers, pool, shutdown together, in schedules that shuttle picks.
 //!
 //! Nothing is left out but the monitor of rescue: threads, locks, futexes and time are shuttle's, and a worker that sleeps
-//! in the epoll is a thread that looks into it from time to time. A wake that is lost leaves that worker looking for ever,
+//! in the epoll is a thread that looks into it from time to time. A wake that is lost leaves that worker looking forever,
 //! which the bound on steps ends; a task that is lost leaves the root waiting, likewise.
 
 use std::future::pending;
@@ -209,6 +209,54 @@ model!(shuttle_a_shutdown_drops_every_future_and_answers_every_handle, || shut_d
 
 model!(shuttle_a_shutdown_of_a_current_thread_runtime_drops_every_future, || shut_down(current_thread));
 
+/// Threads that no runtime keeps wake a task by value, abort one, and send to one, each as the last thing that it does. The
+/// runtime ends as soon as the tasks have, without waiting for the threads.
+fn end_behind_threads_outside(runtime: fn() -> Runtime) {
+    let census = Census::default();
+    let runtime = runtime();
+    let shared = Arc::downgrade(&runtime.handle().shared);
+    let (sender, received) = oneshot::channel();
+    let notify = Arc::new(Notify::new());
+    let (notified, life) = (Arc::clone(&notify), census.life());
+    let woken = runtime.spawn(async move {
+        let _life = life;
+        notified.notified().await;
+    });
+    let life = census.life();
+    let sent_to = runtime.spawn(async move {
+        let _life = life;
+        assert_eq!(received.await, Ok(1));
+    });
+    let life = census.life();
+    let aborted = runtime.spawn(async move {
+        let _life = life;
+        pending::<()>().await;
+    });
+    let abort = aborted.abort_handle();
+    let outside = [
+        thread::spawn(move || notify.notify_one()),
+        thread::spawn(move || sender.send(1).expect("it is received")),
+        thread::spawn(move || abort.abort()),
+    ];
+    runtime.block_on(async {
+        woken.await.expect("it is not aborted");
+        sent_to.await.expect("it is not aborted");
+        assert!(aborted.await.expect_err("it never ends by itself").is_cancelled());
+    });
+    drop(runtime);
+    for thread in outside {
+        thread.join().expect("it does not panic");
+    }
+    census.assert_all_ended(3);
+    assert_eq!(shared.strong_count(), 0, "the threads have let go of the runtime");
+}
+
+model!(shuttle_a_runtime_ends_behind_threads_that_wake_its_tasks, || end_behind_threads_outside(|| workers(2)));
+
+model!(shuttle_a_current_thread_runtime_ends_behind_threads_that_wake_its_tasks, || end_behind_threads_outside(
+    current_thread
+));
+
 fn channels_and_permits() {
     let runtime = workers(2);
     let sum = runtime.block_on(async {
@@ -235,7 +283,7 @@ fn channels_and_permits() {
 
 model!(shuttle_channels_and_permits_between_four_tasks, channels_and_permits);
 
-// Seeded mistakes: what is lost leaves someone looking, or waiting, for ever.
+// Seeded mistakes: what is lost leaves a thread looking, or waiting, forever.
 
 mistake!(
     shuttle_notices_a_release_that_does_not_look_again,

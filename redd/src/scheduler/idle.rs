@@ -1,129 +1,117 @@
-//! Who sleeps, who searches, and whom to wake: one word for all workers.
+//! How many workers are parked or search, and whether a parked one is to be woken: one word for all workers.
 //!
-//! Called by `worker` (search, park) and by whoever makes a task ready (`wake_one`). The protocol around it, and the
-//! proof that no task is left lying while all sleep, is in `PARKING.md` beside this file.
+//! Called by `search` and `park`, and by every thread that makes a task ready (`wake_one`). The protocol around it, and the
+//! proof that no task is left behind while all workers sleep, are in PARKING.md beside this file.
 //!
 //! ```text
-//!              start_search                    enter_park(searching)
+//!              start_search                    enter_park(Some)
 //!   working ───────────────────▶ searching ───────────────────────────▶ sleeping
 //!      ▲ ▲                           │ ▲                                 │ │ │
 //!      │ └────── end_search ─────────┘ └──── leave_park(with token) ─────┘ │ │
 //!      └──────────── cancel_park, leave_park(without token) ───────────────┘ │
-//!      └───────────▶ enter_park(not searching) ──────────────────────────────┘
+//!      └───────────▶ enter_park(None) ──────────────────────────────┘
 //!
 //!   token:  none ──wake_one──▶ in flight ──leave_park(with token), pass_token──▶ none
-//!   unstarted ──wake_one, pass_token, take_unstarted──▶ searching      (refuse_start: back, and out of the word)
 //! ```
 //!
 //! # Invariants
-//! - `one-token`: at most one wake-up that the word knows of is on its way. Whoever finds it clears the bit, whether it
-//!   was set or not (shutdown wakes without it), and searches or passes it on.
-//! - `chained-wakes`: while someone searches or a token is on its way nobody else is woken; the last to end its search
-//!   looks for what was left to it, and calls `wake_one` in its turn if it sees any.
-//! - `start-is-search`: a worker that is to start is a searcher from the change on that says so, so that nobody else is woken
-//!   or started before it has looked. If the system refuses the thread, who was to start it ends that search in its place.
-//! - `last-takes-over`: the last sleeper that gets up while a wake-up is on its way, and not by it, searches if there are
-//!   workers to start: it is the only one that the wake-up can have been meant for.
-//! - `submit-vs-park`: the fence between "I put a task down" and "is anyone asleep, or searching?" on one side, and between
-//!   "I am asleep", or "I search no more", and "is a task there?" on the other. It stands in [`after_remote_push`], and in
-//!   [`before_last_look`] behind [`Idle::enter_park`], [`Idle::end_search`] and [`Idle::refuse_start`].
+//! - `one-token`: at most one wake-up that the word counts is on its way. The worker that finds it clears the bit, whether it
+//!   was set or not (a shutdown wakes without it), and then searches or passes it on.
+//! - `chained-wakes`: while a worker searches or a token is on its way, no other worker is woken. The last searcher to end
+//!   checks what was left to it, and calls `wake_one` in its turn if it finds any.
+//! - `submit-vs-park`: a pair of fences. One is between the push of a task and the read of the word. The other is between the
+//!   change of the word to "parked" or "no longer searching" and the last check for tasks. They are in
+//!   [`after_remote_push`], and in [`before_last_look`] after [`Idle::enter_park`] and [`Idle::end_search`].
+//!
+//! A worker without a thread is not counted in the word, and nothing here starts one: `one-ahead` in `start.rs`.
 //!
 //! # Why not otherwise
-//! A list of sleepers under a lock says whom to wake, but all sleep in the same epoll, and the kernel knows better
-//! which of them is warm. A wake-up per task costs more than most tasks. So does one per search: a searcher that always
-//! woke the next one when it found something had two workers awake for each single task from outside.
+//! A list of parked workers under a lock would choose the worker to wake, at the price of the lock. A wake-up per task costs
+//! more than most tasks. So does one per search: a searcher that always woke the next worker when it found a task had two
+//! workers awake for each single task from outside.
 
 use std::fmt;
 
-use super::run_queue::Line;
+use super::run_queue::CachePadded;
 use crate::primitives::atomic::{AtomicU64, Ordering, fence};
 
 /// See the module page.
 pub(crate) struct Idle {
-    word: Line<AtomicU64>,
+    word: CachePadded<AtomicU64>,
 }
 
 /// What the caller of [`Idle::wake_one`] does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum OnWake {
-    /// The token is taken out: call `driver.wake()`.
+pub(crate) enum WakeAction {
+    /// The token is set: wake a worker at the event count, or else call `driver.wake()`.
     WriteToken,
-    /// Nobody sleeps: start one more worker, which is a searcher already (`start-is-search`).
-    Start,
-    /// All are awake, or someone is on the way already.
+    /// No worker is parked, or one searches or is being woken already.
     Nothing,
 }
 
-/// What the caller of [`Idle::leave_park`] is now.
+/// The permission to look into the queues of other workers. The word counts the searchers, so the worker gives it back with
+/// [`Idle::end_search`] or [`Idle::enter_park`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Searching(());
+
+/// What a worker that leaves the park does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum OnLeave {
-    /// A searcher: it ends with `end_search` or `enter_park(true)`.
+pub(super) enum AfterPark {
+    /// The token woke it: it is a searcher.
     Search,
-    /// A worker that an event, a deadline or its last look woke.
+    /// An event, a deadline or its last look woke it.
     Continue,
 }
 
-/// What [`Idle::refuse_start`] leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) struct Refused {
-    /// So many more are not in the word any more.
-    pub(crate) others: u16,
-    /// As the answer of [`Idle::end_search`].
-    pub(crate) was_last: bool,
-}
-
-/// After a push to where sleeping workers look, before `wake_one`. A push to the worker's own queue does without: that
-/// worker is awake.
+/// To be called after a push to where parked workers look, and before `wake_one`. A push to the worker's own queue does
+/// without, as that worker is awake.
 #[inline]
 pub(crate) fn after_remote_push() {
-    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the sleeper or it sees our task.
+    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the parked worker or it sees our
+    // task.
     fence(Ordering::SeqCst);
 }
 
-/// Behind a change of the word after which others count on this worker no more, before its last look for tasks.
+/// Called after a change of the word that says that this worker takes no tasks, and before its last check for tasks.
 fn before_last_look() {
-    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we sleep or search
-    // no more, or our last look sees its task.
+    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we are parked or no
+    // longer search, or our last check sees its task.
     fence(Ordering::SeqCst);
 }
 
 impl Idle {
-    /// A runtime with so many workers to start later. If there are any, the first one begins as a searcher, so that what is
-    /// submitted while its thread starts is left to it.
-    pub(crate) fn new(unstarted: u16) -> Self {
-        let word = Word { unstarted, searchers: u16::from(unstarted > 0), ..Word::default() };
-        Self { word: Line(AtomicU64::new(word.pack())) }
+    /// No worker is parked or searches.
+    pub(crate) fn new() -> Self {
+        Self { word: CachePadded(AtomicU64::new(0)) }
     }
 
-    /// Someone is to look for tasks. In the common case this is one load.
+    /// Asks for a worker that looks for tasks. In the common case this is one load.
     #[inline]
-    pub(crate) fn wake_one(&self) -> OnWake {
+    pub(crate) fn wake_one(&self) -> WakeAction {
         let word = self.word.0.load(Ordering::Relaxed);
-        if word & SEARCHERS == 0 && word >= SLEEPER && (word & TOKEN == 0 || word >= UNSTARTED) {
-            self.call_one()
-        } else {
-            OnWake::Nothing
-        }
+        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.call_one() } else { WakeAction::Nothing }
     }
 
     #[inline(never)]
-    fn call_one(&self) -> OnWake {
+    fn call_one(&self) -> WakeAction {
         self.apply(Word::woken)
     }
 
-    /// A worker without work asks whether it may look into the queues of others. True: it is a searcher now.
-    pub(crate) fn start_search(&self, limit: usize) -> bool {
+    /// Lets a worker without work look into the queues of others, unless `limit` workers do.
+    pub(crate) fn start_search(&self, limit: usize) -> Option<Searching> {
         let limit = u16::try_from(limit.max(1)).unwrap_or(u16::MAX);
-        self.apply(|word| word.search_started(limit))
+        self.apply(|word| word.search_started(limit)).then_some(Searching(()))
     }
 
-    /// A searcher found something, or gives up without sleeping. True: it was the last, and has to look once more and call
-    /// [`wake_one`](Self::wake_one) if there is more (`chained-wakes`).
+    /// Ends a search that has found a task, or that ends without a park.
+    ///
+    /// If true, this was the last searcher. It must check for tasks once more, and call [`wake_one`](Self::wake_one) if there is
+    /// one (`chained-wakes`).
     #[must_use]
-    pub(crate) fn end_search(&self) -> bool {
+    pub(crate) fn end_search(&self, Searching(()): Searching) -> bool {
         let is_last = self.apply(Word::search_ended);
         if is_last {
             before_last_look();
@@ -131,57 +119,36 @@ impl Idle {
         is_last
     }
 
-    /// The worker is counted as asleep. It looks at the injector once more after this, and then either sleeps and calls
-    /// [`leave_park`](Self::leave_park), or calls [`cancel_park`](Self::cancel_park).
-    pub(crate) fn enter_park(&self, was_searching: bool) {
-        self.apply(|word| word.park_entered(was_searching));
+    /// Counts the worker as parked, and no longer as a searcher.
+    ///
+    /// The worker checks for tasks once more after this. Then it either sleeps and calls [`leave_park`](Self::leave_park), or
+    /// calls [`cancel_park`](Self::cancel_park).
+    pub(crate) fn enter_park(&self, searching: Option<Searching>) {
+        self.apply(|word| word.park_entered(searching.is_some()));
         before_last_look();
     }
 
-    /// A wake-up is on its way. A moment's view.
+    /// Whether a wake-up is on its way. A snapshot.
     pub(crate) fn has_token(&self) -> bool {
         self.load().has_token
     }
 
-    /// The last look found something.
-    pub(crate) fn cancel_park(&self) -> OnLeave {
-        self.apply(|word| word.park_left(false))
+    /// The last check has found a task, so the worker does not sleep.
+    pub(crate) fn cancel_park(&self) {
+        let _ = self.apply(|word| word.park_left(false));
     }
 
-    /// The worker has slept. `has_token`: the driver reported the wake-up.
-    pub(crate) fn leave_park(&self, has_token: bool) -> OnLeave {
-        self.apply(|word| word.park_left(has_token))
-    }
-
-    /// A worker that did not sleep found the token, which was meant for one that does (`one-token`).
-    pub(crate) fn pass_token(&self) -> OnWake {
-        self.apply(Word::token_passed)
-    }
-
-    /// A moment's view.
-    #[inline]
-    pub(crate) fn has_unstarted(&self) -> bool {
-        self.word.0.load(Ordering::Relaxed) >= UNSTARTED
-    }
-
-    /// One more worker is to start, whoever is awake. False: all have.
-    pub(crate) fn take_unstarted(&self) -> bool {
-        self.apply(Word::unstarted_taken)
-    }
-
-    /// The system has refused the thread of a worker that was to start. The others are not asked for either, until
-    /// [`return_unstarted`](Self::return_unstarted).
-    pub(crate) fn refuse_start(&self) -> Refused {
-        let refused = self.apply(Word::start_refused);
-        if refused.was_last {
-            before_last_look();
+    /// The worker has slept. `has_token`: the driver reported the wake-up, and the worker is a searcher now.
+    pub(crate) fn leave_park(&self, has_token: bool) -> Option<Searching> {
+        match self.apply(|word| word.park_left(has_token)) {
+            AfterPark::Search => Some(Searching(())),
+            AfterPark::Continue => None,
         }
-        refused
     }
 
-    /// So many may be started again.
-    pub(crate) fn return_unstarted(&self, count: u16) {
-        self.apply(|word| (Word { unstarted: word.unstarted + count, ..word }, ()));
+    /// A worker that was not parked found the token, which was meant for one that is (`one-token`).
+    pub(crate) fn pass_token(&self) -> WakeAction {
+        self.apply(Word::token_passed)
     }
 
     pub(super) fn load(&self) -> Word {
@@ -213,16 +180,14 @@ impl fmt::Debug for Idle {
     }
 }
 
-/// `unstarted:16 | sleepers:16 | searchers:16 | token:1`, from bit 0 up: one of each, and all searchers.
+/// `sleepers:16 | searchers:16 | token:1`, the token in bit 0: one of each, and all searchers.
 const TOKEN: u64 = 1;
 const SEARCHERS: u64 = 0xffff << 1;
 const SLEEPER: u64 = 1 << 17;
-const UNSTARTED: u64 = 1 << 33;
 
-/// The word as values. The steps are pure: a word in, the new word and the answer out.
+/// The word as values. Each step is pure: it takes a word and returns the new word and a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
-    pub(super) unstarted: u16,
     pub(super) sleepers: u16,
     pub(super) searchers: u16,
     pub(super) has_token: bool,
@@ -230,33 +195,20 @@ pub(super) struct Word {
 
 impl Word {
     fn pack(self) -> u64 {
-        u64::from(self.unstarted) << 33
-            | u64::from(self.sleepers) << 17
-            | u64::from(self.searchers) << 1
-            | u64::from(self.has_token)
+        u64::from(self.sleepers) << 17 | u64::from(self.searchers) << 1 | u64::from(self.has_token)
     }
 
     fn unpack(bits: u64) -> Self {
-        Self {
-            unstarted: (bits >> 33) as u16,
-            sleepers: (bits >> 17) as u16,
-            searchers: (bits >> 1) as u16,
-            has_token: bits & TOKEN != 0,
-        }
+        Self { sleepers: (bits >> 17) as u16, searchers: (bits >> 1) as u16, has_token: bits & TOKEN != 0 }
     }
 
-    /// Nobody who searches will look at the queues (`chained-wakes`): a sleeper does, or else one more worker. A token
-    /// that is out while nobody sleeps wakes nobody soon.
-    pub(super) fn woken(self) -> (Self, OnWake) {
-        if self.searchers > 0 {
-            (self, OnWake::Nothing)
-        } else if self.sleepers > 0 {
-            let answer = if self.has_token { OnWake::Nothing } else { OnWake::WriteToken };
-            (Self { has_token: true, ..self }, answer)
-        } else {
-            let (after, has_taken) = self.unstarted_taken();
-            (after, if has_taken { OnWake::Start } else { OnWake::Nothing })
+    /// If no worker searches (`chained-wakes`), a parked worker is to be woken, unless a token wakes one already.
+    pub(super) fn woken(self) -> (Self, WakeAction) {
+        if self.searchers > 0 || self.sleepers == 0 {
+            return (self, WakeAction::Nothing);
         }
+        let answer = if self.has_token { WakeAction::Nothing } else { WakeAction::WriteToken };
+        (Self { has_token: true, ..self }, answer)
     }
 
     pub(super) fn search_started(self, limit: u16) -> (Self, bool) {
@@ -275,35 +227,19 @@ impl Word {
         (Self { sleepers: self.sleepers + 1, searchers, ..self }, ())
     }
 
-    pub(super) fn park_left(self, has_token: bool) -> (Self, OnLeave) {
+    pub(super) fn park_left(self, has_token: bool) -> (Self, AfterPark) {
         debug_assert!(self.sleepers > 0, "the caller is a sleeper");
         let sleepers = self.sleepers - 1;
-        let takes_over = sleepers == 0 && self.has_token && self.unstarted > 0; // `last-takes-over`
         if has_token {
-            (Self { sleepers, searchers: self.searchers + 1, has_token: false, ..self }, OnLeave::Search)
-        } else if takes_over {
-            (Self { sleepers, searchers: self.searchers + 1, ..self }, OnLeave::Search)
+            (Self { sleepers, searchers: self.searchers + 1, has_token: false }, AfterPark::Search)
         } else {
-            (Self { sleepers, ..self }, OnLeave::Continue)
+            (Self { sleepers, ..self }, AfterPark::Continue)
         }
     }
 
-    pub(super) fn token_passed(self) -> (Self, OnWake) {
+    pub(super) fn token_passed(self) -> (Self, WakeAction) {
         // If it is written again, the bit stays.
-        if self.has_token { Self { has_token: false, ..self }.woken() } else { (self, OnWake::Nothing) }
-    }
-
-    pub(super) fn unstarted_taken(self) -> (Self, bool) {
-        if self.unstarted == 0 {
-            return (self, false);
-        }
-        // `start-is-search`
-        (Self { unstarted: self.unstarted - 1, searchers: self.searchers + 1, ..self }, true)
-    }
-
-    pub(super) fn start_refused(self) -> (Self, Refused) {
-        let (after, was_last) = self.search_ended();
-        (Self { unstarted: 0, ..after }, Refused { others: self.unstarted, was_last })
+        if self.has_token { Self { has_token: false, ..self }.woken() } else { (self, WakeAction::Nothing) }
     }
 }
 
@@ -311,78 +247,30 @@ impl Word {
 mod tests {
     use super::*;
 
-    /// All words with up to three sleepers and searchers, and up to two workers to start.
+    /// All words with up to three parked workers and searchers.
     fn words() -> impl Iterator<Item = Word> {
-        (0..4 * 4 * 3).flat_map(|n| {
-            [false, true].map(|has_token| Word { sleepers: n % 4, searchers: n / 4 % 4, unstarted: n / 16, has_token })
-        })
+        (0..4 * 4).flat_map(|n| [false, true].map(|has_token| Word { sleepers: n % 4, searchers: n / 4, has_token }))
     }
 
     #[test]
     fn packing_keeps_all_fields() {
-        let most = Word { unstarted: u16::MAX, sleepers: u16::MAX, searchers: u16::MAX, has_token: true };
+        let most = Word { sleepers: u16::MAX, searchers: u16::MAX, has_token: true };
         for word in words().chain([most]) {
             assert_eq!(Word::unpack(word.pack()), word);
         }
     }
 
     #[test]
-    fn a_wake_up_is_written_only_for_a_sleeper_that_nobody_will_help() {
+    fn a_token_is_written_only_if_no_wake_up_is_on_its_way() {
         for word in words() {
             let (after, answer) = word.woken();
-            let idle = Idle { word: Line(AtomicU64::new(word.pack())) };
-            assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the quick look says the same");
+            let idle = Idle { word: CachePadded(AtomicU64::new(word.pack())) };
+            assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the short path agrees");
             let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
-            assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
-            if answer != OnWake::Start {
-                assert_eq!(after, Word { has_token: word.has_token || is_needed, ..word });
-            }
-            assert_eq!(after.woken(), (after, OnWake::Nothing), "`one-token`, `start-is-search`: {word:?}");
+            assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
+            assert_eq!(after, Word { has_token: word.has_token || is_needed, ..word });
+            assert_eq!(after.woken(), (after, WakeAction::Nothing), "`one-token`: {word:?}");
         }
-    }
-
-    #[test]
-    fn a_worker_starts_only_if_nobody_sleeps_or_searches_whether_a_token_is_out_or_not() {
-        for word in words() {
-            let (after, answer) = word.woken();
-            let is_needed = word.unstarted > 0 && word.sleepers == 0 && word.searchers == 0;
-            assert_eq!(answer == OnWake::Start, is_needed, "{word:?}");
-            if is_needed {
-                assert_eq!(after, Word { unstarted: word.unstarted - 1, searchers: 1, ..word });
-            }
-            let (after, is_taken) = word.unstarted_taken();
-            assert_eq!(is_taken, word.unstarted > 0);
-            let taken = u16::from(is_taken);
-            assert_eq!(
-                after,
-                Word { unstarted: word.unstarted - taken, searchers: word.searchers + taken, ..word },
-                "a spare is needed whoever searches"
-            );
-        }
-    }
-
-    #[test]
-    fn a_refused_start_ends_its_search_and_nobody_is_started_until_they_are_returned() {
-        for word in words() {
-            let (taken, true) = word.unstarted_taken() else { continue };
-            let (after, refused) = taken.start_refused();
-            assert_eq!(after, Word { unstarted: 0, ..word });
-            assert_eq!(refused, Refused { others: word.unstarted - 1, was_last: word.searchers == 0 });
-            assert_ne!(after.woken().1, OnWake::Start);
-            let idle = Idle { word: Line(AtomicU64::new(after.pack())) };
-            idle.return_unstarted(refused.others + 1);
-            assert_eq!(idle.load(), word);
-        }
-    }
-
-    #[test]
-    fn the_first_worker_searches_from_the_start_if_others_wait_for_their_turn() {
-        assert_eq!(Idle::new(0).load(), Word::default());
-        let idle = Idle::new(7);
-        assert_eq!(idle.wake_one(), OnWake::Nothing);
-        assert!(idle.end_search());
-        assert_eq!(idle.wake_one(), OnWake::Start);
-        assert_eq!(idle.load(), Word { unstarted: 6, searchers: 1, ..Word::default() });
     }
 
     #[test]
@@ -404,11 +292,9 @@ mod tests {
     fn parking_and_leaving_are_balanced() {
         for word in words() {
             let (after, answer) = word.park_entered(false).0.park_left(false);
-            let takes_over = word.sleepers == 0 && word.has_token && word.unstarted > 0;
-            assert_eq!(answer == OnLeave::Search, takes_over, "`last-takes-over`: {word:?}");
-            assert_eq!(after, Word { searchers: word.searchers + u16::from(takes_over), ..word });
+            assert_eq!((after, answer), (word, AfterPark::Continue));
             let (after, answer) = word.park_entered(false).0.park_left(true);
-            assert_eq!(answer, OnLeave::Search);
+            assert_eq!(answer, AfterPark::Search);
             assert_eq!(after, Word { searchers: word.searchers + 1, has_token: false, ..word });
             if word.searchers > 0 {
                 let asleep = word.park_entered(true).0;
@@ -422,41 +308,27 @@ mod tests {
         for word in words() {
             let (after, answer) = word.token_passed();
             let is_needed = word.has_token && word.sleepers > 0 && word.searchers == 0;
-            assert_eq!(answer == OnWake::WriteToken, is_needed, "{word:?}");
-            let starts = word.has_token && word.sleepers == 0 && word.searchers == 0 && word.unstarted > 0;
-            assert_eq!(answer == OnWake::Start, starts, "{word:?}");
-            assert_eq!(after.has_token, is_needed);
-            if !starts {
-                assert_eq!(after, Word { has_token: is_needed, ..word });
-            }
+            assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
+            assert_eq!(after, Word { has_token: is_needed, ..word });
         }
     }
 
     #[test]
-    fn the_last_one_without_a_thread_counts_while_nobody_does_anything() {
-        let idle = Idle::new(1);
-        assert!(idle.end_search(), "the first worker's");
-        assert!(idle.has_unstarted());
-        assert!(idle.take_unstarted());
-        assert!(!idle.has_unstarted() && !idle.take_unstarted());
-    }
-
-    #[test]
-    fn who_does_not_sleep_after_all_leaves_the_token_to_whoever_does() {
-        let idle = Idle::new(0);
-        idle.enter_park(false);
-        idle.enter_park(false);
-        assert_eq!(idle.wake_one(), OnWake::WriteToken);
-        assert_eq!(idle.cancel_park(), OnLeave::Continue);
+    fn a_worker_that_cancels_its_park_leaves_the_token_to_a_parked_one() {
+        let idle = Idle::new();
+        idle.enter_park(None);
+        idle.enter_park(None);
+        assert_eq!(idle.wake_one(), WakeAction::WriteToken);
+        idle.cancel_park();
         assert!(idle.has_token());
-        assert_eq!(idle.leave_park(true), OnLeave::Search);
+        assert!(idle.leave_park(true).is_some(), "it searches");
     }
 
     #[test]
     fn a_limit_of_zero_lets_one_search() {
-        let idle = Idle::new(0);
-        assert!(idle.start_search(0));
-        assert!(!idle.start_search(0));
-        assert!(idle.end_search());
+        let idle = Idle::new();
+        let searching = idle.start_search(0).expect("no worker searches");
+        assert!(idle.start_search(0).is_none());
+        assert!(idle.end_search(searching));
     }
 }

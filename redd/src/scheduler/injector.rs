@@ -1,45 +1,45 @@
-//! The injector: tasks from outside, and what a full run queue has too many of. Any thread pushes; one worker at a
-//! time pops, the others find it busy and go on.
+//! The injector: tasks from other threads, and the overflow of full run queues. Any thread pushes. One worker at a time
+//! pops; the others find it busy and go on.
 //!
-//! Called by `scheduler::Shared` (push, close) and `worker` (pop).
+//! Called by `scheduler::Shared` (push, close) and `search` (pop).
 //!
-//! The tasks form a chain through their own links, oldest first. `last` is where pushers meet: a push swaps itself
-//! in there and then links itself behind the one that it displaced. Between the two the chain has a gap, and its far
-//! side cannot be reached yet; `backlog` counts that task all the same.
+//! The tasks form a chain through their own links, oldest first. A push swaps its task into `last`, and then links it behind
+//! the task that it displaced. Between the two steps the chain has a gap: the tasks behind it cannot be reached yet.
+//! `backlog` counts them all the same.
 //!
 //! # Invariants
-//! - `counted-first`: a push counts itself in `backlog` before it touches the chain, and is counted out after it was
-//!   popped. So "empty" is never said while a task stands in the chain or is on its way there.
+//! - `counted-first`: a push counts itself in `backlog` before it touches the chain, and is subtracted after it was
+//!   popped. So the injector never reads as empty while a task is in the chain or on its way there.
 //! - `one-popper`: only the holder of `popping` takes tasks off the chain.
 //! - `first-writer`: `first` is written by the popper while the chain has tasks, and by the pusher that displaced
-//!   nobody while it has none.
-//! - `closed-stays-closed`: the closed bit of `backlog` is never cleared. It stands in the word in which a push counts
-//!   itself, so each push is either counted before the close, and `drain` waits for it, or refused.
+//!   no task while it has none.
+//! - `closed-stays-closed`: the closed bit of `backlog` is never cleared. It is in the word in which a push counts
+//!   itself. So each push is either counted before the close, and `drain` waits for it, or it is refused.
 //!
 //! # Why not otherwise
-//! A stack with compare-and-swap has no gap, but pushers retry under contention and the popper has to turn the order
-//! round. A closed flag of its own would need a fence in every push to be seen in time.
+//! A stack with compare-and-swap has no gap, but pushers retry under contention, and the popper has to reverse the
+//! order. A separate closed flag would need a fence in every push to be seen in time.
 
 #![expect(unsafe_code, reason = "an intrusive chain of tasks")]
 
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::run_queue::Line;
+use super::run_queue::CachePadded;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::thread;
 
-/// What can stand in a queue: it has one link, which belongs to whichever queue owns the node.
+/// A node that can be in a queue. It has one link, which belongs to the queue that owns the node.
 ///
 /// # Safety
-/// `next` gives the same link for the same node each time, and nobody but the owner of the node stores to it.
+/// `next` gives the same link for the same node each time, and only the owner of the node stores to it.
 pub(crate) unsafe trait QueueLink: Sized {
     /// # Safety
     /// `node` is alive for as long as the link is used.
     unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self>;
 }
 
-/// A chain of nodes that travels as one. Whoever has it owns the nodes, and has to do something with each.
+/// A chain of nodes that moves as one. It owns the nodes, and its holder must do something with each.
 #[must_use = "the tasks in a batch are lost if it is dropped"]
 pub(crate) struct Batch<T> {
     first: NonNull<T>,
@@ -71,7 +71,7 @@ impl<T: QueueLink> Batch<T> {
     pub(crate) fn for_each(self, mut f: impl FnMut(NonNull<T>)) {
         let mut node = self.first;
         for _ in 1..self.len {
-            // The link is read before the node is given away. Relaxed: whoever made the batch saw the chain.
+            // The link is read before the node is given away. Relaxed: the thread that made the batch saw the chain.
             // SAFETY: the batch owns this node.
             let next = unsafe { T::next(node) }.load(Ordering::Relaxed);
             f(node);
@@ -87,10 +87,10 @@ impl<T> fmt::Debug for Batch<T> {
     }
 }
 
-/// See the module page.
+/// The queue for tasks from other threads.
 pub(crate) struct Injector<T> {
-    pub(super) pushers: Line<Pushers<T>>,
-    popper: Line<Popper<T>>,
+    pub(super) pushers: CachePadded<Pushers<T>>,
+    popper: CachePadded<Popper<T>>,
 }
 
 pub(super) struct Pushers<T> {
@@ -120,8 +120,8 @@ pub(crate) enum Popped {
 impl<T> Injector<T> {
     pub(crate) fn new() -> Self {
         Self {
-            pushers: Line(Pushers { backlog: AtomicUsize::new(0), last: AtomicPtr::new(ptr::null_mut()) }),
-            popper: Line(Popper {
+            pushers: CachePadded(Pushers { backlog: AtomicUsize::new(0), last: AtomicPtr::new(ptr::null_mut()) }),
+            popper: CachePadded(Popper {
                 popping: AtomicBool::new(false),
                 first: AtomicPtr::new(ptr::null_mut()),
                 popped: AtomicU64::new(0),
@@ -129,18 +129,18 @@ impl<T> Injector<T> {
         }
     }
 
-    /// How many tasks wait, those included whose push or pop is under way.
+    /// The number of tasks, including those whose push or pop is under way.
     pub(crate) fn len(&self) -> usize {
         self.pushers.0.backlog.load(Ordering::Relaxed) / ONE
     }
 
-    /// How many tasks were ever accepted, about.
+    /// The approximate number of tasks that were ever accepted.
     pub(crate) fn accepted_total(&self) -> u64 {
         self.popper.0.popped.load(Ordering::Relaxed) + self.len() as u64
     }
 
-    /// Whether nothing waits and nothing is on its way in (`counted-first`). Exact for a thread that has the fence
-    /// `submit-vs-park` behind it.
+    /// Whether no task waits or is being pushed (`counted-first`). Exact for a thread that has passed the fence
+    /// `submit-vs-park`.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -151,7 +151,7 @@ impl<T> Injector<T> {
 
     /// From now on pushes are refused. What was accepted stays; `pop_batch` and `drain` give it out. Idempotent.
     pub(crate) fn close(&self) {
-        // `closed-stays-closed`. Release: what the closing thread did before is visible to whoever is refused.
+        // `closed-stays-closed`. Release: what the closing thread did before is visible to a push that is refused.
         // Pairs with the Acquire in `count_in`.
         self.pushers.0.backlog.fetch_or(CLOSED, Ordering::Release);
     }
@@ -173,8 +173,8 @@ impl<T> Injector<T> {
 }
 
 impl<T: QueueLink> Injector<T> {
-    /// Appends a task, or gives it back if the injector is closed. The caller owned the node, and has to wake a worker
-    /// by the submit protocol (`PARKING.md`) if it is `Ok`.
+    /// Appends a task, or gives it back if the injector is closed. The caller owned the node. After `Ok` it must wake a
+    /// worker by the submit protocol (PARKING.md).
     pub(crate) fn push(&self, node: NonNull<T>) -> Result<(), NonNull<T>> {
         // SAFETY: the node is the caller's; a refusal passes it back.
         match self.push_batch(unsafe { Batch::one(node) }) {
@@ -214,11 +214,11 @@ impl<T: QueueLink> Injector<T> {
         link.store(batch.first.as_ptr(), Ordering::Release);
     }
 
-    /// Hands up to `max` tasks to `f` with their ownership, oldest first. `f` runs after the injector was let go, so it
+    /// Hands up to `max` tasks to `f` with their ownership, oldest first. `f` runs after the injector was released, so it
     /// may push to it.
     pub(crate) fn pop_batch(&self, max: usize, f: impl FnMut(NonNull<T>)) -> Popped {
         let popping = &self.popper.0.popping;
-        // A look first keeps the line shared while another worker pops.
+        // A load first keeps the cache line shared while another worker pops.
         // Acquire: what the popper before us left of the chain. Pairs with the Release below.
         if popping.load(Ordering::Relaxed)
             || popping.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err()
@@ -227,7 +227,7 @@ impl<T: QueueLink> Injector<T> {
         }
         let batch = self.cut(max);
         if let Some(batch) = &batch {
-            super::meter::add(&self.popper.0.popped, batch.len as u64);
+            super::counters::add(&self.popper.0.popped, batch.len as u64);
         }
         // Release: pairs with the Acquire above.
         popping.store(false, Ordering::Release);
@@ -235,7 +235,7 @@ impl<T: QueueLink> Injector<T> {
             return Popped::Tasks(0);
         };
         let len = batch.len;
-        // `counted-first`: counted out after they left the chain. Relaxed: only counted.
+        // `counted-first`: subtracted after they left the chain. Relaxed: only counted.
         self.pushers.0.backlog.fetch_sub(len * ONE, Ordering::Relaxed);
         batch.for_each(f);
         Popped::Tasks(len)
@@ -347,7 +347,7 @@ pub(super) mod testing {
     // SAFETY: one field, which only the queues store to.
     unsafe impl QueueLink for Node {
         unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self> {
-            // SAFETY: alive by this function's duty.
+            // SAFETY: alive by the safety contract.
             unsafe { &(*node.as_ptr()).next }
         }
     }
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_handed_a_task_may_push_it_again() {
+    fn a_popped_task_may_be_pushed_again_at_once() {
         let injector = Injector::new();
         injector.push_batch(batch(0..3).expect("not empty")).expect("open");
         let popped = injector.pop_batch(3, |node| injector.push(node).expect("open"));

@@ -1,26 +1,44 @@
 //! Which task runs next, and on which thread.
 //!
 //! [`Shared`] is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes
-//! to the run queue of the worker that woke it, or to the injector if it was woken from outside; `worker.rs` has the
-//! loop that takes it from there; `idle.rs` says who sleeps and whom to wake; `start.rs` has the threads, most of which
-//! start when they are first needed; `spares.rs` starts more workers when some are blocked.
+//! to the run queue of the worker that woke it, or to the injector if it was woken from outside.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `worker`, `search`, `park` | the loop, where its next task comes from, how it polls the driver and parks |
+//! | `local` | the worker that a thread is, and its own queue |
+//! | `run_queue`, `injector` | the tasks of one worker, and the tasks from other threads |
+//! | `idle`, `parking`, `wake` | how many workers are parked or search, where they sleep, how they are woken |
+//! | `start`, `spares`, `active` | the threads, each of which starts the next; spare workers; the end of all waits |
+//! | `slot`, `worker_states`, `counters` | one worker as the other threads see it |
+//! | `rescue` | the detection of stalled workers, and what is done about them |
+//! | `config`, `phase`, `pace` | what a builder decided, how far the shutdown is, the tuning constants |
 //!
 //! # Invariants
-//! - `closed-cancels`: after the phase is CLOSED no task is left alive that nobody polls: who spawns afterwards cancels
-//!   the task itself, and every worker cancels all it finds when it leaves.
+//! - `closed-cancels`: after the phase is CLOSED no task stays alive that no worker polls. A thread that spawns afterwards
+//!   cancels the task itself, and every worker that leaves cancels all tasks that it finds.
 
 #![expect(unsafe_code, reason = "tasks' raw references pass through queues; the current worker is a raw pointer")]
 
+pub(crate) mod active;
+mod config;
+pub(crate) mod counters;
 pub(crate) mod idle;
 pub(crate) mod injector;
-pub(crate) mod meter;
+pub(crate) mod local;
+mod pace;
+mod park;
+mod parking;
+mod phase;
 pub(crate) mod rescue;
-pub(crate) mod roster;
 pub(crate) mod run_queue;
-mod seats;
+mod search;
+mod slot;
 pub(crate) mod spares;
 pub(crate) mod start;
+mod wake;
 pub(crate) mod worker;
+pub(crate) mod worker_states;
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
@@ -31,264 +49,91 @@ use std::io;
 use std::mem;
 use std::panic::Location;
 use std::ptr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Duration;
 
 use crate::blocking::BlockingPool;
 use crate::driver::Driver;
-use crate::observe::histogram::HistogramConfiguration;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
+use crate::runtime::context;
 use crate::runtime::{Handle, Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
-use crate::task::hooks::{TaskHooks, UnjoinedPanic, guarded};
+use crate::task::hooks::UnjoinedPanic;
 use crate::task::poll::current_is_of;
 use crate::task::runnable::Schedule;
-use crate::task::slab::Heap;
+use crate::task::slab::TaskSlab;
 use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
 use crate::time::timers::Timers;
-use idle::{Idle, OnWake};
+use active::{Active, Step};
+pub use config::UnhandledPanic;
+pub(crate) use config::{
+    Config, DEFAULT_THREAD_NAME, Flavor, MAX_RESCUE_WORKERS, MAX_SPARES, MAX_WORKERS, ThreadHooks,
+};
+use counters::{PollInstrumentation, Stamping};
+use idle::Idle;
 use injector::Injector;
-use meter::{Meter, Stamping, Tally};
-use rescue::Watch;
-use rescue::poll_mark::PollMark;
-use roster::{Roster, Standing};
-use run_queue::RunQueue;
-use seats::Seats;
+use local::LOCAL;
+use parking::Parking;
+use phase::{Accepts, Phase};
+use rescue::StallDetector;
+pub(crate) use slot::WorkerSlot;
+use slot::WorkerSlots;
+use spares::Spares;
 use start::Threads;
-use worker::{LOCAL, Worker};
-
-/// Spare workers that may stand in at a time for those in `block_in_place`; as many as Tokio's pool would give.
-pub(crate) const MAX_SPARES: usize = 512;
-
-pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
-
-/// What a builder decided.
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) flavor: Flavor,
-    pub(crate) workers: usize,
-    /// `None`: it follows from how long polls take.
-    pub(crate) global_queue_interval: Option<u32>,
-    pub(crate) event_interval: u32,
-    pub(crate) events_per_turn: usize,
-    pub(crate) enable_io: bool,
-    pub(crate) enable_time: bool,
-    pub(crate) start_paused: bool,
-    pub(crate) use_next_slot: bool,
-    pub(crate) name: Option<String>,
-    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
-    pub(crate) thread_stack_size: Option<usize>,
-    pub(crate) max_blocking_threads: usize,
-    pub(crate) thread_keep_alive: Duration,
-    pub(crate) unhandled_panic: UnhandledPanic,
-    pub(crate) hooks: ThreadHooks,
-    pub(crate) task_hooks: TaskHooks,
-    /// Histograms that are wanted.
-    pub(crate) poll_times: Option<HistogramConfiguration>,
-    pub(crate) latencies: Option<HistogramConfiguration>,
-    pub(crate) tracks_latency: bool,
-    pub(crate) seed: u64,
-    pub(crate) rescue: rescue::Rescue,
-    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
-}
-
-impl Config {
-    /// The name of the next thread; the function for it is foreign code.
-    pub(crate) fn name_thread(&self) -> String {
-        let name = guarded(|| {
-            let name = (self.thread_name)();
-            assert!(
-                !name.contains('\0'),
-                "the name for a thread, {name:?}, contains a zero byte, which the system takes for its end. Leave it out of \
-                 what `Builder::thread_name` or `thread_name_fn` gives."
-            );
-            name
-        });
-        name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("workers", &self.workers)
-            .field("enable_io", &self.enable_io)
-            .field("enable_time", &self.enable_time)
-            .field("max_blocking_threads", &self.max_blocking_threads)
-            .field("thread_keep_alive", &self.thread_keep_alive)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How the one loop is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flavor {
-    MultiThread,
-    CurrentThread,
-    /// Current-thread, and its tasks need not be `Send`.
-    Local,
-}
-
-/// What a runtime or `LocalSet` does when a task panics.
-///
-/// Either way the usual hook prints the panic, it comes out of the task's handle, and one that nobody joins is reported
-/// with the task's name and place; see
-/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnhandledPanic {
-    /// Everything else goes on.
-    Ignore,
-    /// The runtime shuts down, also if the task's handle is there: `block_on` panics, other tasks are cancelled. A
-    /// panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: any flavor can do it.
-    ShutdownRuntime,
-}
-
-/// Called on the runtime's threads; see the builder.
-#[derive(Clone, Default)]
-pub(crate) struct ThreadHooks {
-    pub(crate) on_start: Option<ThreadHook>,
-    pub(crate) on_stop: Option<ThreadHook>,
-    pub(crate) on_park: Option<ThreadHook>,
-    pub(crate) on_unpark: Option<ThreadHook>,
-}
-
-pub(crate) type ThreadHook = Arc<dyn Fn() + Send + Sync>;
-
-impl ThreadHooks {
-    pub(crate) fn start(&self) {
-        call(self.on_start.as_ref());
-    }
-
-    pub(crate) fn stop(&self) {
-        call(self.on_stop.as_ref());
-    }
-
-    /// True if the program has set the hook.
-    #[inline]
-    pub(crate) fn park(&self) -> bool {
-        call(self.on_park.as_ref())
-    }
-
-    #[inline]
-    pub(crate) fn unpark(&self) {
-        call(self.on_unpark.as_ref());
-    }
-}
-
-/// A panic ends here: the thread has accounts to settle after it.
-#[inline]
-fn call(hook: Option<&ThreadHook>) -> bool {
-    let Some(hook) = hook else { return false };
-    guarded(|| hook());
-    true
-}
-
-/// One worker as the others see it: its queue and its counters.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) queue: RunQueue<Header>,
-    pub(crate) mark: PollMark<Header>,
-    /// Whether its thread runs tasks; if not, others look after its next-slot and its wheel.
-    pub(crate) standing: Standing,
-    /// The system's number of its thread; 0 if it has none.
-    pub(crate) thread: AtomicU32,
-    pub(crate) parks: AtomicU64,
-    pub(crate) unparks: AtomicU64,
-    pub(crate) busy_ns: AtomicU64,
-    pub(crate) tally: Tally,
-    /// The thread that is the worker, or was last.
-    pub(crate) thread_id: Mutex<Option<thread::PublicId>>,
-}
-
-impl Slot {
-    fn new() -> Self {
-        Self {
-            queue: RunQueue::new(),
-            mark: PollMark::new(),
-            standing: Standing::new(),
-            thread: AtomicU32::new(0),
-            parks: AtomicU64::new(0),
-            unparks: AtomicU64::new(0),
-            busy_ns: AtomicU64::new(0),
-            tally: Tally::new(),
-            thread_id: Mutex::new(None),
-        }
-    }
-}
-
-impl Slot {
-    /// Whether a thief may find something: in the ring, or in the next-slot of a worker that does not get to it.
-    pub(crate) fn has_tasks_for_others(&self) -> bool {
-        !self.queue.is_ring_empty() || (!self.standing.is_serving() && self.queue.has_next())
-    }
-}
-
-/// Bits of `Shared::phase`.
-const OPEN: u8 = 0;
-/// Only what runs may start more.
-const DRAINING: u8 = 1;
-const CLOSED: u8 = 2;
-/// The monitor has marked a worker as stuck. It stands here for the loop, which loads the phase before each poll.
-const HAS_STUCK: u8 = 4;
+use worker::Worker;
+use worker_states::WorkerStates;
 
 /// One runtime.
 pub(crate) struct Shared {
     pub(crate) id: Id,
-    /// The thread that made it; a local runtime stays there.
+    /// The thread that built the runtime. A local runtime stays there.
     home: thread::ThreadId,
     pub(crate) config: Config,
-    pub(crate) heap: Arc<Heap>,
+    pub(crate) slab: Arc<TaskSlab>,
     pub(crate) driver: Arc<Driver>,
     pub(crate) timers: Timers,
     pub(crate) blocking: BlockingPool,
-    pub(crate) meter: Meter,
+    pub(crate) instrumentation: PollInstrumentation,
     /// Polls that ended because their budget was used up.
     pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
-    pub(crate) seats: Seats,
-    /// Where its threads are.
+    pub(crate) parking: Parking,
+    /// The process that has its threads.
     process: Process,
-    phase: AtomicU8,
+    phase: Phase,
     has_shut_down: AtomicBool,
     /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
-    /// Of threads in `block_on` that do not run the loop, if that may happen.
-    pub(crate) told_of_panic: Mutex<Vec<Waker>>,
-    /// The workers' slots.
-    slots: Box<[Slot]>,
-    /// Those of spares, made when they are first used, and room for as many as may run.
-    spare_slots: OnceLock<Box<[OnceLock<Box<Slot>>]>>,
-    slots_used: AtomicUsize,
-    /// The first deadline of the shared wheel that some parked worker will wake up for; `u64::MAX` if none does.
+    /// The wakers of threads in `block_on` that do not run the loop, if a panic may end the runtime.
+    pub(crate) panic_wakers: Mutex<Vec<Waker>>,
+    slots: WorkerSlots,
+    /// The first deadline of the shared wheel to which a parked worker sleeps; `u64::MAX` if none does (`cover` of `park`).
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
-    pub(crate) watch: Watch,
+    pub(crate) stall_detector: StallDetector,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
-    /// Who called `block_on` last.
+    /// The last caller of `block_on`.
     root: AtomicPtr<Location<'static>>,
     started: std::time::Instant,
     me: Weak<Shared>,
 }
 
-/// The one worker of a current-thread runtime, and what goes from one `block_on` to the next. (A model has another `W`.)
+/// The one worker of a current-thread runtime, and what one `block_on` leaves to the next. A model has another `W`.
 #[derive(Debug)]
 pub(crate) struct Core<W = Box<Worker>> {
-    /// There while nobody runs it.
+    /// `None` while a thread runs it.
     pub(crate) worker: Option<W>,
     /// Threads in `block_on` that wait for the worker.
     pub(crate) waiters: Vec<Arc<RootWaker>>,
-    /// A root's waker that nobody else holds any more, for the next root.
+    /// A root's waker that no other code holds, for the next root.
     pub(crate) spare: Option<RootWakers>,
 }
 
@@ -298,16 +143,20 @@ impl<W> Default for Core<W> {
     }
 }
 
-/// Who runs the loop.
+/// The threads that run the loop.
 #[derive(Debug)]
 pub(crate) struct Workers {
     /// Workers and spares that have not left their loop for good.
     pub(crate) alive: AtomicUsize,
     /// Which of them run tasks.
-    pub(crate) roster: Roster,
+    pub(crate) states: WorkerStates,
+    /// Which of them may still wait for I/O and timers.
+    pub(crate) active: Active,
     pub(crate) threads: Mutex<Threads>,
-    /// From when on workers that the system has refused may be asked for again.
-    ask_again_at: AtomicU64,
+    /// Some worker has never run a task.
+    has_clean: AtomicBool,
+    /// When a busy worker asks again for a thread that the system has refused, in milliseconds as `Shared::ms_at`.
+    retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
     pub(crate) ended: Parker,
@@ -317,24 +166,15 @@ impl Default for Workers {
     fn default() -> Self {
         Self {
             alive: AtomicUsize::new(0),
-            roster: Roster::default(),
+            states: WorkerStates::default(),
+            active: Active::default(),
             threads: Mutex::default(),
-            ask_again_at: AtomicU64::new(u64::MAX),
+            has_clean: AtomicBool::new(true),
+            retry_at: AtomicU64::new(u64::MAX),
             spares: Mutex::default(),
             ended: Parker::default(),
         }
     }
-}
-
-/// Spare workers that have nothing to stand in for.
-#[derive(Debug, Default)]
-pub(crate) struct Spares {
-    pub(crate) free_slots: Vec<usize>,
-    pub(crate) made: usize,
-    /// Those that are not parked, now and at most.
-    pub(crate) running: usize,
-    pub(crate) running_max: usize,
-    pub(crate) parked: Vec<Arc<spares::SpareSeat>>,
 }
 
 impl fmt::Debug for Shared {
@@ -355,50 +195,51 @@ impl Shared {
         let driver = Arc::new(Driver::new()?);
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
-        // Of several workers, one more for a thread in `block_on`.
+        // With several workers there is one more cache, for a thread in `block_on`.
         let guests = usize::from(config.flavor == Flavor::MultiThread);
-        let heap = Heap::new(config.workers + guests, config.task_hooks.clone());
-        let watch = Watch::new(&config.rescue);
+        let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
+        let stall_detector = StallDetector::new(&config.rescue);
         let shared = Arc::new_cyclic(|me| Self {
             id: next_runtime_id(),
             home: thread::current_id(),
-            heap: Arc::clone(&heap),
+            slab: Arc::clone(&slab),
             timers: Timers::new(clock, config.workers),
             driver,
             blocking: BlockingPool::for_runtime(&config),
-            meter: Meter::new(&config, started),
+            instrumentation: PollInstrumentation::new(&config, started),
             forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
-            idle: Idle::new(start::later(&config)),
-            seats: Seats::default(),
+            idle: Idle::new(),
+            parking: Parking::default(),
             process: Process::current(),
-            phase: AtomicU8::new(OPEN),
+            phase: Phase::new(),
             has_shut_down: AtomicBool::new(false),
             has_unhandled_panic: AtomicBool::new(false),
-            told_of_panic: Mutex::default(),
-            slots: (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
-            spare_slots: OnceLock::new(),
-            slots_used: AtomicUsize::new(config.workers),
+            panic_wakers: Mutex::default(),
+            slots: WorkerSlots::new(
+                (0..config.workers).map(|index| start::new_slot(&config, index)).collect(),
+                MAX_SPARES.max(config.rescue.max_workers),
+            ),
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
-            watch,
+            stall_detector,
             core: Mutex::default(),
             root: AtomicPtr::new(ptr::null_mut()),
             started,
             me: me.clone(),
             config,
         });
-        let owner: Arc<dyn Schedule> = if shared.meter.tracks_latency {
+        let owner: Arc<dyn Schedule> = if shared.instrumentation.tracks_latency {
             Arc::new(Stamping(Arc::clone(&shared)))
         } else {
             Arc::clone(&shared) as _
         };
-        // SAFETY: no task exists yet, and nobody else has the heap.
-        unsafe { heap.set_owner(owner) };
+        // SAFETY: no task exists yet, and no other thread has the slab.
+        unsafe { slab.set_owner(owner) };
         Ok(shared)
     }
 
-    /// A handle of this runtime.
+    /// A handle to this runtime.
     pub(crate) fn handle(&self) -> Handle {
         Handle { shared: self.me.upgrade().expect("`&self` comes from an `Arc` that is alive") }
     }
@@ -410,7 +251,7 @@ impl Shared {
         }
     }
 
-    /// Panics in a forked child of the process that made this runtime; see `sys::fork`.
+    /// Panics in a forked child of the process that built this runtime; see `sys::fork`.
     #[inline]
     #[track_caller]
     pub(crate) fn expect_own_process(&self, what: &str) {
@@ -419,137 +260,154 @@ impl Shared {
         }
     }
 
+    /// The threads that a shutdown waits for.
+    pub(crate) fn threads(&self) -> Vec<thread::ThreadId> {
+        let workers = self.workers.threads.lock();
+        let mut threads: Vec<_> = workers.started.iter().map(|thread| thread.thread().id()).collect();
+        drop(workers);
+        self.blocking.add_threads(&mut threads);
+        threads
+    }
+
+    pub(crate) fn has_thread(&self, thread: thread::ThreadId) -> bool {
+        self.threads().contains(&thread)
+    }
+
     /// Whether this process has the runtime's threads.
     pub(crate) fn is_in_own_process(&self) -> bool {
         self.process.is_current()
     }
 
-    /// Whether a `Runtime` began its shutdown before; marks that it has now.
+    /// Records that the shutdown begins. Returns whether it had begun before.
     pub(crate) fn begin_shutdown(&self) -> bool {
         self.has_shut_down.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        // Acquire: pairs with the Release in `close`.
-        self.phase.load(Ordering::Acquire) & CLOSED != 0
+        self.phase.is_closed()
     }
 
     /// Whether the loop has to see to more than the next task.
     #[inline]
     pub(crate) fn is_disturbed(&self) -> bool {
-        // Acquire: as in `is_closed`.
-        self.phase.load(Ordering::Acquire) & (CLOSED | HAS_STUCK) != 0
+        self.phase.is_disturbed()
     }
 
-    /// Said by the monitor alone, and a hint: a worker asks its own standing then.
-    pub(crate) fn note_stuck(&self, has_stuck: bool) {
-        let phase = self.phase.load(Ordering::Relaxed);
-        if has_stuck && phase & HAS_STUCK == 0 {
-            self.phase.fetch_or(HAS_STUCK, Ordering::Relaxed);
-        } else if !has_stuck && phase & HAS_STUCK != 0 {
-            self.phase.fetch_and(!HAS_STUCK, Ordering::Relaxed);
+    /// Set only by the monitor. A hint: the worker re-checks its own state.
+    pub(crate) fn set_has_stalled(&self, has_stalled: bool) {
+        self.phase.set_has_stalled(has_stalled);
+    }
+
+    /// Closes the runtime: from now on no work is accepted. Idempotent.
+    pub(crate) fn close(&self) {
+        self.phase.close();
+        self.injector.close();
+        if self.config.flavor == Flavor::MultiThread && self.workers.active.close() == Step::Last {
+            self.end_waits();
+            self.cancel_unpolled();
         }
     }
 
-    /// From now on nothing new is accepted. Idempotent.
-    pub(crate) fn close(&self) {
-        // Release: pairs with the Acquire in `is_closed`.
-        self.phase.fetch_or(CLOSED, Ordering::Release);
-        self.injector.close();
+    /// Step 5 of `active`: no further event comes, so all waits for one end. Operations that need not wait still work, for the
+    /// destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
+    pub(crate) fn end_waits(&self) {
+        self.timers.shutdown();
+        self.driver.end_waits();
     }
 
-    /// From now on only tasks and closures of this runtime may start more.
+    /// Cancels the tasks of a closed runtime that are not in a poll. Needed when the thread that would do so may itself wait for
+    /// them. Does nothing where tasks that are not `Send` cannot be dropped.
+    pub(crate) fn cancel_unpolled(&self) {
+        if self.config.flavor == Flavor::Local && !self.is_local_here() {
+            return;
+        }
+        let _entered = context::enter(self.handle());
+        // SAFETY: only tasks of a local runtime are not `Send`, and then this is their thread.
+        unsafe { self.slab.cancel_all() };
+    }
+
+    /// From now on only tasks and closures of this runtime may start more work.
     pub(crate) fn start_draining(&self) {
-        // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
-        self.phase.fetch_or(DRAINING, Ordering::Relaxed);
+        self.phase.start_draining();
     }
 
-    /// Whether work that this thread starts is cancelled at once.
+    /// Whether work that this thread starts now is cancelled at once.
     #[inline]
     pub(crate) fn refuses_here(&self) -> bool {
-        // Acquire: as in `is_closed`.
-        let phase = self.phase.load(Ordering::Acquire);
-        phase != OPEN
-            && (phase & CLOSED != 0
-                || (phase & DRAINING != 0 && !(worker::runs_here(self) || current_is_of(&self.heap))))
-    }
-
-    #[inline]
-    pub(crate) fn slot(&self, index: usize) -> &Slot {
-        match self.slots.get(index) {
-            Some(slot) => slot,
-            None => self.spare_slot(index - self.slots.len()),
+        match self.phase.accepts() {
+            Accepts::All => false,
+            Accepts::FromItself => !(local::runs_here(self) || current_is_of(&self.slab)),
+            Accepts::Nothing => true,
         }
     }
 
-    #[cold]
-    fn spare_slot(&self, index: usize) -> &Slot {
-        let room = || (0..MAX_SPARES.max(self.config.rescue.max_workers)).map(|_| OnceLock::new()).collect();
-        self.spare_slots.get_or_init(room)[index].get_or_init(|| Box::new(Slot::new()))
+    #[inline]
+    pub(crate) fn slot(&self, index: usize) -> &WorkerSlot {
+        self.slots.get(index)
+    }
+
+    /// The number of slots for spares: as many as may run.
+    pub(crate) fn spare_slots_max(&self) -> usize {
+        self.slots.spares_max()
     }
 
     /// The slots that are or were in use.
-    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &Slot> {
-        // Acquire: pairs with the Release in `use_slot`.
-        let used = self.slots_used.load(Ordering::Acquire);
-        (0..used).map(|index| self.slot(index))
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &WorkerSlot> {
+        self.slots.used()
     }
 
-    /// Makes the slot visible to thieves.
-    pub(crate) fn use_slot(&self, index: usize) -> &Slot {
-        let slot = self.slot(index);
-        // Release: publishes the slot. Pairs with the Acquire in `slots`.
-        self.slots_used.fetch_max(index + 1, Ordering::Release);
-        slot
+    /// Makes the slot visible to searchers.
+    pub(crate) fn use_slot(&self, index: usize) -> &WorkerSlot {
+        self.slots.enable(index)
     }
 
-    /// Spawns a task; it is cancelled at once if the runtime has shut down, or drains and this is none of its own code.
+    /// Spawns a task. It is cancelled at once if the runtime has shut down, or drains and the caller is not its own code.
     #[track_caller]
     pub(crate) fn spawn<F>(&self, future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let place = Location::caller();
+        let location = Location::caller();
         if mem::size_of::<F>() > cell::LARGE_FUTURE {
             return spans::spawn_boxed(mem::size_of::<F>(), || {
                 // SAFETY: the future and its output are `Send`.
-                unsafe { self.spawn_unchecked(Box::pin(future), name, place) }
+                unsafe { self.spawn_unchecked(Box::pin(future), name, location) }
             });
         }
         // SAFETY: as above.
-        unsafe { self.spawn_unchecked(future, name, place) }
+        unsafe { self.spawn_unchecked(future, name, location) }
     }
 
     /// # Safety
-    /// If the future or its output is not `Send`: this is the thread of the local runtime.
+    /// If the future or its output is not `Send`, this is the thread of the local runtime.
     pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
         name: Option<Arc<str>>,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
         if !self.process.is_current() {
-            fork::panic_in_child("`spawn`", Some(place));
+            fork::panic_in_child("`spawn`", Some(location));
         }
-        // SAFETY: by this function's duty.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.heap, future, name, place) };
-        if self.meter.tracks_latency {
-            self.meter.stamp(&runnable);
+        // SAFETY: by the safety contract.
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, name, location) };
+        if self.instrumentation.tracks_latency {
+            self.instrumentation.stamp(&runnable);
         }
         if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
-            // It closed meanwhile. The walk may have missed a task that was published only just now, so it is cancelled
-            // here, where a task that is not `Send` belongs too.
+            // The runtime has closed meanwhile. The walk may have missed a task that was published just now, so it is
+            // cancelled here. This is also the right thread for a task that is not `Send`.
             refused.cancel();
         }
         handle
     }
 
-    /// Hands a batch of tasks that a worker has too many of to the injector.
+    /// Hands a task of a worker to the injector.
     pub(crate) fn inject(&self, runnable: Runnable) {
-        // Closed: whoever walks the slab cancels the task (`closed-cancels`); only the reference goes here.
+        // If the runtime is closed, the walk of the slab cancels the task (`closed-cancels`); only the reference is dropped here.
         drop(self.try_inject(runnable));
     }
 
@@ -564,12 +422,12 @@ impl Shared {
         }
     }
 
-    /// Queues a task with this thread's worker or in the injector; gives it back if the runtime has closed.
+    /// Queues a task at this thread's worker or in the injector. Returns it if the runtime has closed.
     #[inline]
     fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && local.is_serving() => {
+            Some(local) if ptr::eq(local.shared, self) && local.is_active() => {
                 // SAFETY: this thread is the worker, so it owns the queue.
                 unsafe { local.push(self, runnable) };
                 Ok(())
@@ -578,64 +436,12 @@ impl Shared {
         }
     }
 
-    /// After something was put where sleeping workers look.
-    pub(crate) fn wake_worker_for_injected(&self) {
-        idle::after_remote_push();
-        self.wake_worker();
-    }
-
-    /// Wakes one that sleeps by the bell, or leaves the token in the driver.
-    pub(crate) fn wake_sleeper(&self) {
-        if !self.seats.bell.ring() {
-            self.driver.wake();
-        }
-    }
-
-    /// After the phase became CLOSED: whoever sleeps is to see that. Who leaves calls it too, for one token wakes one sleeper.
-    pub(crate) fn wake_to_leave(&self) {
-        idle::after_remote_push();
-        if self.idle.load().sleepers > 0 {
-            self.wake_sleeper();
-        }
-    }
-
-    /// Whether workers serve that do not sleep. A moment's view.
-    pub(crate) fn has_others_awake(&self) -> bool {
-        usize::from(self.idle.load().sleepers) < self.workers.roster.serving()
-    }
-
-    /// If events go unseen while a worker sleeps by the bell, or has not started: it next sleeps in the driver.
-    pub(crate) fn man_the_watch(&self) {
-        if self.seats.needs_watch() {
-            // Whatever the word says: a token may lie in the driver, unseen like the events.
-            self.seats.bell.ring();
-        } else if self.idle.has_unstarted() && !self.seats.is_watched() && self.driver.registrations() > 0 {
-            self.wake_worker();
-        }
-    }
-
-    /// Wakes a parked worker, or starts one, unless one is on its way already.
-    #[inline]
-    pub(crate) fn wake_worker(&self) {
-        self.obey(self.idle.wake_one());
-    }
-
-    /// What the idle word says is to be done.
-    #[inline]
-    pub(crate) fn obey(&self, answer: OnWake) {
-        match answer {
-            OnWake::WriteToken => self.wake_sleeper(),
-            OnWake::Start => start::start_on_wake(self),
-            OnWake::Nothing => {}
-        }
-    }
-
-    /// The wheels that no worker has for itself: the one of threads that are no workers, and those of blocked and stuck
+    /// The wheels that no worker has for itself: that of threads that are not workers, and those of blocked and stalled
     /// workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;
-        let has_away = self.workers.roster.has_away();
-        let away = (0..if has_away { workers } else { 0 }).filter(|index| !self.slot(*index).standing.is_serving());
+        let has_inactive = self.workers.states.has_inactive();
+        let away = (0..if has_inactive { workers } else { 0 }).filter(|index| !self.slot(*index).state.is_active());
         std::iter::once(workers).chain(away)
     }
 
@@ -644,21 +450,21 @@ impl Shared {
         now.saturating_duration_since(self.started).as_millis() as u64
     }
 
-    /// Keeps the coarse clock of the tasks' ages; the milliseconds since the runtime's start.
-    pub(crate) fn note_time(&self, now: std::time::Instant) -> u64 {
+    /// Updates the coarse clock for the ages of tasks. Returns the milliseconds since the runtime's start.
+    pub(crate) fn update_coarse_clock(&self, now: std::time::Instant) -> u64 {
         let ms = self.ms_at(now);
-        self.heap.coarse_ms.store(ms as u32, Ordering::Relaxed);
+        self.slab.coarse_ms.store(ms as u32, Ordering::Relaxed);
         ms
     }
 
-    /// For the reports of a current-thread runtime.
+    /// Records the caller of `block_on`, for the reports of a current-thread runtime.
     #[inline]
-    pub(crate) fn note_root(&self, place: &'static Location<'static>) {
-        self.root.store(ptr::from_ref(place).cast_mut(), Ordering::Relaxed);
+    pub(crate) fn set_root(&self, location: &'static Location<'static>) {
+        self.root.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
     }
 
     pub(crate) fn root(&self) -> Option<&'static Location<'static>> {
-        // SAFETY: it comes from a `&'static` only.
+        // SAFETY: it is null or comes from a `&'static`.
         unsafe { self.root.load(Ordering::Relaxed).as_ref() }
     }
 
@@ -666,7 +472,7 @@ impl Shared {
         let local = LOCAL.get();
         // SAFETY: set while the worker runs on this thread.
         match unsafe { local.as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_serving() => {
+            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_active() => {
                 local.index
             }
             _ => self.config.workers,
@@ -677,13 +483,13 @@ impl Shared {
         self.wake_worker_for_injected();
     }
 
-    /// Whether this is a local runtime and this its thread.
+    /// Whether this is a local runtime and the caller is on its thread.
     pub(crate) fn is_local_here(&self) -> bool {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
     }
 
-    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use it to find a worker's
-    /// own place in a table.
+    /// The index of the worker that this thread is, in any runtime. A spare has none: programs use the index to find a
+    /// worker's own entry in a table.
     pub(crate) fn current_worker_index() -> Option<usize> {
         // SAFETY: set while the worker runs on this thread.
         let local = unsafe { LOCAL.get().as_ref() }?;
@@ -692,44 +498,49 @@ impl Shared {
         (local.index < workers).then_some(local.index)
     }
 
-    /// How many tasks wait in a worker's own queue. The list of a current-thread runtime is counted exactly only by its
-    /// own thread; others get what it was when the worker looked for I/O last.
+    /// The number of tasks in a worker's own queue. The list of a current-thread runtime is counted exactly only on its own
+    /// thread. Other threads get the number of the last poll of the driver.
     pub(crate) fn queue_depth(&self, worker: usize) -> usize {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
             Some(local) if ptr::eq(local.shared, self) && local.index == worker => local.queue_depth(),
             _ => {
                 let slot = self.slot(worker);
-                slot.queue.len() + slot.tally.fifo_len.load(Ordering::Relaxed) as usize
+                slot.queue.len() + slot.counters.fifo_len.load(Ordering::Relaxed) as usize
             }
         }
     }
 
-    /// How often a task was queued from outside of the workers: what went through the injector, without what full run
-    /// queues sent there.
+    /// How often a task was queued by a thread that is not a worker: what went through the injector, without the overflow of
+    /// full run queues.
     pub(crate) fn remote_schedules(&self) -> u64 {
-        let overflowed: u64 = self.slots().map(|slot| slot.tally.overflowed_tasks.load(Ordering::Relaxed)).sum();
+        let overflowed: u64 = self.slots().map(|slot| slot.counters.overflowed_tasks.load(Ordering::Relaxed)).sum();
         self.injector.accepted_total().saturating_sub(overflowed)
     }
 }
 
 impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
-        // As for `inject`: only the reference goes if the runtime has closed.
+        // As in `inject`: if the runtime has closed, only the reference is dropped.
         drop(self.try_schedule(runnable));
     }
 
-    fn memory_is_idle(&self) {
+    fn request_trim(&self) {
         self.wake_worker_for_injected();
     }
 
+    fn is_kept_by_this_thread(&self) -> bool {
+        local::runs_here(self)
+    }
+
     fn task_panicked(&self) {
+        local::note_panic();
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);
             self.close();
             self.wake_sleeper();
-            let roots = std::mem::take(&mut *self.told_of_panic.lock());
+            let roots = std::mem::take(&mut *self.panic_wakers.lock());
             roots.into_iter().for_each(Waker::wake);
         }
     }

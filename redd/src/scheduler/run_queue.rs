@@ -1,10 +1,10 @@
-//! The run queue: tasks ready to run on one worker. A ring, and in front of it the next-slot for the task that the
-//! running one woke last.
+//! The run queue: tasks ready to run on one worker. It has a ring and the LIFO slot, which holds the task that was woken
+//! last.
 //!
-//! Called by `worker`: its own worker pushes and pops, others steal.
+//! Called by `local` and `search`: its own worker pushes and pops, other workers steal.
 //!
 //! `head` holds two positions of the ring, `steal <= real <= tail` (they wrap). Tasks in `real..tail` wait; those in
-//! `steal..real` are claimed by a thief that is copying them. With no thief at work the two are equal.
+//! `steal..real` are claimed by a thief, a worker that is copying them to its own ring. Without a thief the two are equal.
 //!
 //! ```text
 //!        steal        real              tail            steal + CAP
@@ -12,15 +12,15 @@
 //! ```
 //!
 //! # Invariants
-//! - `one-owner`: only the owning worker stores to `tail`, to slots and to a next-slot that is empty.
-//! - `claim-first`: whoever takes a task from the ring moves `real` past it before it reads the slot, so no slot is
-//!   handed out twice.
+//! - `one-owner`: only the owning worker stores to `tail`, to slots and to a LIFO slot that is empty.
+//! - `claim-first`: a thread that takes a task from the ring moves `real` past it before it reads the slot, so no slot is
+//!   read twice.
 //! - `one-thief`: a thief claims only if `steal == real`, and makes them equal again when it has copied.
 //! - `no-overwrite`: the owner stores to a slot only if its position is below `steal + CAP`.
 //!
 //! # Why not otherwise
-//! A Chase-Lev deque reads first and validates after; Miri and TSan rightly object to that. A next-slot that only the
-//! owner reaches would lock its task up while the worker is stuck.
+//! A Chase-Lev deque reads first and validates after; Miri and TSan rightly object to that. A LIFO slot that only
+//! the owner reaches would keep its task back while the worker is stalled.
 
 #![expect(unsafe_code, reason = "owner-only calls")]
 
@@ -33,13 +33,13 @@ use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 /// A value with a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Line<T>(pub(super) T);
+pub(super) struct CachePadded<T>(pub(super) T);
 
-/// See the module page. `CAP` is a power of two; models use a small one.
+/// The run queue of one worker. `CAP` is a power of two; models use a small one.
 pub(crate) struct RunQueue<T, const CAP: usize = 256> {
     /// Two positions; see [`Head`].
-    pub(super) head: Line<AtomicU64>,
-    pub(super) tail: Line<AtomicU32>,
+    pub(super) head: CachePadded<AtomicU64>,
+    pub(super) tail: CachePadded<AtomicU32>,
     /// Null if there is none. Filled by the owner only (`one-owner`).
     pub(super) next: AtomicPtr<T>,
     pub(super) slots: [AtomicPtr<T>; CAP],
@@ -97,15 +97,15 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
 
     pub(crate) fn new() -> Self {
         Self {
-            head: Line(AtomicU64::new(Head::at(0).pack())),
-            tail: Line(AtomicU32::new(0)),
+            head: CachePadded(AtomicU64::new(Head::at(0).pack())),
+            tail: CachePadded(AtomicU32::new(0)),
             next: AtomicPtr::new(ptr::null_mut()),
             slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
     }
 
-    /// How many tasks wait in the ring. For the owner a task may be missing that was stolen this moment; for others it
-    /// is a guess.
+    /// The number of tasks in the ring. The owner may read one too few after a theft; for other threads it is an
+    /// estimate.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         let head = self.head();
@@ -120,7 +120,7 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
         matches!(self.len(), 0)
     }
 
-    /// Whether neither the ring nor the next-slot has a task.
+    /// Whether neither the ring nor the LIFO slot has a task.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.is_ring_empty() && !self.has_next()
@@ -133,8 +133,8 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
 
     #[inline]
     fn head(&self) -> Head {
-        // Acquire: whoever moved `real` there saw a `tail` not below it, and so do we when we load it after this. Of a
-        // thief that moved `steal`: its slots are read, and may be stored to. Pairs with the Release in `move_head`.
+        // Acquire: the thread that moved `real` there saw a `tail` not below it, and so do we when we load it after this. If a
+        // thief moved `steal`, its slots are read and may be stored to. Pairs with the Release in `move_head`.
         Head::unpack(self.head.0.load(Ordering::Acquire))
     }
 
@@ -190,7 +190,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// The second half of a full ring, and `node` behind it. `one-owner`: the caller is the owner.
     #[cold]
     fn take_half(&self, head: Head, tail: u32, node: NonNull<T>) -> Batch<T> {
-        // With a thief at work there is room in a moment; if the exchange fails, one has just come.
+        // If a thief is copying, there is room in a moment. If the exchange fails, one has just come.
         if head.has_thief() || !self.claim_full_ring(head, tail) {
             // SAFETY: the caller of `push` passed the node on.
             return unsafe { Batch::one(node) };
@@ -229,7 +229,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         None
     }
 
-    /// Puts a task into the next-slot and returns the one that stood there.
+    /// Puts a task into the LIFO slot and returns the one that was there.
     ///
     /// # Safety
     /// As for [`push`](Self::push).
@@ -246,7 +246,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         }
     }
 
-    /// Takes the task out of the next-slot.
+    /// Takes the task out of the LIFO slot.
     ///
     /// # Safety
     /// As for [`pop`](Self::pop).
@@ -255,12 +255,12 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         if !self.has_next() {
             return None;
         }
-        // Relaxed: the owner put it there. A rescuer may have been faster.
+        // Relaxed: the owner put it there. A searcher may have been faster.
         NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Relaxed))
     }
 
-    /// Takes the task out of another worker's next-slot. Any thread may; it is done only to a worker that is stuck,
-    /// since a running one takes its next task at once and with a warm cache.
+    /// Takes the task out of another worker's LIFO slot. Any thread may do so. It is done only to a worker that is not active,
+    /// since a running one takes this task next, with a warm cache.
     pub(crate) fn steal_next(&self) -> Option<NonNull<T>> {
         if !self.has_next() {
             return None;
@@ -269,8 +269,8 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Acquire))
     }
 
-    /// Moves half of this ring, rounded up, to `dst`, but the first of it to the caller, who runs it. `None` if there
-    /// is nothing, if another thief is at work, or if `dst` has no room for half a ring.
+    /// Moves half of this ring, rounded up, to `dst`, except the first task, which the caller runs. `None` if there is no task,
+    /// if another thief is copying, or if `dst` has no room for half a ring.
     ///
     /// # Safety
     /// `one-owner`: only the owning worker of **`dst`** calls this, and `dst` is another queue.

@@ -1,88 +1,122 @@
-//! Worker threads: the first starts with the runtime, the others when they are first needed.
+//! Worker threads: each one starts the next before it first runs user code.
 //!
-//! Called by the runtime (`start_first`), by whoever the idle word tells to start one, by `spares`, and by `worker` and
-//! `rescue` (`ask_again`).
+//! Called by the runtime (`start_first`), by `worker` and `spares` (`start_successor`, `retry_if_due`, `start_if_refused`).
 //!
-//! A program with `on_thread_start` has all threads from the beginning: it may count on the hook having run, and a hook that
-//! takes long, or waits for that of another thread, must not keep tasks waiting that rely on a worker that starts.
+//! User code is a task, a hook, or a waker that is not ours. A thread that has not run any is *clean*: its signal mask, CPUs,
+//! working directory, namespaces and capabilities are those of the thread that called `build`.
 //!
 //! # Invariants
-//! - `started-under-lock`: a later thread is counted in `alive`, started, and put where shutdown joins it, all under the lock
-//!   of `Workers::threads`. Shutdown takes that lock when nobody is alive: it joins the thread, or there never is one.
-//! - `start-is-search`: as in `idle`: the thread begins as a searcher, or `start_one` ends the search in its place.
-//! - `start-inside-a-wake`: wakers are called anywhere, under any lock, so a start calls no foreign code and does not panic:
-//!   names are made in `build`, and hooks run on the new thread.
+//! - `one-ahead`: a clean thread starts its successor before it first runs user code: the next worker that has no thread or,
+//!   once all have one, a standby spare. So one clean thread is always up, unless the system has refused one: it sleeps,
+//!   searches, waits as the standby, or is on its way there.
+//! - `clean-parents`: while the system refuses nothing, only clean threads start threads, so that no worker or spare inherits
+//!   what a task, a hook or the thread of a waker has changed. After a refusal no thread is clean. Then a worker between
+//!   two polls, `block_in_place` or the monitor starts the next one, for a runtime must not stall over a refused thread.
+//! - `started-under-lock`: a thread is started and listed for the shutdown to join under the lock of `Workers::threads`, and
+//!   only if `alive` is not 0 there. The shutdown takes the list under that lock, after `alive` became 0. So it joins
+//!   the thread, or the thread never starts.
+//!
+//! # Why not otherwise
+//! A waker that finds all workers busy knows best when a thread is missing. But its thread may belong to another network
+//! namespace or have all signals blocked, it may hold any lock, and a start takes 10 to 20 µs of its time. Decision 0013.
 
-use std::io::{self, Write as _};
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::idle::Refused;
-use super::meter::add;
-use super::roster::join_unless_ended;
-use super::spares::Started;
-use super::worker::{self, Worker, has_work_for_others};
-use super::{Config, Shared, Slot};
+use super::counters::add;
+use super::spares::{self, Started};
+use super::worker::{self, Worker};
+use super::worker_states::join_unless_ended;
+use super::{Config, Shared, WorkerSlot};
+use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
+use crate::primitives::parker::Parker;
 use crate::primitives::thread;
 use crate::runtime::context::{self, Entered};
-use crate::sys;
 use crate::time::clock::real_now;
 
-/// How long workers that the system has refused are not asked for, in milliseconds; picked by feel.
+/// How long a busy worker waits after a refusal before it tries again, in milliseconds. Not measured.
 const PATIENCE_MS: u64 = 1000;
 
-/// The worker threads, those of spares among them.
+/// How long a clean thread waits before each further attempt. A refusal often lasts a moment only. Not measured.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
+
+/// How long a thread that is about to block as the last active worker waits for a refused thread; picked by feel.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The longest pause between two attempts of it; picked by feel.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// The threads of workers and spares.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
-    /// To be joined.
+    /// The threads that a shutdown joins.
     pub(crate) started: Vec<thread::JoinHandle<()>>,
-    /// The names of workers that have not started, the last one first.
+    /// The names of workers that have no thread, the last one first.
     unstarted: Vec<String>,
-    /// How many of them are not in the idle word, as the system has refused one.
-    refused: u16,
+    /// The names of the next standbys. User code makes names, so a clean thread finds one here.
+    pub(super) standby_names: VecDeque<String>,
+    last_name: String,
+    /// The system has refused the last thread, so none is clean (`clean-parents`).
+    is_refused: bool,
     has_told: bool,
 }
 
-/// How many workers start with the runtime.
+/// Why a thread is to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// `one-ahead`: the caller is clean, and about to run user code.
+    Successor,
+    /// A thread has been refused, and the system may grant it now.
+    Retry,
+    /// A spare is needed, or a worker if some have no thread.
+    Need,
+    /// As many spares run as allowed, so only a worker will do.
+    NeedOfWorker,
+}
+
+/// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
+/// hooks wait for each other.
 pub(super) fn at_once(config: &Config) -> usize {
     if config.hooks.on_start.is_some() { config.workers } else { 1 }
 }
 
-/// How many the idle word has to give.
-pub(super) fn later(config: &Config) -> u16 {
-    u16::try_from(config.workers - at_once(config)).unwrap_or(u16::MAX)
-}
-
-/// A worker that starts later is asleep from the beginning, as far as its figures say: so it would be if it had started, and
-/// it would have been busy for a moment before that.
-pub(super) fn new_slot(config: &Config, index: usize) -> Slot {
-    let slot = Slot::new();
+/// For metrics a worker without a thread has parked at once, as a worker of Tokio would, which starts in `build`.
+pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
+    let slot = WorkerSlot::new();
     if index >= at_once(config) {
-        [&slot.parks, &slot.unparks, &slot.tally.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
+        [&slot.parks, &slot.unparks, &slot.counters.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
     }
     slot
 }
 
-/// Those that never started wake up to end, as the others did.
+/// For metrics, workers that never had a thread wake up to end, as the others do.
 pub(super) fn wake_unstarted(shared: &Shared) {
     let unstarted = shared.workers.threads.lock().unstarted.len();
     (0..shared.config.workers).rev().take(unstarted).for_each(|index| add(&shared.slot(index).unparks, 1));
 }
 
-/// Starts those that start with the runtime. If the system refuses one, those started end again and the refusal is the
-/// error.
+/// Starts the workers that start with the runtime. If the system refuses one, the started ones end and the refusal is
+/// returned.
 pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
     let count = at_once(&shared.config);
     let mut names: Vec<_> = (0..shared.config.workers).map(|_| shared.config.name_thread()).collect();
     names.reverse();
+    // Two: a standby starts its successor before it makes the name of the one after that.
+    let standby_names = (0..2).map(|_| shared.config.name_thread()).collect();
     let workers = &shared.workers;
-    workers.threads.lock().unstarted = names;
+    {
+        let mut threads = workers.threads.lock();
+        (threads.unstarted, threads.standby_names) = (names, standby_names);
+    }
     workers.alive.store(count, Ordering::Relaxed);
-    workers.roster.join(count);
+    workers.states.join(count);
     for index in 0..count {
-        let started = workers.threads.lock().start_next(shared);
+        let started = workers.threads.lock().start_worker(shared);
         if let Err(error) = started {
-            // Those that never started have left.
+            // The workers that never started count as having left.
             let missing = count - index;
             // AcqRel: pairs with the decrement in `worker::leave`.
             if workers.alive.fetch_sub(missing, Ordering::AcqRel) == missing {
@@ -95,155 +129,303 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 impl Threads {
-    fn start_next(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
+    fn start_worker(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
         let index = shared.config.workers - self.unstarted.len();
-        let name = self.unstarted.last().expect("the idle word gives no more than there are").clone();
-        let mine = Arc::clone(shared);
-        let thread = thread::spawn_named(name, shared.config.thread_stack_size, move || worker_thread(&mine, index))?;
-        self.started.push(thread);
+        let name = self.unstarted.last().expect("the caller has looked that there is one").clone();
+        self.start(shared, name, move |shared| worker_thread(shared, index))?;
         self.unstarted.pop();
+        Ok(())
+    }
+
+    fn start_standby(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
+        spares::forget_ended(&mut self.started);
+        // Several standbys may be called before the first has made its name; then two threads share one.
+        let name = self.standby_names.pop_front().unwrap_or_else(|| self.last_name.clone());
+        let started = self.start(shared, name.clone(), spares::standby_thread);
+        match started {
+            Ok(()) => self.last_name = name,
+            Err(_) => self.standby_names.push_front(name),
+        }
+        started
+    }
+
+    fn start(
+        &mut self,
+        shared: &Arc<Shared>,
+        name: String,
+        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> io::Result<()> {
+        let mine = Arc::clone(shared);
+        let thread = thread::spawn_named(name, shared.config.thread_stack_size, move || run(&mine))?;
+        self.started.push(thread);
         Ok(())
     }
 }
 
-/// `OnWake::Start`, perhaps inside of a waker (`start-inside-a-wake`).
+/// `one-ahead`: this thread is clean, and is about to run user code.
 #[cold]
-pub(super) fn start_on_wake(shared: &Shared) {
-    if let Started::Refused(error) = start_one(shared) {
-        if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
-            // Not `eprintln!`, which panics where there is no standard error.
-            drop(writeln!(io::stderr(), "{}", refusal(shared, &error)));
+pub(super) fn start_successor(shared: &Shared) {
+    let mut outcome = start_next(shared, Reason::Successor);
+    for pause in PAUSES {
+        if !matches!(outcome, Started::Refused(_)) {
+            return;
         }
+        Parker::new().park_timeout(pause);
+        // Another thread may have started it meanwhile.
+        outcome = start_next(shared, Reason::Retry);
+    }
+    if let Started::Refused(error) = outcome {
+        tell(shared, &error);
+    }
+}
+
+/// Tries again if the system refused a thread a while ago; called by a worker between two polls.
+#[inline]
+pub(super) fn retry_if_due(shared: &Shared, now: u64) {
+    if now >= shared.workers.retry_at.load(Ordering::Relaxed) {
+        retry(shared);
+    }
+}
+
+fn is_retry_due(shared: &Shared) -> bool {
+    shared.ms_at(real_now()) >= shared.workers.retry_at.load(Ordering::Relaxed)
+}
+
+#[cold]
+fn retry(shared: &Shared) {
+    // The swap lets one of several workers try. A refusal sets the next time.
+    if shared.workers.retry_at.swap(u64::MAX, Ordering::Relaxed) != u64::MAX {
+        drop(start_next(shared, Reason::Retry));
+    }
+}
+
+/// A spare is needed, and none waits. `Yes` means that one is on its way, or that a clean thread is up that starts it
+/// (`one-ahead`).
+pub(super) fn start_if_refused(shared: &Shared, may_be_spare: bool) -> Started {
+    start_next(shared, if may_be_spare { Reason::Need } else { Reason::NeedOfWorker })
+}
+
+/// `outcome` is what a caller got that is about to block as the last active worker. If the system has refused a thread, no
+/// other thread may come by to ask again, so the caller waits for up to [`REFUSED_WAIT_MAX`] before it blocks.
+pub(super) fn insist(shared: &Shared, mut outcome: Started) -> Started {
+    let (mut waited, mut pause) = (Duration::ZERO, PAUSES[0]);
+    while matches!(outcome, Started::Refused(_)) && waited < REFUSED_WAIT_MAX && !shared.is_closed() {
+        Parker::new().park_timeout(pause);
+        waited += pause;
+        pause = (pause * 2).min(REFUSED_PAUSE_MAX);
+        // Another thread may have been given one meanwhile.
+        outcome = if shared.workers.states.active() > 0 { Started::Yes } else { start_if_refused(shared, true) };
+    }
+    outcome
+}
+
+/// Whether no worker is active because the system refuses threads. Then a thread that waits for the runtime asks again.
+pub(crate) fn lacks_worker(shared: &Shared) -> bool {
+    // Relaxed: a hint; it is `u64::MAX` unless the last thread was refused.
+    shared.workers.retry_at.load(Ordering::Relaxed) != u64::MAX && shared.workers.states.active() == 0
+}
+
+/// Asks again if no worker is active.
+#[cold]
+pub(crate) fn retry_if_lacking(shared: &Shared) {
+    if lacks_worker(shared) {
+        drop(start_if_refused(shared, true));
+    }
+}
+
+fn start_next(shared: &Shared, reason: Reason) -> Started {
+    if !shared.is_in_own_process() {
+        // A forked child has no workers, and this must not give it one.
+        return Started::Closed;
+    }
+    let workers = &shared.workers;
+    let mut threads = workers.threads.lock(); // `started-under-lock`
+    let starts_worker = !threads.unstarted.is_empty();
+    match reason {
+        Reason::Successor => {}
+        Reason::NeedOfWorker if !(threads.is_refused && starts_worker) => return Started::BoundHit,
+        Reason::Retry | Reason::Need | Reason::NeedOfWorker if !threads.is_refused => return Started::Yes,
+        Reason::Need | Reason::NeedOfWorker if workers.states.active() > 0 && !is_retry_due(shared) => {
+            // Help is wanted, but work goes on without it.
+            return Started::Refused(io::ErrorKind::WouldBlock.into());
+        }
+        Reason::Retry | Reason::Need | Reason::NeedOfWorker => {}
+    }
+    // Acquire: pairs with the decrement in `worker::leave`.
+    if shared.is_closed() || workers.alive.load(Ordering::Acquire) == 0 {
+        return Started::Closed;
+    }
+    let mine = shared.handle().shared;
+    let result = if starts_worker {
+        if !join_unless_ended(&workers.alive) {
+            return Started::Closed;
+        }
+        workers.states.join(1);
+        threads.start_worker(&mine)
+    } else {
+        // Each worker has run user code, or the last one is about to.
+        workers.has_clean.store(false, Ordering::Relaxed);
+        // It counts in `alive` from its first call on.
+        threads.start_standby(&mine)
+    };
+    let Err(error) = result else {
+        threads.is_refused = false;
+        workers.retry_at.store(u64::MAX, Ordering::Relaxed);
+        return Started::Yes;
+    };
+    threads.is_refused = true;
+    workers.retry_at.store(shared.ms_at(real_now()) + PATIENCE_MS, Ordering::Relaxed);
+    drop(threads);
+    if starts_worker {
+        workers.states.leave();
+        worker::leave(shared);
+    }
+    Started::Refused(error)
+}
+
+fn tell(shared: &Shared, error: &io::Error) {
+    if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
+        report::report(ReportKind::Threads, format_args!("{}", refusal(shared, error)));
     }
 }
 
 fn refusal(shared: &Shared, error: &io::Error) -> String {
     let Config { name, workers, .. } = &shared.config;
     format!(
-        "redd: the system refuses a thread for one more of the {workers} workers of runtime {}: {error}. It goes on with \
-         {}, and asks again from time to time; raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup), or say how \
-         many there are to be with `Builder::worker_threads`.",
+        "the system refuses a thread for one more of the {workers} workers of runtime {}, or for the spare that stands \
+         by: {error}. The runtime goes on with {}, and asks again from time to time. Raise the limit of threads (`ulimit -u`, \
+         `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
         name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`")),
-        shared.workers.roster.serving(),
+        shared.workers.states.active(),
     )
 }
 
-/// Starts the worker that the idle word has given; it is a searcher already.
-pub(super) fn start_one(shared: &Shared) -> Started {
-    if !shared.is_in_own_process() {
-        // A forked child has no workers, and this must not give it one.
-        return Started::Closed;
-    }
-    let workers = &shared.workers;
-    let (error, was_last) = {
-        let mut threads = workers.threads.lock(); // `started-under-lock`
-        if shared.is_closed() || !join_unless_ended(&workers.alive) {
-            // Who leaves cancels what this search might have found.
-            let _ = shared.idle.end_search();
-            return Started::Closed;
-        }
-        workers.roster.join(1);
-        let Err(error) = threads.start_next(&shared.handle().shared) else { return Started::Yes };
-        workers.roster.leave();
-        let Refused { others, was_last } = shared.idle.refuse_start();
-        threads.refused += 1 + others;
-        let now = shared.ms_at(real_now());
-        workers.ask_again_at.store(now + PATIENCE_MS, Ordering::Relaxed);
-        (error, was_last)
-    };
-    if was_last && has_work_for_others(shared) {
-        // `start-is-search`: others may have relied on it.
-        shared.wake_worker();
-    }
-    worker::leave(shared);
-    Started::Refused(error)
-}
-
-/// Workers that the system has refused a while ago may be asked for again.
-#[inline]
-pub(super) fn ask_again(shared: &Shared, now: u64) {
-    if now >= shared.workers.ask_again_at.load(Ordering::Relaxed) {
-        return_refused(shared);
-    }
-}
-
-#[cold]
-fn return_refused(shared: &Shared) {
-    let mut threads = shared.workers.threads.lock();
-    shared.workers.ask_again_at.store(u64::MAX, Ordering::Relaxed);
-    shared.idle.return_unstarted(std::mem::take(&mut threads.refused));
-}
-
 fn worker_thread(shared: &Arc<Shared>, index: usize) {
-    if index >= at_once(&shared.config) {
+    worker::arrive_here(shared);
+    let config = &shared.config;
+    if index >= at_once(config) {
         add(&shared.slot(index).unparks, 1);
-        // Whoever started it may be bound to a CPU, or be urgent.
-        sys::thread::run_like(shared.slot(0).thread.load(Ordering::Relaxed));
+    }
+    // The workers that `build` starts after this one are not its successors.
+    let is_head = index + 1 >= at_once(config);
+    let runs_hooks = config.hooks.run_before_tasks();
+    if is_head && runs_hooks {
+        start_successor(shared);
     }
     let _entered = context::enter(shared.handle());
     let _running = context::mark(Entered::Yes);
-    shared.config.hooks.start();
+    config.hooks.start();
     let mut worker = Worker::new(shared, index);
-    worker.is_searching = later(&shared.config) > 0;
+    if is_head && !runs_hooks {
+        worker.become_clean();
+    }
     worker.run_thread(shared);
     drop(worker);
-    worker::leave(shared);
-    shared.config.hooks.stop();
+    worker::leave_here(shared);
+    config.hooks.stop();
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
     use std::sync::mpsc;
 
     use super::*;
-    use crate::runtime::{Builder, Rescue};
+    use crate::runtime::{Builder, Rescue, Runtime};
     use crate::sys::faults::{Call, plan};
+    use crate::task;
+
+    fn runtime(workers: usize) -> Runtime {
+        Builder::new_multi_thread().worker_threads(workers).name("orders").rescue(Rescue::off()).build().unwrap()
+    }
+
+    /// Whether the last thread was refused, how many workers have no thread, and whether a line was written about it.
+    fn refused(shared: &Shared) -> (bool, usize, bool) {
+        let threads = shared.workers.threads.lock();
+        (threads.is_refused, threads.unstarted.len(), threads.has_told)
+    }
+
+    /// As a clean thread, when the system refuses `count` threads in a row.
+    fn successor_refused(shared: &Shared, count: usize) {
+        (0..count).for_each(|_| plan(Call::ThreadStart, 0, libc::EAGAIN));
+        start_successor(shared);
+    }
 
     #[test]
-    fn who_is_refused_is_told_of_once_not_asked_for_at_once_and_asked_for_again_later() {
-        let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(3).name("orders").rescue(Rescue::off()).build().unwrap();
+    fn a_refusal_that_ends_at_once_is_not_reported() {
+        let runtime = runtime(3);
         let shared = &runtime.handle().shared;
-        let (release, hold) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::channel();
-        let busy = runtime.spawn(async move {
-            tell.send(()).unwrap();
-            hold.recv().unwrap_err();
-        });
-        told.recv().unwrap();
-        plan(Call::ThreadStart, 0, libc::EAGAIN);
-        // Refused, then not asked for: the plan is for one call.
-        let (first, second) = (runtime.spawn(async {}), runtime.spawn(async {}));
-        assert_eq!(shared.idle.load(), Default::default(), "the one is busy, the others are not to be had");
-        assert_eq!((shared.workers.roster.serving(), shared.workers.alive.load(Ordering::Relaxed)), (1, 1));
-        {
-            let threads = shared.workers.threads.lock();
-            assert_eq!((threads.refused, threads.unstarted.len(), threads.has_told), (2, 2, true));
-        }
+        successor_refused(shared, 2);
+        assert_eq!(refused(shared), (false, 1, false), "the third attempt had a thread");
+        assert_eq!(shared.workers.retry_at.load(Ordering::Relaxed), u64::MAX);
+        assert_eq!(shared.workers.alive.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_refusal_that_lasts_is_reported_once_and_retried_later() {
+        let runtime = runtime(3);
+        let shared = &runtime.handle().shared;
+        successor_refused(shared, 3);
+        assert_eq!(refused(shared), (true, 2, true));
+        assert_eq!((shared.workers.states.active(), shared.workers.alive.load(Ordering::Relaxed)), (1, 1));
         let line = refusal(shared, &io::Error::from_raw_os_error(libc::EAGAIN));
         assert!(line.contains("3 workers of runtime `orders`") && line.contains("goes on with 1"), "{line}");
         assert!(line.contains("`Builder::worker_threads`"), "{line}");
+
         let now = shared.ms_at(real_now());
-        ask_again(shared, now);
-        assert_eq!(shared.idle.load().unstarted, 0, "not yet");
-        ask_again(shared, now + PATIENCE_MS);
-        assert_eq!(shared.idle.load().unstarted, 2);
-        let third = runtime.spawn(async {});
-        for task in [first, second, third] {
-            runtime.block_on(task).unwrap();
-        }
-        assert!(shared.workers.threads.lock().started.len() > 1);
-        drop(release);
-        runtime.block_on(busy).unwrap();
+        retry_if_due(shared, now);
+        assert_eq!(refused(shared).1, 2, "not yet");
+        plan(Call::ThreadStart, 0, libc::EAGAIN);
+        retry_if_due(shared, now + PATIENCE_MS);
+        assert_eq!(refused(shared), (true, 2, true), "refused again");
+        retry_if_due(shared, now + 2 * PATIENCE_MS + 60_000);
+        assert_eq!(refused(shared), (false, 1, true));
+        assert_eq!(shared.workers.retry_at.load(Ordering::Relaxed), u64::MAX);
+    }
+
+    #[test]
+    fn block_in_place_gets_the_spare_that_was_refused() {
+        let runtime = runtime(1);
+        let shared = Arc::clone(&runtime.handle().shared);
+        let seven = runtime.block_on(runtime.spawn(async move {
+            // The standby leaves, and no other waits.
+            spares::release_spares(&shared);
+            successor_refused(&shared, 3);
+            assert_eq!(refused(&shared), (true, 0, true));
+            let (tell, told) = mpsc::channel();
+            drop(crate::spawn(async move { tell.send(7).unwrap() }));
+            let seven = task::block_in_place(move || told.recv().unwrap());
+            assert!(!refused(&shared).0);
+            seven
+        }));
+        assert_eq!(seven.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_need_gets_a_refused_worker_at_once_only_if_none_serves_and_beyond_the_bound_of_spares() {
+        let runtime = runtime(3);
+        let shared = &runtime.handle().shared;
+        assert!(matches!(spares::start_spare(shared, 0), Started::BoundHit), "a clean worker is up");
+        successor_refused(shared, 3);
+        assert!(matches!(spares::start_spare(shared, 1), Started::Refused(_)), "one serves, and it is too early");
+        assert_eq!(refused(shared).1, 2);
+        let only = shared.slot(0);
+        assert_eq!(shared.workers.states.block(&only.state), 0);
+        assert!(matches!(spares::start_spare(shared, 0), Started::Yes));
+        assert_eq!(refused(shared), (false, 1, true));
+        shared.workers.states.unblock(&only.state);
     }
 
     #[test]
     fn nothing_starts_when_the_runtime_has_closed() {
-        let runtime = Builder::new_multi_thread().worker_threads(3).build().unwrap();
-        let shared = Arc::clone(&runtime.handle().shared);
-        drop(runtime);
-        assert!(shared.idle.take_unstarted());
-        assert!(matches!(start_one(&shared), Started::Closed));
-        assert_eq!(shared.idle.load().searchers, 0);
+        for workers in [1, 3] {
+            let runtime = runtime(workers);
+            let shared = Arc::clone(&runtime.handle().shared);
+            drop(runtime);
+            start_successor(&shared);
+            assert!(matches!(start_next(&shared, Reason::Successor), Started::Closed));
+            assert!(shared.workers.threads.lock().started.is_empty());
+        }
     }
 }

@@ -1,37 +1,65 @@
-//! Signals of the operating system as things to await.
+//! Receiving signals of the operating system asynchronously.
 //!
-//! The first listener for a kind of signal replaces what the system would do with it, for the rest of the process's
-//! life: after one call of [`ctrl_c`], Ctrl-C does not end the program by itself any more.
+//! The first listener for a kind of signal replaces the system's default action until the process ends. For example,
+//! after one call of [`ctrl_c`], Ctrl-C no longer terminates the program by itself.
 //!
 //! # Examples
-//! ```no_run
-//! # async fn example() -> std::io::Result<()> {
-//! redd::signal::ctrl_c().await?;
-//! println!("shutting down");
-//! # Ok(())
-//! # }
+//! A graceful shutdown. Here the program sends itself the signal:
+//! ```
+//! use redd::signal::unix::{SignalKind, signal};
+//!
+//! # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let mut terminate = signal(SignalKind::terminate())?;
+//! # std::process::Command::new("sh").args(["-c", "kill -TERM $PPID"]).status()?;
+//! let reason = redd::select! {
+//!     result = redd::signal::ctrl_c() => result.map(|()| "interrupted")?,
+//!     _ = terminate.recv() => "terminated",
+//! };
+//! assert_eq!(reason, "terminated");
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
 //! ```
 
 mod registry;
 pub mod unix;
 
+use std::future::Future;
 use std::io;
+use std::panic::Location;
 
 /// Waits for the next Ctrl-C (`SIGINT`).
 ///
-/// - Signals that came before the first poll are not seen.
-/// - From then on Ctrl-C does not end the process by itself, also after this future is done or dropped.
-/// - Every task that waits sees the signal.
+/// - Signals that arrive before the first poll are not received.
+/// - From the first poll on, Ctrl-C no longer terminates the process, even after this future is ready or dropped.
+/// - All waiting tasks receive the signal.
 ///
 /// # Cancel safety
-/// A signal that comes after it is dropped is not kept for the next call; keep a [`unix::Signal`] for that.
+/// A signal that arrives after the future is dropped is lost. To receive signals between calls, keep a
+/// [`unix::Signal`].
 ///
 /// # Panics
-/// Outside of a runtime, and in one that was built without I/O.
+/// If polled outside of a runtime, or in a runtime built without I/O.
 ///
 /// # Errors
-/// The system refused the handler, or there are no descriptors left.
-pub async fn ctrl_c() -> io::Result<()> {
-    unix::signal(unix::SignalKind::interrupt())?.recv().await;
-    Ok(())
+/// - `EMFILE` or `ENFILE`: no descriptors are left.
+/// - The system refused to install the handler.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let interrupted = redd::spawn(redd::signal::ctrl_c());
+/// redd::task::yield_now().await;
+/// // As if the user pressed Ctrl-C.
+/// std::process::Command::new("sh").args(["-c", "kill -INT $PPID"]).status()?;
+/// assert!(interrupted.await?.is_ok());
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+#[track_caller]
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
+    let place = Location::caller();
+    async move {
+        unix::signal(unix::SignalKind::interrupt())?.recv_at(place).await;
+        Ok(())
+    }
 }

@@ -1,19 +1,20 @@
-//! What happened to each signal of this process, and who is told.
+//! The signals that this process received, and the runtimes that listen to them.
 //!
-//! A signal handler may do next to nothing: it counts, and makes an eventfd fire. Every runtime that ever had a listener
-//! has a duplicate of that eventfd in its epoll; the edge wakes its listeners, and they compare the count with the one
-//! that they saw last. So no thread is needed, no runtime depends on another one, and a runtime that is gone is
-//! forgotten.
+//! 1. A signal handler may do very little: it increments a count and signals an eventfd.
+//! 2. Every runtime that ever had a listener has a duplicate of that eventfd in its epoll. The edge wakes its listeners.
+//! 3. Each listener compares the count with the count that it saw last.
+//!
+//! So no thread is needed, runtimes do not depend on each other, and a runtime that was dropped is removed.
 //!
 //! Called by `unix`, and by `process` for `SIGCHLD`.
 //!
 //! # Invariants
-//! - `count-then-edge`: the handler counts before it makes the eventfd fire, and a listener clears its readiness
-//!   before it looks at the count; so it sees the count, or an edge is still to come.
+//! - `count-then-edge`: the handler counts before it signals the eventfd, and a listener clears its readiness before it reads
+//!   the count. So the listener sees the count, or another edge follows.
 //! - `never-undone`: a handler, its count and its eventfd live until the process ends.
-//! - `published-when-seen`: a signal is published when a turn of a runtime, or a listener, has seen it. A new listener
-//!   starts from what is published: a signal that was sent just before it listened is its first one, as in Tokio, and
-//!   an old one is not.
+//! - `published-when-seen`: a signal is published once a runtime's turn, or a listener, has seen it. A new listener starts
+//!   from the published count. So a signal that was sent just before is the first that it receives, as in Tokio. An
+//!   older signal is not received.
 
 #![expect(unsafe_code, reason = "installs signal handlers")]
 
@@ -33,13 +34,13 @@ use std::task::{Context, Poll, Wake, Waker};
 /// Linux has signals 1 to 64.
 const NUMBERS: usize = 65;
 
-/// How often each signal was received.
+/// The number of times that each signal was received.
 static COUNTS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
-/// How much of that somebody has seen (`published-when-seen`).
+/// The part of `COUNTS` that a runtime or listener has seen (`published-when-seen`).
 static PUBLISHED: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
 static RECORDS: OnceLock<Vec<Mutex<Record>>> = OnceLock::new();
 
-/// One signal: its handler, and its sources in the runtimes that had listeners.
+/// One signal: the eventfd of its handler, and its sources in the runtimes that had listeners.
 #[derive(Debug, Default)]
 struct Record {
     eventfd: Option<&'static EventFd>,
@@ -68,19 +69,19 @@ impl Number {
         Ok(Self(number))
     }
 
-    /// How often it was received since its handler is there.
+    /// Returns how often the signal was received since its handler was installed.
     pub(crate) fn count(self) -> u64 {
-        // Acquire: what the handler's thread did before the signal. Pairs with Release in the handler (`install`).
+        // Acquire: sees what the handler's thread did before the signal. Pairs with Release in the handler (`install`).
         COUNTS[self.0].load(Ordering::Acquire)
     }
 
-    /// The count from which a new listener starts.
+    /// Returns the count from which a new listener starts.
     pub(crate) fn published(self) -> u64 {
         // Relaxed: only compared with the count.
         PUBLISHED[self.0].load(Ordering::Relaxed)
     }
 
-    /// Somebody has seen `count`.
+    /// Records that a runtime or listener has seen `count`.
     pub(crate) fn publish(self, count: u64) {
         // Relaxed: as above.
         PUBLISHED[self.0].fetch_max(count, Ordering::Relaxed);
@@ -92,7 +93,7 @@ impl Number {
     }
 }
 
-/// The source in `driver` that fires with this signal; the handler is installed if it is not there yet.
+/// Returns the source in `driver` that this signal makes ready. Installs the handler if it is missing.
 pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Source<OwnedFd>>> {
     let mut record = number.record().lock();
     let eventfd = match record.eventfd {
@@ -114,8 +115,8 @@ pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Sou
     Ok(source)
 }
 
-/// Waits with the listeners of a source, and is its own waker: it publishes what a turn has brought, also when nobody
-/// listens. Lives until its runtime shuts down.
+/// Waits on a source like a listener, and is its own waker. It publishes signals that a turn has delivered, even without
+/// a listener. Lives until its runtime shuts down.
 struct Publisher {
     number: Number,
     news: Mutex<Readiness<Arc<Source<OwnedFd>>>>,
@@ -125,11 +126,11 @@ impl Wake for Publisher {
     fn wake(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
         let mut cx = Context::from_waker(&waker);
-        // Locked while it is polled, so that a wake on another thread is not lost; the only waker that is cloned or
-        // dropped under the lock is our own, and we hold another reference.
+        // Locked during the poll, so that a wake on another thread is not lost. The only waker that is cloned or dropped
+        // under the lock is our own, and we hold another reference.
         let mut news = self.news.lock();
         loop {
-            match news.poll_news(&mut cx) {
+            match news.poll_event(&mut cx) {
                 // Cleared first, then published: `count-then-edge`.
                 Poll::Ready(Ok(())) => self.number.publish(self.number.count()),
                 Poll::Pending => return,
@@ -141,7 +142,7 @@ impl Wake for Publisher {
         drop(news);
         let mut record = self.number.record().lock();
         let index = record.sources.iter().position(|source| Arc::ptr_eq(source.registration().driver(), &driver));
-        // Not dropped under the lock, though listeners or we hold another reference anyway.
+        // Dropped after the lock is released, although other references exist anyway.
         let forgotten = index.map(|index| record.sources.swap_remove(index));
         drop(record);
         drop(forgotten);
@@ -157,7 +158,7 @@ fn install(number: Number) -> io::Result<&'static EventFd> {
         eventfd.signal_in_handler();
     };
     // SAFETY: the handler makes one atomic addition and one `write`, which are allowed in handlers, and restores
-    // `errno`; what it refers to lives for ever (`never-undone`).
+    // `errno`. What it refers to lives forever (`never-undone`).
     let installed = unsafe { signal_hook_registry::register(number.0 as libc::c_int, handler) };
     match installed {
         Ok(_id) => Ok(eventfd),

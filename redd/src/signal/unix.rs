@@ -1,8 +1,10 @@
-//! Signals by kind: [`signal`] gives a [`Signal`] to receive from.
+//! Unix signals by kind: [`signal`] returns a [`Signal`] to receive from.
 //!
 //! # Invariants
-//! - `count-is-truth`: what is received is a difference between the process's count of the signal and the count this
-//!   listener saw last; readiness only says when to compare.
+//! - `count-is-truth`: a listener receives a signal if the process's count differs from the count that it saw last.
+//!   Readiness only says when to compare.
+
+// Called by users, and by `process` for the ends of children.
 
 use super::registry::{self, Number};
 use crate::driver::readiness::ready::Interest;
@@ -19,45 +21,82 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A kind of signal.
+///
+/// # Examples
+/// ```
+/// use redd::signal::unix::SignalKind;
+///
+/// assert_eq!(SignalKind::terminate().as_raw_value(), 15);
+/// assert_eq!(SignalKind::from_raw(15), SignalKind::terminate());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct SignalKind(c_int);
 
 impl SignalKind {
-    /// The signal with this number, also one that has no name here. [`signal`] checks it.
+    /// Returns the kind with this signal number, even one without a method here. [`signal`] checks the number.
     pub const fn from_raw(signal: c_int) -> Self {
         Self(signal)
     }
 
-    /// The number of this signal.
+    /// Returns the signal number.
     pub const fn as_raw_value(&self) -> c_int {
         self.0
     }
-}
 
-/// Kinds with a name.
-macro_rules! kinds {
-    ($($name:ident: $SIGNAL:ident, $doc:literal;)*) => {
-        impl SignalKind {$(
-            #[doc = $doc]
-            pub const fn $name() -> Self {
-                Self(libc::$SIGNAL)
-            }
-        )*}
-    };
-}
+    /// `SIGALRM`: a timer of the process expired.
+    pub const fn alarm() -> Self {
+        Self(libc::SIGALRM)
+    }
 
-kinds! {
-    alarm: SIGALRM, "`SIGALRM`: a timer of the process has run out.";
-    child: SIGCHLD, "`SIGCHLD`: a child process has changed its state.";
-    hangup: SIGHUP, "`SIGHUP`: the terminal is gone; services reload their configuration.";
-    interrupt: SIGINT, "`SIGINT`: Ctrl-C.";
-    io: SIGIO, "`SIGIO`: a descriptor with signal-driven I/O is ready.";
-    pipe: SIGPIPE, "`SIGPIPE`: a write to a pipe that nobody reads.";
-    quit: SIGQUIT, "`SIGQUIT`: Ctrl-\\.";
-    terminate: SIGTERM, "`SIGTERM`: the polite request to end.";
-    user_defined1: SIGUSR1, "`SIGUSR1`.";
-    user_defined2: SIGUSR2, "`SIGUSR2`.";
-    window_change: SIGWINCH, "`SIGWINCH`: the terminal has another size.";
+    /// `SIGCHLD`: a child process changed its state.
+    pub const fn child() -> Self {
+        Self(libc::SIGCHLD)
+    }
+
+    /// `SIGHUP`: the terminal was closed. Services reload their configuration on it.
+    pub const fn hangup() -> Self {
+        Self(libc::SIGHUP)
+    }
+
+    /// `SIGINT`: Ctrl-C.
+    pub const fn interrupt() -> Self {
+        Self(libc::SIGINT)
+    }
+
+    /// `SIGIO`: a descriptor with signal-driven I/O is ready.
+    pub const fn io() -> Self {
+        Self(libc::SIGIO)
+    }
+
+    /// `SIGPIPE`: a write to a pipe without a reader.
+    pub const fn pipe() -> Self {
+        Self(libc::SIGPIPE)
+    }
+
+    /// `SIGQUIT`: Ctrl-\.
+    pub const fn quit() -> Self {
+        Self(libc::SIGQUIT)
+    }
+
+    /// `SIGTERM`: a request to terminate.
+    pub const fn terminate() -> Self {
+        Self(libc::SIGTERM)
+    }
+
+    /// `SIGUSR1`: its meaning is up to the program.
+    pub const fn user_defined1() -> Self {
+        Self(libc::SIGUSR1)
+    }
+
+    /// `SIGUSR2`: its meaning is up to the program.
+    pub const fn user_defined2() -> Self {
+        Self(libc::SIGUSR2)
+    }
+
+    /// `SIGWINCH`: the terminal was resized.
+    pub const fn window_change() -> Self {
+        Self(libc::SIGWINCH)
+    }
 }
 
 impl From<c_int> for SignalKind {
@@ -72,17 +111,28 @@ impl From<SignalKind> for c_int {
     }
 }
 
-/// Listens to signals of `kind`, which this process receives from now on instead of what the system would do.
+/// Starts listening to signals of `kind`, which replaces the system's default action.
 ///
-/// - The handler stays until the process ends, also when no [`Signal`] is left.
-/// - Other handlers that were installed through the signal-hook crate are called too.
+/// - The handler stays until the process ends, even when no [`Signal`] is left.
+/// - Handlers that were installed through the signal-hook crate are called too.
 ///
 /// # Panics
-/// Outside of a runtime, and in one that was built without I/O.
+/// If called outside of a runtime, or in a runtime built without I/O.
 ///
 /// # Errors
-/// There is no such signal, it does not allow a handler (`SIGKILL`, `SIGSTOP`, and the signals of crashes), or there
-/// are no descriptors left.
+/// - There is no such signal, or it does not allow a handler: `SIGKILL`, `SIGSTOP`, and the signals of crashes.
+/// - `EMFILE` or `ENFILE`: no descriptors are left.
+///
+/// # Examples
+/// ```
+/// use redd::signal::unix::{SignalKind, signal};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// assert!(signal(SignalKind::user_defined1()).is_ok());
+/// // SIGKILL does not allow a handler.
+/// assert!(signal(SignalKind::from_raw(9)).is_err());
+/// # });
+/// ```
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     let driver = current_driver();
@@ -90,20 +140,20 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     Signal::listen(number, &driver)
 }
 
-/// A listener for one kind of signal. Made by [`signal`].
+/// A listener for one kind of signal, returned by [`signal`].
 ///
-/// - Signals that come between two calls of [`recv`](Self::recv) are kept, as one: the system merges them too.
-/// - Each listener receives each signal, in whichever runtime it is polled.
+/// - Signals that arrive between two calls of [`recv`](Self::recv) are received as one. The system merges them too.
+/// - Each listener receives each signal, in any runtime.
 #[must_use = "signals are received by calling `recv`"]
 pub struct Signal {
     number: Number,
-    /// The count when this listener last looked (`count-is-truth`).
+    /// The count that this listener saw last (`count-is-truth`).
     seen: u64,
     news: Readiness<Arc<Source<OwnedFd>>>,
 }
 
 impl Signal {
-    /// Listens to the ends of children; for `process`, where there is no pidfd.
+    /// Listens to `SIGCHLD`; for `process`, where there is no pidfd.
     #[cfg(feature = "process")]
     pub(crate) fn of_children(driver: &Arc<Driver>) -> io::Result<Self> {
         Self::listen(Number::new(libc::SIGCHLD)?, driver)
@@ -113,36 +163,44 @@ impl Signal {
         let source = registry::source(number, driver)?;
         Ok(Self {
             number,
-            // What no runtime has noticed yet is the first thing to receive, as in Tokio.
+            // A signal that no runtime has seen yet is the first to be received, as in Tokio.
             seen: number.published(),
             news: Readiness::of(source, Interest::READABLE),
         })
     }
 
-    /// Waits for the next signal. `None`: the runtime has shut down, and there will be none.
+    /// Waits for the next signal. Returns `None` if the runtime has shut down, after which no signal is received.
     ///
     /// # Cancel safety
-    /// Nothing is lost when it is dropped: the signal is received by the next call.
+    /// If the future is dropped, no signal is lost: the next call receives it.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use redd::signal::unix::{SignalKind, signal};
     ///
-    /// # async fn example() -> std::io::Result<()> {
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// let mut hangups = signal(SignalKind::hangup())?;
+    /// # std::process::Command::new("sh").args(["-c", "kill -HUP $PPID"]).status()?;
+    /// let mut reloads = 0;
     /// while hangups.recv().await.is_some() {
-    ///     println!("reloading the configuration");
+    ///     reloads += 1;
+    /// #   break;
     /// }
-    /// # Ok(())
-    /// # }
+    /// assert_eq!(reloads, 1);
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
     /// ```
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Option<()>> {
-        let place = Location::caller();
-        async move { poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await }
+        self.recv_at(Location::caller())
     }
 
-    /// Polls for the next signal, as [`recv`](Self::recv).
+    /// As [`recv`](Self::recv), for that place.
+    pub(super) async fn recv_at(&mut self, place: &'static Location<'static>) -> Option<()> {
+        poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await
+    }
+
+    /// Polls for the next signal; the poll form of [`recv`](Self::recv). Only the task that polled last is woken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         self.poll_recv_at(cx, None)
     }
@@ -157,7 +215,7 @@ impl Signal {
         received
     }
 
-    /// [`poll_recv`](Self::poll_recv) for those who take their unit of the budget themselves.
+    /// As [`poll_recv`](Self::poll_recv), for callers that take their unit of the budget themselves.
     pub(crate) fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         self.news.follow_runtime(|_, driver| registry::source(self.number, &driver));
         loop {
@@ -169,7 +227,7 @@ impl Signal {
                 return Poll::Ready(Some(()));
             }
             // Cleared first, then compared: `count-is-truth`.
-            if let Err(_shut_down) = ready!(self.news.poll_news(cx)) {
+            if let Err(_shut_down) = ready!(self.news.poll_event(cx)) {
                 return Poll::Ready(None);
             }
         }

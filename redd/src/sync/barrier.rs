@@ -1,9 +1,11 @@
 //! Tasks that wait for each other: [`Barrier`].
 //!
+//! Called by user code.
+//!
 //! # Invariants
-//! - `arrived-below-size`: under the lock, fewer have arrived than the barrier wants; the one that completes the number
-//!   begins the next round and calls all.
-//! - `arrival-counts`: who has arrived is counted, even if its future is dropped before the others come.
+//! - `arrived-below-size`: under the lock, fewer tasks have arrived than the barrier waits for. The task that completes
+//!   the number starts the next round and notifies all others.
+//! - `arrival-counts`: an arrival counts, even if its future is dropped before the other tasks arrive.
 
 use std::fmt;
 use std::future::Future;
@@ -11,17 +13,34 @@ use std::panic::Location;
 
 use super::wait_list::WaitList;
 use super::wait_until::wait_until;
-use crate::observe::resources::{Kind, Resource, Update};
+use crate::observe::resources::{Resource, ResourceKind, Update};
 use crate::observe::waiting::WaitKind;
-use crate::task::coop::cooperative;
+use crate::task::coop::consume_budget;
 
-/// Lets a number of tasks wait until all of them have arrived; then it can be used again.
+/// Lets a number of tasks wait until all of them have arrived. Then it starts again.
 ///
 /// # Examples
+/// No task starts its second step before all have finished the first:
 /// ```
+/// use redd::sync::Barrier;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let only_me = redd::sync::Barrier::new(1);
-/// assert!(only_me.wait().await.is_leader());
+/// let barrier = Arc::new(Barrier::new(3));
+/// let finished = Arc::new(AtomicUsize::new(0));
+/// let mut tasks = redd::task::JoinSet::new();
+/// for _ in 0..3 {
+///     let (barrier, finished) = (barrier.clone(), finished.clone());
+///     tasks.spawn(async move {
+///         finished.fetch_add(1, Ordering::Relaxed); // the first step
+///         let is_leader = barrier.wait().await.is_leader();
+///         assert_eq!(finished.load(Ordering::Relaxed), 3);
+///         is_leader
+///     });
+/// }
+/// let leaders = tasks.join_all().await;
+/// assert_eq!(leaders.iter().filter(|is_leader| **is_leader).count(), 1);
 /// # });
 /// ```
 pub struct Barrier {
@@ -36,29 +55,42 @@ struct Round {
 }
 
 impl Barrier {
-    /// A barrier for `n` tasks; 0 is as good as 1.
+    /// Makes a barrier for `n` tasks. 0 means the same as 1: no task waits.
     #[track_caller]
     pub fn new(n: usize) -> Self {
         let size = n.max(1);
-        let resource = Resource::new(Kind::Barrier);
+        let resource = Resource::new(ResourceKind::Barrier);
         resource.tell(|| [Update::Size(size), Update::Arrived(0)]);
         Self { size, waiters: WaitList::new(Round { number: 0, arrived: 0 }), resource }
     }
 
-    /// Arrives, and waits until all have. One of them is told that it is the leader.
+    /// Arrives, and waits until all tasks have arrived. One of them gets a result that says that it is the leader.
     ///
     /// # Cancel safety
-    /// Not cancel safe: a future that is dropped after its first poll has arrived all the same.
+    /// Not cancel safe: a future that is dropped after its first poll counts as arrived.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Barrier;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let barrier = Barrier::new(2);
+    /// let (one, two) = redd::join!(barrier.wait(), barrier.wait());
+    /// assert_ne!(one.is_leader(), two.is_leader());
+    /// # });
+    /// ```
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
-        let place = Some(Location::caller());
-        self.resource.watch("Barrier::wait", "poll", async move {
+        let location = Some(Location::caller());
+        self.resource.instrument("Barrier::wait", "poll", async move {
+            // Before the arrival: the leader of a barrier for one task never waits.
+            consume_budget().await;
             // `arrival-counts`
             let arrival = self.arrive();
             self.resource.tell(|| [Update::Arrived(self.arrived())]);
             let Some(round) = arrival else { return BarrierWaitResult(true) };
             let is_over = |now: &Round| (now.number != round).then_some(());
-            cooperative(wait_until(&self.waiters, WaitKind::Barrier, place, || None, |now| is_over(now))).await;
+            wait_until(&self.waiters, WaitKind::Barrier, location, || None, |now| is_over(now)).await;
             BarrierWaitResult(false)
         })
     }
@@ -67,7 +99,7 @@ impl Barrier {
         self.waiters.lock().arrived
     }
 
-    /// Counts one more, and says in which round. `None`: all are there, and have been called.
+    /// Counts one arrival and returns its round. `None`: it was the last, and the other tasks have been notified.
     fn arrive(&self) -> Option<usize> {
         let mut round = self.waiters.lock();
         round.arrived += 1;
@@ -76,7 +108,7 @@ impl Barrier {
         }
         // `arrived-below-size`
         *round = Round { number: round.number.wrapping_add(1), arrived: 0 };
-        round.call_all();
+        round.notify_all();
         None
     }
 }
@@ -87,12 +119,12 @@ impl fmt::Debug for Barrier {
     }
 }
 
-/// What [`Barrier::wait`] answers.
+/// The result of [`Barrier::wait`].
 #[derive(Clone, Debug)]
 pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
-    /// True for one of the tasks that met, false for the others.
+    /// Returns true for one task of each round, and false for the others.
     pub fn is_leader(&self) -> bool {
         self.0
     }

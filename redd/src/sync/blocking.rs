@@ -1,6 +1,6 @@
-//! The thread waits for a future: behind every `blocking_*` method of `sync`.
+//! Blocks the thread until a future is ready: the `blocking_*` methods of `sync`.
 //!
-//! Called by those methods, and by a receiver that has to wait for a moment.
+//! Called by these methods, and by an mpsc receiver that waits for a push that has begun.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,19 +9,26 @@ use std::task::{Context, Poll, Waker};
 
 use crate::primitives::parker::Parker;
 use crate::runtime::context::forbid_blocking;
+use crate::task::coop::without_limit;
 
-/// Answers for the method `what` of a user.
+/// Blocks the thread until `future` is ready. `method` is the public method, for the message of the panic.
 ///
 /// # Panics
 /// On a thread that runs tasks.
 #[track_caller]
-pub(crate) fn block_thread_on<F: Future>(what: &str, future: F) -> F::Output {
-    forbid_blocking(what);
+pub(crate) fn block_thread_on<F: Future>(method: &str, future: F) -> F::Output {
+    forbid_blocking(method);
     block_on_parker(future)
 }
 
-/// Polls `future` on this thread, which sleeps in between, until it is done.
+/// Polls `future` on this thread until it is ready, and parks the thread in between.
+///
+/// There is no budget, because no other task runs on this thread.
 pub(crate) fn block_on_parker<F: Future>(future: F) -> F::Output {
+    without_limit(|| poll_until_ready(future))
+}
+
+fn poll_until_ready<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let parker = Arc::new(Parker::new());
     let waker = Waker::from(Arc::clone(&parker));
@@ -41,11 +48,11 @@ mod tests {
     #[test]
     fn a_future_that_wakes_itself_is_polled_again() {
         let mut polls = 0;
-        let answer = block_on_parker(std::future::poll_fn(|cx| {
+        let output = block_on_parker(std::future::poll_fn(|cx| {
             polls += 1;
             cx.waker().wake_by_ref();
             if polls == 3 { Poll::Ready(7) } else { Poll::Pending }
         }));
-        assert_eq!((answer, polls), (7, 3));
+        assert_eq!((output, polls), (7, 3));
     }
 }

@@ -16,7 +16,7 @@ use super::mpsc::chain::{Chain, Parked, Popped};
 use super::testing::{Wakes, poll_once};
 use super::waker_cell::WakerCell;
 use super::{broadcast, mpsc, oneshot, watch};
-use crate::primitives::model;
+use crate::primitives::{mistake, model};
 
 /// A value whose drops are counted, so that leaks and double drops show.
 struct Counted(Arc<AtomicUsize>);
@@ -122,7 +122,7 @@ model!(loom_oneshot_close_races_with_send, || {
     assert_eq!(dropped(&drops), 1);
 });
 
-model!(loom_oneshot_a_waiting_sender_hears_of_the_close, || {
+model!(loom_oneshot_a_waiting_sender_is_woken_by_the_close, || {
     let (mut sender, receiver) = oneshot::channel::<u8>();
     let thread = thread::spawn(move || drop(receiver));
     assert!(poll_once(pin!(poll_fn(|cx| sender.poll_closed(cx)))).is_pending() || sender.is_closed());
@@ -140,7 +140,7 @@ model!(loom_oneshot_a_receiver_changes_its_waker, || {
     thread.join().unwrap();
 });
 
-model!(loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_goes, || {
+model!(loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_is_dropped, || {
     let drops = Arc::new(AtomicUsize::new(0));
     let (mut sender, receiver) = oneshot::channel();
     let value = Counted::new(&drops);
@@ -155,7 +155,7 @@ model!(loom_oneshot_a_sender_that_waited_sends_to_a_receiver_that_goes, || {
 
 // The chain.
 
-/// Pops on the one thread that may, waiting as a receiver does.
+/// Pops values, and waits as a receiver does.
 struct Consumer<T>(Arc<Chain<T, 2>>);
 impl<T> Consumer<T> {
     fn next(&self) -> Option<T> {
@@ -177,7 +177,7 @@ impl<T> Consumer<T> {
 }
 
 impl Consumer<u32> {
-    /// Adds up what comes: in so many pops beside the threads, and when they have ended.
+    /// Returns the sum of all values: `pops` pops beside the threads, and the rest after they have ended.
     fn sum(&self, pops: usize, threads: impl IntoIterator<Item = JoinHandle<()>>) -> u32 {
         let pop = || {
             // SAFETY: as above.
@@ -240,7 +240,7 @@ model!(loom_chain_two_producers_link_a_block_under_the_consumer, || {
 
 model!(loom_chain_blocks_are_reused_while_a_producer_lags, || {
     let (chain, consumer) = chain();
-    // Two blocks are full before the threads start; the consumer frees them under the producer's eyes.
+    // Two blocks are full before the threads start; the consumer frees them while the producer pushes.
     for number in 0..3 {
         assert!(chain.push(number).is_ok());
     }
@@ -260,7 +260,7 @@ model!(loom_chain_a_block_is_not_freed_under_a_producer_that_lags, || {
     let (chain, consumer) = chain();
     assert!(chain.push(0).is_ok());
     assert!(chain.push(1).is_ok());
-    // Both start at the first block, which the consumer has done with before they have.
+    // Both start at the first block, which the consumer leaves before they do.
     let threads: Vec<_> = (2..4)
         .map(|number| {
             let chain = Arc::clone(&chain);
@@ -339,6 +339,47 @@ model!(loom_chain_drops_what_is_left, || {
     drop(consumer);
     thread.join().unwrap();
     assert_eq!(dropped(&drops), 3);
+});
+
+/// The consumer ends while a producer pushes. The chain stays, as it does for other senders.
+fn leave_while_pushing(leave: unsafe fn(&Chain<Counted, 2>) -> usize) {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let (chain, consumer) = chain();
+    let values = [Counted::new(&drops), Counted::new(&drops)];
+    let thread = thread::spawn(move || {
+        for value in values {
+            drop(chain.push(value));
+        }
+        chain
+    });
+    // SAFETY: this thread is the consumer.
+    unsafe { leave(&consumer.0) };
+    let chain = thread.join().unwrap();
+    assert_eq!(dropped(&drops), 2, "a value is left in the chain");
+    drop(chain);
+}
+
+model!(loom_chain_no_value_is_left_when_the_consumer_is_dropped, || leave_while_pushing(Chain::end_rx));
+
+mistake!(loom_mistake_a_consumer_that_does_not_close_before_it_drains, "a value is left in the chain", || {
+    leave_while_pushing(|chain| {
+        // SAFETY: as for `end_rx`.
+        unsafe {
+            let count = chain.drain();
+            chain.close_rx();
+            count
+        }
+    });
+});
+
+mistake!(loom_mistake_a_consumer_that_does_not_wait_for_a_claimed_slot, "a value is left in the chain", || {
+    leave_while_pushing(|chain| {
+        // SAFETY: as for `end_rx`.
+        unsafe {
+            chain.close_rx();
+            chain.drain()
+        }
+    });
 });
 
 model!(loom_chain_the_consumer_changes_its_waker, || {
@@ -432,7 +473,7 @@ model!(loom_unbounded_try_recv_sees_what_was_sent_before, || {
     let other = sender.clone();
     let thread = thread::spawn(move || other.send(1).unwrap());
     sender.send(2).unwrap();
-    // The other send may be half done, in front of this one.
+    // The other send may have claimed an earlier slot and not have published it.
     assert!(receiver.try_recv().is_ok());
     thread.join().unwrap();
     assert!(receiver.try_recv().is_ok());
@@ -480,7 +521,7 @@ model!(loom_watch_wait_for_finds_the_value, || {
     thread.join().unwrap();
 });
 
-model!(loom_watch_a_sender_hears_of_the_last_receiver, || {
+model!(loom_watch_a_sender_is_woken_when_the_last_receiver_is_dropped, || {
     let (sender, receiver) = watch::channel(0);
     let second = receiver.clone();
     let thread = thread::spawn(move || drop(receiver));
@@ -517,7 +558,7 @@ model!(loom_broadcast_each_receiver_gets_each_message, || {
     assert!(block_on(receiver.recv()).is_ok());
     drop(sender);
     thread.join().unwrap();
-    assert_eq!(dropped(&drops), 1, "the last to see it drops it");
+    assert_eq!(dropped(&drops), 1, "the last receiver drops it");
 });
 
 model!(loom_broadcast_a_receiver_that_lags_loses_the_oldest_only, || {

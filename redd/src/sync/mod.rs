@@ -1,12 +1,50 @@
-//! Between tasks: locks, permits, notices and channels.
+//! Synchronization between tasks: locks, semaphores, notifications and channels.
 //!
-//! Everything here works with any executor: it needs a `Waker` and, inside a redd task, takes part in the task's
-//! budget. No part of it looks for a runtime, except the `blocking_*` methods, which refuse to block one.
+//! | to | use |
+//! |---|---|
+//! | pass work to a task | [`mpsc`], bounded or unbounded |
+//! | get one result from a task | [`oneshot`] |
+//! | publish the latest value, such as a configuration | [`watch`] |
+//! | send every message to every receiver | [`broadcast`] |
+//! | share a value that is used across an `await` | [`Mutex`], [`RwLock`] |
+//! | limit how many tasks do something at a time | [`Semaphore`] |
+//! | wake a task without a value | [`Notify`] |
+//! | let tasks wait for each other | [`Barrier`] |
+//! | initialize a value once | [`OnceCell`], [`SetOnce`] |
 //!
-//! Every primitive keeps its waiters in first-come order, and every waiting future may be dropped at any await: its
-//! place in the queue is lost, and what was already granted to it goes to the next waiter.
+//! - All of them work on any executor, and between threads. Inside a redd task they use the task's budget.
+//! - Waiters are served first come, first served.
+//! - A waiting future may be dropped at any time. Its place in the queue is lost, and what was granted to it goes to the
+//!   next waiter.
+//! - The `blocking_*` methods block the thread, for code that is not asynchronous. They panic on a thread that runs
+//!   tasks.
+//!
+//! # Examples
+//! Tasks send their results over a channel, and a semaphore limits how many run at a time:
+//! ```
+//! use redd::sync::{Semaphore, mpsc};
+//! use std::sync::Arc;
+//!
+//! # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let (results, mut receiver) = mpsc::channel(16);
+//! let limit = Arc::new(Semaphore::new(4));
+//! for number in 1..=10 {
+//!     let (results, limit) = (results.clone(), limit.clone());
+//!     redd::spawn(async move {
+//!         let _permit = limit.acquire().await.unwrap();
+//!         results.send(number * number).await.unwrap();
+//!     });
+//! }
+//! drop(results); // so that the channel ends with the last task
+//! let mut sum = 0;
+//! while let Some(square) = receiver.recv().await {
+//!     sum += square;
+//! }
+//! assert_eq!(sum, 385);
+//! # });
+//! ```
 
-// Locks, permits, notices.
+// Locks, permits, notifications.
 mod barrier;
 pub(crate) mod blocking;
 mod guard;
@@ -46,12 +84,12 @@ pub use semaphore::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePerm
 pub use set_once::{SetOnce, SetOnceError};
 
 pub mod futures {
-    //! Named futures of this module.
+    //! The futures of this module that have names.
 
     pub use super::notify::{Notified, OwnedNotified};
 }
 
-/// Hand-made polls for the unit tests of this room.
+/// Single polls, for the unit tests of this room.
 #[cfg(test)]
 pub(crate) mod testing {
     use std::future::Future;
@@ -66,7 +104,7 @@ pub(crate) mod testing {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// A waker that counts.
+    /// Counts how often its waker is woken.
     #[derive(Debug, Default)]
     pub(crate) struct Wakes(AtomicUsize);
 

@@ -23,16 +23,16 @@ fn acquire(permits: &Permits, count: usize) -> impl Future<Output = Result<(), R
     permits.acquire(count, WaitKind::Semaphore, None)
 }
 
-model!(loom_notify_one_goes_on_when_its_waiter_is_dropped, || {
+model!(loom_notify_one_is_forwarded_when_its_waiter_is_dropped, || {
     let notify = Arc::new(Notify::new());
     let (dropping, waiting) = (Arc::clone(&notify), Arc::clone(&notify));
     let one = thread::spawn(move || {
-        // Heard or not: if it was called and is dropped, the call is forwarded. If it heard, it passes it on.
-        let is_heard = {
+        // If it was notified and is dropped, the notification is forwarded. If it received it, it passes it on.
+        let is_notified = {
             let mut notified = pin!(dropping.notified());
             poll_once(notified.as_mut()).is_ready()
         };
-        if is_heard {
+        if is_notified {
             dropping.notify_one();
         }
     });
@@ -76,19 +76,19 @@ model!(loom_notify_waiters_against_a_drop_and_a_permit, || {
     }
     one.join().unwrap();
     two.join().unwrap();
-    // Nothing is stored by a call to all, whoever heard it.
+    // `notify_waiters` stores nothing, whichever waiter received it.
     assert!(poll_once(pin!(notify.notified())).is_pending());
     notify.notify_one();
     assert!(poll_once(pin!(notify.notified())).is_ready());
 });
 
-model!(loom_permits_release_against_lining_up, || {
+model!(loom_permits_release_beside_waiters_that_enqueue, || {
     let shared = Arc::new((Permits::new(0), AtomicUsize::new(0)));
     let threads = [1, 2].map(|count| {
         let other = Arc::clone(&shared);
         thread::spawn(move || {
             block_on_parker(acquire(&other.0, count)).unwrap();
-            // Relaxed: whoever has permits sees what was done before they were released.
+            // Relaxed: an owner of permits sees what was done before they were released.
             assert!(other.1.load(Ordering::Relaxed) >= 1);
         })
     });
@@ -144,7 +144,7 @@ model!(loom_permits_are_not_lost_by_a_cancellation, || {
     one.join().unwrap();
     two.join().unwrap();
     assert_eq!(permits.available(), 2);
-    assert_eq!(permits.try_acquire(2), Ok(()), "nobody is taken to wait");
+    assert_eq!(permits.try_acquire(2), Ok(()), "no waiter is recorded");
 });
 
 model!(loom_permits_first_come_first_served, || {
@@ -227,7 +227,7 @@ model!(loom_barrier_has_one_leader, || {
     assert!(here != thread.join().unwrap());
 });
 
-model!(loom_once_cell_is_initialised_once, || {
+model!(loom_once_cell_is_initialized_once, || {
     let shared = Arc::new((OnceCell::new(), AtomicUsize::new(0)));
     let threads = [1, 2].map(|number| {
         let other = Arc::clone(&shared);
@@ -247,7 +247,7 @@ model!(loom_once_cell_is_initialised_once, || {
     assert!(shared.1.load(Ordering::Relaxed) <= 1);
 });
 
-model!(loom_once_cell_passes_the_turn_on_when_the_first_is_dropped, || {
+model!(loom_once_cell_is_initialized_by_the_next_waiter_when_the_first_is_dropped, || {
     let cell = Arc::new(OnceCell::new());
     let (dropping, waiting) = (Arc::clone(&cell), Arc::clone(&cell));
     let one = thread::spawn(move || {
@@ -258,7 +258,7 @@ model!(loom_once_cell_passes_the_turn_on_when_the_first_is_dropped, || {
     assert_eq!(two.join().unwrap(), 2);
 });
 
-model!(loom_set_once_wakes_who_waits_and_is_set_once, || {
+model!(loom_set_once_wakes_its_waiter_and_is_set_once, || {
     let cell = Arc::new(SetOnce::new());
     let (waiting, setting) = (Arc::clone(&cell), Arc::clone(&cell));
     let waiter = thread::spawn(move || *block_on_parker(waiting.wait()));
@@ -268,9 +268,9 @@ model!(loom_set_once_wakes_who_waits_and_is_set_once, || {
     assert_eq!(waiter.join().unwrap(), if is_ours { 2 } else { 1 });
 });
 
-// Seeded mistakes, each of which the model beside it must catch. `has_mistake` is where they are built in.
+// Seeded mistakes. The model beside each must catch it; the code asks `has_mistake` for it.
 
-/// Polls once, beside a thread that does what `future` waits for. Whoever was told to wait is woken, and has it then.
+/// Polls once, beside a thread that does what `future` waits for. If it is pending, it is woken, and ready then.
 #[track_caller]
 fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
     let mut future = pin!(future);
@@ -279,8 +279,8 @@ fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
     let is_waiting = future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
     thread.join().unwrap();
     if is_waiting {
-        assert!(wakes.count() > 0, "who waits is woken");
-        assert!(poll_once(future).is_ready(), "who is woken has it");
+        assert!(wakes.count() > 0, "a waiter is woken");
+        assert!(poll_once(future).is_ready(), "a woken waiter is ready");
     }
 }
 
@@ -293,10 +293,10 @@ macro_rules! model_and_mistake {
 }
 
 model_and_mistake!(
-    loom_permits_wake_who_lines_up_beside_a_release,
+    loom_permits_wake_a_waiter_that_enqueues_beside_a_release,
     loom_permits_catches_a_release_that_does_not_look_again,
     "a release that does not look again",
-    "who waits is woken",
+    "a waiter is woken",
     || {
         let permits = Arc::new(Permits::new(0));
         let other = Arc::clone(&permits);
@@ -325,9 +325,9 @@ model_and_mistake!(
 );
 
 model_and_mistake!(
-    loom_wait_list_a_call_shows_what_came_before_it,
-    loom_wait_list_catches_a_call_that_publishes_nothing,
-    "a call that publishes nothing",
+    loom_wait_list_a_notification_shows_what_came_before_it,
+    loom_wait_list_catches_a_notification_that_publishes_nothing,
+    "a notification that publishes nothing",
     "what the notifier did is seen",
     || {
         let shared = Arc::new((Notify::new(), AtomicUsize::new(0)));
@@ -363,10 +363,10 @@ model_and_mistake!(
 );
 
 model_and_mistake!(
-    loom_oneshot_wakes_who_registers_beside_a_send,
+    loom_oneshot_wakes_a_receiver_that_registers_beside_a_send,
     loom_oneshot_catches_a_waker_that_is_left_without_a_second_look,
     "a waker that is left without a second look",
-    "who waits is woken",
+    "a waiter is woken",
     || {
         let (sender, receiver) = oneshot::channel();
         is_woken_by(receiver, move || sender.send(1).unwrap());
@@ -374,7 +374,7 @@ model_and_mistake!(
 );
 
 model_and_mistake!(
-    loom_waker_cell_wakes_who_registers_beside_a_wake,
+    loom_waker_cell_wakes_a_waker_that_registers_beside_a_wake,
     loom_waker_cell_catches_an_unlock_that_stores_over_a_wake,
     "an unlock that stores over a wake",
     "Causality violation",
@@ -399,10 +399,10 @@ model_and_mistake!(
     "Causality violation",
     || {
         let (sender, receiver) = mpsc::unbounded_channel();
-        // Not dropped while a mistake is reported: its drop would meet the same value.
+        // Not dropped while a mistake is reported: its drop would access the same value.
         let mut receiver = ManuallyDrop::new(receiver);
         let thread = thread::spawn(move || sender.send(Box::new(1)).unwrap());
-        // Not `try_recv`, which waits for a push that is half done.
+        // Not `try_recv`, which waits for a push that has begun.
         if let Poll::Ready(received) = poll_once(pin!(receiver.recv())) {
             assert_eq!(received, Some(Box::new(1)));
         }
@@ -415,7 +415,7 @@ model_and_mistake!(
     loom_bounded_the_last_permit_wakes_a_closed_receiver,
     loom_bounded_catches_a_receiver_that_does_not_look_again,
     "a receiver that does not look again",
-    "who is woken has it",
+    "a woken waiter is ready",
     || {
         let (sender, mut receiver) = mpsc::channel::<u8>(1);
         let permit = sender.clone().try_reserve_owned().unwrap();
@@ -426,10 +426,10 @@ model_and_mistake!(
 );
 
 model_and_mistake!(
-    loom_watch_wakes_who_lines_up_beside_a_change,
+    loom_watch_wakes_a_receiver_that_enqueues_beside_a_change,
     loom_watch_catches_a_receiver_that_does_not_look_again,
     "a receiver that does not look again",
-    "who waits is woken",
+    "a waiter is woken",
     || {
         let (sender, mut receiver) = watch::channel(0);
         let kept = sender.clone();
@@ -439,10 +439,10 @@ model_and_mistake!(
 );
 
 model_and_mistake!(
-    loom_broadcast_wakes_who_lines_up_beside_a_send,
+    loom_broadcast_wakes_a_receiver_that_enqueues_beside_a_send,
     loom_broadcast_catches_a_receiver_that_does_not_look_again,
     "a receiver that does not look again",
-    "who waits is woken",
+    "a waiter is woken",
     || {
         let (sender, mut receiver) = broadcast::channel(1);
         let kept = sender.clone();

@@ -1,38 +1,56 @@
 //! A lock that may be held across an `await`: [`Mutex`].
 //!
-//! One permit of `permits` is the lock; the guards give it back.
+//! The lock is the one permit of a [`Permits`]; the guards return it. Called by user code.
+//!
+//! Long because the mutex and its four guards construct each other: in two files, each would import the other.
 //!
 //! # Invariants
-//! - `one-guard`: the permit is held by one guard, mapped or not, or by nobody; only its holder reaches the value.
+//! - `one-guard`: the permit is free or held by exactly one guard, mapped or not. Only this guard reaches the value.
 
 #![expect(unsafe_code, reason = "the value is reached through its guard")]
 
+use std::fmt;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::sync::Arc;
 
 use super::blocking::block_thread_on;
-use super::guard::{Lender, guard_map, guard_traits, lock_face, lock_methods, map_methods};
+use super::guard::{PermitOwner, guard_fmt};
 use super::permits::Permits;
-use crate::observe::resources::{Kind, Resource, Update};
+use crate::observe::resources::{Resource, ResourceKind, Update};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
 
-/// A lock whose guard may be held across an `await`.
+/// A mutual exclusion lock whose guard may be held across an `await`.
 ///
-/// - The lock is granted first come, first served, and handed to the next in line directly.
-/// - It does not poison: after a panic with the guard held, the value is as the panic left it.
+/// - Tasks get the lock first come, first served: it is handed directly to the task that has waited longest.
+/// - It does not poison. After a panic with the guard held, the value is as the panic left it.
 /// - For a value that is never locked across an `await`, `std::sync::Mutex` is cheaper.
 ///
 /// # Examples
+/// Two tasks share one connection, and each sends its request as a whole:
 /// ```
+/// use redd::io::AsyncWriteExt;
+/// use redd::sync::Mutex;
+/// use std::sync::Arc;
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let count = redd::sync::Mutex::new(0);
-/// *count.lock().await += 1;
-/// assert_eq!(*count.lock().await, 1);
+/// let connection = Arc::new(Mutex::new(Vec::new())); // stands for a `TcpStream`
+/// let mut clients = redd::task::JoinSet::new();
+/// for _ in 0..2 {
+///     let connection = connection.clone();
+///     clients.spawn(async move {
+///         let mut connection = connection.lock().await;
+///         connection.write_all(b"GET ").await.unwrap();
+///         redd::task::yield_now().await; // the other task runs, and waits for the lock
+///         connection.write_all(b"/; ").await.unwrap();
+///     });
+/// }
+/// clients.join_all().await;
+/// assert_eq!(*connection.lock().await, b"GET /; GET /; ");
 /// # });
 /// ```
 pub struct Mutex<T: ?Sized> {
@@ -44,17 +62,29 @@ pub struct Mutex<T: ?Sized> {
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// An unlocked mutex with this value.
+    /// Makes an unlocked mutex with this value.
     #[track_caller]
     pub fn new(value: T) -> Self {
         Self {
-            permits: Permits::part_of(Resource::new(Kind::Mutex), 1, [Update::Locked(false)]),
+            permits: Permits::part_of(Resource::new(ResourceKind::Mutex), 1, [Update::Locked(false)]),
             data: UnsafeCell::new(value),
         }
     }
 
     const_fn! {
-        /// The same as [`new`](Self::new), for statics; not among the resources in tokio-console.
+        /// Makes a mutex for a `static`. It does not appear among the resources in tokio-console.
+        ///
+        /// # Examples
+        /// ```
+        /// use redd::sync::Mutex;
+        ///
+        /// static NAMES: Mutex<Vec<&str>> = Mutex::const_new(Vec::new());
+        ///
+        /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        /// NAMES.lock().await.push("ann");
+        /// assert_eq!(*NAMES.lock().await, ["ann"]);
+        /// # });
+        /// ```
         pub const fn const_new(value: T) -> Self {
             Self {
                 permits: Permits::new(1),
@@ -62,105 +92,367 @@ impl<T> Mutex<T> {
             }
         }
     }
+
+    /// Returns the value. There is no guard, because guards borrow or share the mutex.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let sum = Mutex::new(0);
+    /// *sum.lock().await += 5;
+    /// assert_eq!(sum.into_inner(), 5);
+    /// # });
+    /// ```
+    pub fn into_inner(self) -> T {
+        self.data.into_inner()
+    }
 }
 
 impl<T: ?Sized> Mutex<T> {
-    lock_methods! {
-        Mutex, "the lock", 1;
-        self: &Self => guard -> MutexGuard<'_, T>;
-        lock, try_lock, blocking_lock
+    /// Waits for the lock.
+    ///
+    /// - A task that holds the guard and calls `lock` again waits forever.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, its place in the queue is lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let count = Mutex::new(0);
+    /// *count.lock().await += 1;
+    /// assert_eq!(*count.lock().await, 1);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
+        let location = Some(Location::caller());
+        let owner = self.permits.owner.clone();
+        owner.instrument("Mutex::lock", "poll_acquire", async move {
+            if !self.permits.acquire_at_once(1) {
+                let acquired = self.permits.acquire(1, WaitKind::Mutex, location).await;
+                debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
+            }
+            self.guard()
+        })
     }
 
-    lock_methods! {
-        Mutex, "the lock, with a guard that shares the ownership of the mutex", 1;
-        self: Arc<Self> => owned_guard -> OwnedMutexGuard<T>;
-        lock_owned, try_lock_owned, blocking_lock_owned
+    /// Takes the lock if it is free and no task waits for it.
+    ///
+    /// # Errors
+    /// [`TryLockError`] if the lock is held, or another task is about to get it.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    ///
+    /// let log = Mutex::new(String::new());
+    /// let mut guard = log.try_lock().unwrap();
+    /// guard.push_str("started");
+    /// assert!(log.try_lock().is_err());
+    /// drop(guard);
+    /// assert_eq!(*log.try_lock().unwrap(), "started");
+    /// ```
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
+        match self.permits.try_acquire(1) {
+            Ok(()) => Ok(self.guard()),
+            Err(_) => Err(TryLockError(())),
+        }
     }
 
-    // The two are called by who has just got the permit (`one-guard`).
+    /// Blocks the thread until it has the lock.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks: await [`lock`](Self::lock) there.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    ///
+    /// let count = Mutex::new(0);
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..2 {
+    ///         scope.spawn(|| *count.blocking_lock() += 1);
+    ///     }
+    /// });
+    /// assert_eq!(count.into_inner(), 2);
+    /// ```
+    #[track_caller]
+    pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
+        block_thread_on("Mutex::blocking_lock", self.lock())
+    }
+
+    /// Waits for the lock. The guard owns a reference to the mutex, so that it can move into a task.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, its place in the queue is lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let state = Arc::new(Mutex::new("starting"));
+    /// let mut guard = state.clone().lock_owned().await;
+    /// let task = redd::spawn(async move { *guard = "ready" });
+    /// assert_eq!(*state.lock().await, "ready"); // waits for the task
+    /// # task.await.unwrap();
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
+        let location = Some(Location::caller());
+        let owner = self.permits.owner.clone();
+        owner.instrument("Mutex::lock_owned", "poll_acquire", async move {
+            if !self.permits.acquire_at_once(1) {
+                let acquired = self.permits.acquire(1, WaitKind::Mutex, location).await;
+                debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
+            }
+            self.owned_guard()
+        })
+    }
+
+    /// Takes the lock, with a reference to the mutex, if the lock is free and no task waits for it.
+    ///
+    /// # Errors
+    /// [`TryLockError`] if the lock is held, or another task is about to get it.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Mutex;
+    /// use std::sync::Arc;
+    ///
+    /// let mutex = Arc::new(Mutex::new(0));
+    /// let guard = mutex.clone().try_lock_owned().unwrap();
+    /// assert!(mutex.clone().try_lock_owned().is_err());
+    /// drop(guard);
+    /// assert!(mutex.try_lock_owned().is_ok());
+    /// ```
+    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
+        match self.permits.try_acquire(1) {
+            Ok(()) => Ok(self.owned_guard()),
+            Err(_) => Err(TryLockError(())),
+        }
+    }
+
+    /// Blocks the thread until it has the lock. The guard owns a reference to the mutex.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks: await [`lock_owned`](Self::lock_owned) there.
+    #[track_caller]
+    pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
+        block_thread_on("Mutex::blocking_lock_owned", self.lock_owned())
+    }
+
+    /// Returns the value without locking: the exclusive borrow shows that there is no guard.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut count = redd::sync::Mutex::new(0);
+    /// *count.get_mut() += 1;
+    /// assert_eq!(count.into_inner(), 1);
+    /// ```
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: borrowed exclusively, so there is no guard.
+        self.data.with_mut(|data| unsafe { &mut *data })
+    }
+
+    // The caller of these two has just acquired the permit (`one-guard`).
 
     #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
-        let guard = MutexGuard { held: Held { lender: self } };
-        tell_locked(&self.permits);
+        let guard = MutexGuard { held: HeldPermits { owner: self } };
+        report_locked(&self.permits);
         guard
     }
 
     #[inline]
     fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let guard = OwnedMutexGuard { held: Held { lender: self } };
-        tell_locked(guard.held.lender.permits());
+        let guard = OwnedMutexGuard { held: HeldPermits { owner: self } };
+        report_locked(guard.held.owner.permits());
         guard
     }
 
-    /// The address of the value, for the holder of the permit (`one-guard`).
+    /// Returns the address of the value, for the holder of the permit (`one-guard`).
     #[inline]
     fn pointer(&self) -> *mut T {
         self.data.with_mut(|data| data)
     }
 }
 
-lock_face!(Mutex, try_lock);
+impl<T: ?Sized> PermitOwner for Mutex<T> {
+    #[inline]
+    fn permits(&self) -> &Permits {
+        &self.permits
+    }
+}
 
-/// Tells whether the one permit is taken.
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Mutex");
+        match self.try_lock() {
+            Ok(guard) => out.field("data", &&*guard),
+            Err(_) => out.field("data", &format_args!("<locked>")),
+        };
+        out.finish()
+    }
+}
+
+/// Reports whether the permit is taken.
 #[inline(always)]
-fn tell_locked(permits: &Permits) {
-    permits.tell(|| [Update::Locked(permits.available() == 0)]);
+fn report_locked(permits: &Permits) {
+    permits.report(|| [Update::Locked(permits.available() == 0)]);
 }
 
-/// The permit, given back when this is dropped (`one-guard`), and before a share of the ownership goes.
-struct Held<L: Deref<Target: Lender>> {
-    lender: L,
+/// The permit. Dropping this returns it (`one-guard`), and drops a reference to the mutex only afterwards.
+struct HeldPermits<L: Deref<Target: PermitOwner>> {
+    owner: L,
 }
 
-impl<L: Deref<Target: Lender>> Drop for Held<L> {
+impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
-        self.lender.permits().release(1);
-        tell_locked(self.lender.permits());
+        self.owner.permits().release(1);
+        report_locked(self.owner.permits());
     }
 }
 
-impl<'a, T: ?Sized> Held<&'a Mutex<T>> {
-    /// The same permit, for a guard that does not know the mutex.
-    fn of_permits(self) -> Held<&'a Permits> {
-        // `one-guard`: the new one gives the permit back instead.
+impl<'a, T: ?Sized> HeldPermits<&'a Mutex<T>> {
+    /// Returns the same permit, for a guard that does not know the type of the mutex.
+    fn into_permits(self) -> HeldPermits<&'a Permits> {
+        // `one-guard`: the result returns the permit, so this value must not.
         let this = ManuallyDrop::new(self);
-        Held { lender: &this.lender.permits }
+        HeldPermits { owner: &this.owner.permits }
     }
 }
 
-/// The lock of a [`Mutex`] is held while this lives.
+/// Holds the lock of a [`Mutex`] and gives access to its value. Dropping it unlocks the mutex.
+///
+/// # Examples
+/// ```
+/// use redd::sync::{Mutex, MutexGuard};
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let names = Mutex::new(vec!["ann"]);
+/// let mut guard = names.lock().await;
+/// guard.push("bob"); // a method of the value
+/// let mutex = MutexGuard::mutex(&guard); // an associated function of the guard
+/// assert!(mutex.try_lock().is_err());
+/// drop(guard);
+/// assert!(mutex.try_lock().is_ok());
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    held: Held<&'a Mutex<T>>,
+    held: HeldPermits<&'a Mutex<T>>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, from any thread.
 unsafe impl<T: ?Sized + Send + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    map_methods!(mut mut, T => MappedMutexGuard<'a, V>, [V: ?Sized, F]; of_permits);
-
-    /// The mutex that this guard locks.
-    pub fn mutex(this: &Self) -> &'a Mutex<T> {
-        this.held.lender
+    /// Narrows the guard to a part of the value.
+    ///
+    /// - This is an associated function, because the value may have a method `map`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::{Mutex, MutexGuard};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let account = Mutex::new(("ann", 100));
+    /// let mut balance = MutexGuard::map(account.lock().await, |account| &mut account.1);
+    /// *balance -= 30;
+    /// drop(balance);
+    /// assert_eq!(*account.lock().await, ("ann", 70));
+    /// # });
+    /// ```
+    pub fn map<V: ?Sized, F>(mut this: Self, f: F) -> MappedMutexGuard<'a, V>
+    where
+        F: FnOnce(&mut T) -> &mut V,
+    {
+        let data: *mut V = f(&mut *this);
+        MappedMutexGuard { data, held: this.held.into_permits() }
     }
 
-    #[inline]
-    fn pointer(&self) -> *mut T {
-        self.held.lender.pointer()
+    /// Narrows the guard to a part of the value, if `f` finds it.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::{Mutex, MutexGuard};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let queue = Mutex::new(vec![1, 2]);
+    /// let first = MutexGuard::try_map(queue.lock().await, |queue| queue.first_mut()).unwrap();
+    /// assert_eq!(*first, 1);
+    /// drop(first);
+    /// let whole = MutexGuard::try_map(queue.lock().await, |queue| queue.get_mut(9)).unwrap_err();
+    /// assert_eq!(whole.len(), 2);
+    /// # });
+    /// ```
+    pub fn try_map<V: ?Sized, F>(mut this: Self, f: F) -> Result<MappedMutexGuard<'a, V>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut V>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut V = data;
+        Ok(MappedMutexGuard { data, held: this.held.into_permits() })
+    }
+
+    /// Returns the mutex that this guard locks.
+    pub fn mutex(this: &Self) -> &'a Mutex<T> {
+        this.held.owner
     }
 }
 
-guard_traits!(mut ['a, T: ?Sized] MutexGuard<'a, T> => T);
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `one-guard`: the guard holds the lock for as long as the result borrows the guard.
+        unsafe { &*self.held.owner.pointer() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: `one-guard`: this is the only guard, and the result borrows it exclusively.
+        unsafe { &mut *self.held.owner.pointer() }
+    }
+}
+
+guard_fmt!([T: ?Sized] MutexGuard<'_, T> => T);
 
 /// A [`MutexGuard`] for a part of the value. Made by [`MutexGuard::map`].
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
-    held: Held<&'a Permits>,
+    held: HeldPermits<&'a Permits>,
     data: *mut T,
 }
 
@@ -170,56 +462,210 @@ unsafe impl<'a, T: ?Sized + Send + 'a> Send for MappedMutexGuard<'a, T> {}
 unsafe impl<'a, T: ?Sized + Sync + 'a> Sync for MappedMutexGuard<'a, T> {}
 
 impl<'a, T: ?Sized> MappedMutexGuard<'a, T> {
-    guard_map!(mut mut, T => MappedMutexGuard<'a, V>, [V: ?Sized, F]);
+    /// Narrows the guard to a part of the value.
+    ///
+    /// - This is an associated function, because the value may have a method `map`.
+    pub fn map<V: ?Sized, F>(mut this: Self, f: F) -> MappedMutexGuard<'a, V>
+    where
+        F: FnOnce(&mut T) -> &mut V,
+    {
+        let data: *mut V = f(&mut *this);
+        MappedMutexGuard { data, held: this.held }
+    }
+
+    /// Narrows the guard to a part of the value, if `f` finds it.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<V: ?Sized, F>(mut this: Self, f: F) -> Result<MappedMutexGuard<'a, V>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut V>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut V = data;
+        Ok(MappedMutexGuard { data, held: this.held })
+    }
 }
 
-guard_traits!(mut ['a, T: ?Sized] MappedMutexGuard<'a, T> => T);
+impl<T: ?Sized> Deref for MappedMutexGuard<'_, T> {
+    type Target = T;
 
-/// The lock of a shared [`Mutex`] is held while this lives. Made by [`Mutex::lock_owned`].
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `one-guard`: the guard holds the lock for as long as the result borrows the guard.
+        unsafe { &*self.data }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MappedMutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: `one-guard`: this is the only guard, and the result borrows it exclusively.
+        unsafe { &mut *self.data }
+    }
+}
+
+guard_fmt!([T: ?Sized] MappedMutexGuard<'_, T> => T);
+
+/// Holds the lock of a [`Mutex`] and owns a reference to it. Made by [`Mutex::lock_owned`].
+///
+/// # Examples
+/// A guard that a struct keeps, without a lifetime:
+/// ```
+/// use redd::sync::{Mutex, OwnedMutexGuard};
+/// use std::sync::Arc;
+///
+/// struct Transaction {
+///     table: OwnedMutexGuard<Vec<u32>>,
+/// }
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let table = Arc::new(Mutex::new(vec![1]));
+/// let mut transaction = Transaction { table: table.clone().lock_owned().await };
+/// transaction.table.push(2);
+/// assert!(table.try_lock().is_err());
+/// drop(transaction);
+/// assert_eq!(*table.lock().await, [1, 2]);
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 pub struct OwnedMutexGuard<T: ?Sized> {
-    held: Held<Arc<Mutex<T>>>,
+    held: HeldPermits<Arc<Mutex<T>>>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, from any thread.
 unsafe impl<T: ?Sized + Send + Sync> Sync for OwnedMutexGuard<T> {}
 
 impl<T: ?Sized> OwnedMutexGuard<T> {
-    map_methods!(mut mut, T => OwnedMappedMutexGuard<T, V>, [V: ?Sized, F]);
-
-    /// The mutex that this guard locks.
-    pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
-        &this.held.lender
+    /// Narrows the guard to a part of the value.
+    ///
+    /// - This is an associated function, because the value may have a method `map`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::{Mutex, OwnedMutexGuard};
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let point = Arc::new(Mutex::new([1, 2]));
+    /// let mut x = OwnedMutexGuard::map(point.clone().lock_owned().await, |point| &mut point[0]);
+    /// redd::spawn(async move { *x = 7 }).await.unwrap();
+    /// assert_eq!(*point.lock().await, [7, 2]);
+    /// # });
+    /// ```
+    pub fn map<V: ?Sized, F>(mut this: Self, f: F) -> OwnedMappedMutexGuard<T, V>
+    where
+        F: FnOnce(&mut T) -> &mut V,
+    {
+        let data: *mut V = f(&mut *this);
+        OwnedMappedMutexGuard { data, held: this.held }
     }
 
-    #[inline]
-    fn pointer(&self) -> *mut T {
-        self.held.lender.pointer()
+    /// Narrows the guard to a part of the value, if `f` finds it.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<V: ?Sized, F>(mut this: Self, f: F) -> Result<OwnedMappedMutexGuard<T, V>, Self>
+    where
+        F: FnOnce(&mut T) -> Option<&mut V>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut V = data;
+        Ok(OwnedMappedMutexGuard { data, held: this.held })
+    }
+
+    /// Returns the mutex that this guard locks.
+    pub fn mutex(this: &Self) -> &Arc<Mutex<T>> {
+        &this.held.owner
     }
 }
 
-guard_traits!(mut [T: ?Sized] OwnedMutexGuard<T> => T);
+impl<T: ?Sized> Deref for OwnedMutexGuard<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `one-guard`: the guard holds the lock for as long as the result borrows the guard.
+        unsafe { &*self.held.owner.pointer() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for OwnedMutexGuard<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: `one-guard`: this is the only guard, and the result borrows it exclusively.
+        unsafe { &mut *self.held.owner.pointer() }
+    }
+}
+
+guard_fmt!([T: ?Sized] OwnedMutexGuard<T> => T);
 
 /// An [`OwnedMutexGuard`] for a part of the value. Made by [`OwnedMutexGuard::map`].
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
-    held: Held<Arc<Mutex<T>>>,
+    held: HeldPermits<Arc<Mutex<T>>>,
     data: *mut U,
 }
 
-// SAFETY: the guard owns a share of the mutex, which may go to another thread if `T` may, and is as an `&mut U`.
+// SAFETY: the guard owns a reference to the mutex, which may go to another thread if `T` may, and is as an `&mut U`.
 unsafe impl<T: ?Sized + Send, U: ?Sized + Send> Send for OwnedMappedMutexGuard<T, U> {}
 // SAFETY: a shared guard gives out `&U` only.
 unsafe impl<T: ?Sized + Send + Sync, U: ?Sized + Send + Sync> Sync for OwnedMappedMutexGuard<T, U> {}
 
 impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
-    guard_map!(mut mut, U => OwnedMappedMutexGuard<T, V>, [V: ?Sized, F]);
+    /// Narrows the guard to a part of the value.
+    ///
+    /// - This is an associated function, because the value may have a method `map`.
+    pub fn map<V: ?Sized, F>(mut this: Self, f: F) -> OwnedMappedMutexGuard<T, V>
+    where
+        F: FnOnce(&mut U) -> &mut V,
+    {
+        let data: *mut V = f(&mut *this);
+        OwnedMappedMutexGuard { data, held: this.held }
+    }
+
+    /// Narrows the guard to a part of the value, if `f` finds it.
+    ///
+    /// # Errors
+    /// The guard, if `f` returned `None`.
+    pub fn try_map<V: ?Sized, F>(mut this: Self, f: F) -> Result<OwnedMappedMutexGuard<T, V>, Self>
+    where
+        F: FnOnce(&mut U) -> Option<&mut V>,
+    {
+        let Some(data) = f(&mut *this) else {
+            return Err(this);
+        };
+        let data: *mut V = data;
+        Ok(OwnedMappedMutexGuard { data, held: this.held })
+    }
 }
 
-guard_traits!(mut [T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
+impl<T: ?Sized, U: ?Sized> Deref for OwnedMappedMutexGuard<T, U> {
+    type Target = U;
 
-/// The lock could not be taken without waiting. Given by the `try_*` methods of [`Mutex`] and
+    #[inline]
+    fn deref(&self) -> &U {
+        // SAFETY: `one-guard`: the guard holds the lock for as long as the result borrows the guard.
+        unsafe { &*self.data }
+    }
+}
+
+impl<T: ?Sized, U: ?Sized> DerefMut for OwnedMappedMutexGuard<T, U> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut U {
+        // SAFETY: `one-guard`: this is the only guard, and the result borrows it exclusively.
+        unsafe { &mut *self.data }
+    }
+}
+
+guard_fmt!([T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
+
+/// The lock could not be taken without waiting. Returned by the `try_*` methods of [`Mutex`] and
 /// [`RwLock`](super::RwLock).
 #[derive(Debug)]
 pub struct TryLockError(pub(super) ());

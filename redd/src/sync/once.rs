@@ -1,10 +1,9 @@
-//! A value that is written once while it is shared, and the face that [`OnceCell`](super::OnceCell) and
-//! [`SetOnce`](super::SetOnce) have in common.
+//! A value that is written once while it is shared.
 //!
-//! Called by both; how the one who writes is chosen, and how others wait for it, is theirs.
+//! Called by `once_cell` and `set_once`, which decide which task writes it and how others wait for it.
 //!
 //! # Invariants
-//! - `set-then-read`: `is_set` is stored after the value is, and the value does not change any more while it is shared.
+//! - `set-then-read`: `is_set` is stored after the value. From then on the value does not change while it is shared.
 
 #![expect(unsafe_code, reason = "the value is written while it is shared")]
 
@@ -58,9 +57,9 @@ impl<T> Once<T> {
     }
 
     /// # Safety
-    /// Nobody else writes at the same time, and nobody has written.
+    /// The value was not set before, and no other thread sets it at the same time.
     pub(super) unsafe fn set(&self, value: T) {
-        // SAFETY: by this function's duty nobody else writes, and nobody reads before `is_set`.
+        // SAFETY: no other thread writes, by the safety contract; no thread reads before `is_set`.
         self.value.with_mut(|slot| unsafe { *slot = Some(value) });
         // Release: publishes the value. Pairs with Acquire in `Once::is_set`.
         let order = if has_mistake("a cell without its value") { Ordering::Relaxed } else { Ordering::Release };
@@ -71,87 +70,3 @@ impl<T> Once<T> {
         self.value.into_inner()
     }
 }
-
-/// The methods and traits that do not depend on how a cell is set. Expects two fields: `once`, and one named and made as
-/// given.
-macro_rules! once_face {
-    ($Cell:ident { $waiters:ident: $none:expr }) => {
-        impl<T> $Cell<T> {
-            const_fn! {
-                /// An empty cell.
-                pub const fn new() -> Self {
-                    Self {
-                        once: Once::empty(),
-                        $waiters: $none,
-                    }
-                }
-
-                /// The same as [`new`](Self::new), for statics.
-                pub const fn const_new() -> Self {
-                    Self::new()
-                }
-
-                /// A cell with this value.
-                pub const fn const_new_with(value: T) -> Self {
-                    Self {
-                        once: Once::full(value),
-                        $waiters: $none,
-                    }
-                }
-            }
-
-            /// A cell with this value, or an empty one.
-            pub fn new_with(value: Option<T>) -> Self {
-                match value {
-                    Some(value) => Self::const_new_with(value),
-                    None => Self::new(),
-                }
-            }
-
-            /// Whether the value is there.
-            pub fn initialized(&self) -> bool {
-                self.once.is_set()
-            }
-
-            /// The value, if it is there.
-            pub fn get(&self) -> Option<&T> {
-                self.once.get()
-            }
-
-            /// The value, if it was there.
-            pub fn into_inner(self) -> Option<T> {
-                self.once.into_inner()
-            }
-        }
-
-        impl<T> Default for $Cell<T> {
-            fn default() -> Self {
-                Self::new()
-            }
-        }
-
-        impl<T> From<T> for $Cell<T> {
-            fn from(value: T) -> Self {
-                Self::const_new_with(value)
-            }
-        }
-
-        impl<T: Clone> Clone for $Cell<T> {
-            fn clone(&self) -> Self {
-                Self::new_with(self.get().cloned())
-            }
-        }
-
-        impl<T: PartialEq> PartialEq for $Cell<T> {
-            fn eq(&self, other: &Self) -> bool {
-                self.get() == other.get()
-            }
-        }
-
-        impl<T: Eq> Eq for $Cell<T> {}
-
-        debug_struct!([T: std::fmt::Debug] $Cell<T> as stringify!($Cell), self => { value: self.get() });
-    };
-}
-
-pub(super) use once_face;

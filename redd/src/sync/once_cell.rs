@@ -1,8 +1,10 @@
-//! A value made once, by the first task that needs it: [`OnceCell`].
+//! A value that is initialized once, by the first task that needs it: [`OnceCell`].
+//!
+//! Called by user code.
 //!
 //! # Invariants
-//! - `permit-initialises`: only the holder of the one permit writes the value. It keeps the permit for good and closes
-//!   the permits, so that nobody writes a second time; if it fails, the permit goes to the next who waits.
+//! - `permit-initializes`: only the holder of the one permit writes the value. It keeps the permit and closes the
+//!   permits, so that no task writes a second time. If it fails, the permit goes to the next waiter.
 
 #![expect(unsafe_code, reason = "the value is written while the cell is shared")]
 
@@ -10,23 +12,32 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::Location;
 
-use super::once::{Once, once_face};
+use super::once::Once;
 use super::permits::{Permits, TryAcquireError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
+use crate::task::coop::consume_budget;
 
-/// A cell that is initialised at most once, by an async function if need be.
+/// A cell that is initialized at most once, also by an asynchronous function.
 ///
-/// - Of several tasks that want to initialise it, one runs its function and the others wait. If that one fails, panics
-///   or is cancelled, the next runs its own.
-/// - Once the value is there, reading it is one load.
+/// - If several tasks want to initialize it, one runs its function and the others wait. If that function fails, panics
+///   or is cancelled, the next waiter runs its own.
+/// - Once the value is set, reading it costs one atomic load.
 ///
 /// # Examples
+/// A connection that is opened when it is first needed:
 /// ```
+/// use redd::sync::OnceCell;
+///
+/// static CONNECTION: OnceCell<String> = OnceCell::const_new();
+///
+/// async fn connection() -> &'static str {
+///     CONNECTION.get_or_init(|| async { String::from("connected") }).await
+/// }
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// static ANSWER: redd::sync::OnceCell<u32> = redd::sync::OnceCell::const_new();
-/// assert_eq!(*ANSWER.get_or_init(|| async { 6 * 7 }).await, 42);
-/// assert_eq!(ANSWER.get(), Some(&42));
+/// let (one, two) = redd::join!(connection(), connection());
+/// assert!(std::ptr::eq(one, two), "it was opened once");
 /// # });
 /// ```
 pub struct OnceCell<T> {
@@ -34,19 +45,80 @@ pub struct OnceCell<T> {
     permits: Permits,
 }
 
-once_face!(OnceCell { permits: Permits::new(1) });
-
 impl<T> OnceCell<T> {
-    /// The value, if it is there, to be changed.
+    const_fn! {
+        /// Makes an empty cell.
+        pub const fn new() -> Self {
+            Self {
+                once: Once::empty(),
+                permits: Permits::new(1),
+            }
+        }
+
+        /// Makes an empty cell, for a `static`.
+        pub const fn const_new() -> Self {
+            Self::new()
+        }
+
+        /// Makes a cell with this value, for a `static`.
+        pub const fn const_new_with(value: T) -> Self {
+            Self {
+                once: Once::full(value),
+                permits: Permits::new(1),
+            }
+        }
+    }
+
+    /// Makes a cell with this value, or an empty cell.
+    pub fn new_with(value: Option<T>) -> Self {
+        match value {
+            Some(value) => Self::const_new_with(value),
+            None => Self::new(),
+        }
+    }
+
+    /// Returns whether the cell has a value.
+    pub fn initialized(&self) -> bool {
+        self.once.is_set()
+    }
+
+    /// Returns the value, or `None` if the cell is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// let cell = redd::sync::OnceCell::new();
+    /// assert_eq!(cell.get(), None);
+    /// cell.set(7).unwrap();
+    /// assert_eq!(cell.get(), Some(&7));
+    /// ```
+    pub fn get(&self) -> Option<&T> {
+        self.once.get()
+    }
+
+    /// Returns the value, or `None` if the cell is empty.
+    pub fn into_inner(self) -> Option<T> {
+        self.once.into_inner()
+    }
+
+    /// Returns the value, to be changed, or `None` if the cell is empty.
     pub fn get_mut(&mut self) -> Option<&mut T> {
         self.once.get_mut()
     }
 
-    /// Sets the value, if nobody else has or is about to.
+    /// Sets the value, if the cell is empty and no task is initializing it.
     ///
     /// # Errors
-    /// The value back, in [`SetError::AlreadyInitializedError`], or in [`SetError::InitializingError`] while another
-    /// task initialises the cell.
+    /// [`AlreadyInitializedError`](SetError::AlreadyInitializedError), or
+    /// [`InitializingError`](SetError::InitializingError) while a task initializes the cell, with the value.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::{OnceCell, SetError};
+    ///
+    /// let cell = OnceCell::new();
+    /// assert!(cell.set("first").is_ok());
+    /// assert_eq!(cell.set("second"), Err(SetError::AlreadyInitializedError("second")));
+    /// ```
     pub fn set(&self, value: T) -> Result<(), SetError<T>> {
         if self.initialized() {
             return Err(SetError::AlreadyInitializedError(value));
@@ -62,10 +134,21 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// The value; if it is not there, it is made by `f`, unless another task is at it already.
+    /// Returns the value. If the cell is empty, `f` initializes it, or this waits for the task that already does.
     ///
     /// # Cancel safety
-    /// Dropping the future drops the future of `f`; the next who waits runs its own.
+    /// If the future is dropped, initialization is cancelled, and the next waiter runs its own function.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::OnceCell;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let answer = OnceCell::new();
+    /// assert_eq!(*answer.get_or_init(|| async { 6 * 7 }).await, 42);
+    /// assert_eq!(*answer.get_or_init(|| async { unreachable!() }).await, 42);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn get_or_init<F, Fut>(&self, f: F) -> impl Future<Output = &T>
     where
@@ -79,22 +162,39 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// As [`get_or_init`](Self::get_or_init), with a function that may fail.
+    /// Like [`get_or_init`](Self::get_or_init), with a function that may fail.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, initialization is cancelled, and the next waiter runs its own function.
     ///
     /// # Errors
-    /// The error of `f`. The cell stays empty, and the next who waits runs its own function.
+    /// The error of `f`. The cell stays empty, and the next waiter runs its own function.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::OnceCell;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cell = OnceCell::new();
+    /// let failed = cell.get_or_try_init(|| async { "x".parse::<u16>() }).await;
+    /// assert!(failed.is_err());
+    /// let port = cell.get_or_try_init(|| async { "8080".parse::<u16>() }).await;
+    /// assert_eq!(port, Ok(&8080));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn get_or_try_init<E, F, Fut>(&self, f: F) -> impl Future<Output = Result<&T, E>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
             if let Some(value) = self.get() {
+                consume_budget().await;
                 return Ok(value);
             }
-            if self.permits.acquire(1, WaitKind::OnceCell, place).await.is_ok() {
+            if self.permits.acquire(1, WaitKind::OnceCell, location).await.is_ok() {
                 let turn = Turn { cell: self };
                 turn.finish(f().await?);
             }
@@ -103,20 +203,55 @@ impl<T> OnceCell<T> {
     }
 
     /// # Safety
-    /// `permit-initialises`: the caller holds the permit, and does not give it back.
+    /// `permit-initializes`: the caller holds the permit, and does not return it.
     unsafe fn store(&self, value: T) {
-        // SAFETY: by this function's duty nobody else writes, and the permits of a full cell are closed.
+        // SAFETY: no other task writes, by the safety contract; and the permits of a full cell are closed.
         unsafe { self.once.set(value) };
         self.permits.close();
     }
 
-    /// Takes the value out; the cell is empty again.
+    /// Takes the value out. The cell is empty again.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut cell = redd::sync::OnceCell::new_with(Some(1));
+    /// assert_eq!(cell.take(), Some(1));
+    /// assert!(cell.set(2).is_ok());
+    /// ```
     pub fn take(&mut self) -> Option<T> {
         std::mem::take(self).into_inner()
     }
 }
 
-/// The right to initialise, with the permit; gives it back when dropped without having done so.
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> From<T> for OnceCell<T> {
+    fn from(value: T) -> Self {
+        Self::const_new_with(value)
+    }
+}
+
+impl<T: Clone> Clone for OnceCell<T> {
+    fn clone(&self) -> Self {
+        Self::new_with(self.get().cloned())
+    }
+}
+
+impl<T: PartialEq> PartialEq for OnceCell<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<T: Eq> Eq for OnceCell<T> {}
+
+debug_struct!([T: std::fmt::Debug] OnceCell<T> as "OnceCell", self => { value: self.get() });
+
+/// The right to initialize the cell. It holds the permit, and returns it if it is dropped before [`Turn::finish`].
 struct Turn<'a, T> {
     cell: &'a OnceCell<T>,
 }
@@ -124,7 +259,7 @@ struct Turn<'a, T> {
 impl<T> Turn<'_, T> {
     fn finish(self, value: T) {
         let turn = std::mem::ManuallyDrop::new(self);
-        // SAFETY: the turn has the permit, and `ManuallyDrop` keeps it from giving it back.
+        // SAFETY: the turn holds the permit, and `ManuallyDrop` prevents its return.
         unsafe { turn.cell.store(value) };
     }
 }
@@ -135,22 +270,31 @@ impl<T> Drop for Turn<'_, T> {
     }
 }
 
-/// Why [`OnceCell::set`] did not; gives the value back.
+/// Why [`OnceCell::set`] failed. It returns the value.
+///
+/// # Examples
+/// ```
+/// use redd::sync::OnceCell;
+///
+/// let cell = OnceCell::new_with(Some(1));
+/// let refused = cell.set(2).unwrap_err();
+/// assert!(refused.is_already_init_err());
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum SetError<T> {
-    /// The cell had a value.
+    /// The cell already has a value.
     AlreadyInitializedError(T),
-    /// Another task initialises the cell at this moment.
+    /// A task is initializing the cell.
     InitializingError(T),
 }
 
 impl<T> SetError<T> {
-    /// Whether the cell had a value.
+    /// Returns whether the cell already has a value.
     pub fn is_already_init_err(&self) -> bool {
         matches!(self, Self::AlreadyInitializedError(_))
     }
 
-    /// Whether another task initialises the cell.
+    /// Returns whether a task is initializing the cell.
     pub fn is_initializing_err(&self) -> bool {
         matches!(self, Self::InitializingError(_))
     }

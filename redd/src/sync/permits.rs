@@ -1,20 +1,20 @@
-//! A number of permits, handed out first come, first served: what semaphores, locks and bounded channels stand on.
+//! A number of permits, handed out first come, first served: the basis of semaphores, locks and bounded channels.
 //!
 //! Called by `semaphore`, `mutex`, `rwlock`, `once_cell` and the bounded channel.
 //!
-//! One word holds the free permits and two bits. While nobody waits, taking is one compare-exchange and giving back is
-//! one addition; the lock of the list is taken only when someone waits.
+//! One word holds the number of free permits and two bits. While no task waits, taking is one compare-exchange and
+//! releasing is one addition. The lock of the list is taken only when a task waits.
 //!
 //! # Invariants
 //! - `waiters-bit`: under the lock, `WAITERS` is set exactly if the list is not empty.
 //! - `no-overtaking`: while `WAITERS` is set, only the holder of the lock takes permits out of the word, and it takes
-//!   them for the first in the list. A newcomer stands in line even if some are free.
-//! - `closed-is-final`: once `CLOSED` is set, under the lock, nobody is linked any more.
-//! - `none-lost`: a permit is in the word, in a waiter's account (asked minus `need`), or with its owner.
+//!   them for the first waiter. A new waiter enqueues even if some are free.
+//! - `closed-is-final`: once `CLOSED` is set, under the lock, no waiter is linked.
+//! - `none-lost`: a permit is in the word, collected by a waiter (its count minus `need`), or held by its owner.
 //!
 //! # Why not otherwise
-//! Giving a free permit to whoever runs first is faster under contention, but starves those who ask for many, and
-//! programs rely on the order.
+//! Giving a free permit to the task that runs first is faster under contention. But it starves waiters for many
+//! permits, and programs rely on the order.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -25,27 +25,27 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Call, Guard, Place, Stage, WaitList, Waiter};
+use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
-use crate::observe::resources::{Kind, Resource, Update, tell_here};
+use crate::observe::resources::{Resource, ResourceKind, Update, tell_here};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
 use crate::task::coop;
 
-/// Nobody gets a permit any more.
+/// The permits are closed: every acquire fails.
 const CLOSED: usize = 0b01;
 /// The list is not empty.
 const WAITERS: usize = 0b10;
 /// One permit.
 const ONE: usize = 0b100;
 
-/// Why there was no permit at once.
+/// Why a permit could not be taken at once.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TryAcquireError {
     /// The semaphore is closed.
     Closed,
-    /// Too few permits are free, or others wait for them.
+    /// Too few permits are free, or other tasks wait for them.
     NoPermits,
 }
 
@@ -57,16 +57,17 @@ error_texts! {
 
 /// See the module page.
 pub(crate) struct Permits {
-    /// Free permits times [`ONE`], plus the two bits.
+    /// The free permits times [`ONE`], plus the two bits.
     word: AtomicUsize,
     waiters: WaitList,
-    /// What these permits are a part of, for whoever looks on.
+    /// The primitive that these permits are a part of, for tokio-console.
     pub(super) owner: Resource,
     resource: Resource,
 }
 
 impl Permits {
-    /// The most permits there may be; one bit of the word stays free, so that a sum of two such numbers is noticed.
+    /// The most permits there may be. One bit of the word stays free, so that the sum of two such numbers does not
+    /// overflow.
     pub(crate) const MAX: usize = usize::MAX >> 3;
 
     const_fn! {
@@ -85,40 +86,41 @@ impl Permits {
         }
     }
 
-    /// Permits that are shown as a part of `owner`, which begins with `updates`.
+    /// Makes permits that are shown as a part of `owner`, whose first state is `updates`.
     #[inline]
     #[track_caller]
     pub(crate) fn part_of<const N: usize>(owner: Resource, permits: usize, updates: [Update; N]) -> Self {
         let this = Self::new(permits);
         let resource = owner.scope(|| {
             tell_here(|| updates);
-            let resource = Resource::new(Kind::Permits);
+            let resource = Resource::new(ResourceKind::Permits);
             resource.tell(|| [Update::Permits(permits)]);
             resource
         });
         Self { owner, resource, ..this }
     }
 
-    /// Tells how many are free, and `updates` of what these permits are a part of.
+    /// Reports how many permits are free, and `updates` of their owner.
     #[inline(always)]
-    pub(super) fn tell<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
+    pub(super) fn report<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
         self.resource.tell(|| [Update::Permits(self.available())]);
         self.owner.tell(updates);
     }
 
-    /// How many are free.
+    /// Returns how many permits are free.
     pub(crate) fn available(&self) -> usize {
-        // Acquire: whoever sees a permit free sees what its last owner did. Pairs with Release in `Permits::release`.
+        // Acquire: a thread that sees a permit free sees what its last owner did. Pairs with Release in
+        // `Permits::release`.
         self.word.load(Ordering::Acquire) / ONE
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Returns whether [`close`](Self::close) was called.
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: what happened before the closing is visible. Pairs with Release in `Permits::close`.
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Takes `count` permits if so many are free and nobody waits for them.
+    /// Takes `count` permits if so many are free and no task waits for them.
     #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
         // Acquire: pairs with Release in `Permits::close`.
@@ -142,23 +144,24 @@ impl Permits {
         }
     }
 
-    /// What the first poll of [`acquire`](Self::acquire) would answer if the permits are free and the budget is not
-    /// used up, without a waiter to build for it. Called inside a poll.
+    /// Takes `count` permits if they are free, no task waits for them and the budget is not used up.
+    ///
+    /// This is the first poll of [`acquire`](Self::acquire) without the cost of a waiter. Called inside a poll.
     #[inline]
     pub(crate) fn acquire_at_once(&self, count: usize) -> bool {
         coop::spend_on(|| self.try_acquire(count).is_ok())
     }
 
-    /// A future that takes `count` permits when it is its turn. `kind` and `place` are for dumps.
+    /// Makes a future that takes `count` permits when it is its turn. `kind` and `location` are for dumps.
     #[inline]
-    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, place: Place) -> Acquire<'_> {
-        Acquire { permits: self, count, waiter: Waiter::new(kind, place) }
+    pub(crate) fn acquire(&self, count: usize, kind: WaitKind, location: CallSite) -> Acquire<'_> {
+        Acquire { permits: self, count, waiter: Waiter::new(kind, location) }
     }
 
-    /// Gives `count` permits: to those who wait, else to the word.
+    /// Releases `count` permits: first to the waiters, then to the word.
     ///
     /// # Panics
-    /// If there would be more than [`MAX`](Self::MAX) free.
+    /// If more than [`MAX`](Self::MAX) would be free.
     #[inline(always)]
     #[track_caller]
     pub(crate) fn release(&self, count: usize) {
@@ -169,7 +172,7 @@ impl Permits {
             return self.release_to_waiters(count);
         }
         // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
-        // `Permits::line_up` and `Permits::serve`.
+        // `Permits::enqueue` and `Permits::serve`.
         let order = if has_mistake("a release that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
         let before = self.word.fetch_add(count * ONE, order);
         let has_waiters = before & WAITERS != 0 && !has_mistake("a release that does not look again");
@@ -182,28 +185,28 @@ impl Permits {
     #[track_caller]
     fn release_to_waiters(&self, count: usize) {
         if count > Self::MAX {
-            too_many(count);
+            panic_too_many(count);
         }
         self.serve(self.waiters.lock(), count);
     }
 
-    /// After a release into the word that found `before` there.
+    /// Finishes a release into the word that found `before` there: undoes it, or serves the waiters.
     #[cold]
     #[track_caller]
     fn correct_release(&self, before: usize, count: usize) {
         if before / ONE + count > Self::MAX {
             self.word.fetch_sub(count * ONE, Ordering::Relaxed);
-            too_many(count);
+            panic_too_many(count);
         }
-        // Someone lined up between the load and the addition; `no-overtaking` lets nobody but us serve him.
+        // A waiter enqueued between the load and the addition. `no-overtaking`: only a holder of the lock serves it.
         self.serve(self.waiters.lock(), 0);
     }
 
-    /// Removes up to `count` free permits and says how many.
+    /// Removes up to `count` free permits, and returns how many.
     pub(crate) fn forget(&self, count: usize) -> usize {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            // `no-overtaking`: what is in the word while someone waits is on its way to him.
+            // `no-overtaking`: permits that are in the word while a task waits will be given to that task.
             let removed = if word & WAITERS == 0 { count.min(word / ONE) } else { 0 };
             if removed == 0 {
                 return 0;
@@ -216,80 +219,81 @@ impl Permits {
         }
     }
 
-    /// From now on everybody, also who waits already, gets an error instead of permits.
+    /// Makes all waiters and all later calls fail.
     pub(crate) fn close(&self) {
         let guard = self.waiters.lock();
         // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
-        // `Permits::line_up` and `Permits::is_closed`.
+        // `Permits::enqueue` and `Permits::is_closed`.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-            // `waiters-bit`: `call_all` takes them all out before it lets the lock go.
+            // `waiters-bit`: `notify_all` removes all waiters before it releases the lock.
             Some((word | CLOSED) & !WAITERS)
         });
         // `closed-is-final`
-        guard.call_all();
+        guard.notify_all();
     }
 
-    /// Gives `spare` permits, and those that others have just put into the word, to those who wait, first come first;
-    /// what is left goes into the word.
+    /// Gives `spare` permits to the waiters in order, and also those that other threads have just put into the word.
+    ///
+    /// The rest goes into the word.
     #[cold]
     #[track_caller]
     fn serve<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize) {
         let first = match self.serve_front(&mut guard, &mut spare) {
-            Served::Called(waker) => waker,
-            Served::Nobody => return expect_none(self.keep(guard, spare)),
-            Served::Partly => return,
+            Served::Notified(waker) => waker,
+            Served::NoWaiter => return check_excess(self.store_spare(guard, spare)),
+            Served::InPart => return,
         };
         let mut excess = 0;
         if guard.is_empty() {
-            excess = self.keep(guard, spare);
+            excess = self.store_spare(guard, spare);
         } else if spare == 0 {
-            // Whoever put permits into the word meanwhile will come here himself.
+            // A thread that has put permits into the word meanwhile will call this too.
             drop(guard);
         } else {
             return self.serve_many(guard, spare, first);
         }
         wake_guarded(first);
-        expect_none(excess);
+        check_excess(excess);
     }
 
-    /// The rest of [`serve`](Self::serve), when more than one may have to be woken.
+    /// The rest of [`serve`](Self::serve), when more than one waiter may have to be woken.
     #[track_caller]
     fn serve_many<'a>(&'a self, mut guard: Guard<'a>, mut spare: usize, first: Option<Waker>) {
         let mut wakes = WakeList::new();
         wakes.push(first);
         loop {
-            let mut served = Served::Called(None);
+            let mut served = Served::Notified(None);
             while wakes.has_room() {
                 served = self.serve_front(&mut guard, &mut spare);
                 match &mut served {
-                    Served::Called(waker) => wakes.push(waker.take()),
-                    Served::Nobody | Served::Partly => break,
+                    Served::Notified(waker) => wakes.push(waker.take()),
+                    Served::NoWaiter | Served::InPart => break,
                 }
             }
             let excess = match served {
-                Served::Nobody => self.keep(guard, spare),
-                Served::Partly | Served::Called(_) => {
+                Served::NoWaiter => self.store_spare(guard, spare),
+                Served::InPart | Served::Notified(_) => {
                     drop(guard);
                     0
                 }
             };
-            // A waker may call anything of ours: nothing is locked, and `spare` is in our hands.
+            // A waker may call any method of these permits: no lock is held, and `spare` is a local variable.
             wakes.wake_all();
-            if !matches!(served, Served::Called(_)) {
-                return expect_none(excess);
+            if !matches!(served, Served::Notified(_)) {
+                return check_excess(excess);
             }
             guard = self.waiters.lock();
         }
     }
 
-    /// Gives what there is to the first in the list.
+    /// Gives the spare permits, and those in the word, to the first waiter.
     fn serve_front(&self, guard: &mut Guard<'_>, spare: &mut usize) -> Served {
         let Some(need) = guard.front_need() else {
-            return Served::Nobody;
+            return Served::NoWaiter;
         };
         let late = self.word.load(Ordering::Relaxed) / ONE;
         if late > 0 {
-            // Someone released into the word while `WAITERS` was set; `no-overtaking`: only we take them out.
+            // A thread released into the word while `WAITERS` was set. `no-overtaking`: only this thread takes them out.
             // Acquire: what their last owners did goes to the waiter. Pairs with Release in `Permits::release`.
             self.word.fetch_sub(late * ONE, Ordering::Acquire);
             *spare += late;
@@ -298,19 +302,20 @@ impl Permits {
         *need -= given;
         *spare -= given;
         if *need > 0 {
-            return Served::Partly;
+            return Served::InPart;
         }
-        match guard.call_one(Call::First) {
-            Some(waker) => Served::Called(waker),
-            None => Served::Nobody,
+        match guard.notify_one(Notification::First) {
+            Some(waker) => Served::Notified(waker),
+            None => Served::NoWaiter,
         }
     }
 
-    /// The list is empty: clears the bit, puts `spare` into the word, and lets the lock go. Returns how many permits
-    /// the word could not take, for [`expect_none`] when everybody has been woken.
+    /// Clears the bit, because the list is empty, puts `spare` into the word and releases the lock.
+    ///
+    /// Returns how many permits the word could not take, for [`check_excess`] after all wakes.
     #[must_use]
-    fn keep(&self, guard: Guard<'_>, spare: usize) -> usize {
-        debug_assert!(guard.is_empty(), "`no-overtaking`: the first in the list comes before the word");
+    fn store_spare(&self, guard: Guard<'_>, spare: usize) -> usize {
+        debug_assert!(guard.is_empty(), "`no-overtaking`: waiters are served before the word");
         let mut excess = 0;
         // Release: publishes what the last owners did. Pairs with Acquire in `Permits::try_acquire`.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
@@ -321,16 +326,16 @@ impl Permits {
         excess
     }
 
-    /// What a waiter that was called has come to. A grant that is not heard before the closing counts for nothing.
-    fn heard(&self, call: Call) -> Result<(), TryAcquireError> {
-        if call == Call::All || self.is_closed() { Err(TryAcquireError::Closed) } else { Ok(()) }
+    /// Returns the result for a waiter that was notified. A grant that was not received before the close is void.
+    fn acknowledged(&self, notification: Notification) -> Result<(), TryAcquireError> {
+        if notification == Notification::All || self.is_closed() { Err(TryAcquireError::Closed) } else { Ok(()) }
     }
 
-    /// The first poll, when the permits could not be had at once: takes what is free and stands in line for the rest.
+    /// The first poll, if the permits could not be taken at once: takes what is free and enqueues `waiter` for the rest.
     ///
     /// # Safety
-    /// The duty of [`Guard::push_back`] for `waiter`.
-    unsafe fn line_up(
+    /// The safety contract of [`Guard::push_back`] for `waiter`.
+    unsafe fn enqueue(
         &self,
         waiter: Pin<&Waiter>,
         count: usize,
@@ -344,7 +349,7 @@ impl Permits {
             if word & CLOSED != 0 {
                 // `closed-is-final`
                 drop(guard);
-                // `waker` is foreign: it goes when the lock has gone.
+                // `waker` is user code: it is dropped after the lock is released.
                 return Poll::Ready(Err(TryAcquireError::Closed));
             }
             if word & WAITERS != 0 {
@@ -352,7 +357,7 @@ impl Permits {
                 break count;
             }
             let taken = count.min(word / ONE);
-            // `waiters-bit`: set together with taking what there was, so that no release is missed.
+            // `waiters-bit`: set in the same step that takes the free permits, so that no release is missed.
             let next = if taken == count { word - count * ONE } else { WAITERS };
             // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
             match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire) {
@@ -364,7 +369,7 @@ impl Permits {
                 Err(current) => word = current,
             }
         };
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         unsafe { guard.push_back(waiter, Some(waker), need) };
         Poll::Pending
     }
@@ -376,27 +381,27 @@ impl fmt::Debug for Permits {
     }
 }
 
-/// What came of serving the first in the list.
+/// The result of serving the first waiter.
 enum Served {
-    /// It has all it asked for and is called; wake it.
-    Called(Option<Waker>),
-    /// It has got what there was, and misses more.
-    Partly,
-    /// Nobody waits.
-    Nobody,
+    /// It has all permits it asked for, and is notified. The caller wakes it.
+    Notified(Option<Waker>),
+    /// It got all there were, and needs more.
+    InPart,
+    /// No task waits.
+    NoWaiter,
 }
 
-/// Panics if there were more permits than the word can take.
+/// Panics if the word could not take all permits.
 #[track_caller]
-fn expect_none(excess: usize) {
+fn check_excess(excess: usize) {
     if excess > 0 {
-        too_many(excess);
+        panic_too_many(excess);
     }
 }
 
 #[cold]
 #[track_caller]
-fn too_many(count: usize) -> ! {
+fn panic_too_many(count: usize) -> ! {
     panic!(
         "adding {count} permits would leave more than a semaphore can count ({}); add fewer, or forget some first",
         Permits::MAX
@@ -406,8 +411,8 @@ fn too_many(count: usize) -> ! {
 pin_project! {
     /// Takes permits when it is its turn. Made by [`Permits::acquire`].
     ///
-    /// The one who gets `Ok` owns the permits. Dropped before that, it leaves the line, and what it had collected goes
-    /// to the next.
+    /// After `Ok`, the caller owns the permits. If it is dropped before, it leaves the queue, and the permits it had
+    /// collected go to the next waiter.
     pub(crate) struct Acquire<'a> {
         permits: &'a Permits,
         count: usize,
@@ -417,7 +422,7 @@ pin_project! {
 
     impl PinnedDrop for Acquire<'_> {
         fn drop(this: Pin<&mut Self>) {
-            if this.waiter.stage() != Stage::Idle {
+            if this.waiter.stage() != WaitStage::Idle {
                 this.leave();
             }
         }
@@ -425,14 +430,14 @@ pin_project! {
 }
 
 impl Acquire<'_> {
-    /// Leaves the line, or the call unheard: the permits collected so far go to the next (`none-lost`).
+    /// Leaves the queue. The permits collected so far go to the next waiter (`none-lost`).
     #[cold]
     fn leave(self: Pin<&mut Self>) {
         let this = self.project();
         let waiter = this.waiter.as_ref();
         let mut guard = this.permits.waiters.lock();
         let (_, unused) = guard.remove(waiter);
-        waiter.settle();
+        waiter.acknowledge();
         let collected = *this.count - waiter.need();
         // Also with nothing collected: the list may be empty now (`waiters-bit`).
         this.permits.serve(guard, collected);
@@ -448,39 +453,39 @@ impl Future for Acquire<'_> {
         let this = self.as_mut().project();
         let waiter = this.waiter.as_ref();
         let outcome = match waiter.stage() {
-            Stage::Idle => match this.permits.try_acquire(*this.count) {
+            WaitStage::Idle => match this.permits.try_acquire(*this.count) {
                 Err(TryAcquireError::NoPermits) => {
                     // SAFETY: `same-list`: the waiter is pinned, `permits` is borrowed for longer than this future
                     // lives, and `leave`, called in drop, removes it.
-                    unsafe { this.permits.line_up(waiter, *this.count, cx) }
+                    unsafe { this.permits.enqueue(waiter, *this.count, cx) }
                 }
                 outcome => Poll::Ready(outcome),
             },
-            Stage::Linked => match this.permits.waiters.renew(waiter, cx) {
-                Stage::Idle | Stage::Linked => Poll::Pending,
-                Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
+            WaitStage::Linked => match this.permits.waiters.update_waker(waiter, cx) {
+                WaitStage::Idle | WaitStage::Linked => Poll::Pending,
+                WaitStage::Notified(notification) => Poll::Ready(this.permits.acknowledged(notification)),
             },
-            Stage::Called(call) => Poll::Ready(this.permits.heard(call)),
+            WaitStage::Notified(notification) => Poll::Ready(this.permits.acknowledged(notification)),
         };
         let Poll::Ready(outcome) = outcome else {
-            waiter.note();
-            this.permits.tell(|| []);
+            waiter.record();
+            this.permits.report(|| []);
             return Poll::Pending;
         };
-        // The budget is asked last, as in Tokio: a task that has none keeps its place in line, or the permits.
+        // The budget is checked last, as in Tokio: a task without budget keeps its place in the queue, or the permits.
         match coop::poll_proceed(cx) {
             Poll::Ready(unit) => unit.made_progress(),
             Poll::Pending => {
-                if outcome.is_ok() && waiter.stage() == Stage::Idle {
-                    // `none-lost`: they are in the waiter's account until the next poll or the drop.
-                    waiter.call_self();
+                if outcome.is_ok() && waiter.stage() == WaitStage::Idle {
+                    // `none-lost`: the waiter holds them until the next poll or the drop.
+                    waiter.notify_self();
                 }
                 return Poll::Pending;
             }
         }
         match outcome {
-            Ok(()) => waiter.settle(),
-            Err(_) if waiter.stage() != Stage::Idle => self.leave(),
+            Ok(()) => waiter.acknowledge(),
+            Err(_) if waiter.stage() != WaitStage::Idle => self.leave(),
             Err(_) => {}
         }
         Poll::Ready(outcome)
@@ -513,7 +518,7 @@ mod tests {
         Box::pin(permits.acquire(count, WaitKind::Semaphore, None))
     }
 
-    /// The dull version: who waits, how many each asked for and still misses.
+    /// The simple version to compare with. `line` has each waiter, how many it asked for and how many it still needs.
     #[derive(Default)]
     struct Model {
         free: usize,
@@ -615,7 +620,7 @@ mod tests {
                     }
                 }
                 _ => {
-                    // Everybody polls again, in any order: exactly those whom the model granted are ready.
+                    // All are polled again, in any order: exactly those that the model granted are ready.
                     asking.retain_mut(|(id, count, one)| {
                         let is_granted = model.granted.contains(id);
                         let is_ready = poll_once(one.as_mut()).is_ready();
@@ -636,14 +641,14 @@ mod tests {
     }
 
     #[test]
-    fn it_behaves_as_the_dull_queue_for_200_seeds() {
+    fn it_behaves_as_a_simple_queue_for_200_seeds() {
         for seed in 0..200 {
             compare_with_model(seed);
         }
     }
 
     #[test]
-    fn one_who_asks_for_many_is_not_overtaken() {
+    fn a_waiter_for_many_permits_is_not_overtaken() {
         let permits = Permits::new(2);
         let mut many = ask(&permits, 3);
         assert!(poll_once(many.as_mut()).is_pending());
@@ -659,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_refuses_those_who_wait_and_returns_what_they_had_collected() {
+    fn closing_refuses_the_waiters_and_returns_what_they_had_collected() {
         let permits = Permits::new(2);
         let mut granted = ask(&permits, 1);
         assert!(poll_once(granted.as_mut()).is_ready());
@@ -680,7 +685,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_was_not_heard_before_the_closing_comes_back() {
+    fn a_grant_that_was_not_received_before_the_close_comes_back() {
         let permits = Permits::new(0);
         let mut one = ask(&permits, 1);
         assert!(poll_once(one.as_mut()).is_pending());
@@ -750,7 +755,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_most_is_refused_and_changes_nothing() {
+    fn more_than_the_maximum_is_refused_and_changes_nothing() {
         let permits = Permits::new(1);
         let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             permits.release(Permits::MAX);

@@ -1,10 +1,13 @@
-//! A counting semaphore with owned and borrowed permits: [`Semaphore`].
+//! A counting semaphore with borrowed and owned permits: [`Semaphore`].
 //!
-//! The counting and the line of waiters are in `permits`; here are the types that give permits back when dropped.
+//! The count and the queue of waiters are in `permits`. This file has the types that return permits when they are
+//! dropped.
+//!
+//! Called by user code.
 //!
 //! # Invariants
-//! - `given-back-once`: a permit object returns its count on drop; `forget`, `merge` and `split` move the count out of
-//!   one object before another has it.
+//! - `returned-once`: a permit object returns its count on drop. `forget`, `merge` and `split` move the count out of one
+//!   object before another object has it.
 
 use std::future::Future;
 use std::panic::Location;
@@ -12,110 +15,40 @@ use std::sync::Arc;
 
 use super::blocking::block_thread_on;
 use super::permits::{Permits, TryAcquireError};
-use crate::observe::resources::{Kind, Resource};
+use crate::observe::resources::{Resource, ResourceKind};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::const_fn;
 
-/// The ways to permits: waiting, without waiting, and blocking the thread, for one and for many. `$permit` makes what who
-/// has got them gets.
-macro_rules! acquire_methods {
-    (
-        $this:ident: $Self:ty => $permit:ident -> $Permit:ty, $how:literal;
-        $one:ident, $many:ident, $try_one:ident, $try_many:ident, $block_one:ident, $block_many:ident
-    ) => {
-        #[doc = concat!("Waits for one permit", $how, ".")]
-        ///
-        /// # Cancel safety
-        /// Dropping the future gives the place in line away.
-        ///
-        /// # Errors
-        /// [`AcquireError`] if the semaphore is closed, also while waiting.
-        #[track_caller]
-        pub fn $one($this: $Self) -> impl Future<Output = Result<$Permit, AcquireError>> {
-            $this.$many(1)
-        }
-
-        #[doc = concat!("Waits for `n` permits", $how, ", and gets them together.")]
-        ///
-        /// # Cancel safety
-        /// Dropping the future gives the place in line away; what was collected for it goes to the next.
-        ///
-        /// # Errors
-        /// [`AcquireError`] if the semaphore is closed, also while waiting.
-        #[track_caller]
-        pub fn $many($this: $Self, n: u32) -> impl Future<Output = Result<$Permit, AcquireError>> {
-            let place = Some(Location::caller());
-            let owner = $this.permits.owner.clone();
-            owner.watch(concat!("Semaphore::", stringify!($many)), "poll_acquire", async move {
-                if !$this.permits.acquire_at_once(n as usize) {
-                    let acquired = $this.permits.acquire(n as usize, WaitKind::Semaphore, place).await;
-                    acquired.map_err(|_closed| AcquireError(()))?;
-                }
-                Ok($this.$permit(n))
-            })
-        }
-
-        #[doc = concat!("Takes one permit", $how, ", if one is free and nobody waits for it.")]
-        ///
-        /// # Errors
-        /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-        pub fn $try_one($this: $Self) -> Result<$Permit, TryAcquireError> {
-            $this.$try_many(1)
-        }
-
-        #[doc = concat!("Takes `n` permits", $how, ", if they are free and nobody waits for them.")]
-        ///
-        /// # Errors
-        /// [`TryAcquireError::Closed`] or [`TryAcquireError::NoPermits`].
-        pub fn $try_many($this: $Self, n: u32) -> Result<$Permit, TryAcquireError> {
-            $this.permits.try_acquire(n as usize)?;
-            Ok($this.$permit(n))
-        }
-
-        #[doc = concat!("Blocks the thread until it has one permit", $how, ".")]
-        ///
-        /// # Panics
-        /// On a thread that runs tasks.
-        ///
-        /// # Errors
-        /// [`AcquireError`] if the semaphore is closed, also while waiting.
-        #[track_caller]
-        pub fn $block_one($this: $Self) -> Result<$Permit, AcquireError> {
-            block_thread_on(concat!("Semaphore::", stringify!($block_one)), $this.$one())
-        }
-
-        #[doc = concat!("Blocks the thread until it has `n` permits", $how, ".")]
-        ///
-        /// # Panics
-        /// On a thread that runs tasks.
-        ///
-        /// # Errors
-        /// [`AcquireError`] if the semaphore is closed, also while waiting.
-        #[track_caller]
-        pub fn $block_many($this: $Self, n: u32) -> Result<$Permit, AcquireError> {
-            block_thread_on(concat!("Semaphore::", stringify!($block_many)), $this.$many(n))
-        }
-    };
-}
-
-/// Hands out a limited number of permits, first come, first served.
+/// A counting semaphore: it hands out a limited number of permits, first come, first served.
 ///
-/// - Who asks for many is not overtaken by those behind who ask for few: free permits are collected for the first in
-///   line until it has all.
-/// - Permits may be added and forgotten at any time. Closing refuses all who wait and all who come.
-/// - While nobody waits, taking and giving back a permit is one atomic operation each.
+/// - A waiter for many permits is not overtaken by a later waiter for few. Free permits are collected for the first
+///   waiter until it has all of them.
+/// - Permits can be added and removed at any time. [`close`](Self::close) makes all waiters and all later calls fail.
+/// - While no task waits, taking and returning a permit is one atomic operation each.
 ///
 /// # Examples
+/// At most two downloads run at a time:
 /// ```
-/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use redd::sync::Semaphore;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
 ///
-/// let slots = Semaphore::new(2);
-/// let first = slots.acquire().await.unwrap();
-/// let _second = slots.acquire().await.unwrap();
-/// assert!(slots.try_acquire().is_err());
-/// drop(first);
-/// assert_eq!(slots.available_permits(), 1);
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let limit = Arc::new(Semaphore::new(2));
+/// let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+/// let mut downloads = redd::task::JoinSet::new();
+/// for _ in 0..10 {
+///     let (limit, running, most) = (limit.clone(), running.clone(), most.clone());
+///     downloads.spawn(async move {
+///         let _permit = limit.acquire().await.unwrap();
+///         let now = running.fetch_add(1, Ordering::Relaxed) + 1;
+///         most.fetch_max(now, Ordering::Relaxed);
+///         redd::task::yield_now().await; // the download
+///         running.fetch_sub(1, Ordering::Relaxed);
+///     });
+/// }
+/// downloads.join_all().await;
+/// assert_eq!(most.load(Ordering::Relaxed), 2);
 /// # });
 /// ```
 pub struct Semaphore {
@@ -126,20 +59,30 @@ impl Semaphore {
     /// The most permits a semaphore can have: `usize::MAX >> 3`.
     pub const MAX_PERMITS: usize = Permits::MAX;
 
-    /// A semaphore with this many permits.
+    /// Makes a semaphore with this many permits.
     ///
     /// # Panics
     /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
     #[track_caller]
     pub fn new(permits: usize) -> Self {
-        Self { permits: Permits::part_of(Resource::new(Kind::Semaphore), permits, []) }
+        Self { permits: Permits::part_of(Resource::new(ResourceKind::Semaphore), permits, []) }
     }
 
     const_fn! {
-        /// The same as [`new`](Self::new), for statics; not among the resources in tokio-console.
+        /// Makes a semaphore for a `static`. It does not appear among the resources in tokio-console.
         ///
         /// # Panics
         /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
+        ///
+        /// # Examples
+        /// ```
+        /// use redd::sync::Semaphore;
+        ///
+        /// static CONNECTIONS: Semaphore = Semaphore::const_new(100);
+        ///
+        /// let _permit = CONNECTIONS.try_acquire().unwrap();
+        /// assert_eq!(CONNECTIONS.available_permits(), 99);
+        /// ```
         #[track_caller]
         pub const fn const_new(permits: usize) -> Self {
             Self {
@@ -148,68 +91,339 @@ impl Semaphore {
         }
     }
 
-    /// How many permits are free now.
+    /// Returns how many permits are free now.
     pub fn available_permits(&self) -> usize {
         self.permits.available()
     }
 
-    /// Adds `n` permits; those who wait get them first.
+    /// Adds `n` permits. Waiters get them first.
     ///
     /// # Panics
     /// If more than [`MAX_PERMITS`](Self::MAX_PERMITS) would be free.
+    ///
+    /// # Examples
+    /// A token bucket: a used token is forgotten, and a timer would add new ones.
+    /// ```
+    /// use redd::sync::Semaphore;
+    ///
+    /// let bucket = Semaphore::new(1);
+    /// bucket.try_acquire().unwrap().forget();
+    /// assert!(bucket.try_acquire().is_err());
+    /// bucket.add_permits(1);
+    /// assert!(bucket.try_acquire().is_ok());
+    /// ```
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
         self.permits.release(n);
-        self.permits.tell(|| []);
+        self.permits.report(|| []);
     }
 
-    /// Removes up to `n` free permits for good, and returns how many it removed.
+    /// Removes up to `n` free permits permanently, and returns how many it removed.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Semaphore;
+    ///
+    /// let slots = Semaphore::new(5);
+    /// let _permit = slots.try_acquire_many(3).unwrap();
+    /// assert_eq!(slots.forget_permits(4), 2, "only two were free");
+    /// assert_eq!(slots.available_permits(), 0);
+    /// ```
     pub fn forget_permits(&self, n: usize) -> usize {
         let forgotten = self.permits.forget(n);
-        self.permits.tell(|| []);
+        self.permits.report(|| []);
         forgotten
     }
 
-    acquire_methods! {
-        self: &Self => borrowed -> SemaphorePermit<'_>, "";
-        acquire, acquire_many, try_acquire, try_acquire_many, blocking_acquire, blocking_acquire_many
+    /// Waits for one permit.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, its place in the queue is lost.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Semaphore;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let slots = Semaphore::new(2);
+    /// let permit = slots.acquire().await?;
+    /// assert_eq!(slots.available_permits(), 1);
+    /// drop(permit);
+    /// assert_eq!(slots.available_permits(), 2);
+    /// # Ok::<(), redd::sync::AcquireError>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        self.acquire_many(1)
     }
 
-    acquire_methods! {
-        self: Arc<Self> => owned -> OwnedSemaphorePermit, ", with a share of the semaphore's ownership";
-        acquire_owned, acquire_many_owned, try_acquire_owned, try_acquire_many_owned,
-        blocking_acquire_owned, blocking_acquire_many_owned
+    /// Waits for `n` permits, and returns them together.
+    ///
+    /// - It waits forever if the semaphore never has so many permits.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, its place in the queue is lost. The permits it had collected go to the next waiter.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    ///
+    /// # Examples
+    /// A query takes as many permits as it needs memory:
+    /// ```
+    /// use redd::sync::Semaphore;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let megabytes = Semaphore::new(512);
+    /// let query = megabytes.acquire_many(300).await?;
+    /// assert_eq!(query.num_permits(), 300);
+    /// assert!(megabytes.try_acquire_many(300).is_err());
+    /// # Ok::<(), redd::sync::AcquireError>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn acquire_many(&self, n: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        let location = Some(Location::caller());
+        let owner = self.permits.owner.clone();
+        owner.instrument("Semaphore::acquire_many", "poll_acquire", async move {
+            if !self.permits.acquire_at_once(n as usize) {
+                let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
+                acquired.map_err(|_closed| AcquireError(()))?;
+            }
+            Ok(self.permit(n))
+        })
     }
 
-    // The two are called by who has just got so many permits.
-
-    fn borrowed(&self, count: u32) -> SemaphorePermit<'_> {
-        let permit = SemaphorePermit { semaphore: self, count: count as usize };
-        self.permits.tell(|| []);
-        permit
+    /// Takes one permit if one is free and no task waits for it.
+    ///
+    /// # Errors
+    /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    ///
+    /// # Examples
+    /// A server that refuses work instead of queueing it:
+    /// ```
+    /// use redd::sync::{Semaphore, TryAcquireError};
+    ///
+    /// let slots = Semaphore::new(1);
+    /// let _request = slots.try_acquire().unwrap();
+    /// assert_eq!(slots.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+    /// ```
+    pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
+        self.try_acquire_many(1)
     }
 
-    fn owned(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
-        let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
-        permit.semaphore.permits.tell(|| []);
-        permit
+    /// Takes `n` permits if so many are free and no task waits for them.
+    ///
+    /// # Errors
+    /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
+        self.permits.try_acquire(n as usize)?;
+        Ok(self.permit(n))
     }
 
-    /// Refuses from now on: all who wait and all who come get an error. Permits that are held stay valid.
+    /// Blocks the thread until it has one permit.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks: await [`acquire`](Self::acquire) there.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Semaphore;
+    ///
+    /// let slots = Semaphore::new(0);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| slots.add_permits(1));
+    ///     let permit = slots.blocking_acquire().unwrap();
+    ///     assert_eq!(permit.num_permits(), 1);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        block_thread_on("Semaphore::blocking_acquire", self.acquire())
+    }
+
+    /// Blocks the thread until it has `n` permits.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks: await [`acquire_many`](Self::acquire_many) there.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
+        block_thread_on("Semaphore::blocking_acquire_many", self.acquire_many(n))
+    }
+
+    /// Waits for one permit that owns a reference to the semaphore, so that it can move into a task.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, its place in the queue is lost.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    ///
+    /// # Examples
+    /// An accept loop that has at most 100 connections open:
+    /// ```
+    /// use redd::sync::Semaphore;
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let connections = Arc::new(Semaphore::new(100));
+    /// let permit = connections.clone().acquire_owned().await?; // before the connection is accepted
+    /// let task = redd::spawn(async move {
+    ///     let _permit = permit; // returned when the task ends
+    /// });
+    /// task.await.unwrap();
+    /// assert_eq!(connections.available_permits(), 100);
+    /// # Ok::<(), redd::sync::AcquireError>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn acquire_owned(self: Arc<Self>) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        self.acquire_many_owned(1)
+    }
+
+    /// Waits for `n` permits, and returns them together, with a reference to the semaphore.
+    ///
+    /// - It waits forever if the semaphore never has so many permits.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, its place in the queue is lost. The permits it had collected go to the next waiter.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Semaphore;
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let slots = Arc::new(Semaphore::new(3));
+    /// let mut permits = slots.clone().acquire_many_owned(3).await?;
+    /// let one = permits.split(1).unwrap();
+    /// redd::spawn(async move { drop(one) }).await.unwrap();
+    /// assert_eq!(slots.available_permits(), 1);
+    /// # Ok::<(), redd::sync::AcquireError>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn acquire_many_owned(
+        self: Arc<Self>,
+        n: u32,
+    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        let location = Some(Location::caller());
+        let owner = self.permits.owner.clone();
+        owner.instrument("Semaphore::acquire_many_owned", "poll_acquire", async move {
+            if !self.permits.acquire_at_once(n as usize) {
+                let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
+                acquired.map_err(|_closed| AcquireError(()))?;
+            }
+            Ok(self.owned_permit(n))
+        })
+    }
+
+    /// Takes one permit, with a reference to the semaphore, if one is free and no task waits for it.
+    ///
+    /// # Errors
+    /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        self.try_acquire_many_owned(1)
+    }
+
+    /// Takes `n` permits, with a reference to the semaphore, if so many are free and no task waits for them.
+    ///
+    /// # Errors
+    /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    pub fn try_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        self.permits.try_acquire(n as usize)?;
+        Ok(self.owned_permit(n))
+    }
+
+    /// Blocks the thread until it has one permit, with a reference to the semaphore.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks: await [`acquire_owned`](Self::acquire_owned) there.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    #[track_caller]
+    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        block_thread_on("Semaphore::blocking_acquire_owned", self.acquire_owned())
+    }
+
+    /// Blocks the thread until it has `n` permits, with a reference to the semaphore.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks: await [`acquire_many_owned`](Self::acquire_many_owned) there.
+    ///
+    /// # Errors
+    /// [`AcquireError`] if the semaphore is closed, also while waiting.
+    #[track_caller]
+    pub fn blocking_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
+        block_thread_on("Semaphore::blocking_acquire_many_owned", self.acquire_many_owned(n))
+    }
+
+    /// Makes all waiters and all later calls fail with an error. Permits that are held stay valid.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::{Semaphore, TryAcquireError};
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let slots = Arc::new(Semaphore::new(0));
+    /// let waiter = redd::spawn(slots.clone().acquire_owned());
+    /// redd::task::yield_now().await;
+    /// slots.close();
+    /// assert!(waiter.await.unwrap().is_err());
+    /// assert_eq!(slots.try_acquire().unwrap_err(), TryAcquireError::Closed);
+    /// # });
+    /// ```
     pub fn close(&self) {
         self.permits.close();
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Returns whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.permits.is_closed()
+    }
+
+    // The caller of these two has just acquired `count` permits.
+
+    fn permit(&self, count: u32) -> SemaphorePermit<'_> {
+        let permit = SemaphorePermit { semaphore: self, count: count as usize };
+        self.permits.report(|| []);
+        permit
+    }
+
+    fn owned_permit(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
+        let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
+        permit.semaphore.permits.report(|| []);
+        permit
     }
 }
 
 debug_struct!([] Semaphore as "Semaphore", self => { permits: self.available_permits() });
 
-/// Permits of a [`Semaphore`], given back when this is dropped.
-#[must_use = "dropping it gives the permits back at once"]
+/// Permits of a [`Semaphore`]. Returned when this is dropped.
+///
+/// # Examples
+/// ```
+/// use redd::sync::Semaphore;
+///
+/// let slots = Semaphore::new(4);
+/// {
+///     let mut permits = slots.try_acquire_many(3).unwrap();
+///     permits.split(1).unwrap().forget(); // one slot fewer, permanently
+///     assert_eq!(permits.num_permits(), 2);
+/// }
+/// assert_eq!(slots.available_permits(), 3);
+/// ```
+#[must_use = "dropping it returns the permits at once"]
 #[derive(Debug)]
 #[clippy::has_significant_drop]
 pub struct SemaphorePermit<'a> {
@@ -218,14 +432,95 @@ pub struct SemaphorePermit<'a> {
 }
 
 impl<'a> SemaphorePermit<'a> {
-    /// The semaphore that they are from.
+    /// Returns the semaphore that the permits belong to.
     pub fn semaphore(&self) -> &'a Semaphore {
         self.semaphore
     }
+
+    /// Drops this without returning the permits. The semaphore has that many fewer from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// let slots = redd::sync::Semaphore::new(3);
+    /// slots.try_acquire_many(2).unwrap().forget();
+    /// assert_eq!(slots.available_permits(), 1);
+    /// ```
+    pub fn forget(mut self) {
+        // `returned-once`
+        self.count = 0;
+    }
+
+    /// Adds the permits of `other` to this.
+    ///
+    /// # Panics
+    /// If they belong to different semaphores.
+    ///
+    /// # Examples
+    /// ```
+    /// let slots = redd::sync::Semaphore::new(3);
+    /// let mut permits = slots.try_acquire().unwrap();
+    /// permits.merge(slots.try_acquire_many(2).unwrap());
+    /// assert_eq!(permits.num_permits(), 3);
+    /// ```
+    #[track_caller]
+    pub fn merge(&mut self, mut other: Self) {
+        assert!(
+            std::ptr::eq(self.semaphore, other.semaphore),
+            "`merge` was called with a permit of a different semaphore; merge only permits that were acquired from the \
+             same one"
+        );
+        // `returned-once`
+        self.count += std::mem::take(&mut other.count);
+    }
+
+    /// Splits `n` permits off. Returns `None`, and changes nothing, if there are fewer.
+    ///
+    /// # Examples
+    /// ```
+    /// let slots = redd::sync::Semaphore::new(3);
+    /// let mut permits = slots.try_acquire_many(3).unwrap();
+    /// drop(permits.split(2));
+    /// assert_eq!((permits.num_permits(), slots.available_permits()), (1, 2));
+    /// assert!(permits.split(2).is_none());
+    /// ```
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        // `returned-once`
+        self.count = self.count.checked_sub(n)?;
+        Some(Self { semaphore: self.semaphore, count: n })
+    }
+
+    /// Returns how many permits this holds.
+    pub fn num_permits(&self) -> usize {
+        self.count
+    }
 }
 
-/// Permits of a shared [`Semaphore`], given back when this is dropped.
-#[must_use = "dropping it gives the permits back at once"]
+impl Drop for SemaphorePermit<'_> {
+    fn drop(&mut self) {
+        // `returned-once`
+        self.semaphore.permits.release(self.count);
+    }
+}
+
+/// Permits of a [`Semaphore`], with a reference to it. Returned when this is dropped.
+///
+/// # Examples
+/// A connection that keeps its permit for as long as it lives:
+/// ```
+/// use redd::sync::{OwnedSemaphorePermit, Semaphore};
+/// use std::sync::Arc;
+///
+/// struct Connection {
+///     _permit: OwnedSemaphorePermit,
+/// }
+///
+/// let limit = Arc::new(Semaphore::new(1));
+/// let connection = Connection { _permit: limit.clone().try_acquire_owned().unwrap() };
+/// assert!(limit.clone().try_acquire_owned().is_err());
+/// drop(connection);
+/// assert!(limit.try_acquire_owned().is_ok());
+/// ```
+#[must_use = "dropping it returns the permits at once"]
 #[derive(Debug)]
 #[clippy::has_significant_drop]
 pub struct OwnedSemaphorePermit {
@@ -234,61 +529,53 @@ pub struct OwnedSemaphorePermit {
 }
 
 impl OwnedSemaphorePermit {
-    /// The semaphore that they are from.
+    /// Returns the semaphore that the permits belong to.
     pub fn semaphore(&self) -> &Arc<Semaphore> {
         &self.semaphore
     }
+
+    /// Drops this without returning the permits. The semaphore has that many fewer from now on.
+    pub fn forget(mut self) {
+        // `returned-once`
+        self.count = 0;
+    }
+
+    /// Adds the permits of `other` to this.
+    ///
+    /// # Panics
+    /// If they belong to different semaphores.
+    #[track_caller]
+    pub fn merge(&mut self, mut other: Self) {
+        assert!(
+            Arc::ptr_eq(&self.semaphore, &other.semaphore),
+            "`merge` was called with a permit of a different semaphore; merge only permits that were acquired from the \
+             same one"
+        );
+        // `returned-once`
+        self.count += std::mem::take(&mut other.count);
+    }
+
+    /// Splits `n` permits off. Returns `None`, and changes nothing, if there are fewer.
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        // `returned-once`
+        self.count = self.count.checked_sub(n)?;
+        Some(Self { semaphore: Arc::clone(&self.semaphore), count: n })
+    }
+
+    /// Returns how many permits this holds.
+    pub fn num_permits(&self) -> usize {
+        self.count
+    }
 }
 
-/// What both kinds of permits do alike.
-macro_rules! permit_methods {
-    ($Permit:ty) => {
-        impl $Permit {
-            // `given-back-once`, here and below.
-
-            /// Drops this without giving the permits back: the semaphore has that many fewer from now on.
-            pub fn forget(mut self) {
-                self.count = 0;
-            }
-
-            /// Puts the permits of `other` into this.
-            ///
-            /// # Panics
-            /// If they are from different semaphores.
-            #[track_caller]
-            pub fn merge(&mut self, mut other: Self) {
-                assert!(
-                    std::ptr::eq(&*self.semaphore, &*other.semaphore),
-                    "`merge` was called with a permit of a different semaphore; merge only permits that were acquired \
-                     from the same one"
-                );
-                self.count += std::mem::take(&mut other.count);
-            }
-
-            /// Splits `n` permits off. `None`, and no change, if there are fewer.
-            pub fn split(&mut self, n: usize) -> Option<Self> {
-                self.count = self.count.checked_sub(n)?;
-                Some(Self { semaphore: self.semaphore.clone(), count: n })
-            }
-
-            /// How many permits this holds.
-            pub fn num_permits(&self) -> usize {
-                self.count
-            }
-        }
-
-        impl Drop for $Permit {
-            fn drop(&mut self) {
-                self.semaphore.permits.release(self.count);
-            }
-        }
-    };
+impl Drop for OwnedSemaphorePermit {
+    fn drop(&mut self) {
+        // `returned-once`
+        self.semaphore.permits.release(self.count);
+    }
 }
 
-permit_methods!(SemaphorePermit<'_>);
-permit_methods!(OwnedSemaphorePermit);
-
-/// The semaphore is closed. Given by the waiting methods of [`Semaphore`].
+/// The semaphore is closed. Returned by the waiting methods of [`Semaphore`].
 #[derive(Debug)]
 pub struct AcquireError(());
 

@@ -1,31 +1,31 @@
-//! The list of those who wait: the only one in redd.
+//! The wait list: the waiters of every primitive of `sync`.
 //!
-//! Called by every primitive of `sync`. A waiter lives inside the future that waits; the list links it in, so waiting
-//! allocates nothing and a dropped future leaves in constant time, from wherever it stands.
+//! Called by `permits`, `notify`, `wait_until` and the types that use the latter. A waiter is a node inside the future
+//! that waits. So waiting allocates nothing, and a dropped future leaves the list in constant time.
 //!
-//! A waiter is *called* when its turn has come: it leaves the list, is told by which [`Call`], and its task is woken.
+//! To *notify* a waiter is to remove it from the list, store the [`Notification`] in it, and wake its task.
 //!
 //! ```text
-//!            push_back                 call_one, call_all
-//!   Idle ───────────────▶ Linked ──────────────────────────────────────▶ Called
-//!     ▲                     │ remove                                        │ settle
+//!            push_back                notify_one, notify_all
+//!   Idle ───────────────▶ Linked ────────────────────────────────────▶ Notified
+//!     ▲                     │ remove                                        │ acknowledge
 //!     └─────────────────────┴───────────────────────────────────────────────┘
 //! ```
-//! (`call_self` goes from Idle to Called directly.)
+//! (`notify_self` goes from Idle to Notified directly.)
 //!
 //! # Invariants
-//! - `under-lock`: a linked waiter's entry is read and written only by who holds its list's lock.
-//! - `called-is-last`: the store of `Called` is the last thing that a caller does to a waiter: from there on the entry
-//!   is its owner's, who may free it without taking the lock.
+//! - `under-lock`: a linked waiter's entry is read and written only by a thread that holds its list's lock.
+//! - `notified-is-last`: the store of `Notified` is the notifier's last access to a waiter. From then on the entry
+//!   belongs to the waiter's owner, which may free it without taking the lock.
 //! - `same-list`: a linked waiter stays where it is in memory, its list outlives the link, and it leaves through the
 //!   list that it was pushed to.
-//! - `foreign-code-outside`: wakers are cloned, woken and dropped only while the lock is not held.
-//! - `all-means-those-before`: `call_all` calls exactly the waiters that were linked when it was called.
+//! - `user-code-outside`: wakers are cloned, woken and dropped only while the lock is not held.
+//! - `all-means-all-linked-before`: `notify_all` notifies exactly the waiters that were linked when it was called.
 //!
 //! # Why not otherwise
-//! A wake-all that keeps the lock while it wakes would run wakers under it; one that pops until the list is empty would
-//! also call those who came during the walk. Here the whole list changes sides in one step, under a new epoch: a waiter
-//! of an older epoch counts as called from that moment on, and is told so batch by batch.
+//! A `notify_all` that keeps the lock while it wakes would run wakers under it. One that pops until the list is empty
+//! would also notify waiters that came during the walk. Here the whole list changes sides in one step, under a new
+//! epoch. A waiter of an older epoch counts as notified from that moment on; the store in it follows batch by batch.
 
 #![expect(unsafe_code, reason = "the waiters live in the futures that wait")]
 
@@ -42,54 +42,57 @@ use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, has_mistake};
 
-/// The place in the program that asked for something.
-pub(crate) type Place = Option<&'static Location<'static>>;
+/// Where the user code called the method that waits.
+pub(crate) type CallSite = Option<&'static Location<'static>>;
 
-/// How a waiter was called. A call to one that is dropped unheard must go to another; a call to all need not.
+/// How a waiter was notified.
+///
+/// If a waiter is dropped before it acknowledges `First` or `Last`, the notification must go to another waiter. `All`
+/// need not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Call {
+pub(crate) enum Notification {
     /// As the first in the list.
     First = 2,
     /// As the last in the list.
     Last,
-    /// Together with everybody else.
+    /// Together with all others.
     All,
 }
 
-/// Where a waiter stands.
+/// The stage of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum WaitStage {
     /// In no list.
     Idle,
     /// In the list.
     Linked,
-    /// Out of the list again, because of this call.
-    Called(Call),
+    /// Removed from the list by this notification.
+    Notified(Notification),
 }
 
 const IDLE: u8 = 0;
 const LINKED: u8 = 1;
-const CALLED_FIRST: u8 = Call::First as u8;
-const CALLED_LAST: u8 = Call::Last as u8;
+const NOTIFIED_FIRST: u8 = Notification::First as u8;
+const NOTIFIED_LAST: u8 = Notification::Last as u8;
 
-/// One who waits, inside the future that does.
+/// A waiter: a node inside the future that waits.
 pub(crate) struct Waiter {
-    /// A [`Stage`]. Becomes `LINKED` and `IDLE` by the owner, `CALLED_*` by a caller under the lock.
+    /// A [`WaitStage`]. The owner stores `LINKED` and `IDLE`; a notifier stores a notification, under the lock.
     stage: AtomicU8,
     /// What the owner waits on, for dumps.
     kind: WaitKind,
-    /// Where the program asked for it, for dumps.
-    place: Place,
-    /// `under-lock` while linked, the owner's otherwise.
-    entry: UnsafeCell<Entry>,
+    /// Where user code called the method that waits, for dumps.
+    location: CallSite,
+    /// `under-lock` while linked. Otherwise the owner's.
+    entry: UnsafeCell<WaitEntry>,
 }
 
-struct Entry {
+struct WaitEntry {
     links: Links<Waiter>,
-    /// `None` if nobody polled yet (`Notified::enable`).
+    /// `None` before the first poll (`Notified::enable`).
     waker: Option<Waker>,
-    /// The list's epoch when the waiter was linked: an older one than the list's means that `call_all` came since.
+    /// The list's epoch when the waiter was linked. If the list's epoch is newer, `notify_all` was called since.
     epoch: usize,
     /// For permits: how many are still missing.
     need: usize,
@@ -102,95 +105,97 @@ unsafe impl Send for Waiter {}
 unsafe impl Sync for Waiter {}
 
 impl Waiter {
-    /// A waiter in no list.
+    /// Makes a waiter that is in no list.
     #[inline]
-    pub(crate) fn new(kind: WaitKind, place: Place) -> Self {
+    pub(crate) fn new(kind: WaitKind, location: CallSite) -> Self {
         Self {
             stage: AtomicU8::new(IDLE),
             kind,
-            place,
-            entry: UnsafeCell::new(Entry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
+            location,
+            entry: UnsafeCell::new(WaitEntry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
         }
     }
 
-    /// Where this waiter stands, without the lock. `Linked` may be out of date when it returns: ask
-    /// [`Guard::stage`] then.
+    /// Returns the stage, without the lock. `Linked` may be out of date: [`Guard::stage`] is exact.
     #[inline]
-    pub(crate) fn stage(&self) -> Stage {
-        // Acquire: what the caller did before the call is visible, and the entry is ours (`called-is-last`).
-        // Pairs with Release in `Waiter::finish`.
+    pub(crate) fn stage(&self) -> WaitStage {
+        // Acquire: what the notifier did before is visible, and the entry is the owner's (`notified-is-last`). Pairs
+        // with Release in `Waiter::mark_notified`.
         match self.stage.load(Ordering::Acquire) {
-            IDLE => Stage::Idle,
-            LINKED => Stage::Linked,
-            CALLED_FIRST => Stage::Called(Call::First),
-            CALLED_LAST => Stage::Called(Call::Last),
-            _ => Stage::Called(Call::All),
+            IDLE => WaitStage::Idle,
+            LINKED => WaitStage::Linked,
+            NOTIFIED_FIRST => WaitStage::Notified(Notification::First),
+            NOTIFIED_LAST => WaitStage::Notified(Notification::Last),
+            _ => WaitStage::Notified(Notification::All),
         }
     }
 
-    /// The owner has heard the call: the waiter is in no list again. Nothing happens to one that was not called.
+    /// Makes a notified waiter idle again: its owner has received the notification. Otherwise does nothing.
     #[inline]
-    pub(crate) fn settle(&self) {
-        if let Stage::Called(_) = self.stage() {
+    pub(crate) fn acknowledge(&self) {
+        if let WaitStage::Notified(_) = self.stage() {
             self.stage.store(IDLE, Ordering::Relaxed);
         }
     }
 
-    /// The owner has got at once what it would have waited for, and will hear it as a call. The waiter is in no list.
-    pub(crate) fn call_self(&self) {
-        debug_assert_eq!(self.stage(), Stage::Idle, "only the owner touches an idle waiter");
-        self.stage.store(CALLED_FIRST, Ordering::Relaxed);
+    /// Notifies an idle waiter: its owner got at once what it would have waited for, and returns it at its next poll.
+    pub(crate) fn notify_self(&self) {
+        debug_assert_eq!(self.stage(), WaitStage::Idle, "only the owner touches an idle waiter");
+        self.stage.store(NOTIFIED_FIRST, Ordering::Relaxed);
     }
 
-    /// How many permits are still missing; asked by the owner of a waiter that is not linked.
+    /// Returns how many permits are still missing. Called by the owner of a waiter that is not linked.
     pub(crate) fn need(&self) -> usize {
-        assert_ne!(self.stage(), Stage::Linked, "`under-lock`: ask the guard");
-        // SAFETY: not linked (Acquire in `stage`), so the entry is the owner's, who calls us.
+        assert_ne!(self.stage(), WaitStage::Linked, "`under-lock`: ask the guard");
+        // SAFETY: not linked (Acquire in `stage`), so the entry belongs to the owner, which is the caller.
         self.entry.with(|entry| unsafe { (*entry).need })
     }
 
-    /// Tells the task's record what it is about to wait on; called just before the owner answers `Pending`.
+    /// Records what the task is about to wait on. Called just before the owner returns `Pending`.
     #[inline]
-    pub(crate) fn note(&self) {
-        waiting::note(self.kind, self.place);
+    pub(crate) fn record(&self) {
+        waiting::note(self.kind, self.location);
     }
 
-    /// Takes the waker and says that the waiter is called.
+    /// Takes the waker and stores the notification.
     ///
     /// # Safety
-    /// The caller holds the lock of the list that `waiter` has just left, and uses `waiter` no more (`called-is-last`).
-    unsafe fn finish(waiter: NonNull<Self>, call: Call) -> Option<Waker> {
+    /// The caller holds the lock of the list that `waiter` has just left, and does not use `waiter` afterwards
+    /// (`notified-is-last`).
+    unsafe fn mark_notified(waiter: NonNull<Self>, notification: Notification) -> Option<Waker> {
         // SAFETY: `same-list`: it was linked until now, so it is alive, and its owner frees it only after the store.
         let waiter = unsafe { waiter.as_ref() };
-        // SAFETY: `under-lock`: the stage is still `LINKED`, and we hold the lock.
+        // SAFETY: `under-lock`: the stage is still `LINKED`, and the caller holds the lock.
         let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
-        // Release: publishes what happened before the call, and hands the entry to the owner. Pairs with Acquire in
+        // Release: publishes what happened before, and hands the entry to the owner. Pairs with Acquire in
         // `Waiter::stage`.
-        let order = if has_mistake("a call that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
-        waiter.stage.store(call as u8, order);
+        let order =
+            if has_mistake("a notification that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
+        waiter.stage.store(notification as u8, order);
         waker
     }
 }
 
-debug_struct!([] Waiter as "Waiter", self => { stage: self.stage(), kind: self.kind, place: self.place });
+debug_struct!([] Waiter as "Waiter", self => { stage: self.stage(), kind: self.kind, location: self.location });
 
-// SAFETY: always the links of the entry, reached by raw projection; only the cell is referred to, which may be shared.
+// SAFETY: always the links of the entry, reached by raw projection. A reference is made only to the cell, which may be
+// shared.
 unsafe impl Linked for Waiter {
     unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
-        // SAFETY: alive by this function's duty; `under-lock`: the list's owner holds the lock.
+        // SAFETY: alive, by the safety contract; `under-lock`: the caller holds the list's lock.
         unsafe { (*element.as_ptr()).entry.with_mut(|entry| NonNull::new_unchecked(&raw mut (*entry).links)) }
     }
 }
 
-/// The waiters, in the order they came, and what else `D` the same lock guards.
+/// The waiters in the order in which they came, and the data `D` that the same lock protects.
 pub(crate) struct WaitList<D = ()> {
     locked: ShortMutex<Locked<D>>,
 }
 
 struct Locked<D> {
-    /// Who waits, first come first. All of the current epoch.
+    /// The waiters in order, all of the current epoch.
     waiting: LinkedList<Waiter>,
-    /// Who was called by a `call_all` that has not told them yet. All of older epochs.
+    /// The waiters that a `notify_all` has yet to reach, all of older epochs.
     leaving: LinkedList<Waiter>,
     epoch: usize,
     data: D,
@@ -198,7 +203,7 @@ struct Locked<D> {
 
 impl<D> WaitList<D> {
     const_fn! {
-        /// An empty list.
+        /// Makes an empty list.
         pub(crate) const fn new(data: D) -> Self {
             Self {
                 locked: ShortMutex::new(Locked {
@@ -211,37 +216,36 @@ impl<D> WaitList<D> {
         }
     }
 
-    /// Takes the lock. No foreign code may run until the guard is gone (`foreign-code-outside`).
+    /// Takes the lock. No user code may run until the guard is dropped (`user-code-outside`).
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, D> {
         Guard { list: self, locked: self.locked.lock() }
     }
 
-    /// For a waiter that was polled again: makes `cx` the one to be woken. Returns where the waiter stands now; only a
-    /// linked waiter's waker is renewed.
-    pub(crate) fn renew(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> Stage {
+    /// Stores the waker of `cx` in a waiter that was polled again, if it is still linked. Returns the waiter's stage.
+    pub(crate) fn update_waker(&self, waiter: Pin<&Waiter>, cx: &Context<'_>) -> WaitStage {
         {
             let mut guard = self.lock();
             let stage = guard.stage(waiter);
-            if stage != Stage::Linked || guard.waker(waiter).as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+            if stage != WaitStage::Linked || guard.waker(waiter).as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
                 return stage;
             }
         }
-        // `foreign-code-outside`: the new waker is cloned and the old one dropped without the lock.
+        // `user-code-outside`: the new waker is cloned and the old one dropped without the lock.
         let waker = cx.waker().clone();
         let mut guard = self.lock();
         let stage = guard.stage(waiter);
         let unused = match stage {
-            Stage::Linked => guard.waker(waiter).replace(waker),
-            Stage::Idle | Stage::Called(_) => Some(waker),
+            WaitStage::Linked => guard.waker(waiter).replace(waker),
+            WaitStage::Idle | WaitStage::Notified(_) => Some(waker),
         };
         drop(guard);
         drop(unused);
         stage
     }
 
-    /// Takes the waiter out of the list, if it is in it, unheard.
-    pub(crate) fn leave(&self, waiter: Pin<&Waiter>) {
+    /// Removes the waiter from the list, if it is linked.
+    pub(crate) fn unlink(&self, waiter: Pin<&Waiter>) {
         let mut guard = self.lock();
         let (_, unused) = guard.remove(waiter);
         drop(guard);
@@ -251,7 +255,7 @@ impl<D> WaitList<D> {
 
 debug_struct!([D] WaitList<D> as "WaitList", self => { .. });
 
-/// The lock of a [`WaitList`] is held while this lives.
+/// Holds the lock of a [`WaitList`].
 pub(crate) struct Guard<'a, D = ()> {
     list: &'a WaitList<D>,
     locked: ShortMutexGuard<'a, Locked<D>>,
@@ -272,41 +276,42 @@ impl<D> DerefMut for Guard<'_, D> {
 }
 
 impl<D> Guard<'_, D> {
-    /// Whether nobody waits.
+    /// Returns whether no task waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.locked.waiting.is_empty()
     }
 
-    /// Links `waiter`, which is in no list, behind the others. `need` is for permits, 0 elsewhere.
+    /// Links `waiter`, which is in no list, at the back. `need` is for permits, and 0 elsewhere.
     ///
     /// # Safety
-    /// `same-list`: until the waiter is called or removed, this list lives, and the waiter is neither moved nor freed.
-    /// A pinned waiter whose owner borrows (or holds a reference count of) the list and calls
-    /// [`remove`](Self::remove) in its drop fulfils this.
+    /// `same-list`: until the waiter is notified or removed, this list lives, and the waiter is neither moved nor freed.
+    /// A pinned waiter fulfils this if its owner borrows the list (or owns a reference to it) and calls
+    /// [`remove`](Self::remove) in its drop.
     pub(crate) unsafe fn push_back(&mut self, waiter: Pin<&Waiter>, waker: Option<Waker>, need: usize) {
-        debug_assert_eq!(waiter.stage(), Stage::Idle, "a waiter is in one list at most");
+        debug_assert_eq!(waiter.stage(), WaitStage::Idle, "a waiter is in one list at most");
         let epoch = self.locked.epoch;
         let unused = waiter.entry.with_mut(|entry| {
-            // SAFETY: an idle waiter's entry is its owner's, who calls us.
+            // SAFETY: an idle waiter's entry belongs to its owner, which is the caller.
             let entry = unsafe { &mut *entry };
             entry.epoch = epoch;
             entry.need = need;
             std::mem::replace(&mut entry.waker, waker)
         });
-        debug_assert!(unused.is_none(), "a waker leaves with the call or with `remove`");
-        // Relaxed: the lock orders it for callers, and for the owner it is its own store.
+        debug_assert!(unused.is_none(), "a waker is taken by the notification or by `remove`");
+        // Relaxed: the lock orders it for notifiers, and for the owner it is its own store.
         waiter.stage.store(LINKED, Ordering::Relaxed);
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         unsafe { self.locked.waiting.push_back(NonNull::from(waiter.get_ref())) };
     }
 
-    /// Where `waiter`, a waiter of this list, stands. Exact: one that a `call_all` will reach counts as called.
-    pub(crate) fn stage(&self, waiter: Pin<&Waiter>) -> Stage {
+    /// Returns the exact stage of a waiter of this list. A waiter that a `notify_all` has yet to reach counts as
+    /// notified.
+    pub(crate) fn stage(&self, waiter: Pin<&Waiter>) -> WaitStage {
         match waiter.stage() {
-            // `all-means-those-before`: the epoch has moved on since it was linked.
-            Stage::Linked if self.is_leaving(waiter) => Stage::Called(Call::All),
-            stage @ (Stage::Idle | Stage::Linked | Stage::Called(_)) => stage,
+            // `all-means-all-linked-before`: the epoch has moved on since it was linked.
+            WaitStage::Linked if self.is_leaving(waiter) => WaitStage::Notified(Notification::All),
+            stage @ (WaitStage::Idle | WaitStage::Linked | WaitStage::Notified(_)) => stage,
         }
     }
 
@@ -316,69 +321,71 @@ impl<D> Guard<'_, D> {
         epoch != self.locked.epoch
     }
 
-    /// How many permits the first in the list still misses, to be lowered; `None` if nobody waits.
+    /// Returns how many permits the first waiter still needs, to be lowered. `None` if no task waits.
     pub(crate) fn front_need(&mut self) -> Option<&mut usize> {
         let front = self.locked.waiting.front()?;
         // SAFETY: `under-lock`, alive by `same-list`; the result borrows the guard.
         unsafe { front.as_ref().entry.with_mut(|entry| Some(&mut (*entry).need)) }
     }
 
-    /// The waker of a linked waiter of this list. What it is replaced by or with is dropped without the lock.
+    /// Returns the waker of a linked waiter of this list. The caller drops a replaced waker without the lock.
     fn waker(&mut self, waiter: Pin<&Waiter>) -> &mut Option<Waker> {
         // SAFETY: `under-lock`; the result borrows the guard.
         waiter.entry.with_mut(|entry| unsafe { &mut (*entry).waker })
     }
 
-    /// Takes the first waiter out, or the last, and says that it is called. `None`: nobody waits. The waker, if it has
-    /// one, is to be woken without the lock.
-    pub(crate) fn call_one(&mut self, call: Call) -> Option<Option<Waker>> {
-        let waiter = match call {
-            Call::First | Call::All => self.locked.waiting.pop_front(),
-            Call::Last => self.locked.waiting.pop_back(),
+    /// Notifies the first waiter, or the last. Returns `None` if no task waits.
+    ///
+    /// The caller wakes the waker, if there is one, without the lock.
+    pub(crate) fn notify_one(&mut self, notification: Notification) -> Option<Option<Waker>> {
+        let waiter = match notification {
+            Notification::First | Notification::All => self.locked.waiting.pop_front(),
+            Notification::Last => self.locked.waiting.pop_back(),
         };
-        // SAFETY: it has just left this list, and we are done with it.
-        waiter.map(|waiter| unsafe { Waiter::finish(waiter, call) })
+        // SAFETY: it has just left this list, and is not used afterwards.
+        waiter.map(|waiter| unsafe { Waiter::mark_notified(waiter, notification) })
     }
 
-    /// Takes `waiter` out, if it is in: its owner waits no more. The result says where it stood until now; the waker
-    /// is to be dropped without the lock. Afterwards the waiter is idle or called.
-    #[must_use = "the waker must be dropped after the lock is let go"]
-    pub(crate) fn remove(&mut self, waiter: Pin<&Waiter>) -> (Stage, Option<Waker>) {
-        if waiter.stage() != Stage::Linked {
+    /// Removes `waiter` from the list, if it is linked. Returns its stage before, and its waker.
+    ///
+    /// The caller drops the waker without the lock. Afterwards the waiter is idle or notified.
+    #[must_use = "the waker must be dropped after the lock is released"]
+    pub(crate) fn remove(&mut self, waiter: Pin<&Waiter>) -> (WaitStage, Option<Waker>) {
+        if waiter.stage() != WaitStage::Linked {
             return (waiter.stage(), None);
         }
         let element = NonNull::from(waiter.get_ref());
         let stage = if self.is_leaving(waiter) {
-            // SAFETY: `same-list`, and it is linked: those of older epochs are in `leaving`.
+            // SAFETY: `same-list`, and it is linked: waiters of older epochs are in `leaving`.
             unsafe { self.locked.leaving.remove(element) };
-            Stage::Called(Call::All)
+            WaitStage::Notified(Notification::All)
         } else {
-            // SAFETY: `same-list`, and it is linked: those of this epoch are in `waiting`.
+            // SAFETY: `same-list`, and it is linked: waiters of this epoch are in `waiting`.
             unsafe { self.locked.waiting.remove(element) };
-            Stage::Linked
+            WaitStage::Linked
         };
         let waker = self.waker(waiter).take();
         waiter.stage.store(IDLE, Ordering::Relaxed);
         (stage, waker)
     }
 
-    /// Calls all who wait now, lets the lock go, and wakes them in batches.
-    pub(crate) fn call_all(mut self) {
+    /// Notifies all present waiters, releases the lock, and wakes them in batches.
+    pub(crate) fn notify_all(mut self) {
         let Some(first) = self.locked.waiting.pop_front() else {
             return;
         };
-        // SAFETY: it has just left this list, and we are done with it.
-        let first = unsafe { Waiter::finish(first, Call::All) };
+        // SAFETY: it has just left this list, and is not used afterwards.
+        let first = unsafe { Waiter::mark_notified(first, Notification::All) };
         if self.is_empty() {
-            // The usual case, without the batch, which is half a kilobyte to set up.
+            // The usual case. It avoids the batch, which is half a kilobyte to initialize.
             drop(self);
             wake_guarded(first);
             return;
         }
-        // `all-means-those-before`: who comes from here on is of the new epoch and in a new list.
+        // `all-means-all-linked-before`: later waiters are of the new epoch and in a new list.
         self.locked.epoch = self.locked.epoch.wrapping_add(1);
-        let called = self.locked.waiting.take();
-        self.locked.leaving.append(called);
+        let notified = self.locked.waiting.take();
+        self.locked.leaving.append(notified);
 
         let list = self.list;
         let mut wakes = WakeList::new();
@@ -391,11 +398,11 @@ impl<D> Guard<'_, D> {
                 let Some(waiter) = self.locked.leaving.pop_front() else {
                     break true;
                 };
-                // SAFETY: it has just left this list, and we are done with it.
-                wakes.push(unsafe { Waiter::finish(waiter, Call::All) });
+                // SAFETY: it has just left this list, and is not used afterwards.
+                wakes.push(unsafe { Waiter::mark_notified(waiter, Notification::All) });
             };
             drop(self);
-            // `foreign-code-outside`
+            // `user-code-outside`
             wakes.wake_all();
             if is_done {
                 return;

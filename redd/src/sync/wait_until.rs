@@ -1,11 +1,11 @@
-//! A future that waits in a [`WaitList`] until a condition holds: for conditions that hold for all who wait at once.
+//! A future that waits in a [`WaitList`] until a condition holds. The condition holds for all waiters at once.
 //!
-//! Called by the channels: a change, a message, a close. Whoever makes the condition true does `list.lock().call_all()`
-//! afterwards.
+//! Called by the channels, `barrier` and `set_once`: a change, a message, a close. The thread that makes the condition
+//! true calls `list.lock().notify_all()` afterwards.
 //!
 //! # Invariants
-//! - `asked-under-lock`: the condition is asked once more under the list's lock before the waiter is linked. So either
-//!   it sees the change, or the one who changes it finds the waiter in the list.
+//! - `checked-under-lock`: the condition is checked again under the list's lock before the waiter is linked. So either
+//!   the check sees the change, or the thread that makes the change finds the waiter in the list.
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -15,15 +15,14 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{Guard, Place, Stage, WaitList, Waiter};
+use super::wait_list::{CallSite, Guard, WaitList, WaitStage, Waiter};
 use crate::observe::waiting::WaitKind;
 
-/// Waits until one of the two answers: `quick`, asked without the lock, or `locked`, asked under it. Both run no
-/// foreign code.
+/// Waits until `quick`, called without the lock, or `locked`, called under it, returns a value. Both run no user code.
 pub(crate) fn wait_until<D, R, Q, L>(
     list: &WaitList<D>,
     kind: WaitKind,
-    place: Place,
+    location: CallSite,
     quick: Q,
     locked: L,
 ) -> WaitUntil<'_, D, Q, L>
@@ -31,7 +30,7 @@ where
     Q: FnMut() -> Option<R>,
     L: FnMut(&mut Guard<'_, D>) -> Option<R>,
 {
-    WaitUntil { list, quick, locked, waiter: Waiter::new(kind, place) }
+    WaitUntil { list, quick, locked, waiter: Waiter::new(kind, location) }
 }
 
 pin_project! {
@@ -48,8 +47,8 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let waiter = this.waiter.as_ref();
-            if waiter.stage() == Stage::Linked {
-                this.list.leave(waiter);
+            if waiter.stage() == WaitStage::Linked {
+                this.list.unlink(waiter);
             }
         }
     }
@@ -67,34 +66,34 @@ where
         let waiter = this.waiter.as_ref();
         loop {
             match waiter.stage() {
-                Stage::Linked => match this.list.renew(waiter, cx) {
-                    Stage::Idle | Stage::Linked => {
-                        waiter.note();
+                WaitStage::Linked => match this.list.update_waker(waiter, cx) {
+                    WaitStage::Idle | WaitStage::Linked => {
+                        waiter.record();
                         return Poll::Pending;
                     }
-                    // It is being called: the call has not reached it yet, so it leaves by itself.
-                    Stage::Called(_) => {
-                        this.list.leave(waiter);
-                        waiter.settle();
+                    // A `notify_all` has not reached it yet, so it leaves the list by itself.
+                    WaitStage::Notified(_) => {
+                        this.list.unlink(waiter);
+                        waiter.acknowledge();
                     }
                 },
-                Stage::Called(_) => waiter.settle(),
-                Stage::Idle => {
-                    if let Some(answer) = (this.quick)() {
-                        return Poll::Ready(answer);
+                WaitStage::Notified(_) => waiter.acknowledge(),
+                WaitStage::Idle => {
+                    if let Some(output) = (this.quick)() {
+                        return Poll::Ready(output);
                     }
                     let waker = cx.waker().clone();
                     let mut guard = this.list.lock();
-                    // `asked-under-lock`
-                    if let Some(answer) = (this.locked)(&mut guard) {
+                    // `checked-under-lock`
+                    if let Some(output) = (this.locked)(&mut guard) {
                         drop(guard);
-                        return Poll::Ready(answer);
+                        return Poll::Ready(output);
                     }
                     // SAFETY: `same-list`: the waiter is pinned, the list is borrowed for longer than this future
                     // lives, and the drop above removes it.
                     unsafe { guard.push_back(waiter, Some(waker), 0) };
                     drop(guard);
-                    waiter.note();
+                    waiter.record();
                     return Poll::Pending;
                 }
             }

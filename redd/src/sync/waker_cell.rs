@@ -1,24 +1,26 @@
 //! A cell for the waker of one waiter.
 //!
-//! Called by the one who waits (`register`) and by any number of others (`wake`, `take`), from any thread.
+//! Called by the waiter (`register`) and by any number of wakers (`wake`, `take`), from any thread.
 //!
-//! The order of use: the waiter registers and *then* looks whether what it waits for has happened; the other side
-//! makes it happen and *then* wakes. Whoever comes second sees the first.
+//! 1. The waiter registers, and then checks its condition.
+//! 2. The other thread makes the condition true, and then wakes.
+//!
+//! So whichever comes second sees what the other did.
 //!
 //! ```text
 //!  EMPTY ─┐                     ┌──> SET ── take ──> SET|WOKEN ──> EMPTY    (the taker moves the waker out)
 //!  WOKEN ─┼── register: LOCKED ─┤
-//!  SET   ─┘                     └──> LOCKED|WOKEN ──> EMPTY    (woken meanwhile: the registrant wakes itself)
+//!  SET   ─┘                     └──> LOCKED|WOKEN ──> EMPTY    (woken meanwhile: `register` wakes)
 //! ```
-//! `take` on EMPTY leaves WOKEN, so that it needs one step only; `register` treats WOKEN as EMPTY.
+//! `take` on EMPTY leaves WOKEN, so that it needs only one step. `register` treats WOKEN as EMPTY.
 //!
 //! # Invariants
-//! - `cell-owner`: the waker is touched by the thread that set LOCKED, and by the one whose `take` turned SET into
-//!   SET|WOKEN, until they store another state. Everyone else leaves it alone.
-//! - `one-chain`: every step is a read-modify-write, so that what any waker did before `wake` reaches the next
-//!   `register`, also when another thread did the waking in between.
+//! - `cell-owner`: only two threads access the waker: the thread that set LOCKED, and the thread whose `take` turned
+//!   SET into SET|WOKEN. Each may do so until it stores another state.
+//! - `one-chain`: every step is a read-modify-write. So what a thread did before `wake` is visible after the next
+//!   `register`, even if another thread did the waking in between.
 
-#![expect(unsafe_code, reason = "a waker is moved in and out under a hand-made lock")]
+#![expect(unsafe_code, reason = "a waker is moved in and out under a lock in the state word")]
 
 use std::task::Waker;
 
@@ -40,14 +42,14 @@ pub(crate) struct WakerCell {
     waker: UnsafeCell<Option<Waker>>,
 }
 
-// SAFETY: `cell-owner` lets one thread at a time at the waker, and a `Waker` may be sent.
+// SAFETY: `cell-owner`: one thread at a time accesses the waker, and a `Waker` may be sent.
 unsafe impl Send for WakerCell {}
 // SAFETY: as above.
 unsafe impl Sync for WakerCell {}
 
 impl WakerCell {
     const_fn! {
-        /// A cell without a waker.
+        /// Makes a cell without a waker.
         pub(crate) const fn new() -> Self {
             Self {
                 state: AtomicU8::new(EMPTY),
@@ -56,31 +58,31 @@ impl WakerCell {
         }
     }
 
-    /// Stores `waker` in place of the last one. Look at the condition again afterwards.
+    /// Stores `waker` in place of the last one. The caller checks its condition again afterwards.
     ///
-    /// Meant for one waiter: if two threads register at the same time, or one while a `take` is under way, then the
-    /// later one's waker is woken at once instead of being stored.
+    /// Meant for one waiter: if two threads register at the same time, the later waker is woken at once and not stored.
+    /// The same happens during a `take`.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut seen = self.state.load(Ordering::Relaxed);
         loop {
             if seen & LOCKED != 0 || seen == SET | WOKEN {
-                // Poll again soon: a loop through the scheduler, for a few steps of the other thread.
+                // Poll again soon. This spins through the scheduler, while the other thread makes a few steps.
                 waker.wake_by_ref();
                 spin_loop();
                 return;
             }
-            // Acquire: sees what was done before a `wake` that found no waker (`one-chain`), and the last taker's
-            // move. Pairs with Release in `WakerCell::take`.
+            // Acquire: sees what was done before a `wake` that found no waker (`one-chain`), and the move of the last
+            // `take`. Pairs with Release in `WakerCell::take`.
             match self.state.compare_exchange_weak(seen, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => seen = now,
             }
         }
-        // The clone is foreign code: if it panics, the lock is given back with the old waker in place.
+        // The clone is user code: if it panics, the lock is released with the old waker in place.
         let unlock = Unlock(self);
         let old = self.waker.with_mut(|slot| {
-            // SAFETY: `cell-owner`: this call set LOCKED above. The clone may call `wake` on this cell, which leaves the
-            // waker alone, or `register`, which sees LOCKED.
+            // SAFETY: `cell-owner`: this call set LOCKED above. The clone may call `wake` on this cell, which does not
+            // access the waker, or `register`, which sees LOCKED.
             let stored = unsafe { &*slot };
             if stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
                 return None;
@@ -107,13 +109,14 @@ impl WakerCell {
         }
         // SAFETY: `cell-owner`: this call turned SET into SET|WOKEN.
         let waker = self.waker.with_mut(|slot| unsafe { (*slot).take() });
-        // AcqRel: hands on what others did who found SET|WOKEN (`one-chain`). Pairs with Acquire in `WakerCell::register`.
+        // AcqRel: passes on what threads did that found SET|WOKEN (`one-chain`). Pairs with Acquire in
+        // `WakerCell::register`.
         self.state.swap(EMPTY, Ordering::AcqRel);
         waker
     }
 }
 
-/// Gives the lock of [`WakerCell::register`] back.
+/// Releases the lock of [`WakerCell::register`].
 struct Unlock<'a>(&'a WakerCell);
 
 impl Drop for Unlock<'_> {
@@ -129,10 +132,10 @@ impl Drop for Unlock<'_> {
         if cell.state.compare_exchange(LOCKED, state, Ordering::Release, Ordering::Relaxed).is_ok() {
             return;
         }
-        // Someone woke while the lock was held, and left the waking to this thread.
+        // Another thread called `wake` while the lock was held, and left the waking to this thread.
         // SAFETY: `cell-owner`: the lock is held until the swap below.
         let waker = cell.waker.with_mut(|slot| unsafe { (*slot).take() });
-        // AcqRel: hands on what the waker did (`one-chain`). Pairs with Acquire in `WakerCell::register`.
+        // AcqRel: passes on what that thread did (`one-chain`). Pairs with Acquire in `WakerCell::register`.
         cell.state.swap(EMPTY, Ordering::AcqRel);
         wake_guarded(waker);
     }

@@ -19,6 +19,7 @@ pub(crate) enum Call {
     Connect,
     Read,
     Write,
+    WriteReport,
     PidfdOpen,
 }
 

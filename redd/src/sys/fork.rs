@@ -1,7 +1,7 @@
 //! Whether this process is a forked copy of the one that made a runtime.
 //!
 //! A child has the memory of its parent, but of its threads only the one that forked; and it shares the kernel's side
-//! of the parent's epoll. So a runtime stays with its process: the child is told, and leaves the parent's epoll alone.
+//! of the parent's epoll. So a runtime belongs to its process: in the child it panics, and it does not touch the parent's epoll.
 //!
 //! Called by `scheduler`, `runtime`, `blocking` (which runtime is whose), `sys::epoll`.
 
@@ -40,7 +40,7 @@ impl Process {
     }
 }
 
-/// The panic of whoever uses a runtime of its parent.
+/// Panics because a forked child uses a runtime of its parent.
 #[cold]
 #[track_caller]
 pub(crate) fn panic_in_child(what: &str, place: Option<&Location<'_>>) -> ! {

@@ -3,10 +3,15 @@
 //!
 //! Called by `primitives`, `driver`, `net`, `fs`, `process`, `signal`. Functions return `io::Result` and retry
 //! `EINTR` inside where a caller could not do anything else with it.
+//!
+//! Miri lacks some of these calls. Under `cfg(miri)` each of them is replaced or left out here, so that whole runtimes
+//! run there. `cargo xtask miri` also builds these replacements for the machine itself and runs tests on them.
 
 #![expect(unsafe_code, reason = "system calls")]
 
 pub(crate) mod alarm;
+pub(crate) mod clock;
+pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;
@@ -14,7 +19,10 @@ pub(crate) mod fork;
 pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod stack;
+pub(crate) mod stderr;
 pub(crate) mod thread;
+#[cfg(any(miri, test))]
+pub(crate) mod thread_alarm;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -68,6 +76,17 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::R
     Ok(())
 }
 
+/// Milliseconds of the clock that never goes back, since some moment before this process.
+pub(crate) fn monotonic_ms() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the system writes a `timespec` to memory that is ours. This clock is always there.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
 /// A duration as the system has it.
 fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
@@ -99,11 +118,11 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) -> bool {
 /// Lets the system have the pages of a block back until they are touched again; what was in them is lost.
 ///
 /// # Safety
-/// The block is the caller's, and nobody relies on what is in it. It begins and ends at a page.
+/// The caller owns the block, and no code relies on its contents. It begins and ends at a page boundary.
 pub(crate) unsafe fn give_back_pages(block: std::ptr::NonNull<u8>, len: usize) {
     // Refused where a page is larger than the block, or locked: then it stays.
     #[cfg(all(target_os = "linux", not(miri)))]
-    // SAFETY: by this function's duty; with this advice the mapping stays.
+    // SAFETY: by the safety contract. With this advice the mapping stays.
     let _ = unsafe { libc::madvise(block.as_ptr().cast(), len, libc::MADV_DONTNEED) };
     #[cfg(any(not(target_os = "linux"), miri))]
     let _ = (block, len);

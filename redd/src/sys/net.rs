@@ -41,7 +41,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)>
                 ))
             })?
         };
-        // SAFETY: the descriptor has just been opened for us, and nobody else knows it.
+        // SAFETY: the descriptor has just been opened, and only we have it.
         let socket = unsafe { Socket::from_raw_fd(fd) };
         Ok((socket, peer))
     })
@@ -66,7 +66,7 @@ pub(crate) enum Fill {
     Receive,
     /// The same, and leave it where it is.
     Peek,
-    /// A datagram and who sent it.
+    /// A datagram and the address of its sender.
     ReceiveFrom,
     /// The same, and leave it where it is.
     PeekFrom,
@@ -104,7 +104,7 @@ pub(crate) fn pipe() -> io::Result<(File, File)> {
     let mut ends: [RawFd; 2] = [-1; 2];
     // SAFETY: the kernel writes two descriptors.
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
-    // SAFETY: both descriptors have just been opened for us, and nobody else knows them.
+    // SAFETY: both descriptors have just been opened, and only we have them.
     unsafe { Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))) }
 }
 

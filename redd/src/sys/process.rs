@@ -9,12 +9,12 @@ use super::faults::{self, Call};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// A descriptor that becomes readable when process `pid` ends. `pid` is a child that was not waited for yet, so that
-/// its number cannot belong to another process.
+/// Opens a descriptor that becomes readable when process `pid` ends. `pid` is a child that was not waited for yet, so its
+/// id cannot belong to another process.
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     faults::check(Call::PidfdOpen)?;
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // SAFETY: no pointers are passed; the descriptor that comes back is ours alone, and closed on exec.
+    // SAFETY: no pointers are passed. The returned descriptor is ours alone, and closed on exec.
     unsafe {
         let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         let fd = check(fd as libc::c_int)?;

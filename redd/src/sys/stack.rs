@@ -1,6 +1,6 @@
 //! The stack of another thread of this process: a signal interrupts that thread, and its handler notes where it is.
 //!
-//! Called by `scheduler::rescue::monitor`, for reports that want it. The risks are told in `docs/decisions/0010`.
+//! Called by `scheduler::rescue::monitor`, for reports that want it. `docs/decisions/0010` describes the risks.
 //!
 //! ```text
 //!   IDLE ──of_thread──▶ ASKED ──handler──▶ TAKEN ──handler──▶ DONE ──of_thread──▶ IDLE
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! # Invariants
-//! - `only-when-asked`: the handler writes only after it has taken the request of its own thread from ASKED to TAKEN; who
-//!   gives up takes it from ASKED back to IDLE. So a signal that comes late finds nothing to do.
+//! - `only-when-asked`: the handler writes only after it has moved the request of its own thread from ASKED to TAKEN. A
+//!   requester that gives up moves it from ASKED back to IDLE. So a late signal has no effect.
 //! - `signal-safe`: between TAKEN and DONE nothing allocates, panics or takes a lock of ours.
 
 #![expect(unsafe_code, reason = "system calls, a signal handler, the unwinder")]
@@ -62,6 +62,10 @@ const END: c_int = 5;
 /// Addresses of the calls that the thread is in, the innermost first: each inside of the instruction that calls. `None` if
 /// it does not answer within `patience`; it may have the signal blocked, or be in a sleep that signals do not end.
 pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<Vec<usize>> {
+    // Miri has neither signals between threads nor this unwinder.
+    if cfg!(miri) {
+        return None;
+    }
     let signal = (*SIGNAL.get_or_init(install))?;
     let _asking = ASKING.get_or_init(Mutex::default).lock();
     if REQUEST.load(Ordering::Relaxed) != IDLE {
@@ -70,7 +74,7 @@ pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<Vec<usize>> {
     THREAD.store(id, Ordering::Relaxed);
     // Release: publishes the thread. Pairs with the Acquire in `take`.
     REQUEST.store(ASKED, Ordering::Release);
-    // SAFETY: no pointers are passed; a thread that is gone is an error, and one of another process is none of ours.
+    // SAFETY: no pointers are passed; a thread that has ended is an error, and the system refuses a thread of another process.
     let sent = check(unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, signal) } as c_int);
     if sent.is_ok() {
         wait_while(ASKED, patience);
@@ -108,7 +112,7 @@ pub(crate) fn write_module(f: &mut fmt::Formatter<'_>, address: usize) -> Result
     write!(f, "\n    {name}+{:#x}", address - info.dli_fbase as usize).map(|()| true)
 }
 
-/// A real-time signal that nobody uses, from the end where fewest do.
+/// A real-time signal that is not in use, searched from the end of the range that programs use least.
 fn install() -> Option<c_int> {
     // The first walk loads what it needs; that must not happen in the handler (`signal-safe`).
     let mut walk = Walk { count: FRAMES_MAX, is_inside: false };
@@ -124,7 +128,7 @@ fn install() -> Option<c_int> {
         }
         action.sa_sigaction = handle as extern "C" fn(c_int) as usize;
         action.sa_flags = libc::SA_RESTART;
-        // SAFETY: the handler is `signal-safe` and stays for ever.
+        // SAFETY: the handler is `signal-safe` and stays forever.
         check(unsafe { libc::sigaction(*signal, &raw const action, ptr::null_mut()) }).is_ok()
     })
 }
@@ -167,7 +171,7 @@ struct Walk {
 }
 
 extern "C" fn each_frame(context: *mut Context, walk: *mut c_void) -> c_int {
-    // SAFETY: `walk` is what was passed to `_Unwind_Backtrace`, and nobody else uses it meanwhile.
+    // SAFETY: `walk` is what was passed to `_Unwind_Backtrace`, and nothing else uses it meanwhile.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
     let mut is_exact = 0;
     // SAFETY: the context is the unwinder's, and valid during this call.
@@ -190,7 +194,11 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no signals between threads")]
     fn a_thread_that_blocks_and_one_that_computes_tell_where_they_are_and_go_on() {
+        if crate::sys::emulation::skips("sys::stack", "it has no frame of the interrupted code for the unwinder") {
+            return;
+        }
         for computes in [false, true] {
             let (tell, told) = channel();
             let (release, released) = channel::<()>();

@@ -1,12 +1,17 @@
-//! What the system tells about the threads of this process, from outside of them, and where they run.
+//! What the system reports about the threads of this process.
 //!
-//! Called by `scheduler::rescue` and `scheduler::start`. Everything here is best effort: `None` is "the system does not tell".
+//! Called by `scheduler::rescue`. Everything here is best effort: `None` means that the system does not report it.
 
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::fs;
 use std::mem::MaybeUninit;
 use std::time::Duration;
+
+use super::emulation::is_emulated;
+
+/// Miri stops the program when a thread queries another one.
+const CAN_ASK: bool = cfg!(not(miri));
 
 /// The number of the calling thread, as the system has it.
 pub(crate) fn current_id() -> u32 {
@@ -16,6 +21,9 @@ pub(crate) fn current_id() -> u32 {
 
 /// How much time a thread has had on a CPU.
 pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
+    if !CAN_ASK {
+        return None;
+    }
     // The kernel's number for "the CPU clock of that thread": the thread's, inverted, above three bits of kind. It is
     // what `pthread_getcpuclockid` makes.
     let clock = (!(thread as libc::clockid_t) << 3) | 6;
@@ -29,32 +37,6 @@ pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
-/// The calling thread may from now on use the CPUs that `thread` may use, and is as urgent, if the system lets it.
-pub(crate) fn run_like(thread: u32) {
-    let thread = thread as libc::pid_t;
-    /// The system's set of CPUs: a bit each.
-    type Cpus = [u64; size_of::<libc::cpu_set_t>() / 8];
-    let cpus = |thread| {
-        let mut cpus: Cpus = [0; size_of::<Cpus>() / 8];
-        // SAFETY: the system writes at most so many bytes, to memory that is ours.
-        let written = unsafe { libc::sched_getaffinity(thread, size_of::<Cpus>(), cpus.as_mut_ptr().cast()) };
-        (written == 0).then_some(cpus)
-    };
-    let theirs = cpus(thread);
-    if let Some(theirs) = theirs.filter(|theirs| cpus(0) != Some(*theirs)) {
-        // SAFETY: the system reads as many bytes as there are.
-        unsafe { libc::sched_setaffinity(0, size_of::<Cpus>(), theirs.as_ptr().cast()) };
-    }
-    let mut urgency = libc::sched_param { sched_priority: 0 };
-    // SAFETY: no pointers are passed.
-    let (theirs, own) = unsafe { (libc::sched_getscheduler(thread), libc::sched_getscheduler(0)) };
-    // SAFETY: the system writes a `sched_param` that is ours.
-    if theirs != own && unsafe { libc::sched_getparam(thread, &raw mut urgency) } == 0 {
-        // SAFETY: and reads it.
-        unsafe { libc::sched_setscheduler(0, theirs, &raw const urgency) };
-    }
-}
-
 /// What a thread does right now, for the scheduler of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunState {
@@ -62,7 +44,7 @@ pub(crate) enum RunState {
     Runnable,
     /// It waits for something.
     Sleeping,
-    /// Someone has stopped it: a signal, a debugger.
+    /// A signal or a debugger has stopped it.
     Stopped,
 }
 
@@ -84,12 +66,48 @@ pub(crate) fn run_delay(thread: u32) -> Option<Duration> {
     Some(Duration::from_nanos(nanos))
 }
 
-/// The number of the system call that a thread is in.
+/// The number of the system call that a thread is in. Under an emulator the kernel has that of another processor.
 pub(crate) fn system_call(thread: u32) -> Option<i64> {
+    if is_emulated() {
+        return None;
+    }
     // "running" if it is in none.
     let number = read(thread, "syscall")?.split_ascii_whitespace().next()?.parse().ok()?;
     (number >= 0).then_some(number)
 }
+
+/// Whether a thread in this call, or in none, may be printing the backtrace of a panic. That computes, allocates, waits for
+/// locks, and reads and maps files; all else is a call that the program makes.
+pub(crate) fn may_be_in_panic(system_call: Option<i64>) -> bool {
+    let Some(call) = system_call else { return true };
+    !WAITS.contains(&call)
+}
+
+/// Calls that wait for a moment, a peer, a process or another program, and that all platforms have.
+const WAITS: &[i64] = &[
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_connect,
+    libc::SYS_accept4,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_accept,
+];
 
 /// The function of the kernel that a thread sleeps in.
 pub(crate) fn wait_channel(thread: u32) -> Option<String> {
@@ -103,11 +121,13 @@ pub(crate) fn name(thread: u32) -> Option<String> {
 }
 
 fn read(thread: u32, file: &str) -> Option<String> {
+    if !CAN_ASK {
+        return None;
+    }
     fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok()
 }
 
 /// Pairs a number of `libc` with its name.
-#[cfg(target_arch = "x86_64")]
 macro_rules! calls {
     ($($call:ident)*) => {
         &[$((libc::$call, stringify!($call))),*]
@@ -115,20 +135,24 @@ macro_rules! calls {
 }
 
 /// The names of system calls that threads are found in, so that a reader need not look them up.
-#[cfg(target_arch = "x86_64")]
 const CALLS: &[(i64, &str)] = calls! {
-    SYS_read SYS_write SYS_open SYS_openat SYS_close SYS_stat SYS_newfstatat SYS_poll SYS_ppoll SYS_select
-    SYS_pselect6 SYS_epoll_wait SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_connect SYS_accept
-    SYS_accept4 SYS_sendto SYS_recvfrom SYS_sendmsg SYS_recvmsg SYS_wait4 SYS_waitid SYS_flock SYS_fcntl
-    SYS_fsync SYS_fdatasync SYS_getdents64 SYS_rename SYS_unlink SYS_nanosleep SYS_clock_nanosleep SYS_futex
-    SYS_mmap SYS_munmap SYS_madvise SYS_ioctl SYS_sched_yield SYS_pause SYS_semop SYS_msgrcv
+    SYS_read SYS_write SYS_openat SYS_close SYS_newfstatat SYS_ppoll SYS_pselect6 SYS_epoll_pwait SYS_pread64
+    SYS_pwrite64 SYS_readv SYS_writev SYS_connect SYS_accept SYS_accept4 SYS_sendto SYS_recvfrom SYS_sendmsg
+    SYS_recvmsg SYS_wait4 SYS_waitid SYS_flock SYS_fcntl SYS_fsync SYS_fdatasync SYS_getdents64 SYS_renameat
+    SYS_renameat2 SYS_unlinkat SYS_nanosleep SYS_clock_nanosleep SYS_futex SYS_mmap SYS_munmap SYS_madvise SYS_ioctl
+    SYS_sched_yield SYS_semop SYS_msgrcv
+};
+/// Those that only the first of the architectures has.
+#[cfg(target_arch = "x86_64")]
+const OLD_CALLS: &[(i64, &str)] = calls! {
+    SYS_open SYS_stat SYS_poll SYS_select SYS_epoll_wait SYS_rename SYS_unlink SYS_pause
 };
 #[cfg(not(target_arch = "x86_64"))]
-const CALLS: &[(i64, &str)] = &[];
+const OLD_CALLS: &[(i64, &str)] = &[];
 
 /// The name of a system call, if it is one of those that block.
 pub(crate) fn call_name(number: i64) -> Option<&'static str> {
-    let (_, name) = CALLS.iter().find(|(call, _)| *call == number)?;
+    let (_, name) = CALLS.iter().chain(OLD_CALLS).find(|(call, _)| *call == number)?;
     name.strip_prefix("SYS_")
 }
 
@@ -138,7 +162,12 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri stops the program when a thread asks about another one")]
     fn a_thread_that_reads_from_a_socket_is_seen_to_sleep_there() {
+        if crate::sys::emulation::skips("sys::thread", "the kernel has no number of an emulated system call") {
+            assert_eq!(system_call(current_id()), None);
+            return;
+        }
         let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
         let (tell, told) = std::sync::mpsc::channel();
         let thread = crate::primitives::thread::spawn_named("reader".into(), None, move || {

@@ -1,33 +1,50 @@
-//! How long a task may run before it lets others run: `task::coop`.
+//! The cooperative budget, which limits how long a task runs before it yields: `task::coop`.
 //!
-//! A poll starts with 128 units; every operation of redd that completes takes one. With none left, operations answer
+//! A poll starts with 128 units, and each operation of redd that completes takes one. With none left, operations return
 //! `Pending` and wake the task at once, so that it goes to the back of the queue. Outside of a task there is no limit.
 //!
 //! Called by `task::poll` (start a poll) and by every leaf in `sync`, `io`, `net`, `time`, `group`.
+//!
+//! # Invariants
+//! - `refill`: a poll that was refused 127 times gets a full budget again. A poll that returns after its refusals never
+//!   gets there, unless it has that many futures. Another executor's `block_on` inside the poll polls its future again
+//!   instead of returning, and without the refill it would never end.
+//! - `own-poll`: outside of a poll there is no budget, even if a `RestoreOnPending` is dropped there.
+//!
+//! # Why not otherwise
+//! A waker does not show whether the poll will return. A set of futures also polls with wakers of its own (as those of the
+//! crate `futures` do), and its futures must take part in the budget.
 
+use crate::primitives::atomic::{Ordering, fixed};
 use crate::primitives::thread_local;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::runtime::{Handle, context};
 
-/// Units a poll starts with; the figure is Tokio's, and programs can observe it.
+/// The units that a poll starts with. The value is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
 
-const REFUSED: u8 = u8::MAX;
+/// No unit is left, and one operation was refused. Each further refusal adds one.
+const REFUSED_ONCE: u8 = UNITS_PER_POLL + 1;
+/// After so many refusals in one poll, the poll gets a full budget again (`refill`).
+const REFUSED_MAX: u8 = u8::MAX;
 
 thread_local! {
-    /// Units left in the current poll; `None` outside of a task and inside `unconstrained`. [`REFUSED`] is no unit left,
-    /// and an operation was refused for that.
+    /// The units left in the current poll, or [`REFUSED_ONCE`] to [`REFUSED_MAX`]. `None` outside of a task and inside
+    /// `unconstrained`.
     static BUDGET: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
-/// Puts the budget back as it was, also when a poll panics.
+/// The address of the table of the wakers of `block_on` on a thread that also runs tasks.
+static ROOT_WAKER_TABLE: fixed::AtomicU64 = fixed::AtomicU64::new(0);
+
+/// Restores the budget, also when a poll panics.
 struct Restore(Option<u8>);
 
 impl Drop for Restore {
@@ -43,7 +60,7 @@ pub(crate) fn with_full<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-/// For a root future inside a task: as [`with_full`] where no budget is running, and with what is left otherwise.
+/// For a root future: as [`with_full`] outside of a task. Inside a task it continues with the task's budget.
 #[inline]
 pub(crate) fn with_full_unless_spent<R>(poll: impl FnOnce() -> R) -> R {
     if BUDGET.get().is_some() { poll() } else { with_full(poll) }
@@ -56,34 +73,85 @@ pub(crate) fn without_limit<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-/// Whether the current poll may complete another operation. True outside of a task.
+/// Returns whether the current poll may complete another operation. It is true outside of a task.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::task::coop::{consume_budget, has_budget_remaining};
+///
+/// let task = redd::spawn(async {
+///     let mut steps = 0;
+///     while has_budget_remaining() {
+///         consume_budget().await;
+///         steps += 1;
+///     }
+///     steps
+/// });
+/// assert!(task.await.unwrap() > 1);
+/// # });
+/// ```
 #[inline]
 pub fn has_budget_remaining() -> bool {
-    !matches!(BUDGET.get(), Some(0 | REFUSED))
+    !matches!(BUDGET.get(), Some(0 | REFUSED_ONCE..))
 }
 
-/// Takes one unit for an operation that is about to be tried.
+/// Takes one unit for an operation that is about to be tried, in a hand-written `poll` function.
 ///
-/// - `Pending`: the budget of this poll is used up. The task has been woken, so returning `Pending` is right.
-/// - `Ready`: try the operation. Call [`RestoreOnPending::made_progress`] if it completed; if the value is dropped
+/// - `Pending`: the budget of this poll is used up. The task has been woken, so return `Pending`.
+/// - `Ready`: try the operation. Call [`RestoreOnPending::made_progress`] if it completed. If the value is dropped
 ///   without that call, the unit is given back.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::task::coop::poll_proceed;
+/// use std::collections::VecDeque;
+/// use std::future::poll_fn;
+/// use std::task::{Context, Poll, ready};
+///
+/// /// A queue that is always ready would starve other tasks without a budget.
+/// fn poll_pop(queue: &mut VecDeque<u32>, cx: &mut Context<'_>) -> Poll<Option<u32>> {
+///     let unit = ready!(poll_proceed(cx));
+///     let front = queue.pop_front();
+///     unit.made_progress();
+///     Poll::Ready(front)
+/// }
+///
+/// let mut queue = VecDeque::from_iter(0..1000);
+/// let mut count = 0;
+/// while poll_fn(|cx| poll_pop(&mut queue, cx)).await.is_some() {
+///     count += 1;
+/// }
+/// assert_eq!(count, 1000);
+/// # });
+/// ```
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
-        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
-        Some(0 | REFUSED) => refuse(cx),
-        Some(units) => {
+        Some(units @ 1..=UNITS_PER_POLL) => {
             BUDGET.set(Some(units - 1));
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
+        None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
+        Some(_) => refuse(cx),
     }
 }
 
 #[cold]
 fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
-    // Counted once a poll.
-    if BUDGET.replace(Some(REFUSED)) == Some(0) {
-        context::with_current(Handle::count_forced_yield);
+    match BUDGET.get() {
+        Some(REFUSED_MAX) => {
+            // `refill`
+            BUDGET.set(Some(UNITS_PER_POLL - 1));
+            return Poll::Ready(RestoreOnPending(Cell::new(Some(UNITS_PER_POLL)), PhantomData));
+        }
+        Some(refusals @ REFUSED_ONCE..) => BUDGET.set(Some(refusals + 1)),
+        _ => {
+            // A forced yield is counted once for each budget.
+            BUDGET.set(Some(REFUSED_ONCE));
+            context::with_current(Handle::count_forced_yield);
+        }
     }
     if !super::poll::yield_current(cx.waker()) {
         cx.waker().wake_by_ref();
@@ -91,12 +159,40 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     Poll::Pending
 }
 
-/// For an operation that succeeds at once or must not have happened: tries it if the budget allows, and takes a unit if
-/// it succeeded. False: it did not, or was not tried. One look at the budget instead of two, and nothing to give back.
+/// As [`poll_proceed`], but it always proceeds with a waker that is not the current task's own.
+///
+/// For waits that may be over at each poll, but that programs also poll by hand many times in one poll of the task.
+#[inline]
+pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    if has_budget_remaining() || is_own(cx.waker()) {
+        poll_proceed(cx)
+    } else {
+        Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData))
+    }
+}
+
+/// Whether this is the waker of the task or `block_on` future that this thread is polling.
+#[cold]
+fn is_own(waker: &Waker) -> bool {
+    super::poll::is_of_current(waker).unwrap_or_else(|| {
+        // Relaxed: the address is only compared.
+        std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
+    })
+}
+
+/// Records the table of the wakers of `block_on`, which identifies them: all of them have the same one.
+pub(crate) fn set_root_waker(waker: &Waker) {
+    ROOT_WAKER_TABLE.store(std::ptr::from_ref(waker.vtable()).addr() as u64, Ordering::Relaxed);
+}
+
+/// Tries an operation if the budget allows it, and takes a unit if it succeeded. Returns whether it did.
+///
+/// For operations that either succeed at once or have no effect. It reads the budget once instead of twice, and has no
+/// unit to give back.
 #[inline]
 pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
     let units = BUDGET.get();
-    if matches!(units, Some(0 | REFUSED)) || !operation() {
+    if matches!(units, Some(0 | REFUSED_ONCE..)) || !operation() {
         return false;
     }
     if let Some(units) = units {
@@ -105,13 +201,15 @@ pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
     true
 }
 
-/// Gives the unit of [`poll_proceed`] back when dropped, unless the operation made progress. It belongs to this thread.
+/// A unit taken by [`poll_proceed`]. Dropping it gives the unit back, unless the operation made progress.
+///
+/// It is not `Send`: the budget belongs to the poll on this thread.
 #[derive(Debug)]
 #[must_use = "dropping it gives the unit back: call `made_progress` when the operation completed"]
 pub struct RestoreOnPending(Cell<Option<u8>>, PhantomData<*mut ()>);
 
 impl RestoreOnPending {
-    /// The operation completed: the unit stays spent.
+    /// Records that the operation completed: the unit stays spent.
     #[inline]
     pub fn made_progress(&self) {
         self.0.set(None);
@@ -122,17 +220,25 @@ impl Drop for RestoreOnPending {
     #[inline]
     fn drop(&mut self) {
         if let Some(units) = self.0.get() {
-            BUDGET.set(Some(units));
+            give_back(units);
         }
+    }
+}
+
+#[inline]
+fn give_back(units: u8) {
+    // `own-poll`: the value may have outlived its poll.
+    if BUDGET.get().is_some() {
+        BUDGET.set(Some(units));
     }
 }
 
 /// Takes one unit of the budget, and yields to other tasks if none is left.
 ///
-/// For long loops that do not await anything of redd. Outside of a task it does nothing.
+/// For long loops that await nothing else of redd. Outside of a task it does nothing.
 ///
 /// # Cancel safety
-/// Nothing is lost when it is dropped.
+/// Nothing is lost if the future is dropped.
 ///
 /// # Examples
 /// ```
@@ -150,7 +256,7 @@ pub async fn consume_budget() {
 }
 
 pin_project! {
-    /// A future that is polled without a budget. Made by [`unconstrained`].
+    /// A future that is polled without a budget. Created by [`unconstrained`].
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct Unconstrained<F> {
@@ -168,13 +274,39 @@ impl<F: Future> Future for Unconstrained<F> {
     }
 }
 
-/// Lets `inner` run as long as its operations complete, without yielding to other tasks in between.
+/// Returns a future that polls `inner` without a budget: it does not yield while its operations complete at once.
+///
+/// **It can starve other tasks on the same worker.** Use it for short bursts that must not be interrupted.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::sync::mpsc;
+/// use redd::task::unconstrained;
+///
+/// let task = redd::spawn(unconstrained(async {
+///     let (sender, mut receiver) = mpsc::channel(1000);
+///     for number in 0..1000 {
+///         sender.send(number).await.unwrap();
+///     }
+///     drop(sender);
+///     let mut polls_left = 1000;
+///     while receiver.recv().await.is_some() {
+///         polls_left -= 1;
+///     }
+///     polls_left
+/// }));
+/// redd::task::yield_now().await;
+/// assert!(task.is_finished(), "2000 operations in one poll");
+/// assert_eq!(task.await.unwrap(), 0);
+/// # });
+/// ```
 pub fn unconstrained<F>(inner: F) -> Unconstrained<F> {
     Unconstrained { inner }
 }
 
 pin_project! {
-    /// A future that takes one unit of the budget for its completion. Made by [`cooperative`].
+    /// A future that takes one unit of the budget when it completes. Created by [`cooperative`].
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct Coop<F> {
@@ -195,6 +327,24 @@ impl<F: Future> Future for Coop<F> {
 }
 
 /// Makes a future of another library take part in the budget: its completion costs one unit.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::task::coop::cooperative;
+/// use redd::task::yield_now;
+///
+/// // Without `cooperative` this task would never yield, and `main` would wait for its end.
+/// let endless = redd::spawn(async {
+///     loop {
+///         cooperative(std::future::ready(())).await;
+///     }
+/// });
+/// yield_now().await;
+/// endless.abort();
+/// assert!(endless.await.unwrap_err().is_cancelled());
+/// # });
+/// ```
 pub fn cooperative<F: Future>(inner: F) -> Coop<F> {
     Coop { inner }
 }

@@ -1,4 +1,6 @@
-//! `task::Builder`: spawn with a name.
+//! `task::Builder`: spawns tasks with a name.
+//!
+//! Called by user code, and by `group::join_set`.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +11,9 @@ use super::JoinHandle;
 use crate::group::local_set::{self, LocalSet};
 use crate::runtime::{Handle, context};
 
-/// Spawns tasks with a name, for reports and dumps.
+/// Spawns tasks with a name.
+///
+/// The name appears in dumps, in reports of late polls and unjoined panics, and in tokio-console.
 ///
 /// # Examples
 /// ```
@@ -24,12 +28,25 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Without a name yet.
+    /// Creates a builder without a name.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The task's name.
+    /// Sets the task's name.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let names = ["left", "right"];
+    /// let mut outputs = Vec::new();
+    /// for name in names {
+    ///     let task = redd::task::Builder::new().name(name).spawn(async { name.len() })?;
+    ///     outputs.push(task.await?);
+    /// }
+    /// assert_eq!(outputs, [4, 5]);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn name(self, name: &'a str) -> Self {
         Self { name: Some(name) }
     }
@@ -38,13 +55,13 @@ impl<'a> Builder<'a> {
         self.name.map(Arc::from)
     }
 
-    /// As [`spawn`](crate::spawn).
+    /// Spawns a task; see [`spawn`](crate::spawn).
     ///
     /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
+    /// Returns no error today. It is an `io::Result` as in Tokio.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Panics outside of a runtime.
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> io::Result<JoinHandle<F::Output>>
     where
@@ -54,10 +71,21 @@ impl<'a> Builder<'a> {
         self.spawn_on(future, &context::expect_current("`task::Builder::spawn`"))
     }
 
-    /// As [`Handle::spawn`].
+    /// Spawns a task on the runtime of `handle`; see [`Handle::spawn`].
     ///
     /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
+    /// Returns no error today. It is an `io::Result` as in Tokio.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::Builder;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = Builder::new().name("sum").spawn_on(async { 20 + 22 }, runtime.handle())?;
+    /// assert_eq!(runtime.block_on(task)?, 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_on<F>(self, future: F, handle: &Handle) -> io::Result<JoinHandle<F::Output>>
     where
@@ -67,13 +95,28 @@ impl<'a> Builder<'a> {
         Ok(handle.shared.spawn(future, self.owned_name()))
     }
 
-    /// As [`spawn_local`](super::spawn_local).
+    /// Spawns a task that need not be `Send` onto the current set or local runtime; see [`spawn_local`](super::spawn_local).
     ///
     /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
+    /// Returns no error today. It is an `io::Result` as in Tokio.
     ///
     /// # Panics
-    /// Outside of a `LocalSet` and a local runtime.
+    /// Panics outside of a `LocalSet` and of a local runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::LocalRuntime;
+    /// use redd::task::Builder;
+    /// use std::rc::Rc;
+    ///
+    /// LocalRuntime::new()?.block_on(async {
+    ///     let text = Rc::new("not Send");
+    ///     let task = Builder::new().name("local").spawn_local(async move { text.len() })?;
+    ///     assert_eq!(task.await?, 8);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_local<F>(self, future: F) -> io::Result<JoinHandle<F::Output>>
     where
@@ -83,10 +126,21 @@ impl<'a> Builder<'a> {
         Ok(local_set::spawn_local_named(future, self.owned_name(), Location::caller()))
     }
 
-    /// As [`LocalSet::spawn_local`].
+    /// Spawns a task onto `local_set`; see [`LocalSet::spawn_local`].
     ///
     /// # Errors
-    /// None today; as in Tokio it is an `io::Result`.
+    /// Returns no error today. It is an `io::Result` as in Tokio.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use redd::task::{Builder, LocalSet};
+    ///
+    /// let local = LocalSet::new();
+    /// let task = Builder::new().name("local").spawn_local_on(async { 7 }, &local)?;
+    /// assert_eq!(local.run_until(task).await?, 7);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn spawn_local_on<F>(self, future: F, local_set: &LocalSet) -> io::Result<JoinHandle<F::Output>>
     where
@@ -96,13 +150,23 @@ impl<'a> Builder<'a> {
         Ok(local_set.spawn_named(future, self.owned_name(), Location::caller()))
     }
 
-    /// As [`spawn_blocking`](super::spawn_blocking), but a thread that the system refuses is an error.
+    /// Runs a closure on the blocking pool; see [`spawn_blocking`](super::spawn_blocking).
+    ///
+    /// Unlike that function it does not panic if the system refuses a thread.
     ///
     /// # Errors
-    /// The pool has no thread and the system refuses one.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) or another error of the system if the pool has no thread and cannot start one.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Panics outside of a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::task::Builder::new().name("digits").spawn_blocking(|| 2_u64.pow(40).to_string().len())?;
+    /// assert_eq!(task.await?, 13);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(self, f: F) -> io::Result<JoinHandle<R>>
     where
@@ -112,10 +176,21 @@ impl<'a> Builder<'a> {
         self.spawn_blocking_on(f, &context::expect_current("`task::Builder::spawn_blocking`"))
     }
 
-    /// As [`Handle::spawn_blocking`], but a thread that the system refuses is an error.
+    /// Runs a closure on the blocking pool of `handle`; see [`Handle::spawn_blocking`].
     ///
     /// # Errors
-    /// The pool has no thread and the system refuses one.
+    /// As for [`spawn_blocking`](Self::spawn_blocking).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    /// use redd::task::Builder;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = Builder::new().name("read").spawn_blocking_on(|| std::fs::metadata("/"), runtime.handle())?;
+    /// assert!(runtime.block_on(task)??.is_dir());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking_on<F, R>(self, f: F, handle: &Handle) -> io::Result<JoinHandle<R>>
     where

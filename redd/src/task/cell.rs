@@ -6,6 +6,8 @@
 //! - `header-first`: a pointer to the header is a pointer to the whole cell of the type that its table was made for.
 //! - `stage-owner`: the stage belongs to the holder of the poll lock before COMPLETE, and to the owner of the output
 //!   afterwards (`state`'s `poll-lock` and `output-owner`).
+//! - `large-is-boxed`: a future that does not fit a slot has an allocation of its own, which goes when the future ends,
+//!   even if wakers and handles keep the task longer.
 
 #![expect(unsafe_code, reason = "a task is raw memory with a table of functions")]
 
@@ -25,32 +27,33 @@ use super::Id;
 use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::join::{JoinError, JoinHandle};
 use super::runnable::{Runnable, TaskInfo};
-use super::slab::{self, Heap};
+use super::slab::{self, TaskSlab};
+use super::spans;
 use super::state::State;
 use crate::observe::waiting::{WaitKind, Waiting};
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use std::sync::Arc;
 
-/// What every task has, whatever its future.
+/// The part of a cell that does not depend on the type of the future.
 #[repr(C)]
 pub(crate) struct Header {
     pub(super) state: State,
-    /// The link of whichever queue or free list holds the task.
+    /// The link of the queue or free list that holds the task.
     pub(super) next: AtomicPtr<Header>,
     vtable: UnsafeCell<&'static VTable>,
     id: UnsafeCell<Id>,
     /// See `join-waker` in `state`.
     pub(super) join_waker: UnsafeCell<Option<Waker>>,
-    place: UnsafeCell<&'static Location<'static>>,
-    /// What the task waits on: kind in the top byte, the place's address below; 0 when it is not known. Or since when
-    /// it is queued, see `set_queued_at`.
+    location: UnsafeCell<&'static Location<'static>>,
+    /// What the task waits on: the kind in the top byte, the address of the location below; 0 if that is not known. Or the
+    /// time at which it was queued, see `set_queued_at`.
     waiting: AtomicU64,
 }
 
 debug_struct!([] Header as "Header", self => { state: self.state.load(), .. });
 
-/// In the top byte of `waiting`, where no `WaitKind` has this number: below it is a time, not a place.
+/// In the top byte of `waiting`: the other bytes are a time, not a location. No `WaitKind` has this number.
 const QUEUED_AT: u64 = 0xff;
 
 /// How a task's last poll ended.
@@ -60,29 +63,30 @@ pub(super) enum End {
     Panicked,
 }
 
-/// The functions of a task's type.
+/// The functions of a task's type, and its layout.
 pub(crate) struct VTable {
-    /// Polls; `Ready` means that the output stands in the cell and the future is dropped.
+    /// Polls the future. `Ready` means that the output is in the cell and the future is dropped.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
-    /// Drops the future and leaves a `JoinError` as output.
+    /// Drops the future and stores a `JoinError` as output.
     pub(super) cancel: unsafe fn(NonNull<Header>),
-    /// Moves the output to the given `Poll<Result<T, JoinError>>`; leaves that alone if the output was taken before.
+    /// Moves the output to the given `Poll<Result<T, JoinError>>`, which stays unchanged if the output was taken before.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops what is in the stage.
     pub(super) drop_stage: unsafe fn(NonNull<Header>),
-    /// A closure of the blocking pool: the pool looks after it, so walks pass it over and it does not count as alive.
+    /// Whether it is a closure of the blocking pool. The pool keeps track of these: walks skip them, and they do not count
+    /// as alive.
     pub(super) is_blocking: bool,
     pub(super) class: u8,
     pub(super) layout: Layout,
-    /// How large the future is, or the box that it is in.
+    /// The size of the future, or of the box that it is in.
     pub(super) future_bytes: usize,
 }
 
-/// A counted reference to a task; the last one to go frees it.
+/// A counted reference to a task. Dropping the last one frees the task.
 #[derive(Debug)]
 pub(crate) struct TaskRef(NonNull<Header>);
 
-// SAFETY: through it only the state word is reached, and what is fixed since the spawn.
+// SAFETY: it gives access only to the state word, and to fields that do not change after the spawn.
 unsafe impl Send for TaskRef {}
 // SAFETY: as above.
 unsafe impl Sync for TaskRef {}
@@ -91,7 +95,7 @@ impl RefUnwindSafe for TaskRef {}
 
 impl TaskRef {
     /// # Safety
-    /// The caller passes on a reference that the state word counts.
+    /// The caller gives up a reference that the state word counts.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
         Self(task)
     }
@@ -148,14 +152,14 @@ impl Drop for TaskRef {
 /// # Safety
 /// The caller has a reference.
 unsafe fn info(task: NonNull<Header>) -> TaskInfo {
-    // SAFETY: by this function's duty.
-    let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Header::extra(task)) };
+    // SAFETY: by the safety contract.
+    let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let state = header.state.load();
     TaskInfo {
         id: header.id(),
-        place: header.place(),
-        name: extra.name(heap, header.id()),
-        age: Duration::from_millis(u64::from(heap.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
+        location: header.location(),
+        name: extra.name(slab, header.id()),
+        age: Duration::from_millis(u64::from(slab.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
         waiting: header.waiting(),
         is_running: state.is_running(),
         is_complete: state.is_complete(),
@@ -165,12 +169,12 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
 }
 
 impl Header {
-    /// Makes fresh memory a free slot.
+    /// Turns fresh memory into a free slot.
     ///
     /// # Safety
     /// `slot` points to unused memory with room for a header.
     pub(super) unsafe fn initialise_free(slot: NonNull<Self>) {
-        // SAFETY: fresh memory, by this function's duty.
+        // SAFETY: fresh memory, by the safety contract.
         unsafe {
             (&raw mut (*slot.as_ptr()).state).write(State::free());
             (&raw mut (*slot.as_ptr()).next).write(AtomicPtr::new(std::ptr::null_mut()));
@@ -190,18 +194,18 @@ impl Header {
         self.id.with(|id| unsafe { *id })
     }
 
-    pub(crate) fn place(&self) -> &'static Location<'static> {
+    pub(crate) fn location(&self) -> &'static Location<'static> {
         // SAFETY: as for the table.
-        self.place.with(|place| unsafe { *place })
+        self.location.with(|location| unsafe { *location })
     }
 
-    /// The next task of the list that this one stands in.
+    /// The next task of the list that this one is in.
     #[inline]
     pub(crate) fn next(&self) -> *mut Self {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Only for the owner of the list that the task stands in.
+    /// Called only by the owner of the list that the task is in.
     #[inline]
     pub(crate) fn set_next(&self, next: *mut Self) {
         self.next.store(next, Ordering::Relaxed);
@@ -209,23 +213,23 @@ impl Header {
 
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
         let packed = waiting.map_or(0, |waiting| {
-            let place = waiting.place.map_or(0, |place| std::ptr::from_ref(place).expose_provenance());
-            (waiting.kind as u64) << 56 | (place as u64 & ((1 << 56) - 1))
+            let location = waiting.place.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
+            (waiting.kind as u64) << 56 | (location as u64 & ((1 << 56) - 1))
         });
         self.waiting.store(packed, Ordering::Relaxed);
     }
 
-    /// What the task noted when its last poll was pending.
+    /// What the task recorded when its last poll returned `Pending`.
     pub(crate) fn waiting(&self) -> Option<(WaitKind, Option<&'static Location<'static>>)> {
         let packed = self.waiting.load(Ordering::Relaxed);
         let kind = WaitKind::from_u8((packed >> 56) as u8)?;
         let address = (packed & ((1 << 56) - 1)) as usize;
         // SAFETY: a non-zero address was exposed from a `&'static Location` in `set_waiting`.
-        let place = unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
-        Some((kind, place))
+        let location = unsafe { std::ptr::with_exposed_provenance::<Location<'static>>(address).as_ref() };
+        Some((kind, location))
     }
 
-    /// Coarse time of the spawn, and the name's index.
+    /// The coarse time of the spawn, and whether the task has a name.
     ///
     /// # Safety
     /// The caller has a reference to the task.
@@ -234,13 +238,13 @@ impl Header {
         unsafe { task.add(1).cast::<Extra>().read() }
     }
 
-    /// Notes when the task was queued, in nanoseconds of its runtime's life; that takes the place of what it waits on.
-    /// Only for the holder of its `Runnable`.
+    /// Records when the task was queued, in nanoseconds since its runtime was built. It overwrites what the task waits on.
+    /// Called only by the holder of its `Runnable`.
     pub(crate) fn set_queued_at(&self, ns: u64) {
         self.waiting.store(QUEUED_AT << 56 | ns & ((1 << 56) - 1), Ordering::Relaxed);
     }
 
-    /// When the task was queued, if that was noted.
+    /// When the task was queued, if that was recorded.
     pub(crate) fn queued_at(&self) -> Option<u64> {
         let packed = self.waiting.load(Ordering::Relaxed);
         (packed >> 56 == QUEUED_AT).then_some(packed & ((1 << 56) - 1))
@@ -251,10 +255,10 @@ impl Header {
     /// # Safety
     /// The caller has a reference to the task.
     pub(super) unsafe fn tell(task: NonNull<Self>, hook: &TaskHook, schedule_latency: Option<Duration>) {
-        // SAFETY: a reference is held, by this function's duty.
-        let (header, heap, extra) = unsafe { (task.as_ref(), Heap::of(task), Self::extra(task)) };
-        let (id, spawned_at) = (header.id(), header.place());
-        let name = extra.name(heap, id);
+        // SAFETY: a reference is held, by the safety contract.
+        let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Self::extra(task)) };
+        let (id, spawned_at) = (header.id(), header.location());
+        let name = extra.name(slab, id);
         let future_bytes = header.vtable().future_bytes;
         guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
     }
@@ -269,8 +273,8 @@ pub(super) struct Extra {
 }
 
 impl Extra {
-    fn name(self, heap: &Heap, id: Id) -> Option<Arc<str>> {
-        if self.has_name { heap.names.lock().get(&id).cloned() } else { None }
+    fn name(self, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
+        if self.has_name { slab.names.lock().get(&id).cloned() } else { None }
     }
 }
 
@@ -278,10 +282,10 @@ impl Extra {
 struct Cell<F: Future, const IS_BLOCKING: bool> {
     header: Header,
     extra: Extra,
-    stage: UnsafeCell<Stage<F>>,
+    stage: UnsafeCell<TaskStage<F>>,
 }
 
-enum Stage<F: Future> {
+enum TaskStage<F: Future> {
     Future(F),
     Output(Result<F::Output, JoinError>),
     Consumed,
@@ -301,23 +305,23 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
 
     /// # Safety
     /// `task` is a cell of this type, and the caller owns its stage (`stage-owner`).
-    unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut Stage<F>) -> R) -> R {
+    unsafe fn with_stage<R>(task: NonNull<Header>, f: impl FnOnce(&mut TaskStage<F>) -> R) -> R {
         // SAFETY: `header-first`; only the stage's own field is referenced.
         let stage = unsafe { &(*task.cast::<Self>().as_ptr()).stage };
-        // SAFETY: `stage-owner`, by this function's duty.
+        // SAFETY: `stage-owner`, by the safety contract.
         stage.with_mut(|stage| f(unsafe { &mut *stage }))
     }
 
     unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            // A future that panics is dropped while its panic unwinds, so that its parts can tell.
+            // A future that panics is dropped while its panic unwinds, so `thread::panicking` is true in its destructors.
             let mut guard = DropOnUnwind::<F, IS_BLOCKING>(Some(task), PhantomData);
             // SAFETY: the caller holds the poll lock of a cell of this type.
             let polled = unsafe {
                 Self::with_stage(task, |stage| match stage {
                     // SAFETY: the cell does not move until it is freed, and the stage is dropped in place.
-                    Stage::Future(future) => Pin::new_unchecked(future).poll(cx),
-                    Stage::Output(_) | Stage::Consumed => {
+                    TaskStage::Future(future) => Pin::new_unchecked(future).poll(cx),
+                    TaskStage::Output(_) | TaskStage::Consumed => {
                         unreachable!("`poll-lock`: a task with an output is complete and not polled")
                     }
                 })
@@ -332,15 +336,15 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
             Err(payload) => Err(JoinError::panic(unsafe { task.as_ref() }.id(), payload)),
         };
         let mut has_panicked = output.is_err();
-        // SAFETY: as above. The future's own drop may panic; then that is the result, unless there is one already.
-        if let Err(payload) = unsafe { Self::replace_guarded(task, Stage::Output(output)) } {
+        // SAFETY: as above. The future's own drop may panic; then that panic is the result, unless there is one already.
+        if let Err(payload) = unsafe { Self::replace_guarded(task, TaskStage::Output(output)) } {
             if has_panicked {
                 drop_guarded(payload);
             } else {
                 // SAFETY: a reference is held.
                 let error = JoinError::panic(unsafe { task.as_ref() }.id(), payload);
                 // SAFETY: as above; the output's drop may panic too.
-                let second = unsafe { Self::replace_guarded(task, Stage::Output(Err(error))) };
+                let second = unsafe { Self::replace_guarded(task, TaskStage::Output(Err(error))) };
                 drop_guarded(second.err());
                 has_panicked = true;
             }
@@ -348,14 +352,14 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         Poll::Ready(if has_panicked { End::Panicked } else { End::Finished })
     }
 
-    /// Puts `next` into the stage and drops what was there; a panic of that drop is returned.
+    /// Puts `next` into the stage and drops the old value. A panic of that drop is returned.
     ///
     /// # Safety
     /// As for `with_stage`.
-    unsafe fn replace_guarded(task: NonNull<Header>, next: Stage<F>) -> Result<(), Box<dyn Any + Send>> {
+    unsafe fn replace_guarded(task: NonNull<Header>, next: TaskStage<F>) -> Result<(), Box<dyn Any + Send>> {
         catch_unwind(AssertUnwindSafe(|| {
             // The assignment drops in place (the future is pinned), and writes `next` also when that drop panics.
-            // SAFETY: by this function's duty.
+            // SAFETY: by the safety contract.
             unsafe { Self::with_stage(task, |stage| *stage = next) }
         }))
     }
@@ -364,18 +368,18 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         // SAFETY: a reference is held.
         let id = unsafe { task.as_ref() }.id();
         // SAFETY: the caller holds the poll lock of a cell of this type.
-        let error = match unsafe { Self::replace_guarded(task, Stage::Consumed) } {
+        let error = match unsafe { Self::replace_guarded(task, TaskStage::Consumed) } {
             Ok(()) => JoinError::cancelled(id),
             Err(payload) => JoinError::panic(id, payload),
         };
         // SAFETY: as above; the stage is `Consumed`.
-        unsafe { Self::with_stage(task, |stage| *stage = Stage::Output(Err(error))) };
+        unsafe { Self::with_stage(task, |stage| *stage = TaskStage::Output(Err(error))) };
     }
 
     unsafe fn take_output(task: NonNull<Header>, to: NonNull<()>) {
         // SAFETY: the caller owns the output (`output-owner`).
-        let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, Stage::Consumed)) };
-        if let Stage::Output(output) = stage {
+        let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, TaskStage::Consumed)) };
+        if let TaskStage::Output(output) = stage {
             // SAFETY: the caller passes the address of a `Poll<Result<F::Output, JoinError>>`.
             unsafe {
                 *to.cast::<Poll<Result<F::Output, JoinError>>>().as_ptr() = Poll::Ready(output);
@@ -387,51 +391,51 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         // SAFETY: the caller owns the stage.
         unsafe {
             Self::with_stage(task, |stage| match stage {
-                Stage::Output(Err(error)) if error.is_panic() => tell_of_unjoined(task, error),
-                Stage::Output(_) | Stage::Future(_) | Stage::Consumed => {}
+                TaskStage::Output(Err(error)) if error.is_panic() => report_unjoined(task, error),
+                TaskStage::Output(_) | TaskStage::Future(_) | TaskStage::Consumed => {}
             });
         }
         // SAFETY: the caller owns the stage.
-        let dropped = unsafe { Self::replace_guarded(task, Stage::Consumed) };
+        let dropped = unsafe { Self::replace_guarded(task, TaskStage::Consumed) };
         drop_guarded(dropped.err());
     }
 }
 
-/// The panic of this task goes away unseen.
+/// Reports a panic of this task that is dropped without having been read.
 ///
 /// # Safety
-/// The task's memory and its heap are alive.
+/// The task's memory and its slab are alive.
 #[cold]
-unsafe fn tell_of_unjoined(task: NonNull<Header>, error: &JoinError) {
-    // SAFETY: by this function's duty.
-    let (mut info, heap) = unsafe { (info(task), Heap::of(task)) };
+unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
+    // SAFETY: by the safety contract.
+    let (mut info, slab) = unsafe { (info(task), TaskSlab::of(task)) };
     // It has ended, although its last poll may not have returned yet.
     (info.is_running, info.is_complete, info.waiting) = (false, true, None);
     // SAFETY: as above; the slot is not free yet.
-    let owner = unsafe { heap.owner_if_open() };
+    let owner = unsafe { slab.owner_if_open() };
     error.with_message(|message| {
         let panic = UnjoinedPanic { task: &info, message };
         match owner {
             Some(owner) => owner.panic_unjoined(&panic),
-            None => panic.report(heap.hooks.on_unjoined_panic.as_ref()),
+            None => panic.report(slab.hooks.on_unjoined_panic.as_ref()),
         }
     });
 }
 
-/// Drops the future of a cell; for the time of its poll.
+/// Drops the future of a cell if its poll unwinds.
 struct DropOnUnwind<F: Future, const IS_BLOCKING: bool>(Option<NonNull<Header>>, PhantomData<F>);
 
 impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
     fn drop(&mut self) {
         let Some(task) = self.0 else { return };
         // SAFETY: made and dropped inside `poll`, whose caller owns the stage.
-        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(task, Stage::Consumed) };
+        let dropped = unsafe { Cell::<F, IS_BLOCKING>::replace_guarded(task, TaskStage::Consumed) };
         drop_guarded(dropped.err());
     }
 }
 
-/// Drops what may panic in its drop, such as a panic's payload. The second payload is leaked: dropping it could go on
-/// for ever.
+/// Drops a value whose drop may panic, such as a panic's payload. The payload of that second panic is leaked: dropping
+/// payloads could go on forever.
 #[expect(clippy::mem_forget, reason = "a payload whose drop panics cannot be dropped")]
 pub(super) fn drop_guarded<T>(value: T) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
@@ -439,27 +443,51 @@ pub(super) fn drop_guarded<T>(value: T) {
     }
 }
 
-/// A future of more bytes is boxed where it comes in: each call that passes it on would copy it, and a build without
-/// optimisation keeps all the copies on the stack at once.
+/// A larger future, in bytes, is boxed by the function that receives it. Each call that passes it on would copy it, and an
+/// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
-/// Moves `future` into a slot of `heap` and publishes the task: QUEUED, to be enqueued by the caller.
+/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller.
 ///
 /// # Safety
-/// If `F` or its output is not `Send`, then the caller sees to it that the task is polled, cancelled, joined and
-/// dropped on one thread only.
+/// If `F` or its output is not `Send`, the caller ensures that the task is polled, cancelled, joined and dropped on one
+/// thread only.
 pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
-    heap: &Heap,
+    slab: &TaskSlab,
     future: F,
     name: Option<Arc<str>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    if const { is_boxed::<F, IS_BLOCKING>() } {
+        return spans::spawn_boxed(mem::size_of::<F>(), || {
+            // SAFETY: by the safety contract.
+            unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), name, location) }
+        });
+    }
+    // SAFETY: by the safety contract.
+    unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, name, location) }
+}
+
+/// `large-is-boxed`: whether the future makes the cell too large for a slot.
+const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
+    slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
+        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE
+}
+
+/// # Safety
+/// As for [`allocate`].
+unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    future: F,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
-    let (task, id) = heap.allocate(vtable);
-    let extra = Extra { spawned_ms: heap.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
+    let (task, id) = slab.allocate(vtable);
+    let extra = Extra { spawned_ms: slab.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
     if let Some(name) = name {
-        heap.names.lock().insert(id, name);
+        slab.names.lock().insert(id, name);
     }
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();
     // SAFETY: the slot is ours and large enough for the table's layout. Field by field, because a walker may look at
@@ -468,13 +496,13 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
         (&raw mut (*cell).header.vtable).write(UnsafeCell::new(vtable));
         (&raw mut (*cell).header.id).write(UnsafeCell::new(id));
         (&raw mut (*cell).header.join_waker).write(UnsafeCell::new(None));
-        (&raw mut (*cell).header.place).write(UnsafeCell::new(place));
+        (&raw mut (*cell).header.location).write(UnsafeCell::new(location));
         (*cell).header.waiting.store(0, Ordering::Relaxed);
         (&raw mut (*cell).extra).write(extra);
-        (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future)));
+        (&raw mut (*cell).stage).write(UnsafeCell::new(TaskStage::Future(future)));
         (*cell).header.state.publish();
     }
-    if let Some(on_spawn) = &heap.hooks.on_spawn {
+    if let Some(on_spawn) = &slab.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
         unsafe { Header::tell(task, on_spawn, None) };
     }
@@ -482,30 +510,34 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }
 }
 
-/// Gives the slot back after the last reference.
+/// Returns the slot to the slab after the last reference was released.
 ///
 /// # Safety
-/// The state answered that no reference is left; nobody else touches the task.
+/// A transition returned that no reference is left, so no other thread touches the task.
 pub(super) unsafe fn free(task: NonNull<Header>) {
-    // SAFETY: nobody else has the task any more.
+    // SAFETY: no other thread has a reference to the task any more.
     let header = unsafe { task.as_ref() };
     let vtable = header.vtable();
-    // The output was taken or dropped by its owner; what can be left is nothing, or an output that a panicking
-    // reader left behind.
+    // The output was taken or dropped by its owner. At most an output that a panicking reader left behind is still there.
     // SAFETY: we are the only one.
     unsafe { (vtable.drop_stage)(task) };
     // SAFETY: as above.
     let has_waker = header.join_waker.with(|waker| unsafe { (*waker).is_some() });
     debug_assert!(!has_waker, "`join-waker`: the cell is empty when the last reference goes");
-    // SAFETY: as above; the heap lives while the slot is out.
-    unsafe {
-        let heap = Heap::of(task);
+    // SAFETY: as above. The slab lives while the slot is out, and until its remains are dropped.
+    let remains = unsafe {
+        let slab = TaskSlab::of(task);
         if Header::extra(task).has_name {
-            heap.names.lock().remove(&header.id());
+            slab.names.lock().remove(&header.id());
         }
         header.state.mark_free();
-        heap.free(task, vtable.class, vtable.layout);
-    }
+        if slab.free_to_cache(task, vtable.class) {
+            return;
+        }
+        slab.free(task, vtable.class, vtable.layout)
+    };
+    // `no-suicide` of `slab`: the slab may be freed here, with the runtime.
+    drop(remains);
 }
 
 // SAFETY: `next` returns the address of the one link of the header, by raw projection.

@@ -1,20 +1,23 @@
-//! What a program asked to be told about tasks, and the description it gets.
+//! The hooks of a program on the life of tasks, and the description that they get.
+//!
+//! Called by `runtime::Builder` (sets them), `cell` and `poll` (call them).
 //!
 //! # Invariants
-//! - `hooks-are-guarded`: a panic of a hook is printed by the usual hook of panics and ends in [`guarded`]. Whoever calls
-//!   a hook goes on as if it had returned.
+//! - `hooks-are-guarded`: a panic of a hook is printed by the panic hook and ends in [`guarded`]. The caller of a hook
+//!   continues as if the hook had returned.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 use super::runnable::TaskInfo;
 use super::{Id, cell};
+use crate::observe::report::{self, ReportKind};
 use std::sync::Arc;
 
-/// Called with a description of the task; runs on the thread where it happens, and must not block.
+/// A hook that gets a description of the task. It runs on the thread of the event, and must not block.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 
-/// What happens to tasks, and who wants to know.
+/// The hooks of one runtime.
 #[derive(Clone, Default)]
 pub(crate) struct TaskHooks {
     pub(crate) on_spawn: Option<TaskHook>,
@@ -26,15 +29,15 @@ pub(crate) struct TaskHooks {
 
 impl TaskHooks {
     #[inline]
-    pub(crate) fn watches_polls(&self) -> bool {
+    pub(crate) fn has_poll_hooks(&self) -> bool {
         self.before_poll.is_some() || self.after_poll.is_some()
     }
 }
 
-/// Calls foreign code (`hooks-are-guarded`); `None` if it panics. A panic of the payload's own drop ends here too.
+/// Calls user code, and returns `None` if it panics (`hooks-are-guarded`). A panic of the payload's own drop ends here too.
 pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(answer) => Some(answer),
+        Ok(result) => Some(result),
         Err(payload) => {
             cell::drop_guarded(payload);
             None
@@ -42,46 +45,81 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-/// A task, as hooks see it.
+/// The description of a task that hooks get, such as [`Builder::on_task_spawn`](crate::runtime::Builder::on_task_spawn).
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Builder;
+/// use std::sync::{Arc, Mutex};
+///
+/// let names = Arc::new(Mutex::new(Vec::new()));
+/// let seen = Arc::clone(&names);
+/// let runtime = Builder::new_current_thread()
+///     .on_task_spawn(move |task| seen.lock().unwrap().push(task.name().map(str::to_owned)))
+///     .build()?;
+/// let task = redd::task::Builder::new().name("fetch").spawn_on(async {}, runtime.handle())?;
+/// runtime.block_on(task)?;
+/// assert_eq!(*names.lock().unwrap(), [Some("fetch".to_owned())]);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct TaskMeta<'a> {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
     pub(crate) schedule_latency: Option<std::time::Duration>,
-    #[allow(dead_code, reason = "for the spans of tasks, where there are any")]
+    #[allow(dead_code, reason = "only for the spans of the feature `tracing`")]
     pub(crate) future_bytes: usize,
 }
 
 impl TaskMeta<'_> {
-    /// The task's id.
+    /// Returns the task's id.
     pub fn id(&self) -> Id {
         self.id
     }
 
-    /// The place in the program that spawned it.
+    /// Returns the location in the program that spawned the task.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
     }
 
-    /// How long the task was queued before this poll. `None` outside of the hooks of polls, and unless the runtime tracks
-    /// it: [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
+    /// Returns how long the task was queued before this poll.
+    ///
+    /// It is `None` outside of the hooks around polls, and unless the runtime tracks it:
+    /// [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
     pub fn schedule_latency(&self) -> Option<std::time::Duration> {
         self.schedule_latency
     }
 
-    /// Its name, if it was spawned with one.
+    /// Returns the task's name, if it was spawned with one.
     pub fn name(&self) -> Option<&str> {
         self.name
     }
 }
 
-/// Called with a panic that nobody joined.
+/// A hook that gets a panic that was not joined.
 pub(crate) type PanicHook = Arc<dyn Fn(&UnjoinedPanic<'_>) + Send + Sync>;
 
-/// A panic of a task or blocking closure that nobody joined: its `JoinHandle` was dropped without having been awaited.
+/// A panic of a task or blocking closure that was not joined: its `JoinHandle` was dropped without having been awaited.
 ///
 /// Its `Display` is the line that is printed by default.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Builder;
+/// use std::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// let runtime = Builder::new_current_thread()
+///     .on_unhandled_panic(move |panic| sender.send(panic.message().map(str::to_owned)).unwrap())
+///     .build()?;
+/// runtime.block_on(async {
+///     drop(redd::spawn(async { panic!("a bug") }));
+///     redd::task::yield_now().await;
+/// });
+/// assert_eq!(receiver.recv().unwrap().as_deref(), Some("a bug"));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct UnjoinedPanic<'a> {
     pub(super) task: &'a TaskInfo,
@@ -91,21 +129,21 @@ pub struct UnjoinedPanic<'a> {
 impl UnjoinedPanic<'_> {
     task_info_methods!(self => self.task);
 
-    /// Whether it was a closure of `spawn_blocking`.
+    /// Returns whether it was a closure of `spawn_blocking`.
     pub fn is_blocking(&self) -> bool {
         self.task.is_blocking
     }
 
-    /// The panic's message, if it is text.
+    /// Returns the panic's message, if it is text.
     pub fn message(&self) -> Option<&str> {
         self.message
     }
 
-    /// Tells the hook, or prints the line.
+    /// Calls the hook, or prints the line.
     pub(crate) fn report(&self, hook: Option<&PanicHook>) {
         match hook {
             Some(hook) => drop(guarded(|| hook(self))),
-            None => eprintln!("redd: {self}"),
+            None => report::report(ReportKind::Panic, format_args!("{self}")),
         }
     }
 }
@@ -117,7 +155,7 @@ impl fmt::Display for UnjoinedPanic<'_> {
             write!(f, " with {message:?}")?;
         }
         f.write_str(
-            ", and nobody joined it. Await its `JoinHandle` to handle the panic, or have it told to \
+            ", and its `JoinHandle` was not awaited. Await the handle to get the panic, or set a hook with \
              `Builder::on_unhandled_panic`.",
         )
     }

@@ -1,8 +1,18 @@
-//! `task::Id`.
+//! `task::Id`, and the id of the current task.
 
 use std::fmt;
 
-/// Names a task, uniquely among all tasks of the process, also ended ones.
+/// The id of a task: unique among all tasks of the process, including tasks that have ended.
+///
+/// It has no meaning beyond that. In particular ids do not tell in which order tasks were spawned.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (first, second) = (redd::spawn(async {}), redd::spawn(async {}));
+/// assert_ne!(first.id(), second.id());
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(super) u64);
 
@@ -12,10 +22,19 @@ impl fmt::Display for Id {
     }
 }
 
-/// The id of the task that runs this code.
+/// Returns the id of the current task.
 ///
 /// # Panics
-/// Outside of a task; the future of `block_on` is none. Use [`try_id`] there.
+/// Panics outside of a task. The future of `block_on` is not a task; use [`try_id`] there.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let task = redd::spawn(async { redd::task::id() });
+/// let id = task.id();
+/// assert_eq!(task.await.unwrap(), id);
+/// # });
+/// ```
 #[track_caller]
 pub fn id() -> Id {
     match try_id() {
@@ -27,7 +46,16 @@ pub fn id() -> Id {
     }
 }
 
-/// The id of the task that runs this code; `None` outside of a task.
+/// Returns the id of the current task, or `None` outside of a task.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// assert_eq!(redd::task::try_id(), None, "the future of `block_on` is not a task");
+/// let task = redd::spawn(async { redd::task::try_id() });
+/// assert!(task.await.unwrap().is_some());
+/// # });
+/// ```
 pub fn try_id() -> Option<Id> {
     super::poll::current_id()
 }

@@ -1,4 +1,6 @@
-//! `JoinHandle`, `AbortHandle`, `JoinError`.
+//! `JoinHandle`, `AbortHandle`, `JoinError`: what a program holds of a spawned task.
+//!
+//! Called by user code, and by `group::join_set`. The invariants are those of `state` (`join-waker`, `output-owner`).
 
 #![expect(unsafe_code, reason = "a handle owns a reference behind a raw pointer")]
 
@@ -15,18 +17,21 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::cell::{self, Header, TaskRef};
 use super::poll::CurrentGuard;
-use super::state::{OnHandleDrop, OnJoinWaker, OnWake};
+use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::{Id, coop, waker};
 use crate::observe::waiting::{self, WaitKind};
 
-/// The owner's view of a spawned task: await it for the output, or drop it and let the task run on.
+/// The owned handle of a spawned task: await it to get the task's output.
 ///
-/// - Awaiting gives `Ok(output)`, or a [`JoinError`] if the task panicked or was aborted.
-/// - Dropping it detaches the task: it runs on, and nobody learns its output. It does not abort.
-/// - It may be polled until it has given the output once.
+/// - Awaiting it returns `Ok(output)`, or a [`JoinError`] if the task panicked or was aborted.
+/// - **Dropping it detaches the task**: the task continues to run, and its output is lost. It does not abort the task.
+/// - It must not be polled again after it has returned the output.
 ///
 /// # Cancel safety
-/// `&mut handle` may be awaited in `select!`: nothing is lost if another branch wins.
+/// `&mut handle` may be awaited in `select!`: nothing is lost if another branch completes first.
+///
+/// # Panics
+/// Polling it panics after it has returned the output.
 ///
 /// # Examples
 /// ```
@@ -39,12 +44,26 @@ use crate::observe::waiting::{self, WaitKind};
 /// assert!(forever.await.unwrap_err().is_cancelled());
 /// # });
 /// ```
+///
+/// Wait for a while, and keep the handle:
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::time::{Duration, sleep, timeout};
+///
+/// let mut task = redd::spawn(async {
+///     sleep(Duration::from_millis(50)).await;
+///     "done"
+/// });
+/// assert!(timeout(Duration::from_millis(1), &mut task).await.is_err());
+/// assert_eq!(task.await.unwrap(), "done");
+/// # });
+/// ```
 pub struct JoinHandle<T> {
     task: ManuallyDrop<TaskRef>,
     _output: PhantomData<T>,
 }
 
-// SAFETY: the output is moved out by value, so it need not be `Sync`; through `&JoinHandle` only the state word is reached.
+// SAFETY: the output is moved out by value, so it need not be `Sync`. Through `&JoinHandle` only the state word is used.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 impl<T> UnwindSafe for JoinHandle<T> {}
 impl<T> RefUnwindSafe for JoinHandle<T> {}
@@ -52,37 +71,83 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     /// # Safety
-    /// The caller passes on the handle's reference of a task whose output is `T`.
+    /// The caller gives up the handle's reference to a task whose output is `T`.
     pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         Self { task: ManuallyDrop::new(unsafe { TaskRef::from_raw(task) }), _output: PhantomData }
     }
 
-    /// Asks the task to end: its future is dropped at the await point where it stands, or where it stops next.
+    /// Requests the task to end: its future is dropped at its current await point, or at the next one that it reaches.
     ///
-    /// - Awaiting the handle afterwards gives an error that [`is_cancelled`](JoinError::is_cancelled), unless the task
+    /// - Awaiting the handle afterwards returns an error that [`is_cancelled`](JoinError::is_cancelled), unless the task
     ///   ended before the request reached it.
-    /// - A closure of [`spawn_blocking`](super::spawn_blocking) that has started runs on to its end.
+    /// - It returns at once. To know that the future has been dropped, await the handle.
+    /// - A closure of [`spawn_blocking`](super::spawn_blocking) that has started is not interrupted.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let finished = redd::spawn(async { 1 });
+    /// redd::task::yield_now().await;
+    /// finished.abort();
+    /// assert_eq!(finished.await.unwrap(), 1, "it had ended before");
+    ///
+    /// let waiting = redd::spawn(std::future::pending::<()>());
+    /// waiting.abort();
+    /// assert!(waiting.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn abort(&self) {
         abort(&self.task);
     }
 
-    /// Whether the task has ended (its output stands ready, or it was cancelled or panicked).
+    /// Returns whether the task has ended: its output is ready, or it was cancelled or panicked.
+    ///
+    /// It may be false for a moment after [`abort`](Self::abort).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::spawn(async {});
+    /// assert!(!task.is_finished());
+    /// redd::task::yield_now().await;
+    /// assert!(task.is_finished());
+    /// # });
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.task.state.load().is_complete()
     }
 
-    /// A handle that can abort the task but not join it.
+    /// Returns a handle that can abort the task but not join it.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::spawn(std::future::pending::<()>());
+    /// let abort = task.abort_handle();
+    /// redd::spawn(async move { abort.abort() });
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// ```
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle { task: TaskRef::clone(&self.task) }
     }
 
-    /// The task's id.
+    /// Returns the task's id.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::spawn(async { redd::task::id() });
+    /// let id = task.id();
+    /// assert_eq!(task.await.unwrap(), id);
+    /// # });
+    /// ```
     pub fn id(&self) -> Id {
         self.task.id()
     }
 
-    /// Sets the waker that completion wakes; false if the task is complete already.
+    /// Sets the waker that completion calls. Returns false if the task is complete already.
     pub(crate) fn set_waker(&self, waker: &Waker) -> bool {
         self.set_waker_with(|slot| match slot {
             Some(old) => old.clone_from(waker),
@@ -90,7 +155,7 @@ impl<T> JoinHandle<T> {
         })
     }
 
-    /// As [`set_waker`](Self::set_waker) for a waker that is handed over.
+    /// As [`set_waker`](Self::set_waker), but takes the waker by value.
     pub(crate) fn give_waker(&self, waker: Waker) -> bool {
         self.set_waker_with(|slot| *slot = Some(waker))
     }
@@ -102,7 +167,7 @@ impl<T> JoinHandle<T> {
             return false;
         }
         if now.has_join_waker() {
-            // `join-waker`: the completer takes the waker out, so the cell may be looked at only with the bit taken back.
+            // `join-waker`: the completing thread takes the waker out, so clear the bit before touching the cell.
             if header.state.take_back_join_waker() == OnJoinWaker::Complete {
                 return false;
             }
@@ -111,31 +176,34 @@ impl<T> JoinHandle<T> {
             // SAFETY: `join-waker`: the bit is clear, so the cell is ours.
             let unwinding = EmptyOnUnwind(unsafe { &mut *slot });
             put(unwinding.0);
-            #[expect(clippy::mem_forget, reason = "it borrows, and is for a panic alone")]
+            #[expect(clippy::mem_forget, reason = "it only borrows; its drop is for a panic")]
             mem::forget(unwinding);
         });
         match header.state.set_join_waker() {
             OnJoinWaker::Done => true,
             OnJoinWaker::Complete => {
-                // SAFETY: the bit is still clear, the cell is ours: leave it empty.
+                // SAFETY: `join-waker`: the bit is still clear, so the cell is ours. It must be empty afterwards.
                 drop(header.join_waker.with_mut(|slot| unsafe { (*slot).take() }));
                 false
             }
         }
     }
 
-    /// Takes the output of a task whose end was seen.
+    /// Takes the output of a task that is known to have ended.
     pub(crate) fn take_finished(self) -> Result<T, JoinError> {
-        assert!(self.is_finished(), "a task's output was asked for before its end: this is a bug in redd, report it");
+        assert!(
+            self.is_finished(),
+            "a task's output was taken before its end: this is a bug in redd, please report it"
+        );
         match self.take_output() {
             Poll::Ready(output) => output,
             Poll::Pending => {
-                unreachable!("the handle goes with its output, so this is the first time")
+                unreachable!("the handle is consumed with its output, so this is the first time")
             }
         }
     }
 
-    /// Takes the output of a complete task; `Pending` if it was taken before.
+    /// Takes the output of a complete task. Returns `Pending` if it was taken before.
     fn take_output(&self) -> Poll<Result<T, JoinError>> {
         let mut output = Poll::Pending;
         // SAFETY: COMPLETE was seen and JOIN is ours, so the output is ours; `T` is the task's output type.
@@ -151,15 +219,15 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(coop::poll_proceed(cx));
         if self.set_waker(cx.waker()) {
-            waiting::note(WaitKind::Join, Some(self.task.place()));
+            waiting::note(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
         }
         unit.made_progress();
         let output = self.take_output();
         assert!(
             output.is_ready(),
-            "a `JoinHandle` was polled after it had given its task's output. Await each handle once; to look again, keep \
-             the output."
+            "a `JoinHandle` was polled after it had returned its task's output. Await each handle once; to use the output \
+             again, keep it."
         );
         output
     }
@@ -171,7 +239,7 @@ impl<T> Drop for JoinHandle<T> {
         let task = unsafe { ManuallyDrop::take(&mut self.task) };
         if task.state.is_finished_and_ours() {
             drop_output(&task);
-            // Nobody else can come: no read-modify-write needed.
+            // No other thread can get a reference, so no read-modify-write is needed.
             task.state.release_unshared();
             // SAFETY: ours was the last reference.
             unsafe { cell::free(task.into_raw()) };
@@ -179,8 +247,8 @@ impl<T> Drop for JoinHandle<T> {
         }
         match task.state.drop_handle() {
             OnHandleDrop::DropOutput => drop_output(&task),
-            // A panic of this foreign code does not keep the reference.
-            // SAFETY: `join-waker`: the step cleared the bit before completion, so the cell is ours.
+            // This is user code. If it panics, the reference is released all the same.
+            // SAFETY: `join-waker`: the transition cleared the bit before completion, so the cell is ours.
             OnHandleDrop::DropWaker => drop(task.join_waker.with_mut(|slot| unsafe { (*slot).take() })),
         }
     }
@@ -188,11 +256,12 @@ impl<T> Drop for JoinHandle<T> {
 
 fn drop_output(task: &TaskRef) {
     let _current = CurrentGuard::enter(task.as_raw());
-    // SAFETY: complete and JOIN was ours: the output is ours (`output-owner`). The table guards against panics.
+    // SAFETY: `output-owner`: the task is complete and JOIN was ours. `drop_stage` catches panics.
     unsafe { (task.vtable().drop_stage)(task.as_raw()) };
 }
 
-/// Empties the join waker's cell if a waker's clone or drop panics: with the bit clear nobody else would (`join-waker`).
+/// Empties the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would
+/// (`join-waker`).
 struct EmptyOnUnwind<'a>(&'a mut Option<Waker>);
 
 impl Drop for EmptyOnUnwind<'_> {
@@ -205,31 +274,47 @@ debug_struct!([T: fmt::Debug] JoinHandle<T> as "JoinHandle", self => { id: self.
 
 fn abort(task: &TaskRef) {
     match task.state.cancel() {
-        // SAFETY: the step made a reference for the `Runnable`.
-        OnWake::Enqueue => unsafe { waker::enqueue(task.as_raw()) },
-        OnWake::Nothing => {}
-        OnWake::Free => unreachable!("cancelling releases no reference"),
+        // SAFETY: the transition made a reference for the `Runnable`. The caller's reference keeps the scheduler.
+        AfterWake::Enqueue => unsafe { waker::enqueue(task.as_raw()) },
+        AfterWake::Nothing => {}
+        AfterWake::EnqueueThenRelease | AfterWake::Free => unreachable!("cancelling releases no reference"),
     }
 }
 
-/// Aborts a task from anywhere; it cannot join it. Dropping it does nothing to the task.
+/// A handle that aborts a task from anywhere, but cannot join it.
+///
+/// It can be cloned, and does not depend on the task's output type. Dropping it does nothing to the task.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use redd::task::AbortHandle;
+///
+/// let (number, text) = (redd::spawn(async { 1 }), redd::spawn(std::future::pending::<String>()));
+/// let handles: Vec<AbortHandle> = vec![number.abort_handle(), text.abort_handle()];
+/// assert_eq!(number.await.unwrap(), 1);
+/// handles.iter().for_each(AbortHandle::abort);
+/// assert!(text.await.unwrap_err().is_cancelled());
+/// assert!(handles.iter().all(AbortHandle::is_finished));
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct AbortHandle {
     task: TaskRef,
 }
 
 impl AbortHandle {
-    /// As [`JoinHandle::abort`].
+    /// Requests the task to end; see [`JoinHandle::abort`].
     pub fn abort(&self) {
         abort(&self.task);
     }
 
-    /// As [`JoinHandle::is_finished`].
+    /// Returns whether the task has ended; see [`JoinHandle::is_finished`].
     pub fn is_finished(&self) -> bool {
         self.task.state.load().is_complete()
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     pub fn id(&self) -> Id {
         self.task.id()
     }
@@ -237,7 +322,23 @@ impl AbortHandle {
 
 debug_struct!([] AbortHandle as "AbortHandle", self => { id: self.id() });
 
-/// Why a task has no output: it was aborted, or it panicked.
+/// The error of a task that has no output: it was aborted, or it panicked.
+///
+/// It converts to an [`io::Error`], so `?` works in functions that return `io::Result`.
+///
+/// # Examples
+/// ```
+/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let panicked = redd::spawn(async {
+///     if true {
+///         panic!("no more eggs");
+///     }
+/// });
+/// let error = panicked.await.unwrap_err();
+/// assert!(error.is_panic());
+/// assert!(error.to_string().ends_with("panicked with message \"no more eggs\""));
+/// # });
+/// ```
 pub struct JoinError {
     id: Id,
     reason: Reason,
@@ -245,7 +346,7 @@ pub struct JoinError {
 
 enum Reason {
     Cancelled,
-    /// Behind a lock only to make the error `Sync`.
+    /// The payload. The lock only makes the error `Sync`.
     Panic(std::sync::Mutex<Box<dyn Any + Send + 'static>>),
 }
 
@@ -258,34 +359,76 @@ impl JoinError {
         Self { id, reason: Reason::Panic(std::sync::Mutex::new(payload)) }
     }
 
-    /// Whether the task was aborted, or its runtime went away.
+    /// Returns whether the task was aborted, or its runtime was shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = runtime.spawn(std::future::pending::<()>());
+    /// drop(runtime);
+    /// let error = Runtime::new()?.block_on(task).unwrap_err();
+    /// assert!(error.is_cancelled());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         matches!(self.reason, Reason::Cancelled)
     }
 
-    /// Whether the task panicked.
+    /// Returns whether the task panicked.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::spawn(async { assert_eq!(1 + 1, 3) });
+    /// assert!(task.await.unwrap_err().is_panic());
+    /// # });
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(self.reason, Reason::Panic(_))
     }
 
-    /// The panic's payload, for `std::panic::resume_unwind`.
+    /// Returns the panic's payload, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
-    /// If the task did not panic; ask [`is_panic`](Self::is_panic), or use [`try_into_panic`](Self::try_into_panic).
+    /// Panics if the task did not panic. Check [`is_panic`](Self::is_panic) first, or use
+    /// [`try_into_panic`](Self::try_into_panic).
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::spawn(async { panic!("a bug") });
+    /// let payload = task.await.unwrap_err().into_panic();
+    /// assert_eq!(payload.downcast_ref(), Some(&"a bug"));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
             Ok(payload) => payload,
             Err(error) => panic!(
-                "`JoinError::into_panic` was called, but {error}. Ask `is_panic` first, or use `try_into_panic`."
+                "`JoinError::into_panic` was called, but {error}. Check `is_panic` first, or use `try_into_panic`."
             ),
         }
     }
 
-    /// The panic's payload, or the error back if the task was cancelled.
+    /// Returns the panic's payload, if the task panicked.
     ///
     /// # Errors
-    /// The error itself, if the task did not panic.
+    /// Returns the error itself if the task was cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let task = redd::spawn(std::future::pending::<()>());
+    /// task.abort();
+    /// match task.await.unwrap_err().try_into_panic() {
+    ///     Ok(payload) => std::panic::resume_unwind(payload),
+    ///     Err(error) => assert!(error.is_cancelled()),
+    /// }
+    /// # });
+    /// ```
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.reason {
             Reason::Panic(payload) => Ok(payload.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())),
@@ -293,19 +436,19 @@ impl JoinError {
         }
     }
 
-    /// The id of the task.
+    /// Returns the id of the task.
     pub fn id(&self) -> Id {
         self.id
     }
 
-    /// The panic's message, if it is text.
-    pub(super) fn with_message<R>(&self, tell: impl FnOnce(Option<&str>) -> R) -> R {
+    /// Calls `f` with the panic's message, if it is text.
+    pub(super) fn with_message<R>(&self, f: impl FnOnce(Option<&str>) -> R) -> R {
         let Reason::Panic(payload) = &self.reason else {
-            return tell(None);
+            return f(None);
         };
         let payload = payload.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let text = payload.downcast_ref::<String>().map(String::as_str);
-        tell(text.or_else(|| payload.downcast_ref::<&'static str>().copied()))
+        f(text.or_else(|| payload.downcast_ref::<&'static str>().copied()))
     }
 }
 

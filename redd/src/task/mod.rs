@@ -1,16 +1,37 @@
-//! One task: its memory, its state, its handles.
+//! Tasks: spawning, joining, aborting and grouping them.
 //!
-//! A task is a future with a place to stand: a slot of a slab ([`slab`]), a word that says what may happen next
-//! ([`state`]), the future or its output behind it ([`cell`]). It is spawned QUEUED, its [`Runnable`] is polled by a
-//! worker ([`poll`]), wakers queue it again ([`waker`]), a [`JoinHandle`] reads its output ([`join`]).
+//! A task is a future that was passed to a runtime, which polls it until it completes. It costs one slot of memory, so a
+//! task per connection or per timer is normal. The guide *Spawning tasks* of the repository explains tasks from the start.
 //!
-//! | step | function | what holds |
-//! |---|---|---|
-//! | memory | `cell::allocate` | 3 references: existence, `Runnable`, `JoinHandle` |
-//! | poll | `Runnable::run` | the poll lock; a panic is caught |
-//! | wake | `waker` → `State::wake_by_ref` | at most one `Runnable` |
-//! | end | `poll::complete` | the output is published before the joiner is woken |
-//! | free | `cell::free` | nobody has a pointer |
+//! | to | use |
+//! |---|---|
+//! | run a future on its own | [`spawn`]; [`Builder`] to give it a name |
+//! | run code that does not await | [`spawn_blocking`], [`block_in_place`] |
+//! | wait for the output, or abort | [`JoinHandle`], [`AbortHandle`] |
+//! | own several tasks | [`JoinSet`] |
+//! | run futures that are not `Send` | [`LocalSet`], [`spawn_local`] |
+//! | let other tasks run | [`yield_now`], [`consume_budget`], [`coop`] |
+//! | carry a value along with a task | [`task_local!`](crate::task_local), [`LocalKey`] |
+//!
+//! # Examples
+//! ```
+//! # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let left = redd::spawn(async { 20 });
+//! let right = redd::task::spawn_blocking(|| 22);
+//! assert_eq!(left.await.unwrap() + right.await.unwrap(), 42);
+//! # });
+//! ```
+
+// A task is a slot of a slab (`slab`) that holds a state word (`state`) and the future or its output (`cell`). It is spawned
+// QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle` reads its output (`join`).
+//
+// | step | function | what holds |
+// |---|---|---|
+// | allocate | `cell::allocate` | 3 references: existence, `Runnable`, `JoinHandle` |
+// | poll | `Runnable::run` | the poll lock; a panic is caught |
+// | wake | `waker` → `State::wake_by_ref` | at most one `Runnable` |
+// | complete | `poll::complete` | the output is published before the joiner is woken |
+// | free | `cell::free` | no thread has a pointer |
 
 mod budget;
 mod builder;
@@ -26,12 +47,12 @@ pub(crate) mod slab;
 #[cfg(feature = "tracing")]
 pub(crate) mod spans;
 mod state;
-mod waker;
+pub(crate) mod waker;
 mod yield_now;
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) mod spans {
-    //! No spans: what is asked of them compiles to nothing.
+    //! Without the feature `tracing` there are no spans: these functions compile to nothing.
 
     use super::hooks::TaskHooks;
     use super::waker::WakerOp;
@@ -50,13 +71,35 @@ pub(crate) mod spans {
 }
 
 pub mod coop {
-    //! Cooperative scheduling: how long a task may run before it lets others run.
+    //! Cooperative scheduling: a budget limits how long a task runs before it yields.
+    //!
+    //! Each poll of a task starts with 128 units, and each operation of redd that completes takes one. With none left,
+    //! operations return `Pending` and wake the task, so that it goes to the back of the queue. So a task whose operations
+    //! are always ready cannot starve the others. Outside of a task, and inside [`unconstrained`], there is no limit.
+    //!
+    //! # Examples
+    //! ```
+    //! # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    //! use redd::task::coop::consume_budget;
+    //!
+    //! let endless = redd::spawn(async {
+    //!     loop {
+    //!         consume_budget().await;
+    //!     }
+    //! });
+    //! redd::task::yield_now().await;
+    //! assert!(!endless.is_finished(), "it has yielded");
+    //! endless.abort();
+    //! # });
+    //! ```
 
     pub use super::budget::{
         Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining, poll_proceed,
         unconstrained,
     };
-    pub(crate) use super::budget::{spend_on, with_full, with_full_unless_spent, without_limit};
+    pub(crate) use super::budget::{
+        poll_proceed_unless_foreign, set_root_waker, spend_on, with_full, with_full_unless_spent, without_limit,
+    };
 }
 pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};
 pub use crate::group::join_set::JoinSet;
@@ -73,13 +116,14 @@ pub use yield_now::yield_now;
 pub use crate::group::task_local::LocalKey;
 
 pub mod futures {
-    //! Futures that have names because they have methods.
+    //! Futures with methods of their own.
 
     pub use crate::group::task_local::TaskLocalFuture;
 }
 
 pub mod join_set {
-    //! `JoinSet`, and its way to spawn named tasks.
+    //! [`JoinSet`], and the builder that spawns named tasks into it.
 
-    pub use crate::group::join_set::{JoinSet, JoinSetBuilder as Builder};
+    pub use crate::group::join_set::JoinSet;
+    pub use crate::group::join_set_builder::JoinSetBuilder as Builder;
 }

@@ -1,22 +1,33 @@
-//! Loom: the state word under a poller, wakers, an abort and a joiner (M1), and the slot under spawn, free, reuse and a
-//! walker (M6).
+//! Loom models of a task.
 //!
-//! The cell of the models has the fields that the word protects, as loom cells: an access that the word does not order
-//! is found. Each model has a twin with one step broken, which must fail.
+//! - M1: the state word under a poller, wakers, an abort and a joiner.
+//! - M6: the slot under spawn, free, reuse and a walker.
+//! - M7: a slab that closes.
+//! - M13: threads outside that outlive the scheduler.
+//!
+//! The cell of the models has the fields that the word protects, as loom cells. So loom finds each access that the word
+//! does not order. Each model has a variant with one broken step, which must fail.
 
 #![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
 
-use super::cell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use super::hooks::TaskHooks;
 use super::hooks::UnjoinedPanic;
+use super::poll::Ran;
 use super::runnable::{Runnable, Schedule};
-use super::slab::Heap;
-use super::state::{OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, OnWake, Output, State};
+use super::slab::TaskSlab;
+use super::state::{AfterWake, OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, Output, State};
+use super::{AbortHandle, cell};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
-use crate::primitives::{mistake, model};
+use crate::primitives::parker::Parker;
+use crate::primitives::{Mutex, mistake, model};
 
 /// A field that the word protects; loom checks each access.
 struct Field<T>(UnsafeCell<T>);
@@ -50,7 +61,7 @@ struct Model {
     dropped_outputs: AtomicUsize,
 }
 
-// SAFETY: the point of the models: the word orders all accesses.
+// SAFETY: the word orders all accesses, which is what the models check.
 unsafe impl Sync for Model {}
 // SAFETY: as above.
 unsafe impl Send for Model {}
@@ -75,7 +86,7 @@ impl Model {
 
     fn free(&self) {
         assert_eq!(self.freed.fetch_add(1, Ordering::Relaxed), 0, "freed once");
-        // Nobody may touch these any more; loom checks that.
+        // No thread may touch these any more; loom checks that.
         self.future.write(|_| ());
         self.output.write(|_| ());
         self.join_waker.read(|waker| assert!(waker.is_none()));
@@ -86,18 +97,18 @@ impl Model {
     }
 
     fn wake_by_ref(&self) {
-        if self.state.wake_by_ref() == OnWake::Enqueue {
+        if self.state.wake_by_ref() == AfterWake::Enqueue {
             self.enqueue();
         }
     }
 
     fn abort(&self) {
-        if self.state.cancel() == OnWake::Enqueue {
+        if self.state.cancel() == AfterWake::Enqueue {
             self.enqueue();
         }
     }
 
-    /// A worker's turn; the future is ready once the event is set. True if it ran something.
+    /// One turn of a worker. The future is ready once the event is set. Returns true if it ran something.
     fn work(&self, broken_finish: bool) -> bool {
         if self.queued.swap(0, Ordering::AcqRel) == 0 {
             return false;
@@ -162,7 +173,7 @@ impl Model {
         self.dropped_outputs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `Some` if complete; otherwise the waker stands.
+    /// Returns `Some` if complete; otherwise the waker is set.
     fn poll_join(&self) -> Option<u32> {
         let now = self.state.load();
         if !now.is_complete() && (!now.has_join_waker() || self.state.take_back_join_waker() == OnJoinWaker::Done) {
@@ -215,7 +226,7 @@ fn poll_and_wake(broken_finish: bool) {
 
 model!(loom_a_wake_during_a_poll_is_not_lost, || poll_and_wake(false));
 
-// `poll_join` answers `None` for ever; the assertion above says so.
+// `poll_join` returns `None` forever; the assertion above says so.
 mistake!(loom_a_poller_that_forgets_to_requeue_is_caught, "no wake is lost", || poll_and_wake(true));
 
 type PollJoin = fn(&Model) -> Option<u32>;
@@ -253,7 +264,7 @@ fn abort_join_and_complete(poll_join: PollJoin) {
 
 model!(loom_abort_join_and_completion_race, || abort_join_and_complete(Model::poll_join));
 
-/// Leaves its waker without looking whether the task has ended meanwhile.
+/// Stores its waker without checking whether the task has ended meanwhile.
 fn poll_join_without_a_look(task: &Model) -> Option<u32> {
     task.join_waker.write(|waker| *waker = Some(1));
     let _ = task.state.set_join_waker();
@@ -282,7 +293,7 @@ fn drop_during_completion(drop_handle: fn(&Model)) {
 
 model!(loom_a_handle_dropped_during_completion_leaves_nothing, || drop_during_completion(Model::drop_handle));
 
-/// Believes that the output stays with the task, whenever the handle goes.
+/// Assumes that the output stays with the task, even if the handle is dropped.
 fn drop_handle_for_the_waker_alone(task: &Model) {
     if task.state.drop_handle() == OnHandleDrop::DropWaker {
         task.join_waker.write(|waker| *waker = None);
@@ -292,7 +303,7 @@ fn drop_handle_for_the_waker_alone(task: &Model) {
     }
 }
 
-// The output that was read is none.
+// An output that was read is not counted as dropped.
 mistake!(loom_a_handle_that_leaves_the_output_behind_is_caught, "the output is dropped", || drop_during_completion(
     drop_handle_for_the_waker_alone
 ));
@@ -322,7 +333,7 @@ fn shut_down(take_over: fn(&State) -> bool) {
 
 model!(loom_shutdown_takes_a_queued_task_over_while_its_runnable_is_elsewhere, || shut_down(State::take_over));
 
-/// Passes over a task that is being polled, without a mark for its poller.
+/// Skips a task that is being polled, without a mark for its poller.
 fn take_over_what_does_not_run(state: &State) -> bool {
     !state.load().is_running() && state.take_over()
 }
@@ -346,7 +357,7 @@ fn walk_while_reused(walker_ignores_zero: bool) {
             }
         })
     };
-    // The three owners let go; the last one frees.
+    // The three owners release their references; the last one frees.
     if slot.state.drop_refs(3) {
         slot.state.mark_free();
         slot.future.write(|future| *future = 1000);
@@ -365,9 +376,9 @@ fn loom_a_walker_without_a_reference_is_caught() {
     walk_while_reused(true);
 }
 
-// ── M7: a heap that is closed while a task is out ─────────────────────────────────────────────────────────────────
+// ── M7: a slab that is closed while a task is out ─────────────────────────────────────────────────────────────────
 
-/// Whose drop is counted: the heap lets go of it when it frees its memory.
+/// Counts its drop: the slab drops it when it frees its memory.
 struct Owner(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
 impl Schedule for Owner {
@@ -389,23 +400,144 @@ impl Drop for Owner {
 #[repr(align(128))]
 struct Large;
 
-// The handle and the `Runnable` of one task go on threads of their own while the heap closes: whoever is last frees it,
-// once. A large task, so that the slots of a chunk need not be made; it is large by its alignment, for loom's stacks are small.
-model!(loom_a_heap_closed_while_a_task_is_out_is_freed_once, || {
+// The handle and the `Runnable` of one task are dropped on threads of their own while the slab closes. The last of the three
+// frees it, once. The task is large, so that no chunk is needed; it is large by its alignment, because loom's stacks are small.
+model!(loom_a_slab_closed_while_a_task_is_out_is_freed_once, || {
     let drops = std::sync::Arc::default();
-    let heap = Heap::new(1, TaskHooks::default());
+    let slab = TaskSlab::new(1, TaskHooks::default());
     // SAFETY: before the first task.
-    unsafe { heap.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
-    let weak = std::sync::Arc::downgrade(&heap);
+    unsafe { slab.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::clone(&drops)))) };
+    let weak = std::sync::Arc::downgrade(&slab);
     let future = std::future::ready(Large);
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&heap, future, None, std::panic::Location::caller()) };
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
     let poller = thread::spawn(move || runnable.cancel());
     let joiner = thread::spawn(move || drop(handle));
-    heap.close();
-    drop(heap);
+    slab.close();
+    drop(slab);
     poller.join().expect("it does not panic");
     joiner.join().expect("it does not panic");
-    assert_eq!(weak.strong_count(), 0, "the heap is freed");
+    assert_eq!(weak.strong_count(), 0, "the slab is freed");
     assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
 });
+
+// ── M13: a thread outside passes a task on, and the scheduler ends after the task's end ─────────────────────────
+
+/// What outlives a model's scheduler, so that a use after the end is a failed assertion and not an invalid read.
+struct Traces {
+    queue: Mutex<VecDeque<Runnable>>,
+    something_came: Parker,
+    is_gone: AtomicUsize,
+}
+
+/// A scheduler that uses its own fields after it has queued the task, as the real one does to wake a worker.
+struct EndingScheduler {
+    traces: std::sync::Arc<Traces>,
+    /// Whether it claims that every thread keeps the scheduler: the mistake.
+    claims_to_be_kept: bool,
+}
+
+impl Schedule for EndingScheduler {
+    fn schedule(&self, runnable: Runnable) {
+        let traces = std::sync::Arc::clone(&self.traces);
+        traces.queue.lock().push_back(runnable);
+        traces.something_came.unpark();
+        assert_eq!(traces.is_gone.load(Ordering::Relaxed), 0, "the scheduler stays until `schedule` returns");
+    }
+
+    fn task_panicked(&self) {}
+
+    fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
+
+    fn is_kept_by_this_thread(&self) -> bool {
+        self.claims_to_be_kept
+    }
+}
+
+impl Drop for EndingScheduler {
+    fn drop(&mut self) {
+        self.traces.is_gone.store(1, Ordering::Relaxed);
+    }
+}
+
+/// Completes at its second poll. At the first it stores its waker. Its output is large, as in the model above.
+struct SecondTime(std::sync::Arc<std::sync::Mutex<Option<Waker>>>);
+
+impl Future for SecondTime {
+    type Output = Large;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Large> {
+        let mut waker = self.0.lock().expect("nothing panics under this lock");
+        if waker.is_some() {
+            return Poll::Ready(Large);
+        }
+        *waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Runs `hand_over` on a thread of its own, with a waker and an abort handle of an idle task. This thread is the worker: it
+/// runs the task to its end, and then drops the scheduler without waiting for the other thread.
+fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHandle)) {
+    let traces = std::sync::Arc::new(Traces {
+        queue: Mutex::new(VecDeque::new()),
+        something_came: Parker::new(),
+        is_gone: AtomicUsize::new(0),
+    });
+    let slab = TaskSlab::new(1, TaskHooks::default());
+    let scheduler = EndingScheduler { traces: std::sync::Arc::clone(&traces), claims_to_be_kept };
+    // SAFETY: before the first task.
+    unsafe { slab.set_owner(std::sync::Arc::new(scheduler)) };
+    let weak = std::sync::Arc::downgrade(&slab);
+    let given = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let future = SecondTime(std::sync::Arc::clone(&given));
+    // SAFETY: the future is `Send`.
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
+    let abort = handle.abort_handle();
+    drop(handle);
+    assert!(matches!(runnable.run(), Ran::Done));
+    let waker = given.lock().expect("nothing panics under this lock").replace(Waker::noop().clone());
+    let outside = thread::spawn(move || hand_over(waker.expect("the first poll gave it"), abort));
+    traces.something_came.park();
+    let runnable = traces.queue.lock().pop_front().expect("it was queued before the unpark");
+    assert!(matches!(runnable.run(), Ran::Done));
+    slab.close();
+    drop(slab);
+    outside.join().expect("it does not panic");
+    assert_eq!(weak.strong_count(), 0, "the slab is freed");
+    assert_eq!(traces.is_gone.load(Ordering::Relaxed), 1, "the scheduler is let go");
+}
+
+fn wake_by_value(waker: Waker, abort: AbortHandle) {
+    drop(abort);
+    waker.wake();
+}
+
+model!(loom_a_scheduler_stays_until_a_wake_from_outside_has_returned, || outlive_the_scheduler(false, wake_by_value));
+
+model!(loom_a_scheduler_stays_until_a_wake_by_reference_has_returned, || outlive_the_scheduler(
+    false,
+    |waker, abort| {
+        drop(abort);
+        waker.wake_by_ref();
+    }
+));
+
+model!(loom_a_scheduler_stays_until_an_abort_from_outside_has_returned, || outlive_the_scheduler(
+    false,
+    |waker, abort| {
+        drop(waker);
+        abort.abort();
+    }
+));
+
+mistake!(loom_a_wake_from_outside_that_keeps_nothing_is_caught, "the scheduler stays until `schedule` returns", || {
+    outlive_the_scheduler(true, wake_by_value)
+});
+
+// The same for the shuttle lane, which skips tests named `…_is_caught`.
+mistake!(
+    shuttle_notices_a_wake_from_outside_that_keeps_nothing,
+    "the scheduler stays until `schedule` returns",
+    || outlive_the_scheduler(true, wake_by_value)
+);

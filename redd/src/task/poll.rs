@@ -1,19 +1,21 @@
-//! Poll a task once: budget, panic, finish or complete.
+//! One poll of a task: the budget, panics, and the transition after the poll.
 //!
 //! Called by the scheduler's loop (`Runnable::run`), by shutdown (`take_over`) and by the blocking pool.
 //!
 //! # Invariants
-//! - `current-is-honest`: while user code of a task runs (poll, drop of its future or output), `task::id()` names it.
+//! - `current-is-honest`: while user code of a task runs (its poll, the drop of its future or output), `task::id()` returns
+//!   its id.
 
 #![expect(unsafe_code, reason = "calls through the task's table")]
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::cell::{self, End, Header};
 use super::runnable::{Runnable, TaskInfo};
-use super::slab::Heap;
+use super::slab::TaskSlab;
 use super::state::{OnComplete, OnPending, OnStart, Output};
 use super::{Id, budget, waker};
 use crate::observe::waiting;
@@ -22,11 +24,11 @@ use crate::primitives::thread_local;
 thread_local! {
     /// The task whose code runs on this thread.
     static CURRENT: Cell<*const Header> = const { Cell::new(ptr::null()) };
-    /// The current poll asked to go to the back of the queue.
+    /// Whether the current poll asked for its task to go to the back of the queue.
     static HAS_YIELDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Names the current task while it lives (`current-is-honest`).
+/// Marks a task as the current one until it is dropped (`current-is-honest`).
 pub(super) struct CurrentGuard(*const Header);
 
 impl CurrentGuard {
@@ -48,13 +50,14 @@ pub(super) fn current_id() -> Option<Id> {
     unsafe { task.as_ref() }.map(Header::id)
 }
 
-/// Whether this thread runs code of a task or blocking closure of that heap.
-pub(crate) fn current_is_of(heap: &Heap) -> bool {
-    // SAFETY: set for as long as the guard's owner holds a reference, so the heap lives too.
-    NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { Heap::of(task) }, heap))
+/// Whether this thread runs code of a task or blocking closure of that slab.
+pub(crate) fn current_is_of(slab: &TaskSlab) -> bool {
+    // SAFETY: set for as long as the guard's owner holds a reference, so the slab lives too.
+    NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { TaskSlab::of(task) }, slab))
 }
 
-/// Asks that the current poll end at the back of the queue without a wake, if `waker` is that of the current task.
+/// Requests that the current task go to the back of the queue after its poll, if `waker` is its own. No wake is needed
+/// then. Returns whether it is.
 pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
     let Some(task) = NonNull::new(CURRENT.get().cast_mut()) else {
         return false;
@@ -66,6 +69,11 @@ pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
     is_own
 }
 
+/// Whether `waker` is that of the current task. `None` outside of tasks.
+pub(super) fn is_of_current(waker: &std::task::Waker) -> Option<bool> {
+    NonNull::new(CURRENT.get().cast_mut()).map(|task| waker::is_of(waker, task))
+}
+
 /// What the scheduler does after a poll.
 #[derive(Debug)]
 #[must_use]
@@ -74,15 +82,15 @@ pub(crate) enum Ran {
     Done,
     /// It was woken while it ran: put it at the back of the queue.
     Requeue(Runnable),
-    /// It gives way to others: put it behind them.
+    /// It yielded: put it behind the other tasks.
     Yielded(Runnable),
 }
 
 impl Runnable {
-    /// Takes the task over instead of polling it: its future is dropped here, its joiner learns that it was cancelled.
+    /// Cancels the task instead of polling it: its future is dropped here, and its joiner gets a cancellation error.
     pub(crate) fn cancel(self) {
         let start = self.header().state.start_poll();
-        // SAFETY: the answer is to this `Runnable`.
+        // SAFETY: the outcome is that of this `Runnable`.
         unsafe { end_unpolled(self.into_raw(), start) };
     }
 
@@ -101,7 +109,7 @@ impl Runnable {
         }
         // SAFETY: we own the `Runnable`'s reference until the poll ends.
         let header = unsafe { task.as_ref() };
-        // A `LocalSet` polls its tasks inside the poll of another: that one's wish is put back afterwards.
+        // A `LocalSet` polls its tasks inside the poll of another task, so the flag of that task is restored afterwards.
         let outer_has_yielded = HAS_YIELDED.replace(false);
         let polled = {
             let _current = CurrentGuard::enter(task);
@@ -130,7 +138,7 @@ impl Runnable {
             // SAFETY: we hold the poll lock, the reference, and the output is in the cell.
             Poll::Ready(end) => unsafe {
                 if end == End::Panicked && !header.vtable().is_blocking {
-                    Heap::of(task).owner().task_panicked();
+                    TaskSlab::of(task).owner().task_panicked();
                 }
                 complete(task);
             },
@@ -139,10 +147,10 @@ impl Runnable {
     }
 }
 
-/// Ends what a `Runnable` began otherwise than with a poll.
+/// Finishes a `Runnable` that is not polled.
 ///
 /// # Safety
-/// `start` is the answer to this `Runnable`, whose reference belongs to it.
+/// `start` is the outcome of `start_poll` for this `Runnable`, and the caller gives up the `Runnable`'s reference.
 #[cold]
 unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
     match start {
@@ -161,10 +169,10 @@ unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
 pub(super) unsafe fn cancel_locked(task: NonNull<Header>) {
     {
         let _current = CurrentGuard::enter(task);
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         unsafe { (task.as_ref().vtable().cancel)(task) };
     }
-    // SAFETY: by this function's duty; the output is in the cell.
+    // SAFETY: by the safety contract; the output is in the cell.
     unsafe { complete(task) };
 }
 
@@ -173,12 +181,12 @@ pub(super) unsafe fn cancel_locked(task: NonNull<Header>) {
 /// references are released.
 unsafe fn complete(task: NonNull<Header>) {
     // SAFETY: a reference is held until the end of this function.
-    let (header, heap) = unsafe { (task.as_ref(), Heap::of(task)) };
-    if let Some(hook) = &heap.hooks.on_terminate {
+    let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
+    if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
         unsafe { Header::tell(task, hook, None) };
     }
-    heap.count_completed(header.vtable());
+    slab.count_completed(header.vtable());
     let mut output = Output::Present;
     loop {
         match header.state.complete(output) {
@@ -208,13 +216,15 @@ unsafe fn complete(task: NonNull<Header>) {
     }
 }
 
-impl Heap {
-    /// Cancels every task that nobody polls; the pollers of the others see it after their poll. Repeats until a pass
-    /// finds none, because dropping a future may spawn. Returns the number of tasks that are still being polled.
+impl TaskSlab {
+    /// Cancels every task that no thread polls; the pollers of the others cancel them after their poll.
+    ///
+    /// It repeats until a pass finds none, because dropping a future may spawn. Returns the number of tasks that are still
+    /// being polled.
     ///
     /// # Safety
-    /// If the heap holds tasks that are not `Send`, this is their thread.
-    pub(crate) unsafe fn cancel_all(&self) -> usize {
+    /// If the slab holds tasks that are not `Send`, this is their thread.
+    pub(crate) unsafe fn cancel_all(self: &Arc<Self>) -> usize {
         loop {
             let (mut cancelled, mut running) = (0, 0);
             self.for_each_live(|task| {
@@ -236,7 +246,7 @@ impl Heap {
     }
 
     /// Descriptions of the tasks and blocking closures that have not ended, for reports.
-    pub(crate) fn describe_live(&self) -> Vec<TaskInfo> {
+    pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         let mut tasks = Vec::new();
         self.for_each_live(|task| tasks.push(task.info()));
         tasks.retain(|task| !task.is_complete);

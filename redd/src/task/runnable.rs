@@ -1,4 +1,6 @@
-//! `Runnable`: the right to poll a task once; and how a task asks to be queued.
+//! `Runnable`, the right to poll a task once, and `Schedule`, which queues it.
+//!
+//! Called by `scheduler`, `blocking` and `LocalSet`, which implement `Schedule`.
 
 #![expect(unsafe_code, reason = "ownership of a reference behind a raw pointer")]
 
@@ -6,33 +8,42 @@ use std::ptr::NonNull;
 
 use super::cell::{Header, TaskRef};
 use super::hooks::UnjoinedPanic;
+use crate::observe::report::Place;
 use crate::observe::waiting::WaitKind;
 
-/// Who queues the tasks of a heap. The task room knows nothing else of a scheduler.
+/// The scheduler of a slab's tasks. The task room knows nothing else about schedulers.
 pub(crate) trait Schedule: Send + Sync {
-    /// Queues a task that was woken or cancelled. Called on any thread, also while a lock of foreign code is held:
-    /// it must not run foreign code other than dropping a task that can no longer be run.
+    /// Queues a task that was woken or cancelled.
+    ///
+    /// Called on any thread, also while user code holds a lock. So it must not run user code, except for dropping a task
+    /// that can no longer be run.
     fn schedule(&self, runnable: Runnable);
 
-    /// A task panicked (not a blocking closure); its handle will say so, if there is one.
+    /// A task panicked (not a blocking closure). Its handle will return the panic, if there is one.
     fn task_panicked(&self);
 
-    /// A panic is thrown away unseen: the task's handle is gone, or goes without having been awaited.
+    /// A panic is dropped without having been read: the task's handle was dropped, before or after the panic.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>);
 
-    /// Memory lies idle, and no worker has noticed: one should look at [`Heap::next_tending`](super::slab::Heap). Called
-    /// under a lock of the heap.
-    fn memory_is_idle(&self) {}
+    /// Memory lies idle, and no worker knows it: one should check `TaskSlab::next_trim_at`. Called without a lock of the
+    /// slab.
+    fn request_trim(&self) {}
+
+    /// Whether this thread keeps the scheduler alive until a call of [`schedule`](Self::schedule) returns, even if the task
+    /// ends meanwhile. If not, the caller of `schedule` holds a reference to the task until then.
+    fn is_kept_by_this_thread(&self) -> bool {
+        false
+    }
 }
 
-/// A task as reports name it.
+/// A description of a task for reports.
 #[derive(Debug)]
 pub(crate) struct TaskInfo {
     pub(crate) id: super::Id,
-    pub(crate) place: &'static std::panic::Location<'static>,
+    pub(crate) location: &'static std::panic::Location<'static>,
     pub(crate) name: Option<std::sync::Arc<str>>,
     pub(crate) age: std::time::Duration,
-    /// What it noted when its last poll was pending, and where the program asked for it.
+    /// What it recorded when its last poll returned `Pending`, and the location in the program.
     pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
     pub(crate) is_running: bool,
     pub(crate) is_complete: bool,
@@ -47,12 +58,12 @@ impl std::fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
-        write!(f, " (spawned at {}, {:.1?} old", self.place, self.age)?;
+        write!(f, " (spawned at {}, {:.1?} old", Place(self.location), self.age)?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
             _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(place))) => write!(f, ", waits: {kind:?} at {place}")?,
+            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
         }
@@ -62,23 +73,29 @@ impl std::fmt::Display for TaskInfo {
 
 /// The right to poll a task once. At most one exists per task.
 ///
-/// Dropping it without running it cancels nothing: it only lets the reference go. Schedulers run it, `cancel` it, or
-/// leave the task to `shutdown`.
+/// Dropping it without running it cancels nothing: it only releases the reference. Schedulers run it, `cancel` it, or leave
+/// the task to the shutdown.
 #[derive(Debug)]
 #[must_use = "a task whose `Runnable` is dropped is never polled again"]
 pub(crate) struct Runnable(TaskRef);
 
 impl Runnable {
     /// # Safety
-    /// The caller passes on the reference that the state word counts for the `Runnable`.
+    /// The caller gives up the reference that the state word counts for the `Runnable`.
     pub(crate) unsafe fn from_raw(task: NonNull<Header>) -> Self {
-        // SAFETY: by this function's duty.
+        // SAFETY: by the safety contract.
         Self(unsafe { TaskRef::from_raw(task) })
     }
 
     /// The task, with its reference; for intrusive queues.
     pub(crate) fn into_raw(self) -> NonNull<Header> {
         self.0.into_raw()
+    }
+
+    /// The task's address, for `TaskSlab::ref_at`. It is valid for the whole cell, unlike an address made from the reference
+    /// of [`header`](Self::header).
+    pub(crate) fn as_ptr(&self) -> *mut Header {
+        self.0.as_raw().as_ptr()
     }
 
     pub(crate) fn header(&self) -> &Header {

@@ -1,10 +1,10 @@
-//! Tasks as `tracing` spans and what happens to their wakers as its events, by the names that tokio-console knows.
+//! Tasks as `tracing` spans, and the operations on their wakers as events, with the names that tokio-console reads.
 //!
-//! Called by `runtime::Builder` (hooks) and by `waker`, if the feature `tracing` is on. Nothing is kept of a task whose
-//! span no subscriber wants.
+//! Called by `runtime::Builder` (hooks) and by `waker`, if the feature `tracing` is on. Nothing is stored for a task
+//! whose span no subscriber wants.
 //!
 //! # Invariants
-//! - `subscriber-is-foreign`: a span is made, entered, left and dropped outside of the table's lock.
+//! - `subscriber-is-user-code`: a span is created, entered, left and dropped outside of the table's lock.
 //! - `left-where-entered`: a poll leaves the span that it has entered, also if the task has ended in between.
 
 use std::cell::{Cell, RefCell};
@@ -21,13 +21,13 @@ use crate::primitives::{Mutex, thread_local};
 
 /// The spans of tasks that are alive, by the tasks' ids.
 static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
-/// How many there are: a hint that spares the lock of a program that nobody watches.
+/// The number of spans: a hint that saves the lock in a program without a subscriber.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// What the polls on this thread have entered, an entry for each.
+    /// The spans that the polls on this thread have entered, one entry for each poll.
     static ENTERED: RefCell<Vec<Option<Arc<Span>>>> = const { RefCell::new(Vec::new()) };
-    /// How large the future is that is being spawned in a box.
+    /// The size of the future that is being spawned in a box.
     static BOXED_BYTES: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -42,7 +42,7 @@ fn find(id: u64) -> Option<Arc<Span>> {
     spans().lock().get(&id).cloned()
 }
 
-/// The program's hooks, and around them those that keep the spans.
+/// Wraps the program's hooks in those that maintain the spans.
 pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
     let TaskHooks { on_spawn, on_terminate, before_poll, after_poll, on_unjoined_panic } = hooks;
     TaskHooks {
@@ -66,7 +66,7 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
     }
 }
 
-/// Spawns a future of so many bytes that has been put into a box.
+/// Calls `spawn` for a boxed future of this size in bytes.
 pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
     BOXED_BYTES.set(Some(bytes));
     let spawned = spawn();
@@ -75,7 +75,7 @@ pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
 }
 
 fn begin(task: &TaskMeta<'_>) {
-    let (id, place) = (task.id.0, task.spawned_at());
+    let (id, location) = (task.id.0, task.spawned_at());
     let span = tracing::trace_span!(
         target: "tokio::task",
         parent: None,
@@ -85,9 +85,9 @@ fn begin(task: &TaskMeta<'_>) {
         task.id = id,
         size.bytes = task.future_bytes as u64,
         original_size.bytes = BOXED_BYTES.take().map(|bytes| bytes as u64),
-        loc.file = place.file(),
-        loc.line = place.line(),
-        loc.col = place.column(),
+        loc.file = location.file(),
+        loc.line = location.line(),
+        loc.col = location.column(),
     );
     if !span.is_disabled() {
         COUNT.fetch_add(1, Ordering::Relaxed);
@@ -99,12 +99,12 @@ fn end(task: &TaskMeta<'_>) {
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
-    // `subscriber-is-foreign`
+    // `subscriber-is-user-code`
     let Some(span) = spans().lock().remove(&task.id.0) else { return };
     COUNT.fetch_sub(1, Ordering::Relaxed);
     let is_in_poll =
         ENTERED.with_borrow(|entered| matches!(entered.last(), Some(Some(last)) if Arc::ptr_eq(last, &span)));
-    // The end is an entry of its own: those who count polls by entries, as tokio-console does, take one off for it.
+    // The end is an entry of its own: tokio-console counts polls by entries and subtracts one for it.
     span.with_subscriber(|(id, subscriber)| {
         if is_in_poll {
             subscriber.exit(id);
@@ -131,7 +131,7 @@ fn leave() {
     }
 }
 
-/// Something happens to a waker of this task.
+/// Records an operation on a waker of this task.
 pub(super) fn waker(op: WakerOp, task: Id) {
     let Some(id) = find(task.0).and_then(|span| span.id()) else {
         return;

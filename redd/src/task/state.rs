@@ -1,6 +1,6 @@
-//! The state word of a task: what may happen to it next, and who must make it happen.
+//! The state word of a task: which transition may come next, and which thread must make it.
 //!
-//! Called by `poll`, `waker`, `join` and `slab`; nothing else touches the word.
+//! Called by `poll`, `waker`, `join` and `slab`. No other file touches the word.
 //!
 //! ```text
 //!           spawn                 start_poll
@@ -9,7 +9,7 @@
 //!     │               │  └──finish_poll (woken)─────┘  │ └─ take_over        │
 //!     │               │                                │    (shutdown)       │
 //!     │             wake, cancel ◀──── idle ◀──────────┘ finish_poll         │
-//!     └────────────────────────── drop_ref, the last one ◀───────────────────┘
+//!     └───────────────────────── drop_refs, the last one ◀───────────────────┘
 //! ```
 //!
 //! | arrow | function | the caller then |
@@ -19,22 +19,22 @@
 //! | RUNNING → idle / QUEUED | `finish_poll` | nothing / enqueues at the back |
 //! | RUNNING → COMPLETE | `complete` | wakes the joiner, releases its references |
 //! | not RUNNING → RUNNING | `take_over` | drops the future (shutdown) |
-//! | references → 0 | `drop_ref` and the like | frees the slot |
+//! | references → 0 | `drop_refs` and all that release one | frees the slot |
 //!
 //! Each step is a pure function from one snapshot to the next; one loop applies it.
 //!
 //! # Invariants
-//! - `poll-lock`: who set RUNNING owns the future until it clears RUNNING.
+//! - `poll-lock`: the thread that set RUNNING owns the future until it clears RUNNING.
 //! - `one-runnable`: from QUEUED until the poll ends, one reference belongs to the `Runnable`; there is at most one.
 //! - `existence`: until COMPLETE one reference belongs to the runtime, so a detached task without wakers stays.
 //! - `join-waker`: with JOIN_WAKER clear, the `JoinHandle` owns the waker cell, which is empty outside of its poll.
-//!   With it set, nobody writes; with COMPLETE beside it, the cell belongs for good to the one who completed.
-//! - `output-owner`: after COMPLETE the output belongs to the `JoinHandle` while JOIN is set. Without JOIN, the one
-//!   who completes drops it before COMPLETE.
+//!   With it set, no thread writes the cell. Once COMPLETE is also set, the cell belongs to the completing thread.
+//! - `output-owner`: after COMPLETE the output belongs to the `JoinHandle` while JOIN is set. Without JOIN, the completing
+//!   thread drops it before COMPLETE.
 //!
 //! # Why not otherwise
-//! A `fetch_xor` in `start_poll` would be cheaper by 4 ns, but a shutdown may take a task over while its `Runnable` is
-//! in another thread's hands; only a compare-exchange sees that.
+//! One unconditional exclusive-or in `start_poll` would save 4 ns. But a shutdown may take a task over while another
+//! thread holds its `Runnable`, and only a compare-exchange detects that.
 
 use crate::primitives::atomic::{AtomicU64, Ordering};
 
@@ -54,19 +54,21 @@ const AT_SPAWN: u64 = QUEUED | JOIN | (3 * REF);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Snapshot(u64);
 
-/// After a waker was called or the task was cancelled.
+/// What the caller does after a waker was called or the task was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum OnWake {
+pub(super) enum AfterWake {
     /// The task is now QUEUED and a reference for its `Runnable` exists: enqueue it.
     Enqueue,
-    /// Someone else has it, or it has ended.
+    /// As `Enqueue`, and the waker still has its reference: release it after the scheduler has returned.
+    EnqueueThenRelease,
+    /// Another thread will poll it, or it has ended.
     Nothing,
     /// That was the last reference: free the slot.
     Free,
 }
 
-/// Before a poll.
+/// What the caller does instead of, or before, a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum OnStart {
@@ -74,32 +76,32 @@ pub(super) enum OnStart {
     Poll,
     /// We hold the `poll-lock`: drop the future, complete as cancelled.
     DropFuture,
-    /// Shutdown was faster; our reference has been released.
+    /// A shutdown took the task over first; our reference has been released.
     Discard,
     /// As `Discard`, and it was the last reference.
     Free,
 }
 
-/// After a poll that was pending.
+/// What the caller does after a poll that returned `Pending`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum OnPending {
     /// Idle; the `Runnable`'s reference has been released.
     Nothing,
-    /// Woken meanwhile, or it yielded: enqueue the same `Runnable` at the back.
+    /// The task was woken meanwhile, or it yielded: enqueue the same `Runnable` at the back.
     Requeue,
-    /// Cancelled meanwhile; we still hold the `poll-lock`: drop the future, complete as cancelled.
+    /// The task was cancelled meanwhile, and we still hold the `poll-lock`: drop the future, complete as cancelled.
     DropFuture,
 }
 
-/// Whether the output still stands in the task.
+/// Whether the output is still in the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Output {
     Present,
     Dropped,
 }
 
-/// At completion.
+/// What the completing thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum OnComplete {
@@ -109,21 +111,21 @@ pub(super) enum OnComplete {
     Free,
     /// Complete; take the join waker, wake it, then release both references.
     WakeJoiner,
-    /// Not complete yet: nobody wants the output. Drop it, then call `complete` again.
+    /// Not complete yet, and the output has no reader. Drop it, then call `complete` again.
     DropOutput,
 }
 
-/// When a `JoinHandle` is dropped.
+/// What the drop of a `JoinHandle` does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum OnHandleDrop {
-    /// Detached; JOIN and JOIN_WAKER are clear, so drop the waker if there is one, then `drop_ref`.
+    /// Detached; JOIN and JOIN_WAKER are clear, so drop the waker if there is one, then the reference.
     DropWaker,
-    /// The task is complete and the output is ours: drop it, then `drop_ref`.
+    /// The task is complete and the output is ours: drop it, then the reference.
     DropOutput,
 }
 
-/// When a `JoinHandle` wants to set, or take back, its waker.
+/// The result when a `JoinHandle` sets its waker, or takes it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum OnJoinWaker {
@@ -168,36 +170,45 @@ impl Snapshot {
         Self(self.0 + REF)
     }
 
-    fn woken_by_val(self) -> (Self, OnWake) {
+    fn woken_by_val(self) -> (Self, AfterWake) {
         if self.is_complete() || self.is_queued() || self.is_running() {
-            // A running task is marked only; its poller enqueues it (`one-runnable`).
+            // A running task is only marked; its poller enqueues it (`one-runnable`).
             let next = if self.is_complete() { self } else { self.with(QUEUED) }.minus(1);
-            let answer = if next.refs() == 0 { OnWake::Free } else { OnWake::Nothing };
-            (next, answer)
+            let outcome = if next.refs() == 0 { AfterWake::Free } else { AfterWake::Nothing };
+            (next, outcome)
         } else {
             // The waker's reference becomes the `Runnable`'s.
-            (self.with(QUEUED), OnWake::Enqueue)
+            (self.with(QUEUED), AfterWake::Enqueue)
         }
     }
 
-    fn woken_by_ref(self) -> (Self, OnWake) {
+    /// As `woken_by_val`, if only the waker's reference keeps the scheduler for this thread.
+    fn woken_by_val_elsewhere(self) -> (Self, AfterWake) {
+        match self.woken_by_val() {
+            // The `Runnable` gets a reference of its own.
+            (next, AfterWake::Enqueue) => (next.plus_one(), AfterWake::EnqueueThenRelease),
+            other => other,
+        }
+    }
+
+    fn woken_by_ref(self) -> (Self, AfterWake) {
         if self.is_complete() || self.is_queued() {
             // The same value is still written: the next poller must see what this thread did before the wake.
-            (self, OnWake::Nothing)
+            (self, AfterWake::Nothing)
         } else if self.is_running() {
-            (self.with(QUEUED), OnWake::Nothing)
+            (self.with(QUEUED), AfterWake::Nothing)
         } else {
-            (self.with(QUEUED).plus_one(), OnWake::Enqueue)
+            (self.with(QUEUED).plus_one(), AfterWake::Enqueue)
         }
     }
 
-    fn cancelled(self) -> (Self, OnWake) {
+    fn cancelled(self) -> (Self, AfterWake) {
         if self.is_complete() || self.is_cancelled() {
-            (self, OnWake::Nothing)
+            (self, AfterWake::Nothing)
         } else if self.is_running() || self.is_queued() {
-            (self.with(CANCELLED), OnWake::Nothing)
+            (self.with(CANCELLED), AfterWake::Nothing)
         } else {
-            (self.with(CANCELLED | QUEUED).plus_one(), OnWake::Enqueue)
+            (self.with(CANCELLED | QUEUED).plus_one(), AfterWake::Enqueue)
         }
     }
 
@@ -206,11 +217,11 @@ impl Snapshot {
         if self.is_complete() || self.is_running() {
             // `one-runnable`: ours is stale, because a shutdown took the task over.
             let next = self.minus(1);
-            let answer = if next.refs() == 0 { OnStart::Free } else { OnStart::Discard };
-            (next, answer)
+            let outcome = if next.refs() == 0 { OnStart::Free } else { OnStart::Discard };
+            (next, outcome)
         } else {
-            let answer = if self.is_cancelled() { OnStart::DropFuture } else { OnStart::Poll };
-            (self.with(RUNNING).without(QUEUED), answer)
+            let outcome = if self.is_cancelled() { OnStart::DropFuture } else { OnStart::Poll };
+            (self.with(RUNNING).without(QUEUED), outcome)
         }
     }
 
@@ -237,11 +248,11 @@ impl Snapshot {
             return (self, OnComplete::DropOutput); // `output-owner`
         }
         let next = next.minus(2);
-        let answer = if next.refs() == 0 { OnComplete::Free } else { OnComplete::Nothing };
-        (next, answer)
+        let outcome = if next.refs() == 0 { OnComplete::Free } else { OnComplete::Nothing };
+        (next, outcome)
     }
 
-    /// True in the answer: we hold the `poll-lock` now.
+    /// The `bool` is true if we hold the `poll-lock` now.
     fn taken_over(self) -> (Self, bool) {
         if self.is_complete() {
             (self, false)
@@ -308,14 +319,14 @@ impl State {
         self.0.store(AT_SPAWN, Ordering::Release);
     }
 
-    /// Marks the slot free again. Only after the answer `Free`.
+    /// Marks the slot free again. Called only after a transition returned `Free`.
     pub(super) fn mark_free(&self) {
         debug_assert_eq!(self.load().refs(), 0, "the last reference is gone");
         self.0.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn load(&self) -> Snapshot {
-        // Acquire: who sees COMPLETE sees the output. Pairs with the AcqRel of `State::apply` in `complete`.
+        // Acquire: a thread that sees COMPLETE sees the output. Pairs with the AcqRel of `State::apply` in `complete`.
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
@@ -324,23 +335,27 @@ impl State {
     fn apply<A>(&self, step: impl Fn(Snapshot) -> (Snapshot, A)) -> A {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
-            let (next, answer) = step(Snapshot(current));
-            // AcqRel: each step publishes what its thread did to the task and sees what the steps before published:
-            // future to next poller, output to joiner, waker cell to the completer. Pairs with itself.
+            let (next, outcome) = step(Snapshot(current));
+            // AcqRel: each step publishes what its thread did to the task, and sees what earlier steps published:
+            // the future to the next poller, the output to the joiner, the waker cell to the completer. Pairs with itself.
             match self.0.compare_exchange_weak(current, next.0, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return answer,
+                Ok(_) => return outcome,
                 Err(changed) => current = changed,
             }
         }
     }
 
-    pub(super) fn wake_by_val(&self) -> OnWake {
+    pub(super) fn wake_by_val(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_val)
     }
-    pub(super) fn wake_by_ref(&self) -> OnWake {
+    /// As `wake_by_val`, for a thread that does not keep the task's scheduler.
+    pub(super) fn wake_by_val_elsewhere(&self) -> AfterWake {
+        self.apply(Snapshot::woken_by_val_elsewhere)
+    }
+    pub(super) fn wake_by_ref(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_ref)
     }
-    pub(super) fn cancel(&self) -> OnWake {
+    pub(super) fn cancel(&self) -> AfterWake {
         self.apply(Snapshot::cancelled)
     }
     pub(super) fn start_poll(&self) -> OnStart {
@@ -352,7 +367,7 @@ impl State {
     pub(super) fn complete(&self, output: Output) -> OnComplete {
         self.apply(|now| now.completed(output))
     }
-    /// Takes the `poll-lock` of a task that nobody polls. False: it has ended, or its poller will see CANCELLED.
+    /// Takes the `poll-lock` of a task that no thread polls. False: it has ended, or its poller will see CANCELLED.
     pub(super) fn take_over(&self) -> bool {
         self.apply(Snapshot::taken_over)
     }
@@ -367,15 +382,15 @@ impl State {
         self.apply(Snapshot::join_waker_taken_back)
     }
 
-    /// Whether this is a finished task whose handle is the only reference left: then the handle may free it without
-    /// a read-modify-write, because nobody else can come.
+    /// Whether this is a finished task whose handle is the only reference left. Then the handle may free it without a
+    /// read-modify-write, because no other thread can get a reference.
     pub(super) fn is_finished_and_ours(&self) -> bool {
         // Acquire: as in `load`.
         let now = Snapshot(self.0.load(Ordering::Acquire));
         now.is_complete() && now.refs() == 1
     }
 
-    /// The handle of such a task lets go.
+    /// Releases the reference of the handle of such a task.
     pub(super) fn release_unshared(&self) {
         debug_assert!(self.is_finished_and_ours());
         self.0.store(0, Ordering::Relaxed);
@@ -383,7 +398,7 @@ impl State {
 
     #[inline]
     pub(super) fn add_ref(&self) {
-        // Relaxed: who adds a reference holds one already.
+        // Relaxed: a thread that adds a reference holds one already.
         let before = Snapshot(self.0.fetch_add(REF, Ordering::Relaxed));
         debug_assert!(before.refs() > 0, "a reference is made from a reference: {before:?}");
         // Counts near overflow mean that wakers are leaked in a loop; wrapping would free a live task.
@@ -392,18 +407,19 @@ impl State {
         }
     }
 
-    /// Releases `count` references; true if none is left and the caller must free the slot.
+    /// Releases `count` references. Returns true if none is left and the caller must free the slot.
     #[inline]
     #[must_use]
     pub(super) fn drop_refs(&self, count: u64) -> bool {
-        // AcqRel: whoever frees sees all that the other owners did. Pairs with itself.
+        // AcqRel: the freeing thread sees all that the other owners did. Pairs with itself.
         let before = Snapshot(self.0.fetch_sub(count * REF, Ordering::AcqRel));
         debug_assert!(before.refs() >= count, "more references released than taken: {before:?}");
         before.refs() == count
     }
 
-    /// For walkers, who hold no reference: takes one if the slot holds a task that has not ended. The task may be
-    /// another one than a moment before; a walker does not mind.
+    /// Takes a reference if the slot holds a task that has not ended. For walkers, which hold none.
+    ///
+    /// The slot may hold another task than a moment before, which is fine for a walker.
     pub(super) fn try_ref(&self) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
@@ -442,11 +458,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_enqueues_exactly_when_nobody_else_will() {
+    fn a_wake_enqueues_exactly_when_no_other_thread_will() {
         for now in legal() {
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
-            let (next, answer) = now.woken_by_ref();
-            assert_eq!(answer == OnWake::Enqueue, idle, "{now:?}");
+            let (next, outcome) = now.woken_by_ref();
+            assert_eq!(outcome == AfterWake::Enqueue, idle, "{now:?}");
             assert_eq!(next.refs(), now.refs() + u64::from(idle), "{now:?}");
             assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
@@ -458,27 +474,42 @@ mod tests {
         // The waker itself holds one reference beside the others.
         for now in legal().map(Snapshot::plus_one) {
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
-            let (next, answer) = now.woken_by_val();
-            assert_eq!(answer == OnWake::Enqueue, idle, "{now:?}");
+            let (next, outcome) = now.woken_by_val();
+            assert_eq!(outcome == AfterWake::Enqueue, idle, "{now:?}");
             assert_eq!(next.refs(), now.refs() - u64::from(!idle), "{now:?}");
-            assert_eq!(answer == OnWake::Free, next.refs() == 0, "{now:?}");
+            assert_eq!(outcome == AfterWake::Free, next.refs() == 0, "{now:?}");
             assert!(now.is_complete() || next.is_queued(), "no wake is lost: {now:?}");
             assert!(is_legal(next), "{now:?} -> {next:?}");
         }
     }
 
     #[test]
-    fn cancelling_reaches_whoever_polls_next() {
+    fn a_wake_by_value_elsewhere_keeps_its_reference_exactly_if_it_enqueues() {
+        for now in legal().map(Snapshot::plus_one) {
+            let (here, outcome_here) = now.woken_by_val();
+            let (next, outcome) = now.woken_by_val_elsewhere();
+            if outcome_here == AfterWake::Enqueue {
+                assert_eq!(outcome, AfterWake::EnqueueThenRelease, "{now:?}");
+                assert_eq!(next, here.plus_one(), "{now:?}");
+                assert!(is_legal(next), "{now:?} -> {next:?}");
+            } else {
+                assert_eq!((next, outcome), (here, outcome_here), "{now:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn cancelling_reaches_the_next_poller() {
         for now in legal() {
-            let (next, answer) = now.cancelled();
+            let (next, outcome) = now.cancelled();
             assert!(now.is_complete() || next.is_cancelled(), "{now:?}");
             let idle = !now.is_complete() && !now.is_queued() && !now.is_running();
-            assert_eq!(answer == OnWake::Enqueue, idle && !now.is_cancelled(), "{now:?}");
-            if answer == OnWake::Enqueue {
+            assert_eq!(outcome == AfterWake::Enqueue, idle && !now.is_cancelled(), "{now:?}");
+            if outcome == AfterWake::Enqueue {
                 assert_eq!(next.refs(), now.refs() + 1);
             }
-            // An idle task that is cancelled already cannot be: `cancel` queued it. Legal patterns include it, so it
-            // is left alone.
+            // An idle task that is cancelled cannot exist, because `cancel` queued it. Legal patterns include it, so it
+            // stays unchanged.
             assert!(is_legal(next), "{now:?} -> {next:?}");
         }
     }
@@ -487,12 +518,12 @@ mod tests {
     fn a_poll_starts_only_with_the_poll_lock_free() {
         for now in legal().filter(|s| s.is_queued() || s.is_complete() || s.is_running()) {
             let now = if now.is_queued() && !now.is_running() { now } else { now.plus_one() };
-            let (next, answer) = now.poll_started();
-            match answer {
+            let (next, outcome) = now.poll_started();
+            match outcome {
                 OnStart::Poll | OnStart::DropFuture => {
                     assert!(!now.is_running() && !now.is_complete() && next.is_running());
                     assert!(!next.is_queued(), "a wake during the poll must be seen");
-                    assert_eq!(answer == OnStart::DropFuture, now.is_cancelled());
+                    assert_eq!(outcome == OnStart::DropFuture, now.is_cancelled());
                     assert_eq!(next.refs(), now.refs());
                 }
                 OnStart::Discard => assert_eq!(next.refs(), now.refs() - 1),
@@ -506,8 +537,8 @@ mod tests {
     fn a_pending_poll_ends_idle_queued_or_cancelled() {
         for now in legal().filter(|s| s.is_running()) {
             for yielded in [false, true] {
-                let (next, answer) = now.poll_pended(yielded);
-                match answer {
+                let (next, outcome) = now.poll_pended(yielded);
+                match outcome {
                     OnPending::DropFuture => assert!(now.is_cancelled() && next == now),
                     OnPending::Requeue => {
                         assert!(now.is_queued() || yielded);
@@ -527,8 +558,8 @@ mod tests {
     fn completion_releases_two_references_or_leaves_them_to_the_waking() {
         for now in legal().filter(|s| s.is_running()) {
             for output in [Output::Present, Output::Dropped] {
-                let (next, answer) = now.completed(output);
-                match answer {
+                let (next, outcome) = now.completed(output);
+                match outcome {
                     OnComplete::DropOutput => {
                         assert!(next == now && !now.has_join() && output == Output::Present);
                     }
@@ -539,7 +570,7 @@ mod tests {
                     OnComplete::Nothing | OnComplete::Free => {
                         assert!(next.is_complete() && !next.is_running() && !next.is_queued());
                         assert_eq!(next.refs(), now.refs() - 2);
-                        assert_eq!(answer == OnComplete::Free, next.refs() == 0);
+                        assert_eq!(outcome == OnComplete::Free, next.refs() == 0);
                     }
                 }
                 assert!(is_legal(next), "{now:?} -> {next:?}");
@@ -548,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_over_gets_the_poll_lock_or_leaves_word_for_its_holder() {
+    fn taking_over_gets_the_poll_lock_or_marks_the_task_for_its_holder() {
         for now in legal() {
             let (next, ours) = now.taken_over();
             assert_eq!(ours, !now.is_running() && !now.is_complete());
@@ -560,8 +591,8 @@ mod tests {
     #[test]
     fn a_dropped_handle_drops_the_output_exactly_if_complete() {
         for now in legal().filter(|s| s.has_join()) {
-            let (next, answer) = now.handle_dropped();
-            assert_eq!(answer == OnHandleDrop::DropOutput, now.is_complete());
+            let (next, outcome) = now.handle_dropped();
+            assert_eq!(outcome == OnHandleDrop::DropOutput, now.is_complete());
             assert!(!next.has_join());
             assert!(now.is_complete() || !next.has_join_waker(), "`join-waker` is ours to drop");
             assert_eq!(next.refs(), now.refs());
@@ -572,19 +603,19 @@ mod tests {
     fn a_join_waker_is_set_and_taken_back_only_before_completion() {
         for now in legal().filter(|s| s.has_join()) {
             if now.has_join_waker() {
-                let (next, answer) = now.join_waker_taken_back();
-                assert_eq!(answer == OnJoinWaker::Complete, now.is_complete());
+                let (next, outcome) = now.join_waker_taken_back();
+                assert_eq!(outcome == OnJoinWaker::Complete, now.is_complete());
                 assert_eq!(next.has_join_waker(), now.is_complete());
             } else {
-                let (next, answer) = now.join_waker_set();
-                assert_eq!(answer == OnJoinWaker::Complete, now.is_complete());
+                let (next, outcome) = now.join_waker_set();
+                assert_eq!(outcome == OnJoinWaker::Complete, now.is_complete());
                 assert_eq!(next.has_join_waker(), !now.is_complete());
             }
         }
     }
 
     #[test]
-    fn each_bit_has_its_place_and_its_name() {
+    fn each_bit_has_its_position_and_its_name() {
         let bits = [RUNNING, COMPLETE, QUEUED, JOIN, JOIN_WAKER, CANCELLED];
         assert_eq!(bits.iter().sum::<u64>(), REF - 1, "six bits below the references, each once");
         let is = |s: Snapshot| {
@@ -611,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_task_gives_no_reference_and_is_its_handles_alone_when_the_others_are_gone() {
+    fn an_ended_task_gives_no_reference_and_belongs_to_its_handle_when_the_others_are_gone() {
         for refs in 1..4 {
             for bits in [JOIN, JOIN | COMPLETE] {
                 let state = State::free();

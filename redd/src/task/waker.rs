@@ -1,7 +1,12 @@
 //! The waker of a task: a table for `RawWaker` whose data is the task's header.
 //!
+//! Called by user code through `Waker`, by `poll` (the borrowed waker) and by `join` (abort).
+//!
 //! # Invariants
 //! - `waker-is-ref`: each waker owns one reference to its task, except the borrowed one of a poll.
+//! - `keep-until-returned`: a thread that passes a task to its scheduler keeps the scheduler alive until that call returns. It
+//!   does so with a reference to the task, which keeps the slab and its owner (`slab-outlives-slots` in `slab`), or because
+//!   it runs inside the scheduler.
 
 #![expect(unsafe_code, reason = "RawWaker tables are unsafe by nature")]
 
@@ -10,12 +15,12 @@ use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{self, Header, TaskRef};
-use super::runnable::Runnable;
-use super::slab::Heap;
+use super::runnable::{Runnable, Schedule};
+use super::slab::TaskSlab;
 use super::spans;
-use super::state::OnWake;
+use super::state::AfterWake;
 
-/// What is done to a waker, for who watches.
+/// An operation on a waker, as `spans` reports it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum WakerOp {
     Clone,
@@ -40,10 +45,15 @@ pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     std::ptr::eq(waker.data(), task.as_ptr().cast()) && std::ptr::eq(waker.vtable(), &TABLE)
 }
 
+/// Whether this is a waker of any task, which runs no user code.
+pub(crate) fn is_of_task(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &TABLE)
+}
+
 /// # Safety
 /// `data` comes from a waker of this table, so it is a live header (`waker-is-ref`).
 unsafe fn header<'a>(data: *const ()) -> (NonNull<Header>, &'a Header) {
-    // SAFETY: by this function's duty.
+    // SAFETY: by the safety contract.
     unsafe {
         let task = NonNull::new_unchecked(data.cast_mut().cast::<Header>());
         (task, task.as_ref())
@@ -62,12 +72,47 @@ unsafe fn wake(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::Wake, header.id());
+    // SAFETY: the waker's reference is ours; after the transition below the slab is used only if this thread keeps it.
+    let slab = unsafe { TaskSlab::of(task) };
+    if !slab.is_entered_here() {
+        // SAFETY: the waker's reference is passed on.
+        return unsafe { wake_elsewhere(task) };
+    }
     match header.state.wake_by_val() {
-        // SAFETY: the waker's reference is the `Runnable`'s now.
-        OnWake::Enqueue => unsafe { enqueue(task) },
-        OnWake::Nothing => {}
+        // `keep-until-returned`: this thread keeps the slab and its owner.
+        // SAFETY: as said. The waker's reference is the `Runnable`'s now.
+        AfterWake::Enqueue => unsafe { slab.owner().schedule(Runnable::from_raw(task)) },
+        AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        OnWake::Free => unsafe { cell::free(task) },
+        AfterWake::Free => unsafe { cell::free(task) },
+        AfterWake::EnqueueThenRelease => unreachable!("this transition gives the waker's reference away"),
+    }
+}
+
+/// As `wake`, on a thread that has not entered the slab.
+///
+/// # Safety
+/// The caller gives up a waker's reference.
+#[inline(never)]
+unsafe fn wake_elsewhere(task: NonNull<Header>) {
+    // SAFETY: the reference is ours until the transition below.
+    let (header, owner) = unsafe { (task.as_ref(), TaskSlab::of(task).owner_if_open()) };
+    let is_kept = owner.is_some_and(Schedule::is_kept_by_this_thread);
+    match if is_kept { header.state.wake_by_val() } else { header.state.wake_by_val_elsewhere() } {
+        // SAFETY: the waker's reference is the `Runnable`'s now; this thread keeps the scheduler.
+        AfterWake::Enqueue => unsafe { enqueue(task) },
+        AfterWake::EnqueueThenRelease => {
+            // `keep-until-returned`: a worker may run the task to its end, and the runtime may end, before the scheduler has
+            // returned. The scheduler stays at least as long as this reference.
+            // SAFETY: `waker-is-ref`.
+            let kept = unsafe { TaskRef::from_raw(task) };
+            // SAFETY: the transition made a reference for the `Runnable`.
+            unsafe { enqueue(task) };
+            drop(kept);
+        }
+        AfterWake::Nothing => {}
+        // SAFETY: ours was the last.
+        AfterWake::Free => unsafe { cell::free(task) },
     }
 }
 
@@ -76,10 +121,10 @@ unsafe fn wake_by_ref(data: *const ()) {
     let (task, header) = unsafe { header(data) };
     spans::waker(WakerOp::WakeByRef, header.id());
     match header.state.wake_by_ref() {
-        // SAFETY: the step made a reference for the `Runnable`.
-        OnWake::Enqueue => unsafe { enqueue(task) },
-        OnWake::Nothing => {}
-        OnWake::Free => unreachable!("waking by reference releases none"),
+        // SAFETY: the transition made a reference for the `Runnable`.
+        AfterWake::Enqueue => unsafe { enqueue(task) },
+        AfterWake::Nothing => {}
+        AfterWake::EnqueueThenRelease | AfterWake::Free => unreachable!("waking by reference releases none"),
     }
 }
 
@@ -91,15 +136,15 @@ unsafe fn drop_waker(data: *const ()) {
     drop(unsafe { TaskRef::from_raw(task) });
 }
 
-/// Hands the task to its scheduler.
+/// Passes the task to its scheduler.
 ///
 /// # Safety
-/// The state answered `Enqueue`, so one reference belongs to the `Runnable` made here.
+/// A transition returned that the task is to be enqueued, so one reference belongs to the `Runnable` made here. The caller
+/// keeps the scheduler alive until this returns (`keep-until-returned`).
 pub(super) unsafe fn enqueue(task: NonNull<Header>) {
-    // SAFETY: the `Runnable` owns a reference, so the heap lives at least until it is handed over, and the scheduler
-    // is kept by whoever runs or drops it.
+    // SAFETY: the `Runnable` owns a reference until it is passed on. From then on the caller keeps the slab's owner.
     unsafe {
-        let owner = Heap::of(task).owner();
+        let owner = TaskSlab::of(task).owner();
         owner.schedule(Runnable::from_raw(task));
     }
 }

@@ -1,12 +1,16 @@
-//! `yield_now`.
+//! `yield_now`: lets other tasks run.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Lets other tasks run: the current task goes to the back of the queue.
+/// Lets other tasks run: the current task goes to the back of the run queue.
 ///
-/// It gives no promise about which task runs next. Inside futures that poll in their own order (`join!`, a
-/// `FuturesUnordered`) it wakes through them.
+/// - It does not promise which task runs next, or that another one runs.
+/// - Inside a future that polls several others, such as `join!`, the whole task yields.
+/// - A loop that only sometimes has to yield uses [`consume_budget`](super::consume_budget).
+///
+/// # Cancel safety
+/// Nothing is lost if the future is dropped.
 ///
 /// # Examples
 /// ```

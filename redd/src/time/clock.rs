@@ -1,38 +1,51 @@
 //! The clock of a runtime: real, or paused and moved by hand. The only reader of the OS clock.
 //!
-//! Called by `timers` (ticks), `instant` and `sleep` (what time is it), `pause` (the doors for tests), the worker loop (jumping to the next timer).
+//! Called by `timers` (ticks), `instant` and `sleep` (the current time), `pause` (tests), and the worker loop (jumping to
+//! the next timer).
 //!
-//! Timers count in ticks of one millisecond since the clock's start. A deadline is rounded up to a tick and the
-//! present is rounded down, so a timer may be late, and is never early.
+//! Timers count ticks of one millisecond since the clock's start. Deadlines are rounded up to a tick, and the current
+//! time is rounded down. So a timer may be late, and is never early.
 //!
 //! # Invariants
-//! - `never-back`: what one thread reads from a clock never decreases, also across pause, advance and resume.
-//! - `real-until-paused`: `mode` leaves `REAL` at the first pause and never returns, so a clock that was never paused
-//!   costs one relaxed load and the system's clock.
+//! - `never-back`: the time that one thread reads from a clock never decreases, even across pause, advance and resume.
+//! - `real-until-paused`: `mode` changes from `REAL` at the first pause and never changes back. So reading a clock that was
+//!   never paused costs one relaxed load and a read of the system's clock.
+//! - `inhibitors-first`: the inhibitors are read before the scheduler looks for work. So work that ends in between is either
+//!   counted or found.
 
 use std::time::{Duration, Instant};
 
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering, fixed};
 
-/// The last tick there is; above it stands only `u64::MAX`, which means *no deadline*.
+/// The last valid tick. `u64::MAX` means *no deadline*.
 pub(crate) const LAST_TICK: u64 = u64::MAX - 1;
 
-/// Whether any clock of this process was ever paused. While it is false nobody needs to ask *which* clock.
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "clock_models.rs"]
+mod models;
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// The longest duration that ends before the last tick: 285 million years. Longer durations are
+/// replaced by [`far_future`].
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 53);
+
+/// Whether any clock of this process was ever paused. While it is false, all clocks show the same time.
 static WAS_ANY_PAUSED: fixed::AtomicBool = fixed::AtomicBool::new(false);
 
 const REAL: u8 = 0;
-/// Was paused at least once: what time it is stands in `kept`.
+/// The clock was paused at least once: `kept` has its time.
 const KEPT: u8 = 1;
 
 /// The clock of one runtime.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    /// Tick zero.
+    /// The time of tick 0.
     start: Instant,
     mode: AtomicU8,
     kept: Mutex<Kept>,
-    /// Work in flight outside of the scheduler, during which paused time must not jump.
+    /// The number of operations outside of the scheduler during which paused time must not jump.
     inhibitors: AtomicUsize,
 }
 
@@ -68,7 +81,7 @@ pub(crate) enum ClockError {
 }
 
 impl Clock {
-    /// A clock that shows the real time.
+    /// Creates a clock that shows the real time.
     pub(crate) fn new() -> Self {
         let start = real_now();
         Self {
@@ -79,7 +92,7 @@ impl Clock {
         }
     }
 
-    /// A clock that stands at its start until it is moved.
+    /// Creates a paused clock. It shows its start until it is moved.
     pub(crate) fn new_paused() -> Self {
         let clock = Self::new();
         WAS_ANY_PAUSED.store(true, Ordering::Relaxed);
@@ -87,38 +100,43 @@ impl Clock {
         clock
     }
 
-    /// What time it is.
+    /// Returns the current time of this clock.
     #[inline]
     pub(crate) fn now(&self) -> Instant {
-        // Relaxed (`real-until-paused`): a thread that misses a pause reads the real time, which is the time at which
-        // it would have read an instant earlier; what was kept is read under the lock.
+        // Relaxed (`real-until-paused`): a thread that misses a pause reads the real time, as if it had read just before
+        // the pause. The kept time is read under the lock.
         if self.mode.load(Ordering::Relaxed) == REAL { real_now() } else { self.kept.lock().now() }
     }
 
-    /// Tick zero.
+    /// Returns whether a timer with this deadline is due.
+    pub(crate) fn has_reached(&self, deadline: Instant) -> bool {
+        tick_at_or_after(self.start, deadline) <= self.now_tick()
+    }
+
+    /// Returns the time of tick 0.
     pub(crate) fn start(&self) -> Instant {
         self.start
     }
 
-    /// The tick that has begun.
+    /// Returns the current tick.
     #[inline]
     pub(crate) fn now_tick(&self) -> u64 {
         let passed = self.now().saturating_duration_since(self.start);
         millis(passed, u64::from(passed.subsec_millis()))
     }
 
-    /// The moment at which `tick` begins.
+    /// Returns the time at which `tick` begins.
     pub(crate) fn instant_of(&self, tick: u64) -> Instant {
         self.start.checked_add(Duration::from_millis(tick)).unwrap_or_else(|| far_future(self.start))
     }
 
-    /// Stops the clock where it is.
+    /// Pauses the clock at its current time.
     pub(crate) fn pause(&self) -> Result<(), ClockError> {
         let mut kept = self.kept.lock();
         if self.mode.load(Ordering::Relaxed) == REAL {
             kept.base = real_now();
         } else if kept.resumed_at.is_some() {
-            // `never-back`: it stands at what it would have shown.
+            // `never-back`: it is paused at the time that it shows now.
             kept.base = kept.now();
         } else {
             return Err(ClockError::Paused);
@@ -129,7 +147,7 @@ impl Clock {
         Ok(())
     }
 
-    /// Lets the clock run on from where it stands.
+    /// Resumes the clock from the time that it shows.
     pub(crate) fn resume(&self) -> Result<(), ClockError> {
         let mut kept = self.kept.lock();
         if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
@@ -145,13 +163,19 @@ impl Clock {
         if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
             return Err(ClockError::Running);
         }
-        kept.base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        let base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
+        if tick_at_or_after(self.start, base) == LAST_TICK {
+            return Err(ClockError::OutOfRange);
+        }
+        kept.base = base;
         Ok(())
     }
 
-    /// Moves a paused clock on until `instant` is there, for the scheduler when every task waits for time. Does nothing to
-    /// a clock that runs or that is already there (`never-back`). It moves by whole milliseconds, as Tokio's does, so that
-    /// what passes between two looks is one number in each run, whatever fraction the clock was paused at.
+    /// Moves a paused clock forward to `instant`. The scheduler calls it when all tasks wait for timers.
+    ///
+    /// Has no effect on a running clock, or if `instant` has been reached (`never-back`). It moves by whole milliseconds,
+    /// as Tokio's clock does. So the time between two reads is the same in each run, whatever fraction of a millisecond
+    /// the clock was paused at.
     pub(crate) fn advance_to(&self, instant: Instant) {
         if self.mode.load(Ordering::Relaxed) == REAL {
             return;
@@ -168,28 +192,69 @@ impl Clock {
         self.mode.load(Ordering::Relaxed) != REAL && self.kept.lock().resumed_at.is_none()
     }
 
-    /// Something outside of the scheduler is at work (a blocking task): paused time does not jump until it is done.
+    /// Reports the start of work outside of the scheduler (a blocking task). Paused time does not jump until it ends.
     pub(crate) fn inhibit_auto_advance(&self) {
         self.inhibitors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends one [`inhibit_auto_advance`](Self::inhibit_auto_advance). The caller then unparks the scheduler, which may
-    /// have parked without a jump; that unpark also makes this count visible to it.
+    /// Ends one [`inhibit_auto_advance`](Self::inhibit_auto_advance).
+    ///
+    /// The caller wakes the task that waits for the work before this call. After it, the caller unparks the scheduler,
+    /// which may have parked without a jump.
     pub(crate) fn allow_auto_advance(&self) {
-        let before = self.inhibitors.fetch_sub(1, Ordering::Relaxed);
+        // Release: publishes the wake of the waiting task (`inhibitors-first`). Pairs with Acquire in
+        // `Clock::can_auto_advance`.
+        let before = self.inhibitors.fetch_sub(1, Ordering::Release);
         debug_assert!(before > 0, "each allow ends one inhibit");
     }
 
-    /// Whether a scheduler with nothing to do may jump to the next timer.
-    pub(crate) fn can_auto_advance(&self) -> bool {
-        self.is_paused() && self.inhibitors.load(Ordering::Relaxed) == 0
+    /// Decides what a scheduler with a paused clock does. `is_idle` looks for work and returns whether there is none.
+    ///
+    /// 1. Read the inhibitors.
+    /// 2. Call `is_idle`.
+    ///
+    /// The order matters (`inhibitors-first`): if the inhibitors no longer count an operation, `is_idle` sees the task
+    /// that the operation woke.
+    pub(crate) fn when_idle(&self, is_idle: impl FnOnce() -> bool) -> WhenIdle {
+        let may_jump = self.can_auto_advance();
+        match (is_idle(), may_jump) {
+            (false, _) => WhenIdle::HasWork,
+            (true, true) => WhenIdle::Jump,
+            (true, false) => WhenIdle::Wait,
+        }
+    }
+
+    /// Returns whether the clock is paused and no inhibitor prevents a jump.
+    fn can_auto_advance(&self) -> bool {
+        // Acquire: sees the wakes before the count was decremented. Pairs with Release in `Clock::allow_auto_advance`.
+        self.is_paused() && self.inhibitors.load(Ordering::Acquire) == 0
     }
 }
 
-/// Whether some clock of this process was ever paused; if not, [`real_now`] is what every clock shows.
+/// What a scheduler with a paused clock does next; returned by [`Clock::when_idle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum WhenIdle {
+    /// Run the work that was found.
+    HasWork,
+    /// Move the clock to the next timer.
+    Jump,
+    /// Park until work outside of the scheduler ends.
+    Wait,
+}
+
+/// Returns whether any clock of this process was ever paused. If not, all clocks show [`real_now`].
 #[inline]
 pub(crate) fn was_any_paused() -> bool {
     WAS_ANY_PAUSED.load(Ordering::Relaxed)
+}
+
+/// Returns whether a timer with this deadline is due on a clock that was never paused. Cheap: `true` is certain, `false`
+/// may be a few milliseconds out of date.
+#[inline]
+pub(crate) fn has_surely_reached(deadline: Instant) -> bool {
+    // One tick more: a timer may be a tick late, but is never early, whatever the start of its clock.
+    deadline.checked_add(TICK).is_some_and(crate::primitives::system::has_surely_passed)
 }
 
 /// The monotonic clock of the system.
@@ -198,12 +263,13 @@ pub(crate) fn real_now() -> Instant {
     crate::primitives::system::now()
 }
 
-/// A moment that no program lives to see, about 30 years from `now`: where durations end that are too long to add.
+/// Returns the time about 30 years after `now`. It replaces deadlines that cannot be represented.
 pub(crate) fn far_future(now: Instant) -> Instant {
-    now + Duration::from_secs(86_400 * 365 * 30)
+    // `now` may come from the program and be too late to add to.
+    now.checked_add(Duration::from_secs(86_400 * 365 * 30)).unwrap_or(now)
 }
 
-/// The first tick that begins at or after `deadline`, for a clock with this start.
+/// Returns the first tick that begins at or after `deadline`, for a clock with this start.
 #[inline]
 pub(crate) fn tick_at_or_after(start: Instant, deadline: Instant) -> u64 {
     let until = deadline.saturating_duration_since(start);
@@ -234,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_before_the_start_or_beyond_all_time_has_a_tick() {
+    fn deadlines_before_the_start_or_too_far_ahead_have_a_tick() {
         let clock = Clock::new();
         let start = clock.start();
         let before = start.checked_sub(Duration::from_secs(1)).expect("in range");
@@ -247,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_jumps_only_forward_only_while_paused_and_only_uninhibited() {
+    fn a_clock_jumps_only_forward_and_only_while_paused_without_inhibitors() {
         let clock = Clock::new();
         assert!(!clock.can_auto_advance());
         clock.advance_to(far_future(clock.now()));

@@ -1,10 +1,25 @@
-//! What can go wrong with time.
+//! Errors of timers.
 //!
-//! Called by `timeout`, which answers with [`Elapsed`].
+//! [`timeout`](super::timeout()) returns [`Elapsed`].
 
 use std::io;
 
-/// The time of a [`timeout`](super::timeout()) is up. Converts into an [`io::Error`] of kind `TimedOut`.
+/// The deadline of a [`timeout`](super::timeout()) passed. Converts into an [`io::Error`] of kind `TimedOut`.
+///
+/// # Examples
+/// ```
+/// use std::io;
+///
+/// use redd::time::{Duration, sleep, timeout};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// async fn request() -> io::Result<u32> {
+///     timeout(Duration::from_secs(1), sleep(Duration::from_secs(2))).await?;
+///     Ok(200)
+/// }
+/// assert_eq!(request().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+/// # });
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 
@@ -25,43 +40,63 @@ impl From<Elapsed> for io::Error {
     }
 }
 
-/// Why a timer could not do its work.
+/// Why a timer failed.
 ///
-/// No function of redd answers with it; it is here for code that makes and inspects such errors itself.
+/// No function of redd returns it. It exists for code that creates and inspects such errors itself.
+///
+/// # Examples
+/// ```
+/// use redd::time::error::Error;
+///
+/// let error = Error::shutdown();
+/// assert!(error.is_shutdown() && !error.is_at_capacity() && !error.is_invalid());
+/// assert_eq!(error.to_string(), "the timer's runtime was shut down");
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Error(Kind);
+pub struct Error(ErrorKind);
 
-/// The kinds of [`Error`], each with what it says.
-macro_rules! kinds {
-    ($($Kind:ident, $make:ident, $is:ident, $text:literal;)+) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Kind {
-            $($Kind,)+
-        }
-
-        impl Error {
-            $(
-                #[doc = concat!("Says that ", $text, ".")]
-                pub fn $make() -> Self {
-                    Self(Kind::$Kind)
-                }
-
-                #[doc = concat!("Whether ", $text, ".")]
-                pub fn $is(&self) -> bool {
-                    self.0 == Kind::$Kind
-                }
-            )+
-        }
-
-        error_texts! {
-            [] Error,
-            $(Self(Kind::$Kind) => $text,)+
-        }
-    };
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ErrorKind {
+    Shutdown,
+    AtCapacity,
+    Invalid,
 }
 
-kinds! {
-    Shutdown, shutdown, is_shutdown, "the timer's runtime was shut down";
-    AtCapacity, at_capacity, is_at_capacity, "the runtime has no room for another timer";
-    Invalid, invalid, is_invalid, "the timer's settings are invalid";
+impl Error {
+    /// Creates the error for a timer whose runtime was shut down.
+    pub fn shutdown() -> Self {
+        Self(ErrorKind::Shutdown)
+    }
+
+    /// Returns whether the timer's runtime was shut down.
+    pub fn is_shutdown(&self) -> bool {
+        self.0 == ErrorKind::Shutdown
+    }
+
+    /// Creates the error for a runtime that has no room for another timer.
+    pub fn at_capacity() -> Self {
+        Self(ErrorKind::AtCapacity)
+    }
+
+    /// Returns whether the runtime has no room for another timer.
+    pub fn is_at_capacity(&self) -> bool {
+        self.0 == ErrorKind::AtCapacity
+    }
+
+    /// Creates the error for a timer with invalid settings.
+    pub fn invalid() -> Self {
+        Self(ErrorKind::Invalid)
+    }
+
+    /// Returns whether the timer's settings are invalid.
+    pub fn is_invalid(&self) -> bool {
+        self.0 == ErrorKind::Invalid
+    }
+}
+
+error_texts! {
+    [] Error,
+    Self(ErrorKind::Shutdown) => "the timer's runtime was shut down",
+    Self(ErrorKind::AtCapacity) => "the runtime has no room for another timer",
+    Self(ErrorKind::Invalid) => "the timer's settings are invalid",
 }

@@ -1,4 +1,4 @@
-//! A moment on the runtime's clock.
+//! A point in time on the runtime's clock.
 //!
 //! Called by users and by the rest of the room.
 
@@ -8,15 +8,28 @@ use std::time::Duration;
 use super::clock;
 use crate::runtime::context;
 
-/// A moment on a monotonic clock: [`std::time::Instant`], except that [`now`](Instant::now) asks the clock of the
-/// runtime, which a test can [`pause`](super::pause).
+/// A point in time on a monotonic clock.
 ///
-/// The arithmetic is that of the standard type, to and from which it converts for free.
+/// It wraps [`std::time::Instant`] and converts to and from it at no cost. The arithmetic is that of the standard type.
+/// Only [`now`](Instant::now) differs: it reads the clock of the runtime, which a test can [`pause`](super::pause).
+///
+/// # Examples
+/// ```
+/// use redd::time::{Duration, Instant, sleep};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let start = Instant::now();
+/// let deadline = start + Duration::from_secs(2);
+/// sleep(Duration::from_secs(3)).await;
+/// assert!(Instant::now() > deadline);
+/// assert!(Instant::now() - start >= Duration::from_secs(3));
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(std::time::Instant);
 
 impl Instant {
-    /// What time it is on the clock of the runtime that this thread is in; the system's outside of one.
+    /// Returns the current time of the current runtime's clock, or of the system's clock outside of a runtime.
     ///
     /// # Examples
     /// ```
@@ -33,49 +46,110 @@ impl Instant {
         Self(clock::real_now())
     }
 
-    /// The same moment from the standard type.
+    /// Converts from the standard type.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::Instant;
+    ///
+    /// let standard = std::time::Instant::now();
+    /// assert_eq!(Instant::from_std(standard).into_std(), standard);
+    /// ```
     pub fn from_std(instant: std::time::Instant) -> Self {
         Self(instant)
     }
 
-    /// The same moment as the standard type.
+    /// Converts into the standard type.
     pub fn into_std(self) -> std::time::Instant {
         self.0
     }
 
-    /// How long after `earlier` it is; zero if it is before.
+    /// Returns the time that passed since `earlier`, or zero if `earlier` is later.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant};
+    ///
+    /// let start = Instant::now();
+    /// let end = start + Duration::from_millis(20);
+    /// assert_eq!(end.duration_since(start), Duration::from_millis(20));
+    /// assert_eq!(start.duration_since(end), Duration::ZERO);
+    /// ```
     pub fn duration_since(&self, earlier: Self) -> Duration {
         self.0.saturating_duration_since(earlier.0)
     }
 
-    /// How long after `earlier` it is; `None` if it is before.
+    /// Returns the time that passed since `earlier`, or `None` if `earlier` is later.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant};
+    ///
+    /// let start = Instant::now();
+    /// let end = start + Duration::from_millis(20);
+    /// assert_eq!(end.checked_duration_since(start), Some(Duration::from_millis(20)));
+    /// assert_eq!(start.checked_duration_since(end), None);
+    /// ```
     pub fn checked_duration_since(&self, earlier: Self) -> Option<Duration> {
         self.0.checked_duration_since(earlier.0)
     }
 
-    /// How long after `earlier` it is; zero if it is before.
+    /// Returns the time that passed since `earlier`, or zero if `earlier` is later. The same as
+    /// [`duration_since`](Self::duration_since).
     pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
         self.0.saturating_duration_since(earlier.0)
     }
 
-    /// How long ago it was.
+    /// Returns the time that has passed since this instant, or zero if it is in the future.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{self, Duration, Instant};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let start = Instant::now();
+    /// time::advance(Duration::from_secs(5)).await;
+    /// assert_eq!(start.elapsed(), Duration::from_secs(5));
+    /// # });
+    /// ```
     pub fn elapsed(&self) -> Duration {
         Self::now().duration_since(*self)
     }
 
-    /// The moment that much later; `None` if the clock cannot express it.
+    /// Returns the instant `duration` later, or `None` if the clock cannot represent it.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// assert_eq!(now.checked_add(Duration::from_secs(1)), Some(now + Duration::from_secs(1)));
+    /// assert_eq!(now.checked_add(Duration::MAX), None);
+    /// ```
     pub fn checked_add(&self, duration: Duration) -> Option<Self> {
         self.0.checked_add(duration).map(Self)
     }
 
-    /// The moment that much earlier; `None` if the clock cannot express it.
+    /// Returns the instant `duration` earlier, or `None` if the clock cannot represent it.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// let later = now + Duration::from_secs(1);
+    /// assert_eq!(later.checked_sub(Duration::from_secs(1)), Some(now));
+    /// assert_eq!(now.checked_sub(Duration::MAX), None);
+    /// ```
     pub fn checked_sub(&self, duration: Duration) -> Option<Self> {
         self.0.checked_sub(duration).map(Self)
     }
 
-    /// `duration` after this, or so late that nobody sees the difference.
+    /// Returns the instant `duration` later, or about 30 years later if the clock cannot represent that.
     pub(super) fn after_or_never(self, duration: Duration) -> Self {
-        self.checked_add(duration).unwrap_or_else(|| Self(clock::far_future(self.0)))
+        self.checked_add(duration)
+            .filter(|_| duration <= clock::LONGEST)
+            .unwrap_or_else(|| Self(clock::far_future(self.0)))
     }
 }
 

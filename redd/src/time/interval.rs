@@ -1,9 +1,9 @@
-//! Ticks at a fixed distance: `interval`, `interval_at`.
+//! Periodic ticks: `interval`, `interval_at`.
 //!
 //! Called by users.
 //!
 //! # Invariants
-//! - `one-deadline`: the sleep's deadline is the next tick; it is reset only after that tick was taken, or by a reset.
+//! - `one-deadline`: the sleep's deadline is the next tick. Only taking that tick or a `reset` changes it.
 
 use std::future::poll_fn;
 use std::panic::Location;
@@ -14,16 +14,17 @@ use std::time::Duration;
 use super::Instant;
 use super::sleep::{Sleep, When};
 
-/// A tick that is taken at most this late was not missed. The figure is Tokio's, and programs can observe it.
+/// A tick that is taken at most this late does not count as missed. Tokio's value: programs can observe it.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// Ticks every `period`; the first tick is at once.
+/// Creates an [`Interval`] that ticks every `period`, starting immediately.
 ///
-/// - Ticks are at multiples of `period` after the first, however long the work between them takes.
-///   If it takes longer than `period`, [`MissedTickBehavior`] says what happens.
+/// Ticks are due at multiples of `period` after the first one, no matter how long the work between them takes. If the
+/// work takes longer than `period`, [`MissedTickBehavior`] chooses when the next ticks happen.
 ///
 /// # Panics
-/// When `period` is zero; when called outside of a runtime, or in one that was built without `enable_time`.
+/// - If `period` is zero.
+/// - If called outside of a runtime, or in a runtime built without `enable_time`.
 ///
 /// # Examples
 /// ```
@@ -42,10 +43,24 @@ pub fn interval(period: Duration) -> Interval {
     Interval::new("`interval`", When::In(Duration::ZERO), period)
 }
 
-/// Ticks every `period`, the first time at `start`. As [`interval`] otherwise.
+/// Creates an [`Interval`] that ticks every `period`, starting at `start`.
 ///
 /// # Panics
 /// As [`interval`].
+///
+/// # Examples
+/// ```
+/// use redd::time::{Duration, Instant, interval_at};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let start = Instant::now();
+/// let minute = Duration::from_secs(60);
+/// // The first tick is after a full period, not immediately.
+/// let mut ticks = interval_at(start + minute, minute);
+/// assert_eq!(ticks.tick().await - start, minute);
+/// assert_eq!(ticks.tick().await - start, 2 * minute);
+/// # });
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert_not_zero("`interval_at`", period);
@@ -62,28 +77,47 @@ fn assert_not_zero(what: &str, period: Duration) {
     );
 }
 
-/// What an [`Interval`] does after ticks that were taken more than 5 milliseconds late.
+/// Chooses when an [`Interval`] ticks after a tick that was taken more than 5 milliseconds late.
 ///
-/// For a period of 50 ms and a tick at 0 whose work takes 125 ms, the next ticks are at:
+/// For a period of 50 ms and a tick at 0 whose work takes 125 ms, the next ticks are at (in milliseconds):
 ///
 /// | | | | | |
 /// |---|---|---|---|---|
 /// | `Burst` | 125 | 125 | 150 | 200 |
 /// | `Delay` | 125 | 175 | 225 | 275 |
 /// | `Skip`  | 125 | 150 | 200 | 250 |
+///
+/// # Examples
+/// ```
+/// use redd::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let start = Instant::now();
+/// let mut ticks = interval(Duration::from_millis(50));
+/// ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+/// ticks.tick().await;
+/// sleep(Duration::from_millis(125)).await;
+/// let mut at = Vec::new();
+/// for _ in 0..3 {
+///     ticks.tick().await;
+///     at.push(start.elapsed().as_millis());
+/// }
+/// assert_eq!(at, [125, 150, 200]);
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
-    /// Catch up: missed ticks follow at once, one after the other. No tick is lost.
+    /// Catches up: missed ticks follow immediately, one after the other. No tick is lost.
     #[default]
     Burst,
-    /// Start over: the next tick is a full period after the late one.
+    /// Starts over: the next tick is a full period after the late one was taken.
     Delay,
-    /// Leave missed ticks out: the next tick is at the next multiple of the period.
+    /// Skips missed ticks: the next tick is at the next multiple of the period.
     Skip,
 }
 
 impl MissedTickBehavior {
-    /// The tick after the one that was due at `due` and is taken at `now`, late.
+    /// Returns the tick after the one that was due at `due` and is taken late, at `now`.
     fn next_tick(self, due: Instant, now: Instant, period: Duration) -> Instant {
         match self {
             Self::Burst => due.after_or_never(period),
@@ -97,9 +131,9 @@ impl MissedTickBehavior {
     }
 }
 
-/// A series of ticks. Made by [`interval`] and [`interval_at`].
+/// A series of periodic ticks, returned by [`interval`] and [`interval_at`].
 ///
-/// It is no stream; to get one, wrap [`poll_tick`](Interval::poll_tick).
+/// It does not implement `Stream`. To get a stream, wrap [`poll_tick`](Interval::poll_tick).
 #[derive(Debug)]
 pub struct Interval {
     delay: Pin<Box<Sleep>>,
@@ -113,15 +147,42 @@ impl Interval {
         Self { delay: Box::pin(Sleep::new(what, first)), period, behavior: MissedTickBehavior::default() }
     }
 
-    /// Waits for the next tick; answers when it was due, which may be before now.
+    /// Waits for the next tick and returns the time at which it was due, which may be in the past.
     ///
     /// # Cancel safety
-    /// If it is dropped, no tick was taken.
+    /// If the future is dropped before it is ready, no tick is lost: the next call waits for the same tick.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, interval};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut ticks = interval(Duration::from_secs(10));
+    /// let mut polled = 0;
+    /// let first = ticks.tick().await;
+    /// while ticks.tick().await - first < Duration::from_secs(30) {
+    ///     polled += 1;
+    /// }
+    /// assert_eq!(polled, 2);
+    /// # });
+    /// ```
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// Polls for the next tick. The task that polled last is woken when it is due.
+    /// Polls for the next tick. Only the task that polled last is woken when the tick is due.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, interval};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut ticks = interval(Duration::from_secs(1));
+    /// let first = std::future::poll_fn(|cx| ticks.poll_tick(cx)).await;
+    /// let second = std::future::poll_fn(|cx| ticks.poll_tick(cx)).await;
+    /// assert_eq!(second - first, Duration::from_secs(1));
+    /// # });
+    /// ```
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         ready!(self.delay.as_mut().poll(cx));
         let due = self.delay.deadline();
@@ -136,37 +197,108 @@ impl Interval {
         Poll::Ready(due)
     }
 
-    /// Makes the next tick one period from now.
+    /// Schedules the next tick one period from now.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant, interval, sleep};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut ticks = interval(Duration::from_secs(10));
+    /// ticks.tick().await;
+    /// sleep(Duration::from_secs(7)).await;
+    /// ticks.reset();
+    /// let before = Instant::now();
+    /// ticks.tick().await;
+    /// assert_eq!(before.elapsed().as_secs(), 10);
+    /// # });
+    /// ```
     pub fn reset(&mut self) {
         self.reset_at(Instant::now().after_or_never(self.period));
     }
 
-    /// Makes the next tick due now.
+    /// Schedules the next tick now.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant, interval};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut ticks = interval(Duration::from_secs(10));
+    /// ticks.tick().await;
+    /// let before = Instant::now();
+    /// ticks.reset_immediately();
+    /// ticks.tick().await;
+    /// assert!(before.elapsed() < Duration::from_secs(1));
+    /// # });
+    /// ```
     pub fn reset_immediately(&mut self) {
         self.reset_at(Instant::now());
     }
 
-    /// Makes the next tick due `after` from now.
+    /// Schedules the next tick `after` from now. The period stays the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant, interval};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut ticks = interval(Duration::from_secs(10));
+    /// ticks.tick().await;
+    /// // Back off once, for a minute.
+    /// ticks.reset_after(Duration::from_secs(60));
+    /// let before = Instant::now();
+    /// ticks.tick().await;
+    /// assert_eq!(before.elapsed().as_secs(), 60);
+    /// ticks.tick().await;
+    /// assert_eq!(before.elapsed().as_secs(), 70);
+    /// # });
+    /// ```
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(Instant::now().after_or_never(after));
     }
 
-    /// Makes the next tick due at `deadline`. The period stays.
+    /// Schedules the next tick at `deadline`. The period stays the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant, interval};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut ticks = interval(Duration::from_secs(10));
+    /// let deadline = Instant::now() + Duration::from_secs(3);
+    /// ticks.reset_at(deadline);
+    /// assert_eq!(ticks.tick().await, deadline);
+    /// # });
+    /// ```
     pub fn reset_at(&mut self, deadline: Instant) {
         self.delay.as_mut().reset(deadline);
     }
 
-    /// What happens after missed ticks.
+    /// Returns what happens after missed ticks. The default is [`MissedTickBehavior::Burst`].
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.behavior
     }
 
     /// Chooses what happens after missed ticks.
+    ///
+    /// [`MissedTickBehavior`] has an example.
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.behavior = behavior;
     }
 
-    /// The distance between two ticks.
+    /// Returns the time between two ticks.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, MissedTickBehavior, interval};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let ticks = interval(Duration::from_secs(10));
+    /// assert_eq!(ticks.period(), Duration::from_secs(10));
+    /// assert_eq!(ticks.missed_tick_behavior(), MissedTickBehavior::Burst);
+    /// # });
+    /// ```
     pub fn period(&self) -> Duration {
         self.period
     }

@@ -1,17 +1,33 @@
-//! Time: sleeping, ticking, giving up in time, and a clock that tests can stop.
+//! Timers: sleeps, intervals, timeouts, and a clock that tests can pause.
 //!
-//! - [`sleep`] and [`sleep_until`] wait.
-//! - [`interval`] ticks; [`MissedTickBehavior`] says what happens when the ticks are taken too late.
-//! - [`timeout`] bounds how long another future may take.
-//! - [`pause`], [`advance`] and [`resume`] let a test decide what time it is: [`Instant::now`] and everything above
-//!   follow.
+//! - [`sleep`] and [`sleep_until`] wait for a duration or until a deadline.
+//! - [`interval`] ticks periodically. [`MissedTickBehavior`] chooses what happens after a late tick.
+//! - [`timeout`] limits how long another future may take.
+//! - [`pause`], [`advance`] and [`resume`] control the clock in a test. [`Instant::now`] and all timers follow it.
 //!
-//! All of them need a runtime built with `enable_time` (or `enable_all`). Timers count milliseconds: one may fire up
-//! to a millisecond late (later if the machine is busy), and never early.
+//! All of them need a runtime built with `enable_time` (or `enable_all`). Timers have a resolution of one millisecond.
+//! A timer never fires early. It may fire up to a millisecond late, or later if the machine is busy.
 //!
-//! The clock is monotonic: setting the date of the machine has no effect.
+//! The clock is monotonic: changing the system's date has no effect.
 //!
-//! Called by users; the worker loop calls `timers`, and `clock` through it.
+//! # Examples
+//! A request with a time limit. The clock is paused, so the test takes no time:
+//! ```
+//! use redd::time::{Duration, Instant, sleep, timeout};
+//!
+//! # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+//! async fn slow_request() -> u32 {
+//!     sleep(Duration::from_secs(30)).await;
+//!     200
+//! }
+//! let start = Instant::now();
+//! assert!(timeout(Duration::from_secs(5), slow_request()).await.is_err());
+//! assert_eq!(start.elapsed().as_secs(), 5);
+//! assert_eq!(timeout(Duration::from_secs(60), slow_request()).await, Ok(200));
+//! # });
+//! ```
+
+// Users call the public items. The worker loop calls `timers`, and reaches `clock` through it.
 
 pub(crate) mod clock;
 pub mod error;

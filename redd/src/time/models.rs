@@ -1,13 +1,13 @@
-//! Models of a timer that is armed, polled, dropped, fired and detached by several threads.
+//! Models of a timer that several threads arm, poll, drop, fire and detach.
 //!
-//! Each protocol stands here twice: as it is, and with a mistake that the model must find.
+//! Each protocol appears twice: as it is, and with a seeded mistake that the model must find.
 
 use std::task::Wake;
 
 use super::*;
 use crate::primitives::{Arc, mistake, model};
 
-/// Counts its wakes. Not modelled: what it counts is compared after the threads were joined.
+/// Counts its wakes. The counter is not modelled: it is compared after the threads were joined.
 struct Counting(fixed::AtomicUsize);
 
 impl Wake for Counting {
@@ -81,10 +81,10 @@ fn drop_while_firing(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
     assert_eq!(timers.next_deadline(0), None);
 }
 
-model!(loom_a_timer_dropped_while_it_fires_gives_its_waker_up_once, || drop_while_firing(Timer::disarm));
+model!(loom_a_timer_dropped_while_it_fires_releases_its_waker_once, || drop_while_firing(Timer::disarm));
 
-/// The mistake against `state-under-lock`: what was ARMED before the lock is taken for linked.
-fn disarm_without_second_look(timer: Pin<&mut Timer>) -> Option<Waker> {
+/// The mistake against `state-under-lock`: a timer that was ARMED before locking is assumed to be linked.
+fn disarm_without_recheck(timer: Pin<&mut Timer>) -> Option<Waker> {
     if timer.state() != ARMED {
         return None;
     }
@@ -103,8 +103,8 @@ fn disarm_without_second_look(timer: Pin<&mut Timer>) -> Option<Waker> {
     waker
 }
 
-mistake!(loom_mistake_a_drop_that_does_not_look_again_under_the_lock, "the neighbour is still linked", || {
-    drop_while_firing(disarm_without_second_look)
+mistake!(loom_mistake_a_drop_that_does_not_recheck_under_the_lock, "the neighbour is still linked", || {
+    drop_while_firing(disarm_without_recheck)
 });
 
 fn poll_while_firing(poll: fn(Pin<&mut Timer>, &Waker) -> TimerState) {
@@ -134,8 +134,8 @@ model!(loom_a_poll_with_another_waker_while_it_fires_is_ready_or_is_woken, || po
     |timer, waker| timer.poll(&mut Context::from_waker(waker))
 ));
 
-/// The mistake against `state-under-lock`: the waker is stored without looking whether there is still someone to take it.
-fn poll_without_second_look(timer: Pin<&mut Timer>, new: &Waker) -> TimerState {
+/// The mistake against `state-under-lock`: the waker is stored without checking that the timer is still in the wheel.
+fn poll_without_recheck(timer: Pin<&mut Timer>, new: &Waker) -> TimerState {
     if timer.state() != ARMED {
         return TimerState::Fired;
     }
@@ -150,11 +150,11 @@ fn poll_without_second_look(timer: Pin<&mut Timer>, new: &Waker) -> TimerState {
     TimerState::Waiting
 }
 
-mistake!(loom_mistake_a_poll_that_does_not_look_again_under_the_lock, "the last waker is woken", || poll_while_firing(
-    poll_without_second_look
+mistake!(loom_mistake_a_poll_that_does_not_recheck_under_the_lock, "the last waker is woken", || poll_while_firing(
+    poll_without_recheck
 ));
 
-fn reset_after_firing(leave: fn(&Entry) -> Option<Waker>) {
+fn reset_after_firing(leave: fn(&TimerEntry) -> Option<Waker>) {
     let timers = one_wheel();
     let (first, second) = (Witness::new(), Witness::new());
     let mut timer = armed_at(&timers, 1, &first);
@@ -181,21 +181,21 @@ fn reset_after_firing(leave: fn(&Entry) -> Option<Waker>) {
     assert!(timer.is_fired());
 }
 
-model!(loom_a_timer_that_has_fired_is_its_owners_alone, || reset_after_firing(|entry| {
+model!(loom_a_fired_timer_is_accessed_only_by_its_owner, || reset_after_firing(|entry| {
     // SAFETY: unlinked under the lock, which is held.
-    unsafe { Entry::leave(NonNull::from(entry), FIRED) }
+    unsafe { TimerEntry::leave(NonNull::from(entry), FIRED) }
 }));
 
-mistake!(loom_mistake_a_firing_that_touches_the_entry_after_saying_so, "Causality violation", || reset_after_firing(
-    |entry| {
+mistake!(loom_mistake_a_firing_that_accesses_the_entry_after_storing_fired, "Causality violation", || {
+    reset_after_firing(|entry| {
         // The mistake against `last-touch`: the order of the two steps.
         entry.state.store(FIRED, Ordering::Release);
         entry.waker.with_mut(|waker| {
             // SAFETY: none: this is the mistake.
             unsafe { (*waker).take() }
         })
-    }
-));
+    })
+});
 
 mistake!(loom_mistake_a_firing_that_publishes_nothing, "Causality violation", || reset_after_firing(|entry| {
     let waker = entry.waker.with_mut(|waker| {
@@ -218,17 +218,17 @@ fn arm_during_shutdown(shutdown: fn(&Timers)) {
     });
     shutdown(&timers);
     let (is_gone, timer) = thread.join().expect("it does not panic");
-    assert_eq!(timer.state(), DETACHED, "nobody waits for ever");
+    assert_eq!(timer.state(), DETACHED, "no timer waits forever");
     assert_eq!(witness.wakes(), usize::from(!is_gone));
     witness.assert_no_waker_left();
 }
 
 model!(loom_a_timer_armed_during_shutdown_is_refused_or_woken, || arm_during_shutdown(Timers::shutdown));
 
-mistake!(loom_mistake_a_shutdown_that_leaves_the_door_open, "nobody waits for ever", || arm_during_shutdown(
+mistake!(loom_mistake_a_shutdown_that_does_not_clear_the_life, "no timer waits forever", || arm_during_shutdown(
     |timers| {
         let mut wakers = WakeList::new();
-        // The mistake against `one-life`: it stays.
+        // The mistake against `one-life`: the wheel keeps its life.
         timers.wheel(0).take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
         wakers.wake_all();
     }
@@ -256,8 +256,8 @@ fn drop_during_reuse(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
 
 model!(loom_a_timer_dropped_after_its_runtime_leaves_the_reused_wheel_alone, || drop_during_reuse(Timer::disarm));
 
-mistake!(loom_mistake_a_drop_that_believes_in_a_wheel_of_another_life, "the wheel's new timer is still linked", || {
-    drop_during_reuse(disarm_without_second_look)
+mistake!(loom_mistake_a_drop_that_trusts_a_wheel_of_another_life, "the wheel's new timer is still linked", || {
+    drop_during_reuse(disarm_without_recheck)
 });
 
 model!(loom_neighbours_dropped_by_two_threads_are_both_unlinked, || {

@@ -1,4 +1,4 @@
-//! A clock that a test can stop and move: `pause`, `advance`, `resume`.
+//! A clock that tests control: `pause`, `advance`, `resume`.
 //!
 //! Called by users' tests.
 
@@ -10,17 +10,17 @@ use super::clock::ClockError;
 use crate::collections::wake_list::WakeList;
 use crate::runtime::{Handle, context};
 
-/// Stops the clock of this runtime.
+/// Pauses the clock of the current runtime.
 ///
-/// - While it stands, and no task can run, it jumps to the next timer: a `sleep` of an hour takes no time.
+/// - When no task can run, a paused clock jumps to the next timer: a `sleep` of an hour takes no time.
 ///   It does not jump while a blocking task runs.
-/// - [`advance`] moves it by hand.
-/// - Only for a `current_thread` runtime. `Builder::start_paused` stops it from the start.
-/// - Sockets and other processes do not know of it.
+/// - [`advance`] moves the clock explicitly.
+/// - Only a `current_thread` runtime can be paused. `Builder::start_paused` pauses it from the start.
+/// - Sockets and other processes are not affected: waiting for them takes real time.
 ///
 /// # Panics
-/// When the clock is paused already, outside of a runtime, in one built without `enable_time`, and in a multi-thread
-/// runtime.
+/// - If the clock is already paused.
+/// - If called outside of a runtime, in a runtime built without `enable_time`, or in a multi-thread runtime.
 ///
 /// # Examples
 /// ```
@@ -50,10 +50,25 @@ pub fn pause() {
     }
 }
 
-/// Lets a paused clock run on, from where it stands.
+/// Resumes a paused clock, from the time that it shows.
 ///
 /// # Panics
-/// When the clock is not paused, outside of a runtime, and in one built without `enable_time`.
+/// - If the clock is not paused.
+/// - If called outside of a runtime, or in a runtime built without `enable_time`.
+///
+/// # Examples
+/// ```
+/// use redd::time::{self, Duration, Instant};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let start = Instant::now();
+/// time::advance(Duration::from_secs(60)).await;
+/// time::resume();
+/// // Real time again, on top of the minute.
+/// time::sleep(Duration::from_millis(1)).await;
+/// assert!(start.elapsed() >= Duration::from_millis(60_001));
+/// # });
+/// ```
 #[track_caller]
 pub fn resume() {
     let handle = here("`time::resume`");
@@ -63,15 +78,15 @@ pub fn resume() {
     }
 }
 
-/// Moves a paused clock forward by `duration`, fires the timers that are then due, and lets other tasks run once.
+/// Moves a paused clock forward by `duration`, fires the timers that are due, and yields once to other tasks.
 ///
-/// - It is one jump: a task that sleeps twice within `duration` sees its second sleep begin after the jump.
-///   To go through every timer on the way, `sleep` for `duration` instead.
-/// - It waits for no task to finish what it does when woken.
+/// - The clock moves in one jump: a task that sleeps twice within `duration` starts its second sleep after the jump.
+///   To stop at every timer on the way, `sleep` for `duration` instead.
+/// - It does not wait until the woken tasks have finished their work.
 ///
 /// # Panics
-/// When the clock is not paused or would leave the range of [`Instant`](super::Instant), outside of a runtime, and in
-/// one built without `enable_time`.
+/// - If the clock is not paused, or would leave the range of [`Instant`](super::Instant).
+/// - If called outside of a runtime, or in a runtime built without `enable_time`.
 ///
 /// # Examples
 /// ```
@@ -112,7 +127,7 @@ fn jump(duration: Duration) {
              build the runtime with `start_paused(true)`."
         ),
     }
-    // Here and not in the worker's next turn, so that the tasks that are due are queued before this one yields to them.
+    // Fired here and not in the worker's next turn: the woken tasks are queued before this task yields.
     let now = timers.now_tick();
     let mut wakers = WakeList::new();
     for slot in 0..=timers.shared_slot() {
@@ -121,7 +136,7 @@ fn jump(duration: Duration) {
     wakers.wake_all();
 }
 
-/// The runtime that this thread is in, which has timers.
+/// The current runtime, which has timers enabled.
 #[track_caller]
 fn here(what: &str) -> Handle {
     let Some(handle) = context::current() else { context::missing(what) };

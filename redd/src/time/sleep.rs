@@ -1,11 +1,16 @@
-//! Waiting until a moment: `sleep`, `sleep_until`.
+//! Sleeping until a deadline: `sleep`, `sleep_until`.
 //!
-//! Called by users, and by `interval` and `timeout`, which are made of it.
+//! Called by users, and by `interval` and `timeout`, which are built on it.
 //!
-//! This is where a timer asks which runtime the thread is in: at creation (it must be one with timers) and when it is armed
-//! (the wheel of this worker, if it is a worker of the timer's own runtime).
+//! A timer looks up the current runtime twice:
+//! 1. At creation: the runtime must have timers enabled.
+//! 2. When it is armed: a worker of the timer's own runtime uses its own wheel.
 //!
 //! # Invariants
+//! - `clock-decides`: a poll that finds the timer armed also reads the clock. A task that polls in a loop without
+//!   returning keeps its worker from firing timers, and may be waiting for this one. The first poll of a `sleep` skips
+//!   the check, because its deadline was computed from the current time. The coarse clock suffices: it only ends such
+//!   a loop.
 //! - `home-or-here`: a timer is armed on a wheel of the runtime in which it was created, wherever it is polled.
 
 use std::future::Future;
@@ -17,26 +22,27 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::Instant;
-use super::clock::far_future;
+use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
-use crate::observe::resources::{Kind, Operation, Resource, Update, tell_here, tell_poll};
+use crate::observe::resources::{Operation, Resource, ResourceKind, Update, tell_here, tell_poll};
 use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::thread;
 use crate::runtime::{Handle, context};
 use crate::task::coop::poll_proceed;
 
 /// Waits until `duration` has passed.
 ///
-/// - The time counts from this call, not from the first poll.
-/// - Creating, polling once and dropping it allocates nothing and calls the system only for the time.
-/// - A duration too long for the clock means about thirty years.
+/// - The duration counts from this call, not from the first poll.
+/// - Creating, polling and dropping a [`Sleep`] does not allocate. The only system call reads the time.
+/// - A duration that the clock cannot represent is shortened to about 30 years.
 ///
 /// # Cancel safety
-/// Dropping it stops the timer; nothing else happens.
+/// Dropping the future cancels the timer and has no other effect.
 ///
 /// # Panics
-/// When called outside of a runtime, or in one that was built without `enable_time`; when polled after its runtime
-/// was shut down.
+/// - If called outside of a runtime, or in a runtime built without `enable_time`.
+/// - If polled after its runtime was shut down.
 ///
 /// # Examples
 /// ```
@@ -53,19 +59,34 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new("`sleep`", When::In(duration))
 }
 
-/// Waits until `deadline`; if that has passed, only until the worker's next look at its timers.
+/// Waits until `deadline`.
+///
+/// If the deadline has already passed, the future is ready at the latest when the worker next checks its timers.
 ///
 /// # Cancel safety
-/// Dropping it stops the timer; nothing else happens.
+/// Dropping the future cancels the timer and has no other effect.
 ///
 /// # Panics
 /// As [`sleep`].
+///
+/// # Examples
+/// ```
+/// use redd::time::{Duration, Instant, sleep_until};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let start = Instant::now();
+/// // The work may take a while: the deadline does not move with it.
+/// let deadline = start + Duration::from_secs(10);
+/// sleep_until(deadline).await;
+/// assert!(start.elapsed() >= Duration::from_secs(10));
+/// # });
+/// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::new("`sleep_until`", When::At(deadline))
 }
 
-/// When a timer shall fire.
+/// When a timer fires: after a duration or at a deadline.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum When {
     In(Duration),
@@ -73,15 +94,48 @@ pub(super) enum When {
 }
 
 pin_project! {
-    /// A future that is ready at its deadline. Made by [`sleep`] and [`sleep_until`].
+    /// A future that is ready at its deadline, returned by [`sleep`] and [`sleep_until`].
     ///
-    /// - It may be polled anywhere, also outside of the runtime in which it was made; that runtime fires it.
+    /// - It may be polled on any thread, even outside of its runtime. The runtime that created it fires it.
     /// - Once ready it stays ready, until [`reset`](Sleep::reset).
-    /// - To keep one in a struct that is `Unpin`, or to await it by reference in `select!`, pin it: `Box::pin(sleep(..))`
+    /// - To keep one in an `Unpin` struct, or to await it by reference in `select!`, pin it with `Box::pin(sleep(..))`
     ///   or `pin!(sleep(..))`.
+    ///
+    /// # Examples
+    /// An idle timeout that every message extends:
+    /// ```
+    /// use redd::sync::mpsc;
+    /// use redd::time::{Duration, Instant, sleep};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let (sender, mut messages) = mpsc::channel(8);
+    /// redd::spawn(async move {
+    ///     for number in 0..3 {
+    ///         sleep(Duration::from_secs(4)).await;
+    ///         sender.send(number).await.unwrap();
+    ///     }
+    ///     std::future::pending::<()>().await;
+    /// });
+    /// let idle = sleep(Duration::from_secs(5));
+    /// redd::pin!(idle);
+    /// let mut received = Vec::new();
+    /// loop {
+    ///     redd::select! {
+    ///         Some(number) = messages.recv() => {
+    ///             received.push(number);
+    ///             idle.as_mut().reset(Instant::now() + Duration::from_secs(5));
+    ///         }
+    ///         () = &mut idle => break,
+    ///     }
+    /// }
+    /// assert_eq!(received, [0, 1, 2]);
+    /// # });
+    /// ```
     #[must_use = "a future does nothing until it is awaited"]
     pub struct Sleep {
         deadline: std::time::Instant,
+        // The caller gave the deadline, so it may have passed at the first poll.
+        is_given: bool,
         place: &'static Location<'static>,
         #[pin]
         timer: Timer,
@@ -90,12 +144,13 @@ pin_project! {
     }
 }
 
-/// A timer of that runtime, also if it was built without time: for the runtime's own use.
+/// A timer for the runtime's own use. It works even if the runtime was built without `enable_time`.
 pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
     let timers = &handle.shared.timers;
     timers.attach(handle);
     Sleep {
         deadline: deadline_of(When::In(duration), timers),
+        is_given: false,
         place: Location::caller(),
         timer: Timer::new(timers),
         operation: Resource::UNSEEN.operation(""),
@@ -104,7 +159,7 @@ pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
 }
 
 impl Sleep {
-    /// A timer of the runtime that this thread is in; `what` is the function that the user called.
+    /// A timer of the current runtime. `what` is the function that the user called.
     #[inline]
     #[track_caller]
     pub(super) fn new(what: &str, when: When) -> Self {
@@ -116,28 +171,59 @@ impl Sleep {
         });
         match made {
             Some(Some((deadline, timer))) => {
-                let resource = Resource::new(Kind::Sleep);
-                Self { deadline, place, timer, operation: resource.operation("Sleep::new_timeout"), resource }
+                let resource = Resource::new(ResourceKind::Sleep);
+                Self {
+                    deadline,
+                    is_given: matches!(when, When::At(_)),
+                    place,
+                    timer,
+                    operation: resource.operation("Sleep::new_timeout"),
+                    resource,
+                }
             }
             Some(None) => context::disabled(what, "the timer", "enable_time"),
             None => context::missing(what),
         }
     }
 
-    /// The moment at which it is ready.
+    /// Returns the time at which the future becomes ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, Instant, sleep_until};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let deadline = Instant::now() + Duration::from_secs(1);
+    /// assert_eq!(sleep_until(deadline).deadline(), deadline);
+    /// # });
+    /// ```
     pub fn deadline(&self) -> Instant {
         Instant::from_std(self.deadline)
     }
 
-    /// Whether it has fired. One that was neither polled nor reset has not, even if its deadline has passed.
+    /// Returns whether the timer has fired.
+    ///
+    /// A timer fires only after it was polled or reset. Before that this is `false`, even past the deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut delay = std::pin::pin!(sleep(Duration::from_secs(1)));
+    /// assert!(!delay.is_elapsed());
+    /// delay.as_mut().await;
+    /// assert!(delay.is_elapsed());
+    /// # });
+    /// ```
     pub fn is_elapsed(&self) -> bool {
         self.timer.is_fired()
     }
 
-    /// Gives it another deadline, whether or not it has fired.
+    /// Changes the deadline, whether or not the timer has fired.
     ///
-    /// - If a task waits for it, that task is woken at the new deadline.
-    /// - It works on any thread, inside of a runtime or not.
+    /// - A task that waits for the timer is woken at the new deadline.
+    /// - May be called on any thread, inside or outside of a runtime.
     ///
     /// # Examples
     /// ```
@@ -153,19 +239,21 @@ impl Sleep {
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         let mut this = self.project();
         *this.deadline = deadline.into_std();
+        *this.is_given = true;
         this.resource.tell(|| [Update::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
         match arm(this.timer, *this.deadline, waker) {
             Arming::Armed | Arming::ArmedEarliest => {}
-            // The one who waits finds it ready, or learns that the runtime is gone.
+            // The woken task finds the timer ready, or panics because the runtime is gone.
             Arming::Due(waker) | Arming::Gone(waker) => wake_guarded(waker),
         }
     }
 
-    /// Gives it another deadline, for a task that will poll it before it waits again.
+    /// Changes the deadline, for a caller that polls the timer before it waits again.
     pub(super) fn reset_before_poll(self: Pin<&mut Self>, deadline: Instant) {
         let this = self.project();
         *this.deadline = deadline.into_std();
+        *this.is_given = true;
         drop(this.timer.disarm());
     }
 }
@@ -180,16 +268,18 @@ impl Future for Sleep {
             tell_poll("poll_elapsed", true);
             let is_fired = match this.timer.as_mut().poll(cx) {
                 TimerState::Fired => true,
-                TimerState::Waiting => false,
+                TimerState::Waiting => fire_if_reached(this.timer, *this.deadline),
                 TimerState::Idle => {
                     tell_here(|| [Update::Duration(millis_until(*this.deadline))]);
-                    match arm(this.timer, *this.deadline, Some(cx.waker().clone())) {
-                        Arming::Armed | Arming::ArmedEarliest => false,
+                    match arm(this.timer.as_mut(), *this.deadline, Some(cx.waker().clone())) {
+                        Arming::Armed | Arming::ArmedEarliest => {
+                            *this.is_given && fire_if_reached(this.timer, *this.deadline)
+                        }
                         Arming::Due(_) => true,
-                        Arming::Gone(_) => panic_detached(this.place),
+                        Arming::Gone(_) => ends_detached(this.place),
                     }
                 }
-                TimerState::Detached => panic_detached(this.place),
+                TimerState::Detached => ends_detached(this.place),
             };
             if is_fired {
                 unit.made_progress();
@@ -213,6 +303,9 @@ fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
         When::At(deadline) => deadline.into_std(),
         When::In(duration) => {
             let now = timers.clock().now();
+            if duration.as_secs() > LONGEST.as_secs() {
+                return far_future(now);
+            }
             now.checked_add(duration).unwrap_or_else(|| far_future(now))
         }
     }
@@ -223,7 +316,27 @@ fn millis_until(deadline: std::time::Instant) -> u64 {
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Arms an idle timer on the wheel of this worker, or on the one for everybody else.
+/// Fires an armed timer if its deadline has been reached (`clock-decides`).
+#[inline]
+fn fire_if_reached(timer: Pin<&mut Timer>, deadline: std::time::Instant) -> bool {
+    let is_reached = if was_any_paused() { has_reached(&timer, deadline) } else { has_surely_reached(deadline) };
+    if is_reached {
+        timer.fire();
+    }
+    is_reached
+}
+
+/// Reads the clock of the timer's runtime. Returns false if this thread is not in that runtime.
+#[cold]
+fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
+    let ask = |handle: &Handle| {
+        let timers = handle.timers().filter(|timers| timers.is_home_of(timer));
+        timers.is_some_and(|timers| timers.clock().has_reached(deadline))
+    };
+    context::with_current(ask).unwrap_or(false)
+}
+
+/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is not a worker.
 #[inline]
 fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
     let home = timer.home();
@@ -234,15 +347,19 @@ fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker
     };
     let wheel = context::with_current(here).unwrap_or(home);
     let arming = timer.arm(wheel, deadline, waker);
-    // A worker looks at its own wheel before it parks; nobody may be about to look at the shared one.
+    // A worker checks its own wheel before it parks. For the shared wheel a worker has to be unparked.
     if matches!(arming, Arming::ArmedEarliest) && std::ptr::eq(wheel, home) {
         home.unpark_owner();
     }
     arming
 }
 
+/// A destructor that waits while its thread unwinds gets the end instead of a second panic, which would abort the process.
 #[cold]
-fn panic_detached(place: &Location<'_>) -> ! {
+fn ends_detached(place: &Location<'_>) -> bool {
+    if thread::panicking() {
+        return true;
+    }
     panic!(
         "a timer was polled after its runtime was shut down. It was made at {place}. Finish or drop what waits for \
          it before the runtime goes, or keep the `Runtime` alive longer."

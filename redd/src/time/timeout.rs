@@ -1,10 +1,10 @@
-//! Giving up in time: `timeout`, `timeout_at`.
+//! Time limits for futures: `timeout`, `timeout_at`.
 //!
 //! Called by users.
 //!
 //! # Invariants
-//! - `value-first`: the value is polled before the deadline is looked at, so a value that is there is never lost to a
-//!   deadline that has passed.
+//! - `value-first`: the value is polled before the deadline is checked. A value that is ready is never lost to a deadline
+//!   that has passed.
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,19 +19,23 @@ use super::sleep::{Sleep, When};
 use crate::observe::waiting;
 use crate::task::coop::{has_budget_remaining, unconstrained};
 
-/// Lets `future` run for at most `duration`.
+/// Runs `future` for at most `duration`.
 ///
-/// - The time counts from this call, not from the first poll.
-/// - When it is up, the answer is `Err(Elapsed)`; the future is dropped with the `Timeout`.
-/// - A future that is ready is never timed out, even when the time is up. A future that blocks its thread cannot be
-///   timed out at all.
-/// - A duration too long for the clock means about thirty years.
+/// - The duration counts from this call, not from the first poll.
+/// - Returns `Err(Elapsed)` if the deadline passes first. The future is dropped together with the [`Timeout`].
+/// - A future that is ready when polled is never timed out, even past the deadline.
+/// - A future that blocks its thread cannot be timed out.
+/// - A duration that the clock cannot represent is shortened to about 30 years.
 ///
 /// # Cancel safety
-/// Dropping it drops `future`: it is as safe as that.
+/// Dropping the `Timeout` drops `future`, so it is as cancel safe as `future`. That includes a timeout that elapses.
+///
+/// # Errors
+/// [`Elapsed`](super::error::Elapsed) if `future` was not ready in time. It converts into an `io::Error` of kind
+/// `TimedOut`, so `?` works in functions that return `io::Result`.
 ///
 /// # Panics
-/// When called outside of a runtime, or in one that was built without `enable_time`.
+/// If called outside of a runtime, or in a runtime built without `enable_time`.
 ///
 /// # Examples
 /// ```
@@ -52,10 +56,26 @@ where
     Timeout { delay: Sleep::new("`timeout`", When::In(duration)), value: future.into_future() }
 }
 
-/// Lets `future` run until `deadline`. As [`timeout`] otherwise.
+/// Runs `future` until `deadline` at most. Otherwise as [`timeout`].
+///
+/// # Errors
+/// As [`timeout`].
 ///
 /// # Panics
 /// As [`timeout`].
+///
+/// # Examples
+/// ```
+/// use redd::time::{Duration, Instant, sleep, timeout_at};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// // One deadline for two steps.
+/// let deadline = Instant::now() + Duration::from_secs(10);
+/// assert!(timeout_at(deadline, sleep(Duration::from_secs(7))).await.is_ok());
+/// assert!(timeout_at(deadline, sleep(Duration::from_secs(7))).await.is_err());
+/// assert!(Instant::now() >= deadline);
+/// # });
+/// ```
 #[track_caller]
 pub fn timeout_at<F>(deadline: Instant, future: F) -> Timeout<F::IntoFuture>
 where
@@ -65,7 +85,7 @@ where
 }
 
 pin_project! {
-    /// A future with a deadline. Made by [`timeout`] and [`timeout_at`].
+    /// A future with a deadline, returned by [`timeout`] and [`timeout_at`].
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct Timeout<T> {
@@ -77,17 +97,48 @@ pin_project! {
 }
 
 impl<T> Timeout<T> {
-    /// The future that is being timed.
+    /// Returns the inner future.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let limited = timeout(Duration::from_secs(1), std::future::ready(7));
+    /// assert_eq!(format!("{:?}", limited.get_ref()), "Ready(Some(7))");
+    /// # });
+    /// ```
     pub fn get_ref(&self) -> &T {
         &self.value
     }
 
-    /// The future that is being timed.
+    /// Returns the inner future.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let mut limited = timeout(Duration::from_secs(1), std::future::ready(7));
+    /// *limited.get_mut() = std::future::ready(8);
+    /// assert_eq!(limited.await, Ok(8));
+    /// # });
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.value
     }
 
-    /// The future, without its deadline.
+    /// Returns the inner future, without its deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let limited = timeout(Duration::ZERO, std::future::ready(7));
+    /// assert_eq!(limited.into_inner().await, 7);
+    /// # });
+    /// ```
     pub fn into_inner(self) -> T {
         self.value
     }
@@ -103,11 +154,11 @@ impl<T: Future> Future for Timeout<T> {
         if let Poll::Ready(value) = this.value.poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        // What the value waits on says more about this task than its deadline does.
+        // The wait of the value describes this task better than its deadline does.
         let value_waits = waiting::take();
         let mut delay = this.delay;
         let is_late = if had_budget && !has_budget_remaining() {
-            // A value that is always busy would otherwise never be timed out.
+            // The value used up the budget. Without this the deadline of a busy value would never be checked.
             pin!(unconstrained(poll_fn(|cx| delay.as_mut().poll(cx)))).poll(cx)
         } else {
             delay.poll(cx)

@@ -2,33 +2,34 @@
 //!
 //! Called by `sleep` (arm, poll, disarm), by the worker loop (`next_deadline`, `expire`) and by shutdown.
 //!
-//! A [`Timer`] is embedded in its future. Creating one touches nothing shared; the first poll links its entry into a
-//! wheel, dropping it unlinks it. Each of the two is one compare-exchange and one store: there is no allocation, no reference
-//! count and no system call.
+//! A [`Timer`] is embedded in its future. Creating one touches no shared memory. The first poll links its entry into a
+//! wheel, and dropping it unlinks the entry. Each of these costs one compare-exchange and one store: no allocation, no
+//! reference count, no system call.
 //!
 //! ```text
 //!          arm                fire (expire)
-//!   IDLE ───────▶ ARMED ─────────────────────▶ FIRED
+//!   IDLE ───────▶ ARMED ─────────────────────▶ FIRED    (also by its owner: `fire`)
 //!    ▲              │ detach (shutdown)          │
 //!    │              └───────────▶ DETACHED       │
-//!    └── disarm (reset, drop) ◀── any of them ───┘
+//!    └── disarm (reset, drop) ◀── any state ─────┘
 //! ```
 //!
 //! # Invariants
-//! - `state-under-lock`: an entry becomes ARMED, and leaves ARMED, only under the lock of the wheel it is linked in; it is
+//! - `state-under-lock`: an entry becomes ARMED, and leaves ARMED, only under the lock of the wheel it is linked in. It is
 //!   linked exactly while it is ARMED.
-//! - `owner-or-lock`: an entry's waker and filing are touched by the holder of that lock while ARMED, otherwise only
-//!   by the timer's owner.
-//! - `last-touch`: storing FIRED or DETACHED is the last access to an entry by whoever takes it out of the wheel; its owner may free it right after.
-//! - `wheels-are-immortal`: a wheel is never freed, only reused, so a timer may lock the wheel that it was armed on at any time,
-//!   on any thread, also when the runtime is long gone.
-//! - `one-life`: a wheel has the number of the runtime that it serves. Arming compares it under the lock, so a timer
-//!   cannot end up in a wheel that serves another runtime by now.
-//! - `no-foreign-code`: wakers are cloned, woken and dropped only while no lock is held.
+//! - `owner-or-lock`: while ARMED, only the holder of that lock accesses an entry's waker and filing. Otherwise only the
+//!   timer's owner does.
+//! - `last-touch`: storing FIRED or DETACHED is the last access to an entry by the thread that takes it out of the wheel. The
+//!   owner may free it right after.
+//! - `wheels-are-immortal`: a wheel is never freed, only reused. So a timer may lock the wheel that it was armed on at any
+//!   time, on any thread, even after its runtime was dropped.
+//! - `one-life`: a wheel holds the number of the runtime that it serves. Arming compares it under the lock, so a timer cannot
+//!   end up in a wheel that now serves another runtime.
+//! - `no-user-code-under-lock`: wakers are cloned, woken and dropped only while no lock is held.
 //!
 //! # Why not otherwise
-//! Freeing the wheels with the runtime asks for a third step in every drop (ARMED → DROPPING, so that shutdown can wait
-//! for it) or for a reference count in every timer. Ten kilobytes a worker, kept for the next runtime, buy both away.
+//! Freeing the wheels with the runtime would need a third step in every drop (ARMED → DROPPING, so that shutdown can
+//! wait for it), or a reference count in every timer. Keeping ten kilobytes per worker for the next runtime avoids both.
 
 #![expect(unsafe_code, reason = "entries are linked into wheels by address")]
 
@@ -56,25 +57,25 @@ mod models;
 
 /// Published when a wheel is empty.
 const NO_DEADLINE: u64 = u64::MAX;
-/// The life of a wheel that serves nobody.
-const NOBODY: u64 = 0;
+/// The life of a wheel that serves no runtime.
+const NO_RUNTIME: u64 = 0;
 
 /// Numbers for `one-life`.
-static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NOBODY + 1);
+static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NO_RUNTIME + 1);
 static IDLE_WHEELS: Pool<LockedWheel> = Pool::new();
 
 /// The timers of one runtime.
 pub(crate) struct Timers {
     clock: Clock,
     life: u64,
-    /// One a worker slot; the last is shared by threads that are no worker.
+    /// One per worker slot. The last is shared by all threads that are not workers.
     wheels: Box<[&'static LockedWheel]>,
-    /// Whether the shared wheel knows its runtime, or never will (a hint; the truth is `LockedWheel::owner`).
+    /// A hint that `LockedWheel::owner` of the shared wheel is set, or was closed by shutdown.
     is_attached: AtomicBool,
 }
 
 impl Timers {
-    /// Timers for a runtime with so many workers (spare ones included).
+    /// Creates the timers of a runtime with `worker_slots` workers, spare ones included.
     pub(crate) fn new(clock: Clock, worker_slots: usize) -> Self {
         let life = NEXT_LIFE.fetch_add(1, Ordering::Relaxed);
         let wheels = (0..=worker_slots)
@@ -92,13 +93,13 @@ impl Timers {
         &self.clock
     }
 
-    /// The slot whose wheel is shared by threads that are no worker.
+    /// The slot whose wheel is shared by all threads that are not workers.
     pub(crate) fn shared_slot(&self) -> usize {
         self.wheels.len() - 1
     }
 
-    /// The tick by which [`expire`](Self::expire) is to be called for this slot; `None` when no timer is armed there. May be
-    /// too early when a timer was dropped, never too late.
+    /// Returns the tick by which [`expire`](Self::expire) must be called for this slot, or `None` if no timer is armed
+    /// there. It may be too early if a timer was dropped. It is never too late.
     #[inline]
     pub(crate) fn next_deadline(&self, slot: usize) -> Option<u64> {
         match self.wheels[slot].next_deadline.load(Ordering::Relaxed) {
@@ -107,43 +108,47 @@ impl Timers {
         }
     }
 
-    /// The tick that has begun.
+    /// Returns the current tick.
     #[inline]
     pub(crate) fn now_tick(&self) -> u64 {
         self.clock.now_tick()
     }
 
-    /// The moment at which `tick` begins.
+    /// Returns the time at which `tick` begins.
     pub(crate) fn instant_of(&self, tick: u64) -> Instant {
         self.clock.instant_of(tick)
     }
 
-    /// How long it is until `tick` begins; zero when it has.
+    /// Returns the time until `tick` begins, or zero if it has begun.
     pub(crate) fn duration_until(&self, tick: u64) -> Duration {
         self.instant_of(tick).saturating_duration_since(self.clock.now())
     }
 
-    /// Fires the timers of a slot that are due, on any thread. Their wakers go into `wakers`, and as often as that is
-    /// full it is emptied here; the caller, who holds no lock, wakes the rest. Answers how many timers fired.
+    /// Fires the due timers of a slot, on any thread, and returns how many there were.
     ///
-    /// Whoever only wants due timers fired asks [`next_deadline`](Self::next_deadline) first and saves the lock. To call
-    /// it without need tells the wheel the time, so that a deadline that has passed is seen to be when it is armed.
+    /// Their wakers go into `wakers`. Whenever that is full, the wakers in it are woken here, so the caller must hold no
+    /// lock. The caller wakes the rest.
+    ///
+    /// A caller that only has to fire due timers checks [`next_deadline`](Self::next_deadline) first, which saves the
+    /// lock. A call without due timers still updates the wheel's time, so that arming a timer recognizes a deadline that
+    /// has passed.
     pub(crate) fn expire(&self, slot: usize, now_tick: u64, wakers: &mut WakeList) -> usize {
         self.wheels[slot].take_out(wakers, FIRED, |inner| inner.wheel.pop_due(now_tick))
     }
 
-    /// Detaches every timer and wakes who waits for one; from now on timers of this runtime cannot be armed. The caller
-    /// holds no lock. May be called again.
+    /// Detaches every timer and wakes the tasks that wait for one. Afterwards no timer of this runtime can be armed.
+    ///
+    /// The caller must hold no lock. Calling it again has no effect.
     pub(crate) fn shutdown(&self) {
         let shared = self.wheels[self.shared_slot()];
         let owner = {
             let mut owner = shared.owner.lock();
-            std::mem::replace(&mut *owner, Owner::Closed)
+            std::mem::replace(&mut *owner, WheelOwner::Closed)
         };
         let mut wakers = WakeList::new();
         for wheel in &self.wheels {
             wheel.take_out(&mut wakers, DETACHED, |inner| {
-                inner.life = NOBODY;
+                inner.life = NO_RUNTIME;
                 inner.wheel.pop_any()
             });
         }
@@ -151,9 +156,9 @@ impl Timers {
         drop(owner);
     }
 
-    /// Tells the shared wheel whose it is, so that a thread outside of the runtime that arms a timer can unpark it.
+    /// Gives the shared wheel a handle to its runtime. A thread outside of the runtime that arms a timer unparks it.
     ///
-    /// Called for every new timer; does something for the first. The handle is let go in [`shutdown`](Self::shutdown).
+    /// Called for every new timer; only the first call has an effect. [`shutdown`](Self::shutdown) drops the handle.
     #[inline]
     pub(super) fn attach(&self, handle: &Handle) {
         if !self.is_attached.load(Ordering::Relaxed) {
@@ -164,19 +169,19 @@ impl Timers {
     #[cold]
     fn attach_first(&self, handle: &Handle) {
         let mut owner = self.wheels[self.shared_slot()].owner.lock();
-        if let Owner::Unknown = *owner {
-            *owner = Owner::Runtime(handle.clone());
+        if let WheelOwner::Unknown = *owner {
+            *owner = WheelOwner::Runtime(handle.clone());
         }
         self.is_attached.store(true, Ordering::Relaxed);
     }
 
-    /// The wheel of a slot.
+    /// Returns the wheel of a slot.
     #[inline]
     pub(super) fn wheel(&self, slot: usize) -> &'static LockedWheel {
         self.wheels[slot]
     }
 
-    /// Whether `timer` was created in this runtime.
+    /// Returns whether `timer` was created in this runtime.
     #[inline]
     pub(super) fn is_home_of(&self, timer: &Timer) -> bool {
         timer.life == self.life
@@ -192,25 +197,25 @@ impl Drop for Timers {
     }
 }
 
-/// A wheel behind a lock, on cache lines of its own.
+/// A wheel behind a lock, aligned to its own cache lines.
 #[repr(align(128))]
 pub(super) struct LockedWheel {
-    inner: ShortMutex<Inner>,
-    /// What `Wheel::next_deadline` said when the lock was let go.
+    inner: ShortMutex<WheelInner>,
+    /// The value of `Wheel::next_deadline` when the lock was last released.
     next_deadline: AtomicU64,
-    /// Only of a shared wheel: whom to unpark.
-    owner: Mutex<Owner>,
+    /// The runtime to unpark; only used in a shared wheel.
+    owner: Mutex<WheelOwner>,
 }
 
-struct Inner {
-    wheel: Wheel<Entry>,
+struct WheelInner {
+    wheel: Wheel<TimerEntry>,
     /// `one-life`.
     life: u64,
-    /// Tick zero of the runtime that it serves.
+    /// Tick 0 of the runtime that the wheel serves.
     start: Instant,
 }
 
-enum Owner {
+enum WheelOwner {
     Unknown,
     Runtime(Handle),
     Closed,
@@ -219,15 +224,19 @@ enum Owner {
 impl LockedWheel {
     fn new() -> Self {
         Self {
-            inner: ShortMutex::new(Inner { wheel: Wheel::new(), life: NOBODY, start: super::clock::real_now() }),
+            inner: ShortMutex::new(WheelInner {
+                wheel: Wheel::new(),
+                life: NO_RUNTIME,
+                start: super::clock::real_now(),
+            }),
             next_deadline: AtomicU64::new(NO_DEADLINE),
-            owner: Mutex::new(Owner::Unknown),
+            owner: Mutex::new(WheelOwner::Unknown),
         }
     }
 
-    /// Begins a life in another runtime.
+    /// Assigns the wheel to another runtime.
     fn open(&self, life: u64, start: Instant) {
-        *self.owner.lock() = Owner::Unknown;
+        *self.owner.lock() = WheelOwner::Unknown;
         self.with(|inner| {
             inner.wheel.restart();
             inner.life = life;
@@ -235,23 +244,23 @@ impl LockedWheel {
         });
     }
 
-    /// Runs `f` under the lock. `f` is ours and short (`no-foreign-code`).
+    /// Runs `f` under the lock. `f` must be short and call no user code (`no-user-code-under-lock`).
     #[inline]
-    fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(&mut WheelInner) -> R) -> R {
         f(&mut self.inner.lock())
     }
 
-    fn publish(&self, inner: &Inner) {
+    fn publish(&self, inner: &WheelInner) {
         let next = inner.wheel.next_deadline().unwrap_or(NO_DEADLINE);
         self.next_deadline.store(next, Ordering::Relaxed);
     }
 
-    /// Takes out the entries that `pop` names until there is none, and leaves them in `state`.
+    /// Takes out entries until `pop` returns `None`, and leaves each of them in `state`.
     fn take_out(
         &self,
         wakers: &mut WakeList,
         state: u8,
-        mut pop: impl FnMut(&mut Inner) -> Option<NonNull<Entry>>,
+        mut pop: impl FnMut(&mut WheelInner) -> Option<NonNull<TimerEntry>>,
     ) -> usize {
         let mut count = 0;
         loop {
@@ -263,8 +272,8 @@ impl LockedWheel {
                         break;
                     };
                     count += 1;
-                    // SAFETY: `pop` unlinked it from this wheel, whose lock we hold.
-                    wakers.push(unsafe { Entry::leave(entry, state) });
+                    // SAFETY: `pop` unlinked the entry from this wheel, whose lock we hold.
+                    wakers.push(unsafe { TimerEntry::leave(entry, state) });
                 }
                 self.publish(inner);
                 is_done
@@ -279,8 +288,8 @@ impl LockedWheel {
     /// Unparks the runtime that this shared wheel serves.
     pub(super) fn unpark_owner(&self) {
         let handle = match &*self.owner.lock() {
-            Owner::Runtime(handle) => handle.clone(),
-            Owner::Unknown | Owner::Closed => return,
+            WheelOwner::Runtime(handle) => handle.clone(),
+            WheelOwner::Unknown | WheelOwner::Closed => return,
         };
         handle.unpark_for_timer();
     }
@@ -292,29 +301,29 @@ const FIRED: u8 = 2;
 const DETACHED: u8 = 3;
 
 /// The part of a timer that a wheel links.
-struct Entry {
-    filing: UnsafeCell<Filing<Entry>>,
+struct TimerEntry {
+    filing: UnsafeCell<Filing<TimerEntry>>,
     waker: UnsafeCell<Option<Waker>>,
     state: AtomicU8,
 }
 
-// SAFETY: `owner-or-lock` says who may touch the cells, whatever the thread; wakers are `Send`.
-unsafe impl Send for Entry {}
+// SAFETY: `owner-or-lock` excludes concurrent accesses to the cells, and wakers are `Send`.
+unsafe impl Send for TimerEntry {}
 // SAFETY: through a shared reference only `state` is read.
-unsafe impl Sync for Entry {}
+unsafe impl Sync for TimerEntry {}
 
 // SAFETY: always the same field.
-unsafe impl Linked for Entry {
+unsafe impl Linked for TimerEntry {
     unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
-        // SAFETY: `element` is alive by this function's duty, so its filing is.
+        // SAFETY: `element` is alive by the safety contract, so its filing is.
         unsafe { NonNull::new_unchecked(&raw mut (*Self::filing(element).as_ptr()).links) }
     }
 }
 
 // SAFETY: always the same field, in which `Linked::links` finds the links.
-unsafe impl Filed for Entry {
+unsafe impl Filed for TimerEntry {
     unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>> {
-        // SAFETY: `element` is alive by this function's duty; this refers to the cell alone.
+        // SAFETY: `element` is alive by the safety contract. The reference covers only the cell.
         let filing = unsafe { &(*element.as_ptr()).filing };
         filing.with_mut(|filing| {
             // SAFETY: the address of a field is not null.
@@ -323,15 +332,15 @@ unsafe impl Filed for Entry {
     }
 }
 
-impl Entry {
+impl TimerEntry {
     fn new() -> Self {
         Self { filing: UnsafeCell::new(Filing::new()), waker: UnsafeCell::new(None), state: AtomicU8::new(IDLE) }
     }
 
-    /// Takes the waker and stores `state`, FIRED or DETACHED; the entry may be gone when this returns.
+    /// Takes the waker and stores `state` (FIRED or DETACHED). The entry may already be freed when this returns.
     ///
     /// # Safety
-    /// The entry is alive, and was unlinked from a wheel whose lock is held since.
+    /// The entry is alive. It was unlinked from a wheel whose lock has been held since.
     unsafe fn leave(entry: NonNull<Self>, state: u8) -> Option<Waker> {
         // SAFETY: `state-under-lock`: still ARMED, so its owner cannot free it before the store below.
         let entry = unsafe { entry.as_ref() };
@@ -346,15 +355,15 @@ impl Entry {
 }
 
 pin_project! {
-    /// One timer: the entry and what is needed to arm it. Embedded in a future, and pinned with it.
+    /// One timer: the entry and what is needed to arm it. It is embedded in a future and pinned with it.
     pub(crate) struct Timer {
-        // The runtime in which it was created, by number and by its shared wheel.
+        // The runtime that created it: its number and its shared wheel.
         life: u64,
         home: &'static LockedWheel,
-        // Where it was armed last.
+        // The wheel on which it was last armed.
         wheel: Option<&'static LockedWheel>,
         #[pin]
-        entry: Entry,
+        entry: TimerEntry,
     }
 
     impl PinnedDrop for Timer {
@@ -364,42 +373,42 @@ pin_project! {
     }
 }
 
-/// What [`Timer::poll`] found.
+/// The result of [`Timer::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum TimerState {
-    /// Not in a wheel: arm it.
+    /// It is in no wheel: arm it.
     Idle,
-    /// In a wheel, which has the waker of this poll.
+    /// It is in a wheel and holds the waker of this poll.
     Waiting,
     /// Its deadline has been reached.
     Fired,
-    /// Its runtime is gone.
+    /// Its runtime was shut down.
     Detached,
 }
 
-/// What [`Timer::arm`] did.
+/// The result of [`Timer::arm`].
 #[derive(Debug)]
 #[must_use]
 pub(super) enum Arming {
-    /// It waits.
+    /// It is in the wheel.
     Armed,
-    /// It waits, and is the earliest of its wheel: who sleeps for this wheel sleeps too long.
+    /// It is the earliest timer of its wheel. A thread that sleeps until the wheel's previous deadline sleeps too long.
     ArmedEarliest,
-    /// Its deadline has been reached: it counts as fired. The waker is for the caller to drop or to wake.
+    /// Its deadline has been reached, so it counts as fired. The caller drops or wakes the waker.
     Due(Option<Waker>),
-    /// Its runtime is gone: it counts as detached. The waker as above.
+    /// Its runtime was shut down, so it counts as detached. The caller drops or wakes the waker.
     Gone(Option<Waker>),
 }
 
 impl Timer {
-    /// A timer of the runtime that has these timers.
+    /// Creates a timer of the runtime that owns `timers`.
     #[inline]
     pub(super) fn new(timers: &Timers) -> Self {
-        Self { life: timers.life, home: timers.wheels[timers.shared_slot()], wheel: None, entry: Entry::new() }
+        Self { life: timers.life, home: timers.wheels[timers.shared_slot()], wheel: None, entry: TimerEntry::new() }
     }
 
-    /// The wheel on which threads outside of its runtime arm it.
+    /// Returns the wheel on which threads outside of its runtime arm it.
     pub(super) fn home(&self) -> &'static LockedWheel {
         self.home
     }
@@ -410,11 +419,12 @@ impl Timer {
 
     #[inline]
     fn state(&self) -> u8 {
-        // Acquire: when it has left the wheel, so have the accesses of who took it out. Pairs with Release in `Entry::leave`.
+        // Acquire: if the timer has left the wheel, sees all accesses of the thread that took it out. Pairs with
+        // Release in `TimerEntry::leave`.
         self.entry.state.load(Ordering::Acquire)
     }
 
-    /// Looks where the timer is, and leaves the waker of this poll if it waits.
+    /// Returns the timer's state. If it is in a wheel, stores the waker of this poll.
     #[inline]
     pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> TimerState {
         match self.state() {
@@ -430,7 +440,7 @@ impl Timer {
         let is_same = self.with_waker(|old| old.as_ref().is_some_and(|old| old.will_wake(new)));
         let is_waiting = match is_same {
             Some(false) => {
-                // `no-foreign-code`: cloned, and the old one dropped, between two holds of the lock.
+                // `no-user-code-under-lock`: the clone and the drop of the old waker happen between two lock sections.
                 let mut waker = Some(new.clone());
                 self.with_waker(|old| std::mem::swap(old, &mut waker)).is_some()
             }
@@ -444,7 +454,7 @@ impl Timer {
         }
     }
 
-    /// Runs `f` on the waker's place, under the lock; `None` if the timer has left the wheel meanwhile.
+    /// Runs `f` on the stored waker, under the lock. Returns `None` if the timer has left the wheel.
     fn with_waker<R>(&self, f: impl FnOnce(&mut Option<Waker>) -> R) -> Option<R> {
         let wheel = self.wheel.expect("an armed timer knows its wheel");
         wheel.with(|_| {
@@ -455,7 +465,7 @@ impl Timer {
         })
     }
 
-    /// Links the timer, which is in no wheel, into `wheel`.
+    /// Links the timer into `wheel`. It must be in no wheel.
     #[inline]
     pub(super) fn arm(
         self: Pin<&mut Self>,
@@ -470,20 +480,20 @@ impl Timer {
         debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
         // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
         entry.waker.with_mut(|slot| unsafe { *slot = waker });
-        // What is not linked gets its waker back.
+        // A timer that is not linked returns its waker.
         let leave = |state| {
             entry.state.store(state, Ordering::Relaxed);
             // SAFETY: as above.
             entry.waker.with_mut(|slot| unsafe { (*slot).take() })
         };
         wheel.with(|inner| {
-            // Relaxed, here and below: `state-under-lock`; the owner reads what it wrote.
+            // Relaxed, here and below: `state-under-lock`. The owner reads its own writes.
             if inner.life != life {
                 return Arming::Gone(leave(DETACHED));
             }
             let tick = tick_at_or_after(inner.start, deadline);
-            // SAFETY: the entry is pinned and in no wheel; `disarm`, called by reset and drop, or the firing takes it
-            // out before it goes.
+            // SAFETY: the entry is pinned and in no wheel. Before it is freed, `disarm` (in reset and drop) or the firing
+            // takes it out.
             match unsafe { inner.wheel.insert(NonNull::from(entry), tick) } {
                 Insertion::Due => Arming::Due(leave(FIRED)),
                 Insertion::Filed => {
@@ -499,10 +509,18 @@ impl Timer {
         })
     }
 
-    /// Makes the timer idle, wherever it is. Its waker, if it waited with one, is for the caller to drop or to arm with.
+    /// Fires the timer for its owner, which has observed that the deadline has been reached.
+    #[cold]
+    pub(super) fn fire(mut self: Pin<&mut Self>) {
+        drop(self.as_mut().disarm());
+        // Relaxed: it is in no wheel, so only the owner accesses it.
+        self.entry.state.store(FIRED, Ordering::Relaxed);
+    }
+
+    /// Makes the timer idle, from any state. Returns its waker, if it had one, for the caller to drop or to reuse.
     #[inline(always)]
     pub(super) fn disarm(self: Pin<&mut Self>) -> Option<Waker> {
-        // One that was never polled, of a timeout that was not needed.
+        // Fast path: a timer that was never polled, as in a timeout whose value was ready immediately.
         if self.state() == IDLE { None } else { self.disarm_used() }
     }
 
@@ -511,7 +529,7 @@ impl Timer {
         let entry = &self.entry;
         let waker = if state == ARMED {
             let wheel = self.wheel.expect("an armed timer knows its wheel");
-            // `wheels-are-immortal`: it may serve another runtime by now, and then the entry has left.
+            // `wheels-are-immortal`: if it serves another runtime by now, the entry has left it.
             wheel.with(|inner| {
                 // Relaxed: `state-under-lock`, and the lock is held.
                 if entry.state.load(Ordering::Relaxed) != ARMED {
@@ -530,7 +548,7 @@ impl Timer {
         } else {
             None
         };
-        // Relaxed: it is in no wheel, so the owner is alone with it.
+        // Relaxed: it is in no wheel, so only the owner accesses it.
         entry.state.store(IDLE, Ordering::Relaxed);
         waker
     }
@@ -577,7 +595,7 @@ mod tests {
         count
     }
 
-    /// Writes its number down when woken.
+    /// Logs its number when woken.
     struct Numbered(u64, Arc<Mutex<Vec<u64>>>);
     impl Wake for Numbered {
         fn wake(self: Arc<Self>) {
@@ -604,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_the_earliest_timer_lets_the_next_one_name_the_deadline() {
+    fn dropping_the_earliest_timer_makes_the_next_one_the_deadline() {
         let timers = paused(1);
         let early = arm_at(&timers, 0, 5, Waker::noop().clone());
         let late = arm_at(&timers, 0, 500, Waker::noop().clone());
@@ -617,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_earliest_timer_says_so() {
+    fn only_an_earliest_timer_is_reported_as_earliest() {
         let timers = paused(0);
         let arm = |tick| {
             let mut timer = idle(&timers);
@@ -649,7 +667,7 @@ mod tests {
         let mut idle = idle(&timers);
         timers.shutdown();
         timers.shutdown();
-        assert_eq!(*log.lock(), [9], "who waits is woken");
+        assert_eq!(*log.lock(), [9], "the waiting task is woken");
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
         let arming = idle.as_mut().arm(timers.wheel(0), timers.instant_of(9), None);
@@ -662,7 +680,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_does_not_enter_a_wheel_that_serves_another_runtime_by_now() {
+    fn a_timer_is_not_armed_on_a_wheel_that_serves_another_runtime() {
         let gone = paused(0);
         let mut timer = idle(&gone);
         let wheel = gone.wheel(0);
@@ -670,7 +688,7 @@ mod tests {
         wheel.open(u64::MAX, real_start());
         let arming = timer.as_mut().arm(wheel, real_start(), None);
         assert!(matches!(arming, Arming::Gone(None)));
-        wheel.with(|inner| inner.life = NOBODY);
+        wheel.with(|inner| inner.life = NO_RUNTIME);
     }
 
     fn real_start() -> Instant {
@@ -678,7 +696,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_waker_is_woken_and_the_earlier_one_is_let_go() {
+    fn the_last_waker_is_woken_and_the_earlier_one_is_dropped() {
         let timers = paused(0);
         let log = Arc::new(Mutex::new(Vec::new()));
         let first = Arc::new(Numbered(1, Arc::clone(&log)));
@@ -728,13 +746,14 @@ mod tests {
     fn timers_are_dropped_while_another_thread_fires_them() {
         let timers = Arc::new(paused(0));
         let firing = Arc::clone(&timers);
+        let rounds = u64::from(crate::sys::emulation::rounds(2_000));
         let thread = thread::spawn_named("firing".into(), None, move || {
-            (0..2_000).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
+            (0..rounds).map(|tick| fire(&firing, 0, tick)).sum::<usize>()
         })
         .expect("a test may start a thread");
         let mut cx = Context::from_waker(Waker::noop());
         let mut fired = 0;
-        for round in 0..2_000_u64 {
+        for round in 0..rounds {
             let mut timer = idle(&timers);
             let deadline = timers.instant_of(round + round % 5);
             match timer.as_mut().arm(timers.wheel(0), deadline, None) {
@@ -744,7 +763,7 @@ mod tests {
                     }
                 }
                 Arming::Due(_) => {}
-                Arming::Gone(_) => panic!("nobody shut the timers down"),
+                Arming::Gone(_) => panic!("the timers were not shut down"),
             }
         }
         assert!(fired <= thread.join().expect("firing does not panic"));

@@ -1,18 +1,23 @@
-//! A timer wheel: deadlines in, due elements out. No clock, no atomics, no I/O.
+//! A hierarchical timer wheel: deadlines in, due elements out. No clock, no atomics, no I/O.
 //!
 //! Called by `timers`, which holds a lock around every call.
 //!
-//! Six levels of 64 slots. A slot of level `n` covers `64^n` ticks. An element stands at the level of the highest
-//! group of six bits in which its deadline differs from `elapsed`, so a level's slots all lie in the one slot of the
-//! level above in which `elapsed` is. When time enters a slot of a higher level, its elements are filed anew, lower
-//! down. The top level is a ring: what is more than its 63 slots (two years) ahead waits in the last of them and is filed anew there.
+//! There are six levels of 64 slots. A slot of level `n` covers `64^n` ticks.
+//!
+//! 1. An element is at the level of the highest group of six bits in which its deadline differs from `elapsed`. So all
+//!    slots of a level are within one slot of the level above: the slot that contains `elapsed`.
+//! 2. When time enters a slot of a higher level, the elements of the slot are refiled at lower levels.
+//! 3. The top level is a ring. Elements more than its 63 slots (two years) ahead are in the far slot.
+//! 4. The elements of the far slot are refiled when the earliest of them comes within reach of the ring.
 //!
 //! # Invariants
-//! - `slots-ahead`: `elapsed` never enters a slot that still holds elements, except a slot of level 0; so in a level
-//!   all occupied slots are ahead, and the first one of the lowest occupied level holds the earliest element of all.
-//! - `bound-is-early`: a slot's `bound` is not later than any of its elements' deadlines, nor earlier than the slot's
-//!   start. It is exact until its earliest element is removed.
-//! - `filed-once`: an element's `place` names the slot whose list it is in.
+//! - `slots-ahead`: `elapsed` never enters a slot that still holds elements, except a slot of level 0. So all occupied slots
+//!   of a level are ahead. The first one of the lowest occupied level holds the earliest element of the wheel.
+//! - `bound-is-early`: a slot's `bound` is at or after the slot's start, and at or before the deadlines of its elements. It is
+//!   exact until the earliest element is removed.
+//! - `far-is-later`: while no element of the far slot is within reach of the ring, all of them are later than all elements of
+//!   the levels.
+//! - `filed-once`: an element's `position` is the slot whose list it is in.
 
 #![expect(unsafe_code, reason = "the slots are intrusive lists")]
 
@@ -22,40 +27,42 @@ use crate::collections::linked_list::{Linked, LinkedList, Links};
 
 const LEVELS: usize = 6;
 const TOP: usize = LEVELS - 1;
+/// The level of the far slot, the only slot of this level.
+const FAR: usize = LEVELS;
 const SLOTS: usize = 64;
-/// Bits of a deadline that choose the slot of one level.
+/// The number of deadline bits that select the slot of one level.
 const BITS: u32 = 6;
 const SLOT_MASK: u64 = SLOTS as u64 - 1;
 const TOP_SHIFT: u32 = BITS * TOP as u32;
 
-/// What an element carries for the wheel.
+/// The part of an element that belongs to the wheel.
 #[derive(Debug)]
 pub(super) struct Filing<T> {
     pub(super) links: Links<T>,
     deadline: u64,
-    place: Place,
+    position: WheelPosition,
 }
 
 impl<T> Filing<T> {
     pub(super) const fn new() -> Self {
-        Self { links: Links::new(), deadline: 0, place: Place { level: 0, slot: 0 } }
+        Self { links: Links::new(), deadline: 0, position: WheelPosition { level: 0, slot: 0 } }
     }
 }
 
 /// An element of a wheel.
 ///
 /// # Safety
-/// `filing` returns the address of the same field for the same element every time, and `Linked::links` the address of
+/// For a given element, `filing` always returns the address of the same field. `Linked::links` returns the address of
 /// the `links` in it.
 pub(super) unsafe trait Filed: Linked {
-    /// Address of the filing inside `element`.
+    /// Returns the address of the filing inside `element`.
     ///
     /// # Safety
     /// `element` points to a live element.
     unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>>;
 }
 
-/// What became of an element that was to be filed.
+/// The result of inserting an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Insertion {
@@ -65,14 +72,14 @@ pub(super) enum Insertion {
     Due,
 }
 
-/// Which slot.
+/// The position of a slot: its level, and its index in the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct WheelPosition {
     level: u8,
     slot: u8,
 }
 
-impl Place {
+impl WheelPosition {
     fn new(level: usize, slot: u64) -> Self {
         Self { level: level as u8, slot: (slot & SLOT_MASK) as u8 }
     }
@@ -83,156 +90,189 @@ impl Place {
 }
 
 #[derive(Debug)]
-struct Slot<T> {
+struct WheelSlot<T> {
     list: LinkedList<T>,
     bound: u64,
 }
 
-/// See the module page.
+/// A timer wheel; the module documentation describes it.
 #[derive(Debug)]
 pub(super) struct Wheel<T> {
-    /// The last tick that was looked at: everything due at it has been handed out or is at its level-0 slot.
+    /// The latest tick that was processed. All elements due by it were handed out or are in its level-0 slot.
     elapsed: u64,
-    /// One bit a slot: is its list non-empty?
-    occupied: [u64; LEVELS],
-    /// On the heap, and made there: they are too large to pass through a stack.
-    slots: Box<[Slot<T>; LEVELS * SLOTS]>,
+    /// One bit per slot: whether its list is non-empty. The last word is for the far slot.
+    occupied: [u64; LEVELS + 1],
+    /// Allocated and built on the heap, since they are too large for a stack. The last is the far slot.
+    slots: Box<[WheelSlot<T>; LEVELS * SLOTS + 1]>,
 }
 
 impl<T: Filed> Wheel<T> {
     pub(super) fn new() -> Self {
-        let slots: Box<[_]> =
-            std::iter::repeat_with(|| Slot { list: LinkedList::new(), bound: 0 }).take(LEVELS * SLOTS).collect();
+        let slots: Box<[_]> = std::iter::repeat_with(|| WheelSlot { list: LinkedList::new(), bound: 0 })
+            .take(LEVELS * SLOTS + 1)
+            .collect();
         let Ok(slots) = slots.try_into() else {
             unreachable!("as many were made as there are");
         };
-        Self { elapsed: 0, occupied: [0; LEVELS], slots }
+        Self { elapsed: 0, occupied: [0; LEVELS + 1], slots }
     }
 
     /// Starts over at tick 0. The wheel is empty.
     pub(super) fn restart(&mut self) {
-        debug_assert_eq!(self.occupied, [0; LEVELS], "only an empty wheel restarts");
+        debug_assert_eq!(self.occupied, [0; LEVELS + 1], "only an empty wheel restarts");
         self.elapsed = 0;
     }
 
-    /// A tick that is not later than the earliest deadline, and is it unless an earlier element was removed.
+    /// Returns the earliest deadline. After an earlier element was removed, it may return a tick before that.
     pub(super) fn next_deadline(&self) -> Option<u64> {
+        if self.has_far() {
+            return Some(self.next_deadline_with_far());
+        }
         Some(self.slots[self.first()?.index()].bound)
     }
 
-    /// Files `element`, unless its deadline has been reached.
+    /// Inserts `element`, unless its deadline has been reached.
     ///
     /// # Safety
-    /// `element` is alive, in no wheel, and stays where it is until it was removed or popped.
+    /// `element` is alive, in no wheel, and does not move until it has been removed or popped.
+    #[inline(always)]
     pub(super) unsafe fn insert(&mut self, element: NonNull<T>, deadline: u64) -> Insertion {
         if deadline <= self.elapsed {
             return Insertion::Due;
         }
-        // SAFETY: alive by this function's duty.
+        // SAFETY: alive by the safety contract.
         unsafe { (*T::filing(element).as_ptr()).deadline = deadline };
-        // SAFETY: this function's duty is `file`'s.
+        // SAFETY: our safety contract is that of `file`.
         unsafe { self.file(element) };
         Insertion::Filed
     }
 
-    /// Takes `element` out; its deadline is returned.
+    /// Removes `element` and returns its deadline.
     ///
     /// # Safety
     /// `element` is in this wheel.
     pub(super) unsafe fn remove(&mut self, element: NonNull<T>) -> u64 {
-        // SAFETY: what is in the wheel is alive.
-        let (place, deadline) = unsafe {
+        // SAFETY: elements of the wheel are alive.
+        let (position, deadline) = unsafe {
             let filing = T::filing(element).as_ptr();
-            ((*filing).place, (*filing).deadline)
+            ((*filing).position, (*filing).deadline)
         };
-        let list = &mut self.slots[place.index()].list;
+        let list = &mut self.slots[position.index()].list;
         // SAFETY: `filed-once`: it is in this slot's list.
         unsafe { list.remove(element) };
         if list.is_empty() {
-            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+            self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         }
         deadline
     }
 
-    /// Takes out an element that is due at `now`, in the order of deadlines; `None` when there is none left.
+    /// Removes and returns an element that is due at `now`, in order of deadlines. Returns `None` when none is left.
     pub(super) fn pop_due(&mut self, now: u64) -> Option<NonNull<T>> {
         loop {
-            let place = match self.first() {
-                Some(place) if self.start_of(place) <= now => place,
+            if self.has_far() && is_near(self.elapsed, self.far_bound()) {
+                // Each round removes the earliest element from the far slot, or makes the slot's bound exact.
+                self.refile(WheelPosition::new(FAR, 0));
+            }
+            // `far-is-later`
+            let position = match self.first() {
+                Some(position) if self.start_of(position) <= now => position,
                 // `slots-ahead`: no occupied slot starts by `now`.
                 Some(_) | None => {
                     self.elapsed = self.elapsed.max(now);
                     return None;
                 }
             };
-            self.elapsed = self.elapsed.max(self.start_of(place));
-            if place.level == 0 {
-                return self.pop_from(place);
+            self.elapsed = self.elapsed.max(self.start_of(position));
+            match usize::from(position.level) {
+                0 => return self.pop_from(position),
+                // `elapsed` is now within reach: the next round refiles it.
+                FAR => {}
+                _ => self.refile(position),
             }
-            self.file_anew(place);
         }
     }
 
-    /// Takes out any element, due or not.
+    /// Removes and returns any element, due or not.
     pub(super) fn pop_any(&mut self) -> Option<NonNull<T>> {
         self.pop_from(self.first()?)
     }
 
-    fn pop_from(&mut self, place: Place) -> Option<NonNull<T>> {
-        let list = &mut self.slots[place.index()].list;
+    fn pop_from(&mut self, position: WheelPosition) -> Option<NonNull<T>> {
+        let list = &mut self.slots[position.index()].list;
         let element = list.pop_front();
         if list.is_empty() {
-            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+            self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         }
         element
     }
 
-    /// Files the elements of a slot that time has entered again, lower down.
-    fn file_anew(&mut self, place: Place) {
-        let mut list = self.slots[place.index()].list.take();
-        self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+    /// Moves the elements of a slot that time has entered to lower levels.
+    fn refile(&mut self, position: WheelPosition) {
+        let mut list = self.slots[position.index()].list.take();
+        self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         while let Some(element) = list.pop_front() {
-            // SAFETY: it was in the wheel, so it is alive and stays so until taken out; it was just unlinked.
+            // SAFETY: it was in the wheel, so it stays alive until it is removed. It was just unlinked.
             unsafe { self.file(element) };
         }
     }
 
-    /// Links `element` where its deadline belongs, as seen from `elapsed`.
+    /// Links `element` into the slot for its deadline, relative to `elapsed`.
     ///
     /// # Safety
-    /// As for [`insert`](Self::insert); the element's `deadline` is set and not before `elapsed`.
+    /// As for [`insert`](Self::insert). Also, the element's `deadline` is set and is not before `elapsed`.
     unsafe fn file(&mut self, element: NonNull<T>) {
-        // SAFETY: alive by this function's duty.
+        // SAFETY: alive by the safety contract.
         let filing = unsafe { T::filing(element).as_ptr() };
         // SAFETY: as above.
         let deadline = unsafe { (*filing).deadline };
-        let (place, bound) = place_of(self.elapsed, deadline);
+        let (position, bound) = position_of(self.elapsed, deadline);
         // SAFETY: as above.
-        unsafe { (*filing).place = place };
-        let slot = &mut self.slots[place.index()];
-        // `bound-is-early`: an empty slot's old bound means nothing.
+        unsafe { (*filing).position = position };
+        let slot = &mut self.slots[position.index()];
+        // `bound-is-early`: the old bound of an empty slot is meaningless.
         slot.bound = if slot.list.is_empty() { bound } else { slot.bound.min(bound) };
-        // SAFETY: alive and in no list by this function's duty.
+        // SAFETY: alive and in no list by the safety contract.
         unsafe { slot.list.push_back(element) };
-        self.occupied[usize::from(place.level)] |= 1 << place.slot;
+        self.occupied[usize::from(position.level)] |= 1 << position.slot;
     }
 
-    /// The slot of the earliest element (`slots-ahead`).
-    fn first(&self) -> Option<Place> {
-        let level = self.occupied.iter().position(|&bits| bits != 0)?;
+    /// Returns the slot of the earliest element (`slots-ahead`).
+    fn first(&self) -> Option<WheelPosition> {
+        let Some(level) = self.occupied[..LEVELS].iter().position(|&bits| bits != 0) else {
+            return self.has_far().then(|| WheelPosition::new(FAR, 0));
+        };
         let bits = self.occupied[level];
         if level < TOP {
-            return Some(Place::new(level, u64::from(bits.trailing_zeros())));
+            return Some(WheelPosition::new(level, u64::from(bits.trailing_zeros())));
         }
         let here = self.elapsed >> TOP_SHIFT;
         let ahead = bits.rotate_right((here & SLOT_MASK) as u32).trailing_zeros();
-        Some(Place::new(TOP, here + u64::from(ahead)))
+        Some(WheelPosition::new(TOP, here + u64::from(ahead)))
     }
 
-    /// The first tick that `place` covers; `place` lies ahead.
-    fn start_of(&self, place: Place) -> u64 {
-        let (level, slot) = (u32::from(place.level), u64::from(place.slot));
-        if usize::from(place.level) < TOP {
+    /// As `next_deadline`. An element of the far slot that has come within reach may be the earliest.
+    #[cold]
+    fn next_deadline_with_far(&self) -> u64 {
+        let bound = self.first().map_or(u64::MAX, |position| self.slots[position.index()].bound);
+        bound.min(self.far_bound())
+    }
+
+    #[inline]
+    fn has_far(&self) -> bool {
+        self.occupied[FAR] != 0
+    }
+
+    fn far_bound(&self) -> u64 {
+        self.slots[WheelPosition::new(FAR, 0).index()].bound
+    }
+
+    /// Returns the first tick that `position` covers, which must be ahead. The far slot starts at its earliest element.
+    fn start_of(&self, position: WheelPosition) -> u64 {
+        let (level, slot) = (u32::from(position.level), u64::from(position.slot));
+        if usize::from(position.level) == FAR {
+            return self.far_bound();
+        }
+        if usize::from(position.level) < TOP {
             let lap = BITS * (level + 1);
             return ((self.elapsed >> lap) << lap) + (slot << (BITS * level));
         }
@@ -242,22 +282,25 @@ impl<T: Filed> Wheel<T> {
     }
 }
 
-/// Where a deadline that is not before `elapsed` belongs, and the bound it sets there.
-fn place_of(elapsed: u64, deadline: u64) -> (Place, u64) {
+/// Returns the slot for a deadline that is not before `elapsed`, and the bound that the deadline sets there.
+fn position_of(elapsed: u64, deadline: u64) -> (WheelPosition, u64) {
     let highest_differing = u64::BITS - 1 - ((elapsed ^ deadline) | SLOT_MASK).leading_zeros();
     let level = (highest_differing / BITS) as usize;
     if level < TOP {
         let slot = deadline >> (BITS * level as u32);
-        return (Place::new(level, slot), deadline);
+        return (WheelPosition::new(level, slot), deadline);
     }
-    let here = elapsed >> TOP_SHIFT;
-    let there = deadline >> TOP_SHIFT;
-    if there - here <= SLOT_MASK {
-        (Place::new(TOP, there), deadline)
-    } else {
-        let last = here + SLOT_MASK;
-        (Place::new(TOP, last), last << TOP_SHIFT)
-    }
+    (position_at_top(elapsed, deadline), deadline)
+}
+
+#[cold]
+fn position_at_top(elapsed: u64, deadline: u64) -> WheelPosition {
+    if is_near(elapsed, deadline) { WheelPosition::new(TOP, deadline >> TOP_SHIFT) } else { WheelPosition::new(FAR, 0) }
+}
+
+/// Returns whether the ring of the top level reaches `deadline`, which must not be before `elapsed`.
+fn is_near(elapsed: u64, deadline: u64) -> bool {
+    (deadline >> TOP_SHIFT) - (elapsed >> TOP_SHIFT) <= SLOT_MASK
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -273,27 +316,27 @@ mod tests {
     // SAFETY: always the same field, by raw projection.
     unsafe impl Linked for Element {
         unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
-            // SAFETY: `element` is alive by this function's duty.
+            // SAFETY: `element` is alive by the safety contract.
             unsafe { NonNull::new_unchecked(&raw mut (*element.as_ptr()).filing.links) }
         }
     }
     // SAFETY: always the same field, by raw projection.
     unsafe impl Filed for Element {
         unsafe fn filing(element: NonNull<Self>) -> NonNull<Filing<Self>> {
-            // SAFETY: `element` is alive by this function's duty.
+            // SAFETY: `element` is alive by the safety contract.
             unsafe { NonNull::new_unchecked(&raw mut (*element.as_ptr()).filing) }
         }
     }
 
     #[derive(Clone, Debug)]
     enum Step {
-        /// Insert so many ticks ahead of the present (or, if it does not fit, at the end of time).
+        /// Insert this many ticks ahead of the current tick, or at the last tick if that overflows.
         Insert(u64),
-        /// Remove one of the elements that are in.
+        /// Remove one of the elements in the wheel.
         Remove(usize),
-        /// Let time pass and take out what is due.
+        /// Let time pass and remove the due elements.
         Pass(u64),
-        /// Jump to what the wheel names as its next deadline.
+        /// Jump to the wheel's next deadline.
         PassToNext,
     }
 
@@ -302,9 +345,10 @@ mod tests {
         prop_oneof![
             4 => 0_u64..200,
             2 => 0_u64..10_000,
-            1 => (0_u32..44, -2_i64..3)
+            1 => (0_u32..64, -2_i64..3)
                 .prop_map(|(shift, off)| (1_u64 << shift).saturating_add_signed(off)),
             1 => 0_u64..(1 << 42),
+            1 => any::<u64>(),
         ]
     }
 
@@ -364,10 +408,8 @@ mod tests {
                 Step::Pass(by) => pass_to(&mut wheel, &mut map, &mut now, by),
                 Step::PassToNext => {
                     if let Some(next) = wheel.next_deadline() {
-                        if next < u64::MAX - (1 << 40) {
-                            let by = next.saturating_sub(now);
-                            pass_to(&mut wheel, &mut map, &mut now, by);
-                        }
+                        let by = next.saturating_sub(now);
+                        pass_to(&mut wheel, &mut map, &mut now, by);
                     }
                 }
             }
@@ -394,7 +436,7 @@ mod tests {
     }
 
     fn pass_to(wheel: &mut Wheel<Element>, map: &mut BTreeMap<u64, Vec<usize>>, now: &mut u64, by: u64) {
-        *now += by;
+        *now = now.saturating_add(by).min(u64::MAX - 1);
         let mut last = 0;
         while let Some(element) = wheel.pop_due(*now) {
             // SAFETY: elements are alive until the end.
@@ -438,6 +480,23 @@ mod tests {
         assert_eq!(wheel.pop_due(600_122), None);
         assert_eq!(wheel.next_deadline(), Some(600_123));
         assert_eq!(wheel.pop_due(600_123), Some(element));
+        assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn deadlines_beyond_the_ring_name_themselves_and_are_reached_in_one_step() {
+        let mut wheel = Wheel::<Element>::new();
+        let mut elements = [(); 3].map(|()| Element { number: 0, filing: Filing::new() });
+        let [near, far, last] = elements.each_mut().map(NonNull::from);
+        for (element, deadline) in [(last, u64::MAX - 1), (far, 1 << 50), (near, 1 << 35)] {
+            // SAFETY: each is popped below, before it goes.
+            assert_eq!(unsafe { wheel.insert(element, deadline) }, Insertion::Filed);
+        }
+        for (element, deadline) in [(near, 1 << 35), (far, 1 << 50), (last, u64::MAX - 1)] {
+            assert_eq!(wheel.next_deadline(), Some(deadline));
+            assert_eq!(wheel.pop_due(deadline - 1), None);
+            assert_eq!(wheel.pop_due(deadline), Some(element));
+        }
         assert_eq!(wheel.next_deadline(), None);
     }
 }

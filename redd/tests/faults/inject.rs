@@ -4,7 +4,9 @@
 //! `sys::faults` inside redd is for unit tests and one thread; here any thread's call can fail, also those that std
 //! makes.
 
-use std::ffi::{c_int, c_long, c_void};
+#[cfg(target_arch = "x86_64")]
+use std::ffi::c_long;
+use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
@@ -110,6 +112,56 @@ macro_rules! doors {
     )*};
 }
 
+/// Holds a thread in its next `write`, until it is let go.
+pub(crate) struct Hold(AtomicUsize);
+
+pub(crate) static HOLD: Hold = Hold(AtomicUsize::new(FREE));
+
+const FREE: usize = 0;
+const HELD: usize = 1;
+const LET_GO: usize = 2;
+const FOUND_CLOSED: usize = 3;
+
+std::thread_local! {
+    static IS_HELD_NEXT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+impl Hold {
+    /// From here on the next `write` of the calling thread waits for [`let_go`](Self::let_go).
+    pub(crate) fn hold_me(&self, is_held: bool) {
+        IS_HELD_NEXT.set(is_held);
+    }
+
+    /// Whether the thread stands in its `write`.
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == HELD
+    }
+
+    /// The thread goes on.
+    pub(crate) fn let_go(&self) {
+        self.0.store(LET_GO, Ordering::SeqCst);
+    }
+
+    /// Whether the descriptor was still open when the thread went on. Makes ready for the next use.
+    pub(crate) fn was_open(&self) -> bool {
+        self.0.swap(FREE, Ordering::SeqCst) != FOUND_CLOSED
+    }
+
+    fn check(&self, fd: c_int) {
+        if !IS_HELD_NEXT.replace(false) {
+            return;
+        }
+        self.0.store(HELD, Ordering::SeqCst);
+        while self.is_held() {
+            std::thread::yield_now();
+        }
+        // SAFETY: asks about a number.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+            self.0.store(FOUND_CLOSED, Ordering::SeqCst);
+        }
+    }
+}
+
 doors! {
     EPOLL_CREATE: fn epoll_create1(flags: c_int) -> c_int;
     EPOLL_CTL: fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut c_void) -> c_int;
@@ -118,10 +170,25 @@ doors! {
     ACCEPT: fn accept4(fd: c_int, address: *mut c_void, len: *mut c_void, flags: c_int) -> c_int;
     RECV: fn recv(fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize;
     RECV: fn read(fd: c_int, buf: *mut c_void, len: usize) -> isize;
-    SEND: fn write(fd: c_int, buf: *const c_void, len: usize) -> isize;
     SEND: fn writev(fd: c_int, parts: *const c_void, count: c_int) -> isize;
     RECV: fn recvfrom(fd: c_int, buf: *mut c_void, len: usize, flags: c_int, from: *mut c_void, size: *mut c_void) -> isize;
     SEND: fn send(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize;
+}
+
+/// Takes the place of the C library's function.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: usize) -> isize {
+    type Write = unsafe extern "C" fn(c_int, *const c_void, usize) -> isize;
+    if let Some(errno) = SEND.check() {
+        return refuse(errno) as isize;
+    }
+    HOLD.check(fd);
+    static ORIGINAL: OnceLock<usize> = OnceLock::new();
+    // SAFETY: as in `doors`.
+    unsafe {
+        let call: Write = std::mem::transmute(original(&ORIGINAL, c"write"));
+        call(fd, buf, len)
+    }
 }
 
 /// Takes the place of the C library's function: it returns the error instead of setting `errno`.

@@ -13,6 +13,7 @@ use redd::runtime::Builder;
 use redd::sync::oneshot;
 use redd::time::sleep;
 
+use crate::inject::HOLD;
 use crate::{Case, case, current_thread, resources, until, workers};
 
 pub(crate) const CASES: &[Case] = &[
@@ -27,6 +28,11 @@ pub(crate) const CASES: &[Case] = &[
     case("10,000 timers at one instant", "all fire", many_timers),
     case("10,000 runtimes one after another", "flat", many_runtimes),
     case("wakers are used by other threads when the runtime is gone", "no effect", late_wakers),
+    case(
+        "a thread outside wakes a task while the runtime ends behind it",
+        "the runtime stays",
+        wake_outlives_the_runtime,
+    ),
     case("a drop at shutdown spawns", "ends at once", spawns_at_shutdown),
     case("a runtime ends while a closure runs", "waits, or leaves it after a timeout", closure_at_shutdown),
     case("a runtime ends while a task does not yield", "leaves it after a timeout", busy_task_at_shutdown),
@@ -265,6 +271,41 @@ fn many_runtimes() {
     let after = resources();
     assert_eq!(before.1, after.1, "descriptors");
     assert!(after.2 < before.2 + (4 << 20), "resident bytes before {} and after {}", before.2, after.2);
+}
+
+/// A thread that is no part of the runtime queues a task and is held where it wakes a worker. Meanwhile a timer wakes
+/// the worker, the task ends, and the runtime is dropped. The thread must find everything in its place when it goes on.
+fn wake_outlives_the_runtime() {
+    for flavour in [|| workers(1), current_thread] {
+        // The worker may be awake when the task is queued: then nothing is written.
+        let was_held = (0..100).any(|_| {
+            let runtime = flavour();
+            let (sender, receiver) = oneshot::channel::<()>();
+            let task = runtime.spawn(receiver);
+            let outside = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                HOLD.hold_me(true);
+                sender.send(()).unwrap();
+                HOLD.hold_me(false);
+            });
+            runtime.block_on(async {
+                while !task.is_finished() {
+                    // The worker of the first flavour sleeps to the deadline of a timer, too.
+                    redd::spawn(sleep(Duration::from_millis(50))).await.unwrap();
+                }
+                task.await.unwrap().unwrap();
+            });
+            drop(runtime);
+            let was_held = HOLD.is_held();
+            if was_held {
+                HOLD.let_go();
+            }
+            outside.join().unwrap();
+            assert!(HOLD.was_open(), "the thread wrote to a descriptor that the runtime had closed");
+            was_held
+        });
+        assert!(was_held, "the thread was never held");
+    }
 }
 
 fn late_wakers() {

@@ -10,9 +10,12 @@
 #![allow(unsafe_code, reason = "system calls, and the C library's functions in our place")]
 #![allow(clippy::missing_safety_doc, clippy::multiple_unsafe_ops_per_block, reason = "a test")]
 
+#[path = "../../src/sys/emulation.rs"]
+mod emulation;
 mod foreign;
 mod inject;
 mod lifetimes;
+mod stderr;
 mod system;
 mod world;
 
@@ -51,7 +54,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let cases = || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES);
+    let cases =
+        || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES).chain(stderr::CASES);
     if let [flag, name] = &arguments[..] {
         if flag == "--case" {
             let case = cases().find(|case| case.name == name).expect("a case of this name");
@@ -61,6 +65,9 @@ fn main() {
     }
     if std::env::var_os("ASAN_OPTIONS").is_some() {
         println!("SKIPPED: AddressSanitizer takes the place of the same functions");
+        return;
+    }
+    if emulation::skips("faults", "the program cannot start itself") {
         return;
     }
     let word = arguments.iter().find(|argument| !argument.starts_with('-'));

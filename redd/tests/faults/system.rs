@@ -23,6 +23,8 @@ pub(crate) const CASES: &[Case] = &[
     case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
     case("the third thread of a runtime is refused", "hangs for ever", third_worker_is_refused),
     case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
+    case("one thread of a worker is refused, once", "panics", one_refusal),
+    case("threads are refused while the last worker blocks in place", "not tried", refusals_in_place),
     case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
@@ -192,6 +194,43 @@ fn later_workers_are_refused() {
     THREAD.mend();
     drop(runtime);
     serve_twenty(&workers(4));
+}
+
+/// Tasks that block on each other find a worker each, without rescue.
+fn one_refusal() {
+    for workers in [1, 2] {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers).rescue(Rescue::off()).enable_all().build().unwrap();
+        THREAD.fail(0, 1, libc::EAGAIN);
+        let (tell, told) = std_mpsc::channel();
+        let first = runtime.spawn(async move { task::block_in_place(|| told.recv().unwrap()) });
+        let second = runtime.spawn(async move { tell.send(7).unwrap() });
+        assert_eq!(futures::executor::block_on(first).unwrap(), 7);
+        futures::executor::block_on(second).unwrap();
+        THREAD.mend();
+        serve_twenty(&runtime);
+    }
+}
+
+/// The task waits in place for its own runtime, and threads are granted again before it gives up. Without rescue no other
+/// thread comes by that could ask for a worker.
+fn refusals_in_place() {
+    for (workers, rescue) in [(1, Rescue::off()), (2, Rescue::off()), (1, Rescue::report_only()), (2, Rescue::new())] {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers).rescue(rescue).enable_all().build().unwrap();
+        // Three attempts ahead of the first task, and some of the thread that blocks.
+        THREAD.fail(0, 8, libc::EAGAIN);
+        let (tell, told) = std_mpsc::channel();
+        let first = runtime.spawn(async move { task::block_in_place(|| told.recv().unwrap()) });
+        let second = runtime.spawn(async move {
+            redd::time::sleep(Duration::from_millis(1)).await;
+            tell.send(7).unwrap();
+        });
+        assert_eq!(futures::executor::block_on(first).unwrap(), 7);
+        futures::executor::block_on(second).unwrap();
+        THREAD.mend();
+        serve_twenty(&runtime);
+    }
 }
 
 /// Who waits for a blocked worker waits until it is back, and nothing is lost; later there are spares again.

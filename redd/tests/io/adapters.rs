@@ -1,4 +1,4 @@
-//! Small adapters, and streams without another side.
+//! Small adapters, and `empty`, `repeat`, `sink`.
 
 use super::script::{Script, block_on, block_on_runtime};
 use redd::io::{self, *};
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 #[test]
-fn a_chain_reads_one_after_the_other() {
+fn a_chain_reads_both_readers_in_order() {
     block_on(async {
         let mut chain = (&b"sal"[..]).chain(&b"mon"[..]);
         assert_eq!(chain.read(&mut []).await.unwrap(), 0);
@@ -42,7 +42,7 @@ fn take_ends_at_its_limit_and_leaves_the_rest() {
 }
 
 #[test]
-fn take_appends_behind_what_is_filled() {
+fn take_appends_after_the_filled_part() {
     let mut memory = [0; 6];
     let mut buf = ReadBuf::new(&mut memory);
     buf.put_slice(b"x");
@@ -53,7 +53,7 @@ fn take_appends_behind_what_is_filled() {
 }
 
 #[test]
-fn halves_know_each_other_and_give_the_stream_back() {
+fn halves_recognise_each_other_and_unsplit_returns_the_stream() {
     let (reader, mut writer) = split(join(Script::default(), Script::default()));
     let (_other_reader, other_writer) = split(join(Script::default(), Script::default()));
     assert!(reader.is_pair_of(&writer) && writer.is_pair_of(&reader));
@@ -63,8 +63,8 @@ fn halves_know_each_other_and_give_the_stream_back() {
 }
 
 #[test]
-#[should_panic(expected = "Ask `is_pair_of` first")]
-fn joining_strangers_panics() {
+#[should_panic(expected = "Check `is_pair_of` first")]
+fn unsplit_of_halves_of_two_streams_panics() {
     let (reader, _) = split(duplex(1).0);
     let (_, writer) = split(duplex(1).0);
     reader.unsplit(writer);
@@ -86,7 +86,7 @@ fn a_panic_of_the_stream_leaves_the_other_half_usable() {
 }
 
 #[test]
-fn an_empty_stream_reads_nothing_takes_everything_and_stays_at_0() {
+fn an_empty_stream_reads_nothing_discards_writes_and_stays_at_0() {
     block_on(async {
         let mut empty = empty();
         let mut buf = Vec::new();
@@ -99,7 +99,7 @@ fn an_empty_stream_reads_nothing_takes_everything_and_stays_at_0() {
 }
 
 #[test]
-fn a_sink_takes_all_pieces_and_repeat_fills_all_bytes() {
+fn a_sink_accepts_all_slices_and_repeat_fills_the_buffer() {
     block_on(async {
         let pieces = [IoSlice::new(b"sal"), IoSlice::new(b""), IoSlice::new(b"mon")];
         assert_eq!(sink().write_vectored(&pieces).await.unwrap(), 6);
@@ -110,7 +110,7 @@ fn a_sink_takes_all_pieces_and_repeat_fills_all_bytes() {
 }
 
 #[test]
-fn seek_moves_and_answers_with_the_position() {
+fn seek_moves_and_returns_the_position() {
     block_on(async {
         let mut cursor = Cursor::new(vec![0; 10]);
         assert_eq!(cursor.seek(SeekFrom::End(-3)).await.unwrap(), 7);
@@ -123,7 +123,7 @@ fn seek_moves_and_answers_with_the_position() {
 }
 
 #[test]
-fn the_outputs_take_bytes_and_flush_them() {
+fn stdout_and_stderr_accept_and_flush_bytes() {
     block_on_runtime(async {
         for _ in 0..3 {
             let mut out = stdout();
@@ -136,7 +136,7 @@ fn the_outputs_take_bytes_and_flush_them() {
 }
 
 #[test]
-fn the_descriptors_are_those_of_the_process() {
+fn standard_streams_have_descriptors_0_1_and_2() {
     assert_eq!((stdin().as_raw_fd(), stdout().as_raw_fd(), stderr().as_raw_fd()), (0, 1, 2));
     assert_eq!(stdout().as_fd().as_raw_fd(), 1);
 }

@@ -1,4 +1,4 @@
-//! `BufReader` beside that of std.
+//! `BufReader` compared with that of std.
 
 use super::script::{Script, Step, block_on};
 use proptest::prelude::*;
@@ -58,7 +58,7 @@ proptest! {
 }
 
 #[test]
-fn large_reads_go_past_an_empty_buffer() {
+fn large_reads_bypass_an_empty_buffer() {
     block_on(async {
         let mut reader = BufReader::with_capacity(2, Script::reading(&[Step::Data(b"salmon")]));
         let mut buf = [0; 3];
@@ -72,6 +72,6 @@ fn large_reads_go_past_an_empty_buffer() {
 
 #[test]
 #[should_panic(expected = "capacity must be greater than zero")]
-fn a_buffer_of_no_bytes_panics() {
+fn a_buffer_of_zero_bytes_panics() {
     BufReader::with_capacity(0, &b""[..]);
 }

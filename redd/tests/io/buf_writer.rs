@@ -6,7 +6,7 @@ use redd::io::*;
 use std::io::{Cursor, IoSlice};
 
 #[test]
-fn small_writes_are_joined_and_large_ones_go_past_the_buffer() {
+fn small_writes_are_joined_and_large_ones_bypass_the_buffer() {
     block_on(async {
         let mut writer = BufWriter::with_capacity(4, Script::default());
         writer.write_all(b"sa").await.unwrap();
@@ -22,7 +22,7 @@ fn small_writes_are_joined_and_large_ones_go_past_the_buffer() {
 }
 
 #[test]
-fn a_flush_that_failed_goes_on_where_it_stopped() {
+fn a_failed_flush_continues_where_it_stopped() {
     block_on(async {
         let steps = [Step::Take(2), Step::Interrupted, Step::Pending, Step::Error];
         let mut writer = BufWriter::new(Script::writing(&steps));
@@ -56,7 +56,7 @@ proptest! {
     ) {
         async fn run<W: AsyncWrite + Unpin>(writes: &[Vec<Vec<u8>>], mut writer: BufWriter<W>) -> W {
             for pieces in writes {
-                // Whatever a vectored write does not take is written afterwards.
+                // Bytes that a vectored write does not accept are written afterwards.
                 let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
                 let taken = writer.write_vectored(&slices).await.unwrap();
                 writer.write_all(&pieces.concat()[taken..]).await.unwrap();
@@ -76,7 +76,7 @@ proptest! {
 }
 
 #[test]
-fn a_stream_turned_inside_out_keeps_both_buffers() {
+fn converting_a_buf_writer_of_a_buf_reader_keeps_both_buffers() {
     block_on(async {
         let (mut peer, stream) = duplex(64);
         peer.write_all(b"salmon").await.unwrap();

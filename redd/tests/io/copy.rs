@@ -64,9 +64,9 @@ fn what_was_written_is_flushed_before_the_copy_waits_for_more() {
 }
 
 #[test]
-fn while_the_writer_is_not_ready_a_copy_reads_on() {
+fn a_copy_continues_to_read_while_the_writer_is_not_ready() {
     let mut reader = Script::reading(&[Step::Data(b"sal"), Step::Data(b"mon")]);
-    // All there is in one write.
+    // Everything in one write.
     let mut writer = Script::writing(&[Step::Pending, Step::Take(6), Step::Error]);
     assert_eq!(block_on(copy(&mut reader, &mut writer)).unwrap(), 6);
     assert_eq!(writer.written, b"salmon");
@@ -76,7 +76,7 @@ fn while_the_writer_is_not_ready_a_copy_reads_on() {
 fn copies_that_are_always_ready_yield_to_other_tasks() {
     block_on_runtime(async {
         let endless = redd::spawn(async { copy(&mut repeat(1), &mut sink()).await });
-        // A user's reader that knows nothing of budgets.
+        // A user's reader that does not consume the budget.
         struct Endless;
         impl AsyncRead for Endless {
             fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -95,7 +95,7 @@ fn copies_that_are_always_ready_yield_to_other_tasks() {
 }
 
 #[test]
-fn the_end_of_one_direction_is_passed_on_while_the_other_goes_on() {
+fn the_end_of_one_direction_shuts_its_writer_down_while_the_other_continues() {
     let (mut client, mut proxy_in) = duplex(64);
     let (mut proxy_out, mut server) = duplex(64);
     let mut proxy = pin!(copy_bidirectional(&mut proxy_in, &mut proxy_out));
@@ -124,7 +124,7 @@ fn an_error_in_one_direction_ends_both() {
 
 #[test]
 #[should_panic(expected = "`b_to_a_buf_size` must be greater than 0")]
-fn a_buffer_of_no_bytes_panics() {
+fn a_buffer_of_zero_bytes_panics() {
     let (mut a, mut b) = (duplex(1).0, duplex(1).0);
     let _ = block_on(copy_bidirectional_with_sizes(&mut a, &mut b, 1, 0));
 }

@@ -12,7 +12,7 @@ use std::task::Wake;
 use std::task::{Context, Poll, Waker};
 
 #[test]
-fn what_is_written_to_one_side_is_read_from_the_other() {
+fn bytes_written_to_one_stream_are_read_from_the_other() {
     block_on(async {
         let (mut a, mut b) = duplex(32);
         let mut word = [0; 4];
@@ -26,7 +26,7 @@ fn what_is_written_to_one_side_is_read_from_the_other() {
 }
 
 #[test]
-fn dropping_one_side_ends_reading_and_fails_writing_of_the_other() {
+fn dropping_one_stream_ends_reads_and_fails_writes_of_the_other() {
     block_on(async {
         let (mut a, mut b) = duplex(4);
         a.write_all(b"last").await.unwrap();
@@ -42,7 +42,7 @@ fn dropping_one_side_ends_reading_and_fails_writing_of_the_other() {
 }
 
 #[test]
-fn operations_of_no_bytes_never_wait() {
+fn operations_of_zero_bytes_never_wait() {
     block_on(async {
         let (mut a, mut b) = duplex(1);
         assert_eq!(b.read(&mut []).await.unwrap(), 0);
@@ -67,11 +67,11 @@ fn a_simplex_ends_only_at_its_shutdown() {
 
 #[test]
 #[should_panic(expected = "Give it room for at least one byte")]
-fn a_pipe_without_room_panics() {
+fn a_pipe_of_zero_bytes_panics() {
     duplex(0);
 }
 
-/// A waker that uses the same pipe when it is woken or dropped: it would hang under the lock.
+/// A waker that uses the same pipe when it is woken or dropped: with the lock held it would deadlock.
 struct Meddling(DuplexStream);
 impl Wake for Meddling {
     fn wake(self: Arc<Self>) {
@@ -80,7 +80,7 @@ impl Wake for Meddling {
 }
 
 #[test]
-fn wakers_are_woken_and_dropped_outside_of_the_lock() {
+fn wakers_are_woken_and_dropped_without_the_lock() {
     let (mut reader, peer) = duplex(1);
     let waker = Waker::from(Arc::new(Meddling(peer)));
     let mut read = pin!(async { reader.read(&mut [0; 1]).await });

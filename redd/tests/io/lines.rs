@@ -6,7 +6,7 @@ use redd::io::*;
 use std::pin::{Pin, pin};
 use std::string::FromUtf8Error;
 
-/// The stream in random pieces, with pauses and interruptions between them.
+/// The stream in random chunks, with pauses and interruptions between them.
 fn pieces(alphabet: &'static [u8]) -> impl Strategy<Value = Vec<Step>> {
     let piece = proptest::collection::vec(proptest::sample::select(alphabet), 1..8);
     let step = prop_oneof![
@@ -67,7 +67,7 @@ proptest! {
 }
 
 #[test]
-fn read_line_keeps_text_that_came_before_an_error_and_refuses_bytes_that_are_not_text() {
+fn read_line_keeps_text_before_an_error_and_rejects_invalid_utf_8() {
     block_on(async {
         for before in ["", "a "] {
             let mut line = before.to_owned();
@@ -90,7 +90,7 @@ fn read_line_keeps_text_that_came_before_an_error_and_refuses_bytes_that_are_not
 }
 
 #[test]
-fn read_until_goes_on_after_a_drop() {
+fn read_until_continues_after_a_drop() {
     let steps = [Step::Data(b"sal"), Step::Pending, Step::Data(b"mon;roe")];
     let mut reader = BufReader::new(Script::reading(&steps));
     let mut buf = Vec::new();
@@ -100,7 +100,7 @@ fn read_until_goes_on_after_a_drop() {
 }
 
 #[test]
-fn fill_buf_shows_bytes_until_they_are_consumed() {
+fn fill_buf_returns_bytes_until_they_are_consumed() {
     block_on(async {
         let steps = [Step::Pending, Step::Data(b"salmon"), Step::Error];
         let mut reader = BufReader::new(Script::reading(&steps));
@@ -114,7 +114,7 @@ fn fill_buf_shows_bytes_until_they_are_consumed() {
 }
 
 #[test]
-fn the_traits_can_be_objects() {
+fn the_traits_are_dyn_compatible() {
     block_on(async {
         let mut reader: Box<dyn AsyncBufRead + Send + Unpin> = Box::new(&b"one\ntwo"[..]);
         let mut line = String::new();
@@ -139,7 +139,7 @@ fn an_unfinished_line_survives_a_drop_and_an_error() {
 }
 
 #[test]
-fn a_line_that_is_not_text_is_skipped_and_its_bytes_are_in_the_error() {
+fn a_line_of_invalid_utf_8_is_skipped_and_its_bytes_are_in_the_error() {
     let mut lines = (&b"one\n\xff\xfe\r\ntwo\n\xff"[..]).lines();
     let mut next = || block_on(lines.next_line());
     assert_eq!(next().unwrap().as_deref(), Some("one"));

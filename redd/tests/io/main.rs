@@ -1,4 +1,4 @@
-//! `redd::io` as programs use it: against scripted readers and writers, and beside std.
+//! `redd::io` as user code uses it: with scripted readers and writers, and compared with std.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 

@@ -1,4 +1,4 @@
-//! Reading: pieces, whole streams, text.
+//! Reading: some bytes, whole streams, text.
 
 use super::script::{Script, Step, block_on, poll_once};
 use redd::io::{self, *};
@@ -11,7 +11,7 @@ fn script(steps: &[Step]) -> Script {
 }
 
 #[test]
-fn read_passes_interrupted_on_and_read_exact_tries_again() {
+fn read_returns_interrupted_and_read_exact_retries() {
     block_on(async {
         let steps = [Step::Data(b"sal"), Step::Interrupted, Step::Pending, Step::Data(b"mon")];
         let mut buf = [0; 6];
@@ -23,7 +23,7 @@ fn read_passes_interrupted_on_and_read_exact_tries_again() {
 }
 
 #[test]
-fn read_exact_reports_the_early_end() {
+fn read_exact_reports_an_early_end() {
     let mut buf = [0; 3];
     let error = block_on(script(&[Step::Data(b"ab")]).read_exact(&mut buf)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
@@ -31,7 +31,7 @@ fn read_exact_reports_the_early_end() {
 }
 
 #[test]
-fn read_buf_appends_and_answers_zero_without_room() {
+fn read_buf_appends_and_returns_zero_without_room() {
     block_on(async {
         let mut vec = b"x".to_vec();
         assert_eq!(script(&[Step::Data(b"yz")]).read_buf(&mut vec).await.unwrap(), 2);
@@ -59,7 +59,7 @@ fn read_to_end_does_not_grow_a_vector_of_the_right_size() {
 }
 
 #[test]
-fn read_to_end_keeps_what_came_before_an_error() {
+fn read_to_end_keeps_bytes_read_before_an_error() {
     let mut vec = b"a ".to_vec();
     let steps = [Step::Data(b"sal"), Step::Interrupted, Step::Data(b"mon"), Step::Error];
     assert!(block_on(script(&steps).read_to_end(&mut vec)).is_err());
@@ -68,7 +68,7 @@ fn read_to_end_keeps_what_came_before_an_error() {
 
 #[test]
 fn read_to_end_zeroes_each_byte_at_most_once() {
-    /// Initialises all it is given, fills one byte, and counts the zeroing that was left to do.
+    /// Initialises the whole buffer, fills one byte, and counts the bytes that had to be zeroed.
     struct Initializing {
         left: usize,
         zeroed: usize,
@@ -90,7 +90,7 @@ fn read_to_end_zeroes_each_byte_at_most_once() {
     assert_eq!(reader.zeroed, 100);
 }
 
-/// Puts a buffer of its own in the place of the one it is lent.
+/// Replaces the buffer that it is given with its own.
 struct Swapping;
 impl AsyncRead for Swapping {
     fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -101,25 +101,25 @@ impl AsyncRead for Swapping {
 }
 
 #[test]
-#[should_panic(expected = "It must fill the one that it is given")]
-fn a_swapped_buffer_panics_in_read_buf() {
+#[should_panic(expected = "It must fill that one")]
+fn a_replaced_buffer_panics_in_read_buf() {
     let _ = block_on(Swapping.read_buf(&mut Vec::with_capacity(8)));
 }
 
 #[test]
-#[should_panic(expected = "It must fill the one that it is given")]
-fn a_swapped_buffer_panics_in_read_to_end() {
+#[should_panic(expected = "It must fill that one")]
+fn a_replaced_buffer_panics_in_read_to_end() {
     let _ = block_on(Swapping.read_to_end(&mut Vec::new()));
 }
 
 #[test]
-#[should_panic(expected = "It must fill the one that it is given")]
-fn a_swapped_buffer_panics_in_take() {
+#[should_panic(expected = "It must fill that one")]
+fn a_replaced_buffer_panics_in_take() {
     let _ = block_on(Swapping.take(8).read(&mut [0; 16]));
 }
 
 #[test]
-fn read_to_string_appends_text_and_refuses_the_rest_as_a_whole() {
+fn read_to_string_appends_text_and_rejects_other_bytes_as_a_whole() {
     block_on(async {
         for before in ["", "a "] {
             let mut text = before.to_owned();
@@ -143,7 +143,7 @@ fn read_to_string_appends_text_and_refuses_the_rest_as_a_whole() {
 }
 
 #[test]
-fn a_drop_leaves_the_string_and_its_allocation_as_they_were() {
+fn a_drop_changes_neither_the_string_nor_its_allocation() {
     for before in ["", "kept"] {
         let mut text = String::with_capacity(100);
         text.push_str(before);

@@ -1,4 +1,4 @@
-//! `ReadBuf` beside a vector and a length.
+//! `ReadBuf` compared with a vector and a length.
 
 #![expect(unsafe_code, reason = "`assume_init` is told the truth here")]
 
@@ -31,7 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The dull version: a vector of values that are known, and a length.
+/// The simple version: a vector of the initialised bytes, and a length.
 struct Model {
     known: Vec<u8>,
     filled: usize,
@@ -124,13 +124,13 @@ fn an_advance_that_overflows_panics() {
 }
 
 #[test]
-#[should_panic(expected = "Put as many as `remaining` says")]
-fn putting_more_than_fits_panics() {
+#[should_panic(expected = "Append at most `remaining` bytes")]
+fn put_slice_of_more_than_fits_panics() {
     ReadBuf::new(&mut [0; 2]).put_slice(b"abc");
 }
 
 #[test]
-#[should_panic(expected = "Ask `remaining` first")]
+#[should_panic(expected = "Check `remaining` first")]
 fn initialising_more_than_remains_panics() {
     ReadBuf::new(&mut [0; 2]).initialize_unfilled_to(3);
 }

@@ -15,15 +15,15 @@ use redd::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) enum Step {
     Data(&'static [u8]),
     Owned(Vec<u8>),
-    /// A write takes at most so many bytes.
+    /// A write accepts at most this many bytes.
     Take(usize),
     Interrupted,
     Error,
-    /// Pending once, and woken at once.
+    /// Pending once; the task is woken immediately.
     Pending,
 }
 
-/// Reads and writes follow one list each; a script that is used up reads as the end and takes all writes.
+/// Reads and writes follow one list each. After the end of its list, a read returns the end and a write accepts all bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     reads: VecDeque<Step>,

@@ -1,4 +1,4 @@
-//! Writing, in one piece and in several.
+//! Writing, from one slice and from several.
 
 use super::script::{Script, Step, block_on};
 use bytes::Buf;
@@ -6,7 +6,7 @@ use redd::io::*;
 use std::io::{Cursor, IoSlice};
 
 #[test]
-fn write_all_goes_on_after_short_and_interrupted_writes() {
+fn write_all_continues_after_short_and_interrupted_writes() {
     block_on(async {
         let steps = [Step::Take(2), Step::Interrupted, Step::Pending, Step::Take(1)];
         let mut writer = Script::writing(&steps);
@@ -19,7 +19,7 @@ fn write_all_goes_on_after_short_and_interrupted_writes() {
 }
 
 #[test]
-fn write_all_buf_advances_as_far_as_it_came() {
+fn write_all_buf_advances_by_what_was_written() {
     block_on(async {
         let mut buf = Buf::chain(&b"sal"[..], &b"mon"[..]);
         let mut writer = Script::writing(&[Step::Take(2), Step::Interrupted, Step::Error]);
@@ -31,7 +31,7 @@ fn write_all_buf_advances_as_far_as_it_came() {
 }
 
 #[test]
-fn vectored_writers_get_all_pieces_at_once() {
+fn vectored_writers_receive_all_slices_at_once() {
     block_on(async {
         let mut buf = Buf::chain(&b"sal"[..], &b"mon"[..]);
         let mut vec = Vec::new();
@@ -40,13 +40,13 @@ fn vectored_writers_get_all_pieces_at_once() {
         let pieces = [IoSlice::new(b""), IoSlice::new(b"ro"), IoSlice::new(b"e")];
         assert_eq!(vec.write_vectored(&pieces).await.unwrap(), 3);
         assert_eq!(vec, b"salmonroe");
-        // A writer that knows only one piece takes the first that is not empty.
+        // A writer that is not vectored writes the first slice that is not empty.
         assert_eq!(Script::default().write_vectored(&pieces).await.unwrap(), 2);
     });
 }
 
 #[test]
-fn a_cursor_takes_what_fits() {
+fn a_cursor_accepts_what_fits() {
     block_on(async {
         let mut memory = [0; 4];
         let mut cursor = Cursor::new(&mut memory[..]);

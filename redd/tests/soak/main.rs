@@ -10,6 +10,8 @@
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world; one request blocks on purpose")]
 
+#[path = "../../src/sys/emulation.rs"]
+mod emulation;
 mod load;
 mod plot;
 mod service;
@@ -34,6 +36,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|word| word == "--service") {
         service::run();
+        return;
+    }
+    if emulation::skips("soak", "the program cannot start itself") {
         return;
     }
     let minutes = arguments.iter().position(|word| word == "--minutes").map(|at| {

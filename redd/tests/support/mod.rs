@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 pub(crate) mod bad;
+#[path = "../../src/sys/emulation.rs"]
+pub(crate) mod emulation;
 pub(crate) mod lives;
+pub(crate) mod odd_waker;
 pub(crate) mod wakers;
 
 use std::cell::Cell;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
 
+use super::support::emulation::rounds;
 use super::support::{Rng, Wakes, poll_once, poll_with};
 use redd::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -46,7 +47,7 @@ fn bounded_mpsc_behaves_as_a_deque_with_a_limit() {
         let (sender, mut receiver) = mpsc::channel(bound);
         let mut model = VecDeque::new();
         let (mut held, mut next, mut is_closed) = (Vec::new(), 0, false);
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             let is_full = model.len() + held.len() == bound;
             match rng.below(if is_closed { 7 } else { 400 }) {
                 0 => {
@@ -108,7 +109,7 @@ fn unbounded_mpsc_behaves_as_a_deque() {
         let mut senders = vec![sender];
         let mut model = VecDeque::new();
         let mut is_closed = false;
-        for next in 0..3_000 {
+        for next in 0..rounds(3_000) {
             match rng.below(300) {
                 0 => {
                     receiver.close();
@@ -143,7 +144,7 @@ fn unbounded_mpsc_behaves_as_a_deque() {
 }
 
 #[test]
-fn broadcast_behaves_as_a_deque_that_every_receiver_has_a_place_in() {
+fn broadcast_behaves_as_a_deque_with_a_position_per_receiver() {
     for seed in SEEDS {
         let rng = Rng::new(seed);
         let asked = 1 + rng.below(9) as usize;
@@ -152,7 +153,7 @@ fn broadcast_behaves_as_a_deque_that_every_receiver_has_a_place_in() {
         let mut receivers: Vec<(broadcast::Receiver<u64>, u64)> = Vec::new();
         // Messages are their own positions.
         let mut end = 0_u64;
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             match rng.below(20) {
                 0 => receivers.push((sender.subscribe(), end)),
                 1 if !receivers.is_empty() => {
@@ -199,7 +200,7 @@ fn watch_behaves_as_a_version_counter() {
         let (sender, receiver) = watch::channel(0_u64);
         let mut receivers = vec![(receiver, 0_u64)];
         let mut current = 0;
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             let index = rng.below(receivers.len() as u32) as usize;
             let count = receivers.len();
             let (receiver, seen) = &mut receivers[index];
@@ -346,9 +347,12 @@ fn every_message_is_dropped_once_wherever_it_is() {
     let permit = sender.try_reserve().unwrap();
     drop(receiver);
     permit.send(value());
-    assert_eq!(count(), 0, "sent after the receiver: it stays until the channel goes");
+    assert_eq!(count(), 1, "sent after the receiver has gone: dropped at once, although the channel stays");
+    assert_eq!(sender.capacity(), 1);
+    let owned = sender.clone().try_reserve_owned();
+    assert!(owned.is_err(), "the channel is closed");
     drop(sender);
-    assert_eq!(count(), 1);
+    assert_eq!(count(), 0);
 
     let (sender, receiver) = broadcast::channel(2);
     let second = sender.subscribe();
@@ -363,7 +367,7 @@ fn every_message_is_dropped_once_wherever_it_is() {
 }
 
 #[test]
-fn a_message_whose_drop_panics_does_not_keep_the_others() {
+fn a_message_whose_drop_panics_does_not_leak_the_others() {
     struct Bomb(Arc<AtomicUsize>, bool);
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -418,7 +422,7 @@ fn a_broadcast_message_whose_clone_panics_is_skipped() {
 
 #[test]
 #[should_panic(expected = "ask `is_terminated` first")]
-fn polling_a_finished_oneshot_says_what_to_ask() {
+fn polling_a_finished_oneshot_says_what_to_check() {
     let (sender, mut receiver) = oneshot::channel();
     sender.send(1).unwrap();
     assert!(poll_once(Pin::new(&mut receiver)).is_ready());
@@ -435,13 +439,13 @@ fn a_channel_without_room_is_refused() {
 
 #[test]
 fn many_producers_deliver_each_message_once_and_in_order() {
-    const EACH: u32 = 20_000;
+    let each = rounds(20_000);
     let (sender, mut receiver) = mpsc::channel(7);
     let threads: Vec<_> = (0..4)
         .map(|id| {
             let sender = sender.clone();
             let send = move || {
-                for number in 0..EACH {
+                for number in 0..each {
                     sender.blocking_send((id, number)).unwrap();
                 }
             };
@@ -454,7 +458,7 @@ fn many_producers_deliver_each_message_once_and_in_order() {
         assert_eq!(number, next[id as usize]);
         next[id as usize] += 1;
     }
-    assert_eq!(next, [EACH; 4]);
+    assert_eq!(next, [each; 4]);
     for thread in threads {
         thread.join().unwrap();
     }

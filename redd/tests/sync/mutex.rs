@@ -26,7 +26,7 @@ fn auto_traits_are_those_of_tokio() {
 }
 
 #[test]
-fn the_lock_is_handed_to_who_waited_longest() {
+fn the_lock_is_handed_to_the_longest_waiter() {
     let mutex = Mutex::new(0);
     let guard = mutex.try_lock().expect("free");
     let (wakes, waker) = Wakes::new();
@@ -47,7 +47,7 @@ fn the_lock_is_handed_to_who_waited_longest() {
 }
 
 #[test]
-fn mapped_guards_keep_the_lock_and_let_it_go_once() {
+fn mapped_guards_keep_the_lock_and_release_it_once() {
     let mutex = Arc::new(Mutex::new((1, [2, 3])));
     let guard = mutex.try_lock().expect("free");
     let guard = MutexGuard::try_map(guard, |_| None::<&mut i32>).expect_err("as it was");
@@ -70,7 +70,7 @@ fn mapped_guards_keep_the_lock_and_let_it_go_once() {
 }
 
 #[test]
-fn a_panic_in_map_lets_the_lock_go() {
+fn a_panic_in_map_releases_the_lock() {
     let mutex = Mutex::new(1);
     let guard = mutex.try_lock().expect("free");
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

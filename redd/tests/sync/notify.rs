@@ -41,7 +41,7 @@ fn one_permit_is_stored_and_taken_once() {
 }
 
 #[test]
-fn one_calls_the_first_and_last_calls_the_last() {
+fn notify_one_wakes_the_first_and_notify_last_the_last() {
     let notify = Notify::new();
     let mut all = listeners(&notify, 4);
     notify.notify_one();
@@ -52,7 +52,7 @@ fn one_calls_the_first_and_last_calls_the_last() {
 }
 
 #[test]
-fn waiters_reach_those_made_before_and_leave_the_permit_alone() {
+fn notify_waiters_reaches_futures_made_before_and_keeps_the_permit() {
     let notify = Notify::new();
     let mut early = Box::pin(notify.notified());
     notify.notify_waiters();
@@ -64,7 +64,7 @@ fn waiters_reach_those_made_before_and_leave_the_permit_alone() {
 }
 
 #[test]
-fn a_call_to_a_dropped_waiter_goes_to_the_next_from_the_same_side() {
+fn a_notification_of_a_dropped_waiter_goes_to_the_next_from_the_same_end() {
     let notify = Notify::new();
     let mut all = listeners(&notify, 4);
     notify.notify_last();
@@ -80,7 +80,7 @@ fn a_call_to_a_dropped_waiter_goes_to_the_next_from_the_same_side() {
 }
 
 #[test]
-fn a_call_to_all_is_not_forwarded() {
+fn notify_waiters_is_not_forwarded() {
     let notify = Notify::new();
     drop({
         let all = listeners(&notify, 3);
@@ -91,7 +91,7 @@ fn a_call_to_all_is_not_forwarded() {
 }
 
 #[test]
-fn enabling_gets_in_line_without_a_waker() {
+fn enable_enqueues_without_a_waker() {
     let notify = Arc::new(Notify::new());
     let mut first = Box::pin(Arc::clone(&notify).notified_owned());
     assert!(!first.as_mut().enable());
@@ -120,7 +120,7 @@ fn the_last_waker_given_is_the_one_woken() {
 }
 
 #[test]
-fn wakers_may_use_the_notify_and_those_who_come_during_the_call_are_not_called() {
+fn wakers_may_use_the_notify_and_later_waiters_are_not_notified() {
     let notify = Arc::new(Notify::new());
     let late = Arc::new(std::sync::Mutex::new(Vec::new()));
     let (inner, list) = (Arc::clone(&notify), Arc::clone(&late));
@@ -141,7 +141,7 @@ fn wakers_may_use_the_notify_and_those_who_come_during_the_call_are_not_called()
 }
 
 #[test]
-fn a_waker_in_the_middle_of_a_call_to_all_sees_everybody_called() {
+fn a_waker_during_notify_waiters_sees_all_waiters_notified() {
     let notify = Arc::new(Notify::new());
     let others = Arc::new(std::sync::Mutex::new(Vec::new()));
     let was_ready = Arc::new(AtomicBool::new(false));
@@ -149,7 +149,7 @@ fn a_waker_in_the_middle_of_a_call_to_all_sees_everybody_called() {
     let waker = Waker::from(Arc::new(WakeFn(move || {
         let mut others: Vec<Pin<Box<OwnedNotified>>> = std::mem::take(&mut *list.lock().unwrap());
         let Some(mut last) = others.pop() else { return };
-        // The last of 100 is not in the first batch, but is called all the same; the rest is dropped linked.
+        // The last of 100 is not in the first batch, but is notified too. The rest is dropped while linked.
         flag.store(poll_once(last.as_mut()).is_ready(), Ordering::Relaxed);
     })));
     let mut first = Box::pin(notify.notified());
@@ -166,7 +166,7 @@ fn a_waker_in_the_middle_of_a_call_to_all_sees_everybody_called() {
 }
 
 #[test]
-fn a_panicking_waker_keeps_nobody_from_being_called() {
+fn a_panicking_waker_does_not_stop_other_notifications() {
     let notify = Notify::new();
     let waker = Waker::from(Arc::new(WakeFn(|| panic!("a waker that panics"))));
     let mut first = Box::pin(notify.notified());
@@ -182,7 +182,7 @@ fn is_leader(met: Poll<BarrierWaitResult>) -> Poll<bool> {
 }
 
 #[test]
-fn the_last_to_come_leads_and_the_barrier_can_be_used_again() {
+fn the_last_to_arrive_leads_and_the_barrier_can_be_used_again() {
     let barrier = Barrier::new(3);
     for _ in 0..2 {
         let (mut one, mut two, mut three) =

@@ -5,7 +5,7 @@ use redd::sync::*;
 use std::task::Poll;
 
 #[test]
-fn one_initialises_and_the_others_wait() {
+fn one_task_initializes_and_the_others_wait() {
     let cell = OnceCell::new();
     let gate = Notify::new();
     let mut first = Box::pin(cell.get_or_init(|| async {
@@ -23,7 +23,7 @@ fn one_initialises_and_the_others_wait() {
 }
 
 #[test]
-fn after_a_failure_or_a_cancellation_the_next_has_its_turn() {
+fn after_a_failure_or_a_cancellation_the_next_waiter_initializes() {
     let cell = OnceCell::new();
     let mut cancelled = Box::pin(cell.get_or_init(std::future::pending));
     assert!(poll_once(cancelled.as_mut()).is_pending());
@@ -48,7 +48,7 @@ fn taking_empties_the_cell_for_another_round() {
 }
 
 #[test]
-fn setting_wakes_all_who_wait_and_works_once() {
+fn setting_wakes_all_waiters_and_works_once() {
     let cell = SetOnce::new();
     let (wakes, waker) = Wakes::new();
     let mut all: Vec<_> = (0..50).map(|_| Box::pin(cell.wait())).collect();

@@ -55,7 +55,7 @@ fn the_number_of_readers_can_be_limited() {
 }
 
 #[test]
-fn every_kind_of_guard_lets_the_lock_go_once() {
+fn every_kind_of_guard_releases_the_lock_once() {
     let lock = Arc::new(RwLock::new((1, [2, 3])));
     let is_free = || lock.try_write().is_ok();
 

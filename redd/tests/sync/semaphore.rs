@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 #[test]
-fn permits_split_merge_and_are_given_back_once() {
+fn permits_split_and_merge_and_are_returned_once() {
     let semaphore = Semaphore::new(10);
     let mut most = semaphore.try_acquire_many(7).expect("free");
     assert!(most.split(8).is_none());
@@ -22,7 +22,7 @@ fn permits_split_merge_and_are_given_back_once() {
 }
 
 #[test]
-fn merging_permits_of_two_semaphores_is_refused_and_both_get_theirs_back() {
+fn merging_permits_of_two_semaphores_is_refused_and_both_are_returned() {
     let (one, two) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
     let mut held = Arc::clone(&one).try_acquire_owned().expect("free");
     let other = Arc::clone(&two).try_acquire_owned().expect("free");
@@ -49,7 +49,7 @@ fn errors_say_why() {
 }
 
 #[test]
-fn a_blocked_thread_gets_the_permit_that_another_gives_back() {
+fn a_blocked_thread_gets_the_permit_that_another_thread_returns() {
     let semaphore = Arc::new(Semaphore::new(1));
     let held = Arc::clone(&semaphore).blocking_acquire_owned().expect("open");
     let other = Arc::clone(&semaphore);

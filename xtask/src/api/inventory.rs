@@ -11,7 +11,8 @@ use super::types::Spelling;
 /// An item: which crate's documentation, and its number there.
 type Place<'a> = (&'a str, String);
 
-/// Path to kind and signature; a type has a second entry `path: traits` with its traits.
+/// Path to kind and signature; a type has a second entry `path: traits` with its traits. An implementation of another
+/// crate's trait for another crate's type has the entry `impl TRAIT for TYPE`, with whole paths.
 pub(super) type Inventory = BTreeMap<String, String>;
 
 /// How many of the traits of a type are compiler's business, and no promise.
@@ -36,6 +37,9 @@ impl<'a> Walk<'a> {
         let mut inventory = Inventory::new();
         for (path, place) in &walk.found {
             walk.describe(path, place, &mut inventory);
+        }
+        for name in documents.keys() {
+            walk.foreign_implementations(name, &mut inventory);
         }
         inventory
     }
@@ -128,9 +132,9 @@ impl<'a> Walk<'a> {
             self.item(&inner).is_none() || self.nameable.contains(&inner)
         };
         let (kind, of) = item.at("inner").variant();
-        let in_trait = Spelling { own: "Self", own_parameters: "", is_nameable: &is_nameable };
+        let in_trait = Spelling { own: "Self", own_parameters: "", is_nameable: &is_nameable, full: None };
         let own_parameters = in_trait.parameters(of.at("generics"));
-        let spelling = Spelling { own, own_parameters: &own_parameters, is_nameable: &is_nameable };
+        let spelling = Spelling { own, own_parameters: &own_parameters, is_nameable: &is_nameable, full: None };
         match kind {
             "function" => add(path.to_owned(), spelling.function(of)),
             "struct" | "enum" | "union" => {
@@ -180,7 +184,8 @@ impl<'a> Walk<'a> {
                     let is_local =
                         self.item(&(place.0, target.at("resolved_path").at("id").text().to_owned())).is_some();
                     if of.at("blanket_impl").is_null() && !is_local {
-                        others.insert(format!("for {}", in_trait.of_type(target)));
+                        let text = format!("for {}", in_trait.of_type(target));
+                        others.insert(in_trait.implementation(&text, of.at("generics")));
                     }
                 }
                 if !others.is_empty() {
@@ -248,9 +253,59 @@ impl<'a> Walk<'a> {
                 _ => "",
             };
             let mark = if of.at("is_negative").is_true() { "!" } else { "" };
-            traits.insert(format!("{receiver}{mark}{text}"));
+            traits.insert(spelling.implementation(&format!("{receiver}{mark}{text}"), of.at("generics")));
         }
         add(format!("{path}: traits"), traits.into_iter().collect::<Vec<_>>().join("; "));
+    }
+}
+
+impl Walk<'_> {
+    /// Such as `impl From<Ours> for TheirType`: neither the trait nor the type is of the documented crates, so that no
+    /// item that can be named leads there. Without a type of ours in it there is no such implementation.
+    fn foreign_implementations(&self, name: &str, inventory: &mut Inventory) {
+        let Some(document) = self.documents.get(name) else { return };
+        let is_local = |of: &Value| !document.at("index").at(of.at("id").text()).is_null();
+        // A type that is re-exported has several paths; the first one in the alphabet, which is the same in every crate.
+        let path_of = |of: &Value| {
+            let number = of.at("id").text();
+            if is_local(of) {
+                let paths = self.found.iter().filter(|(_, place)| place.0 == name && place.1 == number);
+                return paths.map(|(path, _)| path.clone()).min();
+            }
+            let names = document.at("paths").at(number).at("path").list();
+            (!names.is_empty()).then(|| names.iter().map(Value::text).collect::<Vec<_>>().join("::"))
+        };
+        let is_nameable = |of: &Value| !is_local(of) || path_of(of).is_some();
+        let spelling = Spelling { own: "Self", own_parameters: "", is_nameable: &is_nameable, full: Some(&path_of) };
+        for (_, item) in document.at("index").entries() {
+            let of = item.at("inner").at("impl");
+            let (implemented, target) = (of.at("trait"), of.at("for"));
+            // Those for a type of ours stand at the type, those of a trait of ours at the trait.
+            if implemented.is_null()
+                || !of.at("blanket_impl").is_null()
+                || is_local(implemented)
+                || is_local(referent(target))
+            {
+                continue;
+            }
+            let (implemented, target) = (spelling.path(implemented), spelling.of_type(target));
+            // The machine's alias of an integer is spelt one way.
+            let target = if target.ends_with("::c_int") { "i32".to_owned() } else { target };
+            let text = spelling.implementation(&format!("impl {implemented} for {target}"), of.at("generics"));
+            if text.contains("<_") || text.contains(" _") {
+                continue;
+            }
+            let head = text.split(" where ").next().unwrap_or(&text);
+            inventory.entry(head.to_owned()).or_insert_with(|| format!("impl{}", &text[head.len()..]));
+        }
+    }
+}
+
+/// The path of the type behind a reference, or of the type itself.
+fn referent(target: &Value) -> &Value {
+    match target.variant() {
+        ("borrowed_ref", of) => referent(of.at("type")),
+        (_, of) => of,
     }
 }
 

@@ -84,6 +84,24 @@ pub(crate) fn compare(record: &str, facade: &Inventory) -> Comparison {
             }
             continue;
         }
+        if path.starts_with("impl ") {
+            match ours {
+                Some(ours) if demands_more(theirs, ours).is_none() => {}
+                _ if is_unstable => {
+                    found.unstable_missing += 1;
+                    found.lines.push(format!("missing, unstable: {path}"));
+                }
+                None => {
+                    found.lost_traits += 1;
+                    found.lines.push(format!("LOST: {path}"));
+                }
+                Some(ours) => {
+                    found.lost_traits += 1;
+                    found.lines.push(format!("NARROWER: {path}\n    tokio:  {theirs}\n    facade: {ours}"));
+                }
+            }
+            continue;
+        }
         match ours {
             None if is_unstable => {
                 found.unstable_missing += 1;
@@ -118,9 +136,20 @@ fn compare_traits(path: &str, theirs: &str, ours: &str, found: &mut Comparison, 
     let list = |text: &str| text.split("; ").map(str::to_owned).collect::<BTreeSet<_>>();
     let (theirs, ours) = (list(theirs), list(ours));
     for lacking in theirs.difference(&ours) {
+        let (head, _) = conditions(lacking);
+        if let Some(same) = ours.iter().find(|each| conditions(each).0 == head) {
+            if let Some(more) = demands_more(lacking, same) {
+                found.lost_traits += 1;
+                found.lines.push(format!("NARROWER: {path}: {head} needs {more}"));
+            } else if ["Send", "Sync"].contains(&head) {
+                found.lost_traits += 1;
+                found.lines.push(format!("DIFFERS: {path} has {same}, Tokio {lacking}"));
+            }
+            continue;
+        }
         // Not to have an auto trait is no promise that a program can use.
         if let Some(name) = lacking.strip_prefix('!') {
-            if !ours.contains(name) {
+            if !ours.iter().any(|each| conditions(each).0 == name) {
                 continue;
             }
             if name.ends_with("UnwindSafe") {
@@ -136,6 +165,24 @@ fn compare_traits(path: &str, theirs: &str, ours: &str, found: &mut Comparison, 
             found.lines.push(format!("LOST: {path} lacks {lacking}"));
         }
     }
+}
+
+/// What an implementation says, and its conditions one by one: `T: A + B` are two.
+fn conditions(text: &str) -> (&str, BTreeSet<String>) {
+    let Some((head, rest)) = text.split_once(" where ") else { return (text, BTreeSet::new()) };
+    let each = rest.split(", ").filter_map(|condition| condition.split_once(": "));
+    let each = each.flat_map(|(what, bounds)| bounds.split(" + ").map(move |bound| format!("{what}: {bound}")));
+    (head, each.collect())
+}
+
+/// A condition on which ours is implemented and theirs is without: a bound, or `Sized`, which is there without a word.
+fn demands_more(theirs: &str, ours: &str) -> Option<String> {
+    let ((_, theirs), (_, ours)) = (conditions(theirs), conditions(ours));
+    let is_relaxed = |condition: &str| condition.ends_with(": ?Sized");
+    let more = ours.difference(&theirs).filter(|condition| !is_relaxed(condition));
+    let sized = theirs.difference(&ours).filter(|condition| is_relaxed(condition));
+    let all: Vec<String> = more.cloned().chain(sized.map(|condition| condition.replace("?Sized", "Sized"))).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// The version in the name of the record.
@@ -182,5 +229,83 @@ mod tests {
         // `Debug` is lacking, `Send` was withheld.
         assert_eq!((found.unstable_missing, found.lost_traits, found.wider_traits), (1, 2, 1));
         assert_eq!(compare(&record, &Inventory::new()).missing, 2);
+    }
+
+    #[test]
+    fn implementations_for_types_of_other_crates_are_listed() {
+        // `mod a { pub struct B; }`, and implementations of `From` and of a trait without a path, for types of std.
+        let implementation = |trait_id: u32, trait_name: &str, argument: u32, target: &str| {
+            format!(
+                r#"{{"inner": {{"impl": {{"blanket_impl": null, "generics": {{"params": [], "where_predicates": []}},
+                "trait": {{"path": "{trait_name}", "id": {trait_id}, "args": {{"angle_bracketed": {{"args":
+                [{{"type": {{"resolved_path": {{"path": "B", "id": {argument}, "args": null}}}}}}], "constraints": []}}}}}},
+                "for": {target}}}}}}}"#
+            )
+        };
+        let path = |id: u32| format!(r#"{{"resolved_path": {{"path": "Error", "id": {id}, "args": null}}}}"#);
+        let text = format!(
+            r#"{{"root": 0, "index": {{
+                "0": {{"name": "c", "inner": {{"module": {{"items": [1]}}}}}},
+                "1": {{"name": "a", "visibility": "public", "attrs": [], "inner": {{"module": {{"items": [2, 3]}}}}}},
+                "2": {{"name": "B", "visibility": "public", "attrs": [], "inner": {{"struct": {{"impls": []}}}}}},
+                "3": {{"name": "Hidden", "visibility": "default", "attrs": [], "inner": {{"struct": {{"impls": []}}}}}},
+                "5": {}, "6": {}, "7": {}, "8": {}
+            }}, "paths": {{
+                "10": {{"path": ["core", "convert", "From"]}}, "11": {{"path": ["std", "io", "error", "Error"]}}
+            }}}}"#,
+            implementation(10, "From", 2, &path(11)),
+            // Of no use to programs: they cannot name `Hidden`.
+            implementation(10, "From", 3, &path(11)),
+            // Stand at the type, also behind a reference.
+            implementation(10, "From", 2, &path(2)),
+            implementation(10, "From", 2, &format!(r#"{{"borrowed_ref": {{"type": {}}}}}"#, path(2))),
+        );
+        let found = super::inventory(&[("c".to_owned(), text)], "c").expect("it is JSON");
+        let listed: Vec<_> = found.iter().filter(|(path, _)| path.starts_with("impl ")).collect();
+        assert_eq!(
+            listed,
+            [(&"impl core::convert::From<c::a::B> for std::io::error::Error".to_owned(), &"impl".to_owned())]
+        );
+    }
+
+    #[test]
+    fn an_implementation_that_is_lacking_or_demands_more_is_found() {
+        let theirs = inventory(&[
+            ("impl From<a::B> for std::C", "impl"),
+            ("impl From<a::D<#0>> for std::C", "impl where #0: ?Sized + Debug"),
+            ("tokio::B: traits", "!Sync; Clone where #0: Clone; Debug; Send where #0: Send"),
+            ("tokio::E: others", "for &mut #0 where #0: ?Sized + E"),
+        ]);
+        let record = record(&theirs, &theirs);
+        let same = compare(&record, &theirs);
+        assert_eq!((same.lost_traits, same.lines.len()), (0, 0));
+
+        let wider = inventory(&[
+            ("impl From<a::B> for std::C", "impl"),
+            ("impl From<a::D<#0>> for std::C", "impl where #0: ?Sized"),
+            ("tokio::B: traits", "Clone; Debug; Send where #0: Send"),
+            ("tokio::E: others", "for &mut #0 where #0: ?Sized"),
+        ]);
+        assert_eq!(compare(&record, &wider).lines, Vec::<String>::new());
+
+        let narrower = inventory(&[
+            ("impl From<a::D<#0>> for std::C", "impl where #0: Debug"),
+            ("tokio::B: traits", "Clone where #0: Clone; Debug where #0: Debug + Copy; Send; Sync where #0: Sync"),
+            ("tokio::E: others", "for &mut #0 where #0: E + Unpin"),
+        ]);
+        let found = compare(&record, &narrower);
+        assert_eq!(
+            found.lines,
+            [
+                "LOST: impl From<a::B> for std::C",
+                "NARROWER: impl From<a::D<#0>> for std::C\n    tokio:  impl where #0: ?Sized + Debug\n    \
+                 facade: impl where #0: Debug",
+                "DIFFERS: tokio::B: traits has Sync",
+                "NARROWER: tokio::B: traits: Debug needs #0: Copy, #0: Debug",
+                "DIFFERS: tokio::B: traits has Send, Tokio Send where #0: Send",
+                "NARROWER: tokio::E: others: for &mut #0 needs #0: Unpin, #0: Sized",
+            ]
+        );
+        assert_eq!(found.lost_traits, 6);
     }
 }

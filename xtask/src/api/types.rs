@@ -13,7 +13,12 @@ pub(super) struct Spelling<'a> {
     pub(super) own_parameters: &'a str,
     /// Whether a type of the documented crates can be named by programs; one that cannot is `_`.
     pub(super) is_nameable: &'a dyn Fn(&Value) -> bool,
+    /// The whole path of a type, where its last name would not tell two types from each other.
+    pub(super) full: Option<&'a FullPath<'a>>,
 }
+
+/// The whole path of a type, if it has one.
+pub(super) type FullPath<'a> = dyn Fn(&Value) -> Option<String> + 'a;
 
 impl Spelling<'_> {
     pub(super) fn of_type(&self, value: &Value) -> String {
@@ -58,6 +63,9 @@ impl Spelling<'_> {
         let name = path.at("path").text();
         let name = name.rsplit("::").next().unwrap_or(name);
         let arguments = self.arguments(path.at("args"));
+        if let Some(full) = self.full.and_then(|full| full(path)) {
+            return format!("{full}{arguments}");
+        }
         if name == self.own && arguments == self.own_parameters {
             name.to_owned()
         } else {
@@ -134,6 +142,11 @@ impl Spelling<'_> {
         }
         let all = all.into_iter().map(|(what, bounds)| format!("{what}: {}", sorted(bounds.into_iter())));
         format!(" where {}", all.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What `text` says of an implementation, and on which conditions.
+    pub(super) fn implementation(&self, text: &str, generics: &Value) -> String {
+        rename_parameters(format!("{text}{}", self.conditions(generics)), generics)
     }
 
     /// Parameters of types and constants; how many and in which order counts for programs that name them.

@@ -2,7 +2,7 @@
 //! registry into the target folder when the lane runs. Nothing of them is in this repository but names, in
 //! `compat/known-failures.txt`.
 //!
-//! Called by the lanes `suites`, `suites-unstable` and `compat`.
+//! Called by the lanes `suites`, `suites-unstable`, `compat` and `switch`.
 //!
 //! # Why not otherwise
 //! `cargo test` would run the tests of a file in one process, where one that hangs or aborts takes the others along.
@@ -171,7 +171,7 @@ fn own_manifest(manifest: &str, suite: &Suite, facade: &Path) -> String {
 }
 
 /// Whether each `tokio` of a lock file comes from a path.
-fn is_patched(lock: &str) -> bool {
+pub(crate) fn is_patched(lock: &str) -> bool {
     let mut packages = lock.split("[[package]]").filter(|package| package.contains("\nname = \"tokio\"\n")).peekable();
     packages.peek().is_some() && packages.all(|package| !package.contains("\nsource = "))
 }
@@ -269,7 +269,7 @@ fn test_files(folder: &Path) -> Result<Vec<String>, String> {
     Ok(names.filter_map(|name| name.strip_suffix(".rs").map(str::to_owned)).collect())
 }
 
-fn cargo(folder: &Path) -> Command {
+pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder).env_remove("RUSTFLAGS");
     for (name, _) in std::env::vars_os() {
@@ -288,7 +288,7 @@ fn call(command: &mut Command, to: &str) -> Result<(), String> {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
     if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }

@@ -29,7 +29,7 @@ impl Known {
 
 /// Of one test, over all runs.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct WorkerCounters {
     passed: usize,
     not: usize,
 }
@@ -39,7 +39,7 @@ struct Tally {
 pub(crate) struct Report {
     known: Vec<Known>,
     /// By suite and test.
-    tests: BTreeMap<(&'static str, String), Tally>,
+    tests: BTreeMap<(&'static str, String), WorkerCounters>,
 }
 
 /// Sums of a suite or one of its areas.
@@ -68,10 +68,10 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, suite: &'static str, test: &str, verdict: Verdict) {
-        let tally = self.tests.entry((suite, test.to_owned())).or_default();
+        let counters = self.tests.entry((suite, test.to_owned())).or_default();
         match verdict {
-            Verdict::Passed => tally.passed += 1,
-            Verdict::Failed | Verdict::TookTooLong | Verdict::DoesNotCompile => tally.not += 1,
+            Verdict::Passed => counters.passed += 1,
+            Verdict::Failed | Verdict::TookTooLong | Verdict::DoesNotCompile => counters.not += 1,
         }
         if verdict != Verdict::Passed && self.find(suite, test).is_none() {
             println!("{suite}: {test}: {verdict:?}");
@@ -85,13 +85,14 @@ impl Report {
     /// Sentences about what must be mended: new failures, tests that flicker, and known failures that pass now.
     pub(crate) fn findings(&self) -> Vec<String> {
         let mut findings = Vec::new();
-        for ((suite, test), tally) in &self.tests {
+        for ((suite, test), counters) in &self.tests {
             let known = self.find(suite, test).is_some();
-            let runs = tally.passed + tally.not;
-            if tally.not > 0 && !known {
-                findings.push(format!("{suite} {test}: failed in {} of {runs} runs", tally.not));
-            } else if known && tally.passed > 0 {
-                findings.push(format!("{suite} {test}: known to fail, but passed in {} of {runs} runs", tally.passed));
+            let runs = counters.passed + counters.not;
+            if counters.not > 0 && !known {
+                findings.push(format!("{suite} {test}: failed in {} of {runs} runs", counters.not));
+            } else if known && counters.passed > 0 {
+                findings
+                    .push(format!("{suite} {test}: known to fail, but passed in {} of {runs} runs", counters.passed));
             }
         }
         findings
@@ -100,11 +101,11 @@ impl Report {
     /// Tests by suite, and Tokio's own by area: a test counts as passed if it did in each run.
     pub(crate) fn sums(&self) -> BTreeMap<(&'static str, &str), Sum> {
         let mut sums: BTreeMap<(&'static str, &str), Sum> = BTreeMap::new();
-        for ((suite, test), tally) in &self.tests {
+        for ((suite, test), counters) in &self.tests {
             let area = area(suite, test);
             for area in [area, "all"].into_iter().skip(usize::from(area == "all")) {
                 let sum = sums.entry((suite, area)).or_default();
-                if tally.not == 0 {
+                if counters.not == 0 {
                     sum.passed += 1;
                 } else if self.find(suite, test).is_some_and(|known| known.is_wording) {
                     sum.wording += 1;

@@ -236,7 +236,16 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
                 "put the difference behind a seam in `driver`, `net`, `fs`, `process`, `signal` or `sys` (STYLE 11)",
             ));
         }
-        if (has_word(code, "loom") || has_word(code, "shuttle")) && source.room() != "primitives" {
+        let asks_checker = has_word(code, "loom") || has_word(code, "shuttle");
+        if asks_checker && source.room() == "primitives" && !has_word(code, "test") {
+            findings.push(Finding::new(
+                &source.path,
+                number,
+                "`cfg(loom)` or `cfg(shuttle)` without `test`",
+                "write `all(test, loom)`: the checkers are dev-dependencies, and a user may set `--cfg loom`",
+            ));
+        }
+        if asks_checker && source.room() != "primitives" {
             findings.push(Finding::new(
                 &source.path,
                 number,
@@ -278,6 +287,13 @@ mod tests {
             let found = findings(path, text);
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
+        let primitives = "redd/src/primitives/a.rs";
+        for text in ["#[cfg(loom)]\nfn a() {}", "#[cfg(not(any(loom, shuttle)))]\nfn a() {}"] {
+            let found = findings(primitives, &format!("//! A.\n{text}"));
+            assert!(found.len() == 1 && found[0].contains("without `test`"), "{text}: {found:?}");
+        }
+        let good = "//! A.\n#[cfg(all(test, loom))]\nfn a() {}\n#[cfg(not(all(test, loom)))]\nfn a() {}";
+        assert_eq!(findings(primitives, good), Vec::<String>::new());
         let good = "\n//! A.\n#![expect(unsafe_code, reason = \"x\")]\n#[cfg(all(test, loom))]\nmod models;\n// joblike\n\
                     #[ignore = \"slow\"]\nfn a() -> &'static str { \"todo\" }\n";
         assert_eq!(findings(path, good), Vec::<String>::new());

@@ -9,7 +9,7 @@ use super::{Finding, has_word};
 pub(super) const UNSAFE_LIST: &str = "xtask/unsafe-files.txt";
 
 /// ARCHITECTURE.md, "The walls": each room, and what it may use besides itself. Foundations (`primitives`,
-/// `collections`, `sys`) and the leaves `observe::waiting` and `observe::resources` are open to all, and so is
+/// `collections`, `sys`) and the leaves `observe::waiting`, `observe::resources` and `observe::report` are open to all, and so is
 /// `runtime::context`: the one upward edge, asked once, at the door, with the `Handle` that it answers. `lib` may use
 /// everything.
 const WALLS: &[(&str, &[&str])] = &[
@@ -43,6 +43,7 @@ const OPEN: &[&str] = &[
     "sys",
     "observe::waiting",
     "observe::resources",
+    "observe::report",
     "runtime::context",
     "runtime::Handle",
     "macros",
@@ -85,6 +86,17 @@ const DOORS: &[(&str, &str)] = &[
 const DOOR_HOLES: &[(&str, &str, &str)] =
     &[("redd/src/task/join.rs", "std::sync::Mutex", "it only makes a public error `Sync`; nobody waits for it")];
 
+/// What writes to standard output or error past the door, `redd::observe::report`. The macros panic where the stream is
+/// gone, and all of them wait for the reader of a full pipe.
+const WRITERS: &[&str] = &["eprintln!", "eprint!", "println!", "print!", "dbg!", "stderr()", "stdout()"];
+
+/// Library code whose text reaches the program that uses it.
+const LIBRARIES: &[&str] = &["redd/src/", "redd-macros/src/", "tokio/src/"];
+
+/// Files that may name a stream, and why.
+const WRITER_HOLES: &[(&str, &str)] =
+    &[("redd/src/io/stdio.rs", "the program's own streams, for the program to write to")];
+
 /// Parts of `std` behind a door above that hold no state and start nothing.
 const HARMLESS: &[&str] = &[
     "std::thread::LocalKey",
@@ -96,6 +108,8 @@ const HARMLESS: &[&str] = &[
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let is_library = |source: &&Source| LIBRARIES.iter().any(|folder| source.path.starts_with(folder));
+    sources.iter().filter(is_library).for_each(|source| check_writers(source, &mut findings));
     for source in sources.iter().filter(|source| source.path.starts_with("redd/src/")) {
         check_walls(source, &mut findings);
         check_doors(source, &mut findings);
@@ -161,6 +175,24 @@ fn may_pass(source: &Source, room: &str, may_use: &[&str], target: &str) -> bool
         || goes_to(room)
         || OPEN.iter().chain(may_use).any(|open| goes_to(open))
         || HOLES.iter().any(|(path, hole, _)| *path == source.path && goes_to(hole))
+}
+
+fn check_writers(source: &Source, findings: &mut Vec<Finding>) {
+    if WRITER_HOLES.iter().any(|(path, _)| *path == source.path) {
+        return;
+    }
+    for (number, line) in source.program() {
+        let is_whole = |at: usize| !line.code[..at].ends_with(|mark: char| mark.is_alphanumeric() || mark == '_');
+        let names = |writer: &&&str| line.code.match_indices(**writer).any(|(at, _)| is_whole(at));
+        if let Some(writer) = WRITERS.iter().find(names) {
+            findings.push(Finding::new(
+                &source.path,
+                number,
+                format!("`{writer}` in library code"),
+                "use `crate::observe::report`, which does not panic, does not wait, and is limited in rate",
+            ));
+        }
+    }
 }
 
 fn check_doors(source: &Source, findings: &mut Vec<Finding>) {
@@ -370,6 +402,34 @@ mod tests {
             findings("redd/src/sys/mod.rs", "fn a() { libc::close(1); std::thread::park() }"),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn lines_for_the_user_go_through_one_door() {
+        for path in
+            ["redd/src/sync/mutex.rs", "redd/src/observe/report.rs", "tokio/src/lib.rs", "redd-macros/src/lib.rs"]
+        {
+            for (text, writer) in [
+                ("fn a() { eprintln!(\"x\") }", "`eprintln!`"),
+                ("fn a() { std::eprint!(\"x\") }", "`eprint!`"),
+                ("fn a() { println!() }", "`println!`"),
+                ("fn a() { print!(\"x\") }", "`print!`"),
+                ("fn a() { dbg!(1) }", "`dbg!`"),
+                ("fn a() { writeln!(io::stderr(), \"x\") }", "`stderr()`"),
+                ("fn a() { stdout().lock() }", "`stdout()`"),
+            ] {
+                let found = findings(path, text);
+                assert!(found.len() == 1 && found[0].contains(writer), "{path}: {text}: {found:?}");
+            }
+        }
+        for (path, text) in [
+            ("redd/src/sync/mutex.rs", "/// println!(\"x\");\nfn a() { debug_print!(\"eprintln!\") }"),
+            ("redd/src/sync/mutex.rs", "#[cfg(test)]\nmod tests {\n    fn a() { println!() }\n}"),
+            ("redd/src/io/stdio.rs", "fn a() { std::io::stderr() }"),
+            ("crawler/src/main.rs", "fn a() { println!() }"),
+        ] {
+            assert_eq!(findings(path, text), Vec::<String>::new(), "{text}");
+        }
     }
 
     #[test]

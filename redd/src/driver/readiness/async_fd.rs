@@ -11,10 +11,9 @@ use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
 use super::state::Direction;
 use crate::driver::Registration;
-use crate::task::coop::poll_proceed;
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
@@ -70,69 +69,6 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     async_fd: &'a mut AsyncFd<T>,
     event: Option<ReadyEvent>,
-}
-
-/// Polling for one direction, with either guard.
-macro_rules! poll_methods {
-    ($what:literal, $Direction:ident, $poll:ident, $poll_mut:ident) => {
-        #[doc = concat!("Polls for ", $what, " to be worth trying; the last task to poll is woken.")]
-        ///
-        /// # Errors
-        /// The runtime has shut down.
-        pub fn $poll<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-            let event = ready!(self.registration.poll_ready(cx, Direction::$Direction))?;
-            Poll::Ready(Ok(self.guard(event)))
-        }
-
-        #[doc = concat!("As [`", stringify!($poll), "`](Self::", stringify!($poll), "), with a guard for changing.")]
-        ///
-        /// # Errors
-        /// The runtime has shut down.
-        pub fn $poll_mut<'a>(&'a mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-            let event = ready!(self.registration.poll_ready(cx, Direction::$Direction))?;
-            Poll::Ready(Ok(self.mut_guard(event)))
-        }
-    };
-}
-
-/// Waiting for an interest, with either guard.
-macro_rules! waiting_methods {
-    ($what:literal, $wait:ident / $wait_mut:ident($($argument:ident: Interest)?) => $interest:expr) => {
-        #[doc = concat!("Waits until ", $what, " is worth trying.")]
-        ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-        ///
-        /// # Errors
-        /// The runtime has shut down.
-        #[track_caller]
-        pub fn $wait(
-            &self,
-            $($argument: Interest)?
-        ) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-            let readiness = self.registration.readiness($interest);
-            async move { Ok(self.guard(readiness.await?)) }
-        }
-
-        #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard for changing.")]
-        ///
-        /// # Cancel safety
-        /// Nothing is lost when it is dropped: readiness stays until it is cleared.
-        ///
-        /// # Errors
-        /// The runtime has shut down.
-        #[track_caller]
-        pub fn $wait_mut(
-            &mut self,
-            $($argument: Interest)?
-        ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-            let place = std::panic::Location::caller();
-            async move {
-                let event = self.registration.readiness_at($interest, place).await?;
-                Ok(self.mut_guard(event))
-            }
-        }
-    };
 }
 
 impl<T: AsRawFd> AsyncFd<T> {
@@ -221,17 +157,139 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner
     }
 
-    poll_methods!("reading", Read, poll_read_ready, poll_read_ready_mut);
-    poll_methods!("writing", Write, poll_write_ready, poll_write_ready_mut);
+    /// Polls for reading to be worth trying; the last task to poll is woken.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_ready(cx, Direction::Read))?;
+        Poll::Ready(Ok(self.guard(event)))
+    }
 
-    waiting_methods!("something of `interest`", ready / ready_mut(interest: Interest) => interest);
-    waiting_methods!("reading", readable / readable_mut() => Interest::READABLE);
-    waiting_methods!("writing", writable / writable_mut() => Interest::WRITABLE);
+    /// As [`poll_read_ready`](Self::poll_read_ready), with a guard that borrows the descriptor mutably.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_read_ready_mut<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_ready(cx, Direction::Read))?;
+        Poll::Ready(Ok(self.mut_guard(event)))
+    }
 
-    /// Tries `f` whenever `interest` is ready, until it answers something other than `WouldBlock`.
+    /// Polls for writing to be worth trying; the last task to poll is woken.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_ready(cx, Direction::Write))?;
+        Poll::Ready(Ok(self.guard(event)))
+    }
+
+    /// As [`poll_write_ready`](Self::poll_write_ready), with a guard that borrows the descriptor mutably.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    pub fn poll_write_ready_mut<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        let event = ready!(self.registration.poll_ready(cx, Direction::Write))?;
+        Poll::Ready(Ok(self.mut_guard(event)))
+    }
+
+    /// Waits until something of `interest` is worth trying.
     ///
     /// # Cancel safety
-    /// `f` either has not answered, or its answer is returned.
+    /// Dropping the future loses nothing: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        let readiness = self.registration.readiness(interest);
+        async move { Ok(self.guard(readiness.await?)) }
+    }
+
+    /// As [`ready`](Self::ready), with a guard that borrows the descriptor mutably.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn ready_mut(&mut self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        let location = std::panic::Location::caller();
+        async move {
+            let event = self.registration.readiness_at(interest, location).await?;
+            Ok(self.mut_guard(event))
+        }
+    }
+
+    /// Waits until reading is worth trying.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        let readiness = self.registration.readiness(Interest::READABLE);
+        async move { Ok(self.guard(readiness.await?)) }
+    }
+
+    /// As [`readable`](Self::readable), with a guard that borrows the descriptor mutably.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn readable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        let location = std::panic::Location::caller();
+        async move {
+            let event = self.registration.readiness_at(Interest::READABLE, location).await?;
+            Ok(self.mut_guard(event))
+        }
+    }
+
+    /// Waits until writing is worth trying.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        let readiness = self.registration.readiness(Interest::WRITABLE);
+        async move { Ok(self.guard(readiness.await?)) }
+    }
+
+    /// As [`writable`](Self::writable), with a guard that borrows the descriptor mutably.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: readiness stays until it is cleared.
+    ///
+    /// # Errors
+    /// The runtime has shut down.
+    #[track_caller]
+    pub fn writable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        let location = std::panic::Location::caller();
+        async move {
+            let event = self.registration.readiness_at(Interest::WRITABLE, location).await?;
+            Ok(self.mut_guard(event))
+        }
+    }
+
+    /// Tries `f` whenever `interest` is ready, until it returns something other than `WouldBlock`.
+    ///
+    /// # Cancel safety
+    /// `f` either has not completed, or its result is returned.
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
@@ -242,7 +300,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// As [`async_io`](Self::async_io); `f` may change the object.
     ///
     /// # Cancel safety
-    /// `f` either has not answered, or its answer is returned.
+    /// `f` either has not completed, or its result is returned.
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
@@ -255,7 +313,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         io_when_ready(registration, interest, || f(inner)).await
     }
 
-    /// Runs `f` if `interest` is ready now, and clears the readiness if `f` answers `WouldBlock`.
+    /// Runs `f` if `interest` is ready now, and clears the readiness if `f` returns `WouldBlock`.
     ///
     /// # Errors
     /// `WouldBlock` without a call of `f` if nothing is ready; the error of `f`; or that the runtime has shut down.
@@ -296,11 +354,10 @@ async fn io_when_ready<R>(
     mut f: impl FnMut() -> io::Result<R>,
 ) -> io::Result<R> {
     loop {
-        // Paid for each try: the end of a direction stays, so this loop may find no reason to wait.
-        poll_fn(poll_proceed).await.made_progress();
+        // It costs a unit of the budget, because the end of a direction may stay and give no reason to wait.
         let event = registration.readiness(interest).await?;
         match f() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_readiness(event),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_after_try(event),
             result => return result,
         }
     }
@@ -322,54 +379,101 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
 
 debug_struct!([T: fmt::Debug + AsRawFd] AsyncFd<T> as "AsyncFd", self => { inner: self.inner, .. });
 
-/// What both guards do alike. `$borrowed` is what the closure of `try_io` gets.
-macro_rules! guard_methods {
-    ([$($generics:tt)*] $Guard:ident<$a:lifetime, Inner>, $Borrowed:ty) => {
-        impl<$($generics)*> $Guard<$a, Inner> {
-            /// The operation would block: everything that this guard saw is cleared, unless an event came meanwhile.
-            ///
-            /// The end of a direction (closed) is never cleared.
-            pub fn clear_ready(&mut self) {
-                self.clear_ready_matching(Ready::ALL);
-            }
+impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
+    /// The operation would block: everything that this guard saw is cleared, unless a new event has arrived.
+    ///
+    /// The end of a direction (closed) stays: a caller may also call this after a short read. If the operation
+    /// would block although the end was seen, only [`try_io`](Self::try_io) clears that too.
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
+    }
 
-            /// As [`clear_ready`](Self::clear_ready), for `ready` only.
-            pub fn clear_ready_matching(&mut self, ready: Ready) {
-                self.async_fd.clear(&mut self.event, ready);
-            }
+    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        self.async_fd.clear(&mut self.event, ready);
+    }
 
-            /// Says in the code what dropping does anyway: the readiness stays.
-            pub fn retain_ready(&mut self) {}
+    /// Says in the code what dropping does anyway: the readiness stays.
+    pub fn retain_ready(&mut self) {}
 
-            /// What this guard saw and has not cleared.
-            pub fn ready(&self) -> Ready {
-                self.event.map_or(Ready::EMPTY, |event| event.ready)
-            }
+    /// What this guard saw and has not cleared.
+    pub fn ready(&self) -> Ready {
+        self.event.map_or(Ready::EMPTY, |event| event.ready)
+    }
 
-            /// Runs `f`, and clears the readiness if it answers `WouldBlock`.
-            ///
-            /// # Errors
-            /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
-            pub fn try_io<R>(&mut self, f: impl FnOnce($Borrowed) -> io::Result<R>) -> Result<io::Result<R>, TryIoError> {
-                match f(self.async_fd) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.clear_ready();
-                        Err(TryIoError(()))
-                    }
-                    result => Ok(result),
+    /// Runs `f`, and clears the readiness if it returns `WouldBlock`, also the end of a direction if the guard is
+    /// for that direction alone.
+    ///
+    /// # Errors
+    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+    pub fn try_io<R>(
+        &mut self,
+        f: impl FnOnce(&'a AsyncFd<Inner>) -> io::Result<R>,
+    ) -> Result<io::Result<R>, TryIoError> {
+        match f(self.async_fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(event) = self.event.take() {
+                    self.async_fd.registration.clear_after_try(event);
                 }
+                Err(TryIoError(()))
             }
+            result => Ok(result),
         }
-
-        debug_struct!([Inner: std::fmt::Debug + AsRawFd] $Guard<'_, Inner> as stringify!($Guard), self => {
-            async_fd: self.async_fd,
-            ready: self.ready(),
-        });
-    };
+    }
 }
 
-guard_methods!(['a, Inner: AsRawFd] AsyncFdReadyGuard<'a, Inner>, &'a AsyncFd<Inner>);
-guard_methods!([Inner: AsRawFd] AsyncFdReadyMutGuard<'_, Inner>, &mut AsyncFd<Inner>);
+debug_struct!([Inner: std::fmt::Debug + AsRawFd] AsyncFdReadyGuard<'_, Inner> as "AsyncFdReadyGuard", self => {
+    async_fd: self.async_fd,
+    ready: self.ready(),
+});
+
+impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
+    /// The operation would block: everything that this guard saw is cleared, unless a new event has arrived.
+    ///
+    /// The end of a direction (closed) stays: a caller may also call this after a short read. If the operation
+    /// would block although the end was seen, only [`try_io`](Self::try_io) clears that too.
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
+    }
+
+    /// As [`clear_ready`](Self::clear_ready), for `ready` only.
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        self.async_fd.clear(&mut self.event, ready);
+    }
+
+    /// Says in the code what dropping does anyway: the readiness stays.
+    pub fn retain_ready(&mut self) {}
+
+    /// What this guard saw and has not cleared.
+    pub fn ready(&self) -> Ready {
+        self.event.map_or(Ready::EMPTY, |event| event.ready)
+    }
+
+    /// Runs `f`, and clears the readiness if it returns `WouldBlock`, also the end of a direction if the guard is
+    /// for that direction alone.
+    ///
+    /// # Errors
+    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+    pub fn try_io<R>(
+        &mut self,
+        f: impl FnOnce(&mut AsyncFd<Inner>) -> io::Result<R>,
+    ) -> Result<io::Result<R>, TryIoError> {
+        match f(self.async_fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(event) = self.event.take() {
+                    self.async_fd.registration.clear_after_try(event);
+                }
+                Err(TryIoError(()))
+            }
+            result => Ok(result),
+        }
+    }
+}
+
+debug_struct!([Inner: std::fmt::Debug + AsRawFd] AsyncFdReadyMutGuard<'_, Inner> as "AsyncFdReadyMutGuard", self => {
+    async_fd: self.async_fd,
+    ready: self.ready(),
+});
 
 impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
     /// The [`AsyncFd`] that is ready.

@@ -32,16 +32,6 @@ const WRITE_CLOSED: u8 = 1 << 3;
 const PRIORITY: u8 = 1 << 4;
 const ERROR: u8 = 1 << 5;
 
-/// Questions whether one of some bits is set.
-macro_rules! predicates {
-    ($($(#[$doc:meta])* $is:ident: $bits:expr;)*) => {$(
-        $(#[$doc])*
-        pub const fn $is(self) -> bool {
-            self.0 & ($bits) != 0
-        }
-    )*};
-}
-
 impl Interest {
     /// Reading, and the end of what can be read.
     pub const READABLE: Self = Self(READABLE);
@@ -52,18 +42,24 @@ impl Interest {
     /// Errors; the system reports them also when only another direction was asked about.
     pub const ERROR: Self = Self(ERROR);
 
-    predicates! {
-        /// Whether reading is part of it.
-        is_readable: READABLE;
+    /// Whether reading is part of it.
+    pub const fn is_readable(self) -> bool {
+        self.0 & READABLE != 0
+    }
 
-        /// Whether writing is part of it.
-        is_writable: WRITABLE;
+    /// Whether writing is part of it.
+    pub const fn is_writable(self) -> bool {
+        self.0 & WRITABLE != 0
+    }
 
-        /// Whether urgent data is part of it.
-        is_priority: PRIORITY;
+    /// Whether urgent data is part of it.
+    pub const fn is_priority(self) -> bool {
+        self.0 & PRIORITY != 0
+    }
 
-        /// Whether errors are part of it.
-        is_error: ERROR;
+    /// Whether errors are part of it.
+    pub const fn is_error(self) -> bool {
+        self.0 & ERROR != 0
     }
 
     /// Both together, for constants; elsewhere `|` reads better.
@@ -72,7 +68,16 @@ impl Interest {
         Self(self.0 | other.0)
     }
 
-    /// What is left without `other`; `None` if that is nothing.
+    /// The interest without `other`, or `None` if nothing is left.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::Interest;
+    ///
+    /// let both = Interest::READABLE | Interest::WRITABLE;
+    /// assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
+    /// assert_eq!(Interest::READABLE.remove(Interest::READABLE), None);
+    /// ```
     #[must_use = "the rest is returned, `self` is not changed"]
     pub fn remove(self, other: Self) -> Option<Self> {
         match self.0 & !other.0 {
@@ -135,24 +140,42 @@ impl Ready {
         self.0 == 0
     }
 
-    predicates! {
-        /// Whether a read is worth trying, be it only to learn that there is no more.
-        is_readable: READABLE | READ_CLOSED;
+    /// Whether a read is worth trying, if only to find the end of the stream.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::Ready;
+    ///
+    /// assert!(Ready::READ_CLOSED.is_readable());
+    /// assert!(!Ready::WRITABLE.is_readable());
+    /// ```
+    pub const fn is_readable(self) -> bool {
+        self.0 & (READABLE | READ_CLOSED) != 0
+    }
 
-        /// Whether a write is worth trying, be it only to learn that it fails.
-        is_writable: WRITABLE | WRITE_CLOSED;
+    /// Whether a write is worth trying, if only to get its error.
+    pub const fn is_writable(self) -> bool {
+        self.0 & (WRITABLE | WRITE_CLOSED) != 0
+    }
 
-        /// Whether the other side will send no more.
-        is_read_closed: READ_CLOSED;
+    /// Whether the other side will send no more.
+    pub const fn is_read_closed(self) -> bool {
+        self.0 & READ_CLOSED != 0
+    }
 
-        /// Whether the other side will take no more.
-        is_write_closed: WRITE_CLOSED;
+    /// Whether the other side will take no more.
+    pub const fn is_write_closed(self) -> bool {
+        self.0 & WRITE_CLOSED != 0
+    }
 
-        /// Whether there is urgent data.
-        is_priority: PRIORITY;
+    /// Whether there is urgent data.
+    pub const fn is_priority(self) -> bool {
+        self.0 & PRIORITY != 0
+    }
 
-        /// Whether there is an error to fetch.
-        is_error: ERROR;
+    /// Whether there is an error to fetch.
+    pub const fn is_error(self) -> bool {
+        self.0 & ERROR != 0
     }
 
     pub(crate) const fn bits(self) -> u8 {
@@ -165,7 +188,7 @@ impl Ready {
 
     /// What an event of epoll says.
     ///
-    /// An error alone makes both directions worth trying: whoever waits fetches it instead of waiting on. Linux
+    /// An error alone makes both directions worth trying: a waiting operation fetches it instead of waiting on. Linux
     /// reports, for example, a refused datagram as `EPOLLERR` without `EPOLLIN`.
     pub(crate) fn from_epoll(events: u32) -> Self {
         let has = |flag| events & flag != 0;
@@ -193,24 +216,36 @@ impl Ready {
     }
 }
 
-/// An operator between two sets, on their bits.
-macro_rules! operators {
-    ($($Set:ident: $Operator:ident, $method:ident = |$one:ident, $other:ident| $bits:expr;)*) => {$(
-        impl ops::$Operator for $Set {
-            type Output = Self;
-            fn $method(self, other: Self) -> Self {
-                let ($one, $other) = (self.0, other.0);
-                Self($bits)
-            }
-        }
-    )*};
+impl ops::BitOr for Interest {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
-operators! {
-    Interest: BitOr, bitor = |one, other| one | other;
-    Ready: BitOr, bitor = |one, other| one | other;
-    Ready: BitAnd, bitand = |one, other| one & other;
-    Ready: Sub, sub = |one, other| one & !other;
+impl ops::BitOr for Ready {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl ops::BitAnd for Ready {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl ops::Sub for Ready {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
 impl ops::BitOrAssign for Interest {

@@ -12,7 +12,7 @@
 
 #![expect(unsafe_code, reason = "pages are published through an atomic pointer")]
 
-use super::slot::Slot;
+use super::slot::IoSlot;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicPtr, Ordering};
 use std::io;
@@ -25,7 +25,7 @@ const PAGES: usize = 22;
 /// See the module page.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    pages: [AtomicPtr<Slot>; PAGES],
+    pages: [AtomicPtr<IoSlot>; PAGES],
     free: Mutex<Free>,
 }
 
@@ -53,7 +53,7 @@ impl Slab {
     }
 
     /// The slot of `index`; `None` if no such slot was ever allocated.
-    pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
+    pub(crate) fn slot(&self, index: u32) -> Option<&IoSlot> {
         let (page, place) = locate(index);
         // Acquire: the slots of the page are initialised. Pairs with Release in `Slab::allocate`.
         let first = self.pages.get(page)?.load(Ordering::Acquire);
@@ -83,7 +83,7 @@ impl Slab {
             ));
         };
         if place == 0 {
-            let slots: Box<[Slot]> = (0..FIRST_PAGE << page).map(|_| Slot::new()).collect();
+            let slots: Box<[IoSlot]> = (0..FIRST_PAGE << page).map(|_| IoSlot::new()).collect();
             // Release: publishes the slots. Pairs with Acquire in `Slab::slot`.
             first.store(Box::into_raw(slots).cast(), Ordering::Release);
         }

@@ -4,7 +4,8 @@
 //!
 //! # Invariants
 //! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so
-//!   whoever sees the bit and takes the lock finds it.
+//!   a thread that sees the bit and takes the lock finds it.
+//! - `ended-under-lock`: waits end under the lock under which a waker is stored, so a waker is found there, or not stored.
 //! - `foreign-code-outside`: wakers are cloned, dropped and called without the lock.
 //!
 //! # Why not otherwise
@@ -12,7 +13,7 @@
 //! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
 
 use super::ready::{Interest, Ready};
-use super::state::{Direction, Enlist, Place, State, Waiting};
+use super::state::{Direction, Enlist, SlotPlace, State, Waiting};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU64, Ordering};
@@ -20,12 +21,12 @@ use std::task::Waker;
 
 /// See the module page.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct IoSlot {
     word: AtomicU64,
     waiters: Mutex<Waiters>,
 }
 
-/// Who waits.
+/// The waiting tasks.
 #[derive(Debug, Default)]
 struct Waiters {
     reader: Option<Waker>,
@@ -34,6 +35,8 @@ struct Waiters {
     list: Vec<Listed>,
     /// The ticket of the next one in the list.
     next_ticket: u64,
+    /// No event comes any more, so nobody may wait.
+    have_ended: bool,
 }
 
 #[derive(Debug)]
@@ -60,15 +63,17 @@ pub(crate) enum Waited {
     Ready(State),
     /// The waker is stored.
     Pending,
+    /// It would wait forever: the runtime ends.
+    Ended,
 }
 
-impl Slot {
+impl IoSlot {
     pub(crate) fn new() -> Self {
         Self { word: AtomicU64::new(State::fresh(0).word()), waiters: Mutex::new(Waiters::default()) }
     }
 
     pub(crate) fn state(&self) -> State {
-        // Acquire: what the thread that harvested the event did before. Pairs with Release in `Slot::apply`.
+        // Acquire: what the thread that harvested the event did before. Pairs with Release in `IoSlot::apply`.
         State::from_word(self.word.load(Ordering::Acquire))
     }
 
@@ -81,7 +86,7 @@ impl Slot {
                 return Some(answer);
             }
             // Release: publishes what this thread did before the step. Acquire: sees what others did before theirs.
-            // Both pair with each other here and with Acquire in `Slot::state`.
+            // Both pair with each other here and with Acquire in `IoSlot::state`.
             match self.word.compare_exchange_weak(current.word(), next.word(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(answer),
                 Err(word) => current = State::from_word(word),
@@ -94,6 +99,13 @@ impl Slot {
         if let Some(waiting) = self.apply(|state| state.on_event(generation, event)) {
             self.take_wakers(waiting, Some(event), wakers);
         }
+    }
+
+    /// No event comes any more (`ended-under-lock`).
+    pub(crate) fn end_waits(&self, wakers: &mut WakeList) {
+        self.waiters.lock().have_ended = true;
+        let everyone = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(everyone, None, wakers);
     }
 
     /// The runtime ends.
@@ -109,7 +121,7 @@ impl Slot {
             return;
         }
         let mut waiters = self.waiters.lock();
-        // `waker-then-bit`: the lock orders us after whoever set the bit. A waker that has come since may be taken
+        // `waker-then-bit`: the lock orders us after the thread that set the bit. A waker that has come since may be taken
         // too; its task looks again, and waits again.
         for (is_wanted, direction) in [(waiting.reader, Direction::Read), (waiting.writer, Direction::Write)] {
             if is_wanted {
@@ -155,7 +167,15 @@ impl Slot {
         self.apply(|state| Some((state.clear(seen, cleared)?, ())));
     }
 
-    fn enlist(&self, place: Place, interest: Interest) -> Waited {
+    /// Instead of waiting.
+    fn ready_or_ended(&self, place: SlotPlace, interest: Interest) -> Waited {
+        match self.state().enlist(place, interest) {
+            Enlist::Ready(state) => Waited::Ready(state),
+            Enlist::Wait(_) => Waited::Ended,
+        }
+    }
+
+    fn enlist(&self, place: SlotPlace, interest: Interest) -> Waited {
         let found = self.apply(|state| {
             Some(match state.enlist(place, interest) {
                 Enlist::Ready(ready) => (state, Waited::Ready(ready)),
@@ -176,8 +196,12 @@ impl Slot {
             fresh = Some(waker.clone());
             waiters = self.waiters.lock();
         }
+        if waiters.have_ended {
+            drop(waiters);
+            return self.ready_or_ended(SlotPlace::Cell(direction), direction.interest());
+        }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
-        let waited = self.enlist(Place::Cell(direction), direction.interest());
+        let waited = self.enlist(SlotPlace::Cell(direction), direction.interest());
         drop(waiters);
         drop(replaced);
         waited
@@ -194,11 +218,15 @@ impl Slot {
             drop(waker);
             return Waited::Pending;
         }
+        if waiters.have_ended {
+            drop(waiters);
+            return self.ready_or_ended(SlotPlace::List, interest);
+        }
         // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
-        let waited = self.enlist(Place::List, interest);
+        let waited = self.enlist(SlotPlace::List, interest);
         *ticket = None;
         match waited {
-            Waited::Ready(_) => {
+            Waited::Ready(_) | Waited::Ended => {
                 drop(waiters);
                 drop(waker);
             }
@@ -226,8 +254,8 @@ impl Slot {
     pub(crate) fn end_use(&self) {
         self.apply(|state| Some((state.next_use(), ())));
         let mut waiters = self.waiters.lock();
-        debug_assert!(waiters.list.is_empty(), "futures in the list borrow the registration");
-        let left = (waiters.reader.take(), waiters.writer.take());
+        // The list is not empty if a future in it was forgotten with `mem::forget`.
+        let left = (waiters.reader.take(), waiters.writer.take(), std::mem::take(&mut waiters.list));
         drop(waiters);
         drop(left);
     }

@@ -12,14 +12,14 @@
 #![expect(unsafe_code, reason = "reading into memory that is not initialised")]
 
 use super::ready::{Interest, Ready};
-use super::slot::{Slot, Waited};
+use super::slot::{IoSlot, Waited};
 use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::driver::Driver;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::context;
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
@@ -53,12 +53,13 @@ pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadyEvent {
     seen: State,
+    interest: Interest,
     pub(crate) ready: Ready,
 }
 
 impl ReadyEvent {
     fn new(seen: State, interest: Interest) -> Self {
-        Self { seen, ready: seen.ready() & interest.mask() }
+        Self { seen, interest, ready: seen.ready() & interest.mask() }
     }
 
     /// The same look, of which only `ready` matters.
@@ -110,7 +111,7 @@ impl Registration {
         Ok(Self { driver, fd, index, generation })
     }
 
-    fn slot(&self) -> &Slot {
+    fn slot(&self) -> &IoSlot {
         self.driver.slot(self.index)
     }
 
@@ -129,15 +130,16 @@ impl Registration {
         &self,
         interest: Interest,
         until: Until,
-        place: Option<&'static Location<'static>>,
-        wait: impl FnOnce(&Slot) -> Waited,
+        location: Option<&'static Location<'static>>,
+        wait: impl FnOnce(&IoSlot) -> Waited,
     ) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
-            waiting::note(wait_kind(interest), place);
+            waiting::note(wait_kind(interest), location);
             match wait(slot) {
                 Waited::Pending => return Poll::Pending,
+                Waited::Ended => return Poll::Ready(Err(shutdown_error())),
                 Waited::Ready(now) => state = now,
             }
         }
@@ -151,9 +153,9 @@ impl Registration {
     /// Waits until an event has said that `direction` is worth trying. Only the last task that waits here is woken.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
         let unit = ready!(poll_proceed(cx));
-        let state = ready!(self.poll_event(cx, direction, Until::Ready))?;
+        let state = ready!(self.poll_event(cx, direction, Until::Ready));
         unit.made_progress();
-        Poll::Ready(Ok(ReadyEvent::new(state, direction.interest())))
+        Poll::Ready(state.map(|state| ReadyEvent::new(state, direction.interest())))
     }
 
     /// Waits until something of `interest` is ready. Any number of tasks may wait.
@@ -163,15 +165,27 @@ impl Registration {
     }
 
     /// As [`readiness`](Self::readiness), for an `async` block that has noted its caller's place before.
-    pub(crate) fn readiness_at(&self, interest: Interest, place: &'static Location<'static>) -> Readiness<&Self> {
-        Readiness { at: self, interest, ticket: None, place: Some(place) }
+    pub(crate) fn readiness_at(&self, interest: Interest, location: &'static Location<'static>) -> Readiness<&Self> {
+        Readiness { at: self, interest, ticket: None, location: Some(location) }
     }
 
-    /// Someone looked at `event`, tried, and says that it would block. The end of a direction stays.
+    /// The caller saw `event`, tried, and reports that it would block. The end of a direction stays.
     pub(crate) fn clear_readiness(&self, event: ReadyEvent) {
         // `clear-what-was-seen`.
         let cleared = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
         self.slot().clear(event.seen, cleared);
+    }
+
+    /// An operation was tried after `event`, and would block.
+    pub(crate) fn clear_after_try(&self, event: ReadyEvent) {
+        self.clear_tried(event.seen, event.interest);
+    }
+
+    /// `clear-what-was-seen`, with the end of the direction: if it were there, the operation would not block. What a
+    /// try in both directions says about the end of one is not known, so then an end stays.
+    fn clear_tried(&self, seen: State, interest: Interest) {
+        let kept = if is_one_direction(interest) { Ready::EMPTY } else { Ready::READ_CLOSED | Ready::WRITE_CLOSED };
+        self.slot().clear(seen, interest.mask() - kept);
     }
 
     /// Nothing is tried before the first event, unlike `try-first`: for descriptors whose calls succeed too early, as a
@@ -213,7 +227,7 @@ impl Registration {
         }
         let result = f();
         if would_block(&result) {
-            self.clear_readiness(ReadyEvent { seen: state, ready: interest.mask() });
+            self.clear_tried(state, interest);
         }
         result
     }
@@ -227,7 +241,13 @@ impl Registration {
     ) -> Poll<io::Result<R>> {
         let unit = ready!(poll_proceed(cx));
         loop {
-            let state = ready!(self.poll_event(cx, direction, Until::WorthTrying))?;
+            let state = match ready!(self.poll_event(cx, direction, Until::WorthTrying)) {
+                Ok(state) => state,
+                Err(error) => {
+                    unit.made_progress();
+                    return Poll::Ready(Err(error));
+                }
+            };
             let result = retry_interrupted(|| f(state));
             if would_block(&result) {
                 // `clear-what-was-seen`, with the end of the direction: it is not there.
@@ -249,37 +269,39 @@ impl Registration {
     where
         F: FnMut() -> io::Result<R>,
     {
-        let place = Location::caller();
-        self.async_io_at(interest, place, f)
+        let location = Location::caller();
+        self.async_io_at(interest, location, f)
     }
 
     async fn async_io_at<R>(
         &self,
         interest: Interest,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
         mut f: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
-            let readiness = self.readiness_at(interest, place);
-            let seen = readiness.until_worth_trying().await?;
+            let readiness = self.readiness_at(interest, location);
+            let seen = readiness.until_worth_trying().await;
             // Waiting alone costs no budget: only an operation makes progress.
             let unit = std::future::poll_fn(poll_proceed).await;
+            let seen = match seen {
+                Ok(seen) => seen,
+                Err(error) => {
+                    unit.made_progress();
+                    return Err(error);
+                }
+            };
             let result = retry_interrupted(&mut f);
             if !would_block(&result) {
                 unit.made_progress();
                 return result;
             }
-            // `clear-what-was-seen`. What a try in both directions says about the end of one is not known, so an end
-            // stays; then this loop may find no reason to wait, and pays for each round so that it yields.
-            let is_one = interest == Interest::READABLE || interest == Interest::WRITABLE;
-            let kept = if is_one {
-                drop(unit);
-                Ready::EMPTY
-            } else {
+            // If an end stays, this loop may find no reason to wait. It pays for each round, so that it yields.
+            if !is_one_direction(interest) {
                 unit.made_progress();
-                Ready::READ_CLOSED | Ready::WRITE_CLOSED
-            };
-            self.slot().clear(seen, interest.mask() - kept);
+            }
+            drop(unit);
+            self.clear_tried(seen, interest);
         }
     }
 }
@@ -316,6 +338,10 @@ fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     }
 }
 
+fn is_one_direction(interest: Interest) -> bool {
+    interest == Interest::READABLE || interest == Interest::WRITABLE
+}
+
 fn wait_kind(interest: Interest) -> WaitKind {
     if interest.is_writable() && !interest.is_readable() { WaitKind::Writable } else { WaitKind::Readable }
 }
@@ -344,13 +370,13 @@ pub(crate) struct Readiness<R: Registered> {
     at: R,
     interest: Interest,
     ticket: Option<u64>,
-    /// `None`: whoever polls notes for itself what it waits on.
-    place: Option<&'static Location<'static>>,
+    /// `None`: the polling code records for itself what it waits on.
+    location: Option<&'static Location<'static>>,
 }
 
 impl<R: Registered> Readiness<R> {
     pub(crate) fn of(at: R, interest: Interest) -> Self {
-        Self { at, interest, ticket: None, place: None }
+        Self { at, interest, ticket: None, location: None }
     }
 
     pub(crate) fn registration(&self) -> &Registration {
@@ -358,13 +384,13 @@ impl<R: Registered> Readiness<R> {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
-        let Self { at, interest, ticket, place } = self;
-        let wait = |slot: &Slot| slot.wait_in_list(ticket, *interest, cx.waker());
-        at.registration().poll_until(*interest, until, *place, wait)
+        let Self { at, interest, ticket, location } = self;
+        let wait = |slot: &IoSlot| slot.wait_in_list(ticket, *interest, cx.waker());
+        at.registration().poll_until(*interest, until, *location, wait)
     }
 
     /// Ready once for each event: it counts as seen. Takes no part in the budget.
-    pub(crate) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = ready!(self.poll_until(cx, Until::Ready))?;
         self.registration().clear_readiness(ReadyEvent::new(state, self.interest));
         Poll::Ready(Ok(()))
@@ -376,9 +402,9 @@ impl<R: Registered> Readiness<R> {
         }
     }
 
-    /// If this thread is in another runtime than the registration, waits there from now on, with what `register` makes:
-    /// what is about the process as a whole (signals, children) follows the runtime that polls it, for the one where it
-    /// began may be gone.
+    /// If this thread is in another runtime than the registration, waits there from now on, with what `register` makes.
+    /// Signals and children belong to the process as a whole, so they follow the runtime that polls them: the one where
+    /// they began may be gone.
     pub(crate) fn follow_runtime(&mut self, register: impl FnOnce(&R, Arc<Driver>) -> io::Result<R>) {
         let elsewhere = context::with_current(|handle| {
             let current = handle.driver()?;
@@ -398,9 +424,12 @@ impl<R: Registered> Readiness<R> {
 impl<R: Registered + Unpin> Future for Readiness<R> {
     type Output = io::Result<ReadyEvent>;
 
+    /// Takes a unit of the budget: what is ready stays ready until an operation clears it.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = ready!(self.poll_until(cx, Until::Ready))?;
-        Poll::Ready(Ok(ReadyEvent::new(state, self.interest)))
+        let unit = ready!(poll_proceed_unless_foreign(cx));
+        let state = ready!(self.poll_until(cx, Until::Ready));
+        unit.made_progress();
+        Poll::Ready(state.map(|state| ReadyEvent::new(state, self.interest)))
     }
 }
 
@@ -413,7 +442,7 @@ impl<R: Registered> Drop for Readiness<R> {
 /// What a read or write that moved less than it was given says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Short {
-    /// There is no more now: pipes. Saves the call that would say so.
+    /// There is nothing left for now: pipes. Saves the call that would say so.
     WouldBlock,
     /// The same for TCP streams, whose own call costs 45 ns less than `read`.
     SocketWouldBlock,
@@ -576,7 +605,7 @@ mod tests {
         theirs.write_all(b"early").expect("open");
         faults::plan(Call::Read, 0, libc::EINTR);
         assert_eq!(read_some(&source).expect("retried"), b"early");
-        // The short read has shown that there is no more: were it tried again, the planned fault would come out.
+        // The short read has shown that nothing is left: were it tried again, the planned fault would come out.
         faults::plan(Call::Read, 0, libc::EIO);
         let (_, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);

@@ -1,4 +1,4 @@
-//! The word of one registration: what is ready, who waits, which use of the slot this is. Values in, values out.
+//! The word of one registration: what is ready, which tasks wait, which use of the slot this is. Values in, values out.
 //!
 //! ```text
 //! 63        32 31    16 15 14  13   12     11     10     9       8       7..0
@@ -60,7 +60,7 @@ impl Direction {
 
 /// A way to wait: in a direction's own place, or in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum SlotPlace {
     Cell(Direction),
     List,
 }
@@ -169,13 +169,13 @@ impl State {
     }
 
     /// The waker of a task has been stored: leaves the bit that makes the next event take it (`bit-before-pending`).
-    pub(crate) fn enlist(self, place: Place, interest: Interest) -> Enlist {
+    pub(crate) fn enlist(self, place: SlotPlace, interest: Interest) -> Enlist {
         if self.is_ready(interest) {
             return Enlist::Ready(self);
         }
         let bit = match place {
-            Place::Cell(direction) => direction.waiting_bit(),
-            Place::List => LIST,
+            SlotPlace::Cell(direction) => direction.waiting_bit(),
+            SlotPlace::List => LIST,
         };
         Enlist::Wait(Self(self.0 | bit))
     }
@@ -235,7 +235,7 @@ mod tests {
                 assert_eq!(next.0 & WRITER == 0, state.0 & WRITER == 0 || waiting.writer);
                 assert_eq!(next.0 & LIST, state.0 & LIST);
                 assert_eq!(state.on_event(8, event), None);
-                // A clear by someone who looked before the event changes nothing.
+                // A clear by a caller that looked before the event changes nothing.
                 assert_eq!(next.clear(state, Ready::ALL), None);
             }
         }
@@ -259,9 +259,9 @@ mod tests {
     fn whoever_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
         for state in every_state() {
             for (place, interest, event) in [
-                (Place::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
-                (Place::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
-                (Place::List, Interest::PRIORITY, Ready::PRIORITY),
+                (SlotPlace::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
+                (SlotPlace::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
+                (SlotPlace::List, Interest::PRIORITY, Ready::PRIORITY),
             ] {
                 match state.enlist(place, interest) {
                     Enlist::Ready(same) => {
@@ -272,9 +272,9 @@ mod tests {
                         assert!(!state.is_shutdown());
                         let (_, waiting) = next.on_event(7, event).expect("this generation");
                         assert!(match place {
-                            Place::Cell(Direction::Read) => waiting.reader,
-                            Place::Cell(Direction::Write) => waiting.writer,
-                            Place::List => waiting.list,
+                            SlotPlace::Cell(Direction::Read) => waiting.reader,
+                            SlotPlace::Cell(Direction::Write) => waiting.writer,
+                            SlotPlace::List => waiting.list,
                         });
                     }
                 }

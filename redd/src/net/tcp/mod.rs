@@ -3,6 +3,7 @@
 //! Called by user code.
 
 pub(super) mod listener;
+mod open;
 pub(super) mod socket;
 mod split;
 pub(super) mod stream;

@@ -1,13 +1,614 @@
 //! The halves of a [`TcpStream`]: borrowed from it, and owning it together.
 //!
-//! Called by `TcpStream::split`, `TcpStream::into_split` and user code.
+//! Called by user code.
+//!
+//! # Invariants
+//! - `one-reader-one-writer`: a stream has at most one reading half and one writing half, and their polled operations
+//!   take `&mut self`. So each of the registration's two waker cells serves one task at most.
 
 use super::TcpStream;
-use crate::net::methods::names::*;
+use crate::driver::readiness::ready::{Interest, Ready};
+use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::net::fill;
 use crate::primitives::Arc;
+use crate::sys;
+use crate::sys::faults::Call;
+use crate::sys::net::Fill;
+use bytes::BufMut;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-borrowed_halves!(TcpStream, SocketAddr);
-owned_halves!(TcpStream, SocketAddr);
-peek_half!(ReadHalf<'_>);
-peek_half!(OwnedReadHalf);
+impl TcpStream {
+    /// Splits the stream into two halves that borrow it, for two futures of one task. It costs nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let mut client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (mut server, _) = listener.accept().await?;
+    /// let (mut reader, mut writer) = client.split();
+    /// let echo = async {
+    ///     let mut word = [0; 4];
+    ///     server.read_exact(&mut word).await?;
+    ///     server.write_all(&word).await
+    /// };
+    /// let mut word = [0; 4];
+    /// let (echoed, written, read) =
+    ///     redd::join!(echo, writer.write_all(b"ping"), reader.read_exact(&mut word));
+    /// echoed?;
+    /// written?;
+    /// read?;
+    /// assert_eq!(&word, b"ping");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn split<'a>(&'a mut self) -> (ReadHalf<'a>, WriteHalf<'a>) {
+        (ReadHalf { stream: self }, WriteHalf { stream: self })
+    }
+
+    /// Splits the stream into two halves that own it together, for two tasks. It costs an allocation.
+    ///
+    /// - Dropping the [`OwnedWriteHalf`] shuts the writing direction down.
+    /// - [`reunite`](OwnedReadHalf::reunite) puts the halves together again.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (mut server, _) = listener.accept().await?;
+    /// let (mut reader, mut writer) = client.into_split();
+    /// let sending = redd::spawn(async move { writer.write_all(b"hello").await });
+    /// let mut text = String::new();
+    /// server.read_to_string(&mut text).await?;
+    /// sending.await.unwrap()?;
+    /// assert_eq!(text, "hello", "the dropped half has shut its direction down");
+    /// server.write_all(b"!").await?;
+    /// assert_eq!(reader.read_u8().await?, b'!');
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Arc::new(self);
+        let reader = OwnedReadHalf { stream: Arc::clone(&stream) };
+        (reader, OwnedWriteHalf { stream, shutdown_on_drop: true })
+    }
+}
+
+/// The reading half of a [`TcpStream`], borrowed from it by [`split`](TcpStream::split).
+#[derive(Debug)]
+pub struct ReadHalf<'a> {
+    stream: &'a TcpStream,
+}
+
+/// The writing half of a [`TcpStream`], borrowed from it by [`split`](TcpStream::split).
+///
+/// - Dropping it does not shut the direction down.
+#[derive(Debug)]
+pub struct WriteHalf<'a> {
+    stream: &'a TcpStream,
+}
+
+impl ReadHalf<'_> {
+    /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.stream.io.registration().readiness(Interest::READABLE).await?;
+        Ok(())
+    }
+
+    /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
+    ///
+    /// - `Ok(0)`: the peer has shut down its writing direction, or `buf` is empty.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived; [`ConnectionReset`](io::ErrorKind::ConnectionReset) if
+    /// the peer has reset the connection.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Like [`try_read`](Self::try_read), but appends to `buf`.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Like [`try_read`](Self::try_read), but fills several buffers in turn.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Receives bytes and leaves them in the receive buffer, so that the next read returns them too.
+    ///
+    /// # Errors
+    /// Those of [`TcpStream::peek`].
+    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(buf).await
+    }
+
+    /// Polls like [`peek`](Self::peek).
+    ///
+    /// # Errors
+    /// Those of [`TcpStream::peek`].
+    pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.stream.poll_peek(cx, buf)
+    }
+
+    /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let event = self.stream.io.registration().readiness(interest).await?;
+        Ok(event.ready)
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+}
+
+impl AsRef<TcpStream> for ReadHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.stream
+    }
+}
+
+impl AsyncRead for ReadHalf<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.io.poll_read(cx, buf, TcpStream::SHORT)
+    }
+}
+
+impl WriteHalf<'_> {
+    /// Waits until writing is worth trying. See [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+        Ok(())
+    }
+
+    /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the peer no
+    /// longer reads.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        source.registration().try_io(Interest::WRITABLE, write)
+    }
+
+    /// Like [`try_write`](Self::try_write), but takes the bytes of several buffers in turn.
+    ///
+    /// # Errors
+    /// Those of [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        source.registration().try_io(Interest::WRITABLE, write)
+    }
+
+    /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let event = self.stream.io.registration().readiness(interest).await?;
+        Ok(event.ready)
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+}
+
+impl AsRef<TcpStream> for WriteHalf<'_> {
+    fn as_ref(&self) -> &TcpStream {
+        self.stream
+    }
+}
+
+impl AsyncWrite for WriteHalf<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.io.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.io.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Does nothing: written bytes are in the kernel already.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the peer that no more bytes will come.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.shutdown_write())
+    }
+}
+
+/// The reading half of a [`TcpStream`], made by [`into_split`](TcpStream::into_split).
+///
+/// - Dropping it does not shut the direction down.
+/// - The socket is closed when both halves are dropped.
+#[derive(Debug)]
+pub struct OwnedReadHalf {
+    stream: Arc<TcpStream>,
+}
+
+/// The writing half of a [`TcpStream`], made by [`into_split`](TcpStream::into_split).
+///
+/// - **Dropping it shuts the direction down**: the peer reads to the end. [`forget`](Self::forget) does not.
+/// - The socket is closed when both halves are dropped.
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    stream: Arc<TcpStream>,
+    shutdown_on_drop: bool,
+}
+
+/// [`reunite`](OwnedReadHalf::reunite) was called with halves of different streams, which are in here.
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "tried to reunite halves that are not of the same socket: keep the two halves that one `into_split` returned \
+             together",
+        )
+    }
+}
+
+impl Error for ReuniteError {}
+
+impl OwnedReadHalf {
+    /// Puts the stream together again.
+    ///
+    /// # Errors
+    /// [`ReuniteError`] with both halves if `other` belongs to another stream.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// let address = client.local_addr()?;
+    /// let (reader, writer) = client.into_split();
+    /// let client = reader.reunite(writer).expect("they come from one stream");
+    /// assert_eq!(client.local_addr()?, address);
+    /// # drop(server);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[expect(clippy::missing_panics_doc, reason = "no third half exists, so the stream can be taken out")]
+    pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+        if !Arc::ptr_eq(&self.stream, &other.stream) {
+            return Err(ReuniteError(self, other));
+        }
+        other.forget();
+        // `one-reader-one-writer`: no third half holds the stream.
+        Ok(Arc::try_unwrap(self.stream).expect("both halves were here, and the other is gone"))
+    }
+
+    /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.stream.io.registration().readiness(Interest::READABLE).await?;
+        Ok(())
+    }
+
+    /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
+    ///
+    /// - `Ok(0)`: the peer has shut down its writing direction, or `buf` is empty.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived; [`ConnectionReset`](io::ErrorKind::ConnectionReset) if
+    /// the peer has reset the connection.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Like [`try_read`](Self::try_read), but appends to `buf`.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Like [`try_read`](Self::try_read), but fills several buffers in turn.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Receives bytes and leaves them in the receive buffer, so that the next read returns them too.
+    ///
+    /// # Errors
+    /// Those of [`TcpStream::peek`].
+    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(buf).await
+    }
+
+    /// Polls like [`peek`](Self::peek).
+    ///
+    /// # Errors
+    /// Those of [`TcpStream::peek`].
+    pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.stream.poll_peek(cx, buf)
+    }
+
+    /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let event = self.stream.io.registration().readiness(interest).await?;
+        Ok(event.ready)
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+}
+
+impl AsRef<TcpStream> for OwnedReadHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl AsyncRead for OwnedReadHalf {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.io.poll_read(cx, buf, TcpStream::SHORT)
+    }
+}
+
+impl OwnedWriteHalf {
+    /// Puts the stream together again.
+    ///
+    /// # Errors
+    /// [`ReuniteError`] with both halves if `other` belongs to another stream.
+    pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+        other.reunite(self)
+    }
+
+    /// Drops this half without shutting the direction down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (mut server, _) = listener.accept().await?;
+    /// let (reader, mut writer) = client.into_split();
+    /// writer.write_all(b"last words").await?;
+    /// writer.forget();
+    /// let mut words = [0; 10];
+    /// server.read_exact(&mut words).await?;
+    /// assert_eq!(&words, b"last words");
+    /// # drop(reader);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn forget(mut self) {
+        self.shutdown_on_drop = false;
+    }
+
+    /// Waits until writing is worth trying. See [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+        Ok(())
+    }
+
+    /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the peer no
+    /// longer reads.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        source.registration().try_io(Interest::WRITABLE, write)
+    }
+
+    /// Like [`try_write`](Self::try_write), but takes the bytes of several buffers in turn.
+    ///
+    /// # Errors
+    /// Those of [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let source = &self.stream.io;
+        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        source.registration().try_io(Interest::WRITABLE, write)
+    }
+
+    /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let event = self.stream.io.registration().readiness(interest).await?;
+        Ok(event.ready)
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+}
+
+impl AsRef<TcpStream> for OwnedWriteHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl AsyncWrite for OwnedWriteHalf {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.io.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.io.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Does nothing: written bytes are in the kernel already.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the peer that no more bytes will come.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = self.stream.shutdown_write();
+        if result.is_ok() {
+            self.get_mut().shutdown_on_drop = false;
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.shutdown_on_drop {
+            // An error means that the peer is gone, and then it needs no end either.
+            let _ = self.stream.shutdown_write();
+        }
+    }
+}

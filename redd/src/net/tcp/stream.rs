@@ -2,18 +2,33 @@
 //!
 //! Called by user code.
 
-use super::socket::TcpSocket;
-use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use super::open::open;
+use crate::driver::Source;
+use crate::driver::readiness::ready::{Interest, Ready};
+use crate::driver::readiness::source::Short;
+use crate::driver::readiness::state::Direction;
+use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::net::methods::names::*;
-use socket2::SockRef;
+use crate::net::fill;
+use crate::sys;
+use crate::sys::faults::Call;
+use crate::sys::net::Fill;
+use crate::task::coop::consume_budget;
+use bytes::BufMut;
+use socket2::{Domain, SockAddr, SockRef, Socket};
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A TCP connection.
 ///
 /// - Read and write it with the methods of [`AsyncReadExt`](crate::io::AsyncReadExt) and
-///   [`AsyncWriteExt`](crate::io::AsyncWriteExt). It has no buffer: what was written is with the system.
+///   [`AsyncWriteExt`](crate::io::AsyncWriteExt). It has no buffer of its own: written bytes are in the kernel.
 /// - Two tasks share it as halves: [`split`](Self::split), [`into_split`](Self::into_split).
 /// - Dropping it [closes](crate::net#closing) the connection.
 ///
@@ -38,20 +53,25 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to `addr`. If it stands for several addresses, they are tried one after the other.
+    /// Connects to `addr`. If it resolves to several addresses, it tries them one after the other.
     ///
     /// # Cancel safety
-    /// Dropping it closes the socket.
+    /// Dropping the future closes the socket.
     ///
     /// # Panics
     /// Outside of a [runtime](crate::net#runtime) with I/O.
     ///
     /// # Errors
-    /// That of the last address: refused, unreachable, timed out; an address that is none.
+    /// The error of the last address: [`ConnectionRefused`](io::ErrorKind::ConnectionRefused),
+    /// [`HostUnreachable`](io::ErrorKind::HostUnreachable), [`TimedOut`](io::ErrorKind::TimedOut);
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         let mut last = None;
         for address in addr::resolve(&addr).await? {
-            let attempt = async { TcpSocket::for_address(address)?.connect(address).await };
+            let attempt = async {
+                let socket = open(Domain::for_address(address))?;
+                Self::connect_socket(socket, address.into()).await
+            };
             match attempt.await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
@@ -60,55 +80,585 @@ impl TcpStream {
         Err(last.unwrap_or_else(addr::no_address))
     }
 
-    interest_methods!(self => self.io);
-    operation_methods!();
-    direction_methods!(readable, "reading", READABLE, self => self.io, poll_read_ready: Read);
-    direction_methods!(writable, "writing", WRITABLE, self => self.io, poll_write_ready: Write);
-    try_read_methods!(self => self.io);
-    try_write_methods!(self => self.io);
-
-    /// Receives what is there and leaves it where it is, so that the next read gets the same bytes.
+    /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
+    /// [readiness](crate::net#readiness).
     ///
-    /// - `Ok(0)`: the other side will send no more, or `buf` is empty.
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
     ///
     /// # Errors
-    /// Those of the system.
+    /// An error when the runtime has shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::Interest;
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// assert!(client.ready(Interest::WRITABLE).await?.is_writable());
+    /// client.try_write(b"ping")?;
+    /// assert!(server.ready(Interest::READABLE).await?.is_readable());
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let event = self.io.registration().readiness(interest).await?;
+        Ok(event.ready)
+    }
+
+    /// Runs `f`, a non-blocking system call on this socket, if `interest` is [ready](crate::net#readiness).
+    ///
+    /// - If `f` returns `WouldBlock`, the readiness is cleared. `f` must not return it without having tried the socket: later
+    ///   waits would then hang.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if `interest` is not ready, and the errors of `f`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::Interest;
+    /// use std::io::Read;
+    /// use std::os::fd::AsFd;
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"ping")?;
+    /// server.readable().await?;
+    /// let mut buf = [0; 16];
+    /// let len = server.try_io(Interest::READABLE, || {
+    ///     let file = std::fs::File::from(server.as_fd().try_clone_to_owned()?);
+    ///     (&file).read(&mut buf)
+    /// })?;
+    /// assert_eq!(&buf[..len], b"ping");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.io.registration().try_io(interest, f)
+    }
+
+    /// Runs `f` until it returns anything but `WouldBlock`, and waits for `interest` in between.
+    ///
+    /// # Cancel safety
+    /// `f` runs within one poll, so nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// The errors of `f`, and an error when the runtime has shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::Interest;
+    /// use std::io::Read;
+    /// use std::os::fd::AsFd;
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"ping")?;
+    /// let file = std::fs::File::from(server.as_fd().try_clone_to_owned()?);
+    /// let mut buf = [0; 16];
+    /// let len = server.async_io(Interest::READABLE, || (&file).read(&mut buf)).await?;
+    /// assert_eq!(&buf[..len], b"ping");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        self.io.registration().async_io(interest, f).await
+    }
+
+    /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use std::io::ErrorKind;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"ping")?;
+    /// let mut buf = [0; 16];
+    /// let len = loop {
+    ///     server.readable().await?;
+    ///     match server.try_read(&mut buf) {
+    ///         Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+    ///         result => break result?,
+    ///     }
+    /// };
+    /// assert_eq!(&buf[..len], b"ping");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn readable(&self) -> io::Result<()> {
+        self.io.registration().readiness(Interest::READABLE).await?;
+        Ok(())
+    }
+
+    /// Polls whether reading is worth trying. Only the task that polled last is woken: prefer [`readable`](Self::readable).
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.registration().poll_ready(cx, Direction::Read).map_ok(drop)
+    }
+
+    /// Waits until writing is worth trying. See [readiness](crate::net#readiness).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use std::io::ErrorKind;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// let written = loop {
+    ///     client.writable().await?;
+    ///     match client.try_write(b"ping") {
+    ///         Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+    ///         result => break result?,
+    ///     }
+    /// };
+    /// assert_eq!(written, 4);
+    /// # drop(server);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn writable(&self) -> io::Result<()> {
+        self.io.registration().readiness(Interest::WRITABLE).await?;
+        Ok(())
+    }
+
+    /// Polls whether writing is worth trying. Only the task that polled last is woken: prefer [`writable`](Self::writable).
+    ///
+    /// # Errors
+    /// An error when the runtime has shut down.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.registration().poll_ready(cx, Direction::Write).map_ok(drop)
+    }
+
+    /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
+    ///
+    /// - `Ok(0)`: the peer has shut down its writing direction, or `buf` is empty.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived; [`ConnectionReset`](io::ErrorKind::ConnectionReset) if
+    /// the peer has reset the connection.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use std::io::ErrorKind;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// let mut buf = [0; 16];
+    /// let error = server.try_read(&mut buf).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    /// client.try_write(b"ping")?;
+    /// server.readable().await?;
+    /// assert_eq!(server.try_read(&mut buf)?, 4);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let source = &self.io;
+        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Like [`try_read`](Self::try_read), but appends to `buf`.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"ping")?;
+    /// server.readable().await?;
+    /// let mut buf = Vec::with_capacity(1024);
+    /// server.try_read_buf(&mut buf)?;
+    /// assert_eq!(buf, b"ping");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        let source = &self.io;
+        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Like [`try_read`](Self::try_read), but fills several buffers in turn.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let source = &self.io;
+        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        source.registration().try_io(Interest::READABLE, read)
+    }
+
+    /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
+    /// [readiness](crate::net#readiness).
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the peer no
+    /// longer reads.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// assert_eq!(client.try_write(b"ping")?, 4);
+    /// # drop(server);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let source = &self.io;
+        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        source.registration().try_io(Interest::WRITABLE, write)
+    }
+
+    /// Like [`try_write`](Self::try_write), but takes the bytes of several buffers in turn.
+    ///
+    /// # Errors
+    /// Those of [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let source = &self.io;
+        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        source.registration().try_io(Interest::WRITABLE, write)
+    }
+
+    /// Receives bytes and leaves them in the receive buffer, so that the next read returns them too.
+    ///
+    /// - `Ok(0)`: the peer has shut down its writing direction, or `buf` is empty.
+    ///
+    /// # Errors
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset), and an error when the runtime has shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let mut client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (mut server, _) = listener.accept().await?;
+    /// client.write_all(b"GET /").await?;
+    /// let mut method = [0; 3];
+    /// server.peek(&mut method).await?;
+    /// assert_eq!(&method, b"GET");
+    /// let mut all = [0; 5];
+    /// server.read_exact(&mut all).await?;
+    /// assert_eq!(&all, b"GET /");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let peek = || self.io.peek(buf);
         self.io.registration().async_io(Interest::READABLE, peek).await
     }
 
-    poll_fill_method!(poll_peek, peek, Peek, |(len, _)| Ok(len) => usize);
-
-    system_methods! {
-        /// The address of this side.
-        local_addr(self) -> SocketAddr = self.io.local_addr();
-
-        /// The address of the other side. An error also when that has reset the connection.
-        peer_addr(self) -> SocketAddr = self.io.peer_addr();
-
-        /// Fetches an error that the system has noted on the socket (`SO_ERROR`), and unsets it.
-        take_error(self) -> Option<io::Error> = self.io.take_error();
-
-        /// Makes dropping it reset the connection, and throw away what was not delivered. Does not block.
-        set_zero_linger(self) -> () = self.set_linger(Some(Duration::ZERO));
+    /// Polls like [`peek`](Self::peek). Only the task that polled last is woken.
+    ///
+    /// # Errors
+    /// Those of [`peek`](Self::peek).
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.io.registration().poll_io(cx, Direction::Read, |_| {
+            let (len, _) = fill::append(&self.io, buf, Fill::Peek)?;
+            Ok(len)
+        })
     }
 
-    options! {
-        "whether small writes are sent at once, or gathered until the other side has acknowledged earlier ones \
-         (`TCP_NODELAY`)",
-            nodelay / set_nodelay: bool, self => self.io, nodelay / set_nodelay;
-        "whether what comes in is acknowledged at once (`TCP_QUICKACK`). The system changes it back when it sees fit",
-            quickack / set_quickack: bool, self => SockRef::from(self), tcp_quickack / set_tcp_quickack;
-        "how long dropping it blocks the thread until what was written is delivered (`SO_LINGER`); `None`, the default, \
-         delivers in the background. A blocked thread runs no tasks: prefer `None`, or \
-         [`set_zero_linger`](Self::set_zero_linger)",
-            linger / set_linger: Option<Duration>, self => SockRef::from(self), linger / set_linger;
-        "how many hops its packets may make (`IP_TTL`)",
-            ttl / set_ttl: u32, self => self.io, ttl / set_ttl;
+    /// Returns the address of this side.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if the peer has reset the connection.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// assert_eq!(client.peer_addr()?, server.local_addr()?);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.peer_addr()
+    }
+
+    /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.io.take_error()
+    }
+
+    /// Sets a linger time of zero. Dropping the stream then resets the connection and discards undelivered bytes. It does not block.
+    ///
+    /// # Errors
+    /// An error if the descriptor was closed by other code.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Returns whether small writes are sent at once (`TCP_NODELAY`). The default is `false`: they wait until the peer has
+    /// acknowledged earlier ones.
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.io.nodelay()
+    }
+
+    /// Sets whether small writes are sent at once (`TCP_NODELAY`). The default is `false`: they wait until the peer has
+    /// acknowledged earlier ones.
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::{TcpListener, TcpStream};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.set_nodelay(true)?;
+    /// assert!(client.nodelay()?);
+    /// # drop(server);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn set_nodelay(&self, value: bool) -> io::Result<()> {
+        self.io.set_nodelay(value)
+    }
+
+    /// Returns whether arriving segments are acknowledged at once (`TCP_QUICKACK`). The kernel resets it when it sees fit.
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn quickack(&self) -> io::Result<bool> {
+        SockRef::from(self).tcp_quickack()
+    }
+
+    /// Sets whether arriving segments are acknowledged at once (`TCP_QUICKACK`). The kernel resets it when it sees fit.
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn set_quickack(&self, value: bool) -> io::Result<()> {
+        SockRef::from(self).set_tcp_quickack(value)
+    }
+
+    /// Returns how long dropping the stream blocks the thread until written bytes are delivered (`SO_LINGER`). `None`, the default,
+    /// delivers in the background. A blocked thread runs no tasks: prefer `None`, or
+    /// [`set_zero_linger`](Self::set_zero_linger).
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        SockRef::from(self).linger()
+    }
+
+    /// Sets how long dropping the stream blocks the thread until written bytes are delivered (`SO_LINGER`). `None`, the default,
+    /// delivers in the background. A blocked thread runs no tasks: prefer `None`, or
+    /// [`set_zero_linger`](Self::set_zero_linger).
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn set_linger(&self, value: Option<Duration>) -> io::Result<()> {
+        SockRef::from(self).set_linger(value)
+    }
+
+    /// Returns how many hops its packets may make (`IP_TTL`).
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.ttl()
+    }
+
+    /// Sets how many hops its packets may make (`IP_TTL`).
+    ///
+    /// # Errors
+    /// An error if the socket does not have this option.
+    pub fn set_ttl(&self, value: u32) -> io::Result<()> {
+        self.io.set_ttl(value)
+    }
+
+    /// Takes over a socket of the standard library. **It must be non-blocking**: call `set_nonblocking(true)` first.
+    ///
+    /// - A blocking socket is accepted, but reads and writes on it block their worker. (Differs from Tokio: debug builds do not
+    ///   panic.)
+    ///
+    /// # Panics
+    /// Outside of a [runtime](crate::net#runtime) with I/O.
+    ///
+    /// # Errors
+    /// `ENOMEM` or `ENOSPC` if the kernel cannot register another descriptor with epoll.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::TcpStream;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// socket.set_nonblocking(true)?;
+    /// let stream = TcpStream::from_std(socket)?;
+    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn from_std(socket: std::net::TcpStream) -> io::Result<Self> {
+        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+    }
+
+    /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.
+    ///
+    /// # Errors
+    /// An error if epoll no longer knows the descriptor, because other code has closed it.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        self.io.into_inner()
+    }
+
+    /// What a short read means: fewer bytes than asked for, so there are no more now.
+    pub(crate) const SHORT: Short = Short::SocketWouldBlock;
+
+    pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
+        if let Err(error) = sys::net::connect(&socket, &address) {
+            // A peer that refuses at once must not let a loop of attempts run without yielding.
+            consume_budget().await;
+            return Err(error);
+        }
+        // Registered only now: before it connects, a socket looks hung up.
+        let stream = Self::from_std(socket.into())?;
+        stream.writable().await?;
+        match stream.take_error()? {
+            None => Ok(stream),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// A stream that a listener has accepted. It counts as readable until a read finds nothing, as in Tokio: the first
+    /// request has mostly arrived already.
+    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
+        let stream = Self::from_std(socket.into())?;
+        stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
+        Ok(stream)
+    }
+
+    /// A connection that the peer has reset counts as shut down.
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        match self.io.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
     }
 }
 
-std_conversions!(TcpStream, std::net::TcpStream, Interest::READABLE | Interest::WRITABLE);
-// Fewer bytes than asked for: there are no more now.
-stream_traits!(TcpStream, Short::SocketWouldBlock);
+impl TryFrom<std::net::TcpStream> for TcpStream {
+    type Error = io::Error;
+
+    /// Like [`from_std`](Self::from_std).
+    fn try_from(socket: std::net::TcpStream) -> io::Result<Self> {
+        Self::from_std(socket)
+    }
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.io.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.fmt(f)
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_read(cx, buf, Self::SHORT)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.io.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Does nothing: written bytes are in the kernel already.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the peer that no more bytes will come. Reading goes on.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown_write())
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}

@@ -12,21 +12,33 @@ use std::os::unix::net;
 use std::path::Path;
 
 /// An address of a Unix socket: a path, an abstract name, or nothing.
+///
+/// # Examples
+/// ```
+/// use redd::net::UnixListener;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = UnixListener::bind("\0redd-example-address")?;
+/// let address = listener.local_addr()?;
+/// assert_eq!(address.as_abstract_name(), Some(&b"redd-example-address"[..]));
+/// assert_eq!(address.as_pathname(), None);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct SocketAddr(net::SocketAddr);
 
 impl SocketAddr {
-    /// Whether the socket is bound to nothing, as clients usually are.
+    /// Returns `true` if the socket is not bound, as those of clients usually are.
     pub fn is_unnamed(&self) -> bool {
         self.0.is_unnamed()
     }
 
-    /// The path, if it is one.
+    /// Returns the path, if the address is one.
     pub fn as_pathname(&self) -> Option<&Path> {
         self.0.as_pathname()
     }
 
-    /// The abstract name without its leading NUL byte, if it is one.
+    /// Returns the abstract name without its leading NUL byte, if the address is one.
     pub fn as_abstract_name(&self) -> Option<&[u8]> {
         self.0.as_abstract_name()
     }
@@ -35,14 +47,14 @@ impl SocketAddr {
         &self.0
     }
 
-    /// What the system has written.
+    /// The address that the kernel has written.
     pub(super) fn from_system(address: &SockAddr) -> io::Result<Self> {
         let address = if let Some(path) = address.as_pathname() {
             net::SocketAddr::from_pathname(path)
         } else if let Some(name) = address.as_abstract_namespace() {
             net::SocketAddr::from_abstract_name(name)
         } else {
-            // An empty path is how std spells the address of a socket that is not bound.
+            // The standard library writes the address of an unbound socket as an empty path.
             net::SocketAddr::from_pathname("")
         };
         address.map(Self)
@@ -61,25 +73,31 @@ impl From<net::SocketAddr> for SocketAddr {
     }
 }
 
-/// The address that a caller's path means: with a NUL byte in front it is an abstract name.
+impl From<SocketAddr> for net::SocketAddr {
+    fn from(address: SocketAddr) -> Self {
+        address.0
+    }
+}
+
+/// The address of a path. A path that begins with a NUL byte is an abstract name.
 ///
-/// std would bind to an unnamed address for an empty path, and so would hide the mistake.
+/// The standard library would bind an unnamed address for an empty path, which would hide the mistake.
 pub(super) fn from_path(path: &Path) -> io::Result<net::SocketAddr> {
-    let mended = |error: io::Error, mend: &str| {
+    let with_fix = |error: io::Error, fix: &str| {
         const BYTES_MAX: usize = 120;
         let bytes = path.as_os_str().as_bytes();
         let shown = OsStr::from_bytes(&bytes[..bytes.len().min(BYTES_MAX)]);
-        io::Error::new(error.kind(), format!("the Unix socket path {shown:?} cannot be used ({error}): {mend}"))
+        io::Error::new(error.kind(), format!("the Unix socket path {shown:?} cannot be used ({error}): {fix}"))
     };
     match path.as_os_str().as_bytes() {
         [0, name @ ..] => net::SocketAddr::from_abstract_name(name)
-            .map_err(|error| mended(error, "an abstract name has at most 107 bytes")),
+            .map_err(|error| with_fix(error, "an abstract name has at most 107 bytes")),
         [] => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "the Unix socket path is empty: pass the path of a file, or a name with a NUL byte in front",
         )),
         _ => net::SocketAddr::from_pathname(path).map_err(|error| {
-            mended(
+            with_fix(
                 error,
                 "a path has at most 107 bytes and no NUL byte in it. Use a shorter directory, or a relative path",
             )
@@ -87,12 +105,12 @@ pub(super) fn from_path(path: &Path) -> io::Result<net::SocketAddr> {
     }
 }
 
-/// The same, as socket2 takes it.
+/// The address in the type of `socket2`.
 pub(super) fn to_system(address: &net::SocketAddr) -> io::Result<SockAddr> {
     if let Some(path) = address.as_pathname() {
         SockAddr::unix(path)
     } else if let Some(name) = address.as_abstract_name() {
-        // socket2 takes a NUL byte in front for an abstract name, as we do.
+        // `socket2` takes a leading NUL byte for an abstract name, as we do.
         let bytes: Vec<u8> = std::iter::once(0).chain(name.iter().copied()).collect();
         SockAddr::unix(OsStr::from_bytes(&bytes))
     } else {

@@ -1,45 +1,60 @@
 //! A Unix socket that is neither listening nor connected yet.
 //!
-//! Called by user code and by `listener`, `stream`, `datagram`.
+//! Called by user code.
 
 #![expect(unsafe_code, reason = "`FromRawFd` is about raw descriptors")]
 
 use super::addr::{from_path, to_system};
-use super::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
-use socket2::{Domain, Socket, Type};
+use super::open::open;
+use super::{UnixDatagram, UnixListener, UnixStream};
+use socket2::{Socket, Type};
+use std::fmt;
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::path::Path;
 
 /// A Unix socket to [bind](Self::bind) before it [listens](Self::listen), [connects](Self::connect) or becomes a
 /// [datagram](Self::datagram) socket.
+///
+/// # Examples
+/// ```
+/// use redd::net::UnixSocket;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let socket = UnixSocket::new_stream()?;
+/// socket.bind("\0redd-example-socket")?;
+/// let listener = socket.listen(16)?;
+/// let client = UnixSocket::new_stream()?.connect("\0redd-example-socket").await?;
+/// let (server, _) = listener.accept().await?;
+/// # drop((client, server));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub struct UnixSocket {
     socket: Socket,
 }
 
 impl UnixSocket {
-    /// A socket for datagrams.
+    /// Makes a socket for datagrams.
     ///
     /// # Errors
-    /// When the process or the system has no descriptor left.
+    /// `EMFILE` or `ENFILE` if the process or the system has no descriptor left.
     pub fn new_datagram() -> io::Result<Self> {
         Self::new(Type::DGRAM)
     }
 
-    /// A socket for connections.
+    /// Makes a socket for connections.
     ///
     /// # Errors
-    /// When the process or the system has no descriptor left.
+    /// `EMFILE` or `ENFILE` if the process or the system has no descriptor left.
     pub fn new_stream() -> io::Result<Self> {
         Self::new(Type::STREAM)
     }
 
     fn new(ty: Type) -> io::Result<Self> {
-        let socket = Socket::new(Domain::UNIX, ty.nonblocking(), None)?;
-        Ok(Self { socket })
+        Ok(Self { socket: open(ty)? })
     }
 
-    /// Gives it a path, where it makes a file; or an [abstract name](crate::net::unix).
+    /// Binds it to a path, where it creates a file, or to an [abstract name](crate::net::unix).
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the file exists; [`InvalidInput`](io::ErrorKind::InvalidInput) for a
@@ -48,52 +63,42 @@ impl UnixSocket {
         self.socket.bind(&to_system(&from_path(path.as_ref())?)?)
     }
 
-    pub(super) fn bind_addr(&self, addr: &SocketAddr) -> io::Result<()> {
-        self.socket.bind(&to_system(addr.as_std())?)
-    }
-
-    /// Begins to accept connections, of which `backlog` may wait; the system has an upper bound.
+    /// Starts to accept connections. `backlog` of them may wait; the kernel has an upper limit.
     ///
     /// # Panics
     /// Outside of a [runtime](crate::net#runtime) with I/O.
     ///
     /// # Errors
-    /// If it is a datagram socket; those of the system.
+    /// An error if it is a datagram socket, or if it is not bound.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         self.expect_type(Type::STREAM, "listen", "new_stream")?;
-        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        UnixListener::from_std(self.socket.into())
+        UnixListener::listen(self.socket, backlog)
     }
 
     /// Connects to the listener at a path or an [abstract name](crate::net::unix).
     ///
     /// # Cancel safety
-    /// Dropping it closes the socket.
+    /// Dropping the future closes the socket.
     ///
     /// # Panics
     /// Outside of a [runtime](crate::net#runtime) with I/O.
     ///
     /// # Errors
-    /// If it is a datagram socket; those of the system, as for [`UnixStream::connect`].
+    /// An error if it is a datagram socket, and those of [`UnixStream::connect`].
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
         self.expect_type(Type::STREAM, "connect", "new_stream")?;
         let address = to_system(&from_path(path.as_ref())?)?;
         UnixStream::connect_socket(self.socket, address).await
     }
 
-    pub(super) async fn connect_addr(self, addr: &SocketAddr) -> io::Result<UnixStream> {
-        let address = to_system(addr.as_std())?;
-        UnixStream::connect_socket(self.socket, address).await
-    }
-
-    /// The datagram socket that it was made for.
+    /// Turns it into a datagram socket.
     ///
     /// # Panics
     /// Outside of a [runtime](crate::net#runtime) with I/O.
     ///
     /// # Errors
-    /// If it is no datagram socket; when the system refuses to watch another descriptor.
+    /// An error if it is not a datagram socket, or if epoll cannot register another descriptor.
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         self.expect_type(Type::DGRAM, "datagram", "new_datagram")?;
@@ -111,4 +116,38 @@ impl UnixSocket {
     }
 }
 
-socket_descriptor!(UnixSocket);
+impl AsFd for UnixSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for UnixSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for UnixSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
+}
+
+impl IntoRawFd for UnixSocket {
+    fn into_raw_fd(self) -> RawFd {
+        self.socket.into_raw_fd()
+    }
+}
+
+impl FromRawFd for UnixSocket {
+    /// Takes over a socket. It must be non-blocking.
+    ///
+    /// # Safety
+    /// `fd` is an open socket that this value may close.
+    unsafe fn from_raw_fd(fd: RawFd) -> Self {
+        // SAFETY: by the safety contract, which is that of `Socket`.
+        let socket = unsafe { Socket::from_raw_fd(fd) };
+        Self { socket }
+    }
+}

@@ -1,13 +1,35 @@
-//! Who is at the other end of a Unix socket.
+//! The credentials of the peer of a Unix socket.
 //!
 //! Called by `stream`.
 
-use super::{gid_t, pid_t, uid_t};
 use crate::sys;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Process, user and group of a peer, as they were when it connected (or made the pair).
+/// The id of a user.
+#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
+pub type uid_t = u32;
+
+/// The id of a group.
+#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
+pub type gid_t = u32;
+
+/// The id of a process.
+#[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
+pub type pid_t = i32;
+
+/// Process, user and group of a peer, as they were when it connected or made the pair.
+///
+/// # Examples
+/// ```
+/// use redd::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (left, _right) = UnixStream::pair()?;
+/// let peer = left.peer_cred()?;
+/// assert_eq!(peer.pid(), Some(std::process::id() as i32));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
 pub struct UCred {
     pid: Option<pid_t>,
@@ -16,17 +38,17 @@ pub struct UCred {
 }
 
 impl UCred {
-    /// The effective user.
+    /// Returns the effective user.
     pub fn uid(&self) -> uid_t {
         self.uid
     }
 
-    /// The effective group.
+    /// Returns the effective group.
     pub fn gid(&self) -> gid_t {
         self.gid
     }
 
-    /// The process. `None` where the system does not say; the number may have been given to another process since.
+    /// Returns the process, or `None` where the kernel does not tell. The id may belong to another process by now.
     pub fn pid(&self) -> Option<pid_t> {
         self.pid
     }

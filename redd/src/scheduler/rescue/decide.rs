@@ -1,12 +1,15 @@
-//! What to do about stuck workers: values in, values out.
+//! What to do about stalled workers: values in, values out.
 //!
 //! Called by `monitor` each turn.
 
 use std::time::Duration;
 
+use crate::scheduler::pace::{
+    COMPUTING_AT_LEAST, MUCH_LATER, PATIENCE_WITH_COMPUTING, PATIENCE_WITH_UNKNOWN, PATIENCE_WITH_WAITING,
+};
 use crate::sys::thread::RunState;
 
-/// What a stuck thread does.
+/// What the thread of a stalled worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CpuUse {
@@ -18,7 +21,7 @@ pub enum CpuUse {
     Waiting,
     /// It is stopped, by a signal or a debugger.
     Stopped,
-    /// The system did not tell.
+    /// The system did not report it.
     Unknown,
 }
 
@@ -55,29 +58,84 @@ impl Reading {
     }
 }
 
-/// A worker whose poll goes on and on.
+/// A poll from its start to now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholePoll {
+    pub(super) elapsed: Duration,
+    /// CPU time that its thread had; `None` if the system does not report it.
+    pub(super) computed: Option<Duration>,
+    /// Time that its thread waited for a CPU.
+    pub(super) delay: Duration,
+    /// Time that its thread waited for locks of redd, as far as it was seen.
+    pub(super) in_redd: Duration,
+    pub(super) is_stopped: bool,
+}
+
+/// What a late poll is reported as, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lateness {
+    /// Not yet, or the task is not to blame.
+    NotLate,
+    /// Its thread may print the backtrace of a panic. A report now could blame the task for that.
+    MayPanic,
+    Late,
+}
+
+impl WholePoll {
+    /// The time that the task itself takes: it computes, or waits for something that is not redd's.
+    fn own(&self) -> Duration {
+        // What it has computed is its own, whatever the system says of its waits for a CPU.
+        let own = self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd);
+        own.max(self.computed.unwrap_or_default())
+    }
+
+    /// A poll is late if the task itself took `report_after`. `can_panic` says whether the thread does now what a thread
+    /// does that panics.
+    pub(super) fn lateness(&self, report_after: Duration, can_panic: bool) -> Lateness {
+        if self.elapsed.saturating_sub(self.in_redd) >= report_after.saturating_mul(MUCH_LATER) {
+            Lateness::Late
+        } else if self.own() < report_after {
+            Lateness::NotLate
+        } else if can_panic {
+            Lateness::MayPanic
+        } else {
+            Lateness::Late
+        }
+    }
+
+    /// What most of the task's own time was spent on. Only if that time is no reason for a report, the CPUs are to blame.
+    pub(super) fn cpu_use(&self, report_after: Duration) -> CpuUse {
+        match self.computed {
+            _ if self.is_stopped => CpuUse::Stopped,
+            None => CpuUse::Unknown,
+            Some(_) if self.own() < report_after => CpuUse::Waiting,
+            Some(computed) if computed >= self.own() / 2 => CpuUse::On,
+            Some(_) => CpuUse::Off,
+        }
+    }
+}
+
+/// A worker whose poll was there at the last scan too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
     pub(super) stuck_for: Duration,
-    /// `None`: it was looked at only once.
+    /// `None` if it was read only once.
     pub(super) cpu: Option<CpuUse>,
     /// It was seen to compute; see [`computes`].
     pub(super) computes: bool,
-    /// A spare stands in for it already.
+    /// A spare runs for it already.
     pub(super) has_stand_in: bool,
 }
 
 /// The runtime at this moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// Something waits that no serving worker has for itself.
+    /// Work waits that no active worker has for itself.
     pub(super) has_work: bool,
-    /// Descriptors are registered; with nobody serving, their events wait.
+    /// Descriptors are registered. Without an active worker their events wait.
     pub(super) has_io: bool,
     pub(super) sleepers: usize,
-    /// Workers without a thread yet.
-    pub(super) unstarted: usize,
-    pub(super) serving: usize,
+    pub(super) active: usize,
     pub(super) workers: usize,
 }
 
@@ -86,28 +144,18 @@ pub(super) struct Situation {
 pub(super) enum Verdict {
     /// Nothing waits.
     NothingWaits,
-    /// Something waits, and as many workers as ever are there for it.
+    /// Work waits, and as many workers as ever are active.
     AtFullStrength,
-    /// A worker sleeps, or has not started: wake it.
+    /// A worker is parked: wake it.
     Wake,
-    /// Start a spare for the suspect of this number; with `None`, for a worker that said itself that it blocks.
+    /// Start a spare for the suspect with this index; with `None`, for a worker that is in `block_in_place`.
     Start(Option<usize>),
     /// A spare would help, but not yet, or only take a CPU away from others.
     NotYet,
 }
 
-/// How much CPU time a computing poll may have, as a multiple of the threshold: more threads than CPUs help nobody if it
-/// ends soon. It is counted from the first look on, so that this is after some 70 ms.
-const PATIENCE_WITH_COMPUTING: u32 = 6;
-/// If it must share the CPUs, so much of it is enough after that time.
-const COMPUTING_AT_LEAST: u32 = 2;
-/// How long a thread is left alone that the system tells nothing about.
-const PATIENCE_WITH_UNKNOWN: u32 = 3;
-/// How long one that hardly gets a CPU; at some time any wait has an end.
-const PATIENCE_WITH_WAITING: u32 = 100;
-
-/// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that others need
-/// not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
+/// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that other tasks
+/// need not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
 pub(super) fn computes(spent: Duration, watched_for: Duration, threshold: Duration) -> bool {
     let enough =
         if watched_for >= threshold * PATIENCE_WITH_COMPUTING { COMPUTING_AT_LEAST } else { PATIENCE_WITH_COMPUTING };
@@ -127,25 +175,25 @@ impl Suspect {
     }
 }
 
-/// The order is from cheap to dear: nothing, a thread that sleeps, a new thread.
+/// The order is from cheap to expensive: nothing, a parked worker, a spare.
 pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Duration) -> Verdict {
-    let nobody_serves = situation.serving == 0;
-    let something_waits = situation.has_work || (nobody_serves && situation.has_io);
+    let none_active = situation.active == 0;
+    let something_waits = situation.has_work || (none_active && situation.has_io);
     if !something_waits {
         return Verdict::NothingWaits;
     }
-    if situation.sleepers + situation.unstarted > 0 {
+    if situation.sleepers > 0 {
         return Verdict::Wake;
     }
-    if situation.serving >= situation.workers {
+    if situation.active >= situation.workers {
         return Verdict::AtFullStrength;
     }
     let may_start = |suspect: &Suspect| suspect.may_be_replaced(threshold);
     let without = |(_, suspect): &(usize, &Suspect)| !suspect.has_stand_in && may_start(suspect);
     match suspects.iter().enumerate().find(without) {
         Some((index, _)) => Verdict::Start(Some(index)),
-        // Those that stood in are stuck themselves, or have retired too early (`roster`: `monitor-looks-last`).
-        None if nobody_serves && suspects.iter().all(may_start) => Verdict::Start(None),
+        // The spares are stalled themselves, or have retired too early (`worker_states`: `monitor-looks-last`).
+        None if none_active && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
     }
 }
@@ -155,10 +203,9 @@ mod tests {
     use super::*;
 
     const THRESHOLD: Duration = Duration::from_millis(10);
-    const ALL_BUSY: Situation =
-        Situation { has_work: true, has_io: false, sleepers: 0, unstarted: 0, serving: 0, workers: 1 };
+    const ALL_BUSY: Situation = Situation { has_work: true, has_io: false, sleepers: 0, active: 0, workers: 1 };
 
-    fn stuck(ms: u64, cpu: CpuUse) -> Suspect {
+    fn stalled(ms: u64, cpu: CpuUse) -> Suspect {
         let stuck_for = Duration::from_millis(ms);
         let spent = if cpu == CpuUse::On { stuck_for } else { Duration::ZERO };
         Suspect { stuck_for, cpu: Some(cpu), computes: computes(spent, stuck_for, THRESHOLD), has_stand_in: false }
@@ -166,21 +213,21 @@ mod tests {
 
     #[test]
     fn without_work_that_waits_nothing_is_done() {
-        let suspects = [stuck(10_000, CpuUse::Off)];
+        let suspects = [stalled(10_000, CpuUse::Off)];
         let idle = Situation { has_work: false, ..ALL_BUSY };
         assert_eq!(decide(idle, &suspects, THRESHOLD), Verdict::NothingWaits);
         let with_sockets = Situation { has_io: true, ..idle };
-        assert_eq!(decide(with_sockets, &suspects, THRESHOLD), Verdict::Start(Some(0)), "nobody hears their events");
-        let heard = Situation { serving: 1, ..with_sockets };
+        assert_eq!(decide(with_sockets, &suspects, THRESHOLD), Verdict::Start(Some(0)), "no worker polls their events");
+        let heard = Situation { active: 1, ..with_sockets };
         assert_eq!(decide(heard, &suspects, THRESHOLD), Verdict::NothingWaits);
     }
 
     #[test]
     fn a_sleeper_is_woken_before_a_thread_is_started() {
         for sleepers in 0..2 {
-            let situation = Situation { sleepers, serving: sleepers, workers: 2, ..ALL_BUSY };
+            let situation = Situation { sleepers, active: sleepers, workers: 2, ..ALL_BUSY };
             let expected = if sleepers > 0 { Verdict::Wake } else { Verdict::Start(Some(0)) };
-            assert_eq!(decide(situation, &[stuck(10, CpuUse::Off)], THRESHOLD), expected);
+            assert_eq!(decide(situation, &[stalled(10, CpuUse::Off)], THRESHOLD), expected);
         }
     }
 
@@ -195,11 +242,11 @@ mod tests {
         ] {
             for ms in [5, 29, 30, 59, 60, 999, 1000, 100_000] {
                 let expected = first_ms.is_some_and(|first| ms >= first);
-                let verdict = decide(ALL_BUSY, &[stuck(ms, cpu)], THRESHOLD);
+                let verdict = decide(ALL_BUSY, &[stalled(ms, cpu)], THRESHOLD);
                 assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} for {ms} ms: {verdict:?}");
             }
         }
-        let unread = Suspect { cpu: None, ..stuck(10_000, CpuUse::Off) };
+        let unread = Suspect { cpu: None, ..stalled(10_000, CpuUse::Off) };
         assert_eq!(decide(ALL_BUSY, &[unread], THRESHOLD), Verdict::NotYet);
     }
 
@@ -210,21 +257,74 @@ mod tests {
             let computes = computes(ms(spent), ms(watched_for), THRESHOLD);
             assert_eq!(computes, expected, "{spent} ms of {watched_for}");
             for cpu in [Some(CpuUse::On), Some(CpuUse::Waiting), None] {
-                let verdict = decide(ALL_BUSY, &[Suspect { computes, cpu, ..stuck(5, CpuUse::On) }], THRESHOLD);
+                let verdict = decide(ALL_BUSY, &[Suspect { computes, cpu, ..stalled(5, CpuUse::On) }], THRESHOLD);
                 assert_eq!(verdict == Verdict::Start(Some(0)), expected, "{cpu:?} {spent} ms of {watched_for}");
             }
         }
     }
 
     #[test]
-    fn each_stuck_worker_gets_one_spare_and_never_are_there_more_than_workers() {
-        let replaced = Suspect { has_stand_in: true, ..stuck(50, CpuUse::Off) };
-        let both = [replaced, stuck(50, CpuUse::Off)];
-        let situation = Situation { serving: 1, workers: 2, ..ALL_BUSY };
+    fn each_stalled_worker_gets_one_spare_and_no_more_than_the_workers_run() {
+        let replaced = Suspect { has_stand_in: true, ..stalled(50, CpuUse::Off) };
+        let both = [replaced, stalled(50, CpuUse::Off)];
+        let situation = Situation { active: 1, workers: 2, ..ALL_BUSY };
         assert_eq!(decide(situation, &both, THRESHOLD), Verdict::Start(Some(1)));
-        assert_eq!(decide(Situation { serving: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);
+        assert_eq!(decide(Situation { active: 2, ..situation }, &both, THRESHOLD), Verdict::AtFullStrength);
         assert_eq!(decide(situation, &[replaced, replaced], THRESHOLD), Verdict::NotYet);
-        assert_eq!(decide(ALL_BUSY, &[replaced], THRESHOLD), Verdict::Start(None), "nobody serves");
+        assert_eq!(decide(ALL_BUSY, &[replaced], THRESHOLD), Verdict::Start(None), "no worker is active");
+    }
+
+    const AFTER: Duration = Duration::from_millis(100);
+
+    /// In milliseconds.
+    fn whole(elapsed: u64, computed: u64, delay: u64, in_redd: u64) -> WholePoll {
+        let [elapsed, computed, delay, in_redd] = [elapsed, computed, delay, in_redd].map(Duration::from_millis);
+        WholePoll { elapsed, computed: Some(computed), delay, in_redd, is_stopped: false }
+    }
+
+    #[test]
+    fn a_poll_is_late_when_the_task_itself_took_so_long() {
+        for (poll, expected) in [
+            (whole(99, 99, 0, 0), Lateness::NotLate),
+            (whole(100, 100, 0, 0), Lateness::Late),
+            (whole(100, 0, 0, 0), Lateness::Late),
+            // It was kept from running, which the task did not cause.
+            (whole(500, 20, 420, 0), Lateness::NotLate),
+            (whole(520, 20, 420, 0), Lateness::Late),
+            (whole(999, 20, 979, 0), Lateness::NotLate),
+            (whole(1000, 20, 980, 0), Lateness::Late),
+            // A lock of redd does not count as the task's own time.
+            (whole(199, 5, 0, 100), Lateness::NotLate),
+            (whole(60_000, 5, 0, 59_950), Lateness::NotLate),
+        ] {
+            assert_eq!(poll.lateness(AFTER, false), expected, "{poll:?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_may_panic_is_reported_much_later() {
+        for (elapsed, expected) in
+            [(99, Lateness::NotLate), (100, Lateness::MayPanic), (999, Lateness::MayPanic), (1000, Lateness::Late)]
+        {
+            assert_eq!(whole(elapsed, elapsed, 0, 0).lateness(AFTER, true), expected, "{elapsed} ms");
+        }
+    }
+
+    #[test]
+    fn the_whole_poll_tells_what_the_task_does() {
+        for (poll, expected) in [
+            // Two seconds of computing beside five other threads, whatever its thread does at this moment.
+            (whole(6000, 2000, 3990, 0), CpuUse::On),
+            (whole(130, 60, 10, 0), CpuUse::On),
+            (whole(130, 59, 10, 0), CpuUse::Off),
+            (whole(6000, 40, 5900, 0), CpuUse::Off),
+            (whole(6000, 40, 5901, 0), CpuUse::Waiting),
+            (whole(1000, 99, 901, 0), CpuUse::Waiting),
+        ] {
+            assert_eq!(poll.cpu_use(AFTER), expected, "{poll:?}");
+        }
+        assert_eq!(WholePoll { is_stopped: true, ..whole(500, 0, 0, 0) }.cpu_use(AFTER), CpuUse::Stopped);
+        assert_eq!(WholePoll { computed: None, ..whole(500, 0, 0, 0) }.cpu_use(AFTER), CpuUse::Unknown);
     }
 
     #[test]

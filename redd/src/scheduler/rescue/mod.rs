@@ -1,96 +1,93 @@
-//! Rescue: workers that do not come out of a poll are noticed, and what waits behind them goes on.
+//! Rescue: stalled workers are detected, and the work that waits behind them runs elsewhere.
 //!
-//! [`Watch`] says who looks and when; `monitor` is the process's thread that looks when nobody else does, and acts; `decide` says
-//! what to do; `report` is what the program is told. Called by the worker loop (`wake_up`, `come_by`, `go_to_sleep`),
-//! by `spares`, and by the runtime (start, stop).
+//! [`StallDetector`] schedules the scans for stalled workers. `monitor` is the process's thread that scans when no worker does,
+//! and that acts. `decide` chooses what to do. `report` has what the program is told. Called by the worker loop (`on_wake`,
+//! `maybe_scan`, `on_park`), by `spares`, and by the runtime (start, stop).
 //!
-//! # Who looks
-//! The workers watch each other, and a monitor thread watches that somebody does. A worker comes by when it looks for
-//! I/O and when it wakes; if the last look is a **step** ago (half the threshold, 5 ms), it compares every slot's `polls`
-//! with what the last look saw, and puts the monitor's alarm off to a **threshold** from now (10 ms). So the alarm goes
-//! off only if no worker came by for that long, or at once if a look finds a suspect: a poll that was there at the last
-//! look too. Then the monitor has its own rhythm, a turn each step, until no worker is suspect any more.
+//! # When a scan runs
+//! 1. A worker calls `maybe_scan` when it polls the driver and when it wakes. It scans if the last scan is a **step** ago (half the
+//!    threshold, 5 ms).
+//! 2. A scan compares every slot's `polls` with those of the last scan, and sets the monitor's alarm to a **threshold** from now
+//!    (10 ms). So the alarm fires only if no worker scans for that long.
+//! 3. A poll that the last scan saw too is a *suspect*. Then the alarm fires at once.
+//! 4. From then on the monitor scans itself, a turn each step, until there is no suspect.
 //!
 //! - A poll is suspect 5 to 10 ms after it began if another worker is awake, and 10 to 15 ms after if none is.
-//! - Under load the monitor never runs: looking costs the workers a lock and a `timerfd_settime` each 5 ms.
-//! - When all workers sleep, the alarm goes off once, and the monitor finds nobody. From then on the last worker to fall
-//!   asleep stops the alarm and the first to wake sets it (*eager*), so that a runtime that has something to do every now and
-//!   then has no wake-ups beside its own. It ends when that happens many times within a step each, where two system
-//!   calls each time would cost more than one wake-up in the end.
-//! - A runtime with nothing to do has the alarm stopped, and no wake-ups at all.
-//! - A current-thread runtime is watched from its first look at an age of 100 ms on.
+//! - Under load the monitor never runs: scans cost the workers a lock and a `timerfd_settime` each 5 ms.
+//! - When all workers are parked, the alarm fires once, and the monitor finds no poll. From then on the last worker to park stops
+//!   the alarm, and the first to wake sets it (*eager*). So a runtime that has work every now and then has no
+//!   wake-ups besides its own. This mode ends after many stops within a step each: there two system calls each time cost
+//!   more than one wake-up in the end.
+//! - A runtime without work has the alarm stopped, and no wake-ups at all.
+//! - A current-thread runtime is monitored from its first scan at an age of 100 ms on.
 //!
 //! # Invariants
-//! - `guarded-while-awake`: while a worker that serves is awake, the alarm is set. Whoever stops it says so first (`due`
-//!   becomes 0) and looks for sleepers after; who wakes is no sleeper first and looks at `due` after (fence
+//! - `guarded-while-awake`: while an active worker is awake, the alarm is set. The thread that stops the alarm first sets `due` to
+//!   0 and then counts the parked workers. A worker that wakes first leaves the park and then reads `due` (fence
 //!   `guard-vs-wake`).
-//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not any more after `has_ended`, so that a
-//!   runtime that ends is left alone.
+//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and no longer after `has_ended`. So a runtime that
+//!   has ended is left alone.
 //! - `no-mark`: the future of `block_on` on a current-thread runtime has no mark, so that its polls cost nothing. Its worker
-//!   is in it if it neither sleeps, nor polls a task, nor has looked since (`due`), for a step.
-//! - `own-gap`: an alarm that is heard late says nothing about the workers: the monitor was kept from running (a stopped
-//!   process, too few CPUs), and so were they, perhaps. The time that it is late does not count, and nothing is done
-//!   before the next look, unless a poll has had so much CPU time that it computes, whoever waited for whom.
+//!   is in it if for a step it is not parked, polls no task, and does not scan (`due`).
+//! - `own-gap`: an alarm that arrives late says nothing about the workers. The monitor was kept from running (a stopped process,
+//!   too few CPUs), and so may have been the workers. The delay does not count, and nothing is done before the next scan.
+//!   The exception is a poll that has had so much CPU time that it computes.
 //!
 //! # Why not otherwise
-//! A thread that samples every 10 ms costs a runtime that wakes every 10 ms twice its context switches. A thread that
-//! backs off is late when it counts. A signal per worker would end the sleeps of the system calls that it looks for.
+//! A thread that samples every 10 ms doubles the context switches of a runtime that wakes every 10 ms. A thread that backs off
+//! is late when it matters. A signal per worker would interrupt the system calls that it looks for.
 
 mod decide;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
 mod monitor;
+mod monitor_thread;
 pub(crate) mod poll_mark;
 mod report;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{Flavor, Shared, Slot};
+use super::pace::{RAPID_REARMS_MAX, SHORT_LIFE_MS};
+use super::{Flavor, Shared, WorkerSlot};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sys;
 use crate::sys::alarm::Alarm;
 
 pub use decide::CpuUse;
-pub(crate) use monitor::{start, stop};
+pub(crate) use monitor_thread::{start, stop};
 pub use report::{LatePoll, Rescue, RescueAction, Stack};
 pub(crate) use report::{LatePollHook, Mode};
 
-/// `due` of a runtime that does not watch.
+/// `due` of a runtime that is not monitored.
 const NEVER: u64 = u64::MAX;
 /// `due` when the alarm is stopped.
 const UNGUARDED: u64 = 0;
-/// How old a current-thread runtime is before it is watched; picked by feel.
-const SHORT_LIFE_MS: u64 = 100;
-/// So many times in a row the alarm may be stopped and set again within a step before that ends.
-const HASTE_MAX: u32 = 16;
-
-/// See the module page. All times are milliseconds since the runtime's start.
+/// Schedules the scans of one runtime. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    /// From when on a worker that comes by looks.
+pub(crate) struct StallDetector {
+    /// The time from which on a worker scans.
     due: AtomicU64,
-    is_eager: AtomicBool,
+    disarms_eagerly: AtomicBool,
     guard: Mutex<Guard>,
-    /// Empty: this runtime does not watch, or not yet.
+    /// Empty if this runtime is not monitored, or not yet.
     alarm: OnceLock<Alarm>,
     step: Duration,
     threshold: Duration,
-    pub(crate) figures: Figures,
-    enrolled: OnceLock<monitor::Enrolled>,
+    pub(crate) counters: StallCounters,
+    registration: OnceLock<monitor_thread::Registration>,
     /// `not-after-stop` of `monitor`.
     monitor: Mutex<monitor::Monitor>,
-    lines: report::Lines,
 }
 
-/// What metrics show.
+/// The counts for metrics.
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct StallCounters {
     pub(crate) late_polls: AtomicU64,
     pub(crate) rescues: AtomicU64,
     pub(crate) longest_poll_ms: AtomicU64,
-    pub(crate) places: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
+    pub(crate) locations: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
 }
 
 #[derive(Debug)]
@@ -98,16 +95,16 @@ struct Guard {
     /// By slot.
     seen: Vec<Seen>,
     is_set: bool,
-    /// When the alarm is to go off, and when it was set.
+    /// When the alarm is to fire, and when it was set.
     expected: u64,
     set_at: u64,
-    /// The monitor has a rhythm of its own.
-    is_chasing: bool,
-    haste: u32,
+    /// The monitor scans itself, each step.
+    monitor_is_active: bool,
+    rapid_rearms: u32,
     has_ended: bool,
 }
 
-/// What the last look saw of a slot.
+/// What the last scan saw of a slot.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     polls: u64,
@@ -120,28 +117,27 @@ impl Seen {
     }
 }
 
-impl Watch {
+impl StallDetector {
     pub(crate) fn new(rescue: &Rescue) -> Self {
         let is_on = rescue.mode != Mode::Off;
         Self {
             due: AtomicU64::new(if is_on { UNGUARDED } else { NEVER }),
-            is_eager: AtomicBool::new(false),
+            disarms_eagerly: AtomicBool::new(false),
             guard: Mutex::new(Guard {
                 seen: Vec::new(),
                 is_set: false,
                 expected: 0,
                 set_at: 0,
-                is_chasing: false,
-                haste: 0,
+                monitor_is_active: false,
+                rapid_rearms: 0,
                 has_ended: false,
             }),
             alarm: OnceLock::new(),
             step: rescue.threshold / 2,
             threshold: rescue.threshold,
-            figures: Figures::default(),
-            enrolled: OnceLock::new(),
+            counters: StallCounters::default(),
+            registration: OnceLock::new(),
             monitor: Mutex::default(),
-            lines: report::Lines::new(),
         }
     }
 
@@ -151,34 +147,34 @@ impl Watch {
 
     /// A worker is awake and about to run tasks.
     #[inline]
-    pub(super) fn wake_up(&self, shared: &Shared) {
-        // Fence `guard-vs-wake` (wake side; the other is in `Watch::stand_down`): we see that the alarm is stopped, or who
-        // stops it sees that we are awake.
+    pub(super) fn on_wake(&self, shared: &Shared) {
+        // Fence `guard-vs-wake` (wake side; the other is in `StallDetector::disarm`): we see that the alarm is stopped, or the
+        // thread that stops it sees that we are awake.
         fence(Ordering::SeqCst);
         if self.due.load(Ordering::Relaxed) == UNGUARDED {
-            self.look(shared, shared.ms_at(crate::time::clock::real_now()));
+            self.scan(shared, shared.ms_at(crate::time::clock::real_now()));
         }
     }
 
-    /// A worker has a moment.
+    /// Scans if it is time; called by a worker between two polls.
     #[inline]
-    pub(super) fn come_by(&self, shared: &Shared, now: u64) {
+    pub(super) fn maybe_scan(&self, shared: &Shared, now: u64) {
         if now >= self.due.load(Ordering::Relaxed) {
-            self.look(shared, now);
+            self.scan(shared, now);
         }
     }
 
-    /// A worker has announced that it sleeps.
+    /// A worker has announced that it parks.
     #[inline]
-    pub(super) fn go_to_sleep(&self, shared: &Shared) {
-        if self.is_eager.load(Ordering::Relaxed) {
-            self.stop_if_all_sleep(shared);
+    pub(super) fn on_park(&self, shared: &Shared) {
+        if self.disarms_eagerly.load(Ordering::Relaxed) {
+            self.disarm_if_all_parked(shared);
         }
     }
 
     /// A worker comes out of `block_in_place`, in the middle of a poll.
-    pub(super) fn one_more_serves(&self, shared: &Shared) {
-        // Under the lock, which whoever stops the alarm holds while it counts those who serve (`guarded-while-awake`).
+    pub(super) fn on_unblock(&self, shared: &Shared) {
+        // Under the lock: a thread that stops the alarm holds it while it counts the active workers (`guarded-while-awake`).
         if self.due.load(Ordering::Relaxed) != NEVER {
             let guard = &mut *self.guard.lock();
             if !guard.is_set {
@@ -190,10 +186,10 @@ impl Watch {
     }
 
     #[cold]
-    fn look(&self, shared: &Shared, now: u64) {
+    fn scan(&self, shared: &Shared, now: u64) {
         let guard = &mut *self.guard.lock();
         if now < self.due.load(Ordering::Relaxed) || guard.has_ended {
-            return; // Someone was faster.
+            return; // Another thread was faster.
         }
         self.due.store(now + self.step_ms(), Ordering::Relaxed);
         if shared.config.flavor != Flavor::MultiThread {
@@ -204,34 +200,34 @@ impl Watch {
             }
         }
         let Compared { has_suspect, .. } = guard.compare(shared, now, self.step_ms());
-        if guard.is_chasing {
+        if guard.monitor_is_active {
             return;
         }
         if has_suspect {
-            guard.is_chasing = true;
+            guard.monitor_is_active = true;
             self.set(guard, now, Duration::ZERO);
             return;
         }
         if now.saturating_sub(guard.set_at) >= self.step_ms() {
-            guard.haste = 0;
+            guard.rapid_rearms = 0;
         } else {
-            guard.haste += 1;
-            if guard.haste >= HASTE_MAX {
-                guard.haste = 0;
-                self.is_eager.store(false, Ordering::Relaxed);
+            guard.rapid_rearms += 1;
+            if guard.rapid_rearms >= RAPID_REARMS_MAX {
+                guard.rapid_rearms = 0;
+                self.disarms_eagerly.store(false, Ordering::Relaxed);
             }
         }
         self.set(guard, now, self.threshold);
     }
 
-    /// A current-thread runtime is watched only if it lives a while, so that a short one costs nothing. True: it is now.
+    /// Registers a current-thread runtime once it is old enough, so that a short one costs nothing. True if it is registered now.
     fn start_late(&self, shared: &Shared, now: u64) -> bool {
         if now < SHORT_LIFE_MS {
             self.due.store(SHORT_LIFE_MS, Ordering::Relaxed);
             return false;
         }
-        // Without one nothing is lost but reports.
-        let has_started = monitor::enrol(shared).is_ok();
+        // Without the monitor only reports are lost.
+        let has_started = monitor_thread::register(shared).is_ok();
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
         }
@@ -239,23 +235,27 @@ impl Watch {
     }
 
     #[cold]
-    fn stop_if_all_sleep(&self, shared: &Shared) {
+    fn disarm_if_all_parked(&self, shared: &Shared) {
         let guard = &mut *self.guard.lock();
-        if guard.is_set && !guard.is_chasing {
-            self.stand_down(guard, shared);
+        if guard.is_set && !guard.monitor_is_active {
+            self.disarm(guard, shared);
         }
     }
 
-    /// Stops the alarm if nobody needs it; true if so.
-    fn stand_down(&self, guard: &mut Guard, shared: &Shared) -> bool {
+    /// Stops the alarm if all workers are parked. Returns whether they are.
+    fn disarm(&self, guard: &mut Guard, shared: &Shared) -> bool {
         if guard.has_ended {
             return true;
         }
         let due = self.due.swap(UNGUARDED, Ordering::Relaxed);
-        // Fence `guard-vs-wake` (stop side; the other is in `Watch::wake_up`).
+        // Fence `guard-vs-wake` (stop side; the other is in `StallDetector::on_wake`).
         fence(Ordering::SeqCst);
         let all_sleep = match shared.config.flavor {
-            Flavor::MultiThread => shared.idle.load().sleepers as usize == shared.workers.roster.serving(),
+            Flavor::MultiThread => {
+                // With no active worker a thread may be asked for, so the alarm stays.
+                let active = shared.workers.states.active();
+                active > 0 && shared.idle.load().sleepers as usize == active
+            }
             Flavor::CurrentThread | Flavor::Local => sleeps_with_root(shared),
         };
         if all_sleep {
@@ -283,40 +283,40 @@ impl Watch {
     }
 }
 
-/// What a look has found.
+/// The result of a scan.
 #[derive(Clone, Copy, Debug)]
 struct Compared {
-    /// A poll is there that the last look saw too.
+    /// There is a poll that the last scan saw too.
     has_suspect: bool,
     /// `own-gap`
     is_late: bool,
 }
 
-/// Set in the number of a root's poll, which no task's has.
+/// Set in the number of a root's poll, and in no task's.
 const OF_ROOT: u64 = 1 << 63;
 
-/// The number of the poll that the slot's worker is in; even if it is in none.
-fn polls(shared: &Shared, slot: &Slot) -> u64 {
-    if slot.standing.is_blocked() {
-        return 0; // A worker in `block_in_place` says itself what it does.
+/// The number of the poll that the slot's worker is in; an even number if it is in none.
+fn polls(shared: &Shared, slot: &WorkerSlot) -> u64 {
+    if slot.state.is_blocked() {
+        return 0; // A worker in `block_in_place` has announced that it blocks.
     }
     let polls = slot.mark.polls();
     if shared.config.flavor == Flavor::MultiThread || poll_mark::is_polling(polls) || sleeps_with_root(shared) {
         return polls;
     }
-    // `no-mark`: it is awake; if all that changes when it does anything else stays as it is, it polls the root.
-    let due = shared.watch.due.load(Ordering::Relaxed);
+    // `no-mark`: it is awake. It polls the root if nothing changes that changes when it does anything else.
+    let due = shared.stall_detector.due.load(Ordering::Relaxed);
     let moves = polls.wrapping_add(slot.parks.load(Ordering::Relaxed)).wrapping_add(due);
     moves << 1 | 1 | OF_ROOT
 }
 
-/// Whether the worker of a current-thread runtime sleeps, or nobody runs it.
+/// Whether the worker of a current-thread runtime is parked, or no thread runs it.
 fn sleeps_with_root(shared: &Shared) -> bool {
     shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
 }
 
 impl Guard {
-    /// Looks at all slots. `step` is that of the watch.
+    /// Compares all slots with the last scan. `step` is that of the stall detector.
     fn compare(&mut self, shared: &Shared, now: u64, step: u64) -> Compared {
         let late = if self.is_set { now.saturating_sub(self.expected) } else { 0 };
         let is_late = late > 2 * step;

@@ -1,4 +1,4 @@
-//! Models of rescue: who serves, whose poll it is, and the end of the runtime. Beside each a seeded mistake.
+//! Models of rescue: which workers are active, whose poll it is, and the end of the runtime. Each has a seeded mistake.
 
 #![expect(unsafe_code, reason = "loom's cells")]
 
@@ -9,12 +9,12 @@ use crate::primitives::{mistake, model};
 use super::poll_mark::{PollMark, is_polling};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::scheduler::roster::{Roster, Standing, join_unless_ended};
+use crate::scheduler::worker_states::{WorkerState, WorkerStates, join_unless_ended};
 
 /// One worker, and spares.
 struct House {
-    roster: Roster,
-    worker: Standing,
+    states: WorkerStates,
+    worker: WorkerState,
     /// Spares that were started beside those at the beginning.
     started: AtomicUsize,
     retired: AtomicUsize,
@@ -32,75 +32,75 @@ enum MonitorLooks {
 impl House {
     /// What `start_spare` does.
     fn start(&self) {
-        self.roster.join(1);
+        self.states.join(1);
         self.started.fetch_add(1, Ordering::Relaxed);
     }
 
     fn block(&self) {
-        if self.roster.block(&self.worker) == 0 {
+        if self.states.block(&self.worker) == 0 {
             self.start();
         }
     }
 
-    fn monitor(&self, step: impl FnOnce(&Roster, &Standing), looks: MonitorLooks) {
-        if looks == MonitorLooks::First && self.roster.serving() == 0 {
+    fn monitor(&self, step: impl FnOnce(&WorkerStates, &WorkerState), looks: MonitorLooks) {
+        if looks == MonitorLooks::First && self.states.active() == 0 {
             self.start();
         }
-        step(&self.roster, &self.worker);
-        if looks == MonitorLooks::Last && self.roster.serving() == 0 {
+        step(&self.states, &self.worker);
+        if looks == MonitorLooks::Last && self.states.active() == 0 {
             self.start();
         }
     }
 
-    /// The count is that of those who serve, and somebody does.
+    /// The count is that of the active workers, and there is one.
     #[track_caller]
     fn check(&self, spares: usize) {
         let spares = spares + self.started.load(Ordering::Relaxed) - self.retired.load(Ordering::Relaxed);
-        let serving = spares + usize::from(self.worker.is_serving());
-        assert_eq!(self.roster.serving(), serving, "`counted-once`");
+        let serving = spares + usize::from(self.worker.is_active());
+        assert_eq!(self.states.active(), serving, "`counted-once`");
         assert!(serving > 0, "somebody serves");
     }
 }
 
 fn house(serving: usize) -> House {
     let house = House {
-        roster: Roster::default(),
-        worker: Standing::new(),
+        states: WorkerStates::default(),
+        worker: WorkerState::new(),
         started: AtomicUsize::new(0),
         retired: AtomicUsize::new(0),
     };
-    house.roster.join(serving);
+    house.states.join(serving);
     house
 }
 
-/// The stuck worker returns, and blocks again on purpose; the monitor sees that it is back; its spare would go.
+/// The stalled worker returns, and blocks again on purpose; the monitor sees that it is back; its spare would go.
 fn return_and_retire(looks: MonitorLooks) {
     let house = house(1);
-    assert!(house.roster.mark_stuck(&house.worker));
-    house.roster.join(1); // its spare
+    assert!(house.states.mark_stalled(&house.worker));
+    house.states.join(1); // its spare
     let house = Arc::new(house);
     let worker = {
         let house = Arc::clone(&house);
         thread::spawn(move || {
-            house.roster.unmark(&house.worker);
+            house.states.clear_mark(&house.worker);
             house.block();
         })
     };
     let spare = {
         let house = Arc::clone(&house);
         thread::spawn(move || {
-            if house.roster.try_retire(1) {
+            if house.states.try_retire(1) {
                 house.retired.fetch_add(1, Ordering::Relaxed);
             }
         })
     };
-    house.monitor(|roster, worker| _ = roster.unmark(worker), looks);
+    house.monitor(|states, worker| _ = states.clear_mark(worker), looks);
     worker.join().expect("no panic");
     spare.join().expect("no panic");
     house.check(1);
 }
 
-model!(loom_rescue_stuck_worker_returns_while_its_spare_retires, || return_and_retire(MonitorLooks::Last));
+model!(loom_rescue_stalled_worker_returns_while_its_spare_retires, || return_and_retire(MonitorLooks::Last));
 
 mistake!(loom_rescue_catches_a_monitor_that_does_not_look_last, "somebody serves", || return_and_retire(
     MonitorLooks::First
@@ -114,11 +114,11 @@ fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
         thread::spawn(move || {
             house.block();
             if comes_out {
-                house.roster.unblock(&house.worker);
+                house.states.unblock(&house.worker);
             }
         })
     };
-    house.monitor(|roster, worker| _ = roster.mark_stuck(worker), looks);
+    house.monitor(|states, worker| _ = states.mark_stalled(worker), looks);
     worker.join().expect("no panic");
     house.check(0);
 }
@@ -132,7 +132,7 @@ mistake!(loom_rescue_catches_a_monitor_that_marks_and_goes_away, "somebody serve
     MonitorLooks::Never
 ));
 
-/// A stuck spare comes out of its poll and retires while the monitor, which saw the poll, marks it. The worker serves on.
+/// A stalled spare ends its poll and retires while the monitor, which saw the poll, marks it. The worker stays active.
 fn mark_and_retire(takes_back: bool) {
     let house = Arc::new(house(2));
     let is_polling = Arc::new(AtomicUsize::new(1));
@@ -140,18 +140,18 @@ fn mark_and_retire(takes_back: bool) {
         let (house, is_polling) = (Arc::clone(&house), Arc::clone(&is_polling));
         thread::spawn(move || {
             is_polling.store(0, Ordering::Release);
-            house.roster.unmark(&house.worker);
-            if house.roster.try_retire(1) {
+            house.states.clear_mark(&house.worker);
+            if house.states.try_retire(1) {
                 house.retired.fetch_add(1, Ordering::Relaxed);
             }
         })
     };
     let turn = || {
         if is_polling.load(Ordering::Acquire) == 0 {
-            house.roster.unmark(&house.worker);
+            house.states.clear_mark(&house.worker);
         }
     };
-    house.roster.mark_stuck(&house.worker);
+    house.states.mark_stalled(&house.worker);
     if takes_back {
         turn();
     }
@@ -161,7 +161,7 @@ fn mark_and_retire(takes_back: bool) {
         turn();
     }
     let left = 2 - house.retired.load(Ordering::Relaxed);
-    assert_eq!(house.roster.serving(), left, "the count is right again");
+    assert_eq!(house.states.active(), left, "the count is right again");
     assert!(left > 0, "somebody serves");
 }
 
@@ -204,7 +204,7 @@ struct Place {
     id: UnsafeCell<u64>,
 }
 
-// SAFETY: who may look is what the model asks; loom watches the cell.
+// SAFETY: the model asks which thread may access it; loom checks the cell.
 unsafe impl Sync for Place {}
 
 impl Place {
@@ -215,7 +215,7 @@ impl Place {
     fn occupy(&self, id: u64) {
         // The slot is free, so it is ours; the references publish it.
         // SAFETY: loom fails the model if it is not.
-        self.id.with_mut(|place| unsafe { *place = id });
+        self.id.with_mut(|location| unsafe { *location = id });
         self.refs.store(1, Ordering::Release);
     }
 
@@ -232,7 +232,7 @@ impl Place {
 
 struct Polled {
     mark: PollMark<Place>,
-    places: [Place; 2],
+    locations: [Place; 2],
 }
 
 type TaskOf = fn(&PollMark<Place>, u64, &dyn Fn(*mut Place) -> Option<usize>) -> Option<usize>;
@@ -240,18 +240,18 @@ type TaskOf = fn(&PollMark<Place>, u64, &dyn Fn(*mut Place) -> Option<usize>) ->
 /// A worker polls a task that ends with its poll, and then one that moves into the same memory if that is free, and lives
 /// on. Meanwhile the monitor names the task of the poll that it sees.
 fn naming(task_of: TaskOf) {
-    let polled = Arc::new(Polled { mark: PollMark::new(), places: [Place::new(), Place::new()] });
+    let polled = Arc::new(Polled { mark: PollMark::new(), locations: [Place::new(), Place::new()] });
     let worker = {
         let polled = Arc::clone(&polled);
         thread::spawn(move || {
-            let poll = |place: &Place, id| {
-                place.occupy(id);
-                let polls = polled.mark.begin(std::ptr::from_ref(place).cast_mut());
+            let poll = |location: &Place, id| {
+                location.occupy(id);
+                let polls = polled.mark.begin(std::ptr::from_ref(location).cast_mut());
                 polled.mark.end(polls);
             };
-            poll(&polled.places[0], 1);
-            let is_free = polled.places[0].release();
-            poll(&polled.places[usize::from(!is_free)], 2);
+            poll(&polled.locations[0], 1);
+            let is_free = polled.locations[0].release();
+            poll(&polled.locations[usize::from(!is_free)], 2);
         })
     };
     // A thread too, so that the bound of preemptions is spent between the two.
@@ -261,14 +261,14 @@ fn naming(task_of: TaskOf) {
             return;
         }
         let keep = |address: *mut Place| {
-            let at = polled.places.iter().position(|place| std::ptr::eq(place, address))?;
-            polled.places[at].try_ref().then_some(at)
+            let at = polled.locations.iter().position(|location| std::ptr::eq(location, address))?;
+            polled.locations[at].try_ref().then_some(at)
         };
         if let Some(at) = task_of(&polled.mark, polls, &keep) {
             // SAFETY: as above; the reference keeps others from writing.
-            let id = polled.places[at].id.with(|id| unsafe { *id });
+            let id = polled.locations[at].id.with(|id| unsafe { *id });
             assert_eq!(id, polls.div_ceil(2), "the right task or none");
-            polled.places[at].release();
+            polled.locations[at].release();
         }
     });
     worker.join().expect("no panic");

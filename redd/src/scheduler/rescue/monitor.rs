@@ -1,219 +1,37 @@
-//! The monitor thread: looks when an alarm goes off, wakes a sleeper or starts a spare, and tells.
+//! The monitor of one runtime: in a turn it scans, wakes a parked worker or starts a spare, and collects reports.
 //!
-//! There is one in a process, started for the first runtime that watches; it sleeps in an epoll on the alarms of all, and
-//! stays. Called by the runtime (start, stop); `Watch` sets the alarms.
+//! Called by the monitor thread when an alarm fires.
 //!
 //! # Invariants
 //! - `own-gap`, `guarded-while-awake`: as in `rescue`.
-//! - `nothing-is-taken`: a stuck thread keeps all that it has. Others may take tasks from its slot and fire its timers, which
-//!   they may at any time; so it returns when it likes and goes on.
-//! - `hook-last`: the program's hook runs after everything else of a turn, without a lock, and a panic of it ends there.
-//! - `not-after-stop`: a turn holds the lock of `Watch::monitor` while it acts. `stop` takes it after the end is announced,
-//!   so no turn acts for a runtime that is being shut down.
-//!
-//! # Why not otherwise
-//! A thread for each runtime doubles the price of a short one, and a program with a runtime on each core has as many
-//! threads that do nothing.
+//! - `nothing-is-taken`: the thread of a stalled worker keeps all that it has. Other workers only do what they may do at any
+//!   time: take tasks from its slot and fire its timers. So it can return at any moment and go on.
 
-use std::io;
-use std::os::fd::AsRawFd;
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::decide::{CpuUse, Reading, Situation, Suspect, Verdict, computes, decide};
-use super::report::{LatePoll, Mode, RescueAction, Stack};
+use super::decide::{CpuUse, Lateness, Reading, Situation, Suspect, Verdict, WholePoll, computes, decide};
+use super::report::{Behind, LatePoll, Mode, RescueAction};
 use super::{Compared, OF_ROOT, Seen, polls};
 use crate::primitives::atomic::Ordering;
-use crate::primitives::atomic::fixed::AtomicU32;
-use crate::primitives::{Mutex, thread};
+use crate::primitives::lock_wait::waits_for_lock;
+use crate::scheduler::pace::REMINDER;
 use crate::scheduler::spares::{self, Started};
-use crate::scheduler::{Flavor, Shared, Slot, idle, start};
+use crate::scheduler::{Flavor, MAX_SPARES, Shared, WorkerSlot, idle, start};
 use crate::sys;
-use crate::sys::alarm::Alarm;
-use crate::sys::epoll::{Epoll, EventBuffer, flags};
-use crate::sys::fork::Process;
-use crate::task::hooks::guarded;
+use crate::sys::thread::RunState;
 use crate::time::clock::real_now;
 
-/// A poll reported late is reported again when it has taken so many times as long.
-const REMINDER: u32 = 10;
-
-/// How long a thread may take to tell its stack: as long as one that needs a CPU for it often waits. Picked by feel.
-const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
-
-/// Threads that tell reports with stacks, and how many there may be: in a storm, or without a thread, stacks are left out.
-static TELLERS: AtomicU32 = AtomicU32::new(0);
-const TELLERS_MAX: u32 = 8;
-
-/// The monitor of a process: a child of `fork` has none, and must not touch its parent's epoll.
-#[derive(Debug)]
-struct Desk {
-    process: Process,
-    epoll: Epoll,
-    runtimes: Mutex<Runtimes>,
-}
-
-#[derive(Debug, Default)]
-struct Runtimes {
-    next: u64,
-    watched: Vec<(u64, Weak<Shared>)>,
-}
-
-static DESK: OnceLock<Mutex<Option<Arc<Desk>>>> = OnceLock::new();
-
-impl Desk {
-    /// The one of this process.
-    fn open() -> io::Result<Arc<Self>> {
-        let mut desk = DESK.get_or_init(Mutex::default).lock();
-        if let Some(desk) = desk.as_ref().filter(|desk| desk.process.is_current()) {
-            return Ok(Arc::clone(desk));
-        }
-        let new = Self { process: Process::current(), epoll: Epoll::new()?, runtimes: Mutex::default() };
-        let new = Arc::new(new);
-        let mine = Arc::clone(&new);
-        drop(thread::spawn_named("redd-monitor".to_owned(), None, move || mine.attend())?);
-        *desk = Some(Arc::clone(&new));
-        Ok(new)
-    }
-
-    /// The thread.
-    fn attend(&self) {
-        let mut events = EventBuffer::with_capacity(16);
-        while self.epoll.wait(&mut events, None).is_ok() {
-            for (_, number) in events.iter() {
-                let find = |runtimes: &Runtimes| {
-                    runtimes.watched.iter().find(|(known, _)| *known == number).and_then(|(_, shared)| shared.upgrade())
-                };
-                let shared = find(&self.runtimes.lock());
-                if let Some(shared) = shared {
-                    attend(&shared);
-                }
-            }
-        }
-    }
-}
-
-/// The place of a runtime at the desk.
-#[derive(Debug)]
-pub(super) struct Enrolled {
-    desk: Arc<Desk>,
-    number: u64,
-}
-
-/// The monitor watches this runtime from now on.
-pub(super) fn enrol(shared: &Shared) -> io::Result<()> {
-    let (desk, alarm) = (Desk::open()?, Alarm::new()?);
-    let number = {
-        let mut runtimes = desk.runtimes.lock();
-        runtimes.next += 1;
-        let number = runtimes.next;
-        runtimes.watched.push((number, Arc::downgrade(&shared.handle().shared)));
-        number
-    };
-    let enrolled = Enrolled { desk, number };
-    if let Err(error) = enrolled.desk.epoll.add(alarm.as_raw_fd(), flags::IN | flags::ET, number) {
-        enrolled.leave();
-        return Err(error);
-    }
-    shared.watch.alarm.get_or_init(|| alarm);
-    shared.watch.enrolled.get_or_init(|| enrolled);
-    Ok(())
-}
-
-impl Enrolled {
-    fn leave(&self) {
-        self.desk.runtimes.lock().watched.retain(|(number, _)| *number != self.number);
-    }
-}
-
-/// Begins to watch a runtime whose workers run.
-pub(crate) fn start(shared: &Shared) -> io::Result<()> {
-    if shared.config.rescue.mode == Mode::Off {
-        return Ok(());
-    }
-    enrol(shared)?;
-    // The workers run already, and could not set it (`guarded-while-awake`).
-    let watch = &shared.watch;
-    watch.set(&mut watch.guard.lock(), shared.ms_at(real_now()), watch.threshold);
-    Ok(())
-}
-
-/// Does not watch it any more. When this returns, the monitor does nothing for the runtime, but may be inside a hook.
-pub(crate) fn stop(shared: &Shared) {
-    let watch = &shared.watch;
-    watch.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
-    if let (Some(enrolled), Some(alarm)) = (watch.enrolled.get(), watch.alarm.get()) {
-        enrolled.leave();
-        // An error would mean that the descriptor was closed by other code; then it is gone too.
-        let _ = enrolled.desk.epoll.delete(alarm.as_raw_fd());
-    }
-    // `not-after-stop`: a turn that has begun ends first.
-    drop(watch.monitor.lock());
-}
-
-/// An alarm went off.
-fn attend(shared: &Arc<Shared>) {
-    let reports = {
-        let monitor = &mut *shared.watch.monitor.lock(); // `not-after-stop`
-        monitor.attend(shared)
-    };
-    if !shared.config.rescue.with_stack || reports.is_empty() {
-        tell(shared, reports.into_iter().map(|(late, _)| late).collect());
-        return;
-    }
-    let with_stack = |(late, polls)| {
-        let late: LatePoll = late;
-        LatePoll { stack: stack(shared, shared.slot(late.worker), polls), ..late }
-    };
-    let reports = Arc::new(Mutex::new(reports.into_iter().map(with_stack).collect::<Vec<_>>()));
-    // To read the program's debug information may take a second, and others are to be rescued meanwhile.
-    let (mine, theirs) = (Arc::clone(shared), Arc::clone(&reports));
-    if TELLERS.fetch_add(1, Ordering::Relaxed) < TELLERS_MAX {
-        let told = thread::spawn_named("redd-report".to_owned(), None, move || {
-            let reports = std::mem::take(&mut *theirs.lock());
-            tell(&mine, reports);
-            TELLERS.fetch_sub(1, Ordering::Relaxed);
-        });
-        if told.is_ok() {
-            return;
-        }
-    }
-    TELLERS.fetch_sub(1, Ordering::Relaxed);
-    // Without the stacks, which take the time.
-    let reports = std::mem::take(&mut *reports.lock());
-    tell(shared, reports.into_iter().map(|late| LatePoll { stack: None, ..late }).collect());
-}
-
-/// `hook-last`
-fn tell(shared: &Shared, reports: Vec<LatePoll>) {
-    for late in reports {
-        guarded(|| crate::trace::late_poll(&late));
-        match &shared.config.on_late_poll {
-            Some(hook) => {
-                guarded(|| hook(&late));
-            }
-            None => shared.watch.lines.write(&late, shared.config.name.as_deref(), shared.ms_at(real_now())),
-        }
-    }
-}
-
-/// The stack of a poll. It is not taken under the lock, as its thread may keep us waiting.
-fn stack(shared: &Shared, slot: &Slot, before: u64) -> Option<Stack> {
-    let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
-    (polls(shared, slot) == before).then_some(Stack(frames))
-}
-
-/// What a turn begins with.
+/// The input of a turn.
 struct Look {
     seen: Vec<Seen>,
     now: u64,
     /// The alarm was the monitor's own.
-    was_chasing: bool,
+    monitor_was_active: bool,
     /// `own-gap`
     is_late: bool,
 }
 
-/// What the monitor knows of one runtime.
+/// What the monitor thread knows of one runtime.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
     /// By slot.
@@ -227,46 +45,92 @@ struct Track {
     first: Option<Reading>,
     reading: Option<Reading>,
     cpu: Option<CpuUse>,
+    /// Since when each scan saw its thread wait for a CPU. The system counts such a wait only when it is over.
+    waits_since: Option<u64>,
+    /// Time that its thread waited for locks of redd, as far as it was seen.
+    in_redd: Duration,
     has_stand_in: bool,
     was_rescued: bool,
     action: Option<RescueAction>,
-    reports: u32,
+    /// What waited when that was done.
+    behind: Option<Behind>,
+    /// How long the poll had taken at its last report.
+    reported_at: Option<Duration>,
+    has_reminded: bool,
+    /// A report that waits for the end of the poll, and how many polls of the worker had panicked before.
+    held: Option<LatePoll>,
+    panics: u64,
 }
 
-/// What stands behind the stuck workers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Behind {
-    queued: usize,
-    injected: usize,
-    has_due_timers: bool,
-    /// Tasks in the queues of workers that serve.
-    has_others: bool,
+/// A report of a poll.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) late: LatePoll,
+    pub(super) polls: u64,
+    /// It goes back to the poll's track.
+    pub(super) is_held: bool,
+    /// The stack has not been taken yet.
+    pub(super) wants_stack: bool,
 }
 
 impl Monitor {
-    /// One turn; what it has to report, and of which poll.
-    fn attend(&mut self, shared: &Shared) -> Vec<(LatePoll, u64)> {
-        let Some(Look { seen, now, was_chasing, is_late }) = look(shared) else { return Vec::new() };
+    /// Runs one turn. Returns what it has to report.
+    pub(super) fn on_alarm(&mut self, shared: &Shared) -> Vec<Report> {
+        let Some(Look { seen, now, monitor_was_active, is_late }) = look(shared) else { return Vec::new() };
         if is_late {
-            // What was read before does not tell what happened since (`own-gap`).
+            // Earlier readings do not show what happened since (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
         }
+        let mut reports: Vec<Report> = self
+            .take_ended(shared)
+            .into_iter()
+            .map(|late| Report { late, polls: 0, is_held: false, wants_stack: false })
+            .collect();
         self.read(shared, &seen, now);
-        if is_late && !self.tracks.iter().any(|track| track.computes(shared.watch.threshold)) {
+        if is_late && !self.tracks.iter().any(|track| track.computes(shared.stall_detector.threshold)) {
             set_alarm(shared, &seen, now, false);
-            return Vec::new();
+            return reports;
         }
         let behind = self.turn(shared, &seen, now);
-        set_alarm(shared, &seen, now, was_chasing);
-        self.late(shared, &seen, now, behind)
+        set_alarm(shared, &seen, now, monitor_was_active);
+        self.late(shared, &seen, now, behind, &mut reports);
+        reports
     }
 
-    /// What the threads do that are in a poll.
+    /// Reports that were held back until now, when their polls have ended. A panic is reported by its own message.
+    pub(super) fn take_ended(&mut self, shared: &Shared) -> Vec<LatePoll> {
+        let mut ended = Vec::new();
+        for (index, track) in self.tracks.iter_mut().enumerate() {
+            let slot = shared.slot(index);
+            let Some(late) = track.held.take_if(|_| polls(shared, slot) != track.polls) else { continue };
+            // After the check that the poll has ended: a panic is recorded before that end.
+            if slot.mark.panics() == track.panics {
+                let late = LatePoll { has_ended: true, ..late };
+                count(shared, &late);
+                ended.push(late);
+            }
+        }
+        ended
+    }
+
+    /// Keeps reports for the end of their polls.
+    pub(super) fn hold(&mut self, reports: Vec<Report>) {
+        for Report { late, polls, .. } in reports {
+            let track = &mut self.tracks[late.worker];
+            // If the poll has ended meanwhile, the next one may have begun; then this report is lost.
+            if track.polls == polls {
+                track.held = Some(late);
+            }
+        }
+    }
+
+    /// Reads what the threads do that are in a poll.
     fn read(&mut self, shared: &Shared, seen: &[Seen], now: u64) {
         self.tracks.resize_with(seen.len(), Track::default);
         for (index, (track, seen)) in self.tracks.iter_mut().zip(seen).enumerate() {
             if track.polls != seen.polls {
-                *track = Track { polls: seen.polls, ..Track::default() };
+                let panics = shared.slot(index).mark.panics();
+                *track = Track { polls: seen.polls, panics, ..Track::default() };
             }
             if seen.is_polling() {
                 track.read(shared.slot(index), now);
@@ -274,68 +138,68 @@ impl Monitor {
         }
     }
 
-    /// Marks who is stuck, and acts.
+    /// Marks the stalled workers, and acts.
     fn turn(&mut self, shared: &Shared, seen: &[Seen], now: u64) -> Behind {
-        let watch = &shared.watch;
+        let detector = &shared.stall_detector;
         let rescues = shared.config.rescue.mode == Mode::Rescue;
         let mut needs_cover = false;
         for (index, seen) in seen.iter().enumerate() {
             let slot = shared.slot(index);
             if !is_suspect(shared, *seen, now) {
-                shared.workers.roster.unmark(&slot.standing);
+                shared.workers.states.clear_mark(&slot.state);
                 continue;
             }
-            watch.figures.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
+            detector.counters.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
             // `nothing-is-taken`: the mark only opens its slot to others.
-            let is_marked = rescues && shared.workers.roster.mark_stuck(&slot.standing);
+            let is_marked = rescues && shared.workers.states.mark_stalled(&slot.state);
             if is_marked && slot.mark.polls() != seen.polls {
-                shared.workers.roster.unmark(&slot.standing); // `marked-late` of `roster`
+                shared.workers.states.clear_mark(&slot.state); // `marked-late` of `states`
             } else if is_marked {
-                // Who sleeps has not counted its wheel in.
+                // The parked workers have not counted its wheel.
                 needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
             }
         }
-        shared.note_stuck(shared.slots().any(|slot| slot.standing.is_stuck()));
-        let behind = Behind::find(shared, seen, now);
+        shared.set_has_stalled(shared.slots().any(|slot| slot.state.is_stalled()));
+        let mut behind = find_behind(shared, seen, now);
+        behind.has_timers = needs_cover;
         if rescues {
-            self.act(shared, seen, now, behind, needs_cover);
+            self.act(shared, seen, now, &mut behind);
+        } else {
+            // To stand in for workers that have blocked in place is no rescue.
+            start::retry_if_lacking(shared);
         }
         behind
     }
 
-    fn act(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind, needs_cover: bool) {
+    fn act(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: &mut Behind) {
         let suspects: Vec<usize> = (0..seen.len()).filter(|index| is_suspect(shared, seen[*index], now)).collect();
-        let serving = shared.workers.roster.serving();
-        if suspects.is_empty() && serving > 0 {
+        let active = shared.workers.states.active();
+        if suspects.is_empty() && active > 0 {
             return;
         }
-        start::ask_again(shared, now);
-        shared.man_the_watch();
-        // Behind the marks: who goes to sleep from here on sees them, or is seen to sleep.
+        shared.ensure_driver_polled();
+        // After the marks: a worker that parks from here on sees them, or is seen as parked.
         idle::after_remote_push();
         let situation = Situation {
-            has_work: needs_cover
-                || behind.queued > 0
-                || behind.injected > 0
-                || behind.has_due_timers
-                || behind.has_others,
+            has_work: behind.has_work(),
             has_io: shared.driver.registrations() > 0,
             sleepers: shared.idle.load().sleepers.into(),
-            unstarted: shared.idle.load().unstarted.into(),
-            serving,
+            active,
             workers: shared.config.workers,
         };
+        behind.has_io = situation.has_io && active == 0;
+        let behind = *behind;
         let values: Vec<Suspect> = suspects
             .iter()
             .map(|index| Suspect {
                 stuck_for: Duration::from_millis(now - seen[*index].since),
                 cpu: self.tracks[*index].cpu,
-                computes: self.tracks[*index].computes(shared.watch.threshold),
+                computes: self.tracks[*index].computes(shared.stall_detector.threshold),
                 has_stand_in: self.tracks[*index].has_stand_in,
             })
             .collect();
         let mut all = RescueAction::LeftAlone;
-        match decide(situation, &values, shared.watch.threshold) {
+        match decide(situation, &values, shared.stall_detector.threshold) {
             Verdict::NothingWaits => all = RescueAction::NothingWaits,
             Verdict::AtFullStrength | Verdict::NotYet => {}
             Verdict::Wake => {
@@ -343,7 +207,9 @@ impl Monitor {
                 all = RescueAction::WokeWorker;
             }
             Verdict::Start(whom) => {
-                let action = match spares::start_spare(shared, shared.config.rescue.max_workers) {
+                // Workers that have blocked in place may have as many spares as `block_in_place` itself gives them.
+                let bound = if whom.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
+                let action = match spares::start_spare(shared, bound) {
                     Started::Yes => RescueAction::StartedSpare,
                     Started::BoundHit => RescueAction::BoundHit,
                     Started::Refused(_) => RescueAction::ThreadRefused,
@@ -352,125 +218,147 @@ impl Monitor {
                 if let Some(whom) = whom {
                     let track = &mut self.tracks[suspects[whom]];
                     track.has_stand_in = action == RescueAction::StartedSpare;
-                    track.note(action, shared);
+                    track.note(action, behind, shared);
                 }
             }
         }
         for index in suspects {
-            self.tracks[index].note(all, shared);
+            self.tracks[index].note(all, behind, shared);
         }
     }
 
-    /// What is late and was not reported, and which poll that is.
-    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind) -> Vec<(LatePoll, u64)> {
-        let mut reports = Vec::new();
-        let late_after = shared.config.rescue.report_after;
+    /// Adds the late polls that were not reported.
+    fn late(&mut self, shared: &Shared, seen: &[Seen], now: u64, behind: Behind, reports: &mut Vec<Report>) {
+        let report_after = shared.config.rescue.report_after;
         for (index, seen) in seen.iter().enumerate() {
             if !is_suspect(shared, *seen, now) {
                 continue;
             }
-            let elapsed = Duration::from_millis(now - seen.since);
             let track = &mut self.tracks[index];
-            let is_late = match track.reports {
-                0 => elapsed >= late_after || track.needed_a_thread(),
-                1 => elapsed >= late_after.saturating_mul(REMINDER),
-                _ => false,
-            };
-            if !is_late {
-                continue;
+            let whole = track.whole(Duration::from_millis(now - seen.since));
+            if let Some(before) = track.reported_at {
+                let is_due = !track.has_reminded && whole.elapsed >= before.saturating_mul(REMINDER);
+                if !is_due {
+                    continue;
+                }
             }
-            track.reports += 1;
             let slot = shared.slot(index);
             let thread = slot.thread.load(Ordering::Relaxed);
-            let late = LatePoll {
+            if whole.lateness(report_after, false) == Lateness::NotLate || waits_for_lock(thread) {
+                continue;
+            }
+            let system_call = sys::thread::system_call(thread);
+            let is_held = match whole.lateness(report_after, sys::thread::may_be_in_panic(system_call)) {
+                Lateness::NotLate => continue,
+                Lateness::MayPanic => true,
+                Lateness::Late => false,
+            };
+            let now = LatePoll {
                 root: shared.root().filter(|_| seen.polls & OF_ROOT != 0 && polls(shared, slot) == seen.polls),
-                task: slot.mark.task_of(seen.polls, |task| shared.heap.ref_at(task)).map(|task| task.info()),
-                elapsed,
-                is_reminder: track.reports > 1,
-                cpu: track.cpu.unwrap_or(CpuUse::Unknown),
-                system_call: sys::thread::system_call(thread),
+                task: slot.mark.task_of(seen.polls, |task| shared.slab.ref_at(task)).map(|task| task.info()),
+                elapsed: whole.elapsed,
+                is_reminder: track.reported_at.is_some(),
+                has_ended: false,
+                cpu: whole.cpu_use(report_after),
+                computed: whole.computed,
+                system_call,
                 wait_channel: sys::thread::wait_channel(thread),
                 thread_name: sys::thread::name(thread),
                 worker: index,
-                queued: behind.queued,
-                injected: behind.injected,
-                has_due_timers: behind.has_due_timers,
+                behind: track.behind.unwrap_or(behind),
                 action: match shared.config.rescue.mode {
                     Mode::Rescue => track.action.unwrap_or(RescueAction::LeftAlone),
                     Mode::Report | Mode::Off => RescueAction::ReportOnly,
                 },
                 stack: None,
             };
-            if !late.is_reminder {
-                count(shared, &late);
+            let wants_stack = track.held.is_none();
+            let late = match track.held.take() {
+                // It keeps what was seen first, as the thread may already be about to end the poll.
+                Some(held) if is_held => LatePoll {
+                    elapsed: now.elapsed,
+                    cpu: now.cpu,
+                    computed: now.computed,
+                    behind: now.behind,
+                    action: now.action,
+                    ..held
+                },
+                Some(held) => LatePoll { stack: held.stack, ..now },
+                None => now,
+            };
+            if !is_held {
+                track.has_reminded = late.is_reminder;
+                track.reported_at = Some(late.elapsed);
+                if !late.is_reminder {
+                    count(shared, &late);
+                }
             }
-            reports.push((late, seen.polls));
+            reports.push(Report { late, polls: seen.polls, is_held, wants_stack });
         }
-        reports
     }
 }
 
 /// The slots as they are now; `None` when the runtime ends.
 fn look(shared: &Shared) -> Option<Look> {
-    let watch = &shared.watch;
-    let guard = &mut *watch.guard.lock();
+    let detector = &shared.stall_detector;
+    let guard = &mut *detector.guard.lock();
     if guard.has_ended {
         return None;
     }
     let now = shared.ms_at(real_now());
-    let Compared { is_late, .. } = guard.compare(shared, now, watch.step_ms());
-    Some(Look { seen: guard.seen.clone(), now, was_chasing: guard.is_chasing, is_late })
+    let Compared { is_late, .. } = guard.compare(shared, now, detector.step_ms());
+    Some(Look { seen: guard.seen.clone(), now, monitor_was_active: guard.monitor_is_active, is_late })
 }
 
 fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
-    seen.is_polling() && now - seen.since >= shared.watch.step_ms()
+    seen.is_polling() && now - seen.since >= shared.stall_detector.step_ms()
 }
 
-/// When to look next.
-fn set_alarm(shared: &Shared, seen: &[Seen], looked_at: u64, was_chasing: bool) {
-    let watch = &shared.watch;
-    let guard = &mut *watch.guard.lock();
+/// When to scan next.
+fn set_alarm(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
+    let detector = &shared.stall_detector;
+    let guard = &mut *detector.guard.lock();
     let now = shared.ms_at(real_now());
-    let has_stuck = shared.slots().any(|slot| slot.standing.is_stuck());
-    let nobody_serves = shared.config.flavor == Flavor::MultiThread && shared.workers.roster.serving() == 0;
-    // Nobody came by for a while, and here is a poll: a second look a step later tells whether it is that one.
-    let may_be_stuck = |seen: &Seen| seen.is_polling() && (!was_chasing || is_suspect(shared, *seen, looked_at));
-    guard.is_chasing = has_stuck || nobody_serves || seen.iter().any(may_be_stuck);
-    if guard.is_chasing {
-        watch.set(guard, now, watch.step);
-    } else if watch.stand_down(guard, shared) {
-        watch.is_eager.store(true, Ordering::Relaxed);
+    let has_stalled = shared.slots().any(|slot| slot.state.is_stalled());
+    let none_active = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
+    // No worker has scanned for a while, and there is a poll. A second scan a step later shows whether it is the same.
+    let may_be_stuck =
+        |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, driver_polled_at));
+    guard.monitor_is_active = has_stalled || none_active || seen.iter().any(may_be_stuck);
+    if guard.monitor_is_active {
+        detector.set(guard, now, detector.step);
+    } else if detector.disarm(guard, shared) {
+        detector.disarms_eagerly.store(true, Ordering::Relaxed);
     } else {
-        watch.due.store(now + watch.step_ms(), Ordering::Relaxed);
-        watch.set(guard, now, watch.threshold);
+        detector.due.store(now + detector.step_ms(), Ordering::Relaxed);
+        detector.set(guard, now, detector.threshold);
     }
 }
 
-impl Behind {
-    fn find(shared: &Shared, seen: &[Seen], now: u64) -> Self {
-        let mut behind = Self { injected: shared.injector.len(), ..Self::default() };
-        for (seen, slot) in seen.iter().zip(shared.slots()) {
-            if is_suspect(shared, *seen, now) {
-                behind.queued += slot.queue.len() + usize::from(slot.queue.has_next());
-            } else {
-                behind.has_others |= !slot.queue.is_ring_empty();
-            }
+/// What waits behind the stalled workers.
+fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
+    let mut behind = Behind { injected: shared.injector.len(), ..Behind::default() };
+    for (seen, slot) in seen.iter().zip(shared.slots()) {
+        if is_suspect(shared, *seen, now) {
+            behind.queued += slot.queue.len() + usize::from(slot.queue.has_next());
+        } else {
+            behind.has_others |= !slot.queue.is_ring_empty();
         }
-        if !shared.timers.clock().is_paused() {
-            let soon = shared.timers.now_tick() + shared.watch.step_ms();
-            let is_due = |wheel| shared.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
-            behind.has_due_timers = match shared.config.flavor {
-                Flavor::MultiThread => shared.common_wheels().any(is_due),
-                Flavor::CurrentThread | Flavor::Local => (0..=1).any(is_due),
-            };
-        }
-        behind
     }
+    if !shared.timers.clock().is_paused() {
+        let soon = shared.timers.now_tick() + shared.stall_detector.step_ms();
+        let is_due = |wheel| shared.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
+        behind.has_due_timers = match shared.config.flavor {
+            Flavor::MultiThread => shared.common_wheels().any(is_due),
+            Flavor::CurrentThread | Flavor::Local => (0..=1).any(is_due),
+        };
+    }
+    behind
 }
 
 impl Track {
     /// Reads what the thread does, and concludes from the reading before.
-    fn read(&mut self, slot: &Slot, now: u64) {
+    fn read(&mut self, slot: &WorkerSlot, now: u64) {
         let thread = slot.thread.load(Ordering::Relaxed);
         let reading = Reading {
             at_ms: now,
@@ -480,7 +368,38 @@ impl Track {
         };
         self.cpu = self.reading.as_ref().map(|before| reading.since(before));
         self.first.get_or_insert(reading);
+        if let Some(before) = self.reading {
+            if waits_for_lock(thread) {
+                self.in_redd += Duration::from_millis(now.saturating_sub(before.at_ms));
+            }
+            // It runs or waits for a CPU, and has not run, nor has the system counted a wait that is over.
+            let is_kept =
+                reading.state == Some(RunState::Runnable) && (reading.cpu, reading.delay) == (before.cpu, before.delay);
+            self.waits_since = if is_kept { self.waits_since.or(Some(before.at_ms)) } else { None };
+        }
         self.reading = Some(reading);
+    }
+
+    /// The poll as a whole, as far as it was seen.
+    fn whole(&self, elapsed: Duration) -> WholePoll {
+        let (Some(first), Some(last)) = (&self.first, &self.reading) else {
+            return WholePoll {
+                elapsed,
+                computed: None,
+                delay: Duration::ZERO,
+                in_redd: self.in_redd,
+                is_stopped: false,
+            };
+        };
+        let counted = last.delay.zip(first.delay).map_or(Duration::ZERO, |(now, then)| now.saturating_sub(then));
+        let goes_on = self.waits_since.map_or(0, |since| last.at_ms.saturating_sub(since));
+        WholePoll {
+            elapsed,
+            computed: last.cpu.zip(first.cpu).map(|(now, then)| now.saturating_sub(then)),
+            delay: counted + Duration::from_millis(goes_on),
+            in_redd: self.in_redd,
+            is_stopped: last.state == Some(RunState::Stopped),
+        }
     }
 
     /// Whether the poll is a computation, as far as it was seen.
@@ -490,21 +409,8 @@ impl Track {
         computes(spent, Duration::from_millis(now.at_ms - first.at_ms), threshold)
     }
 
-    fn needed_a_thread(&self) -> bool {
-        match self.action {
-            Some(RescueAction::StartedSpare | RescueAction::BoundHit | RescueAction::ThreadRefused) => true,
-            Some(
-                RescueAction::NothingWaits
-                | RescueAction::LeftAlone
-                | RescueAction::WokeWorker
-                | RescueAction::ReportOnly,
-            )
-            | None => false,
-        }
-    }
-
     /// Keeps the strongest thing that was done.
-    fn note(&mut self, action: RescueAction, shared: &Shared) {
+    fn note(&mut self, action: RescueAction, behind: Behind, shared: &Shared) {
         let strength = |action: RescueAction| match action {
             RescueAction::NothingWaits | RescueAction::ReportOnly => 0,
             RescueAction::LeftAlone => 1,
@@ -514,22 +420,59 @@ impl Track {
         };
         if self.action.is_none_or(|before| strength(action) > strength(before)) {
             self.action = Some(action);
+            self.behind = (action != RescueAction::NothingWaits && action != RescueAction::LeftAlone).then_some(behind);
         }
         let helped = matches!(action, RescueAction::WokeWorker | RescueAction::StartedSpare);
         if helped && !std::mem::replace(&mut self.was_rescued, true) {
-            shared.watch.figures.rescues.fetch_add(1, Ordering::Relaxed);
+            shared.stall_detector.counters.rescues.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 fn count(shared: &Shared, late: &LatePoll) {
-    let figures = &shared.watch.figures;
-    figures.late_polls.fetch_add(1, Ordering::Relaxed);
-    if let Some(place) = late.spawned_at() {
-        let mut places = figures.places.lock();
-        match places.iter_mut().find(|(known, _)| *known == place) {
+    let counters = &shared.stall_detector.counters;
+    counters.late_polls.fetch_add(1, Ordering::Relaxed);
+    if let Some(location) = late.spawned_at() {
+        let mut locations = counters.locations.lock();
+        match locations.iter_mut().find(|(known, _)| *known == location) {
             Some((_, count)) => *count += 1,
-            None => places.push((place, 1)),
+            None => locations.push((location, 1)),
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+    use crate::primitives::{Mutex, ShortMutex, thread};
+    use crate::runtime::{Builder, Rescue};
+
+    #[test]
+    fn a_wait_for_a_lock_of_redd_is_not_reported() {
+        let (mutex, short) = (Arc::new(Mutex::new(())), Arc::new(ShortMutex::new(())));
+        for takes_short in [false, true] {
+            let (tell, told) = mpsc::channel();
+            let rescue = Rescue::report_only().report_after(Duration::from_millis(20));
+            let hook = move |late: &LatePoll| tell.send(late.to_string()).unwrap_or(());
+            let mut builder = Builder::new_multi_thread();
+            let runtime = builder.worker_threads(1).rescue(rescue).on_late_poll(hook).build().unwrap();
+            let held = (mutex.lock(), short.lock());
+            let (mine, my_short) = (Arc::clone(&mutex), Arc::clone(&short));
+            let task = runtime.spawn(async move {
+                if takes_short {
+                    drop(my_short.lock());
+                } else {
+                    drop(mine.lock());
+                }
+            });
+            while runtime.metrics().longest_poll() < Duration::from_millis(400) {
+                thread::yield_now();
+            }
+            drop(held);
+            runtime.block_on(task).unwrap();
+            assert_eq!((told.try_recv().ok(), runtime.metrics().late_polls()), (None, 0));
         }
     }
 }

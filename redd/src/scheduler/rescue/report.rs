@@ -1,4 +1,4 @@
-//! What a program is told about a late poll, and what it may ask for.
+//! The report of a late poll, and the options of rescue.
 //!
 //! Called by `monitor`; the types are public as `runtime::{Rescue, LatePoll, CpuUse, RescueAction,
 //! Stack}`.
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide::CpuUse;
-use crate::primitives::Mutex;
+use crate::observe::report::{Count, Grouped, Place, ReportKind, report};
+use crate::scheduler::MAX_RESCUE_WORKERS;
 use crate::symbols;
 use crate::sys;
 use crate::task::Id;
@@ -17,7 +18,7 @@ use crate::task::runnable::TaskInfo;
 
 pub(crate) type LatePollHook = Arc<dyn Fn(&LatePoll) + Send + Sync>;
 
-/// What a runtime does about workers that do not come out of a poll. See [`Builder::rescue`].
+/// What a runtime does about stalled workers: those whose current poll has run for too long. See [`Builder::rescue`].
 ///
 /// [`Builder::rescue`]: crate::runtime::Builder::rescue
 ///
@@ -49,7 +50,7 @@ pub(crate) enum Mode {
 }
 
 impl Rescue {
-    /// Looks, reports and rescues: the default of a multi-thread runtime.
+    /// Detects, reports and rescues: the default of a multi-thread runtime.
     pub fn new() -> Self {
         Self {
             mode: Mode::Rescue,
@@ -60,25 +61,33 @@ impl Rescue {
         }
     }
 
-    /// Does not even look.
+    /// Does not even detect.
     pub fn off() -> Self {
         Self { mode: Mode::Off, ..Self::new() }
     }
 
-    /// Looks and reports, and changes nothing about who runs what: the default of a current-thread runtime.
+    /// Detects and reports, and leaves all work where it is: the default of a current-thread runtime.
     pub fn report_only() -> Self {
         Self { mode: Mode::Report, ..Self::new() }
     }
 
-    /// How long a poll takes, about, before its worker counts as stuck and is rescued if something waits for it.
-    /// Default: 10 ms. Below 2 ms the monitor would see little but itself, so that is the least.
+    /// About how long a poll takes before its worker counts as stalled. It is rescued then, if work waits for it.
+    ///
+    /// Default: 10 ms. The minimum is 2 ms: below it the monitor would mostly see its own effects.
     pub fn threshold(mut self, threshold: Duration) -> Self {
         self.threshold = threshold.clamp(Duration::from_millis(2), Duration::from_secs(3600));
         self
     }
 
-    /// How long a poll takes before it is *late*: reported, and counted. Default: 100 ms. One for which a spare worker
-    /// had to start is late at once. A poll that takes ten times as long is reported once more.
+    /// How long a poll takes before it is *late*: reported, and counted. Default: 100 ms.
+    ///
+    /// - Only the task's own time counts: time that its thread waited for a CPU, or for a lock of redd, does not. A poll
+    ///   that mostly waits for a CPU is reported when it has taken ten times as long.
+    /// - A thread that computes, waits for a lock, or reads a file may be printing the backtrace of a panic. Then the report
+    ///   waits until the poll ends, and is dropped if it ends in a panic. If the poll goes on, it is reported when it has
+    ///   taken ten times as long. Other system calls that block are reported at once.
+    /// - A poll that is still not done when it has taken ten times as long as at its report is reported once more.
+    /// - A rescue before that is only counted, in [`RuntimeMetrics::rescues`](crate::runtime::RuntimeMetrics::rescues).
     pub fn report_after(mut self, elapsed: Duration) -> Self {
         self.report_after = elapsed;
         self
@@ -92,7 +101,7 @@ impl Rescue {
     ///   stack was taken.
     /// - The stack is walked in the signal handler. With glibc 2.35 and GCC 12, or newer, that takes no lock; with older ones
     ///   it can hang if another thread loads a library in that moment.
-    /// - Such reports are told by a thread of their own, as reading the program's debug information may take a second; when
+    /// - Such reports are written by a thread of their own, as reading the program's debug information may take a second; when
     ///   eight of them are busy with it, further reports are left out.
     pub fn with_stack(mut self, with_stack: bool) -> Self {
         self.with_stack = with_stack;
@@ -107,9 +116,9 @@ impl Rescue {
         self
     }
 
-    /// How many spare workers may run at a time. Default: 64. When the bound is reached, the monitor only reports.
+    /// How many spare workers may run at a time. Default: 64, at most 16,384. When the bound is reached, the monitor only reports.
     pub fn max_workers(mut self, count: usize) -> Self {
-        self.max_workers = count;
+        self.max_workers = count.min(MAX_RESCUE_WORKERS);
         self
     }
 }
@@ -126,9 +135,9 @@ impl Default for Rescue {
 pub enum RescueAction {
     /// Nothing: no work waits behind it.
     NothingWaits,
-    /// Nothing yet: other workers are there, or a spare would take a CPU away from somebody.
+    /// Nothing yet: other workers are there, or a spare would take a CPU away from another thread.
     LeftAlone,
-    /// A worker that slept was woken for the work behind it, or one started that had not been needed before.
+    /// A parked worker was woken for the work behind it, or a worker started that had not been needed before.
     WokeWorker,
     /// A spare worker was started.
     StartedSpare,
@@ -140,24 +149,67 @@ pub enum RescueAction {
     ReportOnly,
 }
 
-/// A poll that takes long: who, where, and what was done about it.
+/// A poll that takes long: its task, its location, and what was done about it.
 #[derive(Debug)]
 pub struct LatePoll {
     pub(super) task: Option<TaskInfo>,
-    /// Or the future of `block_on`, and who called that.
+    /// Or the future of `block_on`, and the caller of that.
     pub(super) root: Option<&'static Location<'static>>,
     pub(super) elapsed: Duration,
     pub(super) is_reminder: bool,
+    pub(super) has_ended: bool,
     pub(super) cpu: CpuUse,
+    pub(super) computed: Option<Duration>,
     pub(super) system_call: Option<i64>,
     pub(super) wait_channel: Option<String>,
     pub(super) thread_name: Option<String>,
     pub(super) worker: usize,
-    pub(super) queued: usize,
-    pub(super) injected: usize,
-    pub(super) has_due_timers: bool,
+    pub(super) behind: Behind,
     pub(super) action: RescueAction,
     pub(super) stack: Option<Stack>,
+}
+
+/// What waits behind stalled workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// Tasks in the run queues of stalled workers.
+    pub(super) queued: usize,
+    /// Tasks from outside.
+    pub(super) injected: usize,
+    pub(super) has_due_timers: bool,
+    /// Timers of a stalled worker, which are not due yet.
+    pub(super) has_timers: bool,
+    /// Tasks in the queues of active workers.
+    pub(super) has_others: bool,
+    /// Descriptors are registered, and no worker polls their events.
+    pub(super) has_io: bool,
+}
+
+impl Behind {
+    /// Work waits that no active worker has for itself.
+    pub(super) fn has_work(&self) -> bool {
+        self.queued > 0 || self.injected > 0 || self.has_due_timers || self.has_timers || self.has_others
+    }
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queued = Count(self.queued as u64, "queued task", "queued tasks");
+        let injected = Count(self.injected as u64, "task from outside", "tasks from outside");
+        let parts: [(bool, &dyn fmt::Display); 6] = [
+            (self.queued > 0, &queued),
+            (self.injected > 0, &injected),
+            (self.has_others, &"tasks of other workers"),
+            (self.has_due_timers, &"due timers"),
+            (self.has_timers && !self.has_due_timers, &"timers"),
+            (self.has_io, &"I/O"),
+        ];
+        let mut parts = parts.iter().filter(|(is_there, _)| *is_there);
+        let Some((_, first)) = parts.next() else { return f.write_str("Nothing waits behind it.") };
+        write!(f, "Behind it: {first}")?;
+        parts.try_for_each(|(_, part)| write!(f, ", {part}"))?;
+        f.write_str(".")
+    }
 }
 
 /// The calls that a thread was in, the innermost first; `Display` writes a line for each. See [`Rescue::with_stack`].
@@ -198,9 +250,9 @@ impl LatePoll {
         self.task.as_ref()?.name.as_deref()
     }
 
-    /// The place in the program that spawned it, or that called `block_on`.
+    /// The location in the program that spawned it, or that called `block_on`.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.root.or_else(|| self.task.as_ref().map(|task| task.place))
+        self.root.or_else(|| self.task.as_ref().map(|task| task.location))
     }
 
     /// How long the poll has taken by now; it may have begun a few milliseconds earlier.
@@ -208,12 +260,22 @@ impl LatePoll {
         self.elapsed
     }
 
+    /// How much CPU time its thread had in this poll, as far as it was monitored; `None` if the system does not report it.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.computed
+    }
+
+    /// Whether the poll has ended meanwhile; see [`Rescue::report_after`].
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Whether this poll was reported before, when it had taken a tenth of the time.
     pub fn is_reminder(&self) -> bool {
         self.is_reminder
     }
 
-    /// What its thread does.
+    /// What its thread did for most of the poll.
     pub fn cpu_use(&self) -> CpuUse {
         self.cpu
     }
@@ -224,12 +286,12 @@ impl LatePoll {
         Some(sys::thread::call_name(number).map_or_else(|| format!("syscall {number}"), str::to_owned))
     }
 
-    /// The function of the kernel that its thread sleeps in, where the kernel tells.
+    /// The function of the kernel that its thread sleeps in, where the kernel reports it.
     pub fn wait_channel(&self) -> Option<&str> {
         self.wait_channel.as_deref()
     }
 
-    /// The name of its thread, as the system has it.
+    /// The name of its thread in the system.
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
     }
@@ -239,23 +301,23 @@ impl LatePoll {
         self.worker
     }
 
-    /// Tasks in the run queues of stuck workers.
+    /// Tasks in the run queues of stalled workers, at the moment of the rescue, or now if there was none.
     pub fn queued_tasks(&self) -> usize {
-        self.queued
+        self.behind.queued
     }
 
-    /// Tasks from outside that wait for any worker.
+    /// Tasks from outside that waited for any worker at that moment.
     pub fn injected_tasks(&self) -> usize {
-        self.injected
+        self.behind.injected
     }
 
-    /// Whether timers are due that nobody fires.
+    /// Whether timers were due at that moment that no worker fired.
     pub fn has_due_timers(&self) -> bool {
-        self.has_due_timers
+        self.behind.has_due_timers
     }
 
     /// The functions that its thread was in, if the runtime was asked for them ([`Rescue::with_stack`]) and the thread
-    /// answered before the poll was over.
+    /// recorded them before the poll was over.
     pub fn stack(&self) -> Option<&Stack> {
         self.stack.as_ref()
     }
@@ -290,14 +352,16 @@ impl fmt::Display for LatePoll {
                 if let Some(name) = &task.name {
                     write!(f, " `{name}`")?;
                 }
-                write!(f, " (spawned at {})", task.place)?;
+                write!(f, " (spawned at {})", Place(task.location))?;
             }
             None => match self.root {
-                Some(place) => write!(f, "the future of `block_on` (called at {place})")?,
+                Some(location) => write!(f, "the future of `block_on` (called at {})", Place(location))?,
                 None => f.write_str("a task")?,
             },
         }
-        write!(f, " has not come to an `.await` for {} ms", self.elapsed.as_millis())?;
+        let elapsed = Grouped(self.elapsed.as_millis() as u64);
+        f.write_str(if self.has_ended { " did not come" } else { " has not come" })?;
+        write!(f, " to an `.await` for {elapsed} ms")?;
         if let Some(name) = &self.thread_name {
             write!(f, ", on thread `{name}`")?;
         }
@@ -308,24 +372,27 @@ impl fmt::Display for LatePoll {
             CpuUse::Stopped => ", stopped",
             CpuUse::Unknown => "",
         })?;
-        if let Some(call) = self.system_call() {
-            write!(f, " in {call}")?;
+        // A thread that mostly computes may be in any call at this moment.
+        if matches!(self.cpu, CpuUse::Off | CpuUse::Unknown) {
+            if let Some(call) = self.system_call() {
+                write!(f, " in {call}")?;
+            }
+            if let Some(channel) = &self.wait_channel {
+                write!(f, " ({channel})")?;
+            }
         }
-        if let Some(channel) = &self.wait_channel {
-            write!(f, " ({channel})")?;
+        if let Some(computed) = self.computed {
+            write!(f, ", computed {} of {elapsed} ms", Grouped(computed.min(self.elapsed).as_millis() as u64))?;
         }
-        write!(f, ". Behind it: {} queued, {} injected", self.queued, self.injected)?;
-        if self.has_due_timers {
-            f.write_str(", due timers")?;
-        }
+        write!(f, ". {} ", self.behind)?;
         f.write_str(match self.action {
-            RescueAction::NothingWaits => ". Nothing had to be done. ",
-            RescueAction::LeftAlone => ". It was left alone. ",
-            RescueAction::WokeWorker => ". Another worker was woken or started for them. ",
-            RescueAction::StartedSpare => ". A spare worker was started for them. ",
-            RescueAction::BoundHit => ". They wait: as many spare workers as allowed run already. ",
-            RescueAction::ThreadRefused => ". They wait: the system refused a thread for a spare worker. ",
-            RescueAction::ReportOnly => ". They wait: this runtime only reports. ",
+            RescueAction::NothingWaits => "",
+            RescueAction::LeftAlone => "It was left alone. ",
+            RescueAction::WokeWorker => "Another worker was woken or started. ",
+            RescueAction::StartedSpare => "A spare worker was started. ",
+            RescueAction::BoundHit => "No spare worker was started: as many as allowed run already. ",
+            RescueAction::ThreadRefused => "No spare worker was started: the system refused a thread. ",
+            RescueAction::ReportOnly => "Nothing was done: this runtime only reports. ",
         })?;
         f.write_str(self.mend())?;
         match &self.stack {
@@ -335,50 +402,92 @@ impl fmt::Display for LatePoll {
     }
 }
 
-/// Lines that may follow each other at once, and how long it takes until one more may. Picked by feel: a log keeps the
-/// first ones of a storm and stays readable.
-const BURST: u32 = 5;
-const MS_PER_LINE: u64 = 1000;
-
-/// The default report: a line on standard error, some a second at most.
-#[derive(Debug)]
-pub(super) struct Lines(Mutex<Budget>);
-
-#[derive(Debug)]
-struct Budget {
-    lines: u32,
-    since_ms: u64,
-    suppressed: u64,
+/// Writes the line of a late poll to standard error, if it may have one now.
+pub(super) fn write_line(late: &LatePoll, runtime: Option<&str>) {
+    match runtime {
+        Some(name) => report(ReportKind::LatePoll, format_args!("late poll of runtime `{name}`: {late}")),
+        None => report(ReportKind::LatePoll, format_args!("late poll: {late}")),
+    }
 }
 
-impl Lines {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Budget { lines: BURST, since_ms: 0, suppressed: 0 }))
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    fn late() -> LatePoll {
+        LatePoll {
+            task: None,
+            root: None,
+            elapsed: Duration::from_millis(1002),
+            is_reminder: false,
+            has_ended: false,
+            cpu: CpuUse::Off,
+            computed: Some(Duration::from_micros(1900)),
+            system_call: None,
+            wait_channel: Some("hrtimer_nanosleep".to_owned()),
+            thread_name: Some("redd-worker".to_owned()),
+            worker: 0,
+            behind: Behind { queued: 1, injected: 2000, has_due_timers: true, has_timers: true, ..Behind::default() },
+            action: RescueAction::StartedSpare,
+            stack: None,
+        }
     }
 
-    /// `Some` if a line may be written now: with how many were not since the last.
-    fn admit(&self, now_ms: u64) -> Option<u64> {
-        let mut budget = self.0.lock();
-        let earned = now_ms.saturating_sub(budget.since_ms) / MS_PER_LINE;
-        if earned > 0 {
-            budget.lines = u32::try_from(earned).unwrap_or(BURST).saturating_add(budget.lines).min(BURST);
-            budget.since_ms += earned * MS_PER_LINE;
-        }
-        if budget.lines == 0 {
-            budget.suppressed += 1;
-            return None;
-        }
-        budget.lines -= 1;
-        Some(std::mem::take(&mut budget.suppressed))
-    }
-
-    pub(super) fn write(&self, late: &LatePoll, runtime: Option<&str>, now_ms: u64) {
-        let Some(suppressed) = self.admit(now_ms) else {
-            return;
+    #[test]
+    fn the_line_says_what_the_poll_did_what_waits_and_what_was_done() {
+        assert_eq!(
+            late().to_string(),
+            "a task has not come to an `.await` for 1,002 ms, on thread `redd-worker`, off the CPU (hrtimer_nanosleep), \
+             computed 1 of 1,002 ms. Behind it: 1 queued task, 2,000 tasks from outside, due timers. A spare worker was \
+             started. Move what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it."
+        );
+        let computing = LatePoll {
+            has_ended: true,
+            cpu: CpuUse::On,
+            computed: Some(Duration::from_millis(610)),
+            behind: Behind::default(),
+            action: RescueAction::NothingWaits,
+            ..late()
         };
-        let of = runtime.map(|name| format!(" of runtime `{name}`")).unwrap_or_default();
-        let more =
-            if suppressed == 0 { String::new() } else { format!(" ({suppressed} reports were left out before this.)") };
-        eprintln!("redd: late poll{of}: {late}{more}");
+        assert_eq!(
+            computing.to_string(),
+            "a task did not come to an `.await` for 1,002 ms, on thread `redd-worker`, on the CPU, computed 610 of 1,002 \
+             ms. Nothing waits behind it. Call `yield_now().await` in the loop now and then, or move the computation to \
+             `spawn_blocking`."
+        );
+        let location = Location::caller();
+        let kept = LatePoll {
+            root: Some(location),
+            cpu: CpuUse::Waiting,
+            thread_name: None,
+            behind: Behind { has_io: true, has_timers: true, has_others: true, ..Behind::default() },
+            action: RescueAction::ReportOnly,
+            ..late()
+        };
+        assert_eq!(
+            kept.to_string(),
+            format!(
+                "the future of `block_on` (called at {location}) has not come to an `.await` for 1,002 ms, waiting for a CPU, \
+                 computed 1 of 1,002 ms. Behind it: tasks of other workers, timers, I/O. Nothing was done: this runtime \
+                 only reports. The machine has too few CPUs for what runs on it; the task may be fine."
+            )
+        );
+    }
+
+    #[test]
+    fn no_action_is_said_to_be_for_what_is_not_there() {
+        for action in [
+            RescueAction::NothingWaits,
+            RescueAction::LeftAlone,
+            RescueAction::WokeWorker,
+            RescueAction::StartedSpare,
+            RescueAction::BoundHit,
+            RescueAction::ThreadRefused,
+            RescueAction::ReportOnly,
+        ] {
+            let line = LatePoll { action, behind: Behind::default(), ..late() }.to_string();
+            assert!(line.contains("ms. Nothing waits behind it. "), "{line}");
+            assert!(!line.contains("them") && !line.contains("They"), "{line}");
+        }
     }
 }

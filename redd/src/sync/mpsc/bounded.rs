@@ -1,29 +1,21 @@
-//! The channel with a limit: a message needs a permit, and the receiver gives it back.
+//! The channel with a limit, and its senders.
 //!
-//! # Invariants
-//! - `permit-then-push`: who pushes holds a permit, so that at most `bound` messages are in the chain; the receiver
-//!   gives the permit back after it has taken the message.
-//! - `drained-is-idle`: of a closed channel all permits are free exactly if no message is in it or can still come. Who
-//!   gives a permit back otherwise than by sending wakes the receiver if that was the last.
+//! `limit` says how permits bound the channel; `receiver` has the receiver. Called by user code.
 
 use std::fmt;
 use std::future::Future;
-use std::iter::FusedIterator;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
-use std::task::{Context, Poll};
 
-use super::chain::Chain;
-use super::error::{SendError, TryRecvError, TrySendError};
-use super::shared::{Flow, Rx, Shared};
-use crate::observe::waiting::WaitKind;
+use super::error::{SendError, TrySendError};
+use super::limit::Limited;
+use super::permit::{Permit, PermitIterator};
+use super::receiver::Receiver;
+use super::shared::MpscState;
 use crate::primitives::Arc;
 use crate::sync::blocking::block_thread_on;
-use crate::sync::permits::{Permits, TryAcquireError};
-use crate::sync::senders::{Channel, Tx, WeakTx, sender_handles};
-use crate::sync::wait_list::Place;
+use crate::sync::senders::{Channel, Tx, WeakTx};
 
-/// Makes a channel in which at most `buffer` messages wait; then senders wait for room.
+/// Makes a channel that holds at most `buffer` messages. When it is full, senders wait for room.
 ///
 /// - Senders get room in the order in which they asked.
 /// - Messages of one sender arrive in the order in which they were sent.
@@ -33,8 +25,10 @@ use crate::sync::wait_list::Place;
 ///
 /// # Examples
 /// ```
+/// use redd::sync::mpsc;
+///
 /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (sender, mut receiver) = redd::sync::mpsc::channel(1);
+/// let (sender, mut receiver) = mpsc::channel(1);
 /// redd::spawn(async move {
 ///     for number in 1..=3 {
 ///         sender.send(number).await.unwrap(); // waits for the receiver twice
@@ -50,229 +44,256 @@ use crate::sync::wait_list::Place;
 #[track_caller]
 pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
     assert!(buffer > 0, "an mpsc channel was made with room for no message; ask for a buffer of at least 1");
-    let (tx, rx) = super::shared::new(Limited { permits: Permits::new(buffer), bound: buffer });
-    (Sender { tx }, Receiver { rx })
+    let (tx, rx) = super::shared::new(Limited::new(buffer));
+    (Sender { tx }, Receiver::new(rx))
 }
 
-/// Flow by permits.
-#[derive(Debug)]
-pub(super) struct Limited {
-    permits: Permits,
-    bound: usize,
-}
-
-impl Flow for Limited {
-    #[inline]
-    fn give_back(&self, permits: usize) {
-        self.permits.release(permits);
-    }
-
-    fn close(&self) {
-        self.permits.close();
-    }
-
-    const ENDS_AT_CLOSE: bool = false;
-
-    fn is_closed<T>(&self, _chain: &Chain<T>) -> bool {
-        self.permits.is_closed()
-    }
-
-    fn is_drained<T>(&self, _chain: &Chain<T>) -> bool {
-        self.permits.is_closed() && self.permits.available() == self.bound
-    }
-}
-
-impl<T> Shared<T, Limited> {
-    /// Sends; the caller holds a permit, which goes to the message (`permit-then-push`).
-    #[inline]
-    fn push(&self, message: T) {
-        let pushed = self.chain.push(message);
-        debug_assert!(pushed.is_ok(), "a bounded chain is closed through its permits");
-    }
-
-    /// Gives permits back that were not used.
-    fn give_back_unused(&self, permits: usize) {
-        self.flow.give_back(permits);
-        self.wake_if_drained();
-    }
-
-    /// `drained-is-idle`: permits may have come back otherwise than by sending.
-    fn wake_if_drained(&self) {
-        if self.flow.is_drained(&self.chain) {
-            self.on_drained.wake();
-        }
-    }
-
-    /// Waits for permits; the caller owns them.
-    async fn acquire(&self, count: usize, place: Place) -> Result<(), SendError<()>> {
-        /// Dropped after the future that may have collected some of the permits and given them back.
-        struct Collected<'a, T>(&'a Shared<T, Limited>);
-        impl<T> Drop for Collected<'_, T> {
-            fn drop(&mut self) {
-                self.0.wake_if_drained();
-            }
-        }
-        if count > self.flow.bound {
-            return Err(SendError(()));
-        }
-        let permits = &self.flow.permits;
-        if permits.acquire_at_once(count) {
-            return Ok(());
-        }
-        let _collected = Collected(self);
-        permits.acquire(count, WaitKind::MpscSend, place).await.map_err(|_closed| SendError(()))
-    }
-
-    fn try_acquire(&self, count: usize) -> Result<(), TrySendError<()>> {
-        if count > self.flow.bound {
-            return Err(TrySendError::Full(()));
-        }
-        self.flow.permits.try_acquire(count).map_err(|error| match error {
-            TryAcquireError::Closed => TrySendError::Closed(()),
-            TryAcquireError::NoPermits => TrySendError::Full(()),
-        })
-    }
-}
-
-/// Sends to a bounded channel; clone it for more senders.
+/// Sends to a bounded channel. Made by [`channel`]; clone it for more senders.
 ///
 /// - The channel ends for the receiver when all senders are dropped and all messages are received.
+///
+/// # Examples
+/// Several tasks report to one:
+/// ```
+/// use redd::sync::mpsc;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut receiver) = mpsc::channel(4);
+/// for page in 1..=10 {
+///     let sender = sender.clone();
+///     redd::spawn(async move { sender.send(page * page).await });
+/// }
+/// drop(sender); // so that the channel ends with the last task
+/// let mut count = 0;
+/// while receiver.recv().await.is_some() {
+///     count += 1;
+/// }
+/// assert_eq!(count, 10);
+/// # });
+/// ```
 pub struct Sender<T> {
-    tx: Tx<Shared<T, Limited>>,
+    tx: Tx<MpscState<T, Limited>>,
 }
 
 impl<T> Sender<T> {
-    fn shared(&self) -> &Shared<T, Limited> {
+    fn shared(&self) -> &MpscState<T, Limited> {
         self.tx.shared()
     }
 
-    /// Sends a message; waits for room if the channel is full.
+    /// Sends a message. If the channel is full, it waits for room.
     ///
-    /// - `Ok` does not mean that the message will be looked at: the receiver may be dropped before.
+    /// - `Ok` does not mean that the message will be received: the receiver may be dropped before.
     ///
     /// # Cancel safety
-    /// If it is dropped, the message was not sent and is dropped with it, and the place in the line is lost.
-    /// [`reserve`](Self::reserve) first to keep the message.
+    /// If the future is dropped, the message was not sent and is dropped too; its place in the queue is lost. To keep
+    /// the message, [`reserve`](Self::reserve) first.
     ///
     /// # Errors
-    /// Gives the message back if the receiver is closed or dropped.
+    /// [`SendError`] with the message, if the receiver is closed or dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc::{self, error::SendError};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = mpsc::channel(8);
+    /// sender.send("hello").await.unwrap();
+    /// assert_eq!(receiver.recv().await, Some("hello"));
+    /// drop(receiver);
+    /// assert_eq!(sender.send("late").await, Err(SendError("late")));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn send(&self, message: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
-            match self.shared().acquire(1, place).await {
-                Ok(()) => {
-                    self.shared().push(message);
-                    Ok(())
-                }
+            match self.shared().acquire(1, location).await {
+                Ok(()) => self.shared().push(message).map_err(SendError),
                 Err(SendError(())) => Err(SendError(message)),
             }
         }
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if there is room. It can be called outside of a runtime.
     ///
     /// # Errors
-    /// Gives the message back if the channel is full or closed.
+    /// [`Full`](TrySendError::Full) or [`Closed`](TrySendError::Closed), with the message.
+    ///
+    /// # Examples
+    /// A queue that drops new messages under overload:
+    /// ```
+    /// use redd::sync::mpsc::{self, error::TrySendError};
+    ///
+    /// let (sender, _receiver) = mpsc::channel(1);
+    /// assert!(sender.try_send("first").is_ok());
+    /// assert_eq!(sender.try_send("second"), Err(TrySendError::Full("second")));
+    /// ```
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         match self.shared().try_acquire(1) {
-            Ok(()) => {
-                self.shared().push(message);
-                Ok(())
-            }
+            Ok(()) => self.shared().push(message).map_err(TrySendError::Closed),
             Err(TrySendError::Full(())) => Err(TrySendError::Full(message)),
             Err(TrySendError::Closed(())) => Err(TrySendError::Closed(message)),
         }
     }
 
-    /// Sends a message from a thread outside of a runtime; the thread sleeps until there is room.
-    ///
-    /// # Errors
-    /// Gives the message back if the receiver is closed or dropped.
+    /// Sends a message. If the channel is full, it blocks the thread until there is room.
     ///
     /// # Panics
-    /// When called inside an asynchronous context: await `send` there.
+    /// On a thread that runs tasks: await [`send`](Self::send) there.
+    ///
+    /// # Errors
+    /// [`SendError`] with the message, if the receiver is closed or dropped.
+    ///
+    /// # Examples
+    /// A thread that reads, and tasks that process:
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = mpsc::channel(1);
+    /// let thread = std::thread::spawn(move || {
+    ///     for line in ["one", "two", "three"] {
+    ///         sender.blocking_send(line).unwrap();
+    ///     }
+    /// });
+    /// let mut lines = Vec::new();
+    /// while let Some(line) = receiver.recv().await {
+    ///     lines.push(line);
+    /// }
+    /// thread.join().unwrap();
+    /// assert_eq!(lines, ["one", "two", "three"]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn blocking_send(&self, message: T) -> Result<(), SendError<T>> {
         block_thread_on("mpsc::Sender::blocking_send", self.send(message))
     }
 
-    /// Waits for room for one message.
-    ///
-    /// - The permit keeps the room until it is used or dropped.
+    /// Waits for room for one message. The returned permit keeps the room until it is used or dropped.
     ///
     /// # Cancel safety
-    /// Dropping it loses the place in the line and nothing else.
+    /// If the future is dropped, its place in the queue is lost, and nothing else.
     ///
     /// # Errors
-    /// If the receiver is closed or dropped.
+    /// [`SendError`] if the receiver is closed or dropped.
+    ///
+    /// # Examples
+    /// Wait for room before doing the work, so that a dropped future wastes none:
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = mpsc::channel(1);
+    /// let permit = sender.reserve().await.unwrap();
+    /// assert!(sender.try_send("other").is_err(), "the room is taken");
+    /// permit.send("result of the work"); // neither waits nor fails
+    /// assert_eq!(receiver.recv().await, Some("result of the work"));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
             let shared = self.shared();
-            shared.acquire(1, place).await?;
-            Ok(Permit { shared })
+            shared.acquire(1, location).await?;
+            Ok(Permit::new(shared))
         }
     }
 
     /// Waits for room for `n` messages at once.
     ///
     /// # Cancel safety
-    /// Dropping it loses the place in the line and nothing else.
+    /// If the future is dropped, its place in the queue is lost, and nothing else.
     ///
     /// # Errors
-    /// If the receiver is closed or dropped, or if the channel never has so much room.
+    /// [`SendError`] if the receiver is closed or dropped, or if `n` exceeds [`max_capacity`](Self::max_capacity).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = mpsc::channel(2);
+    /// for (permit, part) in sender.reserve_many(2).await.unwrap().zip(["header", "body"]) {
+    ///     permit.send(part);
+    /// }
+    /// assert_eq!(receiver.recv().await, Some("header"));
+    /// assert_eq!(receiver.recv().await, Some("body"));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn reserve_many(&self, n: usize) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
             let shared = self.shared();
-            shared.acquire(n, place).await?;
-            Ok(PermitIterator { shared, n })
+            shared.acquire(n, location).await?;
+            Ok(PermitIterator::new(shared, n))
         }
     }
 
-    /// Waits for room for one message; the permit owns the sender.
+    /// Waits for room for one message. The returned permit owns the sender, so that it can move into a task.
     ///
     /// # Cancel safety
-    /// If it is dropped, the sender is dropped with it: clone it first to keep one.
+    /// If the future is dropped, the sender is dropped with it: clone it first to keep one.
     ///
     /// # Errors
-    /// If the receiver is closed or dropped.
+    /// [`SendError`] if the receiver is closed or dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, mut receiver) = mpsc::channel(1);
+    /// let permit = sender.reserve_owned().await.unwrap();
+    /// redd::spawn(async move { permit.send("hello") });
+    /// assert_eq!(receiver.recv().await, Some("hello"));
+    /// # });
+    /// ```
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
-        let place = Some(Location::caller());
+        let location = Some(Location::caller());
         async move {
-            self.shared().acquire(1, place).await?;
+            self.shared().acquire(1, location).await?;
             Ok(OwnedPermit { sender: Some(self) })
         }
     }
 
-    /// Room for one message if there is some.
+    /// Takes room for one message, if there is some.
     ///
     /// # Errors
-    /// If the channel is full or closed.
+    /// [`Full`](TrySendError::Full) or [`Closed`](TrySendError::Closed).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, mut receiver) = mpsc::channel(1);
+    /// let permit = sender.try_reserve().unwrap();
+    /// assert!(sender.try_reserve().is_err());
+    /// permit.send("hello");
+    /// assert_eq!(receiver.try_recv(), Ok("hello"));
+    /// ```
     pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
         let shared = self.shared();
         shared.try_acquire(1)?;
-        Ok(Permit { shared })
+        Ok(Permit::new(shared))
     }
 
-    /// Room for `n` messages if there is so much.
+    /// Takes room for `n` messages, if there is so much.
     ///
     /// # Errors
-    /// If there is not, or the channel is closed.
+    /// [`Full`](TrySendError::Full) if there is less, or [`Closed`](TrySendError::Closed).
     pub fn try_reserve_many(&self, n: usize) -> Result<PermitIterator<'_, T>, TrySendError<()>> {
         let shared = self.shared();
         shared.try_acquire(n)?;
-        Ok(PermitIterator { shared, n })
+        Ok(PermitIterator::new(shared, n))
     }
 
-    /// Room for one message if there is some; the permit owns the sender.
+    /// Takes room for one message, if there is some. The returned permit owns the sender.
     ///
     /// # Errors
-    /// Gives the sender back if the channel is full or closed.
+    /// [`Full`](TrySendError::Full) or [`Closed`](TrySendError::Closed), with the sender.
     pub fn try_reserve_owned(self) -> Result<OwnedPermit<T>, TrySendError<Self>> {
         match self.shared().try_acquire(1) {
             Ok(()) => Ok(OwnedPermit { sender: Some(self) }),
@@ -281,76 +302,167 @@ impl<T> Sender<T> {
         }
     }
 
-    /// For how many messages there is room now.
+    /// Returns for how many messages there is room now. Reserved room does not count.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, _receiver) = mpsc::channel(5);
+    /// sender.try_send("hello").unwrap();
+    /// let _permit = sender.try_reserve().unwrap();
+    /// assert_eq!((sender.capacity(), sender.max_capacity()), (3, 5));
+    /// ```
     pub fn capacity(&self) -> usize {
-        self.shared().flow.permits.available()
+        self.shared().flow.available()
     }
 
-    /// For how many messages there is room in an empty channel.
+    /// Returns for how many messages there is room in an empty channel.
     pub fn max_capacity(&self) -> usize {
-        self.shared().flow.bound
+        self.shared().flow.bound()
+    }
+
+    /// Waits until the receiver is closed or dropped.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Examples
+    /// A task that stops when its messages are no longer wanted:
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, receiver) = mpsc::channel::<u32>(1);
+    /// let task = redd::spawn(async move {
+    ///     sender.closed().await;
+    ///     sender.is_closed()
+    /// });
+    /// drop(receiver);
+    /// assert!(task.await.unwrap());
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        self.tx.shared().closed(Some(Location::caller()))
+    }
+
+    /// Returns whether the receiver is closed or dropped.
+    pub fn is_closed(&self) -> bool {
+        self.tx.shared().is_rx_closed()
+    }
+
+    /// Returns whether both send to the same channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.tx.shared(), other.tx.shared())
+    }
+
+    /// Makes a sender that does not keep the channel open.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel::<u32>(1);
+    /// let weak = sender.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(sender);
+    /// assert!(weak.upgrade().is_none());
+    /// assert!(receiver.is_closed());
+    /// ```
+    #[must_use = "a weak sender does nothing until it is upgraded"]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        let weak = self.tx.downgrade();
+        WeakSender { weak }
+    }
+
+    /// Returns how many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.tx.shared().senders().strong_count()
+    }
+
+    /// Returns how many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.tx.shared().senders().weak_count()
     }
 }
 
-super::shared::sender_methods!(Sender, WeakSender, Limited);
-
-/// Room for one message. Made by [`Sender::reserve`]; dropping it gives the room back.
-pub struct Permit<'a, T> {
-    shared: &'a Shared<T, Limited>,
-}
-
-impl<T> Permit<'_, T> {
-    /// Sends a message; it neither waits nor fails.
-    pub fn send(self, message: T) {
-        ManuallyDrop::new(self).shared.push(message);
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self { tx: self.tx.clone() }
     }
 }
 
-impl<T> Drop for Permit<'_, T> {
-    fn drop(&mut self) {
-        self.shared.give_back_unused(1);
-    }
-}
-
-impl<T> fmt::Debug for Permit<'_, T> {
+impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.fmt_as("Permit", f)
+        self.tx.shared().fmt_as("Sender", f)
     }
 }
 
-/// Room for several messages, permit by permit. Made by [`Sender::reserve_many`]; dropping it gives the rest back.
-pub struct PermitIterator<'a, T> {
-    shared: &'a Shared<T, Limited>,
-    n: usize,
+/// A sender that does not keep the channel open. Made by [`Sender::downgrade`].
+///
+/// - [`upgrade`](Self::upgrade) it to send.
+///
+/// # Examples
+/// A receiver that can send to itself, and still ends when all other senders are dropped:
+/// ```
+/// use redd::sync::mpsc;
+///
+/// # redd::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (sender, mut receiver) = mpsc::channel(8);
+/// let own = sender.downgrade();
+/// sender.send(3).await.unwrap();
+/// drop(sender);
+/// let mut received = Vec::new();
+/// while let Some(number) = receiver.recv().await {
+///     received.push(number);
+///     assert!(own.upgrade().is_none());
+/// }
+/// assert_eq!(received, [3]);
+/// # });
+/// ```
+pub struct WeakSender<T> {
+    weak: WeakTx<MpscState<T, Limited>>,
 }
 
-impl<'a, T> Iterator for PermitIterator<'a, T> {
-    type Item = Permit<'a, T>;
-
-    fn next(&mut self) -> Option<Permit<'a, T>> {
-        self.n = self.n.checked_sub(1)?;
-        Some(Permit { shared: self.shared })
+impl<T> WeakSender<T> {
+    /// Returns a sender, or `None` if all senders are dropped.
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.weak.upgrade().map(|tx| Sender { tx })
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.n, Some(self.n))
+    /// Returns how many senders there are.
+    pub fn strong_count(&self) -> usize {
+        self.weak.shared().senders().strong_count()
     }
-}
 
-impl<T> ExactSizeIterator for PermitIterator<'_, T> {}
-impl<T> FusedIterator for PermitIterator<'_, T> {}
-
-impl<T> Drop for PermitIterator<'_, T> {
-    fn drop(&mut self) {
-        if self.n > 0 {
-            self.shared.give_back_unused(self.n);
-        }
+    /// Returns how many weak senders there are.
+    pub fn weak_count(&self) -> usize {
+        self.weak.shared().senders().weak_count()
     }
 }
 
-debug_struct!([T] PermitIterator<'_, T> as "PermitIterator", self => { capacity: self.n, .. });
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self { weak: self.weak.clone() }
+    }
+}
 
-/// Room for one message, together with the sender. Made by [`Sender::reserve_owned`]; dropping it gives the room back.
+debug_struct!([T] WeakSender<T> as "WeakSender", self => { .. });
+
+/// Room for one message, with the sender. Made by [`Sender::reserve_owned`]; dropping it returns the room.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel::<u32>(1);
+/// let permit = sender.clone().try_reserve_owned().unwrap();
+/// assert!(permit.same_channel_as_sender(&sender));
+/// assert_eq!(receiver.capacity(), 0);
+/// drop(permit);
+/// assert_eq!(receiver.capacity(), 1);
+/// ```
 pub struct OwnedPermit<T> {
     /// `None` once it is used.
     sender: Option<Sender<T>>,
@@ -361,21 +473,43 @@ impl<T> OwnedPermit<T> {
         self.sender.take().expect("only the methods that consume the permit take the sender")
     }
 
-    /// Sends a message and gives the sender back; it neither waits nor fails.
+    /// Sends a message and returns the sender. This neither waits nor fails.
+    ///
+    /// - If the receiver was dropped, the message is dropped at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, mut receiver) = mpsc::channel(2);
+    /// let sender = sender.try_reserve_owned().unwrap().send("one");
+    /// sender.try_send("two").unwrap();
+    /// assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok("one"), Ok("two")));
+    /// ```
     pub fn send(mut self, message: T) -> Sender<T> {
         let sender = self.take_sender();
-        sender.shared().push(message);
+        drop(sender.shared().push(message));
         sender
     }
 
-    /// Gives the room and the sender back.
+    /// Returns the room to the channel, and the sender to the caller.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, _receiver) = mpsc::channel::<u32>(1);
+    /// let permit = sender.try_reserve_owned().unwrap();
+    /// let sender = permit.release();
+    /// assert_eq!(sender.capacity(), 1);
+    /// ```
     pub fn release(mut self) -> Sender<T> {
         let sender = self.take_sender();
-        sender.shared().give_back_unused(1);
+        sender.shared().release_unused(1);
         sender
     }
 
-    /// Whether both send to the same channel.
+    /// Returns whether both send to the same channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         match (&self.sender, &other.sender) {
             (Some(one), Some(other)) => one.same_channel(other),
@@ -383,7 +517,7 @@ impl<T> OwnedPermit<T> {
         }
     }
 
-    /// Whether this and `sender` send to the same channel.
+    /// Returns whether this and `sender` send to the same channel.
     pub fn same_channel_as_sender(&self, sender: &Sender<T>) -> bool {
         self.sender.as_ref().is_some_and(|own| own.same_channel(sender))
     }
@@ -392,30 +526,9 @@ impl<T> OwnedPermit<T> {
 impl<T> Drop for OwnedPermit<T> {
     fn drop(&mut self) {
         if let Some(sender) = &self.sender {
-            sender.shared().give_back_unused(1);
+            sender.shared().release_unused(1);
         }
     }
 }
 
 debug_struct!([T] OwnedPermit<T> as "OwnedPermit", self => { sender: self.sender });
-
-/// Receives from a bounded channel.
-///
-/// - Dropping it drops the messages that wait, and makes sending fail.
-pub struct Receiver<T> {
-    rx: Rx<T, Limited>,
-}
-
-impl<T> Receiver<T> {
-    /// For how many messages there is room now.
-    pub fn capacity(&self) -> usize {
-        self.rx.shared().flow.permits.available()
-    }
-
-    /// For how many messages there is room in an empty channel.
-    pub fn max_capacity(&self) -> usize {
-        self.rx.shared().flow.bound
-    }
-}
-
-super::shared::receiver_methods!(Receiver);

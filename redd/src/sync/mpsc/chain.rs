@@ -1,11 +1,13 @@
-//! The queue under both mpsc channels: blocks of slots, linked; many threads push, one pops, nobody locks.
+//! The queue of both mpsc channels: a lock-free list of blocks of slots, with many producers and one consumer.
 //!
-//! Called by `shared` (which says who the one consumer is).
+//! Called by `shared`, which makes sure that there is one consumer. Long because producers and consumer share the proof
+//! below.
 //!
-//! A push claims an index with one `fetch_add` on the tail, finds the block with that index, writes the value, and
-//! sets the slot's state. The consumer reads states in order of index. A consumer that has to wait stores its waker
-//! and sets the state of the very slot that it waits for; so the producer of that slot learns from the same step that
-//! publishes the value whether somebody waits, and no other producer is concerned.
+//! 1. A push claims an index with one `fetch_add` on the tail.
+//! 2. It finds the block with that index, writes the value, and sets the slot's state.
+//! 3. The consumer reads the states in order of index.
+//! 4. If it has to wait, it stores its waker and sets the state of the slot that it waits for. So the step that
+//!    publishes the value also tells the producer of that slot that the consumer waits. No other producer is involved.
 //!
 //! ```text
 //! slot   EMPTY ── publish ─────────────────────────────> READY (or CLOSED, the last sender's mark)
@@ -18,29 +20,33 @@
 //! - `slot-owner`: the value of a slot belongs to the producer that claimed its index until the state is READY, then to
 //!   the consumer.
 //! - `waker-owner`: the consumer writes the waker while no slot is WAITING or TAKING. The step WAITING → TAKING gives
-//!   it to the producer, who moves it out by reading only; so the consumer may compare it in both states.
+//!   it to the producer, which moves it out by reading only. So the consumer may compare it in both states.
 //! - `tail-behind`: `tail_block` is at or before the block of every index that is claimed and not yet published,
 //!   because it moves past a block only when all of the block's slots are published.
-//! - `free-after`: a producer that may hold a pointer to a block has an unpublished index below the block's `release_at`:
-//!   it claims before it loads `tail_block`, and publishing is its last access to any block. So the consumer frees a
-//!   block once it has popped up to `release_at`.
+//! - `free-after`: a producer that may hold a pointer to a block has an unpublished index below the block's
+//!   `release_at`: it claims before it loads `tail_block`, and publishing is its last access to any block. So the
+//!   consumer frees a block once it has popped up to `release_at`.
+//! - `no-value-left`: once the consumer has gone, a value that a producer pushes is returned to the producer.
 //!
 //! # Why not otherwise
-//! A compare-exchange on (index, block) makes freeing easier, but every producer then waits for the one that links a block.
+//! A compare-exchange on (index, block) makes freeing easier, but every producer then waits for the one that links a
+//! block.
 
 #![expect(unsafe_code, reason = "slots and blocks are shared by index, not by borrow")]
 
+use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use crate::collections::wake_list::wake_guarded;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::has_mistake;
 use crate::primitives::thread::spin_loop;
+use crate::sync::blocking::block_on_parker;
 
-/// Slots in a block: a power of two. By feel: few enough for a small idle channel, enough to make linking rare.
+/// Slots in a block: a power of two. Not measured: few enough for a small idle channel, enough to make linking rare.
 const SLOTS_PER_BLOCK: usize = 32;
 
 /// Flags in the tail word, below the index.
@@ -66,7 +72,7 @@ pub(crate) struct Chain<T, const SLOTS: usize = SLOTS_PER_BLOCK> {
     /// One used block, kept for the next link.
     spare: AtomicPtr<Block<T, SLOTS>>,
     waker: UnsafeCell<MaybeUninit<Waker>>,
-    /// The consumer's place (`one-consumer`).
+    /// The consumer's position (`one-consumer`).
     head: UnsafeCell<Head<T, SLOTS>>,
 }
 
@@ -103,7 +109,7 @@ pub(crate) enum Popped<T> {
     Value(T),
     /// Nothing at the head right now.
     Empty,
-    /// All senders are gone and everything is popped, or it is popped up to the place where the receiver closed it.
+    /// All senders are gone and all values are popped, or all before the point at which the receiver closed the chain.
     Closed,
 }
 
@@ -134,12 +140,12 @@ impl<T, const SLOTS: usize> Block<T, SLOTS> {
         index & !(SLOTS - 1)
     }
 
-    /// The place of an index in its block.
+    /// The offset of an index in its block.
     const fn offset_of(index: usize) -> usize {
         index & (SLOTS - 1)
     }
 
-    /// Makes a used block as good as new. Its `start` is set when it is linked.
+    /// Resets a used block. Its `start` is set when it is linked.
     fn reset(&self) {
         self.next.store(ptr::null_mut(), Ordering::Relaxed);
         self.is_released.store(false, Ordering::Relaxed);
@@ -159,13 +165,13 @@ impl<T, const SLOTS: usize> Block<T, SLOTS> {
 /// Frees a block.
 ///
 /// # Safety
-/// Nobody else has a pointer to it.
+/// No other thread has a pointer to it.
 unsafe fn free<T, const SLOTS: usize>(block: NonNull<Block<T, SLOTS>>) {
-    // SAFETY: made by `Box::leak` in `Block::new`, and this function's duty.
+    // SAFETY: made by `Box::leak` in `Block::new`; this is the only pointer to it, by the safety contract.
     drop(unsafe { Box::from_raw(block.as_ptr()) });
 }
 
-/// How far `to` is ahead of `from`; meaningful if it is not behind.
+/// Returns how far `to` is ahead of `from`. It must not be behind.
 const fn distance(from: usize, to: usize) -> usize {
     to.wrapping_sub(from) & INDEX_MASK
 }
@@ -184,12 +190,12 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
 
     // Producers.
 
-    /// Appends a value, or gives it back if the receiver has closed the chain.
+    /// Appends a value, or returns it if the receiver has closed the chain.
     pub(crate) fn push(&self, value: T) -> Result<(), T> {
         // Acquire: sees how far `tail_block` has moved (`free-after`). Pairs with Release in `Chain::leave_block`.
         let seen = self.tail.fetch_add(ONE, Ordering::Acquire);
         if seen & RX_CLOSED != 0 {
-            // The index lies behind the end that the consumer keeps, so nobody will look for it.
+            // The index lies behind the end that the consumer has recorded, so the consumer will not look for it.
             return Err(value);
         }
         let index = seen >> SHIFT;
@@ -200,13 +206,13 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         // SAFETY: `slot-owner`: this call has claimed the index.
         block.values[offset].with_mut(|slot| unsafe { (*slot).write(value) });
         if let Some(waker) = self.publish(&block.states[offset], READY) {
-            // The message is sent whatever the waker does; its panic is the caller's, as in Tokio.
+            // The message is sent whatever the waker does. Its panic goes to the caller, as in Tokio.
             waker.wake();
         }
         Ok(())
     }
 
-    /// Marks the end of the queue: no push follows. Called once, when the last sender has gone.
+    /// Marks the end of the queue: no push follows. Called once, when the last sender is dropped.
     pub(crate) fn close_tx(&self) {
         // Acquire: as in `push`; and everything that other senders pushed before they went.
         let seen = self.tail.fetch_or(TX_CLOSED, Ordering::Acquire);
@@ -215,14 +221,15 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
         let index = seen >> SHIFT;
         let block = self.find_block(index);
-        // SAFETY: there is no other producer, so only this call can let go of a block, and `find_block` gives one that
-        // it has not let go of.
+        // SAFETY: there is no other producer, so only this call can release a block, and `find_block` returns one that
+        // it has not released.
         let block = unsafe { block.as_ref() };
         wake_guarded(self.publish(&block.states[Block::<T, SLOTS>::offset_of(index)], CLOSED));
     }
 
-    /// Sets the slot's state; the result is to be woken: the consumer waits for this slot. The caller does not look at
-    /// the block afterwards (`free-after`).
+    /// Sets the slot's state. The caller wakes the result: then the consumer waits for this slot.
+    ///
+    /// The caller does not access the block afterwards (`free-after`).
     fn publish(&self, state: &AtomicU8, published: u8) -> Option<Waker> {
         let mut seen = state.load(Ordering::Relaxed);
         loop {
@@ -244,12 +251,13 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
         // SAFETY: `waker-owner`: this call made the step to TAKING.
         let waker = self.waker.with(|waker| unsafe { (*waker).assume_init_read() });
-        // Release: publishes the value, and that the waker is moved out. Pairs with Acquire in `Chain::pop`, `Chain::park`.
+        // Release: publishes the value, and that the waker is moved out. Pairs with Acquire in `Chain::pop`,
+        // `Chain::park`.
         state.store(published, Ordering::Release);
         Some(waker)
     }
 
-    /// The block of a claimed index; blocks are linked as needed.
+    /// Returns the block of a claimed index, and links blocks as needed.
     fn find_block(&self, index: usize) -> NonNull<Block<T, SLOTS>> {
         let start = Block::<T, SLOTS>::start_of(index);
         // Acquire: sees the block's `start`. Pairs with Release in `Chain::leave_block`.
@@ -266,7 +274,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
     }
 
-    /// The block behind `block`.
+    /// Returns the block behind `block`, and links one if there is none.
     fn next_or_link(&self, block: &Block<T, SLOTS>) -> NonNull<Block<T, SLOTS>> {
         // Acquire: sees the next block's contents. Pairs with Release below.
         if let Some(next) = NonNull::new(block.next.load(Ordering::Acquire)) {
@@ -293,8 +301,9 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
     }
 
-    /// Moves `tail_block` from `block` to `next` if every slot of `block` is published. The caller does not look at
-    /// `block` afterwards.
+    /// Moves `tail_block` from `block` to `next` if every slot of `block` is published.
+    ///
+    /// The caller does not access `block` afterwards.
     fn leave_block(&self, block: NonNull<Block<T, SLOTS>>, next: NonNull<Block<T, SLOTS>>) {
         let from = block.as_ptr();
         if self.tail_block.load(Ordering::Relaxed) != from {
@@ -309,15 +318,15 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         if self.tail_block.compare_exchange(from, next.as_ptr(), Ordering::Release, Ordering::Relaxed).is_err() {
             return;
         }
-        // Release: who claims an index that is not counted here will load `next` or a later one (`free-after`).
-        // Pairs with Acquire in `Chain::push`.
+        // Release: a producer that claims an index that is not counted here will load `next` or a later block
+        // (`free-after`). Pairs with Acquire in `Chain::push`.
         let claimed = self.tail.fetch_add(0, Ordering::Release) >> SHIFT;
         block.release_at.store(claimed, Ordering::Relaxed);
         // Release: publishes `release_at`. Pairs with Acquire in `Chain::free_old_blocks`.
         block.is_released.store(true, Ordering::Release);
     }
 
-    /// Keeps an unlinked block as the spare one if there is none.
+    /// Keeps an unlinked block as the spare one, or frees it if there is one already.
     fn keep_or_free(&self, block: NonNull<Block<T, SLOTS>>) {
         // Release: publishes the reset. Pairs with Acquire in `Chain::next_or_link`.
         if self.spare.compare_exchange(ptr::null_mut(), block.as_ptr(), Ordering::Release, Ordering::Relaxed).is_err() {
@@ -328,9 +337,9 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
 
     // Both sides.
 
-    /// Whether the receiver has closed the chain with [`close_rx`](Self::close_rx).
+    /// Returns whether the receiver has closed the chain with [`close_rx`](Self::close_rx).
     pub(crate) fn is_rx_closed(&self) -> bool {
-        // Acquire: what the receiver did before closing. Pairs with Release in `Chain::close_rx`.
+        // Acquire: sees what the receiver did before closing. Pairs with Release in `Chain::close_rx`.
         self.tail.load(Ordering::Acquire) & RX_CLOSED != 0
     }
 
@@ -341,7 +350,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// # Safety
     /// `one-consumer`.
     pub(crate) unsafe fn pop(&self) -> Popped<T> {
-        // SAFETY: `one-consumer`, this function's duty.
+        // SAFETY: `one-consumer`, by the safety contract.
         self.head.with_mut(|head| unsafe { self.pop_at(&mut *head) })
     }
 
@@ -387,13 +396,14 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         while head.oldest != head.block {
             // SAFETY: `oldest` is freed below and nowhere else.
             let block = unsafe { head.oldest.as_ref() };
-            // Acquire: sees `release_at`, and the releasing thread's last access. Pairs with Release in `Chain::leave_block`.
+            // Acquire: sees `release_at`, and the releasing thread's last access. Pairs with Release in
+            // `Chain::leave_block`.
             if !block.is_released.load(Ordering::Acquire) {
                 return;
             }
             let release_at = block.release_at.load(Ordering::Relaxed);
             if distance(release_at, head.index) > INDEX_MASK / 2 {
-                return; // The head has not come that far.
+                return; // The head has not reached it yet.
             }
             let next = NonNull::new(block.next.load(Ordering::Relaxed))
                 .expect("the head has left this block for a linked one");
@@ -409,9 +419,9 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// # Safety
     /// `one-consumer`.
     pub(crate) unsafe fn park(&self, waker: &Waker) -> Parked {
-        // An earlier waker; dropped on the way out, because that is foreign code.
+        // An earlier waker. It is dropped at the end, because that is user code.
         let mut _old = None;
-        // SAFETY: `one-consumer`, this function's duty.
+        // SAFETY: `one-consumer`, by the safety contract.
         let state = unsafe { self.head_state() };
         // Acquire: sees the value, and that the waker has been moved out. Pairs with Release in `Chain::publish`.
         let mut seen = state.load(Ordering::Acquire);
@@ -423,13 +433,13 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
                     return unsafe { self.store_waker(state, new) };
                 }
                 WAITING | TAKING => {
-                    // SAFETY: `waker-owner`: this side stored it, and the other side only reads.
+                    // SAFETY: `waker-owner`: the consumer stored it, and the producer only reads.
                     let is_same = self.waker.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) });
                     if is_same {
                         return Parked::Yes;
                     }
                     if seen == TAKING {
-                        // The value comes in a moment; the producer is waking the earlier waker.
+                        // The producer is about to publish the value, and to wake the earlier waker.
                         waker.wake_by_ref();
                         spin_loop();
                         return Parked::Yes;
@@ -452,26 +462,27 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// # Safety
     /// `waker-owner`: the consumer calls it, when the head slot is not WAITING or TAKING.
     unsafe fn store_waker(&self, state: &AtomicU8, waker: Waker) -> Parked {
-        // SAFETY: this function's duty.
+        // SAFETY: by the safety contract.
         self.waker.with_mut(|slot| unsafe { (*slot).write(waker) });
         // SAFETY: `one-consumer`: the caller is the consumer.
         self.head.with_mut(|head| unsafe { (*head).may_wait = true });
-        // Release: publishes the waker. Pairs with Acquire in `Chain::publish`. Acquire: sees the value, pairs with Release there.
+        // Release: publishes the waker. Pairs with Acquire in `Chain::publish`. Acquire: sees the value, pairs with
+        // Release there.
         if state.compare_exchange(EMPTY, WAITING, Ordering::Release, Ordering::Acquire).is_ok() {
             return Parked::Yes;
         }
-        // SAFETY: this function's duty: the state is READY or CLOSED now, and the producer saw no waker.
+        // SAFETY: `waker-owner`: the state is READY or CLOSED now, and the producer saw no waker.
         drop(self.waker.with(|slot| unsafe { (*slot).assume_init_read() }));
         Parked::No
     }
 
-    /// The state of the head slot; its block is linked if need be.
+    /// Returns the state of the head slot, and links its block if needed.
     ///
     /// # Safety
     /// `one-consumer`.
     unsafe fn head_state(&self) -> &AtomicU8 {
         self.head.with_mut(|head| {
-            // SAFETY: `one-consumer`, this function's duty.
+            // SAFETY: `one-consumer`, by the safety contract.
             let head = unsafe { &mut *head };
             // SAFETY: the head's block is not freed before the head has left it.
             let mut block = unsafe { head.block.as_ref() };
@@ -490,12 +501,12 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
     /// # Safety
     /// `one-consumer`.
     pub(crate) unsafe fn forget_waker(&self) {
-        // SAFETY: `one-consumer`, this function's duty.
+        // SAFETY: `one-consumer`, by the safety contract.
         let may_wait = self.head.with_mut(|head| unsafe { std::mem::take(&mut (*head).may_wait) });
         if !may_wait {
             return;
         }
-        // SAFETY: as above. The slot has been looked at by `park`, so its block is linked.
+        // SAFETY: as above. `park` has seen this slot, so its block is linked already.
         let state = unsafe { self.head_state() };
         if state.compare_exchange(WAITING, EMPTY, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             // SAFETY: `waker-owner`: taken back before a producer took it.
@@ -503,25 +514,64 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
     }
 
-    /// Makes later pushes fail. What has been pushed, or claimed, can still be popped.
+    /// Makes later pushes fail. Values that were pushed, or whose index was claimed, can still be popped.
     ///
     /// # Safety
     /// `one-consumer`.
     pub(crate) unsafe fn close_rx(&self) {
-        // Release: what the receiver did before. Pairs with Acquire in `Chain::is_rx_closed`.
+        // Release: publishes what the receiver did before. Pairs with Acquire in `Chain::is_rx_closed`.
         let seen = self.tail.fetch_or(RX_CLOSED, Ordering::Release);
         if seen & RX_CLOSED == 0 {
-            // SAFETY: `one-consumer`, this function's duty.
+            // SAFETY: `one-consumer`, by the safety contract.
             self.head.with_mut(|head| unsafe { (*head).end = Some(seen >> SHIFT) });
         }
     }
 
-    /// How many values are pushed, or about to be, and not popped.
+    /// Waits until the head slot, which a producer has claimed, is published. That takes the producer a few
+    /// instructions.
+    ///
+    /// # Safety
+    /// `one-consumer`.
+    #[cold]
+    pub(crate) unsafe fn wait_for_head_slot(&self) {
+        let mut has_parked = false;
+        block_on_parker(poll_fn(|cx| {
+            // SAFETY: `one-consumer`, by the safety contract.
+            if std::mem::replace(&mut has_parked, true) || unsafe { self.park(cx.waker()) } == Parked::No {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        }));
+    }
+
+    /// Ends the consumer: drops all values, and returns how many there were. Afterwards no value is in the chain.
+    ///
+    /// 1. Close the chain, so that later pushes fail (`no-value-left`).
+    /// 2. Drop what is published.
+    /// 3. If a producer has claimed an index before step 1 and not published it, wait for it, and repeat step 2.
+    ///
+    /// # Safety
+    /// `one-consumer`, and this is its last call.
+    pub(crate) unsafe fn end_rx(&self) -> usize {
+        // SAFETY: `one-consumer`, by the safety contract, for each of the calls.
+        unsafe {
+            self.close_rx();
+            self.forget_waker();
+            let mut count = self.drain();
+            while self.len() > 0 {
+                self.wait_for_head_slot();
+                count += self.drain();
+            }
+            count
+        }
+    }
+
+    /// Returns how many values are pushed, or about to be pushed, and not popped.
     ///
     /// # Safety
     /// `one-consumer`; several calls of this one may run at once.
     pub(crate) unsafe fn len(&self) -> usize {
-        // SAFETY: `one-consumer`: nobody moves the head meanwhile.
+        // SAFETY: `one-consumer`: the head does not move meanwhile.
         let (index, end) = self.head.with(|head| unsafe { ((*head).index, (*head).end) });
         distance(index, end.unwrap_or_else(|| self.tail.load(Ordering::Relaxed) >> SHIFT))
     }
@@ -529,7 +579,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
 
 impl<T, const SLOTS: usize> Drop for Chain<T, SLOTS> {
     fn drop(&mut self) {
-        /// Frees the blocks also when a value's drop panics.
+        /// Frees the blocks, even if a value's drop panics.
         struct Blocks<'a, T, const SLOTS: usize>(&'a mut Chain<T, SLOTS>);
         impl<T, const SLOTS: usize> Drop for Blocks<'_, T, SLOTS> {
             fn drop(&mut self) {
@@ -556,7 +606,7 @@ impl<T, const SLOTS: usize> Drop for Chain<T, SLOTS> {
 }
 
 impl<T, const SLOTS: usize> Chain<T, SLOTS> {
-    /// Drops what is queued, also when one of the drops panics. Returns how many there were.
+    /// Drops all queued values, even if one of the drops panics. Returns how many there were.
     ///
     /// # Safety
     /// `one-consumer`.
@@ -564,7 +614,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         struct Rest<'a, T, const SLOTS: usize>(&'a Chain<T, SLOTS>);
         impl<T, const SLOTS: usize> Drop for Rest<'_, T, SLOTS> {
             fn drop(&mut self) {
-                // SAFETY: `one-consumer`: `drain`'s duty.
+                // SAFETY: `one-consumer`, by the safety contract of `drain`.
                 while let Popped::Value(value) = unsafe { self.0.pop() } {
                     drop(value);
                 }
@@ -572,7 +622,7 @@ impl<T, const SLOTS: usize> Chain<T, SLOTS> {
         }
         let rest = Rest(self);
         let mut count = 0;
-        // SAFETY: `one-consumer`, this function's duty.
+        // SAFETY: `one-consumer`, by the safety contract.
         while let Popped::Value(value) = unsafe { rest.0.pop() } {
             drop(value);
             count += 1;

@@ -1,8 +1,8 @@
-//! What sending to and receiving from an mpsc channel can fail with.
+//! The errors of sending to and receiving from an mpsc channel.
 
 use std::fmt;
 
-/// The receiver is closed or dropped; the value comes back.
+/// The receiver is closed or dropped. It returns the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -13,68 +13,92 @@ error_texts! {
     _ => "the channel's receiver is closed or dropped",
 }
 
-/// An error that gives a value back, for one of two reasons: it was not sent yet, or it never can be.
-macro_rules! returned_value {
-    ($(#[$attribute:meta])* $Error:ident, $(#[$reason:meta])* $NotYet:ident, $text:literal) => {
-        $(#[$attribute])*
-        #[derive(Clone, Copy, PartialEq, Eq)]
-        pub enum $Error<T> {
-            $(#[$reason])*
-            $NotYet(T),
-            /// The receiver is closed or dropped.
-            Closed(T),
-        }
-
-        impl<T> $Error<T> {
-            /// The value that was not sent.
-            pub fn into_inner(self) -> T {
-                match self {
-                    Self::$NotYet(value) | Self::Closed(value) => value,
-                }
-            }
-        }
-
-        impl<T> fmt::Debug for $Error<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
-                    Self::$NotYet(..) => concat!(stringify!($NotYet), "(..)"),
-                    Self::Closed(..) => "Closed(..)",
-                })
-            }
-        }
-
-        error_texts! {
-            [T] $Error<T>,
-            Self::$NotYet(..) => $text,
-            Self::Closed(..) => "the channel's receiver is closed or dropped",
-        }
-    };
-}
-
-returned_value! {
-    /// Why a value could not be sent at once; it comes back.
-    TrySendError,
+/// Why a message could not be sent at once. It returns the message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TrySendError<T> {
     /// The channel is full.
-    Full, "the channel is full"
+    Full(T),
+    /// The receiver is closed or dropped.
+    Closed(T),
 }
 
-impl<T> From<SendError<T>> for TrySendError<T> {
-    fn from(SendError(value): SendError<T>) -> Self {
-        Self::Closed(value)
+impl<T> TrySendError<T> {
+    /// Returns the message that was not sent.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::mpsc;
+    ///
+    /// let (sender, _receiver) = mpsc::channel(1);
+    /// sender.try_send("first").unwrap();
+    /// let refused = sender.try_send("second").unwrap_err();
+    /// assert_eq!(refused.into_inner(), "second");
+    /// ```
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(message) | Self::Closed(message) => message,
+        }
     }
 }
 
-returned_value! {
-    /// Why a value could not be sent in time; it comes back.
-    SendTimeoutError,
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(..) => "Full(..)",
+            Self::Closed(..) => "Closed(..)",
+        })
+    }
+}
+
+error_texts! {
+    [T] TrySendError<T>,
+    Self::Full(..) => "the channel is full",
+    Self::Closed(..) => "the channel's receiver is closed or dropped",
+}
+
+impl<T> From<SendError<T>> for TrySendError<T> {
+    fn from(SendError(message): SendError<T>) -> Self {
+        Self::Closed(message)
+    }
+}
+
+/// Why a message could not be sent in time. It returns the message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SendTimeoutError<T> {
     /// There was no room in time.
-    Timeout, "the channel had no room in time"
+    Timeout(T),
+    /// The receiver is closed or dropped.
+    Closed(T),
+}
+
+impl<T> SendTimeoutError<T> {
+    /// Returns the message that was not sent.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Timeout(message) | Self::Closed(message) => message,
+        }
+    }
+}
+
+impl<T> fmt::Debug for SendTimeoutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout(..) => "Timeout(..)",
+            Self::Closed(..) => "Closed(..)",
+        })
+    }
+}
+
+error_texts! {
+    [T] SendTimeoutError<T>,
+    Self::Timeout(..) => "the channel had no room in time",
+    Self::Closed(..) => "the channel's receiver is closed or dropped",
 }
 
 /// Why there is no message to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// No message is there now; one may come.
+    /// No message is there now. One may come.
     Empty,
     /// No message is there, and none will come.
     Disconnected,

@@ -1,10 +1,10 @@
-//! What the bounded and the unbounded channel have in common: the receiver, closing, and the methods about both.
+//! The state and the receiver that the bounded and the unbounded channel have in common.
 //!
-//! Called by `bounded` and `unbounded`, whose public types wrap [`Tx`](crate::sync::senders::Tx) and [`Rx`].
+//! Called by `bounded`, `receiver` and `unbounded`, whose public types wrap [`Tx`](crate::sync::senders::Tx) and [`Rx`].
 //!
 //! # Invariants
-//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`; what it does through `&mut self`, or in its drop, is
-//!   the chain's `one-consumer`. After it, only the drop of the last handle touches the queue.
+//! - `one-receiver`: a channel has one `Rx`, which is not `Clone`. Its methods on `&mut self` and its drop are the
+//!   calls of the chain's `one-consumer`. After them, only the drop of the last handle accesses the queue.
 
 #![expect(unsafe_code, reason = "the chain has one consumer")]
 
@@ -17,49 +17,48 @@ use super::chain::{Chain, Parked, Popped};
 use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, has_mistake};
-use crate::sync::blocking::block_on_parker;
 use crate::sync::senders::{Channel, Senders, Tx};
-use crate::sync::wait_list::{Place, WaitList};
+use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{cooperative, poll_proceed};
 
 /// How senders are held back, and how the channel is closed from the receiver's side.
-pub(super) trait Flow: fmt::Debug + Send + Sync + 'static {
-    /// Messages were taken out.
-    fn give_back(&self, permits: usize);
+pub(super) trait FlowControl: fmt::Debug + Send + Sync + 'static {
+    /// Returns permits: messages were taken out, or will not come.
+    fn release(&self, permits: usize);
 
-    /// The receiver closes the channel: no permits any more.
+    /// Makes all later requests for permits fail: the receiver closes the channel.
     fn close(&self);
 
-    /// Whether a closed channel ends at the place where the chain is now, because messages need no permit.
+    /// Whether a closed channel ends at the present tail of the chain, because messages need no permit.
     const ENDS_AT_CLOSE: bool;
 
-    /// Whether the receiver has closed the channel.
+    /// Returns whether the receiver has closed the channel.
     fn is_closed<T>(&self, chain: &Chain<T>) -> bool;
 
-    /// Whether the channel is closed, and nothing is in it or may still come, as far as permits tell.
+    /// Returns whether the channel is closed, holds no message and can get none, as far as the permits show.
     fn is_drained<T>(&self, chain: &Chain<T>) -> bool;
 }
 
-/// The channel.
+/// The state of a channel.
 #[repr(C)]
-pub(super) struct Shared<T, F> {
+pub(super) struct MpscState<T, F> {
     pub(super) chain: Chain<T>,
     pub(super) flow: F,
     senders: Senders,
     /// Senders that wait for the receiver to close.
     on_close: WaitList,
-    /// The receiver of a closed channel waits for permits that may still be used.
+    /// The receiver of a closed channel, while permits may still be used.
     pub(super) on_drained: WakerCell,
 }
 
-// What a panic can leave half done is inside redd, and is handled there.
-impl<T, F> UnwindSafe for Shared<T, F> {}
-impl<T, F> RefUnwindSafe for Shared<T, F> {}
+// A panic cannot leave the channel in a broken state: redd catches the panics of user code that it calls.
+impl<T, F> UnwindSafe for MpscState<T, F> {}
+impl<T, F> RefUnwindSafe for MpscState<T, F> {}
 
-pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<Shared<T, F>>, Rx<T, F>) {
-    let shared = Arc::new(Shared {
+pub(super) fn new<T, F: FlowControl>(flow: F) -> (Tx<MpscState<T, F>>, Rx<T, F>) {
+    let shared = Arc::new(MpscState {
         chain: Chain::new(),
         flow,
         senders: Senders::one(),
@@ -70,7 +69,7 @@ pub(super) fn new<T, F: Flow>(flow: F) -> (Tx<Shared<T, F>>, Rx<T, F>) {
     (Tx::first(shared), rx)
 }
 
-impl<T, F: Flow> Channel for Shared<T, F> {
+impl<T, F: FlowControl> Channel for MpscState<T, F> {
     fn senders(&self) -> &Senders {
         &self.senders
     }
@@ -80,14 +79,14 @@ impl<T, F: Flow> Channel for Shared<T, F> {
     }
 }
 
-impl<T, F: Flow> Shared<T, F> {
+impl<T, F: FlowControl> MpscState<T, F> {
     pub(super) fn is_rx_closed(&self) -> bool {
         self.flow.is_closed(&self.chain)
     }
 
-    pub(super) fn closed(&self, place: Place) -> impl Future<Output = ()> {
+    pub(super) fn closed(&self, location: CallSite) -> impl Future<Output = ()> {
         let is_closed = || self.is_rx_closed().then_some(());
-        wait_until(&self.on_close, WaitKind::MpscSend, place, is_closed, move |_| is_closed())
+        cooperative(wait_until(&self.on_close, WaitKind::MpscSend, location, is_closed, move |_| is_closed()))
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,16 +98,16 @@ impl<T, F: Flow> Shared<T, F> {
     }
 }
 
-/// The receiver's share of the channel (`one-receiver`).
-pub(super) struct Rx<T, F: Flow> {
-    shared: Arc<Shared<T, F>>,
+/// The receiver's reference to the channel (`one-receiver`).
+pub(super) struct Rx<T, F: FlowControl> {
+    shared: Arc<MpscState<T, F>>,
 }
 
 // No method pins a value of type `T`.
-impl<T, F: Flow> Unpin for Rx<T, F> {}
+impl<T, F: FlowControl> Unpin for Rx<T, F> {}
 
-impl<T, F: Flow> Rx<T, F> {
-    pub(super) fn shared(&self) -> &Shared<T, F> {
+impl<T, F: FlowControl> Rx<T, F> {
+    pub(super) fn shared(&self) -> &MpscState<T, F> {
         &self.shared
     }
 
@@ -123,18 +122,18 @@ impl<T, F: Flow> Rx<T, F> {
     }
 
     // `async`, because such futures are not `Unpin` in Tokio.
-    pub(super) async fn recv(&mut self, place: &'static Location<'static>) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx, Some(place))).await
+    pub(super) async fn recv(&mut self, location: &'static Location<'static>) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx, Some(location))).await
     }
 
-    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, place: Place) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, place)).await
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, location: CallSite) -> usize {
+        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, location)).await
     }
 
-    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, place: Place) -> Poll<Option<T>> {
-        self.poll_take(cx, place, |rx| match rx.pop() {
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<Option<T>> {
+        self.poll_take(cx, location, |rx| match rx.pop() {
             Popped::Value(value) => {
-                rx.shared.flow.give_back(1);
+                rx.shared.flow.release(1);
                 Some(Some(value))
             }
             Popped::Closed => Some(None),
@@ -147,12 +146,12 @@ impl<T, F: Flow> Rx<T, F> {
         cx: &mut Context<'_>,
         buffer: &mut Vec<T>,
         limit: usize,
-        place: Place,
+        location: CallSite,
     ) -> Poll<usize> {
         if limit == 0 {
             return Poll::Ready(0);
         }
-        self.poll_take(cx, place, |rx| {
+        self.poll_take(cx, location, |rx| {
             let mut count = 0;
             let mut popped = rx.pop();
             while let Popped::Value(value) = popped {
@@ -160,57 +159,57 @@ impl<T, F: Flow> Rx<T, F> {
                 count += 1;
                 popped = if count < limit { rx.pop() } else { Popped::Empty };
             }
-            rx.shared.flow.give_back(count);
+            rx.shared.flow.release(count);
             (count > 0 || matches!(popped, Popped::Closed)).then_some(count)
         })
     }
 
-    /// Waits until `take` has an answer; when none will come, that is the default one.
+    /// Waits until `take` returns a value. Returns the default value if the channel has ended.
     #[inline]
     fn poll_take<R: Default>(
         &mut self,
         cx: &mut Context<'_>,
-        place: Place,
+        location: CallSite,
         mut take: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<R> {
         let unit = ready!(poll_proceed(cx));
-        let answer = loop {
-            if let Some(answer) = take(self) {
-                break answer;
+        let result = loop {
+            if let Some(result) = take(self) {
+                break result;
             }
-            match self.wait(cx.waker()) {
-                Wait::ForProducer => {
-                    waiting::note(WaitKind::MpscReceive, place);
+            match self.register(cx.waker()) {
+                NextStep::WaitForProducer => {
+                    waiting::note(WaitKind::MpscReceive, location);
                     return Poll::Pending;
                 }
-                Wait::NoMore => break R::default(),
-                Wait::PopAgain => {}
+                NextStep::EndOfChannel => break R::default(),
+                NextStep::PopAgain => {}
             }
         };
         unit.made_progress();
-        Poll::Ready(answer)
+        Poll::Ready(result)
     }
 
-    /// Nothing was there: registers the waker where it is needed.
-    fn wait(&mut self, waker: &Waker) -> Wait {
+    /// Registers the waker where it is needed, after nothing was found.
+    fn register(&mut self, waker: &Waker) -> NextStep {
         if self.park(waker) == Parked::No {
-            return Wait::PopAgain;
+            return NextStep::PopAgain;
         }
         if self.shared.is_rx_closed() {
             self.shared.on_drained.register(waker);
             let looks_again = !has_mistake("a receiver that does not look again");
             if looks_again && self.shared.flow.is_drained(&self.shared.chain) {
-                return Wait::NoMore;
+                return NextStep::EndOfChannel;
             }
         }
-        Wait::ForProducer
+        NextStep::WaitForProducer
     }
 
     pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
         loop {
             match self.pop() {
                 Popped::Value(value) => {
-                    self.shared.flow.give_back(1);
+                    self.shared.flow.release(1);
                     return Ok(value);
                 }
                 Popped::Closed => return Err(TryRecvError::Disconnected),
@@ -222,29 +221,19 @@ impl<T, F: Flow> Rx<T, F> {
             if self.len() == 0 {
                 return Err(TryRecvError::Empty);
             }
-            // A producer is between claiming the head slot and publishing it, and a later one may have returned from
-            // its send already: "empty" would be a lie.
-            self.wait_for_head_slot();
+            // A producer has claimed the head slot and not published it. The send of a later producer may have returned
+            // already, so "empty" would be wrong.
+            // SAFETY: `one-receiver`.
+            unsafe { self.shared.chain.wait_for_head_slot() };
         }
     }
 
-    #[cold]
-    fn wait_for_head_slot(&mut self) {
-        let mut has_parked = false;
-        block_on_parker(poll_fn(|cx| {
-            if std::mem::replace(&mut has_parked, true) || self.park(cx.waker()) == Parked::No {
-                return Poll::Ready(());
-            }
-            Poll::Pending
-        }));
-    }
-
     pub(super) fn len(&self) -> usize {
-        // SAFETY: `one-receiver`: the head moves through `&mut self` only.
+        // SAFETY: `one-receiver`: only `&mut self` moves the head.
         unsafe { self.shared.chain.len() }
     }
 
-    /// Whether no message can be sent any more.
+    /// Returns whether sending has ended: the receiver has closed the channel, or all senders are dropped.
     pub(super) fn is_closed(&self) -> bool {
         self.shared.is_rx_closed() || self.shared.senders.strong_count() == 0
     }
@@ -258,165 +247,27 @@ impl<T, F: Flow> Rx<T, F> {
             unsafe { self.shared.chain.close_rx() };
         }
         self.shared.flow.close();
-        self.shared.on_close.lock().call_all();
+        self.shared.on_close.lock().notify_all();
     }
 }
 
-/// What a receiver that found nothing is to do.
-enum Wait {
-    /// Answer `Pending`: a producer will wake it.
-    ForProducer,
-    /// Answer "closed".
-    NoMore,
+/// What a receiver does next that has found no message.
+enum NextStep {
+    /// Return `Pending`: a producer will wake it.
+    WaitForProducer,
+    /// Return that the channel has ended.
+    EndOfChannel,
+    /// A message was published meanwhile.
     PopAgain,
 }
 
-impl<T, F: Flow> Drop for Rx<T, F> {
+impl<T, F: FlowControl> Drop for Rx<T, F> {
     fn drop(&mut self) {
         self.close();
-        // The task that received last need not be kept until the senders are gone.
+        // Otherwise the task that received last would be kept until the last sender is dropped.
         drop(self.shared.on_drained.take());
         // SAFETY: `one-receiver`.
-        unsafe { self.shared.chain.forget_waker() };
-        // SAFETY: `one-receiver`.
-        let count = unsafe { self.shared.chain.drain() };
-        self.shared.flow.give_back(count);
+        let count = unsafe { self.shared.chain.end_rx() };
+        self.shared.flow.release(count);
     }
 }
-
-/// The public methods of a receiver that holds an [`Rx`] in `rx`.
-macro_rules! receiver_methods {
-    ($Receiver:ident) => {
-        impl<T> $Receiver<T> {
-            /// Waits for the next message; `None` when there is none and none will come.
-            ///
-            /// - None will come when all senders are dropped, or after [`close`](Self::close) when everything sent is received.
-            ///
-            /// # Cancel safety
-            /// Dropping it loses nothing: a message is taken out only as it is returned.
-            #[track_caller]
-            pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-                self.rx.recv(Location::caller())
-            }
-
-            /// Waits for messages, and appends up to `limit` of them to `buffer`; returns how many.
-            ///
-            /// - It waits for one message and takes what is there; it does not wait for `limit` of them.
-            /// - Zero means the same as `None` from [`recv`](Self::recv), or that `limit` is zero.
-            ///
-            /// # Cancel safety
-            /// Dropping it loses nothing.
-            #[track_caller]
-            pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
-                self.rx.recv_many(buffer, limit, Some(Location::caller()))
-            }
-
-            /// Takes the next message if there is one.
-            ///
-            /// # Errors
-            /// - `Empty`: no message is there now.
-            /// - `Disconnected`: none will come.
-            pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-                self.rx.try_recv()
-            }
-
-            /// Waits for the next message on a thread outside of a runtime.
-            ///
-            /// # Panics
-            /// When called inside an asynchronous context: await `recv` there.
-            #[track_caller]
-            pub fn blocking_recv(&mut self) -> Option<T> {
-                block_thread_on(concat!("mpsc::", stringify!($Receiver), "::blocking_recv"), self.recv())
-            }
-
-            /// [`recv_many`](Self::recv_many) on a thread outside of a runtime.
-            ///
-            /// # Panics
-            /// When called inside an asynchronous context: await `recv_many` there.
-            #[track_caller]
-            pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-                let what = concat!("mpsc::", stringify!($Receiver), "::blocking_recv_many");
-                block_thread_on(what, self.recv_many(buffer, limit))
-            }
-
-            /// Makes sending fail from now on; what has been sent can still be received.
-            ///
-            /// - Receive until `None` afterwards to miss nothing.
-            pub fn close(&mut self) {
-                self.rx.close();
-            }
-
-            /// Whether sending is over: the receiver has closed the channel, or all senders are dropped. There may be
-            /// messages left.
-            pub fn is_closed(&self) -> bool {
-                self.rx.is_closed()
-            }
-
-            /// Whether no message waits.
-            pub fn is_empty(&self) -> bool {
-                self.rx.len() == 0
-            }
-
-            /// How many messages wait.
-            pub fn len(&self) -> usize {
-                self.rx.len()
-            }
-
-            /// Polls for the next message; the last polled task is woken when there may be one.
-            pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-                self.rx.poll_recv(cx, None)
-            }
-
-            /// Polls for messages as [`recv_many`](Self::recv_many) does.
-            pub fn poll_recv_many(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<T>, limit: usize) -> Poll<usize> {
-                self.rx.poll_recv_many(cx, buffer, limit, None)
-            }
-
-            /// How many senders there are.
-            pub fn sender_strong_count(&self) -> usize {
-                self.rx.shared().senders().strong_count()
-            }
-
-            /// How many weak senders there are.
-            pub fn sender_weak_count(&self) -> usize {
-                self.rx.shared().senders().weak_count()
-            }
-        }
-
-        impl<T> fmt::Debug for $Receiver<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.rx.shared().fmt_as(stringify!($Receiver), f)
-            }
-        }
-    };
-}
-/// The public methods of a sender that holds a `Tx` in `tx`, except those that send.
-macro_rules! sender_methods {
-    ($Sender:ident, $WeakSender:ident, $Flow:ty) => {
-        impl<T> $Sender<T> {
-            /// Waits until the receiver is closed or dropped.
-            ///
-            /// # Cancel safety
-            /// Dropping it loses nothing.
-            #[track_caller]
-            pub fn closed(&self) -> impl Future<Output = ()> {
-                self.tx.shared().closed(Some(Location::caller()))
-            }
-
-            /// Whether the receiver is closed or dropped.
-            pub fn is_closed(&self) -> bool {
-                self.tx.shared().is_rx_closed()
-            }
-        }
-
-        impl<T> fmt::Debug for $Sender<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.tx.shared().fmt_as(stringify!($Sender), f)
-            }
-        }
-
-        sender_handles!($Sender, $WeakSender, Shared<T, $Flow>);
-    };
-}
-
-pub(super) use {receiver_methods, sender_methods};

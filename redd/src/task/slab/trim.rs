@@ -1,53 +1,55 @@
-//! Memory of a spike goes back to the system: chunks whose slots are all free, after they have not been needed for a
-//! while.
+//! Trimming: chunks whose slots are all free go back to the system after they have not been needed for a while.
 //!
-//! Called by the slab (free memory has grown), by workers that look at their timers (`tend`), and by a thread of the
-//! blocking pool, which does the work (`Trimming::run`).
+//! Called by the slab (`record_idle`, when free memory has grown) and by workers that check their timers (`maybe_trim`). A
+//! thread of the blocking pool does the work (`Trim::run`).
 //!
 //! ```text
-//!   NEVER ──free grew by KEPT──▶ SOON ──tend──▶ a time ──tend──▶ the next time   (much of it was needed meanwhile)
-//!     ▲                                           └─────tend──▶ under way ──run──▶ NEVER
+//!   NEVER ──free grew by KEPT──▶ SOON ──maybe_trim──▶ a time ──maybe_trim──▶ a later time   (much was needed meanwhile)
+//!     ▲                                                 └─────maybe_trim──▶ under way ──run──▶ NEVER
 //! ```
 //!
 //! # Invariants
-//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer: nobody else has its
-//!   slots, so a chunk all of whose slots are in hand holds no task and can get none.
-//! - `walkers-pin`: a chunk leaves the list of chunks only under the lock and while no walker is under way, because a
-//!   walker looks at slots without the lock.
+//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer. No other thread has
+//!   these slots. So a chunk whose slots are all in hand holds no task and cannot get one.
+//! - `walkers-pin`: a chunk leaves the list of chunks only under the lock and while no walker is active, because a
+//!   walker reads slots without the lock.
 //!
 //! # Why not otherwise
-//! A count of free slots per chunk would say at once which chunk is empty, and cost every task of a spike two more writes.
-//! Here nothing is counted until memory lies idle; then one thread that runs no tasks reads the lists once.
-//! The chunks are not deallocated: that would take whole areas, and allocators keep such blocks. Their pages go, their
-//! addresses stay for the next spike.
+//! A count of free slots per chunk would show at once which chunk is empty. It would cost every task of a spike two more
+//! writes. Here nothing is counted until memory lies idle. Then one thread that runs no tasks reads the lists once.
+//! The chunks are not deallocated: only whole areas could be, and allocators keep such blocks. Their pages are returned, and
+//! their addresses are kept for the next spike.
 
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
-use super::{CHUNK, CLASSES, Central, Chunk, FreeList, Heap, MAGAZINE};
+use super::TaskSlab;
+use super::central::Central;
+use super::chunk::{CHUNK, CLASSES, Chunk, FreeList, MAGAZINE};
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::has_mistake;
 use crate::sys;
+use crate::task::cell::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Free memory up to this is not worth looking at.
+/// Free memory up to this many bytes is not worth a trim.
 const KEPT: usize = 1 << 20;
-/// How long memory has to lie idle, in milliseconds. Twice this and the work are well below the 30 s after which people
-/// call it a leak; picked by feel.
+/// How long memory has to lie idle, in milliseconds. Twice this plus the work is well below the 30 s after which users
+/// report a leak. No benchmark chose it.
 const PATIENCE_MS: u64 = 8_000;
 
-/// Nothing to do; and: look at the clock first.
+/// `NEVER`: nothing to do. `SOON`: memory lies idle, but the clock has not been read yet.
 pub(super) const NEVER: u64 = u64::MAX;
 const SOON: u64 = 0;
 
-/// What is known of the free memory.
+/// The account of free memory.
 pub(super) struct Record {
     /// Bytes in the central lists.
     free: usize,
-    /// The least of `free` since the last look.
+    /// The smallest value of `free` since the last check.
     least: usize,
-    /// What was left after the last trimming, and is not worth another.
+    /// The free memory after the last trim, which is not worth another.
     floor: usize,
     is_under_way: bool,
     /// `walkers-pin`
@@ -67,23 +69,23 @@ impl Record {
         self.floor = self.floor.min(self.free);
     }
 
-    /// True if there is so much now that someone should look at it.
+    /// Returns true if there is now enough free memory to consider a trim.
     pub(super) fn gave(&mut self, bytes: usize) -> bool {
         self.free += bytes;
         self.free >= self.floor + KEPT && !self.is_under_way
     }
 }
 
-impl Heap {
-    /// The tick at which [`tend`](Self::tend) wants to be called; `u64::MAX` for never.
+impl TaskSlab {
+    /// The time in milliseconds at which [`maybe_trim`](Self::maybe_trim) is to be called; `u64::MAX` for never.
     #[inline]
-    pub(crate) fn next_tending(&self) -> u64 {
+    pub(crate) fn next_trim_at(&self) -> u64 {
         self.tending.load(Ordering::Relaxed)
     }
 
-    /// Whether memory lies idle that should go back now: then the caller runs the answer where it holds up no task.
+    /// Returns the work if memory lies idle that should go back now. The caller runs it where it delays no task.
     #[cold]
-    pub(crate) fn tend(self: &Arc<Self>, now: u64) -> Option<Trimming> {
+    pub(crate) fn maybe_trim(self: &Arc<Self>, now: u64) -> Option<Trim> {
         let mut central = self.central.lock();
         let due = self.tending.load(Ordering::Relaxed);
         if due > now || central.is_closed {
@@ -97,11 +99,11 @@ impl Heap {
         }
         central.record.is_under_way = true;
         self.tending.store(NEVER, Ordering::Relaxed);
-        Some(Trimming { heap: Arc::clone(self), most: least })
+        Some(Trim { slab: Arc::clone(self), most: least })
     }
 
-    /// Notes that free memory has grown; the caller holds the lock. True if nobody has been told yet.
-    pub(super) fn note_idle(&self) -> bool {
+    /// Records that free memory has grown. The caller holds the lock. Returns true if it was not recorded before.
+    pub(super) fn record_idle(&self) -> bool {
         let is_new = self.tending.load(Ordering::Relaxed) == NEVER;
         if is_new {
             self.tending.store(SOON, Ordering::Relaxed);
@@ -110,22 +112,22 @@ impl Heap {
     }
 }
 
-/// The work, for a thread that runs no tasks. Dropped without being run, it may be asked for again.
-pub(crate) struct Trimming {
-    heap: Arc<Heap>,
-    /// Bytes.
+/// The work of a trim, for a thread that runs no tasks. If it is dropped without being run, a later trim can be started.
+pub(crate) struct Trim {
+    slab: Arc<TaskSlab>,
+    /// The largest number of bytes to give back.
     most: usize,
 }
 
-impl Drop for Trimming {
+impl Drop for Trim {
     fn drop(&mut self) {
-        let record = &mut self.heap.central.lock().record;
+        let record = &mut self.slab.central.lock().record;
         record.is_under_way = false;
         record.floor = record.free;
     }
 }
 
-impl Trimming {
+impl Trim {
     pub(crate) fn run(mut self) {
         for class in 0..CLASSES.len() {
             self.trim_class(class);
@@ -133,16 +135,16 @@ impl Trimming {
     }
 
     fn trim_class(&mut self, class: usize) {
-        let heap = &*self.heap;
+        let slab = &*self.slab;
         let (mut lists, taken) = {
-            let mut central = heap.central.lock();
+            let mut central = slab.central.lock();
             if central.is_closed {
                 return;
             }
             let mut lists = std::mem::take(&mut central.magazines[class]);
             lists.push(std::mem::take(&mut central.loose[class]));
             let taken: usize = lists.iter().map(|list| list.len as usize).sum();
-            // `in-hand`; and the heap stays while they are out.
+            // `in-hand`. The slab stays while they are out.
             central.take_out(class, taken);
             (lists, taken)
         };
@@ -153,35 +155,35 @@ impl Trimming {
                 lists = without_empty(lists);
             }
         }
-        let refused = heap.central.lock().remove(&mut empty);
+        let refused = slab.central.lock().remove(&mut empty);
         for chunk in refused {
-            // Another time.
+            // A later trim may take it.
             let count = Chunk::at(chunk).in_hand() & !EMPTY;
             Chunk::at(chunk).in_hand.store(0, Ordering::Relaxed);
             lists.push(Chunk::first_slots(chunk, count));
         }
         for chunk in empty.iter().filter(|_| !IS_MODEL) {
-            // SAFETY: `in-hand` and `walkers-pin`: nobody has a slot of it, and nobody finds it any more.
+            // SAFETY: `in-hand` and `walkers-pin`: no thread has a slot of it, and no walker finds it any more.
             unsafe { sys::give_back_pages(chunk.cast(), CHUNK) };
         }
         self.most -= empty.len() * CHUNK;
         let kept: usize = lists.iter().map(|list| list.len as usize).sum();
-        let mut central = heap.central.lock();
+        let mut central = slab.central.lock();
         central.record.spare.extend(empty);
         central.out -= taken - kept;
         central.put_back(class, kept);
         central.magazines[class].extend(lists.into_iter().filter(|list| list.len > 0));
         central.magazines[class].shrink_to_fit();
-        heap.finish_if_closed(central);
+        drop(slab.finish_if_closed(central));
     }
 }
 
-/// Said of the slots of a chunk that has left the list of chunks.
+/// The value of `Chunk::used` in a chunk that has left the list of chunks.
 pub(super) const GONE: u32 = u32::MAX;
 /// Marks a chunk whose slots, as many as the other bits say, are all in hand.
 const EMPTY: u32 = 1 << 31;
 
-/// The chunks, at most so many, all of whose slots are in these lists. They are marked.
+/// Finds at most `most` chunks whose slots are all in these lists, and marks them.
 fn find_empty(lists: &[FreeList], most: usize) -> Vec<NonNull<Chunk>> {
     let mut touched = Vec::new();
     for_each_slot(lists, |slot| {
@@ -204,7 +206,7 @@ fn find_empty(lists: &[FreeList], most: usize) -> Vec<NonNull<Chunk>> {
     empty
 }
 
-/// The slots of other chunks, in lists as before.
+/// Returns lists of the slots in chunks that are not marked.
 fn without_empty(lists: Vec<FreeList>) -> Vec<FreeList> {
     let mut kept = Vec::new();
     let mut list = FreeList::EMPTY;
@@ -215,14 +217,14 @@ fn without_empty(lists: Vec<FreeList>) -> Vec<FreeList> {
         if list.len == MAGAZINE {
             kept.push(std::mem::take(&mut list));
         }
-        // SAFETY: free and in our hands (`in-hand`); `for_each_slot` has read its link, so it may be linked anew.
+        // SAFETY: `in-hand`: the slot is free and ours. `for_each_slot` has read its link, so it may be linked again.
         unsafe { list.push(slot) };
     });
     kept.push(list);
     kept
 }
 
-fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<super::Header>)) {
+fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<Header>)) {
     for list in lists {
         let mut list = *list;
         while let Some(slot) = list.pop() {
@@ -232,20 +234,20 @@ fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<super::Header
 }
 
 impl Central {
-    /// Slots leave the central lists.
+    /// Accounts for slots that leave the central lists.
     pub(super) fn take_out(&mut self, class: usize, count: usize) {
         self.out += count;
         self.record.took(count * CLASSES[class] as usize);
     }
 
-    /// Slots come to the central lists. True if someone should look at them.
+    /// Accounts for slots that return to the central lists. Returns true if there is enough free memory to consider a trim.
     pub(super) fn put_back(&mut self, class: usize, count: usize) -> bool {
         self.out -= count;
         self.record.gave(count * CLASSES[class] as usize)
     }
 
-    /// Takes these chunks, which are marked, out of the list of chunks. Those that have to stay come back: all of them
-    /// while walkers are about (`walkers-pin`), and those that got further slots since they were marked.
+    /// Removes these marked chunks from the list of chunks. Returns those that have to stay: all of them while a walker is
+    /// active (`walkers-pin`), and those that got further slots since they were marked.
     fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
         let may_go = self.record.walkers == 0;
         let is_whole = |chunk: NonNull<Chunk>| Chunk::at(chunk).in_hand() == Chunk::at(chunk).used() | EMPTY;
@@ -263,16 +265,17 @@ impl Central {
     }
 }
 
-/// While it lives, `walkers-pin` holds all chunks, and it counts as a slot that is out, so that a heap that closes
-/// keeps them too.
-pub(super) struct Walker<'a>(pub(super) &'a Heap);
+/// An active walker. It pins all chunks (`walkers-pin`), and counts as a slot that is out, so that a closing slab keeps them
+/// too.
+pub(super) struct Walker<'a>(pub(super) &'a Arc<TaskSlab>);
 
 impl Drop for Walker<'_> {
     fn drop(&mut self) {
         let mut central = self.0.central.lock();
         central.record.walkers -= 1;
         central.out -= 1;
-        self.0.finish_if_closed(central);
+        // The walker has a reference to the slab, so this is not the last one.
+        drop(self.0.finish_if_closed(central));
     }
 }
 
@@ -280,7 +283,12 @@ impl Drop for Walker<'_> {
 mod tests {
     use super::*;
     use crate::runtime::{Builder, Runtime};
+    use crate::task::cell;
+    use crate::task::hooks::{TaskHooks, UnjoinedPanic};
+    use crate::task::runnable::{Runnable, Schedule};
     use std::future::pending;
+    use std::panic::Location;
+    use std::time::Duration;
 
     fn runtime() -> Runtime {
         Builder::new_current_thread().build().expect("the system has room")
@@ -297,22 +305,22 @@ mod tests {
         settle(runtime);
     }
 
-    /// What a worker does before it sleeps.
+    /// Does what a worker does before it sleeps.
     fn settle(runtime: &Runtime) {
-        let heap = &runtime.handle().shared.heap;
-        heap.caches[0].flush(&mut heap.central.lock());
-        heap.tending.store(SOON, Ordering::Relaxed);
+        let slab = &runtime.handle().shared.slab;
+        slab.caches[0].flush(&mut slab.central.lock());
+        slab.tending.store(SOON, Ordering::Relaxed);
     }
 
-    /// Chunks in use, and all there are.
-    fn chunks(heap: &Heap) -> (usize, usize) {
-        let central = heap.central.lock();
+    /// The number of chunks in use, and of all chunks.
+    fn chunks(slab: &TaskSlab) -> (usize, usize) {
+        let central = slab.central.lock();
         (central.chunks.len(), central.chunks.len() + central.record.spare.len())
     }
 
-    /// Runs the work if there is any.
-    fn tend(heap: &Arc<Heap>, now: u64) -> bool {
-        heap.tend(now).map(Trimming::run).is_some()
+    /// Runs a trim if one is due.
+    fn maybe_trim(slab: &Arc<TaskSlab>, now: u64) -> bool {
+        slab.maybe_trim(now).map(Trim::run).is_some()
     }
 
     const MANY: usize = 20_000;
@@ -320,17 +328,17 @@ mod tests {
     #[test]
     fn idle_memory_of_a_spike_is_given_back_and_used_again_by_the_next() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         for _ in 0..3 {
             spike(&runtime, MANY);
-            let (full, all) = chunks(heap);
+            let (full, all) = chunks(slab);
             assert!(full >= MANY * 128 / CHUNK);
-            assert!(!tend(heap, 5), "it has not lain idle for long");
-            assert_eq!(heap.next_tending(), 5 + PATIENCE_MS);
-            assert!(!tend(heap, 5 + PATIENCE_MS - 1));
-            assert!(tend(heap, 5 + PATIENCE_MS));
-            assert_eq!(heap.next_tending(), NEVER);
-            let (left, still) = chunks(heap);
+            assert!(!maybe_trim(slab, 5), "it has not lain idle for long");
+            assert_eq!(slab.next_trim_at(), 5 + PATIENCE_MS);
+            assert!(!maybe_trim(slab, 5 + PATIENCE_MS - 1));
+            assert!(maybe_trim(slab, 5 + PATIENCE_MS));
+            assert_eq!(slab.next_trim_at(), NEVER);
+            let (left, still) = chunks(slab);
             assert!(left <= 1, "{left} of {full}");
             assert_eq!(still, all, "addresses stay");
         }
@@ -339,22 +347,22 @@ mod tests {
     #[test]
     fn memory_that_was_needed_meanwhile_stays() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         spike(&runtime, MANY);
-        let before = chunks(heap);
-        assert!(!tend(heap, 0));
-        let due = heap.next_tending();
+        let before = chunks(slab);
+        assert!(!maybe_trim(slab, 0));
+        let due = slab.next_trim_at();
         spike(&runtime, MANY);
-        heap.tending.store(due, Ordering::Relaxed);
-        assert!(!tend(heap, PATIENCE_MS));
-        assert_eq!(chunks(heap), before);
-        assert!(tend(heap, 2 * PATIENCE_MS), "and now it has not been");
+        slab.tending.store(due, Ordering::Relaxed);
+        assert!(!maybe_trim(slab, PATIENCE_MS));
+        assert_eq!(chunks(slab), before);
+        assert!(maybe_trim(slab, 2 * PATIENCE_MS), "and now it has not been");
     }
 
     #[test]
     fn chunks_with_a_task_in_them_stay() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         // One of a thousand stays, so every other chunk or so has one.
         let mut staying = Vec::new();
         runtime.block_on(async {
@@ -370,40 +378,134 @@ mod tests {
             }
         });
         settle(&runtime);
-        let (full, _) = chunks(heap);
-        assert!(!tend(heap, 0) && tend(heap, PATIENCE_MS));
-        let (left, _) = chunks(heap);
+        let (full, _) = chunks(slab);
+        assert!(!maybe_trim(slab, 0) && maybe_trim(slab, PATIENCE_MS));
+        let (left, _) = chunks(slab);
         assert!(left >= staying.len() && left < full, "{left} of {full}");
-        assert_eq!(heap.describe_live().len(), staying.len());
+        assert_eq!(slab.describe_live().len(), staying.len());
         staying.iter().for_each(crate::task::JoinHandle::abort);
         spike(&runtime, MANY);
-        assert_eq!(heap.describe_live().len(), 0);
+        assert_eq!(slab.describe_live().len(), 0);
     }
 
     #[test]
     fn a_walker_keeps_all_chunks_where_they_are() {
         let runtime = runtime();
-        let heap = &runtime.handle().shared.heap;
+        let slab = &runtime.handle().shared.slab;
         spike(&runtime, MANY);
-        let before = chunks(heap);
+        let before = chunks(slab);
         let stays = runtime.spawn(pending::<()>());
-        assert!(!tend(heap, 0));
+        assert!(!maybe_trim(slab, 0));
         let mut is_trimmed = false;
-        heap.for_each_live(|_task| is_trimmed = tend(heap, PATIENCE_MS));
+        slab.for_each_live(|_task| is_trimmed = maybe_trim(slab, PATIENCE_MS));
         assert!(is_trimmed);
-        assert_eq!(chunks(heap), before);
+        assert_eq!(chunks(slab), before);
         stays.abort();
         // All slots are in the lists again.
         spike(&runtime, MANY);
-        assert_eq!(chunks(heap), before);
+        assert_eq!(chunks(slab), before);
     }
 
     #[test]
-    fn a_guest_leaves_no_slot_behind_also_when_the_runtime_ends_meanwhile() {
+    fn an_address_that_is_not_the_start_of_a_slot_is_not_a_task() {
+        struct Pattern(#[expect(dead_code, reason = "it is looked for in memory")] [u64; 64]);
+        impl std::future::Future for Pattern {
+            type Output = ();
+            fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+                std::task::Poll::Pending
+            }
+        }
+        let runtime = runtime();
+        let slab = &runtime.handle().shared.slab;
+        // Each word of the future looks like the state of a task that is alive.
+        let future = Pattern([4 << 6; 64]);
+        // SAFETY: the future is `Send`.
+        let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, future, None, Location::caller()) };
+        let task = runnable.as_ptr();
+        assert_eq!(slab.ref_at(task).map(|task| task.id()), Some(handle.id()));
+        for words in 1..72 {
+            // As a task of a smaller class that stood here before the chunk was used for another.
+            let inside = task.map_addr(|address| address + 8 * words);
+            assert!(slab.ref_at(inside).is_none(), "{words} words behind the start");
+        }
+        runnable.cancel();
+        assert!(slab.ref_at(task).is_none());
+        drop(handle);
+    }
+
+    /// A scheduler that has another thread take the slab's lock when it is notified of idle memory.
+    struct LocksWhenNotified {
+        slab: std::sync::OnceLock<std::sync::Weak<TaskSlab>>,
+        told: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Schedule for LocksWhenNotified {
+        fn schedule(&self, runnable: Runnable) {
+            drop(runnable);
+        }
+
+        fn task_panicked(&self) {}
+
+        fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
+
+        fn request_trim(&self) {
+            self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let slab = self.slab.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
+            let (done, is_done) = std::sync::mpsc::channel();
+            let take = move || {
+                drop(slab.central.lock());
+                let _ = done.send(());
+            };
+            drop(
+                crate::primitives::thread::spawn_named("taker".into(), None, take).expect("a test may start a thread"),
+            );
+            is_done.recv_timeout(Duration::from_secs(20)).expect("the slab's lock is free");
+        }
+    }
+
+    #[test]
+    fn the_scheduler_is_notified_of_idle_memory_without_a_lock() {
+        let slab = TaskSlab::new(1, TaskHooks::default());
+        let owner = Arc::new(LocksWhenNotified { slab: std::sync::OnceLock::new(), told: Default::default() });
+        owner.slab.set(Arc::downgrade(&slab)).expect("set once");
+        // SAFETY: before the first task.
+        unsafe { slab.set_owner(Arc::clone(&owner) as Arc<dyn Schedule>) };
+        let told = || owner.told.load(std::sync::atomic::Ordering::Relaxed);
+        let spike = || {
+            let tasks: Vec<_> = (0..KEPT / 2048 + 1)
+                .map(|_| {
+                    let future = std::future::ready([0_u8; 1700]);
+                    // SAFETY: the future is `Send`.
+                    let task = unsafe { cell::allocate::<_, false>(&slab, future, None, Location::caller()) };
+                    task.0.cancel();
+                    task.1
+                })
+                .collect();
+            drop(tasks);
+        };
+        // One by one, on a thread without a cache.
+        spike();
+        assert_eq!(told(), 1, "said once, until it has been looked at");
+        // By a guest that goes to sleep, and by one that leaves.
+        slab.tending.store(NEVER, Ordering::Relaxed);
+        let guest = slab.enter_as_guest(0).expect("it is alone");
+        spike();
+        guest.flush();
+        assert_eq!(told(), 2);
+        slab.tending.store(NEVER, Ordering::Relaxed);
+        spike();
+        drop(guest);
+        assert_eq!(told(), 3);
+        slab.close();
+        assert_eq!(Arc::strong_count(&owner), 1, "the closed slab has dropped its owner");
+    }
+
+    #[test]
+    fn a_guest_leaves_no_slot_behind_even_if_the_runtime_ends_meanwhile() {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("the system has room");
-        let (handle, heap) = (runtime.handle().clone(), Arc::clone(&runtime.handle().shared.heap));
+        let (handle, slab) = (runtime.handle().clone(), Arc::clone(&runtime.handle().shared.slab));
         handle.block_on(async {
-            assert_eq!(heap.central.lock().guest, Some(1));
+            assert_eq!(slab.central.lock().guest, Some(1));
             let tasks: Vec<_> = (0..200).map(|_| crate::spawn(async {})).collect();
             for task in tasks {
                 task.await.expect("it does not panic");
@@ -416,10 +518,10 @@ mod tests {
             runtime.shutdown_background();
             assert!(crate::spawn(async {}).await.expect_err("it is too late").is_cancelled());
         });
-        while !heap.central.lock().is_closed || heap.central.lock().out > 0 {
+        while !slab.central.lock().is_closed || slab.central.lock().out > 0 {
             crate::primitives::thread::yield_now();
         }
-        assert!(heap.central.lock().areas.is_empty(), "the heap is given back");
+        assert!(slab.central.lock().areas.is_empty(), "the slab is given back");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Loom: trimming beside a walker, a spawn and an end.
 
-#![expect(unsafe_code, reason = "a heap without a scheduler")]
+#![expect(unsafe_code, reason = "a slab without a scheduler")]
 
-use super::{Chunk, Heap, Trimming, for_each_slot};
+use super::{Chunk, TaskSlab, Trim, for_each_slot};
 use crate::primitives::{mistake, model};
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
@@ -21,51 +21,51 @@ impl Schedule for NoScheduler {
     fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 }
 
-fn heap() -> Arc<Heap> {
-    let heap = Heap::new(1, TaskHooks::default());
+fn slab() -> Arc<TaskSlab> {
+    let slab = TaskSlab::new(1, TaskHooks::default());
     // SAFETY: no task exists yet.
-    unsafe { heap.set_owner(Arc::new(NoScheduler)) };
-    heap
+    unsafe { slab.set_owner(Arc::new(NoScheduler)) };
+    slab
 }
 
 /// A task that is spawned and cancelled at once: its slot comes and goes.
-fn spawn_and_end(heap: &Heap) {
+fn spawn_and_end(slab: &TaskSlab) {
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(heap, async {}, None, Location::caller()) };
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, async {}, None, Location::caller()) };
     runnable.cancel();
     drop(handle);
 }
 
-fn trim(heap: &Arc<Heap>) {
-    Trimming { heap: Arc::clone(heap), most: usize::MAX }.run();
+fn trim(slab: &Arc<TaskSlab>) {
+    Trim { slab: Arc::clone(slab), most: usize::MAX }.run();
 }
 
 fn beside_a_walker() {
-    let heap = heap();
-    spawn_and_end(&heap);
+    let slab = slab();
+    spawn_and_end(&slab);
     let walker = {
-        let heap = Arc::clone(&heap);
-        crate::primitives::checker::thread::spawn(move || assert!(heap.describe_live().is_empty()))
+        let slab = Arc::clone(&slab);
+        crate::primitives::checker::thread::spawn(move || assert!(slab.describe_live().is_empty()))
     };
-    trim(&heap);
+    trim(&slab);
     walker.join().unwrap();
-    spawn_and_end(&heap);
-    heap.close();
+    spawn_and_end(&slab);
+    slab.close();
 }
 
 model!(loom_trimming_takes_no_chunk_from_under_a_walker, beside_a_walker);
 
 fn beside_a_spawn() {
-    let heap = heap();
-    spawn_and_end(&heap);
+    let slab = slab();
+    spawn_and_end(&slab);
     let spawner = {
-        let heap = Arc::clone(&heap);
-        crate::primitives::checker::thread::spawn(move || spawn_and_end(&heap))
+        let slab = Arc::clone(&slab);
+        crate::primitives::checker::thread::spawn(move || spawn_and_end(&slab))
     };
-    trim(&heap);
+    trim(&slab);
     spawner.join().unwrap();
     let (out, is_whole) = {
-        let central = heap.central.lock();
+        let central = slab.central.lock();
         let mut lists = central.magazines.concat();
         lists.extend(central.loose);
         let mut is_whole = true;
@@ -74,7 +74,7 @@ fn beside_a_spawn() {
     };
     assert_eq!(out, 0, "no slot is lost");
     assert!(is_whole, "each slot has its chunk");
-    heap.close();
+    slab.close();
 }
 
 model!(loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone, beside_a_spawn);

@@ -1,0 +1,107 @@
+//! What is printed while a crawl runs: a bar on a terminal, plain lines otherwise. All of it goes to standard error.
+//!
+//! Called by `crawl` and `main`.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use crate::frontier::Entry;
+use crate::page::{PageState, Skipped};
+
+/// How much is printed during a crawl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Only interrupts, the deadline and failures of the crawler itself.
+    Quiet,
+    /// Broken pages and notes, and the progress every few seconds.
+    Normal,
+    /// Each page.
+    Verbose,
+}
+
+/// Prints the progress: as a bar on a terminal, as plain lines otherwise.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    verbosity: Verbosity,
+    settled: u64,
+    broken: u64,
+    /// Plain lines are printed every few ticks only.
+    ticks: u64,
+}
+
+impl Progress {
+    pub(crate) fn new(verbosity: Verbosity) -> Self {
+        let bar = (verbosity != Verbosity::Quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, verbosity, settled: 0, broken: 0, ticks: 0 }
+    }
+
+    /// Prints a line, above the bar if there is one.
+    pub(crate) fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            // If standard error is closed, there is no place to report it.
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
+    }
+
+    pub(crate) fn page_finished(&mut self, entry: &Entry) {
+        if matches!(entry.state, PageState::Skipped(Skipped::Outside)) {
+            return;
+        }
+        self.settled += 1;
+        let (is_broken, is_odd) = match &entry.state {
+            PageState::Broken(_) => (true, false),
+            PageState::Good(content) => (false, content.note.is_some()),
+            PageState::Pending | PageState::Redirect { .. } | PageState::Skipped(_) => (false, false),
+        };
+        self.broken += u64::from(is_broken);
+        if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && (is_broken || is_odd)) {
+            self.line(&format!("{}  {}", entry.url, state(&entry.state)));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.settled);
+        }
+    }
+
+    /// Called once per second.
+    pub(crate) fn tick(&mut self, waiting: usize, in_flight: usize, bytes: u64) {
+        let bytes = HumanBytes(bytes);
+        self.ticks += 1;
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.settled + (waiting + in_flight) as u64);
+            bar.set_message(format!("{} broken, {bytes}", self.broken));
+        } else if self.verbosity != Verbosity::Quiet && self.ticks % 5 == 0 {
+            let (settled, broken) = (self.settled, self.broken);
+            self.line(&format!("{settled} done, {waiting} waiting, {in_flight} in flight, {broken} broken, {bytes}"));
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The state of a page in a few words.
+fn state(state: &PageState) -> String {
+    match state {
+        PageState::Pending => "not reached".to_owned(),
+        PageState::Good(content) => match &content.note {
+            Some(note) => format!("{} ({note})", content.status),
+            None => content.status.to_string(),
+        },
+        PageState::Redirect { status, .. } => format!("{status} redirect"),
+        PageState::Broken(failure) => format!("BROKEN: {}", failure.reason),
+        PageState::Skipped(Skipped::Outside) => "outside".to_owned(),
+        PageState::Skipped(Skipped::Robots(reason)) => format!("left alone: {reason}"),
+    }
+}

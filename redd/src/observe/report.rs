@@ -1,0 +1,370 @@
+//! The one door for lines on standard error that redd writes itself.
+//!
+//! Called by every room that has something to report: late polls, panics that were not joined, a shutdown that waits, a
+//! thread that the system refuses.
+//!
+//! # Invariants
+//! - `never-waits`: a report takes no lock and runs no user code, and the write fails where the system would make it wait.
+//!   So a report may be made under a lock, in a drop, on a worker and on the monitor.
+//! - `never-panics`: an error of the write is counted. The next line that can be written says how many could not.
+//! - `written-on-return`: a line is with the system when the call returns, so the end of the process does not lose it.
+//!
+//! # Why not otherwise
+//! `eprintln!` panics where standard error is gone, and waits for the reader of a full pipe. A thread that writes for the
+//! others would lose what it has not written when the process ends.
+
+use std::fmt::{self, Write};
+use std::panic::Location;
+
+use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::{AtomicBool, AtomicU64};
+use crate::primitives::thread;
+use crate::sys;
+use crate::sys::stderr::Attempt;
+
+/// What a report is about. Each kind has its own rate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ReportKind {
+    LatePoll,
+    /// A panic that was not joined.
+    Panic,
+    Shutdown,
+    /// The system refuses a thread, or a bound on threads is reached.
+    Threads,
+    /// A mistake of redd's own that it survives.
+    Own,
+}
+
+const KINDS: usize = ReportKind::Own as usize + 1;
+
+/// Lines of a kind that may follow each other at once, and how long it takes until one more may. Picked by feel: a log keeps
+/// the first ones of a storm and stays readable.
+const BURST: u64 = 5;
+const MS_PER_LINE: u64 = 1000;
+
+static DOOR: Door = Door::new();
+
+/// Writes the line `redd: …` to standard error, if its kind may have one more and it can be written at once (`never-waits`,
+/// `written-on-return`).
+pub(crate) fn report(kind: ReportKind, text: fmt::Arguments<'_>) {
+    DOOR.report(kind, text, sys::monotonic_ms(), sys::stderr::try_write);
+}
+
+/// As [`report`], at any rate; then aborts the process.
+pub(crate) fn fatal(text: fmt::Arguments<'_>) -> ! {
+    let mut line = String::new();
+    let _ = writeln!(line, "redd: {text}");
+    sys::stderr::try_write(line.as_bytes());
+    std::process::abort()
+}
+
+/// Aborts if it is dropped by a panic: a thread that leaves redd's own code that way would leave work behind that nothing
+/// waits for, and the runtime would hang.
+#[derive(Debug)]
+pub(crate) struct AbortOnUnwind(pub(crate) &'static str);
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        if thread::is_unwinding() {
+            let (what, name) = (self.0, thread::current_name());
+            fatal(format_args!(
+                "{what} `{name}` panicked outside of the program's code, where redd cannot go on. This is a bug in redd; \
+                 please report it with the message of the panic. Aborting."
+            ));
+        }
+    }
+}
+
+/// See the module page.
+#[derive(Debug)]
+struct Door {
+    rates: [Rate; KINDS],
+    /// Reports that could not be written whole, since the last that could.
+    unwritten: AtomicU64,
+    /// The last text was cut off in the middle of a line.
+    is_mid_line: AtomicBool,
+}
+
+/// How many lines of a kind there may be.
+#[derive(Debug)]
+struct Rate {
+    /// When all lines are earned back that were written; in milliseconds.
+    earned_at: AtomicU64,
+    /// Reports that were left out since the last that was not.
+    left_out: AtomicU64,
+}
+
+impl Door {
+    const fn new() -> Self {
+        let rates = [const { Rate { earned_at: AtomicU64::new(0), left_out: AtomicU64::new(0) } }; KINDS];
+        Self { rates, unwritten: AtomicU64::new(0), is_mid_line: AtomicBool::new(false) }
+    }
+
+    fn report(&self, kind: ReportKind, text: fmt::Arguments<'_>, now_ms: u64, write: impl FnOnce(&[u8]) -> Attempt) {
+        let rate = &self.rates[kind as usize];
+        if !rate.admit(now_ms) {
+            return;
+        }
+        // Relaxed, here and below: these are only counted.
+        let left_out = rate.left_out.swap(0, Ordering::Relaxed);
+        let unwritten = self.unwritten.swap(0, Ordering::Relaxed);
+        let mut line = String::new();
+        if self.is_mid_line.swap(false, Ordering::Relaxed) {
+            line.push('\n');
+        }
+        // `never-panics`: an error of a `Display` cuts the text short.
+        let _ = write!(line, "redd: {text}");
+        if left_out > 0 {
+            let _ = write!(line, " ({} left out before this.)", Count(left_out, "report was", "reports were"));
+        }
+        if unwritten > 0 {
+            let _ = write!(line, " ({} could not be written.)", Count(unwritten, "report", "reports"));
+        }
+        line.push('\n');
+        let attempt = write(line.as_bytes());
+        if attempt.bytes < line.len() {
+            rate.left_out.fetch_add(left_out, Ordering::Relaxed);
+            self.unwritten.fetch_add(unwritten + 1, Ordering::Relaxed);
+            let written = &line.as_bytes()[..attempt.bytes];
+            let is_mid_line =
+                written.last().is_some_and(|byte| *byte != b'\n') || written.is_empty() && line.starts_with('\n');
+            self.is_mid_line.fetch_or(is_mid_line, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Rate {
+    fn admit(&self, now_ms: u64) -> bool {
+        let admit = |earned_at: u64| {
+            let earned_at = earned_at.max(now_ms);
+            (earned_at - now_ms <= (BURST - 1) * MS_PER_LINE).then_some(earned_at + MS_PER_LINE)
+        };
+        let is_admitted = self.earned_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).is_ok();
+        if !is_admitted {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+}
+
+/// A number of things: `1 report`, `2 reports`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, one, several) = *self;
+        write!(f, "{} {}", Grouped(count), if count == 1 { one } else { several })
+    }
+}
+
+/// A number whose thousands are set apart: `1,002`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grouped(pub(crate) u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.char_indices() {
+            if index > 0 && (digits.len() - index) % 3 == 0 {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+/// A place in the program as reports show it. A file of a dependency begins with the name and version of its crate instead
+/// of the folder in which Cargo keeps it; other files are shown as the compiler was given them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(pub(crate) &'static Location<'static>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(place) = *self;
+        match in_dependency(place.file()) {
+            Some((name, file)) => write!(f, "{name}/{file}:{}", place.line()),
+            None => place.fmt(f),
+        }
+    }
+}
+
+/// The crate, and the file inside of it, of a path in Cargo's registry, in a git checkout, or in the standard library.
+fn in_dependency(path: &str) -> Option<(String, &str)> {
+    if let Some((_, rest)) = path.split_once("/registry/src/") {
+        let (_index, rest) = rest.split_once('/')?;
+        let (name, file) = rest.split_once('/')?;
+        return Some((name.to_owned(), file));
+    }
+    if let Some((_, rest)) = path.split_once("/git/checkouts/") {
+        let (repository, rest) = rest.split_once('/')?;
+        let (revision, file) = rest.split_once('/')?;
+        let (name, _hash) = repository.rsplit_once('-')?;
+        return Some((format!("{name}-{revision}"), file));
+    }
+    let (_commit, rest) = path.strip_prefix("/rustc/")?.split_once('/')?;
+    let (name, file) = rest.strip_prefix("library/")?.split_once('/')?;
+    Some((name.to_owned(), file))
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::cell::RefCell;
+    use std::io;
+
+    use super::*;
+
+    /// A door whose lines end up in a list; an attempt writes at most `room` bytes.
+    struct Writer {
+        door: Door,
+        lines: RefCell<Vec<String>>,
+    }
+
+    impl Writer {
+        fn new() -> Self {
+            Self { door: Door::new(), lines: RefCell::default() }
+        }
+
+        fn report(&self, kind: ReportKind, text: &str, now_ms: u64, room: usize) {
+            self.door.report(kind, format_args!("{text}"), now_ms, |line| {
+                let bytes = line.len().min(room);
+                self.lines.borrow_mut().push(String::from_utf8(line[..bytes].to_vec()).expect("text"));
+                Attempt { bytes, error: (bytes < line.len()).then(|| io::ErrorKind::WouldBlock.into()) }
+            });
+        }
+
+        fn lines(&self) -> Vec<String> {
+            self.lines.take()
+        }
+    }
+
+    #[test]
+    fn five_lines_of_a_kind_may_follow_at_once_then_one_a_second_which_says_what_was_left_out() {
+        let writer = Writer::new();
+        let report = |kind, now_ms| writer.report(kind, "x", now_ms, usize::MAX);
+        for _ in 0..6 {
+            report(ReportKind::LatePoll, 7);
+        }
+        assert_eq!(writer.lines(), ["redd: x\n"; 5]);
+        report(ReportKind::Panic, 7);
+        assert_eq!(writer.lines(), ["redd: x\n"], "each kind has its own rate");
+        report(ReportKind::LatePoll, 1006);
+        assert_eq!(writer.lines(), [""; 0], "not yet");
+        report(ReportKind::LatePoll, 1007);
+        assert_eq!(writer.lines(), ["redd: x (2 reports were left out before this.)\n"]);
+        report(ReportKind::LatePoll, 1008);
+        report(ReportKind::LatePoll, 2007);
+        assert_eq!(writer.lines(), ["redd: x (1 report was left out before this.)\n"]);
+        for _ in 0..6 {
+            report(ReportKind::LatePoll, 60_000);
+        }
+        assert_eq!(writer.lines(), ["redd: x\n"; 5], "no more is saved than the burst");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_told_by_the_next_line_that_can() {
+        let writer = Writer::new();
+        writer.report(ReportKind::Panic, "one", 0, 0);
+        writer.report(ReportKind::LatePoll, "two", 0, usize::MAX);
+        writer.report(ReportKind::LatePoll, "three", 0, 0);
+        writer.report(ReportKind::LatePoll, "four", 0, 0);
+        writer.lines();
+        writer.report(ReportKind::Panic, "five", 0, usize::MAX);
+        writer.report(ReportKind::Panic, "six", 0, usize::MAX);
+        assert_eq!(writer.lines(), ["redd: five (2 reports could not be written.)\n", "redd: six\n"]);
+        writer.report(ReportKind::Panic, "seven", 0, 0);
+        writer.report(ReportKind::Panic, "seven and a half", 0, 0);
+        writer.lines();
+        writer.report(ReportKind::Panic, "left out", 0, 0);
+        writer.report(ReportKind::Panic, "eight", 60_000, 0);
+        writer.report(ReportKind::Panic, "nine", 60_000, usize::MAX);
+        assert_eq!(
+            writer.lines()[1],
+            "redd: nine (1 report was left out before this.) (3 reports could not be written.)\n",
+            "a line that fails keeps the counts"
+        );
+    }
+
+    #[test]
+    fn a_line_behind_one_that_was_cut_off_begins_on_a_line_of_its_own() {
+        let writer = Writer::new();
+        for (text, room) in [("first", 7), ("second", 0), ("third", usize::MAX), ("fourth", usize::MAX)] {
+            writer.report(ReportKind::Panic, text, 0, room);
+        }
+        assert_eq!(
+            writer.lines(),
+            ["redd: f", "", "\nredd: third (2 reports could not be written.)\n", "redd: fourth\n"]
+        );
+    }
+
+    #[test]
+    fn a_display_that_fails_does_not_panic() {
+        struct Failing;
+        impl fmt::Display for Failing {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Err(fmt::Error)
+            }
+        }
+        let mut written = Vec::new();
+        Door::new().report(ReportKind::Own, format_args!("a {Failing}"), 0, |line| {
+            written = line.to_vec();
+            Attempt { bytes: line.len(), error: None }
+        });
+        assert_eq!(String::from_utf8_lossy(&written), "redd: a \n");
+    }
+
+    #[test]
+    fn threads_that_report_at_once_get_no_more_lines_than_there_are() {
+        let rate = Rate { earned_at: AtomicU64::new(0), left_out: AtomicU64::new(0) };
+        let admitted = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        admitted.fetch_add(rate.admit(5).into(), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!((admitted.into_inner(), rate.left_out.into_inner()), (BURST, 400 - BURST));
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        let numbers = [0, 1, 999, 1002, 1_234_567].map(|number| Grouped(number).to_string());
+        assert_eq!(numbers, ["0", "1", "999", "1,002", "1,234,567"]);
+        let counts = [0, 1, 2, 1000].map(|count| Count(count, "task", "tasks").to_string());
+        assert_eq!(counts, ["0 tasks", "1 task", "2 tasks", "1,000 tasks"]);
+    }
+
+    #[test]
+    fn files_of_dependencies_begin_with_their_crate_and_the_program_s_own_stay() {
+        let cargo = "/home/a/.cargo";
+        for (path, shown) in [
+            (
+                format!("{cargo}/registry/src/index-1949cf8c6b5b557f/axum-0.8.4/src/serve/mod.rs"),
+                "axum-0.8.4/src/serve/mod.rs",
+            ),
+            (
+                format!("{cargo}/git/checkouts/h2-mirror-0123456789abcdef/1a2b3c4/src/a.rs"),
+                "h2-mirror-1a2b3c4/src/a.rs",
+            ),
+            ("/rustc/0123456789abcdef/library/core/src/ops/function.rs".to_owned(), "core/src/ops/function.rs"),
+        ] {
+            let (name, file) = in_dependency(&path).expect("it is one");
+            assert_eq!(format!("{name}/{file}"), shown);
+        }
+        for path in [
+            "src/main.rs",
+            "crates/a/src/lib.rs",
+            "/home/a/git/server/src/main.rs",
+            "/registry/src/main.rs",
+            "/rustc/x",
+        ] {
+            assert_eq!(in_dependency(path), None, "{path}");
+        }
+        let here = Location::caller();
+        assert_eq!(Place(here).to_string(), here.to_string());
+    }
+}

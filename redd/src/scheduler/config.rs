@@ -1,0 +1,149 @@
+//! What a builder decided about a runtime: sizes, features, hooks and names.
+//!
+//! Written by `runtime::Builder`; read by every room that a runtime is made of.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rescue;
+use crate::observe::histogram::HistogramConfiguration;
+use crate::task::hooks::{TaskHooks, guarded};
+
+/// The number of spare workers that may run for workers in `block_in_place`: as many as Tokio's pool would give.
+pub(crate) const MAX_SPARES: usize = 512;
+
+/// The largest number of workers. The idle word counts workers and spares for rescue together in 16 bits.
+pub(crate) const MAX_WORKERS: usize = 32_767;
+pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
+
+pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
+
+/// What a builder decided.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) flavor: Flavor,
+    pub(crate) workers: usize,
+    /// If `None`, it follows from how long polls take.
+    pub(crate) global_queue_interval: Option<u32>,
+    pub(crate) event_interval: u32,
+    pub(crate) events_per_turn: usize,
+    pub(crate) enable_io: bool,
+    pub(crate) enable_time: bool,
+    pub(crate) start_paused: bool,
+    pub(crate) use_next_slot: bool,
+    pub(crate) name: Option<String>,
+    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) thread_stack_size: Option<usize>,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) thread_keep_alive: Duration,
+    pub(crate) unhandled_panic: UnhandledPanic,
+    pub(crate) hooks: ThreadHooks,
+    pub(crate) task_hooks: TaskHooks,
+    /// The histogram of poll times, if wanted.
+    pub(crate) poll_times: Option<HistogramConfiguration>,
+    pub(crate) latencies: Option<HistogramConfiguration>,
+    pub(crate) tracks_latency: bool,
+    pub(crate) seed: u64,
+    pub(crate) rescue: rescue::Rescue,
+    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
+}
+
+impl Config {
+    /// The name of the next thread. User code makes it, so a panic there gives the default name.
+    pub(crate) fn name_thread(&self) -> String {
+        let name = guarded(|| {
+            let name = (self.thread_name)();
+            assert!(
+                !name.contains('\0'),
+                "the name for a thread, {name:?}, contains a zero byte, which the system takes for its end. Leave it out of \
+                 what `Builder::thread_name` or `thread_name_fn` gives."
+            );
+            name
+        });
+        name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("enable_io", &self.enable_io)
+            .field("enable_time", &self.enable_time)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("thread_keep_alive", &self.thread_keep_alive)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which kind of runtime runs the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    MultiThread,
+    CurrentThread,
+    /// Current-thread, and its tasks need not be `Send`.
+    Local,
+}
+
+/// What a runtime or `LocalSet` does when a task panics.
+///
+/// Either way the panic hook prints the panic, and the task's handle returns it. A panic that no code joins is reported with
+/// the task's name and spawn location; see
+/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// The other tasks go on.
+    Ignore,
+    /// The runtime shuts down, even if the task's handle still exists: `block_on` panics, and other tasks are cancelled.
+    ///
+    /// A panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: every flavor supports it.
+    ShutdownRuntime,
+}
+
+/// Called on the runtime's threads; see the builder.
+#[derive(Clone, Default)]
+pub(crate) struct ThreadHooks {
+    pub(crate) on_start: Option<ThreadHook>,
+    pub(crate) on_stop: Option<ThreadHook>,
+    pub(crate) on_park: Option<ThreadHook>,
+    pub(crate) on_unpark: Option<ThreadHook>,
+}
+
+pub(crate) type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+
+impl ThreadHooks {
+    pub(crate) fn start(&self) {
+        call(self.on_start.as_ref());
+    }
+
+    pub(crate) fn stop(&self) {
+        call(self.on_stop.as_ref());
+    }
+
+    /// Whether a worker calls hooks before it runs a task.
+    pub(super) fn run_before_tasks(&self) -> bool {
+        self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
+    }
+
+    /// Returns whether the program has set the hook.
+    #[inline]
+    pub(crate) fn park(&self) -> bool {
+        call(self.on_park.as_ref())
+    }
+
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        call(self.on_unpark.as_ref());
+    }
+}
+
+/// Catches a panic of the hook: the thread has counters to update after it.
+#[inline]
+fn call(hook: Option<&ThreadHook>) -> bool {
+    let Some(hook) = hook else { return false };
+    guarded(|| hook());
+    true
+}

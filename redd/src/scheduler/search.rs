@@ -1,0 +1,153 @@
+//! Where a worker's next task comes from: its own queue, the injector, the queues of other workers.
+//!
+//! Called by the loop in `worker`, and by `spares`, which hands a worker's tasks over.
+
+#![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
+
+use super::Shared;
+use super::counters::add;
+use super::local::LocalQueue;
+use super::pace::{INJECTED_BATCH_MAX, NEXT_STREAK_MAX};
+use super::park::has_work_for_others;
+use super::worker::Worker;
+use crate::task::Runnable;
+
+impl Worker {
+    /// The own queue first, then the injector, then the queues of others. Every so often the injector comes first, or tasks from
+    /// outside would starve.
+    #[inline]
+    pub(super) fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
+        self.tick = self.tick.wrapping_add(1);
+        if self.tick % self.injector_interval == 0 {
+            if let Some(runnable) = self.pop_injected(shared, 1) {
+                return Some(runnable);
+            }
+        }
+        if let Some(runnable) = self.pop_own(shared) {
+            return Some(runnable);
+        }
+        let workers = shared.config.workers;
+        let batch = (shared.injector.len() / workers + 1).min(INJECTED_BATCH_MAX);
+        if let Some(runnable) = self.pop_injected(shared, batch) {
+            return Some(runnable);
+        }
+        if self.local.is_stealable() { self.steal(shared) } else { None }
+    }
+
+    #[inline]
+    pub(super) fn pop_own(&mut self, shared: &Shared) -> Option<Runnable> {
+        if let LocalQueue::Private { ready, .. } = &self.local.queue {
+            // SAFETY: the list owns the references of its tasks.
+            return ready.pop().map(|task| unsafe { Runnable::from_raw(task) });
+        }
+        let queue = &self.slot(shared).queue;
+        // SAFETY: `one-owner`.
+        let next = unsafe { queue.pop_next() };
+        let task = match next {
+            Some(task) if self.next_streak < NEXT_STREAK_MAX => {
+                self.next_streak += 1;
+                Some(task)
+            }
+            next => {
+                self.next_streak = 0;
+                if let Some(task) = next {
+                    // SAFETY: `one-owner`.
+                    unsafe { self.local.push_back(shared, task) };
+                }
+                // SAFETY: `one-owner`.
+                unsafe { queue.pop() }
+            }
+        }?;
+        // A parked worker may take what this poll would keep waiting.
+        if queue.len() >= self.offer_from {
+            shared.wake_worker();
+        }
+        // SAFETY: the queue owned the reference.
+        Some(unsafe { Runnable::from_raw(task) })
+    }
+
+    /// Takes up to `batch` tasks from the injector: returns the first, and queues the others here.
+    #[inline]
+    fn pop_injected(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
+        if shared.injector.is_empty() { None } else { self.pop_batch(shared, batch) }
+    }
+
+    /// Apart from `pop_injected`, so that the check of an empty injector needs no call: 18 instructions of each yield.
+    #[inline(never)]
+    fn pop_batch(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
+        let mut first = None;
+        shared.injector.pop_batch(batch, |task| {
+            if first.is_none() {
+                first = Some(task);
+            } else {
+                // SAFETY: `one-owner`; the injector's reference goes on to the queue.
+                unsafe { self.local.push_back(shared, task) };
+            }
+        });
+        let first = first?;
+        // Step 10 of PARKING.md: a parked worker may take what is left, here or there.
+        let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
+        if has_more || !shared.injector.is_empty() {
+            shared.wake_worker();
+        }
+        // SAFETY: the injector owned the reference.
+        Some(unsafe { Runnable::from_raw(first) })
+    }
+
+    fn steal(&mut self, shared: &Shared) -> Option<Runnable> {
+        if !self.start_searching(shared) {
+            return None;
+        }
+        let slots = shared.slots();
+        let count = slots.len();
+        let start = self.rng.below(count as u32) as usize;
+        for offset in 0..count {
+            let index = (start + offset) % count;
+            if index == self.local.index {
+                continue;
+            }
+            let victim = shared.slot(index);
+            if !victim.state.is_active() {
+                // Its thread does not come to its LIFO slot for a while.
+                if let Some(task) = victim.queue.steal_next() {
+                    self.count_stolen(shared, 1);
+                    // SAFETY: the queue owned the reference.
+                    return Some(unsafe { Runnable::from_raw(task) });
+                }
+            }
+            // SAFETY: `one-owner`: the destination is this worker's queue.
+            let stolen = unsafe { shared.slot(index).queue.steal_into(&self.slot(shared).queue) };
+            if let Some(task) = stolen {
+                // A worker that has tasks does not steal, so the queue now holds the rest of what was stolen.
+                self.count_stolen(shared, self.slot(shared).queue.len() as u64 + 1);
+                // SAFETY: the queue owned the reference.
+                return Some(unsafe { Runnable::from_raw(task) });
+            }
+        }
+        self.pop_injected(shared, 1)
+    }
+
+    fn count_stolen(&self, shared: &Shared, tasks: u64) {
+        let counters = &self.slot(shared).counters;
+        add(&counters.steals, 1);
+        add(&counters.stolen_tasks, tasks);
+    }
+
+    fn start_searching(&mut self, shared: &Shared) -> bool {
+        if self.searching.is_none() {
+            self.searching = shared.idle.start_search(shared.config.workers.div_ceil(2));
+        }
+        self.searching.is_some()
+    }
+
+    /// Ends the search. The last searcher that leaves work wakes the next worker: wakes are chained, not fanned out.
+    ///
+    /// Kept out of the loop, like `lease_holder_is_waking`: inside it they cost 3 ns of a yield's 29 (`yield_200`).
+    #[inline(never)]
+    pub(super) fn stop_searching(&mut self, shared: &Shared) {
+        let Some(searching) = self.searching.take() else { return };
+        if shared.idle.end_search(searching) && has_work_for_others(shared) {
+            shared.wake_worker();
+        }
+    }
+}

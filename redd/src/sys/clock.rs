@@ -1,0 +1,31 @@
+//! The monotonic clock of the system as a duration, exactly or cheaply.
+//!
+//! Called by `primitives::system`. `Instant` shows the exact one only.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// The clock behind `Instant`.
+pub(crate) fn monotonic() -> Option<Duration> {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// The same clock as of the last tick of the kernel: some milliseconds behind, never ahead. It reads no hardware.
+#[inline]
+pub(crate) fn monotonic_coarse() -> Option<Duration> {
+    read(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+#[inline]
+fn read(clock: libc::clockid_t) -> Option<Duration> {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the system writes a `timespec` to memory that is ours.
+    if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: it was written.
+    let time = unsafe { time.assume_init() };
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}

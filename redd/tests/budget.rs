@@ -1,0 +1,390 @@
+//! What is ready every time takes part in the budget: a loop of it lets other tasks run, and a poll that never returns
+//! still gets on.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(clippy::disallowed_methods, reason = "a watchdog asks the system's clock")]
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io::{self, Write};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use redd::io::unix::AsyncFd;
+use redd::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use redd::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
+use redd::runtime::{Builder, LocalRuntime, Runtime};
+use redd::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch};
+use redd::task::coop::{has_budget_remaining, poll_proceed};
+use redd::time::{Instant, interval, sleep_until, timeout_at};
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn local() -> LocalRuntime {
+    Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap()
+}
+
+/// More than any budget, and few enough to end soon.
+const ROUNDS: usize = 20_000;
+
+/// Runs `leaf` again and again, in a task and in the future of `block_on`, until another task has run.
+#[track_caller]
+fn gives_way(name: &str, mut leaf: impl AsyncFnMut() + 'static) {
+    let runtime = local();
+    let (rounds, leaf) = runtime.block_on(async move {
+        let busy = redd::task::spawn_local(async move { (rounds_until_another_runs(&mut leaf).await, leaf) });
+        busy.await.unwrap()
+    });
+    assert!(rounds < ROUNDS, "{name} in a task held up another task");
+    let rounds = runtime.block_on(async move {
+        let mut leaf = leaf;
+        rounds_until_another_runs(&mut leaf).await
+    });
+    assert!(rounds < ROUNDS, "{name} in `block_on` held up a task");
+}
+
+async fn rounds_until_another_runs(leaf: &mut impl AsyncFnMut()) -> usize {
+    let has_run = Rc::new(Cell::new(false));
+    let other = redd::task::spawn_local({
+        let has_run = Rc::clone(&has_run);
+        async move { has_run.set(true) }
+    });
+    let mut rounds = 0;
+    while !has_run.get() && rounds < ROUNDS {
+        leaf().await;
+        rounds += 1;
+    }
+    assert!(rounds > 0, "the other task has not run before");
+    other.await.unwrap();
+    rounds
+}
+
+/// Makes what a leaf needs when it is first run, inside of the runtime.
+fn lazily<T: 'static>(make: impl Fn() -> T + 'static) -> impl Fn() -> Rc<T> {
+    let made = RefCell::new(None);
+    move || Rc::clone(made.borrow_mut().get_or_insert_with(|| Rc::new(make())))
+}
+
+#[test]
+fn readiness_that_stays_gives_way() {
+    let unix = || lazily(|| UnixStream::pair().unwrap());
+    let pair = unix();
+    gives_way("UnixStream::writable", async move || pair().0.writable().await.unwrap());
+    let pair = unix();
+    gives_way("UnixStream::ready", async move || {
+        pair().0.ready(Interest::WRITABLE).await.unwrap();
+    });
+    let pair = lazily(|| {
+        let (a, b) = UnixStream::pair().unwrap();
+        a.try_write(b"x").unwrap();
+        (a, b)
+    });
+    gives_way("UnixStream::readable", async move || pair().1.readable().await.unwrap());
+    let pair = unix();
+    gives_way("UnixStream::poll_write_ready", async move || {
+        let pair = pair();
+        poll_fn(|cx| pair.0.poll_write_ready(cx)).await.unwrap();
+    });
+    let pair = lazily(|| UnixDatagram::pair().unwrap());
+    gives_way("UnixDatagram::writable", async move || pair().0.writable().await.unwrap());
+    let udp = lazily(|| UdpSocket::from_std(nonblocking(std::net::UdpSocket::bind("127.0.0.1:0").unwrap())).unwrap());
+    gives_way("UdpSocket::ready", async move || {
+        udp().ready(Interest::WRITABLE).await.unwrap();
+    });
+    let tcp = lazily(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(stream).unwrap(), listener)
+    });
+    gives_way("TcpStream::writable", async move || tcp().0.writable().await.unwrap());
+}
+
+fn nonblocking(socket: std::net::UdpSocket) -> std::net::UdpSocket {
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+fn readable_fd() -> (AsyncFd<std::os::unix::net::UnixStream>, std::os::unix::net::UnixStream) {
+    let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    theirs.write_all(b"x").unwrap();
+    (AsyncFd::new(ours).unwrap(), theirs)
+}
+
+#[test]
+fn a_descriptor_that_stays_ready_gives_way() {
+    let fd = lazily(readable_fd);
+    gives_way("AsyncFd::readable", async move || fd().0.readable().await.unwrap().retain_ready());
+    let fd = lazily(readable_fd);
+    gives_way("AsyncFd::ready", async move || {
+        let _ = fd().0.ready(Interest::WRITABLE).await.unwrap();
+    });
+    let fd = lazily(readable_fd);
+    gives_way("AsyncFd::async_io", async move || {
+        fd().0.async_io(Interest::WRITABLE, |_| Ok(())).await.unwrap();
+    });
+    // What would block although the end of a direction was seen: the end stays, unless the operation is for it alone.
+    let fd = lazily(|| {
+        let (fd, theirs) = readable_fd();
+        drop(theirs);
+        fd
+    });
+    gives_way("a guard that clears the end of a direction", async move || {
+        fd().ready(Interest::READABLE | Interest::WRITABLE).await.unwrap().clear_ready();
+    });
+}
+
+#[test]
+fn an_end_that_a_try_of_its_direction_does_not_find_is_waited_for() {
+    current_thread().block_on(async {
+        let (fd, theirs) = readable_fd();
+        drop(theirs);
+        let would_block = || io::Error::from(io::ErrorKind::WouldBlock);
+        let mut guard = fd.readable().await.unwrap();
+        assert!(guard.ready().is_read_closed());
+        assert!(guard.try_io(|_| Err::<(), _>(would_block())).is_err());
+        drop(guard);
+        assert!(poll_once(fd.readable()).is_pending());
+        assert!(fd.try_io(Interest::READABLE, |_| Ok(())).is_err(), "nothing is known to be ready");
+    });
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(std::task::Waker::noop()))
+}
+
+#[test]
+fn locks_and_notifications_that_are_there_give_way() {
+    let notify = Notify::new();
+    gives_way("Notify::notified", async move || {
+        notify.notify_one();
+        notify.notified().await;
+    });
+    let notify = Arc::new(Notify::new());
+    gives_way("Notify::notified_owned", async move || {
+        notify.notify_one();
+        Arc::clone(&notify).notified_owned().await;
+    });
+    let cell = SetOnce::new_with(Some(1));
+    gives_way("SetOnce::wait", async move || {
+        cell.wait().await;
+    });
+    let cell = OnceCell::new_with(Some(1));
+    gives_way("OnceCell::get_or_init", async move || {
+        cell.get_or_init(async || 2).await;
+    });
+    let barrier = Barrier::new(1);
+    gives_way("Barrier::wait", async move || {
+        barrier.wait().await;
+    });
+    let mutex = Mutex::new(());
+    gives_way("Mutex::lock", async move || drop(mutex.lock().await));
+    let lock = RwLock::new(());
+    gives_way("RwLock::read", async move || drop(lock.read().await));
+    let semaphore = Semaphore::new(1);
+    gives_way("Semaphore::acquire", async move || drop(semaphore.acquire().await));
+    let semaphore = Semaphore::new(1);
+    semaphore.close();
+    gives_way("a closed semaphore", async move || drop(semaphore.acquire().await));
+}
+
+#[test]
+fn channels_that_are_closed_or_filled_give_way() {
+    let (bounded, _) = mpsc::channel::<()>(1);
+    let sender = bounded.clone();
+    gives_way("mpsc::Sender::closed", async move || sender.closed().await);
+    gives_way("mpsc::Sender::send", async move || {
+        let _ = bounded.send(()).await;
+    });
+    let (unbounded, _) = mpsc::unbounded_channel::<()>();
+    gives_way("mpsc::UnboundedSender::closed", async move || unbounded.closed().await);
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    gives_way("mpsc::UnboundedReceiver::recv", async move || {
+        sender.send(()).unwrap();
+        receiver.recv().await;
+    });
+    let (sender, mut receiver) = mpsc::channel::<()>(1);
+    drop(sender);
+    gives_way("the end of mpsc", async move || {
+        let _ = receiver.recv().await;
+    });
+    let (sender, receiver) = broadcast::channel::<()>(1);
+    drop(receiver);
+    gives_way("broadcast::Sender::closed", async move || sender.closed().await);
+    let (sender, mut receiver) = broadcast::channel::<()>(1);
+    drop(sender);
+    gives_way("the end of broadcast", async move || {
+        let _ = receiver.recv().await;
+    });
+    let (sender, receiver) = watch::channel(());
+    drop(receiver);
+    gives_way("watch::Sender::closed", async move || sender.closed().await);
+    let (sender, mut receiver) = watch::channel(());
+    gives_way("watch::Receiver::changed", async move || {
+        sender.send_replace(());
+        receiver.changed().await.unwrap();
+    });
+    let (mut sender, receiver) = oneshot::channel::<()>();
+    drop(receiver);
+    gives_way("oneshot::Sender::closed", async move || sender.closed().await);
+    gives_way("oneshot::Receiver", async || {
+        let (sender, receiver) = oneshot::channel();
+        sender.send(()).unwrap();
+        receiver.await.unwrap();
+    });
+}
+
+#[test]
+fn time_that_has_passed_gives_way() {
+    gives_way("sleep_until", async || sleep_until(Instant::now() - Duration::from_millis(50)).await);
+    let ticks = RefCell::new(None);
+    gives_way("Interval::tick", async move || {
+        let mut interval = ticks.take().unwrap_or_else(|| interval(Duration::from_nanos(1)));
+        interval.tick().await;
+        ticks.replace(Some(interval));
+    });
+}
+
+#[test]
+fn operations_that_end_at_once_give_way() {
+    gives_way("lookup_host", async || {
+        let _ = redd::net::lookup_host("127.0.0.1:1").await.unwrap();
+    });
+    gives_way("TcpListener::bind", async || drop(TcpListener::bind("127.0.0.1:0").await));
+    gives_way("UdpSocket::bind", async || drop(UdpSocket::bind("127.0.0.1:0").await));
+    gives_way("UnixStream::connect", async || drop(UnixStream::connect("/nowhere/at/all").await.unwrap_err()));
+    gives_way("empty and sink", async || {
+        redd::io::empty().read(&mut [0]).await.unwrap();
+        redd::io::sink().write(b"x").await.unwrap();
+    });
+    let (mut a, mut b) = redd::io::duplex(16);
+    gives_way("duplex", async move || {
+        a.write_all(b"x").await.unwrap();
+        b.read_exact(&mut [0]).await.unwrap();
+    });
+    let mut set = redd::task::JoinSet::<()>::new();
+    gives_way("an empty JoinSet", async move || {
+        let _ = set.join_next().await;
+    });
+}
+
+/// Polls with a waker of its own until the future is ready, as another executor does.
+fn block_on_elsewhere<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = another_waker();
+    for _ in 0..1_000_000 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+    }
+    panic!("the other executor polls again and again");
+}
+
+fn another_waker() -> std::task::Waker {
+    struct Nothing;
+    impl std::task::Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+    std::task::Waker::from(Arc::new(Nothing))
+}
+
+#[test]
+fn another_executor_inside_a_task_gets_more_than_one_budget() {
+    let work = || async {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        for number in 0..2_000 {
+            sender.send(number).unwrap();
+            assert_eq!(receiver.recv().await, Some(number));
+        }
+        redd::task::consume_budget().await;
+    };
+    let runtime = current_thread();
+    runtime.block_on(async {
+        redd::spawn(async move { block_on_elsewhere(work()) }).await.unwrap();
+        block_on_elsewhere(work());
+        redd::spawn(async move { futures::executor::block_on(work()) }).await.unwrap();
+        let set = redd::task::LocalSet::new();
+        set.run_until(async { redd::task::spawn_local(async move { block_on_elsewhere(work()) }).await.unwrap() })
+            .await;
+    });
+}
+
+#[test]
+fn a_poll_that_returns_after_its_refusals_gets_one_budget() {
+    current_thread().block_on(async {
+        redd::spawn(poll_fn(|cx| {
+            let taken = (0..250).filter(|_| poll_proceed(cx).map(|unit| unit.made_progress()).is_ready()).count();
+            assert_eq!(taken, 128);
+            assert!(!has_budget_remaining());
+            Poll::Ready(())
+        }))
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_unit_that_is_dropped_outside_of_its_poll_leaves_no_budget_behind() {
+    let mut kept = None;
+    current_thread().block_on(poll_fn(|cx| {
+        let Poll::Ready(unit) = poll_proceed(cx) else { panic!("the budget is fresh") };
+        kept = Some(unit);
+        Poll::Ready(())
+    }));
+    drop(kept);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    for operation in 0..300 {
+        let Poll::Ready(unit) = poll_proceed(&mut cx) else {
+            panic!("operation {operation} on this thread has no budget");
+        };
+        unit.made_progress();
+    }
+}
+
+/// Runs `poll` within one poll of a task until it is ready. The worker cannot fire a timer meanwhile.
+async fn in_one_poll(mut poll: impl FnMut(&mut Context<'_>) -> Poll<()>) {
+    poll_fn(|cx| {
+        let start = std::time::Instant::now();
+        loop {
+            if poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "the time has passed, and the timer is not ready");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_timer_whose_time_has_passed_ends_a_poll_that_waits_for_it() {
+    let soon = || Instant::now() + Duration::from_millis(5);
+    for runtime in [current_thread(), Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()] {
+        runtime.block_on(async {
+            redd::spawn(async move {
+                let mut nap = pin!(redd::time::sleep(Duration::from_millis(5)));
+                in_one_poll(|cx| nap.as_mut().poll(cx)).await;
+                assert!(nap.is_elapsed());
+                nap.as_mut().reset(soon());
+                in_one_poll(|cx| nap.as_mut().poll(cx)).await;
+                let deadline = soon();
+                in_one_poll(|cx| pin!(sleep_until(deadline)).poll(cx)).await;
+                assert!(Instant::now() >= deadline, "it was early");
+                let deadline = soon();
+                let pending = || timeout_at(deadline, std::future::pending::<()>());
+                in_one_poll(|cx| pin!(pending()).poll(cx).map(drop)).await;
+                let mut ticks = interval(Duration::from_millis(5));
+                for _ in 0..3 {
+                    in_one_poll(|cx| ticks.poll_tick(cx).map(drop)).await;
+                }
+            })
+            .await
+            .unwrap();
+        });
+    }
+}

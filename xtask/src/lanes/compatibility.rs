@@ -1,0 +1,309 @@
+//! What redd is next to Tokio: its API, other people's tests, and other people's programs.
+//!
+//! Called by `cargo xtask api-diff`, `suites`, `suites-unstable`, `compat` and `switch`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Outcome, cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
+use crate::{api, compat, dependencies, peers, suites, switch};
+
+/// rustdoc's JSON of packages, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
+fn documents(
+    root: &Path,
+    target: &Path,
+    packages: &[(&str, &str)],
+    flags: Option<&str>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut read = Vec::new();
+    for (package, features) in packages {
+        let mut arguments = vec!["rustdoc", "--quiet", "-p", package, "--lib"];
+        if !features.is_empty() {
+            arguments.extend(["--features", features]);
+        }
+        arguments.extend(["--", "-Zunstable-options", "--output-format", "json", "--document-private-items"]);
+        arguments.extend(["--document-hidden-items", "--cap-lints", "allow"]);
+        let mut command = cargo(root, &arguments);
+        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
+        if let Some(flags) = flags {
+            command.env("RUSTFLAGS", rustflags(flags)).env("RUSTDOCFLAGS", flags);
+        }
+        if !passes(&mut command) {
+            return Err(format!("`{package}` cannot be documented"));
+        }
+        let name = package.split('@').next().unwrap_or(package).replace('-', "_");
+        let path = api::json_path(target, &name);
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        read.push((name, text));
+    }
+    Ok(read)
+}
+
+/// The features that the record of Tokio's API has.
+const API_FEATURES: &str = "full,test-util";
+
+pub(super) fn api_diff(root: &Path) -> Outcome {
+    let target = target_dir(root).join("api");
+    let packages = [("tokio", API_FEATURES), ("redd", "tracing"), ("redd-macros", "")];
+    let read = documents(root, &target, &packages, None).and_then(|read| api::inventory(&read, "tokio"));
+    let facade = match read {
+        Ok(facade) => facade,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome::of(false);
+        }
+    };
+    let record = std::fs::read_to_string(root.join(api::RECORD)).unwrap_or_default();
+    let found = api::compare(&record, &facade);
+    found.lines.iter().for_each(|line| println!("{line}"));
+    let note = format!(
+        "{} present, {} missing, {} spelt differently; unstable: {} present, {} missing; traits: {} lost, {} more",
+        found.present,
+        found.missing,
+        found.differing,
+        found.unstable_present,
+        found.unstable_missing,
+        found.lost_traits,
+        found.wider_traits
+    );
+    Outcome { passed: found.present > 0 && found.missing == 0 && found.lost_traits == 0, note }
+}
+
+/// Documents the registry's Tokio, and writes what can be named there.
+pub(crate) fn record_api(root: &Path) -> bool {
+    let written = || -> Result<(), String> {
+        let target = target_dir(root).join("api");
+        let project = target.join("tokio-alone");
+        let manifest = format!(
+            "[package]\nname = \"alone\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
+             tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
+            api::tracked()
+        );
+        let write = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(|error| error.to_string());
+        std::fs::create_dir_all(project.join("src")).map_err(|error| error.to_string())?;
+        write(project.join("src/lib.rs"), "")?;
+        write(project.join("Cargo.toml"), &manifest)?;
+        let of = |flags, name: &str| {
+            let read = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
+            api::inventory(&read, "tokio")
+        };
+        let (stable, unstable) = (of(None, "stable")?, of(Some("--cfg tokio_unstable"), "unstable")?);
+        std::fs::create_dir_all(root.join("xtask/api")).map_err(|error| error.to_string())?;
+        write(root.join(api::RECORD), &api::record(&stable, &unstable))
+    };
+    written().inspect_err(|why| eprintln!("{why}")).is_ok()
+}
+
+pub(super) fn stable_suites(root: &Path) -> Outcome {
+    suites(root, "suites", suites::STABLE, 1)
+}
+
+pub(super) fn unstable_suites(root: &Path) -> Outcome {
+    suites(root, "suites-unstable", suites::UNSTABLE, 1)
+}
+
+/// The lane `suites`, so many times in a row: a test that passes in some of the runs is a finding.
+pub(crate) fn run_suites(root: &Path, runs: usize) -> bool {
+    let outcome = suites(root, "suites", suites::STABLE, runs);
+    println!("{}", outcome.note);
+    outcome.passed
+}
+
+/// Runs other people's tests, and writes its table into docs/compatibility.md.
+fn suites(root: &Path, lane: &str, suites: &[suites::Suite], runs: usize) -> Outcome {
+    let report = match suites::run(root, &compat_target_dir(root).join("suites"), suites, runs) {
+        Ok(report) => report,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome { passed: false, note: "they could not be run".to_owned() };
+        }
+    };
+    let table = report.table();
+    println!("\n{table}");
+    let findings = report.findings();
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Outcome { passed: write_result(root, lane, runs, &table) && findings.is_empty(), note: report.note(runs) }
+}
+
+/// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.
+pub(super) fn run_compat(root: &Path) -> Outcome {
+    const LOCK: &str = "compat/Cargo.lock";
+    let failed = |note: &str| Outcome { passed: false, note: note.to_owned() };
+    let (usual, console) = (compat_target_dir(root), compat_target_dir(root).join("console"));
+    for (folder, packages) in [(&usual, compat::PACKAGES), (&console, &["console"])] {
+        for package in packages {
+            // What an earlier build has left must not pass for what this one could not build.
+            let _ = std::fs::remove_file(folder.join("debug").join(package));
+        }
+    }
+    let build = ["build", "--manifest-path", "compat/Cargo.toml", "--keep-going"];
+    let mut is_built = passes(cargo(root, &build).env("CARGO_TARGET_DIR", &usual));
+    // Its crate refuses to work without this flag, which changes every crate, and so it has a folder of its own.
+    is_built &= passes(
+        cargo(root, &build)
+            .args(["-p", "console"])
+            .env("RUSTFLAGS", rustflags("--cfg tokio_unstable"))
+            .env("CARGO_TARGET_DIR", &console),
+    );
+    // Read after the build, which may have changed it; and also if it failed, which the real Tokio would explain.
+    let lock = std::fs::read_to_string(root.join(LOCK)).unwrap_or_default();
+    let findings = dependencies::check_lock(LOCK, &lock);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() || !lock.contains("\nname = \"tokio\"\n") {
+        return failed("the lock file has no facade, or more than the facade");
+    }
+    if !falls_back_loudly(root) {
+        return failed("`assert_active!` does not compile with the facade, or compiles without it");
+    }
+    let peers = peers::start();
+    let mut results = compat::Results::default();
+    let mut succeeded = is_built;
+    for _ in 0..compat::RUNS {
+        for package in compat::PACKAGES {
+            succeeded &= run_package(&usual, package, &peers, &mut results);
+        }
+        succeeded &= run_package(&console, "console", &peers, &mut results);
+    }
+    drop(peers);
+    let table = results.table(&lock);
+    println!("\n{table}");
+    succeeded &= write_result(root, "compat", compat::RUNS, &table);
+    let count = results.count();
+    let note = format!(
+        "programs: {} passed, {} failed, {} skipped, {} runs each",
+        count.passed,
+        count.failed,
+        count.skipped,
+        compat::RUNS
+    );
+    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
+}
+
+/// Switches all programs, and writes the table of them.
+pub(super) fn switch_all(root: &Path) -> Outcome {
+    let (rows, outcome) = switch_programs(root, &[]);
+    let written = !rows.is_empty() && write_result(root, "switch", 1, &switch::table(&rows));
+    Outcome { passed: outcome.passed && written, note: outcome.note }
+}
+
+/// `cargo xtask switch NAME…`.
+pub(crate) fn run_switch(root: &Path, names: &[&str]) -> bool {
+    let (rows, outcome) = switch_programs(root, names);
+    println!("\n{}\n{}", switch::table(&rows), outcome.note);
+    outcome.passed
+}
+
+/// Those of these names, or all.
+fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
+    let target = target_dir(root).join("switch");
+    let mut rows = Vec::new();
+    let mut failed = Vec::new();
+    for program in switch::PROGRAMS.iter().filter(|program| names.is_empty() || names.contains(&program.name)) {
+        println!("{}", program.name);
+        match switch::switch(root, &target, program) {
+            Ok(row) => {
+                if !row.passed() {
+                    failed.push(program.name.to_owned());
+                }
+                rows.push(row);
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                failed.push(format!("{}: {why}", program.name));
+            }
+        }
+    }
+    let note = match failed.as_slice() {
+        [] => format!("{} programs switched", rows.len()),
+        failed => format!("{} programs; failed: {}", rows.len(), failed.join(", ")),
+    };
+    (rows, Outcome { passed: failed.is_empty() && !names.iter().any(|name| !is_switched(name)), note })
+}
+
+fn is_switched(name: &str) -> bool {
+    switch::PROGRAMS.iter().any(|program| program.name == name)
+}
+
+/// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.
+fn run_package(folder: &Path, package: &str, peers: &[peers::Peer], results: &mut compat::Results) -> bool {
+    let mut command = Command::new(folder.join("debug").join(package));
+    command.envs(peers.iter().map(|peer| (peer.variable.0, &peer.variable.1)));
+    let mut heard = false;
+    let succeeded = for_each_line(&mut command, |line| {
+        heard = true;
+        results.add(line);
+    });
+    if !heard {
+        results.fail(package, "it does not build, or does not run");
+    }
+    succeeded
+}
+
+/// A crate that says `assert_active!` compiles with the patch, and does not compile without it.
+fn falls_back_loudly(root: &Path) -> bool {
+    let folder = target_dir(root).join("fallback");
+    let manifest = format!(
+        "[package]\nname = \"fallback\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+         redd = {{ path = {:?}, default-features = false }}\ntokio = \"1\"\n",
+        root.join("redd")
+    );
+    if let Err(error) = write_package(&folder, &manifest, "//! Redd, or a failure.\n\nredd::assert_active!();\n") {
+        eprintln!("{}: {error}", folder.display());
+        return false;
+    }
+    let check = |patched: bool| {
+        let mut command = cargo(&folder, &["check", "--quiet"]);
+        if patched {
+            command.arg("--config").arg(format!("patch.crates-io.tokio.path={:?}", root.join("tokio")));
+        }
+        println!("  $ {} ({})", shown(&command), folder.display());
+        command.output()
+    };
+    match (check(true), check(false)) {
+        (Ok(patched), Ok(plain)) => {
+            let words = String::from_utf8_lossy(&plain.stderr).into_owned();
+            let is_named = words.contains("IS_REDD_PLEASE_CHECK_THE_PATCH_SECTION");
+            if !patched.status.success() || plain.status.success() || !is_named {
+                eprintln!("with the patch: {}\n{}", patched.status, String::from_utf8_lossy(&patched.stderr));
+                eprintln!("without it: {}\n{words}", plain.status);
+            }
+            patched.status.success() && !plain.status.success() && is_named
+        }
+        (patched, plain) => {
+            eprintln!("cannot start cargo: {:?}", patched.err().or(plain.err()));
+            false
+        }
+    }
+}
+
+/// Writes a lane's text into docs/compatibility.md, behind the date.
+fn write_result(root: &Path, lane: &str, runs: usize, table: &str) -> bool {
+    let path = root.join("docs/compatibility.md");
+    let date = Command::new("date").arg("+%Y-%m-%d").output().map(|output| output.stdout).unwrap_or_default();
+    let text = format!(
+        "State of {}, {runs} run{}:\n\n{table}",
+        String::from_utf8_lossy(&date).trim(),
+        if runs == 1 { "" } else { "s each" }
+    );
+    let document = std::fs::read_to_string(&path).unwrap_or_default();
+    let Some(document) = compat::replace_text(&document, lane, &text) else {
+        eprintln!("{} has no place for what `{lane}` found", path.display());
+        return false;
+    };
+    match std::fs::write(&path, document) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            false
+        }
+    }
+}
+
+/// The folder of the builds of `compat`, which is a workspace of its own.
+fn compat_target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("compat/target"), PathBuf::from)
+}

@@ -1,0 +1,678 @@
+//! What a change has to pass, cheapest first, each part with its time.
+//!
+//! Lanes with equal compiler flags share one target folder; those whose flags or compilers differ have their own.
+//!
+//! | file | lanes |
+//! |---|---|
+//! | here | those that need no more than the toolchain |
+//! | `models` | loom and shuttle |
+//! | `sanitizers` | AddressSanitizer, ThreadSanitizer |
+//! | `miri` | Miri, and tests of what replaces the calls that it lacks |
+//! | `machines` | aarch64, the oldest Rust |
+//! | `compatibility` | Tokio's API, its tests, other people's programs |
+//!
+//! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
+
+mod compatibility;
+mod machines;
+mod miri;
+mod models;
+mod sanitizers;
+
+pub(crate) use compatibility::{record_api, run_suites, run_switch};
+pub(crate) use models::run_shuttle;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{dependencies, instructions, mutants, tidy};
+
+/// One part of `ci`.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) name: &'static str,
+    pub(crate) purpose: &'static str,
+    run: fn(&Path) -> Outcome,
+}
+
+/// What a lane has to say: whether it passed, and one line for the table.
+#[derive(Debug)]
+struct Outcome {
+    passed: bool,
+    note: String,
+}
+
+/// How the note of a lane begins that did not do what it is for, since the machine lacks something.
+const SKIPPED: &str = "SKIPPED: ";
+
+impl Outcome {
+    fn of(passed: bool) -> Self {
+        Self { passed, note: String::new() }
+    }
+
+    /// Not a failure: the machine lacks something.
+    fn skipped(why: impl std::fmt::Display) -> Self {
+        Self { passed: true, note: format!("{SKIPPED}{why}") }
+    }
+
+    fn is_skipped(&self) -> bool {
+        self.note.starts_with(SKIPPED)
+    }
+
+    fn word(&self) -> &'static str {
+        match (self.is_skipped(), self.passed) {
+            (true, _) => "SKIPPED",
+            (false, true) => "ok",
+            (false, false) => "FAILED",
+        }
+    }
+}
+
+pub(crate) const LANES: &[Lane] = &[
+    Lane { name: "fmt", purpose: "formatting", run: fmt },
+    Lane { name: "tidy", purpose: "the rules of STYLE.md that a machine can check", run: run_tidy },
+    Lane { name: "dependencies", purpose: "sources, licences and versions of dependencies", run: run_dependencies },
+    Lane { name: "clippy", purpose: "lints, with warnings as errors", run: clippy },
+    Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
+    Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
+    Lane {
+        name: "features",
+        purpose: "redd with no feature, with each one alone, and its tests of tasks with `tracing`",
+        run: features,
+    },
+    Lane { name: "instructions", purpose: "instructions per operation of the hot paths", run: check_instructions },
+    Lane {
+        name: "loom",
+        purpose: "models of the concurrent parts, every interleaving within a bound",
+        run: models::loom,
+    },
+];
+
+/// Lanes that take longer or need more than a change has to wait for. They are not part of `ci`.
+pub(crate) const DEEP: &[Lane] = &[
+    Lane { name: "asan", purpose: "tests under AddressSanitizer with its leak check", run: sanitizers::asan },
+    Lane {
+        name: "tsan",
+        purpose: "the stress program under ThreadSanitizer, std instrumented too where Debian's source of it is",
+        run: sanitizers::tsan,
+    },
+    Lane {
+        name: "miri",
+        purpose: "tests under Miri, Stacked and Tree Borrows, where it is installed; its replaced calls everywhere",
+        run: miri::miri,
+    },
+    Lane {
+        name: "aarch64",
+        purpose: "builds for aarch64, and its tests under qemu, with Debian's packages unpacked into `target`",
+        run: machines::aarch64,
+    },
+    Lane {
+        name: "msrv",
+        purpose: "builds and tests with the oldest Rust that is promised, rustup's or Debian's",
+        run: machines::msrv,
+    },
+    Lane {
+        name: "loom-shadow",
+        purpose: "the models again, with orders that loom alone does not try",
+        run: models::loom_with_shadow,
+    },
+    Lane {
+        name: "shuttle",
+        purpose: "the models and whole runtimes, 10,000 schedules of each, picked at random",
+        run: models::shuttle,
+    },
+    Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, three minutes", run: fuzz },
+    Lane {
+        name: "mutants",
+        purpose: "small changes in the state word, wheel, queues and permits: tests notice",
+        run: mutants,
+    },
+    Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
+    Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
+    Lane {
+        name: "suites",
+        purpose: "Tokio's own tests and its companions', on the facade",
+        run: compatibility::stable_suites,
+    },
+    Lane {
+        name: "suites-unstable",
+        purpose: "Tokio's own tests with `tokio_unstable`",
+        run: compatibility::unstable_suites,
+    },
+    Lane {
+        name: "compat",
+        purpose: "programs on other people's crates, through the facade",
+        run: compatibility::run_compat,
+    },
+    Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
+];
+
+/// Lanes that no group runs: they take an hour.
+pub(crate) const ALONE: &[Lane] = &[Lane {
+    name: "switch",
+    purpose: "published programs, switched as the guide says",
+    run: compatibility::switch_all,
+}];
+
+pub(crate) fn find(name: &str) -> Option<&'static Lane> {
+    LANES.iter().chain(DEEP).chain(ALONE).find(|lane| lane.name == name)
+}
+
+pub(crate) fn run_all(root: &Path) -> bool {
+    run(root, &LANES.iter().collect::<Vec<_>>())
+}
+
+pub(crate) fn run_deep(root: &Path) -> bool {
+    run(root, &DEEP.iter().collect::<Vec<_>>())
+}
+
+/// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to mend.
+pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
+    let mut rows = Vec::new();
+    for lane in lanes {
+        println!("==> {}: {}", lane.name, lane.purpose);
+        let start = now();
+        let outcome = (lane.run)(root);
+        rows.push((lane.name, start.elapsed(), outcome));
+    }
+    println!("\nlane             result      time");
+    let mut total = Duration::ZERO;
+    for (name, time, outcome) in &rows {
+        total += *time;
+        // The word stands in the column before.
+        let note = outcome.note.strip_prefix(SKIPPED).unwrap_or(&outcome.note);
+        println!("{name:<15}  {:<7} {:>6.1} s  {note}", outcome.word(), time.as_secs_f64());
+    }
+    let count = |word: &str| rows.iter().filter(|(_, _, outcome)| outcome.word() == word).count();
+    let skipped = match count("SKIPPED") {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    println!("{} of {} lanes passed{skipped} in {:.1} s", count("ok"), rows.len(), total.as_secs_f64());
+    let failed: Vec<_> = rows.iter().filter(|(_, _, outcome)| !outcome.passed).map(|(name, _, _)| *name).collect();
+    for name in &failed {
+        println!("failed: {name}; alone: `cargo xtask {name}`");
+    }
+    failed.is_empty()
+}
+
+#[expect(clippy::disallowed_methods, reason = "lanes are timed by the real clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The cargo that runs us, in the repository.
+fn cargo(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(arguments);
+    remove_own_variables(&mut command);
+    command
+}
+
+/// rustup's cargo, which takes `+TOOLCHAIN` as its first argument; the one that runs us belongs to one toolchain.
+fn rustup_cargo(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root);
+    remove_own_variables(&mut command);
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(name);
+    }
+    // A toolchain that is missing is a reason to skip, and not to fetch one.
+    command.env("RUSTUP_AUTO_INSTALL", "0");
+    command
+}
+
+/// What `cargo run` sets for this crate must not leak into builds of others.
+fn remove_own_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn passes(command: &mut Command) -> bool {
+    println!("  $ {}", shown(command));
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("cannot start `{}`: {error}", shown(command));
+            false
+        }
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn fmt(root: &Path) -> Outcome {
+    let passed = passes(&mut cargo(root, &["fmt", "--all", "--check"]));
+    if !passed {
+        eprintln!("mend: `cargo fmt --all`");
+    }
+    Outcome::of(passed)
+}
+
+fn run_tidy(root: &Path) -> Outcome {
+    let findings = tidy::check(root);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+}
+
+fn run_dependencies(root: &Path) -> Outcome {
+    let tree = |arguments: &[&str]| {
+        let output = cargo(root, arguments).stderr(Stdio::inherit()).output();
+        output
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let findings = dependencies::check(root, tree, user_lock(root));
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+}
+
+/// The lock file of a program that asks for `tokio` and gets the facade. It starts from ours, so that a new release of
+/// another crate changes nothing; Cargo removes what the program does not need.
+fn user_lock(root: &Path) -> Result<String, String> {
+    let folder = target_dir(root).join(dependencies::USER);
+    let (lock, checkout) = (folder.join("Cargo.lock"), folder.join("redd"));
+    let link = || match std::os::unix::fs::symlink(root, &checkout) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    write_package(&folder, &dependencies::user_manifest(), "//! Nothing.\n")
+        .and_then(|()| link())
+        .and_then(|()| std::fs::copy(root.join("Cargo.lock"), &lock))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    // Without the network if the registry's index has been read before; with it otherwise.
+    let resolves = |option: &[&str]| {
+        let mut command = cargo(&folder, &["tree", "--quiet"]);
+        command.args(option).stdout(Stdio::null());
+        passes(&mut command)
+    };
+    if !resolves(&["--offline"]) && !resolves(&[]) {
+        return Err("a program with the patch does not resolve (Cargo's message is above)".to_owned());
+    }
+    std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))
+}
+
+/// A program whose lock file is older than ours keeps its versions if our requirements allow them, so they have to be
+/// enough. Dependencies of others are at their lowest versions too.
+fn minimal(root: &Path) -> Outcome {
+    let folder = target_dir(root).join("minimal");
+    let names = feature_names(&std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default());
+    // An optional dependency may ask for a newer version of one that is always there, and hide that ours is too low.
+    let passed = [&[][..], &names].iter().all(|features| {
+        let manifest = format!(
+            "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+             redd = {{ path = {:?}, features = {features:?} }}\n",
+            root.join("redd")
+        );
+        if let Err(error) = write_package(&folder, &manifest, "//! Nothing.\n") {
+            eprintln!("{}: {error}", folder.display());
+            return false;
+        }
+        let mut resolve = cargo(&folder, &["generate-lockfile", "--quiet", "-Zminimal-versions"]);
+        let mut check = cargo(&folder, &["check", "--quiet", "--locked"]);
+        check.env("CARGO_TARGET_DIR", target_dir(root).join("minimal/target"));
+        passes(resolve.env("RUSTC_BOOTSTRAP", "1")) && passes(&mut check)
+    });
+    Outcome { passed: passed && !names.is_empty(), note: "with the default features, and with all".to_owned() }
+}
+
+/// A package with a library of this text.
+fn write_package(folder: &Path, manifest: &str, text: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("src"))?;
+    std::fs::write(folder.join("Cargo.toml"), manifest)?;
+    std::fs::write(folder.join("src/lib.rs"), text)
+}
+
+fn clippy(root: &Path) -> Outcome {
+    Outcome::of(passes(&mut cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))
+}
+
+fn docs(root: &Path) -> Outcome {
+    // The map of a public module names private rooms, for who reads the source; for others the name is no link.
+    let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+    Outcome::of(passes(cargo(root, &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags)))
+}
+
+fn test(root: &Path) -> Outcome {
+    let count = run_tests(&mut cargo(root, &["test", "--workspace", "--no-fail-fast"]));
+    Outcome { note: count.to_string(), passed: count.succeeded }
+}
+
+fn features(root: &Path) -> Outcome {
+    let manifest = std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default();
+    let names = feature_names(&manifest);
+    let mut failed = Vec::new();
+    for name in std::iter::once("").chain(names.iter().map(String::as_str)) {
+        let mut arguments = vec!["clippy", "--quiet", "-p", "redd", "--no-default-features"];
+        if !name.is_empty() {
+            arguments.extend(["--features", name]);
+        }
+        arguments.extend(["--", "-D", "warnings"]);
+        if !passes(&mut cargo(root, &arguments)) {
+            failed.push(if name.is_empty() { "(none)" } else { name });
+        }
+    }
+    // The feature with code of its own that the tests of the default features do not see.
+    let traced =
+        run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--test", "tasks", "--features", "tracing"]));
+    let note = if failed.is_empty() {
+        format!("{} combinations; with `tracing`: {traced}", names.len() + 1)
+    } else {
+        format!("failed with: {}; with `tracing`: {traced}", failed.join(", "))
+    };
+    Outcome { passed: failed.is_empty() && !names.is_empty() && traced.succeeded, note }
+}
+
+/// The caller's flags and ours.
+fn rustflags(ours: &str) -> String {
+    match std::env::var("RUSTFLAGS") {
+        Ok(theirs) if !theirs.is_empty() => format!("{theirs} {ours}"),
+        _ => ours.to_owned(),
+    }
+}
+
+/// The features of a manifest but `default`.
+fn feature_names(manifest: &str) -> Vec<String> {
+    manifest
+        .lines()
+        .skip_while(|line| line.trim() != "[features]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = ["))
+        .map(|(name, _)| name.trim().to_owned())
+        .filter(|name| name != "default")
+        .collect()
+}
+
+fn mutants(root: &Path) -> Outcome {
+    mutants_of(root, None)
+}
+
+/// `cargo xtask mutants FILE`.
+pub(crate) fn run_mutants(root: &Path, file: &str) -> bool {
+    let outcome = mutants_of(root, Some(file));
+    println!("mutants: {}", outcome.note);
+    outcome.passed
+}
+
+fn mutants_of(root: &Path, only: Option<&str>) -> Outcome {
+    match mutants::run(root, &target_dir(root).join("mutants"), only) {
+        Ok(totals) => Outcome {
+            passed: totals.unknown.is_empty() && totals.tried > 0,
+            note: format!(
+                "changes: {} tried, {} noticed, {} survive, {} of them unexplained",
+                totals.tried,
+                totals.noticed,
+                totals.survivors.len(),
+                totals.unknown.len()
+            ),
+        },
+        Err(error) => Outcome { passed: false, note: error.to_string() },
+    }
+}
+
+fn fuzz(root: &Path) -> Outcome {
+    fuzz_for(root, 180)
+}
+
+/// `cargo xtask fuzz --seconds N`.
+pub(crate) fn run_fuzz(root: &Path, seconds: u64) -> bool {
+    let outcome = fuzz_for(root, seconds);
+    println!("fuzz: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs `redd/tests/fuzz.rs`, which prints the line that replays a failing input.
+fn fuzz_for(root: &Path, seconds: u64) -> Outcome {
+    let from = fresh_seed();
+    let mut command = cargo(root, &["test", "--release", "-p", "redd", "--test", "fuzz"]);
+    command
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .env("CARGO_TARGET_DIR", target_dir(root).join("checked"))
+        .env("REDD_FUZZ_SECONDS", seconds.to_string())
+        .env("REDD_FROM", from.to_string());
+    let count = run_tests(&mut command);
+    Outcome { passed: count.succeeded && count.cases > 0, note: format!("inputs: {count}, from seed {from}") }
+}
+
+fn random(root: &Path) -> Outcome {
+    random_from(root, DEEP_SEEDS, fresh_seed())
+}
+
+/// How many random programs the deep lane runs.
+const DEEP_SEEDS: u64 = 100_000;
+
+/// `cargo xtask random --seeds N --from S`.
+pub(crate) fn run_random(root: &Path, seeds: u64, from: u64) -> bool {
+    let outcome = random_from(root, seeds, from);
+    println!("random: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs `redd/tests/random.rs`, which prints the line that replays a failing seed.
+fn random_from(root: &Path, seeds: u64, from: u64) -> Outcome {
+    let checked = |arguments: &[&str]| {
+        let mut command = cargo(root, arguments);
+        command
+            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+            // Where the assertions of the other release builds are off.
+            .env("CARGO_TARGET_DIR", target_dir(root).join("checked"));
+        command
+    };
+    let arguments = ["test", "--release", "-p", "redd", "--test", "random"];
+    if !passes(&mut checked(&[&arguments[..], &["--no-run"]].concat())) {
+        return Outcome::of(false);
+    }
+    let mut command = checked(&arguments);
+    // What the runtime says of each panic that is meant would drown the rest.
+    command.env("REDD_SEEDS", seeds.to_string()).env("REDD_FROM", from.to_string()).stderr(Stdio::null());
+    let count = run_tests(&mut command);
+    Outcome { passed: count.succeeded && count.cases > 0, note: format!("programs: {count}, from seed {from}") }
+}
+
+/// Where the deep lane starts: elsewhere each day, and printed.
+fn fresh_seed() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a lane's seed is not the runtime's time")]
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400 * 1_000_000)
+}
+
+fn soak(root: &Path) -> Outcome {
+    // What is left of an hour beside the other lanes; `soak --minutes 30` is for an evening.
+    soak_for(root, "5")
+}
+
+/// A service under load, judged by its counts and by how flat its resources stay.
+fn soak_for(root: &Path, minutes: &str) -> Outcome {
+    let arguments = ["test", "--release", "-p", "redd", "--test", "soak", "--", "--minutes", minutes];
+    let mut lost = None;
+    let succeeded = for_each_line(&mut cargo(root, &arguments), |line| {
+        if let Some(rest) = line.strip_prefix("soak: ").filter(|rest| rest.ends_with(" lost")) {
+            lost = Some(rest.to_owned());
+        }
+    });
+    let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
+    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+}
+
+/// The lane of this name, for `minutes`.
+pub(crate) fn run_soak(root: &Path, minutes: &str) -> bool {
+    let outcome = soak_for(root, minutes);
+    println!("soak: {}, {}", if outcome.passed { "ok" } else { "FAILED" }, outcome.note);
+    outcome.passed
+}
+
+fn check_instructions(root: &Path) -> Outcome {
+    let counts = match count_instructions(root) {
+        Ok(counts) => counts,
+        Err(Uncounted::Skipped(why)) => return Outcome::skipped(why),
+        Err(Uncounted::Failed(why)) => {
+            eprintln!("{why}");
+            return Outcome::of(false);
+        }
+    };
+    let stored = std::fs::read_to_string(root.join(instructions::STORED)).unwrap_or_default();
+    let comparison = instructions::compare(&stored, &instructions::toolchain(), &counts);
+    comparison.lines.iter().for_each(|line| println!("{line}"));
+    if !comparison.failed.is_empty() {
+        eprintln!("mend, or say why in the commit and store them: `cargo xtask instructions --bless`");
+    }
+    let note = match comparison.failed.as_slice() {
+        [] => format!("{} rows", counts.len()),
+        failed => failed.join(", "),
+    };
+    Outcome { passed: comparison.failed.is_empty(), note }
+}
+
+/// Stores the counts of this moment; shows what they were.
+pub(crate) fn bless_instructions(root: &Path) -> bool {
+    let counts = match count_instructions(root) {
+        Ok(counts) => counts,
+        Err(Uncounted::Skipped(why) | Uncounted::Failed(why)) => {
+            eprintln!("{why}");
+            return false;
+        }
+    };
+    let path = root.join(instructions::STORED);
+    let toolchain = instructions::toolchain();
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    instructions::compare(&stored, &toolchain, &counts).lines.iter().for_each(|line| println!("{line}"));
+    std::fs::write(path, instructions::stored_text(&toolchain, &counts)).is_ok()
+}
+
+/// Why there are no counts.
+enum Uncounted {
+    Skipped(String),
+    Failed(String),
+}
+
+fn count_instructions(root: &Path) -> Result<Vec<(String, f64)>, Uncounted> {
+    let valgrind = instructions::valgrind().map_err(Uncounted::Skipped)?;
+    println!("{valgrind}, {}", instructions::toolchain());
+    let target = target_dir(root).join("instructions");
+    let arguments = ["build", "--release", "--manifest-path", "bench/Cargo.toml", "-p", "instructions"];
+    if !passes(cargo(root, &arguments).env("CARGO_TARGET_DIR", &target)) {
+        return Err(Uncounted::Failed("the program does not build".to_owned()));
+    }
+    instructions::count(&target.join("release/instructions")).map_err(Uncounted::Failed)
+}
+
+fn target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// The sums of a test run.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct TestCount {
+    succeeded: bool,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// Of programs that make up what they try: combinations, seeds, inputs.
+    cases: u64,
+}
+
+impl std::fmt::Display for TestCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)?;
+        if self.cases > 0 { write!(f, ", {} cases", self.cases) } else { Ok(()) }
+    }
+}
+
+impl TestCount {
+    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`, and `3 passed, 0 failed` of a program without harness.
+    fn add(&mut self, line: &str) {
+        let of_harness = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "));
+        let numbers = match of_harness {
+            Some((_, numbers)) => numbers,
+            None if line.ends_with(" failed") && line.contains(" passed, ") => line,
+            None => return,
+        };
+        for part in numbers.split(&[';', ',']).map(str::trim) {
+            if let Some((number, what)) = part.split_once(' ') {
+                let number = number.parse().unwrap_or(0);
+                match what {
+                    "passed" => self.passed += number,
+                    "cases passed" => self.cases += number,
+                    "failed" => self.failed += number,
+                    "ignored" => self.ignored += number,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Runs tests, shows their output as it comes, and adds up their results.
+fn run_tests(command: &mut Command) -> TestCount {
+    let mut count = TestCount::default();
+    let succeeded = for_each_line(command, |line| count.add(line));
+    TestCount { succeeded, ..count }
+}
+
+/// Runs a command and shows its output as it comes; whether it succeeded.
+fn for_each_line(command: &mut Command, mut take: impl FnMut(&str)) -> bool {
+    println!("  $ {}", shown(command));
+    let mut child = match command.stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("cannot start `{}`: {error}", shown(command));
+            return false;
+        }
+    };
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            take(&line);
+        }
+    }
+    child.wait().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_test_programs_add_up() {
+        let mut count = TestCount::default();
+        count.add("running 3 tests");
+        count.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s");
+        count.add("4 passed, 1 failed");
+        count.add("900 cases passed, 0 failed");
+        count.add("some test that passed, or failed");
+        count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
+        assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1, cases: 900 });
+    }
+
+    #[test]
+    fn a_lane_that_is_skipped_neither_fails_nor_passes() {
+        let skipped = Outcome::skipped("no valgrind here");
+        assert_eq!((skipped.passed, skipped.word()), (true, "SKIPPED"));
+        assert_eq!((Outcome::of(true).word(), Outcome::of(false).word()), ("ok", "FAILED"));
+    }
+
+    #[test]
+    fn features_are_read_from_the_manifest() {
+        let manifest =
+            "[package]\n[features]\ndefault = [\"a\"]\n# why\na = []\nb-c = [\"a\"]\n\n[dependencies]\nd = [1]\n";
+        assert_eq!(feature_names(manifest), ["a", "b-c"]);
+    }
+}

@@ -1,0 +1,148 @@
+//! Models of the concurrent parts: loom tries every interleaving within a bound, shuttle picks schedules at random.
+//!
+//! Called by `cargo xtask loom`, `loom-shadow` and `shuttle`.
+
+use std::path::Path;
+
+use super::{Outcome, TestCount, cargo, for_each_line, fresh_seed, rustflags, target_dir};
+
+pub(super) fn loom(root: &Path) -> Outcome {
+    models(root, Shadow::Off)
+}
+
+pub(super) fn loom_with_shadow(root: &Path) -> Outcome {
+    models(root, Shadow::On)
+}
+
+/// Whether loom's atomics have a shadow: see `primitives/atomic.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shadow {
+    Off,
+    On,
+}
+
+fn models(root: &Path, shadow: Shadow) -> Outcome {
+    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
+    if shadow == Shadow::On {
+        // Some mistakes show only at the usual bound; that they are caught is the other lane's to say.
+        arguments.extend(["--skip", "catches", "--skip", "caught", "--skip", "mistake"]);
+    }
+    let mut command = cargo(root, &arguments);
+    command
+        .env("RUSTFLAGS", rustflags("--cfg loom"))
+        .env("CARGO_TARGET_DIR", target_dir(root).join("loom"))
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        // A search that is cut off says nothing; a model that is too large must be made smaller.
+        .env_remove("LOOM_MAX_DURATION")
+        .env_remove("LOOM_MAX_PERMUTATIONS");
+    // With shadows a bound of 2 takes more than the deep lanes have time for.
+    let (preemptions, branches) = match shadow {
+        Shadow::Off => ("2", "10000"),
+        Shadow::On => {
+            command.env("REDD_SHADOW", "1");
+            ("1", "40000")
+        }
+    };
+    for (name, value) in [("LOOM_MAX_PREEMPTIONS", preemptions), ("LOOM_MAX_BRANCHES", branches)] {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    let mut count = TestCount::default();
+    let mut models = ModelCount::default();
+    count.succeeded = for_each_line(&mut command, |line| {
+        count.add(line);
+        models.add(line);
+    });
+    if count.succeeded && count.passed == 0 {
+        eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
+    }
+    let note = format!(
+        "models: {count}; {} executions; {} of {} seeded mistakes caught",
+        models.executions, models.caught, models.mistakes
+    );
+    Outcome { passed: count.succeeded && count.passed > 0, note }
+}
+
+/// Schedules of each model in `deep`.
+const DEEP_SCHEDULES: u64 = 10_000;
+
+pub(super) fn shuttle(root: &Path) -> Outcome {
+    shuttle_from(root, DEEP_SCHEDULES, fresh_seed(), "")
+}
+
+/// `cargo xtask shuttle --seeds N --from S MODEL`.
+pub(crate) fn run_shuttle(root: &Path, seeds: u64, from: u64, model: &str) -> bool {
+    let outcome = shuttle_from(root, seeds, from, model);
+    println!("shuttle: {}", outcome.note);
+    outcome.passed
+}
+
+/// Runs the models in schedules that shuttle picks; a failing one prints the line that replays it.
+fn shuttle_from(root: &Path, seeds: u64, from: u64, model: &str) -> Outcome {
+    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"];
+    match model {
+        // Loom's mistakes are those of loom: some need weak memory, which shuttle has not.
+        // Those of shuttle are called `shuttle_notices_…`.
+        "" => arguments.extend([
+            "loom_",
+            "shuttle_",
+            "--skip=loom_catches",
+            "--skip=_catches_",
+            "--skip=caught",
+            "--skip=mistake",
+        ]),
+        name => arguments.push(name),
+    }
+    let mut command = cargo(root, &arguments);
+    command
+        .env("RUSTFLAGS", rustflags("--cfg shuttle"))
+        .env("CARGO_TARGET_DIR", target_dir(root).join("shuttle"))
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .env("REDD_SCHEDULES", seeds.to_string())
+        .env("REDD_SEED", from.to_string());
+    let mut count = TestCount::default();
+    let mut models = ModelCount::default();
+    count.succeeded = for_each_line(&mut command, |line| {
+        count.add(line);
+        models.add(line);
+    });
+    let note = format!("models: {count}; {} schedules, from seed {from}", models.executions);
+    Outcome { passed: count.succeeded && count.passed > 0, note }
+}
+
+/// What the models say between the words of the test harness.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ModelCount {
+    executions: u64,
+    mistakes: u64,
+    caught: u64,
+}
+
+impl ModelCount {
+    /// Reads `test a::loom_b - should panic ... executions: 7; ok`.
+    fn add(&mut self, line: &str) {
+        let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) else { return };
+        let counts = rest.split("executions: ").skip(1);
+        self.executions += counts.filter_map(|text| text.split(';').next()?.parse::<u64>().ok()).sum::<u64>();
+        if name.ends_with(" - should panic") {
+            self.mistakes += 1;
+            self.caught += u64::from(rest.ends_with("ok"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executions_and_mistakes_of_models_are_counted() {
+        let mut count = ModelCount::default();
+        count.add("test a::loom_b ... executions: 12; executions: 3; ok");
+        count.add("test a::loom_catches_c - should panic ... executions: 7; ok");
+        count.add("test a::loom_catches_d - should panic ... executions: 1; FAILED");
+        count.add("test a::e ... ok");
+        assert_eq!(count, ModelCount { executions: 23, mistakes: 2, caught: 1 });
+    }
+}
