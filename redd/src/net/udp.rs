@@ -1,5 +1,7 @@
 //! A UDP socket.
 //!
+//! Long because the methods of the type are written out, each with its variants that try and poll.
+//!
 //! Called by user code.
 
 use super::addr::{self, ToSocketAddrs};

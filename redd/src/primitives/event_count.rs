@@ -1,6 +1,6 @@
 //! An event count: several threads sleep on it. Each `notify_one` wakes one of them, and returns whether it did.
 //!
-//! Called by `scheduler::seats`.
+//! Called by `scheduler::parking`.
 //!
 //! # Invariants
 //! - `key-before-check`: a thread that is about to sleep takes a key before it announces that and checks for work a last

@@ -8,7 +8,10 @@
 //!
 //! Called by `cargo xtask tidy` and `cargo xtask ci`.
 
+mod graph;
 mod names;
+mod prose;
+mod size;
 mod source;
 mod text;
 mod walls;
@@ -53,6 +56,9 @@ pub(crate) fn check(root: &Path) -> Vec<Finding> {
     sources.retain(is_of_the_workspace);
     findings.extend(text::check(&sources));
     findings.extend(names::check(&sources, &documents));
+    findings.extend(graph::check(&sources));
+    findings.extend(size::check(&sources));
+    findings.extend(prose::check(&sources, &documents));
     findings.extend(walls::check(&sources));
     findings.extend(walls::check_unsafe_list(&sources, &read_list(root, walls::UNSAFE_LIST)));
     findings.sort();

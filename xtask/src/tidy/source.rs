@@ -72,6 +72,12 @@ impl Source {
     /// Items that begin with the word `use` or `pub use`: line number, whether it is a signpost (`pub use`), and each
     /// path in it, braces resolved.
     pub(crate) fn uses(&self) -> Vec<(usize, bool, Vec<String>)> {
+        let paths = |trees: Vec<(String, String)>| trees.into_iter().map(|(path, _)| path).collect();
+        self.use_trees().into_iter().map(|(line, is_public, trees)| (line, is_public, paths(trees))).collect()
+    }
+
+    /// As `uses`, and behind each path the name that it has in the file: `b` for `a::b` and `a::b::self`, `*` for a glob.
+    pub(crate) fn use_trees(&self) -> Vec<(usize, bool, Vec<(String, String)>)> {
         let mut uses = Vec::new();
         let mut lines = self.program();
         while let Some((number, line)) = lines.next() {
@@ -100,14 +106,16 @@ impl Source {
 }
 
 /// `a::{b, c::{d}}` as `a::b`, `a::c::d`.
-fn resolve_braces(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+fn resolve_braces(prefix: &str, tree: &str, paths: &mut Vec<(String, String)>) {
     let tree = tree.trim();
     if tree.is_empty() {
         return;
     }
     let Some((head, rest)) = tree.split_once('{') else {
-        let path = tree.split(" as ").next().unwrap_or(tree).trim();
-        paths.push(format!("{prefix}{path}"));
+        let (path, alias) = tree.split_once(" as ").map_or((tree, None), |(path, alias)| (path, Some(alias.trim())));
+        let path = format!("{prefix}{}", path.trim());
+        let last = path.trim_end_matches("::self").rsplit("::").next().unwrap_or_default().to_owned();
+        paths.push((path, alias.map_or(last, str::to_owned)));
         return;
     };
     let prefix = format!("{prefix}{}", head.trim());

@@ -1,5 +1,7 @@
 //! The halves of a [`TcpStream`]: borrowed from it, and owning it together.
 //!
+//! Long because each half has the methods of its direction, written out.
+//!
 //! Called by user code.
 //!
 //! # Invariants

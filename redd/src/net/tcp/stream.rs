@@ -1,5 +1,7 @@
 //! A TCP connection.
 //!
+//! Long because the methods and traits of the type are written out.
+//!
 //! Called by user code.
 
 use super::open::open;

@@ -1,5 +1,7 @@
 //! Pipes and FIFOs: [`pipe()`], and files that are pipes.
 //!
+//! Long because both ends have their methods and traits written out.
+//!
 //! Called by user code.
 
 use crate::driver::Source;
