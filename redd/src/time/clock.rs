@@ -101,7 +101,7 @@ impl Clock {
     }
 
     /// Returns the current time of this clock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn now(&self) -> Instant {
         // Relaxed (`real-until-paused`): a thread that misses a pause reads the real time, as if it had read just before
         // the pause. The kept time is read under the lock.
