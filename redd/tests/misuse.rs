@@ -376,7 +376,7 @@ fn into_panic_of_a_cancelled_task_says_to_ask_first() {
     let forever = runtime.spawn(pending::<()>());
     forever.abort();
     let error = runtime.block_on(forever).unwrap_err();
-    assert_panics(&["was cancelled", "Ask `is_panic` first"], || {
+    assert_panics(&["was cancelled", "Check `is_panic` first"], || {
         drop(error.into_panic());
     });
 }

@@ -407,6 +407,7 @@ fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the CPU time of another thread is unknown there")]
 fn the_line_of_a_blocked_task_reads_as_the_guide_shows_it() {
     let (tell, told) = channel();
     let hook = move |late: &LatePoll| {
@@ -455,6 +456,7 @@ fn wait_as_for_a_lock(metrics: &redd::runtime::RuntimeMetrics, at_least: Duratio
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the CPU time of another thread is unknown there")]
 fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic() {
     const AFTER: Duration = Duration::from_millis(200);
     for ends_in_panic in [true, false] {

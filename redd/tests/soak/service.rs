@@ -49,6 +49,17 @@ pub(crate) fn run() {
         })
         .build()
         .unwrap();
+    // The last worker starts the spare that stands by before its first task: it is there before the load, too.
+    let together = Arc::new(std::sync::Barrier::new(2));
+    let first: Vec<_> = (0..2)
+        .map(|_| {
+            let together = Arc::clone(&together);
+            runtime.spawn(async move { together.wait() })
+        })
+        .collect();
+    for task in first {
+        runtime.block_on(task).unwrap();
+    }
     let stop = Arc::new(Notify::new());
     let serving = runtime.spawn(serve(Arc::clone(&counts), Arc::clone(&stop)));
     // Until the other process closes it.
