@@ -26,7 +26,7 @@ fn telling(builder: &mut Builder) -> (&mut Builder, Receiver<Told>) {
             message: panic.message().map(str::to_owned),
             is_blocking: panic.is_blocking(),
         };
-        assert!(panic.to_string().contains("Await its `JoinHandle`"), "the line says what to do: {panic}");
+        assert!(panic.to_string().contains("Await the handle"), "the line says what to do: {panic}");
         let _ = tell.send(told);
     });
     (builder, told)
