@@ -2,6 +2,9 @@
 //!
 //! Not a parser: strings and comments are told apart from code, nothing more. Called by every check of `tidy`.
 
+/// A `use` item: its line, whether it is public, and each path with the name that it has in the file.
+pub(crate) type UseItem = (usize, bool, Vec<(String, String)>);
+
 /// A file.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -77,7 +80,7 @@ impl Source {
     }
 
     /// As `uses`, and behind each path the name that it has in the file: `b` for `a::b` and `a::b::self`, `*` for a glob.
-    pub(crate) fn use_trees(&self) -> Vec<(usize, bool, Vec<(String, String)>)> {
+    pub(crate) fn use_trees(&self) -> Vec<UseItem> {
         let mut uses = Vec::new();
         let mut lines = self.program();
         while let Some((number, line)) = lines.next() {
