@@ -10,7 +10,6 @@ use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use super::Handle;
 use super::context::{self, Entered};
@@ -23,9 +22,6 @@ use crate::scheduler::worker::{self, Root};
 use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
 use crate::task::slab::GuestGuard;
-
-/// How often a thread in `block_on` asks again for a worker that the system has refused; picked by feel.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Parks the thread while the future waits. Runs no tasks.
 #[track_caller]
@@ -58,15 +54,7 @@ pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F:
             handle.shared.cancel_unpolled();
         }
         guest.iter().for_each(GuestGuard::flush);
-        let mut is_woken = false;
-        // Without an active worker nothing else asks again for a thread that the system has refused.
-        while !is_woken && start::lacks_worker(&handle.shared) {
-            is_woken = parker.park_timeout(REFUSED_PAUSE);
-            start::retry_if_lacking(&handle.shared);
-        }
-        if !is_woken {
-            parker.park();
-        }
+        start::park(&handle.shared, &parker);
     }
 }
 

@@ -277,7 +277,8 @@ impl Builder {
     /// - All inherit the state of the thread that calls `build` (CPUs, signal mask, nice value, namespaces, working
     ///   directory), whatever a task or the thread of a waker has changed for itself.
     /// - If the system refuses a later thread, the runtime goes on with those that it has, says so once on standard
-    ///   error, and asks again from time to time. A thread that it gets then is started by one that has run tasks.
+    ///   error, and asks again from time to time. A thread that it gets then inherits from the thread that asks: a
+    ///   worker that has run tasks, or a thread in `block_on`.
     ///
     /// # Examples
     /// ```

@@ -182,8 +182,10 @@ impl Spares {
         match self.standby.take() {
             Some(parked_spare) => Called::Standby(parked_spare, self.take_slot()),
             None => {
-                // Standbys that come later satisfy no more wishes than this call's bound allows.
-                self.wanted = (self.wanted + 1).min(bound - self.running);
+                // The monitor calls again each turn, so its wishes must not add up beyond its bound. Those of others stay.
+                if self.running + self.wanted < bound {
+                    self.wanted += 1;
+                }
                 Called::Nobody
             }
         }
@@ -451,6 +453,15 @@ mod tests {
         assert_eq!(spares.arrive(&parked_spare(), false, 8), None);
         assert_eq!(spares.wanted, 0, "the others have come back");
         assert!(spares.standby.is_some());
+    }
+
+    #[test]
+    fn calls_that_are_repeated_wish_for_no_more_than_their_bound_and_take_back_no_wish() {
+        let mut spares = Spares::default();
+        for (bound, wanted) in [(1, 1), (1, 1), (8, 2), (8, 3), (1, 3), (2, 3)] {
+            assert!(matches!(spares.call(bound), Called::Nobody));
+            assert_eq!(spares.wanted, wanted, "bound {bound}");
+        }
     }
 
     #[test]

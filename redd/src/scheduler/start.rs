@@ -1,6 +1,7 @@
 //! Worker threads: each one starts the next before it first runs user code.
 //!
-//! Called by the runtime (`start_first`), by `worker` and `spares` (`start_successor`, `retry_if_due`, `start_if_refused`).
+//! Called by the runtime (`start_first`, `park`), by `worker`, `spares` and `rescue` (`start_successor`, `retry_if_due`,
+//! `start_if_refused`, `insist`, `retry_if_lacking`).
 //!
 //! User code is a task, a hook, or a waker that is not ours. A thread that has not run any is *clean*: its signal mask, CPUs,
 //! working directory, namespaces and capabilities are those of the thread that called `build`.
@@ -11,7 +12,8 @@
 //!   searches, waits as the standby, or is on its way there.
 //! - `clean-parents`: while the system refuses nothing, only clean threads start threads, so that no worker or spare inherits
 //!   what a task, a hook or the thread of a waker has changed. After a refusal no thread is clean. Then a worker between
-//!   two polls, `block_in_place` or the monitor starts the next one, for a runtime must not stall over a refused thread.
+//!   two polls, `block_in_place`, a thread in `block_on` or the monitor starts the next one: a runtime must not stall over a
+//!   refused thread.
 //! - `started-under-lock`: a thread is started and listed for the shutdown to join under the lock of `Workers::threads`, and
 //!   only if `alive` is not 0 there. The shutdown takes the list under that lock, after `alive` became 0. So it joins
 //!   the thread, or the thread never starts.
@@ -43,10 +45,10 @@ const PATIENCE_MS: u64 = 1000;
 /// How long a clean thread waits before each further attempt. A refusal often lasts a moment only. Not measured.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
 
-/// How long a thread that is about to block as the last active worker waits for a refused thread; picked by feel.
+/// How long a thread that is about to block as the last active worker waits for a refused thread. Not measured.
 const REFUSED_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The longest pause between two attempts of it; picked by feel.
+/// The longest pause between two attempts while no worker is active. Not measured.
 const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// The threads of workers and spares.
@@ -205,29 +207,40 @@ pub(super) fn start_if_refused(shared: &Shared, may_be_spare: bool) -> Started {
     start_next(shared, if may_be_spare { Reason::Need } else { Reason::NeedOfWorker })
 }
 
-/// `outcome` is what a caller got that is about to block as the last active worker. If the system has refused a thread, no
-/// other thread may come by to ask again, so the caller waits for up to [`REFUSED_WAIT_MAX`] before it blocks.
+/// `outcome` is the result of a caller that is about to block as the last active worker. If the system refused the thread,
+/// perhaps no other thread tries again. So the caller does, for up to [`REFUSED_WAIT_MAX`], before it blocks.
 pub(super) fn insist(shared: &Shared, mut outcome: Started) -> Started {
     let (mut waited, mut pause) = (Duration::ZERO, PAUSES[0]);
-    while matches!(outcome, Started::Refused(_)) && waited < REFUSED_WAIT_MAX && !shared.is_closed() {
+    while matches!(outcome, Started::Refused(_)) && waited < REFUSED_WAIT_MAX {
         Parker::new().park_timeout(pause);
         waited += pause;
         pause = (pause * 2).min(REFUSED_PAUSE_MAX);
-        // Another thread may have been given one meanwhile.
+        // Another thread may have started it meanwhile.
         outcome = if shared.workers.states.active() > 0 { Started::Yes } else { start_if_refused(shared, true) };
     }
     outcome
 }
 
-/// Whether no worker is active because the system refuses threads. Then a thread that waits for the runtime asks again.
-pub(crate) fn lacks_worker(shared: &Shared) -> bool {
+/// Parks a thread in `block_on`. While no worker is active it tries again for a refused thread: perhaps no other thread does.
+pub(crate) fn park(shared: &Shared, parker: &Parker) {
+    while lacks_worker(shared) {
+        if parker.park_timeout(REFUSED_PAUSE_MAX) {
+            return;
+        }
+        retry_if_lacking(shared);
+    }
+    parker.park();
+}
+
+/// Whether the system has refused a thread and no worker is active.
+fn lacks_worker(shared: &Shared) -> bool {
     // Relaxed: a hint; it is `u64::MAX` unless the last thread was refused.
     shared.workers.retry_at.load(Ordering::Relaxed) != u64::MAX && shared.workers.states.active() == 0
 }
 
-/// Asks again if no worker is active.
+/// Tries again at once for a refused thread if no worker is active.
 #[cold]
-pub(crate) fn retry_if_lacking(shared: &Shared) {
+pub(super) fn retry_if_lacking(shared: &Shared) {
     if lacks_worker(shared) {
         drop(start_if_refused(shared, true));
     }

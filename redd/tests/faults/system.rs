@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
     case("one thread of a worker is refused, once", "panics", one_refusal),
     case("threads are refused while the last worker blocks in place", "not tried", refusals_in_place),
+    case("threads are refused when more spares block than rescue may start", "not tried", refusals_beyond_the_bound),
     case("spawn_blocking gets no thread at all", "panics in the caller", no_thread_for_closures),
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
@@ -231,6 +232,35 @@ fn refusals_in_place() {
         THREAD.mend();
         serve_twenty(&runtime);
     }
+}
+
+/// The bound is for workers that stall. Those that block in place get their spares, also from the monitor.
+fn refusals_beyond_the_bound() {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).rescue(Rescue::new().max_workers(1)).enable_all().build().unwrap();
+    let block = |held: std_mpsc::Receiver<()>| {
+        let (tell, told) = std_mpsc::channel();
+        let task = runtime.spawn(async move {
+            tell.send(()).unwrap();
+            task::block_in_place(|| held.recv().unwrap());
+        });
+        told.recv().unwrap();
+        task
+    };
+    let (releases, held): (Vec<_>, Vec<_>) = (0..3).map(|_| std_mpsc::channel()).unzip();
+    let mut blocked = Vec::new();
+    for (index, held) in held.into_iter().enumerate() {
+        if index == 2 {
+            // More attempts than a thread makes before it blocks.
+            THREAD.fail(0, 60, libc::EAGAIN);
+        }
+        blocked.push(block(held));
+    }
+    let release = runtime.spawn(async move { releases.iter().for_each(|release| release.send(()).unwrap()) });
+    futures::executor::block_on(release).unwrap();
+    blocked.into_iter().for_each(|task| futures::executor::block_on(task).unwrap());
+    THREAD.mend();
+    serve_twenty(&runtime);
 }
 
 /// Who waits for a blocked worker waits until it is back, and nothing is lost; later there are spares again.

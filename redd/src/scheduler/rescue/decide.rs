@@ -296,6 +296,9 @@ mod tests {
             // A lock of redd does not count as the task's own time.
             (whole(199, 5, 0, 100), Lateness::NotLate),
             (whole(60_000, 5, 0, 59_950), Lateness::NotLate),
+            // What it computed is its own, also if the rest adds up to more than there is.
+            (whole(900, 100, 890, 0), Lateness::Late),
+            (whole(900, 99, 890, 0), Lateness::NotLate),
         ] {
             assert_eq!(poll.lateness(AFTER, false), expected, "{poll:?}");
         }

@@ -338,3 +338,26 @@ impl Guard {
         Compared { has_suspect, is_late }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::runtime::Builder;
+
+    #[test]
+    fn the_alarm_stays_while_no_worker_is_active() {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).rescue(Rescue::new()).build().expect("nothing is refused");
+        let shared = std::sync::Arc::clone(&runtime.handle().shared);
+        let task = runtime.spawn(async move {
+            // As in `block_in_place`, before a spare runs.
+            let state = &shared.slot(0).state;
+            assert_eq!(shared.workers.states.block(state), 0);
+            let detector = &shared.stall_detector;
+            let is_disarmed = detector.disarm(&mut detector.guard.lock(), &shared);
+            shared.workers.states.unblock(state);
+            is_disarmed
+        });
+        assert!(!runtime.block_on(task).expect("no panic"));
+    }
+}
