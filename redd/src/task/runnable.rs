@@ -58,7 +58,7 @@ impl std::fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
-        write!(f, " (spawned at {}, {:.1?} old", Place(self.location), self.age)?;
+        write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
@@ -68,6 +68,15 @@ impl std::fmt::Display for TaskInfo {
             None => {}
         }
         f.write_str(")")
+    }
+}
+
+/// An age as reports show it. The clock of ages has a resolution of milliseconds, so a young task has none to show.
+struct Age(std::time::Duration);
+
+impl std::fmt::Display for Age {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.as_millis() == 0 { f.write_str("less than 1ms") } else { write!(f, "{:.1?}", self.0) }
     }
 }
 
@@ -105,5 +114,18 @@ impl Runnable {
     /// The reference, to be cloned or to describe the task.
     pub(crate) fn task(&self) -> &TaskRef {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Age;
+    use std::time::Duration;
+
+    #[test]
+    fn an_age_below_the_resolution_of_the_clock_is_not_shown_as_zero() {
+        for (age, text) in [(0, "less than 1ms"), (1, "1.0ms"), (1500, "1.5s")] {
+            assert_eq!(Age(Duration::from_millis(age)).to_string(), text);
+        }
     }
 }

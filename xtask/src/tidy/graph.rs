@@ -386,6 +386,19 @@ mod tests {
     }
 
     #[test]
+    fn the_cycle_through_the_core_may_not_grow_and_no_other_passes() {
+        let ring = |room: &str, count: usize| {
+            let file = |index: usize| {
+                let text = format!("use crate::{room}::f{}::T;\npub struct T;", (index + 1) % count);
+                Source::new(&format!("redd/src/{room}/f{index}.rs"), &text)
+            };
+            let root = Source::new("redd/src/lib.rs", &format!("mod {room};"));
+            check(&(0..count).map(file).chain([root]).collect::<Vec<_>>()).len()
+        };
+        assert_eq!((ring("runtime", CORE.1), ring("runtime", CORE.1 + 1), ring("sync", 2)), (0, 1, 1));
+    }
+
+    #[test]
     fn the_shortest_cycle_of_a_group_is_named() {
         let found = findings(&[
             ("main.rs", "mod a;\nmod b;\nmod c;"),
