@@ -4,10 +4,12 @@
 //! `… -- page [FOLDER]` writes the page once more from its `results.json`.
 //! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
 //!
+//! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
+//!
 //! What blocked workers do to the others: `… -- blockers [--runs N] [VARIANT…]`, and as a picture `heartbeat-plot [FILE]`.
 
 mod blockers;
-
+mod constants;
 mod load;
 mod machine;
 mod measure;
@@ -29,6 +31,7 @@ use servers::{Generator, ServerRow};
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
        bench page [FOLDER]
        bench load tcp|udp|http PORT CONNECTIONS SECONDS
+       bench constants [--rounds N] [NAME…]
        bench blockers [--runs N] [VARIANT…]
        bench heartbeat-plot [FILE]";
 
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
+        Some("constants") => Options::parse(args).and_then(|options| constants::run(&options.wanted, options.rounds)),
         Some("blockers") => blockers::run(args),
         Some("heartbeat-plot") => blockers::plot(args),
         Some("page") => rewrite(args.next()),
