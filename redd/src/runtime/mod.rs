@@ -5,7 +5,6 @@
 
 pub(crate) mod block_on;
 mod builder;
-pub(crate) mod context;
 pub mod dump;
 mod handle;
 mod id;
@@ -27,11 +26,11 @@ pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
 pub use crate::scheduler::UnhandledPanic;
+pub use crate::scheduler::enter::EnterGuard;
 pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction, Stack};
 pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
-pub use context::EnterGuard;
 pub use dump::Dump;
 pub use handle::{Handle, TryCurrentError};
 pub use id::Id;
