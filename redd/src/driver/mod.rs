@@ -17,6 +17,7 @@
 //! may be stuck.
 
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/driver_readiness.rs"]
 mod models;
 pub(crate) mod readiness;
 
