@@ -41,7 +41,7 @@ pub(crate) mod worker;
 pub(crate) mod worker_states;
 
 #[cfg(all(test, any(loom, shuttle)))]
-#[path = "../../models/scheduler_queues.rs"]
+#[path = "../../models/scheduler.rs"]
 mod models;
 
 use std::fmt;
