@@ -42,6 +42,7 @@ pub(crate) mod worker;
 pub(crate) mod worker_states;
 
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/scheduler.rs"]
 mod models;
 
 use std::fmt;
