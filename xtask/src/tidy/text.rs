@@ -32,7 +32,7 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
     ("redd/src/macros/mod.rs", "`pin!` and `task_local!` need no `redd-macros`, the others do"),
     ("redd/src/macros/support.rs", "re-exports the parsers of `redd-macros`"),
     ("redd/src/io/mod.rs", "signposts to `fs::stdio` and `net`"),
-    ("redd/src/observe/mod.rs", "spans of resources, and nothing in their place"),
+    ("redd/src/observe/resources.rs", "the spans of resources, and nothing in their place"),
     ("redd/src/sys/mod.rs", "the system calls of a room that is gated"),
     ("redd/src/task/mod.rs", "spans of tasks, and nothing in their place"),
     ("redd/src/signal/unix.rs", "what only `process` needs of it"),
