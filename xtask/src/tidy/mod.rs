@@ -11,6 +11,7 @@
 mod graph;
 mod names;
 mod prose;
+mod public_items;
 mod size;
 mod source;
 mod text;
@@ -59,6 +60,7 @@ pub(crate) fn check(root: &Path) -> Vec<Finding> {
     findings.extend(graph::check(&sources));
     findings.extend(size::check(&sources));
     findings.extend(prose::check(&sources, &documents));
+    findings.extend(public_items::check(&sources, &documents));
     findings.extend(walls::check(&sources));
     findings.extend(walls::check_unsafe_list(&sources, &read_list(root, walls::UNSAFE_LIST)));
     findings.sort();
