@@ -205,6 +205,23 @@ pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
 /// A unit taken by [`poll_proceed`]. Dropping it gives the unit back, unless the operation made progress.
 ///
 /// It is not `Send`: the budget belongs to the poll on this thread.
+///
+/// # Examples
+/// ```
+/// use redd::task::coop::poll_proceed;
+/// use std::future::poll_fn;
+/// use std::task::{Poll, ready};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let next = poll_fn(|cx| {
+///     let unit = ready!(poll_proceed(cx));
+///     // A real operation calls `made_progress` only if it did not have to wait.
+///     unit.made_progress();
+///     Poll::Ready("item")
+/// });
+/// assert_eq!(next.await, "item");
+/// # });
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it gives the unit back: call `made_progress` when the operation completed"]
 pub struct RestoreOnPending(Cell<Option<u8>>, PhantomData<*mut ()>);

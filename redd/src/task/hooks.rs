@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::time::Duration;
 
 use super::runnable::TaskInfo;
 use super::{Id, cell};
@@ -127,7 +128,25 @@ pub struct UnjoinedPanic<'a> {
 }
 
 impl UnjoinedPanic<'_> {
-    task_info_methods!(self => self.task);
+    /// Returns the task's id.
+    pub fn id(&self) -> Id {
+        self.task.id
+    }
+
+    /// Returns the task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.task.name.as_deref()
+    }
+
+    /// Returns the location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.task.location
+    }
+
+    /// Returns the time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.task.age
+    }
 
     /// Returns whether it was a closure of `spawn_blocking`.
     pub fn is_blocking(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Miri, and what stands in for it: the replacements of `redd/src/sys` for the calls that it does not have.
+//! Miri, and a substitute for it: the replacements of `redd/src/sys` for the calls that it does not have.
 //!
 //! Called by `cargo xtask miri`.
 //!

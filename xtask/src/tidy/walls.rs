@@ -156,7 +156,7 @@ fn check_walls(source: &Source, findings: &mut Vec<Finding>) {
     }
     for (number, line) in source.program().filter(|(number, _)| !use_lines.contains(number)) {
         for (at, _) in line.code.match_indices("crate::") {
-            // `$crate::` belongs to whoever calls the macro.
+            // `$crate::` belongs to the caller of the macro.
             if line.code[..at].ends_with('$') {
                 continue;
             }
