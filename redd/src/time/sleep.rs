@@ -25,10 +25,10 @@ use super::Instant;
 use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
+use crate::current::{self, Parts};
 use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::thread;
-use crate::runtime::{Handle, context};
 use crate::task::coop::{has_budget_remaining, poll_proceed};
 
 /// Waits until `duration` has passed.
@@ -145,9 +145,7 @@ pin_project! {
 }
 
 /// A timer for the runtime's own use. It works even if the runtime was built without `enable_time`.
-pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
-    let timers = &handle.shared.timers;
-    timers.attach(handle);
+pub(crate) fn sleep_on(timers: &Timers, duration: Duration) -> Sleep {
     Sleep {
         deadline: deadline_of(When::In(duration), timers),
         is_given: false,
@@ -164,9 +162,8 @@ impl Sleep {
     #[track_caller]
     pub(super) fn new(what: &str, when: When) -> Self {
         let place = Location::caller();
-        let made = context::with_current(|handle| {
-            let timers = handle.timers()?;
-            timers.attach(handle);
+        let made = current::with_parts(|parts| {
+            let timers = parts.timers()?;
             Some((deadline_of(when, timers), Timer::new(timers)))
         });
         match made {
@@ -181,8 +178,8 @@ impl Sleep {
                     resource,
                 }
             }
-            Some(None) => context::disabled(what, "the timer", "enable_time"),
-            None => context::missing(what),
+            Some(None) => current::disabled(what, "the timer", "enable_time"),
+            None => current::missing(what),
         }
     }
 
@@ -326,11 +323,11 @@ fn fire_if_reached(timer: Pin<&mut Timer>, deadline: std::time::Instant) -> bool
 /// Reads the clock of the timer's runtime. Returns false if this thread is not in that runtime.
 #[cold]
 fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
-    let ask = |handle: &Handle| {
-        let timers = handle.timers().filter(|timers| timers.is_home_of(timer));
+    let ask = |parts: &Parts| {
+        let timers = parts.timers().filter(|timers| timers.is_home_of(timer));
         timers.is_some_and(|timers| timers.clock().has_reached(deadline))
     };
-    context::with_current(ask).unwrap_or(false)
+    current::with_parts(ask).unwrap_or(false)
 }
 
 /// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is not a worker.
@@ -338,11 +335,11 @@ fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
 fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
     let home = timer.home();
     // `home-or-here`: a worker of another runtime counts as a thread outside.
-    let here = |handle: &Handle| match handle.timers() {
-        Some(timers) if timers.is_home_of(&timer) => timers.wheel(handle.timer_slot()),
+    let here = |parts: &Parts| match parts.timers() {
+        Some(timers) if timers.is_home_of(&timer) => timers.wheel_here(),
         Some(_) | None => home,
     };
-    let wheel = context::with_current(here).unwrap_or(home);
+    let wheel = current::with_parts(here).unwrap_or(home);
     let arming = timer.arm(wheel, deadline, waker);
     // A worker checks its own wheel before it parks. For the shared wheel a worker has to be unparked.
     if matches!(arming, Arming::ArmedEarliest) && std::ptr::eq(wheel, home) {
