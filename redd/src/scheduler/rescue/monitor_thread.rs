@@ -229,7 +229,7 @@ impl Drop for ReportThread {
 /// `hook-last`: delivers the reports to the hook, or to standard error.
 fn deliver(shared: &Shared, reports: Vec<LatePoll>) {
     for late in reports {
-        guarded(|| crate::trace::late_poll(&late));
+        guarded(|| crate::trace::emit(&late));
         match &shared.config.on_late_poll {
             Some(hook) => {
                 guarded(|| hook(&late));
