@@ -86,8 +86,6 @@ pub mod signal;
 // Between tasks.
 pub mod sync;
 
-mod symbols;
-mod trace;
 #[macro_use]
 pub mod macros;
 
