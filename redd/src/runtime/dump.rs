@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::observe::WaitKind;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment; each may have moved on since.
 ///

@@ -15,6 +15,7 @@
 //! A waker does not show whether the poll will return. A set of futures also polls with wakers of its own (as those of the
 //! crate `futures` do), and its futures must take part in the budget.
 
+use super::current;
 use crate::primitives::atomic::{Ordering, fixed};
 use crate::primitives::thread_local;
 use std::cell::Cell;
@@ -153,7 +154,7 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
             context::with_current(Handle::count_forced_yield);
         }
     }
-    if !super::poll::yield_current(cx.waker()) {
+    if !current::yield_current(cx.waker()) {
         cx.waker().wake_by_ref();
     }
     Poll::Pending
@@ -174,7 +175,7 @@ pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreO
 /// Whether this is the waker of the task or `block_on` future that this thread is polling.
 #[cold]
 fn is_own(waker: &Waker) -> bool {
-    super::poll::is_of_current(waker).unwrap_or_else(|| {
+    current::is_of_current(waker).unwrap_or_else(|| {
         // Relaxed: the address is only compared.
         std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
     })

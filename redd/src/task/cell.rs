@@ -23,10 +23,14 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::Id;
+use super::drop_guarded::drop_guarded;
 use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
-use super::join::{JoinError, JoinHandle};
-use super::runnable::{Runnable, TaskInfo};
+use super::id::Id;
+use super::info::TaskInfo;
+use super::join::JoinHandle;
+use super::join_error::JoinError;
+use super::queue_link::QueueLink;
+use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
 use super::spans;
 use super::state::State;
@@ -434,15 +438,6 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
     }
 }
 
-/// Drops a value whose drop may panic, such as a panic's payload. The payload of that second panic is leaked: dropping
-/// payloads could go on forever.
-#[expect(clippy::mem_forget, reason = "a payload whose drop panics cannot be dropped")]
-pub(super) fn drop_guarded<T>(value: T) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        mem::forget(again);
-    }
-}
-
 /// A larger future, in bytes, is boxed by the function that receives it. Each call that passes it on would copy it, and an
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
@@ -541,7 +536,7 @@ pub(super) unsafe fn free(task: NonNull<Header>) {
 }
 
 // SAFETY: `next` returns the address of the one link of the header, by raw projection.
-unsafe impl crate::scheduler::injector::QueueLink for Header {
+unsafe impl QueueLink for Header {
     unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self> {
         // SAFETY: the queue that holds the node owns a reference to its task.
         unsafe { &(*node.as_ptr()).next }

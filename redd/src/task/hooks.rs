@@ -9,8 +9,9 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
-use super::runnable::TaskInfo;
-use super::{Id, cell};
+use super::drop_guarded::drop_guarded;
+use super::id::Id;
+use super::info::TaskInfo;
 use crate::observe::report::{self, ReportKind};
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => Some(result),
         Err(payload) => {
-            cell::drop_guarded(payload);
+            drop_guarded(payload);
             None
         }
     }

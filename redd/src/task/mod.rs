@@ -36,39 +36,27 @@
 mod budget;
 mod builder;
 pub(crate) mod cell;
+pub(crate) mod current;
+mod drop_guarded;
 pub(crate) mod hooks;
 mod id;
+pub(crate) mod info;
 mod join;
+mod join_error;
 #[cfg(all(test, any(loom, shuttle)))]
 mod models;
 pub(crate) mod poll;
+pub(crate) mod queue_link;
 pub(crate) mod runnable;
 pub(crate) mod slab;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_spans.rs"]
+pub(crate) mod spans;
 #[cfg(feature = "tracing")]
 pub(crate) mod spans;
 mod state;
 pub(crate) mod waker;
 mod yield_now;
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) mod spans {
-    //! Without the feature `tracing` there are no spans: these functions compile to nothing.
-
-    use super::hooks::TaskHooks;
-    use super::waker::WakerOp;
-
-    pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
-        hooks
-    }
-
-    #[inline(always)]
-    pub(crate) fn spawn_boxed<R>(_: usize, spawn: impl FnOnce() -> R) -> R {
-        spawn()
-    }
-
-    #[inline]
-    pub(super) fn waker(_: WakerOp, _: super::Id) {}
-}
 
 pub mod coop {
     //! Cooperative scheduling: a budget limits how long a task runs before it yields.
@@ -107,9 +95,11 @@ pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::runtime::spawn;
 pub use budget::{Unconstrained, consume_budget, unconstrained};
 pub use builder::Builder;
+pub use current::{id, try_id};
 pub use hooks::TaskMeta;
-pub use id::{Id, id, try_id};
-pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use id::Id;
+pub use join::{AbortHandle, JoinHandle};
+pub use join_error::JoinError;
 pub(crate) use runnable::Runnable;
 pub use yield_now::yield_now;
 

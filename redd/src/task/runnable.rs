@@ -8,8 +8,6 @@ use std::ptr::NonNull;
 
 use super::cell::{Header, TaskRef};
 use super::hooks::UnjoinedPanic;
-use crate::observe::report::Place;
-use crate::observe::waiting::WaitKind;
 
 /// The scheduler of a slab's tasks. The task room knows nothing else about schedulers.
 pub(crate) trait Schedule: Send + Sync {
@@ -33,50 +31,6 @@ pub(crate) trait Schedule: Send + Sync {
     /// ends meanwhile. If not, the caller of `schedule` holds a reference to the task until then.
     fn is_kept_by_this_thread(&self) -> bool {
         false
-    }
-}
-
-/// A description of a task for reports.
-#[derive(Debug)]
-pub(crate) struct TaskInfo {
-    pub(crate) id: super::Id,
-    pub(crate) location: &'static std::panic::Location<'static>,
-    pub(crate) name: Option<std::sync::Arc<str>>,
-    pub(crate) age: std::time::Duration,
-    /// What it recorded when its last poll returned `Pending`, and the location in the program.
-    pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
-    pub(crate) is_running: bool,
-    pub(crate) is_complete: bool,
-    pub(crate) is_queued: bool,
-    /// A closure of the blocking pool.
-    pub(crate) is_blocking: bool,
-}
-
-impl std::fmt::Display for TaskInfo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
-        if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
-        }
-        write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
-        match self.waiting {
-            _ if self.is_running => f.write_str(", running")?,
-            _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
-            _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
-            Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
-            None => {}
-        }
-        f.write_str(")")
-    }
-}
-
-/// An age as reports show it. The clock of ages has a resolution of milliseconds, so a young task has none to show.
-struct Age(std::time::Duration);
-
-impl std::fmt::Display for Age {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.as_millis() == 0 { f.write_str("less than 1ms") } else { write!(f, "{:.1?}", self.0) }
     }
 }
 
@@ -114,18 +68,5 @@ impl Runnable {
     /// The reference, to be cloned or to describe the task.
     pub(crate) fn task(&self) -> &TaskRef {
         &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Age;
-    use std::time::Duration;
-
-    #[test]
-    fn an_age_below_the_resolution_of_the_clock_is_not_shown_as_zero() {
-        for (age, text) in [(0, "less than 1ms"), (1, "1.0ms"), (1500, "1.5s")] {
-            assert_eq!(Age(Duration::from_millis(age)).to_string(), text);
-        }
     }
 }
