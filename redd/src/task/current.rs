@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use super::cell::Header;
+use super::header::Header;
 use super::id::Id;
 use super::slab::TaskSlab;
 use super::waker;

@@ -1,6 +1,6 @@
 //! The hooks of a program on the life of tasks, and the description that they get.
 //!
-//! Called by `runtime::Builder` (sets them), `cell` and `poll` (call them).
+//! Called by `runtime::Builder` (sets them), `describe` (calls them).
 //!
 //! # Invariants
 //! - `hooks-are-guarded`: a panic of a hook is printed by the panic hook and ends in [`guarded`]. The caller of a hook

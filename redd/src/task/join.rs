@@ -14,11 +14,12 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
-use super::cell::{self, Header, TaskRef};
 use super::current::CurrentGuard;
 use super::drop_guarded::drop_guarded;
+use super::header::Header;
 use super::id::Id;
 use super::join_error::JoinError;
+use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::waker;
 use crate::observe::waiting::{self, WaitKind};
@@ -244,7 +245,7 @@ impl<T> Drop for JoinHandle<T> {
             // No other thread can get a reference, so no read-modify-write is needed.
             task.state.release_unshared();
             // SAFETY: ours was the last reference.
-            unsafe { cell::free(task.into_raw()) };
+            unsafe { Header::free(task.into_raw()) };
             return;
         }
         match task.state.drop_handle() {

@@ -31,13 +31,15 @@
 // | poll | `Runnable::run` | the poll lock; a panic is caught |
 // | wake | `waker` → `State::wake_by_ref` | at most one `Runnable` |
 // | complete | `poll::complete` | the output is published before the joiner is woken |
-// | free | `cell::free` | no thread has a pointer |
+// | free | `cell::free_slot` | no thread has a pointer |
 
 mod budget;
 mod builder;
 pub(crate) mod cell;
 pub(crate) mod current;
+mod describe;
 mod drop_guarded;
+pub(crate) mod header;
 pub(crate) mod hooks;
 mod id;
 pub(crate) mod info;

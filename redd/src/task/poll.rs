@@ -8,9 +8,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cell::{self, End, Header};
 use super::current::{self, CurrentGuard};
-use super::info::TaskInfo;
+use super::describe::tell;
+use super::header::{End, Header};
 use super::runnable::Runnable;
 use super::slab::TaskSlab;
 use super::state::{OnComplete, OnPending, OnStart, Output};
@@ -101,7 +101,7 @@ unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
         OnStart::Poll | OnStart::DropFuture => unsafe { cancel_locked(task) },
         OnStart::Discard => {}
         // SAFETY: ours was the last reference.
-        OnStart::Free => unsafe { cell::free(task) },
+        OnStart::Free => unsafe { Header::free(task) },
     }
 }
 
@@ -127,7 +127,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
     if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { Header::tell(task, hook, None) };
+        unsafe { tell(task, hook, None) };
     }
     slab.count_completed(header.vtable());
     let mut output = Output::Present;
@@ -145,14 +145,14 @@ unsafe fn complete(task: NonNull<Header>) {
                 crate::collections::wake_list::wake_guarded(waker);
                 if header.state.drop_refs(2) {
                     // SAFETY: those were the last.
-                    unsafe { cell::free(task) };
+                    unsafe { Header::free(task) };
                 }
                 return;
             }
             OnComplete::Nothing => return,
             OnComplete::Free => {
                 // SAFETY: the state says so.
-                unsafe { cell::free(task) };
+                unsafe { Header::free(task) };
                 return;
             }
         }
@@ -186,13 +186,5 @@ impl TaskSlab {
                 return running;
             }
         }
-    }
-
-    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
-    pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
-        let mut tasks = Vec::new();
-        self.for_each_live(|task| tasks.push(task.info()));
-        tasks.retain(|task| !task.is_complete);
-        tasks
     }
 }

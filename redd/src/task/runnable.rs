@@ -1,12 +1,15 @@
-//! `Runnable`, the right to poll a task once, and `Schedule`, which queues it.
+//! `TaskRef`, a reference to a task; `Runnable`, the right to poll it once; `Schedule`, which queues it.
 //!
-//! Called by `scheduler`, `blocking` and `LocalSet`, which implement `Schedule`.
+//! Called by `slab`, `waker` and `poll`, and by `scheduler`, `blocking` and `LocalSet`, which implement `Schedule`.
 
 #![expect(unsafe_code, reason = "ownership of a reference behind a raw pointer")]
 
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
-use super::cell::{Header, TaskRef};
+use super::header::Header;
 use super::hooks::UnjoinedPanic;
 
 /// The scheduler of a slab's tasks. The task room knows nothing else about schedulers.
@@ -31,6 +34,62 @@ pub(crate) trait Schedule: Send + Sync {
     /// ends meanwhile. If not, the caller of `schedule` holds a reference to the task until then.
     fn is_kept_by_this_thread(&self) -> bool {
         false
+    }
+}
+
+/// A counted reference to a task. Dropping the last one frees the task.
+#[derive(Debug)]
+pub(crate) struct TaskRef(NonNull<Header>);
+
+// SAFETY: it gives access only to the state word, and to fields that do not change after the spawn.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+impl UnwindSafe for TaskRef {}
+impl RefUnwindSafe for TaskRef {}
+
+impl TaskRef {
+    /// # Safety
+    /// The caller gives up a reference that the state word counts.
+    pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        Self(task)
+    }
+
+    /// The task, with the reference.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(super) fn as_raw(&self) -> NonNull<Header> {
+        self.0
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: a reference is held.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.state.add_ref();
+        Self(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        if self.state.drop_refs(1) {
+            // SAFETY: ours was the last.
+            unsafe { Header::free(self.0) };
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::cell::{self, Header, TaskRef};
-use super::runnable::{Runnable, Schedule};
+use super::header::Header;
+use super::runnable::{Runnable, Schedule, TaskRef};
 use super::slab::TaskSlab;
 use super::spans;
 use super::state::AfterWake;
@@ -75,7 +75,7 @@ unsafe fn wake(data: *const ()) {
         AfterWake::Enqueue => unsafe { slab.owner().schedule(Runnable::from_raw(task)) },
         AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        AfterWake::Free => unsafe { cell::free(task) },
+        AfterWake::Free => unsafe { Header::free(task) },
         AfterWake::EnqueueThenRelease => unreachable!("this transition gives the waker's reference away"),
     }
 }
@@ -103,7 +103,7 @@ unsafe fn wake_elsewhere(task: NonNull<Header>) {
         }
         AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        AfterWake::Free => unsafe { cell::free(task) },
+        AfterWake::Free => unsafe { Header::free(task) },
     }
 }
 

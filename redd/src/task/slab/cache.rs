@@ -14,8 +14,8 @@ use super::central::{Central, Remains};
 use super::chunk::{CLASSES, FreeList, LARGE, MAGAZINE};
 use crate::primitives::atomic::{AtomicU64, Ordering, fixed};
 use crate::primitives::thread_local;
-use crate::task::Id;
-use crate::task::cell::{Header, VTable};
+use crate::task::header::{Header, VTable};
+use crate::task::id::Id;
 use crate::task::runnable::Schedule;
 
 /// The number of ids that a cache takes at once.

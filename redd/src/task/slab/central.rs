@@ -14,7 +14,7 @@ use super::TaskSlab;
 use super::chunk::{CHUNK, CHUNK_HEADER, CLASSES, Chunk, FreeList, LARGE, MAGAZINE, free_large, large_layout};
 use super::trim::Record;
 use crate::primitives::atomic::{AtomicU32, Ordering};
-use crate::task::cell::Header;
+use crate::task::header::Header;
 use crate::task::runnable::Schedule;
 
 /// The smallest number of chunks that are allocated at once. A slab doubles its chunks, so that allocations stay few: the

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use super::TaskSlab;
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::{AtomicU32, Ordering};
-use crate::task::cell::Header;
+use crate::task::header::Header;
 
 /// The size and alignment of a chunk in bytes. Masking a slot's address gives its chunk.
 pub(super) const CHUNK: usize = 64 * 1024;

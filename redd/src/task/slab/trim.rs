@@ -29,7 +29,7 @@ use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::has_mistake;
 use crate::sys;
-use crate::task::cell::Header;
+use crate::task::header::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
 

@@ -39,10 +39,10 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
-use super::Id;
-use super::cell::{Header, TaskRef};
+use super::header::Header;
 use super::hooks::TaskHooks;
-use super::runnable::Schedule;
+use super::id::Id;
+use super::runnable::{Schedule, TaskRef};
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::primitives::{Mutex, cell::UnsafeCell};
 use cache::Cache;
