@@ -22,8 +22,9 @@
 //! # });
 //! ```
 
-// A task is a slot of a slab (`slab`) that holds a state word (`state`) and the future or its output (`cell`). It is spawned
-// QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle` reads its output (`join`).
+// A task is a slot of a slab (`slab`). It holds a header (`header`) with a state word (`state`), and the future or its output
+// (`cell`). It is spawned QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle`
+// reads its output (`join`).
 //
 // | step | function | what holds |
 // |---|---|---|
@@ -32,6 +33,18 @@
 // | wake | `waker` → `State::wake_by_ref` | at most one `Runnable` |
 // | complete | `poll::complete` | the output is published before the joiner is woken |
 // | free | `cell::free_slot` | no thread has a pointer |
+//
+// The files in order; each takes from those above it:
+//
+// | files | noun |
+// |---|---|
+// | `id`, `queue_link`, `state`, `drop_guarded` | what takes nothing from the room |
+// | `info`, `hooks`, `spans`, `join_error` | what a program gets to know of a task |
+// | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
+// | `slab` | the memory of tasks, and the registry of live ones |
+// | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
+// | `budget`, `yield_now`, `poll`, `join` | running a task, and waiting for its end |
+// | `cell`, `builder` | a task with its type, and how it is made |
 
 mod budget;
 mod builder;
