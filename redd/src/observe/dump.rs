@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::observe::WaitKind;
 use crate::task::Id;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment; each may have moved on since.
 ///

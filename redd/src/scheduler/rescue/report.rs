@@ -14,7 +14,7 @@ use crate::observe::symbols;
 use crate::scheduler::MAX_RESCUE_WORKERS;
 use crate::sys;
 use crate::task::Id;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 
 pub(crate) type LatePollHook = Arc<dyn Fn(&LatePoll) + Send + Sync>;
 
