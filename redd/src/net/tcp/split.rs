@@ -12,6 +12,7 @@ use super::TcpStream;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::primitives::Arc;
 use crate::sys;
 use crate::sys::faults::Call;
@@ -108,9 +109,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -150,8 +154,9 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// Those of [`TcpStream::peek`].
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buf).await
+    #[track_caller]
+    pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move { self.stream.peek(buf).await })
     }
 
     /// Polls like [`peek`](Self::peek).
@@ -170,9 +175,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -212,9 +220,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -247,9 +258,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -375,9 +389,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -417,8 +434,9 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// Those of [`TcpStream::peek`].
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buf).await
+    #[track_caller]
+    pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move { self.stream.peek(buf).await })
     }
 
     /// Polls like [`peek`](Self::peek).
@@ -437,9 +455,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -511,9 +532,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -546,9 +570,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
