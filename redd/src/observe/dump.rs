@@ -154,7 +154,8 @@ pub enum TaskState {
     Waiting {
         /// For what; `None` if it waits on something that is not of redd.
         on: Option<WaitKind>,
-        /// The place in the program that waits, if it is known.
+        /// The line that made the future which waits, usually that of its `await`. `None` for a poll function called
+        /// by hand, which does not know it.
         at: Option<&'static Location<'static>>,
     },
 }

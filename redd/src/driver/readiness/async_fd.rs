@@ -11,6 +11,7 @@ use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
 use super::state::Direction;
 use crate::driver::Registration;
+use crate::observe::waiting::located;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -242,8 +243,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(interest);
-        async move { Ok(self.guard(readiness.await?)) }
+        located(async move { Ok(self.guard(self.registration.readiness(interest).await?)) })
     }
 
     /// As [`ready`](Self::ready), with a guard that borrows the descriptor mutably.
@@ -255,11 +255,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn ready_mut(&mut self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let location = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(interest, location).await?;
+        located(async move {
+            let event = self.registration.readiness(interest).await?;
             Ok(self.mut_guard(event))
-        }
+        })
     }
 
     /// Waits until reading is worth trying.
@@ -271,8 +270,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn readable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(Interest::READABLE);
-        async move { Ok(self.guard(readiness.await?)) }
+        located(async move { Ok(self.guard(self.registration.readiness(Interest::READABLE).await?)) })
     }
 
     /// As [`readable`](Self::readable), with a guard that borrows the descriptor mutably.
@@ -284,11 +282,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn readable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let location = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(Interest::READABLE, location).await?;
+        located(async move {
+            let event = self.registration.readiness(Interest::READABLE).await?;
             Ok(self.mut_guard(event))
-        }
+        })
     }
 
     /// Waits until writing is worth trying.
@@ -300,8 +297,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn writable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(Interest::WRITABLE);
-        async move { Ok(self.guard(readiness.await?)) }
+        located(async move { Ok(self.guard(self.registration.readiness(Interest::WRITABLE).await?)) })
     }
 
     /// As [`writable`](Self::writable), with a guard that borrows the descriptor mutably.
@@ -313,11 +309,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn writable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let location = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(Interest::WRITABLE, location).await?;
+        located(async move {
+            let event = self.registration.readiness(Interest::WRITABLE).await?;
             Ok(self.mut_guard(event))
-        }
+        })
     }
 
     /// Tries `f` whenever `interest` is ready, until it returns something other than `WouldBlock`.
@@ -327,8 +322,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
-    pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        io_when_ready(&self.registration, interest, || f(&self.inner)).await
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut(&T) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move { io_when_ready(&self.registration, interest, || f(&self.inner)).await })
     }
 
     /// As [`async_io`](Self::async_io); `f` may change the object.
@@ -338,13 +338,16 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
-    pub async fn async_io_mut<R>(
+    #[track_caller]
+    pub fn async_io_mut<R>(
         &mut self,
         interest: Interest,
         mut f: impl FnMut(&mut T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        let Self { registration, inner } = self;
-        io_when_ready(registration, interest, || f(inner)).await
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move {
+            let Self { registration, inner } = self;
+            io_when_ready(registration, interest, || f(inner)).await
+        })
     }
 
     /// Runs `f` if `interest` is ready now, and clears the readiness if `f` returns `WouldBlock`.

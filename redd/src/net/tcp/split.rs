@@ -12,6 +12,7 @@ use super::TcpStream;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::primitives::Arc;
 use crate::sys;
 use crate::sys::faults::Call;
@@ -143,9 +144,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -185,8 +189,9 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// Those of [`TcpStream::peek`].
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buf).await
+    #[track_caller]
+    pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move { self.stream.peek(buf).await })
     }
 
     /// Polls like [`peek`](Self::peek).
@@ -205,9 +210,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -247,9 +255,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -282,9 +293,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -410,9 +424,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -452,8 +469,9 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// Those of [`TcpStream::peek`].
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buf).await
+    #[track_caller]
+    pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move { self.stream.peek(buf).await })
     }
 
     /// Polls like [`peek`](Self::peek).
@@ -472,9 +490,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -546,9 +567,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -581,9 +605,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.

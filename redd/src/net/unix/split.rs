@@ -10,6 +10,7 @@ use super::{SocketAddr, UnixStream};
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::primitives::Arc;
 use crate::sys;
 use crate::sys::faults::Call;
@@ -132,9 +133,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -178,9 +182,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -220,9 +227,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -255,9 +265,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -380,9 +393,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -426,9 +442,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -498,9 +517,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -533,9 +555,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
