@@ -16,6 +16,7 @@
 mod compatibility;
 mod machines;
 mod miri;
+mod mistakes;
 mod models;
 mod sanitizers;
 
