@@ -58,6 +58,23 @@ pub struct AsyncFd<T: AsRawFd> {
 /// Something is ready: what was seen, so that it can be cleared if it turns out to be over.
 ///
 /// - Dropping the guard leaves the readiness as it is.
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (socket, _peer) = UnixStream::pair()?;
+/// socket.set_nonblocking(true)?;
+/// let socket = AsyncFd::new(socket)?;
+///
+/// let mut guard = socket.writable().await?;
+/// assert!(guard.ready().is_writable());
+/// guard.clear_ready(); // As after a write that would have blocked.
+/// assert_eq!(guard.get_inner().peer_addr()?.as_pathname(), None);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[must_use = "readiness stays until the guard is told that the operation would block"]
 pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
     async_fd: &'a AsyncFd<T>,
@@ -65,6 +82,23 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 }
 
 /// As [`AsyncFdReadyGuard`], with the descriptor borrowed for changing.
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (socket, _peer) = UnixStream::pair()?;
+/// socket.set_nonblocking(true)?;
+/// let mut socket = AsyncFd::new(socket)?;
+///
+/// let mut guard = socket.writable_mut().await?;
+/// let written = guard.try_io(|socket| socket.get_mut().write(b"spawn"));
+/// assert_eq!(written.expect("the socket has room")?, 5);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[must_use = "readiness stays until the guard is told that the operation would block"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     async_fd: &'a mut AsyncFd<T>,
@@ -514,6 +548,17 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
 pub struct TryIoError(());
 
 /// A descriptor was refused. Gives the object back: [`into_parts`](Self::into_parts).
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let file = std::fs::File::open("/proc/self/exe")?;
+/// let (_file, why) = AsyncFd::try_new(file).unwrap_err().into_parts();
+/// assert_eq!(why.kind(), std::io::ErrorKind::PermissionDenied, "epoll refuses regular files");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub struct AsyncFdRegisterError<T> {
     inner: T,
     cause: io::Error,

@@ -87,6 +87,23 @@ impl TcpStream {
 }
 
 /// The reading half of a [`TcpStream`], borrowed from it by [`split`](TcpStream::split).
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::{TcpListener, TcpStream};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+/// let (mut peer, _) = listener.accept().await?;
+/// peer.write_all(b"ping").await?;
+/// let (mut reader, _writer) = stream.split();
+/// let mut word = [0; 4];
+/// reader.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"ping");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
     stream: &'a TcpStream,
@@ -95,6 +112,24 @@ pub struct ReadHalf<'a> {
 /// The writing half of a [`TcpStream`], borrowed from it by [`split`](TcpStream::split).
 ///
 /// - Dropping it does not shut the direction down.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::{TcpListener, TcpStream};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+/// let (mut peer, _) = listener.accept().await?;
+/// let (_reader, mut writer) = stream.split();
+/// writer.write_all(b"done").await?;
+/// writer.shutdown().await?;
+/// let mut text = String::new();
+/// peer.read_to_string(&mut text).await?;
+/// assert_eq!(text, "done");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
     stream: &'a TcpStream,

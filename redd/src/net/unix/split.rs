@@ -80,6 +80,21 @@ impl UnixStream {
 }
 
 /// The reading half of a [`UnixStream`], borrowed from it by [`split`](UnixStream::split).
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (mut stream, mut peer) = UnixStream::pair()?;
+/// peer.write_all(b"ping").await?;
+/// let (mut reader, _writer) = stream.split();
+/// let mut word = [0; 4];
+/// reader.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"ping");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
     stream: &'a UnixStream,
@@ -88,6 +103,22 @@ pub struct ReadHalf<'a> {
 /// The writing half of a [`UnixStream`], borrowed from it by [`split`](UnixStream::split).
 ///
 /// - Dropping it does not shut the direction down.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (mut stream, mut peer) = UnixStream::pair()?;
+/// let (_reader, mut writer) = stream.split();
+/// writer.write_all(b"done").await?;
+/// writer.shutdown().await?;
+/// let mut text = String::new();
+/// peer.read_to_string(&mut text).await?;
+/// assert_eq!(text, "done");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
     stream: &'a UnixStream,

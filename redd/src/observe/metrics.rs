@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::Handle;
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
+use crate::runtime::Handle;
 
 /// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`].
 ///
@@ -32,7 +32,7 @@ pub struct RuntimeMetrics {
 }
 
 impl RuntimeMetrics {
-    pub(super) fn new(handle: Handle) -> Self {
+    pub(crate) fn new(handle: Handle) -> Self {
         Self { handle }
     }
 
@@ -64,22 +64,22 @@ impl RuntimeMetrics {
     /// How often a task was made to yield because its budget was used up; see
     /// [`task::coop`](crate::task::coop).
     pub fn budget_forced_yield_count(&self) -> u64 {
-        self.handle.shared.forced_yields.load(Ordering::Relaxed)
+        self.handle.shared.parts.forced_yields.load(Ordering::Relaxed)
     }
 
     /// How many descriptors have been registered with the I/O driver since the runtime started.
     pub fn io_driver_fd_registered_count(&self) -> u64 {
-        self.handle.shared.driver.registered_total()
+        self.handle.shared.parts.driver.registered_total()
     }
 
     /// How many of those descriptors have been deregistered.
     pub fn io_driver_fd_deregistered_count(&self) -> u64 {
-        self.handle.shared.driver.registered_total() - self.handle.shared.driver.registrations() as u64
+        self.handle.shared.parts.driver.registered_total() - self.handle.shared.parts.driver.registrations() as u64
     }
 
     /// How many readiness events the I/O driver has delivered.
     pub fn io_driver_ready_count(&self) -> u64 {
-        self.handle.shared.driver.events_total()
+        self.handle.shared.parts.driver.events_total()
     }
 
     /// Threads of the blocking pool.
@@ -97,7 +97,7 @@ impl RuntimeMetrics {
         self.handle.shared.blocking.queue_depth()
     }
 
-    /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
+    /// Polls that were late: see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
     pub fn late_polls(&self) -> u64 {
         self.handle.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
     }
@@ -247,7 +247,7 @@ impl RuntimeMetrics {
     }
 
     /// Whether poll times are counted; see
-    /// [`enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    /// [`enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram).
     pub fn poll_time_histogram_enabled(&self) -> bool {
         !self.handle.shared.instrumentation.poll_times.is_empty()
     }
@@ -274,7 +274,7 @@ impl RuntimeMetrics {
     }
 
     /// Whether schedule latencies are counted; see
-    /// [`enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
         !self.handle.shared.instrumentation.latencies.is_empty()
     }
