@@ -143,7 +143,7 @@ mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over i
 ));
 
 /// Puts the core back and forgets the waiting threads.
-fn give_back_in_silence(mut guard: CoreGuard<'_, Token>) {
+fn give_back_in_silence(guard: CoreGuard<'_, Token>) {
     let waiters = mem::take(&mut guard.seat.lock().waiters);
     drop(waiters);
     drop(guard);

@@ -288,7 +288,7 @@ model!(shuttle_channels_and_permits_between_four_tasks, channels_and_permits);
 mistake!(
     shuttle_notices_a_release_that_does_not_look_again,
     "exceeded max_steps",
-    "a release that does not look again",
+    patch "a release that does not look again",
     channels_and_permits
 );
 

@@ -2,10 +2,10 @@
 
 #![expect(unsafe_code, reason = "the chain's consumer is chosen here")]
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc as StdArc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use crate::primitives::checker::future::block_on;
 use crate::primitives::checker::sync::Arc;

@@ -4,8 +4,8 @@
 
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
+use std::task::{Context, Poll};
 
 use crate::primitives::checker::thread;
 
@@ -268,7 +268,7 @@ model!(loom_set_once_wakes_its_waiter_and_is_set_once, || {
     assert_eq!(waiter.join().unwrap(), if is_ours { 2 } else { 1 });
 });
 
-// Seeded mistakes. The model beside each must catch it; the code asks `has_mistake` for it.
+// Mistakes of `mistakes.txt`. The model beside each must catch it.
 
 /// Polls once, beside a thread that does what `future` waits for. If it is pending, it is woken, and ready then.
 #[track_caller]
@@ -288,7 +288,7 @@ fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
 macro_rules! model_and_mistake {
     ($name:ident, $mistaken:ident, $mistake:literal, $expected:literal, $closure:expr) => {
         model!($name, $closure);
-        mistake!($mistaken, $expected, $mistake, $closure);
+        mistake!($mistaken, $expected, patch $mistake, $closure);
     };
 }
 
@@ -414,7 +414,7 @@ model_and_mistake!(
 model_and_mistake!(
     loom_bounded_the_last_permit_wakes_a_closed_receiver,
     loom_bounded_catches_a_receiver_that_does_not_look_again,
-    "a receiver that does not look again",
+    "an mpsc receiver that does not look again",
     "a woken waiter is ready",
     || {
         let (sender, mut receiver) = mpsc::channel::<u8>(1);
@@ -428,12 +428,12 @@ model_and_mistake!(
 model_and_mistake!(
     loom_watch_wakes_a_receiver_that_enqueues_beside_a_change,
     loom_watch_catches_a_receiver_that_does_not_look_again,
-    "a receiver that does not look again",
+    "a watch receiver that does not look again",
     "a waiter is woken",
     || {
         let (sender, mut receiver) = watch::channel(0);
         let kept = sender.clone();
-        is_woken_by(receiver.changed(), move || drop(sender.send_replace(1)));
+        is_woken_by(receiver.changed(), move || _ = sender.send_replace(1));
         drop(kept);
     }
 );
@@ -441,12 +441,12 @@ model_and_mistake!(
 model_and_mistake!(
     loom_broadcast_wakes_a_receiver_that_enqueues_beside_a_send,
     loom_broadcast_catches_a_receiver_that_does_not_look_again,
-    "a receiver that does not look again",
+    "a broadcast receiver that does not look again",
     "a waiter is woken",
     || {
         let (sender, mut receiver) = broadcast::channel(1);
         let kept = sender.clone();
-        is_woken_by(receiver.recv(), move || drop(sender.send(1).unwrap()));
+        is_woken_by(receiver.recv(), move || _ = sender.send(1).unwrap());
         drop(kept);
     }
 );

@@ -82,6 +82,6 @@ model!(loom_trimming_leaves_a_task_that_is_spawned_meanwhile_alone, beside_a_spa
 mistake!(
     loom_trimming_catches_a_chunk_that_goes_with_a_task_in_it,
     "each slot has its chunk",
-    "a chunk that goes with a task in it",
+    patch "a chunk that goes with a task in it",
     beside_a_spawn
 );

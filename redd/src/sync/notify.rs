@@ -33,7 +33,7 @@ use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waite
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::{const_fn, has_mistake};
+use crate::primitives::const_fn;
 use crate::task::coop::{has_budget_remaining, poll_proceed, spend_on};
 
 /// No notification is stored and no task waits.
@@ -261,7 +261,7 @@ impl Notify {
     }
 
     fn notify_locked(&self, mut guard: Guard<'_>, notification: Notification) {
-        if !has_mistake("a notification that does not look again") && self.try_store() {
+        if self.try_store() {
             return;
         }
         let notified = guard.notify_one(notification);

@@ -30,7 +30,7 @@ use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::{const_fn, has_mistake};
+use crate::primitives::const_fn;
 use crate::task::coop;
 
 /// The permits are closed: every acquire fails.
@@ -168,10 +168,8 @@ impl Permits {
         }
         // Release: publishes what the owner did under the permits. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::enqueue` and `Permits::serve`.
-        let order = if has_mistake("a release that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
-        let before = self.word.fetch_add(count * ONE, order);
-        let has_waiters = before & WAITERS != 0 && !has_mistake("a release that does not look again");
-        if has_waiters || before / ONE + count > Self::MAX {
+        let before = self.word.fetch_add(count * ONE, Ordering::Release);
+        if before & WAITERS != 0 || before / ONE + count > Self::MAX {
             self.correct_release(before, count);
         }
     }

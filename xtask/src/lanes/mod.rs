@@ -17,6 +17,7 @@
 mod compatibility;
 mod machines;
 mod miri;
+mod mistakes;
 mod models;
 mod sanitizers;
 mod tools;

@@ -47,6 +47,9 @@ const PLATFORM_ROOMS: &[&str] = &["driver", "net", "fs", "process", "signal", "s
 const MACHINE_PATHS: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/fa", "rm/"), concat!("../sha", "red")];
 
+/// STYLE §8: names of test scaffolding, which no product file contains.
+const SCAFFOLDING: &[&str] = &["has_mistake", "redd_mistakes", "explore_mistaken"];
+
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in sources {
@@ -55,6 +58,9 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
         check_attributes(source, &mut findings);
         check_unfinished(source, &mut findings);
         check_names(source, &mut findings);
+        if source.path.starts_with("redd/src/") {
+            check_scaffolding(source, &mut findings);
+        }
         if is_redd {
             check_words(source, &mut findings);
             check_cfg(source, &mut findings);
@@ -212,6 +218,20 @@ fn check_words(source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
+/// STYLE §8. In tests of product files too: what needs a checker stands in `redd/models`.
+fn check_scaffolding(source: &Source, findings: &mut Vec<Finding>) {
+    for (number, line) in source.numbered() {
+        if let Some(name) = SCAFFOLDING.iter().find(|name| has_word(&line.code, name)) {
+            findings.push(Finding::new(
+                &source.path,
+                number,
+                format!("`{name}` in a product file"),
+                "seed the mistake with an entry of redd/models/mistakes.txt, or put what models need into redd/models (STYLE 8)",
+            ));
+        }
+    }
+}
+
 /// STYLE §11.
 fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
     let is_lib = source.path == "redd/src/lib.rs" || FEATURE_PLACES.iter().any(|(path, _)| *path == source.path);
@@ -284,6 +304,7 @@ mod tests {
             ("//! A.\n#[cfg(feature = \"net\")]\nfn a() {}", "outside of `lib.rs`"),
             ("//! A.\n#[cfg(target_os = \"linux\")]\nfn a() {}", "the platform"),
             ("//! A.\n#[cfg(not(loom))]\nfn a() {}", "`cfg(loom)`"),
+            ("//! A.\nfn a() { has_mistake(\"x\") }", ":2: `has_mistake` in a product file"),
         ] {
             let found = findings(path, text);
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");

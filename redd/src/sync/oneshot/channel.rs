@@ -34,7 +34,6 @@ use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::has_mistake;
 use crate::sync::wait_list::CallSite;
 use crate::task::coop::poll_proceed;
 
@@ -142,7 +141,7 @@ unsafe fn register(
     // above.
     let seen = state.fetch_or(own, Ordering::AcqRel);
     drop(old);
-    if seen & end != 0 && !has_mistake("a waker that is left without a second look") {
+    if seen & end != 0 {
         // SAFETY: `end` was set while `own` was clear, so the other handle does not take the waker.
         drop(unsafe { read_waker(cell) });
         return true;

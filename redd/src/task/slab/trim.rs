@@ -27,7 +27,6 @@ use super::chunk::{CHUNK, CLASSES, Chunk, FreeList, GONE, MAGAZINE};
 use super::task_slab::{NEVER, SOON, TaskSlab};
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
-use crate::primitives::has_mistake;
 use crate::sys;
 use crate::task::header::Header;
 use std::ptr::NonNull;
@@ -183,7 +182,7 @@ impl Central {
     fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
         let may_go = self.record.walkers == 0;
         let is_whole = |chunk: NonNull<Chunk>| Chunk::at(chunk).in_hand() == Chunk::at(chunk).used() | EMPTY;
-        let goes = |chunk| may_go && (is_whole(chunk) || has_mistake("a chunk that goes with a task in it"));
+        let goes = |chunk| may_go && is_whole(chunk);
         let (gone, refused) = empty.drain(..).partition(|chunk| goes(*chunk));
         *empty = gone;
         if !empty.is_empty() {
