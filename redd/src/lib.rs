@@ -61,6 +61,7 @@ pub(crate) mod sys;
 
 // The core.
 pub(crate) mod blocking;
+pub(crate) mod current;
 pub(crate) mod scheduler;
 pub mod task;
 pub mod time;
@@ -85,18 +86,6 @@ pub mod signal;
 // Between tasks.
 pub mod sync;
 
-#[cfg(feature = "stack")]
-mod symbols;
-#[cfg(not(feature = "stack"))]
-mod symbols {
-    pub(crate) use crate::sys::stack::write_module as write;
-}
-#[cfg(feature = "tracing")]
-mod trace;
-#[cfg(not(feature = "tracing"))]
-mod trace {
-    pub(crate) fn late_poll(_late: &crate::runtime::LatePoll) {}
-}
 #[macro_use]
 pub mod macros;
 

@@ -21,11 +21,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::current::{self, Entered};
+use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
-use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
-use crate::scheduler::{Flavor, local};
+use crate::scheduler::{Flavor, enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
@@ -62,6 +63,8 @@ const REMOTE_FIRST_INTERVAL: u8 = 31;
 /// ```
 pub struct LocalSet {
     inner: Rc<Inner>,
+    /// Awaiting the set waits here: a `Future` cannot see the line that awaits it.
+    location: &'static Location<'static>,
 }
 
 /// The part of a set that stays on its thread.
@@ -131,8 +134,8 @@ impl Schedule for LocalSetState {
 
     /// Reports the panic to the current runtime; a set has no hook of its own.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
-        match context::current() {
-            Some(handle) => handle.shared.panic_unjoined(panic),
+        match enter::current() {
+            Some(shared) => shared.panic_unjoined(panic),
             None => panic.report(None),
         }
     }
@@ -149,6 +152,7 @@ impl LocalSet {
     /// local.await; // It has no tasks, so this returns at once.
     /// # });
     /// ```
+    #[track_caller]
     pub fn new() -> Self {
         let slab = TaskSlab::new(0, TaskHooks::default());
         let shared = Arc::new(LocalSetState {
@@ -163,7 +167,7 @@ impl LocalSet {
         unsafe { slab.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
         let inner =
             Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
-        Self { inner: Rc::new(inner) }
+        Self { inner: Rc::new(inner), location: Location::caller() }
     }
 
     /// Makes this set the current one on this thread until the guard is dropped, so that [`spawn_local`] spawns onto it.
@@ -368,7 +372,7 @@ impl Inner {
 
     fn with_current<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
-        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::NoBlockInPlace));
+        let _pinned = (current::entered() == Entered::Yes).then(|| current::mark(Entered::NoBlockInPlace));
         f()
     }
 
@@ -394,6 +398,8 @@ impl Inner {
         }
         self.is_ticking.set(true);
         let _ticking = Ticking(&self.is_ticking);
+        // Each task takes the note of its own poll. That of the future that runs the set is kept for its own task.
+        let _noted = waiting::Kept::take();
         for _ in 0..TASKS_PER_TICK {
             assert!(
                 !self.shared.has_unhandled_panic.load(Ordering::Relaxed),
@@ -424,6 +430,7 @@ impl Future for LocalSet {
             } else if self.inner.shared.slab.alive() == 0 {
                 Poll::Ready(())
             } else {
+                waiting::note(WaitKind::Join, Some(self.location));
                 Poll::Pending
             }
         })
@@ -431,6 +438,7 @@ impl Future for LocalSet {
 }
 
 impl Default for LocalSet {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }
@@ -511,13 +519,13 @@ where
     if let Some(inner) = Inner::current() {
         return inner.spawn(future, name, location);
     }
-    if let Some(handle) = context::current() {
-        if handle.shared.is_local_here() {
+    if let Some(shared) = enter::current() {
+        if shared.is_local_here() {
             // SAFETY: this is the thread of the local runtime.
-            return unsafe { handle.shared.spawn_unchecked(future, name, location) };
+            return unsafe { shared.spawn_unchecked(future, name, location) };
         }
     }
-    if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {
+    if enter::current().is_some_and(|shared| shared.config.flavor == Flavor::Local) {
         panic!(
             "`spawn_local` was called on thread `{}` for a runtime of another thread. Local tasks can only be spawned on a \
              LocalRuntime from the thread the runtime was created on; use `Handle::spawn` for a `Send` future.",

@@ -5,16 +5,18 @@
 //! in `scheduler::active`. Threads that wait for this shutdown are not waited for: `waits`.
 
 use std::fmt;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use super::context::{self, Entered};
 use super::waits::Registered;
 use super::{Handle, block_on};
+use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
-use crate::task::runnable::TaskInfo;
+use crate::task::Id;
+use crate::task::info::TaskInfo;
 use crate::time::sleep::sleep_on;
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
@@ -29,7 +31,7 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
         return;
     }
     let would_wait = timeout != Some(Duration::ZERO);
-    if would_wait && context::entered() != Entered::No {
+    if would_wait && current::entered() != Entered::No {
         // The value is gone after this, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
         if thread::panicking() {
@@ -140,11 +142,43 @@ fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
 }
 
 /// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Builder;
+/// use std::time::Duration;
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(1).build()?;
+/// let waiting = runtime.spawn(std::future::pending::<()>());
+/// let left = runtime.drain(Duration::from_millis(10));
+/// assert_eq!(left.len(), 1);
+/// assert_eq!(left[0].id(), waiting.id());
+/// assert!(!left[0].is_running() && !left[0].is_blocking());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct UnfinishedWork(TaskInfo);
 
 impl UnfinishedWork {
-    task_info_methods!(self => self.0);
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// The task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// The location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.0.location
+    }
+
+    /// The time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.0.age
+    }
 
     /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
     pub fn is_running(&self) -> bool {
@@ -171,7 +205,7 @@ const GRACE: Duration = Duration::from_millis(100);
 /// See `Runtime::drain`.
 #[track_caller]
 pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork> {
-    if context::entered() == Entered::No {
+    if current::entered() == Entered::No {
         let shared = &handle.shared;
         shared.start_draining();
         match shared.config.flavor {
@@ -205,14 +239,14 @@ fn wait_until_quiet(shared: &Shared, within: Duration) {
 
 /// As `wait_until_quiet`, on the thread that runs the tasks; a paused clock moves on as usual.
 async fn quiet(shared: &Shared, within: Duration) {
-    let now = || shared.timers.clock().now();
+    let now = || shared.parts.timers.clock().now();
     let (since, mut interval) = (now(), Duration::from_millis(1));
     while !is_quiet(shared) {
         let left = within.saturating_sub(now().saturating_duration_since(since));
         if left.is_zero() {
             return;
         }
-        sleep_on(&shared.handle(), interval.min(left)).await;
+        sleep_on(&shared.parts.timers, interval.min(left)).await;
         interval = (interval * 2).min(LOOK_INTERVAL_MAX);
     }
 }
@@ -382,7 +416,7 @@ mod tests {
                 let _goodbye = Goodbye(UnixStream::from_std(near).unwrap(), done);
                 std::future::pending::<()>().await;
             }));
-            while runtime.metrics().num_alive_tasks() > 0 && runtime.handle.shared.driver.registrations() == 0 {
+            while runtime.metrics().num_alive_tasks() > 0 && runtime.handle.shared.parts.driver.registrations() == 0 {
                 runtime.block_on(crate::task::yield_now());
             }
             drop(runtime);

@@ -33,7 +33,7 @@ use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waite
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::{const_fn, has_mistake};
+use crate::primitives::const_fn;
 use crate::task::coop::{has_budget_remaining, poll_proceed, spend_on};
 
 /// No notification is stored and no task waits.
@@ -261,7 +261,7 @@ impl Notify {
     }
 
     fn notify_locked(&self, mut guard: Guard<'_>, notification: Notification) {
-        if !has_mistake("a notification that does not look again") && self.try_store() {
+        if self.try_store() {
             return;
         }
         let notified = guard.notify_one(notification);
@@ -495,6 +495,21 @@ impl Future for Notified<'_> {
 
 pin_project! {
     /// Completes when it is notified. Made by [`Notify::notified_owned`].
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Notify;
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let notify = Arc::new(Notify::new());
+    /// let mut notified = Box::pin(notify.clone().notified_owned());
+    /// assert!(!notified.as_mut().enable(), "not notified yet");
+    /// notify.notify_waiters(); // Reaches the future although it was not polled.
+    /// redd::spawn(notified).await.unwrap();
+    /// assert_eq!(Arc::strong_count(&notify), 1);
+    /// # });
+    /// ```
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct OwnedNotified {

@@ -10,7 +10,6 @@
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
-use crate::primitives::has_mistake;
 
 /// See the module page.
 pub(super) struct Once<T> {
@@ -62,8 +61,7 @@ impl<T> Once<T> {
         // SAFETY: no other thread writes, by the safety contract; no thread reads before `is_set`.
         self.value.with_mut(|slot| unsafe { *slot = Some(value) });
         // Release: publishes the value. Pairs with Acquire in `Once::is_set`.
-        let order = if has_mistake("a cell without its value") { Ordering::Relaxed } else { Ordering::Release };
-        self.is_set.store(true, order);
+        self.is_set.store(true, Ordering::Release);
     }
 
     pub(super) fn into_inner(self) -> Option<T> {

@@ -40,7 +40,7 @@ use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, has_mistake};
+use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn};
 
 /// Where the user code called the method that waits.
 pub(crate) type CallSite = Option<&'static Location<'static>>;
@@ -169,9 +169,7 @@ impl Waiter {
         let waker = waiter.entry.with_mut(|entry| unsafe { (*entry).waker.take() });
         // Release: publishes what happened before, and hands the entry to the owner. Pairs with Acquire in
         // `Waiter::stage`.
-        let order =
-            if has_mistake("a notification that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
-        waiter.stage.store(notification as u8, order);
+        waiter.stage.store(notification as u8, Ordering::Release);
         waker
     }
 }

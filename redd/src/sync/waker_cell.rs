@@ -28,7 +28,6 @@ use crate::collections::wake_list::wake_guarded;
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
-use crate::primitives::has_mistake;
 use crate::primitives::thread::spin_loop;
 
 const EMPTY: u8 = 0;
@@ -125,9 +124,6 @@ impl Drop for Unlock<'_> {
         // SAFETY: `cell-owner`: the lock is held until the exchange below.
         let is_set = cell.waker.with(|slot| unsafe { (*slot).is_some() });
         let state = if is_set { SET } else { EMPTY };
-        if has_mistake("an unlock that stores over a wake") {
-            return cell.state.store(state, Ordering::Relaxed);
-        }
         // Release: publishes the waker. Pairs with Acquire in `WakerCell::take`.
         if cell.state.compare_exchange(LOCKED, state, Ordering::Release, Ordering::Relaxed).is_ok() {
             return;

@@ -3,8 +3,9 @@
 //! Called by `cargo xtask loom`, `loom-shadow` and `shuttle`.
 
 use std::path::Path;
+use std::process::Command;
 
-use super::{Outcome, TestCount, cargo, for_each_line, fresh_seed, rustflags, target_dir};
+use super::{Outcome, TestCount, cargo, for_each_line, fresh_seed, mistakes, rustflags, target_dir};
 
 pub(super) fn loom(root: &Path) -> Outcome {
     models(root, Shadow::Off)
@@ -22,15 +23,67 @@ enum Shadow {
 }
 
 fn models(root: &Path, shadow: Shadow) -> Outcome {
-    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1", "loom_"];
+    let mut filters = vec!["loom_"];
     if shadow == Shadow::On {
-        // Some mistakes show only at the usual bound; that they are caught is the other lane's to say.
-        arguments.extend(["--skip", "catches", "--skip", "caught", "--skip", "mistake"]);
+        // Some mistakes show only at the usual bound. The lane `loom` checks that they are caught.
+        filters.extend(["--skip", "catches", "--skip", "caught", "--skip", "mistake"]);
     }
-    let mut command = cargo(root, &arguments);
+    let target = target_dir(root).join("loom");
+    let (mut count, mut models) = run_models(&mut loom_command(root, &target, shadow, &filters));
+    if count.succeeded && count.passed == 0 {
+        eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
+    }
+    let mut passed = count.succeeded && count.passed > 0;
+    if passed && shadow == Shadow::Off {
+        passed = in_seeded_copy(root, &target, &mut count, &mut models, |copy| {
+            // In the copy every mistake is off but that of the test: the other models would run as before.
+            loom_command(copy, &target, shadow, &[PATCHED, "--skip=shuttle_"])
+        });
+    }
+    let note = format!(
+        "models: {count}; {} executions; {} of {} seeded mistakes caught",
+        models.executions, models.caught, models.mistakes
+    );
+    Outcome { passed, note }
+}
+
+/// The end of the names of tests that need a mistake of `redd/models/mistakes.txt`.
+const PATCHED: &str = "::patched";
+
+/// Runs tests in the copy with the seeded mistakes, and adds up. False if they failed, or if there were none.
+fn in_seeded_copy(
+    root: &Path,
+    target: &Path,
+    count: &mut TestCount,
+    models: &mut ModelCount,
+    command: impl FnOnce(&Path) -> Command,
+) -> bool {
+    let copy = match mistakes::seeded_copy(root, target) {
+        Ok(copy) => copy,
+        Err(why) => {
+            eprintln!("{why}");
+            return false;
+        }
+    };
+    let (more, more_models) = run_models(&mut command(&copy));
+    if more.succeeded && more.passed == 0 {
+        eprintln!("no seeded mistake was tried: no test of the copy is named `…{PATCHED}`, see `mistake!`");
+    }
+    count.passed += more.passed;
+    count.failed += more.failed;
+    count.ignored += more.ignored;
+    models.executions += more_models.executions;
+    models.mistakes += more_models.mistakes;
+    models.caught += more_models.caught;
+    more.succeeded && more.passed > 0
+}
+
+fn loom_command(root: &Path, target: &Path, shadow: Shadow, filters: &[&str]) -> Command {
+    let mut command = cargo(root, &["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"]);
     command
+        .args(filters)
         .env("RUSTFLAGS", rustflags("--cfg loom"))
-        .env("CARGO_TARGET_DIR", target_dir(root).join("loom"))
+        .env("CARGO_TARGET_DIR", target)
         .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
         // A search that is cut off says nothing; a model that is too large must be made smaller.
         .env_remove("LOOM_MAX_DURATION")
@@ -48,20 +101,17 @@ fn models(root: &Path, shadow: Shadow) -> Outcome {
             command.env(name, value);
         }
     }
-    let mut count = TestCount::default();
-    let mut models = ModelCount::default();
-    count.succeeded = for_each_line(&mut command, |line| {
+    command
+}
+
+/// Runs tests, shows their output as it comes, and adds up their results and what the models print.
+fn run_models(command: &mut Command) -> (TestCount, ModelCount) {
+    let (mut count, mut models) = (TestCount::default(), ModelCount::default());
+    count.succeeded = for_each_line(command, |line| {
         count.add(line);
         models.add(line);
     });
-    if count.succeeded && count.passed == 0 {
-        eprintln!("no model ran: the filter `loom_` matched nothing, so this lane would prove nothing");
-    }
-    let note = format!(
-        "models: {count}; {} executions; {} of {} seeded mistakes caught",
-        models.executions, models.caught, models.mistakes
-    );
-    Outcome { passed: count.succeeded && count.passed > 0, note }
+    (count, models)
 }
 
 /// Schedules of each model in `deep`.
@@ -80,33 +130,28 @@ pub(crate) fn run_shuttle(root: &Path, seeds: u64, from: u64, model: &str) -> bo
 
 /// Runs the models in schedules that shuttle picks; a failing one prints the line that replays it.
 fn shuttle_from(root: &Path, seeds: u64, from: u64, model: &str) -> Outcome {
-    let mut arguments = vec!["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"];
-    match model {
-        // Loom's mistakes are those of loom: some need weak memory, which shuttle has not.
-        // Those of shuttle are called `shuttle_notices_…`.
-        "" => arguments.extend([
-            "loom_",
-            "shuttle_",
-            "--skip=loom_catches",
-            "--skip=_catches_",
-            "--skip=caught",
-            "--skip=mistake",
-        ]),
-        name => arguments.push(name),
+    // Loom's mistakes are those of loom: some need weak memory, which shuttle has not.
+    // Those of shuttle are called `shuttle_notices_…`.
+    const ALL: &[&str] =
+        &["loom_", "shuttle_", "--skip=loom_catches", "--skip=_catches_", "--skip=caught", "--skip=mistake"];
+    let (target, one) = (target_dir(root).join("shuttle"), [model]);
+    let command = |root: &Path, filters: &[&str]| {
+        let mut command = cargo(root, &["test", "--release", "--lib", "-p", "redd", "--", "--test-threads=1"]);
+        command
+            .args(filters)
+            .env("RUSTFLAGS", rustflags("--cfg shuttle"))
+            .env("CARGO_TARGET_DIR", &target)
+            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+            .env("REDD_SCHEDULES", seeds.to_string())
+            .env("REDD_SEED", from.to_string());
+        command
+    };
+    let (mut count, mut models) = run_models(&mut command(root, if model.is_empty() { ALL } else { &one }));
+    // A name that is not found may be that of a test in the copy.
+    if count.succeeded && (model.is_empty() || count.passed == 0) {
+        let filters = [if model.is_empty() { "shuttle_notices" } else { model }, "--skip=loom_"];
+        count.succeeded = in_seeded_copy(root, &target, &mut count, &mut models, |copy| command(copy, &filters));
     }
-    let mut command = cargo(root, &arguments);
-    command
-        .env("RUSTFLAGS", rustflags("--cfg shuttle"))
-        .env("CARGO_TARGET_DIR", target_dir(root).join("shuttle"))
-        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-        .env("REDD_SCHEDULES", seeds.to_string())
-        .env("REDD_SEED", from.to_string());
-    let mut count = TestCount::default();
-    let mut models = ModelCount::default();
-    count.succeeded = for_each_line(&mut command, |line| {
-        count.add(line);
-        models.add(line);
-    });
     let note = format!("models: {count}; {} schedules, from seed {from}", models.executions);
     Outcome { passed: count.succeeded && count.passed > 0, note }
 }

@@ -3,7 +3,7 @@
 use super::source::{Line, Source};
 use super::{Document, Finding, has_word};
 
-/// STYLE §1: a word, and the one that this house uses for it. One word is looked for in names too; two only in prose,
+/// STYLE §1: a word, and the term to use for it. A single word is also searched in names; two words only in prose,
 /// since `Builder::global_queue_interval` is Tokio's name.
 const BANNED: &[(&str, &str)] = &[
     ("job", "task"),
@@ -22,8 +22,7 @@ const BANNED: &[(&str, &str)] = &[
 ];
 
 /// Where a banned word is right: names and words that programs know from Tokio.
-const WORD_HOLES: &[(&str, &str)] =
-    &[("redd/src/runtime/context.rs", "reactor"), ("redd/src/runtime/builder.rs", "handoff")];
+const WORD_HOLES: &[(&str, &str)] = &[("redd/src/current.rs", "reactor"), ("redd/src/runtime/builder.rs", "handoff")];
 
 /// STYLE §1: names that say nothing.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "misc", "common", "manager", "helper", "helpers"];
@@ -33,7 +32,9 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
     ("redd/src/macros/mod.rs", "`pin!` and `task_local!` need no `redd-macros`, the others do"),
     ("redd/src/macros/support.rs", "re-exports the parsers of `redd-macros`"),
     ("redd/src/io/mod.rs", "signposts to `fs::stdio` and `net`"),
-    ("redd/src/observe/mod.rs", "spans of resources, and nothing in their place"),
+    ("redd/src/observe/late_poll.rs", "the event of a late poll, and nothing in its place"),
+    ("redd/src/observe/symbols.rs", "the names of functions, and addresses in their place"),
+    ("redd/src/observe/resources.rs", "the spans of resources, and nothing in their place"),
     ("redd/src/sys/mod.rs", "the system calls of a room that is gated"),
     ("redd/src/task/mod.rs", "spans of tasks, and nothing in their place"),
     ("redd/src/signal/unix.rs", "what only `process` needs of it"),
@@ -42,18 +43,24 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
 /// Rooms that may ask for the platform.
 const PLATFORM_ROOMS: &[&str] = &["driver", "net", "fs", "process", "signal", "sys"];
 
-/// Words of a path on somebody's machine. In two parts, so that this file does not contain them.
+/// Parts of paths on one machine. In two parts, so that this file does not contain them.
 const MACHINE_PATHS: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/fa", "rm/"), concat!("../sha", "red")];
+
+/// STYLE §8: names of test scaffolding, which no product file contains.
+const SCAFFOLDING: &[&str] = &["has_mistake", "redd_mistakes", "explore_mistaken"];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in sources {
-        let is_redd = source.path.starts_with("redd/src/");
+        let is_redd = source.path.starts_with("redd/src/") || source.path.starts_with("redd/models/");
         check_map(source, &mut findings);
         check_attributes(source, &mut findings);
         check_unfinished(source, &mut findings);
         check_names(source, &mut findings);
+        if source.path.starts_with("redd/src/") {
+            check_scaffolding(source, &mut findings);
+        }
         if is_redd {
             check_words(source, &mut findings);
             check_cfg(source, &mut findings);
@@ -114,7 +121,7 @@ fn check_attributes(source: &Source, findings: &mut Vec<Finding>) {
                 &source.path,
                 number,
                 format!("`#{attribute}…)]` without a reason"),
-                "add `reason = \"…\"`, or mend what the lint found",
+                "add `reason = \"…\"`, or fix what the lint found",
             ));
         }
     }
@@ -192,7 +199,7 @@ fn check_names(source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Words of the house, in comments, names and messages.
+/// Terms, in comments, names and messages.
 fn check_words(source: &Source, findings: &mut Vec<Finding>) {
     for (number, line) in source.numbered() {
         let text = line.text.to_lowercase();
@@ -203,10 +210,24 @@ fn check_words(source: &Source, findings: &mut Vec<Finding>) {
                 findings.push(Finding::new(
                     &source.path,
                     number,
-                    format!("`{word}` is not a word of this house"),
+                    format!("`{word}` is not redd's term"),
                     format!("say `{instead}` (STYLE 1)"),
                 ));
             }
+        }
+    }
+}
+
+/// STYLE §8. In tests of product files too: what needs a checker stands in `redd/models`.
+fn check_scaffolding(source: &Source, findings: &mut Vec<Finding>) {
+    for (number, line) in source.numbered() {
+        if let Some(name) = SCAFFOLDING.iter().find(|name| has_word(&line.code, name)) {
+            findings.push(Finding::new(
+                &source.path,
+                number,
+                format!("`{name}` in a product file"),
+                "seed the mistake with an entry of redd/models/mistakes.txt, or put what models need into redd/models (STYLE 8)",
+            ));
         }
     }
 }
@@ -249,7 +270,7 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(
                 &source.path,
                 number,
-                "`cfg(loom)` outside of `primitives` and `models.rs`",
+                "`cfg(loom)` outside of `primitives` and `redd/models`",
                 "give `primitives` the shape that serves both (STYLE 11)",
             ));
         }
@@ -277,12 +298,13 @@ mod tests {
             ("//! A.\n#![expect(\n    unsafe_code\n)]", ":2: `#[expect(…)]` without a reason"),
             ("//! A.\nfn a() { todo!() }", ":2: unfinished"),
             ("//! A.\n#[ignore]\nfn a() {}", "never run"),
-            ("//! A.\n// The event loop of the thing.", ":2: `event loop` is not a word"),
-            ("//! A.\nfn next_job() {}", "`job` is not a word"),
+            ("//! A.\n// The event loop of the thing.", ":2: `event loop` is not redd's term"),
+            ("//! A.\nfn next_job() {}", "`job` is not redd's term"),
             ("//! A.\nmod util;", "a module called `util`"),
             ("//! A.\n#[cfg(feature = \"net\")]\nfn a() {}", "outside of `lib.rs`"),
             ("//! A.\n#[cfg(target_os = \"linux\")]\nfn a() {}", "the platform"),
             ("//! A.\n#[cfg(not(loom))]\nfn a() {}", "`cfg(loom)`"),
+            ("//! A.\nfn a() { has_mistake(\"x\") }", ":2: `has_mistake` in a product file"),
         ] {
             let found = findings(path, text);
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");

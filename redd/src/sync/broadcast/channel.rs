@@ -20,7 +20,6 @@ use std::panic::Location;
 use super::error::{RecvError, SendError, TryRecvError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicU64, Ordering};
-use crate::primitives::has_mistake;
 use crate::primitives::{Arc, Mutex};
 use crate::sync::senders::{Channel, Senders, Tx, WeakTx};
 use crate::sync::wait_list::WaitList;
@@ -391,6 +390,19 @@ impl<T> Clone for Sender<T> {
 /// A sender that does not keep the channel open. Made by [`Sender::downgrade`].
 ///
 /// - [`upgrade`](Self::upgrade) it to send.
+///
+/// # Examples
+/// ```
+/// use redd::sync::broadcast;
+///
+/// let (sender, mut receiver) = broadcast::channel(4);
+/// let weak = sender.downgrade();
+/// weak.upgrade().expect("a sender is left").send("news").unwrap();
+/// assert_eq!(receiver.try_recv().unwrap(), "news");
+///
+/// drop(sender);
+/// assert!(weak.upgrade().is_none());
+/// ```
 pub struct WeakSender<T> {
     weak: WeakTx<BroadcastState<T>>,
 }
@@ -547,7 +559,7 @@ impl<T: Clone> Receiver<T> {
                         || is_there().then_some(()),
                         |tail| {
                             let is_due = is_there() || tail.position != position || tail.is_closed;
-                            (is_due && !has_mistake("a receiver that does not look again")).then_some(())
+                            is_due.then_some(())
                         },
                     )
                     .await;

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker, ready};
 use super::chain::{Chain, Parked, Popped};
 use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::{Arc, has_mistake};
+use crate::primitives::Arc;
 use crate::sync::senders::{Channel, Senders, Tx};
 use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
@@ -197,8 +197,7 @@ impl<T, F: FlowControl> Rx<T, F> {
         }
         if self.shared.is_rx_closed() {
             self.shared.on_drained.register(waker);
-            let looks_again = !has_mistake("a receiver that does not look again");
-            if looks_again && self.shared.flow.is_drained(&self.shared.chain) {
+            if self.shared.flow.is_drained(&self.shared.chain) {
                 return NextStep::EndOfChannel;
             }
         }

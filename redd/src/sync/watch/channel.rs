@@ -20,7 +20,6 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use super::error::{RecvError, SendError};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
-use crate::primitives::has_mistake;
 use crate::primitives::{Arc, RwLock, RwLockReadGuard};
 use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
@@ -116,7 +115,7 @@ impl<T> WatchState<T> {
             // `waiters-bit`. Acquire: as in `WatchState::state`.
             |_| {
                 let state = self.state.fetch_or(WAITERS, Ordering::Acquire);
-                classify(state, seen).filter(|_| !has_mistake("a receiver that does not look again"))
+                classify(state, seen)
             },
         )
         .await

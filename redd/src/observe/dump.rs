@@ -1,0 +1,173 @@
+//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](crate::runtime::Handle::dump).
+//!
+//! # Why not otherwise
+//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
+//! on, and for which task, as they do. So a dump polls nothing, wakes no task, and can be taken from any thread at any time. It
+//! knows the place that waits, and not the calls above it.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::observe::WaitKind;
+use crate::task::Id;
+use crate::task::info::TaskInfo;
+
+/// The tasks of a runtime at one moment; each may have moved on since.
+///
+/// Its text is a report, a line for each task.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let waiting = redd::spawn(std::future::pending::<()>());
+/// redd::task::yield_now().await;
+/// let dump = Handle::current().dump().await;
+/// assert_eq!(dump.tasks().iter().count(), 1);
+/// println!("{dump}");
+/// # waiting.abort(); });
+/// ```
+#[derive(Debug)]
+pub struct Dump {
+    tasks: Tasks,
+}
+
+impl Dump {
+    pub(crate) fn new(infos: Vec<TaskInfo>) -> Self {
+        let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
+        let tasks = live.map(|info| Task { trace: Trace { info } });
+        Self { tasks: Tasks { tasks: tasks.collect() } }
+    }
+
+    /// The tasks.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tasks.iter().try_for_each(|task| writeln!(f, "{}", task.trace.info))
+    }
+}
+
+/// Several tasks.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let waiting = redd::spawn(std::future::pending::<()>());
+/// let dump = Handle::current().dump().await;
+/// assert!(dump.tasks().iter().any(|task| task.id() == waiting.id()));
+/// # waiting.abort(); });
+/// ```
+#[derive(Debug)]
+pub struct Tasks {
+    tasks: Vec<Task>,
+}
+
+impl Tasks {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.iter()
+    }
+}
+
+/// One task of a dump.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+/// use redd::runtime::dump::TaskState;
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let notify = Arc::new(redd::sync::Notify::new());
+/// let waiting = redd::spawn({
+///     let notify = notify.clone();
+///     async move { notify.notified().await }
+/// });
+/// redd::task::yield_now().await;
+/// let dump = Handle::current().dump().await;
+/// let task = dump.tasks().iter().next().expect("one task waits");
+/// assert!(matches!(task.state(), TaskState::Waiting { on: Some(_), .. }));
+/// assert_eq!(task.spawned_at().file(), file!());
+/// # notify.notify_one(); waiting.await.unwrap(); });
+/// ```
+#[derive(Debug)]
+pub struct Task {
+    trace: Trace,
+}
+
+impl Task {
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.trace.info.id
+    }
+
+    /// The task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.trace.info.name.as_deref()
+    }
+
+    /// The location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.trace.info.location
+    }
+
+    /// The time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.trace.info.age
+    }
+
+    /// What it does.
+    pub fn state(&self) -> TaskState {
+        match &self.trace.info {
+            info if info.is_running => TaskState::Running,
+            info if info.is_queued => TaskState::Queued,
+            info => {
+                TaskState::Waiting { on: info.waiting.map(|(kind, _)| kind), at: info.waiting.and_then(|(_, at)| at) }
+            }
+        }
+    }
+
+    /// Where it is, as text.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+}
+
+/// What a task of a dump does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It is being polled.
+    Running,
+    /// It waits for a worker.
+    Queued,
+    /// It waits to be woken.
+    #[non_exhaustive]
+    Waiting {
+        /// For what; `None` if it waits on something that is not of redd.
+        on: Option<WaitKind>,
+        /// The line that made the future which waits, usually that of its `await`. `None` for a poll function called
+        /// by hand, which does not know it.
+        at: Option<&'static Location<'static>>,
+    },
+}
+
+/// Where a task is. Differs from Tokio: the place that waits and the one that spawned it, without the calls in between.
+#[derive(Debug)]
+pub struct Trace {
+    info: TaskInfo,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.info)
+    }
+}
