@@ -61,6 +61,7 @@ pub(crate) mod sys;
 
 // The core.
 pub(crate) mod blocking;
+pub(crate) mod current;
 pub(crate) mod scheduler;
 pub mod task;
 pub mod time;

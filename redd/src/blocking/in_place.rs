@@ -1,7 +1,7 @@
 //! `block_in_place`.
 
+use crate::current::{self, Entered};
 use crate::primitives::thread;
-use crate::runtime::context::{self, Entered};
 use crate::scheduler::spares;
 use crate::task::coop;
 
@@ -29,10 +29,10 @@ pub fn block_in_place<F, R>(f: F) -> R
 where
     F: FnOnce() -> R,
 {
-    match context::entered() {
+    match current::entered() {
         Entered::No => f(),
         Entered::Yes => {
-            let _may_block = context::mark(Entered::No);
+            let _may_block = current::mark(Entered::No);
             spares::block_in_place(|| coop::without_limit(f))
         }
         Entered::NoBlockInPlace => panic!(

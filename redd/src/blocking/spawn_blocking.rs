@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use super::pool::{Pool, PoolConfig, Refusal, Refused, Work};
 use crate::primitives::thread;
-use crate::runtime::{Handle, context};
+use crate::scheduler::enter::{enter, expect_current};
 use crate::scheduler::{Config, Shared};
 use crate::task::cell;
 use crate::task::poll::Ran;
@@ -48,23 +48,23 @@ enum Urgency {
 
 /// A paused clock does not move on by itself while a closure runs: its end may be what everybody waits for.
 #[derive(Debug)]
-struct HoldClock(Handle);
+struct HoldClock(Arc<Shared>);
 
 impl HoldClock {
-    fn new(handle: &Handle) -> Option<Self> {
-        handle.allows_pause().then(|| {
-            handle.shared.timers.clock().inhibit_auto_advance();
-            Self(handle.clone())
+    fn new(shared: &Arc<Shared>) -> Option<Self> {
+        shared.parts.enabled.pause.then(|| {
+            shared.parts.timers.clock().inhibit_auto_advance();
+            Self(Arc::clone(shared))
         })
     }
 }
 
 impl Drop for HoldClock {
     fn drop(&mut self) {
-        let clock = self.0.shared.timers.clock();
+        let clock = self.0.parts.timers.clock();
         clock.allow_auto_advance();
         if clock.is_paused() {
-            self.0.unpark_for_timer();
+            self.0.wake_worker_for_injected();
         }
     }
 }
@@ -132,7 +132,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    spawn_on(&context::expect_current("`spawn_blocking`"), f, None)
+    spawn_on(&expect_current("`spawn_blocking`"), f, None)
 }
 
 /// As [`spawn_blocking`], but a thread that the system refuses is an error, and the closure is dropped.
@@ -148,18 +148,18 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    try_spawn_on(&context::expect_current("`try_spawn_blocking`"), f, None)
+    try_spawn_on(&expect_current("`try_spawn_blocking`"), f, None)
 }
 
 /// As [`spawn_blocking`], on a runtime of choice, with a name.
 #[track_caller]
-pub(crate) fn spawn_on<F, R>(handle: &Handle, f: F, name: Option<Arc<str>>) -> JoinHandle<R>
+pub(crate) fn spawn_on<F, R>(shared: &Arc<Shared>, f: F, name: Option<Arc<str>>) -> JoinHandle<R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
     let location = Location::caller();
-    let error = match submit(handle, f, name.clone(), Urgency::Usual, location) {
+    let error = match submit(shared, f, name.clone(), Urgency::Usual, location) {
         Ok(join) => return join,
         Err(error) => error,
     };
@@ -170,8 +170,7 @@ where
         )
     };
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) =
-        unsafe { cell::allocate::<_, true>(&handle.shared.slab, Closure(Some(refuse)), name, location) };
+    let (runnable, join) = unsafe { cell::allocate::<_, true>(&shared.slab, Closure(Some(refuse)), name, location) };
     // Here and now, for there is no thread; the panic becomes the handle's error.
     match runnable.run() {
         Ran::Done => join,
@@ -181,17 +180,17 @@ where
 
 /// As [`spawn_on`], but a refused thread is an error.
 #[track_caller]
-pub(crate) fn try_spawn_on<F, R>(handle: &Handle, f: F, name: Option<Arc<str>>) -> io::Result<JoinHandle<R>>
+pub(crate) fn try_spawn_on<F, R>(shared: &Arc<Shared>, f: F, name: Option<Arc<str>>) -> io::Result<JoinHandle<R>>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    submit(handle, f, name, Urgency::Usual, Location::caller())
+    submit(shared, f, name, Urgency::Usual, Location::caller())
 }
 
 #[track_caller]
 fn submit<F, R>(
-    handle: &Handle,
+    shared: &Arc<Shared>,
     f: F,
     name: Option<Arc<str>>,
     urgency: Urgency,
@@ -201,12 +200,11 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let shared = &handle.shared;
     shared.expect_own_process("`spawn_blocking`");
     // SAFETY: closure and result are `Send`.
     let (runnable, join) =
         unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
-    let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(handle) };
+    let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(shared) };
     // A runtime that has closed still takes what its tasks' drops leave, until the pool is told to end.
     let accepted = if shared.refuses_here() && !shared.is_closed() {
         Err(Refused { work: task, reason: Refusal::Shutdown })
@@ -230,7 +228,7 @@ fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinH
     let mine = Arc::clone(shared);
     let name = shared.config.name_thread();
     thread::spawn_named(name, shared.config.thread_stack_size, move || {
-        let _entered = context::enter(mine.handle());
+        let _entered = enter(Arc::clone(&mine));
         mine.config.hooks.start();
         mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
         mine.config.hooks.stop();
@@ -244,7 +242,7 @@ where
     F: FnOnce() -> io::Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    let join = try_spawn_on(&context::expect_current("this operation on the blocking pool"), f, None);
+    let join = try_spawn_on(&expect_current("this operation on the blocking pool"), f, None);
     async move { flatten(join?.await) }
 }
 
@@ -256,8 +254,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let handle = context::expect_current("this operation on a file");
-    submit(&handle, f, None, Urgency::Mandatory, Location::caller()).ok()
+    let shared = expect_current("this operation on a file");
+    submit(&shared, f, None, Urgency::Mandatory, Location::caller()).ok()
 }
 
 /// The error of work that its runtime does not do any more.

@@ -16,12 +16,14 @@
 //! An epoll per worker wakes two sleepers where one warm thread would do, and makes a socket belong to a worker that
 //! may be stuck.
 
+pub(crate) mod errors;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/driver_readiness.rs"]
 mod models;
 pub(crate) mod readiness;
 
 pub(crate) use crate::sys::epoll::EventBuffer;
-pub(crate) use readiness::source::{is_shutdown_error, shutdown_error};
+pub(crate) use errors::{is_shutdown_error, shutdown_error};
 pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;

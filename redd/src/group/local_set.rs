@@ -21,11 +21,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::current::{self, Entered};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
-use crate::runtime::context::{self, Entered};
 use crate::runtime::{Id, Runtime, UnhandledPanic};
-use crate::scheduler::{Flavor, local};
+use crate::scheduler::{Flavor, enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
@@ -131,8 +131,8 @@ impl Schedule for LocalSetState {
 
     /// Reports the panic to the current runtime; a set has no hook of its own.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
-        match context::current() {
-            Some(handle) => handle.shared.panic_unjoined(panic),
+        match enter::current() {
+            Some(shared) => shared.panic_unjoined(panic),
             None => panic.report(None),
         }
     }
@@ -368,7 +368,7 @@ impl Inner {
 
     fn with_current<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
-        let _pinned = (context::entered() == Entered::Yes).then(|| context::mark(Entered::NoBlockInPlace));
+        let _pinned = (current::entered() == Entered::Yes).then(|| current::mark(Entered::NoBlockInPlace));
         f()
     }
 
@@ -511,13 +511,13 @@ where
     if let Some(inner) = Inner::current() {
         return inner.spawn(future, name, location);
     }
-    if let Some(handle) = context::current() {
-        if handle.shared.is_local_here() {
+    if let Some(shared) = enter::current() {
+        if shared.is_local_here() {
             // SAFETY: this is the thread of the local runtime.
-            return unsafe { handle.shared.spawn_unchecked(future, name, location) };
+            return unsafe { shared.spawn_unchecked(future, name, location) };
         }
     }
-    if context::current().is_some_and(|handle| handle.shared.config.flavor == Flavor::Local) {
+    if enter::current().is_some_and(|shared| shared.config.flavor == Flavor::Local) {
         panic!(
             "`spawn_local` was called on thread `{}` for a runtime of another thread. Local tasks can only be spawned on a \
              LocalRuntime from the thread the runtime was created on; use `Handle::spawn` for a `Send` future.",

@@ -141,7 +141,7 @@ pub fn take_ok<F, T, E>(joining: Pin<&mut Joining<F, Result<T, E>>>) -> T {
 #[must_use]
 #[inline]
 pub fn random_below(bound: u32) -> u32 {
-    crate::runtime::context::random_below(bound)
+    crate::current::random_below(bound)
 }
 
 /// As [`random_below`], under the name that Tokio's support module has.

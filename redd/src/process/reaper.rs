@@ -112,7 +112,7 @@ impl End {
             }
             Self::Signal(signal) => match ready!(signal.poll_unbudgeted(cx)) {
                 Some(()) => Poll::Ready(Ok(())),
-                None => Poll::Ready(Err(crate::driver::readiness::source::shutdown_error())),
+                None => Poll::Ready(Err(crate::driver::shutdown_error())),
             },
             Self::Unregistered(_) => Poll::Ready(Ok(())),
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::Handle;
-use super::context::{self, Entered};
+use crate::current::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::{self, Parker};
@@ -26,7 +26,7 @@ use crate::task::slab::GuestGuard;
 /// Parks the thread while the future waits. Runs no tasks.
 #[track_caller]
 pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F::Output {
-    let _running = context::mark_entered(what, Entered::Yes);
+    let _running = current::mark_entered(what, Entered::Yes);
     let _entered = handle.enter();
     handle.shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
@@ -85,7 +85,7 @@ pub(super) fn has_panicked(shared: &Shared) -> bool {
 pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
     let shared = &handle.shared;
     shared.expect_own_process("`Runtime::block_on`");
-    let _running = context::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
+    let _running = current::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
     let _entered = handle.enter();
     // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
     let future = pin!(future);

@@ -2,13 +2,10 @@
 
 use std::future::Future;
 
-use super::context::{self, EnterGuard};
 use super::{Dump, Id, RuntimeFlavor, RuntimeMetrics};
-use crate::driver::Driver;
-use crate::primitives::atomic::Ordering;
 use crate::scheduler::Shared;
+use crate::scheduler::enter::{self, EnterGuard};
 use crate::task::JoinHandle;
-use crate::time::timers::Timers;
 use std::sync::Arc;
 
 /// A door to a runtime: spawn on it, enter it, ask its counters.
@@ -33,7 +30,7 @@ impl Handle {
     /// Outside of a runtime. Use [`try_current`](Self::try_current) there.
     #[track_caller]
     pub fn current() -> Self {
-        context::expect_current("`Handle::current`")
+        Self::expect_current("`Handle::current`")
     }
 
     /// The runtime that this thread is in, or an error outside of one.
@@ -50,7 +47,7 @@ impl Handle {
     /// # Errors
     /// The thread is not inside a runtime.
     pub fn try_current() -> Result<Self, TryCurrentError> {
-        context::current().ok_or(TryCurrentError { _private: () })
+        enter::current().map(|shared| Self { shared }).ok_or(TryCurrentError { _private: () })
     }
 
     /// Makes this runtime the current one of this thread until the guard is dropped, so that `spawn`, `sleep` and
@@ -64,7 +61,7 @@ impl Handle {
     /// assert_eq!(runtime.block_on(task).unwrap(), 42);
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
-        context::enter(self.clone())
+        enter::enter(Arc::clone(&self.shared))
     }
 
     /// Spawns a task on this runtime; see [`spawn`](crate::spawn).
@@ -84,7 +81,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        crate::blocking::spawn_on(self, f, None)
+        crate::blocking::spawn_on(&self.shared, f, None)
     }
 
     /// Runs a future to its end on this thread, inside this runtime.
@@ -151,35 +148,10 @@ impl Handle {
         Dump::new(self.shared.slab.describe_live())
     }
 
-    /// The I/O driver; `None` if the runtime was built without `enable_io`.
-    pub(crate) fn driver(&self) -> Option<&Arc<Driver>> {
-        self.shared.config.enable_io.then_some(&self.shared.driver)
-    }
-
-    /// The timers; `None` if the runtime was built without `enable_time`.
-    pub(crate) fn timers(&self) -> Option<&Timers> {
-        self.shared.config.enable_time.then_some(&self.shared.timers)
-    }
-
-    /// The wheel on which this thread arms timers: its worker's own, or the last one, shared by threads that are no
-    /// worker of this runtime.
-    pub(crate) fn timer_slot(&self) -> usize {
-        self.shared.timer_slot()
-    }
-
-    /// The shared wheel has a new first deadline: a parked worker must look at it.
-    pub(crate) fn unpark_for_timer(&self) {
-        self.shared.unpark_for_timer();
-    }
-
-    /// A poll ends because its budget is used up.
-    pub(crate) fn count_forced_yield(&self) {
-        self.shared.forced_yields.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether `time::pause` may be used: only where one thread decides what happens next.
-    pub(crate) fn allows_pause(&self) -> bool {
-        self.runtime_flavor() == RuntimeFlavor::CurrentThread
+    /// The current runtime, or a panic that names `what`.
+    #[track_caller]
+    pub(crate) fn expect_current(what: &str) -> Self {
+        Self { shared: enter::expect_current(what) }
     }
 }
 

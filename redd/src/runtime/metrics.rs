@@ -64,22 +64,22 @@ impl RuntimeMetrics {
     /// How often a task was made to yield because its budget was used up; see
     /// [`task::coop`](crate::task::coop).
     pub fn budget_forced_yield_count(&self) -> u64 {
-        self.handle.shared.forced_yields.load(Ordering::Relaxed)
+        self.handle.shared.parts.forced_yields.load(Ordering::Relaxed)
     }
 
     /// How many descriptors have been registered with the I/O driver since the runtime started.
     pub fn io_driver_fd_registered_count(&self) -> u64 {
-        self.handle.shared.driver.registered_total()
+        self.handle.shared.parts.driver.registered_total()
     }
 
     /// How many of those descriptors have been deregistered.
     pub fn io_driver_fd_deregistered_count(&self) -> u64 {
-        self.handle.shared.driver.registered_total() - self.handle.shared.driver.registrations() as u64
+        self.handle.shared.parts.driver.registered_total() - self.handle.shared.parts.driver.registrations() as u64
     }
 
     /// How many readiness events the I/O driver has delivered.
     pub fn io_driver_ready_count(&self) -> u64 {
-        self.handle.shared.driver.events_total()
+        self.handle.shared.parts.driver.events_total()
     }
 
     /// Threads of the blocking pool.

@@ -5,18 +5,19 @@
 
 pub(crate) mod block_on;
 mod builder;
-pub(crate) mod context;
 pub mod dump;
 mod handle;
 mod id;
 mod local;
 mod metrics;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/runtime_block_on.rs"]
 mod models;
 mod shutdown;
 mod spawn;
 mod waits;
 #[cfg(all(test, shuttle))]
+#[path = "../../models/runtime_whole.rs"]
 mod whole_models;
 
 use std::future::Future;
@@ -27,11 +28,11 @@ pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
 pub use crate::scheduler::UnhandledPanic;
+pub use crate::scheduler::enter::EnterGuard;
 pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction, Stack};
 pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
-pub use context::EnterGuard;
 pub use dump::Dump;
 pub use handle::{Handle, TryCurrentError};
 pub use id::Id;

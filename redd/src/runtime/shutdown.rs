@@ -8,9 +8,9 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use super::context::{self, Entered};
 use super::waits::Registered;
 use super::{Handle, block_on};
+use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
@@ -31,7 +31,7 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
         return;
     }
     let would_wait = timeout != Some(Duration::ZERO);
-    if would_wait && context::entered() != Entered::No {
+    if would_wait && current::entered() != Entered::No {
         // The value is gone after this, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
         if thread::panicking() {
@@ -205,7 +205,7 @@ const GRACE: Duration = Duration::from_millis(100);
 /// See `Runtime::drain`.
 #[track_caller]
 pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork> {
-    if context::entered() == Entered::No {
+    if current::entered() == Entered::No {
         let shared = &handle.shared;
         shared.start_draining();
         match shared.config.flavor {
@@ -239,14 +239,14 @@ fn wait_until_quiet(shared: &Shared, within: Duration) {
 
 /// As `wait_until_quiet`, on the thread that runs the tasks; a paused clock moves on as usual.
 async fn quiet(shared: &Shared, within: Duration) {
-    let now = || shared.timers.clock().now();
+    let now = || shared.parts.timers.clock().now();
     let (since, mut interval) = (now(), Duration::from_millis(1));
     while !is_quiet(shared) {
         let left = within.saturating_sub(now().saturating_duration_since(since));
         if left.is_zero() {
             return;
         }
-        sleep_on(&shared.handle(), interval.min(left)).await;
+        sleep_on(&shared.parts.timers, interval.min(left)).await;
         interval = (interval * 2).min(LOOK_INTERVAL_MAX);
     }
 }
@@ -416,7 +416,7 @@ mod tests {
                 let _goodbye = Goodbye(UnixStream::from_std(near).unwrap(), done);
                 std::future::pending::<()>().await;
             }));
-            while runtime.metrics().num_alive_tasks() > 0 && runtime.handle.shared.driver.registrations() == 0 {
+            while runtime.metrics().num_alive_tasks() > 0 && runtime.handle.shared.parts.driver.registrations() == 0 {
                 runtime.block_on(crate::task::yield_now());
             }
             drop(runtime);

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::mem;
 use std::panic::Location;
 
-use super::context;
+use crate::current;
+use crate::scheduler::enter;
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 use crate::task::spans;
@@ -44,18 +45,18 @@ where
 {
     let location = Location::caller();
     if mem::size_of::<F>() > LARGE_FUTURE {
-        let shared = &context::expect_current("`spawn`").shared;
+        let shared = &enter::expect_current("`spawn`");
         return spans::spawn_boxed(mem::size_of::<F>(), || {
             // SAFETY: the future and its output are `Send`.
             unsafe { shared.spawn_unchecked(Box::pin(future), None, location) }
         });
     }
-    let spawned = context::with_current_and(future, |handle, future| {
+    let spawned = enter::with_current_and(future, |shared, future| {
         // SAFETY: the future and its output are `Send`.
-        unsafe { handle.shared.spawn_unchecked(future, None, location) }
+        unsafe { shared.spawn_unchecked(future, None, location) }
     });
     match spawned {
         Ok(join) => join,
-        Err(_) => context::missing("`spawn`"),
+        Err(_) => current::missing("`spawn`"),
     }
 }

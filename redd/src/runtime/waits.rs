@@ -77,7 +77,7 @@ impl Registered {
         let waits = &mut *WAITS.get_or_init(Mutex::default).lock();
         let number = waits.next;
         waits.next += 1;
-        let runtime = shared.handle().shared;
+        let runtime = shared.arc();
         let (thread, worker_of) = (thread::current_id(), local::worker_of());
         waits.entries.push(Wait { number, thread, worker_of, runtime, threads });
         Self { number, excluded: excluded(&waits.entries) }

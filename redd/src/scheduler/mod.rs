@@ -23,6 +23,7 @@
 pub(crate) mod active;
 mod config;
 pub(crate) mod counters;
+pub(crate) mod enter;
 pub(crate) mod idle;
 pub(crate) mod injector;
 pub(crate) mod local;
@@ -41,6 +42,7 @@ pub(crate) mod worker;
 pub(crate) mod worker_states;
 
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/scheduler.rs"]
 mod models;
 
 use std::fmt;
@@ -53,13 +55,13 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use crate::blocking::BlockingPool;
+use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fixed};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
 use crate::runtime::block_on::{RootWaker, RootWakers};
-use crate::runtime::context;
-use crate::runtime::{Handle, Id, RuntimeFlavor};
+use crate::runtime::{Id, RuntimeFlavor};
 use crate::sys::fork::{self, Process};
 use crate::task::cell::{self, Header};
 use crate::task::hooks::UnjoinedPanic;
@@ -69,7 +71,7 @@ use crate::task::slab::TaskSlab;
 use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 use crate::time::clock::Clock;
-use crate::time::timers::Timers;
+use crate::time::timers::{Timers, Unpark};
 use active::{Active, Step};
 pub use config::UnhandledPanic;
 pub(crate) use config::{
@@ -96,12 +98,9 @@ pub(crate) struct Shared {
     home: thread::ThreadId,
     pub(crate) config: Config,
     pub(crate) slab: Arc<TaskSlab>,
-    pub(crate) driver: Arc<Driver>,
-    pub(crate) timers: Timers,
+    pub(crate) parts: Parts,
     pub(crate) blocking: BlockingPool,
     pub(crate) instrumentation: PollInstrumentation,
-    /// Polls that ended because their budget was used up.
-    pub(crate) forced_yields: AtomicU64,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
     pub(crate) parking: Parking,
@@ -203,11 +202,18 @@ impl Shared {
             id: next_runtime_id(),
             home: thread::current_id(),
             slab: Arc::clone(&slab),
-            timers: Timers::new(clock, config.workers),
-            driver,
+            parts: Parts {
+                timers: Timers::new(clock, config.workers, me.clone() as Weak<dyn Unpark>, timer_slot_here),
+                driver,
+                enabled: Enabled {
+                    io: config.enable_io,
+                    time: config.enable_time,
+                    pause: config.flavor != Flavor::MultiThread,
+                },
+                forced_yields: AtomicU64::new(0),
+            },
             blocking: BlockingPool::for_runtime(&config),
             instrumentation: PollInstrumentation::new(&config, started),
-            forced_yields: AtomicU64::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
             parking: Parking::default(),
@@ -239,9 +245,9 @@ impl Shared {
         Ok(shared)
     }
 
-    /// A handle to this runtime.
-    pub(crate) fn handle(&self) -> Handle {
-        Handle { shared: self.me.upgrade().expect("`&self` comes from an `Arc` that is alive") }
+    /// A reference to this runtime.
+    pub(crate) fn arc(&self) -> Arc<Self> {
+        self.me.upgrade().expect("`&self` comes from an `Arc` that is alive")
     }
 
     pub(crate) fn flavor(&self) -> RuntimeFlavor {
@@ -311,8 +317,8 @@ impl Shared {
     /// Step 5 of `active`: no further event comes, so all waits for one end. Operations that need not wait still work, for the
     /// destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
     pub(crate) fn end_waits(&self) {
-        self.timers.shutdown();
-        self.driver.end_waits();
+        self.parts.timers.shutdown();
+        self.parts.driver.end_waits();
     }
 
     /// Cancels the tasks of a closed runtime that are not in a poll. Needed when the thread that would do so may itself wait for
@@ -321,7 +327,7 @@ impl Shared {
         if self.config.flavor == Flavor::Local && !self.is_local_here() {
             return;
         }
-        let _entered = context::enter(self.handle());
+        let _entered = enter::enter(self.arc());
         // SAFETY: only tasks of a local runtime are not `Send`, and then this is their thread.
         unsafe { self.slab.cancel_all() };
     }
@@ -468,21 +474,6 @@ impl Shared {
         unsafe { self.root.load(Ordering::Relaxed).as_ref() }
     }
 
-    pub(crate) fn timer_slot(&self) -> usize {
-        let local = LOCAL.get();
-        // SAFETY: set while the worker runs on this thread.
-        match unsafe { local.as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && local.index < self.config.workers && local.is_active() => {
-                local.index
-            }
-            _ => self.config.workers,
-        }
-    }
-
-    pub(crate) fn unpark_for_timer(&self) {
-        self.wake_worker_for_injected();
-    }
-
     /// Whether this is a local runtime and the caller is on its thread.
     pub(crate) fn is_local_here(&self) -> bool {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
@@ -516,6 +507,25 @@ impl Shared {
     pub(crate) fn remote_schedules(&self) -> u64 {
         let overflowed: u64 = self.slots().map(|slot| slot.counters.overflowed_tasks.load(Ordering::Relaxed)).sum();
         self.injector.accepted_total().saturating_sub(overflowed)
+    }
+}
+
+/// The slot on whose wheel this thread arms timers: its worker's own, or the shared one.
+fn timer_slot_here(timers: &Timers) -> usize {
+    // SAFETY: set while the worker runs on this thread.
+    if let Some(local) = unsafe { LOCAL.get().as_ref() } {
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        let shared = unsafe { &*local.shared };
+        if ptr::eq(&raw const shared.parts.timers, timers) && local.index < shared.config.workers && local.is_active() {
+            return local.index;
+        }
+    }
+    timers.shared_slot()
+}
+
+impl Unpark for Shared {
+    fn unpark_for_timer(&self) {
+        self.wake_worker_for_injected();
     }
 }
 

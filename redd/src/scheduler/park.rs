@@ -70,7 +70,7 @@ impl Worker {
 
     /// The first half of a poll of the driver: it wakes no task.
     fn wait_for_events(&mut self, shared: &Shared, timeout: Option<Duration>) -> bool {
-        match shared.driver.wait(&mut self.events, timeout) {
+        match shared.parts.driver.wait(&mut self.events, timeout) {
             Ok(has_token) => has_token,
             Err(error) => {
                 shared.expect_own_process("an async context");
@@ -81,7 +81,7 @@ impl Worker {
 
     /// The second half: it wakes the tasks that wait for the events.
     fn dispatch_events(&mut self, shared: &Shared) {
-        shared.driver.dispatch(&mut self.events, &mut self.wakers);
+        shared.parts.driver.dispatch(&mut self.events, &mut self.wakers);
         self.wakers.wake_all();
     }
 
@@ -89,10 +89,10 @@ impl Worker {
     fn expire(&mut self, shared: &Shared) {
         let own = (!self.is_spare).then_some(self.local.index);
         for wheel in own.into_iter().chain(shared.common_wheels()) {
-            if let Some(deadline) = shared.timers.next_deadline(wheel) {
-                let now = shared.timers.now_tick();
+            if let Some(deadline) = shared.parts.timers.next_deadline(wheel) {
+                let now = shared.parts.timers.now_tick();
                 if deadline <= now {
-                    shared.timers.expire(wheel, now, &mut self.wakers);
+                    shared.parts.timers.expire(wheel, now, &mut self.wakers);
                     self.wakers.wake_all();
                 }
             }
@@ -176,7 +176,7 @@ impl Worker {
 
     /// Sleeps until a wake-up, an event or the next deadline. True if a token woke it.
     fn sleep(&mut self, shared: &Shared, root: &impl Root, key: WaitKey) -> bool {
-        let timers = &shared.timers;
+        let timers = &shared.parts.timers;
         let clock = timers.clock();
         if clock.is_paused() {
             return self.sleep_paused(shared, root);
@@ -236,7 +236,7 @@ impl Worker {
     /// Sleeps with a paused clock: time moves on exactly when there is nothing else to do.
     #[cold]
     fn sleep_paused(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        let timers = &shared.timers;
+        let timers = &shared.parts.timers;
         let mut has_token = false;
         let decision = timers.clock().when_idle(|| {
             has_token = self.poll_driver(shared, Some(Duration::ZERO));
@@ -266,20 +266,20 @@ pub(super) fn has_work_for_others(shared: &Shared) -> bool {
     let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
     !shared.injector.is_empty()
         || has_tasks_in_rings(shared)
-        || shared.common_wheels().filter_map(|wheel| shared.timers.next_deadline(wheel)).any(is_uncovered)
+        || shared.common_wheels().filter_map(|wheel| shared.parts.timers.next_deadline(wheel)).any(is_uncovered)
 }
 
 /// If it is time, has a thread of the blocking pool return idle memory to the system.
 #[cold]
 fn maybe_trim_memory(shared: &Shared) {
     // Paused time says nothing about idleness.
-    let now = shared.timers.now_tick();
-    if shared.slab.next_trim_at() > now || shared.timers.clock().is_paused() {
+    let now = shared.parts.timers.now_tick();
+    if shared.slab.next_trim_at() > now || shared.parts.timers.clock().is_paused() {
         return;
     }
     if let Some(trim) = shared.slab.maybe_trim(now) {
         // If the system refuses a thread for it now, the next spike tries again.
-        drop(crate::blocking::try_spawn_on(&shared.handle(), || trim.run(), None));
+        drop(crate::blocking::try_spawn_on(&shared.arc(), || trim.run(), None));
     }
 }
 

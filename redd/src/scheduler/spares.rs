@@ -24,12 +24,12 @@ use super::pace::NEXT_STREAK_MAX;
 use super::rescue::Mode;
 use super::worker::{Ended, NoRoot, Worker, arrive_here, leave_here};
 use super::worker_states::join_unless_ended;
-use super::{MAX_SPARES, Shared, idle, start};
+use super::{MAX_SPARES, Shared, enter, idle, start};
+use crate::current::{self, Entered};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
-use crate::runtime::context::{self, Entered};
 
 /// How long a spare that is not needed is kept.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -306,8 +306,8 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
     arrive_here(shared);
     let counted = Counted { shared, slot, is_active: true };
     start::start_successor(shared); // `one-ahead`
-    let _entered = context::enter(shared.handle());
-    let _running = context::mark(Entered::Yes);
+    let _entered = enter::enter(shared.arc());
+    let _running = current::mark(Entered::Yes);
     spare_thread(counted, &parked_spare);
     shared.config.hooks.stop();
 }

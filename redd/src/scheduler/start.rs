@@ -31,12 +31,12 @@ use super::counters::add;
 use super::spares::{self, Started};
 use super::worker::{self, Worker};
 use super::worker_states::join_unless_ended;
-use super::{Config, Shared, WorkerSlot};
+use super::{Config, Shared, WorkerSlot, enter};
+use crate::current::{self, Entered};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
 use crate::primitives::thread;
-use crate::runtime::context::{self, Entered};
 use crate::time::clock::real_now;
 
 /// How long a busy worker waits after a refusal before it tries again, in milliseconds. Not measured.
@@ -268,7 +268,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
     if shared.is_closed() || workers.alive.load(Ordering::Acquire) == 0 {
         return Started::Closed;
     }
-    let mine = shared.handle().shared;
+    let mine = shared.arc();
     let result = if starts_worker {
         if !join_unless_ended(&workers.alive) {
             return Started::Closed;
@@ -325,8 +325,8 @@ fn worker_thread(shared: &Arc<Shared>, index: usize) {
     if is_head && runs_hooks {
         start_successor(shared);
     }
-    let _entered = context::enter(shared.handle());
-    let _running = context::mark(Entered::Yes);
+    let _entered = enter::enter(shared.arc());
+    let _running = current::mark(Entered::Yes);
     config.hooks.start();
     let mut worker = Worker::new(shared, index);
     if is_head && !runs_hooks {

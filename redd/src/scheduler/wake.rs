@@ -16,7 +16,7 @@ impl Shared {
     /// Wakes a worker at the event count, or leaves the token in the driver.
     pub(crate) fn wake_sleeper(&self) {
         if !self.parking.event_count.notify_one() {
-            self.driver.wake();
+            self.parts.driver.wake();
         }
     }
 

@@ -21,15 +21,15 @@ use super::pace::{
     DRIVER_GAP_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, OFFER_MAX,
     OFFER_NS, SMOOTHING,
 };
-use super::{Flavor, Shared, WorkerSlot, spares, start};
+use super::{Flavor, Shared, WorkerSlot, enter, spares, start};
 use crate::collections::wake_list::WakeList;
+use crate::current;
 use crate::driver::EventBuffer;
 use crate::observe::report::AbortOnUnwind;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread;
-use crate::runtime::context;
 use crate::sys;
 use crate::task::Runnable;
 use crate::task::poll::Ran;
@@ -450,12 +450,12 @@ impl Drop for Looping<'_> {
 /// A guard: this thread is the worker.
 struct OnThread {
     before: *const Local,
-    _seed: context::SeedGuard,
+    _seed: current::SeedGuard,
 }
 
 impl OnThread {
     fn enter(worker: &Worker) -> Self {
-        Self { before: LOCAL.replace(&raw const *worker.local), _seed: context::seed_thread(worker.rng.next_u64()) }
+        Self { before: LOCAL.replace(&raw const *worker.local), _seed: current::seed_thread(worker.rng.next_u64()) }
     }
 }
 
@@ -494,13 +494,13 @@ pub(super) fn leave(shared: &Shared) {
 /// Cancels and ends everything. The last worker has left.
 pub(crate) fn finish(shared: &Shared) {
     shared.close();
-    let _entered = context::enter(shared.handle());
+    let _entered = enter::enter(shared.arc());
     // SAFETY: the injector owned the reference.
     shared.injector.drain(|task| drop(unsafe { Runnable::from_raw(task) }));
     // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavor this is called on their thread.
     unsafe { shared.slab.cancel_all() };
-    shared.timers.shutdown();
-    shared.driver.shutdown();
+    shared.parts.timers.shutdown();
+    shared.parts.driver.shutdown();
     shared.slab.close();
     start::wake_unstarted(shared);
     spares::release_spares(shared);
@@ -518,7 +518,7 @@ pub(crate) fn run_root(shared: &Shared, worker: &mut Worker, root: &mut impl Roo
 pub(crate) fn finish_current_thread(shared: &Shared, mut worker: Box<Worker>) {
     shared.close();
     {
-        let _entered = context::enter(shared.handle());
+        let _entered = enter::enter(shared.arc());
         // SAFETY: the caller has the worker, and with it its cache; `shared` keeps the slab.
         let _cache = unsafe { shared.slab.enter(0) };
         // No thread runs the loop; the destructors below may wait.

@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::current::forbid_blocking;
 use crate::primitives::parker::Parker;
-use crate::runtime::context::forbid_blocking;
 use crate::task::coop::without_limit;
 
 /// Blocks the thread until `future` is ready. `method` is the public method, for the message of the panic.

@@ -25,7 +25,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::runtime::{Handle, context};
+use crate::current;
 
 /// The units that a poll starts with. The value is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
@@ -150,7 +150,8 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
         _ => {
             // A forced yield is counted once for each budget.
             BUDGET.set(Some(REFUSED_ONCE));
-            context::with_current(Handle::count_forced_yield);
+            // Relaxed: only counted.
+            current::with_parts(|parts| parts.forced_yields.fetch_add(1, Ordering::Relaxed));
         }
     }
     if !super::poll::yield_current(cx.waker()) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::JoinHandle;
 use crate::group::local_set::{self, LocalSet};
-use crate::runtime::{Handle, context};
+use crate::runtime::Handle;
 
 /// Spawns tasks with a name.
 ///
@@ -68,7 +68,7 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_on(future, &context::expect_current("`task::Builder::spawn`"))
+        self.spawn_on(future, &Handle::expect_current("`task::Builder::spawn`"))
     }
 
     /// Spawns a task on the runtime of `handle`; see [`Handle::spawn`].
@@ -173,7 +173,7 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.spawn_blocking_on(f, &context::expect_current("`task::Builder::spawn_blocking`"))
+        self.spawn_blocking_on(f, &Handle::expect_current("`task::Builder::spawn_blocking`"))
     }
 
     /// Runs a closure on the blocking pool of `handle`; see [`Handle::spawn_blocking`].
@@ -197,6 +197,6 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        crate::blocking::try_spawn_on(handle, f, self.owned_name())
+        crate::blocking::try_spawn_on(&handle.shared, f, self.owned_name())
     }
 }

@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 
 use super::clock;
-use crate::runtime::context;
+use crate::current;
 
 /// A point in time on a monotonic clock.
 ///
@@ -155,7 +155,7 @@ impl Instant {
 
 #[cold]
 fn now_here() -> std::time::Instant {
-    context::with_current(|handle| handle.timers().map(|timers| timers.clock().now()))
+    current::with_parts(|parts| parts.timers().map(|timers| timers.clock().now()))
         .flatten()
         .unwrap_or_else(clock::real_now)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::clock::ClockError;
 use crate::collections::wake_list::WakeList;
-use crate::runtime::{Handle, context};
+use crate::current::{self, Parts};
 
 /// Pauses the clock of the current runtime.
 ///
@@ -35,19 +35,19 @@ use crate::runtime::{Handle, context};
 /// ```
 #[track_caller]
 pub fn pause() {
-    let handle = here("`time::pause`");
-    assert!(
-        handle.allows_pause(),
-        "`time::pause` was called in a multi-thread runtime, whose clock cannot be stopped. Use a runtime built with \
-         `Builder::new_current_thread()`, which is what `#[redd::test]` gives."
-    );
-    let timers = handle.timers().expect("`here` has asked for them");
-    if timers.clock().pause().is_err() {
-        panic!(
-            "`time::pause` was called while the clock of this runtime was paused already. Call it once, and not in a \
-             runtime built with `start_paused(true)`; `time::resume` ends a pause."
+    let is_paused_now = with_parts("`time::pause`", |parts| {
+        assert!(
+            parts.enabled.pause,
+            "`time::pause` was called in a multi-thread runtime, whose clock cannot be stopped. Use a runtime built with \
+             `Builder::new_current_thread()`, which is what `#[redd::test]` gives."
         );
-    }
+        parts.timers.clock().pause().is_ok()
+    });
+    assert!(
+        is_paused_now,
+        "`time::pause` was called while the clock of this runtime was paused already. Call it once, and not in a \
+         runtime built with `start_paused(true)`; `time::resume` ends a pause."
+    );
 }
 
 /// Resumes a paused clock, from the time that it shows.
@@ -71,9 +71,7 @@ pub fn pause() {
 /// ```
 #[track_caller]
 pub fn resume() {
-    let handle = here("`time::resume`");
-    let timers = handle.timers().expect("`here` has asked for them");
-    if timers.clock().resume().is_err() {
+    if with_parts("`time::resume`", |parts| parts.timers.clock().resume()).is_err() {
         panic!("`time::resume` was called while the clock of this runtime was running. Call `time::pause` first.");
     }
 }
@@ -114,34 +112,35 @@ pub async fn advance(duration: Duration) {
 
 #[track_caller]
 fn jump(duration: Duration) {
-    let handle = here("`time::advance`");
-    let timers = handle.timers().expect("`here` has asked for them");
-    match timers.clock().advance(duration) {
-        Ok(()) => {}
-        Err(ClockError::OutOfRange) => panic!(
-            "`time::advance` was asked to move the clock by {duration:?}, which is later than an `Instant` can say. \
-             Move it by less."
-        ),
-        Err(ClockError::Running | ClockError::Paused) => panic!(
-            "`time::advance` was called while the clock of this runtime was running. Call `time::pause` first, or \
-             build the runtime with `start_paused(true)`."
-        ),
-    }
-    // Fired here and not in the worker's next turn: the woken tasks are queued before this task yields.
-    let now = timers.now_tick();
-    let mut wakers = WakeList::new();
-    for slot in 0..=timers.shared_slot() {
-        timers.expire(slot, now, &mut wakers);
-    }
-    wakers.wake_all();
+    with_parts("`time::advance`", |Parts { timers, .. }| {
+        match timers.clock().advance(duration) {
+            Ok(()) => {}
+            Err(ClockError::OutOfRange) => panic!(
+                "`time::advance` was asked to move the clock by {duration:?}, which is later than an `Instant` can say. \
+                 Move it by less."
+            ),
+            Err(ClockError::Running | ClockError::Paused) => panic!(
+                "`time::advance` was called while the clock of this runtime was running. Call `time::pause` first, or \
+                 build the runtime with `start_paused(true)`."
+            ),
+        }
+        // Fired here, and not when the worker next checks its timers: the woken tasks are queued before this task yields.
+        let now = timers.now_tick();
+        let mut wakers = WakeList::new();
+        for slot in 0..=timers.shared_slot() {
+            timers.expire(slot, now, &mut wakers);
+        }
+        wakers.wake_all();
+    });
 }
 
-/// The current runtime, which has timers enabled.
+/// Runs `f` with the parts of the current runtime, which has timers enabled.
 #[track_caller]
-fn here(what: &str) -> Handle {
-    let Some(handle) = context::current() else { context::missing(what) };
-    if handle.timers().is_none() {
-        context::disabled(what, "the timer", "enable_time");
+fn with_parts<R>(what: &str, f: impl FnOnce(&Parts) -> R) -> R {
+    let f = |parts: &Parts| parts.enabled.time.then(|| f(parts));
+    match current::with_parts(f) {
+        Some(Some(result)) => result,
+        Some(None) => current::disabled(what, "the timer", "enable_time"),
+        None => current::missing(what),
     }
-    handle
 }

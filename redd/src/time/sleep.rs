@@ -25,11 +25,11 @@ use super::Instant;
 use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
-use crate::observe::resources::{Operation, Resource, ResourceKind, Update, tell_here, tell_poll};
+use crate::current::{self, Parts};
+use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::thread;
-use crate::runtime::{Handle, context};
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{has_budget_remaining, poll_proceed};
 
 /// Waits until `duration` has passed.
 ///
@@ -145,16 +145,14 @@ pin_project! {
 }
 
 /// A timer for the runtime's own use. It works even if the runtime was built without `enable_time`.
-pub(crate) fn sleep_on(handle: &Handle, duration: Duration) -> Sleep {
-    let timers = &handle.shared.timers;
-    timers.attach(handle);
+pub(crate) fn sleep_on(timers: &Timers, duration: Duration) -> Sleep {
     Sleep {
         deadline: deadline_of(When::In(duration), timers),
         is_given: false,
         place: Location::caller(),
         timer: Timer::new(timers),
-        operation: Resource::UNSEEN.operation(""),
-        resource: Resource::UNSEEN,
+        operation: Resource::NONE.operation(""),
+        resource: Resource::NONE,
     }
 }
 
@@ -164,9 +162,8 @@ impl Sleep {
     #[track_caller]
     pub(super) fn new(what: &str, when: When) -> Self {
         let place = Location::caller();
-        let made = context::with_current(|handle| {
-            let timers = handle.timers()?;
-            timers.attach(handle);
+        let made = current::with_parts(|parts| {
+            let timers = parts.timers()?;
             Some((deadline_of(when, timers), Timer::new(timers)))
         });
         match made {
@@ -181,8 +178,8 @@ impl Sleep {
                     resource,
                 }
             }
-            Some(None) => context::disabled(what, "the timer", "enable_time"),
-            None => context::missing(what),
+            Some(None) => current::disabled(what, "the timer", "enable_time"),
+            None => current::missing(what),
         }
     }
 
@@ -240,7 +237,7 @@ impl Sleep {
         let mut this = self.project();
         *this.deadline = deadline.into_std();
         *this.is_given = true;
-        this.resource.tell(|| [Update::Duration(millis_until(*this.deadline))]);
+        this.resource.record_state(|| [ResourceState::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
         match arm(this.timer, *this.deadline, waker) {
             Arming::Armed | Arming::ArmedEarliest => {}
@@ -254,6 +251,7 @@ impl Sleep {
         let this = self.project();
         *this.deadline = deadline.into_std();
         *this.is_given = true;
+        this.resource.record_state(|| [ResourceState::Duration(millis_until(*this.deadline))]);
         drop(this.timer.disarm());
     }
 }
@@ -263,22 +261,17 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        this.operation.poll(this.resource, "poll_elapsed", || {
+        let deadline = *this.deadline;
+        let poll = || {
             let unit = ready!(poll_proceed(cx));
-            tell_poll("poll_elapsed", true);
             let is_fired = match this.timer.as_mut().poll(cx) {
                 TimerState::Fired => true,
-                TimerState::Waiting => fire_if_reached(this.timer, *this.deadline),
-                TimerState::Idle => {
-                    tell_here(|| [Update::Duration(millis_until(*this.deadline))]);
-                    match arm(this.timer.as_mut(), *this.deadline, Some(cx.waker().clone())) {
-                        Arming::Armed | Arming::ArmedEarliest => {
-                            *this.is_given && fire_if_reached(this.timer, *this.deadline)
-                        }
-                        Arming::Due(_) => true,
-                        Arming::Gone(_) => ends_detached(this.place),
-                    }
-                }
+                TimerState::Waiting => fire_if_reached(this.timer, deadline),
+                TimerState::Idle => match arm(this.timer.as_mut(), deadline, Some(cx.waker().clone())) {
+                    Arming::Armed | Arming::ArmedEarliest => *this.is_given && fire_if_reached(this.timer, deadline),
+                    Arming::Due(_) => true,
+                    Arming::Gone(_) => ends_detached(this.place),
+                },
                 TimerState::Detached => ends_detached(this.place),
             };
             if is_fired {
@@ -288,7 +281,8 @@ impl Future for Sleep {
                 waiting::note(WaitKind::Timer, Some(this.place));
                 Poll::Pending
             }
-        })
+        };
+        this.operation.poll_timer(has_budget_remaining, || ResourceState::Duration(millis_until(deadline)), poll)
     }
 }
 
@@ -329,11 +323,11 @@ fn fire_if_reached(timer: Pin<&mut Timer>, deadline: std::time::Instant) -> bool
 /// Reads the clock of the timer's runtime. Returns false if this thread is not in that runtime.
 #[cold]
 fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
-    let ask = |handle: &Handle| {
-        let timers = handle.timers().filter(|timers| timers.is_home_of(timer));
+    let ask = |parts: &Parts| {
+        let timers = parts.timers().filter(|timers| timers.is_home_of(timer));
         timers.is_some_and(|timers| timers.clock().has_reached(deadline))
     };
-    context::with_current(ask).unwrap_or(false)
+    current::with_parts(ask).unwrap_or(false)
 }
 
 /// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is not a worker.
@@ -341,11 +335,11 @@ fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
 fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
     let home = timer.home();
     // `home-or-here`: a worker of another runtime counts as a thread outside.
-    let here = |handle: &Handle| match handle.timers() {
-        Some(timers) if timers.is_home_of(&timer) => timers.wheel(handle.timer_slot()),
+    let here = |parts: &Parts| match parts.timers() {
+        Some(timers) if timers.is_home_of(&timer) => timers.wheel_here(),
         Some(_) | None => home,
     };
-    let wheel = context::with_current(here).unwrap_or(home);
+    let wheel = current::with_parts(here).unwrap_or(home);
     let arming = timer.arm(wheel, deadline, waker);
     // A worker checks its own wheel before it parks. For the shared wheel a worker has to be unparked.
     if matches!(arming, Arming::ArmedEarliest) && std::ptr::eq(wheel, home) {

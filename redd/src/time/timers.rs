@@ -36,6 +36,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Weak;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -45,14 +46,13 @@ use super::clock::{Clock, tick_at_or_after};
 use super::wheel::{Filed, Filing, Insertion, Wheel};
 use crate::collections::linked_list::{Linked, Links};
 use crate::collections::wake_list::WakeList;
-use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fixed};
+use crate::primitives::atomic::{AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::immortal::Pool;
 use crate::primitives::{Mutex, ShortMutex};
-use crate::runtime::Handle;
 
 #[cfg(all(test, any(loom, shuttle)))]
-#[path = "models.rs"]
+#[path = "../../models/time_timers.rs"]
 mod models;
 
 /// Published when a wheel is empty.
@@ -70,22 +70,37 @@ pub(crate) struct Timers {
     life: u64,
     /// One per worker slot. The last is shared by all threads that are not workers.
     wheels: Box<[&'static LockedWheel]>,
-    /// A hint that `LockedWheel::owner` of the shared wheel is set, or was closed by shutdown.
-    is_attached: AtomicBool,
+    /// The slot of the calling thread: that of the worker that it is, or the shared one.
+    slot_here: fn(&Self) -> usize,
+}
+
+/// Unparks the workers of a runtime.
+pub(crate) trait Unpark: Send + Sync {
+    /// The shared wheel has a new first deadline: a parked worker must look at it.
+    fn unpark_for_timer(&self);
 }
 
 impl Timers {
-    /// Creates the timers of a runtime with `worker_slots` workers, spare ones included.
-    pub(crate) fn new(clock: Clock, worker_slots: usize) -> Self {
+    /// Creates the timers of a runtime with `worker_slots` workers.
+    ///
+    /// A thread outside of the runtime that arms a timer calls `workers`. `slot_here` returns the slot of the calling thread.
+    pub(crate) fn new(
+        clock: Clock,
+        worker_slots: usize,
+        workers: Weak<dyn Unpark>,
+        slot_here: fn(&Self) -> usize,
+    ) -> Self {
         let life = NEXT_LIFE.fetch_add(1, Ordering::Relaxed);
-        let wheels = (0..=worker_slots)
+        let wheels: Box<[_]> = (0..=worker_slots)
             .map(|_| {
                 let wheel = IDLE_WHEELS.take(LockedWheel::new);
                 wheel.open(life, clock.start());
                 wheel
             })
             .collect();
-        Self { clock, life, wheels, is_attached: AtomicBool::new(false) }
+        let timers = Self { clock, life, wheels, slot_here };
+        *timers.wheels[timers.shared_slot()].owner.lock() = Some(workers);
+        timers
     }
 
     #[inline]
@@ -141,10 +156,7 @@ impl Timers {
     /// The caller must hold no lock. Calling it again has no effect.
     pub(crate) fn shutdown(&self) {
         let shared = self.wheels[self.shared_slot()];
-        let owner = {
-            let mut owner = shared.owner.lock();
-            std::mem::replace(&mut *owner, WheelOwner::Closed)
-        };
+        let owner = shared.owner.lock().take();
         let mut wakers = WakeList::new();
         for wheel in &self.wheels {
             wheel.take_out(&mut wakers, DETACHED, |inner| {
@@ -156,29 +168,11 @@ impl Timers {
         drop(owner);
     }
 
-    /// Gives the shared wheel a handle to its runtime. A thread outside of the runtime that arms a timer unparks it.
-    ///
-    /// Called for every new timer; only the first call has an effect. [`shutdown`](Self::shutdown) drops the handle.
-    #[inline]
-    pub(super) fn attach(&self, handle: &Handle) {
-        if !self.is_attached.load(Ordering::Relaxed) {
-            self.attach_first(handle);
-        }
-    }
-
-    #[cold]
-    fn attach_first(&self, handle: &Handle) {
-        let mut owner = self.wheels[self.shared_slot()].owner.lock();
-        if let WheelOwner::Unknown = *owner {
-            *owner = WheelOwner::Runtime(handle.clone());
-        }
-        self.is_attached.store(true, Ordering::Relaxed);
-    }
-
     /// Returns the wheel of a slot.
+    /// Returns the wheel on which the calling thread arms timers: its worker's own, or the shared one.
     #[inline]
-    pub(super) fn wheel(&self, slot: usize) -> &'static LockedWheel {
-        self.wheels[slot]
+    pub(super) fn wheel_here(&self) -> &'static LockedWheel {
+        self.wheels[(self.slot_here)(self)]
     }
 
     /// Returns whether `timer` was created in this runtime.
@@ -203,8 +197,8 @@ pub(super) struct LockedWheel {
     inner: ShortMutex<WheelInner>,
     /// The value of `Wheel::next_deadline` when the lock was last released.
     next_deadline: AtomicU64,
-    /// The runtime to unpark; only used in a shared wheel.
-    owner: Mutex<WheelOwner>,
+    /// The workers to unpark; only in a shared wheel, until the shutdown.
+    owner: Mutex<Option<Weak<dyn Unpark>>>,
 }
 
 struct WheelInner {
@@ -213,12 +207,6 @@ struct WheelInner {
     life: u64,
     /// Tick 0 of the runtime that the wheel serves.
     start: Instant,
-}
-
-enum WheelOwner {
-    Unknown,
-    Runtime(Handle),
-    Closed,
 }
 
 impl LockedWheel {
@@ -230,13 +218,12 @@ impl LockedWheel {
                 start: super::clock::real_now(),
             }),
             next_deadline: AtomicU64::new(NO_DEADLINE),
-            owner: Mutex::new(WheelOwner::Unknown),
+            owner: Mutex::new(None),
         }
     }
 
     /// Assigns the wheel to another runtime.
     fn open(&self, life: u64, start: Instant) {
-        *self.owner.lock() = WheelOwner::Unknown;
         self.with(|inner| {
             inner.wheel.restart();
             inner.life = life;
@@ -287,11 +274,10 @@ impl LockedWheel {
 
     /// Unparks the runtime that this shared wheel serves.
     pub(super) fn unpark_owner(&self) {
-        let handle = match &*self.owner.lock() {
-            WheelOwner::Runtime(handle) => handle.clone(),
-            WheelOwner::Unknown | WheelOwner::Closed => return,
-        };
-        handle.unpark_for_timer();
+        let owner = self.owner.lock().clone();
+        if let Some(workers) = owner.and_then(|owner| owner.upgrade()) {
+            workers.unpark_for_timer();
+        }
     }
 }
 
@@ -570,11 +556,17 @@ impl fmt::Debug for Timer {
 mod tests {
     use super::*;
     use crate::primitives::thread;
-    use std::sync::{Arc, Weak};
+    use std::sync::Arc;
     use std::task::Wake;
 
+    struct NoWorkers;
+
+    impl Unpark for NoWorkers {
+        fn unpark_for_timer(&self) {}
+    }
+
     fn paused(worker_slots: usize) -> Timers {
-        Timers::new(Clock::new_paused(), worker_slots)
+        Timers::new(Clock::new_paused(), worker_slots, Weak::<NoWorkers>::new(), Timers::shared_slot)
     }
 
     fn idle(timers: &Timers) -> Pin<Box<Timer>> {
@@ -583,7 +575,7 @@ mod tests {
 
     fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
         let mut timer = idle(timers);
-        let arming = timer.as_mut().arm(timers.wheel(slot), timers.instant_of(tick), Some(waker));
+        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     }
@@ -639,7 +631,7 @@ mod tests {
         let timers = paused(0);
         let arm = |tick| {
             let mut timer = idle(&timers);
-            let arming = timer.as_mut().arm(timers.wheel(0), timers.instant_of(tick), None);
+            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None);
             (matches!(arming, Arming::ArmedEarliest), timer)
         };
         let (first, a) = arm(10);
@@ -654,7 +646,7 @@ mod tests {
         let timers = paused(0);
         fire(&timers, 0, 100);
         let mut timer = idle(&timers);
-        let arming = timer.as_mut().arm(timers.wheel(0), timers.instant_of(100), Some(Waker::noop().clone()));
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()));
         assert!(matches!(arming, Arming::Due(Some(_))));
         assert!(timer.is_fired());
     }
@@ -670,7 +662,7 @@ mod tests {
         assert_eq!(*log.lock(), [9], "the waiting task is woken");
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
-        let arming = idle.as_mut().arm(timers.wheel(0), timers.instant_of(9), None);
+        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
         assert!(matches!(arming, Arming::Gone(None)));
         drop(timers);
         let other = paused(3);
@@ -683,7 +675,7 @@ mod tests {
     fn a_timer_is_not_armed_on_a_wheel_that_serves_another_runtime() {
         let gone = paused(0);
         let mut timer = idle(&gone);
-        let wheel = gone.wheel(0);
+        let wheel = gone.wheels[0];
         gone.shutdown();
         wheel.open(u64::MAX, real_start());
         let arming = timer.as_mut().arm(wheel, real_start(), None);
@@ -756,7 +748,7 @@ mod tests {
         for round in 0..rounds {
             let mut timer = idle(&timers);
             let deadline = timers.instant_of(round + round % 5);
-            match timer.as_mut().arm(timers.wheel(0), deadline, None) {
+            match timer.as_mut().arm(timers.wheels[0], deadline, None) {
                 Arming::Armed | Arming::ArmedEarliest => {
                     if timer.as_mut().poll(&mut cx) == TimerState::Fired {
                         fired += 1;

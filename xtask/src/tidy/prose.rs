@@ -87,6 +87,7 @@ pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> 
 /// Files whose prose is checked. Those of the tests follow later.
 const CHECKED: &[&str] = &[
     "redd/src/",
+    "redd/models/",
     "redd-macros/src/",
     "tokio/src/",
     "crawler/",

@@ -13,6 +13,7 @@
 #![expect(unsafe_code, reason = "pages are published through an atomic pointer")]
 
 use super::slot::IoSlot;
+use crate::driver::errors::shutdown_error;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicPtr, Ordering};
 use std::io;
@@ -69,7 +70,7 @@ impl Slab {
     pub(crate) fn allocate(&self) -> io::Result<u32> {
         let mut free = self.free.lock();
         if free.is_closed {
-            return Err(super::source::shutdown_error());
+            return Err(shutdown_error());
         }
         if let Some(index) = free.indices.pop() {
             free.allocated += 1;

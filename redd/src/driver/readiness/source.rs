@@ -15,10 +15,11 @@ use super::ready::{Interest, Ready};
 use super::slot::{IoSlot, Waited};
 use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
+use crate::current;
 use crate::driver::Driver;
+use crate::driver::errors::shutdown_error;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
-use crate::runtime::context;
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
@@ -28,26 +29,6 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-/// Inside of the `io::Error` of every operation on a descriptor whose runtime is gone.
-#[derive(Debug)]
-struct ShutDown;
-
-error_texts! {
-    [] ShutDown,
-    _ => "the redd runtime that drives this descriptor has shut down, or it is being shutdown: keep the `Runtime` \
-          alive as long as its sockets, or take the descriptor out and use it without a runtime",
-}
-
-/// The error of every operation on a descriptor whose runtime is gone.
-pub(crate) fn shutdown_error() -> io::Error {
-    io::Error::other(ShutDown)
-}
-
-/// Whether `error` is a [`shutdown_error`].
-pub(crate) fn is_shutdown_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<ShutDown>())
-}
 
 /// What was ready when an operation looked.
 #[derive(Clone, Copy, Debug)]
@@ -318,9 +299,9 @@ impl Drop for Registration {
 #[track_caller]
 pub(crate) fn current_driver() -> Arc<Driver> {
     const WHAT: &str = "An operation that registers a descriptor (a socket, pipe, signal, child process or `AsyncFd`)";
-    match context::with_current(|handle| handle.driver().cloned()) {
-        None => context::missing(WHAT),
-        Some(None) => context::disabled(WHAT, "the I/O driver", "enable_io"),
+    match current::with_parts(|parts| parts.driver().cloned()) {
+        None => current::missing(WHAT),
+        Some(None) => current::disabled(WHAT, "the I/O driver", "enable_io"),
         Some(Some(driver)) => driver,
     }
 }
@@ -406,8 +387,8 @@ impl<R: Registered> Readiness<R> {
     /// Signals and children belong to the process as a whole, so they follow the runtime that polls them: the one where
     /// they began may be gone.
     pub(crate) fn follow_runtime(&mut self, register: impl FnOnce(&R, Arc<Driver>) -> io::Result<R>) {
-        let elsewhere = context::with_current(|handle| {
-            let current = handle.driver()?;
+        let elsewhere = current::with_parts(|parts| {
+            let current = parts.driver()?;
             (!Arc::ptr_eq(current, self.registration().driver())).then(|| Arc::clone(current))
         });
         if let Some(Ok(at)) = elsewhere.flatten().map(|driver| register(&self.at, driver)) {
@@ -564,6 +545,7 @@ impl<S: AsFd> AsFd for Source<S> {
 mod tests {
     use super::*;
     use crate::driver::EventBuffer;
+    use crate::driver::errors::is_shutdown_error;
     use crate::sync::testing::Wakes;
     use crate::sys::faults::{self, Call};
     use futures::executor::block_on;

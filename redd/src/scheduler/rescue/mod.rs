@@ -39,6 +39,7 @@
 
 mod decide;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../../models/scheduler_rescue.rs"]
 mod models;
 mod monitor;
 mod monitor_thread;

@@ -156,7 +156,7 @@ impl Monitor {
                 shared.workers.states.clear_mark(&slot.state); // `marked-late` of `states`
             } else if is_marked {
                 // The parked workers have not counted its wheel.
-                needs_cover |= index < shared.config.workers && shared.timers.next_deadline(index).is_some();
+                needs_cover |= index < shared.config.workers && shared.parts.timers.next_deadline(index).is_some();
             }
         }
         shared.set_has_stalled(shared.slots().any(|slot| slot.state.is_stalled()));
@@ -182,7 +182,7 @@ impl Monitor {
         idle::after_remote_push();
         let situation = Situation {
             has_work: behind.has_work(),
-            has_io: shared.driver.registrations() > 0,
+            has_io: shared.parts.driver.registrations() > 0,
             sleepers: shared.idle.load().sleepers.into(),
             active,
             workers: shared.config.workers,
@@ -345,9 +345,9 @@ fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
             behind.has_others |= !slot.queue.is_ring_empty();
         }
     }
-    if !shared.timers.clock().is_paused() {
-        let soon = shared.timers.now_tick() + shared.stall_detector.step_ms();
-        let is_due = |wheel| shared.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
+    if !shared.parts.timers.clock().is_paused() {
+        let soon = shared.parts.timers.now_tick() + shared.stall_detector.step_ms();
+        let is_due = |wheel| shared.parts.timers.next_deadline(wheel).is_some_and(|deadline| deadline <= soon);
         behind.has_due_timers = match shared.config.flavor {
             Flavor::MultiThread => shared.common_wheels().any(is_due),
             Flavor::CurrentThread | Flavor::Local => (0..=1).any(is_due),

@@ -117,7 +117,7 @@ pub(super) fn register(shared: &Shared) -> io::Result<()> {
         let mut runtimes = monitor_thread.runtimes.lock();
         runtimes.next += 1;
         let number = runtimes.next;
-        runtimes.watched.push((number, Arc::downgrade(&shared.handle().shared)));
+        runtimes.watched.push((number, Arc::downgrade(&shared.arc())));
         number
     };
     let registration = Registration { monitor_thread, number };

@@ -36,13 +36,19 @@ impl Witness {
     }
 }
 
+struct NoWorkers;
+
+impl Unpark for NoWorkers {
+    fn unpark_for_timer(&self) {}
+}
+
 fn one_wheel() -> Arc<Timers> {
-    Arc::new(Timers::new(Clock::new(), 0))
+    Arc::new(Timers::new(Clock::new(), 0, Weak::<NoWorkers>::new(), Timers::shared_slot))
 }
 
 fn arm_at(timers: &Timers, timer: &mut Pin<Box<Timer>>, tick: u64, waker: Waker) -> Arming {
     let deadline = timers.instant_of(tick);
-    timer.as_mut().arm(timers.wheel(0), deadline, Some(waker))
+    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker))
 }
 
 fn armed_at(timers: &Timers, tick: u64, witness: &Witness) -> Pin<Box<Timer>> {
@@ -167,7 +173,7 @@ fn reset_after_firing(leave: fn(&TimerEntry) -> Option<Waker>) {
         }
         timer
     });
-    let wheel = timers.wheel(0);
+    let wheel = timers.wheels[0];
     let waker = wheel.with(|inner| {
         let entry = inner.wheel.pop_due(1).expect("it is due");
         wheel.publish(inner);
@@ -229,7 +235,7 @@ mistake!(loom_mistake_a_shutdown_that_does_not_clear_the_life, "no timer waits f
     |timers| {
         let mut wakers = WakeList::new();
         // The mistake against `one-life`: the wheel keeps its life.
-        timers.wheel(0).take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
+        timers.wheels[0].take_out(&mut wakers, DETACHED, |inner| inner.wheel.pop_any());
         wakers.wake_all();
     }
 ));
@@ -244,7 +250,7 @@ fn drop_during_reuse(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
     });
     timers.shutdown();
     // What `Timers::new` does with a wheel that was given back.
-    let wheel = timers.wheel(0);
+    let wheel = timers.wheels[0];
     wheel.open(timers.life, timers.clock.start());
     let successor = armed_at(&timers, 3, &new);
     thread.join().expect("it does not panic");
