@@ -1,4 +1,4 @@
-//! Bad input at every door: it is an error of the right kind where it was given, and nothing else suffers. What the
+//! Bad input to every function: the call returns an error of the right kind, and nothing else is affected. What the
 //! system itself may do wrong is in the tests `faults` and `net_exhausted`; children are in `bad_children`, because between
 //! `fork` and `exec` a child keeps this process's descriptors open, and the tests here ask what closing them does.
 
@@ -100,7 +100,7 @@ fn an_address_that_does_not_parse_is_invalid_input_without_asking_a_resolver() {
 #[test]
 fn an_address_of_somebody_else_is_not_available_and_one_in_use_is_in_use() {
     run(async {
-        // TEST-NET-1 of RFC 5737: nobody's.
+        // TEST-NET-1 of RFC 5737: unassigned.
         assert_kind(TcpListener::bind("192.0.2.1:0").await, ErrorKind::AddrNotAvailable);
         assert_kind(UdpSocket::bind("192.0.2.1:0").await, ErrorKind::AddrNotAvailable);
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();

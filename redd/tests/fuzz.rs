@@ -509,7 +509,7 @@ fn semaphore(rng: &mut Rng) {
 }
 
 impl Line {
-    /// As `leave`, when nobody is granted anything any more.
+    /// As `leave`, when no more permits are granted.
     fn leave_closed(&mut self, who: usize, needs: usize) {
         if let Some(at) = self.granted.iter().position(|granted| *granted == who) {
             self.granted.swap_remove(at);

@@ -40,7 +40,7 @@ fn record_panics() {
     });
 }
 
-/// `misuse` panics here, in this file, and the message has each of `parts`; the last one is the mend.
+/// `misuse` panics here, in this file, and the message has each of `parts`; the last one is the fix.
 #[track_caller]
 fn assert_panics(parts: &[&str], misuse: impl FnOnce()) {
     record_panics();
@@ -144,10 +144,10 @@ fn a_socket_outside_of_a_runtime_says_how_to_enter_one() {
 
 /// As `assert_panics`, for a panic inside of an `async fn`: its place is where the future is awaited or polled.
 #[track_caller]
-fn assert_panics_somewhere(mend: &str, misuse: impl FnOnce()) {
+fn assert_panics_somewhere(fix: &str, misuse: impl FnOnce()) {
     let payload = catch_unwind(AssertUnwindSafe(misuse)).expect_err("a panic");
     let text = message(&*payload);
-    assert!(text.contains(mend), "{mend:?} is missing in: {text}");
+    assert!(text.contains(fix), "{fix:?} is missing in: {text}");
 }
 
 fn message(payload: &(dyn std::any::Any + Send)) -> String {
@@ -285,7 +285,7 @@ fn block_in_place_where_nobody_can_take_over_says_to_use_spawn_blocking() {
         misuse();
         task::spawn_local(async move { misuse() }).await.unwrap();
     });
-    // Where somebody can, and outside of a runtime, it just runs.
+    // Where another worker can take over, and outside of a runtime, it just runs.
     assert_eq!(runtime.block_on(async { task::block_in_place(|| 1) }), 1);
     assert_eq!(task::block_in_place(|| 2), 2);
 }

@@ -32,7 +32,7 @@ async fn connection() -> io::Result<(TcpStream, TcpStream)> {
     Ok((client, server))
 }
 
-/// An address where nobody listens: it was given away and taken back.
+/// An address without a listener: it was bound and released again.
 async fn deserted_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0").await?.local_addr()
 }
@@ -192,7 +192,7 @@ fn addresses_that_are_written_out_need_no_thread() {
 
 #[test]
 fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
-    for (wrong, mend) in [
+    for (wrong, fix) in [
         ("", "`host:port`"),
         ("localhost", "`host:port`"),
         ("localhost:", "from 0 to 65535"),
@@ -203,7 +203,7 @@ fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
     ] {
         let error = at_once(wrong).expect_err(wrong);
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{wrong}");
-        assert!(error.to_string().contains(mend), "{wrong}: {error}");
+        assert!(error.to_string().contains(fix), "{wrong}: {error}");
     }
     let huge = at_once("é".repeat(100_000)).expect_err("no port");
     assert!(huge.to_string().len() < 400, "only its start is quoted");

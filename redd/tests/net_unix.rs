@@ -126,14 +126,14 @@ fn paths_that_cannot_be_used_are_errors_at_every_door() {
             }
         }
         let long_name = format!("\0{}", "x".repeat(108));
-        for (path, mend) in [
+        for (path, fix) in [
             (long.as_str(), "shorter directory"),
             ("a\0b", "no NUL byte"),
             ("", "NUL byte in front"),
             (long_name.as_str(), "at most 107 bytes"),
         ] {
             let error = UnixListener::bind(path).expect_err("cannot be used");
-            assert!(error.to_string().contains(mend), "{error}");
+            assert!(error.to_string().contains(fix), "{error}");
         }
         let huge = UnixListener::bind("x".repeat(1 << 20)).expect_err("too long");
         assert!(huge.to_string().len() < 500, "only its start is quoted");

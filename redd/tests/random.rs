@@ -202,7 +202,7 @@ impl World {
             }
             Err(error) if error.is_cancelled() => {
                 let may_be = was_aborted.load(Ordering::SeqCst) || self.is_over.load(Ordering::SeqCst);
-                self.expect(may_be, "cancelled, though nobody asked for it");
+                self.expect(may_be, "cancelled, though it was not aborted");
             }
             Err(error) => {
                 let payload = error.into_panic();
@@ -431,7 +431,7 @@ async fn listen(world: &World, rng: &mut Rng) {
 
 async fn hold_permits(world: &World, rng: &mut Rng) {
     let count = 1 + rng.below(PERMITS);
-    let permit = world.permits.acquire_many(count as u32).await.expect("nobody closes it");
+    let permit = world.permits.acquire_many(count as u32).await.expect("it is never closed");
     let before = world.holders.fetch_add(count, Ordering::SeqCst);
     // Taken back also when the task is dropped here.
     let holding = Holding(&world.holders, count);
@@ -808,7 +808,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
     sums.tasks += futures.made();
     sums.wakers += logs.len();
     let mut failures = root_failed;
-    // A worker may be about to drop the output of a task that nobody joined, or of one that is about to be gone.
+    // A worker may be about to drop the output of a task that was not joined, or of one that is about to be gone.
     comes_true(|| [&futures, &values].iter().all(|tally| tally.made() == tally.dropped()));
     for (tally, what) in [(&futures, "futures"), (&values, "values")] {
         if tally.made() != tally.dropped() {
@@ -907,7 +907,7 @@ async fn local_tasks(world: &Arc<World>, rng: &mut Rng) {
     }
     match rng.below(3) {
         0 => {
-            // Driven by itself; nobody else rings the bell.
+            // Driven by itself; nothing else wakes it.
             let driven = set.run_until(async {
                 for child in children.drain(..) {
                     child.abort();
@@ -928,7 +928,7 @@ async fn local_tasks(world: &Arc<World>, rng: &mut Rng) {
     }
 }
 
-/// The runtime of the program that runs, for whoever finds that it hangs.
+/// The runtime of the current program, for the watchdog.
 static RUNS_ON: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// What each task waits for.
@@ -939,7 +939,7 @@ fn say_what_waits() {
     });
 }
 
-/// Ends the process if one program takes for ever, and says which.
+/// Ends the process if one program does not end, and prints which.
 fn watch_over(current: Arc<AtomicU64>) {
     std::thread::spawn(move || {
         let mut before = u64::MAX;

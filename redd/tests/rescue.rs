@@ -31,7 +31,7 @@ fn with_workers(workers: usize) -> Runtime {
     quiet(workers).build().expect("a runtime")
 }
 
-/// Blocks the thread until somebody sends so many beats.
+/// Blocks the thread until so many beats have been sent.
 fn block_until(beats: &Receiver<()>, count: usize) {
     for _ in 0..count {
         beats.recv_timeout(WATCHDOG).expect("a beat comes while this worker is blocked");
@@ -208,7 +208,7 @@ fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
             }
         });
     }
-    // Each ends after some time whatever happens: with all spares blocked nobody else serves.
+    // Each ends after some time whatever happens: with all spares blocked no other worker runs.
     let tasks: Vec<_> =
         (0..30).map(|index| runtime.spawn(async move { std::thread::park_timeout(SHORTLY * (20 + index)) })).collect();
     for task in tasks {
@@ -403,7 +403,7 @@ fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::report_only());
     let (late, text) = finish(&runtime, async move { read_from_a_slow_disk(&reports) });
-    assert_eq!(late.frames, 0, "nobody asked: {text}");
+    assert_eq!(late.frames, 0, "no stack was enabled: {text}");
 }
 
 #[test]

@@ -626,7 +626,7 @@ fn hand_over(scene: &Scene, runtime: Any) -> (Vec<Runtime>, Vec<thread::JoinHand
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {
-        assert!(since.elapsed() < BOUND, "in vain: {what}\n{}", describe_threads());
+        assert!(since.elapsed() < BOUND, "not within the bound: {what}\n{}", describe_threads());
         thread::sleep(Duration::from_micros(200));
     }
 }
@@ -708,7 +708,7 @@ fn every_case() -> Vec<Case> {
     cases
 }
 
-/// Ends the process if one combination takes for ever, and says which, and what its threads do.
+/// Ends the process if one combination does not end, and prints which, and what its threads do.
 fn watch(current: Arc<Mutex<(usize, String)>>) {
     thread::spawn(move || {
         let mut before = usize::MAX;

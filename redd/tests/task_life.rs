@@ -186,7 +186,7 @@ impl Life {
             return Some("a handle that is not polled has no waker");
         }
         if self.end == End::BornAfter && matches!(self.on, On::Local | On::LocalSet) {
-            return Some("nobody can spawn onto a local runtime or set that is gone");
+            return Some("spawning onto a local runtime or set that has ended is impossible");
         }
         if self.panic_in == PanicIn::FirstPoll && self.abort == Abort::InLastPoll {
             return Some("a task whose first poll panics has no other");
@@ -288,7 +288,7 @@ impl Drop for Subject {
     }
 }
 
-/// One task, whoever holds its handle, and what is known of it.
+/// One task, the owner of its handle, and what was observed of it.
 struct Scene {
     life: Life,
     trace: Arc<Trace>,
@@ -493,7 +493,7 @@ impl Scene {
         }
         let ends_by_itself = matches!(self.life.abort, Abort::Never | Abort::InLastPoll | Abort::After);
         if lived_until == Stage::Complete && ends_by_itself {
-            assert!(has_returned || has_panicked, "nobody aborted it");
+            assert!(has_returned || has_panicked, "it was not aborted");
         }
         if lived_until == Stage::Unborn {
             assert!(!has_returned && !has_panicked && polls <= 1);
@@ -540,7 +540,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         }
         task::yield_now().await;
     }
-    panic!("in vain: {what}");
+    panic!("not within the bound: {what}");
 }
 
 /// The part of the life in which the runtime lives.
@@ -573,7 +573,7 @@ async fn drive(scene: Scene, spawn: Spawn, spawn_sentinel: fn(SentinelDrop), pla
     *shared.lock().unwrap() = Some(scene);
 }
 
-/// Where the scene waits for whoever goes on with it.
+/// Where the scene waits for the thread that continues it.
 #[derive(Clone, Default)]
 struct Place {
     scene: Arc<Mutex<Option<Scene>>>,
@@ -711,7 +711,7 @@ fn every_life() -> Vec<Life> {
     lives
 }
 
-/// Ends the process if one combination takes for ever, and says which.
+/// Ends the process if one combination does not end, and prints which.
 fn watch(current: Arc<Mutex<(usize, String)>>) {
     std::thread::spawn(move || {
         let mut before = usize::MAX;

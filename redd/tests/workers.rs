@@ -240,11 +240,11 @@ fn the_stop_hook_runs_once_for_each_thread_that_there_was() {
 fn a_runtime_that_did_nothing_ends_with_the_only_thread_that_it_had() {
     let runtime = builder(1000).build().unwrap();
     let metrics = runtime.metrics();
-    let figures =
+    let counters =
         || (metrics.worker_poll_count(999), metrics.worker_park_count(999), metrics.worker_park_unpark_count(999));
-    assert_eq!(figures(), (0, 1, 1), "as one that found nothing to do");
+    assert_eq!(counters(), (0, 1, 1), "as one that found nothing to do");
     drop(runtime);
-    assert_eq!(figures(), (0, 1, 2));
+    assert_eq!(counters(), (0, 1, 2));
     assert_eq!((1..1000).filter(|worker| metrics.worker_thread_id(*worker).is_some()).count(), 0);
     builder(1000).build().unwrap().shutdown_background();
     assert!(builder(1000).build().unwrap().drain(std::time::Duration::from_secs(60)).is_empty());
@@ -273,7 +273,7 @@ fn behind_the_first_worker_that_is_stuck_the_second_one_wakes_and_no_spare() {
     runtime.block_on(async {
         let stuck = redd::spawn(async {
             let (tell, told) = mpsc::channel();
-            // It is next on this very worker, so nobody else is called for it.
+            // It is next on this very worker, so no other worker is woken for it.
             drop(redd::spawn(async move { tell.send(()).unwrap() }));
             told.recv().unwrap();
         });

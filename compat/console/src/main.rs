@@ -79,7 +79,7 @@ async fn run() -> Outcome {
     let (task, stats) = seen.named("waiting").ok_or("the console does not show a task that waits")?;
     ensure(task.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a task has its place")?;
     ensure(stats.dropped_at.is_none(), "a task that waits is alive")?;
-    ensure(stats.waker_clones > stats.waker_drops, "and somebody has a waker of it")?;
+    ensure(stats.waker_clones > stats.waker_drops, "and a waker of it is still held")?;
     let (_, stats) = seen.named("working").ok_or("the console does not show a task that has ended")?;
     ensure(stats.dropped_at.is_some(), "a task that has ended is gone")?;
     let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);

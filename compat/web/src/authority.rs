@@ -40,7 +40,7 @@ impl Authority {
         Ok(config)
     }
 
-    /// A client's configuration that trusts this authority and nobody else.
+    /// A client's configuration that trusts only this authority.
     pub(crate) fn client(&self, protocols: &[&str]) -> Result<rustls::ClientConfig, rustls::Error> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.root.clone())?;

@@ -23,7 +23,7 @@ pub(crate) async fn run() -> Outcome {
     requests(&client, &other, &prefix).await?;
     let error = client.request(format!("{prefix}.nobody"), "hello?".into()).await.err();
     let is_nobody = error.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders);
-    ensure(is_nobody, "a request that nobody answers fails at once")?;
+    ensure(is_nobody, "a request without a responder fails at once")?;
     jetstream(&client, &prefix).await?;
 
     // The connection is made anew, and the subscription with it.

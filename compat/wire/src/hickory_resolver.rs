@@ -62,7 +62,7 @@ pub(crate) async fn run() -> Outcome {
     ensure(found.iter().eq([address_of(7)]), "the cache still knows a name when the server has gone")
 }
 
-/// One port for both; for one of them somebody else may have it already.
+/// One port for both. Another process may already have it for one of them.
 async fn sockets() -> std::io::Result<(UdpSocket, TcpListener)> {
     let mut taken = Vec::new();
     loop {

@@ -1031,17 +1031,18 @@ impl Builder {
     ///
     /// # Examples
     /// ```
-    /// use std::sync::mpsc;
-    /// use std::time::Duration;
     /// use redd::runtime::{Builder, LatePoll};
+    /// use std::sync::mpsc;
     ///
     /// let (report, reports) = mpsc::channel();
+    /// let (end, ended) = mpsc::channel::<()>();
     /// let runtime = Builder::new_multi_thread()
     ///     .on_late_poll(move |late: &LatePoll| drop(report.send(late.to_string())))
     ///     .build()
     ///     .unwrap();
-    /// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+    /// runtime.spawn(async move { ended.recv() }); // Blocks its worker.
     /// assert!(reports.recv().unwrap().contains("spawn_blocking"));
+    /// drop(end);
     /// ```
     pub fn on_late_poll<F>(&mut self, f: F) -> &mut Self
     where

@@ -57,7 +57,7 @@ impl Door {
     }
 
     /// Lets everything pass again.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn restore(&self) {
         self.left.store(0, Ordering::SeqCst);
     }
 
@@ -92,12 +92,12 @@ fn original(cache: &OnceLock<usize>, name: &std::ffi::CStr) -> usize {
     *cache.get_or_init(|| unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize)
 }
 
-macro_rules! doors {
-    ($($door:ident: fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
+macro_rules! functions {
+    ($($call:ident: fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
         /// Takes the place of the C library's function.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($arg: $type),*) -> $result {
-            if let Some(errno) = $door.check() {
+            if let Some(errno) = $call.check() {
                 return refuse(errno) as $result;
             }
             static ORIGINAL: OnceLock<usize> = OnceLock::new();
@@ -162,7 +162,7 @@ impl Hold {
     }
 }
 
-doors! {
+functions! {
     EPOLL_CREATE: fn epoll_create1(flags: c_int) -> c_int;
     EPOLL_CTL: fn epoll_ctl(epoll: c_int, op: c_int, fd: c_int, event: *mut c_void) -> c_int;
     EPOLL_WAIT: fn epoll_wait(epoll: c_int, events: *mut c_void, max: c_int, ms: c_int) -> c_int;

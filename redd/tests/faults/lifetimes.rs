@@ -153,7 +153,7 @@ fn spawns_in_each_other() {
     }
     for runtime in [workers(2), current_thread()] {
         assert_eq!(runtime.block_on(async { redd::spawn(nest(100_000)).await.unwrap() }), 100_000);
-        // And when nobody waits for it any more, in the middle.
+        // And when no task waits for it any longer, in the middle.
         runtime.block_on(async {
             let task = redd::spawn(nest(100_000));
             redd::task::yield_now().await;
@@ -447,7 +447,8 @@ fn socket_after_the_end() {
     assert!(since.elapsed() < Duration::from_secs(50));
 }
 
-/// No hang, and no claim that the time is up: the message says what to do, and whoever waits for it is woken to hear it.
+/// It does not hang and does not claim that the time has passed. The waiting task is woken, and the message says how to fix
+/// the problem.
 fn timer_after_the_end() {
     for runtime in [workers(2), current_thread()] {
         let entered = runtime.enter();

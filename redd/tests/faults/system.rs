@@ -15,14 +15,14 @@ use crate::{Case, case, current_thread, fatal, resources, until, workers};
 
 pub(crate) const CASES: &[Case] = &[
     case("epoll_wait is interrupted every third time", "serves all", waits_are_interrupted),
-    fatal("epoll_wait fails for good", "hangs for ever", "waiting for I/O failed", waits_fail_for_good),
+    fatal("epoll_wait fails for good", "hangs forever", "waiting for I/O failed", waits_fail_for_good),
     case("epoll_ctl has no room for another descriptor", "an error", no_room_in_the_epoll),
     case("a runtime gets no epoll and no eventfd", "build() is Err", no_epoll_for_a_runtime),
     case("accept finds no free descriptor", "an error each time, then serves all", accept_without_descriptors),
     case("accept finds that the peer has left", "an error, then serves all", accept_of_a_peer_that_left),
     case("recv and send are interrupted", "6 of 20 requests lost", transfers_are_interrupted),
     case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
-    case("the third thread of a runtime is refused", "hangs for ever", third_worker_is_refused),
+    case("the third thread of a runtime is refused", "hangs forever", third_worker_is_refused),
     case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
     case("one thread of a worker is refused, once", "panics", one_refusal),
     case("threads are refused while the last worker blocks in place", "not tried", refusals_in_place),
@@ -76,7 +76,7 @@ fn waits_are_interrupted() {
         EPOLL_WAIT.fail_every(3, 0, u64::MAX, libc::EINTR);
         serve_twenty(&runtime);
         runtime.block_on(async { redd::time::sleep(Duration::from_millis(5)).await });
-        EPOLL_WAIT.mend();
+        EPOLL_WAIT.restore();
     }
 }
 
@@ -114,9 +114,9 @@ fn no_room_in_the_epoll() {
 
 fn no_epoll_for_a_runtime() {
     let before = resources();
-    for door in [&EPOLL_CREATE, &EVENTFD, &EPOLL_CTL] {
+    for call in [&EPOLL_CREATE, &EVENTFD, &EPOLL_CTL] {
         for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
-            door.fail(0, 1, libc::EMFILE);
+            call.fail(0, 1, libc::EMFILE);
             let error = builder.enable_all().build().expect_err("there is no descriptor");
             assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
         }
@@ -151,8 +151,8 @@ fn transfers_are_interrupted() {
         SEND.fail_every(2, 0, u64::MAX, libc::EINTR);
         serve_twenty(&runtime);
         assert!(RECV.calls() > 20, "this program's `recv` is the one that is called");
-        RECV.mend();
-        SEND.mend();
+        RECV.restore();
+        SEND.restore();
     }
 }
 
@@ -172,7 +172,7 @@ fn refuse_worker(number: u64) {
     {
         assert!(message.contains(part), "{part} is missing in: {message}");
     }
-    THREAD.mend();
+    THREAD.restore();
     let after = resources();
     assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
     serve_twenty(&workers(4));
@@ -201,7 +201,7 @@ fn later_workers_are_refused() {
     serve_twenty(&runtime);
     let asked = THREAD.calls() - before;
     assert!((1..10).contains(&asked), "{asked} times, by closures too");
-    THREAD.mend();
+    THREAD.restore();
     drop(runtime);
     serve_twenty(&workers(4));
 }
@@ -217,7 +217,7 @@ fn one_refusal() {
         let second = runtime.spawn(async move { tell.send(7).unwrap() });
         assert_eq!(futures::executor::block_on(first).unwrap(), 7);
         futures::executor::block_on(second).unwrap();
-        THREAD.mend();
+        THREAD.restore();
         serve_twenty(&runtime);
     }
 }
@@ -238,7 +238,7 @@ fn refusals_in_place() {
         });
         assert_eq!(futures::executor::block_on(first).unwrap(), 7);
         futures::executor::block_on(second).unwrap();
-        THREAD.mend();
+        THREAD.restore();
         serve_twenty(&runtime);
     }
 }
@@ -268,7 +268,7 @@ fn refusals_beyond_the_bound() {
     let release = runtime.spawn(async move { releases.iter().for_each(|release| release.send(()).unwrap()) });
     futures::executor::block_on(release).unwrap();
     blocked.into_iter().for_each(|task| futures::executor::block_on(task).unwrap());
-    THREAD.mend();
+    THREAD.restore();
     serve_twenty(&runtime);
 }
 
@@ -288,7 +288,7 @@ fn no_spare_for_rescue() {
     assert_eq!(futures::executor::block_on(waiting).unwrap(), 7);
     busy.into_iter().for_each(|task| futures::executor::block_on(task).unwrap());
     assert!(THREAD.calls() > before, "a spare was asked for");
-    THREAD.mend();
+    THREAD.restore();
     serve_twenty(&runtime);
 }
 
@@ -302,7 +302,7 @@ fn no_thread_for_a_report() {
     let (release, released) = std_mpsc::channel::<()>();
     let task = runtime.spawn(async move { released.recv().unwrap_err() });
     assert!(told.recv_timeout(Duration::from_secs(30)).unwrap(), "it is told, without the stack");
-    THREAD.mend();
+    THREAD.restore();
     drop(release);
     futures::executor::block_on(task).unwrap();
 }
@@ -321,7 +321,7 @@ fn no_thread_for_closures() {
             }
             let error = task::try_spawn_blocking(|| ()).expect_err("there is no thread");
             assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
-            THREAD.mend();
+            THREAD.restore();
             assert_eq!(task::spawn_blocking(|| 5).await.unwrap(), 5);
         });
     }
@@ -353,7 +353,7 @@ fn no_thread_for_files() {
         THREAD.fail(0, u64::MAX, libc::EAGAIN);
         let error = redd::fs::read("/proc/self/status").await.expect_err("there is no thread");
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
-        THREAD.mend();
+        THREAD.restore();
         assert!(!redd::fs::read("/proc/self/status").await.unwrap().is_empty());
     });
 }
@@ -364,7 +364,7 @@ fn no_spare_for_block_in_place() {
         redd::spawn(async {
             THREAD.fail(0, u64::MAX, libc::EAGAIN);
             assert_eq!(task::block_in_place(|| 5), 5);
-            THREAD.mend();
+            THREAD.restore();
         })
         .await
         .unwrap();

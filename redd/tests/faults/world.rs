@@ -222,7 +222,7 @@ fn full_pipe() {
         let bytes = vec![7_u8; 1 << 20];
         let expected = bytes.clone();
         let writing = redd::spawn(async move { sender.write_all(&bytes).await });
-        // The pipe holds 64 KiB: the writer stands still until somebody reads.
+        // The pipe holds 64 KiB: the writer waits until the reader reads.
         for _ in 0..10 {
             redd::task::yield_now().await;
         }

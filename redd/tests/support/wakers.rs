@@ -68,7 +68,7 @@ impl WakerLog {
     pub(crate) fn assert_ended(&self) {
         let counts = self.counts();
         assert_eq!(counts.misused.load(Ordering::SeqCst), 0, "wakers used after their end");
-        assert_eq!(counts.alive.load(Ordering::SeqCst), 0, "wakers that nobody dropped");
+        assert_eq!(counts.alive.load(Ordering::SeqCst), 0, "wakers that were not dropped");
     }
 }
 

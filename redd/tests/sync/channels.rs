@@ -257,7 +257,7 @@ fn a_pending_mpsc_receiver_is_woken_once_and_forgets_its_waker_when_dropped() {
     assert!(poll_with(pin!(receiver.recv()), &waker).is_pending());
     sender.send(1).unwrap();
     sender.send(2).unwrap();
-    assert_eq!(wakes.count(), 1, "the second message finds nobody waiting");
+    assert_eq!(wakes.count(), 1, "no receiver waits for the second message");
     assert_eq!(receiver.try_recv(), Ok(1));
     assert_eq!(receiver.try_recv(), Ok(2));
     assert!(poll_with(pin!(receiver.recv()), &waker).is_pending());

@@ -60,7 +60,7 @@ fn notify_waiters_reaches_futures_made_before_and_keeps_the_permit() {
     assert!(poll_once(early.as_mut()).is_ready());
     assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_ready(), "the permit is left");
     assert!(poll_once(Box::pin(notify.notified()).as_mut()).is_pending());
-    assert!(poll_once(early.as_mut()).is_ready(), "ready once, ready for ever");
+    assert!(poll_once(early.as_mut()).is_ready(), "ready once, ready forever");
 }
 
 #[test]

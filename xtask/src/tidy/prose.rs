@@ -97,6 +97,7 @@ const CHECKED: &[&str] = &[
     "ARCHITECTURE.md",
     "SECURITY.md",
     "xtask/src/",
+    "xtask-deep/src/",
     "bench/",
 ];
 

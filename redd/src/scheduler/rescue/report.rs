@@ -158,11 +158,13 @@ pub enum RescueAction {
 /// use std::time::Duration;
 ///
 /// let (report, reports) = mpsc::channel();
+/// let (end, ended) = mpsc::channel::<()>();
 /// let runtime = Builder::new_multi_thread()
 ///     .on_late_poll(move |late: &LatePoll| drop(report.send((late.elapsed(), late.mend()))))
 ///     .build()?;
-/// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+/// runtime.spawn(async move { ended.recv() }); // Blocks its worker.
 /// let (elapsed, advice) = reports.recv().unwrap();
+/// drop(end);
 /// assert!(elapsed >= Duration::from_millis(50));
 /// assert!(advice.contains("spawn_blocking"));
 /// # std::io::Result::Ok(())
@@ -235,18 +237,19 @@ impl fmt::Display for Behind {
 /// ```
 /// use redd::runtime::{Builder, LatePoll, Rescue};
 /// use std::sync::mpsc;
-/// use std::time::Duration;
 ///
 /// let (report, reports) = mpsc::channel();
+/// let (end, ended) = mpsc::channel::<()>();
 /// let runtime = Builder::new_multi_thread()
 ///     .rescue(Rescue::new().with_stack(true))
 ///     .on_late_poll(move |late: &LatePoll| drop(report.send(late.stack().cloned())))
 ///     .build()?;
-/// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+/// runtime.spawn(async move { ended.recv() }); // Blocks its worker.
 /// // `None`: the thread did not record its stack before the poll was over.
 /// if let Some(stack) = reports.recv().unwrap() {
 ///     assert!(!stack.addresses().is_empty());
 /// }
+/// drop(end);
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
