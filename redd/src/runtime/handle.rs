@@ -156,6 +156,15 @@ impl Handle {
 }
 
 /// There is no current runtime.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// let error = Handle::try_current().unwrap_err();
+/// assert!(error.is_missing_context());
+/// assert!(error.to_string().contains("Handle::enter"));
+/// ```
 pub struct TryCurrentError {
     _private: (),
 }

@@ -260,12 +260,37 @@ impl Drop for Runtime {
 }
 
 /// Whether an error says that the runtime behind a socket has shut down.
+///
+/// # Examples
+/// ```
+/// use redd::net::UdpSocket;
+/// use redd::runtime::{Builder, is_rt_shutdown_err};
+///
+/// let runtime = Builder::new_current_thread().enable_all().build()?;
+/// let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0"))?;
+/// drop(runtime);
+/// let other = Builder::new_current_thread().build()?;
+/// let error = other.block_on(socket.readable()).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// # std::io::Result::Ok(())
+/// ```
 pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     crate::driver::is_shutdown_error(error)
 }
 
 /// The index of the worker that runs this code, or `None` outside of a worker and on a spare thread that stands in for
 /// one inside `block_in_place`. Below [`RuntimeMetrics::num_workers`].
+///
+/// # Examples
+/// ```
+/// use redd::runtime::{Builder, worker_index};
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+/// let index = runtime.block_on(runtime.spawn(async { worker_index() }))?;
+/// assert!(index.is_some_and(|index| index < 2));
+/// assert_eq!(worker_index(), None);
+/// # std::io::Result::Ok(())
+/// ```
 pub fn worker_index() -> Option<usize> {
     Shared::current_worker_index()
 }

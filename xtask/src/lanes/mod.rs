@@ -9,6 +9,7 @@
 //! | `sanitizers` | AddressSanitizer, ThreadSanitizer |
 //! | `miri` | Miri, and tests of what replaces the calls that it lacks |
 //! | `machines` | aarch64, the oldest Rust |
+//! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
@@ -18,6 +19,7 @@ mod machines;
 mod miri;
 mod models;
 mod sanitizers;
+mod tools;
 
 pub(crate) use compatibility::{record_api, run_suites, run_switch};
 pub(crate) use models::run_shuttle;
@@ -73,7 +75,11 @@ impl Outcome {
 pub(crate) const LANES: &[Lane] = &[
     Lane { name: "fmt", purpose: "formatting", run: fmt },
     Lane { name: "tidy", purpose: "the rules of STYLE.md that a machine can check", run: run_tidy },
-    Lane { name: "dependencies", purpose: "sources, licences and versions of dependencies", run: run_dependencies },
+    Lane {
+        name: "dependencies",
+        purpose: "what comes with redd, and what is in its user's lock file",
+        run: run_dependencies,
+    },
     Lane { name: "clippy", purpose: "lints, with warnings as errors", run: clippy },
     Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
     Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
@@ -131,6 +137,12 @@ pub(crate) const DEEP: &[Lane] = &[
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "deny", purpose: "licences, sources and bans of all dependencies, by cargo-deny", run: tools::deny },
+    Lane {
+        name: "deep-tools",
+        purpose: "format, lints and tests of `xtask-deep`, which `ci` does not build",
+        run: tools::check_deep_tool,
+    },
     Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
     Lane {
         name: "suites",
@@ -169,7 +181,7 @@ pub(crate) fn run_deep(root: &Path) -> bool {
     run(root, &DEEP.iter().collect::<Vec<_>>())
 }
 
-/// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to mend.
+/// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to fix.
 pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
     let mut rows = Vec::new();
     for lane in lanes {
@@ -182,7 +194,7 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
     let mut total = Duration::ZERO;
     for (name, time, outcome) in &rows {
         total += *time;
-        // The word stands in the column before.
+        // The word is in the column before.
         let note = outcome.note.strip_prefix(SKIPPED).unwrap_or(&outcome.note);
         println!("{name:<15}  {:<7} {:>6.1} s  {note}", outcome.word(), time.as_secs_f64());
     }
@@ -254,7 +266,7 @@ fn shown(command: &Command) -> String {
 fn fmt(root: &Path) -> Outcome {
     let passed = passes(&mut cargo(root, &["fmt", "--all", "--check"]));
     if !passed {
-        eprintln!("mend: `cargo fmt --all`");
+        eprintln!("fix: `cargo fmt --all`");
     }
     Outcome::of(passed)
 }
@@ -282,7 +294,7 @@ fn run_dependencies(root: &Path) -> Outcome {
     Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
 }
 
-/// The lock file of a program that asks for `tokio` and gets the facade. It starts from ours, so that a new release of
+/// The lock file of a program that depends on `tokio` and gets the facade. It starts from ours, so that a new release of
 /// another crate changes nothing; Cargo removes what the program does not need.
 fn user_lock(root: &Path) -> Result<String, String> {
     let folder = target_dir(root).join(dependencies::USER);
@@ -312,7 +324,7 @@ fn user_lock(root: &Path) -> Result<String, String> {
 fn minimal(root: &Path) -> Outcome {
     let folder = target_dir(root).join("minimal");
     let names = feature_names(&std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default());
-    // An optional dependency may ask for a newer version of one that is always there, and hide that ours is too low.
+    // An optional dependency may require a newer version of another one, and hide that our requirement is too low.
     let passed = [&[][..], &names].iter().all(|features| {
         let manifest = format!(
             "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
@@ -343,7 +355,7 @@ fn clippy(root: &Path) -> Outcome {
 }
 
 fn docs(root: &Path) -> Outcome {
-    // The map of a public module names private rooms, for who reads the source; for others the name is no link.
+    // The map of a public module names private rooms, for readers of the source; elsewhere the name is not a link.
     let flags = "-D warnings -A rustdoc::private_intra_doc_links";
     Outcome::of(passes(cargo(root, &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags)))
 }
@@ -531,7 +543,7 @@ fn check_instructions(root: &Path) -> Outcome {
     let comparison = instructions::compare(&stored, &instructions::toolchain(), &counts);
     comparison.lines.iter().for_each(|line| println!("{line}"));
     if !comparison.failed.is_empty() {
-        eprintln!("mend, or say why in the commit and store them: `cargo xtask instructions --bless`");
+        eprintln!("fix it, or give the reason in the commit and store them: `cargo xtask instructions --bless`");
     }
     let note = match comparison.failed.as_slice() {
         [] => format!("{} rows", counts.len()),

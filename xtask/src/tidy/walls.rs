@@ -53,11 +53,6 @@ const HOLES: &[(&str, &str, &str)] = &[
         "runtime",
         "what a runtime's threads share stands here, with the runtime's number and flavor",
     ),
-    (
-        "redd/src/task/cell.rs",
-        "scheduler::injector::QueueLink",
-        "the injector is an intrusive queue: its link lies in the task's header",
-    ),
     ("redd/src/task/builder.rs", "runtime", "a public door, as `runtime::spawn` is"),
     ("redd/src/task/builder.rs", "group::local_set", "a public door, as `runtime::spawn` is"),
     ("redd/src/task/builder.rs", "blocking", "a public door, as `runtime::spawn` is"),
@@ -82,7 +77,7 @@ const DOORS: &[(&str, &str)] = &[
 
 /// Doors that one file may pass by, and why.
 const DOOR_HOLES: &[(&str, &str, &str)] =
-    &[("redd/src/task/join.rs", "std::sync::Mutex", "it only makes a public error `Sync`; nobody waits for it")];
+    &[("redd/src/task/join_error.rs", "std::sync::Mutex", "it only makes a public error `Sync`; nobody waits for it")];
 
 /// What writes to standard output or error past the door, `redd::observe::report`. The macros panic where the stream is
 /// gone, and all of them wait for the reader of a full pipe.
@@ -154,7 +149,7 @@ fn check_walls(source: &Source, findings: &mut Vec<Finding>) {
     }
     for (number, line) in source.program().filter(|(number, _)| !use_lines.contains(number)) {
         for (at, _) in line.code.match_indices("crate::") {
-            // `$crate::` belongs to whoever calls the macro.
+            // `$crate::` belongs to the caller of the macro.
             if line.code[..at].ends_with('$') {
                 continue;
             }
