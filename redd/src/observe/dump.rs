@@ -3,7 +3,7 @@
 //! # Why not otherwise
 //! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
 //! on, and for which task, as they do. So a dump polls nothing, wakes no task, and can be taken from any thread at any time. It
-//! knows the place that waits, and not the calls above it.
+//! contains the location that waits, and not the calls above it.
 
 use std::fmt;
 use std::panic::Location;
@@ -13,9 +13,9 @@ use crate::observe::WaitKind;
 use crate::task::Id;
 use crate::task::info::TaskInfo;
 
-/// The tasks of a runtime at one moment; each may have moved on since.
+/// The tasks of a runtime at one moment. Each may have changed since.
 ///
-/// Its text is a report, a line for each task.
+/// `Display` prints one line for each task.
 ///
 /// # Examples
 /// ```
@@ -41,7 +41,7 @@ impl Dump {
         Self { tasks: Tasks { tasks: tasks.collect() } }
     }
 
-    /// The tasks.
+    /// Returns the tasks.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
@@ -53,7 +53,7 @@ impl fmt::Display for Dump {
     }
 }
 
-/// Several tasks.
+/// The tasks of a [`Dump`].
 ///
 /// # Examples
 /// ```
@@ -71,7 +71,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Each of them.
+    /// Iterates over the tasks.
     pub fn iter(&self) -> impl Iterator<Item = &Task> {
         self.tasks.iter()
     }
@@ -124,7 +124,7 @@ impl Task {
         self.trace.info.age
     }
 
-    /// What it does.
+    /// Returns what the task does.
     pub fn state(&self) -> TaskState {
         match &self.trace.info {
             info if info.is_running => TaskState::Running,
@@ -135,7 +135,7 @@ impl Task {
         }
     }
 
-    /// Where it is, as text.
+    /// Returns where the task is, to be printed.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -152,7 +152,7 @@ pub enum TaskState {
     /// It waits to be woken.
     #[non_exhaustive]
     Waiting {
-        /// For what; `None` if it waits on something that is not of redd.
+        /// What it waits for. `None` if that does not belong to redd.
         on: Option<WaitKind>,
         /// The line that made the future which waits, usually that of its `await`. `None` for a poll function called
         /// by hand, which does not know it.
@@ -160,7 +160,7 @@ pub enum TaskState {
     },
 }
 
-/// Where a task is. Differs from Tokio: the place that waits and the one that spawned it, without the calls in between.
+/// Where a task is: the location that waits and the one that spawned it. Differs from Tokio: there are no calls in between.
 #[derive(Debug)]
 pub struct Trace {
     info: TaskInfo,

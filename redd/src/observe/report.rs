@@ -1,17 +1,17 @@
-//! The one door for lines on standard error that redd writes itself.
+//! The lines that redd itself writes to standard error. No other file writes there.
 //!
 //! Called by every room that has something to report: late polls, panics that were not joined, a shutdown that waits, a
 //! thread that the system refuses.
 //!
 //! # Invariants
-//! - `never-waits`: a report takes no lock and runs no user code, and the write fails where the system would make it wait.
-//!   So a report may be made under a lock, in a drop, on a worker and on the monitor.
-//! - `never-panics`: an error of the write is counted. The next line that can be written says how many could not.
-//! - `written-on-return`: a line is with the system when the call returns, so the end of the process does not lose it.
+//! - `never-waits`: a report takes no lock and runs no user code, and a write that would block fails instead. So a report
+//!   may be made under a lock, in a drop, on a worker and on the monitor.
+//! - `never-panics`: a failed write is counted. The next line that is written contains the count.
+//! - `written-on-return`: the kernel has the line when the call returns, so it is not lost if the process ends.
 //!
 //! # Why not otherwise
-//! `eprintln!` panics where standard error is gone, and waits for the reader of a full pipe. A thread that writes for the
-//! others would lose what it has not written when the process ends.
+//! `eprintln!` panics if standard error is closed, and waits for the reader of a full pipe. If a separate thread wrote the
+//! lines, those not yet written would be lost when the process ends.
 
 use std::fmt::{self, Write};
 use std::panic::Location;
@@ -22,35 +22,35 @@ use crate::primitives::thread;
 use crate::sys;
 use crate::sys::stderr::Attempt;
 
-/// What a report is about. Each kind has its own rate.
+/// What a report is about. Each kind has its own rate limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReportKind {
     LatePoll,
     /// A panic that was not joined.
     Panic,
     Shutdown,
-    /// The system refuses a thread, or a bound on threads is reached.
+    /// The system refuses a thread, or a limit on threads is reached.
     Threads,
-    /// A mistake of redd's own that it survives.
+    /// A bug in redd that it recovers from.
     Own,
 }
 
 const KINDS: usize = ReportKind::Own as usize + 1;
 
-/// Lines of a kind that may follow each other at once, and how long it takes until one more may. Picked by feel: a log keeps
-/// the first ones of a storm and stays readable.
+/// How many lines of a kind may be written at once, and how long it takes until one more may. Not measured: a log keeps
+/// the first lines of a burst and stays readable.
 const BURST: u64 = 5;
 const MS_PER_LINE: u64 = 1000;
 
-static DOOR: Door = Door::new();
+static REPORTER: Reporter = Reporter::new();
 
-/// Writes the line `redd: …` to standard error, if its kind may have one more and it can be written at once (`never-waits`,
-/// `written-on-return`).
+/// Writes the line `redd: …` to standard error, unless the rate limit of its kind is reached or the write would block
+/// (`never-waits`, `written-on-return`).
 pub(crate) fn report(kind: ReportKind, text: fmt::Arguments<'_>) {
-    DOOR.report(kind, text, sys::monotonic_ms(), sys::stderr::try_write);
+    REPORTER.report(kind, text, sys::monotonic_ms(), sys::stderr::try_write);
 }
 
-/// As [`report`], at any rate; then aborts the process.
+/// Writes the line without a rate limit, then aborts the process.
 pub(crate) fn fatal(text: fmt::Arguments<'_>) -> ! {
     let mut line = String::new();
     let _ = writeln!(line, "redd: {text}");
@@ -58,8 +58,8 @@ pub(crate) fn fatal(text: fmt::Arguments<'_>) -> ! {
     std::process::abort()
 }
 
-/// Aborts if it is dropped by a panic: a thread that leaves redd's own code that way would leave work behind that nothing
-/// waits for, and the runtime would hang.
+/// Aborts the process if it is dropped by a panic. If a panic in redd's own code ended a thread, the work of that thread would
+/// never be done, and the runtime would hang.
 #[derive(Debug)]
 pub(crate) struct AbortOnUnwind(pub(crate) &'static str);
 
@@ -75,26 +75,26 @@ impl Drop for AbortOnUnwind {
     }
 }
 
-/// See the module page.
+/// Limits the rates and counts what was not written. See the module page.
 #[derive(Debug)]
-struct Door {
+struct Reporter {
     rates: [Rate; KINDS],
-    /// Reports that could not be written whole, since the last that could.
+    /// Reports that were not written, or only in part, since the last complete one.
     unwritten: AtomicU64,
-    /// The last text was cut off in the middle of a line.
+    /// The last write ended in the middle of a line.
     is_mid_line: AtomicBool,
 }
 
-/// How many lines of a kind there may be.
+/// The rate limit of one kind.
 #[derive(Debug)]
 struct Rate {
-    /// When all lines are earned back that were written; in milliseconds.
+    /// The time at which a whole burst is allowed again, in milliseconds.
     earned_at: AtomicU64,
-    /// Reports that were left out since the last that was not.
+    /// Reports that were left out since the last one that was written.
     left_out: AtomicU64,
 }
 
-impl Door {
+impl Reporter {
     const fn new() -> Self {
         let rates = [const { Rate { earned_at: AtomicU64::new(0), left_out: AtomicU64::new(0) } }; KINDS];
         Self { rates, unwritten: AtomicU64::new(0), is_mid_line: AtomicBool::new(false) }
@@ -158,7 +158,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// A number whose thousands are set apart: `1,002`.
+/// A number with separators between the thousands: `1,002`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grouped(pub(crate) u64);
 
@@ -175,8 +175,8 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// A place in the program as reports show it. A file of a dependency begins with the name and version of its crate instead
-/// of the folder in which Cargo keeps it; other files are shown as the compiler was given them.
+/// A location in the program as reports show it. The path of a dependency's file begins with the name and version of its
+/// crate instead of Cargo's folder. Other paths are as the compiler was given them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place(pub(crate) &'static Location<'static>);
 
@@ -190,7 +190,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The crate, and the file inside of it, of a path in Cargo's registry, in a git checkout, or in the standard library.
+/// Splits a path in Cargo's registry, in a git checkout or in the standard library into the crate and the file inside of it.
 fn in_dependency(path: &str) -> Option<(String, &str)> {
     if let Some((_, rest)) = path.split_once("/registry/src/") {
         let (_index, rest) = rest.split_once('/')?;
@@ -215,19 +215,19 @@ mod tests {
 
     use super::*;
 
-    /// A door whose lines end up in a list; an attempt writes at most `room` bytes.
+    /// A reporter whose lines are collected in a list. An attempt writes at most `room` bytes.
     struct Writer {
-        door: Door,
+        reporter: Reporter,
         lines: RefCell<Vec<String>>,
     }
 
     impl Writer {
         fn new() -> Self {
-            Self { door: Door::new(), lines: RefCell::default() }
+            Self { reporter: Reporter::new(), lines: RefCell::default() }
         }
 
         fn report(&self, kind: ReportKind, text: &str, now_ms: u64, room: usize) {
-            self.door.report(kind, format_args!("{text}"), now_ms, |line| {
+            self.reporter.report(kind, format_args!("{text}"), now_ms, |line| {
                 let bytes = line.len().min(room);
                 self.lines.borrow_mut().push(String::from_utf8(line[..bytes].to_vec()).expect("text"));
                 Attempt { bytes, error: (bytes < line.len()).then(|| io::ErrorKind::WouldBlock.into()) }
@@ -307,7 +307,7 @@ mod tests {
             }
         }
         let mut written = Vec::new();
-        Door::new().report(ReportKind::Own, format_args!("a {Failing}"), 0, |line| {
+        Reporter::new().report(ReportKind::Own, format_args!("a {Failing}"), 0, |line| {
             written = line.to_vec();
             Attempt { bytes: line.len(), error: None }
         });

@@ -261,14 +261,14 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let deadline = *this.deadline;
+        let deadline = &*this.deadline;
         let poll = || {
             let unit = ready!(poll_proceed(cx));
             let is_fired = match this.timer.as_mut().poll(cx) {
                 TimerState::Fired => true,
-                TimerState::Waiting => fire_if_reached(this.timer, deadline),
-                TimerState::Idle => match arm(this.timer.as_mut(), deadline, Some(cx.waker().clone())) {
-                    Arming::Armed | Arming::ArmedEarliest => *this.is_given && fire_if_reached(this.timer, deadline),
+                TimerState::Waiting => fire_if_reached(this.timer, *deadline),
+                TimerState::Idle => match arm(this.timer.as_mut(), *deadline, Some(cx.waker().clone())) {
+                    Arming::Armed | Arming::ArmedEarliest => *this.is_given && fire_if_reached(this.timer, *deadline),
                     Arming::Due(_) => true,
                     Arming::Gone(_) => ends_detached(this.place),
                 },
@@ -282,7 +282,7 @@ impl Future for Sleep {
                 Poll::Pending
             }
         };
-        this.operation.poll_timer(has_budget_remaining, || ResourceState::Duration(millis_until(deadline)), poll)
+        this.operation.poll_timer(has_budget_remaining, || ResourceState::Duration(millis_until(*deadline)), poll)
     }
 }
 
