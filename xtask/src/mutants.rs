@@ -32,6 +32,7 @@ const BESIDE: &[&str] = &[
     "observe/resources.rs",
     "observe/resources",
     "task/budget.rs",
+    "task/queue_link.rs",
     "sync/wait_list.rs",
 ];
 
@@ -325,7 +326,8 @@ mod task {
     mod state;
     pub(crate) mod budget;
     pub(crate) use budget as coop;
-    mod poll {
+    pub(crate) mod queue_link;
+    mod current {
         pub(super) fn yield_current(_: &std::task::Waker) -> bool { false }
         pub(super) fn is_of_current(_: &std::task::Waker) -> Option<bool> { None }
     }
