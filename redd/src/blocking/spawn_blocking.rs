@@ -233,6 +233,7 @@ fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinH
         mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
         mine.config.hooks.stop();
     })
+    .map_err(|error| shared.config.explain_refusal(error))
 }
 
 /// Runs `f` on the blocking pool of the current runtime.

@@ -237,7 +237,8 @@ impl Builder {
 
     /// The stack size of the runtime's threads, in bytes. Default: that of `std::thread`.
     ///
-    /// It applies to workers and to threads of the blocking pool, not to the thread that calls `block_on`.
+    /// It applies to workers and to threads of the blocking pool, not to the thread that calls `block_on`. If the system refuses
+    /// a thread, the error of [`build`](Self::build) or of `spawn_blocking` names this size.
     ///
     /// # Examples
     /// ```

@@ -5,11 +5,9 @@
 
 pub(crate) mod block_on;
 mod builder;
-pub mod dump;
 mod handle;
 mod id;
 mod local;
-mod metrics;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/runtime_block_on.rs"]
 mod models;
@@ -24,26 +22,32 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+pub use crate::observe::dump::Dump;
 pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
+pub use crate::observe::metrics::RuntimeMetrics;
 pub use crate::scheduler::UnhandledPanic;
 pub use crate::scheduler::enter::EnterGuard;
 pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction, Stack};
 pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
-pub use dump::Dump;
 pub use handle::{Handle, TryCurrentError};
 pub use id::Id;
 pub use local::{LocalOptions, LocalRuntime};
-pub use metrics::RuntimeMetrics;
 pub use shutdown::UnfinishedWork;
 pub use spawn::spawn;
 
 use crate::scheduler::{Config, Flavor, Shared, rescue, start, worker};
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
+
+pub mod dump {
+    //! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+
+    pub use crate::observe::dump::{Dump, Task, TaskState, Tasks, Trace};
+}
 
 /// Which kind of runtime.
 #[derive(Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
 use crate::task::Id;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 use crate::time::sleep::sleep_on;
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.

@@ -18,7 +18,7 @@ use super::{Config, Flavor, Shared, WorkerSlot, idle, start};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::{parker, thread_local};
 use crate::task::Runnable;
-use crate::task::cell::Header;
+use crate::task::header::Header;
 use crate::task::waker;
 
 thread_local! {

@@ -27,8 +27,9 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::injector::{Batch, QueueLink};
+use super::injector::Batch;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::task::queue_link::QueueLink;
 
 /// A value with a cache line of its own.
 #[derive(Debug)]

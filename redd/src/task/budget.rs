@@ -15,6 +15,7 @@
 //! A waker does not show whether the poll will return. A set of futures also polls with wakers of its own (as those of the
 //! crate `futures` do), and its futures must take part in the budget.
 
+use super::current;
 use crate::primitives::atomic::{Ordering, fixed};
 use crate::primitives::thread_local;
 use std::cell::Cell;
@@ -25,7 +26,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::current;
+use crate::current::with_parts;
 
 /// The units that a poll starts with. The value is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
@@ -151,10 +152,10 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
             // A forced yield is counted once for each budget.
             BUDGET.set(Some(REFUSED_ONCE));
             // Relaxed: only counted.
-            current::with_parts(|parts| parts.forced_yields.fetch_add(1, Ordering::Relaxed));
+            with_parts(|parts| parts.forced_yields.fetch_add(1, Ordering::Relaxed));
         }
     }
-    if !super::poll::yield_current(cx.waker()) {
+    if !current::yield_current(cx.waker()) {
         cx.waker().wake_by_ref();
     }
     Poll::Pending
@@ -175,7 +176,7 @@ pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreO
 /// Whether this is the waker of the task or `block_on` future that this thread is polling.
 #[cold]
 fn is_own(waker: &Waker) -> bool {
-    super::poll::is_of_current(waker).unwrap_or_else(|| {
+    current::is_of_current(waker).unwrap_or_else(|| {
         // Relaxed: the address is only compared.
         std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
     })

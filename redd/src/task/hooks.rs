@@ -1,6 +1,6 @@
 //! The hooks of a program on the life of tasks, and the description that they get.
 //!
-//! Called by `runtime::Builder` (sets them), `cell` and `poll` (call them).
+//! Called by `runtime::Builder` (sets them), `describe` (calls them).
 //!
 //! # Invariants
 //! - `hooks-are-guarded`: a panic of a hook is printed by the panic hook and ends in [`guarded`]. The caller of a hook
@@ -10,8 +10,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
-use super::runnable::TaskInfo;
-use super::{Id, cell};
+use super::drop_guarded::drop_guarded;
+use super::id::Id;
+use super::info::TaskInfo;
 use crate::observe::report::{self, ReportKind};
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => Some(result),
         Err(payload) => {
-            cell::drop_guarded(payload);
+            drop_guarded(payload);
             None
         }
     }

@@ -40,7 +40,7 @@ const NOT_RUN: &[(&str, &str)] = &[
 pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> {
     let redd: Vec<&Source> = sources.iter().filter(|source| source.path.starts_with("redd/src/")).collect();
     let mut findings = check_macros(&redd);
-    for document in documents.iter().filter(|document| document.path == crate::api::RECORD) {
+    for document in documents.iter().filter(|document| document.path == crate::tracked::RECORD) {
         let implementing = sources
             .iter()
             .filter(|source| source.path.starts_with("redd/src/") || source.path.starts_with("redd-macros/src/"));
@@ -120,7 +120,7 @@ fn check_record(sources: &[&Source], record: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut lost = |path: &str, searched: String| {
         findings.push(Finding::new(
-            crate::api::RECORD,
+            crate::tracked::RECORD,
             0,
             format!("`{path}` is public, and `grep '{searched}' redd/src` does not find it"),
             "write it out in the source (STYLE 9)",

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::decide::CpuUse;
 use crate::observe::report::{Count, Grouped, Place, ReportKind, report};
+use crate::observe::symbols;
 use crate::scheduler::MAX_RESCUE_WORKERS;
-use crate::symbols;
 use crate::sys;
 use crate::task::Id;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 
 pub(crate) type LatePollHook = Arc<dyn Fn(&LatePoll) + Send + Sync>;
 

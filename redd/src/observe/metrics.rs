@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::Handle;
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
+use crate::runtime::Handle;
 
 /// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`].
 ///
@@ -32,7 +32,7 @@ pub struct RuntimeMetrics {
 }
 
 impl RuntimeMetrics {
-    pub(super) fn new(handle: Handle) -> Self {
+    pub(crate) fn new(handle: Handle) -> Self {
         Self { handle }
     }
 
@@ -97,7 +97,7 @@ impl RuntimeMetrics {
         self.handle.shared.blocking.queue_depth()
     }
 
-    /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
+    /// Polls that were late: see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
     pub fn late_polls(&self) -> u64 {
         self.handle.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
     }
@@ -247,7 +247,7 @@ impl RuntimeMetrics {
     }
 
     /// Whether poll times are counted; see
-    /// [`enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    /// [`enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram).
     pub fn poll_time_histogram_enabled(&self) -> bool {
         !self.handle.shared.instrumentation.poll_times.is_empty()
     }
@@ -274,7 +274,7 @@ impl RuntimeMetrics {
     }
 
     /// Whether schedule latencies are counted; see
-    /// [`enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
         !self.handle.shared.instrumentation.latencies.is_empty()
     }

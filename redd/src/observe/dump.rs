@@ -1,4 +1,4 @@
-//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](crate::runtime::Handle::dump).
 //!
 //! # Why not otherwise
 //! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::observe::WaitKind;
 use crate::task::Id;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment; each may have moved on since.
 ///
@@ -35,7 +35,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    pub(super) fn new(infos: Vec<TaskInfo>) -> Self {
+    pub(crate) fn new(infos: Vec<TaskInfo>) -> Self {
         let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
         let tasks = live.map(|info| Task { trace: Trace { info } });
         Self { tasks: Tasks { tasks: tasks.collect() } }
