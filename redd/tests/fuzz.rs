@@ -351,7 +351,7 @@ fn timers(rng: &mut Rng) {
 
 // ── The semaphore ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// The dull semaphore: a number, and who waits for how many and has how many already, in order.
+/// The simple semaphore: a number, and the waiters in order, each with the permits that it needs and has.
 #[derive(Default)]
 struct Line {
     available: usize,
@@ -391,7 +391,7 @@ impl Line {
         has_enough
     }
 
-    /// One who waits goes; what it has goes on. True if it had been granted all.
+    /// A waiter leaves, and its permits go to the next one. Returns true if it had been granted all.
     fn leave(&mut self, who: usize, needs: usize) -> bool {
         if let Some(at) = self.granted.iter().position(|granted| *granted == who) {
             self.granted.swap_remove(at);

@@ -1,4 +1,4 @@
-//! Panics of tasks: who is told, and what the runtime does, on every flavor.
+//! Panics of tasks: where they are reported, and what the runtime does, on every flavor.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]

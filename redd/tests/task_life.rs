@@ -142,7 +142,7 @@ enum Sentinel {
 }
 
 impl End {
-    /// The last stage that is reached while the runtime lives, and who does the rest.
+    /// The last stage that is reached while the runtime lives, and which code does the rest.
     fn plan(self) -> (Stage, Sentinel) {
         match self {
             Self::Alive | Self::CompleteAfter => (Stage::Complete, Sentinel::None),

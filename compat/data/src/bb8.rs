@@ -1,5 +1,5 @@
-//! bb8: a pool of three connections to PostgreSQL, used by many tasks; one that is broken is replaced, and who waits too
-//! long is told so.
+//! bb8: a pool of three connections to PostgreSQL, used by many tasks. A broken connection is replaced. A task that
+//! waits too long gets an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
-//! deadpool: a managed pool of connections to PostgreSQL, used by many tasks; a broken one is replaced,
-//! who waits too long is told so, and so is who asks a closed pool.
+//! deadpool: a managed pool of connections to PostgreSQL, used by many tasks. A broken connection is replaced. A task that
+//! waits too long, or uses a closed pool, gets an error.
 
 use std::time::Duration;
 

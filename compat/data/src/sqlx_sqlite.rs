@@ -68,7 +68,7 @@ pub(crate) async fn run() -> Outcome {
     pool.close().await;
     ensure(matches!(pool.acquire().await, Err(Error::PoolClosed)), "a closed pool lends nothing")?;
 
-    // What was written is there for who opens the file again.
+    // The written data is there when the file is opened again.
     let mut again = sqlx::SqliteConnection::connect_with(&options).await?;
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM rows").fetch_one(&mut again).await?;
     again.close().await?;
