@@ -29,11 +29,7 @@ use std::ptr::{self, NonNull};
 
 use super::injector::{Batch, QueueLink};
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-
-/// A value with a cache line of its own.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct CachePadded<T>(pub(super) T);
+use crate::primitives::cache_padded::CachePadded;
 
 /// The run queue of one worker. `CAP` is a power of two; models use a small one.
 pub(crate) struct RunQueue<T, const CAP: usize = 256> {

@@ -34,7 +34,6 @@
 // | free | `cell::free` | no thread has a pointer |
 
 mod budget;
-mod builder;
 pub(crate) mod cell;
 pub(crate) mod hooks;
 mod id;
@@ -104,9 +103,9 @@ pub mod coop {
 pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};
 pub use crate::group::join_set::JoinSet;
 pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
+pub use crate::group::task_builder::Builder;
 pub use crate::runtime::spawn;
 pub use budget::{Unconstrained, consume_budget, unconstrained};
-pub use builder::Builder;
 pub use hooks::TaskMeta;
 pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinError, JoinHandle};
