@@ -1,7 +1,7 @@
 //! Checks of single files: their map, their words, their attributes.
 
+use super::finding::{Document, Finding, has_word};
 use super::source::{Line, Source};
-use super::{Document, Finding, has_word};
 
 /// STYLE §1: a word, and the one that this house uses for it. One word is looked for in names too; two only in prose,
 /// since `Builder::global_queue_interval` is Tokio's name.
