@@ -31,8 +31,8 @@ How gently:
   --rate N             requests a second to one host (10; no limit on this machine)
   --timeout TIME       for one page, from the request to its last byte (30s)
   --retries N          more tries after a passing failure, each after a longer wait (2)
-  --max-wait TIME      before a retry, the longest wait that a server can ask for; if it asks for more, the page
-                       is not asked for again (30s)
+  --max-wait TIME      the longest wait that a host can ask for: no page of it is asked for meanwhile; if it asks for
+                       more, the page that said so is not asked for again (30s)
   --max-body SIZE      the largest body that is read, after decompression (32M)
 What comes out:
   --save FILE          write a snapshot; `-` is standard output, here and below
@@ -47,8 +47,8 @@ What comes out:
 
 A URL without a scheme means http. The user name and the password of a URL are sent to its own origin and never printed;
 queries are printed, because they tell pages apart.
-TIME is like 500ms, 10s or 2m; SIZE like 64K or 16M. robots.txt is honoured. Ctrl-C finishes what is in flight and
-reports; a second one aborts.
+TIME is like 500ms, 10s or 2m; SIZE like 64K or 16M. robots.txt is honoured. Ctrl-C and SIGTERM finish what is in flight
+and report; a second one aborts what is in flight.
 
 ExitStatus code, the largest that applies:
   0  all links were checked, and none is broken

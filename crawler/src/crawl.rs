@@ -11,16 +11,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redd::signal::ctrl_c;
 use redd::sync::{OwnedSemaphorePermit, Semaphore};
 use redd::task::{JoinError, JoinSet};
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
 use crate::address::{Credentials, Start, redact, take_credentials};
-use crate::fetch::{FetchResult, FetchSettings, Fetcher};
+use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
 use crate::frontier::{Admission, Frontier, Limits};
 use crate::host_queues::{HostId, HostQueues, NextPage};
+use crate::interrupt::Interrupts;
 use crate::links::Links;
 use crate::outcome::{End, Outcome};
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
@@ -58,7 +58,7 @@ struct Completed {
 
 #[derive(Debug)]
 enum TaskResult {
-    Robots(Rules),
+    Robots(Rules, Option<Duration>),
     Page(PageId, FetchResult),
 }
 
@@ -66,12 +66,15 @@ struct Crawl<'a> {
     settings: &'a Settings,
     progress: &'a mut Progress,
     fetcher: Fetcher,
+    fetch_settings: FetchSettings,
     frontier: Frontier,
     host_queues: HostQueues,
     /// The credentials of the starts, by origin. They are sent with each request to that origin.
     credentials: HashMap<String, Credentials>,
     /// The credentials of links that have their own.
     page_credentials: HashMap<PageId, Credentials>,
+    /// How often the pages that are to be fetched again were tried.
+    tries: HashMap<PageId, u32>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
     tasks: JoinSet<Completed>,
@@ -84,19 +87,27 @@ struct Crawl<'a> {
 ///
 /// # Errors
 /// If the client cannot be set up. All later failures are part of the outcome.
-pub(crate) async fn crawl(settings: &Settings, starts: &[Start], progress: &mut Progress) -> Result<Outcome, String> {
+pub(crate) async fn crawl(
+    settings: &Settings,
+    starts: &[Start],
+    progress: &mut Progress,
+    interrupts: &mut Interrupts,
+) -> Result<Outcome, String> {
+    let fetch_settings = FetchSettings {
+        timeout: settings.timeout,
+        retries: settings.retries,
+        wait_max: settings.wait_max,
+        body_max: settings.body_max,
+        idle_max: settings.per_host,
+    };
     let mut crawl = Crawl {
-        fetcher: Fetcher::new(FetchSettings {
-            timeout: settings.timeout,
-            retries: settings.retries,
-            wait_max: settings.wait_max,
-            body_max: settings.body_max,
-            idle_max: settings.per_host,
-        })?,
+        fetcher: Fetcher::new(fetch_settings)?,
+        fetch_settings,
         frontier: Frontier::new(settings.limits),
         host_queues: HostQueues::new(settings.per_host),
         credentials: HashMap::new(),
         page_credentials: HashMap::new(),
+        tries: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
         tasks: JoinSet::new(),
@@ -107,17 +118,16 @@ pub(crate) async fn crawl(settings: &Settings, starts: &[Start], progress: &mut 
         progress,
     };
     crawl.add_starts(starts);
-    let end = crawl.run().await;
+    let end = crawl.run(interrupts).await;
     crawl.progress.finish();
     Ok(Outcome { frontier: crawl.frontier, end, bytes: crawl.bytes, elapsed: crawl.began.elapsed() })
 }
 
 impl Crawl<'_> {
-    async fn run(&mut self) -> End {
+    async fn run(&mut self, interrupts: &mut Interrupts) -> End {
         let deadline = self.settings.deadline.map(|limit| self.began + limit);
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut interrupt = std::pin::pin!(ctrl_c());
         let mut end = End::Complete;
         loop {
             let wake = if end == End::Complete { self.start_tasks() } else { None };
@@ -132,9 +142,8 @@ impl Crawl<'_> {
                     self.abort().await;
                     return End::Deadline;
                 }
-                signal = &mut interrupt => {
-                    interrupt.set(ctrl_c());
-                    if signal.is_err() || end == End::Interrupted {
+                () = interrupts.recv() => {
+                    if end == End::Interrupted {
                         self.abort().await;
                         return End::Interrupted;
                     }
@@ -176,14 +185,14 @@ impl Crawl<'_> {
                 let origin = self.host_queues.origin(host).to_owned();
                 let credentials = self.credentials.get(&origin).cloned();
                 self.tasks.spawn(async move {
-                    let result = TaskResult::Robots(fetcher.robots(&origin, credentials.as_ref()).await);
-                    Completed { host, result, _permit: permit }
+                    let (rules, retry_after) = fetcher.robots(&origin, credentials.as_ref()).await;
+                    Completed { host, result: TaskResult::Robots(rules, retry_after), _permit: permit }
                 });
                 continue;
             }
             let (page, host) = match self.host_queues.next(self.began.elapsed()) {
                 NextPage::Start(page, host) => (page, host),
-                NextPage::At(time) => return Some(self.began + time),
+                NextPage::At(time) => return self.began.checked_add(time),
                 NextPage::AfterCompletion => return None,
             };
             let entry = self.frontier.entry(page);
@@ -198,7 +207,9 @@ impl Crawl<'_> {
             self.tasks.spawn(async move {
                 let result = match Url::parse(&address) {
                     Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
-                    Err(error) => FetchResult::Broken(Failure::without_status(Reason::UnusableUrl(error.to_string()))),
+                    Err(error) => {
+                        FetchResult::Failed(Failure::without_status(Reason::UnusableUrl(error.to_string())).into())
+                    }
                 };
                 Completed { host, result: TaskResult::Page(page, result), _permit: permit }
             });
@@ -211,19 +222,20 @@ impl Crawl<'_> {
             Err(error) => return self.progress.line(&format!("a task of the crawler failed: {error}")),
         };
         match completed.result {
-            TaskResult::Robots(rules) => {
+            TaskResult::Robots(rules, retry_after) => {
                 self.host_queues.open(completed.host, rules.delay());
+                self.pause(completed.host, retry_after);
                 self.robots.insert(completed.host, rules);
             }
             TaskResult::Page(page, result) => {
                 self.host_queues.finish(completed.host);
-                self.record(page, result);
+                self.record(page, completed.host, result);
             }
         }
     }
 
     /// Records the result of fetching a page (`recorded-once`).
-    fn record(&mut self, page: PageId, result: FetchResult) {
+    fn record(&mut self, page: PageId, host: HostId, result: FetchResult) {
         let depth = self.frontier.entry(page).depth;
         match result {
             FetchResult::Good(content, links) => {
@@ -231,7 +243,7 @@ impl Crawl<'_> {
                 self.set_state(page, PageState::Good(content));
                 self.add_links(page, &links, depth.saturating_add(1));
             }
-            FetchResult::Broken(failure) => self.set_state(page, PageState::Broken(failure)),
+            FetchResult::Failed(failed) => self.retry_or_give_up(page, host, failed),
             FetchResult::Redirect { status, to } => {
                 if let Some(reason) = self.frontier.too_many_redirects(page) {
                     return self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
@@ -251,6 +263,26 @@ impl Crawl<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Queues a page again that may be fetched later, and makes its host wait if that asks for it.
+    fn retry_or_give_up(&mut self, page: PageId, host: HostId, failed: FailedTry) {
+        self.pause(host, failed.retry_after);
+        let tries = self.tries.remove(&page).unwrap_or(0);
+        match failed.wait_before_retry(tries, &self.fetch_settings) {
+            Ok(wait) => {
+                self.tries.insert(page, tries + 1);
+                self.host_queues.push_retry(host, page, self.began.elapsed().saturating_add(wait));
+            }
+            Err(failure) => self.set_state(page, PageState::Broken(failure)),
+        }
+    }
+
+    /// Starts no request to `host` for as long as it asks, at most for `--max-wait`.
+    fn pause(&mut self, host: HostId, retry_after: Option<Duration>) {
+        if let Some(wait) = retry_after {
+            self.host_queues.pause(host, self.began.elapsed().saturating_add(wait.min(self.settings.wait_max)));
         }
     }
 

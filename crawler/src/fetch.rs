@@ -1,4 +1,4 @@
-//! Requests for pages and robots.txt files: retries, limits and errors.
+//! Requests for pages and robots.txt files: limits and errors, and when a failed one is tried again.
 //!
 //! Called by `crawl`, inside the page's task.
 //!
@@ -10,7 +10,7 @@ use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use redd::task::spawn_blocking;
-use redd::time::{sleep, timeout};
+use redd::time::timeout;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use url::Url;
@@ -34,15 +34,35 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 pub(crate) enum FetchResult {
     Good(Content, Links),
     Redirect { status: u16, to: Url },
-    Broken(Failure),
+    Failed(FailedTry),
 }
 
 /// A failed try.
 #[derive(Debug)]
-struct FailedTry {
-    failure: Failure,
-    /// The wait that the server asks for before the next try.
-    retry_after: Option<Duration>,
+pub(crate) struct FailedTry {
+    pub(crate) failure: Failure,
+    /// The wait that the server asks for before the next request to it.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl FailedTry {
+    /// Whether to try again, after `tries` earlier tries.
+    ///
+    /// # Errors
+    /// If there is no further try: why the page is broken.
+    pub(crate) fn wait_before_retry(self, tries: u32, settings: &FetchSettings) -> Result<Duration, Failure> {
+        if tries >= settings.retries || !self.failure.reason.is_passing() {
+            return Err(self.failure);
+        }
+        match (self.retry_after, self.failure.status) {
+            (Some(wait), Some(status)) if wait > settings.wait_max => {
+                let reason = Reason::AskedToWait { status, wait, wait_max: settings.wait_max };
+                Err(Failure::with_status(status, reason))
+            }
+            (Some(wait), _) => Ok(wait),
+            (None, _) => Ok(RETRY_DELAY * 2_u32.saturating_pow(tries)),
+        }
+    }
 }
 
 impl From<Failure> for FailedTry {
@@ -96,28 +116,14 @@ impl Fetcher {
         Ok(Self { client, settings })
     }
 
-    /// Fetches a page, with retries.
+    /// Fetches a page, in one try.
     pub(crate) async fn page(&self, url: &Url, scope: Scope, credentials: Option<&Credentials>) -> FetchResult {
-        let FetchSettings { retries, wait_max, .. } = self.settings;
-        let mut tries = 0;
-        loop {
-            let FailedTry { failure, retry_after } =
-                match timeout(self.settings.timeout, self.try_page(url, scope, credentials)).await {
-                    Ok(Ok(result)) => return result,
-                    Ok(Err(failed)) => failed,
-                    Err(_elapsed) => Failure::without_status(Reason::TimedOut(self.settings.timeout)).into(),
-                };
-            if tries >= retries || !failure.reason.is_passing() {
-                return FetchResult::Broken(failure);
+        match timeout(self.settings.timeout, self.try_page(url, scope, credentials)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(failed)) => FetchResult::Failed(failed),
+            Err(_elapsed) => {
+                FetchResult::Failed(Failure::without_status(Reason::TimedOut(self.settings.timeout)).into())
             }
-            match (retry_after, failure.status) {
-                (Some(wait), Some(status)) if wait > wait_max => {
-                    let reason = Reason::AskedToWait { status, wait, wait_max };
-                    return FetchResult::Broken(Failure::with_status(status, reason));
-                }
-                _ => sleep(retry_after.unwrap_or(RETRY_DELAY * 2_u32.saturating_pow(tries))).await,
-            }
-            tries += 1;
         }
     }
 
@@ -202,26 +208,26 @@ impl Fetcher {
         }
     }
 
-    /// Fetches and reads the robots.txt of an origin.
-    pub(crate) async fn robots(&self, origin: &str, credentials: Option<&Credentials>) -> Rules {
+    /// Fetches and reads the robots.txt of an origin. The second value is the wait that the origin asks for.
+    pub(crate) async fn robots(&self, origin: &str, credentials: Option<&Credentials>) -> (Rules, Option<Duration>) {
         match timeout(self.settings.timeout, self.try_robots(origin, credentials)).await {
             // `off-the-workers`: the rules become regular expressions.
-            Ok(Some((status, body, encoding))) => {
+            Ok(Some(RobotsFile { status, body, encoding, retry_after })) => {
                 let rules = move || match decode::decode(body, &encoding, ROBOTS_MAX) {
                     Ok(body) => Rules::from_response(status, &body),
                     Err(_) if status >= 300 => Rules::from_response(status, &[]),
                     // It may forbid anything.
                     Err(_) => Rules::Nothing(format!("its robots.txt cannot be decoded from `{encoding}`")),
                 };
-                spawn_blocking(rules).await.unwrap_or(Rules::Everything)
+                (spawn_blocking(rules).await.unwrap_or(Rules::Everything), retry_after)
             }
             // If the host cannot be reached, each of its pages is reported as broken.
-            Ok(None) | Err(_) => Rules::Everything,
+            Ok(None) | Err(_) => (Rules::Everything, None),
         }
     }
 
-    /// Follows redirects to the robots.txt of an origin. Returns its status, its body and the body's encoding.
-    async fn try_robots(&self, origin: &str, credentials: Option<&Credentials>) -> Option<(u16, Vec<u8>, String)> {
+    /// Follows redirects to the robots.txt of an origin.
+    async fn try_robots(&self, origin: &str, credentials: Option<&Credentials>) -> Option<RobotsFile> {
         let mut url = Url::parse(origin).ok()?.join("/robots.txt").ok()?;
         let home = url.origin();
         for _ in 0..=ROBOTS_REDIRECTS_MAX {
@@ -239,10 +245,26 @@ impl Fetcher {
                     break;
                 }
             }
-            return Some((response.status().as_u16(), body, content_encoding(&response)));
+            let is_asked_to_wait = !response.status().is_success() && url.origin() == home;
+            return Some(RobotsFile {
+                status: response.status().as_u16(),
+                body,
+                encoding: content_encoding(&response),
+                retry_after: retry_after(&response).filter(|_| is_asked_to_wait),
+            });
         }
         None
     }
+}
+
+/// A response to the request for a robots.txt.
+#[derive(Debug)]
+struct RobotsFile {
+    status: u16,
+    body: Vec<u8>,
+    encoding: String,
+    /// The wait that the origin itself asks for.
+    retry_after: Option<Duration>,
 }
 
 fn body_headers(response: &Response) -> BodyHeaders {

@@ -5,8 +5,9 @@
 //! # Invariants
 //! - `robots-first`: no page of a host is returned before [`HostQueues::open`], which is called when its robots.txt is known.
 //! - `fair-hosts`: hosts are served round-robin, so a slow host does not delay the others.
+//! - `pause-of-host`: no page of a host is returned before the end of each pause that the host asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::page::PageId;
@@ -21,10 +22,34 @@ const DELAY_MAX: Duration = Duration::from_secs(30);
 struct Host {
     origin: String,
     queue: VecDeque<PageId>,
+    /// The pages to fetch again, by the time from which that is allowed.
+    retries: BTreeSet<(Duration, PageId)>,
     in_flight: usize,
     interval: Duration,
     next_at: Duration,
+    /// See `pause-of-host`.
+    paused_until: Duration,
     is_open: bool,
+}
+
+impl Host {
+    /// From when on a page can be fetched. None if there is no page.
+    fn ready_at(&self) -> Option<Duration> {
+        let page_at = match self.retries.first() {
+            _ if !self.queue.is_empty() => Duration::ZERO,
+            Some(&(at, _)) => at,
+            None => return None,
+        };
+        Some(page_at.max(self.next_at).max(self.paused_until))
+    }
+
+    /// Takes the page to fetch at `now`: first those to fetch again, because their results are waited for longest.
+    fn take(&mut self, now: Duration) -> Option<PageId> {
+        match self.retries.first() {
+            Some(&(at, _)) if at <= now => self.retries.pop_first().map(|(_, page)| page),
+            _ => self.queue.pop_front(),
+        }
+    }
 }
 
 /// What the caller does next.
@@ -74,6 +99,18 @@ impl HostQueues {
         self.waiting += 1;
     }
 
+    /// Queues a page again, to be fetched at `at` or later.
+    pub(crate) fn push_retry(&mut self, host: HostId, page: PageId, at: Duration) {
+        self.hosts[host].retries.insert((at, page));
+        self.waiting += 1;
+    }
+
+    /// Starts no request to `host` before `until`. A longer pause stays as it is.
+    pub(crate) fn pause(&mut self, host: HostId, until: Duration) {
+        let host = &mut self.hosts[host];
+        host.paused_until = host.paused_until.max(until);
+    }
+
     /// The robots.txt of `host` is known and asks for `delay` between requests.
     pub(crate) fn open(&mut self, host: HostId, delay: Option<Duration>) {
         let host = &mut self.hosts[host];
@@ -96,11 +133,12 @@ impl HostQueues {
             if !host.is_open || host.in_flight >= self.per_host {
                 continue;
             }
-            if host.next_at > now && !host.queue.is_empty() {
-                soonest = Some(soonest.map_or(host.next_at, |at: Duration| at.min(host.next_at)));
+            let Some(ready_at) = host.ready_at() else { continue };
+            if ready_at > now {
+                soonest = Some(soonest.map_or(ready_at, |at: Duration| at.min(ready_at)));
                 continue;
             }
-            if let Some(page) = host.queue.pop_front() {
+            if let Some(page) = host.take(now) {
                 host.in_flight += 1;
                 host.next_at = now + host.interval;
                 self.waiting -= 1;
@@ -168,6 +206,45 @@ mod tests {
         host_queues.open(0, Some(100 * SECOND));
         assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
         assert_eq!(host_queues.next(SECOND), NextPage::At(31 * SECOND));
+    }
+
+    #[test]
+    fn a_pause_holds_for_all_pages_of_its_host_and_for_no_other_host() {
+        let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        host_queues.finish(0);
+        host_queues.push_retry(0, 1, 5 * SECOND);
+        host_queues.pause(0, 5 * SECOND);
+        host_queues.pause(0, 3 * SECOND);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(4, 1));
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(5, 1));
+        for now in [SECOND, 3 * SECOND, 5 * SECOND - Duration::from_nanos(1)] {
+            assert_eq!(host_queues.next(now), NextPage::At(5 * SECOND));
+        }
+        assert_eq!(host_queues.waiting(), 3);
+        for page in [1, 2, 3] {
+            assert_eq!(host_queues.next(5 * SECOND), NextPage::Start(page, 0));
+        }
+        assert_eq!(host_queues.next(5 * SECOND), NextPage::AfterCompletion);
+        assert_eq!(host_queues.waiting(), 0);
+    }
+
+    #[test]
+    fn a_page_that_is_fetched_again_later_does_not_delay_the_others() {
+        let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1), ("a", 2)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        host_queues.push_retry(0, 1, 4 * SECOND);
+        assert_eq!(host_queues.next(2 * SECOND), NextPage::Start(2, 0));
+        assert_eq!(host_queues.next(2 * SECOND), NextPage::At(4 * SECOND));
+        assert_eq!(host_queues.next(4 * SECOND), NextPage::Start(1, 0));
+    }
+
+    #[test]
+    fn a_pause_that_no_page_waits_for_is_no_reason_to_wake() {
+        let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        host_queues.pause(0, 600 * SECOND);
+        assert_eq!(host_queues.next(SECOND), NextPage::AfterCompletion);
     }
 
     #[test]

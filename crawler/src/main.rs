@@ -14,6 +14,7 @@ mod export;
 mod fetch;
 mod frontier;
 mod host_queues;
+mod interrupt;
 mod links;
 mod outcome;
 mod output;
@@ -29,9 +30,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use redd::task::spawn_blocking;
+
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
 use crate::exit::{EarlyExit, ExitStatus};
+use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::output::{Output, write_to_standard_output};
 use crate::plural::count;
@@ -81,9 +85,11 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
         Some(path) => Some(Snapshot::load(path).await.map_err(EarlyExit::usage)?),
         None => None,
     };
+    let mut interrupts = Interrupts::listen()
+        .map_err(|error| EarlyExit::incomplete(format!("the signals cannot be listened to: {error}")))?;
     let wanted = [("--save", &arguments.save), ("--json", &arguments.json), ("--csv", &arguments.csv)];
     let wanted = wanted.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
-    let outputs = output::open_all(wanted).await?;
+    let outputs = output::open_all(wanted, &mut interrupts).await?;
 
     let mut progress = Progress::new(arguments.verbosity);
     for start in
@@ -91,17 +97,18 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let outcome =
-        crawl::crawl(&arguments.settings, &arguments.starts, &mut progress).await.map_err(EarlyExit::incomplete)?;
+    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, &mut progress, &mut interrupts).await;
+    let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
     let difference = old.map(|old| snapshot.since(&old));
 
     let is_standard_output_taken = outputs.iter().any(Output::is_standard_output);
     let mut is_written = true;
     for output in outputs {
-        is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress).await;
+        is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress, &mut interrupts).await;
     }
-    is_written &= show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken);
+    is_written &=
+        show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken, &mut interrupts).await;
     let exit = if is_written { ExitStatus::of(&outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
     Ok(Finished { outcome, exit })
 }
@@ -113,6 +120,7 @@ async fn write(
     snapshot: &Snapshot,
     difference: Option<&Difference>,
     progress: &Progress,
+    interrupts: &mut Interrupts,
 ) -> bool {
     let kind = if output.is_standard_output() { " (standard output)" } else { "" };
     let name = format!("{} {}{kind}", output.option(), output.path().display());
@@ -129,7 +137,7 @@ async fn write(
             }
         },
     };
-    match output.write(bytes).await {
+    match output.write(bytes, interrupts).await {
         Ok(()) => {
             saved.iter().for_each(|line| progress.line(line));
             true
@@ -142,7 +150,13 @@ async fn write(
 }
 
 /// Shows the report for people, on standard error if another output has taken standard output.
-fn show_report(arguments: &Arguments, outcome: &Outcome, difference: Option<&Difference>, is_taken: bool) -> bool {
+async fn show_report(
+    arguments: &Arguments,
+    outcome: &Outcome,
+    difference: Option<&Difference>,
+    is_taken: bool,
+    interrupts: &mut Interrupts,
+) -> bool {
     let mut text = report::summary(outcome, difference);
     if arguments.has_checksums {
         text += &report::checksums(outcome);
@@ -151,7 +165,13 @@ fn show_report(arguments: &Arguments, outcome: &Outcome, difference: Option<&Dif
         print_to_stderr(&text);
         return true;
     }
-    let printed = print(&text);
+    // A pipe that is full and not read must not make the program deaf to signals.
+    let printed = redd::select! {
+        printed = spawn_blocking(move || print(&text)) => {
+            printed.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the report was not printed: {error}"))))
+        }
+        () = interrupts.recv() => Err(EarlyExit::incomplete("interrupted: the report was not printed".to_owned())),
+    };
     if let Err(stop) = &printed {
         print_to_stderr(&stop.message);
     }

@@ -1,23 +1,34 @@
-//! Where results go: files that are opened before the crawl, and standard output.
+//! Where results go: files that are tried before the crawl, and standard output.
 //!
 //! Called by `main`.
 //!
 //! # Invariants
 //! - `whole-or-old`: a file is written beside its final place and renamed over it, so there is always a whole one.
 //! - `devices-stay`: what is not a regular file (a device, a pipe) is written to, and never replaced.
+//! - `no-part-stays`: the file beside the final place exists only within one call on a blocking thread, and a signal does
+//!   not end the program during that call. So an interrupted crawl leaves none.
+//!
+//! # Why not otherwise
+//! A file that is opened before the crawl and written after it would stay behind if a signal ends the program.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 
 use redd::task::spawn_blocking;
 
 use crate::exit::EarlyExit;
+use crate::interrupt::Interrupts;
 
 /// The path that stands for standard output.
 const STANDARD_OUTPUT: &str = "-";
 
-/// An output that was opened. A new file that is not written is removed when this is dropped.
+/// How much is written to try a file, in bytes: more than file systems store without a block on the disk.
+const TRIAL: usize = 4096;
+
+/// An output that can be written, as far as that is known before the crawl.
 #[derive(Debug)]
 pub(crate) struct Output {
     option: &'static str,
@@ -31,15 +42,48 @@ enum Target {
     /// See `devices-stay`.
     Device(File),
     /// See `whole-or-old`.
-    Replace(Part),
+    Replace(Replacement),
 }
 
-/// A file that is renamed to its final place once it is written.
+/// A file to write whole.
+#[derive(Debug)]
+struct Replacement {
+    target: PathBuf,
+    /// Those of the file that is there now.
+    permissions: Option<Permissions>,
+}
+
+/// A file that is renamed to its final place once it is written, and removed if it is not (`no-part-stays`).
 #[derive(Debug)]
 struct Part {
     file: File,
     path: PathBuf,
-    target: PathBuf,
+}
+
+impl Replacement {
+    fn create_part(&self) -> io::Result<Part> {
+        let mut path = self.target.clone().into_os_string();
+        path.push(".part");
+        let path = PathBuf::from(path);
+        let part = Part { file: File::create(&path)?, path };
+        if let Some(permissions) = &self.permissions {
+            part.file.set_permissions(permissions.clone())?;
+        }
+        Ok(part)
+    }
+
+    /// # Errors
+    /// If the file cannot be created there, or if the disk is full.
+    fn try_out(&self) -> io::Result<()> {
+        self.create_part()?.file.write_all_at(&[0; TRIAL], 0)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut part = self.create_part()?;
+        part.file.write_all(bytes)?;
+        // `whole-or-old`
+        std::fs::rename(&part.path, &self.target)
+    }
 }
 
 impl Drop for Part {
@@ -49,29 +93,50 @@ impl Drop for Part {
     }
 }
 
-/// Opens the outputs that were asked for, in the order given.
+/// Tries the outputs that were asked for, in the order given, and standard output.
 ///
 /// # Errors
-/// If one cannot be written, or two of them are the same file. Files that exist stay as they were.
-pub(crate) async fn open_all(wanted: Vec<(&'static str, PathBuf)>) -> Result<Vec<Output>, EarlyExit> {
-    // Opening a pipe waits until the other side is opened for reading.
-    let open = spawn_blocking(move || {
-        let mut outputs: Vec<Output> = Vec::new();
-        for (option, path) in wanted {
-            let place = Place::find(&path).map_err(|error| cannot_write(option, &path, &error))?;
-            if let Some(other) = outputs.iter().find(|other| other.is_at(&place)) {
-                return Err(EarlyExit::usage(format!(
-                    "{} and {option} would both write to `{}`. Give each a file of its own.",
-                    other.option,
-                    path.display()
-                )));
-            }
-            let target = place.open().map_err(|error| cannot_write(option, &path, &error))?;
-            outputs.push(Output { option, path, target });
+/// If one cannot be written, or two of them are the same file, or on an interrupt. Files that exist stay as they were.
+pub(crate) async fn open_all(
+    wanted: Vec<(&'static str, PathBuf)>,
+    interrupts: &mut Interrupts,
+) -> Result<Vec<Output>, EarlyExit> {
+    let mut outputs: Vec<Output> = Vec::new();
+    for (option, path) in wanted {
+        let place = Place::find(&path).map_err(|error| cannot_write(option, &path, &error))?;
+        if let Some(other) = outputs.iter().find(|other| other.is_at(&place)) {
+            return Err(EarlyExit::usage(format!(
+                "{} and {option} would both write to `{}`. Give each a file of its own.",
+                other.option,
+                path.display()
+            )));
         }
-        Ok(outputs)
-    });
-    open.await.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the outputs could not be opened: {error}"))))
+        let may_block = matches!(place, Place::Device(_));
+        let opening = spawn_blocking(move || place.open());
+        let opened = redd::select! {
+            opened = opening => opened,
+            // Opening a pipe waits until the other side is opened for reading.
+            () = interrupts.recv(), if may_block => {
+                return Err(EarlyExit::incomplete("interrupted: nothing was crawled".to_owned()));
+            }
+        };
+        let target = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
+        outputs.push(Output { target: target.map_err(|error| cannot_write(option, &path, &error))?, option, path });
+    }
+    // The report goes there.
+    try_device(io::stdout()).map_err(|error| {
+        EarlyExit::incomplete(format!(
+            "standard output cannot be written: {error}. Nothing was crawled. Redirect it to a file or program that can."
+        ))
+    })?;
+    Ok(outputs)
+}
+
+/// Writes nothing. A device that refuses every write, such as a full one, refuses this too.
+fn try_device(device: impl AsFd) -> io::Result<()> {
+    let mut device = File::from(device.as_fd().try_clone_to_owned()?);
+    // To a socket, nothing may be a message.
+    if device.metadata()?.file_type().is_char_device() { device.write(&[]).map(drop) } else { Ok(()) }
 }
 
 fn cannot_write(option: &str, path: &Path, error: &io::Error) -> EarlyExit {
@@ -111,21 +176,20 @@ impl Place {
     fn open(self) -> io::Result<Target> {
         let (target, old) = match self {
             Self::StandardOutput => return Ok(Target::StandardOutput),
-            Self::Device(path) => return Ok(Target::Device(OpenOptions::new().write(true).open(path)?)),
+            Self::Device(path) => {
+                let device = OpenOptions::new().write(true).open(path)?;
+                try_device(&device)?;
+                return Ok(Target::Device(device));
+            }
             Self::File(target, old) => (target, old),
         };
         if old.is_some() {
             // A file that must not be written must not be replaced either.
             drop(OpenOptions::new().write(true).open(&target)?);
         }
-        let mut path = target.clone().into_os_string();
-        path.push(".part");
-        let path = PathBuf::from(path);
-        let part = Part { file: File::create(&path)?, path, target };
-        if let Some(old) = old {
-            part.file.set_permissions(old.permissions())?;
-        }
-        Ok(Target::Replace(part))
+        let replacement = Replacement { target, permissions: old.map(|old| old.permissions()) };
+        replacement.try_out()?;
+        Ok(Target::Replace(replacement))
     }
 }
 
@@ -145,26 +209,27 @@ impl Output {
     fn is_at(&self, place: &Place) -> bool {
         match (&self.target, place) {
             (Target::StandardOutput, Place::StandardOutput) => true,
-            (Target::Replace(part), Place::File(path, _)) => part.target == *path,
+            (Target::Replace(replacement), Place::File(path, _)) => replacement.target == *path,
             (Target::StandardOutput | Target::Device(_) | Target::Replace(_), _) => false,
         }
     }
 
-    /// Writes all of it.
+    /// Writes all of it. An interrupt ends the wait for a device or pipe that does not take it.
     ///
     /// # Errors
     /// If it cannot be written; a file that was there before is then unchanged.
-    pub(crate) async fn write(self, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) async fn write(self, bytes: Vec<u8>, interrupts: &mut Interrupts) -> io::Result<()> {
+        // `no-part-stays`: an interrupt does not end the writing of a file.
+        let may_block = !matches!(self.target, Target::Replace(_));
         let write = spawn_blocking(move || match self.target {
             Target::StandardOutput => write_to_standard_output(&bytes),
             Target::Device(mut file) => file.write_all(&bytes),
-            Target::Replace(mut part) => {
-                part.file.write_all(&bytes)?;
-                // `whole-or-old`
-                std::fs::rename(&part.path, &part.target)
-            }
+            Target::Replace(replacement) => replacement.write(&bytes),
         });
-        write.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        redd::select! {
+            written = write => written.unwrap_or_else(|error| Err(io::Error::other(error))),
+            () = interrupts.recv(), if may_block => Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted")),
+        }
     }
 }
 

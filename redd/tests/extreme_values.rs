@@ -110,10 +110,21 @@ fn a_stack_that_cannot_be_had_is_an_error_and_a_small_one_is_the_least_that_the_
         assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     }
     for bytes in [usize::MAX, usize::MAX / 2, usize::MAX - 4096] {
-        Builder::new_multi_thread().thread_stack_size(bytes).build().expect_err("no machine has that");
+        let error = Builder::new_multi_thread().thread_stack_size(bytes).build().expect_err("no machine has that");
+        assert_explains_stack(&error.to_string(), bytes);
         let runtime = Builder::new_current_thread().thread_stack_size(bytes).build().unwrap();
         let _guard = runtime.enter();
-        task::try_spawn_blocking(|| ()).expect_err("no machine has that");
+        let error = task::try_spawn_blocking(|| ()).expect_err("no machine has that");
+        assert_explains_stack(&error.to_string(), bytes);
+        let error = runtime.block_on(task::spawn_blocking(|| ())).expect_err("no machine has that").into_panic();
+        assert_explains_stack(error.downcast_ref::<String>().expect("a message"), bytes);
+    }
+}
+
+/// Whether a message says which number made a thread impossible, and what to do.
+fn assert_explains_stack(message: &str, bytes: usize) {
+    for part in ["`Builder::thread_stack_size`", &bytes.to_string(), "Give fewer bytes"] {
+        assert!(message.contains(part), "{part} is missing in: {message}");
     }
 }
 

@@ -1,10 +1,6 @@
-//! The dependencies: where they come from, under which licence, and which ones a user of redd gets, both in the build and
-//! in the lock file.
+//! The dependencies that a user of redd gets, both in the build and in the lock file.
 //!
-//! A small part of what `cargo deny` does, with the same `deny.toml`, for machines that do not have it.
-//!
-//! # Why not otherwise
-//! Advisories are not checked: their database is not part of a checkout.
+//! Called by the lane `dependencies`. Licences, sources and bans of all dependencies are the lane `deny`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -46,20 +42,6 @@ pub(crate) fn check(
             "fix the manifests; if the registry's index is what is missing, run `cargo fetch`",
         )),
     }
-    let everything = tree(&[
-        "tree",
-        "--locked",
-        "--workspace",
-        "--all-features",
-        "--target",
-        "all",
-        "--edges",
-        "normal,build,dev",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}\t{l}",
-    ]);
     // For the machine at hand: what a user of redd builds.
     let of_redd = tree(&[
         "tree",
@@ -72,9 +54,9 @@ pub(crate) fn check(
         "--prefix",
         "none",
         "--format",
-        "{p}\t{l}",
+        "{p}",
     ]);
-    let (Some(everything), Some(of_redd)) = (everything, of_redd) else {
+    let Some(of_redd) = of_redd else {
         findings.push(Finding::new(
             "Cargo.lock",
             0,
@@ -83,8 +65,6 @@ pub(crate) fn check(
         ));
         return findings;
     };
-    let deny = std::fs::read_to_string(root.join("deny.toml")).unwrap_or_default();
-    findings.extend(check_licences(&everything, &allowed_licences(&deny)));
     findings.extend(check_redd(&of_redd, &read_list(root, LIST)));
     findings
 }
@@ -121,91 +101,20 @@ pub(crate) fn check_lock(path: &str, lock: &str) -> Vec<Finding> {
     findings
 }
 
-/// `allow = [ … ]` of the section `[licenses]`.
-fn allowed_licences(deny: &str) -> BTreeSet<String> {
-    let section = deny.split("[licenses]").nth(1).unwrap_or_default();
-    let list = section.split("allow = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
-    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
-}
-
-/// `name`, `version` and licence of each line of `cargo tree`.
-fn packages(tree: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+/// `name` and `version` of each line of `cargo tree`.
+fn packages(tree: &str) -> impl Iterator<Item = (&str, &str)> {
     tree.lines().filter_map(|line| {
-        let (package, licence) = line.split_once('\t')?;
-        let mut words = package.split(' ');
+        let mut words = line.split(' ');
         let name = words.next()?;
         let version = words.next()?.trim_start_matches('v');
-        Some((name, version, licence.trim_end_matches(" (*)")))
+        Some((name, version))
     })
-}
-
-fn check_licences(tree: &str, allowed: &BTreeSet<String>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (name, version, licence) in packages(tree) {
-        if seen.insert((name, version)) && !permits(licence, allowed) {
-            findings.push(Finding::new(
-                "deny.toml",
-                0,
-                format!("`{name}` {version} has the licence `{licence}`, which is not on the list"),
-                "choose another crate, or add the licence with a decision note",
-            ));
-        }
-    }
-    if seen.is_empty() {
-        findings.push(Finding::new("deny.toml", 0, "`cargo tree` named no package", "mend `packages` in xtask"));
-    }
-    findings
-}
-
-/// Whether a licence expression can be satisfied: `OR` (and the old `/`) choose, `AND` needs both.
-fn permits(expression: &str, allowed: &BTreeSet<String>) -> bool {
-    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
-    let words: Vec<&str> = spaced.split_whitespace().collect();
-    let mut at = 0;
-    any_of(&words, &mut at, allowed) && at == words.len()
-}
-
-fn any_of(words: &[&str], at: &mut usize, allowed: &BTreeSet<String>) -> bool {
-    let mut permitted = all_of(words, at, allowed);
-    while words.get(*at) == Some(&"OR") {
-        *at += 1;
-        permitted |= all_of(words, at, allowed);
-    }
-    permitted
-}
-
-fn all_of(words: &[&str], at: &mut usize, allowed: &BTreeSet<String>) -> bool {
-    let mut permitted = one(words, at, allowed);
-    while words.get(*at) == Some(&"AND") {
-        *at += 1;
-        permitted &= one(words, at, allowed);
-    }
-    permitted
-}
-
-fn one(words: &[&str], at: &mut usize, allowed: &BTreeSet<String>) -> bool {
-    let Some(word) = words.get(*at) else {
-        return false;
-    };
-    *at += 1;
-    if *word == "(" {
-        let permitted = any_of(words, at, allowed);
-        *at += 1;
-        return permitted;
-    }
-    let mut licence = (*word).to_owned();
-    if words.get(*at) == Some(&"WITH") {
-        licence = format!("{licence} WITH {}", words.get(*at + 1).unwrap_or(&""));
-        *at += 2;
-    }
-    allowed.contains(&licence)
 }
 
 /// What comes with redd: exactly the committed list, and nothing twice.
 fn check_redd(tree: &str, list: &[String]) -> Vec<Finding> {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, version, _) in packages(tree) {
+    for (name, version) in packages(tree) {
         versions.entry(name).or_default().insert(version);
     }
     let mut findings = Vec::new();
@@ -339,28 +248,8 @@ mod tests {
     }
 
     #[test]
-    fn licence_expressions_are_evaluated() {
-        let deny = "[licenses]\nallow = [\n    \"MIT\", # why\n    \"Unicode-3.0\",\n    \"Apache-2.0 WITH LLVM-exception\",\n]\n";
-        let allowed = allowed_licences(deny);
-        assert_eq!(allowed.len(), 3);
-        for (expression, permitted) in [
-            ("MIT", true),
-            ("GPL-3.0 OR MIT", true),
-            ("MIT/Apache-2.0", true),
-            ("MIT AND GPL-3.0", false),
-            ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
-            ("(GPL-3.0 OR Apache-2.0) AND Unicode-3.0", false),
-            ("Apache-2.0 WITH LLVM-exception OR GPL-2.0", true),
-            ("Apache-2.0", false),
-            ("", false),
-        ] {
-            assert_eq!(permits(expression, &allowed), permitted, "{expression}");
-        }
-    }
-
-    #[test]
     fn the_list_and_the_tree_have_to_agree() {
-        let tree = "redd v0.1.0 (path)\tMIT\nbytes v1.2.0\tMIT\nlibc v0.2.1\tMIT (*)\n\nlibc v0.3.0\tMIT\n";
+        let tree = "redd v0.1.0 (path)\nbytes v1.2.0\nlibc v0.2.1 (*)\n\nlibc v0.3.0\n";
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let findings = check_redd(tree, &list(&["redd", "bytes", "gone"]));
         let text: Vec<String> = findings.iter().map(ToString::to_string).collect();

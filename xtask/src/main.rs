@@ -3,7 +3,6 @@
 //!
 //! Called by people and by `.ci/run`.
 
-mod api;
 mod compat;
 mod dependencies;
 mod instructions;
@@ -14,6 +13,7 @@ mod peers;
 mod suites;
 mod switch;
 mod tidy;
+mod tracked;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{api, suites};
+use crate::suites;
+use crate::tracked::tracked_tokio;
 
 /// A published program or library.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ pub(crate) fn switch(root: &Path, target: &Path, program: &Program) -> Result<Ro
 
     let plain = update(&folder, &[]);
     suites::write(&lock, &carried)?;
-    let precise = update(&folder, &["--precise", api::tracked()]);
+    let precise = update(&folder, &["--precise", tracked_tokio()]);
     let raised = program.raised.iter().try_for_each(|name| run(cargo(&folder).args(["update", "--quiet", "-p", name])));
     let build = precise.clone().and(raised).and_then(|()| run(cargo(&folder).args(["build", "--locked", "--quiet"])));
     let check = build.clone().and_then(|()| match program.check {

@@ -1,9 +1,12 @@
 //! How fast and how often the crawler asks, and what it leaves alone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::runs::{crawl, find_page, reason, run};
+use redd::time::Instant;
+
+use crate::runs::{crawl, find_page, reason, run, stdout};
 use crate::server::{answer, missing, page, serve, serve_requests};
 
 #[redd::test]
@@ -109,4 +112,55 @@ async fn a_link_outside_that_refuses_head_gets_a_get() {
     let home = serve(move |path| if path == "/" { page(&body) } else { missing() }).await;
     let (value, _) = crawl(&home, &[]).await;
     assert_eq!(find_page(&value, &link).unwrap()["status"], 200);
+}
+
+#[redd::test]
+async fn a_retry_after_holds_for_all_pages_of_its_host() {
+    // When the page that asks for a wait was answered first, and when the requests after that came.
+    let asked_at = Arc::new(Mutex::new(None));
+    let later = Arc::new(Mutex::new(Vec::new()));
+    let (asked, seen) = (Arc::clone(&asked_at), Arc::clone(&later));
+    let home = serve(move |path| {
+        let mut asked = asked.lock().unwrap();
+        match (path, *asked) {
+            ("/", _) => page("<a href=busy>b</a><a href=1>1</a><a href=2>2</a><a href=3>3</a>"),
+            ("/busy", None) => {
+                *asked = Some(Instant::now());
+                answer("503 Busy", "Retry-After: 2\r\n", "")
+            }
+            (_, Some(_)) => {
+                seen.lock().unwrap().push(Instant::now());
+                page("")
+            }
+            (_, None) => page(""),
+        }
+    })
+    .await;
+    // Two requests at a time, so at most one is in flight when the host asks for the wait.
+    let output = run(&["--per-host", "2", &home]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let (asked, later) = (asked_at.lock().unwrap().unwrap(), later.lock().unwrap());
+    assert!(later.len() >= 3, "two or three other pages, and the first one again");
+    let early = later.iter().filter(|at| **at - asked < Duration::from_secs(2)).count();
+    assert!(early <= 1, "{early} requests were started during the wait");
+}
+
+#[redd::test]
+async fn a_retry_after_of_a_robots_file_holds_for_the_pages() {
+    let asked_at = Arc::new(Mutex::new(None));
+    let waited = Arc::new(Mutex::new(None));
+    let (asked, seen) = (Arc::clone(&asked_at), Arc::clone(&waited));
+    let home = serve(move |path| {
+        let mut asked = asked.lock().unwrap();
+        if path == "/robots.txt" {
+            *asked = Some(Instant::now());
+            return answer("429 Too Many Requests", "Retry-After: 1\r\n", "");
+        }
+        *seen.lock().unwrap() = asked.map(|asked: Instant| asked.elapsed());
+        page("")
+    })
+    .await;
+    assert_eq!(run(&[&home]).await.status.code(), Some(0));
+    let waited = waited.lock().unwrap().expect("the page was asked for");
+    assert!(waited >= Duration::from_secs(1), "{waited:?}");
 }

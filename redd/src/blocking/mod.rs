@@ -2,6 +2,7 @@
 
 mod in_place;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/blocking_pool.rs"]
 mod models;
 pub(crate) mod pool;
 mod spawn_blocking;

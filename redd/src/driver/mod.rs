@@ -18,6 +18,7 @@
 
 pub(crate) mod errors;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/driver_readiness.rs"]
 mod models;
 pub(crate) mod readiness;
 

@@ -34,7 +34,7 @@ use super::lock_wait::LockWait;
 use super::thread;
 
 #[cfg(all(test, any(loom, shuttle)))]
-#[path = "models.rs"]
+#[path = "../../models/primitives_lock.rs"]
 mod models;
 
 /// Takes a lock, poisoned or not.

@@ -3,7 +3,7 @@
 //! Nothing else in the crate names `std::sync::atomic`, `std::thread`, `std::cell::UnsafeCell` or `std::sync::Mutex`,
 //! so that every interleaving can be explored in a model, and every choice of the scheduler follows from one seed.
 //!
-//! This is the only place (with the `models.rs` files) that knows `cfg(loom)` and `cfg(shuttle)`. Loom tries every order of
+//! This is the only place (with `redd/models`) that knows `cfg(loom)` and `cfg(shuttle)`. Loom tries every order of
 //! the steps of a small model, weak memory included; shuttle tries orders at random, of models as large as a runtime.
 //!
 //! Both apply only with `test`. A user may set `--cfg loom` for a crate of their own: then redd is built with std, since

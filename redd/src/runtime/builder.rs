@@ -151,7 +151,8 @@ impl Builder {
         self
     }
 
-    /// The stack of its threads, in bytes. Default: the system's.
+    /// The stack of its threads, in bytes. Default: the system's. If the system refuses a thread, the error names this
+    /// size: of [`build`](Self::build) for a worker, of `spawn_blocking` for a thread of the blocking pool.
     pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
         self.config.thread_stack_size = Some(bytes);
         self

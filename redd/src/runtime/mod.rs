@@ -12,11 +12,13 @@ mod lifecycle;
 mod local;
 mod metrics;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/runtime_block_on.rs"]
 mod models;
 mod shutdown;
 mod spawn;
 mod waits;
 #[cfg(all(test, shuttle))]
+#[path = "../../models/runtime_whole.rs"]
 mod whole_models;
 
 use std::io;

@@ -101,6 +101,7 @@ fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinH
         mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
         mine.config.hooks.stop();
     })
+    .map_err(|error| shared.config.explain_refusal(error))
 }
 
 impl ClosureHost for Shared {

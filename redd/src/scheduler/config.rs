@@ -3,6 +3,7 @@
 //! Written by `runtime::Builder`; read by every room that a runtime is made of.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,56 @@ impl Config {
             name
         });
         name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
+    }
+
+    /// Adds the stack size to the system's refusal of a thread, if the program gave one. It may be the reason.
+    #[cold]
+    pub(crate) fn explain_refusal(&self, error: io::Error) -> io::Error {
+        let Some(bytes) = self.thread_stack_size else { return error };
+        ThreadRefused::wrap(error, |error| {
+            format!(
+                "no thread with a stack of {bytes} bytes, as `Builder::thread_stack_size` was called with: {error}. Give \
+                 fewer bytes, or raise the process's limit of memory or threads"
+            )
+        })
+    }
+
+    /// Explains why `build` could not start the worker with this index.
+    #[cold]
+    pub(crate) fn explain_failed_build(&self, index: usize, error: io::Error) -> io::Error {
+        let workers = self.workers;
+        ThreadRefused::wrap(error, |error| {
+            format!(
+                "`Builder::build` could not start thread {} of {workers} workers: {error}. Raise the limit of threads \
+                 (`ulimit -u`, `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
+                index + 1
+            )
+        })
+    }
+}
+
+/// The system's refusal of a thread, explained. Its source is the system's error.
+#[derive(Debug)]
+struct ThreadRefused {
+    message: String,
+    error: io::Error,
+}
+
+impl ThreadRefused {
+    fn wrap(error: io::Error, message: impl FnOnce(&io::Error) -> String) -> io::Error {
+        io::Error::new(error.kind(), Self { message: message(&error), error })
+    }
+}
+
+impl fmt::Display for ThreadRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ThreadRefused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
     }
 }
 

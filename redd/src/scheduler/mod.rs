@@ -54,4 +54,5 @@ mod worker_states;
 mod workers;
 
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/scheduler.rs"]
 mod models;

@@ -87,7 +87,7 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
             if workers.alive.fetch_sub(missing, Ordering::AcqRel) == missing {
                 finish(shared);
             }
-            return Err(error);
+            return Err(shared.config.explain_failed_build(index, error));
         }
     }
     Ok(())
@@ -122,7 +122,8 @@ impl Threads {
         run: impl FnOnce(&Arc<Shared>) + Send + 'static,
     ) -> io::Result<()> {
         let mine = Arc::clone(shared);
-        let thread = thread::spawn_named(name, shared.config.thread_stack_size, move || run(&mine))?;
+        let thread = thread::spawn_named(name, shared.config.thread_stack_size, move || run(&mine))
+            .map_err(|error| shared.config.explain_refusal(error))?;
         self.started.push(thread);
         Ok(())
     }

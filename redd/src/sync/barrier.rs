@@ -13,7 +13,7 @@ use std::panic::Location;
 
 use super::wait_list::WaitList;
 use super::wait_until::wait_until;
-use crate::observe::resources::{Resource, ResourceKind, Update};
+use crate::observe::resources::{Resource, ResourceKind, ResourceState};
 use crate::observe::waiting::WaitKind;
 use crate::task::coop::consume_budget;
 
@@ -59,8 +59,7 @@ impl Barrier {
     #[track_caller]
     pub fn new(n: usize) -> Self {
         let size = n.max(1);
-        let resource = Resource::new(ResourceKind::Barrier);
-        resource.tell(|| [Update::Size(size), Update::Arrived(0)]);
+        let resource = Resource::new(ResourceKind::Barrier { size });
         Self { size, waiters: WaitList::new(Round { number: 0, arrived: 0 }), resource }
     }
 
@@ -82,12 +81,12 @@ impl Barrier {
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
         let location = Some(Location::caller());
-        self.resource.instrument("Barrier::wait", "poll", async move {
+        self.resource.instrument("Barrier::wait", async move {
             // Before the arrival: the leader of a barrier for one task never waits.
             consume_budget().await;
             // `arrival-counts`
             let arrival = self.arrive();
-            self.resource.tell(|| [Update::Arrived(self.arrived())]);
+            self.resource.record_state(|| [ResourceState::Arrived(self.arrived())]);
             let Some(round) = arrival else { return BarrierWaitResult(true) };
             let is_over = |now: &Round| (now.number != round).then_some(());
             wait_until(&self.waiters, WaitKind::Barrier, location, || None, |now| is_over(now)).await;

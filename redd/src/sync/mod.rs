@@ -49,6 +49,7 @@ mod barrier;
 pub(crate) mod blocking;
 mod guard;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/sync_waiting.rs"]
 mod models;
 mod mutex;
 pub(crate) mod notify;
@@ -63,6 +64,7 @@ pub(crate) mod wait_list;
 // Channels.
 pub mod broadcast;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/sync_channels.rs"]
 mod channel_models;
 pub mod mpsc;
 pub mod oneshot;

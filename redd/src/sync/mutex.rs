@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::blocking::block_thread_on;
 use super::guard::{PermitOwner, guard_fmt};
 use super::permits::Permits;
-use crate::observe::resources::{Resource, ResourceKind, Update};
+use crate::observe::resources::{Resource, ResourceKind};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
@@ -66,7 +66,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn new(value: T) -> Self {
         Self {
-            permits: Permits::part_of(Resource::new(ResourceKind::Mutex), 1, [Update::Locked(false)]),
+            permits: Permits::new(1).with_resource(Resource::new(ResourceKind::Mutex)),
             data: UnsafeCell::new(value),
         }
     }
@@ -131,8 +131,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("Mutex::lock", "poll_acquire", async move {
+        self.permits.resource.instrument("Mutex::lock", async move {
             if !self.permits.acquire_at_once(1) {
                 let acquired = self.permits.acquire(1, WaitKind::Mutex, location).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
@@ -207,8 +206,8 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("Mutex::lock_owned", "poll_acquire", async move {
+        let resource = self.permits.resource.clone();
+        resource.instrument("Mutex::lock_owned", async move {
             if !self.permits.acquire_at_once(1) {
                 let acquired = self.permits.acquire(1, WaitKind::Mutex, location).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
@@ -266,16 +265,12 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
-        let guard = MutexGuard { held: HeldPermits { owner: self } };
-        report_locked(&self.permits);
-        guard
+        MutexGuard { held: HeldPermits::new(self) }
     }
 
     #[inline]
     fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        let guard = OwnedMutexGuard { held: HeldPermits { owner: self } };
-        report_locked(guard.held.owner.permits());
-        guard
+        OwnedMutexGuard { held: HeldPermits::new(self) }
     }
 
     /// Returns the address of the value, for the holder of the permit (`one-guard`).
@@ -315,22 +310,26 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     }
 }
 
-/// Reports whether the permit is taken.
-#[inline(always)]
-fn report_locked(permits: &Permits) {
-    permits.report(|| [Update::Locked(permits.available() == 0)]);
-}
-
 /// The permit. Dropping this returns it (`one-guard`), and drops a reference to the mutex only afterwards.
 struct HeldPermits<L: Deref<Target: PermitOwner>> {
     owner: L,
+}
+
+impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
+    /// The caller has just acquired the permit (`one-guard`).
+    #[inline]
+    fn new(owner: L) -> Self {
+        let held = Self { owner };
+        held.owner.permits().record_held(0, 1);
+        held
+    }
 }
 
 impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
         self.owner.permits().release(1);
-        report_locked(self.owner.permits());
+        self.owner.permits().record_held(1, 0);
     }
 }
 

@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 
 use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
-use crate::observe::resources::{Resource, ResourceKind, Update, tell_here};
+use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{const_fn, has_mistake};
@@ -60,9 +60,8 @@ pub(crate) struct Permits {
     /// The free permits times [`ONE`], plus the two bits.
     word: AtomicUsize,
     waiters: WaitList,
-    /// The primitive that these permits are a part of, for tokio-console.
-    pub(super) owner: Resource,
-    resource: Resource,
+    /// The lock or semaphore that these permits are a part of.
+    pub(super) resource: Resource,
 }
 
 impl Permits {
@@ -80,31 +79,27 @@ impl Permits {
             Self {
                 word: AtomicUsize::new(permits * ONE),
                 waiters: WaitList::new(()),
-                owner: Resource::UNSEEN,
-                resource: Resource::UNSEEN,
+                resource: Resource::NONE,
             }
         }
     }
 
-    /// Makes permits that are shown as a part of `owner`, whose first state is `updates`.
+    /// Makes the permits a part of `resource`.
     #[inline]
-    #[track_caller]
-    pub(crate) fn part_of<const N: usize>(owner: Resource, permits: usize, updates: [Update; N]) -> Self {
-        let this = Self::new(permits);
-        let resource = owner.scope(|| {
-            tell_here(|| updates);
-            let resource = Resource::new(ResourceKind::Permits);
-            resource.tell(|| [Update::Permits(permits)]);
-            resource
-        });
-        Self { owner, resource, ..this }
+    pub(super) fn with_resource(self, resource: Resource) -> Self {
+        Self { resource, ..self }
     }
 
-    /// Reports how many permits are free, and `updates` of their owner.
+    /// Records for tokio-console how many permits are free.
     #[inline(always)]
-    pub(super) fn report<const N: usize>(&self, updates: impl FnOnce() -> [Update; N]) {
-        self.resource.tell(|| [Update::Permits(self.available())]);
-        self.owner.tell(updates);
+    pub(super) fn record_available(&self) {
+        self.resource.record_available(|| self.available());
+    }
+
+    /// Records for tokio-console that a guard held `before` permits and now holds `after`.
+    #[inline(always)]
+    pub(super) fn record_held(&self, before: usize, after: usize) {
+        self.resource.record_held(before, after, || self.available());
     }
 
     /// Returns how many permits are free.
@@ -469,7 +464,7 @@ impl Future for Acquire<'_> {
         };
         let Poll::Ready(outcome) = outcome else {
             waiter.record();
-            this.permits.report(|| []);
+            this.permits.record_available();
             return Poll::Pending;
         };
         // The budget is checked last, as in Tokio: a task without budget keeps its place in the queue, or the permits.

@@ -23,7 +23,7 @@ use super::blocking::block_thread_on;
 use super::guard::{PermitOwner, guard_fmt};
 use super::mutex::TryLockError;
 use super::permits::Permits;
-use crate::observe::resources::{Resource, ResourceKind, Update};
+use crate::observe::resources::{Resource, ResourceKind};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::const_fn;
@@ -80,9 +80,8 @@ impl<T> RwLock<T> {
     #[track_caller]
     pub fn with_max_readers(value: T, max_readers: u32) -> Self {
         let this = Self::const_with_max_readers(value, max_readers);
-        let owner = Resource::new(ResourceKind::RwLock);
-        owner.tell(|| [Update::MaxReaders(max_readers), Update::WriteLocked(false), Update::Readers(0)]);
-        Self { permits: Permits::part_of(owner, max_readers as usize, []), ..this }
+        let resource = Resource::new(ResourceKind::RwLock { max_readers });
+        Self { permits: this.permits.with_resource(resource), ..this }
     }
 
     const_fn! {
@@ -152,8 +151,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("RwLock::read", "poll_acquire", async move {
+        self.permits.resource.instrument("RwLock::read", async move {
             if !self.permits.acquire_at_once(1) {
                 let acquired = self.permits.acquire(1, WaitKind::RwLock, location).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
@@ -209,8 +207,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("RwLock::write", "poll_acquire", async move {
+        self.permits.resource.instrument("RwLock::write", async move {
             if !self.permits.acquire_at_once(self.max_readers as usize) {
                 let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, location).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
@@ -278,8 +275,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("RwLock::read_owned", "poll_acquire", async move {
+        let resource = self.permits.resource.clone();
+        resource.instrument("RwLock::read_owned", async move {
             if !self.permits.acquire_at_once(1) {
                 let acquired = self.permits.acquire(1, WaitKind::RwLock, location).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
@@ -319,8 +316,8 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("RwLock::write_owned", "poll_acquire", async move {
+        let resource = self.permits.resource.clone();
+        resource.instrument("RwLock::write_owned", async move {
             if !self.permits.acquire_at_once(self.max_readers as usize) {
                 let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, location).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
@@ -349,31 +346,23 @@ impl<T: ?Sized> RwLock<T> {
     // The caller of these four has just acquired the permits (`all-or-one`).
 
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        let held = HeldPermits { owner: &self.permits, count: 1 };
-        let guard = RwLockReadGuard { data: self.data.with(|data| data), held, marker: PhantomData };
-        guard.held.report(1);
-        guard
+        let held = HeldPermits::new(&self.permits, 1);
+        RwLockReadGuard { data: self.data.with(|data| data), held, marker: PhantomData }
     }
 
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
-        let held = HeldPermits { owner: &self.permits, count: self.max_readers };
-        let guard = RwLockWriteGuard { data: self.data.with_mut(|data| data), held };
-        guard.held.report(1);
-        guard
+        let held = HeldPermits::new(&self.permits, self.max_readers);
+        RwLockWriteGuard { data: self.data.with_mut(|data| data), held }
     }
 
     fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
         let data = self.data.with(|data| data);
-        let guard = OwnedRwLockReadGuard { data, held: HeldPermits { count: 1, owner: self } };
-        guard.held.report(1);
-        guard
+        OwnedRwLockReadGuard { data, held: HeldPermits::new(self, 1) }
     }
 
     fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
-        let data = self.data.with_mut(|data| data);
-        let guard = OwnedRwLockWriteGuard { data, held: HeldPermits { count: self.max_readers, owner: self } };
-        guard.held.report(1);
-        guard
+        let (data, count) = (self.data.with_mut(|data| data), self.max_readers);
+        OwnedRwLockWriteGuard { data, held: HeldPermits::new(self, count) }
     }
 }
 
@@ -414,22 +403,20 @@ struct HeldPermits<L: Deref<Target: PermitOwner>> {
 }
 
 impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
-    /// Keeps one permit and returns the others: the writer becomes a reader, and no writer gets in between.
-    fn downgrade(mut self) -> Self {
-        let spare = std::mem::replace(&mut self.count, 1) - 1;
-        let permits = self.owner.permits();
-        permits.release(spare as usize);
-        permits.report(|| [Update::WriteLocked(false), Update::Readers(1)]);
-        self
+    /// The caller has just acquired so many permits (`all-or-one`).
+    fn new(owner: L, count: u32) -> Self {
+        let held = Self { owner, count };
+        held.owner.permits().record_held(0, count as usize);
+        held
     }
 
-    /// Reports that a holder of so many permits has come (1) or gone (-1). A lock with one permit has readers only.
-    #[inline(always)]
-    fn report(&self, change: i64) {
-        let is_reader = self.count == 1;
-        self.owner
-            .permits()
-            .report(|| [if is_reader { Update::Readers(change) } else { Update::WriteLocked(change > 0) }]);
+    /// Keeps one permit and returns the others: the writer becomes a reader, and no writer gets in between.
+    fn downgrade(mut self) -> Self {
+        let before = std::mem::replace(&mut self.count, 1) as usize;
+        let permits = self.owner.permits();
+        permits.release(before - 1);
+        permits.record_held(before, 1);
+        self
     }
 }
 
@@ -437,7 +424,7 @@ impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
         self.owner.permits().release(self.count as usize);
-        self.report(-1);
+        self.owner.permits().record_held(self.count as usize, 0);
     }
 }
 

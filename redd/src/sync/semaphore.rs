@@ -65,7 +65,7 @@ impl Semaphore {
     /// If `permits` exceeds [`MAX_PERMITS`](Self::MAX_PERMITS).
     #[track_caller]
     pub fn new(permits: usize) -> Self {
-        Self { permits: Permits::part_of(Resource::new(ResourceKind::Semaphore), permits, []) }
+        Self { permits: Permits::new(permits).with_resource(Resource::new(ResourceKind::Semaphore { permits })) }
     }
 
     const_fn! {
@@ -115,7 +115,7 @@ impl Semaphore {
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
         self.permits.release(n);
-        self.permits.report(|| []);
+        self.permits.record_available();
     }
 
     /// Removes up to `n` free permits permanently, and returns how many it removed.
@@ -131,7 +131,7 @@ impl Semaphore {
     /// ```
     pub fn forget_permits(&self, n: usize) -> usize {
         let forgotten = self.permits.forget(n);
-        self.permits.report(|| []);
+        self.permits.record_available();
         forgotten
     }
 
@@ -185,8 +185,7 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire_many(&self, n: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("Semaphore::acquire_many", "poll_acquire", async move {
+        self.permits.resource.instrument("Semaphore::acquire_many", async move {
             if !self.permits.acquire_at_once(n as usize) {
                 let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
                 acquired.map_err(|_closed| AcquireError(()))?;
@@ -316,8 +315,8 @@ impl Semaphore {
         n: u32,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
         let location = Some(Location::caller());
-        let owner = self.permits.owner.clone();
-        owner.instrument("Semaphore::acquire_many_owned", "poll_acquire", async move {
+        let resource = self.permits.resource.clone();
+        resource.instrument("Semaphore::acquire_many_owned", async move {
             if !self.permits.acquire_at_once(n as usize) {
                 let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
                 acquired.map_err(|_closed| AcquireError(()))?;
@@ -396,13 +395,13 @@ impl Semaphore {
 
     fn permit(&self, count: u32) -> SemaphorePermit<'_> {
         let permit = SemaphorePermit { semaphore: self, count: count as usize };
-        self.permits.report(|| []);
+        self.permits.record_available();
         permit
     }
 
     fn owned_permit(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
         let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
-        permit.semaphore.permits.report(|| []);
+        permit.semaphore.permits.record_available();
         permit
     }
 }

@@ -39,6 +39,7 @@ pub(crate) mod hooks;
 mod id;
 mod join;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/task_life.rs"]
 mod models;
 pub(crate) mod poll;
 pub(crate) mod runnable;

@@ -22,7 +22,7 @@ use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering, fixed};
 pub(crate) const LAST_TICK: u64 = u64::MAX - 1;
 
 #[cfg(all(test, any(loom, shuttle)))]
-#[path = "clock_models.rs"]
+#[path = "../../models/time_clock.rs"]
 mod models;
 
 const TICK: Duration = Duration::from_millis(1);

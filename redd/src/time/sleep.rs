@@ -26,10 +26,10 @@ use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
 use crate::current::{self, Parts};
-use crate::observe::resources::{Operation, Resource, ResourceKind, Update, tell_here, tell_poll};
+use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::thread;
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{has_budget_remaining, poll_proceed};
 
 /// Waits until `duration` has passed.
 ///
@@ -151,8 +151,8 @@ pub(crate) fn sleep_on(timers: &Timers, duration: Duration) -> Sleep {
         is_given: false,
         place: Location::caller(),
         timer: Timer::new(timers),
-        operation: Resource::UNSEEN.operation(""),
-        resource: Resource::UNSEEN,
+        operation: Resource::NONE.operation(""),
+        resource: Resource::NONE,
     }
 }
 
@@ -237,7 +237,7 @@ impl Sleep {
         let mut this = self.project();
         *this.deadline = deadline.into_std();
         *this.is_given = true;
-        this.resource.tell(|| [Update::Duration(millis_until(*this.deadline))]);
+        this.resource.record_state(|| [ResourceState::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
         match arm(this.timer, *this.deadline, waker) {
             Arming::Armed | Arming::ArmedEarliest => {}
@@ -251,6 +251,7 @@ impl Sleep {
         let this = self.project();
         *this.deadline = deadline.into_std();
         *this.is_given = true;
+        this.resource.record_state(|| [ResourceState::Duration(millis_until(*this.deadline))]);
         drop(this.timer.disarm());
     }
 }
@@ -260,22 +261,17 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        this.operation.poll(this.resource, "poll_elapsed", || {
+        let deadline = *this.deadline;
+        let poll = || {
             let unit = ready!(poll_proceed(cx));
-            tell_poll("poll_elapsed", true);
             let is_fired = match this.timer.as_mut().poll(cx) {
                 TimerState::Fired => true,
-                TimerState::Waiting => fire_if_reached(this.timer, *this.deadline),
-                TimerState::Idle => {
-                    tell_here(|| [Update::Duration(millis_until(*this.deadline))]);
-                    match arm(this.timer.as_mut(), *this.deadline, Some(cx.waker().clone())) {
-                        Arming::Armed | Arming::ArmedEarliest => {
-                            *this.is_given && fire_if_reached(this.timer, *this.deadline)
-                        }
-                        Arming::Due(_) => true,
-                        Arming::Gone(_) => ends_detached(this.place),
-                    }
-                }
+                TimerState::Waiting => fire_if_reached(this.timer, deadline),
+                TimerState::Idle => match arm(this.timer.as_mut(), deadline, Some(cx.waker().clone())) {
+                    Arming::Armed | Arming::ArmedEarliest => *this.is_given && fire_if_reached(this.timer, deadline),
+                    Arming::Due(_) => true,
+                    Arming::Gone(_) => ends_detached(this.place),
+                },
                 TimerState::Detached => ends_detached(this.place),
             };
             if is_fired {
@@ -285,7 +281,8 @@ impl Future for Sleep {
                 waiting::note(WaitKind::Timer, Some(this.place));
                 Poll::Pending
             }
-        })
+        };
+        this.operation.poll_timer(has_budget_remaining, || ResourceState::Duration(millis_until(deadline)), poll)
     }
 }
 

@@ -52,7 +52,7 @@ use crate::primitives::immortal::Pool;
 use crate::primitives::{Mutex, ShortMutex};
 
 #[cfg(all(test, any(loom, shuttle)))]
-#[path = "models.rs"]
+#[path = "../../models/time_timers.rs"]
 mod models;
 
 /// Published when a wheel is empty.

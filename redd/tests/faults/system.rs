@@ -1,5 +1,6 @@
 //! The kernel refuses or interrupts a call.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
@@ -162,7 +163,15 @@ fn refuse_worker(number: u64) {
     // With the hook all threads start in `build`.
     let mut builder = Builder::new_multi_thread();
     let error = builder.worker_threads(4).on_thread_start(|| {}).enable_all().build().expect_err("no thread");
-    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    assert_eq!(source.expect("the system's error").raw_os_error(), Some(libc::EAGAIN), "{error}");
+    let message = error.to_string();
+    for part in
+        [&*format!("thread {} of 4", number + 1), "`Builder::build`", "`Builder::worker_threads`", "`ulimit -u`"]
+    {
+        assert!(message.contains(part), "{part} is missing in: {message}");
+    }
     THREAD.mend();
     let after = resources();
     assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");

@@ -5,17 +5,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Outcome, cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
-use crate::{api, compat, dependencies, peers, suites, switch};
+use super::{Outcome, cargo, for_each_line, passes, rustflags, shown, target_dir, tools, write_package};
+use crate::tracked::{RECORD, tracked_tokio};
+use crate::{compat, dependencies, peers, suites, switch};
 
-/// rustdoc's JSON of packages, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
+/// Where rustdoc wrote the JSON of each package, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
 fn documents(
     root: &Path,
     target: &Path,
     packages: &[(&str, &str)],
     flags: Option<&str>,
-) -> Result<Vec<(String, String)>, String> {
-    let mut read = Vec::new();
+) -> Result<Vec<(String, PathBuf)>, String> {
+    let mut written = Vec::new();
     for (package, features) in packages {
         let mut arguments = vec!["rustdoc", "--quiet", "-p", package, "--lib"];
         if !features.is_empty() {
@@ -32,11 +33,10 @@ fn documents(
             return Err(format!("`{package}` cannot be documented"));
         }
         let name = package.split('@').next().unwrap_or(package).replace('-', "_");
-        let path = api::json_path(target, &name);
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        read.push((name, text));
+        let path = target.join("doc").join(format!("{name}.json"));
+        written.push((name, path));
     }
-    Ok(read)
+    Ok(written)
 }
 
 /// The features that the record of Tokio's API has.
@@ -45,28 +45,16 @@ const API_FEATURES: &str = "full,test-util";
 pub(super) fn api_diff(root: &Path) -> Outcome {
     let target = target_dir(root).join("api");
     let packages = [("tokio", API_FEATURES), ("redd", "tracing"), ("redd-macros", "")];
-    let read = documents(root, &target, &packages, None).and_then(|read| api::inventory(&read, "tokio"));
-    let facade = match read {
-        Ok(facade) => facade,
+    let documents = match documents(root, &target, &packages, None) {
+        Ok(documents) => documents,
         Err(why) => {
             eprintln!("{why}");
             return Outcome::of(false);
         }
     };
-    let record = std::fs::read_to_string(root.join(api::RECORD)).unwrap_or_default();
-    let found = api::compare(&record, &facade);
-    found.lines.iter().for_each(|line| println!("{line}"));
-    let note = format!(
-        "{} present, {} missing, {} spelt differently; unstable: {} present, {} missing; traits: {} lost, {} more",
-        found.present,
-        found.missing,
-        found.differing,
-        found.unstable_present,
-        found.unstable_missing,
-        found.lost_traits,
-        found.wider_traits
-    );
-    Outcome { passed: found.present > 0 && found.missing == 0 && found.lost_traits == 0, note }
+    let documents = documents.iter().map(|(name, path)| format!("{name}={}", path.display()));
+    let arguments: Vec<String> = ["compare".to_owned(), RECORD.to_owned()].into_iter().chain(documents).collect();
+    tools::run_deep_tool(root, &arguments)
 }
 
 /// Documents the registry's Tokio, and writes what can be named there.
@@ -77,19 +65,20 @@ pub(crate) fn record_api(root: &Path) -> bool {
         let manifest = format!(
             "[package]\nname = \"alone\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
              tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
-            api::tracked()
+            tracked_tokio()
         );
         let write = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(|error| error.to_string());
         std::fs::create_dir_all(project.join("src")).map_err(|error| error.to_string())?;
         write(project.join("src/lib.rs"), "")?;
         write(project.join("Cargo.toml"), &manifest)?;
         let of = |flags, name: &str| {
-            let read = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
-            api::inventory(&read, "tokio")
+            let documents = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
+            documents.first().map(|(_, path)| path.display().to_string()).ok_or("no document was written".to_owned())
         };
         let (stable, unstable) = (of(None, "stable")?, of(Some("--cfg tokio_unstable"), "unstable")?);
+        let text = tools::read_deep_tool(root, &["record".to_owned(), stable, unstable])?;
         std::fs::create_dir_all(root.join("xtask/api")).map_err(|error| error.to_string())?;
-        write(root.join(api::RECORD), &api::record(&stable, &unstable))
+        write(root.join(RECORD), &text)
     };
     written().inspect_err(|why| eprintln!("{why}")).is_ok()
 }

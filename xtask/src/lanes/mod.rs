@@ -9,6 +9,7 @@
 //! | `sanitizers` | AddressSanitizer, ThreadSanitizer |
 //! | `miri` | Miri, and tests of what replaces the calls that it lacks |
 //! | `machines` | aarch64, the oldest Rust |
+//! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
@@ -18,6 +19,7 @@ mod machines;
 mod miri;
 mod models;
 mod sanitizers;
+mod tools;
 
 pub(crate) use compatibility::{record_api, run_suites, run_switch};
 pub(crate) use models::run_shuttle;
@@ -73,7 +75,11 @@ impl Outcome {
 pub(crate) const LANES: &[Lane] = &[
     Lane { name: "fmt", purpose: "formatting", run: fmt },
     Lane { name: "tidy", purpose: "the rules of STYLE.md that a machine can check", run: run_tidy },
-    Lane { name: "dependencies", purpose: "sources, licences and versions of dependencies", run: run_dependencies },
+    Lane {
+        name: "dependencies",
+        purpose: "what comes with redd, and what is in its user's lock file",
+        run: run_dependencies,
+    },
     Lane { name: "clippy", purpose: "lints, with warnings as errors", run: clippy },
     Lane { name: "docs", purpose: "documentation and its links, with warnings as errors", run: docs },
     Lane { name: "test", purpose: "unit, integration and documentation tests", run: test },
@@ -131,6 +137,12 @@ pub(crate) const DEEP: &[Lane] = &[
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "deny", purpose: "licences, sources and bans of all dependencies, by cargo-deny", run: tools::deny },
+    Lane {
+        name: "deep-tools",
+        purpose: "format, lints and tests of `xtask-deep`, which `ci` does not build",
+        run: tools::check_deep_tool,
+    },
     Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
     Lane {
         name: "suites",

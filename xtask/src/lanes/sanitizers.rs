@@ -45,6 +45,9 @@ pub(super) fn asan(root: &Path) -> Outcome {
         "--skip=the_guide",
     ];
     let leaks = root.join("redd/tests/lsan-suppressions.txt");
+    if let Err(error) = names_of_tests(root, &leaks) {
+        return Outcome { passed: false, note: error };
+    }
     let mut command = sanitized(root, "asan", "-Zsanitizer=address", &arguments);
     command
         // A request for too much memory is refused, as the system refuses it.
@@ -52,6 +55,22 @@ pub(super) fn asan(root: &Path) -> Outcome {
         .env("LSAN_OPTIONS", format!("suppressions={}:print_suppressions=0", leaks.display()));
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.passed > 0, note: format!("tests: {count}") }
+}
+
+/// Fails if a suppression names no test: its test has been renamed.
+fn names_of_tests(root: &Path, suppressions: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(suppressions).map_err(|error| format!("{}: {error}", suppressions.display()))?;
+    for name in text.lines().filter_map(|line| line.strip_prefix("leak:")) {
+        let found = Command::new("grep")
+            .args(["--recursive", "--quiet", &format!("fn {name}"), "redd/src", "redd/tests"])
+            .current_dir(root)
+            .status()
+            .map_err(|error| format!("grep: {error}"))?;
+        if !found.success() {
+            return Err(format!("no test is called `{name}…`; correct {}", suppressions.display()));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn tsan(root: &Path) -> Outcome {

@@ -13,8 +13,8 @@ mod run;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::api::json;
 use report::Report;
+use serde_json::Value;
 
 /// A package whose tests are run.
 #[derive(Debug)]
@@ -199,14 +199,12 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
     let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
     let mut built = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let message = json::parse(line).ok_or_else(|| format!("cargo says what is no JSON: {line}"))?;
-        let program = message.at("executable").text();
-        if message.at("reason").text() == "compiler-artifact"
-            && message.at("profile").at("test").is_true()
-            && !program.is_empty()
-        {
-            let kind = message.at("target").at("kind").list().first().map_or("", json::Value::text);
-            let name = if kind == "test" { message.at("target").at("name").text() } else { "lib" };
+        let message: Value = serde_json::from_str(line)
+            .map_err(|error| format!("cargo wrote a line that is not JSON ({error}): {line}"))?;
+        let program = message["executable"].as_str().unwrap_or_default();
+        if message["reason"] == "compiler-artifact" && message["profile"]["test"] == true && !program.is_empty() {
+            let target = &message["target"];
+            let name = if target["kind"][0] == "test" { target["name"].as_str().unwrap_or_default() } else { "lib" };
             built.push(run::Program { name: name.to_owned(), path: program.into() });
         }
     }

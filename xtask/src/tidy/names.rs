@@ -23,7 +23,8 @@ struct Named {
 }
 
 pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> {
-    let sources: Vec<&Source> = sources.iter().filter(|source| source.path.contains("src/")).collect();
+    let is_checked = |source: &&Source| source.path.contains("src/") || source.path.starts_with("redd/models/");
+    let sources: Vec<&Source> = sources.iter().filter(is_checked).collect();
     let mut defined: Vec<Named> = sources.iter().flat_map(|source| defined_in(source)).collect();
     for document in documents.iter().filter(|document| document.path.starts_with("redd/src/")) {
         let lines = document.text.lines().enumerate().map(|(index, line)| (index + 1, line));

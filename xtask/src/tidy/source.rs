@@ -247,8 +247,7 @@ fn ends_in_raw_prefix(code: &str) -> bool {
 
 /// Marks the items under `#[cfg(test)]` and `#[cfg(all(test, …))]`.
 fn mark_tests(source: &mut Source) {
-    let name = source.file_name();
-    if name.ends_with("models.rs") || source.path.contains("/tests/") {
+    if source.path.starts_with("redd/models/") || source.path.contains("/tests/") {
         source.mark_as_test();
         return;
     }
@@ -315,7 +314,7 @@ mod tests {
         );
         let program: Vec<&str> = source.program().map(|(_, line)| line.text.as_str()).collect();
         assert_eq!(program, ["fn a() {}", "fn b() {}", "fn d() {}"]);
-        assert!(Source::new("redd/src/task/models.rs", "fn a() {}").program().next().is_none());
+        assert!(Source::new("redd/models/task_life.rs", "fn a() {}").program().next().is_none());
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(crate) mod alarm;
 mod decide;
 pub(crate) mod detector;
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../../models/scheduler_rescue.rs"]
 mod models;
 mod monitor;
 pub(crate) mod monitor_thread;

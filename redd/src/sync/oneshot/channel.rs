@@ -30,7 +30,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::collections::wake_list::wake_guarded;
-use crate::observe::resources::{Operation, Resource, ResourceKind, Update};
+use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -68,10 +68,6 @@ const TX_WAKER: u8 = 32;
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let resource = Resource::new(ResourceKind::Oneshot);
-    resource.tell(|| [Update::TxDropped(false)]);
-    resource.tell(|| [Update::RxDropped(false)]);
-    resource.tell(|| [Update::ValueSent(false)]);
-    resource.tell(|| [Update::ValueReceived(false)]);
     let operation = resource.operation("oneshot::Receiver");
     let shared = NonNull::from(Box::leak(Box::new(OneshotState {
         state: AtomicU8::new(0),
@@ -213,7 +209,7 @@ impl<T> Sender<T> {
         this.shared().value.with_mut(|slot| unsafe { *slot = Some(value) });
         // SAFETY: `this` is not used, nor dropped, afterwards.
         let refused = unsafe { finish_tx(this.shared) };
-        resource.tell(|| [Update::ValueSent(refused.is_none()), Update::TxDropped(true)]);
+        resource.record_state(|| [ResourceState::ValueSent(refused.is_none()), ResourceState::TxDropped(true)]);
         refused.map_or(Ok(()), Err)
     }
 
@@ -295,7 +291,7 @@ impl<T> Drop for Sender<T> {
         let resource = self.shared().resource.clone();
         // SAFETY: the handle is not used after its drop. The value cell is empty, so nothing comes back.
         drop(unsafe { finish_tx(self.shared) });
-        resource.tell(|| [Update::TxDropped(true)]);
+        resource.record_state(|| [ResourceState::TxDropped(true)]);
     }
 }
 
@@ -401,7 +397,7 @@ impl<T> Receiver<T> {
     }
 
     fn resource(&self) -> Resource {
-        self.shared().map_or(Resource::UNSEEN, |shared| shared.resource.clone())
+        self.shared().map_or(Resource::NONE, |shared| shared.resource.clone())
     }
 
     /// Makes a later send fail. A value that was sent before can still be received.
@@ -511,8 +507,23 @@ impl<T> Receiver<T> {
         let shared = self.shared.take()?;
         // SAFETY: the handle was taken out above, so this is its last use.
         let value = unsafe { finish_rx(shared) };
-        resource.tell(|| [Update::ValueReceived(value.is_some())]);
+        resource.record_state(|| [ResourceState::ValueReceived(value.is_some())]);
         value
+    }
+
+    #[inline]
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let unit = ready!(poll_proceed(cx));
+        match self.poll_outcome(cx.waker()) {
+            Poll::Ready(outcome) => {
+                unit.made_progress();
+                Poll::Ready(outcome.ok_or(RecvError(())))
+            }
+            Poll::Pending => {
+                waiting::note(WaitKind::Oneshot, Some(self.location));
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_outcome(&mut self, waker: &Waker) -> Poll<Option<T>> {
@@ -592,20 +603,8 @@ impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (operation, resource) = (self.operation.clone(), self.resource());
-        operation.poll(&resource, "poll_recv", || {
-            let unit = ready!(poll_proceed(cx));
-            match self.poll_outcome(cx.waker()) {
-                Poll::Ready(outcome) => {
-                    unit.made_progress();
-                    Poll::Ready(outcome.ok_or(RecvError(())))
-                }
-                Poll::Pending => {
-                    waiting::note(WaitKind::Oneshot, Some(self.location));
-                    Poll::Pending
-                }
-            }
-        })
+        let operation = self.operation.clone();
+        operation.poll(|| self.poll_recv(cx))
     }
 }
 
@@ -615,7 +614,7 @@ impl<T> Drop for Receiver<T> {
         let Some(shared) = self.shared.take() else { return };
         // SAFETY: as in `take_outcome`.
         drop(unsafe { finish_rx(shared) });
-        resource.tell(|| [Update::RxDropped(true)]);
+        resource.record_state(|| [ResourceState::RxDropped(true)]);
     }
 }
 

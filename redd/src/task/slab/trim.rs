@@ -526,4 +526,5 @@ mod tests {
 }
 
 #[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../../models/task_trim.rs"]
 mod models;

@@ -1,31 +1,46 @@
 //! What programs can name in the facade, next to what they can name in Tokio: recorded once from rustdoc's JSON of the
 //! tracked version, as names and signatures without a word of documentation, and compared with the facade's.
 //!
-//! Called by the lane `api-diff`; `cargo xtask api-diff --record` documents the registry's Tokio and writes the record
-//! anew.
+//! Called by `main`, for the lane `api-diff` and for `cargo xtask api-diff --record`, which documents the registry's Tokio.
 
 mod inventory;
-pub(crate) mod json;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
-use std::path::Path;
 
 use inventory::{Inventory, Walk};
-
-/// The record. The version is the one that the facade has.
-pub(crate) const RECORD: &str = "xtask/api/tokio-1.54.1.txt";
+use rustdoc_types::{Crate, FORMAT_VERSION};
+use serde_json::Value;
 
 /// Items under `tokio_unstable` have this mark in the record.
 const UNSTABLE: &str = "unstable ";
 
+/// Why there is no inventory.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// rustdoc writes another format of its JSON than this program reads.
+    Format(String),
+    Other(String),
+}
+
 /// Reads the JSON of crates, by name, and lists what can be named in `name`.
-pub(crate) fn inventory(documents: &[(String, String)], name: &str) -> Result<Inventory, String> {
+pub(crate) fn inventory(documents: &[(String, String)], name: &str) -> Result<Inventory, Unread> {
     let mut read = HashMap::new();
     for (name, text) in documents {
-        let value = json::parse(text).ok_or_else(|| format!("what rustdoc wrote for `{name}` is no JSON"))?;
-        read.insert(name.clone(), value);
+        let not_read = |error| Unread::Other(format!("cannot read what rustdoc wrote for `{name}`: {error}"));
+        // The format's number first: a document of another format is also a document that lacks fields.
+        let value: Value = serde_json::from_str(text).map_err(not_read)?;
+        let format = value.get("format_version").and_then(Value::as_u64);
+        if format != Some(u64::from(FORMAT_VERSION)) {
+            let format = format.map_or_else(|| "no format number".to_owned(), |format| format!("format {format}"));
+            return Err(Unread::Format(format!(
+                "rustdoc's JSON of `{name}` has {format}, and `xtask-deep` reads format {FORMAT_VERSION}: change the \
+                 version of `rustdoc-types` in xtask-deep/Cargo.toml"
+            )));
+        }
+        let document: Crate = serde_json::from_value(value).map_err(not_read)?;
+        read.insert(name.clone(), document);
     }
     Ok(Walk::inventory(&read, name))
 }
@@ -185,20 +200,21 @@ fn demands_more(theirs: &str, ours: &str) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// The version in the name of the record.
-pub(crate) fn tracked() -> &'static str {
-    let name = RECORD.rsplit('-').next().unwrap_or(RECORD);
-    name.strip_suffix(".txt").unwrap_or(name)
-}
-
-/// Where `cargo rustdoc` puts the JSON of a crate.
-pub(crate) fn json_path(target: &Path, name: &str) -> std::path::PathBuf {
-    target.join("doc").join(format!("{name}.json"))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn another_format_is_told_apart_from_a_broken_document() {
+        let of = |text: &str| super::inventory(&[("c".to_owned(), text.to_owned())], "c");
+        let other = json!({"format_version": FORMAT_VERSION + 1}).to_string();
+        assert!(matches!(of(&other), Err(Unread::Format(why)) if why.contains("xtask-deep/Cargo.toml")));
+        let broken = json!({"format_version": FORMAT_VERSION, "root": 0}).to_string();
+        assert!(matches!(of(&broken), Err(Unread::Other(why)) if why.contains("`c`")));
+        assert!(matches!(of("{"), Err(Unread::Other(_))));
+    }
 
     fn inventory(lines: &[(&str, &str)]) -> Inventory {
         lines.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
@@ -234,33 +250,52 @@ mod tests {
     #[test]
     fn implementations_for_types_of_other_crates_are_listed() {
         // `mod a { pub struct B; }`, and implementations of `From` and of a trait without a path, for types of std.
-        let implementation = |trait_id: u32, trait_name: &str, argument: u32, target: &str| {
-            format!(
-                r#"{{"inner": {{"impl": {{"blanket_impl": null, "generics": {{"params": [], "where_predicates": []}},
-                "trait": {{"path": "{trait_name}", "id": {trait_id}, "args": {{"angle_bracketed": {{"args":
-                [{{"type": {{"resolved_path": {{"path": "B", "id": {argument}, "args": null}}}}}}], "constraints": []}}}}}},
-                "for": {target}}}}}}}"#
-            )
+        let item = |id: u32, name: &str, visibility: &str, inner: Value| {
+            json!({
+                "id": id, "crate_id": 0, "name": name, "span": null, "visibility": visibility, "docs": null,
+                "links": {}, "attrs": [], "deprecation": null, "inner": inner
+            })
         };
-        let path = |id: u32| format!(r#"{{"resolved_path": {{"path": "Error", "id": {id}, "args": null}}}}"#);
-        let text = format!(
-            r#"{{"root": 0, "index": {{
-                "0": {{"name": "c", "inner": {{"module": {{"items": [1]}}}}}},
-                "1": {{"name": "a", "visibility": "public", "attrs": [], "inner": {{"module": {{"items": [2, 3]}}}}}},
-                "2": {{"name": "B", "visibility": "public", "attrs": [], "inner": {{"struct": {{"impls": []}}}}}},
-                "3": {{"name": "Hidden", "visibility": "default", "attrs": [], "inner": {{"struct": {{"impls": []}}}}}},
-                "5": {}, "6": {}, "7": {}, "8": {}
-            }}, "paths": {{
-                "10": {{"path": ["core", "convert", "From"]}}, "11": {{"path": ["std", "io", "error", "Error"]}}
-            }}}}"#,
-            implementation(10, "From", 2, &path(11)),
-            // Of no use to programs: they cannot name `Hidden`.
-            implementation(10, "From", 3, &path(11)),
-            // Stand at the type, also behind a reference.
-            implementation(10, "From", 2, &path(2)),
-            implementation(10, "From", 2, &format!(r#"{{"borrowed_ref": {{"type": {}}}}}"#, path(2))),
-        );
-        let found = super::inventory(&[("c".to_owned(), text)], "c").expect("it is JSON");
+        let generics = || json!({"params": [], "where_predicates": []});
+        let module = |items: &[u32]| json!({"module": {"is_crate": false, "items": items, "is_stripped": false}});
+        let unit = || json!({"struct": {"kind": "unit", "generics": generics(), "impls": []}});
+        let path = |path: &str, id: u32, args: Value| json!({"path": path, "id": id, "args": args});
+        let resolved = |name: &str, id: u32| json!({"resolved_path": path(name, id, Value::Null)});
+        let implementation = |id: u32, argument: u32, target: Value| {
+            let arguments = json!({
+                "angle_bracketed": {"args": [{"type": resolved("B", argument)}], "constraints": []}
+            });
+            let of = json!({
+                "is_unsafe": false, "generics": generics(), "provided_trait_methods": [],
+                "trait": path("From", 10, arguments), "for": target, "items": [], "is_negative": false,
+                "is_synthetic": false, "blanket_impl": null
+            });
+            item(id, "", "default", json!({"impl": of}))
+        };
+        let reference = json!({"borrowed_ref": {"lifetime": null, "is_mutable": false, "type": resolved("B", 2)}});
+        let summary = |path: &[&str], kind: &str| json!({"crate_id": 1, "path": path, "kind": kind});
+        let document = json!({
+            "root": 0, "crate_version": null, "includes_private": true, "external_crates": {},
+            "target": {"triple": "", "target_features": []}, "format_version": FORMAT_VERSION,
+            "index": {
+                "0": item(0, "c", "public", module(&[1])),
+                "1": item(1, "a", "public", module(&[2, 3])),
+                "2": item(2, "B", "public", unit()),
+                "3": item(3, "Hidden", "default", unit()),
+                "5": implementation(5, 2, resolved("Error", 11)),
+                // Of no use to programs: they cannot name `Hidden`.
+                "6": implementation(6, 3, resolved("Error", 11)),
+                // Stand at the type, also behind a reference.
+                "7": implementation(7, 2, resolved("B", 2)),
+                "8": implementation(8, 2, reference),
+            },
+            "paths": {
+                "10": summary(&["core", "convert", "From"], "trait"),
+                "11": summary(&["std", "io", "error", "Error"], "struct"),
+            }
+        });
+        let text = document.to_string();
+        let found = super::inventory(&[("c".to_owned(), text)], "c").expect("it is a document");
         let listed: Vec<_> = found.iter().filter(|(path, _)| path.starts_with("impl ")).collect();
         assert_eq!(
             listed,

@@ -1,0 +1,176 @@
+//! Models of the end of all waits: active workers, a close, and the last one that leaves.
+
+use super::super::active::{Active, CLOSED, COUNT, Step};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::checker::sync::Arc;
+use crate::primitives::checker::thread;
+use crate::primitives::{mistake, model};
+
+const OPEN_PHASE: usize = 0;
+const CLOSED_PHASE: usize = 1;
+
+const UNBORN: usize = 0;
+const PUBLISHED: usize = 1;
+const CANCELLED: usize = 2;
+
+/// A runtime, of which only its active workers, its phase and one task matter.
+struct Ending {
+    active: Active,
+    phase: AtomicUsize,
+    task: AtomicUsize,
+    /// How often the waits have ended.
+    ends: AtomicUsize,
+    exit: fn(&Active) -> Step,
+    close: fn(&Active) -> Step,
+}
+
+impl Ending {
+    /// Step 5.
+    fn apply(&self, step: Step) {
+        if step == Step::Last {
+            let ends = self.ends.fetch_add(1, Ordering::AcqRel);
+            assert_eq!(ends, 0, "the waits end once");
+            self.cancel();
+        }
+    }
+
+    fn cancel(&self) {
+        // A spawn publishes before this, or sees the phase.
+        let _ = self.task.compare_exchange(PUBLISHED, CANCELLED, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == CLOSED_PHASE
+    }
+
+    /// One poll of a worker that is active, if the runtime is open: it spawns a task, and its waits have not ended.
+    fn poll(&self) {
+        if self.is_closed() {
+            return;
+        }
+        self.task.store(PUBLISHED, Ordering::Release);
+        assert_eq!(self.ends.load(Ordering::Acquire), 0, "no wait ends under a worker that is active");
+    }
+
+    fn block(&self) {
+        self.apply((self.exit)(&self.active));
+    }
+
+    fn leave(&self) {
+        self.apply((self.exit)(&self.active));
+        self.cancel();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Blocked {
+    Stays,
+    Returns,
+}
+
+/// One worker polls a task that spawns another and then blocks in place, forever or for a while; another leaves when it
+/// sees the close, if there is another; this thread closes.
+fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, close: fn(&Active) -> Step) {
+    let ending = Arc::new(Ending {
+        active: Active::default(),
+        phase: AtomicUsize::new(OPEN_PHASE),
+        task: AtomicUsize::new(UNBORN),
+        ends: AtomicUsize::new(0),
+        exit,
+        close,
+    });
+    (0..=others).for_each(|_| ending.active.enter());
+    let mut workers = Vec::new();
+    {
+        let ending = Arc::clone(&ending);
+        workers.push(thread::spawn(move || {
+            ending.poll();
+            ending.block();
+            if blocked == Blocked::Returns {
+                ending.active.enter();
+                ending.leave();
+            }
+        }));
+    }
+    for _ in 0..others {
+        let ending = Arc::clone(&ending);
+        // What it does before it sees the close does not matter.
+        workers.push(thread::spawn(move || ending.leave()));
+    }
+    ending.phase.store(CLOSED_PHASE, Ordering::Release);
+    ending.apply((ending.close)(&ending.active));
+    for worker in workers {
+        worker.join().expect("no panic");
+    }
+    assert_eq!(ending.ends.load(Ordering::Relaxed), 1, "the waits end");
+    assert_ne!(ending.task.load(Ordering::Relaxed), PUBLISHED, "a task that no worker polls is cancelled");
+}
+
+/// Looks whether the runtime has closed in a step before the one that counts.
+fn exit_in_two_steps(active: &Active) -> Step {
+    let is_closed = active.0.load(Ordering::Acquire) & CLOSED != 0;
+    let before = active.0.fetch_sub(1, Ordering::AcqRel);
+    match (is_closed, before & COUNT) {
+        (false, _) => Step::Open,
+        (true, 1) => Step::Last,
+        (true, _) => Step::Closed,
+    }
+}
+
+/// Sets the flag, and leaves the rest to the workers.
+fn close_without_a_look(active: &Active) -> Step {
+    active.0.fetch_or(CLOSED, Ordering::AcqRel);
+    Step::Closed
+}
+
+/// Looks at the number and the flag in one step, but does not note that it was the last.
+fn exit_without_a_note(active: &Active) -> Step {
+    let before = active.0.fetch_sub(1, Ordering::AcqRel);
+    match (before & CLOSED != 0, before & COUNT) {
+        (false, _) => Step::Open,
+        (true, 1) => Step::Last,
+        (true, _) => Step::Closed,
+    }
+}
+
+model!(loom_active_waits_end_when_the_only_worker_stays_blocked, || end_of_waits(
+    0,
+    Blocked::Stays,
+    Active::exit,
+    Active::close
+));
+
+model!(loom_active_waits_end_once_when_a_worker_blocks_and_another_leaves, || end_of_waits(
+    1,
+    Blocked::Stays,
+    Active::exit,
+    Active::close
+));
+
+model!(loom_active_waits_end_once_when_a_worker_blocks_and_returns, || end_of_waits(
+    0,
+    Blocked::Returns,
+    Active::exit,
+    Active::close
+));
+
+mistake!(loom_active_catches_an_exit_that_looks_before_it_counts, "the waits end", || end_of_waits(
+    0,
+    Blocked::Stays,
+    exit_in_two_steps,
+    Active::close
+));
+
+mistake!(loom_active_catches_a_close_that_does_not_look, "the waits end", || end_of_waits(
+    0,
+    Blocked::Stays,
+    Active::exit,
+    close_without_a_look
+));
+
+mistake!(loom_active_catches_an_end_that_is_not_noted, "the waits end once", || end_of_waits(
+    0,
+    Blocked::Returns,
+    exit_without_a_note,
+    Active::close
+));

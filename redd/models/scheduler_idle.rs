@@ -1,0 +1,595 @@
+//! Models of the idle word (M4): workers that park, search, and start each other, in small.
+
+#![expect(unsafe_code, reason = "owner-only calls of a run queue")]
+
+/// The checker's own may not be the type of `self`.
+use std::sync::Arc as Plain;
+
+use super::super::idle::{self, Idle, Searching, WakeAction, Word};
+use super::super::injector::testing::Node;
+use super::super::injector::{Injector, Popped};
+use super::super::run_queue::RunQueue;
+use super::take;
+use crate::primitives::atomic::{AtomicUsize, Ordering, fixed};
+use crate::primitives::checker::sync::Arc;
+use crate::primitives::checker::thread;
+use crate::primitives::{mistake, model};
+
+type Ring = RunQueue<Node, 4>;
+
+/// The epoll in which all workers sleep: an edge-triggered eventfd, in which writes coalesce, and one socket.
+///
+/// Nobody blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as looking later,
+/// and loom tries all the times at which it may look. So when all threads have ended, all sleep (or are blocked in a
+/// task), and what is then in the epoll is what would wake them.
+struct Epoll(AtomicUsize);
+
+const TOKEN: usize = 1;
+const SOCKET: usize = 2;
+
+impl Epoll {
+    /// AcqRel: the kernel's lock orders what happens before a write and after it is seen.
+    fn add(&self, event: usize) {
+        self.0.fetch_or(event, Ordering::AcqRel);
+    }
+
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::AcqRel)
+    }
+}
+
+/// A runtime in small, with nothing but an injector, which is a number of tasks here (the real one is looked at above,
+/// and below with one worker).
+struct Workers {
+    injected: AtomicUsize,
+    idle: Idle,
+    epoll: Epoll,
+    is_driver_leased: AtomicUsize,
+    event_count: EventCount,
+    parking: Seating,
+    /// Workers that have no thread. Not modelled: only the one clean worker looks at it.
+    unstarted: fixed::AtomicUsize,
+    /// Of workers that have started later.
+    threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
+    mistake: Mistake,
+    tasks: Tasks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seating {
+    /// A runtime with one worker, or with all of them in the epoll.
+    AllInEpoll,
+    /// Decision 0009.
+    OneWatches,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    None,
+    NoFence,
+    LookBeforeCount,
+    NoChain,
+    NoFenceAfterSearch,
+    LookBeforeEnd,
+    DropToken,
+    /// A worker starts its successor when its first task has ended.
+    StartAfterTask,
+    /// A worker that an event wakes runs what that woke without a successor.
+    NoStartForEvent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tasks {
+    End,
+    /// The worker never returns from a task: it waits for another one.
+    WaitForEachOther,
+}
+
+/// The event count of `primitives::event_count`, at which no thread blocks either. What the system does, it does under its lock: look at
+/// the rings and fall asleep, or wake one that sleeps.
+#[derive(Default)]
+struct EventCount {
+    rings: AtomicUsize,
+    sleepers: AtomicUsize,
+    system: crate::primitives::checker::sync::Mutex<Asleep>,
+}
+
+#[derive(Default)]
+struct Asleep {
+    asleep: usize,
+    /// Woken, and not yet running.
+    woken: usize,
+}
+
+impl EventCount {
+    fn prepare_wait(&self) -> usize {
+        self.rings.load(Ordering::Acquire)
+    }
+
+    /// `None`: it sleeps for good. Else whether a ring woke it.
+    fn wait(&self, heard: usize) -> Option<bool> {
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
+        let mut system = self.system.lock().unwrap();
+        // The system reads the word itself.
+        if self.rings.load(Ordering::Relaxed) != heard {
+            drop(system);
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
+            return Some(false);
+        }
+        system.asleep += 1;
+        drop(system);
+        // Time for a ring.
+        thread::yield_now();
+        self.wake_up().then_some(true)
+    }
+
+    fn wake_up(&self) -> bool {
+        let mut system = self.system.lock().unwrap();
+        let is_woken = system.woken > 0;
+        if is_woken {
+            system.woken -= 1;
+            drop(system);
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_woken
+    }
+
+    fn notify_one(&self) -> bool {
+        self.rings.fetch_add(1, Ordering::Release);
+        crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let mut system = self.system.lock().unwrap();
+        let wakes = system.asleep > 0;
+        if wakes {
+            system.asleep -= 1;
+            system.woken += 1;
+        }
+        wakes
+    }
+}
+
+impl Workers {
+    fn wake(&self) {
+        self.apply(self.idle.wake_one());
+    }
+
+    fn apply(&self, answer: WakeAction) {
+        if answer == WakeAction::WriteToken {
+            self.write_token();
+        }
+    }
+
+    /// `one-ahead`: the worker is about to run a task, the first one if it is clean.
+    fn start_successor(self: &Plain<Self>, is_clean: &mut bool) {
+        if std::mem::take(is_clean) && self.unstarted.load(Ordering::Relaxed) > 0 {
+            // Only the one clean worker starts another.
+            self.unstarted.fetch_sub(1, Ordering::Relaxed);
+            let mine = Plain::clone(self);
+            self.threads.lock().unwrap().push(thread::spawn(move || mine.work()));
+        }
+    }
+
+    /// `Shared::wake_sleeper`.
+    fn write_token(&self) {
+        let is_taken = self.parking == Seating::OneWatches && self.event_count.notify_one();
+        if !is_taken {
+            self.epoll.add(TOKEN);
+        }
+    }
+
+    /// The events that end a sleep, `None` if nothing does.
+    fn sleep(&self, heard: usize) -> Option<usize> {
+        if self.parking == Seating::OneWatches && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
+            return self.event_count.wait(heard).map(|is_woken| if is_woken { TOKEN } else { 0 });
+        }
+        let events = self.epoll.take();
+        if events == 0 {
+            return None;
+        }
+        self.is_driver_leased.store(0, Ordering::Release);
+        Some(events)
+    }
+
+    /// The submit protocol.
+    fn submit(&self) {
+        self.injected.fetch_add(1, Ordering::Release);
+        idle::after_remote_push();
+        self.wake();
+    }
+
+    /// The worker loop and the park protocol, until the worker sleeps or is blocked.
+    fn work(self: &Plain<Self>) {
+        let (mut searching, mut is_clean) = (None, true);
+        loop {
+            if self.pop() {
+                if self.mistake != Mistake::StartAfterTask {
+                    self.start_successor(&mut is_clean);
+                }
+                if let Some(searching) = searching.take() {
+                    self.end_search(searching);
+                } else if !self.is_empty() {
+                    self.wake();
+                }
+                match self.tasks {
+                    Tasks::End => {
+                        self.start_successor(&mut is_clean);
+                        continue;
+                    }
+                    Tasks::WaitForEachOther => return,
+                }
+            }
+            if searching.is_none() {
+                searching = self.idle.start_search(1);
+                if searching.is_some() {
+                    continue;
+                }
+            }
+            let heard = self.event_count.prepare_wait();
+            if !self.enter_park(searching.take()) {
+                self.idle.cancel_park();
+                continue;
+            }
+            let Some(events) = self.sleep(heard) else { return };
+            searching = self.idle.leave_park(events & TOKEN != 0);
+            if events & SOCKET != 0 {
+                if self.mistake != Mistake::NoStartForEvent {
+                    self.start_successor(&mut is_clean);
+                }
+                if let Some(searching) = searching.take() {
+                    self.end_search(searching);
+                }
+                self.poll_driver_and_timers();
+                match self.tasks {
+                    Tasks::End => {}
+                    Tasks::WaitForEachOther => return,
+                }
+            }
+        }
+    }
+
+    /// The last searcher looks for what was left to it.
+    fn end_search(&self, searching: Searching) {
+        let has_more = match self.mistake {
+            Mistake::NoChain => return,
+            Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
+            Mistake::LookBeforeEnd => {
+                let has_more = !self.is_empty();
+                self.idle.end_search(searching) && has_more
+            }
+            Mistake::None
+            | Mistake::NoFence
+            | Mistake::LookBeforeCount
+            | Mistake::DropToken
+            | Mistake::StartAfterTask
+            | Mistake::NoStartForEvent => self.idle.end_search(searching) && !self.is_empty(),
+        };
+        if has_more {
+            self.wake();
+        }
+    }
+
+    fn pop(&self) -> bool {
+        let take_one = |count: usize| count.checked_sub(1);
+        self.injected.fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one).is_ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.injected.load(Ordering::Relaxed) == 0
+    }
+
+    /// False if there is a reason to stay.
+    fn enter_park(&self, searching: Option<Searching>) -> bool {
+        match self.mistake {
+            Mistake::None
+            | Mistake::NoChain
+            | Mistake::NoFenceAfterSearch
+            | Mistake::LookBeforeEnd
+            | Mistake::DropToken
+            | Mistake::StartAfterTask
+            | Mistake::NoStartForEvent => {
+                self.idle.enter_park(searching);
+                self.is_empty()
+            }
+            Mistake::NoFence => {
+                self.idle.apply(|word| word.park_entered(searching.is_some()));
+                self.is_empty()
+            }
+            Mistake::LookBeforeCount => {
+                let is_empty = self.is_empty();
+                self.idle.enter_park(searching);
+                is_empty
+            }
+        }
+    }
+
+    /// A busy worker that finds the token passes it on.
+    fn poll_driver_and_timers(&self) {
+        if self.epoll.take() & TOKEN != 0 && self.mistake != Mistake::DropToken {
+            self.apply(self.idle.pass_token());
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outside {
+    Submits(usize),
+    RaisesAnEventAndSubmits(usize),
+}
+
+/// Two workers, and this thread as the world outside.
+fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
+    workers_in(Seating::AllInEpoll, mistake, tasks, outside);
+}
+
+fn workers_in(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(0, parking, mistake, tasks);
+    let threads = [(); 2].map(|()| {
+        let shared = Plain::clone(&shared);
+        thread::spawn(move || shared.work())
+    });
+    shared.play(outside);
+    for thread in threads {
+        thread.join().expect("a worker does not panic");
+    }
+    shared.check();
+}
+
+/// The same with a second worker that the first one starts.
+fn successor(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(1, parking, mistake, tasks);
+    let first = {
+        let shared = Plain::clone(&shared);
+        thread::spawn(move || shared.work())
+    };
+    shared.play(outside);
+    first.join().expect("a worker does not panic");
+    shared.check();
+}
+
+fn runtime(unstarted: usize, parking: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
+    Plain::new(Workers {
+        injected: AtomicUsize::new(0),
+        idle: Idle::new(),
+        epoll: Epoll(AtomicUsize::new(0)),
+        is_driver_leased: AtomicUsize::new(0),
+        event_count: EventCount::default(),
+        parking,
+        unstarted: fixed::AtomicUsize::new(unstarted),
+        threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
+        mistake,
+        tasks,
+    })
+}
+
+impl Workers {
+    /// What the world outside does.
+    fn play(&self, outside: Outside) {
+        let submits = match outside {
+            Outside::Submits(count) => count,
+            Outside::RaisesAnEventAndSubmits(count) => {
+                self.epoll.add(SOCKET);
+                count
+            }
+        };
+        (0..submits).for_each(|_| self.submit());
+    }
+
+    /// The first workers have ended, and no thread is outside.
+    fn check(&self) {
+        loop {
+            let Some(thread) = self.threads.lock().unwrap().pop() else { break };
+            thread.join().expect("a worker does not panic");
+        }
+        let has_token = self.epoll.take() & TOKEN != 0 || self.event_count.system.lock().unwrap().woken > 0;
+        let Word { sleepers, searchers, .. } = self.idle.load();
+        let unstarted = self.unstarted.load(Ordering::Relaxed);
+        assert!(
+            self.is_empty() || sleepers == 0 || has_token,
+            "a task waits, a worker sleeps, and no token is on its way"
+        );
+        assert!(self.is_empty() || sleepers > 0 || unstarted == 0, "a task waits, and a worker could be started");
+        assert!(searchers == 0 || self.mistake != Mistake::None, "no worker searches forever");
+    }
+}
+
+model!(loom_idle_submit_against_park, || workers(Mistake::None, Tasks::End, Outside::Submits(2)));
+
+model!(loom_idle_submit_against_park_and_an_event, || workers(
+    Mistake::None,
+    Tasks::End,
+    Outside::RaisesAnEventAndSubmits(1)
+));
+
+model!(loom_idle_one_leases_submit_against_park, || workers_in(
+    Seating::OneWatches,
+    Mistake::None,
+    Tasks::End,
+    Outside::Submits(2)
+));
+
+model!(loom_idle_one_leases_submit_against_park_and_an_event, || {
+    workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
+});
+
+model!(loom_idle_dependent_tasks_get_a_worker_each, || workers(
+    Mistake::None,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
+
+model!(loom_idle_a_task_behind_a_blocked_event_gets_a_worker, || {
+    workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
+});
+
+mistake!(loom_idle_catches_a_park_without_the_fence, "no token is on its way", || workers(
+    Mistake::NoFence,
+    Tasks::End,
+    Outside::Submits(1)
+));
+
+mistake!(loom_idle_catches_a_look_before_the_count, "no token is on its way", || workers(
+    Mistake::LookBeforeCount,
+    Tasks::End,
+    Outside::Submits(1)
+));
+
+mistake!(loom_idle_catches_a_searcher_that_does_not_chain, "no token is on its way", || workers(
+    Mistake::NoChain,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
+
+mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is on its way", || workers(
+    Mistake::NoFenceAfterSearch,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
+
+mistake!(loom_idle_catches_a_searcher_that_looks_before_it_ends, "no token is on its way", || workers(
+    Mistake::LookBeforeEnd,
+    Tasks::WaitForEachOther,
+    Outside::Submits(2)
+));
+
+mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is on its way", || {
+    workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
+});
+
+model!(loom_idle_a_successor_submit_against_park, || {
+    successor(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
+});
+
+model!(loom_idle_one_leases_a_successor_submit_against_park_and_an_event, || {
+    successor(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
+});
+
+model!(loom_idle_dependent_tasks_find_a_successor, || {
+    successor(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
+});
+
+#[test]
+fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
+    // Three: the worker sleeps, is called for, gets up, and only then is the token written.
+    crate::primitives::explore_within(Some(3), || {
+        let outside = Outside::RaisesAnEventAndSubmits(1);
+        successor(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
+    });
+}
+
+mistake!(loom_idle_catches_a_successor_that_starts_after_the_task, "a worker could be started", || {
+    successor(Seating::AllInEpoll, Mistake::StartAfterTask, Tasks::WaitForEachOther, Outside::Submits(2));
+});
+
+mistake!(loom_idle_catches_an_event_without_a_successor, "a worker could be started", || {
+    let outside = Outside::RaisesAnEventAndSubmits(1);
+    successor(Seating::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
+});
+
+/// One worker with the real injector: a push that is counted but not linked keeps it awake.
+fn injector_and_idle(after_push: fn()) {
+    crate::primitives::explore(move || {
+        let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let worker = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (injector, idle, epoll) = &*shared;
+                loop {
+                    if injector.pop_batch(1, |node| _ = take(node)) == Popped::Tasks(1) {
+                        return true;
+                    }
+                    idle.enter_park(None);
+                    if !injector.is_empty() {
+                        idle.cancel_park();
+                        thread::yield_now();
+                        continue;
+                    }
+                    let events = epoll.take();
+                    if events == 0 {
+                        return false;
+                    }
+                    if let Some(searching) = idle.leave_park(events & TOKEN != 0) {
+                        assert!(idle.end_search(searching), "there is no other searcher");
+                    }
+                }
+            })
+        };
+        let (injector, idle, epoll) = &*shared;
+        injector.push(Node::new(0)).expect("it is open");
+        after_push();
+        if idle.wake_one() == WakeAction::WriteToken {
+            epoll.add(TOKEN);
+        }
+        let has_run = worker.join().expect("the worker does not panic");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+        if !has_run {
+            assert_eq!(injector.pop_batch(1, |node| _ = take(node)), Popped::Tasks(1));
+        }
+    });
+}
+
+#[test]
+fn loom_idle_with_the_injector() {
+    injector_and_idle(idle::after_remote_push);
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_a_push_without_the_fence() {
+    injector_and_idle(|| ());
+}
+
+/// A clean worker that goes to sleep for the first time, and a worker that puts a task into its own ring in the middle of a poll
+/// that may never end.
+fn ring_and_clean_worker(after_push: fn()) {
+    crate::primitives::explore(move || {
+        let shared = Arc::new((Ring::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let clean = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (ring, idle, epoll) = &*shared;
+                let (mine, mut searching) = (Ring::new(), None);
+                loop {
+                    searching = searching.or_else(|| idle.start_search(1));
+                    // SAFETY: this thread owns `mine`.
+                    if let Some(task) = unsafe { ring.steal_into(&mine) } {
+                        return take(task) == 0;
+                    }
+                    idle.enter_park(searching.take());
+                    if !ring.is_ring_empty() {
+                        idle.cancel_park();
+                        thread::yield_now();
+                        continue;
+                    }
+                    let events = epoll.take();
+                    if events == 0 {
+                        return false;
+                    }
+                    searching = idle.leave_park(events & TOKEN != 0);
+                }
+            })
+        };
+        let (ring, idle, epoll) = &*shared;
+        // SAFETY: this thread owns `ring`.
+        unsafe { ring.push(Node::new(0), |_| unreachable!("the ring has room")) };
+        after_push();
+        if idle.wake_one() == WakeAction::WriteToken {
+            epoll.add(TOKEN);
+        }
+        let has_run = clean.join().expect("the worker does not panic");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+    });
+}
+
+#[test]
+fn loom_idle_an_offer_to_a_clean_worker() {
+    ring_and_clean_worker(idle::after_remote_push);
+}
+
+#[test]
+#[should_panic(expected = "no token is on its way")]
+fn loom_idle_catches_an_offer_without_the_fence() {
+    ring_and_clean_worker(|| ());
+}
