@@ -1,4 +1,4 @@
-//! Echo: what comes goes back.
+//! Echo: sends back what it receives.
 
 use rt::io::{AsyncReadExt, AsyncWriteExt};
 use rt::net::{TcpListener, TcpStream, UdpSocket};

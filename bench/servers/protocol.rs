@@ -1,4 +1,4 @@
-//! What a server and the program that measures it say to each other.
+//! The protocol between a server and the program that measures it.
 
 use std::io::{BufRead, Write};
 
@@ -19,7 +19,7 @@ pub fn asked() -> Option<Asked> {
     Some(asked)
 }
 
-/// Tells the port and then, for each line that comes, the costs since the line before it; until the input ends.
+/// Prints the port. Then prints, for each line of its input, the costs since the previous line, until the input ends.
 pub fn answer(port: u16) {
     // This thread only answers; the server is the others.
     let mut before = Costs::of_others();

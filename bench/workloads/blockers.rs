@@ -1,5 +1,5 @@
-//! Programs with blocked workers: one source, compiled once per runtime, where `rt` is that runtime and `figures` tells
-//! what only redd can count.
+//! Programs with blocked workers: one source, compiled once per runtime, where `rt` is that runtime and `figures` returns
+//! the values that only redd counts.
 //!
 //! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs them in turns and makes the table.
 
@@ -24,7 +24,7 @@ use crate::figures;
 const BLOCK: Duration = Duration::from_millis(300);
 const BEAT: Duration = Duration::from_millis(1);
 
-/// Whom a variant blocks, and how.
+/// Which workers a variant blocks, and how.
 type Variant = (&'static str, fn(&Run));
 
 const VARIANTS: &[Variant] = &[
@@ -117,7 +117,7 @@ impl Run {
         self.blocker(|| thread::sleep(BLOCK))
     }
 
-    /// Called where the task behind is spawned or woken; the answer is called when it runs.
+    /// Called where the task behind is spawned or woken. The returned closure is called when it runs.
     fn behind(&self) -> impl FnOnce(Instant) + Send + 'static {
         let behind = Arc::clone(&self.behind);
         move |since: Instant| {
@@ -182,7 +182,7 @@ fn longest_gap(beats: &[Instant], begin: Instant, end: Instant) -> Duration {
     longest
 }
 
-/// No worker is blocked: what the machine does by itself.
+/// No worker is blocked: the noise of the machine.
 fn control(run: &Run) {
     let blocker = run.sleeper();
     thread::spawn(blocker);
@@ -273,7 +273,7 @@ fn hundred(run: &Run) {
     }
 }
 
-/// Eight tasks that sleep a millisecond over and over want their turn in between; the longest gap of any is `behind`.
+/// Eight tasks that sleep a millisecond over and over run in between; their longest gap is `behind`.
 fn hundred_beside_eight(run: &Run) {
     for _ in 0..8 {
         let behind = Arc::clone(&run.behind);
@@ -303,7 +303,7 @@ fn spin() {
     }
 }
 
-/// No worker computes, but the CPUs are as busy: what the system's scheduler does by itself.
+/// No worker computes, but the CPUs are as busy: the effect of the system's scheduler alone.
 fn cpu_control(run: &Run) {
     for spinner in [run.blocker(spin), run.blocker(spin)] {
         thread::spawn(spinner);
@@ -324,7 +324,7 @@ fn cpu_both(run: &Run) {
     cpu_loop(run);
 }
 
-/// The moments of a heartbeat around one blocker that a socket wakes, in microseconds, for the picture.
+/// The moments of a heartbeat around one blocker that a socket wakes, in microseconds, for the plot.
 fn beats() {
     let runtime = two_workers().build().expect("the system has room for threads");
     let (mut client, server) = connected();
@@ -366,7 +366,7 @@ fn start_echo(runtime: &Runtime) -> std::net::SocketAddr {
     address
 }
 
-/// 4 clients ask every 5 ms while both workers are blocked. Latency counts from when the question was due.
+/// 4 clients send a request every 5 ms while both workers are blocked. Latency counts from when the request was due.
 fn echo_while_blocked(block: Duration) {
     let runtime = two_workers().build().expect("the system has room for threads");
     let address = start_echo(&runtime);

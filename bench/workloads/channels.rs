@@ -1,4 +1,4 @@
-//! What passes between tasks.
+//! Channels, locks and notifications.
 
 use super::{Row, on_worker, workers};
 use rt::sync::{Mutex, RwLock, Semaphore, mpsc};

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A look at the counters, or the difference of two.
+/// A reading of the counters, or the difference of two.
 #[derive(Clone, Copy)]
 pub struct Costs {
     at: Instant,
@@ -26,7 +26,7 @@ impl Costs {
         Costs::of(libc::RUSAGE_SELF)
     }
 
-    /// All threads but the one that asks.
+    /// All threads but the calling one.
     pub fn of_others() -> Costs {
         let (all, mine) = (Costs::now(), Costs::of(libc::RUSAGE_THREAD));
         Costs {

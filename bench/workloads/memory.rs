@@ -40,7 +40,7 @@ fn per_task(n: u64, spawn: fn()) -> Measure {
     })
 }
 
-/// So many tasks at once, all waiting, then all gone; how long until the process is back within twice of what it had.
+/// So many tasks at once, all waiting, then none; how long until the memory of the process is back within twice of what it was.
 fn spike(n: u64) -> Measure {
     let runtime = workers(2);
     let start = resident();

@@ -1,7 +1,7 @@
 //! The workloads: one source, compiled once per runtime, where `rt` is that runtime.
 //!
-//! A binary runs one row: `on-redd ROW OPERATIONS [counts]`, and prints one line of JSON with what it cost. Rows that smol
-//! has no equal for are left out of its binary with `#[cfg(not(feature = "smol"))]`.
+//! A binary runs one row: `on-redd ROW OPERATIONS [counts]`, and prints one line of JSON with what it cost. Rows without an equivalent
+//! in smol are left out of its binary with `#[cfg(not(feature = "smol"))]`.
 
 mod channels;
 mod costs;
@@ -30,7 +30,7 @@ pub struct Measure {
     costs: Costs,
     /// For rows that measure memory: bytes per operation.
     bytes: f64,
-    /// Other figures of a row, by name.
+    /// Other values of a row, by name.
     values: Vec<(&'static str, f64)>,
 }
 
@@ -61,7 +61,7 @@ pub fn main() {
     );
 }
 
-/// Runs `work` between two looks at the process's clocks.
+/// Runs `work` between two readings of the process's clocks.
 pub async fn measure(operations: u64, work: impl Future<Output = ()>) -> Measure {
     let before = Costs::now();
     work.await;

@@ -1,4 +1,4 @@
-//! The same work with more tasks, and with more workers. More workers than processors is contention made on purpose.
+//! The same work with more tasks, and with more workers. More workers than processors cause contention on purpose.
 
 use super::{Row, on_worker, tasks, workers};
 use rt::sync::mpsc;
@@ -35,7 +35,7 @@ async fn spawn(n: u64) {
     }
 }
 
-/// 32 pairs of tasks, each pair passing a message to and fro.
+/// 32 pairs of tasks, each pair passing a message back and forth.
 async fn messages(n: u64) {
     let tasks: Vec<_> = (0..32)
         .map(|_| {

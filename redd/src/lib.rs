@@ -86,18 +86,6 @@ pub mod signal;
 // Between tasks.
 pub mod sync;
 
-#[cfg(feature = "stack")]
-mod symbols;
-#[cfg(not(feature = "stack"))]
-mod symbols {
-    pub(crate) use crate::sys::stack::write_module as write;
-}
-#[cfg(feature = "tracing")]
-mod trace;
-#[cfg(not(feature = "tracing"))]
-mod trace {
-    pub(crate) fn late_poll(_late: &crate::runtime::LatePoll) {}
-}
 #[macro_use]
 pub mod macros;
 

@@ -1,4 +1,4 @@
-//! What types say of themselves: `Debug` of those whose fields say little, `Display` of errors, and how a task is named.
+//! What types say of themselves: `Debug` of those whose fields say little, and `Display` of errors.
 //!
 //! Called by every room.
 
@@ -31,30 +31,5 @@ macro_rules! error_texts {
         }
 
         impl<$($generics)*> std::error::Error for $Error $(where $T: std::fmt::Debug)? {}
-    };
-}
-
-/// How a task is identified, from its `TaskInfo`.
-macro_rules! task_info_methods {
-    ($self:ident => $info:expr) => {
-        /// Its id.
-        pub fn id(&$self) -> $crate::task::Id {
-            $info.id
-        }
-
-        /// Its name, if it was spawned with one.
-        pub fn name(&$self) -> Option<&str> {
-            $info.name.as_deref()
-        }
-
-        /// The place in the program that spawned it.
-        pub fn spawned_at(&$self) -> &'static std::panic::Location<'static> {
-            $info.location
-        }
-
-        /// How long ago it was spawned, to about a turn of its worker.
-        pub fn age(&$self) -> std::time::Duration {
-            $info.age
-        }
     };
 }

@@ -457,6 +457,34 @@ mod spans {
         assert_eq!(said, [&made[..], &locked[..], &let_go[..]].concat());
     }
 
+    /// How many events have `field` as their first field.
+    fn count(field: &str, program: impl FnOnce()) -> usize {
+        Log::of(program).iter().filter(|word| **word == field).count()
+    }
+
+    #[test]
+    fn a_permit_that_is_returned_is_recorded() {
+        let permits = count("permits", || {
+            let semaphore = Arc::new(redd::sync::Semaphore::new(1));
+            drop(semaphore.try_acquire().expect("it is free"));
+            drop(semaphore.try_acquire_owned().expect("it was returned"));
+        });
+        assert_eq!(permits, 5, "at the start, and twice when the permit is taken and when it is returned");
+    }
+
+    #[test]
+    fn a_downgraded_guard_is_one_reader() {
+        for (max_readers, write_locked) in [(1, 1), (2, 3)] {
+            let downgrade = || {
+                let lock = redd::sync::RwLock::with_max_readers((), max_readers);
+                let guard = lock.try_write().expect("it is free");
+                drop(guard.downgrade());
+            };
+            assert_eq!(count("current_readers", downgrade), 3, "at the start, one that comes, and one that goes");
+            assert_eq!(count("write_locked", downgrade), write_locked, "a lock with one permit has readers only");
+        }
+    }
+
     #[test]
     fn a_lock_made_in_a_const_is_no_resource() {
         static LOCK: redd::sync::Mutex<()> = redd::sync::Mutex::const_new(());

@@ -1,7 +1,7 @@
-//! Lanes of this repository: `cargo xtask ci` runs what a change has to pass, `cargo xtask deep` the longer proofs,
-//! `cargo xtask LANE` one part of either.
+//! The lanes of this repository: `cargo xtask ci` runs what a change has to pass, `cargo xtask deep` the longer checks,
+//! and `cargo xtask LANE` one lane.
 //!
-//! Called by people and by `.ci/run`.
+//! Called by contributors and by `.ci/run`.
 
 mod compat;
 mod dependencies;
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The number behind `name`, if it is given; `None` if what is behind it is no number.
+/// The number after `name`, if it is given; `None` if the argument after it is not a number.
 fn number(options: &[&str], name: &str) -> Option<Option<u64>> {
     match options.iter().position(|option| *option == name) {
         None => Some(None),
@@ -81,23 +81,23 @@ fn root() -> PathBuf {
 fn usage() -> bool {
     eprintln!("usage: cargo xtask ci       what a change has to pass: all of these lanes");
     print_lanes(lanes::LANES);
-    eprintln!("       cargo xtask deep     what a release has to pass besides: all of these lanes");
+    eprintln!("       cargo xtask deep     what a release has to pass, too: all of these lanes");
     print_lanes(lanes::DEEP);
     eprintln!("in neither:");
     print_lanes(lanes::ALONE);
-    eprintln!("       cargo xtask LANE     one lane; one that needs what the machine lacks says SKIPPED and why");
+    eprintln!("       cargo xtask LANE     one lane; if the machine lacks something, it prints SKIPPED and why");
     eprintln!("lanes with options:");
     for (call, purpose) in [
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
-        ("instructions --bless", "store the counts of this moment"),
+        ("instructions --bless", "store the current counts"),
         ("loom --shadow", "the models with shadows: the lane `loom-shadow`"),
         ("shuttle --seeds N --from S [MODEL]", "as many schedules, from that seed, of all models or one"),
-        ("fuzz --seconds N", "as long as that"),
+        ("fuzz --seconds N", "for so many seconds"),
         ("mutants FILE", "only the changes of that file, such as `task/state.rs`"),
         ("random --seeds N --from S", "as many random programs, from that seed"),
-        ("soak --minutes N", "as long as that"),
-        ("api-diff --record", "write the record of Tokio's API anew"),
-        ("suites --runs N", "Tokio's own tests and its companions', so many times in a row"),
+        ("soak --minutes N", "for so many minutes"),
+        ("api-diff --record", "write the record of Tokio's API again"),
+        ("suites --runs N", "the tests of Tokio and its companions, so many times in a row"),
         ("switch NAME…", "only these published programs; writes no table"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");

@@ -29,7 +29,8 @@ const BESIDE: &[&str] = &[
     "primitives",
     "collections",
     "observe/waiting.rs",
-    "observe/unseen.rs",
+    "observe/resources.rs",
+    "observe/resources",
     "task/budget.rs",
     "sync/wait_list.rs",
 ];
@@ -261,19 +262,13 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
     fs::write(folder.join("Cargo.toml"), MANIFEST)?;
     // What the files find in their parents.
     let testing = item(&from.join("sync/mod.rs"), "pub(crate) mod testing {")?;
-    let kinds = item(&from.join("observe/mod.rs"), "pub(crate) enum ResourceKind {")?;
-    let updates = item(&from.join("observe/mod.rs"), "pub(crate) enum Update {")?;
     fs::write(
         to.join("lib.rs"),
         format!(
             "{LIB}
 mod observe {{
-    pub(crate) mod waiting;
-    #[path = \"unseen.rs\"]
     pub(crate) mod resources;
-    #[derive(Clone, Copy, Debug)]
-    {kinds}
-    {updates}
+    pub(crate) mod waiting;
 }}
 mod sync {{
     pub(crate) mod permits;
@@ -345,10 +340,9 @@ mod scheduler {
         pub(super) fn add(count: &AtomicU64, more: u64) { count.fetch_add(more, Ordering::Relaxed); }
     }
 }
-mod runtime {
-    pub(crate) struct Handle;
-    impl Handle { pub(crate) fn count_forced_yield(&self) {} }
-    pub(crate) mod context { pub(crate) fn with_current(_: fn(&super::Handle)) {} }
+mod current {
+    pub(crate) struct Parts { pub(crate) forced_yields: crate::primitives::atomic::AtomicU64 }
+    pub(crate) fn with_parts<R>(_: impl FnOnce(&Parts) -> R) {}
 }
 mod sys {
     use crate::primitives::atomic::AtomicU32;

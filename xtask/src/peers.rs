@@ -1,7 +1,7 @@
-//! Servers that the programs of `compat` speak to: started before them, stopped after them.
+//! Servers that the programs of `compat` use: started before them, stopped after them.
 //!
-//! PostgreSQL is what is on the machine. redis-server and nats-server are installed from Debian's packages if they are
-//! not there and this is allowed to. A peer that cannot be had is no failure: its programs are told why, and skip.
+//! PostgreSQL has to be installed. redis-server and nats-server are installed from Debian's packages if they are missing
+//! and the lane is permitted to. A missing peer is not a failure: its programs get the reason, and skip.
 //!
 //! Called by the lane `compat`.
 //!
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A server, its folder, and what the programs are told about it.
+/// A server, its folder, and the variable that the programs get.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// The variable of the programs' environment, and its value: an address, or `missing: why`.
@@ -27,7 +27,7 @@ pub(crate) struct Peer {
 struct Running {
     child: Child,
     folder: Folder,
-    /// What asks it to end, unless it is simply killed.
+    /// The command that ends it; without one it is killed.
     stop: Option<Command>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn start() -> Vec<Peer> {
         .collect()
 }
 
-/// An address, and who answers there.
+/// An address, and the process that listens there.
 type Started = Result<(String, Running), String>;
 
 fn postgres() -> Started {
@@ -140,7 +140,7 @@ fn install(name: &str) -> Result<(), String> {
     if find(name).is_some() {
         return Ok(());
     }
-    let how = format!("there is no {name} on the PATH; mend: `apt-get install {name}`");
+    let how = format!("there is no {name} on the PATH; fix: `apt-get install {name}`");
     if find("apt-get").is_none() || !is_root() {
         return Err(how);
     }
@@ -165,7 +165,7 @@ fn folder(name: &str) -> Result<Folder, String> {
     Ok(folder)
 }
 
-/// A port that nobody has. Somebody else may take it before the server does, which then does not start.
+/// A free port. Another process may take it before the server does, which then does not start.
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
@@ -206,7 +206,7 @@ fn answers(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Until it is ready: it then answers at `address`.
+/// Waits until it is ready: it then accepts connections at `address`.
 fn wait(name: &str, mut running: Running, address: String, is_ready: impl Fn() -> bool) -> Started {
     for _ in 0..600 {
         if is_ready() {
@@ -231,7 +231,7 @@ fn last_lines(folder: &Path) -> String {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a server of somebody else is waited for")]
+#[expect(clippy::disallowed_methods, reason = "it waits for the server of another project")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }

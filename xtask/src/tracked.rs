@@ -1,6 +1,6 @@
 //! The version of Tokio that the facade has, and the record of its API.
 //!
-//! Called by `lanes::compatibility` and `switch`.
+//! Called by `lanes::compatibility`, `switch` and `tidy`.
 
 /// The record of Tokio's API. The version is the one that the facade has.
 pub(crate) const RECORD: &str = "xtask/api/tokio-1.54.1.txt";

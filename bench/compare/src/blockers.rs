@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::{USAGE, output, workspace};
 
-/// What a run may take at most to count as not held up; a CPU loop takes half of the machine itself.
+/// The longest gap of a run that counts as not delayed; a CPU loop itself takes half of the machine.
 const LIMIT_MS: f64 = 30.0;
 const LIMIT_OF_CPU_LOOP_MS: f64 = 150.0;
-/// After this long a program is said to hang.
+/// A program that takes longer than this counts as hanging.
 const WATCHDOG: Duration = Duration::from_secs(10);
 
 const TOKIO_RUNS_OF_HUNDRED: usize = 3;
@@ -114,7 +114,7 @@ fn gap(binaries: &Binaries, variant: &str, runs: usize) -> Result<Value, String>
     let mut found = [Vec::new(), Vec::new()];
     for round in 0..runs {
         let mut both = [0, 1];
-        // Who goes first alternates.
+        // The runtimes take turns at being first.
         both.rotate_left(round % 2);
         for which in both.into_iter().filter(|which| round < runs_of[*which]) {
             found[which].push(ask(binaries.both()[which].1, &[variant, "1"])?);
@@ -279,7 +279,7 @@ fn print_busy(about: &str, found: &[Value; 2]) {
     println!("| {about} | {} | {} |", cell(&found[0]), cell(&found[1]));
 }
 
-/// Workers that wait for a CPU are not stuck.
+/// Workers that wait for a CPU are not stalled.
 fn busy_quota(binaries: &Binaries) -> Result<Value, String> {
     let mut how = "a quota of half a CPU";
     let found = both_of(binaries, |binary| match Quota::half_a_cpu() {
@@ -300,7 +300,7 @@ fn busy_quota(binaries: &Binaries) -> Result<Value, String> {
     Ok(json!({ "how": how, "found": found }))
 }
 
-/// Neither are those of a stopped process.
+/// Workers of a stopped process are not stalled.
 fn busy_stopped(binaries: &Binaries) -> Result<Value, String> {
     let found = both_of(binaries, |binary| {
         let mut command = Command::new(binary);
@@ -343,7 +343,7 @@ fn longest_gap(run: &Value) -> f64 {
     beats_ms(run).windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
 }
 
-/// `bench heartbeat-plot`: some runs of each, laid over each other, as a picture.
+/// `bench heartbeat-plot`: a plot of some runs of each runtime, in one coordinate system.
 pub fn plot(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let to = match args.next() {
         Some(file) => PathBuf::from(file),

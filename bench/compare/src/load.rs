@@ -3,7 +3,7 @@
 //! Called by `servers`. Loopback only, and it ends by itself: each run has a length, and each wait a limit.
 //!
 //! # Invariants
-//! - `one-in-flight`: a connection has at most one request on its way; `busy` says so.
+//! - `one-in-flight`: a connection has at most one request under way; `busy` is true then.
 
 use std::collections::VecDeque;
 use std::io;
@@ -38,7 +38,7 @@ struct Connection {
     busy: bool,
     due: Instant,
     received: usize,
-    /// Bytes of an answer; for HTTP known after the first one.
+    /// Bytes of a response; for HTTP known after the first one.
     answer: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ pub struct Load {
 
 const ECHO: [u8; 64] = [b'x'; 64];
 const HTTP: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
-/// How long a run waits for answers that do not come.
+/// How long a run waits for responses that do not arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Load {
@@ -88,7 +88,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Sends requests for so long, and waits for their answers.
+    /// Sends requests for so long, and waits for the responses.
     pub fn run(&mut self, pace: Pace, length: Duration) -> io::Result<Outcome> {
         let start = Instant::now();
         let (end, limit) = (start + length, start + length + PATIENCE);
@@ -159,7 +159,7 @@ impl Load {
         Err(io::Error::last_os_error())
     }
 
-    /// Reads what is there; whether the answer is complete.
+    /// Reads the available bytes, and returns whether the response is complete.
     fn receive(&mut self, number: usize) -> io::Result<bool> {
         let connection = &mut self.connections[number];
         let buffer = &mut self.buffer[connection.received..];
@@ -205,7 +205,7 @@ impl Load {
     }
 }
 
-/// Bytes of an answer with its head, once the head is there.
+/// Bytes of a response with its head, once the head is complete.
 fn http_length(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&answer[..head]).ok()?.to_ascii_lowercase();
@@ -218,7 +218,7 @@ fn check(answer: i32) -> io::Result<i32> {
 }
 
 /// # Safety
-/// The descriptor is nobody else's.
+/// The caller owns the descriptor.
 unsafe fn owned(fd: i32) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: the caller's duty.

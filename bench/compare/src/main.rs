@@ -4,7 +4,7 @@
 //! `… -- page [FOLDER]` writes the page once more from its `results.json`.
 //! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
 //!
-//! What blocked workers do to the others: `… -- blockers [--runs N] [VARIANT…]`, and as a picture `heartbeat-plot [FILE]`.
+//! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [FILE]` plots it.
 
 mod blockers;
 
@@ -32,7 +32,7 @@ const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] 
        bench blockers [--runs N] [VARIANT…]
        bench heartbeat-plot [FILE]";
 
-/// So often a run may fail before its row is left out.
+/// How often a run may fail before its row is left out.
 const ATTEMPTS: usize = 3;
 
 /// What the command line asks for.
@@ -207,7 +207,7 @@ impl Work {
         for round in 0..options.rounds {
             let mut order = self.runtimes().to_vec();
             order.retain(|runtime| *runtime != Runtime::Smol || round % 3 == 0);
-            // Who goes first rotates, so that a machine that slows down does not favour one.
+            // The runtimes take turns at being first, so that a machine that slows down does not favour one.
             let first = round % order.len();
             order.rotate_left(first);
             for runtime in order {
@@ -241,7 +241,7 @@ impl Work {
         }
     }
 
-    /// Once, and all runtimes at the same time: such a row mostly waits, and its figures are not times.
+    /// Once, and all runtimes at the same time: such a row mostly waits, and its values are not times.
     fn measure_at_once(&self, folder: &Path) -> Result<Row, String> {
         let options = Options::parse(std::iter::empty())?;
         let mut row = Row::new(self.name());
@@ -292,7 +292,7 @@ fn workspace() -> Result<PathBuf, String> {
     workspace.map(Path::to_path_buf).ok_or_else(|| "the crate stands in its workspace".into())
 }
 
-/// Builds all binaries; answers the folder where they are.
+/// Builds all binaries, and returns their folder.
 fn build() -> Result<PathBuf, String> {
     let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let folder = me.parent().ok_or("a binary stands in a folder")?;

@@ -1,4 +1,4 @@
-//! What was measured, and what it comes to.
+//! Measured values, and ratios of them.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ impl Runtime {
         }
     }
 
-    /// As it stands in the names of binaries.
+    /// As in the names of binaries.
     pub fn suffix(self) -> &'static str {
         match self {
             Runtime::Redd => "redd",
@@ -55,7 +55,7 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// A figure by name, per operation where that makes sense. Lower is better for each.
+    /// A value by name, per operation where that makes sense. Lower is better for each.
     pub fn figure(&self, name: &str) -> Option<f64> {
         let per_operation = |count: u64| Some(count as f64 / self.operations as f64);
         match name {
@@ -105,13 +105,13 @@ impl Row {
         Row { name: name.to_owned(), figures: BTreeMap::new() }
     }
 
-    /// Takes in the figures of a run.
+    /// Adds the values of a run.
     pub fn add(&mut self, runtime: Runtime, measure: &Measure) {
         let named = measure.values.keys().map(String::as_str);
         self.add_figures(runtime, measure, TIMED.into_iter().chain(named));
     }
 
-    /// Takes in what a run counted.
+    /// Adds the counts of a run.
     pub fn add_counted(&mut self, runtime: Runtime, measure: &Measure) {
         self.add_figures(runtime, measure, COUNTED.into_iter());
     }
@@ -126,12 +126,12 @@ impl Row {
         }
     }
 
-    /// The figure that the row is about.
+    /// The main value of the row.
     pub fn main_figure(&self) -> &'static str {
         if self.values(Runtime::Redd, "bytes").is_empty() { "cpu_ns" } else { "bytes" }
     }
 
-    /// The figures that only this row, or few, have.
+    /// The values that only some rows have.
     pub fn named_figures(&self) -> Vec<&str> {
         let all = self.figures.get(&Runtime::Redd).into_iter().flat_map(BTreeMap::keys).map(String::as_str);
         all.filter(|name| !COUNTED.contains(name) && !TIMED.contains(name)).collect()
@@ -152,7 +152,7 @@ impl Row {
     }
 }
 
-/// The one to the other; nothing to nothing is one.
+/// The ratio of two values; zero to zero is one.
 pub fn ratio(ours: f64, theirs: f64) -> f64 {
     if ours == theirs { 1.0 } else { ours / theirs }
 }

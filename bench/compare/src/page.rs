@@ -1,4 +1,4 @@
-//! The page and the files beside it.
+//! The benchmark page and the files beside it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::measure::{Row, Runtime};
 use crate::plot;
 use crate::targets::{TARGETS, above, more_of};
 
-/// Everything that a page is made of; `results.json` is this.
+/// The data of a page; `results.json` has the same.
 #[derive(Serialize, Deserialize)]
 pub struct Results {
     pub machine: Machine,
@@ -18,7 +18,7 @@ pub struct Results {
     pub rows: Vec<Row>,
 }
 
-/// The results that were written into a folder.
+/// Reads the results in a folder.
 pub fn read(folder: &Path) -> Result<Results, String> {
     let path = folder.join("results.json");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -82,14 +82,14 @@ fn page(results: &Results, files: &[&str]) -> String {
     for row in rows {
         page.push_str(&table_line(row));
     }
-    page.push_str("\nOther figures of some rows, medians of the rounds:\n\n");
+    page.push_str("\nOther values of some rows, medians of the rounds:\n\n");
     page.push_str(&other_figures(rows));
     page.push_str("\n## Plots\n\n");
     for file in files.iter().filter(|file| file.ends_with(".svg")) {
         let _ = writeln!(page, "![{}]({file})\n", file.trim_end_matches(".svg").replace('_', " "));
     }
     page.push_str(
-        "The same figures for programs: [results.json](results.json) (every round), [results.csv](results.csv).\n",
+        "The same values for programs: [results.json](results.json) (every round), [results.csv](results.csv).\n",
     );
     page
 }
@@ -133,7 +133,12 @@ fn falls_short(rows: &[Row]) -> String {
         }
     }
     let list = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-    say(format!("{} of {all} targets are missed: {}.", missed.len(), list(missed)));
+    if missed.is_empty() {
+        say(format!("None of {all} targets is missed."));
+    } else {
+        let lines: String = missed.iter().map(|missed| format!("\n  - {missed}")).collect();
+        say(format!("{} of {all} targets are missed:{lines}", missed.len()));
+    }
     let costly = above(rows).into_iter().map(|(row, ratio)| format!("`{row}` {:.2}", ratio.median));
     say(format!("CPU above 1.05 of Tokio's, whatever the target: {}.", list(costly.collect())));
     for (figure, name) in
@@ -189,7 +194,7 @@ fn number(value: f64) -> String {
 }
 
 fn other_figures(rows: &[Row]) -> String {
-    let mut text = String::from("| row | figure | redd | Tokio | smol | bare epoll |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from("| row | value | redd | Tokio | smol | bare epoll |\n|---|---|---|---|---|---|\n");
     for row in rows {
         for name in row.named_figures() {
             let value = |runtime| row.spread(runtime, name).map_or("–".to_owned(), |spread| number(spread.median));

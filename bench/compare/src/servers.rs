@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::load::{Load, Pace, Protocol};
 use crate::measure::{Measure, Runtime};
 
-/// Where the requests come from.
+/// The load generator.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Generator {
-    /// Ours, each connection as fast as it is answered.
+    /// Ours: each connection sends its next request when the response has arrived.
     Closed,
     /// Ours, at half of what Tokio's server can do; latencies count.
     HalfLoad,
@@ -190,7 +190,7 @@ impl Server {
         }
     }
 
-    /// The end of its input is its end. Only the process that `start` started is waited for, or ended by force.
+    /// Ends the server by closing its input. Only the process that `start` started is waited for, or killed.
     fn stop(&mut self) {
         if self.input.take().is_none() {
             return;

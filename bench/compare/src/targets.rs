@@ -1,4 +1,4 @@
-//! What redd set out to reach, and how far each is from it.
+//! redd's targets, and whether each is met.
 
 use crate::measure::{Row, Runtime, Spread, ratio};
 
@@ -15,7 +15,7 @@ pub struct Verdict {
     pub row: String,
     pub measured: Spread,
     pub met: bool,
-    /// What the bare loop around epoll comes to in the same unit, where there is one: no runtime gets below it.
+    /// The value of the bare loop around epoll in the same unit, if there is one.
     pub floor: Option<f64>,
 }
 
@@ -139,7 +139,7 @@ pub fn above(rows: &[Row]) -> Vec<(String, Spread)> {
 }
 
 /// Rows in which redd makes more of something than Tokio: name, redd's, Tokio's; per operation.
-/// Fewer than five in a thousand operations, or a tenth more, is within what a run differs from the next.
+/// Fewer than five in a thousand operations, or a tenth more, is within the noise.
 pub fn more_of(rows: &[Row], figure: &str) -> Vec<(String, f64, f64)> {
     let both = |row: &Row| {
         let (ours, theirs) = (row.spread(Runtime::Redd, figure)?.median, row.spread(Runtime::Tokio, figure)?.median);

@@ -1,7 +1,7 @@
 //! Hot paths of a current-thread runtime, to be counted instruction by instruction.
 //!
 //! `instructions` prints the names of the rows, `instructions ROW N` runs one N times. `cargo xtask instructions` runs
-//! each with two lengths under callgrind, so that what is not repeated cancels, and compares with `instructions.txt`.
+//! each with two lengths under callgrind, so that the part that is not repeated cancels out, and compares with `instructions.txt`.
 
 use std::hint::black_box;
 use std::pin::{Pin, pin};
@@ -65,7 +65,7 @@ async fn spawn_await(n: u64) {
     }
 }
 
-/// Batches of 100, as a server spawns: nobody awaits the handles.
+/// Batches of 100 whose handles are not awaited, as in a server.
 async fn spawn_detached(n: u64) {
     for _ in 0..n / 100 {
         for _ in 0..100 {
@@ -159,7 +159,7 @@ async fn semaphore_short(n: u64) {
     }
 }
 
-/// Two tasks that notify each other in turns: two notices an operation.
+/// Two tasks that notify each other in turn: two notifications per operation.
 async fn notify(n: u64) {
     let (ping, pong) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let other = (ping.clone(), pong.clone());

@@ -1,8 +1,8 @@
 //! hyper on a loop around epoll: each event polls the one connection that it is for, once. There is no queue, no waker,
-//! no timer and no other thread's work, so what hyper and the kernel cost is all there is.
+//! no timer and no work of other threads, so the cost is that of hyper and the kernel.
 //!
-//! As on the runtimes a read that does not fill its buffer is known to have emptied the socket, and spares the call that
-//! would say so.
+//! As on the runtimes, a read that does not fill its buffer has emptied the socket, so no further call has to find that
+//! out.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ const GREETING: &[u8] = b"Hello, world!";
 
 type Connection = Pin<Box<dyn Future<Output = Result<(), hyper::Error>>>>;
 
-/// Serves what is put into `epoll`, for ever.
+/// Serves the connections of `epoll`, forever.
 pub fn serve(epoll: i32) {
     let mut connections = HashMap::new();
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
@@ -95,7 +95,7 @@ impl Write for Socket {
     }
 }
 
-/// What a call of the system said.
+/// Converts the result of a system call.
 fn done(count: isize) -> Poll<io::Result<usize>> {
     if count >= 0 {
         return Poll::Ready(Ok(count as usize));

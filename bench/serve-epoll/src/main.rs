@@ -1,7 +1,7 @@
-//! The same servers without any runtime: a loop around epoll per thread, and nothing else. What a runtime cannot beat.
+//! The same servers without any runtime: a loop around epoll per thread, and nothing else. It is the floor for a runtime.
 //!
-//! Connections are dealt out in turn. Edge-triggered, as the runtimes are; one read, one write per request. HTTP is hyper's
-//! here too.
+//! Connections are assigned to the threads in turn. Edge-triggered, as the runtimes are; one read, one write per request. HTTP uses
+//! hyper here, too.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, IntoRawFd};

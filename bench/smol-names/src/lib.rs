@@ -1,6 +1,6 @@
-//! smol under the names that the workloads call, so that their source is the same; only what smol has an equal for.
+//! smol under the names that the workloads call, so that their source is the same. Items without an equivalent in smol are left out.
 //!
-//! As thin as it goes: each item hands on to one of smol's. One executor for the process, as `smol::spawn` has.
+//! Each item calls one of smol's. One executor for the process, as `smol::spawn` has.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,7 +11,7 @@ use smol::Executor;
 
 static EXECUTOR: Executor<'static> = Executor::new();
 
-/// A task that goes on when its handle is dropped, as on the others.
+/// A task that continues when its handle is dropped, as on the other runtimes.
 pub struct JoinHandle<T>(Option<smol::Task<T>>);
 
 impl<T> Future for JoinHandle<T> {

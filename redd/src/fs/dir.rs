@@ -5,6 +5,7 @@
 //! # Invariants
 //! - `one-batch`: `listing` is `None` exactly while a batch is read. The call owns it then, and returns it.
 
+use crate::observe::waiting::located;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{FileType, Metadata};
@@ -43,15 +44,18 @@ const ENTRIES_PER_BATCH: usize = 32;
 /// assert_eq!(names, ["redd", "salmon"]);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
-    let path = path.as_ref().to_owned();
-    let listing = run(move || {
-        let mut listing = Listing { entries: VecDeque::new(), rest: Some(std::fs::read_dir(path)?) };
-        listing.read_batch();
-        Ok(listing)
+#[track_caller]
+pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadDir>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        let listing = run(move || {
+            let mut listing = Listing { entries: VecDeque::new(), rest: Some(std::fs::read_dir(path)?) };
+            listing.read_batch();
+            Ok(listing)
+        })
+        .await?;
+        Ok(ReadDir { listing: Some(listing), call: None })
     })
-    .await?;
-    Ok(ReadDir { listing: Some(listing), call: None })
 }
 
 /// The entries of a directory, in no particular order. Made by [`read_dir`].
@@ -115,14 +119,16 @@ impl ReadDir {
     /// assert!(entries.next_entry().await?.is_none());
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn next_entry(&mut self) -> io::Result<Option<DirEntry>> {
-        poll_fn(|cx| self.poll_next_entry(cx)).await
+    #[track_caller]
+    pub fn next_entry(&mut self) -> impl Future<Output = io::Result<Option<DirEntry>>> {
+        located(async move { poll_fn(|cx| self.poll_next_entry(cx)).await })
     }
 
     /// Polls for the next entry, as [`next_entry`](Self::next_entry) does.
     ///
     /// # Errors
     /// As `next_entry`.
+    #[track_caller]
     pub fn poll_next_entry(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<DirEntry>>> {
         loop {
             if let Some(call) = &mut self.call {
@@ -209,9 +215,12 @@ impl DirEntry {
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) if the file was removed meanwhile.
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        let entry = Arc::clone(&self.std);
-        run(move || entry.metadata()).await
+    #[track_caller]
+    pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
+        located(async move {
+            let entry = Arc::clone(&self.std);
+            run(move || entry.metadata()).await
+        })
     }
 
     /// Returns whether it is a file, a directory or something else. It does not follow symbolic links.
@@ -220,12 +229,15 @@ impl DirEntry {
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) if the file was removed meanwhile.
-    pub async fn file_type(&self) -> io::Result<FileType> {
-        if let Some(file_type) = self.file_type {
-            return Ok(file_type);
-        }
-        let entry = Arc::clone(&self.std);
-        run(move || entry.file_type()).await
+    #[track_caller]
+    pub fn file_type(&self) -> impl Future<Output = io::Result<FileType>> {
+        located(async move {
+            if let Some(file_type) = self.file_type {
+                return Ok(file_type);
+            }
+            let entry = Arc::clone(&self.std);
+            run(move || entry.file_type()).await
+        })
     }
 
     /// Returns the inode number.
@@ -295,13 +307,16 @@ impl DirBuilder {
     /// assert!(redd::fs::metadata(&path).await?.is_dir());
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn create(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        let path = path.as_ref().to_owned();
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(self.is_recursive);
-        if let Some(mode) = self.mode {
-            builder.mode(mode);
-        }
-        run(move || builder.create(path)).await
+    #[track_caller]
+    pub fn create(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            let path = path.as_ref().to_owned();
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(self.is_recursive);
+            if let Some(mode) = self.mode {
+                builder.mode(mode);
+            }
+            run(move || builder.create(path)).await
+        })
     }
 }

@@ -11,6 +11,7 @@
 
 #![expect(unsafe_code, reason = "a file can be made from a raw descriptor")]
 
+use crate::observe::waiting::located;
 use std::fs::{File as StdFile, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Seek, SeekFrom};
@@ -101,9 +102,12 @@ impl File {
     /// assert_eq!(redd::fs::read(&path).await?, b"salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn sync_all(&self) -> io::Result<()> {
-        self.take_write_error().await?;
-        self.run_exclusive(|file, _| file.sync_all()).await
+    #[track_caller]
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.take_write_error().await?;
+            self.run_exclusive(|file, _| file.sync_all()).await
+        })
     }
 
     /// Waits until the contents have reached the disk, but not necessarily metadata such as times.
@@ -129,9 +133,12 @@ impl File {
     /// assert!(file.sync_data().await.is_err());
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn sync_data(&self) -> io::Result<()> {
-        self.take_write_error().await?;
-        self.run_exclusive(|file, _| file.sync_data()).await
+    #[track_caller]
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.take_write_error().await?;
+            self.run_exclusive(|file, _| file.sync_data()).await
+        })
     }
 
     /// Truncates the file to `size` bytes, or extends it with zeros. The position does not change.
@@ -157,12 +164,15 @@ impl File {
     /// assert_eq!(redd::fs::read(&path).await?, b"sal\0\0");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn set_len(&self, size: u64) -> io::Result<()> {
-        let set_len = move |file: &StdFile, buffer: &mut Buffer| {
-            rewind_read_ahead(file, buffer)?;
-            file.set_len(size)
-        };
-        self.run_exclusive(set_len).await
+    #[track_caller]
+    pub fn set_len(&self, size: u64) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            let set_len = move |file: &StdFile, buffer: &mut Buffer| {
+                rewind_read_ahead(file, buffer)?;
+                file.set_len(size)
+            };
+            self.run_exclusive(set_len).await
+        })
     }
 
     /// Returns size, type, permissions and times. A write that is in flight may not be included.
@@ -183,8 +193,9 @@ impl File {
     /// assert_eq!(file.metadata().await?.len(), 6);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        self.run_concurrently(StdFile::metadata).await
+    #[track_caller]
+    pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
+        located(async move { self.run_concurrently(StdFile::metadata).await })
     }
 
     /// Changes the permissions.
@@ -205,8 +216,9 @@ impl File {
     /// assert!(file.metadata().await?.permissions().readonly());
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn set_permissions(&self, perm: Permissions) -> io::Result<()> {
-        self.run_concurrently(move |file| file.set_permissions(perm)).await
+    #[track_caller]
+    pub fn set_permissions(&self, perm: Permissions) -> impl Future<Output = io::Result<()>> {
+        located(async move { self.run_concurrently(move |file| file.set_permissions(perm)).await })
     }
 
     /// Changes the times of the last read and the last modification, after the operation in flight.
@@ -228,8 +240,9 @@ impl File {
     /// assert_eq!(copy.metadata().await?.modified()?, original);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        self.run_exclusive(move |file, _| file.set_times(times.into_std())).await
+    #[track_caller]
+    pub fn set_times(&self, times: FileTimes) -> impl Future<Output = io::Result<()>> {
+        located(async move { self.run_exclusive(move |file, _| file.set_times(times.into_std())).await })
     }
 
     /// Changes the time of the last modification, after the operation in flight.
@@ -250,8 +263,9 @@ impl File {
     /// assert_eq!(file.metadata().await?.modified()?, then);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.run_exclusive(move |file, _| file.set_modified(time)).await
+    #[track_caller]
+    pub fn set_modified(&self, time: SystemTime) -> impl Future<Output = io::Result<()>> {
+        located(async move { self.run_exclusive(move |file, _| file.set_modified(time)).await })
     }
 
     /// Returns a second handle to the same file. Both share the position.
@@ -276,11 +290,14 @@ impl File {
     /// assert_eq!(redd::fs::read(&path).await?, b"redd salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn try_clone(&self) -> io::Result<File> {
-        self.wait_idle().await;
-        let mut clone = File::from_std(self.run_concurrently(StdFile::try_clone).await?);
-        clone.max_bytes = self.max_bytes;
-        Ok(clone)
+    #[track_caller]
+    pub fn try_clone(&self) -> impl Future<Output = io::Result<File>> {
+        located(async move {
+            self.wait_idle().await;
+            let mut clone = File::from_std(self.run_concurrently(StdFile::try_clone).await?);
+            clone.max_bytes = self.max_bytes;
+            Ok(clone)
+        })
     }
 
     /// Waits for the operation in flight and returns the file of std.
@@ -305,9 +322,11 @@ impl File {
     /// assert_eq!(std.metadata()?.len(), 6);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn into_std(self) -> StdFile {
-        self.wait_idle().await;
-        match Arc::try_unwrap(self.std) {
+    #[track_caller]
+    pub fn into_std(self) -> impl Future<Output = StdFile> {
+        located(async move {
+            self.wait_idle().await;
+            match Arc::try_unwrap(self.std) {
             Ok(std) => std,
             // For example, a `metadata` whose future was dropped is still running. A second handle is as good.
             Err(shared) => shared.try_clone().unwrap_or_else(|error| {
@@ -317,6 +336,7 @@ impl File {
                 )
             }),
         }
+        })
     }
 
     /// Returns the file of std, if no operation is in flight.

@@ -2,6 +2,7 @@
 //!
 //! Called by user code.
 
+use crate::observe::waiting::located;
 use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,12 @@ use crate::blocking::run;
 /// assert_eq!(path, dir.path().canonicalize()?.join("eggs"));
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::canonicalize(path)).await
+#[track_caller]
+pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::canonicalize(path)).await
+    })
 }
 
 /// Copies contents and permissions of a file to another file, and returns the number of bytes.
@@ -49,10 +53,13 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// assert_eq!(redd::fs::read(&to).await?, b"salmon");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
-    let from = from.as_ref().to_owned();
-    let to = to.as_ref().to_owned();
-    run(move || fs::copy(from, to)).await
+#[track_caller]
+pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<u64>> {
+    located(async move {
+        let from = from.as_ref().to_owned();
+        let to = to.as_ref().to_owned();
+        run(move || fs::copy(from, to)).await
+    })
 }
 
 /// Creates a directory. Its parent must exist; see [`create_dir_all`].
@@ -75,9 +82,12 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
 /// assert_eq!(redd::fs::create_dir(&path).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::create_dir(path)).await
+#[track_caller]
+pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::create_dir(path)).await
+    })
 }
 
 /// Creates a directory and its parents, as far as they do not exist.
@@ -98,9 +108,12 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// assert!(redd::fs::metadata(&path).await?.is_dir());
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::create_dir_all(path)).await
+#[track_caller]
+pub fn create_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::create_dir_all(path)).await
+    })
 }
 
 /// Creates the hard link `link`: a second name of the file `original`.
@@ -122,10 +135,13 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// assert_eq!(redd::fs::read(&link).await?, b"salmon");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let original = original.as_ref().to_owned();
-    let link = link.as_ref().to_owned();
-    run(move || fs::hard_link(original, link)).await
+#[track_caller]
+pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let original = original.as_ref().to_owned();
+        let link = link.as_ref().to_owned();
+        run(move || fs::hard_link(original, link)).await
+    })
 }
 
 /// Returns size, type, permissions and times of a file or directory. It follows symbolic links.
@@ -147,9 +163,12 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// assert_eq!(metadata.len(), 6);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::metadata(path)).await
+#[track_caller]
+pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::metadata(path)).await
+    })
 }
 
 /// Returns all bytes of a file.
@@ -173,9 +192,12 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// assert_eq!(redd::fs::read(&path).await?, b"salmon");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::read(path)).await
+#[track_caller]
+pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::read(path)).await
+    })
 }
 
 /// Returns the target of a symbolic link.
@@ -195,9 +217,12 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// assert_eq!(redd::fs::read_link(&link).await?.as_os_str(), "eggs");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::read_link(path)).await
+#[track_caller]
+pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::read_link(path)).await
+    })
 }
 
 /// Returns all text of a file.
@@ -221,9 +246,12 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// assert_eq!(redd::fs::read_to_string(&path).await.unwrap_err().kind(), ErrorKind::InvalidData);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::read_to_string(path)).await
+#[track_caller]
+pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::read_to_string(path)).await
+    })
 }
 
 /// Removes an empty directory.
@@ -243,9 +271,12 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 /// assert!(!redd::fs::try_exists(&path).await?);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::remove_dir(path)).await
+#[track_caller]
+pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::remove_dir(path)).await
+    })
 }
 
 /// Removes a directory **and everything in it**. It does not follow symbolic links.
@@ -267,9 +298,12 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// assert!(!redd::fs::try_exists(&path).await?);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::remove_dir_all(path)).await
+#[track_caller]
+pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::remove_dir_all(path)).await
+    })
 }
 
 /// Removes a file. If it is open, its contents stay until it is closed.
@@ -292,9 +326,12 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// assert_eq!(redd::fs::remove_file(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::remove_file(path)).await
+#[track_caller]
+pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::remove_file(path)).await
+    })
 }
 
 /// Renames a file or directory, and replaces an existing file `to`.
@@ -320,10 +357,13 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 /// assert!(!redd::fs::try_exists(&new).await?);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let from = from.as_ref().to_owned();
-    let to = to.as_ref().to_owned();
-    run(move || fs::rename(from, to)).await
+#[track_caller]
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let from = from.as_ref().to_owned();
+        let to = to.as_ref().to_owned();
+        run(move || fs::rename(from, to)).await
+    })
 }
 
 /// Creates the symbolic link `link`, whose target is `original`. The target need not exist.
@@ -344,10 +384,13 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// assert_eq!(redd::fs::read(&link).await?, b"salmon");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let original = original.as_ref().to_owned();
-    let link = link.as_ref().to_owned();
-    run(move || std::os::unix::fs::symlink(original, link)).await
+#[track_caller]
+pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let original = original.as_ref().to_owned();
+        let link = link.as_ref().to_owned();
+        run(move || std::os::unix::fs::symlink(original, link)).await
+    })
 }
 
 /// Returns the metadata of a file or directory, or of a symbolic link itself.
@@ -368,9 +411,12 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
 /// assert!(redd::fs::metadata(&link).await.is_err());
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::symlink_metadata(path)).await
+#[track_caller]
+pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::symlink_metadata(path)).await
+    })
 }
 
 /// Returns whether the path exists. It follows symbolic links.
@@ -392,9 +438,12 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// assert!(redd::fs::try_exists(&path).await?);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
-    let path = path.as_ref().to_owned();
-    run(move || path.try_exists()).await
+#[track_caller]
+pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || path.try_exists()).await
+    })
 }
 
 /// Changes the permissions of a file or directory. It follows symbolic links.
@@ -417,9 +466,12 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 /// assert!(redd::fs::metadata(&path).await?.permissions().readonly());
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn set_permissions(path: impl AsRef<Path>, perm: Permissions) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    run(move || fs::set_permissions(path, perm)).await
+#[track_caller]
+pub fn set_permissions(path: impl AsRef<Path>, perm: Permissions) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        run(move || fs::set_permissions(path, perm)).await
+    })
 }
 
 /// Replaces the contents of a file, which is created if it does not exist.
@@ -443,8 +495,11 @@ pub async fn set_permissions(path: impl AsRef<Path>, perm: Permissions) -> io::R
 /// assert_eq!(redd::fs::read(&path).await?, b"redd");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    let contents = contents.as_ref().to_owned();
-    run(move || fs::write(path, contents)).await
+#[track_caller]
+pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> impl Future<Output = io::Result<()>> {
+    located(async move {
+        let path = path.as_ref().to_owned();
+        let contents = contents.as_ref().to_owned();
+        run(move || fs::write(path, contents)).await
+    })
 }

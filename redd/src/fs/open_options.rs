@@ -2,6 +2,7 @@
 //!
 //! Called by user code. These functions of `File` are here and not in `file`, which need not know the options.
 
+use crate::observe::waiting::located;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -160,10 +161,13 @@ impl OpenOptions {
     /// assert_eq!(text, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        let path = path.as_ref().to_owned();
-        let options = self.0.clone();
-        run(move || options.open(path)).await.map(File::from_std)
+    #[track_caller]
+    pub fn open(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        located(async move {
+            let path = path.as_ref().to_owned();
+            let options = self.0.clone();
+            run(move || options.open(path)).await.map(File::from_std)
+        })
     }
 }
 
@@ -205,8 +209,9 @@ impl File {
     /// assert_eq!(longest, 6);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
-        OpenOptions::new().read(true).open(path).await
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        located(async move { OpenOptions::new().read(true).open(path).await })
     }
 
     /// Opens a file for writing; it is created, or emptied if it exists.
@@ -230,10 +235,13 @@ impl File {
     /// assert_eq!(redd::fs::read(&path).await?, b"salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        options.open(path).await
+    #[track_caller]
+    pub fn create(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        located(async move {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            options.open(path).await
+        })
     }
 
     /// Creates a file for reading and writing. The file must not exist.
@@ -254,10 +262,13 @@ impl File {
     /// assert_eq!(File::create_new(&path).await.unwrap_err().kind(), ErrorKind::AlreadyExists);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn create_new<P: AsRef<Path>>(path: P) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        options.open(path).await
+    #[track_caller]
+    pub fn create_new<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<File>> {
+        located(async move {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true);
+            options.open(path).await
+        })
     }
 
     /// Returns options for opening a file, all of them off.

@@ -5,6 +5,7 @@
 //!
 //! Long because each method has an example; the code is about 250 lines.
 
+use crate::observe::waiting::located;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::mem;
@@ -310,8 +311,9 @@ impl<T: 'static> JoinSet<T> {
     /// assert_eq!((parsed, failed), (1, 1));
     /// # });
     /// ```
-    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
-        poll_fn(|cx| self.poll_join_next(cx)).await
+    #[track_caller]
+    pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
+        located(async move { poll_fn(|cx| self.poll_join_next(cx)).await })
     }
 
     /// As [`join_next`](Self::join_next), with the task's id. An error carries the id itself: [`JoinError::id`].
@@ -338,8 +340,9 @@ impl<T: 'static> JoinSet<T> {
     /// }
     /// # });
     /// ```
-    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+    #[track_caller]
+    pub fn join_next_with_id(&mut self) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
+        located(async move { poll_fn(|cx| self.poll_join_next_with_id(cx)).await })
     }
 
     /// Removes a task that has ended, without waiting. Returns `None` if no task has ended, also if the set is empty.
@@ -490,9 +493,12 @@ impl<T: 'static> JoinSet<T> {
     /// assert_eq!(Arc::strong_count(&resource), 1, "the tasks have let go of it");
     /// # });
     /// ```
-    pub async fn shutdown(&mut self) {
-        self.abort_all();
-        while self.join_next().await.is_some() {}
+    #[track_caller]
+    pub fn shutdown(&mut self) -> impl Future<Output = ()> {
+        located(async move {
+            self.abort_all();
+            while self.join_next().await.is_some() {}
+        })
     }
 
     /// Waits for all tasks and returns their outputs, in the order in which they ended.
@@ -520,18 +526,21 @@ impl<T: 'static> JoinSet<T> {
     /// assert_eq!(outputs, [1, 2, 3]);
     /// # });
     /// ```
-    pub async fn join_all(mut self) -> Vec<T> {
-        let mut outputs = Vec::with_capacity(self.len());
-        while let Some(joined) = self.join_next().await {
-            match joined {
-                Ok(output) => outputs.push(output),
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(error) => panic!(
-                    "`JoinSet::join_all` cannot give all outputs: {error}. Use `join_next` to handle tasks that are aborted."
-                ),
+    #[track_caller]
+    pub fn join_all(mut self) -> impl Future<Output = Vec<T>> {
+        located(async move {
+            let mut outputs = Vec::with_capacity(self.len());
+            while let Some(joined) = self.join_next().await {
+                match joined {
+                    Ok(output) => outputs.push(output),
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(error) => panic!(
+                        "`JoinSet::join_all` cannot give all outputs: {error}. Use `join_next` to handle tasks that are aborted."
+                    ),
+                }
             }
-        }
-        outputs
+            outputs
+        })
     }
 
     /// Aborts all tasks. They stay in the set until they are joined.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::current::{self, Entered};
+use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::{Runtime, UnhandledPanic};
@@ -64,6 +65,8 @@ const REMOTE_FIRST_INTERVAL: u8 = 31;
 /// ```
 pub struct LocalSet {
     inner: Rc<Inner>,
+    /// Awaiting the set waits here: a `Future` cannot see the line that awaits it.
+    location: &'static Location<'static>,
 }
 
 /// The part of a set that stays on its thread.
@@ -151,6 +154,7 @@ impl LocalSet {
     /// local.await; // It has no tasks, so this returns at once.
     /// # });
     /// ```
+    #[track_caller]
     pub fn new() -> Self {
         let slab = TaskSlab::new(0, TaskHooks::default());
         let shared = Arc::new(LocalSetState {
@@ -165,7 +169,7 @@ impl LocalSet {
         unsafe { slab.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
         let inner =
             Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
-        Self { inner: Rc::new(inner) }
+        Self { inner: Rc::new(inner), location: Location::caller() }
     }
 
     /// Makes this set the current one on this thread until the guard is dropped, so that [`spawn_local`] spawns onto it.
@@ -396,6 +400,8 @@ impl Inner {
         }
         self.is_ticking.set(true);
         let _ticking = Ticking(&self.is_ticking);
+        // Each task takes the note of its own poll. That of the future that runs the set is kept for its own task.
+        let _noted = waiting::Kept::take();
         for _ in 0..TASKS_PER_TICK {
             assert!(
                 !self.shared.has_unhandled_panic.load(Ordering::Relaxed),
@@ -426,6 +432,7 @@ impl Future for LocalSet {
             } else if self.inner.shared.slab.alive() == 0 {
                 Poll::Ready(())
             } else {
+                waiting::note(WaitKind::Join, Some(self.location));
                 Poll::Pending
             }
         })
@@ -433,6 +440,7 @@ impl Future for LocalSet {
 }
 
 impl Default for LocalSet {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }

@@ -135,7 +135,7 @@ impl<T: 'static> LocalKey<T> {
     /// Calls `f` with a reference to the value, if there is one.
     ///
     /// # Errors
-    /// Returns [`AccessError`] when the caller is not inside a scope of this key. `f` is not called then.
+    /// Returns `AccessError` when the caller is not inside a scope of this key. `f` is not called then.
     ///
     /// # Examples
     /// ```
@@ -192,7 +192,7 @@ impl<T: Clone + 'static> LocalKey<T> {
     /// Returns a clone of the value, if there is one.
     ///
     /// # Errors
-    /// Returns [`AccessError`] when the caller is not inside a scope of this key.
+    /// Returns `AccessError` when the caller is not inside a scope of this key.
     ///
     /// # Examples
     /// ```

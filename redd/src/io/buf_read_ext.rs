@@ -10,6 +10,7 @@
 use std::future::Future;
 use std::io;
 use std::marker::PhantomPinned;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, ready};
@@ -20,6 +21,7 @@ use super::operation::{Operation, OperationFuture};
 use super::read_text::{OnError, TextBuffer};
 use super::read_until::{ReadUntil, poll_until};
 use super::{AsyncBufRead, Lines, Split};
+use crate::observe::waiting;
 
 /// Methods for reading from anything that implements [`AsyncBufRead`], such as a [`BufReader`](super::BufReader).
 ///
@@ -52,6 +54,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(reader.read_until(b';', &mut field).await?, 0);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> OperationFuture<'a, Self, ReadUntil<'a>>
     where
         Self: Unpin,
@@ -88,6 +91,7 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(line, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read_line<'a>(&'a mut self, buf: &'a mut String) -> OperationFuture<'a, Self, ReadLine<'a>>
     where
         Self: Unpin,
@@ -139,11 +143,12 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(text.len(), 18);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn fill_buf(&mut self) -> FillBuf<'_, Self>
     where
         Self: Unpin,
     {
-        FillBuf { reader: Some(self), _pinned: PhantomPinned }
+        FillBuf { reader: Some(self), location: Location::caller(), _pinned: PhantomPinned }
     }
 
     /// Removes the first `amt` bytes from the reader's buffer: they have been used.
@@ -215,6 +220,7 @@ pin_project! {
     pub struct FillBuf<'a, R: ?Sized> {
         // `taken-once`: `None` once the bytes were returned.
         reader: Option<&'a mut R>,
+        location: &'static Location<'static>,
         #[pin]
         _pinned: PhantomPinned,
     }
@@ -225,7 +231,8 @@ impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&'a [u8]>> {
-        let slot = self.project().reader;
+        let this = self.project();
+        let slot = this.reader;
         let Some(reader) = slot.take() else {
             panic!("the future of `fill_buf` was polled after it was ready. Call `fill_buf` again.");
         };
@@ -238,7 +245,7 @@ impl<'a, R: AsyncBufRead + Unpin + ?Sized> Future for FillBuf<'a, R> {
             }
             Poll::Pending => {
                 *slot = Some(reader);
-                Poll::Pending
+                waiting::locate(Poll::Pending, this.location)
             }
         }
     }

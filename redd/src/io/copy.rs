@@ -9,13 +9,15 @@
 //! - `budget-each-turn`: each turn of the loop consumes a unit of the budget. So a copy between streams that are always
 //!   ready (memory, `repeat`, a user's type) lets other tasks run.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::errors::write_zero;
 use super::{AsyncBufRead, AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES, ReadBuf};
+use crate::observe::waiting;
 use crate::task::coop::poll_proceed;
 
 /// Copies all bytes of `reader` to `writer`, flushes it, and returns their number.
@@ -38,13 +40,18 @@ use crate::task::coop::poll_proceed;
 /// assert_eq!((copied, &writer[..]), (6, &b"salmon"[..]));
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
+#[track_caller]
+pub fn copy<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> impl Future<Output = io::Result<u64>> + use<'a, R, W>
 where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut buffer = CopyBuffer::new(DEFAULT_BUFFER_BYTES);
-    poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+    let location = Location::caller();
+    async move {
+        let mut buffer = CopyBuffer::new(DEFAULT_BUFFER_BYTES);
+        poll_fn(|cx| waiting::locate(buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer)), location))
+            .await
+    }
 }
 
 /// Copies all bytes of `reader` to `writer` from the reader's own buffer, as [`copy()`] does.
@@ -68,14 +75,21 @@ where
 /// assert_eq!(body, b"salmon");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy_buf<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
+#[track_caller]
+pub fn copy_buf<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> impl Future<Output = io::Result<u64>> + use<'a, R, W>
 where
     R: AsyncBufRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut copied = 0;
-    let mut needs_flush = false;
-    poll_fn(|cx| poll_copy_buf(cx, Pin::new(&mut *reader), Pin::new(&mut *writer), &mut copied, &mut needs_flush)).await
+    let location = Location::caller();
+    async move {
+        let (mut copied, mut needs_flush) = (0, false);
+        poll_fn(|cx| {
+            let (reader, writer) = (Pin::new(&mut *reader), Pin::new(&mut *writer));
+            waiting::locate(poll_copy_buf(cx, reader, writer, &mut copied, &mut needs_flush), location)
+        })
+        .await
+    }
 }
 
 fn poll_copy_buf<R, W>(

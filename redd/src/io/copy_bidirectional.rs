@@ -2,13 +2,15 @@
 //!
 //! Called by user code.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::copy::CopyBuffer;
 use super::{AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES};
+use crate::observe::waiting;
 
 /// Copies from `a` to `b` and from `b` to `a` until both have ended, and returns the number of bytes of each direction.
 ///
@@ -42,12 +44,13 @@ use super::{AsyncRead, AsyncWrite, DEFAULT_BUFFER_BYTES};
 /// assert_eq!(proxy.await.unwrap()?, (7, 5));
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
+#[track_caller]
+pub fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> impl Future<Output = io::Result<(u64, u64)>>
 where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    copy_bidirectional_with_sizes(a, b, DEFAULT_BUFFER_BYTES, DEFAULT_BUFFER_BYTES).await
+    copy_bidirectional_with_sizes(a, b, DEFAULT_BUFFER_BYTES, DEFAULT_BUFFER_BYTES)
 }
 
 /// Copies in both directions, as [`copy_bidirectional`] does, with buffers of these sizes in bytes.
@@ -72,27 +75,31 @@ where
 /// assert_eq!(client.writer(), b"salmon");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy_bidirectional_with_sizes<A, B>(
+#[track_caller]
+pub fn copy_bidirectional_with_sizes<A, B>(
     a: &mut A,
     b: &mut B,
     a_to_b_buf_size: usize,
     b_to_a_buf_size: usize,
-) -> io::Result<(u64, u64)>
+) -> impl Future<Output = io::Result<(u64, u64)>>
 where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    assert!(a_to_b_buf_size > 0, "`a_to_b_buf_size` must be greater than 0: nothing could ever be copied");
-    assert!(b_to_a_buf_size > 0, "`b_to_a_buf_size` must be greater than 0: nothing could ever be copied");
-    let mut a_to_b = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
-    let mut b_to_a = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
-    poll_fn(|cx| {
-        // Both directions are polled each time, so that neither waits for the other.
-        let a_to_b = a_to_b.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
-        let b_to_a = b_to_a.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
-        Poll::Ready(Ok((ready!(a_to_b), ready!(b_to_a))))
-    })
-    .await
+    let location = Location::caller();
+    async move {
+        assert!(a_to_b_buf_size > 0, "`a_to_b_buf_size` must be greater than 0: nothing could ever be copied");
+        assert!(b_to_a_buf_size > 0, "`b_to_a_buf_size` must be greater than 0: nothing could ever be copied");
+        let mut a_to_b = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
+        let mut b_to_a = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
+        poll_fn(|cx| {
+            // Both directions are polled each time, so that neither waits for the other.
+            let a_to_b = waiting::locate(a_to_b.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b)), location)?;
+            let b_to_a = waiting::locate(b_to_a.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a)), location)?;
+            Poll::Ready(Ok((ready!(a_to_b), ready!(b_to_a))))
+        })
+        .await
+    }
 }
 
 /// The progress of one direction.

@@ -52,6 +52,22 @@ pub struct ReadHalf<T> {
 }
 
 /// The write half of a stream. Made by [`split`].
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (stream, mut peer) = redd::io::duplex(64);
+/// let (reader, mut writer) = redd::io::split(stream);
+/// assert!(writer.is_pair_of(&reader));
+/// writer.write_all(b"done").await?;
+/// writer.shutdown().await?;
+/// let mut text = String::new();
+/// peer.read_to_string(&mut text).await?;
+/// assert_eq!(text, "done");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub struct WriteHalf<T> {
     shared: Arc<SplitState<T>>,
 }

@@ -37,6 +37,18 @@ where
 
 pin_project! {
     /// A reader and a writer as one stream. Made by [`join`].
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncWriteExt;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut stream = redd::io::join(&b"request"[..], Vec::new());
+    /// stream.write_all(b"response").await?;
+    /// let (unread, written) = stream.into_inner();
+    /// assert_eq!((unread, written.as_slice()), (&b"request"[..], &b"response"[..]));
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[derive(Debug)]
     pub struct Join<R, W> {
         #[pin]

@@ -3,8 +3,9 @@
 //! # Invariants
 //! - `partial-stays`: bytes of an unfinished segment stay in `partial` when a future is dropped or returns an error.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +13,7 @@ use pin_project_lite::pin_project;
 
 use super::AsyncBufRead;
 use super::read_until::poll_until;
+use crate::observe::waiting;
 
 pin_project! {
     /// The lines of a reader. Made by [`AsyncBufReadExt::lines`](super::AsyncBufReadExt::lines).
@@ -105,11 +107,13 @@ impl<R: AsyncBufRead> Lines<R> {
     /// assert_eq!(lines.next_line().await?.as_deref(), Some("salmon"));
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn next_line(&mut self) -> io::Result<Option<String>>
+    #[track_caller]
+    pub fn next_line(&mut self) -> impl Future<Output = io::Result<Option<String>>>
     where
         R: Unpin,
     {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next_line(cx)).await
+        let location = Location::caller();
+        async move { poll_fn(|cx| waiting::locate(Pin::new(&mut *self).poll_next_line(cx), location)).await }
     }
 
     /// Polls for the next line, as [`next_line`](Self::next_line) does.
@@ -177,11 +181,13 @@ impl<R: AsyncBufRead> Split<R> {
     /// assert_eq!(count, 2);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn next_segment(&mut self) -> io::Result<Option<Vec<u8>>>
+    #[track_caller]
+    pub fn next_segment(&mut self) -> impl Future<Output = io::Result<Option<Vec<u8>>>>
     where
         R: Unpin,
     {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next_segment(cx)).await
+        let location = Location::caller();
+        async move { poll_fn(|cx| waiting::locate(Pin::new(&mut *self).poll_next_segment(cx), location)).await }
     }
 
     /// Polls for the next segment, as [`next_segment`](Self::next_segment) does.

@@ -8,10 +8,13 @@
 
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+
+use crate::observe::waiting;
 
 /// One method call on a stream, polled until it completes.
 pub trait Operation<S: ?Sized> {
@@ -29,6 +32,7 @@ pin_project! {
     pub struct OperationFuture<'a, S: ?Sized, O> {
         stream: &'a mut S,
         operation: O,
+        location: &'static Location<'static>,
         #[pin]
         _pinned: PhantomPinned,
     }
@@ -36,8 +40,9 @@ pin_project! {
 
 impl<'a, S: ?Sized, O> OperationFuture<'a, S, O> {
     #[inline]
+    #[track_caller]
     pub(super) fn new(stream: &'a mut S, operation: O) -> Self {
-        Self { stream, operation, _pinned: PhantomPinned }
+        Self { stream, operation, location: Location::caller(), _pinned: PhantomPinned }
     }
 }
 
@@ -48,6 +53,6 @@ impl<S: Unpin + ?Sized, O: Operation<S>> Future for OperationFuture<'_, S, O> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         let this = self.project();
-        this.operation.poll_operation(Pin::new(this.stream), cx)
+        waiting::locate(this.operation.poll_operation(Pin::new(this.stream), cx), this.location)
     }
 }

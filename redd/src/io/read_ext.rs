@@ -83,6 +83,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(received, b"salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> OperationFuture<'a, Self, Read<'a>>
     where
         Self: Unpin,
@@ -114,6 +115,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(buf, "redd salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> OperationFuture<'a, Self, ReadIntoBuf<'a, B>>
     where
         Self: Unpin,
@@ -143,6 +145,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(reader.read_exact(&mut buf).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> OperationFuture<'a, Self, ReadExact<'a>>
     where
         Self: Unpin,
@@ -169,6 +172,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u8(&mut self) -> OperationFuture<'_, Self, ReadNumber<u8, 1>>
     where
         Self: Unpin,
@@ -195,6 +199,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i8(&mut self) -> OperationFuture<'_, Self, ReadNumber<i8, 1>>
     where
         Self: Unpin,
@@ -221,6 +226,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u16(&mut self) -> OperationFuture<'_, Self, ReadNumber<u16, 2>>
     where
         Self: Unpin,
@@ -247,6 +253,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u16_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u16, 2>>
     where
         Self: Unpin,
@@ -273,6 +280,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i16(&mut self) -> OperationFuture<'_, Self, ReadNumber<i16, 2>>
     where
         Self: Unpin,
@@ -299,6 +307,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i16_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i16, 2>>
     where
         Self: Unpin,
@@ -325,6 +334,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u32(&mut self) -> OperationFuture<'_, Self, ReadNumber<u32, 4>>
     where
         Self: Unpin,
@@ -351,6 +361,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u32_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u32, 4>>
     where
         Self: Unpin,
@@ -377,6 +388,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i32(&mut self) -> OperationFuture<'_, Self, ReadNumber<i32, 4>>
     where
         Self: Unpin,
@@ -403,6 +415,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i32_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i32, 4>>
     where
         Self: Unpin,
@@ -429,6 +442,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u64(&mut self) -> OperationFuture<'_, Self, ReadNumber<u64, 8>>
     where
         Self: Unpin,
@@ -455,6 +469,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u64_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u64, 8>>
     where
         Self: Unpin,
@@ -481,6 +496,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i64(&mut self) -> OperationFuture<'_, Self, ReadNumber<i64, 8>>
     where
         Self: Unpin,
@@ -507,6 +523,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i64_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i64, 8>>
     where
         Self: Unpin,
@@ -533,6 +550,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u128(&mut self) -> OperationFuture<'_, Self, ReadNumber<u128, 16>>
     where
         Self: Unpin,
@@ -559,6 +577,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_u128_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<u128, 16>>
     where
         Self: Unpin,
@@ -585,6 +604,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i128(&mut self) -> OperationFuture<'_, Self, ReadNumber<i128, 16>>
     where
         Self: Unpin,
@@ -613,6 +633,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_i128_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<i128, 16>>
     where
         Self: Unpin,
@@ -639,6 +660,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_f32(&mut self) -> OperationFuture<'_, Self, ReadNumber<f32, 4>>
     where
         Self: Unpin,
@@ -665,6 +687,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_f32_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<f32, 4>>
     where
         Self: Unpin,
@@ -691,6 +714,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_f64(&mut self) -> OperationFuture<'_, Self, ReadNumber<f64, 8>>
     where
         Self: Unpin,
@@ -717,6 +741,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn read_f64_le(&mut self) -> OperationFuture<'_, Self, ReadNumber<f64, 8>>
     where
         Self: Unpin,
@@ -749,6 +774,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(bytes, b"redd salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> OperationFuture<'a, Self, ReadToEnd<'a>>
     where
         Self: Unpin,
@@ -777,6 +803,7 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(text, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> OperationFuture<'a, Self, ReadToString<'a>>
     where
         Self: Unpin,

@@ -36,6 +36,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(word, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn seek(&mut self, pos: SeekFrom) -> OperationFuture<'_, Self, Seek>
     where
         Self: Unpin,
@@ -64,6 +65,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(text, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn rewind(&mut self) -> OperationFuture<'_, Self, Seek>
     where
         Self: Unpin,
@@ -89,6 +91,7 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(cursor.stream_position().await?, 5);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn stream_position(&mut self) -> OperationFuture<'_, Self, Seek>
     where
         Self: Unpin,

@@ -108,6 +108,25 @@ pub(super) fn rest_of<T: AsRef<[u8]>>(cursor: &Cursor<T>) -> &[u8] {
 /// Reads through a buffer that the reader owns; the asynchronous counterpart of [`std::io::BufRead`].
 ///
 /// User code calls the methods of [`AsyncBufReadExt`](super::AsyncBufReadExt).
+///
+/// # Examples
+/// ```
+/// use redd::io::AsyncBufRead;
+/// use std::future::poll_fn;
+/// use std::pin::Pin;
+///
+/// /// The next byte, left in the buffer.
+/// async fn peek(reader: &mut (impl AsyncBufRead + Unpin)) -> redd::io::Result<Option<u8>> {
+///     poll_fn(|cx| Pin::new(&mut *reader).poll_fill_buf(cx).map_ok(|bytes| bytes.first().copied())).await
+/// }
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut reader = &b"spawn"[..];
+/// assert_eq!(peek(&mut reader).await?, Some(b's'));
+/// Pin::new(&mut reader).consume(1);
+/// assert_eq!(peek(&mut reader).await?, Some(b'p'));
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub trait AsyncBufRead: AsyncRead {
     /// Returns the buffered bytes, after reading some if there were none. Empty at the end of the stream.
     ///
@@ -372,6 +391,21 @@ impl AsyncWrite for Cursor<Box<[u8]>> {
 /// Moves the position in a stream without blocking the thread; the asynchronous counterpart of [`std::io::Seek`].
 ///
 /// User code calls the methods of [`AsyncSeekExt`](super::AsyncSeekExt).
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncSeek, SeekFrom};
+/// use std::future::poll_fn;
+/// use std::io::Cursor;
+/// use std::pin::Pin;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut cursor = Cursor::new("hello");
+/// Pin::new(&mut cursor).start_seek(SeekFrom::End(-2))?;
+/// let position = poll_fn(|cx| Pin::new(&mut cursor).poll_complete(cx)).await?;
+/// assert_eq!(position, 3);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub trait AsyncSeek {
     /// Starts to move the position; [`poll_complete`](Self::poll_complete) reports its end.
     ///

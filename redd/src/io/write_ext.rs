@@ -40,6 +40,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(client.write(b"salmon").await?, 4);
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn write<'a>(&'a mut self, src: &'a [u8]) -> OperationFuture<'a, Self, Write<'a>>
     where
         Self: Unpin,
@@ -70,6 +71,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(writer, b"redd salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn write_vectored<'a, 'b>(&'a mut self, bufs: &'a [IoSlice<'b>]) -> OperationFuture<'a, Self, WriteVectored<'a, 'b>>
     where
         Self: Unpin,
@@ -98,6 +100,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert!(message.has_remaining());
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> OperationFuture<'a, Self, WriteBuf<'a, B>>
     where
         Self: Unpin + Sized,
@@ -128,6 +131,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert!(!words.has_remaining());
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> OperationFuture<'a, Self, WriteAllBuf<'a, B>>
     where
         Self: Unpin + Sized,
@@ -163,6 +167,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(text, "salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn write_all<'a>(&'a mut self, src: &'a [u8]) -> OperationFuture<'a, Self, WriteAll<&'a [u8]>>
     where
         Self: Unpin,
@@ -189,6 +194,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u8(&mut self, n: u8) -> OperationFuture<'_, Self, WriteAll<[u8; 1]>>
     where
         Self: Unpin,
@@ -215,6 +221,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i8(&mut self, n: i8) -> OperationFuture<'_, Self, WriteAll<[u8; 1]>>
     where
         Self: Unpin,
@@ -241,6 +248,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u16(&mut self, n: u16) -> OperationFuture<'_, Self, WriteAll<[u8; 2]>>
     where
         Self: Unpin,
@@ -267,6 +275,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u16_le(&mut self, n: u16) -> OperationFuture<'_, Self, WriteAll<[u8; 2]>>
     where
         Self: Unpin,
@@ -293,6 +302,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i16(&mut self, n: i16) -> OperationFuture<'_, Self, WriteAll<[u8; 2]>>
     where
         Self: Unpin,
@@ -319,6 +329,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i16_le(&mut self, n: i16) -> OperationFuture<'_, Self, WriteAll<[u8; 2]>>
     where
         Self: Unpin,
@@ -345,6 +356,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u32(&mut self, n: u32) -> OperationFuture<'_, Self, WriteAll<[u8; 4]>>
     where
         Self: Unpin,
@@ -371,6 +383,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u32_le(&mut self, n: u32) -> OperationFuture<'_, Self, WriteAll<[u8; 4]>>
     where
         Self: Unpin,
@@ -397,6 +410,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i32(&mut self, n: i32) -> OperationFuture<'_, Self, WriteAll<[u8; 4]>>
     where
         Self: Unpin,
@@ -423,6 +437,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i32_le(&mut self, n: i32) -> OperationFuture<'_, Self, WriteAll<[u8; 4]>>
     where
         Self: Unpin,
@@ -449,6 +464,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u64(&mut self, n: u64) -> OperationFuture<'_, Self, WriteAll<[u8; 8]>>
     where
         Self: Unpin,
@@ -475,6 +491,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u64_le(&mut self, n: u64) -> OperationFuture<'_, Self, WriteAll<[u8; 8]>>
     where
         Self: Unpin,
@@ -501,6 +518,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i64(&mut self, n: i64) -> OperationFuture<'_, Self, WriteAll<[u8; 8]>>
     where
         Self: Unpin,
@@ -527,6 +545,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i64_le(&mut self, n: i64) -> OperationFuture<'_, Self, WriteAll<[u8; 8]>>
     where
         Self: Unpin,
@@ -553,6 +572,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u128(&mut self, n: u128) -> OperationFuture<'_, Self, WriteAll<[u8; 16]>>
     where
         Self: Unpin,
@@ -579,6 +599,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_u128_le(&mut self, n: u128) -> OperationFuture<'_, Self, WriteAll<[u8; 16]>>
     where
         Self: Unpin,
@@ -605,6 +626,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i128(&mut self, n: i128) -> OperationFuture<'_, Self, WriteAll<[u8; 16]>>
     where
         Self: Unpin,
@@ -631,6 +653,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_i128_le(&mut self, n: i128) -> OperationFuture<'_, Self, WriteAll<[u8; 16]>>
     where
         Self: Unpin,
@@ -657,6 +680,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_f32(&mut self, n: f32) -> OperationFuture<'_, Self, WriteAll<[u8; 4]>>
     where
         Self: Unpin,
@@ -683,6 +707,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_f32_le(&mut self, n: f32) -> OperationFuture<'_, Self, WriteAll<[u8; 4]>>
     where
         Self: Unpin,
@@ -709,6 +734,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_f64(&mut self, n: f64) -> OperationFuture<'_, Self, WriteAll<[u8; 8]>>
     where
         Self: Unpin,
@@ -735,6 +761,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[inline]
+    #[track_caller]
     fn write_f64_le(&mut self, n: f64) -> OperationFuture<'_, Self, WriteAll<[u8; 8]>>
     where
         Self: Unpin,
@@ -765,6 +792,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(writer.get_ref(), b"salmon");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn flush(&mut self) -> OperationFuture<'_, Self, Flush>
     where
         Self: Unpin,
@@ -800,6 +828,7 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(&response, b"response");
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     fn shutdown(&mut self) -> OperationFuture<'_, Self, Shutdown>
     where
         Self: Unpin,

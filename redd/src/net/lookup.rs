@@ -3,6 +3,7 @@
 //! Called by user code.
 
 use super::addr::{self, ToSocketAddrs};
+use crate::observe::waiting::located;
 use std::io;
 use std::net::SocketAddr;
 
@@ -24,9 +25,10 @@ use std::net::SocketAddr;
 /// assert!(addresses.any(|address| address.ip().is_loopback()));
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn lookup_host<T>(host: T) -> io::Result<impl Iterator<Item = SocketAddr>>
+#[track_caller]
+pub fn lookup_host<T>(host: T) -> impl Future<Output = io::Result<impl Iterator<Item = SocketAddr>>>
 where
     T: ToSocketAddrs,
 {
-    addr::resolve_for_a_unit(&host).await
+    located(async move { addr::resolve_for_a_unit(&host).await })
 }

@@ -10,6 +10,7 @@ use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
@@ -59,13 +60,16 @@ impl UdpSocket {
     /// The error of the last address: [`AddrInUse`](io::ErrorKind::AddrInUse),
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a
     /// port below 1024; [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let addresses = addr::resolve_for_a_unit(&addr).await?;
-        addr::first_success(addresses, |address| {
-            let (domain, ty) = (Domain::for_address(address), Type::DGRAM.nonblocking());
-            let socket = Socket::new(domain, ty, Some(Protocol::UDP))?;
-            socket.bind(&address.into())?;
-            Self::from_std(socket.into())
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<Self>> {
+        located(async move {
+            let addresses = addr::resolve_for_a_unit(&addr).await?;
+            addr::first_success(addresses, |address| {
+                let (domain, ty) = (Domain::for_address(address), Type::DGRAM.nonblocking());
+                let socket = Socket::new(domain, ty, Some(Protocol::UDP))?;
+                socket.bind(&address.into())?;
+                Self::from_std(socket.into())
+            })
         })
     }
 
@@ -85,9 +89,12 @@ impl UdpSocket {
     /// assert_eq!(client.peer_addr()?, server.local_addr()?);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let addresses = addr::resolve_for_a_unit(&addr).await?;
-        addr::first_success(addresses, |address| self.io.connect(address))
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            let addresses = addr::resolve_for_a_unit(&addr).await?;
+            addr::first_success(addresses, |address| self.io.connect(address))
+        })
     }
 
     /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
@@ -113,9 +120,12 @@ impl UdpSocket {
     /// assert!(right.ready(Interest::READABLE).await?.is_readable());
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Runs `f`, a non-blocking system call on this socket, if `interest` is [ready](crate::net#readiness).
@@ -136,8 +146,13 @@ impl UdpSocket {
     ///
     /// # Errors
     /// The errors of `f`, and an error when the runtime has shut down.
-    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().async_io(interest, f).await
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move { self.io.registration().async_io(interest, f).await })
     }
 
     /// Waits until receiving is worth trying. See [readiness](crate::net#readiness).
@@ -170,9 +185,12 @@ impl UdpSocket {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether receiving is worth trying. Only the task that polled last is woken: prefer [`readable`](Self::readable).
@@ -205,9 +223,12 @@ impl UdpSocket {
     /// # drop(right);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether sending is worth trying. Only the task that polled last is woken: prefer [`writable`](Self::writable).
@@ -242,8 +263,14 @@ impl UdpSocket {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf))).await
+    #[track_caller]
+    pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
+                .await
+        })
     }
 
     /// Like [`send`](Self::send), without waiting. See [readiness](crate::net#readiness).
@@ -286,8 +313,14 @@ impl UdpSocket {
     /// assert_eq!(&buf, b"a long");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf))).await
+    #[track_caller]
+    pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
+                .await
+        })
     }
 
     /// Like [`recv`](Self::recv), without waiting. See [readiness](crate::net#readiness).
@@ -323,8 +356,14 @@ impl UdpSocket {
     /// assert_eq!(buf, b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0)).await
+    #[track_caller]
+    pub fn recv_buf<B: BufMut>(&self, buf: &mut B) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+                .await
+        })
     }
 
     /// Like [`recv_buf`](Self::recv_buf), without waiting. See [readiness](crate::net#readiness).
@@ -343,11 +382,14 @@ impl UdpSocket {
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if an earlier datagram found no receiver, and an error when the
     /// runtime has shut down.
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
-            .await
+    #[track_caller]
+    pub fn recv_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
+                .await
+        })
     }
 
     /// Like [`recv_from`](Self::recv_from), without waiting. See [readiness](crate::net#readiness).
@@ -366,14 +408,17 @@ impl UdpSocket {
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if an earlier datagram found no receiver, and an error when the
     /// runtime has shut down.
-    pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, || {
-                let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
-                Ok((len, sender(address)?))
-            })
-            .await
+    #[track_caller]
+    pub fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || {
+                    let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+                    Ok((len, sender(address)?))
+                })
+                .await
+        })
     }
 
     /// Like [`recv_buf_from`](Self::recv_buf_from), without waiting. See [readiness](crate::net#readiness).
@@ -417,11 +462,14 @@ impl UdpSocket {
     /// # Errors
     /// `EMSGSIZE` if the datagram is too large, `EAFNOSUPPORT` for an address of the other family,
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
-    pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> io::Result<usize> {
-        let target = addr::resolve(&target).await?.next();
-        let target = target.ok_or_else(addr::no_address)?;
-        let send = || self.io.send_to(buf, target);
-        self.io.registration().async_io(Interest::WRITABLE, send).await
+    #[track_caller]
+    pub fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], target: A) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            let target = addr::resolve(&target).await?.next();
+            let target = target.ok_or_else(addr::no_address)?;
+            let send = || self.io.send_to(buf, target);
+            self.io.registration().async_io(Interest::WRITABLE, send).await
+        })
     }
 
     /// Polls like [`send_to`](Self::send_to). Only the task that polled last is woken.
@@ -450,8 +498,14 @@ impl UdpSocket {
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if an earlier datagram found no receiver, and an error when the
     /// runtime has shut down.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf))).await
+    #[track_caller]
+    pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
+                .await
+        })
     }
 
     /// Like [`peek`](Self::peek), without waiting. See [readiness](crate::net#readiness).
@@ -484,11 +538,14 @@ impl UdpSocket {
     /// assert_eq!(right.recv_from(&mut buf).await?, (4, left.local_addr()?));
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
-            .await
+    #[track_caller]
+    pub fn peek_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
+                .await
+        })
     }
 
     /// Like [`peek_from`](Self::peek_from), without waiting. See [readiness](crate::net#readiness).
@@ -521,8 +578,9 @@ impl UdpSocket {
     /// assert_eq!(right.peek_sender().await?, left.local_addr()?);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        self.io.registration().async_io(Interest::READABLE, || self.peek_sender_once()).await
+    #[track_caller]
+    pub fn peek_sender(&self) -> impl Future<Output = io::Result<SocketAddr>> {
+        located(async move { self.io.registration().async_io(Interest::READABLE, || self.peek_sender_once()).await })
     }
 
     /// Like [`peek_sender`](Self::peek_sender), without waiting. See [readiness](crate::net#readiness).

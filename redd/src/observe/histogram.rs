@@ -1,6 +1,6 @@
 //! Histograms of durations, for poll times and for the time that tasks wait in a queue.
 //!
-//! Called by `runtime::builder` (configuration), `scheduler` (recording) and `runtime::metrics` (reading).
+//! Called by `runtime::builder` (configuration), `scheduler` (recording) and `metrics` (reading).
 //!
 //! # Invariants
 //! - `buckets-tile`: the ranges of the buckets cover 0 to `u64::MAX` nanoseconds without gaps or overlaps. So each duration

@@ -3,28 +3,42 @@
 //! Every leaf of `sync`, `time`, `driver` and `group` calls [`note`] just before it returns `Poll::Pending`. `task::poll`
 //! reads the note when the poll ends.
 //!
+//! A leaf that is polled by hand (`poll_read`) does not know the line that waits. The future that the user awaits does:
+//! it adds its own location when its inner poll returns `Pending`.
+//!
 //! # Invariants
 //! - `note-is-cheap`: recording is a plain store to a thread-local, without atomics and allocations.
+//! - `ready-is-free`: a location is added only on `Pending`, so a poll that completes costs nothing more.
+//! - `user-line`: a public future that waits inside of redd overwrites the location of that wait with its own.
+//!   A public future over a user's type keeps a location that is known already: it is the user's, and more exact.
+//!
+//! # Why not otherwise
+//! Storing the location before the inner poll would also serve a leaf that records it. It would cost a store, and a
+//! second one to restore the outer location, on every poll.
 
 use crate::primitives::thread_local;
+use pin_project_lite::pin_project;
 use std::cell::Cell;
+use std::future::Future;
 use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// Declares the enum, and the conversion from its numbers.
 macro_rules! wait_kinds {
-    ($($(#[$doc:meta])* $ResourceKind:ident = $number:literal,)+) => {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal,)+) => {
         /// The kinds of things a task can wait on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         #[non_exhaustive]
         pub enum WaitKind {
-            $($(#[$doc])* $ResourceKind = $number,)+
+            $($(#[$doc])* $kind = $number,)+
         }
 
         impl WaitKind {
             pub(crate) fn from_u8(number: u8) -> Option<Self> {
                 match number {
-                    $($number => Some(Self::$ResourceKind),)+
+                    $($number => Some(Self::$kind),)+
                     _ => None,
                 }
             }
@@ -91,4 +105,69 @@ pub(crate) fn note(kind: WaitKind, place: Option<&'static Location<'static>>) {
 #[inline]
 pub(crate) fn take() -> Option<Waiting> {
     LAST.take()
+}
+
+/// Keeps the last note of a task while it polls other tasks, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept(Option<Waiting>);
+
+impl Kept {
+    pub(crate) fn take() -> Self {
+        Self(take())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        LAST.set(self.0);
+    }
+}
+
+/// Adds `location` to the last note, if `polled` waits and the leaf did not know where (`user-line`).
+#[inline]
+pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
+    // `ready-is-free`
+    if polled.is_pending() {
+        if let Some(waiting @ Waiting { place: None, .. }) = LAST.get() {
+            LAST.set(Some(Waiting { place: Some(location), ..waiting }));
+        }
+    }
+    polled
+}
+
+/// Returns `future` as one that waits at the caller's line, whatever it awaits inside of redd (`user-line`).
+///
+/// A method that waits is a `#[track_caller] fn` that returns this, because an `async fn` cannot see its caller.
+#[track_caller]
+#[inline]
+pub(crate) fn located<F: Future>(future: F) -> Located<F> {
+    Located { future, location: Location::caller() }
+}
+
+pin_project! {
+    /// The future of [`located`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is awaited"]
+    pub(crate) struct Located<F> {
+        #[pin]
+        future: F,
+        location: &'static Location<'static>,
+    }
+}
+
+impl<F: Future> Future for Located<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.future.poll(cx);
+        // `ready-is-free`
+        if polled.is_pending() {
+            if let Some(waiting) = LAST.get() {
+                LAST.set(Some(Waiting { place: Some(this.location), ..waiting }));
+            }
+        }
+        polled
+    }
 }

@@ -10,11 +10,11 @@ use super::pipes::{ChildStderr, ChildStdin, ChildStdout};
 use super::reaper::{Running, leave_over};
 use crate::driver::Driver;
 use crate::io::{AsyncRead, AsyncReadExt};
+use crate::observe::waiting::located;
 use crate::task::coop::poll_proceed;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::process::{ExitStatus, Output};
 use std::sync::Arc;
@@ -123,12 +123,11 @@ impl Child {
     /// Those of [`start_kill`](Self::start_kill) and [`wait`](Self::wait).
     #[track_caller]
     pub fn kill(&mut self) -> impl Future<Output = io::Result<()>> {
-        let place = Location::caller();
-        async move {
+        located(async move {
             self.start_kill()?;
-            self.wait_at(place).await?;
+            self.wait_until_end().await?;
             Ok(())
-        }
+        })
     }
 
     /// Waits until the process ends. It closes the standard input first, so that the process does not wait for more.
@@ -142,19 +141,19 @@ impl Child {
     /// An error when the runtime has shut down, and `ECHILD` if other code of this process has waited for the child.
     #[track_caller]
     pub fn wait(&mut self) -> impl Future<Output = io::Result<ExitStatus>> {
-        self.wait_at(Location::caller())
+        located(self.wait_until_end())
     }
 
-    /// As [`wait`](Self::wait), for that place.
-    pub(super) async fn wait_at(&mut self, place: &'static Location<'static>) -> io::Result<ExitStatus> {
+    /// As [`wait`](Self::wait), for a caller that adds the location.
+    pub(super) async fn wait_until_end(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
-        poll_fn(|cx| self.poll_wait(cx, place)).await
+        poll_fn(|cx| self.poll_wait(cx)).await
     }
 
-    fn poll_wait(&mut self, cx: &mut Context<'_>, place: &'static Location<'static>) -> Poll<io::Result<ExitStatus>> {
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
         let unit = ready!(poll_proceed(cx));
         let result = match &mut self.state {
-            ChildState::Running(running) => ready!(running.poll_wait(cx, Some(place))),
+            ChildState::Running(running) => ready!(running.poll_wait(cx)),
             ChildState::Ended(status) => Ok(*status),
             ChildState::Abandoned => unreachable!("a child is not polled while it is dropped"),
         };
@@ -221,13 +220,13 @@ impl Child {
     /// ```
     #[track_caller]
     pub fn wait_with_output(self) -> impl Future<Output = io::Result<Output>> {
-        self.output_at(Location::caller())
+        located(self.into_output())
     }
 
-    /// As [`wait_with_output`](Self::wait_with_output), for that place.
-    pub(super) async fn output_at(mut self, place: &'static Location<'static>) -> io::Result<Output> {
+    /// As [`wait_with_output`](Self::wait_with_output), for a caller that adds the location.
+    pub(super) async fn into_output(mut self) -> io::Result<Output> {
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
-        let mut wait = pin!(self.wait_at(place));
+        let mut wait = pin!(self.wait_until_end());
         let (mut read_out, mut read_err) = (pin!(read_to_end(stdout)), pin!(read_to_end(stderr)));
         let (mut status, mut stdout, mut stderr) = (None, None, None);
         poll_fn(|cx| {

@@ -4,11 +4,11 @@
 
 use super::child::{Child, OnDrop};
 use crate::driver::readiness::source::current_driver;
+use crate::observe::waiting::located;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::panic::Location;
 use std::path::Path;
 use std::process::{Command as StdCommand, ExitStatus, Output, Stdio};
 
@@ -347,12 +347,12 @@ impl Command {
     /// Those of [`spawn`](Self::spawn) and [`Child::wait`].
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + use<> {
-        let (spawned, place) = (self.spawn(), Location::caller());
-        async move {
+        let spawned = self.spawn();
+        located(async move {
             let mut child = spawned?;
             drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
-            child.wait_at(place).await
-        }
+            child.wait_until_end().await
+        })
     }
 
     /// Starts the process with piped outputs, and waits until it ends. Returns its status and its output.
@@ -368,7 +368,7 @@ impl Command {
     #[track_caller]
     pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         self.std.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let (spawned, place) = (self.spawn(), Location::caller());
-        async move { spawned?.output_at(place).await }
+        let spawned = self.spawn();
+        located(async move { spawned?.into_output().await })
     }
 }

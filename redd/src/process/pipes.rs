@@ -72,6 +72,21 @@ pub struct ChildStdout {
 /// The parent's end of a child's standard error.
 ///
 /// - Dropping it closes the pipe: the child's next write fails.
+///
+/// # Examples
+/// ```
+/// use redd::io::AsyncReadExt;
+/// use redd::process::Command;
+/// use std::process::Stdio;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut child = Command::new("sh").args(["-c", "echo no such task >&2"]).stderr(Stdio::piped()).spawn()?;
+/// let mut text = String::new();
+/// child.stderr.take().expect("it is piped").read_to_string(&mut text).await?;
+/// assert_eq!(text, "no such task\n");
+/// assert!(child.wait().await?.success());
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ChildStderr {
     source: Source<std_process::ChildStderr>,

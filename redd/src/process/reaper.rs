@@ -22,7 +22,6 @@ use crate::primitives::Mutex;
 use crate::signal::unix::Signal;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::panic::Location;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -59,11 +58,7 @@ impl Running {
     }
 
     /// Polls for the end. When this is ready, the process has been waited for.
-    pub(super) fn poll_wait(
-        &mut self,
-        cx: &mut Context<'_>,
-        place: Option<&'static Location<'static>>,
-    ) -> Poll<io::Result<ExitStatus>> {
+    pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
         loop {
             // `registered-before-checked`, `by-id`.
             if let Some(status) = self.child.try_wait()? {
@@ -76,7 +71,7 @@ impl Running {
             match self.end.poll_event(cx) {
                 Poll::Ready(event) => event?,
                 Poll::Pending => {
-                    waiting::note(WaitKind::Process, place);
+                    waiting::note(WaitKind::Process, None);
                     return Poll::Pending;
                 }
             }
@@ -138,7 +133,7 @@ impl Wake for Orphan {
         let Some(running) = slot.as_mut() else {
             return;
         };
-        let Poll::Ready(result) = running.poll_wait(&mut Context::from_waker(&waker), None) else {
+        let Poll::Ready(result) = running.poll_wait(&mut Context::from_waker(&waker)) else {
             return;
         };
         let running = slot.take();

@@ -17,9 +17,9 @@ use crate::task::TaskMeta;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::spans;
 
-/// Makes a [`Runtime`] with chosen options.
+/// Builds a [`Runtime`] with chosen options.
 ///
-/// Nothing is enabled at first: most programs call [`enable_all`](Self::enable_all).
+/// I/O and time are disabled by default: most programs call [`enable_all`](Self::enable_all).
 ///
 /// # Examples
 /// ```
@@ -41,11 +41,11 @@ pub struct Builder {
     max_rescue_workers: Option<usize>,
     poll_times: Wanted,
     latencies: Wanted,
-    /// What Tokio's older methods said of the histogram of poll times.
+    /// The histogram of poll times as set by Tokio's older methods.
     legacy: (HistogramScale, Duration, usize),
 }
 
-/// A histogram that a program may ask for: whether, and how.
+/// Whether a histogram is enabled, and its buckets.
 #[derive(Clone, Debug, Default)]
 struct Wanted {
     is_enabled: bool,
@@ -58,14 +58,25 @@ impl Wanted {
     }
 }
 
-/// The seed of a runtime's choices: which worker to steal from, where `select!` starts.
+/// The seed of a runtime's random choices: which worker to steal from, at which branch `select!` starts.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::{Builder, RngSeed};
+///
+/// let branch = || {
+///     let runtime = Builder::new_current_thread().rng_seed(RngSeed::from_bytes(b"a test")).build().unwrap();
+///     runtime.block_on(async { redd::select! { () = async {} => 1, () = async {} => 2 } })
+/// };
+/// assert_eq!(branch(), branch(), "`select!` starts at the same branch");
+/// ```
 #[derive(Clone, Debug)]
 pub struct RngSeed {
     seed: u64,
 }
 
 impl RngSeed {
-    /// A seed from any bytes: the same bytes give the same seed on every machine.
+    /// Creates a seed from any bytes: the same bytes give the same seed on every machine.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         // FNV-1a, 64 bit (Fowler, Noll, Vo): short, public domain, and it need not resist an attacker.
         let seed = bytes
@@ -75,17 +86,44 @@ impl RngSeed {
     }
 }
 
-/// Each worker has room for so many I/O events, 16 bytes each.
+/// The largest event buffer of a worker, in events of 16 bytes.
 const MAX_EVENTS_PER_TURN: usize = 65_536;
 
 impl Builder {
-    /// A runtime that runs its tasks on the thread that calls `block_on`.
+    /// A builder of a runtime that runs its tasks on the thread that calls `block_on`.
+    ///
+    /// Between calls of `block_on` no task is polled. There is one thread less than with
+    /// [`new_multi_thread`](Self::new_multi_thread), and no task is ever moved.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, RuntimeFlavor};
+    ///
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// let here = std::thread::current().id();
+    /// let there = runtime.block_on(runtime.spawn(async { std::thread::current().id() }))?;
+    /// assert_eq!(here, there);
+    /// assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new_current_thread() -> Self {
         // Tokio's value; programs tune against it.
         Self::new(RuntimeFlavor::CurrentThread, Some(31))
     }
 
-    /// A runtime with worker threads that share the work.
+    /// A builder of a runtime with worker threads, which steal tasks from each other.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, RuntimeFlavor};
+    ///
+    /// let runtime = Builder::new_multi_thread().enable_all().build()?;
+    /// let here = std::thread::current().id();
+    /// let there = runtime.block_on(runtime.spawn(async { std::thread::current().id() }))?;
+    /// assert_ne!(here, there);
+    /// assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::MultiThread);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new_multi_thread() -> Self {
         Self::new(RuntimeFlavor::MultiThread, None)
     }
@@ -128,31 +166,93 @@ impl Builder {
         }
     }
 
-    /// Enables I/O and time: sockets, signals, processes, `sleep`, `timeout`, `interval`.
+    /// Enables I/O and time: [`enable_io`](Self::enable_io) and [`enable_time`](Self::enable_time).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let address = runtime.block_on(async {
+    ///     redd::time::sleep(Duration::from_millis(1)).await;
+    ///     redd::net::UdpSocket::bind("127.0.0.1:0").await?.local_addr()
+    /// })?;
+    /// assert!(address.ip().is_loopback());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enable_all(&mut self) -> &mut Self {
         self.enable_io().enable_time()
     }
 
     /// Enables sockets, pipes, signals and processes.
+    ///
+    /// Without it they panic with a message that names this method.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_io().build()?;
+    /// let listener = runtime.block_on(redd::net::TcpListener::bind("127.0.0.1:0"))?;
+    /// assert_ne!(listener.local_addr()?.port(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enable_io(&mut self) -> &mut Self {
         self.config.enable_io = true;
         self
     }
 
-    /// Enables `sleep`, `timeout`, `interval`.
+    /// Enables `sleep`, `timeout` and `interval`.
+    ///
+    /// Without it they panic with a message that names this method.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// let result = runtime.block_on(async {
+    ///     redd::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await
+    /// });
+    /// assert!(result.is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enable_time(&mut self) -> &mut Self {
         self.config.enable_time = true;
         self
     }
 
-    /// How long an idle thread of the blocking pool stays. Default: 10 seconds.
+    /// How long an idle thread of the blocking pool is kept. Default: 10 seconds.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().thread_keep_alive(Duration::ZERO).build()?;
+    /// runtime.block_on(runtime.spawn_blocking(|| {}))?;
+    /// while runtime.metrics().num_blocking_threads() > 0 {
+    ///     std::thread::yield_now();
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
         self.config.thread_keep_alive = duration;
         self
     }
 
-    /// The stack of its threads, in bytes. Default: the system's. If the system refuses a thread, the error names this
-    /// size: of [`build`](Self::build) for a worker, of `spawn_blocking` for a thread of the blocking pool.
+    /// The stack size of the runtime's threads, in bytes. Default: that of `std::thread`.
+    ///
+    /// It applies to workers and to threads of the blocking pool, not to the thread that calls `block_on`. If the system refuses
+    /// a thread, the error of [`build`](Self::build) or of `spawn_blocking` names this size.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_multi_thread().thread_stack_size(16 << 20).build()?;
+    /// let sum = runtime.spawn(async {
+    ///     let large = [1_u8; 8 << 20]; // More than the default of 2 MiB.
+    ///     std::hint::black_box(&large).iter().map(|byte| u64::from(*byte)).sum::<u64>()
+    /// });
+    /// assert_eq!(runtime.block_on(sum)?, 8 << 20);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
         self.config.thread_stack_size = Some(bytes);
         self
@@ -176,70 +276,199 @@ impl Builder {
         self
     }
 
-    /// Fixes the seed of the runtime's choices.
+    /// Fixes the seed of the runtime's random choices, for tests that shall repeat them. Default: a random seed.
+    ///
+    /// On a current-thread runtime the same seed gives the same choices. With several workers the system's scheduling
+    /// still differs from run to run.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, RngSeed};
+    ///
+    /// let branches = || {
+    ///     let runtime = Builder::new_current_thread().rng_seed(RngSeed::from_bytes(b"a test")).build().unwrap();
+    ///     runtime.block_on(async {
+    ///         let mut branches = Vec::new();
+    ///         for _ in 0..20 {
+    ///             branches.push(redd::select! { () = async {} => 1, () = async {} => 2 });
+    ///         }
+    ///         branches
+    ///     })
+    /// };
+    /// assert_eq!(branches(), branches());
+    /// ```
     pub fn rng_seed(&mut self, seed: RngSeed) -> &mut Self {
         self.seed = Some(seed.seed);
         self
     }
 
-    /// Runs woken tasks strictly in the order of their wakes, instead of the most recently woken first.
+    /// Runs woken tasks in the order of their wakes. Default: the most recently woken task runs first.
+    ///
+    /// The LIFO slot makes replies between two tasks fast, because what they share is still in the CPU's cache.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let order = Arc::new(Mutex::new(Vec::new()));
+    /// let runtime = redd::runtime::Builder::new_multi_thread().worker_threads(1).disable_lifo_slot().build()?;
+    /// let tasks = runtime.spawn({
+    ///     let order = order.clone();
+    ///     async move {
+    ///         let tasks = [1, 2, 3].map(|number| {
+    ///             let order = order.clone();
+    ///             redd::spawn(async move { order.lock().unwrap().push(number) })
+    ///         });
+    ///         for task in tasks {
+    ///             task.await.unwrap();
+    ///         }
+    ///     }
+    /// });
+    /// runtime.block_on(tasks)?;
+    /// assert_eq!(*order.lock().unwrap(), [1, 2, 3]);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn disable_lifo_slot(&mut self) -> &mut Self {
         self.config.use_next_slot = false;
         self
     }
 
-    /// Whether a task's panic shuts the runtime down. Default: the rest goes on. Works on every flavor.
+    /// Whether a task's panic shuts the runtime down. Default: [`UnhandledPanic::Ignore`], the other tasks continue.
+    ///
+    /// Differs from Tokio: it works on every flavor.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, UnhandledPanic};
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    ///
+    /// let runtime = Builder::new_current_thread().unhandled_panic(UnhandledPanic::ShutdownRuntime).build()?;
+    /// let result = catch_unwind(AssertUnwindSafe(|| {
+    ///     runtime.block_on(async {
+    ///         redd::spawn(async { panic!("a bug") });
+    ///         std::future::pending::<()>().await
+    ///     })
+    /// }));
+    /// assert!(result.is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
         self.config.unhandled_panic = policy;
         self
     }
 
-    /// Counts how long polls take, in a histogram for each worker; see
+    /// Records how long polls take, in one histogram for each worker.
+    ///
+    /// It costs two readings of the clock for each poll, about 40 ns. The values are in
     /// [`RuntimeMetrics::poll_time_histogram_bucket_count`](super::RuntimeMetrics::poll_time_histogram_bucket_count).
     ///
-    /// Each poll then reads the clock twice, some 40 ns.
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_metrics_poll_time_histogram().build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// let metrics = runtime.metrics();
+    /// let polls = (0..metrics.poll_time_histogram_num_buckets())
+    ///     .map(|bucket| metrics.poll_time_histogram_bucket_count(0, bucket))
+    ///     .sum::<u64>();
+    /// assert_eq!(polls, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enable_metrics_poll_time_histogram(&mut self) -> &mut Self {
         self.poll_times.is_enabled = true;
         self
     }
 
     /// The buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, HistogramConfiguration};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_metrics_poll_time_histogram()
+    ///     .metrics_poll_time_histogram_configuration(HistogramConfiguration::linear(Duration::from_millis(1), 5))
+    ///     .build()?;
+    /// let metrics = runtime.metrics();
+    /// assert_eq!(metrics.poll_time_histogram_bucket_range(1), Duration::from_millis(1)..Duration::from_millis(2));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn metrics_poll_time_histogram_configuration(&mut self, configuration: HistogramConfiguration) -> &mut Self {
         self.poll_times.configuration = Some(configuration);
         self
     }
 
-    /// As in Tokio, an older way to say how the buckets of the histogram of poll times grow.
+    /// How the buckets of the histogram of poll times grow. Tokio's older method.
     #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
     pub fn metrics_poll_count_histogram_scale(&mut self, histogram_scale: HistogramScale) -> &mut Self {
         self.legacy.0 = histogram_scale;
         self
     }
 
-    /// As in Tokio, an older way to say how many buckets there are.
+    /// How many buckets the histogram of poll times has. Tokio's older method.
     #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
     pub fn metrics_poll_count_histogram_buckets(&mut self, buckets: usize) -> &mut Self {
         self.legacy.2 = buckets;
         self
     }
 
-    /// Tells the hooks of polls how long the task was queued:
+    /// Measures how long tasks are queued, for the hooks of polls:
     /// [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
     ///
-    /// Each wake and each poll then read the clock once more, some 20 ns.
+    /// It costs one more reading of the clock for each wake and for each poll, about 20 ns each.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let latency = Arc::new(Mutex::new(None));
+    /// let seen = latency.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .track_task_schedule_latency()
+    ///     .on_before_task_poll(move |task| *seen.lock().unwrap() = task.schedule_latency())
+    ///     .build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// assert!(latency.lock().unwrap().is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn track_task_schedule_latency(&mut self) -> &mut Self {
         self.config.tracks_latency = true;
         self
     }
 
-    /// Counts how long tasks are queued before they are polled, in a histogram for each worker. Costs as
-    /// [`track_task_schedule_latency`](Self::track_task_schedule_latency), which this enables too.
+    /// Records how long tasks are queued before they are polled, in one histogram for each worker.
+    ///
+    /// This enables [`track_task_schedule_latency`](Self::track_task_schedule_latency) too, and costs the same.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_metrics_schedule_latency_histogram().build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// let metrics = runtime.metrics();
+    /// let polls = (0..metrics.schedule_latency_histogram_num_buckets())
+    ///     .map(|bucket| metrics.schedule_latency_histogram_bucket_count(0, bucket))
+    ///     .sum::<u64>();
+    /// assert_eq!(polls, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enable_metrics_schedule_latency_histogram(&mut self) -> &mut Self {
         self.latencies.is_enabled = true;
         self
     }
 
     /// The buckets of the histogram of schedule latencies, if that is enabled. Default: ten of 100 µs.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, HistogramConfiguration, LogHistogram};
+    ///
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_metrics_schedule_latency_histogram()
+    ///     .metrics_schedule_latency_histogram_configuration(HistogramConfiguration::log(LogHistogram::default()))
+    ///     .build()?;
+    /// assert!(runtime.metrics().schedule_latency_histogram_num_buckets() > 10);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn metrics_schedule_latency_histogram_configuration(
         &mut self,
         configuration: HistogramConfiguration,
@@ -248,22 +477,45 @@ impl Builder {
         self
     }
 
-    /// What happens when a task blocks its worker: looked for, reported and rescued, in which times, or not at all.
+    /// What happens when a task blocks its worker: whether redd detects, reports and rescues it, and after what time.
     ///
-    /// - Default: [`Rescue::new`] on a multi-thread runtime, also with one worker because the machine has one CPU.
-    ///   [`Rescue::off`] if [`worker_threads(1)`](Self::worker_threads) was asked for: such a program may rely on
-    ///   its tasks never running in parallel. [`Rescue::report_only`] on a current-thread runtime, whatever is
-    ///   asked for beyond that: its tasks need not be `Send`. It is watched once it is 100 ms old.
-    /// - A spare worker is a thread as the others: it has the runtime's thread name, and the hooks for starting,
+    /// - Default of a multi-thread runtime: [`Rescue::new`], also with one worker because the machine has one CPU.
+    /// - Default after [`worker_threads(1)`](Self::worker_threads): [`Rescue::off`]. Such a program may rely on its tasks
+    ///   never running in parallel.
+    /// - A current-thread runtime never does more than [`Rescue::report_only`], its default, because its tasks need not be
+    ///   `Send`. It is monitored once it is 100 ms old.
+    /// - A spare worker is a thread like the others: it has the runtime's thread name, and the hooks for starting,
     ///   stopping, parking and unparking threads run on it.
-    /// - Nothing is taken from the stuck thread. A lock that it holds stays locked, and what waits for that lock
-    ///   waits on.
+    /// - Nothing is taken from the stalled thread. A lock that it holds stays locked, and tasks that wait for that lock
+    ///   continue to wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, Rescue};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .rescue(Rescue::new().report_after(Duration::from_millis(50)))
+    ///     .build()?;
+    /// assert_eq!(runtime.metrics().rescues(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn rescue(&mut self, rescue: Rescue) -> &mut Self {
         self.rescue = Some(rescue);
         self
     }
 
-    /// How many spare workers may run for stuck ones at a time; short for [`Rescue::max_workers`]. Default: 64.
+    /// How many spare workers may run at a time in the place of stalled ones. Default: 64.
+    ///
+    /// A shorter way to call [`Rescue::max_workers`].
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_multi_thread().worker_threads(2).max_rescue_workers(4).build()?;
+    /// assert_eq!(runtime.metrics().rescue_workers(), 0, "none runs before a worker stalls");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn max_rescue_workers(&mut self, count: usize) -> &mut Self {
         self.max_rescue_workers = Some(count);
         self
@@ -273,16 +525,16 @@ impl Builder {
     ///
     /// Default: the environment variable `TOKIO_WORKER_THREADS`, or the number of CPUs available to the process.
     ///
-    /// - Differs from Tokio: `build` starts the first worker. Each worker starts the next before its first task, and the
-    ///   last one starts a spare thread that stands by.
+    /// - Differs from Tokio: `build` starts the first worker. Each worker starts the next one before its first task, and
+    ///   the last one starts a spare thread.
     /// - With [`on_thread_start`](Self::on_thread_start) all workers start in `build`. With
-    ///   [`on_thread_park`](Self::on_thread_park) or [`on_thread_unpark`](Self::on_thread_unpark) they start at once,
-    ///   one behind the other.
-    /// - All inherit the state of the thread that calls `build` (CPUs, signal mask, nice value, namespaces, working
-    ///   directory), whatever a task or the thread of a waker has changed for itself.
-    /// - If the system refuses a later thread, the runtime goes on with those that it has, says so once on standard
-    ///   error, and asks again from time to time. A thread that it gets then inherits from the thread that asks: a
-    ///   worker that has run tasks, or a thread in `block_on`.
+    ///   [`on_thread_park`](Self::on_thread_park) or [`on_thread_unpark`](Self::on_thread_unpark) they also start at once,
+    ///   one after the other.
+    /// - All inherit the state of the thread that calls `build`: CPUs, signal mask, nice value, namespaces, working
+    ///   directory. What a task or the thread of a waker changes for itself has no effect on them.
+    /// - If the system refuses a later thread, the runtime continues with the threads that it has. It reports that once on
+    ///   standard error, and tries again from time to time. A thread that it gets then inherits from the thread that
+    ///   starts it: a worker that has run tasks, or a thread in `block_on`.
     ///
     /// # Examples
     /// ```
@@ -308,7 +560,27 @@ impl Builder {
         self
     }
 
-    /// How many threads the blocking pool may grow to, beside the workers. Default: 512. Further closures wait.
+    /// How many threads the blocking pool may have, in addition to the workers. Default: 512. Further closures are queued.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().max_blocking_threads(1).build()?;
+    /// let closures = [(); 8].map(|()| {
+    ///     runtime.spawn_blocking(|| {
+    ///         let others = RUNNING.fetch_add(1, Ordering::Relaxed);
+    ///         RUNNING.fetch_sub(1, Ordering::Relaxed);
+    ///         others
+    ///     })
+    /// });
+    /// for closure in closures {
+    ///     assert_eq!(runtime.block_on(closure)?, 0, "one closure runs at a time");
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Panics
     /// If `count` is 0.
@@ -322,8 +594,17 @@ impl Builder {
         self
     }
 
-    /// After how many polls a worker asks the injector (tasks from outside) before its own queue. Default: 31 on a
-    /// current-thread runtime; on a multi-thread one it follows from how long polls take.
+    /// After how many polls a worker checks the injector before its own queue.
+    ///
+    /// The injector has the tasks that were spawned or woken by other threads. Default: 31 on a current-thread runtime; on
+    /// a multi-thread one the interval follows from how long polls take.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_multi_thread().global_queue_interval(7).build()?;
+    /// assert_eq!(runtime.block_on(runtime.spawn(async { 6 * 7 }))?, 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Panics
     /// If `interval` is 0.
@@ -338,7 +619,16 @@ impl Builder {
         self
     }
 
-    /// After how many polls a busy worker looks for I/O and timers.
+    /// After how many polls a busy worker checks for I/O and timers. Default: 61.
+    ///
+    /// A smaller number lowers the latency of I/O under load; each check costs a system call.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_all().event_interval(5).build()?;
+    /// assert_eq!(runtime.block_on(runtime.spawn(async { 6 * 7 }))?, 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Panics
     /// If `interval` is 0.
@@ -355,6 +645,20 @@ impl Builder {
 
     /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024, at most 65,536.
     ///
+    /// Each worker has a buffer of that size, 16 bytes for each event.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().enable_io().max_io_events_per_tick(64).build()?;
+    /// let (one, other) = runtime.block_on(async { redd::net::UnixDatagram::pair() })?;
+    /// let received = runtime.block_on(async {
+    ///     one.send(b"spawn").await?;
+    ///     other.recv(&mut [0; 8]).await
+    /// })?;
+    /// assert_eq!(received, 5);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
     /// # Panics
     /// If `count` is 0.
     #[track_caller]
@@ -367,8 +671,9 @@ impl Builder {
         self
     }
 
-    /// How many I/O events a busy worker takes at once. Default: as many as an idle one. Differs from Tokio: a
-    /// worker has one buffer for events, so a smaller number holds for an idle worker too.
+    /// How many I/O events a busy worker takes at once. Default: as many as an idle worker.
+    ///
+    /// Differs from Tokio: a worker has one buffer for events, so a smaller number applies to an idle worker too.
     ///
     /// # Panics
     /// If `count` is 0.
@@ -382,7 +687,7 @@ impl Builder {
         self
     }
 
-    /// As in Tokio, an older way to say how wide the first bucket is.
+    /// How wide the first bucket of the histogram of poll times is. Tokio's older method.
     ///
     /// # Panics
     /// If it is 0.
@@ -398,7 +703,14 @@ impl Builder {
         self
     }
 
-    /// The name of the runtime, for reports.
+    /// The name of the runtime in reports, and the result of [`Handle::name`](super::Handle::name).
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().name("database").build()?;
+    /// assert_eq!(runtime.handle().name(), Some("database"));
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Panics
     /// If the name is empty or only white space.
@@ -427,7 +739,23 @@ impl Builder {
         self
     }
 
-    /// Called once a thread for its name. If it panics, the thread gets the default name.
+    /// Sets a function that names each thread of the runtime when it is created.
+    ///
+    /// If the function panics, the thread gets the default name.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// static NEXT: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// let runtime = redd::runtime::Builder::new_multi_thread()
+    ///     .thread_name_fn(|| format!("crunch-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// let name = runtime.block_on(runtime.spawn(async { std::thread::current().name().map(str::to_owned) }))?;
+    /// assert!(name.unwrap().starts_with("crunch-"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_name_fn<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() -> String + Send + Sync + 'static,
@@ -436,35 +764,56 @@ impl Builder {
         self
     }
 
-    /// Accepted, without effect. Tokio has a second implementation of timers for workers; redd's timers are of that
-    /// kind always: each worker has a wheel of its own.
+    /// Enables time, as [`enable_time`](Self::enable_time) does.
+    ///
+    /// Tokio has a second implementation of timers, with a wheel for each worker. redd's timers always work like that.
     pub fn enable_alt_timer(&mut self) -> &mut Self {
         self.enable_time()
     }
 
-    /// Accepted, without effect. In Tokio a worker that leaves the driver lets another one take over before it runs
-    /// tasks; in redd all workers wait in one epoll, so no worker has to.
+    /// Accepted for compatibility, without effect.
+    ///
+    /// In Tokio, a worker that leaves the driver then wakes another one to take it over before it runs tasks. In redd all
+    /// workers share one epoll.
     pub fn enable_eager_driver_handoff(&mut self) -> &mut Self {
         self
     }
 
-    /// Accepted, without effect. In Tokio it divides the lock of the blocking pool's queue; redd's pool hands closures
-    /// over without that lock where it can.
+    /// Accepted for compatibility, without effect.
+    ///
+    /// In Tokio it divides the lock of the blocking pool's queue. redd's pool passes closures to threads without that lock
+    /// where it can.
     pub fn enable_sharded_blocking_queue(&mut self) -> &mut Self {
         self
     }
 
-    /// Accepted, without effect: files are read and written by the blocking pool.
+    /// Accepted for compatibility, without effect: the blocking pool reads and writes files.
     pub fn enable_io_uring(&mut self) -> &mut Self {
         self
     }
 
-    /// Called on each of its threads when it starts, also threads of the blocking pool.
+    /// Calls `f` on each thread of the runtime when it starts, including the threads of the blocking pool.
     ///
-    /// With this hook all workers start in [`build`](Self::build), and not one after another: a program may count
-    /// them, or let them wait for each other. A spare worker calls it when it first stands in for another.
+    /// - With this hook all workers start in [`build`](Self::build), and not one after another. So a program may count them,
+    ///   or let them wait for each other.
+    /// - A spare worker calls it when it first runs in the place of another.
+    /// - A panic in this or another hook is printed, and the runtime continues.
     ///
-    /// A panic in this or another hook is printed, and the runtime goes on.
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let threads = Arc::new(AtomicUsize::new(0));
+    /// let counter = threads.clone();
+    /// let runtime = redd::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .on_thread_start(move || drop(counter.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// drop(runtime);
+    /// assert!(threads.load(Ordering::Relaxed) >= 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -473,7 +822,23 @@ impl Builder {
         self
     }
 
-    /// Called on each of its threads before it ends.
+    /// Calls `f` on each thread of the runtime before it ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let threads = Arc::new(AtomicUsize::new(0));
+    /// let counter = threads.clone();
+    /// let runtime = redd::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .on_thread_stop(move || drop(counter.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// drop(runtime);
+    /// assert!(threads.load(Ordering::Relaxed) >= 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_thread_stop<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -482,7 +847,21 @@ impl Builder {
         self
     }
 
-    /// Called on a worker before it goes to sleep because there is nothing to do.
+    /// Calls `f` on a worker before it parks because it has nothing to do.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (parked, parks) = mpsc::channel();
+    /// let runtime = redd::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .on_thread_park(move || drop(parked.send(std::thread::current().id())))
+    ///     .build()?;
+    /// assert_ne!(parks.recv().unwrap(), std::thread::current().id());
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_thread_park<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -491,7 +870,24 @@ impl Builder {
         self
     }
 
-    /// Called on a worker after it has slept.
+    /// Calls `f` on a worker after it was parked.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (parked, parks) = mpsc::channel();
+    /// let (unparked, unparks) = mpsc::channel();
+    /// let runtime = redd::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .on_thread_park(move || drop(parked.send(())))
+    ///     .on_thread_unpark(move || drop(unparked.send(())))
+    ///     .build()?;
+    /// parks.recv().unwrap();
+    /// runtime.block_on(runtime.spawn(async {}))?; // Wakes the worker.
+    /// assert_eq!(unparks.recv(), Ok(()));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -500,7 +896,22 @@ impl Builder {
         self
     }
 
-    /// Called with each task that is spawned, on the spawning thread.
+    /// Calls `f` with each task that is spawned, on the thread that spawns it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let count = Arc::new(AtomicUsize::new(0));
+    /// let counter = count.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_task_spawn(move |_task| drop(counter.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// assert_eq!(count.load(Ordering::Relaxed), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_task_spawn<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
@@ -509,7 +920,22 @@ impl Builder {
         self
     }
 
-    /// Called with each task that ends: completed, cancelled or panicked.
+    /// Calls `f` with each task that ends: completed, cancelled or panicked.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let count = Arc::new(AtomicUsize::new(0));
+    /// let counter = count.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_task_terminate(move |_task| drop(counter.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// runtime.block_on(runtime.spawn(async {}))?;
+    /// assert_eq!(count.load(Ordering::Relaxed), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_task_terminate<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
@@ -518,7 +944,22 @@ impl Builder {
         self
     }
 
-    /// Called before each poll of a task.
+    /// Calls `f` before each poll of a task.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let count = Arc::new(AtomicUsize::new(0));
+    /// let counter = count.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_before_task_poll(move |_task| drop(counter.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// runtime.block_on(runtime.spawn(redd::task::yield_now()))?;
+    /// assert_eq!(count.load(Ordering::Relaxed), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_before_task_poll<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
@@ -527,7 +968,22 @@ impl Builder {
         self
     }
 
-    /// Called after each poll of a task.
+    /// Calls `f` after each poll of a task.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let count = Arc::new(AtomicUsize::new(0));
+    /// let counter = count.clone();
+    /// let runtime = redd::runtime::Builder::new_current_thread()
+    ///     .on_after_task_poll(move |_task| drop(counter.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// runtime.block_on(runtime.spawn(redd::task::yield_now()))?;
+    /// assert_eq!(count.load(Ordering::Relaxed), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_after_task_poll<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn(&TaskMeta<'_>) + Send + Sync + 'static,
@@ -536,13 +992,13 @@ impl Builder {
         self
     }
 
-    /// Calls `f` for each panic of a task or blocking closure that nobody joins. Default: a line on standard error
-    /// with the task's name, place and age.
+    /// Calls `f` for each panic of a task or blocking closure that is not joined. Default: a line on standard error
+    /// with the task's name, location and age.
     ///
-    /// - It is known that nobody joins when the `JoinHandle` is dropped without having been awaited: when the task
-    ///   panics, if the handle is gone by then. `f` runs on the thread where that happens, and must not block.
-    /// - Tasks of a `LocalSet` tell the runtime in which the set runs.
-    /// - A panic of `f` ends there.
+    /// - A panic is not joined if the `JoinHandle` is dropped without having been awaited. `f` runs on the thread that
+    ///   drops the handle, or on the one where the task panics if the handle is already gone. It must not block.
+    /// - For tasks of a `LocalSet` it is the hook of the runtime in which the set runs.
+    /// - A panic of `f` is printed and goes no further.
     ///
     /// # Examples
     /// ```
@@ -555,10 +1011,10 @@ impl Builder {
     ///     .build()
     ///     .unwrap();
     /// runtime.block_on(async {
-    ///     drop(redd::spawn(async { panic!("nobody looks") }));
+    ///     drop(redd::spawn(async { panic!("not joined") }));
     ///     redd::task::yield_now().await;
     /// });
-    /// assert_eq!(*panics.lock().unwrap(), ["nobody looks"]);
+    /// assert_eq!(*panics.lock().unwrap(), ["not joined"]);
     /// ```
     pub fn on_unhandled_panic<F>(&mut self, f: F) -> &mut Self
     where
@@ -568,13 +1024,13 @@ impl Builder {
         self
     }
 
-    /// Called when a poll is late, instead of a line on standard error; see [`Rescue::report_after`].
+    /// Calls `f` when a poll is late, instead of writing a line to standard error; see [`Rescue::report_after`].
     ///
-    /// - It is called at the moments at which the line would be written: not for a rescue below
-    ///   [`Rescue::report_after`], and after the poll if that may be one that panics.
-    /// - It runs on the monitor thread of the process, after the rescue. While it runs nobody is rescued, in no
-    ///   runtime, so it must not block for long.
-    /// - A panic in it is printed, and the monitor goes on.
+    /// - It is called when the line would be written: not for a rescue below [`Rescue::report_after`], and after the
+    ///   end of the poll if that may be one that panics.
+    /// - It runs on the monitor thread of the process, after the rescue. While it runs no worker of any runtime is
+    ///   rescued, so it must not block for long.
+    /// - A panic in it is printed, and the monitor continues.
     ///
     /// # Examples
     /// ```
@@ -609,13 +1065,25 @@ impl Builder {
         config
     }
 
-    /// Makes the runtime and starts its first thread; see [`worker_threads`](Self::worker_threads).
+    /// Builds the runtime and starts its first thread; see [`worker_threads`](Self::worker_threads).
+    ///
+    /// The builder can be used again: each call builds another runtime.
     ///
     /// # Errors
-    /// The system refuses a descriptor or that thread; then nothing of the runtime is left running.
+    /// `EMFILE` or `ENFILE` if there are no descriptors left, `EAGAIN` if the system refuses the thread. Nothing of the
+    /// runtime is left running then.
     ///
     /// # Panics
-    /// If the clock shall start paused on a multi-thread runtime.
+    /// If the clock is to start paused on a multi-thread runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut builder = redd::runtime::Builder::new_current_thread();
+    /// let one = builder.enable_all().build()?;
+    /// let other = builder.build()?;
+    /// assert_ne!(one.handle().id(), other.handle().id());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
         let mut config = self.finished_config();
@@ -650,13 +1118,28 @@ impl Builder {
         }
     }
 
-    /// Makes a runtime that stays on this thread and runs tasks that are not `Send`.
+    /// Builds a runtime that stays on this thread and runs tasks that are not `Send`.
     ///
     /// # Errors
     /// As for [`build`](Self::build).
     ///
     /// # Panics
     /// If this is a multi-thread builder.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::{Builder, LocalOptions};
+    /// use std::rc::Rc;
+    ///
+    /// let runtime = Builder::new_current_thread().build_local(LocalOptions::default())?;
+    /// let number = Rc::new(42);
+    /// let task = runtime.spawn_local({
+    ///     let number = number.clone();
+    ///     async move { *number }
+    /// });
+    /// assert_eq!(runtime.block_on(task)?, 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
         assert!(

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use super::block_on;
-use super::dump::Dump;
-use super::metrics::RuntimeMetrics;
+use crate::observe::dump::Dump;
+use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::RuntimeFlavor;
 use crate::scheduler::closures::spawn_on;
 use crate::scheduler::enter::{self, EnterGuard};
@@ -161,6 +161,15 @@ impl Handle {
 }
 
 /// There is no current runtime.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// let error = Handle::try_current().unwrap_err();
+/// assert!(error.is_missing_context());
+/// assert!(error.to_string().contains("Handle::enter"));
+/// ```
 pub struct TryCurrentError {
     _private: (),
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::block_on;
 use super::handle::Handle;
-use super::metrics::RuntimeMetrics;
 use super::shutdown::{self, UnfinishedWork};
+use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::enter::EnterGuard;

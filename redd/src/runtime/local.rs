@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::handle::Handle;
 use super::lifecycle::Runtime;
-use super::metrics::RuntimeMetrics;
 use super::shutdown::UnfinishedWork;
+use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::config::Config;
 use crate::scheduler::enter::EnterGuard;
 use crate::task::JoinHandle;

@@ -6,11 +6,9 @@
 mod block_on;
 mod builder;
 mod defaults;
-pub mod dump;
 mod handle;
 mod lifecycle;
 mod local;
-mod metrics;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/runtime_block_on.rs"]
 mod models;
@@ -23,9 +21,11 @@ mod whole_models;
 
 use std::io;
 
+pub use crate::observe::dump::Dump;
 pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
+pub use crate::observe::metrics::RuntimeMetrics;
 pub use crate::scheduler::choices::{RuntimeFlavor, UnhandledPanic};
 pub use crate::scheduler::enter::EnterGuard;
 pub use crate::scheduler::id::Id;
@@ -33,23 +33,52 @@ pub use crate::scheduler::rescue::{CpuUse, LatePoll, Rescue, RescueAction, Stack
 pub use crate::task::TaskMeta;
 pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
-pub use dump::Dump;
 pub use handle::{Handle, TryCurrentError};
 pub use lifecycle::Runtime;
 pub use local::{LocalOptions, LocalRuntime};
-pub use metrics::RuntimeMetrics;
 pub use shutdown::UnfinishedWork;
 pub use spawn::spawn;
 
 use crate::scheduler::local::current_worker_index;
 
+pub mod dump {
+    //! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+
+    pub use crate::observe::dump::{Dump, Task, TaskState, Tasks, Trace};
+}
+
 /// Whether an error says that the runtime behind a socket has shut down.
+///
+/// # Examples
+/// ```
+/// use redd::net::UdpSocket;
+/// use redd::runtime::{Builder, is_rt_shutdown_err};
+///
+/// let runtime = Builder::new_current_thread().enable_all().build()?;
+/// let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0"))?;
+/// drop(runtime);
+/// let other = Builder::new_current_thread().build()?;
+/// let error = other.block_on(socket.readable()).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// # std::io::Result::Ok(())
+/// ```
 pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     crate::driver::is_shutdown_error(error)
 }
 
 /// The index of the worker that runs this code, or `None` outside of a worker and on a spare thread that stands in for
 /// one inside `block_in_place`. Below [`RuntimeMetrics::num_workers`].
+///
+/// # Examples
+/// ```
+/// use redd::runtime::{Builder, worker_index};
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+/// let index = runtime.block_on(runtime.spawn(async { worker_index() }))?;
+/// assert!(index.is_some_and(|index| index < 2));
+/// assert_eq!(worker_index(), None);
+/// # std::io::Result::Ok(())
+/// ```
 pub fn worker_index() -> Option<usize> {
     current_worker_index()
 }

@@ -5,6 +5,7 @@
 //! in `scheduler::active`. Threads that wait for this shutdown are not waited for: `waits`.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ use crate::scheduler::leave::release_spares;
 use crate::scheduler::rescue::alarm;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker;
-use crate::task::runnable::TaskInfo;
+use crate::task::Id;
+use crate::task::info::TaskInfo;
 use crate::time::sleep::sleep_on;
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
@@ -144,11 +146,43 @@ fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
 }
 
 /// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Builder;
+/// use std::time::Duration;
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(1).build()?;
+/// let waiting = runtime.spawn(std::future::pending::<()>());
+/// let left = runtime.drain(Duration::from_millis(10));
+/// assert_eq!(left.len(), 1);
+/// assert_eq!(left[0].id(), waiting.id());
+/// assert!(!left[0].is_running() && !left[0].is_blocking());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct UnfinishedWork(TaskInfo);
 
 impl UnfinishedWork {
-    task_info_methods!(self => self.0);
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// The task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// The location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.0.location
+    }
+
+    /// The time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.0.age
+    }
 
     /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
     pub fn is_running(&self) -> bool {

@@ -29,16 +29,7 @@ use super::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::cache_padded::CachePadded;
 use crate::primitives::thread;
-
-/// A node that can be in a queue. It has one link, which belongs to the queue that owns the node.
-///
-/// # Safety
-/// `next` gives the same link for the same node each time, and only the owner of the node stores to it.
-pub(crate) unsafe trait QueueLink: Sized {
-    /// # Safety
-    /// `node` is alive for as long as the link is used.
-    unsafe fn next<'a>(node: NonNull<Self>) -> &'a AtomicPtr<Self>;
-}
+use crate::task::queue_link::QueueLink;
 
 /// A chain of nodes that moves as one. It owns the nodes, and its holder must do something with each.
 #[must_use = "the tasks in a batch are lost if it is dropped"]

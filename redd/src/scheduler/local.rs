@@ -21,7 +21,7 @@ use super::{idle, start};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::{parker, thread_local};
 use crate::task::Runnable;
-use crate::task::cell::Header;
+use crate::task::header::Header;
 use crate::task::waker;
 use crate::time::timers::{Timers, Unpark};
 

@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 
 use super::choices::Flavor;
 use super::config::Config;
-use crate::task::cell::Header;
+use crate::task::header::Header;
 
 /// Where a worker's own tasks are. The flavor of the runtime decides it once.
 #[derive(Debug)]

@@ -27,9 +27,10 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::injector::{Batch, QueueLink};
+use super::injector::Batch;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::primitives::cache_padded::CachePadded;
+use crate::task::queue_link::QueueLink;
 
 /// The run queue of one worker. `CAP` is a power of two; models use a small one.
 pub(crate) struct RunQueue<T, const CAP: usize = 256> {

@@ -35,7 +35,7 @@ use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::{self, Process};
-use crate::task::cell::Header;
+use crate::task::header::Header;
 use crate::task::slab::TaskSlab;
 
 /// One runtime.

@@ -11,7 +11,7 @@ use super::run_queue::RunQueue;
 use super::worker_states::WorkerState;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread};
-use crate::task::cell::Header;
+use crate::task::header::Header;
 
 /// The queue, the state and the counters of one worker.
 #[derive(Debug)]

@@ -119,6 +119,22 @@ impl fmt::Debug for Barrier {
 }
 
 /// The result of [`Barrier::wait`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::Barrier;
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let barrier = Arc::new(Barrier::new(2));
+/// let other = redd::spawn({
+///     let barrier = barrier.clone();
+///     async move { barrier.wait().await.is_leader() }
+/// });
+/// let is_leader = barrier.wait().await.is_leader();
+/// assert_ne!(is_leader, other.await.unwrap(), "one of the two leads");
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct BarrierWaitResult(bool);
 

@@ -448,6 +448,21 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 guard_fmt!([T: ?Sized] MutexGuard<'_, T> => T);
 
 /// A [`MutexGuard`] for a part of the value. Made by [`MutexGuard::map`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::{MappedMutexGuard, Mutex, MutexGuard};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let config = Mutex::new(("redd".to_owned(), 8080));
+/// {
+///     let name = MutexGuard::map(config.lock().await, |config| &mut config.0);
+///     let mut first = MappedMutexGuard::map(name, |name| name.as_mut_str());
+///     first.make_ascii_uppercase();
+/// }
+/// assert_eq!(config.lock().await.0, "REDD");
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct MappedMutexGuard<'a, T: ?Sized> {
@@ -604,6 +619,21 @@ impl<T: ?Sized> DerefMut for OwnedMutexGuard<T> {
 guard_fmt!([T: ?Sized] OwnedMutexGuard<T> => T);
 
 /// An [`OwnedMutexGuard`] for a part of the value. Made by [`OwnedMutexGuard::map`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let list = Arc::new(Mutex::new(vec![1, 2, 3]));
+/// let items = OwnedMutexGuard::map(list.clone().lock_owned().await, Vec::as_mut_slice);
+/// let mut last = OwnedMappedMutexGuard::try_map(items, |items| items.last_mut()).expect("the list is not empty");
+/// *last = 30;
+/// drop(last);
+/// assert_eq!(*list.lock().await, [1, 2, 30]);
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 #[must_use = "the mutex is unlocked when this is dropped"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {

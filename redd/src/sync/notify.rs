@@ -495,6 +495,21 @@ impl Future for Notified<'_> {
 
 pin_project! {
     /// Completes when it is notified. Made by [`Notify::notified_owned`].
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sync::Notify;
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let notify = Arc::new(Notify::new());
+    /// let mut notified = Box::pin(notify.clone().notified_owned());
+    /// assert!(!notified.as_mut().enable(), "not notified yet");
+    /// notify.notify_waiters(); // Reaches the future although it was not polled.
+    /// redd::spawn(notified).await.unwrap();
+    /// assert_eq!(Arc::strong_count(&notify), 1);
+    /// # });
+    /// ```
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct OwnedNotified {

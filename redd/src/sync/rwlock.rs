@@ -673,6 +673,21 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 guard_fmt!([T: ?Sized] RwLockWriteGuard<'_, T> => T);
 
 /// An [`RwLockWriteGuard`] for a part of the value. Made by [`RwLockWriteGuard::map`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::{RwLock, RwLockMappedWriteGuard, RwLockWriteGuard};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let config = RwLock::new(("redd".to_owned(), 8080));
+/// {
+///     let name = RwLockWriteGuard::map(config.write().await, |config| &mut config.0);
+///     let mut text = RwLockMappedWriteGuard::map(name, |name| name.as_mut_str());
+///     text.make_ascii_uppercase();
+/// }
+/// assert_eq!(config.read().await.0, "REDD");
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     data: *mut T,
@@ -923,6 +938,21 @@ impl<T: ?Sized> DerefMut for OwnedRwLockWriteGuard<T> {
 guard_fmt!([T: ?Sized] OwnedRwLockWriteGuard<T> => T);
 
 /// An [`OwnedRwLockWriteGuard`] for a part of the value. Made by [`OwnedRwLockWriteGuard::map`].
+///
+/// # Examples
+/// ```
+/// use redd::sync::{OwnedRwLockMappedWriteGuard, OwnedRwLockWriteGuard, RwLock};
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let list = Arc::new(RwLock::new(vec![1, 2, 3]));
+/// let items = OwnedRwLockWriteGuard::map(list.clone().write_owned().await, Vec::as_mut_slice);
+/// let mut last = OwnedRwLockMappedWriteGuard::try_map(items, |items| items.last_mut()).expect("the list is not empty");
+/// *last = 30;
+/// drop(last);
+/// assert_eq!(*list.read().await, [1, 2, 30]);
+/// # });
+/// ```
 #[clippy::has_significant_drop]
 pub struct OwnedRwLockMappedWriteGuard<T: ?Sized, U: ?Sized = T> {
     data: *mut U,

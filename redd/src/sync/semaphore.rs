@@ -498,6 +498,7 @@ impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
         // `returned-once`
         self.semaphore.permits.release(self.count);
+        self.semaphore.permits.record_available();
     }
 }
 
@@ -571,6 +572,7 @@ impl Drop for OwnedSemaphorePermit {
     fn drop(&mut self) {
         // `returned-once`
         self.semaphore.permits.release(self.count);
+        self.semaphore.permits.record_available();
     }
 }
 

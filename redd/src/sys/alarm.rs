@@ -1,6 +1,6 @@
-//! An alarm: an epoll hears it go off, and any thread may set it, put it off or stop it meanwhile.
+//! An alarm: an epoll reports when it goes off. Any thread may set, postpone or stop it meanwhile.
 //!
-//! Called by `scheduler::rescue`. Under Miri, which has no `timerfd`, a thread keeps it: see [`super::thread_alarm`].
+//! Called by `scheduler::rescue`. Under Miri, which has no `timerfd`, a thread implements it: see [`super::thread_alarm`].
 
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -31,7 +31,7 @@ impl TimerFd {
         }
     }
 
-    /// Lets it go off after `delay`, or not at all; what was set before is forgotten.
+    /// Sets the alarm to go off after `delay`, or never. This replaces the previous setting.
     pub(crate) fn set(&self, delay: Option<Duration>) {
         // Zero would stop it.
         let delay = delay.map_or(Duration::ZERO, |delay| delay.max(Duration::from_nanos(1)));
@@ -54,7 +54,7 @@ pub(super) mod tests {
     use super::*;
     use crate::sys::epoll::{Epoll, EventBuffer, flags};
 
-    /// What every alarm does, whatever keeps it.
+    /// The behaviour of every implementation of an alarm.
     pub(in crate::sys) fn goes_off_as_it_is_set(alarm: RawFd, set: impl Fn(Option<Duration>)) {
         let (epoll, other) = (Epoll::new().expect("descriptors left"), Epoll::new().expect("descriptors left"));
         for epoll in [&epoll, &other] {
@@ -71,7 +71,7 @@ pub(super) mod tests {
         }
         epoll.wait(&mut buffer, Some(Duration::from_millis(10))).expect("waits");
         assert_eq!(buffer.iter().count(), 0, "once for each time it is set");
-        // The other epoll has its event, so the alarm went off; the first one has not looked yet.
+        // The other epoll has its event, so the alarm went off; the first one has not been polled yet.
         set(Some(Duration::ZERO));
         other.wait(&mut buffer, None).expect("waits");
         set(Some(Duration::from_secs(3600)));

@@ -231,7 +231,7 @@ impl EventFd {
     /// Sets the counter to zero.
     pub(crate) fn drain(&self) {
         let mut count = 0_u64;
-        // SAFETY: eight bytes are written to a live `u64`. An empty counter answers `EAGAIN`, which is as good.
+        // SAFETY: eight bytes are written to a live `u64`. If the counter is empty it returns `EAGAIN`, which is harmless.
         unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
     }
 }

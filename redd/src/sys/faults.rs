@@ -1,11 +1,11 @@
-//! Faults on demand: a test says which call fails next and how, and the seam answers with that error instead of
+//! Injected faults: a test says which call fails next and how, and the function returns that error instead of
 //! asking the system. In programs the check is an empty inline function.
 //!
 //! Faults are set per thread, so that tests that run side by side do not see each other's.
 
 use std::io;
 
-/// The calls that can be made to fail. One variant a door in `sys`.
+/// The calls that can be made to fail. One variant for each such function of `sys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(test), allow(dead_code, reason = "constructed by the doors that exist with all features"))]
 pub(crate) enum Call {

@@ -16,7 +16,7 @@ use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static IS_WATCHING: AtomicBool = AtomicBool::new(false);
 
-/// A process, as far as forks tell one from another.
+/// Identifies a process, so that a forked child is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 

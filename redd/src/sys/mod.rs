@@ -1,8 +1,8 @@
-//! The one door to the system: every system call of the runtime goes through here, and in tests each can be
-//! made to fail ([`faults`]).
+//! The system calls of the runtime. Every call goes through this room, and tests can make each of them fail
+//! ([`faults`]).
 //!
 //! Called by `primitives`, `driver`, `net`, `fs`, `process`, `signal`. Functions return `io::Result` and retry
-//! `EINTR` inside where a caller could not do anything else with it.
+//! `EINTR` themselves where a caller could only retry, too.
 //!
 //! Miri lacks some of these calls. Under `cfg(miri)` each of them is replaced or left out here, so that whole runtimes
 //! run there. `cargo xtask miri` also builds these replacements for the machine itself and runs tests on them.
@@ -30,7 +30,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Turns the -1 of a system call into the error behind it.
+/// Converts the -1 of a system call into the error.
 #[inline]
 pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -42,7 +42,7 @@ pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// `read`, into memory that need not be initialised; the first so many bytes of it are afterwards.
+/// `read`, into memory that need not be initialised. Returns how many bytes at its start are initialised now.
 pub(crate) fn read_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     faults::check(faults::Call::Read)?;
     // SAFETY: the system writes at most `buf.len()` bytes to memory that is ours to write.
@@ -53,7 +53,7 @@ pub(crate) fn read_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io
 pub(crate) fn recv_uninit(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     faults::check(faults::Call::Read)?;
     if buf.is_empty() {
-        return Ok(0); // As `read` answers; `recv` would wait for bytes.
+        return Ok(0); // As `read` returns; `recv` would wait for bytes.
     }
     // SAFETY: the system writes at most `buf.len()` bytes to memory that is ours to write.
     check_len(unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), 0) })
@@ -76,7 +76,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::R
     Ok(())
 }
 
-/// Milliseconds of the clock that never goes back, since some moment before this process.
+/// Returns the monotonic clock in milliseconds, which started before this process.
 pub(crate) fn monotonic_ms() -> u64 {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the system writes a `timespec` to memory that is ours. This clock is always there.
@@ -87,7 +87,7 @@ pub(crate) fn monotonic_ms() -> u64 {
     time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
-/// A duration as the system has it.
+/// Converts a duration to the system's type.
 fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),

@@ -1,5 +1,5 @@
-//! Sockets and pipes: the system calls that std and socket2 do not make in one step, and the doors where a test makes
-//! such a call fail.
+//! Sockets and pipes: the system calls that std and socket2 do not make in one step, and functions whose calls a test
+//! can make fail.
 //!
 //! Called by `net`.
 //!
@@ -17,7 +17,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
-/// Makes a call until no signal interrupts it.
+/// Repeats a call until no signal interrupts it.
 pub(crate) fn retry<R>(call: Call, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match faults::check(call).and_then(|()| f()) {
@@ -47,11 +47,11 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)>
     })
 }
 
-/// Begins to connect a non-blocking socket. It becomes writable when the attempt has ended; then its error option says
-/// how.
+/// Begins to connect a non-blocking socket. It becomes writable when the attempt has ended; its error option then
+/// has the result.
 pub(crate) fn connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
     match faults::check(Call::Connect).and_then(|()| socket.connect(address)) {
-        // An interrupted attempt goes on by itself, as POSIX says.
+        // An interrupted attempt continues, as POSIX specifies.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
         result => result,
     }
@@ -64,16 +64,16 @@ pub(crate) enum Fill {
     Read,
     /// A datagram, or bytes of a stream.
     Receive,
-    /// The same, and leave it where it is.
+    /// The same, without removing it.
     Peek,
     /// A datagram and the address of its sender.
     ReceiveFrom,
-    /// The same, and leave it where it is.
+    /// The same, without removing it.
     PeekFrom,
 }
 
-/// Moves bytes from `fd` into memory that need not be initialised; the first so many bytes of it are afterwards.
-/// The address is there for the two `From` variants.
+/// Moves bytes from `fd` into memory that need not be initialised; returns how many are initialised now.
+/// The address is present for the two `From` variants.
 pub(crate) fn fill(
     fd: BorrowedFd<'_>,
     buf: &mut [MaybeUninit<u8>],
@@ -82,7 +82,7 @@ pub(crate) fn fill(
     let without_sender = |len| (len, None);
     let with_sender = |(len, sender)| (len, Some(sender));
     let socket = SockRef::from(&fd);
-    // `read_uninit` has a door of its own for faults.
+    // `read_uninit` injects faults itself.
     if what == Fill::Read {
         loop {
             match super::read_uninit(fd, buf) {

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 /// Opens a descriptor that becomes readable when process `pid` ends. `pid` is a child that was not waited for yet, so its
-/// id cannot belong to another process.
+/// number cannot belong to another process.
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     faults::check(Call::PidfdOpen)?;
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -32,7 +32,7 @@ const ASKED: u32 = 1;
 const TAKEN: u32 = 2;
 const DONE: u32 = 3;
 
-/// More frames than a report is read for.
+/// The maximum number of frames; a reader of a report needs fewer.
 const FRAMES_MAX: usize = 64;
 
 static REQUEST: AtomicU32 = AtomicU32::new(IDLE);
@@ -40,7 +40,7 @@ static THREAD: AtomicU32 = AtomicU32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static FRAMES: [AtomicU64; FRAMES_MAX] = [const { AtomicU64::new(0) }; FRAMES_MAX];
 
-/// The signal, once the handler is there; `None`: all that the system has are in use.
+/// The signal, once the handler is installed; `None` if all real-time signals are in use.
 static SIGNAL: OnceLock<Option<c_int>> = OnceLock::new();
 /// Held while a request is under way.
 static ASKING: OnceLock<Mutex<()>> = OnceLock::new();
@@ -60,7 +60,7 @@ const GO_ON: c_int = 0;
 const END: c_int = 5;
 
 /// Addresses of the calls that the thread is in, the innermost first: each inside of the instruction that calls. `None` if
-/// it does not answer within `patience`; it may have the signal blocked, or be in a sleep that signals do not end.
+/// it does not respond within `patience`. It may have blocked the signal, or be in a sleep that signals do not end.
 pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<Vec<usize>> {
     // Miri has neither signals between threads nor this unwinder.
     if cfg!(miri) {
@@ -69,7 +69,7 @@ pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<Vec<usize>> {
     let signal = (*SIGNAL.get_or_init(install))?;
     let _asking = ASKING.get_or_init(Mutex::default).lock();
     if REQUEST.load(Ordering::Relaxed) != IDLE {
-        return None; // A handler has not come to its end, and never will.
+        return None; // A handler did not end, and never will.
     }
     THREAD.store(id, Ordering::Relaxed);
     // Release: publishes the thread. Pairs with the Acquire in `take`.
@@ -98,8 +98,8 @@ fn wait_while(state: u32, patience: Duration) {
     while REQUEST.load(Ordering::Relaxed) == state && futex_wait(&REQUEST, state, Some(patience)) {}
 }
 
-/// A line with the program or library that the address is in and how far from its begin, as `addr2line` takes it. True:
-/// there may be more to come.
+/// Writes a line with the program or library of an address and the offset in it, as `addr2line` accepts it. Returns
+/// true if more lines may follow.
 pub(crate) fn write_module(f: &mut fmt::Formatter<'_>, address: usize) -> Result<bool, fmt::Error> {
     // SAFETY: `Dl_info` is plain data for which zeros are valid.
     let mut info: libc::Dl_info = unsafe { mem::zeroed() };
@@ -151,7 +151,7 @@ fn take() {
         return;
     }
     if !is_mine() {
-        // In between our request was given up and the next one made. It ends without an answer rather than with our stack.
+        // In between, our request was withdrawn and the next one was made. That one gets no stack, rather than ours.
         REQUEST.store(IDLE, Ordering::Relaxed);
         return;
     }
@@ -166,7 +166,7 @@ fn take() {
 
 struct Walk {
     count: usize,
-    /// Past the handler's own frames.
+    /// Whether the walk is past the handler's own frames.
     is_inside: bool,
 }
 
@@ -176,13 +176,13 @@ extern "C" fn each_frame(context: *mut Context, walk: *mut c_void) -> c_int {
     let mut is_exact = 0;
     // SAFETY: the context is the unwinder's, and valid during this call.
     let address = unsafe { _Unwind_GetIPInfo(context, &raw mut is_exact) };
-    // The interrupted frame is the first whose address is that of the next instruction, and not one to return to.
+    // The interrupted frame is the first whose address is that of the next instruction and not a return address.
     walk.is_inside |= is_exact != 0;
     if !walk.is_inside {
         return GO_ON;
     }
     let Some(frame) = FRAMES.get(walk.count).filter(|_| address != 0) else { return END };
-    // Behind a call that does not return there may be another function, so the call itself is meant.
+    // The instruction after a call that does not return may belong to another function, so this is the call itself.
     frame.store(address.saturating_sub(usize::from(is_exact == 0)) as u64, Ordering::Relaxed);
     walk.count += 1;
     GO_ON

@@ -19,17 +19,17 @@ use std::ptr;
 
 use super::{check, check_len, faults};
 
-/// The most that one call writes. A pipe takes so much whole or not at all.
+/// The most bytes that one call writes. A pipe accepts them all or none.
 const PIECE: usize = libc::PIPE_BUF;
 
-/// Signals may interrupt a call so many times before the attempt fails. Picked by feel.
+/// How many times signals may interrupt a call before the attempt fails. Not measured.
 const INTERRUPTS_MAX: u32 = 16;
 
 /// What an attempt has written.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) bytes: usize,
-    /// Why it is not all.
+    /// Why some of the text was not written.
     pub(crate) error: Option<io::Error>,
 }
 
@@ -79,7 +79,8 @@ enum Way {
     Socket,
     /// The same pipe or terminal, opened once more with `O_NONBLOCK` (`flags-untouched`).
     Reopened(OwnedFd),
-    /// Asks first. Another writer may be faster, so this is for descriptors that cannot be opened.
+    /// Checks first whether the descriptor is writable. Another writer may be faster, so this is only for descriptors
+    /// that cannot be opened.
     AskFirst,
 }
 
@@ -147,7 +148,7 @@ fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(own) })
 }
 
-/// Runs `write` and takes the signals that it caused away before they are delivered (`no-signal`). The signals go to the
+/// Runs `write`, and consumes the signals that it causes before they are delivered (`no-signal`). The signals go to the
 /// thread that writes, so blocking them in this thread is enough. A terminal lets a thread write that blocks `SIGTTOU`.
 fn with_signals_blocked(write: impl FnOnce() -> Attempt) -> Attempt {
     // SAFETY: the system fills the sets that it gets, all of which are ours.
@@ -166,7 +167,7 @@ fn with_signals_blocked(write: impl FnOnce() -> Attempt) -> Attempt {
             Some(libc::EFBIG) => Some(libc::SIGXFSZ),
             _ => None,
         };
-        // One that was pending before belongs to the program.
+        // A signal that was already pending belongs to the program.
         if let Some(signal) = caused.filter(|signal| libc::sigismember(&raw const pending, *signal) == 0) {
             let mut caused = empty_set();
             libc::sigaddset(&raw mut caused, signal);

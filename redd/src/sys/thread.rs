@@ -13,19 +13,19 @@ use super::emulation::is_emulated;
 /// Miri stops the program when a thread queries another one.
 const CAN_ASK: bool = cfg!(not(miri));
 
-/// The number of the calling thread, as the system has it.
+/// Returns the system's number of the calling thread.
 pub(crate) fn current_id() -> u32 {
     // SAFETY: no pointers are passed, and it cannot fail.
     unsafe { libc::gettid() as u32 }
 }
 
-/// How much time a thread has had on a CPU.
+/// Returns the CPU time of a thread.
 pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
     if !CAN_ASK {
         return None;
     }
-    // The kernel's number for "the CPU clock of that thread": the thread's, inverted, above three bits of kind. It is
-    // what `pthread_getcpuclockid` makes.
+    // The kernel's number of a thread's CPU clock: the thread's number, inverted, above three bits for the kind. It is
+    // what `pthread_getcpuclockid` returns.
     let clock = (!(thread as libc::clockid_t) << 3) | 6;
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the system writes a `timespec` to memory that is ours.
@@ -37,10 +37,10 @@ pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
     Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
-/// What a thread does right now, for the scheduler of the system.
+/// The state of a thread for the system's scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunState {
-    /// It runs, or would if a CPU were free.
+    /// It runs, or is ready to run.
     Runnable,
     /// It waits for something.
     Sleeping,
@@ -51,7 +51,7 @@ pub(crate) enum RunState {
 /// See [`RunState`].
 pub(crate) fn run_state(thread: u32) -> Option<RunState> {
     let stat = read(thread, "stat")?;
-    // The name stands in parentheses and may contain anything; what follows the last one is the state.
+    // The name is in parentheses and may contain anything; the state follows the last one.
     match stat.rsplit_once(')')?.1.trim_start().bytes().next()? {
         b'R' => Some(RunState::Runnable),
         b'S' | b'D' => Some(RunState::Sleeping),
@@ -60,13 +60,13 @@ pub(crate) fn run_state(thread: u32) -> Option<RunState> {
     }
 }
 
-/// How long a thread has waited for a CPU, all in all; a wait that goes on is not counted yet.
+/// Returns how long a thread has waited for a CPU in total, without a wait that has not ended yet.
 pub(crate) fn run_delay(thread: u32) -> Option<Duration> {
     let nanos = read(thread, "schedstat")?.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(Duration::from_nanos(nanos))
 }
 
-/// The number of the system call that a thread is in. Under an emulator the kernel has that of another processor.
+/// The number of the system call that a thread is in. Under an emulator the kernel reports that of another processor.
 pub(crate) fn system_call(thread: u32) -> Option<i64> {
     if is_emulated() {
         return None;
@@ -76,14 +76,14 @@ pub(crate) fn system_call(thread: u32) -> Option<i64> {
     (number >= 0).then_some(number)
 }
 
-/// Whether a thread in this call, or in none, may be printing the backtrace of a panic. That computes, allocates, waits for
-/// locks, and reads and maps files; all else is a call that the program makes.
+/// Whether a thread in this call, or in none, may be printing the backtrace of a panic. A backtrace computes, allocates, waits for
+/// locks, and reads and maps files. All other calls are the program's own.
 pub(crate) fn may_be_in_panic(system_call: Option<i64>) -> bool {
     let Some(call) = system_call else { return true };
     !WAITS.contains(&call)
 }
 
-/// Calls that wait for a moment, a peer, a process or another program, and that all platforms have.
+/// Calls of all platforms that wait for a time, a peer, a process or another program.
 const WAITS: &[i64] = &[
     libc::SYS_nanosleep,
     libc::SYS_clock_nanosleep,
@@ -134,7 +134,7 @@ macro_rules! calls {
     };
 }
 
-/// The names of system calls that threads are found in, so that a reader need not look them up.
+/// The names of system calls in which threads often are, so that a report has no bare numbers.
 const CALLS: &[(i64, &str)] = calls! {
     SYS_read SYS_write SYS_openat SYS_close SYS_newfstatat SYS_ppoll SYS_pselect6 SYS_epoll_pwait SYS_pread64
     SYS_pwrite64 SYS_readv SYS_writev SYS_connect SYS_accept SYS_accept4 SYS_sendto SYS_recvfrom SYS_sendmsg
@@ -162,7 +162,7 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     #[test]
-    #[cfg_attr(miri, ignore = "Miri stops the program when a thread asks about another one")]
+    #[cfg_attr(miri, ignore = "Miri stops the program when a thread queries another one")]
     fn a_thread_that_reads_from_a_socket_is_seen_to_sleep_there() {
         if crate::sys::emulation::skips("sys::thread", "the kernel has no number of an emulated system call") {
             assert_eq!(system_call(current_id()), None);

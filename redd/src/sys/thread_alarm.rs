@@ -1,4 +1,4 @@
-//! An alarm kept by a thread: what [`super::alarm`] is where the system has no `timerfd`, such as under Miri.
+//! An alarm implemented by a thread: it is [`super::alarm`] where the system has no `timerfd`, such as under Miri.
 //!
 //! Called by `alarm`. Its own tests run everywhere.
 //!
@@ -25,11 +25,11 @@ pub(crate) struct ThreadAlarm {
     keeper: Option<JoinHandle<()>>,
 }
 
-/// What the alarm and its thread share.
+/// The state that the alarm and its thread share.
 #[derive(Debug)]
 struct Plan {
     next: Mutex<Next>,
-    /// Counts the changes of `next`: the word that the thread sleeps on.
+    /// Counts the changes of `next`. The thread sleeps on this word.
     changes: AtomicU32,
     signal: EventFd,
 }
@@ -51,9 +51,9 @@ impl ThreadAlarm {
         Ok(Self { plan, keeper: Some(keeper) })
     }
 
-    /// Sets the alarm to go off after `delay`, or not at all. What was set before is forgotten.
+    /// Sets the alarm to go off after `delay`, or never. This replaces the previous setting.
     pub(crate) fn set(&self, delay: Option<Duration>) {
-        // A deadline that no clock reaches is none.
+        // A deadline beyond the clock's range is never reached.
         let at = delay.and_then(|delay| system::now().checked_add(delay));
         self.plan.change(at.map_or(Next::Nothing, Next::GoOffAt));
     }
@@ -88,7 +88,7 @@ impl Plan {
         futex_wake_one(&self.changes);
     }
 
-    /// The thread.
+    /// The loop of the thread.
     fn keep(&self) {
         loop {
             // Relaxed, and before the lock: a later change is then either seen under the lock, or ends the sleep at once.

@@ -15,6 +15,7 @@
 //! A waker does not show whether the poll will return. A set of futures also polls with wakers of its own (as those of the
 //! crate `futures` do), and its futures must take part in the budget.
 
+use super::current;
 use crate::primitives::atomic::{Ordering, fixed};
 use crate::primitives::thread_local;
 use std::cell::Cell;
@@ -25,7 +26,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::current;
+use crate::current::with_parts;
 
 /// The units that a poll starts with. The value is Tokio's, and programs can observe it.
 const UNITS_PER_POLL: u8 = 128;
@@ -151,10 +152,10 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
             // A forced yield is counted once for each budget.
             BUDGET.set(Some(REFUSED_ONCE));
             // Relaxed: only counted.
-            current::with_parts(|parts| parts.forced_yields.fetch_add(1, Ordering::Relaxed));
+            with_parts(|parts| parts.forced_yields.fetch_add(1, Ordering::Relaxed));
         }
     }
-    if !super::poll::yield_current(cx.waker()) {
+    if !current::yield_current(cx.waker()) {
         cx.waker().wake_by_ref();
     }
     Poll::Pending
@@ -175,7 +176,7 @@ pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreO
 /// Whether this is the waker of the task or `block_on` future that this thread is polling.
 #[cold]
 fn is_own(waker: &Waker) -> bool {
-    super::poll::is_of_current(waker).unwrap_or_else(|| {
+    current::is_of_current(waker).unwrap_or_else(|| {
         // Relaxed: the address is only compared.
         std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
     })
@@ -205,6 +206,23 @@ pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
 /// A unit taken by [`poll_proceed`]. Dropping it gives the unit back, unless the operation made progress.
 ///
 /// It is not `Send`: the budget belongs to the poll on this thread.
+///
+/// # Examples
+/// ```
+/// use redd::task::coop::poll_proceed;
+/// use std::future::poll_fn;
+/// use std::task::{Poll, ready};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let next = poll_fn(|cx| {
+///     let unit = ready!(poll_proceed(cx));
+///     // A real operation calls `made_progress` only if it did not have to wait.
+///     unit.made_progress();
+///     Poll::Ready("item")
+/// });
+/// assert_eq!(next.await, "item");
+/// # });
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it gives the unit back: call `made_progress` when the operation completed"]
 pub struct RestoreOnPending(Cell<Option<u8>>, PhantomData<*mut ()>);

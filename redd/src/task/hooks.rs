@@ -1,6 +1,6 @@
 //! The hooks of a program on the life of tasks, and the description that they get.
 //!
-//! Called by `runtime::Builder` (sets them), `cell` and `poll` (call them).
+//! Called by `runtime::Builder` (sets them), `describe` (calls them).
 //!
 //! # Invariants
 //! - `hooks-are-guarded`: a panic of a hook is printed by the panic hook and ends in [`guarded`]. The caller of a hook
@@ -8,9 +8,11 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::time::Duration;
 
-use super::runnable::TaskInfo;
-use super::{Id, cell};
+use super::drop_guarded::drop_guarded;
+use super::id::Id;
+use super::info::TaskInfo;
 use crate::observe::report::{self, ReportKind};
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => Some(result),
         Err(payload) => {
-            cell::drop_guarded(payload);
+            drop_guarded(payload);
             None
         }
     }
@@ -127,7 +129,25 @@ pub struct UnjoinedPanic<'a> {
 }
 
 impl UnjoinedPanic<'_> {
-    task_info_methods!(self => self.task);
+    /// Returns the task's id.
+    pub fn id(&self) -> Id {
+        self.task.id
+    }
+
+    /// Returns the task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.task.name.as_deref()
+    }
+
+    /// Returns the location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.task.location
+    }
+
+    /// Returns the time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.task.age
+    }
 
     /// Returns whether it was a closure of `spawn_blocking`.
     pub fn is_blocking(&self) -> bool {

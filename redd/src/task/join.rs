@@ -1,13 +1,11 @@
-//! `JoinHandle`, `AbortHandle`, `JoinError`: what a program holds of a spawned task.
+//! `JoinHandle` and `AbortHandle`: what a program holds of a spawned task.
 //!
 //! Called by user code, and by `group::join_set`. The invariants are those of `state` (`join-waker`, `output-owner`).
 
 #![expect(unsafe_code, reason = "a handle owns a reference behind a raw pointer")]
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -15,10 +13,15 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::cell::{self, Header, TaskRef};
-use super::poll::CurrentGuard;
+use super::budget::poll_proceed;
+use super::current::CurrentGuard;
+use super::drop_guarded::drop_guarded;
+use super::header::Header;
+use super::id::Id;
+use super::join_error::JoinError;
+use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
-use super::{Id, coop, waker};
+use super::waker;
 use crate::observe::waiting::{self, WaitKind};
 
 /// The owned handle of a spawned task: await it to get the task's output.
@@ -217,7 +220,7 @@ impl<T> Future for JoinHandle<T> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let unit = ready!(coop::poll_proceed(cx));
+        let unit = ready!(poll_proceed(cx));
         if self.set_waker(cx.waker()) {
             waiting::note(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
@@ -242,7 +245,7 @@ impl<T> Drop for JoinHandle<T> {
             // No other thread can get a reference, so no read-modify-write is needed.
             task.state.release_unshared();
             // SAFETY: ours was the last reference.
-            unsafe { cell::free(task.into_raw()) };
+            unsafe { Header::free(task.into_raw()) };
             return;
         }
         match task.state.drop_handle() {
@@ -266,7 +269,7 @@ struct EmptyOnUnwind<'a>(&'a mut Option<Waker>);
 
 impl Drop for EmptyOnUnwind<'_> {
     fn drop(&mut self) {
-        cell::drop_guarded(self.0.take());
+        drop_guarded(self.0.take());
     }
 }
 
@@ -321,168 +324,3 @@ impl AbortHandle {
 }
 
 debug_struct!([] AbortHandle as "AbortHandle", self => { id: self.id() });
-
-/// The error of a task that has no output: it was aborted, or it panicked.
-///
-/// It converts to an [`io::Error`], so `?` works in functions that return `io::Result`.
-///
-/// # Examples
-/// ```
-/// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let panicked = redd::spawn(async {
-///     if true {
-///         panic!("no more eggs");
-///     }
-/// });
-/// let error = panicked.await.unwrap_err();
-/// assert!(error.is_panic());
-/// assert!(error.to_string().ends_with("panicked with message \"no more eggs\""));
-/// # });
-/// ```
-pub struct JoinError {
-    id: Id,
-    reason: Reason,
-}
-
-enum Reason {
-    Cancelled,
-    /// The payload. The lock only makes the error `Sync`.
-    Panic(std::sync::Mutex<Box<dyn Any + Send + 'static>>),
-}
-
-impl JoinError {
-    pub(crate) fn cancelled(id: Id) -> Self {
-        Self { id, reason: Reason::Cancelled }
-    }
-
-    pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> Self {
-        Self { id, reason: Reason::Panic(std::sync::Mutex::new(payload)) }
-    }
-
-    /// Returns whether the task was aborted, or its runtime was shut down.
-    ///
-    /// # Examples
-    /// ```
-    /// use redd::runtime::Runtime;
-    ///
-    /// let runtime = Runtime::new()?;
-    /// let task = runtime.spawn(std::future::pending::<()>());
-    /// drop(runtime);
-    /// let error = Runtime::new()?.block_on(task).unwrap_err();
-    /// assert!(error.is_cancelled());
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self.reason, Reason::Cancelled)
-    }
-
-    /// Returns whether the task panicked.
-    ///
-    /// # Examples
-    /// ```
-    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// let task = redd::spawn(async { assert_eq!(1 + 1, 3) });
-    /// assert!(task.await.unwrap_err().is_panic());
-    /// # });
-    /// ```
-    pub fn is_panic(&self) -> bool {
-        matches!(self.reason, Reason::Panic(_))
-    }
-
-    /// Returns the panic's payload, for [`std::panic::resume_unwind`].
-    ///
-    /// # Panics
-    /// Panics if the task did not panic. Check [`is_panic`](Self::is_panic) first, or use
-    /// [`try_into_panic`](Self::try_into_panic).
-    ///
-    /// # Examples
-    /// ```
-    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// let task = redd::spawn(async { panic!("a bug") });
-    /// let payload = task.await.unwrap_err().into_panic();
-    /// assert_eq!(payload.downcast_ref(), Some(&"a bug"));
-    /// # });
-    /// ```
-    #[track_caller]
-    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self.try_into_panic() {
-            Ok(payload) => payload,
-            Err(error) => panic!(
-                "`JoinError::into_panic` was called, but {error}. Check `is_panic` first, or use `try_into_panic`."
-            ),
-        }
-    }
-
-    /// Returns the panic's payload, if the task panicked.
-    ///
-    /// # Errors
-    /// Returns the error itself if the task was cancelled.
-    ///
-    /// # Examples
-    /// ```
-    /// # redd::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// let task = redd::spawn(std::future::pending::<()>());
-    /// task.abort();
-    /// match task.await.unwrap_err().try_into_panic() {
-    ///     Ok(payload) => std::panic::resume_unwind(payload),
-    ///     Err(error) => assert!(error.is_cancelled()),
-    /// }
-    /// # });
-    /// ```
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
-        match self.reason {
-            Reason::Panic(payload) => Ok(payload.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())),
-            Reason::Cancelled => Err(self),
-        }
-    }
-
-    /// Returns the id of the task.
-    pub fn id(&self) -> Id {
-        self.id
-    }
-
-    /// Calls `f` with the panic's message, if it is text.
-    pub(super) fn with_message<R>(&self, f: impl FnOnce(Option<&str>) -> R) -> R {
-        let Reason::Panic(payload) = &self.reason else {
-            return f(None);
-        };
-        let payload = payload.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        f(text.or_else(|| payload.downcast_ref::<&'static str>().copied()))
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            Reason::Cancelled => write!(f, "task {} was cancelled", self.id),
-            Reason::Panic(_) => self.with_message(|message| match message {
-                Some(text) => write!(f, "task {} panicked with message {text:?}", self.id),
-                None => write!(f, "task {} panicked", self.id),
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            Reason::Cancelled => write!(f, "JoinError::Cancelled({:?})", self.id),
-            Reason::Panic(_) => self.with_message(|message| match message {
-                Some(text) => write!(f, "JoinError::Panic({:?}, {text:?}, ...)", self.id),
-                None => write!(f, "JoinError::Panic({:?}, ...)", self.id),
-            }),
-        }
-    }
-}
-
-impl std::error::Error for JoinError {}
-
-impl From<JoinError> for io::Error {
-    fn from(error: JoinError) -> Self {
-        Self::other(match error.reason {
-            Reason::Cancelled => "the task was cancelled before it had a result",
-            Reason::Panic(_) => "the task panicked before it had a result",
-        })
-    }
-}

@@ -22,8 +22,9 @@
 //! # });
 //! ```
 
-// A task is a slot of a slab (`slab`) that holds a state word (`state`) and the future or its output (`cell`). It is spawned
-// QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle` reads its output (`join`).
+// A task is a slot of a slab (`slab`). It holds a header (`header`) with a state word (`state`), and the future or its output
+// (`cell`). It is spawned QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle`
+// reads its output (`join`).
 //
 // | step | function | what holds |
 // |---|---|---|
@@ -31,44 +32,46 @@
 // | poll | `Runnable::run` | the poll lock; a panic is caught |
 // | wake | `waker` → `State::wake_by_ref` | at most one `Runnable` |
 // | complete | `poll::complete` | the output is published before the joiner is woken |
-// | free | `cell::free` | no thread has a pointer |
+// | free | `cell::free_slot` | no thread has a pointer |
+//
+// The files in order; each takes from those above it:
+//
+// | files | noun |
+// |---|---|
+// | `id`, `queue_link`, `state`, `drop_guarded` | what takes nothing from the room |
+// | `info`, `hooks`, `spans`, `join_error` | what a program gets to know of a task |
+// | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
+// | `slab` | the memory of tasks, and the registry of live ones |
+// | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
+// | `budget`, `yield_now`, `poll`, `join` | running a task, and waiting for its end |
+// | `cell` | a task with its type, and how it is made |
 
 mod budget;
 pub(crate) mod cell;
+pub(crate) mod current;
+mod describe;
+mod drop_guarded;
+pub(crate) mod header;
 pub(crate) mod hooks;
 mod id;
+pub(crate) mod info;
 mod join;
+mod join_error;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_life.rs"]
 mod models;
 pub(crate) mod poll;
+pub(crate) mod queue_link;
 pub(crate) mod runnable;
 pub(crate) mod slab;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_spans.rs"]
+pub(crate) mod spans;
 #[cfg(feature = "tracing")]
 pub(crate) mod spans;
 mod state;
 pub(crate) mod waker;
 mod yield_now;
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) mod spans {
-    //! Without the feature `tracing` there are no spans: these functions compile to nothing.
-
-    use super::hooks::TaskHooks;
-    use super::waker::WakerOp;
-
-    pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
-        hooks
-    }
-
-    #[inline(always)]
-    pub(crate) fn spawn_boxed<R>(_: usize, spawn: impl FnOnce() -> R) -> R {
-        spawn()
-    }
-
-    #[inline]
-    pub(super) fn waker(_: WakerOp, _: super::Id) {}
-}
 
 pub mod coop {
     //! Cooperative scheduling: a budget limits how long a task runs before it yields.
@@ -107,9 +110,11 @@ pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::group::task_builder::Builder;
 pub use crate::runtime::spawn;
 pub use budget::{Unconstrained, consume_budget, unconstrained};
+pub use current::{id, try_id};
 pub use hooks::TaskMeta;
-pub use id::{Id, id, try_id};
-pub use join::{AbortHandle, JoinError, JoinHandle};
+pub use id::Id;
+pub use join::{AbortHandle, JoinHandle};
+pub use join_error::JoinError;
 pub(crate) use runnable::Runnable;
 pub use yield_now::yield_now;
 

@@ -1,78 +1,21 @@
 //! One poll of a task: the budget, panics, and the transition after the poll.
 //!
 //! Called by the scheduler's loop (`Runnable::run`), by shutdown (`take_over`) and by the blocking pool.
-//!
-//! # Invariants
-//! - `current-is-honest`: while user code of a task runs (its poll, the drop of its future or output), `task::id()` returns
-//!   its id.
 
 #![expect(unsafe_code, reason = "calls through the task's table")]
 
-use std::cell::Cell;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cell::{self, End, Header};
-use super::runnable::{Runnable, TaskInfo};
+use super::current::{self, CurrentGuard};
+use super::describe::tell;
+use super::header::{End, Header};
+use super::runnable::Runnable;
 use super::slab::TaskSlab;
 use super::state::{OnComplete, OnPending, OnStart, Output};
-use super::{Id, budget, waker};
+use super::{budget, waker};
 use crate::observe::waiting;
-use crate::primitives::thread_local;
-
-thread_local! {
-    /// The task whose code runs on this thread.
-    static CURRENT: Cell<*const Header> = const { Cell::new(ptr::null()) };
-    /// Whether the current poll asked for its task to go to the back of the queue.
-    static HAS_YIELDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks a task as the current one until it is dropped (`current-is-honest`).
-pub(super) struct CurrentGuard(*const Header);
-
-impl CurrentGuard {
-    pub(super) fn enter(task: NonNull<Header>) -> Self {
-        Self(CURRENT.replace(task.as_ptr()))
-    }
-}
-
-impl Drop for CurrentGuard {
-    fn drop(&mut self) {
-        CURRENT.set(self.0);
-    }
-}
-
-/// The id of the task whose code runs on this thread.
-pub(super) fn current_id() -> Option<Id> {
-    let task = CURRENT.get();
-    // SAFETY: set for as long as the guard's owner holds a reference.
-    unsafe { task.as_ref() }.map(Header::id)
-}
-
-/// Whether this thread runs code of a task or blocking closure of that slab.
-pub(crate) fn current_is_of(slab: &TaskSlab) -> bool {
-    // SAFETY: set for as long as the guard's owner holds a reference, so the slab lives too.
-    NonNull::new(CURRENT.get().cast_mut()).is_some_and(|task| ptr::eq(unsafe { TaskSlab::of(task) }, slab))
-}
-
-/// Requests that the current task go to the back of the queue after its poll, if `waker` is its own. No wake is needed
-/// then. Returns whether it is.
-pub(super) fn yield_current(waker: &std::task::Waker) -> bool {
-    let Some(task) = NonNull::new(CURRENT.get().cast_mut()) else {
-        return false;
-    };
-    let is_own = waker::is_of(waker, task);
-    if is_own {
-        HAS_YIELDED.set(true);
-    }
-    is_own
-}
-
-/// Whether `waker` is that of the current task. `None` outside of tasks.
-pub(super) fn is_of_current(waker: &std::task::Waker) -> Option<bool> {
-    NonNull::new(CURRENT.get().cast_mut()).map(|task| waker::is_of(waker, task))
-}
 
 /// What the scheduler does after a poll.
 #[derive(Debug)]
@@ -110,7 +53,7 @@ impl Runnable {
         // SAFETY: we own the `Runnable`'s reference until the poll ends.
         let header = unsafe { task.as_ref() };
         // A `LocalSet` polls its tasks inside the poll of another task, so the flag of that task is restored afterwards.
-        let outer_has_yielded = HAS_YIELDED.replace(false);
+        let outer_has_yielded = current::replace_has_yielded(false);
         let polled = {
             let _current = CurrentGuard::enter(task);
             // SAFETY: our reference outlives the poll.
@@ -120,7 +63,7 @@ impl Runnable {
             // SAFETY: we hold the poll lock.
             budget::with_full(|| unsafe { (header.vtable().poll)(task, &mut cx) })
         };
-        let has_yielded = HAS_YIELDED.replace(outer_has_yielded);
+        let has_yielded = current::replace_has_yielded(outer_has_yielded);
         match polled {
             Poll::Pending => {
                 header.set_waiting(waiting::take());
@@ -158,7 +101,7 @@ unsafe fn end_unpolled(task: NonNull<Header>, start: OnStart) {
         OnStart::Poll | OnStart::DropFuture => unsafe { cancel_locked(task) },
         OnStart::Discard => {}
         // SAFETY: ours was the last reference.
-        OnStart::Free => unsafe { cell::free(task) },
+        OnStart::Free => unsafe { Header::free(task) },
     }
 }
 
@@ -184,7 +127,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
     if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { Header::tell(task, hook, None) };
+        unsafe { tell(task, hook, None) };
     }
     slab.count_completed(header.vtable());
     let mut output = Output::Present;
@@ -202,14 +145,14 @@ unsafe fn complete(task: NonNull<Header>) {
                 crate::collections::wake_list::wake_guarded(waker);
                 if header.state.drop_refs(2) {
                     // SAFETY: those were the last.
-                    unsafe { cell::free(task) };
+                    unsafe { Header::free(task) };
                 }
                 return;
             }
             OnComplete::Nothing => return,
             OnComplete::Free => {
                 // SAFETY: the state says so.
-                unsafe { cell::free(task) };
+                unsafe { Header::free(task) };
                 return;
             }
         }
@@ -243,13 +186,5 @@ impl TaskSlab {
                 return running;
             }
         }
-    }
-
-    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
-    pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
-        let mut tasks = Vec::new();
-        self.for_each_live(|task| tasks.push(task.info()));
-        tasks.retain(|task| !task.is_complete);
-        tasks
     }
 }

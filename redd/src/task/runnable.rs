@@ -1,15 +1,16 @@
-//! `Runnable`, the right to poll a task once, and `Schedule`, which queues it.
+//! `TaskRef`, a reference to a task; `Runnable`, the right to poll it once; `Schedule`, which queues it.
 //!
-//! Called by `scheduler`, `blocking` and `LocalSet`, which implement `Schedule`.
+//! Called by `slab`, `waker` and `poll`, and by `scheduler`, `blocking` and `LocalSet`, which implement `Schedule`.
 
 #![expect(unsafe_code, reason = "ownership of a reference behind a raw pointer")]
 
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
-use super::cell::{Header, TaskRef};
+use super::header::Header;
 use super::hooks::UnjoinedPanic;
-use crate::observe::report::Place;
-use crate::observe::waiting::WaitKind;
 
 /// The scheduler of a slab's tasks. The task room knows nothing else about schedulers.
 pub(crate) trait Schedule: Send + Sync {
@@ -36,47 +37,59 @@ pub(crate) trait Schedule: Send + Sync {
     }
 }
 
-/// A description of a task for reports.
+/// A counted reference to a task. Dropping the last one frees the task.
 #[derive(Debug)]
-pub(crate) struct TaskInfo {
-    pub(crate) id: super::Id,
-    pub(crate) location: &'static std::panic::Location<'static>,
-    pub(crate) name: Option<std::sync::Arc<str>>,
-    pub(crate) age: std::time::Duration,
-    /// What it recorded when its last poll returned `Pending`, and the location in the program.
-    pub(crate) waiting: Option<(WaitKind, Option<&'static std::panic::Location<'static>>)>,
-    pub(crate) is_running: bool,
-    pub(crate) is_complete: bool,
-    pub(crate) is_queued: bool,
-    /// A closure of the blocking pool.
-    pub(crate) is_blocking: bool,
-}
+pub(crate) struct TaskRef(NonNull<Header>);
 
-impl std::fmt::Display for TaskInfo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
-        if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
-        }
-        write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
-        match self.waiting {
-            _ if self.is_running => f.write_str(", running")?,
-            _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
-            _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
-            Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
-            None => {}
-        }
-        f.write_str(")")
+// SAFETY: it gives access only to the state word, and to fields that do not change after the spawn.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+impl UnwindSafe for TaskRef {}
+impl RefUnwindSafe for TaskRef {}
+
+impl TaskRef {
+    /// # Safety
+    /// The caller gives up a reference that the state word counts.
+    pub(super) unsafe fn from_raw(task: NonNull<Header>) -> Self {
+        Self(task)
+    }
+
+    /// The task, with the reference.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(super) fn as_raw(&self) -> NonNull<Header> {
+        self.0
     }
 }
 
-/// An age as reports show it. The clock of ages has a resolution of milliseconds, so a young task has none to show.
-struct Age(std::time::Duration);
+impl Deref for TaskRef {
+    type Target = Header;
 
-impl std::fmt::Display for Age {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.as_millis() == 0 { f.write_str("less than 1ms") } else { write!(f, "{:.1?}", self.0) }
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: a reference is held.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.state.add_ref();
+        Self(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        if self.state.drop_refs(1) {
+            // SAFETY: ours was the last.
+            unsafe { Header::free(self.0) };
+        }
     }
 }
 
@@ -114,18 +127,5 @@ impl Runnable {
     /// The reference, to be cloned or to describe the task.
     pub(crate) fn task(&self) -> &TaskRef {
         &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Age;
-    use std::time::Duration;
-
-    #[test]
-    fn an_age_below_the_resolution_of_the_clock_is_not_shown_as_zero() {
-        for (age, text) in [(0, "less than 1ms"), (1, "1.0ms"), (1500, "1.5s")] {
-            assert_eq!(Age(Duration::from_millis(age)).to_string(), text);
-        }
     }
 }

@@ -13,9 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 use tracing::Span;
 
-use super::Id;
 use super::hooks::{TaskHooks, TaskMeta};
-use super::waker::WakerOp;
+use super::id::Id;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread_local};
 
@@ -131,16 +130,9 @@ fn leave() {
     }
 }
 
-/// Records an operation on a waker of this task.
-pub(super) fn waker(op: WakerOp, task: Id) {
-    let Some(id) = find(task.0).and_then(|span| span.id()) else {
-        return;
-    };
-    let op = match op {
-        WakerOp::Clone => "waker.clone",
-        WakerOp::Wake => "waker.wake",
-        WakerOp::WakeByRef => "waker.wake_by_ref",
-        WakerOp::Drop => "waker.drop",
-    };
-    tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());
+/// Records an operation, by the name that tokio-console reads, on a waker of this task.
+pub(super) fn waker(op: &'static str, task: Id) {
+    if let Some(id) = find(task.0).and_then(|span| span.id()) {
+        tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());
+    }
 }

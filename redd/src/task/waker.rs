@@ -14,20 +14,11 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::cell::{self, Header, TaskRef};
-use super::runnable::{Runnable, Schedule};
+use super::header::Header;
+use super::runnable::{Runnable, Schedule, TaskRef};
 use super::slab::TaskSlab;
 use super::spans;
 use super::state::AfterWake;
-
-/// An operation on a waker, as `spans` reports it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum WakerOp {
-    Clone,
-    Wake,
-    WakeByRef,
-    Drop,
-}
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
@@ -63,7 +54,7 @@ unsafe fn header<'a>(data: *const ()) -> (NonNull<Header>, &'a Header) {
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: called through a waker of this table.
     let (_, header) = unsafe { header(data) };
-    spans::waker(WakerOp::Clone, header.id());
+    spans::waker("waker.clone", header.id());
     header.state.add_ref();
     RawWaker::new(data, &TABLE)
 }
@@ -71,7 +62,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
-    spans::waker(WakerOp::Wake, header.id());
+    spans::waker("waker.wake", header.id());
     // SAFETY: the waker's reference is ours; after the transition below the slab is used only if this thread keeps it.
     let slab = unsafe { TaskSlab::of(task) };
     if !slab.is_entered_here() {
@@ -84,7 +75,7 @@ unsafe fn wake(data: *const ()) {
         AfterWake::Enqueue => unsafe { slab.owner().schedule(Runnable::from_raw(task)) },
         AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        AfterWake::Free => unsafe { cell::free(task) },
+        AfterWake::Free => unsafe { Header::free(task) },
         AfterWake::EnqueueThenRelease => unreachable!("this transition gives the waker's reference away"),
     }
 }
@@ -112,14 +103,14 @@ unsafe fn wake_elsewhere(task: NonNull<Header>) {
         }
         AfterWake::Nothing => {}
         // SAFETY: ours was the last.
-        AfterWake::Free => unsafe { cell::free(task) },
+        AfterWake::Free => unsafe { Header::free(task) },
     }
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
-    spans::waker(WakerOp::WakeByRef, header.id());
+    spans::waker("waker.wake_by_ref", header.id());
     match header.state.wake_by_ref() {
         // SAFETY: the transition made a reference for the `Runnable`.
         AfterWake::Enqueue => unsafe { enqueue(task) },
@@ -131,7 +122,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through a waker of this table.
     let (task, header) = unsafe { header(data) };
-    spans::waker(WakerOp::Drop, header.id());
+    spans::waker("waker.drop", header.id());
     // SAFETY: `waker-is-ref`.
     drop(unsafe { TaskRef::from_raw(task) });
 }

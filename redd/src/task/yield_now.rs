@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use super::current;
+
 /// Lets other tasks run: the current task goes to the back of the run queue.
 ///
 /// - It does not promise which task runs next, or that another one runs.
@@ -28,7 +30,7 @@ pub async fn yield_now() {
         if std::mem::replace(&mut has_yielded, true) {
             return Poll::Ready(());
         }
-        if !super::poll::yield_current(cx.waker()) {
+        if !current::yield_current(cx.waker()) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

@@ -5,6 +5,7 @@
 //! # Invariants
 //! - `one-deadline`: the sleep's deadline is the next tick. Only taking that tick or a `reset` changes it.
 
+use crate::observe::waiting::located;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::pin::Pin;
@@ -166,8 +167,9 @@ impl Interval {
     /// assert_eq!(polled, 2);
     /// # });
     /// ```
-    pub async fn tick(&mut self) -> Instant {
-        poll_fn(|cx| self.poll_tick(cx)).await
+    #[track_caller]
+    pub fn tick(&mut self) -> impl Future<Output = Instant> {
+        located(async move { poll_fn(|cx| self.poll_tick(cx)).await })
     }
 
     /// Polls for the next tick. Only the task that polled last is woken when the tick is due.

@@ -24,7 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     case("100,000 spawns in each other", "fine", spawns_in_each_other),
     case("100,000 tasks each own the next one's handle", "fine", chain_of_handles),
     case("a future of 1 MB", "fine", large_future),
-    case("a task wakes itself for ever beside others", "the others go on", selfish_task),
+    case("a task wakes itself forever beside others", "the others go on", selfish_task),
     case("10,000 timers at one instant", "all fire", many_timers),
     case("10,000 runtimes one after another", "flat", many_runtimes),
     case("wakers are used by other threads when the runtime is gone", "no effect", late_wakers),

@@ -1,5 +1,5 @@
-//! What programs can name in the facade, next to what they can name in Tokio: recorded once from rustdoc's JSON of the
-//! tracked version, as names and signatures without a word of documentation, and compared with the facade's.
+//! The public items of the facade, compared with those of Tokio. Tokio's are recorded once from rustdoc's JSON of the
+//! tracked version, as names and signatures without documentation.
 //!
 //! Called by `main`, for the lane `api-diff` and for `cargo xtask api-diff --record`, which documents the registry's Tokio.
 

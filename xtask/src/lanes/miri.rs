@@ -1,4 +1,4 @@
-//! Miri, and what stands in for it: the replacements of `redd/src/sys` for the calls that it does not have.
+//! Miri, and a substitute for it: the replacements of `redd/src/sys` for the calls that it does not have.
 //!
 //! Called by `cargo xtask miri`.
 //!
@@ -84,7 +84,7 @@ fn interpreted(root: &Path, model: &str, seed: u32) -> Command {
     command.arg("--");
     command.args(OUTSIDE.iter().map(|part| format!("--skip={part}")));
     // Without isolation: tests look at the real clock. Exposed pointers are permitted for one of them, the place that a task
-    // waits at, which `task::cell` packs into a word. Leaks are ignored, since Miri counts threads that never end, and
+    // waits at, which `task::header` packs into a word. Leaks are ignored, since Miri counts threads that never end, and
     // the thread of the monitor belongs to the process. The lane `asan` looks for leaks.
     let flags =
         format!("-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks -Zmiri-seed={seed} {model}");

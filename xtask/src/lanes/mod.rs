@@ -181,7 +181,7 @@ pub(crate) fn run_deep(root: &Path) -> bool {
     run(root, &DEEP.iter().collect::<Vec<_>>())
 }
 
-/// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to mend.
+/// Runs all of `lanes`, also after one has failed, so that one run shows everything there is to fix.
 pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
     let mut rows = Vec::new();
     for lane in lanes {
@@ -194,7 +194,7 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
     let mut total = Duration::ZERO;
     for (name, time, outcome) in &rows {
         total += *time;
-        // The word stands in the column before.
+        // The word is in the column before.
         let note = outcome.note.strip_prefix(SKIPPED).unwrap_or(&outcome.note);
         println!("{name:<15}  {:<7} {:>6.1} s  {note}", outcome.word(), time.as_secs_f64());
     }
@@ -266,7 +266,7 @@ fn shown(command: &Command) -> String {
 fn fmt(root: &Path) -> Outcome {
     let passed = passes(&mut cargo(root, &["fmt", "--all", "--check"]));
     if !passed {
-        eprintln!("mend: `cargo fmt --all`");
+        eprintln!("fix: `cargo fmt --all`");
     }
     Outcome::of(passed)
 }
@@ -294,7 +294,7 @@ fn run_dependencies(root: &Path) -> Outcome {
     Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
 }
 
-/// The lock file of a program that asks for `tokio` and gets the facade. It starts from ours, so that a new release of
+/// The lock file of a program that depends on `tokio` and gets the facade. It starts from ours, so that a new release of
 /// another crate changes nothing; Cargo removes what the program does not need.
 fn user_lock(root: &Path) -> Result<String, String> {
     let folder = target_dir(root).join(dependencies::USER);
@@ -324,7 +324,7 @@ fn user_lock(root: &Path) -> Result<String, String> {
 fn minimal(root: &Path) -> Outcome {
     let folder = target_dir(root).join("minimal");
     let names = feature_names(&std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default());
-    // An optional dependency may ask for a newer version of one that is always there, and hide that ours is too low.
+    // An optional dependency may require a newer version of another one, and hide that our requirement is too low.
     let passed = [&[][..], &names].iter().all(|features| {
         let manifest = format!(
             "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
@@ -355,7 +355,7 @@ fn clippy(root: &Path) -> Outcome {
 }
 
 fn docs(root: &Path) -> Outcome {
-    // The map of a public module names private rooms, for who reads the source; for others the name is no link.
+    // The map of a public module names private rooms, for readers of the source; elsewhere the name is not a link.
     let flags = "-D warnings -A rustdoc::private_intra_doc_links";
     Outcome::of(passes(cargo(root, &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags)))
 }
@@ -543,7 +543,7 @@ fn check_instructions(root: &Path) -> Outcome {
     let comparison = instructions::compare(&stored, &instructions::toolchain(), &counts);
     comparison.lines.iter().for_each(|line| println!("{line}"));
     if !comparison.failed.is_empty() {
-        eprintln!("mend, or say why in the commit and store them: `cargo xtask instructions --bless`");
+        eprintln!("fix it, or give the reason in the commit and store them: `cargo xtask instructions --bless`");
     }
     let note = match comparison.failed.as_slice() {
         [] => format!("{} rows", counts.len()),

@@ -1,11 +1,10 @@
-//! Other people's tests on the facade: those that the packages of Tokio and its companions carry, unpacked from the
-//! registry into the target folder when the lane runs. Nothing of them is in this repository but names, in
-//! `compat/known-failures.txt`.
+//! The tests of Tokio and its companions on the facade. The lane unpacks their packages from the registry into the
+//! target folder. This repository has only the names of some, in `compat/known-failures.txt`.
 //!
 //! Called by the lanes `suites`, `suites-unstable`, `compat` and `switch`.
 //!
 //! # Why not otherwise
-//! `cargo test` would run the tests of a file in one process, where one that hangs or aborts takes the others along.
+//! `cargo test` would run the tests of a file in one process, where a test that hangs or aborts ends the others, too.
 
 mod report;
 mod run;
@@ -38,7 +37,7 @@ enum Kind {
 }
 
 impl Suite {
-    /// Whether the tests stand in for a package that is named as the facade: then they move to one with another name.
+    /// Whether the package has the same name as the facade. Its tests then move to a package with another name.
     fn is_of_the_facade(&self) -> bool {
         self.package == "tokio"
     }
@@ -200,7 +199,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
     let mut built = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let message: Value = serde_json::from_str(line)
-            .map_err(|error| format!("cargo wrote a line that is not JSON ({error}): {line}"))?;
+            .map_err(|error| format!("cargo printed a line that is not JSON ({error}): {line}"))?;
         let program = message["executable"].as_str().unwrap_or_default();
         if message["reason"] == "compiler-artifact" && message["profile"]["test"] == true && !program.is_empty() {
             let target = &message["target"];

@@ -82,7 +82,7 @@ impl Report {
         self.known.iter().find(|known| known.is(suite, test))
     }
 
-    /// Sentences about what must be mended: new failures, tests that flicker, and known failures that pass now.
+    /// Sentences about what must be fixed: new failures, flaky tests, and known failures that pass now.
     pub(crate) fn findings(&self) -> Vec<String> {
         let mut findings = Vec::new();
         for ((suite, test), counters) in &self.tests {

@@ -4,25 +4,25 @@
 
 use std::fmt;
 
-/// One thing to mend.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One thing to fix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {
     path: String,
     line: usize,
     what: String,
-    mend: String,
+    fix: String,
 }
 
 impl Finding {
-    /// `line` 0 stands for the whole file.
-    pub(crate) fn new(path: &str, line: usize, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, what: what.into(), mend: mend.into() }
+    /// `line` 0 means the whole file.
+    pub(crate) fn new(path: &str, line: usize, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, what: what.into(), fix: fix.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}: {}", self.path, self.line.max(1), self.what, self.mend)
+        write!(f, "{}:{}: {}: {}", self.path, self.line.max(1), self.what, self.fix)
     }
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Document {
     pub(super) text: String,
 }
 
-/// Whether `word` stands in `text` as a whole word; letters, digits and `_` make words.
+/// Whether `text` contains `word` as a whole word; letters, digits and `_` make words.
 pub(super) fn has_word(text: &str, word: &str) -> bool {
     let is_inside = |mark: char| mark.is_alphanumeric() || mark == '_';
     text.match_indices(word)
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_reads_as_place_what_and_mend() {
+    fn a_finding_reads_as_location_what_and_fix() {
         assert_eq!(Finding::new("a.rs", 0, "is bad", "make it good").to_string(), "a.rs:1: is bad: make it good");
     }
 }

@@ -1,10 +1,14 @@
-//! The rules of STYLE.md that a machine can check. Each finding says where, what, and how to mend it.
+//! The rules of STYLE.md that a machine can check. Each finding says where, what, and how to fix it.
 //!
 //! | rule | file |
 //! |---|---|
-//! | every file starts with a map; words of the house; reasons of lints; unfinished work; places of features and `cfg` | `text` |
+//! | every file starts with a map; terms; reasons of lints; unfinished work; places of features and `cfg` | `text` |
 //! | invariants and fences have names | `names` |
-//! | walls between rooms; one door to atomics, threads and system calls; the list of unsafe files | `walls` |
+//! | walls between rooms; the only room with atomics, threads and system calls; the list of unsafe files | `walls` |
+//! | the import graph of files has no cycle | `graph` |
+//! | plain English, short sentences, and names that exist | `prose` |
+//! | public functions can be found, and public items have examples | `public_items` |
+//! | sizes of functions and files | `size` |
 //!
 //! Called by `cargo xtask tidy` and `cargo xtask ci`.
 
@@ -12,6 +16,7 @@ mod finding;
 mod graph;
 mod names;
 mod prose;
+mod public_items;
 mod size;
 mod source;
 mod text;
@@ -32,19 +37,21 @@ pub(crate) fn check(root: &Path) -> Vec<Finding> {
         findings.push(Finding::new(".", 0, "no Rust files were found", "run it in the repository: `cargo xtask tidy`"));
     }
     findings.extend(text::check_paths(&sources, &documents));
+    findings.extend(prose::check(&sources, &documents));
     sources.retain(is_of_the_workspace);
     findings.extend(text::check(&sources));
     findings.extend(names::check(&sources, &documents));
     findings.extend(graph::check(&sources));
     findings.extend(size::check(&sources));
-    findings.extend(prose::check(&sources, &documents));
+    findings.extend(prose::check_names(&sources, &documents));
+    findings.extend(public_items::check(&sources, &documents));
     findings.extend(walls::check(&sources));
     findings.extend(walls::check_unsafe_list(&sources, &read_list(root, walls::UNSAFE_LIST)));
     findings.sort();
     findings
 }
 
-/// `bench` and `compat` are workspaces of their own, with code in other people's ways.
+/// `bench` and `compat` are workspaces of their own; much of their code follows other projects' examples.
 fn is_of_the_workspace(source: &Source) -> bool {
     !source.path.starts_with("bench/") && !source.path.starts_with("compat/")
 }
@@ -107,7 +114,7 @@ fn read_folder(
             }
             continue;
         }
-        // What is not UTF-8 is not ours to check.
+        // Files that are not UTF-8 are not checked.
         let Ok(text) = fs::read_to_string(entry.path()) else {
             continue;
         };

@@ -119,7 +119,7 @@ fn check_cited(sources: &[&Source], defined: &[Named], documents: &[Document]) -
                 &cited.path,
                 cited.line,
                 format!("the invariant `{}` is cited but nowhere defined", cited.name),
-                format!("write ``- `{}`: …`` under `# Invariants` in a module's map, or mend the name", cited.name),
+                format!("write ``- `{}`: …`` under `# Invariants` in a module's map, or fix the name", cited.name),
             )
         })
         .collect()

@@ -3,7 +3,7 @@
 use super::finding::{Document, Finding, has_word};
 use super::source::{Line, Source};
 
-/// STYLE §1: a word, and the one that this house uses for it. One word is looked for in names too; two only in prose,
+/// STYLE §1: a word, and the term to use for it. A single word is also searched in names; two words only in prose,
 /// since `Builder::global_queue_interval` is Tokio's name.
 const BANNED: &[(&str, &str)] = &[
     ("job", "task"),
@@ -32,6 +32,8 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
     ("redd/src/macros/mod.rs", "`pin!` and `task_local!` need no `redd-macros`, the others do"),
     ("redd/src/macros/support.rs", "re-exports the parsers of `redd-macros`"),
     ("redd/src/io/mod.rs", "signposts to `fs::stdio` and `net`"),
+    ("redd/src/observe/late_poll.rs", "the event of a late poll, and nothing in its place"),
+    ("redd/src/observe/symbols.rs", "the names of functions, and addresses in their place"),
     ("redd/src/observe/resources.rs", "the spans of resources, and nothing in their place"),
     ("redd/src/sys/mod.rs", "the system calls of a room that is gated"),
     ("redd/src/task/mod.rs", "spans of tasks, and nothing in their place"),
@@ -41,7 +43,7 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
 /// Rooms that may ask for the platform.
 const PLATFORM_ROOMS: &[&str] = &["driver", "net", "fs", "process", "signal", "sys"];
 
-/// Words of a path on somebody's machine. In two parts, so that this file does not contain them.
+/// Parts of paths on one machine. In two parts, so that this file does not contain them.
 const MACHINE_PATHS: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/fa", "rm/"), concat!("../sha", "red")];
 
@@ -113,7 +115,7 @@ fn check_attributes(source: &Source, findings: &mut Vec<Finding>) {
                 &source.path,
                 number,
                 format!("`#{attribute}…)]` without a reason"),
-                "add `reason = \"…\"`, or mend what the lint found",
+                "add `reason = \"…\"`, or fix what the lint found",
             ));
         }
     }
@@ -191,7 +193,7 @@ fn check_names(source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Words of the house, in comments, names and messages.
+/// Terms, in comments, names and messages.
 fn check_words(source: &Source, findings: &mut Vec<Finding>) {
     for (number, line) in source.numbered() {
         let text = line.text.to_lowercase();
@@ -202,7 +204,7 @@ fn check_words(source: &Source, findings: &mut Vec<Finding>) {
                 findings.push(Finding::new(
                     &source.path,
                     number,
-                    format!("`{word}` is not a word of this house"),
+                    format!("`{word}` is not redd's term"),
                     format!("say `{instead}` (STYLE 1)"),
                 ));
             }
@@ -276,8 +278,8 @@ mod tests {
             ("//! A.\n#![expect(\n    unsafe_code\n)]", ":2: `#[expect(…)]` without a reason"),
             ("//! A.\nfn a() { todo!() }", ":2: unfinished"),
             ("//! A.\n#[ignore]\nfn a() {}", "never run"),
-            ("//! A.\n// The event loop of the thing.", ":2: `event loop` is not a word"),
-            ("//! A.\nfn next_job() {}", "`job` is not a word"),
+            ("//! A.\n// The event loop of the thing.", ":2: `event loop` is not redd's term"),
+            ("//! A.\nfn next_job() {}", "`job` is not redd's term"),
             ("//! A.\nmod util;", "a module called `util`"),
             ("//! A.\n#[cfg(feature = \"net\")]\nfn a() {}", "outside of `lib.rs`"),
             ("//! A.\n#[cfg(target_os = \"linux\")]\nfn a() {}", "the platform"),

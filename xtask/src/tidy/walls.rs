@@ -17,13 +17,11 @@ const ROOT: &str = "redd/src/";
 const LAYERS: &[&[&str]] = &[
     &["primitives/", "sys/", "texts.rs"],
     &["collections/"],
-    &["observe/", "symbols.rs"],
+    &["observe/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
     &["driver/"],
     &["current.rs"],
-    // The injector links tasks of any type.
-    &["scheduler/injector.rs", "scheduler/counters.rs"],
     &["task/"],
     // Leaves: what a task waits on.
     &["time/"],
@@ -32,9 +30,10 @@ const LAYERS: &[&[&str]] = &[
     &["driver/readiness/source.rs", "driver/readiness/async_fd.rs"],
     // What runs tasks.
     &["blocking/pool.rs", "blocking/task.rs"],
-    &["scheduler/", "trace.rs"],
+    &["scheduler/", "observe/late_poll.rs"],
     &["blocking/"],
     &["io/background.rs", "io/stdio.rs"],
+    &["observe/dump.rs", "observe/metrics.rs"],
     &["runtime/"],
     &["group/"],
     &["macros/"],
@@ -47,7 +46,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Rooms that use less than the order permits, besides themselves and [`FOUNDATIONS`].
 const NARROW: &[(&str, &[&str])] = &[
-    ("task/", &["current.rs", "scheduler/injector.rs"]),
+    ("task/", &["current.rs"]),
     ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "time/"]),
     ("io/", &["task/mod.rs", "task/budget.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
@@ -76,7 +75,7 @@ const DOORS: &[(&str, &str)] = &[
 
 /// Doors that one file may pass by, and why.
 const DOOR_HOLES: &[(&str, &str, &str)] =
-    &[("redd/src/task/join.rs", "std::sync::Mutex", "it only makes a public error `Sync`; nobody waits for it")];
+    &[("redd/src/task/join_error.rs", "std::sync::Mutex", "it only makes a public error `Sync`; nobody waits for it")];
 
 /// What writes to standard output or error past the door, `redd::observe::report`. The macros panic where the stream is
 /// gone, and all of them wait for the reader of a full pipe.

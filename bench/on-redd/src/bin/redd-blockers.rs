@@ -3,14 +3,14 @@
 #[path = "../../../workloads/blockers.rs"]
 mod blockers;
 
-/// What only redd counts.
+/// Values that only redd counts.
 mod figures {
     use rt::runtime::{Builder, Runtime};
 
     /// The monitor is a thread of its own.
     pub const HAS_MONITOR: bool = true;
 
-    /// The lines are not what is measured.
+    /// The report lines are not measured.
     pub fn quiet(builder: &mut Builder) {
         builder.on_late_poll(|_| {});
     }

@@ -3,7 +3,7 @@
 #[path = "../../../workloads/blockers.rs"]
 mod blockers;
 
-/// Tokio rescues nobody.
+/// Tokio has no rescue.
 mod figures {
     use rt::runtime::{Builder, Runtime};
 

@@ -11,6 +11,7 @@ use super::ready::{Interest, Ready};
 use super::source::ReadyEvent;
 use super::state::Direction;
 use crate::driver::Registration;
+use crate::observe::waiting::located;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -58,6 +59,23 @@ pub struct AsyncFd<T: AsRawFd> {
 /// Something is ready: what was seen, so that it can be cleared if it turns out to be over.
 ///
 /// - Dropping the guard leaves the readiness as it is.
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (socket, _peer) = UnixStream::pair()?;
+/// socket.set_nonblocking(true)?;
+/// let socket = AsyncFd::new(socket)?;
+///
+/// let mut guard = socket.writable().await?;
+/// assert!(guard.ready().is_writable());
+/// guard.clear_ready(); // As after a write that would have blocked.
+/// assert_eq!(guard.get_inner().peer_addr()?.as_pathname(), None);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[must_use = "readiness stays until the guard is told that the operation would block"]
 pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
     async_fd: &'a AsyncFd<T>,
@@ -65,6 +83,23 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 }
 
 /// As [`AsyncFdReadyGuard`], with the descriptor borrowed for changing.
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (socket, _peer) = UnixStream::pair()?;
+/// socket.set_nonblocking(true)?;
+/// let mut socket = AsyncFd::new(socket)?;
+///
+/// let mut guard = socket.writable_mut().await?;
+/// let written = guard.try_io(|socket| socket.get_mut().write(b"spawn"));
+/// assert_eq!(written.expect("the socket has room")?, 5);
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[must_use = "readiness stays until the guard is told that the operation would block"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     async_fd: &'a mut AsyncFd<T>,
@@ -208,8 +243,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(interest);
-        async move { Ok(self.guard(readiness.await?)) }
+        located(async move { Ok(self.guard(self.registration.readiness(interest).await?)) })
     }
 
     /// As [`ready`](Self::ready), with a guard that borrows the descriptor mutably.
@@ -221,11 +255,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn ready_mut(&mut self, interest: Interest) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let location = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(interest, location).await?;
+        located(async move {
+            let event = self.registration.readiness(interest).await?;
             Ok(self.mut_guard(event))
-        }
+        })
     }
 
     /// Waits until reading is worth trying.
@@ -237,8 +270,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn readable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(Interest::READABLE);
-        async move { Ok(self.guard(readiness.await?)) }
+        located(async move { Ok(self.guard(self.registration.readiness(Interest::READABLE).await?)) })
     }
 
     /// As [`readable`](Self::readable), with a guard that borrows the descriptor mutably.
@@ -250,11 +282,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn readable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let location = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(Interest::READABLE, location).await?;
+        located(async move {
+            let event = self.registration.readiness(Interest::READABLE).await?;
             Ok(self.mut_guard(event))
-        }
+        })
     }
 
     /// Waits until writing is worth trying.
@@ -266,8 +297,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn writable(&self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
-        let readiness = self.registration.readiness(Interest::WRITABLE);
-        async move { Ok(self.guard(readiness.await?)) }
+        located(async move { Ok(self.guard(self.registration.readiness(Interest::WRITABLE).await?)) })
     }
 
     /// As [`writable`](Self::writable), with a guard that borrows the descriptor mutably.
@@ -279,11 +309,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// The runtime has shut down.
     #[track_caller]
     pub fn writable_mut(&mut self) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
-        let location = std::panic::Location::caller();
-        async move {
-            let event = self.registration.readiness_at(Interest::WRITABLE, location).await?;
+        located(async move {
+            let event = self.registration.readiness(Interest::WRITABLE).await?;
             Ok(self.mut_guard(event))
-        }
+        })
     }
 
     /// Tries `f` whenever `interest` is ready, until it returns something other than `WouldBlock`.
@@ -293,8 +322,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
-    pub async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        io_when_ready(&self.registration, interest, || f(&self.inner)).await
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut(&T) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move { io_when_ready(&self.registration, interest, || f(&self.inner)).await })
     }
 
     /// As [`async_io`](Self::async_io); `f` may change the object.
@@ -304,13 +338,16 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The error of `f`, or that the runtime has shut down.
-    pub async fn async_io_mut<R>(
+    #[track_caller]
+    pub fn async_io_mut<R>(
         &mut self,
         interest: Interest,
         mut f: impl FnMut(&mut T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        let Self { registration, inner } = self;
-        io_when_ready(registration, interest, || f(inner)).await
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move {
+            let Self { registration, inner } = self;
+            io_when_ready(registration, interest, || f(inner)).await
+        })
     }
 
     /// Runs `f` if `interest` is ready now, and clears the readiness if `f` returns `WouldBlock`.
@@ -514,6 +551,17 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
 pub struct TryIoError(());
 
 /// A descriptor was refused. Gives the object back: [`into_parts`](Self::into_parts).
+///
+/// # Examples
+/// ```
+/// use redd::io::unix::AsyncFd;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let file = std::fs::File::open("/proc/self/exe")?;
+/// let (_file, why) = AsyncFd::try_new(file).unwrap_err().into_parts();
+/// assert_eq!(why.kind(), std::io::ErrorKind::PermissionDenied, "epoll refuses regular files");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 pub struct AsyncFdRegisterError<T> {
     inner: T,
     cause: io::Error,

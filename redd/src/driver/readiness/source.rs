@@ -25,7 +25,7 @@ use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -111,13 +111,12 @@ impl Registration {
         &self,
         interest: Interest,
         until: Until,
-        location: Option<&'static Location<'static>>,
         wait: impl FnOnce(&IoSlot) -> Waited,
     ) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
-            waiting::note(wait_kind(interest), location);
+            waiting::note(wait_kind(interest), None);
             match wait(slot) {
                 Waited::Pending => return Poll::Pending,
                 Waited::Ended => return Poll::Ready(Err(shutdown_error())),
@@ -128,7 +127,7 @@ impl Registration {
     }
 
     fn poll_event(&self, cx: &mut Context<'_>, direction: Direction, until: Until) -> Poll<io::Result<State>> {
-        self.poll_until(direction.interest(), until, None, |slot| slot.wait(direction, cx.waker()))
+        self.poll_until(direction.interest(), until, |slot| slot.wait(direction, cx.waker()))
     }
 
     /// Waits until an event has said that `direction` is worth trying. Only the last task that waits here is woken.
@@ -140,14 +139,8 @@ impl Registration {
     }
 
     /// Waits until something of `interest` is ready. Any number of tasks may wait.
-    #[track_caller]
     pub(crate) fn readiness(&self, interest: Interest) -> Readiness<&Self> {
-        self.readiness_at(interest, Location::caller())
-    }
-
-    /// As [`readiness`](Self::readiness), for an `async` block that has noted its caller's place before.
-    pub(crate) fn readiness_at(&self, interest: Interest, location: &'static Location<'static>) -> Readiness<&Self> {
-        Readiness { at: self, interest, ticket: None, location: Some(location) }
+        Readiness::of(self, interest)
     }
 
     /// The caller saw `event`, tried, and reports that it would block. The end of a direction stays.
@@ -241,28 +234,9 @@ impl Registration {
     }
 
     /// Tries `f`, and waits in the list as often as it would block; so any number of tasks may do this at once.
-    #[track_caller]
-    pub(crate) fn async_io<'a, R, F>(
-        &'a self,
-        interest: Interest,
-        f: F,
-    ) -> impl Future<Output = io::Result<R>> + use<'a, R, F>
-    where
-        F: FnMut() -> io::Result<R>,
-    {
-        let location = Location::caller();
-        self.async_io_at(interest, location, f)
-    }
-
-    async fn async_io_at<R>(
-        &self,
-        interest: Interest,
-        location: &'static Location<'static>,
-        mut f: impl FnMut() -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub(crate) async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
         loop {
-            let readiness = self.readiness_at(interest, location);
-            let seen = readiness.until_worth_trying().await;
+            let seen = self.readiness(interest).until_worth_trying().await;
             // Waiting alone costs no budget: only an operation makes progress.
             let unit = std::future::poll_fn(poll_proceed).await;
             let seen = match seen {
@@ -351,13 +325,11 @@ pub(crate) struct Readiness<R: Registered> {
     at: R,
     interest: Interest,
     ticket: Option<u64>,
-    /// `None`: the polling code records for itself what it waits on.
-    location: Option<&'static Location<'static>>,
 }
 
 impl<R: Registered> Readiness<R> {
     pub(crate) fn of(at: R, interest: Interest) -> Self {
-        Self { at, interest, ticket: None, location: None }
+        Self { at, interest, ticket: None }
     }
 
     pub(crate) fn registration(&self) -> &Registration {
@@ -365,9 +337,9 @@ impl<R: Registered> Readiness<R> {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
-        let Self { at, interest, ticket, location } = self;
+        let Self { at, interest, ticket } = self;
         let wait = |slot: &IoSlot| slot.wait_in_list(ticket, *interest, cx.waker());
-        at.registration().poll_until(*interest, until, *location, wait)
+        at.registration().poll_until(*interest, until, wait)
     }
 
     /// Ready once for each event: it counts as seen. Takes no part in the budget.

@@ -8,6 +8,7 @@ use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::state::Direction;
 use crate::net::addr::{self, ToSocketAddrs};
+use crate::observe::waiting::located;
 use crate::sys;
 use socket2::{Domain, SockAddr, Socket};
 use std::fmt;
@@ -54,13 +55,16 @@ impl TcpListener {
     /// The error of the last address: [`AddrInUse`](io::ErrorKind::AddrInUse),
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a
     /// port below 1024; [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let addresses = addr::resolve_for_a_unit(&addr).await?;
-        addr::first_success(addresses, |address| {
-            let socket = open(Domain::for_address(address))?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            Self::listen(socket, BACKLOG)
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<Self>> {
+        located(async move {
+            let addresses = addr::resolve_for_a_unit(&addr).await?;
+            addr::first_success(addresses, |address| {
+                let socket = open(Domain::for_address(address))?;
+                socket.set_reuse_address(true)?;
+                socket.bind(&address.into())?;
+                Self::listen(socket, BACKLOG)
+            })
         })
     }
 
@@ -103,9 +107,12 @@ impl TcpListener {
     /// assert_eq!(text, "hello");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let accept = || sys::net::accept(self.as_fd());
-        stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
+        located(async move {
+            let accept = || sys::net::accept(self.as_fd());
+            stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
+        })
     }
 
     /// Polls for a connection, like [`accept`](Self::accept). Only the task that polled last is woken.

@@ -6,6 +6,7 @@
 
 use super::open::open;
 use super::{TcpListener, TcpStream};
+use crate::observe::waiting::located;
 use socket2::{Domain, Socket};
 use std::fmt;
 use std::io;
@@ -355,8 +356,9 @@ impl TcpSocket {
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused), [`HostUnreachable`](io::ErrorKind::HostUnreachable),
     /// [`TimedOut`](io::ErrorKind::TimedOut).
-    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect_socket(self.socket, addr.into()).await
+    #[track_caller]
+    pub fn connect(self, addr: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> {
+        located(async move { TcpStream::connect_socket(self.socket, addr.into()).await })
     }
 
     /// Starts to accept connections. `backlog` of them may wait; the kernel has an upper limit.

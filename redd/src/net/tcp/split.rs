@@ -12,6 +12,7 @@ use super::TcpStream;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::primitives::Arc;
 use crate::sys;
 use crate::sys::faults::Call;
@@ -87,6 +88,23 @@ impl TcpStream {
 }
 
 /// The reading half of a [`TcpStream`], borrowed from it by [`split`](TcpStream::split).
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::{TcpListener, TcpStream};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+/// let (mut peer, _) = listener.accept().await?;
+/// peer.write_all(b"ping").await?;
+/// let (mut reader, _writer) = stream.split();
+/// let mut word = [0; 4];
+/// reader.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"ping");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
     stream: &'a TcpStream,
@@ -95,6 +113,24 @@ pub struct ReadHalf<'a> {
 /// The writing half of a [`TcpStream`], borrowed from it by [`split`](TcpStream::split).
 ///
 /// - Dropping it does not shut the direction down.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::{TcpListener, TcpStream};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+/// let (mut peer, _) = listener.accept().await?;
+/// let (_reader, mut writer) = stream.split();
+/// writer.write_all(b"done").await?;
+/// writer.shutdown().await?;
+/// let mut text = String::new();
+/// peer.read_to_string(&mut text).await?;
+/// assert_eq!(text, "done");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
     stream: &'a TcpStream,
@@ -108,9 +144,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -150,8 +189,9 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// Those of [`TcpStream::peek`].
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buf).await
+    #[track_caller]
+    pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move { self.stream.peek(buf).await })
     }
 
     /// Polls like [`peek`](Self::peek).
@@ -170,9 +210,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -212,9 +255,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -247,9 +293,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -375,9 +424,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -417,8 +469,9 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// Those of [`TcpStream::peek`].
-    pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(buf).await
+    #[track_caller]
+    pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move { self.stream.peek(buf).await })
     }
 
     /// Polls like [`peek`](Self::peek).
@@ -437,9 +490,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -511,9 +567,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -546,9 +605,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.

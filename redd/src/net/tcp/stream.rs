@@ -12,6 +12,7 @@ use crate::driver::readiness::state::Direction;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
@@ -67,19 +68,22 @@ impl TcpStream {
     /// The error of the last address: [`ConnectionRefused`](io::ErrorKind::ConnectionRefused),
     /// [`HostUnreachable`](io::ErrorKind::HostUnreachable), [`TimedOut`](io::ErrorKind::TimedOut);
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a string that is not an address.
-    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        let mut last = None;
-        for address in addr::resolve(&addr).await? {
-            let attempt = async {
-                let socket = open(Domain::for_address(address))?;
-                Self::connect_socket(socket, address.into()).await
-            };
-            match attempt.await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<Self>> {
+        located(async move {
+            let mut last = None;
+            for address in addr::resolve(&addr).await? {
+                let attempt = async {
+                    let socket = open(Domain::for_address(address))?;
+                    Self::connect_socket(socket, address.into()).await
+                };
+                match attempt.await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = Some(error),
+                }
             }
-        }
-        Err(last.unwrap_or_else(addr::no_address))
+            Err(last.unwrap_or_else(addr::no_address))
+        })
     }
 
     /// Waits until an operation of `interest` is worth trying, and returns which ones are. See
@@ -105,9 +109,12 @@ impl TcpStream {
     /// assert!(server.ready(Interest::READABLE).await?.is_readable());
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Runs `f`, a non-blocking system call on this socket, if `interest` is [ready](crate::net#readiness).
@@ -169,8 +176,13 @@ impl TcpStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().async_io(interest, f).await
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move { self.io.registration().async_io(interest, f).await })
     }
 
     /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
@@ -202,9 +214,12 @@ impl TcpStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether reading is worth trying. Only the task that polled last is woken: prefer [`readable`](Self::readable).
@@ -243,9 +258,12 @@ impl TcpStream {
     /// # drop(server);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether writing is worth trying. Only the task that polled last is woken: prefer [`writable`](Self::writable).
@@ -383,9 +401,12 @@ impl TcpStream {
     /// assert_eq!(&all, b"GET /");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let peek = || self.io.peek(buf);
-        self.io.registration().async_io(Interest::READABLE, peek).await
+    #[track_caller]
+    pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            let peek = || self.io.peek(buf);
+            self.io.registration().async_io(Interest::READABLE, peek).await
+        })
     }
 
     /// Polls like [`peek`](Self::peek). Only the task that polled last is woken.

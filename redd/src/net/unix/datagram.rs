@@ -10,6 +10,7 @@ use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
@@ -147,9 +148,12 @@ impl UnixDatagram {
     /// assert!(right.ready(Interest::READABLE).await?.is_readable());
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Runs `f`, a non-blocking system call on this socket, if `interest` is [ready](crate::net#readiness).
@@ -170,8 +174,13 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// The errors of `f`, and an error when the runtime has shut down.
-    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().async_io(interest, f).await
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move { self.io.registration().async_io(interest, f).await })
     }
 
     /// Waits until receiving is worth trying. See [readiness](crate::net#readiness).
@@ -201,9 +210,12 @@ impl UnixDatagram {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether receiving is worth trying. Only the task that polled last is woken: prefer [`readable`](Self::readable).
@@ -233,9 +245,12 @@ impl UnixDatagram {
     /// # drop(right);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether sending is worth trying. Only the task that polled last is woken: prefer [`writable`](Self::writable).
@@ -267,8 +282,14 @@ impl UnixDatagram {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf))).await
+    #[track_caller]
+    pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
+                .await
+        })
     }
 
     /// Like [`send`](Self::send), without waiting. See [readiness](crate::net#readiness).
@@ -308,8 +329,14 @@ impl UnixDatagram {
     /// assert_eq!(&buf, b"a long");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf))).await
+    #[track_caller]
+    pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
+                .await
+        })
     }
 
     /// Like [`recv`](Self::recv), without waiting. See [readiness](crate::net#readiness).
@@ -342,8 +369,14 @@ impl UnixDatagram {
     /// assert_eq!(buf, b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        self.io.registration().async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0)).await
+    #[track_caller]
+    pub fn recv_buf<B: BufMut>(&self, buf: &mut B) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+                .await
+        })
     }
 
     /// Like [`recv_buf`](Self::recv_buf), without waiting. See [readiness](crate::net#readiness).
@@ -362,14 +395,17 @@ impl UnixDatagram {
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if an earlier datagram found no receiver, and an error when the
     /// runtime has shut down.
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, || {
-                let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
-                Ok((len, sender.into()))
-            })
-            .await
+    #[track_caller]
+    pub fn recv_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || {
+                    let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
+                    Ok((len, sender.into()))
+                })
+                .await
+        })
     }
 
     /// Like [`recv_from`](Self::recv_from), without waiting. See [readiness](crate::net#readiness).
@@ -391,14 +427,17 @@ impl UnixDatagram {
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if an earlier datagram found no receiver, and an error when the
     /// runtime has shut down.
-    pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
-        self.io
-            .registration()
-            .async_io(Interest::READABLE, || {
-                let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
-                Ok((len, sender(address)?))
-            })
-            .await
+    #[track_caller]
+    pub fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        located(async move {
+            self.io
+                .registration()
+                .async_io(Interest::READABLE, || {
+                    let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+                    Ok((len, sender(address)?))
+                })
+                .await
+        })
     }
 
     /// Like [`recv_buf_from`](Self::recv_buf_from), without waiting. See [readiness](crate::net#readiness).
@@ -457,12 +496,15 @@ impl UnixDatagram {
     /// assert!(from.is_unnamed());
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
-        let target = from_path(target.as_ref())?;
-        self.io
-            .registration()
-            .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target)))
-            .await
+    #[track_caller]
+    pub fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> impl Future<Output = io::Result<usize>> {
+        located(async move {
+            let target = from_path(target.as_ref())?;
+            self.io
+                .registration()
+                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target)))
+                .await
+        })
     }
 
     /// Like [`send_to`](Self::send_to), without waiting. See [readiness](crate::net#readiness).

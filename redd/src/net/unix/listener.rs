@@ -8,6 +8,7 @@ use super::{SocketAddr, UnixStream};
 use crate::driver::Source;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::state::Direction;
+use crate::observe::waiting::located;
 use crate::sys;
 use socket2::{SockAddr, Socket, Type};
 use std::fmt;
@@ -111,9 +112,12 @@ impl UnixListener {
     /// assert_eq!(&word, b"hello");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let accept = || sys::net::accept(self.as_fd());
-        stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, SocketAddr)>> {
+        located(async move {
+            let accept = || sys::net::accept(self.as_fd());
+            stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
+        })
     }
 
     /// Polls for a connection, like [`accept`](Self::accept). Only the task that polled last is woken.

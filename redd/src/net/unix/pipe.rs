@@ -10,6 +10,7 @@ use crate::driver::readiness::source::Short;
 use crate::driver::readiness::state::Direction;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
@@ -199,9 +200,12 @@ impl Sender {
     /// # drop(receiver);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether writing is worth trying. Only the task that polled last is woken: prefer [`writable`](Self::writable).
@@ -336,9 +340,12 @@ impl Sender {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Runs `f`, a non-blocking system call on this end, if it is [ready](crate::net#readiness).
@@ -427,9 +434,12 @@ impl Receiver {
     /// assert_eq!(receiver.try_read(&mut buf)?, 4);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether reading is worth trying. Only the task that polled last is woken: prefer [`readable`](Self::readable).
@@ -575,9 +585,12 @@ impl Receiver {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Runs `f`, a non-blocking system call on this end, if it is [ready](crate::net#readiness).

@@ -7,6 +7,7 @@
 use super::addr::{from_path, to_system};
 use super::open::open;
 use super::{UnixDatagram, UnixListener, UnixStream};
+use crate::observe::waiting::located;
 use socket2::{Socket, Type};
 use std::fmt;
 use std::io;
@@ -86,10 +87,13 @@ impl UnixSocket {
     ///
     /// # Errors
     /// An error if it is a datagram socket, and those of [`UnixStream::connect`].
-    pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        self.expect_type(Type::STREAM, "connect", "new_stream")?;
-        let address = to_system(&from_path(path.as_ref())?)?;
-        UnixStream::connect_socket(self.socket, address).await
+    #[track_caller]
+    pub fn connect(self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<UnixStream>> {
+        located(async move {
+            self.expect_type(Type::STREAM, "connect", "new_stream")?;
+            let address = to_system(&from_path(path.as_ref())?)?;
+            UnixStream::connect_socket(self.socket, address).await
+        })
     }
 
     /// Turns it into a datagram socket.

@@ -10,6 +10,7 @@ use super::{SocketAddr, UnixStream};
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::primitives::Arc;
 use crate::sys;
 use crate::sys::faults::Call;
@@ -80,6 +81,21 @@ impl UnixStream {
 }
 
 /// The reading half of a [`UnixStream`], borrowed from it by [`split`](UnixStream::split).
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (mut stream, mut peer) = UnixStream::pair()?;
+/// peer.write_all(b"ping").await?;
+/// let (mut reader, _writer) = stream.split();
+/// let mut word = [0; 4];
+/// reader.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"ping");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
     stream: &'a UnixStream,
@@ -88,6 +104,22 @@ pub struct ReadHalf<'a> {
 /// The writing half of a [`UnixStream`], borrowed from it by [`split`](UnixStream::split).
 ///
 /// - Dropping it does not shut the direction down.
+///
+/// # Examples
+/// ```
+/// use redd::io::{AsyncReadExt, AsyncWriteExt};
+/// use redd::net::UnixStream;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (mut stream, mut peer) = UnixStream::pair()?;
+/// let (_reader, mut writer) = stream.split();
+/// writer.write_all(b"done").await?;
+/// writer.shutdown().await?;
+/// let mut text = String::new();
+/// peer.read_to_string(&mut text).await?;
+/// assert_eq!(text, "done");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
     stream: &'a UnixStream,
@@ -101,9 +133,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -147,9 +182,12 @@ impl ReadHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -189,9 +227,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -224,9 +265,12 @@ impl WriteHalf<'_> {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -349,9 +393,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Reads the bytes that have arrived, without waiting. Returns how many. See [readiness](crate::net#readiness).
@@ -395,9 +442,12 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.
@@ -467,9 +517,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.stream.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Writes as many bytes as the send buffer has room for, without waiting. Returns how many. See
@@ -502,9 +555,12 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     /// An error when the runtime has shut down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.stream.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.stream.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Returns the address of the peer.

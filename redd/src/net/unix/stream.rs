@@ -11,6 +11,7 @@ use crate::driver::readiness::source::Short;
 use crate::driver::readiness::state::Direction;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
+use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
 use crate::sys::net::Fill;
@@ -61,12 +62,15 @@ impl UnixStream {
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) and [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nothing listens.
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the listener's queue is full: try again after a pause.
-    pub async fn connect<P>(path: P) -> io::Result<Self>
+    #[track_caller]
+    pub fn connect<P>(path: P) -> impl Future<Output = io::Result<Self>>
     where
         P: AsRef<Path>,
     {
-        let address = to_system(&from_path(path.as_ref())?)?;
-        Self::connect_socket(open(Type::STREAM)?, address).await
+        located(async move {
+            let address = to_system(&from_path(path.as_ref())?)?;
+            Self::connect_socket(open(Type::STREAM)?, address).await
+        })
     }
 
     /// Like [`connect`](Self::connect), for an address.
@@ -79,9 +83,12 @@ impl UnixStream {
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect).
-    pub async fn connect_addr(addr: &SocketAddr) -> io::Result<Self> {
-        let address = to_system(addr.as_std())?;
-        Self::connect_socket(open(Type::STREAM)?, address).await
+    #[track_caller]
+    pub fn connect_addr(addr: &SocketAddr) -> impl Future<Output = io::Result<Self>> {
+        located(async move {
+            let address = to_system(addr.as_std())?;
+            Self::connect_socket(open(Type::STREAM)?, address).await
+        })
     }
 
     /// Makes two sockets that are connected to each other.
@@ -136,9 +143,12 @@ impl UnixStream {
     /// assert!(server.ready(Interest::READABLE).await?.is_readable());
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        let event = self.io.registration().readiness(interest).await?;
-        Ok(event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        located(async move {
+            let event = self.io.registration().readiness(interest).await?;
+            Ok(event.ready)
+        })
     }
 
     /// Runs `f`, a non-blocking system call on this socket, if `interest` is [ready](crate::net#readiness).
@@ -196,8 +206,13 @@ impl UnixStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().async_io(interest, f).await
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        located(async move { self.io.registration().async_io(interest, f).await })
     }
 
     /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
@@ -227,9 +242,12 @@ impl UnixStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::READABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::READABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether reading is worth trying. Only the task that polled last is woken: prefer [`readable`](Self::readable).
@@ -266,9 +284,12 @@ impl UnixStream {
     /// # drop(server);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.registration().readiness(Interest::WRITABLE).await?;
-        Ok(())
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        located(async move {
+            self.io.registration().readiness(Interest::WRITABLE).await?;
+            Ok(())
+        })
     }
 
     /// Polls whether writing is worth trying. Only the task that polled last is woken: prefer [`writable`](Self::writable).

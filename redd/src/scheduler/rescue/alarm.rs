@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::monitor_thread::OnAlarm;
 use super::report::{LatePoll, Mode, Stack, write_line};
 use super::scan::polls;
+use crate::observe::late_poll;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
@@ -123,7 +124,7 @@ impl Drop for ReportThread {
 /// `hook-last`: delivers the reports to the hook, or to standard error.
 fn deliver(shared: &Shared, reports: Vec<LatePoll>) {
     for late in reports {
-        guarded(|| crate::trace::late_poll(&late));
+        guarded(|| late_poll::emit(&late));
         match &shared.config.on_late_poll {
             Some(hook) => {
                 guarded(|| hook(&late));

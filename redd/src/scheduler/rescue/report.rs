@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::decide::CpuUse;
 use crate::observe::report::{Count, Grouped, Place, ReportKind, report};
+use crate::observe::symbols;
 use crate::scheduler::choices::MAX_RESCUE_WORKERS;
-use crate::symbols;
 use crate::sys;
 use crate::task::Id;
-use crate::task::runnable::TaskInfo;
+use crate::task::info::TaskInfo;
 
 pub(crate) type LatePollHook = Arc<dyn Fn(&LatePoll) + Send + Sync>;
 
@@ -150,6 +150,23 @@ pub enum RescueAction {
 }
 
 /// A poll that takes long: its task, its location, and what was done about it.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::{Builder, LatePoll};
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+///
+/// let (report, reports) = mpsc::channel();
+/// let runtime = Builder::new_multi_thread()
+///     .on_late_poll(move |late: &LatePoll| drop(report.send((late.elapsed(), late.mend()))))
+///     .build()?;
+/// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+/// let (elapsed, advice) = reports.recv().unwrap();
+/// assert!(elapsed >= Duration::from_millis(50));
+/// assert!(advice.contains("spawn_blocking"));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct LatePoll {
     pub(super) task: Option<TaskInfo>,
@@ -213,6 +230,25 @@ impl fmt::Display for Behind {
 }
 
 /// The calls that a thread was in, the innermost first; `Display` writes a line for each. See [`Rescue::with_stack`].
+///
+/// # Examples
+/// ```
+/// use redd::runtime::{Builder, LatePoll, Rescue};
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+///
+/// let (report, reports) = mpsc::channel();
+/// let runtime = Builder::new_multi_thread()
+///     .rescue(Rescue::new().with_stack(true))
+///     .on_late_poll(move |late: &LatePoll| drop(report.send(late.stack().cloned())))
+///     .build()?;
+/// runtime.spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+/// // `None`: the thread did not record its stack before the poll was over.
+/// if let Some(stack) = reports.recv().unwrap() {
+///     assert!(!stack.addresses().is_empty());
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stack(pub(super) Vec<usize>);
 

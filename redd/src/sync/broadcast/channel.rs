@@ -391,6 +391,19 @@ impl<T> Clone for Sender<T> {
 /// A sender that does not keep the channel open. Made by [`Sender::downgrade`].
 ///
 /// - [`upgrade`](Self::upgrade) it to send.
+///
+/// # Examples
+/// ```
+/// use redd::sync::broadcast;
+///
+/// let (sender, mut receiver) = broadcast::channel(4);
+/// let weak = sender.downgrade();
+/// weak.upgrade().expect("a sender is left").send("news").unwrap();
+/// assert_eq!(receiver.try_recv().unwrap(), "news");
+///
+/// drop(sender);
+/// assert!(weak.upgrade().is_none());
+/// ```
 pub struct WeakSender<T> {
     weak: WeakTx<BroadcastState<T>>,
 }

@@ -63,6 +63,19 @@ impl<T> From<SendError<T>> for TrySendError<T> {
 }
 
 /// Why a message could not be sent in time. It returns the message.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+/// use std::time::Duration;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (sender, _receiver) = mpsc::channel(1);
+/// sender.send("first").await.unwrap();
+/// let error = sender.send_timeout("second", Duration::from_millis(1)).await.unwrap_err();
+/// assert_eq!(error.into_inner(), "second");
+/// # });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// There was no room in time.

@@ -181,6 +181,19 @@ impl<T> fmt::Debug for UnboundedSender<T> {
 /// A sender that does not keep the channel open. Made by [`UnboundedSender::downgrade`].
 ///
 /// - [`upgrade`](Self::upgrade) it to send.
+///
+/// # Examples
+/// ```
+/// use redd::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::unbounded_channel();
+/// let weak = sender.downgrade();
+/// weak.upgrade().expect("a sender is left").send("news").unwrap();
+/// drop(sender);
+/// assert!(weak.upgrade().is_none());
+/// assert_eq!(receiver.blocking_recv(), Some("news"));
+/// assert_eq!(receiver.blocking_recv(), None, "a weak sender does not keep the channel open");
+/// ```
 pub struct WeakUnboundedSender<T> {
     weak: WeakTx<MpscState<T, Unlimited>>,
 }

@@ -1,16 +1,15 @@
 //! Chunks of equal slots, the lists of free slots, and the layout of large tasks.
 //!
-//! Called by `cache`, `central`, `trim` and the slab itself. The invariants are those of the slab.
+//! Called by the other files of the slab, and by `cell` (`class_of`). The invariants are those of the slab.
 
 #![expect(unsafe_code, reason = "slots are raw memory")]
 
 use std::alloc::{Layout, dealloc};
 use std::ptr::{self, NonNull};
 
-use super::TaskSlab;
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::{AtomicU32, Ordering};
-use crate::task::cell::Header;
+use crate::task::header::Header;
 
 /// The size and alignment of a chunk in bytes. Masking a slot's address gives its chunk.
 pub(super) const CHUNK: usize = 64 * 1024;
@@ -19,12 +18,15 @@ pub(super) const CHUNK_HEADER: usize = 128;
 /// Slot sizes in bytes. All are multiples of 64, so that two tasks never share a cache line.
 pub(super) const CLASSES: [u32; 14] = [128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048];
 /// The class of tasks with an allocation of their own.
-pub(in crate::task) const LARGE: u8 = CLASSES.len() as u8;
+pub(crate) const LARGE: u8 = CLASSES.len() as u8;
 /// The number of slots that move between a cache and the central lists at once: one lock per 64 operations.
 pub(super) const MAGAZINE: u32 = if IS_MODEL { 2 } else { 64 };
 
+/// The value of `Chunk::used` in a chunk that has left the list of chunks.
+pub(super) const GONE: u32 = u32::MAX;
+
 /// The smallest class for a task of this layout.
-pub(in crate::task) const fn class_of(layout: Layout) -> u8 {
+pub(crate) const fn class_of(layout: Layout) -> u8 {
     let mut class = 0;
     while class < CLASSES.len() {
         if layout.size() <= CLASSES[class] as usize && layout.align() <= 64 {
@@ -38,7 +40,8 @@ pub(in crate::task) const fn class_of(layout: Layout) -> u8 {
 /// The header at the start of each chunk.
 #[repr(C)]
 pub(super) struct Chunk {
-    pub(super) slab: *const TaskSlab,
+    /// The chunk's `TaskSlab`, whose type stands above this file.
+    pub(super) slab: *const (),
     pub(super) slot_size: u32,
     /// The number of slots that were ever handed out. A walker stops here.
     pub(super) used: AtomicU32,

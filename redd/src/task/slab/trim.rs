@@ -1,7 +1,7 @@
 //! Trimming: chunks whose slots are all free go back to the system after they have not been needed for a while.
 //!
-//! Called by the slab (`record_idle`, when free memory has grown) and by workers that check their timers (`maybe_trim`). A
-//! thread of the blocking pool does the work (`Trim::run`).
+//! Called by workers that check their timers (`maybe_trim`), after the slab has recorded that free memory has grown
+//! (`record_idle`). A thread of the blocking pool does the work (`Trim::run`).
 //!
 //! ```text
 //!   NEVER ──free grew by KEPT──▶ SOON ──maybe_trim──▶ a time ──maybe_trim──▶ a later time   (much was needed meanwhile)
@@ -22,67 +22,22 @@
 
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
-use super::TaskSlab;
-use super::central::Central;
-use super::chunk::{CHUNK, CLASSES, Chunk, FreeList, MAGAZINE};
+use super::central::{Central, Record};
+use super::chunk::{CHUNK, CLASSES, Chunk, FreeList, GONE, MAGAZINE};
+use super::task_slab::{NEVER, SOON, TaskSlab};
 use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::has_mistake;
 use crate::sys;
-use crate::task::cell::Header;
+use crate::task::header::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Free memory up to this many bytes is not worth a trim.
-const KEPT: usize = 1 << 20;
 /// How long memory has to lie idle, in milliseconds. Twice this plus the work is well below the 30 s after which users
 /// report a leak. No benchmark chose it.
 const PATIENCE_MS: u64 = 8_000;
 
-/// `NEVER`: nothing to do. `SOON`: memory lies idle, but the clock has not been read yet.
-pub(super) const NEVER: u64 = u64::MAX;
-const SOON: u64 = 0;
-
-/// The account of free memory.
-pub(super) struct Record {
-    /// Bytes in the central lists.
-    free: usize,
-    /// The smallest value of `free` since the last check.
-    least: usize,
-    /// The free memory after the last trim, which is not worth another.
-    floor: usize,
-    is_under_way: bool,
-    /// `walkers-pin`
-    pub(super) walkers: usize,
-    /// Chunks without slots, most of them without pages.
-    pub(super) spare: Vec<NonNull<Chunk>>,
-}
-
-impl Record {
-    pub(super) const fn new() -> Self {
-        Self { free: 0, least: 0, floor: 0, is_under_way: false, walkers: 0, spare: Vec::new() }
-    }
-
-    pub(super) fn took(&mut self, bytes: usize) {
-        self.free -= bytes;
-        self.least = self.least.min(self.free);
-        self.floor = self.floor.min(self.free);
-    }
-
-    /// Returns true if there is now enough free memory to consider a trim.
-    pub(super) fn gave(&mut self, bytes: usize) -> bool {
-        self.free += bytes;
-        self.free >= self.floor + KEPT && !self.is_under_way
-    }
-}
-
 impl TaskSlab {
-    /// The time in milliseconds at which [`maybe_trim`](Self::maybe_trim) is to be called; `u64::MAX` for never.
-    #[inline]
-    pub(crate) fn next_trim_at(&self) -> u64 {
-        self.tending.load(Ordering::Relaxed)
-    }
-
     /// Returns the work if memory lies idle that should go back now. The caller runs it where it delays no task.
     #[cold]
     pub(crate) fn maybe_trim(self: &Arc<Self>, now: u64) -> Option<Trim> {
@@ -100,15 +55,6 @@ impl TaskSlab {
         central.record.is_under_way = true;
         self.tending.store(NEVER, Ordering::Relaxed);
         Some(Trim { slab: Arc::clone(self), most: least })
-    }
-
-    /// Records that free memory has grown. The caller holds the lock. Returns true if it was not recorded before.
-    pub(super) fn record_idle(&self) -> bool {
-        let is_new = self.tending.load(Ordering::Relaxed) == NEVER;
-        if is_new {
-            self.tending.store(SOON, Ordering::Relaxed);
-        }
-        is_new
     }
 }
 
@@ -178,8 +124,6 @@ impl Trim {
     }
 }
 
-/// The value of `Chunk::used` in a chunk that has left the list of chunks.
-pub(super) const GONE: u32 = u32::MAX;
 /// Marks a chunk whose slots, as many as the other bits say, are all in hand.
 const EMPTY: u32 = 1 << 31;
 
@@ -234,18 +178,6 @@ fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<Header>)) {
 }
 
 impl Central {
-    /// Accounts for slots that leave the central lists.
-    pub(super) fn take_out(&mut self, class: usize, count: usize) {
-        self.out += count;
-        self.record.took(count * CLASSES[class] as usize);
-    }
-
-    /// Accounts for slots that return to the central lists. Returns true if there is enough free memory to consider a trim.
-    pub(super) fn put_back(&mut self, class: usize, count: usize) -> bool {
-        self.out -= count;
-        self.record.gave(count * CLASSES[class] as usize)
-    }
-
     /// Removes these marked chunks from the list of chunks. Returns those that have to stay: all of them while a walker is
     /// active (`walkers-pin`), and those that got further slots since they were marked.
     fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
@@ -265,22 +197,9 @@ impl Central {
     }
 }
 
-/// An active walker. It pins all chunks (`walkers-pin`), and counts as a slot that is out, so that a closing slab keeps them
-/// too.
-pub(super) struct Walker<'a>(pub(super) &'a Arc<TaskSlab>);
-
-impl Drop for Walker<'_> {
-    fn drop(&mut self) {
-        let mut central = self.0.central.lock();
-        central.record.walkers -= 1;
-        central.out -= 1;
-        // The walker has a reference to the slab, so this is not the last one.
-        drop(self.0.finish_if_closed(central));
-    }
-}
-
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use super::super::central::KEPT;
     use super::*;
     use crate::runtime::{Builder, Runtime};
     use crate::task::cell;

@@ -1,4 +1,4 @@
-//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](crate::runtime::Handle::dump).
 //!
 //! # Why not otherwise
 //! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
@@ -7,20 +7,35 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 use crate::observe::WaitKind;
-use crate::task::runnable::TaskInfo;
+use crate::task::Id;
+use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment; each may have moved on since.
 ///
 /// Its text is a report, a line for each task.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let waiting = redd::spawn(std::future::pending::<()>());
+/// redd::task::yield_now().await;
+/// let dump = Handle::current().dump().await;
+/// assert_eq!(dump.tasks().iter().count(), 1);
+/// println!("{dump}");
+/// # waiting.abort(); });
+/// ```
 #[derive(Debug)]
 pub struct Dump {
     tasks: Tasks,
 }
 
 impl Dump {
-    pub(super) fn new(infos: Vec<TaskInfo>) -> Self {
+    pub(crate) fn new(infos: Vec<TaskInfo>) -> Self {
         let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
         let tasks = live.map(|info| Task { trace: Trace { info } });
         Self { tasks: Tasks { tasks: tasks.collect() } }
@@ -39,6 +54,17 @@ impl fmt::Display for Dump {
 }
 
 /// Several tasks.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let waiting = redd::spawn(std::future::pending::<()>());
+/// let dump = Handle::current().dump().await;
+/// assert!(dump.tasks().iter().any(|task| task.id() == waiting.id()));
+/// # waiting.abort(); });
+/// ```
 #[derive(Debug)]
 pub struct Tasks {
     tasks: Vec<Task>,
@@ -52,13 +78,51 @@ impl Tasks {
 }
 
 /// One task of a dump.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+/// use redd::runtime::dump::TaskState;
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let notify = Arc::new(redd::sync::Notify::new());
+/// let waiting = redd::spawn({
+///     let notify = notify.clone();
+///     async move { notify.notified().await }
+/// });
+/// redd::task::yield_now().await;
+/// let dump = Handle::current().dump().await;
+/// let task = dump.tasks().iter().next().expect("one task waits");
+/// assert!(matches!(task.state(), TaskState::Waiting { on: Some(_), .. }));
+/// assert_eq!(task.spawned_at().file(), file!());
+/// # notify.notify_one(); waiting.await.unwrap(); });
+/// ```
 #[derive(Debug)]
 pub struct Task {
     trace: Trace,
 }
 
 impl Task {
-    task_info_methods!(self => self.trace.info);
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.trace.info.id
+    }
+
+    /// The task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.trace.info.name.as_deref()
+    }
+
+    /// The location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.trace.info.location
+    }
+
+    /// The time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.trace.info.age
+    }
 
     /// What it does.
     pub fn state(&self) -> TaskState {
@@ -90,7 +154,8 @@ pub enum TaskState {
     Waiting {
         /// For what; `None` if it waits on something that is not of redd.
         on: Option<WaitKind>,
-        /// The place in the program that waits, if it is known.
+        /// The line that made the future which waits, usually that of its `await`. `None` for a poll function called
+        /// by hand, which does not know it.
         at: Option<&'static Location<'static>>,
     },
 }

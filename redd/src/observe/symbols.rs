@@ -1,18 +1,28 @@
-//! Names for addresses of this program, with the feature `stack`. Without it they are told as `addr2line` takes them
-//! (`lib.rs` has the twin).
+//! Names for addresses of this program, with the feature `stack`. Without it an address is written as `addr2line` takes it.
 //!
-//! Called by `scheduler::rescue::report`.
+//! Called by the report of a late poll.
 
 use std::fmt;
 
 use crate::sys::stack::write_module;
 
 /// The runtime's own code, in which a poll begins.
+#[cfg(feature = "stack")]
 const BELOW_THE_TASK: &str = "redd::task::cell::";
 
-/// A line for each function that the address is in: with inlining, that can be several. False at the first that is not
-/// the task's.
+/// Writes a line for each function that the address is in: with inlining, that can be several. Returns false at the first
+/// function that is not the task's.
 pub(crate) fn write(f: &mut fmt::Formatter<'_>, address: usize) -> Result<bool, fmt::Error> {
+    #[cfg(feature = "stack")]
+    {
+        write_functions(f, address)
+    }
+    #[cfg(not(feature = "stack"))]
+    write_module(f, address)
+}
+
+#[cfg(feature = "stack")]
+fn write_functions(f: &mut fmt::Formatter<'_>, address: usize) -> Result<bool, fmt::Error> {
     let mut written = Ok(true);
     backtrace::resolve(address as *mut _, |symbol| {
         if written == Ok(true) {
@@ -22,6 +32,7 @@ pub(crate) fn write(f: &mut fmt::Formatter<'_>, address: usize) -> Result<bool, 
     written
 }
 
+#[cfg(feature = "stack")]
 fn write_symbol(f: &mut fmt::Formatter<'_>, address: usize, symbol: &backtrace::Symbol) -> Result<bool, fmt::Error> {
     let Some(name) = symbol.name().map(|name| format!("{name:#}")) else {
         return write_module(f, address);

@@ -10,7 +10,7 @@ use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
 use crate::scheduler::shared::Shared;
 
-/// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`](super::Handle::metrics).
+/// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`](crate::runtime::Handle::metrics).
 ///
 /// Each method reads the current value. Two values need not be of the same moment.
 ///
@@ -33,7 +33,7 @@ pub struct RuntimeMetrics {
 }
 
 impl RuntimeMetrics {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
 
@@ -98,7 +98,7 @@ impl RuntimeMetrics {
         self.shared.blocking.queue_depth()
     }
 
-    /// Polls that were late: see [`Rescue::report_after`](super::Rescue::report_after).
+    /// Polls that were late: see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
     pub fn late_polls(&self) -> u64 {
         self.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
     }
@@ -248,7 +248,7 @@ impl RuntimeMetrics {
     }
 
     /// Whether poll times are counted; see
-    /// [`enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
+    /// [`enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram).
     pub fn poll_time_histogram_enabled(&self) -> bool {
         !self.shared.instrumentation.poll_times.is_empty()
     }
@@ -275,7 +275,7 @@ impl RuntimeMetrics {
     }
 
     /// Whether schedule latencies are counted; see
-    /// [`enable_metrics_schedule_latency_histogram`](super::Builder::enable_metrics_schedule_latency_histogram).
+    /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
         !self.shared.instrumentation.latencies.is_empty()
     }

@@ -1,11 +1,13 @@
-//! Events for `tracing`, with that feature. Without it the calls do nothing (`lib.rs` has their twin).
+//! A late poll as an event of `tracing`, with that feature. Without it the call does nothing.
 //!
 //! Called by `scheduler::rescue`.
 
 use crate::scheduler::rescue::LatePoll;
 
-/// A late poll, as a warning of target `redd::late_poll`.
-pub(crate) fn late_poll(late: &LatePoll) {
+/// Emits a late poll as a warning of target `redd::late_poll`.
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "only a subscriber reads it"))]
+pub(crate) fn emit(late: &LatePoll) {
+    #[cfg(feature = "tracing")]
     tracing::warn!(
         target: "redd::late_poll",
         task = late.task_id().map(tracing::field::display),

@@ -1,0 +1,100 @@
+//! What hooks, dumps and reports get to know of a task.
+//!
+//! Called by `cell` and `poll` (hooks), by `runtime` (dumps) and by `scheduler` (hooks around polls, late polls).
+
+#![expect(unsafe_code, reason = "a task is described from behind a raw pointer")]
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::header::{Extra, Header};
+use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
+use super::id::Id;
+use super::info::TaskInfo;
+use super::join_error::JoinError;
+use super::runnable::TaskRef;
+use super::slab::TaskSlab;
+use crate::primitives::atomic::Ordering;
+
+impl TaskRef {
+    /// Calls a hook with the task's description.
+    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
+        // SAFETY: a reference is held.
+        unsafe { tell(self.as_raw(), hook, schedule_latency) };
+    }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        // SAFETY: a reference is held.
+        unsafe { info(self.as_raw()) }
+    }
+}
+
+impl TaskSlab {
+    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
+    pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
+        let mut tasks = Vec::new();
+        self.for_each_live(|task| tasks.push(task.info()));
+        tasks.retain(|task| !task.is_complete);
+        tasks
+    }
+}
+
+/// Calls a hook with the task's description.
+///
+/// # Safety
+/// The caller has a reference to the task.
+pub(super) unsafe fn tell(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+    // SAFETY: a reference is held, by the safety contract.
+    let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
+    let (id, spawned_at) = (header.id(), header.location());
+    let name = name(extra, slab, id);
+    let future_bytes = header.vtable().future_bytes;
+    guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
+}
+
+/// Describes a task for reports.
+///
+/// # Safety
+/// The caller has a reference.
+unsafe fn info(task: NonNull<Header>) -> TaskInfo {
+    // SAFETY: by the safety contract.
+    let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
+    let state = header.state.load();
+    TaskInfo {
+        id: header.id(),
+        location: header.location(),
+        name: name(extra, slab, header.id()),
+        age: Duration::from_millis(u64::from(slab.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
+        waiting: header.waiting(),
+        is_running: state.is_running(),
+        is_complete: state.is_complete(),
+        is_queued: state.is_queued(),
+        is_blocking: header.vtable().is_blocking,
+    }
+}
+
+/// Reports a panic of this task that is dropped without having been read.
+///
+/// # Safety
+/// The task's memory and its slab are alive.
+#[cold]
+pub(super) unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
+    // SAFETY: by the safety contract.
+    let (mut info, slab) = unsafe { (info(task), TaskSlab::of(task)) };
+    // It has ended, although its last poll may not have returned yet.
+    (info.is_running, info.is_complete, info.waiting) = (false, true, None);
+    // SAFETY: as above; the slot is not free yet.
+    let owner = unsafe { slab.owner_if_open() };
+    error.with_message(|message| {
+        let panic = UnjoinedPanic { task: &info, message };
+        match owner {
+            Some(owner) => owner.panic_unjoined(&panic),
+            None => panic.report(slab.hooks.on_unjoined_panic.as_ref()),
+        }
+    });
+}
+
+fn name(extra: Extra, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
+    if extra.has_name { slab.names.lock().get(&id).cloned() } else { None }
+}

@@ -1,0 +1,69 @@
+//! `TaskInfo`: a description of a task for dumps and reports.
+//!
+//! Called by `runtime` (dumps, shutdown), by `scheduler::rescue` (late polls) and by `hooks` (unjoined panics).
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::id::Id;
+use crate::observe::report::Place;
+use crate::observe::waiting::WaitKind;
+
+/// A description of a task for reports.
+#[derive(Debug)]
+pub(crate) struct TaskInfo {
+    pub(crate) id: Id,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) age: Duration,
+    /// What it recorded when its last poll returned `Pending`, and the location in the program.
+    pub(crate) waiting: Option<(WaitKind, Option<&'static Location<'static>>)>,
+    pub(crate) is_running: bool,
+    pub(crate) is_complete: bool,
+    pub(crate) is_queued: bool,
+    /// A closure of the blocking pool.
+    pub(crate) is_blocking: bool,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " `{name}`")?;
+        }
+        write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
+        match self.waiting {
+            _ if self.is_running => f.write_str(", running")?,
+            _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
+            _ if self.is_queued => f.write_str(", queued")?,
+            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
+            Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
+            None => {}
+        }
+        f.write_str(")")
+    }
+}
+
+/// An age as reports show it. The clock of ages has a resolution of milliseconds, so a young task has none to show.
+struct Age(Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.as_millis() == 0 { f.write_str("less than 1ms") } else { write!(f, "{:.1?}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Age;
+    use std::time::Duration;
+
+    #[test]
+    fn an_age_below_the_resolution_of_the_clock_is_not_shown_as_zero() {
+        for (age, text) in [(0, "less than 1ms"), (1, "1.0ms"), (1500, "1.5s")] {
+            assert_eq!(Age(Duration::from_millis(age)).to_string(), text);
+        }
+    }
+}
