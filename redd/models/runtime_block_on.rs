@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::primitives::checker::thread;
 
-use super::block_on::{CoreGuard, RootWaker, RootWakers, take_core_or_wait};
+use super::block_on::{CoreGuard, take_core_or_wait};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitives::{Arc, Mutex, mistake, model};
-use crate::scheduler::Core;
+use crate::scheduler::shared::{Core, RootWaker, RootWakers};
 
 /// Stands for the worker: its holder is the only thread to run tasks, which loom checks.
 type Token = Box<crate::primitives::checker::cell::Cell<usize>>;

@@ -2,7 +2,7 @@
 
 use crate::current::{self, Entered};
 use crate::primitives::thread;
-use crate::scheduler::spares;
+use crate::scheduler::stand_in;
 use crate::task::coop;
 
 /// Runs a blocking closure on this worker's thread, while other threads take over the worker's tasks.
@@ -33,7 +33,7 @@ where
         Entered::No => f(),
         Entered::Yes => {
             let _may_block = current::mark(Entered::No);
-            spares::block_in_place(|| coop::without_limit(f))
+            stand_in::block_in_place(|| coop::without_limit(f))
         }
         Entered::NoBlockInPlace => panic!(
             "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`, but it can \

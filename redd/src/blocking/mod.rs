@@ -6,7 +6,8 @@ mod in_place;
 mod models;
 pub(crate) mod pool;
 mod spawn_blocking;
+pub(crate) mod task;
 
 pub use in_place::block_in_place;
-pub(crate) use spawn_blocking::{BlockingPool, run, run_mandatory, runtime_gone, spawn_on, try_spawn_on};
+pub(crate) use spawn_blocking::{run, run_mandatory, runtime_gone};
 pub use spawn_blocking::{spawn_blocking, try_spawn_blocking};

@@ -1,105 +1,15 @@
-//! A closure as a task: it runs once, on a thread of the blocking pool.
+//! `spawn_blocking`, and what other rooms run on the blocking pool of the current runtime.
 //!
 //! Called by `task::spawn_blocking`, `fs`, `net::lookup` and stdio.
-
-#![expect(unsafe_code, reason = "allocates tasks")]
 
 use std::future::Future;
 use std::io;
 use std::panic::Location;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use super::pool::{Pool, PoolConfig, Refusal, Refused, Work};
-use crate::primitives::thread;
-use crate::scheduler::enter::{enter, expect_current};
-use crate::scheduler::{Config, Shared};
-use crate::task::cell;
-use crate::task::poll::Ran;
-use crate::task::{JoinHandle, Runnable, coop};
-
-/// The pool of one runtime.
-pub(crate) type BlockingPool = Pool<BlockingTask>;
-
-impl BlockingPool {
-    pub(crate) fn for_runtime(config: &Config) -> Self {
-        Self::new(PoolConfig { max_threads: config.max_blocking_threads, keep_alive: config.thread_keep_alive })
-    }
-}
-
-/// A closure that waits for a thread.
-#[derive(Debug)]
-pub(crate) struct BlockingTask {
-    runnable: Runnable,
-    urgency: Urgency,
-    /// Released when the closure has ended.
-    _clock: Option<HoldClock>,
-}
-
-/// What shutdown does with a closure to which no thread is on its way yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Urgency {
-    /// It is cancelled.
-    Usual,
-    /// It runs: a write that was accepted reaches its file.
-    Mandatory,
-}
-
-/// A paused clock does not move on by itself while a closure runs: its end may be what everybody waits for.
-#[derive(Debug)]
-struct HoldClock(Arc<Shared>);
-
-impl HoldClock {
-    fn new(shared: &Arc<Shared>) -> Option<Self> {
-        shared.parts.enabled.pause.then(|| {
-            shared.parts.timers.clock().inhibit_auto_advance();
-            Self(Arc::clone(shared))
-        })
-    }
-}
-
-impl Drop for HoldClock {
-    fn drop(&mut self) {
-        let clock = self.0.parts.timers.clock();
-        clock.allow_auto_advance();
-        if clock.is_paused() {
-            self.0.wake_worker_for_injected();
-        }
-    }
-}
-
-impl Work for BlockingTask {
-    fn run(self) {
-        match self.runnable.run() {
-            Ran::Done => {}
-            Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
-        }
-    }
-
-    fn cancel(self) {
-        self.runnable.cancel();
-    }
-
-    fn is_mandatory(&self) -> bool {
-        self.urgency == Urgency::Mandatory
-    }
-}
-
-/// The closure as a future that is ready at once.
-struct Closure<F>(Option<F>);
-
-impl<F> Unpin for Closure<F> {}
-
-impl<F: FnOnce() -> R, R> Future for Closure<F> {
-    type Output = R;
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
-        let f = self.0.take().expect("a closure is polled once");
-        // It may use redd's types for as long as it likes: it holds nobody up.
-        Poll::Ready(coop::without_limit(f))
-    }
-}
+use super::task::Urgency;
+use crate::scheduler::closures::{spawn_on, submit, try_spawn_on};
+use crate::scheduler::enter::expect_current;
+use crate::task::JoinHandle;
 
 /// Runs a closure on a thread where blocking is fine, and gives a handle to its result.
 ///
@@ -149,91 +59,6 @@ where
     R: Send + 'static,
 {
     try_spawn_on(&expect_current("`try_spawn_blocking`"), f, None)
-}
-
-/// As [`spawn_blocking`], on a runtime of choice, with a name.
-#[track_caller]
-pub(crate) fn spawn_on<F, R>(shared: &Arc<Shared>, f: F, name: Option<Arc<str>>) -> JoinHandle<R>
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: Send + 'static,
-{
-    let location = Location::caller();
-    let error = match submit(shared, f, name.clone(), Urgency::Usual, location) {
-        Ok(join) => return join,
-        Err(error) => error,
-    };
-    let refuse = move || -> R {
-        panic!(
-            "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise \
-             the limit, or start fewer threads."
-        )
-    };
-    // SAFETY: closure and result are `Send`.
-    let (runnable, join) = unsafe { cell::allocate::<_, true>(&shared.slab, Closure(Some(refuse)), name, location) };
-    // Here and now, for there is no thread; the panic becomes the handle's error.
-    match runnable.run() {
-        Ran::Done => join,
-        Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
-    }
-}
-
-/// As [`spawn_on`], but a refused thread is an error.
-#[track_caller]
-pub(crate) fn try_spawn_on<F, R>(shared: &Arc<Shared>, f: F, name: Option<Arc<str>>) -> io::Result<JoinHandle<R>>
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: Send + 'static,
-{
-    submit(shared, f, name, Urgency::Usual, Location::caller())
-}
-
-#[track_caller]
-fn submit<F, R>(
-    shared: &Arc<Shared>,
-    f: F,
-    name: Option<Arc<str>>,
-    urgency: Urgency,
-    location: &'static Location<'static>,
-) -> io::Result<JoinHandle<R>>
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: Send + 'static,
-{
-    shared.expect_own_process("`spawn_blocking`");
-    // SAFETY: closure and result are `Send`.
-    let (runnable, join) =
-        unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
-    let task = BlockingTask { runnable, urgency, _clock: HoldClock::new(shared) };
-    // A runtime that has closed still takes what its tasks' drops leave, until the pool is told to end.
-    let accepted = if shared.refuses_here() && !shared.is_closed() {
-        Err(Refused { work: task, reason: Refusal::Shutdown })
-    } else {
-        shared.blocking.submit(task, &|number| start_thread(shared, number))
-    };
-    match accepted {
-        Ok(()) => Ok(join),
-        Err(Refused { work, reason }) => {
-            work.cancel();
-            match reason {
-                // The handle says that it was cancelled.
-                Refusal::Shutdown => Ok(join),
-                Refusal::NoThread(error) => Err(error),
-            }
-        }
-    }
-}
-
-fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
-    let mine = Arc::clone(shared);
-    let name = shared.config.name_thread();
-    thread::spawn_named(name, shared.config.thread_stack_size, move || {
-        let _entered = enter(Arc::clone(&mine));
-        mine.config.hooks.start();
-        mine.blocking.run_thread(number, &|number| start_thread(&mine, number));
-        mine.config.hooks.stop();
-    })
-    .map_err(|error| shared.config.explain_refusal(error))
 }
 
 /// Runs `f` on the blocking pool of the current runtime.

@@ -25,8 +25,10 @@ use crate::current::{self, Entered};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
-use crate::runtime::{Id, Runtime, UnhandledPanic};
-use crate::scheduler::{Flavor, enter, local};
+use crate::runtime::{Runtime, UnhandledPanic};
+use crate::scheduler::choices::Flavor;
+use crate::scheduler::id::Id;
+use crate::scheduler::{enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
@@ -156,7 +158,7 @@ impl LocalSet {
     pub fn new() -> Self {
         let slab = TaskSlab::new(0, TaskHooks::default());
         let shared = Arc::new(LocalSetState {
-            id: crate::scheduler::next_runtime_id(),
+            id: Id::next(),
             slab: Arc::clone(&slab),
             remote: Mutex::new(Some(VecDeque::new())),
             waker: WakerCell::new(),

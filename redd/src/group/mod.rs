@@ -5,6 +5,7 @@ pub(crate) mod join_set;
 pub(crate) mod join_set_builder;
 pub(crate) mod local_set;
 mod ready_queue;
+pub(crate) mod task_builder;
 pub(crate) mod task_local;
 
 pub use task_local::{LocalKey, TaskLocalFuture};

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
-use crate::runtime::Handle;
+use crate::scheduler::shared::Shared;
 
-/// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`].
+/// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`](crate::runtime::Handle::metrics).
 ///
 /// Each method reads the current value. Two values need not be of the same moment.
 ///
@@ -28,104 +29,104 @@ use crate::runtime::Handle;
 /// ```
 #[derive(Clone)]
 pub struct RuntimeMetrics {
-    handle: Handle,
+    shared: Arc<Shared>,
 }
 
 impl RuntimeMetrics {
-    pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// Worker threads of the runtime; 1 on a current-thread one.
     pub fn num_workers(&self) -> usize {
-        self.handle.shared.config.workers
+        self.shared.config.workers
     }
 
     /// Tasks that were spawned and have not ended.
     pub fn num_alive_tasks(&self) -> usize {
-        self.handle.shared.slab.alive()
+        self.shared.slab.alive()
     }
 
     /// All tasks ever spawned.
     pub fn spawned_tasks_count(&self) -> u64 {
-        self.handle.shared.slab.spawned_total()
+        self.shared.slab.spawned_total()
     }
 
     /// Tasks that wait in the injector for a worker.
     pub fn global_queue_depth(&self) -> usize {
-        self.handle.shared.injector.len()
+        self.shared.injector.len()
     }
 
     /// How often a task was queued from outside of the workers: spawned or woken by another thread.
     pub fn remote_schedule_count(&self) -> u64 {
-        self.handle.shared.remote_schedules()
+        self.shared.remote_schedules()
     }
 
     /// How often a task was made to yield because its budget was used up; see
     /// [`task::coop`](crate::task::coop).
     pub fn budget_forced_yield_count(&self) -> u64 {
-        self.handle.shared.parts.forced_yields.load(Ordering::Relaxed)
+        self.shared.parts.forced_yields.load(Ordering::Relaxed)
     }
 
     /// How many descriptors have been registered with the I/O driver since the runtime started.
     pub fn io_driver_fd_registered_count(&self) -> u64 {
-        self.handle.shared.parts.driver.registered_total()
+        self.shared.parts.driver.registered_total()
     }
 
     /// How many of those descriptors have been deregistered.
     pub fn io_driver_fd_deregistered_count(&self) -> u64 {
-        self.handle.shared.parts.driver.registered_total() - self.handle.shared.parts.driver.registrations() as u64
+        self.shared.parts.driver.registered_total() - self.shared.parts.driver.registrations() as u64
     }
 
     /// How many readiness events the I/O driver has delivered.
     pub fn io_driver_ready_count(&self) -> u64 {
-        self.handle.shared.parts.driver.events_total()
+        self.shared.parts.driver.events_total()
     }
 
     /// Threads of the blocking pool.
     pub fn num_blocking_threads(&self) -> usize {
-        self.handle.shared.blocking.threads()
+        self.shared.blocking.threads()
     }
 
     /// Threads of the blocking pool that wait for work.
     pub fn num_idle_blocking_threads(&self) -> usize {
-        self.handle.shared.blocking.idle_threads()
+        self.shared.blocking.idle_threads()
     }
 
     /// Closures that wait for a thread of the blocking pool.
     pub fn blocking_queue_depth(&self) -> usize {
-        self.handle.shared.blocking.queue_depth()
+        self.shared.blocking.queue_depth()
     }
 
     /// Polls that were late: see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
     pub fn late_polls(&self) -> u64 {
-        self.handle.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
+        self.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
     }
 
     /// Late polls by the source location that spawned the task, in the order of the first late poll of each.
     pub fn late_polls_by_place(&self) -> Vec<(&'static Location<'static>, u64)> {
-        self.handle.shared.stall_detector.counters.locations.lock().clone()
+        self.shared.stall_detector.counters.locations.lock().clone()
     }
 
     /// Blocked polls for which another worker was woken or started, or a spare one.
     pub fn rescues(&self) -> u64 {
-        self.handle.shared.stall_detector.counters.rescues.load(Ordering::Relaxed)
+        self.shared.stall_detector.counters.rescues.load(Ordering::Relaxed)
     }
 
     /// Spare workers that run now, for blocked workers and for those in `block_in_place`.
     pub fn rescue_workers(&self) -> usize {
-        self.handle.shared.workers.spares.lock().running
+        self.shared.workers.spares.lock().running
     }
 
     /// Spare workers that ran at the same time, at most.
     pub fn rescue_workers_max(&self) -> usize {
-        self.handle.shared.workers.spares.lock().running_max
+        self.shared.workers.spares.lock().running_max
     }
 
     /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long
     /// one the first and last milliseconds are missing.
     pub fn longest_poll(&self) -> Duration {
-        Duration::from_millis(self.handle.shared.stall_detector.counters.longest_poll_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.shared.stall_detector.counters.longest_poll_ms.load(Ordering::Relaxed))
     }
 
     /// As in Tokio, an older name of [`num_alive_tasks`](Self::num_alive_tasks).
@@ -243,25 +244,25 @@ impl RuntimeMetrics {
     #[track_caller]
     pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
         self.slot(worker);
-        self.handle.shared.queue_depth(worker)
+        self.shared.queue_depth(worker)
     }
 
     /// Whether poll times are counted; see
     /// [`enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram).
     pub fn poll_time_histogram_enabled(&self) -> bool {
-        !self.handle.shared.instrumentation.poll_times.is_empty()
+        !self.shared.instrumentation.poll_times.is_empty()
     }
 
     /// The number of buckets in the histogram of poll times, or 0 if the histogram is not enabled.
     pub fn poll_time_histogram_num_buckets(&self) -> usize {
-        num_buckets(&self.handle.shared.instrumentation.poll_times)
+        num_buckets(&self.shared.instrumentation.poll_times)
     }
 
     /// The range of poll times that a bucket counts.
     ///
     /// The range is empty if there is no histogram or no such bucket.
     pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
-        bucket_range(&self.handle.shared.instrumentation.poll_times, bucket)
+        bucket_range(&self.shared.instrumentation.poll_times, bucket)
     }
 
     /// How many of a worker's polls a bucket of poll times has counted, or 0 if the histogram is not enabled.
@@ -270,25 +271,25 @@ impl RuntimeMetrics {
     /// If the histogram is enabled and there is no such worker or bucket.
     #[track_caller]
     pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-        bucket_count(&self.handle.shared.instrumentation.poll_times, worker, bucket)
+        bucket_count(&self.shared.instrumentation.poll_times, worker, bucket)
     }
 
     /// Whether schedule latencies are counted; see
     /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
-        !self.handle.shared.instrumentation.latencies.is_empty()
+        !self.shared.instrumentation.latencies.is_empty()
     }
 
     /// The number of buckets in the histogram of schedule latencies, or 0 if the histogram is not enabled.
     pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
-        num_buckets(&self.handle.shared.instrumentation.latencies)
+        num_buckets(&self.shared.instrumentation.latencies)
     }
 
     /// The range of schedule latencies that a bucket counts.
     ///
     /// The range is empty if there is no histogram or no such bucket.
     pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
-        bucket_range(&self.handle.shared.instrumentation.latencies, bucket)
+        bucket_range(&self.shared.instrumentation.latencies, bucket)
     }
 
     /// How many of a worker's polls a bucket of schedule latencies has counted, or 0 if the histogram is not enabled.
@@ -297,18 +298,18 @@ impl RuntimeMetrics {
     /// If the histogram is enabled and there is no such worker or bucket.
     #[track_caller]
     pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
-        bucket_count(&self.handle.shared.instrumentation.latencies, worker, bucket)
+        bucket_count(&self.shared.instrumentation.latencies, worker, bucket)
     }
 
     #[track_caller]
-    fn slot(&self, worker: usize) -> &crate::scheduler::WorkerSlot {
+    fn slot(&self, worker: usize) -> &crate::scheduler::slot::WorkerSlot {
         let workers = self.num_workers();
         assert!(
             worker < workers,
             "worker {worker} was asked for its counters, but this runtime has {workers}. Ask `num_workers` first; they \
              are numbered from 0."
         );
-        self.handle.shared.slot(worker)
+        self.shared.slot(worker)
     }
 }
 

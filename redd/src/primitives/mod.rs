@@ -10,6 +10,7 @@
 //! loom is a dev-dependency.
 
 pub(crate) mod atomic;
+pub(crate) mod cache_padded;
 pub(crate) mod cell;
 pub(crate) mod event_count;
 pub(crate) mod immortal;

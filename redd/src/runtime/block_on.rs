@@ -8,53 +8,53 @@ use std::future::Future;
 use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use super::Handle;
 use crate::current::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::{self, Parker};
-use crate::scheduler::local;
+use crate::scheduler::choices::{Flavor, UnhandledPanic};
+use crate::scheduler::enter::enter;
+use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared};
 use crate::scheduler::start;
 use crate::scheduler::worker::{self, Root};
-use crate::scheduler::{Core, Flavor, Shared, UnhandledPanic};
 use crate::task::coop;
 use crate::task::slab::GuestGuard;
 
 /// Parks the thread while the future waits. Runs no tasks.
 #[track_caller]
-pub(super) fn on_parker<F: Future>(handle: &Handle, what: &str, future: F) -> F::Output {
+pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) -> F::Output {
     let _running = current::mark_entered(what, Entered::Yes);
-    let _entered = handle.enter();
-    handle.shared.expect_own_process(what);
+    let _entered = enter(Arc::clone(shared));
+    shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
     let waker = parker::waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
-    let ends_at_panic = handle.shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
-    let _listed = ends_at_panic.then(|| Listed::new(&handle.shared, &waker));
-    let is_multi = handle.shared.config.flavor == Flavor::MultiThread;
+    let ends_at_panic = shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
+    let _listed = ends_at_panic.then(|| Listed::new(shared, &waker));
+    let is_multi = shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
-    let guest = if is_multi { handle.shared.slab.enter_as_guest(handle.shared.config.workers) } else { None };
+    let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
     let mut has_cancelled = false;
     loop {
-        if ends_at_panic && has_panicked(&handle.shared) {
-            panic!("{}", closed_message(&handle.shared));
+        if ends_at_panic && has_panicked(shared) {
+            panic!("{}", closed_message(shared));
         }
         if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
             return output;
         }
-        handle.shared.expect_own_process(what);
-        if !has_cancelled && handle.shared.is_closed() {
+        shared.expect_own_process(what);
+        if !has_cancelled && shared.is_closed() {
             // This may be a destructor in the middle of the walk that cancels the tasks, and the future may wait for one that
             // the walk has not reached.
             has_cancelled = true;
-            handle.shared.cancel_unpolled();
+            shared.cancel_unpolled();
         }
         guest.iter().for_each(GuestGuard::flush);
-        start::park(&handle.shared, &parker);
+        start::park(shared, &parker);
     }
 }
 
@@ -82,11 +82,10 @@ pub(super) fn has_panicked(shared: &Shared) -> bool {
 
 /// Runs the tasks of a current-thread runtime beside the future.
 #[track_caller]
-pub(super) fn on_core<F: Future>(handle: &Handle, future: F) -> F::Output {
-    let shared = &handle.shared;
+pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     shared.expect_own_process("`Runtime::block_on`");
     let _running = current::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
-    let _entered = handle.enter();
+    let _entered = enter(Arc::clone(shared));
     // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
     let future = pin!(future);
     let (core, wakers) = {
@@ -205,61 +204,5 @@ impl<F: Future> Root for RootPoll<'_, F> {
     #[inline]
     fn is_woken(&self) -> bool {
         self.woken.is_woken.load(Ordering::Relaxed)
-    }
-}
-
-/// A root's waker, and what it sets.
-#[derive(Debug)]
-pub(crate) struct RootWakers {
-    pub(super) woken: Arc<RootWaker>,
-    pub(super) waker: Waker,
-}
-
-impl RootWakers {
-    // Not inlined, so that all wakers have the same table.
-    #[inline(never)]
-    pub(super) fn new(shared: Weak<Shared>) -> Self {
-        let woken = Arc::new(RootWaker { shared, is_woken: AtomicBool::new(true), parker: Parker::new() });
-        let waker = Waker::from(Arc::clone(&woken));
-        coop::set_root_waker(&waker);
-        Self { waker, woken }
-    }
-
-    /// Whether these two are the only references. Then nobody can make a third.
-    fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.woken) == 2
-    }
-}
-
-/// Wakes the root of a current-thread runtime.
-#[derive(Debug)]
-pub(crate) struct RootWaker {
-    /// Weak: the runtime keeps one of these for its next root.
-    shared: Weak<Shared>,
-    pub(super) is_woken: AtomicBool,
-    /// Unparked by the root's waker, and by the thread that gives the core back.
-    pub(super) parker: Parker,
-}
-
-impl Wake for RootWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // AcqRel: publishes what this thread did. Pairs with the swap in `RootPoll::poll_if_woken`.
-        if self.is_woken.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        // `core-or-waiting`: ours may be a root that waits without the core, also when a task wakes it on the thread that
-        // has the core. Without a sleeper this is one swap.
-        self.parker.unpark();
-        // On the thread that runs the core the loop looks by itself.
-        if !local::runs_here(self.shared.as_ptr()) {
-            // Without a runtime there is no root.
-            if let Some(shared) = self.shared.upgrade() {
-                shared.wake_worker_for_injected();
-            }
-        }
     }
 }

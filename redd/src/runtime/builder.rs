@@ -6,10 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LatePoll, LocalOptions, LocalRuntime, Rescue, Runtime, RuntimeFlavor};
+use super::lifecycle::Runtime;
+use super::local::{LocalOptions, LocalRuntime};
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::primitives::rng::random_seed;
-use crate::scheduler::{self, Config, DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
+use crate::scheduler::choices::{DEFAULT_THREAD_NAME, Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
+use crate::scheduler::config::{Config, ThreadHooks};
+use crate::scheduler::rescue::{LatePoll, Rescue};
 use crate::task::TaskMeta;
 use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::spans;
@@ -145,7 +148,7 @@ impl Builder {
                 max_blocking_threads: 512,
                 thread_keep_alive: Duration::from_secs(10),
                 unhandled_panic: UnhandledPanic::Ignore,
-                hooks: scheduler::ThreadHooks::default(),
+                hooks: ThreadHooks::default(),
                 task_hooks: TaskHooks::default(),
                 poll_times: None,
                 latencies: None,
@@ -549,9 +552,9 @@ impl Builder {
              `Builder::new_current_thread` to run them on the calling thread."
         );
         assert!(
-            count <= scheduler::MAX_WORKERS,
+            count <= MAX_WORKERS,
             "`Builder::worker_threads` was called with {count}, more than the scheduler can count. Give at most {}.",
-            scheduler::MAX_WORKERS
+            MAX_WORKERS
         );
         self.worker_threads = Some(count);
         self
@@ -1099,7 +1102,7 @@ impl Builder {
                 config.flavor = Flavor::MultiThread;
                 config.workers = match self.worker_threads {
                     Some(count) => count,
-                    None => default_workers()?.min(scheduler::MAX_WORKERS),
+                    None => default_workers()?.min(MAX_WORKERS),
                 };
                 let default = if self.worker_threads == Some(1) { Rescue::off() } else { Rescue::new() };
                 config.rescue = self.rescue_or(default);

@@ -2,9 +2,14 @@
 
 use std::future::Future;
 
-use super::{Dump, Id, RuntimeFlavor, RuntimeMetrics};
-use crate::scheduler::Shared;
+use super::block_on;
+use crate::observe::dump::Dump;
+use crate::observe::metrics::RuntimeMetrics;
+use crate::scheduler::choices::RuntimeFlavor;
+use crate::scheduler::closures::spawn_on;
 use crate::scheduler::enter::{self, EnterGuard};
+use crate::scheduler::id::Id;
+use crate::scheduler::shared::Shared;
 use crate::task::JoinHandle;
 use std::sync::Arc;
 
@@ -81,7 +86,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        crate::blocking::spawn_on(&self.shared, f, None)
+        spawn_on(&self.shared, f, None)
     }
 
     /// Runs a future to its end on this thread, inside this runtime.
@@ -104,7 +109,7 @@ impl Handle {
     /// If this thread already runs tasks, or if the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        super::block_on::on_parker(self, "`Handle::block_on`", future)
+        block_on::on_parker(&self.shared, "`Handle::block_on`", future)
     }
 
     /// Which kind of runtime this is.
@@ -124,7 +129,7 @@ impl Handle {
 
     /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
-        RuntimeMetrics::new(self.clone())
+        RuntimeMetrics::new(Arc::clone(&self.shared))
     }
 
     /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are

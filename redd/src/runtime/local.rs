@@ -8,8 +8,12 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics, UnfinishedWork};
-use crate::scheduler::Config;
+use super::handle::Handle;
+use super::lifecycle::Runtime;
+use super::shutdown::UnfinishedWork;
+use crate::observe::metrics::RuntimeMetrics;
+use crate::scheduler::config::Config;
+use crate::scheduler::enter::EnterGuard;
 use crate::task::JoinHandle;
 
 /// Options of a local runtime; none yet.
@@ -46,14 +50,6 @@ impl std::panic::UnwindSafe for LocalRuntime {}
 impl std::panic::RefUnwindSafe for LocalRuntime {}
 
 impl LocalRuntime {
-    /// A local runtime with everything enabled.
-    ///
-    /// # Errors
-    /// The system refuses a descriptor.
-    pub fn new() -> io::Result<Self> {
-        Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
-    }
-
     pub(crate) fn start(config: Config) -> io::Result<Self> {
         Ok(Self { runtime: Runtime::start(config)?, _not_send: PhantomData })
     }

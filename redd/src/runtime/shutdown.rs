@@ -6,23 +6,27 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::block_on;
 use super::waits::Registered;
-use super::{Handle, block_on};
 use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
-use crate::scheduler::{Flavor, Shared, rescue, spares, worker};
+use crate::scheduler::choices::Flavor;
+use crate::scheduler::leave::release_spares;
+use crate::scheduler::rescue::alarm;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::worker;
 use crate::task::Id;
 use crate::task::info::TaskInfo;
 use crate::time::sleep::sleep_on;
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
 #[track_caller]
-pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
-    let shared = &handle.shared;
+pub(super) fn shutdown(shared: &Shared, timeout: Option<Duration>) {
     if shared.begin_shutdown() {
         return;
     }
@@ -49,10 +53,10 @@ pub(super) fn shutdown(handle: &mut Handle, timeout: Option<Duration>) {
 fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     let deadline = timeout.and_then(|timeout| crate::time::clock::real_now().checked_add(timeout));
     shared.close();
-    rescue::stop(shared);
+    alarm::stop(shared);
     match shared.config.flavor {
         Flavor::MultiThread => {
-            spares::release_spares(shared);
+            release_spares(shared);
             shared.wake_to_leave();
         }
         Flavor::CurrentThread | Flavor::Local => {
@@ -87,7 +91,7 @@ fn wait(
     }
     let registered = Registered::new(shared);
     let excluded = &registered.excluded;
-    // Acquire: pairs with the AcqRel decrement in `worker::leave`.
+    // Acquire: pairs with the AcqRel decrement in `leave`.
     if shared.workers.alive.load(Ordering::Acquire) <= excluded.workers
         && shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads)
     {
@@ -204,22 +208,21 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// See `Runtime::drain`.
 #[track_caller]
-pub(super) fn drain(handle: &mut Handle, within: Duration) -> Vec<UnfinishedWork> {
+pub(super) fn drain(shared: &Arc<Shared>, within: Duration) -> Vec<UnfinishedWork> {
     if current::entered() == Entered::No {
-        let shared = &handle.shared;
         shared.start_draining();
         match shared.config.flavor {
             Flavor::MultiThread => wait_until_quiet(shared, within),
-            Flavor::CurrentThread | Flavor::Local => block_on::on_core(handle, quiet(shared, within)),
+            Flavor::CurrentThread | Flavor::Local => block_on::on_core(shared, quiet(shared, within)),
         }
     }
-    let left = if is_quiet(&handle.shared) { Vec::new() } else { describe_work(&handle.shared) };
-    let has_panicked = block_on::has_panicked(&handle.shared);
+    let left = if is_quiet(shared) { Vec::new() } else { describe_work(shared) };
+    let has_panicked = block_on::has_panicked(shared);
     // Where blocking is forbidden this panics, as a drop would.
-    shutdown(handle, if left.is_empty() && !has_panicked { None } else { Some(GRACE) });
+    shutdown(shared, if left.is_empty() && !has_panicked { None } else { Some(GRACE) });
     if has_panicked {
         // What it was to wait for has been cancelled, so an empty list would not be true.
-        panic!("{}", block_on::closed_message(&handle.shared));
+        panic!("{}", block_on::closed_message(shared));
     }
     left
 }
@@ -271,7 +274,7 @@ pub(super) fn abandon(shared: &Shared) {
 fn wait_for_workers(shared: &Shared, patience: Duration, excluded: usize) -> bool {
     let since = crate::time::clock::real_now();
     loop {
-        // Acquire: pairs with the AcqRel decrement in `worker::leave`.
+        // Acquire: pairs with the AcqRel decrement in `leave`.
         if shared.workers.alive.load(Ordering::Acquire) <= excluded {
             return true;
         }
@@ -304,10 +307,10 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::runtime::{Builder, Runtime};
+    use crate::runtime::{Builder, Handle, Runtime};
 
     /// What a shutdown without patience says of this runtime; `release` lets the work end.
-    fn report_of(runtime: &mut Runtime, release: impl FnOnce()) -> Vec<String> {
+    fn report_of(runtime: &Runtime, release: impl FnOnce()) -> Vec<String> {
         let shared = &runtime.handle.shared;
         assert!(!shared.begin_shutdown());
         shared.close();
@@ -326,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_shutdown_that_waits_names_stuck_tasks_and_closures_once() {
-        let mut runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (start, started) = mpsc::channel();
         let (release, held) = (mpsc::channel::<()>(), mpsc::channel::<()>());
         let (starts, hold) = (start.clone(), release.1);
@@ -343,7 +346,7 @@ mod tests {
         let waiting = runtime.spawn(std::future::pending::<()>());
         started.recv().unwrap();
         started.recv().unwrap();
-        let lines = report_of(&mut runtime, || drop((release.0, held.0)));
+        let lines = report_of(&runtime, || drop((release.0, held.0)));
         let [line] = &lines[..] else { panic!("one report, not {lines:?}") };
         assert!(line.contains("waits for 1 worker and 1 thread of the"), "{line}");
         assert!(line.contains("`stuck` (spawned at "), "{line}");
@@ -453,9 +456,9 @@ mod tests {
 
     #[test]
     fn a_shutdown_that_need_not_wait_says_nothing() {
-        let mut runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        let shared = std::sync::Arc::clone(&runtime.handle.shared);
-        shutdown(&mut runtime.handle, None);
+        let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let shared = Arc::clone(&runtime.handle.shared);
+        shutdown(&shared, None);
         wait(&shared, None, true, Duration::ZERO, &mut |line| panic!("{line}"));
     }
 }

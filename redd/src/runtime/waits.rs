@@ -23,7 +23,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::primitives::Mutex;
 use crate::primitives::thread::{self, ThreadId};
-use crate::scheduler::{Shared, local};
+use crate::scheduler::leave;
+use crate::scheduler::shared::Shared;
 
 static WAITS: OnceLock<Mutex<Waits>> = OnceLock::new();
 
@@ -78,7 +79,7 @@ impl Registered {
         let number = waits.next;
         waits.next += 1;
         let runtime = shared.arc();
-        let (thread, worker_of) = (thread::current_id(), local::worker_of());
+        let (thread, worker_of) = (thread::current_id(), leave::worker_of());
         waits.entries.push(Wait { number, thread, worker_of, runtime, threads });
         Self { number, excluded: excluded(&waits.entries) }
     }

@@ -7,18 +7,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rescue;
+use super::choices::{DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
+use super::rescue::report::{LatePollHook, Rescue};
 use crate::observe::histogram::HistogramConfiguration;
 use crate::task::hooks::{TaskHooks, guarded};
-
-/// The number of spare workers that may run for workers in `block_in_place`: as many as Tokio's pool would give.
-pub(crate) const MAX_SPARES: usize = 512;
-
-/// The largest number of workers. The idle word counts workers and spares for rescue together in 16 bits.
-pub(crate) const MAX_WORKERS: usize = 32_767;
-pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
-
-pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";
 
 /// What a builder decided.
 #[derive(Clone)]
@@ -46,8 +38,8 @@ pub(crate) struct Config {
     pub(crate) latencies: Option<HistogramConfiguration>,
     pub(crate) tracks_latency: bool,
     pub(crate) seed: u64,
-    pub(crate) rescue: rescue::Rescue,
-    pub(crate) on_late_poll: Option<rescue::LatePollHook>,
+    pub(crate) rescue: Rescue,
+    pub(crate) on_late_poll: Option<LatePollHook>,
 }
 
 impl Config {
@@ -129,31 +121,6 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Which kind of runtime runs the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flavor {
-    MultiThread,
-    CurrentThread,
-    /// Current-thread, and its tasks need not be `Send`.
-    Local,
-}
-
-/// What a runtime or `LocalSet` does when a task panics.
-///
-/// Either way the panic hook prints the panic, and the task's handle returns it. A panic that no code joins is reported with
-/// the task's name and spawn location; see
-/// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnhandledPanic {
-    /// The other tasks go on.
-    Ignore,
-    /// The runtime shuts down, even if the task's handle still exists: `block_on` panics, and other tasks are cancelled.
-    ///
-    /// A panic of a closure of `spawn_blocking` does not count, as in Tokio. Differs from Tokio: every flavor supports it.
-    ShutdownRuntime,
-}
-
 /// Called on the runtime's threads; see the builder.
 #[derive(Clone, Default)]
 pub(crate) struct ThreadHooks {
@@ -175,7 +142,7 @@ impl ThreadHooks {
     }
 
     /// Whether a worker calls hooks before it runs a task.
-    pub(super) fn run_before_tasks(&self) -> bool {
+    pub(crate) fn run_before_tasks(&self) -> bool {
         self.on_start.is_some() || self.on_park.is_some() || self.on_unpark.is_some()
     }
 

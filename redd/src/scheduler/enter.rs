@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
 use std::sync::Arc;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::current::{self, Before, Parts};
 use crate::primitives::thread;
 

@@ -32,8 +32,8 @@
 
 use std::fmt;
 
-use super::run_queue::CachePadded;
 use crate::primitives::atomic::{AtomicU64, Ordering, fence};
+use crate::primitives::cache_padded::CachePadded;
 
 /// See the module page.
 pub(crate) struct Idle {

@@ -25,8 +25,9 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::run_queue::CachePadded;
+use super::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::primitives::cache_padded::CachePadded;
 use crate::primitives::thread;
 use crate::task::queue_link::QueueLink;
 
@@ -218,7 +219,7 @@ impl<T: QueueLink> Injector<T> {
         }
         let batch = self.cut(max);
         if let Some(batch) = &batch {
-            super::counters::add(&self.popper.0.popped, batch.len as u64);
+            add(&self.popper.0.popped, batch.len as u64);
         }
         // Release: pairs with the Acquire above.
         popping.store(false, Ordering::Release);

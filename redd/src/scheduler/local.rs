@@ -13,56 +13,21 @@ use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use super::counters::add;
+use super::local_queue::LocalQueue;
 use super::rescue::poll_mark;
-use super::{Config, Flavor, Shared, WorkerSlot, idle, start};
+use super::shared::{Local, Shared};
+use super::slot::WorkerSlot;
+use super::{idle, start};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::{parker, thread_local};
 use crate::task::Runnable;
 use crate::task::header::Header;
 use crate::task::waker;
+use crate::time::timers::{Timers, Unpark};
 
 thread_local! {
     /// The worker that this thread is; null if it is no worker.
     pub(super) static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
-    /// The address of the runtime of which this thread is a worker, from its first step to `leave`, also while its loop does
-    /// not run. Zero if it is no worker.
-    pub(super) static WORKER_OF: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The part of a worker that code on its thread reaches during a poll.
-#[derive(Debug)]
-pub(super) struct Local {
-    pub(super) shared: *const Shared,
-    pub(super) index: usize,
-    pub(super) slot: *const WorkerSlot,
-    pub(super) queue: LocalQueue,
-    /// This thread has not run user code. It starts its successor before it does (`one-ahead` of `start`).
-    pub(super) is_clean: Cell<bool>,
-    /// Tasks queued here since the last `publish`.
-    pub(super) scheduled: Cell<u32>,
-}
-
-/// Where a worker's own tasks are. The flavor of the runtime decides it once.
-#[derive(Debug)]
-pub(super) enum LocalQueue {
-    /// Of a multi-thread runtime: the run queue in the worker's slot, from which other workers steal.
-    Stealable { uses_next_slot: bool },
-    /// Of a current-thread runtime: no worker steals, so these are plain lists in order of arrival.
-    Private {
-        ready: Fifo,
-        /// Tasks that gave way: they run again after all others, and after the root.
-        yielded: Fifo,
-    },
-}
-
-impl LocalQueue {
-    pub(super) fn new(config: &Config) -> Self {
-        if config.flavor == Flavor::MultiThread {
-            Self::Stealable { uses_next_slot: config.use_next_slot }
-        } else {
-            Self::Private { ready: Fifo::new(), yielded: Fifo::new() }
-        }
-    }
 }
 
 impl Local {
@@ -230,66 +195,6 @@ pub(super) fn before_wake(waker: &Waker) -> bool {
     local.is_clean.get()
 }
 
-/// A list of queued tasks through their `next` links, for one thread.
-#[derive(Debug)]
-pub(super) struct Fifo {
-    head: Cell<*mut Header>,
-    tail: Cell<*mut Header>,
-    len: Cell<usize>,
-}
-
-impl Fifo {
-    const fn new() -> Self {
-        Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
-    }
-
-    #[inline]
-    fn push(&self, task: NonNull<Header>) {
-        // SAFETY: the list owns a reference of each task in it, and the link belongs to the queue that holds the task.
-        unsafe {
-            task.as_ref().set_next(ptr::null_mut());
-            match self.tail.replace(task.as_ptr()).as_ref() {
-                Some(tail) => tail.set_next(task.as_ptr()),
-                None => self.head.set(task.as_ptr()),
-            }
-        }
-        self.len.set(self.len.get() + 1);
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.head.get().is_null()
-    }
-
-    /// Moves all of `other` to the end.
-    #[inline]
-    fn append(&self, other: &Self) {
-        let head = other.head.replace(ptr::null_mut());
-        if head.is_null() {
-            return;
-        }
-        // SAFETY: as in `push`.
-        match unsafe { self.tail.replace(other.tail.replace(ptr::null_mut())).as_ref() } {
-            Some(tail) => tail.set_next(head),
-            None => self.head.set(head),
-        }
-        self.len.set(self.len.get() + other.len.take());
-    }
-
-    #[inline]
-    pub(super) fn pop(&self) -> Option<NonNull<Header>> {
-        let task = NonNull::new(self.head.get())?;
-        // SAFETY: as in `push`.
-        let next = unsafe { task.as_ref().next() };
-        self.head.set(next);
-        if next.is_null() {
-            self.tail.set(ptr::null_mut());
-        }
-        self.len.set(self.len.get() - 1);
-        Some(task)
-    }
-}
-
 /// Records that the current poll of this thread's worker has panicked.
 pub(crate) fn note_panic() {
     // SAFETY: set while the worker runs on this thread.
@@ -304,8 +209,46 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
-/// The address of the runtime of which this thread is a worker that has not left, or zero. Such a worker keeps its runtime
-/// alive.
-pub(crate) fn worker_of() -> usize {
-    WORKER_OF.get()
+/// The slot on whose wheel this thread arms timers: its worker's own, or the shared one.
+pub(super) fn timer_slot_here(timers: &Timers) -> usize {
+    // SAFETY: set while the worker runs on this thread.
+    if let Some(local) = unsafe { LOCAL.get().as_ref() } {
+        // SAFETY: the thread that runs the worker keeps its runtime.
+        let shared = unsafe { &*local.shared };
+        if ptr::eq(&raw const shared.parts.timers, timers) && local.index < shared.config.workers && local.is_active() {
+            return local.index;
+        }
+    }
+    timers.shared_slot()
+}
+
+impl Unpark for Shared {
+    fn unpark_for_timer(&self) {
+        self.wake_worker_for_injected();
+    }
+}
+
+/// The index of the worker that this thread is, in any runtime. A spare has none: programs use the index to find a
+/// worker's own entry in a table.
+pub(crate) fn current_worker_index() -> Option<usize> {
+    // SAFETY: set while the worker runs on this thread.
+    let local = unsafe { LOCAL.get().as_ref() }?;
+    // SAFETY: the thread that runs the worker keeps its runtime.
+    let workers = unsafe { &*local.shared }.config.workers;
+    (local.index < workers).then_some(local.index)
+}
+
+impl Shared {
+    /// The number of tasks in a worker's own queue. The list of a current-thread runtime is counted exactly only on its own
+    /// thread. Other threads get the number of the last poll of the driver.
+    pub(crate) fn queue_depth(&self, worker: usize) -> usize {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && local.index == worker => local.queue_depth(),
+            _ => {
+                let slot = self.slot(worker);
+                slot.queue.len() + slot.counters.fifo_len.load(Ordering::Relaxed) as usize
+            }
+        }
+    }
 }

@@ -9,10 +9,13 @@
 use std::io;
 use std::time::Duration;
 
+use super::closures::try_spawn_on;
 use super::counters::add;
 use super::pace::{DRIVER_DEFER, DRIVER_GAP_MAX, LEASE_PATIENCE};
-use super::worker::{Root, Worker};
-use super::{Shared, WorkerSlot, spares, start};
+use super::shared::{Shared, Worker};
+use super::slot::WorkerSlot;
+use super::worker::Root;
+use super::{spares, start};
 use crate::observe::report;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
@@ -279,7 +282,7 @@ fn maybe_trim_memory(shared: &Shared) {
     }
     if let Some(trim) = shared.slab.maybe_trim(now) {
         // If the system refuses a thread for it now, the next spike tries again.
-        drop(crate::blocking::try_spawn_on(&shared.arc(), || trim.run(), None));
+        drop(try_spawn_on(&shared.arc(), || trim.run(), None));
     }
 }
 

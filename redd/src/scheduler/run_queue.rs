@@ -29,12 +29,8 @@ use std::ptr::{self, NonNull};
 
 use super::injector::Batch;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::primitives::cache_padded::CachePadded;
 use crate::task::queue_link::QueueLink;
-
-/// A value with a cache line of its own.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct CachePadded<T>(pub(super) T);
 
 /// The run queue of one worker. `CAP` is a power of two; models use a small one.
 pub(crate) struct RunQueue<T, const CAP: usize = 256> {

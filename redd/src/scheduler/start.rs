@@ -22,17 +22,16 @@
 //! A waker that finds all workers busy knows best when a thread is missing. But its thread may belong to another network
 //! namespace or have all signals blocked, it may hold any lock, and a start takes 10 to 20 µs of its time. Decision 0013.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::add;
-use super::spares::{self, Started};
-use super::worker::{self, Worker};
+use super::config::Config;
+use super::leave::{finish, leave};
+use super::shared::Shared;
+use super::spares::Started;
 use super::worker_states::join_unless_ended;
-use super::{Config, Shared, WorkerSlot, enter};
-use crate::current::{self, Entered};
+use super::workers::{Threads, at_once, forget_ended};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
@@ -51,21 +50,6 @@ const REFUSED_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts while no worker is active. Not measured.
 const REFUSED_PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// The threads of workers and spares.
-#[derive(Debug, Default)]
-pub(crate) struct Threads {
-    /// The threads that a shutdown joins.
-    pub(crate) started: Vec<thread::JoinHandle<()>>,
-    /// The names of workers that have no thread, the last one first.
-    unstarted: Vec<String>,
-    /// The names of the next standbys. User code makes names, so a clean thread finds one here.
-    pub(super) standby_names: VecDeque<String>,
-    last_name: String,
-    /// The system has refused the last thread, so none is clean (`clean-parents`).
-    is_refused: bool,
-    has_told: bool,
-}
-
 /// Why a thread is to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
@@ -77,27 +61,6 @@ enum Reason {
     Need,
     /// As many spares run as allowed, so only a worker will do.
     NeedOfWorker,
-}
-
-/// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
-/// hooks wait for each other.
-pub(super) fn at_once(config: &Config) -> usize {
-    if config.hooks.on_start.is_some() { config.workers } else { 1 }
-}
-
-/// For metrics a worker without a thread has parked at once, as a worker of Tokio would, which starts in `build`.
-pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
-    let slot = WorkerSlot::new();
-    if index >= at_once(config) {
-        [&slot.parks, &slot.unparks, &slot.counters.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
-    }
-    slot
-}
-
-/// For metrics, workers that never had a thread wake up to end, as the others do.
-pub(super) fn wake_unstarted(shared: &Shared) {
-    let unstarted = shared.workers.threads.lock().unstarted.len();
-    (0..shared.config.workers).rev().take(unstarted).for_each(|index| add(&shared.slot(index).unparks, 1));
 }
 
 /// Starts the workers that start with the runtime. If the system refuses one, the started ones end and the refusal is
@@ -120,9 +83,9 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
         if let Err(error) = started {
             // The workers that never started count as having left.
             let missing = count - index;
-            // AcqRel: pairs with the decrement in `worker::leave`.
+            // AcqRel: pairs with the decrement in `leave`.
             if workers.alive.fetch_sub(missing, Ordering::AcqRel) == missing {
-                worker::finish(shared);
+                finish(shared);
             }
             return Err(shared.config.explain_failed_build(index, error));
         }
@@ -132,18 +95,19 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
 
 impl Threads {
     fn start_worker(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
+        let worker = shared.entries.worker;
         let index = shared.config.workers - self.unstarted.len();
         let name = self.unstarted.last().expect("the caller has looked that there is one").clone();
-        self.start(shared, name, move |shared| worker_thread(shared, index))?;
+        self.start(shared, name, move |shared| worker(shared, index))?;
         self.unstarted.pop();
         Ok(())
     }
 
     fn start_standby(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        spares::forget_ended(&mut self.started);
+        forget_ended(&mut self.started);
         // Several standbys may be called before the first has made its name; then two threads share one.
         let name = self.standby_names.pop_front().unwrap_or_else(|| self.last_name.clone());
-        let started = self.start(shared, name.clone(), spares::standby_thread);
+        let started = self.start(shared, name.clone(), shared.entries.standby);
         match started {
             Ok(()) => self.last_name = name,
             Err(_) => self.standby_names.push_front(name),
@@ -265,7 +229,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         }
         Reason::Retry | Reason::Need | Reason::NeedOfWorker => {}
     }
-    // Acquire: pairs with the decrement in `worker::leave`.
+    // Acquire: pairs with the decrement in `leave`.
     if shared.is_closed() || workers.alive.load(Ordering::Acquire) == 0 {
         return Started::Closed;
     }
@@ -292,7 +256,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
     drop(threads);
     if starts_worker {
         workers.states.leave();
-        worker::leave(shared);
+        leave(shared);
     }
     Started::Refused(error)
 }
@@ -314,31 +278,6 @@ fn refusal(shared: &Shared, error: &io::Error) -> String {
     )
 }
 
-fn worker_thread(shared: &Arc<Shared>, index: usize) {
-    worker::arrive_here(shared);
-    let config = &shared.config;
-    if index >= at_once(config) {
-        add(&shared.slot(index).unparks, 1);
-    }
-    // The workers that `build` starts after this one are not its successors.
-    let is_head = index + 1 >= at_once(config);
-    let runs_hooks = config.hooks.run_before_tasks();
-    if is_head && runs_hooks {
-        start_successor(shared);
-    }
-    let _entered = enter::enter(shared.arc());
-    let _running = current::mark(Entered::Yes);
-    config.hooks.start();
-    let mut worker = Worker::new(shared, index);
-    if is_head && !runs_hooks {
-        worker.become_clean();
-    }
-    worker.run_thread(shared);
-    drop(worker);
-    worker::leave_here(shared);
-    config.hooks.stop();
-}
-
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
@@ -347,6 +286,8 @@ mod tests {
 
     use super::*;
     use crate::runtime::{Builder, Rescue, Runtime};
+    use crate::scheduler::leave::release_spares;
+    use crate::scheduler::stand_in::start_spare;
     use crate::sys::faults::{Call, plan};
     use crate::task;
 
@@ -404,7 +345,7 @@ mod tests {
         let shared = Arc::clone(&runtime.handle().shared);
         let seven = runtime.block_on(runtime.spawn(async move {
             // The standby leaves, and no other waits.
-            spares::release_spares(&shared);
+            release_spares(&shared);
             successor_refused(&shared, 3);
             assert_eq!(refused(&shared), (true, 0, true));
             let (tell, told) = mpsc::channel();
@@ -420,13 +361,13 @@ mod tests {
     fn a_need_gets_a_refused_worker_at_once_only_if_none_serves_and_beyond_the_bound_of_spares() {
         let runtime = runtime(3);
         let shared = &runtime.handle().shared;
-        assert!(matches!(spares::start_spare(shared, 0), Started::BoundHit), "a clean worker is up");
+        assert!(matches!(start_spare(shared, 0), Started::BoundHit), "a clean worker is up");
         successor_refused(shared, 3);
-        assert!(matches!(spares::start_spare(shared, 1), Started::Refused(_)), "one serves, and it is too early");
+        assert!(matches!(start_spare(shared, 1), Started::Refused(_)), "one serves, and it is too early");
         assert_eq!(refused(shared).1, 2);
         let only = shared.slot(0);
         assert_eq!(shared.workers.states.block(&only.state), 0);
-        assert!(matches!(spares::start_spare(shared, 0), Started::Yes));
+        assert!(matches!(start_spare(shared, 0), Started::Yes));
         assert_eq!(refused(shared), (false, 1, true));
         shared.workers.states.unblock(&only.state);
     }

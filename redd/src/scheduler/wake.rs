@@ -3,8 +3,8 @@
 //! Called after a push to the injector or to a run queue, by timers, by the monitor and by a shutdown. The protocol is in
 //! PARKING.md.
 
-use super::Shared;
 use super::idle::{self, WakeAction};
+use super::shared::Shared;
 
 impl Shared {
     /// Wakes a worker for what was pushed where parked workers look before they sleep.

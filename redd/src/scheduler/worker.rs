@@ -10,18 +10,21 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::time::Instant;
 
 use super::active::Step;
+use super::choices::Flavor;
 use super::counters::add;
-use super::idle::Searching;
-use super::local::{LOCAL, Local, LocalQueue, WORKER_OF, before_wake, note_panic};
+use super::leave::{arrive_here, finish};
+use super::local::{LOCAL, before_wake, note_panic};
+use super::local_queue::LocalQueue;
 use super::pace::{
-    DRIVER_GAP_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, OFFER_MAX,
-    OFFER_NS, SMOOTHING,
+    DRIVER_GAP_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL,
+    NEXT_STREAK_MAX, OFFER_MAX, OFFER_NS, SMOOTHING,
 };
-use super::{Flavor, Shared, WorkerSlot, enter, spares, start};
+use super::shared::{Local, Shared, Worker};
+use super::slot::WorkerSlot;
+use super::{enter, stand_in, start};
 use crate::collections::wake_list::WakeList;
 use crate::current;
 use crate::driver::EventBuffer;
@@ -67,42 +70,6 @@ pub(super) enum Ended {
     /// This spare is no longer needed.
     Retired,
 }
-
-/// One worker: the part that only its own thread touches.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    /// Behind a pointer: code inside a poll reaches it through `LOCAL` while `&mut self` is in use.
-    pub(super) local: Box<Local>,
-    /// The number of polls at the last park. If it has not changed by the next park, the wake-up was a no-op.
-    pub(super) polls_at_park: u64,
-    /// The polls that `counters.poll_ns` covers.
-    pub(super) polls_timed: u64,
-    pub(super) thread: Option<thread::PublicId>,
-    pub(super) tick: u32,
-    /// Polls between two checks of the injector. It follows from `poll_ns`, the smoothed time of a poll.
-    pub(super) injector_interval: u32,
-    pub(super) poll_ns: f64,
-    pub(super) driver_polled_at: Instant,
-    /// Since when it leaves the driver to the lease holder.
-    pub(super) lease_wait_since: Option<Instant>,
-    pub(super) next_streak: u32,
-    /// Polls between two polls of the driver.
-    pub(super) driver_interval: u32,
-    /// At the start of a poll, this many tasks in the ring are worth a wake.
-    pub(super) offer_from: usize,
-    pub(super) searching: Option<Searching>,
-    /// What it has learned from sleeps that a push from outside has ended.
-    pub(super) spin: Spin,
-    pub(super) is_spare: bool,
-    pub(super) laps: u32,
-    pub(super) rng: Rng,
-    pub(super) events: EventBuffer,
-    pub(super) wakers: WakeList,
-}
-
-// SAFETY: a worker moves between threads only while no thread runs it. The raw pointers are to its runtime, which the
-// thread that runs it keeps alive.
-unsafe impl Send for Worker {}
 
 impl Worker {
     pub(crate) fn new(shared: &Shared, index: usize) -> Box<Self> {
@@ -348,7 +315,7 @@ impl Worker {
         // `flag-while-polling`
         let polls = slot.mark.begin(runnable.as_ptr());
         let ran = if shared.instrumentation.is_on {
-            shared.instrumentation.run(shared, self.local.index, runnable)
+            shared.instrumentation.run(&shared.config, self.local.index, runnable)
         } else {
             runnable.run()
         };
@@ -368,17 +335,25 @@ impl Worker {
             return false;
         }
         self.clear_stalled(shared); // or it would be subtracted twice
-        spares::try_retire(shared)
+        stand_in::try_retire(shared)
     }
 
     /// After a stalled poll: hands its tasks over, as the next one may block this thread again.
     #[cold]
     fn resume_after_stall(&mut self, shared: &Shared) {
-        spares::drain_to_injector(self, shared);
+        self.hand_over(shared);
         // Such a poll says nothing about the other polls (`tune`).
         self.driver_polled_at = real_now();
         // The injector comes last, after all of that has run.
         self.tick = 0;
+    }
+
+    /// Hands all queued tasks to the other workers.
+    pub(super) fn hand_over(&mut self, shared: &Shared) {
+        self.next_streak = NEXT_STREAK_MAX;
+        while let Some(runnable) = self.pop_own(shared) {
+            shared.inject(runnable);
+        }
     }
 
     /// Takes back the mark of the monitor: this thread runs tasks. True if there was a mark.
@@ -468,45 +443,6 @@ impl Drop for OnThread {
     }
 }
 
-/// This thread is counted as a worker until [`leave_here`]: a shutdown that its hooks begin must not wait for it.
-pub(super) fn arrive_here(shared: &Shared) {
-    WORKER_OF.set(ptr::from_ref(shared).addr());
-}
-
-/// As [`leave`], for the worker that this thread was.
-pub(super) fn leave_here(shared: &Shared) {
-    WORKER_OF.set(0);
-    leave(shared);
-}
-
-/// A worker has left its loop for good. The last one finishes the runtime.
-pub(super) fn leave(shared: &Shared) {
-    // AcqRel: the last one sees all that the others did. Pairs with itself.
-    if shared.workers.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
-        finish(shared);
-    } else {
-        shared.wake_to_leave();
-        // A shutdown may wait for fewer than all workers.
-        shared.workers.ended.unpark();
-    }
-}
-
-/// Cancels and ends everything. The last worker has left.
-pub(crate) fn finish(shared: &Shared) {
-    shared.close();
-    let _entered = enter::enter(shared.arc());
-    // SAFETY: the injector owned the reference.
-    shared.injector.drain(|task| drop(unsafe { Runnable::from_raw(task) }));
-    // SAFETY: tasks of a multi-thread runtime are `Send`; of another flavor this is called on their thread.
-    unsafe { shared.slab.cancel_all() };
-    shared.parts.timers.shutdown();
-    shared.parts.driver.shutdown();
-    shared.slab.close();
-    start::wake_unstarted(shared);
-    spares::release_spares(shared);
-    shared.workers.ended.unpark();
-}
-
 /// Runs a root future and the tasks of a current-thread runtime on this thread.
 pub(crate) fn run_root(shared: &Shared, worker: &mut Worker, root: &mut impl Root) -> bool {
     // SAFETY: the caller has the worker, and with it its cache; `shared` keeps the slab.
@@ -552,7 +488,7 @@ mod tests {
         spare.searching = shared.idle.start_search(1);
         assert!(spare.searching.is_some());
         let ended = spare.run(shared, &mut NoRoot);
-        WORKER_OF.set(0);
+        crate::scheduler::leave::WORKER_OF.set(0);
         assert_eq!((ended, shared.idle.load().searchers), (Ended::Retired, 0));
         let nine = runtime.block_on(runtime.spawn(async { 9 }));
         assert_eq!(nine.unwrap(), 9);

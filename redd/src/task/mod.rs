@@ -44,10 +44,9 @@
 // | `slab` | the memory of tasks, and the registry of live ones |
 // | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
 // | `budget`, `yield_now`, `poll`, `join` | running a task, and waiting for its end |
-// | `cell`, `builder` | a task with its type, and how it is made |
+// | `cell` | a task with its type, and how it is made |
 
 mod budget;
-mod builder;
 pub(crate) mod cell;
 pub(crate) mod current;
 mod describe;
@@ -108,9 +107,9 @@ pub mod coop {
 pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};
 pub use crate::group::join_set::JoinSet;
 pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
+pub use crate::group::task_builder::Builder;
 pub use crate::runtime::spawn;
 pub use budget::{Unconstrained, consume_budget, unconstrained};
-pub use builder::Builder;
 pub use current::{id, try_id};
 pub use hooks::TaskMeta;
 pub use id::Id;

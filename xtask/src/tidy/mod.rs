@@ -12,6 +12,7 @@
 //!
 //! Called by `cargo xtask tidy` and `cargo xtask ci`.
 
+mod finding;
 mod graph;
 mod names;
 mod prose;
@@ -22,33 +23,11 @@ mod text;
 mod walls;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
+pub(crate) use finding::{Document, Finding};
 use source::Source;
-
-/// One thing to fix.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Finding {
-    path: String,
-    line: usize,
-    what: String,
-    fix: String,
-}
-
-impl Finding {
-    /// `line` 0 means the whole file.
-    pub(crate) fn new(path: &str, line: usize, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, what: what.into(), fix: fix.into() }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}: {}", self.path, self.line.max(1), self.what, self.fix)
-    }
-}
 
 /// Checks the repository at `root`; findings are sorted by file and line.
 pub(crate) fn check(root: &Path) -> Vec<Finding> {
@@ -101,13 +80,6 @@ pub(crate) fn read_list(root: &Path, path: &str) -> Vec<String> {
         .collect()
 }
 
-/// A text that is not Rust.
-#[derive(Debug)]
-struct Document {
-    path: String,
-    text: String,
-}
-
 /// Every Rust file, and every other text, of the repository.
 fn read(root: &Path, findings: &mut Vec<Finding>) -> (Vec<Source>, Vec<Document>) {
     let (mut sources, mut documents) = (Vec::new(), Vec::new());
@@ -151,29 +123,5 @@ fn read_folder(
         } else if !name.starts_with("LICENSE") && name != "Cargo.lock" && name != ".git" {
             documents.push(Document { path, text });
         }
-    }
-}
-
-/// Whether `text` contains `word` as a whole word; letters, digits and `_` make words.
-fn has_word(text: &str, word: &str) -> bool {
-    let is_inside = |mark: char| mark.is_alphanumeric() || mark == '_';
-    text.match_indices(word)
-        .any(|(at, _)| !text[..at].ends_with(is_inside) && !text[at + word.len()..].starts_with(is_inside))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_whole() {
-        assert!(has_word("a job.", "job"));
-        assert!(!has_word("jobs", "job"));
-        assert!(!has_word("a_job", "job"));
-    }
-
-    #[test]
-    fn a_finding_reads_as_location_what_and_fix() {
-        assert_eq!(Finding::new("a.rs", 0, "is bad", "make it good").to_string(), "a.rs:1: is bad: make it good");
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::finding::{Document, Finding};
 use super::source::Source;
-use super::{Document, Finding};
 
 /// Names in backquotes and with a hyphen that are no invariants. Names of dependencies are added to them.
 const OTHER_NAMES: &[&str] = &["multi-thread", "current-thread", "x86-64"];

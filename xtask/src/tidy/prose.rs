@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use super::finding::{Document, Finding, has_word};
 use super::source::Source;
-use super::{Document, Finding, has_word};
 
 /// A sentence with more words fails; STYLE §1 asks for at most 25.
 const SENTENCE_MAX: usize = 35;

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::finding::{Document, Finding, has_word};
 use super::source::{Line, Source};
-use super::{Document, Finding, has_word};
 
 /// What these searches in `redd/src` find, they find in exactly one place.
 const FOUND_ONCE: &[&str] = &["fn worker_threads", "impl AsyncRead for TcpStream"];

@@ -2,7 +2,7 @@
 //!
 //! Called by `tidy`. Tests and tables of data are not counted.
 
-use super::Finding;
+use super::finding::Finding;
 use super::source::{Line, Source};
 
 /// Lines of a function, its signature included.

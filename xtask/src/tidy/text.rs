@@ -1,7 +1,7 @@
 //! Checks of single files: their map, their words, their attributes.
 
+use super::finding::{Document, Finding, has_word};
 use super::source::{Line, Source};
-use super::{Document, Finding, has_word};
 
 /// STYLE §1: a word, and the term to use for it. A single word is also searched in names; two words only in prose,
 /// since `Builder::global_queue_interval` is Tokio's name.

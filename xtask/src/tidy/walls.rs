@@ -2,63 +2,61 @@
 
 use std::collections::BTreeSet;
 
+use super::finding::{Finding, has_word};
+use super::graph;
 use super::source::Source;
-use super::{Finding, has_word};
 
 /// The files with unsafe code, as a committed list.
 pub(super) const UNSAFE_LIST: &str = "xtask/unsafe-files.txt";
 
-/// ARCHITECTURE.md, "The walls": each room, and what it may use besides itself. Foundations (`primitives`,
-/// `collections`, `sys`) and the leaves `observe::waiting`, `observe::resources` and `observe::report` are open to all, and so is
-/// `current`, which hands out the parts of the current runtime. `lib` may use everything.
-const WALLS: &[(&str, &[&str])] = &[
-    ("primitives", &[]),
-    ("sys", &[]),
-    ("collections", &[]),
-    ("current", &["time::timers", "driver"]),
-    ("task", &["observe"]),
-    ("time", &["task::coop", "task::budget"]),
-    ("driver", &["task::coop", "task::budget", "io", "time::clock"]),
-    ("sync", &["task::coop", "task::budget"]),
-    ("io", &["task::coop", "task::budget"]),
-    ("blocking", &["scheduler", "task", "time", "driver", "observe"]),
-    ("scheduler", &["blocking", "task", "time", "driver", "observe"]),
-    ("texts", &[]),
-    ("runtime", &["scheduler", "blocking", "task", "time", "driver", "observe"]),
-    ("group", &["runtime", "scheduler", "blocking", "task", "time", "driver", "observe", "sync"]),
-    ("observe", &["runtime", "scheduler", "blocking", "task", "time", "driver"]),
-    ("net", &["io", "driver", "blocking", "task::coop", "task::budget"]),
-    ("fs", &["io", "driver", "blocking", "task::coop", "task::budget", "sync"]),
-    ("signal", &["io", "driver", "blocking", "task::coop", "task::budget", "sync"]),
-    ("process", &["io", "driver", "blocking", "task::coop", "task::budget", "signal", "net", "sync"]),
-    ("macros", &["task", "group", "runtime"]),
+/// The crate whose layers these are.
+const ROOT: &str = "redd/src/";
+
+/// ARCHITECTURE.md, "The walls": files and folders in order. A file may import from its own layer and from those before it. The
+/// longest prefix of a path decides its layer. `lib.rs` may import everything.
+const LAYERS: &[&[&str]] = &[
+    &["primitives/", "sys/", "texts.rs"],
+    &["collections/"],
+    &["observe/"],
+    // The engines: they know no task.
+    &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
+    &["driver/"],
+    &["current.rs"],
+    &["task/"],
+    // Leaves: what a task waits on.
+    &["time/"],
+    &["sync/"],
+    &["io/"],
+    &["driver/readiness/source.rs", "driver/readiness/async_fd.rs"],
+    // What runs tasks.
+    &["blocking/pool.rs", "blocking/task.rs"],
+    &["scheduler/", "observe/late_poll.rs"],
+    &["blocking/"],
+    &["io/background.rs", "io/stdio.rs"],
+    &["observe/dump.rs", "observe/metrics.rs"],
+    &["runtime/"],
+    &["group/"],
+    &["macros/"],
+    // The world outside.
+    &["net/"],
+    &["fs/"],
+    &["signal/"],
+    &["process/"],
 ];
 
-/// Open to every room.
-const OPEN: &[&str] = &[
-    "primitives",
-    "collections",
-    "sys",
-    "observe::waiting",
-    "observe::resources",
-    "observe::report",
-    "current",
-    "macros",
+/// Rooms that use less than the order permits, besides themselves and [`FOUNDATIONS`].
+const NARROW: &[(&str, &[&str])] = &[
+    ("task/", &["current.rs"]),
+    ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "time/"]),
+    ("io/", &["task/mod.rs", "task/budget.rs", "blocking/"]),
+    ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
+    ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/"]),
+    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/"]),
+    ("process/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
 ];
 
-/// Holes in the walls: the file, what it uses, and why.
-const HOLES: &[(&str, &str, &str)] = &[
-    (
-        "redd/src/scheduler/mod.rs",
-        "runtime",
-        "what a runtime's threads share stands here, with the runtime's number and flavor",
-    ),
-    ("redd/src/task/builder.rs", "runtime", "a public door, as `runtime::spawn` is"),
-    ("redd/src/task/builder.rs", "group::local_set", "a public door, as `runtime::spawn` is"),
-    ("redd/src/task/builder.rs", "blocking", "a public door, as `runtime::spawn` is"),
-    ("redd/src/io/background.rs", "blocking", "files and standard streams ask for a thread at the door"),
-    ("redd/src/sync/mpsc/send_timeout.rs", "time", "the one method of `sync` that Tokio gave a clock"),
-];
+/// Open to every room above them.
+const FOUNDATIONS: &[&str] = &["primitives/", "sys/", "texts.rs", "collections/", "observe/"];
 
 /// What only the foundations may name, and where to get it instead.
 const DOORS: &[(&str, &str)] = &[
@@ -103,71 +101,58 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_library = |source: &&Source| LIBRARIES.iter().any(|folder| source.path.starts_with(folder));
     sources.iter().filter(is_library).for_each(|source| check_writers(source, &mut findings));
-    for source in sources.iter().filter(|source| source.path.starts_with("redd/src/")) {
-        check_walls(source, &mut findings);
+    check_walls(sources, &mut findings);
+    for source in sources.iter().filter(|source| source.path.starts_with(ROOT)) {
         check_doors(source, &mut findings);
     }
     findings
 }
 
-fn check_walls(source: &Source, findings: &mut Vec<Finding>) {
-    let room = source.room();
-    if room == "lib" {
-        return;
-    }
-    let Some((_, may_use)) = WALLS.iter().find(|(name, _)| *name == room) else {
-        findings.push(Finding::new(
-            &source.path,
-            1,
-            format!("the room `{room}` has no row in the table of walls"),
-            "add it to `WALLS` in xtask/src/tidy/walls.rs and to ARCHITECTURE.md",
-        ));
-        return;
-    };
-    let is_sign_board = source.file_name() == "mod.rs";
-    let mut report = |line: usize, path: &str| {
-        let Some(target) = path.strip_prefix("crate::") else {
-            return;
-        };
-        if may_pass(source, room, may_use, target) {
-            return;
+fn check_walls(sources: &[Source], findings: &mut Vec<Finding>) {
+    let inside = |path: &str| path.strip_prefix(ROOT).map(str::to_owned);
+    for source in sources {
+        let Some(path) = inside(&source.path) else { continue };
+        if path != "lib.rs" && layer(&path).is_none() {
+            findings.push(Finding::new(
+                &source.path,
+                1,
+                "the file has no layer",
+                "add its room to `LAYERS` in xtask/src/tidy/walls.rs and to ARCHITECTURE.md",
+            ));
         }
-        findings.push(Finding::new(
-            &source.path,
-            line,
-            format!("`{room}` may not use `{target}`"),
-            "turn the dependency around (pass a value or a trait in), or make the hole in `HOLES` with its reason",
-        ));
-    };
-    let mut use_lines = BTreeSet::new();
-    for (line, is_public, paths) in source.uses() {
-        use_lines.insert(line);
-        if is_public && is_sign_board {
+    }
+    for arrow in graph::arrows(ROOT, sources) {
+        let (Some(from), Some(to)) = (inside(arrow.from), inside(arrow.to)) else { continue };
+        // An item at the crate's root, such as a macro or `crate::spawn`, has no room.
+        if from == "lib.rs" || to == "lib.rs" {
             continue;
         }
-        paths.iter().for_each(|path| report(line, path));
-    }
-    for (number, line) in source.program().filter(|(number, _)| !use_lines.contains(number)) {
-        for (at, _) in line.code.match_indices("crate::") {
-            // `$crate::` belongs to the caller of the macro.
-            if line.code[..at].ends_with('$') {
-                continue;
-            }
-            let rest = &line.code[at..];
-            let end = rest.find(|mark: char| !(mark.is_alphanumeric() || mark == '_' || mark == ':'));
-            report(number, &rest[..end.unwrap_or(rest.len())]);
+        let is_upwards = matches!((layer(&from), layer(&to)), (Some(from), Some(to)) if to > from);
+        if is_upwards || !is_open(&from, &to) {
+            let why = if is_upwards { "is in a higher layer" } else { "is closed to this room" };
+            findings.push(Finding::new(
+                arrow.from,
+                arrow.line,
+                format!("takes `{}` from {to}, which {why}", arrow.name),
+                "turn the dependency around (pass a value or a trait object in), or move the name to the file that owns it",
+            ));
         }
     }
 }
 
-fn may_pass(source: &Source, room: &str, may_use: &[&str], target: &str) -> bool {
-    let goes_to = |open: &str| target.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    // An item at the crate's root, such as a macro or `crate::spawn`, has no room of its own.
-    let names_a_room = WALLS.iter().any(|(name, _)| goes_to(name));
-    !names_a_room
-        || goes_to(room)
-        || OPEN.iter().chain(may_use).any(|open| goes_to(open))
-        || HOLES.iter().any(|(path, hole, _)| *path == source.path && goes_to(hole))
+/// The place of a file's layer in the order.
+fn layer(path: &str) -> Option<usize> {
+    let prefixes =
+        LAYERS.iter().enumerate().flat_map(|(layer, prefixes)| prefixes.iter().map(move |prefix| (prefix, layer)));
+    prefixes
+        .filter(|(prefix, _)| path.starts_with(**prefix))
+        .max_by_key(|(prefix, _)| prefix.len())
+        .map(|(_, layer)| layer)
+}
+
+fn is_open(from: &str, to: &str) -> bool {
+    let Some((room, open)) = NARROW.iter().find(|(room, _)| from.starts_with(room)) else { return true };
+    to.starts_with(room) || open.iter().chain(FOUNDATIONS).any(|prefix| to.starts_with(prefix))
 }
 
 fn check_writers(source: &Source, findings: &mut Vec<Finding>) {
@@ -350,29 +335,56 @@ mod tests {
         check(&[Source::new(path, text)]).iter().map(ToString::to_string).collect()
     }
 
+    /// The findings of these files beside those that they import from.
+    fn walls(files: &[(&str, &str)]) -> Vec<String> {
+        const TARGETS: &[(&str, &str)] = &[
+            ("lib.rs", "pub use runtime::spawn;"),
+            ("current.rs", "pub fn parts() {}"),
+            ("observe/waiting.rs", "pub fn note() {}"),
+            ("time/timers.rs", "pub struct Timers;"),
+            ("time/sleep.rs", "pub fn sleep() {}"),
+            ("sync/notify.rs", "pub struct Notify;"),
+            ("scheduler/worker.rs", "pub struct Worker;"),
+            ("runtime/handle.rs", "pub struct Handle;"),
+            ("runtime/spawn.rs", "pub fn spawn() {}"),
+        ];
+        let source = |(path, text): &(&str, &str)| Source::new(&format!("{ROOT}{path}"), text);
+        let sources: Vec<Source> = TARGETS.iter().chain(files).map(source).collect();
+        let mut findings = Vec::new();
+        check_walls(&sources, &mut findings);
+        findings.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn arrows_go_down_only() {
         for (path, text, what) in [
-            ("redd/src/task/cell.rs", "use crate::scheduler::worker;", "`task` may not use `scheduler::worker`"),
-            ("redd/src/task/cell.rs", "use crate::{primitives::Arc,\n sync::Notify};", "may not use `sync::Notify`"),
-            ("redd/src/sync/mutex.rs", "fn a() { crate::runtime::spawn() }", "may not use `runtime::spawn`"),
-            ("redd/src/time/mod.rs", "use crate::task::cell;", "may not use `task::cell`"),
-            ("redd/src/attic/mod.rs", "", "has no row"),
+            ("task/cell.rs", "use crate::scheduler::worker::Worker;", "takes `Worker` from scheduler/worker.rs"),
+            (
+                "time/wheel.rs",
+                "use crate::current::parts;",
+                "takes `parts` from current.rs, which is in a higher layer",
+            ),
+            ("time/interval.rs", "use crate::runtime::handle::Handle;", "takes `Handle` from runtime/handle.rs"),
+            ("scheduler/park.rs", "fn a() { crate::runtime::spawn::spawn() }", "takes `spawn` from runtime/spawn.rs"),
+            ("task/poll.rs", "use crate::time::timers::Timers;", "takes `Timers` from time/timers.rs, which is closed"),
+            (
+                "net/udp.rs",
+                "use crate::{observe::waiting::note,\n sync::notify::Notify};",
+                "sync/notify.rs, which is closed",
+            ),
+            ("attic/mod.rs", "", "has no layer"),
         ] {
-            let found = findings(path, text);
+            let found = walls(&[(path, text)]);
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
         for (path, text) in [
-            ("redd/src/task/cell.rs", "use crate::{primitives::Arc, observe::waiting::note, current};"),
-            ("redd/src/io/mod.rs", "pub use crate::fs::stdio;"),
-            (
-                "redd/src/sync/mutex.rs",
-                "use crate::task::coop::poll_proceed;\nfn a() { crate::pin!(x); $crate::fs::a() }",
-            ),
-            ("redd/src/sync/mutex.rs", "#[cfg(test)]\nmod tests {\n    use crate::runtime::Builder;\n}"),
-            ("redd/src/lib.rs", "use crate::runtime::Handle;"),
+            ("task/cell.rs", "use crate::{observe::waiting::note, current::parts};"),
+            ("io/mod.rs", "pub use crate::runtime::handle::Handle;"),
+            ("sync/mpsc/send_timeout.rs", "use crate::time::sleep::sleep;\nfn a() { crate::pin!(x); $crate::fs::a() }"),
+            ("sync/mutex.rs", "#[cfg(test)]\nmod tests {\n    use crate::runtime::handle::Handle;\n}"),
+            ("group/join_set.rs", "use crate::runtime::handle::Handle;"),
         ] {
-            assert_eq!(findings(path, text), Vec::<String>::new(), "{text}");
+            assert_eq!(walls(&[(path, text)]), Vec::<String>::new(), "{text}");
         }
     }
 

@@ -9,16 +9,19 @@
 
 use std::time::Duration;
 
-use super::decide::{CpuUse, Lateness, Reading, Situation, Suspect, Verdict, WholePoll, computes, decide};
+use super::decide::{Lateness, Situation, Suspect, Verdict, decide};
+use super::detector::Seen;
 use super::report::{Behind, LatePoll, Mode, RescueAction};
-use super::{Compared, OF_ROOT, Seen, polls};
+use super::scan::{Compared, OF_ROOT, polls};
+use super::track::{Monitor, Track};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::lock_wait::waits_for_lock;
+use crate::scheduler::choices::{Flavor, MAX_SPARES};
 use crate::scheduler::pace::REMINDER;
-use crate::scheduler::spares::{self, Started};
-use crate::scheduler::{Flavor, MAX_SPARES, Shared, WorkerSlot, idle, start};
+use crate::scheduler::shared::Shared;
+use crate::scheduler::spares::Started;
+use crate::scheduler::{idle, stand_in, start};
 use crate::sys;
-use crate::sys::thread::RunState;
 use crate::time::clock::real_now;
 
 /// The input of a turn.
@@ -29,37 +32,6 @@ struct Look {
     monitor_was_active: bool,
     /// `own-gap`
     is_late: bool,
-}
-
-/// What the monitor thread knows of one runtime.
-#[derive(Debug, Default)]
-pub(super) struct Monitor {
-    /// By slot.
-    tracks: Vec<Track>,
-}
-
-/// What the monitor knows of one poll.
-#[derive(Debug, Default)]
-struct Track {
-    polls: u64,
-    first: Option<Reading>,
-    reading: Option<Reading>,
-    cpu: Option<CpuUse>,
-    /// Since when each scan saw its thread wait for a CPU. The system counts such a wait only when it is over.
-    waits_since: Option<u64>,
-    /// Time that its thread waited for locks of redd, as far as it was seen.
-    in_redd: Duration,
-    has_stand_in: bool,
-    was_rescued: bool,
-    action: Option<RescueAction>,
-    /// What waited when that was done.
-    behind: Option<Behind>,
-    /// How long the poll had taken at its last report.
-    reported_at: Option<Duration>,
-    has_reminded: bool,
-    /// A report that waits for the end of the poll, and how many polls of the worker had panicked before.
-    held: Option<LatePoll>,
-    panics: u64,
 }
 
 /// A report of a poll.
@@ -209,7 +181,7 @@ impl Monitor {
             Verdict::Start(whom) => {
                 // Workers that have blocked in place may have as many spares as `block_in_place` itself gives them.
                 let bound = if whom.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
-                let action = match spares::start_spare(shared, bound) {
+                let action = match stand_in::start_spare(shared, bound) {
                     Started::Yes => RescueAction::StartedSpare,
                     Started::BoundHit => RescueAction::BoundHit,
                     Started::Refused(_) => RescueAction::ThreadRefused,
@@ -218,12 +190,12 @@ impl Monitor {
                 if let Some(whom) = whom {
                     let track = &mut self.tracks[suspects[whom]];
                     track.has_stand_in = action == RescueAction::StartedSpare;
-                    track.note(action, behind, shared);
+                    count_rescue(shared, track.note(action, behind));
                 }
             }
         }
         for index in suspects {
-            self.tracks[index].note(all, behind, shared);
+            count_rescue(shared, self.tracks[index].note(all, behind));
         }
     }
 
@@ -356,77 +328,8 @@ fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
     behind
 }
 
-impl Track {
-    /// Reads what the thread does, and concludes from the reading before.
-    fn read(&mut self, slot: &WorkerSlot, now: u64) {
-        let thread = slot.thread.load(Ordering::Relaxed);
-        let reading = Reading {
-            at_ms: now,
-            cpu: sys::thread::cpu_time(thread),
-            delay: sys::thread::run_delay(thread),
-            state: sys::thread::run_state(thread),
-        };
-        self.cpu = self.reading.as_ref().map(|before| reading.since(before));
-        self.first.get_or_insert(reading);
-        if let Some(before) = self.reading {
-            if waits_for_lock(thread) {
-                self.in_redd += Duration::from_millis(now.saturating_sub(before.at_ms));
-            }
-            // It runs or waits for a CPU, and has not run, nor has the system counted a wait that is over.
-            let is_kept =
-                reading.state == Some(RunState::Runnable) && (reading.cpu, reading.delay) == (before.cpu, before.delay);
-            self.waits_since = if is_kept { self.waits_since.or(Some(before.at_ms)) } else { None };
-        }
-        self.reading = Some(reading);
-    }
-
-    /// The poll as a whole, as far as it was seen.
-    fn whole(&self, elapsed: Duration) -> WholePoll {
-        let (Some(first), Some(last)) = (&self.first, &self.reading) else {
-            return WholePoll {
-                elapsed,
-                computed: None,
-                delay: Duration::ZERO,
-                in_redd: self.in_redd,
-                is_stopped: false,
-            };
-        };
-        let counted = last.delay.zip(first.delay).map_or(Duration::ZERO, |(now, then)| now.saturating_sub(then));
-        let goes_on = self.waits_since.map_or(0, |since| last.at_ms.saturating_sub(since));
-        WholePoll {
-            elapsed,
-            computed: last.cpu.zip(first.cpu).map(|(now, then)| now.saturating_sub(then)),
-            delay: counted + Duration::from_millis(goes_on),
-            in_redd: self.in_redd,
-            is_stopped: last.state == Some(RunState::Stopped),
-        }
-    }
-
-    /// Whether the poll is a computation, as far as it was seen.
-    fn computes(&self, threshold: Duration) -> bool {
-        let (Some(first), Some(now)) = (&self.first, &self.reading) else { return false };
-        let spent = now.cpu.unwrap_or_default().saturating_sub(first.cpu.unwrap_or_default());
-        computes(spent, Duration::from_millis(now.at_ms - first.at_ms), threshold)
-    }
-
-    /// Keeps the strongest thing that was done.
-    fn note(&mut self, action: RescueAction, behind: Behind, shared: &Shared) {
-        let strength = |action: RescueAction| match action {
-            RescueAction::NothingWaits | RescueAction::ReportOnly => 0,
-            RescueAction::LeftAlone => 1,
-            RescueAction::WokeWorker => 2,
-            RescueAction::BoundHit | RescueAction::ThreadRefused => 3,
-            RescueAction::StartedSpare => 4,
-        };
-        if self.action.is_none_or(|before| strength(action) > strength(before)) {
-            self.action = Some(action);
-            self.behind = (action != RescueAction::NothingWaits && action != RescueAction::LeftAlone).then_some(behind);
-        }
-        let helped = matches!(action, RescueAction::WokeWorker | RescueAction::StartedSpare);
-        if helped && !std::mem::replace(&mut self.was_rescued, true) {
-            shared.stall_detector.counters.rescues.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+fn count_rescue(shared: &Shared, is_first: bool) {
+    shared.stall_detector.counters.rescues.fetch_add(u64::from(is_first), Ordering::Relaxed);
 }
 
 fn count(shared: &Shared, late: &LatePoll) {

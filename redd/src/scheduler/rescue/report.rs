@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::decide::CpuUse;
 use crate::observe::report::{Count, Grouped, Place, ReportKind, report};
 use crate::observe::symbols;
-use crate::scheduler::MAX_RESCUE_WORKERS;
+use crate::scheduler::choices::MAX_RESCUE_WORKERS;
 use crate::sys;
 use crate::task::Id;
 use crate::task::info::TaskInfo;

@@ -1,15 +1,16 @@
 //! `task::Builder`: spawns tasks with a name.
 //!
-//! Called by user code, and by `group::join_set`.
+//! Called by user code, and by `join_set_builder`.
 
 use std::future::Future;
 use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::JoinHandle;
-use crate::group::local_set::{self, LocalSet};
+use super::local_set::{self, LocalSet};
 use crate::runtime::Handle;
+use crate::scheduler::closures;
+use crate::task::JoinHandle;
 
 /// Spawns tasks with a name.
 ///
@@ -95,7 +96,7 @@ impl<'a> Builder<'a> {
         Ok(handle.shared.spawn(future, self.owned_name()))
     }
 
-    /// Spawns a task that need not be `Send` onto the current set or local runtime; see [`spawn_local`](super::spawn_local).
+    /// Spawns a task that need not be `Send` onto the current set or local runtime; see [`spawn_local`](crate::task::spawn_local).
     ///
     /// # Errors
     /// Returns no error today. It is an `io::Result` as in Tokio.
@@ -150,7 +151,7 @@ impl<'a> Builder<'a> {
         Ok(local_set.spawn_named(future, self.owned_name(), Location::caller()))
     }
 
-    /// Runs a closure on the blocking pool; see [`spawn_blocking`](super::spawn_blocking).
+    /// Runs a closure on the blocking pool; see [`spawn_blocking`](crate::task::spawn_blocking).
     ///
     /// Unlike that function it does not panic if the system refuses a thread.
     ///
@@ -197,6 +198,6 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        crate::blocking::try_spawn_on(&handle.shared, f, self.owned_name())
+        closures::try_spawn_on(&handle.shared, f, self.owned_name())
     }
 }

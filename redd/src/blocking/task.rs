@@ -1,0 +1,99 @@
+//! A closure as a task that runs once, on a thread of the blocking pool.
+//!
+//! Called by `scheduler::closures` (submit) and by the pool's threads.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::pool::{Pool, Work};
+use crate::task::poll::Ran;
+use crate::task::{Runnable, coop};
+
+/// The pool of one runtime.
+pub(crate) type BlockingPool = Pool<BlockingTask>;
+
+/// A closure that waits for a thread.
+#[derive(Debug)]
+pub(crate) struct BlockingTask {
+    runnable: Runnable,
+    urgency: Urgency,
+    /// Released when the closure has ended.
+    _clock: Option<HoldClock>,
+}
+
+/// What shutdown does with a closure to which no thread is on its way yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// It is cancelled.
+    Usual,
+    /// It runs: a write that was accepted reaches its file.
+    Mandatory,
+}
+
+/// What a closure keeps until it has ended or is dropped: a paused clock does not advance meanwhile, because a task may wait for
+/// the closure.
+struct HoldClock(Arc<dyn ClosureHost>);
+
+/// A runtime whose clock may be paused.
+pub(crate) trait ClosureHost: Send + Sync {
+    /// A closure has been accepted.
+    fn closure_begins(&self);
+    /// It has ended, or was dropped.
+    fn closure_ends(&self);
+}
+
+impl HoldClock {
+    fn new(host: Arc<dyn ClosureHost>) -> Self {
+        host.closure_begins();
+        Self(host)
+    }
+}
+
+impl Drop for HoldClock {
+    fn drop(&mut self) {
+        self.0.closure_ends();
+    }
+}
+
+debug_struct!([] HoldClock as "HoldClock", self => { .. });
+
+impl BlockingTask {
+    /// `host`: the runtime, if its clock may be paused.
+    pub(crate) fn new(runnable: Runnable, urgency: Urgency, host: Option<Arc<dyn ClosureHost>>) -> Self {
+        Self { runnable, urgency, _clock: host.map(HoldClock::new) }
+    }
+}
+
+impl Work for BlockingTask {
+    fn run(self) {
+        match self.runnable.run() {
+            Ran::Done => {}
+            Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
+        }
+    }
+
+    fn cancel(self) {
+        self.runnable.cancel();
+    }
+
+    fn is_mandatory(&self) -> bool {
+        self.urgency == Urgency::Mandatory
+    }
+}
+
+/// The closure as a future that is ready at once.
+pub(crate) struct Closure<F>(pub(crate) Option<F>);
+
+impl<F> Unpin for Closure<F> {}
+
+impl<F: FnOnce() -> R, R> Future for Closure<F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        let f = self.0.take().expect("a closure is polled once");
+        // It may use redd's types for as long as it likes: no task waits for its thread.
+        Poll::Ready(coop::without_limit(f))
+    }
+}

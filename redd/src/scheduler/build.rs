@@ -1,0 +1,95 @@
+//! Makes a runtime from what its builder decided.
+
+#![expect(unsafe_code, reason = "gives the slab its owner")]
+
+use std::io;
+use std::ptr;
+use std::sync::{Arc, Weak};
+
+use super::choices::{Flavor, MAX_SPARES};
+use super::config::Config;
+use super::id::Id;
+use super::idle::Idle;
+use super::injector::Injector;
+use super::instrumentation::PollInstrumentation;
+use super::local::timer_slot_here;
+use super::parking::Parking;
+use super::phase::Phase;
+use super::rescue::detector::StallDetector;
+use super::shared::{Entries, Shared};
+use super::slot::WorkerSlots;
+use super::submit::Stamping;
+use super::thread_main::{standby_thread, worker_thread};
+use super::workers::{Workers, new_slot};
+use crate::blocking::pool::PoolConfig;
+use crate::blocking::task::BlockingPool;
+use crate::current::{Enabled, Parts};
+use crate::driver::Driver;
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use crate::primitives::{Mutex, thread};
+use crate::sys::fork::Process;
+use crate::task::runnable::Schedule;
+use crate::task::slab::TaskSlab;
+use crate::time::clock::Clock;
+use crate::time::timers::{Timers, Unpark};
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> io::Result<Arc<Self>> {
+        let driver = Arc::new(Driver::new()?);
+        let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
+        let started = clock.start();
+        // With several workers there is one more cache, for a thread in `block_on`.
+        let guests = usize::from(config.flavor == Flavor::MultiThread);
+        let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
+        let stall_detector = StallDetector::new(&config.rescue);
+        let shared = Arc::new_cyclic(|me| Self {
+            id: Id::next(),
+            home: thread::current_id(),
+            slab: Arc::clone(&slab),
+            parts: Parts {
+                timers: Timers::new(clock, config.workers, me.clone() as Weak<dyn Unpark>, timer_slot_here),
+                driver,
+                enabled: Enabled {
+                    io: config.enable_io,
+                    time: config.enable_time,
+                    pause: config.flavor != Flavor::MultiThread,
+                },
+                forced_yields: AtomicU64::new(0),
+            },
+            blocking: BlockingPool::new(PoolConfig {
+                max_threads: config.max_blocking_threads,
+                keep_alive: config.thread_keep_alive,
+            }),
+            instrumentation: PollInstrumentation::new(&config, started),
+            injector: Injector::new(),
+            idle: Idle::new(),
+            parking: Parking::default(),
+            process: Process::current(),
+            phase: Phase::new(),
+            has_shut_down: AtomicBool::new(false),
+            has_unhandled_panic: AtomicBool::new(false),
+            panic_wakers: Mutex::default(),
+            slots: WorkerSlots::new(
+                (0..config.workers).map(|index| new_slot(&config, index)).collect(),
+                MAX_SPARES.max(config.rescue.max_workers),
+            ),
+            covered: AtomicU64::new(u64::MAX),
+            workers: Workers::default(),
+            stall_detector,
+            core: Mutex::default(),
+            root: AtomicPtr::new(ptr::null_mut()),
+            started,
+            me: me.clone(),
+            entries: Entries { worker: worker_thread, standby: standby_thread },
+            config,
+        });
+        let owner: Arc<dyn Schedule> = if shared.instrumentation.tracks_latency {
+            Arc::new(Stamping(Arc::clone(&shared)))
+        } else {
+            Arc::clone(&shared) as _
+        };
+        // SAFETY: no task exists yet, and no other thread has the slab.
+        unsafe { slab.set_owner(owner) };
+        Ok(shared)
+    }
+}

@@ -1,0 +1,98 @@
+//! What the detection of stalled workers remembers of one runtime. `scan` and `monitor` read and write it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::monitor_thread::Registration;
+use super::poll_mark;
+use super::report::{Mode, Rescue};
+use super::track::Monitor;
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicBool, AtomicU64};
+use crate::sys::alarm::Alarm;
+
+/// `due` of a runtime that is not monitored.
+pub(super) const NEVER: u64 = u64::MAX;
+/// `due` when the alarm is stopped.
+pub(super) const UNGUARDED: u64 = 0;
+/// Schedules the scans of one runtime. All times are milliseconds since the runtime's start.
+#[derive(Debug)]
+pub(crate) struct StallDetector {
+    /// The time from which on a worker scans.
+    pub(super) due: AtomicU64,
+    pub(super) disarms_eagerly: AtomicBool,
+    pub(super) guard: Mutex<Guard>,
+    /// Empty if this runtime is not monitored, or not yet.
+    pub(super) alarm: OnceLock<Alarm>,
+    pub(super) step: Duration,
+    pub(super) threshold: Duration,
+    pub(crate) counters: StallCounters,
+    pub(super) registration: OnceLock<Registration>,
+    /// `not-after-stop` of `monitor`.
+    pub(super) monitor: Mutex<Monitor>,
+}
+
+/// The counts for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct StallCounters {
+    pub(crate) late_polls: AtomicU64,
+    pub(crate) rescues: AtomicU64,
+    pub(crate) longest_poll_ms: AtomicU64,
+    pub(crate) locations: Mutex<Vec<(&'static std::panic::Location<'static>, u64)>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Guard {
+    /// By slot.
+    pub(super) seen: Vec<Seen>,
+    pub(super) is_set: bool,
+    /// When the alarm is to fire, and when it was set.
+    pub(super) expected: u64,
+    pub(super) set_at: u64,
+    /// The monitor scans itself, each step.
+    pub(super) monitor_is_active: bool,
+    pub(super) rapid_rearms: u32,
+    pub(super) has_ended: bool,
+}
+
+/// What the last scan saw of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) polls: u64,
+    pub(super) since: u64,
+}
+
+impl Seen {
+    pub(super) fn is_polling(self) -> bool {
+        poll_mark::is_polling(self.polls)
+    }
+}
+
+impl StallDetector {
+    pub(crate) fn new(rescue: &Rescue) -> Self {
+        let is_on = rescue.mode != Mode::Off;
+        Self {
+            due: AtomicU64::new(if is_on { UNGUARDED } else { NEVER }),
+            disarms_eagerly: AtomicBool::new(false),
+            guard: Mutex::new(Guard {
+                seen: Vec::new(),
+                is_set: false,
+                expected: 0,
+                set_at: 0,
+                monitor_is_active: false,
+                rapid_rearms: 0,
+                has_ended: false,
+            }),
+            alarm: OnceLock::new(),
+            step: rescue.threshold / 2,
+            threshold: rescue.threshold,
+            counters: StallCounters::default(),
+            registration: OnceLock::new(),
+            monitor: Mutex::default(),
+        }
+    }
+
+    pub(super) fn step_ms(&self) -> u64 {
+        self.step.as_millis() as u64
+    }
+}

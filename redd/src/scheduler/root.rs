@@ -1,0 +1,51 @@
+//! The waker of the future that `block_on` runs beside the tasks of a current-thread runtime.
+//!
+//! Called by `runtime::block_on`, which has the invariant `core-or-waiting`.
+
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+
+use super::local;
+use super::shared::{RootWaker, RootWakers, Shared};
+use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::parker::Parker;
+use crate::task::coop;
+
+impl RootWakers {
+    // Not inlined, so that all wakers have the same table.
+    #[inline(never)]
+    pub(crate) fn new(shared: Weak<Shared>) -> Self {
+        let woken = Arc::new(RootWaker { shared, is_woken: AtomicBool::new(true), parker: Parker::new() });
+        let waker = Waker::from(Arc::clone(&woken));
+        coop::set_root_waker(&waker);
+        Self { waker, woken }
+    }
+
+    /// Whether these two are the only references. Then nobody can make a third.
+    pub(crate) fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.woken) == 2
+    }
+}
+
+impl Wake for RootWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // AcqRel: publishes what this thread did. Pairs with the swap in `RootPoll::poll_if_woken`.
+        if self.is_woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // `core-or-waiting`: ours may be a root that waits without the core, also when a task wakes it on the thread that
+        // has the core. Without a sleeper this is one swap.
+        self.parker.unpark();
+        // On the thread that runs the core the loop looks by itself.
+        if !local::runs_here(self.shared.as_ptr()) {
+            // Without a runtime there is no root.
+            if let Some(shared) = self.shared.upgrade() {
+                shared.wake_worker_for_injected();
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Stand-ins: a worker blocks its thread on purpose (`block_in_place`), or is stalled, and a spare worker runs in its place.
+//!
+//! Called by `blocking::block_in_place`, by `rescue`, and by the loop (`try_retire`).
+//!
+//! # Invariants
+//! - `one-owner`: as in `worker`: the thread of a slot is the only one that pushes to and pops from its queue.
+
+#![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
+
+use super::active::Step;
+use super::choices::MAX_SPARES;
+use super::local::LOCAL;
+use super::rescue::report::Mode;
+use super::shared::{Local, Shared};
+use super::spares::{Called, Started};
+use super::worker_states::join_unless_ended;
+use super::{idle, start};
+use crate::observe::report::{self, ReportKind};
+
+/// `block_in_place`: this worker's thread is about to block. Its tasks go to the other workers. If no worker is left to run
+/// tasks, a spare worker starts.
+pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: set while the worker runs on this thread.
+    let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {
+        return f();
+    };
+    if local.slot().state.is_blocked() {
+        return f();
+    }
+    // SAFETY: the thread that runs the worker keeps its runtime.
+    let shared = unsafe { &*local.shared };
+    let _place = BlockedPlace::enter(local, shared);
+    f()
+}
+
+/// A guard: the worker of this thread counts as blocked.
+struct BlockedPlace<'a> {
+    local: &'a Local,
+    shared: &'a Shared,
+}
+
+impl<'a> BlockedPlace<'a> {
+    fn enter(local: &'a Local, shared: &'a Shared) -> Self {
+        let slot = local.slot();
+        // SAFETY: `one-owner`: this thread is the worker.
+        unsafe {
+            if let Some(task) = slot.queue.pop_next() {
+                local.push_back(shared, task);
+            }
+        }
+        let serving = shared.workers.states.block(&slot.state);
+        idle::after_remote_push();
+        match shared.workers.active.exit() {
+            Step::Open => {}
+            Step::Closed => {
+                shared.wake_to_leave();
+                return Self { local, shared };
+            }
+            Step::Last => {
+                shared.end_waits();
+                // The others may have left before a task of this worker was published.
+                shared.cancel_unpolled();
+                return Self { local, shared };
+            }
+        }
+        if serving > 0 {
+            if shared.config.rescue.mode != Mode::Rescue {
+                // Without rescue nothing detects that the active workers block, too. So as many run as before.
+                drop(start_spare(shared, MAX_SPARES));
+            }
+            shared.wake_worker();
+        } else {
+            match start::insist(shared, start_spare(shared, MAX_SPARES)) {
+                Started::Yes | Started::Closed => {}
+                Started::BoundHit => report::report(
+                    ReportKind::Threads,
+                    format_args!(
+                        "all {MAX_SPARES} spare workers stand in for blocked ones; tasks wait until one returns. Move \
+                     blocking work to `spawn_blocking`."
+                    ),
+                ),
+                Started::Refused(error) => report::report(
+                    ReportKind::Threads,
+                    format_args!(
+                        "all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
+                     until one returns; raise the limit of threads, or block less."
+                    ),
+                ),
+            }
+        }
+        Self { local, shared }
+    }
+}
+
+impl Drop for BlockedPlace<'_> {
+    fn drop(&mut self) {
+        self.shared.workers.active.enter();
+        self.shared.workers.states.unblock(&self.local.slot().state);
+        self.shared.stall_detector.on_unblock(self.shared);
+    }
+}
+
+/// Has one more worker run: a waiting spare, unless `bound` of them run; otherwise the next thread that the system grants.
+pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
+    if !shared.is_in_own_process() {
+        // A forked child has no spare threads.
+        return Started::Closed;
+    }
+    let called = shared.workers.spares.lock().call(bound);
+    match called {
+        Called::Parked(parked_spare) => {
+            shared.workers.states.join(1);
+            parked_spare.parker.unpark();
+            Started::Yes
+        }
+        Called::Standby(parked_spare, slot) => {
+            let is_counted = count_in_alive(shared, slot);
+            parked_spare.call(is_counted.then_some(slot));
+            if is_counted { Started::Yes } else { Started::Closed }
+        }
+        Called::Nobody => start::start_if_refused(shared, true),
+        Called::BoundHit => start::start_if_refused(shared, false),
+    }
+}
+
+/// Counts a spare in `alive`, so that the runtime does not finish before it has left. False if the runtime has finished: the
+/// monitor is not a worker, so it may call late.
+pub(super) fn count_in_alive(shared: &Shared, slot: usize) -> bool {
+    let is_counted = join_unless_ended(&shared.workers.alive);
+    if is_counted {
+        shared.workers.states.join(1);
+    } else {
+        shared.workers.spares.lock().give_back(slot);
+    }
+    is_counted
+}
+
+/// Retires a spare if enough workers are active without it. If true, it is no longer counted.
+pub(super) fn try_retire(shared: &Shared) -> bool {
+    shared.workers.states.try_retire(shared.config.workers)
+}

@@ -1,0 +1,169 @@
+//! How work enters a runtime: spawned and woken tasks go to a queue, or are cancelled if the runtime has closed.
+//!
+//! Called by the functions that spawn, by wakers ([`Schedule`]), and by workers that hand tasks over.
+
+#![expect(unsafe_code, reason = "allocates tasks; their raw references pass through queues")]
+
+use std::future::Future;
+use std::mem;
+use std::panic::Location;
+use std::ptr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::choices::UnhandledPanic;
+use super::local::{self, LOCAL};
+use super::phase::Accepts;
+use super::shared::Shared;
+use crate::primitives::atomic::Ordering;
+use crate::sys::fork;
+use crate::task::cell;
+use crate::task::current::current_is_of;
+use crate::task::hooks::UnjoinedPanic;
+use crate::task::runnable::Schedule;
+use crate::task::spans;
+use crate::task::{JoinHandle, Runnable};
+
+impl Shared {
+    /// Whether work that this thread starts now is cancelled at once.
+    #[inline]
+    pub(crate) fn refuses_here(&self) -> bool {
+        match self.phase.accepts() {
+            Accepts::All => false,
+            Accepts::FromItself => !(local::runs_here(self) || current_is_of(&self.slab)),
+            Accepts::Nothing => true,
+        }
+    }
+
+    /// Spawns a task. It is cancelled at once if the runtime has shut down, or drains and the caller is not its own code.
+    #[track_caller]
+    pub(crate) fn spawn<F>(&self, future: F, name: Option<Arc<str>>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let location = Location::caller();
+        if mem::size_of::<F>() > cell::LARGE_FUTURE {
+            return spans::spawn_boxed(mem::size_of::<F>(), || {
+                // SAFETY: the future and its output are `Send`.
+                unsafe { self.spawn_unchecked(Box::pin(future), name, location) }
+            });
+        }
+        // SAFETY: as above.
+        unsafe { self.spawn_unchecked(future, name, location) }
+    }
+
+    /// # Safety
+    /// If the future or its output is not `Send`, this is the thread of the local runtime.
+    pub(crate) unsafe fn spawn_unchecked<F: Future>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        if !self.process.is_current() {
+            fork::panic_in_child("`spawn`", Some(location));
+        }
+        // SAFETY: by the safety contract.
+        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, name, location) };
+        if self.instrumentation.tracks_latency {
+            self.instrumentation.stamp(&runnable);
+        }
+        if self.refuses_here() {
+            runnable.cancel(); // `closed-cancels`
+        } else if let Err(refused) = self.try_schedule(runnable) {
+            // The runtime has closed meanwhile. The walk may have missed a task that was published just now, so it is
+            // cancelled here. This is also the right thread for a task that is not `Send`.
+            refused.cancel();
+        }
+        handle
+    }
+
+    /// Hands a task of a worker to the injector.
+    pub(crate) fn inject(&self, runnable: Runnable) {
+        // If the runtime is closed, the walk of the slab cancels the task (`closed-cancels`); only the reference is dropped here.
+        drop(self.try_inject(runnable));
+    }
+
+    fn try_inject(&self, runnable: Runnable) -> Result<(), Runnable> {
+        match self.injector.push(runnable.into_raw()) {
+            Ok(()) => {
+                self.wake_worker_for_injected();
+                Ok(())
+            }
+            // SAFETY: it comes from `into_raw` above.
+            Err(task) => Err(unsafe { Runnable::from_raw(task) }),
+        }
+    }
+
+    /// Queues a task at this thread's worker or in the injector. Returns it if the runtime has closed.
+    #[inline]
+    fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) && local.is_active() => {
+                // SAFETY: this thread is the worker, so it owns the queue.
+                unsafe { local.push(self, runnable) };
+                Ok(())
+            }
+            _ => self.try_inject(runnable),
+        }
+    }
+}
+
+impl Schedule for Shared {
+    fn schedule(&self, runnable: Runnable) {
+        // As in `inject`: if the runtime has closed, only the reference is dropped.
+        drop(self.try_schedule(runnable));
+    }
+
+    fn request_trim(&self) {
+        self.wake_worker_for_injected();
+    }
+
+    fn is_kept_by_this_thread(&self) -> bool {
+        local::runs_here(self)
+    }
+
+    fn task_panicked(&self) {
+        local::note_panic();
+        if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
+            // Release: pairs with the Acquire in `block_on::has_panicked`.
+            self.has_unhandled_panic.store(true, Ordering::Release);
+            self.close();
+            self.wake_sleeper();
+            let roots = std::mem::take(&mut *self.panic_wakers.lock());
+            roots.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
+        panic.report(self.config.task_hooks.on_unjoined_panic.as_ref());
+    }
+}
+
+/// Schedules for a runtime that tracks latency.
+pub(super) struct Stamping(pub(super) Arc<Shared>);
+
+impl Schedule for Stamping {
+    fn schedule(&self, runnable: Runnable) {
+        self.0.instrumentation.stamp(&runnable);
+        self.0.schedule(runnable);
+    }
+
+    fn request_trim(&self) {
+        self.0.request_trim();
+    }
+
+    fn is_kept_by_this_thread(&self) -> bool {
+        self.0.is_kept_by_this_thread()
+    }
+
+    fn task_panicked(&self) {
+        self.0.task_panicked();
+    }
+
+    fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>) {
+        self.0.panic_unjoined(panic);
+    }
+}

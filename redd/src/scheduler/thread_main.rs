@@ -1,0 +1,185 @@
+//! What the threads of a runtime run: workers, and standbys that become spares.
+//!
+//! `build` passes these functions to the runtime; `start` starts threads with them.
+
+#![expect(unsafe_code, reason = "cancels tasks")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::counters::add;
+use super::enter::enter;
+use super::leave::{arrive_here, leave_here};
+use super::shared::{Shared, Worker};
+use super::spares::ParkedSpare;
+use super::stand_in::count_in_alive;
+use super::start;
+use super::worker::{Ended, NoRoot};
+use super::workers::{at_once, forget_ended};
+use crate::current::{self, Entered};
+use crate::primitives::thread;
+
+/// How long a spare that is not needed is kept.
+const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The thread of a worker.
+pub(super) fn worker_thread(shared: &Arc<Shared>, index: usize) {
+    arrive_here(shared);
+    let config = &shared.config;
+    if index >= at_once(config) {
+        add(&shared.slot(index).unparks, 1);
+    }
+    // The workers that `build` starts after this one are not its successors.
+    let is_head = index + 1 >= at_once(config);
+    let runs_hooks = config.hooks.run_before_tasks();
+    if is_head && runs_hooks {
+        start::start_successor(shared);
+    }
+    let _entered = enter(Arc::clone(shared));
+    let _running = current::mark(Entered::Yes);
+    config.hooks.start();
+    let mut worker = Worker::new(shared, index);
+    if is_head && !runs_hooks {
+        worker.become_clean();
+    }
+    worker.run_thread(shared);
+    drop(worker);
+    leave_here(shared);
+    config.hooks.stop();
+}
+
+/// The thread of a standby: clean until it is called.
+pub(super) fn standby_thread(shared: &Arc<Shared>) {
+    let parked_spare = Arc::new(ParkedSpare::default());
+    let sits_down = || {
+        let mut spares = shared.workers.spares.lock();
+        if shared.is_closed() {
+            return None; // `closed-under-lock`
+        }
+        let is_missing = shared.workers.states.active() < shared.config.workers;
+        Some(spares.arrive(&parked_spare, is_missing, shared.spare_slots_max()))
+    };
+    let slot = match sits_down() {
+        None => None,
+        Some(None) => parked_spare.wait(),
+        Some(Some(slot)) => count_in_alive(shared, slot).then_some(slot),
+    };
+    let Some(slot) = slot else { return };
+    arrive_here(shared);
+    let counted = Counted { shared, slot, is_active: true };
+    start::start_successor(shared); // `one-ahead`
+    let _entered = enter(Arc::clone(shared));
+    let _running = current::mark(Entered::Yes);
+    spare_thread(counted, &parked_spare);
+    shared.config.hooks.stop();
+}
+
+/// A guard: a spare that is counted. The counts are right again when its thread ends, also by a panic.
+struct Counted<'a> {
+    shared: &'a Arc<Shared>,
+    slot: usize,
+    is_active: bool,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let Self { shared, slot, is_active } = *self;
+        if thread::panicking() && is_active {
+            shared.workers.states.leave_slot(&shared.slot(shared.config.workers + slot).state);
+        }
+        forget_ended(&mut shared.workers.threads.lock().started);
+        shared.workers.spares.lock().give_back(slot);
+        leave_here(shared);
+    }
+}
+
+fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
+    let shared = counted.shared;
+    shared.config.hooks.start();
+    // For the standby after the next one. The name is made here, as user code may make it.
+    let name = shared.config.name_thread();
+    shared.workers.threads.lock().standby_names.push_back(name);
+    let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
+    loop {
+        let ended = worker.run(shared, &mut NoRoot);
+        if ended == Ended::Closed {
+            break;
+        }
+        // `try_retire` has subtracted it.
+        counted.is_active = false;
+        worker.hand_over(shared);
+        if !wait_for_call(shared, parked_spare) {
+            break;
+        }
+        counted.is_active = true;
+    }
+    worker.drain(shared);
+    if shared.is_closed() {
+        // SAFETY: tasks of a multi-thread runtime are `Send`.
+        unsafe { shared.slab.cancel_all() };
+    }
+}
+
+/// True if the spare is needed again; false when its keep-alive is over or the runtime closes.
+fn wait_for_call(shared: &Shared, parked_spare: &Arc<ParkedSpare>) -> bool {
+    {
+        let mut spares = shared.workers.spares.lock();
+        if shared.is_closed() {
+            return false; // `closed-under-lock`
+        }
+        spares.running -= 1;
+        spares.parked.push(Arc::clone(parked_spare));
+    }
+    if parked_spare.parker.park_timeout(SPARE_KEEP_ALIVE) {
+        return !shared.is_closed();
+    }
+    let mut spares = shared.workers.spares.lock();
+    match spares.parked.iter().position(|other| Arc::ptr_eq(other, parked_spare)) {
+        Some(position) => {
+            spares.parked.remove(position);
+            // Until `give_back`.
+            spares.running += 1;
+            false
+        }
+        None => {
+            // It was called in the last moment: the token is on its way.
+            drop(spares);
+            parked_spare.parker.park();
+            !shared.is_closed()
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::primitives::atomic::Ordering;
+    use crate::runtime::{Builder, Rescue};
+
+    #[test]
+    fn a_spare_that_panics_is_counted_out() {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).rescue(Rescue::off()).build().expect("nothing is refused");
+        let shared = Arc::clone(&runtime.handle().shared);
+        let counts = || {
+            let workers = &shared.workers;
+            (workers.alive.load(Ordering::Relaxed), workers.states.active(), workers.spares.lock().running)
+        };
+        assert_eq!(counts(), (1, 1, 0));
+        for is_stalled in [false, true] {
+            let mine = Arc::clone(&shared);
+            let spare = thread::spawn_named("spare".to_owned(), None, move || {
+                let slot = mine.workers.spares.lock().take_slot();
+                assert!(count_in_alive(&mine, slot));
+                let _counted = Counted { shared: &mine, slot, is_active: true };
+                if is_stalled {
+                    assert!(mine.workers.states.mark_stalled(&mine.slot(1 + slot).state));
+                }
+                panic!("inside of a spare");
+            });
+            assert!(spare.expect("a test may start a thread").join().is_err());
+            assert_eq!(counts(), (1, 1, 0));
+            assert!(!shared.workers.states.has_inactive());
+        }
+    }
+}

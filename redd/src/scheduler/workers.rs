@@ -1,0 +1,84 @@
+//! The threads that run the loop: how many there are, what they do, and which could start.
+//!
+//! `start`, `stand_in` and `leave` change it.
+
+use std::collections::VecDeque;
+
+use super::active::Active;
+use super::config::Config;
+use super::counters::add;
+use super::slot::WorkerSlot;
+use super::spares::Spares;
+use super::worker_states::WorkerStates;
+use crate::primitives::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use crate::primitives::parker::Parker;
+use crate::primitives::{Mutex, thread};
+
+/// The threads that run the loop.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    /// Workers and spares that have not left their loop for good.
+    pub(crate) alive: AtomicUsize,
+    /// Which of them run tasks.
+    pub(crate) states: WorkerStates,
+    /// Which of them may still wait for I/O and timers.
+    pub(crate) active: Active,
+    pub(crate) threads: Mutex<Threads>,
+    /// Some worker has never run a task.
+    pub(super) has_clean: AtomicBool,
+    /// When a busy worker asks again for a thread that the system has refused, in milliseconds as `Shared::ms_at`.
+    pub(super) retry_at: AtomicU64,
+    pub(crate) spares: Mutex<Spares>,
+    /// Unparked when the last worker has left.
+    pub(crate) ended: Parker,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self {
+            alive: AtomicUsize::new(0),
+            states: WorkerStates::default(),
+            active: Active::default(),
+            threads: Mutex::default(),
+            has_clean: AtomicBool::new(true),
+            retry_at: AtomicU64::new(u64::MAX),
+            spares: Mutex::default(),
+            ended: Parker::default(),
+        }
+    }
+}
+
+/// The threads of workers and spares.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    /// The threads that a shutdown joins.
+    pub(crate) started: Vec<thread::JoinHandle<()>>,
+    /// The names of workers that have no thread, the last one first.
+    pub(super) unstarted: Vec<String>,
+    /// The names of the next standbys. User code makes names, so a clean thread finds one here.
+    pub(super) standby_names: VecDeque<String>,
+    pub(super) last_name: String,
+    /// The system has refused the last thread, so none is clean (`clean-parents`).
+    pub(super) is_refused: bool,
+    pub(super) has_told: bool,
+}
+
+/// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
+/// hooks wait for each other.
+pub(super) fn at_once(config: &Config) -> usize {
+    if config.hooks.on_start.is_some() { config.workers } else { 1 }
+}
+
+/// For metrics a worker without a thread has parked at once, as a worker of Tokio would, which starts in `build`.
+pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
+    let slot = WorkerSlot::new();
+    if index >= at_once(config) {
+        [&slot.parks, &slot.unparks, &slot.counters.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
+    }
+    slot
+}
+
+/// Drops the handles of threads that have ended. The system keeps some memory of each until then.
+pub(super) fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
+    threads.retain(|thread| !thread::has_ended(thread));
+}
