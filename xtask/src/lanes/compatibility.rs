@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Outcome, cargo, for_each_line, passes, rustflags, shown, target_dir, tools, write_package};
+use super::commands::{cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
+use super::outcome::Outcome;
+use super::tools;
 use crate::tracked::{RECORD, tracked_tokio};
 use crate::{compat, dependencies, peers, suites, switch};
 

@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Outcome, cargo, passes, run_tests, target_dir};
+use super::commands::{cargo, passes, remove_own_variables, run_tests, rustup_cargo, target_dir};
+use super::outcome::Outcome;
 use crate::packages::{self, Apt, Packages};
 
 const AARCH64: &str = "aarch64-unknown-linux-gnu";
@@ -97,7 +98,7 @@ fn installed(root: &Path, promised: &str) -> Option<(String, Cargo)> {
     let (name, folder, root) = (format!("+{name}"), target_dir(root).join("msrv"), root.to_path_buf());
     let label = format!("rustup's {}", &name[1..]);
     let command = move |arguments: &[&str]| {
-        let mut command = super::rustup_cargo(&root);
+        let mut command = rustup_cargo(&root);
         command.arg(&name).args(arguments).env("CARGO_TARGET_DIR", &folder);
         command
     };
@@ -123,7 +124,7 @@ fn unpacked(root: &Path, promised: &str) -> Result<(String, Cargo), String> {
     let command = move |arguments: &[&str]| {
         let mut command = Command::new(compiler.program("cargo"));
         command.current_dir(&root).args(arguments).env("CARGO_TARGET_DIR", &folder);
-        super::remove_own_variables(&mut command);
+        remove_own_variables(&mut command);
         compiler.use_compiler(&mut command);
         command
     };

@@ -8,7 +8,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Outcome, TestCount, cargo, run_tests, rustflags, target_dir};
+use super::commands::{TestCount, cargo, run_tests, rustflags, rustup_cargo, target_dir};
+use super::outcome::Outcome;
 
 /// How many seeds each test runs with, unless `REDD_MIRI_SEEDS` says otherwise. A seed picks addresses, preemptions,
 /// the values that weak memory shows, and failures of `compare_exchange_weak`.
@@ -63,7 +64,7 @@ pub(super) fn miri(root: &Path) -> Outcome {
 
 /// What Miri says of itself. rustup would not install it for the question.
 fn version(root: &Path) -> Result<String, String> {
-    let asked = super::rustup_cargo(root)
+    let asked = rustup_cargo(root)
         .args(["+nightly", "miri", "--version"])
         .output()
         .map_err(|error| format!("`cargo` does not start: {error}"))?;
@@ -76,7 +77,7 @@ fn version(root: &Path) -> Result<String, String> {
 }
 
 fn interpreted(root: &Path, model: &str, seed: u32) -> Command {
-    let mut command = super::rustup_cargo(root);
+    let mut command = rustup_cargo(root);
     command.args(["+nightly", "miri", "test", "-p", "redd", "--no-fail-fast", "--lib"]);
     for test in TESTS {
         command.args(["--test", test]);

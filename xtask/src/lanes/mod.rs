@@ -12,23 +12,29 @@
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //!
+//! `outcome` is what a lane returns, and `commands` runs cargo for all of them. They import no lane.
+//!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod commands;
 mod compatibility;
 mod machines;
 mod miri;
 mod mistakes;
 mod models;
+mod outcome;
 mod sanitizers;
 mod tools;
 
 pub(crate) use compatibility::{record_api, run_suites, run_switch};
 pub(crate) use models::run_shuttle;
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use commands::{cargo, for_each_line, fresh_seed, passes, run_tests, target_dir, write_package};
+use outcome::{Outcome, SKIPPED};
 
 use crate::{dependencies, instructions, mutants, tidy};
 
@@ -38,39 +44,6 @@ pub(crate) struct Lane {
     pub(crate) name: &'static str,
     pub(crate) purpose: &'static str,
     run: fn(&Path) -> Outcome,
-}
-
-/// What a lane has to say: whether it passed, and one line for the table.
-#[derive(Debug)]
-struct Outcome {
-    passed: bool,
-    note: String,
-}
-
-/// How the note of a lane begins that did not do what it is for, since the machine lacks something.
-const SKIPPED: &str = "SKIPPED: ";
-
-impl Outcome {
-    fn of(passed: bool) -> Self {
-        Self { passed, note: String::new() }
-    }
-
-    /// Not a failure: the machine lacks something.
-    fn skipped(why: impl std::fmt::Display) -> Self {
-        Self { passed: true, note: format!("{SKIPPED}{why}") }
-    }
-
-    fn is_skipped(&self) -> bool {
-        self.note.starts_with(SKIPPED)
-    }
-
-    fn word(&self) -> &'static str {
-        match (self.is_skipped(), self.passed) {
-            (true, _) => "SKIPPED",
-            (false, true) => "ok",
-            (false, false) => "FAILED",
-        }
-    }
 }
 
 pub(crate) const LANES: &[Lane] = &[
@@ -217,53 +190,6 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The cargo that runs us, in the repository.
-fn cargo(root: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(arguments);
-    remove_own_variables(&mut command);
-    command
-}
-
-/// rustup's cargo, which takes `+TOOLCHAIN` as its first argument; the one that runs us belongs to one toolchain.
-fn rustup_cargo(root: &Path) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(root);
-    remove_own_variables(&mut command);
-    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
-        command.env_remove(name);
-    }
-    // A toolchain that is missing is a reason to skip, and not to fetch one.
-    command.env("RUSTUP_AUTO_INSTALL", "0");
-    command
-}
-
-/// What `cargo run` sets for this crate must not leak into builds of others.
-fn remove_own_variables(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
-            command.env_remove(name);
-        }
-    }
-}
-
-fn passes(command: &mut Command) -> bool {
-    println!("  $ {}", shown(command));
-    match command.status() {
-        Ok(status) => status.success(),
-        Err(error) => {
-            eprintln!("cannot start `{}`: {error}", shown(command));
-            false
-        }
-    }
-}
-
-fn shown(command: &Command) -> String {
-    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
-}
-
 fn fmt(root: &Path) -> Outcome {
     let passed = passes(&mut cargo(root, &["fmt", "--all", "--check"]));
     if !passed {
@@ -344,13 +270,6 @@ fn minimal(root: &Path) -> Outcome {
     Outcome { passed: passed && !names.is_empty(), note: "with the default features, and with all".to_owned() }
 }
 
-/// A package with a library of this text.
-fn write_package(folder: &Path, manifest: &str, text: &str) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder.join("src"))?;
-    std::fs::write(folder.join("Cargo.toml"), manifest)?;
-    std::fs::write(folder.join("src/lib.rs"), text)
-}
-
 fn clippy(root: &Path) -> Outcome {
     Outcome::of(passes(&mut cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))
 }
@@ -389,14 +308,6 @@ fn features(root: &Path) -> Outcome {
         format!("failed with: {}; with `tracing`: {traced}", failed.join(", "))
     };
     Outcome { passed: failed.is_empty() && !names.is_empty() && traced.succeeded, note }
-}
-
-/// The caller's flags and ours.
-fn rustflags(ours: &str) -> String {
-    match std::env::var("RUSTFLAGS") {
-        Ok(theirs) if !theirs.is_empty() => format!("{theirs} {ours}"),
-        _ => ours.to_owned(),
-    }
 }
 
 /// The features of a manifest but `default`.
@@ -499,13 +410,6 @@ fn random_from(root: &Path, seeds: u64, from: u64) -> Outcome {
     Outcome { passed: count.succeeded && count.cases > 0, note: format!("programs: {count}, from seed {from}") }
 }
 
-/// Where the deep lane starts: elsewhere each day, and printed.
-fn fresh_seed() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "a lane's seed is not the runtime's time")]
-    let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400 * 1_000_000)
-}
-
 fn soak(root: &Path) -> Outcome {
     // What is left of an hour beside the other lanes; `soak --minutes 30` is for an evening.
     soak_for(root, "5")
@@ -586,101 +490,9 @@ fn count_instructions(root: &Path) -> Result<Vec<(String, f64)>, Uncounted> {
     instructions::count(&target.join("release/instructions")).map_err(Uncounted::Failed)
 }
 
-fn target_dir(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
-}
-
-/// The sums of a test run.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct TestCount {
-    succeeded: bool,
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-    /// Of programs that make up what they try: combinations, seeds, inputs.
-    cases: u64,
-}
-
-impl std::fmt::Display for TestCount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)?;
-        if self.cases > 0 { write!(f, ", {} cases", self.cases) } else { Ok(()) }
-    }
-}
-
-impl TestCount {
-    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`, and `3 passed, 0 failed` of a program without harness.
-    fn add(&mut self, line: &str) {
-        let of_harness = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "));
-        let numbers = match of_harness {
-            Some((_, numbers)) => numbers,
-            None if line.ends_with(" failed") && line.contains(" passed, ") => line,
-            None => return,
-        };
-        for part in numbers.split(&[';', ',']).map(str::trim) {
-            if let Some((number, what)) = part.split_once(' ') {
-                let number = number.parse().unwrap_or(0);
-                match what {
-                    "passed" => self.passed += number,
-                    "cases passed" => self.cases += number,
-                    "failed" => self.failed += number,
-                    "ignored" => self.ignored += number,
-                    _ => {}
-                }
-            }
-        }
-    }
-}
-
-/// Runs tests, shows their output as it comes, and adds up their results.
-fn run_tests(command: &mut Command) -> TestCount {
-    let mut count = TestCount::default();
-    let succeeded = for_each_line(command, |line| count.add(line));
-    TestCount { succeeded, ..count }
-}
-
-/// Runs a command and shows its output as it comes; whether it succeeded.
-fn for_each_line(command: &mut Command, mut take: impl FnMut(&str)) -> bool {
-    println!("  $ {}", shown(command));
-    let mut child = match command.stdout(Stdio::piped()).spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            eprintln!("cannot start `{}`: {error}", shown(command));
-            return false;
-        }
-    };
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            take(&line);
-        }
-    }
-    child.wait().is_ok_and(|status| status.success())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn results_of_several_test_programs_add_up() {
-        let mut count = TestCount::default();
-        count.add("running 3 tests");
-        count.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s");
-        count.add("4 passed, 1 failed");
-        count.add("900 cases passed, 0 failed");
-        count.add("some test that passed, or failed");
-        count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0s");
-        assert_eq!(count, TestCount { succeeded: false, passed: 8, failed: 3, ignored: 1, cases: 900 });
-    }
-
-    #[test]
-    fn a_lane_that_is_skipped_neither_fails_nor_passes() {
-        let skipped = Outcome::skipped("no valgrind here");
-        assert_eq!((skipped.passed, skipped.word()), (true, "SKIPPED"));
-        assert_eq!((Outcome::of(true).word(), Outcome::of(false).word()), ("ok", "FAILED"));
-    }
 
     #[test]
     fn features_are_read_from_the_manifest() {

@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Outcome, TestCount, cargo, for_each_line, fresh_seed, mistakes, rustflags, target_dir};
+use super::commands::{TestCount, cargo, for_each_line, fresh_seed, rustflags, target_dir};
+use super::mistakes;
+use super::outcome::Outcome;
 
 pub(super) fn loom(root: &Path) -> Outcome {
     models(root, Shadow::Off)

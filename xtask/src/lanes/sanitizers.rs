@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Outcome, cargo, run_tests, rustflags, target_dir};
+use super::commands::{cargo, passes, run_tests, rustflags, target_dir};
+use super::outcome::Outcome;
 use crate::packages;
 
 /// A build with a sanitizer. Stable compilers carry the runtimes; `RUSTC_BOOTSTRAP` lets them take the flag. With a
@@ -124,7 +125,7 @@ fn instrumented(root: &Path) -> Result<(Command, String), String> {
     compiler.use_compiler(&mut build);
     build.arg("--no-run");
     // What does not build here says nothing about redd; the prebuilt std does.
-    if super::passes(&mut build) { Ok((command, version)) } else { Err("std does not build".to_owned()) }
+    if passes(&mut build) { Ok((command, version)) } else { Err("std does not build".to_owned()) }
 }
 
 /// The runtime of ThreadSanitizer that the toolchain carries.

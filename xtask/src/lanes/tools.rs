@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Outcome, cargo, passes, target_dir};
+use super::commands::{cargo, passes, target_dir};
+use super::outcome::Outcome;
 
 /// The version of cargo-deny that the lane installs. It needs Rust 1.88.
 const CARGO_DENY: &str = "0.20.2";

@@ -1,0 +1,48 @@
+//! What a lane says when it has run.
+//!
+//! Called by every lane, and by `lanes` for the table.
+
+/// What a lane has to say: whether it passed, and one line for the table.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) passed: bool,
+    pub(super) note: String,
+}
+
+/// How the note of a lane begins that did not do what it is for, since the machine lacks something.
+pub(super) const SKIPPED: &str = "SKIPPED: ";
+
+impl Outcome {
+    pub(super) fn of(passed: bool) -> Self {
+        Self { passed, note: String::new() }
+    }
+
+    /// Not a failure: the machine lacks something.
+    pub(super) fn skipped(why: impl std::fmt::Display) -> Self {
+        Self { passed: true, note: format!("{SKIPPED}{why}") }
+    }
+
+    pub(super) fn is_skipped(&self) -> bool {
+        self.note.starts_with(SKIPPED)
+    }
+
+    pub(super) fn word(&self) -> &'static str {
+        match (self.is_skipped(), self.passed) {
+            (true, _) => "SKIPPED",
+            (false, true) => "ok",
+            (false, false) => "FAILED",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_is_skipped_neither_fails_nor_passes() {
+        let skipped = Outcome::skipped("no valgrind here");
+        assert_eq!((skipped.passed, skipped.word()), (true, "SKIPPED"));
+        assert_eq!((Outcome::of(true).word(), Outcome::of(false).word()), ("ok", "FAILED"));
+    }
+}
