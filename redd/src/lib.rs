@@ -54,7 +54,7 @@
 
 // Foundations.
 #[macro_use]
-mod texts;
+mod format_macros;
 pub(crate) mod collections;
 pub(crate) mod primitives;
 pub(crate) mod sys;

@@ -25,7 +25,7 @@ const TARGETS: &[(&str, &str)] = &[
 
 /// What else these files need, as it is.
 const BESIDE: &[&str] = &[
-    "texts.rs",
+    "format_macros.rs",
     "primitives",
     "collections",
     "observe/waiting.rs",
@@ -319,7 +319,7 @@ debug = false
 /// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason.
 const LIB: &str = r#"
 #[macro_use]
-mod texts;
+mod format_macros;
 pub(crate) mod primitives;
 pub(crate) mod collections;
 mod task {

@@ -15,7 +15,7 @@ const ROOT: &str = "redd/src/";
 /// ARCHITECTURE.md, "The walls": files and folders in order. A file may import from its own layer and from those before it. The
 /// longest prefix of a path decides its layer. `lib.rs` may import everything.
 const LAYERS: &[&[&str]] = &[
-    &["primitives/", "sys/", "texts.rs"],
+    &["primitives/", "sys/", "format_macros.rs"],
     &["collections/"],
     &["observe/"],
     // The engines: they know no task.
@@ -56,7 +56,7 @@ const NARROW: &[(&str, &[&str])] = &[
 ];
 
 /// Open to every room above them.
-const FOUNDATIONS: &[&str] = &["primitives/", "sys/", "texts.rs", "collections/", "observe/"];
+const FOUNDATIONS: &[&str] = &["primitives/", "sys/", "format_macros.rs", "collections/", "observe/"];
 
 /// What only the foundations may name, and where to get it instead.
 const DOORS: &[(&str, &str)] = &[

@@ -1,4 +1,4 @@
-//! What types say of themselves: `Debug` of those whose fields say little, and `Display` of errors.
+//! Macros that implement `Debug` of types whose fields are not worth printing as they are, and `Display` of errors.
 //!
 //! Called by every room.
 
