@@ -180,7 +180,7 @@ impl Runtime {
     ///
     /// # Panics
     /// - Where blocking is forbidden, inside of a task or `block_on`.
-    /// - If a task's panic has shut the runtime down ([`UnhandledPanic::ShutdownRuntime`]): then the others were cancelled,
+    /// - If a task's panic has shut the runtime down (`UnhandledPanic::ShutdownRuntime`): then the others were cancelled,
     ///   and not drained.
     ///
     /// # Examples
