@@ -99,7 +99,8 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
         config.max_steps = shuttle::MaxSteps::FailAfter(number("REDD_STEPS", 200_000) as usize);
         let f = std::sync::Arc::clone(&f);
         let run = move || {
-            crate::primitives::system::reset();
+            super::clock::reset();
+            super::futex::reset();
             f();
         };
         report.schedules += match report.batch % 4 {

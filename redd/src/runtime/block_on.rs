@@ -14,7 +14,8 @@ use std::task::{Context, Poll, Waker};
 use crate::current::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::parker::{self, Parker};
+use crate::primitives::parker::Parker;
+use crate::primitives::parker_waker;
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
 use crate::scheduler::enter::enter;
 use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared};
@@ -30,7 +31,7 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let _entered = enter(Arc::clone(shared));
     shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
-    let waker = parker::waker(Arc::clone(&parker));
+    let waker = parker_waker::waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let ends_at_panic = shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
