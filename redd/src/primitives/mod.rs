@@ -63,6 +63,3 @@ pub(crate) use std::sync::Arc;
 
 #[cfg(all(test, loom))]
 pub(crate) use loom::sync::Arc;
-
-/// Whether this build is a model, in which atomics are larger than in programs.
-pub(crate) const IS_MODEL: bool = cfg!(all(test, any(loom, shuttle)));
