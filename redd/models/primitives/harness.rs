@@ -54,9 +54,6 @@ pub(crate) use loom as checker;
 #[cfg(shuttle)]
 pub(crate) mod checker {
     pub(crate) use shuttle::{future, sync, thread};
-    pub(crate) mod cell {
-        pub(crate) use std::cell::Cell;
-    }
 }
 
 /// As many schedules as `REDD_SCHEDULES` says, from the seed `REDD_SEED`. A failure prints what to run to see it again.
