@@ -1,6 +1,6 @@
 //! Models of the blocking pool: every interleaving, within loom's bounds.
 //!
-//! Beside each model stands a seeded mistake that it must catch, so that we know that it looks.
+//! Beside each model is a seeded mistake that the model must catch. This shows that the model checks what it claims.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::primitives::{mistake, model};
 
 type Arc<T> = std::sync::Arc<T>;
 
-/// What became of the work. Plain atomics: they watch the model and are no part of it.
+/// How often the work ran and was dropped. Plain atomics: they observe the model and are not part of it.
 #[derive(Default)]
 struct Seen {
     running: AtomicUsize,
@@ -31,7 +31,7 @@ struct Meeting {
     parties: usize,
 }
 
-/// Yields after which nobody comes any more: each lets all other threads run until they block.
+/// Yields after which no other thread can arrive: each yield lets all other threads run until they block.
 const PATIENCE: usize = if cfg!(shuttle) { 500 } else { 8 };
 
 impl Work for Meeting {
@@ -43,7 +43,7 @@ impl Work for Meeting {
             }
             thread::yield_now();
         }
-        // It blocks for good, but loom's own word for that cannot be caught.
+        // The thread blocks forever. Loom would report a deadlock, which a test cannot catch.
         if self.seen.running.load(Ordering::Relaxed) < self.parties {
             self.seen.is_left_alone.store(true, Ordering::Relaxed);
         }
@@ -63,7 +63,7 @@ impl Work for Meeting {
 struct Model {
     pool: Arc<Pool<Meeting>>,
     seen: Arc<Seen>,
-    /// The start with this number is refused.
+    /// The number of the start that the system refuses.
     refused_start: Option<usize>,
 }
 
@@ -102,7 +102,7 @@ impl Model {
         other.join().expect("a submitter does not panic");
     }
 
-    /// What is queued has a thread that does not sleep.
+    /// Asserts that queued work has a thread that does not sleep.
     fn assert_served(&self) {
         let inner = self.pool.inner.lock();
         let is_served = inner.queue.is_empty() || inner.idle.len() < inner.threads;
@@ -110,7 +110,7 @@ impl Model {
         assert!(is_served, "work was left alone");
     }
 
-    /// Waits for all threads, and looks at what became of `count` pieces of work.
+    /// Waits for all threads, and checks what happened to `count` pieces of work.
     fn finish(&self, count: usize) {
         self.pool.shutdown();
         assert!(self.pool.join_all(None, &[]));
@@ -170,7 +170,7 @@ model!(loom_pool_a_refused_start_remembers_who_went_idle_meanwhile, || {
     model.finish(3);
 });
 
-/// Work comes while the pool shuts down, once.
+/// One piece of work arrives while the pool shuts down.
 fn shut_down_while_submitting(submit: fn(&Model)) {
     let model = Model::new(2, Duration::MAX, None);
     let other = model.clone();
@@ -192,7 +192,7 @@ model!(loom_pool_shutdown_leaves_the_seeker_its_work, || {
     assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found nothing to do");
 });
 
-// The same with a thread that is woken.
+// The same with an idle thread that is woken.
 model!(loom_pool_shutdown_leaves_the_woken_seeker_its_work, || {
     let model = Model::new(1, Duration::MAX, None);
     model.submit(1);
@@ -204,7 +204,7 @@ model!(loom_pool_shutdown_leaves_the_woken_seeker_its_work, || {
     assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found nothing to do");
 });
 
-/// Both pieces of work come to a pool with one idle thread.
+/// Two pieces of work arrive at a pool with one idle thread.
 fn with_an_idle_thread(submit: fn(&Model)) {
     let model = Model::new(2, Duration::MAX, None);
     model.submit(1);
@@ -219,8 +219,8 @@ fn with_an_idle_thread(submit: fn(&Model)) {
 
 model!(loom_pool_an_idle_thread_is_claimed_once, || with_an_idle_thread(|model| model.submit(2)));
 
-/// Wakes an idle thread and leaves it where it stands until it has run off with its work: a submitter that looks in between
-/// believes that there is a thread for its own work too.
+/// Wakes an idle thread, and leaves it in the idle list until it has taken its work. A submitter that checks in between
+/// assumes that there is a thread for its own work too.
 fn submit_by_looking(model: &Model) {
     let mut inner = model.pool.inner.lock();
     inner.queue.push_back((u64::MAX, model.work(2)));
@@ -240,7 +240,7 @@ mistake!(loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed, "le
     submit_by_looking
 ));
 
-/// Queues work without looking whether the pool is shut down.
+/// Queues work without checking whether the pool is shut down.
 fn submit_without_a_look(model: &Model) {
     model.pool.inner.lock().queue.push_back((u64::MAX, model.work(1)));
 }
@@ -249,7 +249,7 @@ mistake!(loom_pool_catches_a_submit_that_does_not_look_for_the_shutdown, "work w
     shut_down_while_submitting(submit_without_a_look)
 });
 
-// Queues work for the threads that there are, and starts none.
+// Queues work for the existing threads, and starts none.
 mistake!(loom_pool_catches_work_for_which_nobody_comes, "work was left alone", || {
     let model = Model::new(1, Duration::ZERO, None);
     let other = model.clone();

@@ -1,7 +1,7 @@
 //! Models of a registration: events, clears, waiters and the reuse of a slot, in every order.
 //!
-//! The system is an atomic: an event is a store to it followed by `IoSlot::on_event`, which is the order in which a
-//! descriptor changes and its event is harvested.
+//! An atomic stands for the system. An event is a store to it, followed by `IoSlot::on_event`: a descriptor changes before
+//! its event is collected.
 
 use super::readiness::ready::{Interest, Ready};
 use super::readiness::slot::{IoSlot, Waited};
@@ -81,7 +81,7 @@ impl Socket {
     }
 }
 
-/// A waker that leaves a mark.
+/// A waker that sets a flag.
 #[derive(Default)]
 struct Mark(AtomicBool);
 
@@ -92,8 +92,8 @@ impl Wake for Mark {
     }
 }
 
-/// Polls when woken, until it is ready; `ended` counts the other threads that may wake, as they end. Loom's own word for a wait
-/// without an end cannot be caught.
+/// Polls whenever it is woken, until it is ready. `ended` counts the other threads that have ended and can no longer wake it:
+/// loom would report a wait without an end as a deadlock, which a test cannot catch.
 fn poll_until_ready<T>(others: usize, ended: &AtomicUsize, mut poll: impl FnMut(&Waker) -> Poll<T>) -> T {
     let mark = std::sync::Arc::new(Mark::default());
     let waker = Waker::from(std::sync::Arc::clone(&mark));
@@ -115,9 +115,9 @@ fn poll_until_ready<T>(others: usize, ended: &AtomicUsize, mut poll: impl FnMut(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     None,
-    /// An event since the waker was stored is not looked at.
+    /// The mistake: an event since the waker was stored is not checked.
     NoSecondLook,
-    /// An event since the read is cleared too.
+    /// The mistake: an event since the read is cleared too.
     ClearWhatIsThere,
 }
 
@@ -218,7 +218,7 @@ fn stale_event(deliver: fn(&IoSlot, &mut WakeList)) {
     crate::primitives::explore(move || {
         let slot = Arc::new(IoSlot::new());
         let late = Arc::clone(&slot);
-        // Harvested for the first use, delivered whenever.
+        // Collected for the first use of the slot, and delivered at any time.
         let stale = thread::spawn(move || {
             let mut wakers = WakeList::new();
             deliver(&late, &mut wakers);
@@ -284,7 +284,7 @@ fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
     });
 }
 
-/// As above, of a descriptor whose events have come to an end, while its operations go on.
+/// As above, for a descriptor that gets no more events while its operations continue.
 fn end_of_waits_against_a_waiter(wake: fn(&mut WakeList)) {
     crate::primitives::explore(move || {
         let (socket, ended) = (Socket::new(), Arc::new(AtomicUsize::new(0)));

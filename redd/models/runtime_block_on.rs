@@ -1,8 +1,8 @@
 //! Models of the core of a current-thread runtime, which goes from one `block_on` to the next.
 //!
-//! Each thread is one `block_on`. What only the thread with the core can do is a counter here: the tasks. A hand-over that
-//! is lost leaves a thread parked for good; where that is to be, it says so and ends, because loom's own word cannot be
-//! caught.
+//! Each thread is one `block_on`. A counter stands for the tasks, which only the thread with the core runs. A lost hand-over
+//! leaves a thread parked forever. A seeded mistake records that and ends, because a test cannot catch loom's report of a
+//! deadlock.
 
 use std::mem;
 use std::sync::Weak;
@@ -12,15 +12,15 @@ use std::time::Duration;
 use crate::primitives::checker::thread;
 
 use super::block_on::{CoreGuard, take_core_or_wait};
-use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering, fixed};
 use crate::primitives::{Arc, Mutex, mistake, model};
-use crate::scheduler::shared::{Core, RootWaker, RootWakers};
-
-/// Stands for the worker: its holder is the only thread to run tasks, which loom checks.
-type Token = Box<crate::primitives::checker::cell::Cell<usize>>;
+use crate::scheduler::models::core::worker_that_never_runs;
+use crate::scheduler::shared::{Core, RootWaker, RootWakers, Worker};
 
 struct Model {
-    seat: Mutex<Core<Token>>,
+    seat: Mutex<Core>,
+    /// The tasks that have run. Not modelled: a thread counts only while it owns the worker.
+    tasks: fixed::AtomicUsize,
     threads: usize,
     /// Threads that have given the core back, if they had it.
     ended: AtomicUsize,
@@ -30,9 +30,10 @@ struct Model {
 
 impl Model {
     fn new(threads: usize) -> Arc<Self> {
-        let core = Core { worker: Some(Box::new(crate::primitives::checker::cell::Cell::new(0))), ..Core::default() };
+        let core = Core { worker: Some(worker_that_never_runs()), ..Core::default() };
         Arc::new(Self {
             seat: Mutex::new(core),
+            tasks: fixed::AtomicUsize::new(0),
             threads,
             ended: AtomicUsize::new(0),
             is_lost: AtomicBool::new(false),
@@ -46,7 +47,7 @@ impl Model {
         true
     }
 
-    /// Waits for the token; false if no thread is left that could leave one. Takes more steps, so only where that is to be.
+    /// Waits for the token. False if no thread is left that could leave one. It takes more steps, so only the mistakes use it.
     fn park_with_an_end(&self, root: &RootWaker) -> bool {
         loop {
             let is_alone = self.ended.load(Ordering::Acquire) == self.threads - 1;
@@ -61,8 +62,8 @@ impl Model {
     }
 }
 
-type Take = fn(&Mutex<Core<Token>>, &std::sync::Arc<RootWaker>) -> Option<Token>;
-type GiveBack = fn(CoreGuard<'_, Token>);
+type Take = fn(&Mutex<Core>, &std::sync::Arc<RootWaker>) -> Option<Box<Worker>>;
+type GiveBack = fn(CoreGuard<'_>);
 type Park = fn(&Model, &RootWaker) -> bool;
 
 /// A `block_on` whose root ends when a task of its own has run, or by a wake if `is_over` says so.
@@ -74,8 +75,8 @@ fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: Roo
         if guard.core.is_none() {
             guard.core = take(&model.seat, &woken);
         }
-        if let Some(core) = &guard.core {
-            core.set(core.get() + 1);
+        if guard.core.is_some() {
+            model.tasks.fetch_add(1, Ordering::Relaxed);
             break;
         }
         if woken.is_woken.swap(false, Ordering::AcqRel) && is_over {
@@ -102,15 +103,15 @@ fn roots(threads: usize, take: Take, give_back: GiveBack, park: Park) {
         other.join().expect("a root does not panic");
     }
     assert!(!shared.is_lost.load(Ordering::Relaxed), "the hand-over is lost");
-    let runs = shared.seat.lock().worker.as_ref().map(|token| token.get());
-    assert_eq!(runs, Some(threads), "the core is back, and all had it");
+    assert!(shared.seat.lock().worker.is_some(), "the core is back");
+    assert_eq!(shared.tasks.load(Ordering::Relaxed), threads, "all had it");
 }
 
 model!(loom_core_goes_to_whoever_waits, || roots(2, take_core_or_wait, |guard| drop(guard), Model::park));
 
 model!(loom_core_goes_on_to_the_third, || roots(3, take_core_or_wait, |guard| drop(guard), Model::park));
 
-// The root of one ends by a wake from outside, perhaps just when it is told that the core is free: the third has it.
+// One root ends by a wake from outside, perhaps when it has just been told that the core is free. Then the third gets it.
 model!(loom_core_is_not_lost_with_a_root_that_ends_without_it, || {
     let shared = Model::new(2);
     let first = RootWakers::new(Weak::new());
@@ -126,8 +127,8 @@ model!(loom_core_is_not_lost_with_a_root_that_ends_without_it, || {
     assert!(shared.seat.lock().worker.is_some(), "the core is back");
 });
 
-/// Looks for the core, and enters the list in a second critical section.
-fn take_or_wait_in_two_steps(seat: &Mutex<Core<Token>>, woken: &std::sync::Arc<RootWaker>) -> Option<Token> {
+/// The mistake: checks for the core, and enters the list in a second critical section.
+fn take_or_wait_in_two_steps(seat: &Mutex<Core>, woken: &std::sync::Arc<RootWaker>) -> Option<Box<Worker>> {
     let worker = seat.lock().worker.take();
     if worker.is_none() {
         seat.lock().waiters.push(std::sync::Arc::clone(woken));
@@ -142,8 +143,8 @@ mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over i
     Model::park_with_an_end
 ));
 
-/// Puts the core back and forgets the waiting threads.
-fn give_back_in_silence(guard: CoreGuard<'_, Token>) {
+/// The mistake: puts the core back and does not wake the waiting threads.
+fn give_back_in_silence(guard: CoreGuard<'_>) {
     let waiters = mem::take(&mut guard.seat.lock().waiters);
     drop(waiters);
     drop(guard);

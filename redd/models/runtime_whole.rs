@@ -1,8 +1,9 @@
 //! Models of whole runtimes: workers, queues, parking, timers, pool, shutdown together, in schedules that shuttle picks.
 //!
-//! Nothing is left out but the monitor of rescue: threads, locks, futexes and time are shuttle's, and a worker that sleeps
-//! in the epoll is a thread that looks into it from time to time. A wake that is lost leaves that worker looking forever,
-//! which the bound on steps ends; a task that is lost leaves the root waiting, likewise.
+//! They run the real code of the runtime, the worker loop and the life of a task included; only the monitor of rescue is
+//! left out. Threads, locks, futexes and time are shuttle's. A worker that waits in the epoll polls it from time to time.
+//! After a lost wake it polls forever, until the bound on steps fails the schedule. After a lost task the root waits
+//! likewise.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::task::{JoinHandle, JoinSet, block_in_place, spawn_blocking, yield_now
 use crate::time::{sleep, timeout};
 use std::sync::atomic::Ordering;
 
-/// All choices that a runtime makes for itself are the same in each schedule.
+/// The seed of the runtime: its own choices are the same in each schedule.
 fn prepare(builder: &mut Builder) -> Runtime {
     builder
         .rng_seed(RngSeed::from_bytes(b"models"))
@@ -38,7 +39,7 @@ fn current_thread() -> Runtime {
     prepare(&mut Builder::new_current_thread())
 }
 
-/// Counts those that live, and all that there were. Not modelled: looked at when the threads have ended.
+/// Counts live values, and all that were made. Not modelled: the counts are read when the threads have ended.
 #[derive(Clone, Default)]
 struct Census(Arc<(AtomicUsize, AtomicUsize)>);
 
@@ -171,7 +172,7 @@ model!(shuttle_a_storm_of_aborts_and_wakes_ends_each_task_once, || {
     census.assert_all_ended(4);
 });
 
-/// Tasks come from outside, wait, or are just being run while the runtime ends.
+/// While the runtime ends, some tasks are being submitted from outside, some wait, and some run.
 fn shut_down(runtime: fn() -> Runtime) {
     let census = Census::default();
     let runtime = runtime();
@@ -199,7 +200,7 @@ fn shut_down(runtime: fn() -> Runtime) {
     drop(runtime);
     handles.extend(outside.into_iter().map(|thread| thread.join().expect("it does not panic")));
     for handle in handles {
-        // It answers, whichever it is.
+        // It returns, with an output or an error.
         let _ = crate::primitives::checker::future::block_on(handle);
     }
     assert_eq!(census.0.0.load(Ordering::Relaxed), 0, "every future is dropped");
@@ -283,7 +284,7 @@ fn channels_and_permits() {
 
 model!(shuttle_channels_and_permits_between_four_tasks, channels_and_permits);
 
-// Seeded mistakes: what is lost leaves a thread looking, or waiting, forever.
+// Seeded mistakes: a lost wake or task leaves a thread polling or waiting forever.
 
 mistake!(
     shuttle_notices_a_release_that_does_not_look_again,
@@ -354,7 +355,7 @@ model!(shuttle_blocking_calls_and_a_worker_that_blocks_in_place, || {
     let _ = crate::primitives::checker::future::block_on(late);
 });
 
-// A task that waits in place for another one, which needs the spare that stands in.
+// A task blocks its worker until another task has run. The spare worker runs that one.
 model!(shuttle_a_spare_runs_what_the_blocked_worker_waits_for, || {
     let runtime = workers(1);
     let received = runtime.block_on(async {
@@ -407,7 +408,7 @@ model!(shuttle_two_roots_of_a_current_thread_runtime_and_wakes_from_outside, || 
         thread::spawn(move || notify.notify_waiters())
     };
     outside.join().expect("it does not panic");
-    // For roots that came later: each that goes leaves a permit to the next.
+    // For roots that begin later: each root that ends leaves a permit to the next.
     notify.notify_one();
     for root in roots {
         assert_eq!(root.join().expect("it does not panic"), 1);

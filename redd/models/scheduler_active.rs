@@ -13,7 +13,7 @@ const UNBORN: usize = 0;
 const PUBLISHED: usize = 1;
 const CANCELLED: usize = 2;
 
-/// A runtime, of which only its active workers, its phase and one task matter.
+/// A runtime that consists of its active workers, its phase and one task.
 struct Ending {
     active: Active,
     phase: AtomicUsize,
@@ -68,8 +68,8 @@ enum Blocked {
     Returns,
 }
 
-/// One worker polls a task that spawns another and then blocks in place, forever or for a while; another leaves when it
-/// sees the close, if there is another; this thread closes.
+/// One worker polls a task that spawns another and then blocks in place, forever or for a while. If there is a second worker,
+/// it leaves when it sees the close. This thread closes.
 fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, close: fn(&Active) -> Step) {
     let ending = Arc::new(Ending {
         active: Active::default(),
@@ -106,7 +106,7 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, clos
     assert_ne!(ending.task.load(Ordering::Relaxed), PUBLISHED, "a task that no worker polls is cancelled");
 }
 
-/// Looks whether the runtime has closed in a step before the one that counts.
+/// The mistake: checks whether the runtime has closed in a step before the one that counts.
 fn exit_in_two_steps(active: &Active) -> Step {
     let is_closed = active.0.load(Ordering::Acquire) & CLOSED != 0;
     let before = active.0.fetch_sub(1, Ordering::AcqRel);
@@ -117,13 +117,13 @@ fn exit_in_two_steps(active: &Active) -> Step {
     }
 }
 
-/// Sets the flag, and leaves the rest to the workers.
+/// The mistake: sets the flag, and leaves the rest to the workers.
 fn close_without_a_look(active: &Active) -> Step {
     active.0.fetch_or(CLOSED, Ordering::AcqRel);
     Step::Closed
 }
 
-/// Looks at the number and the flag in one step, but does not note that it was the last.
+/// The mistake: reads the number and the flag in one step, but does not record that it was the last.
 fn exit_without_a_note(active: &Active) -> Step {
     let before = active.0.fetch_sub(1, Ordering::AcqRel);
     match (before & CLOSED != 0, before & COUNT) {

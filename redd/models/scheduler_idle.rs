@@ -1,4 +1,7 @@
-//! Models of the idle word (M4): workers that park, search, and start each other, in small.
+//! Models of the idle word (M4): workers that park, search, and start each other.
+//!
+//! The idle word, the run queue and the injector are the real ones. The worker loop here is a copy of the protocol in
+//! `PARKING.md`, small enough for loom to try every order of its steps. Shuttle runs the real loop, in `runtime_whole`.
 
 #![expect(unsafe_code, reason = "owner-only calls of a run queue")]
 
@@ -19,9 +22,9 @@ type Ring = RunQueue<Node, 4>;
 
 /// The epoll in which all workers sleep: an edge-triggered eventfd, in which writes coalesce, and one socket.
 ///
-/// Nobody blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as looking later,
-/// and loom tries all the times at which it may look. So when all threads have ended, all sleep (or are blocked in a
-/// task), and what is then in the epoll is what would wake them.
+/// No thread blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as checking later,
+/// and loom tries all times of the check. So when all threads have ended, all workers sleep or are blocked in a task. What
+/// is in the epoll then would wake them.
 struct Epoll(AtomicUsize);
 
 const TOKEN: usize = 1;
@@ -38,8 +41,8 @@ impl Epoll {
     }
 }
 
-/// A runtime in small, with nothing but an injector, which is a number of tasks here (the real one is looked at above,
-/// and below with one worker).
+/// A small runtime that has only an injector, which is a number of tasks here. The models of the queues have the real
+/// injector, and so has the model of one worker below.
 struct Workers {
     injected: AtomicUsize,
     idle: Idle,
@@ -85,8 +88,8 @@ enum Tasks {
     WaitForEachOther,
 }
 
-/// The event count of `primitives::event_count`, at which no thread blocks either. What the system does, it does under its lock: look at
-/// the rings and fall asleep, or wake one that sleeps.
+/// A copy of `primitives::event_count` at which no thread blocks either. The system does each of its steps under its lock: it
+/// compares the count of notifications and puts the thread to sleep, or it wakes a sleeping thread.
 #[derive(Default)]
 struct EventCount {
     rings: AtomicUsize,
@@ -106,7 +109,7 @@ impl EventCount {
         self.rings.load(Ordering::Acquire)
     }
 
-    /// `None`: it sleeps for good. Else whether a ring woke it.
+    /// `None`: it sleeps forever. Otherwise whether a notification woke it.
     fn wait(&self, heard: usize) -> Option<bool> {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
@@ -119,7 +122,7 @@ impl EventCount {
         }
         system.asleep += 1;
         drop(system);
-        // Time for a ring.
+        // Time for a notification.
         thread::yield_now();
         self.wake_up().then_some(true)
     }
@@ -250,7 +253,7 @@ impl Workers {
         }
     }
 
-    /// The last searcher looks for what was left to it.
+    /// The last searcher checks for work that other threads left to it.
     fn end_search(&self, searching: Searching) {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
@@ -365,7 +368,7 @@ fn runtime(unstarted: usize, parking: Seating, mistake: Mistake, tasks: Tasks) -
 }
 
 impl Workers {
-    /// What the world outside does.
+    /// The steps of the thread outside.
     fn play(&self, outside: Outside) {
         let submits = match outside {
             Outside::Submits(count) => count,
@@ -472,7 +475,7 @@ model!(loom_idle_dependent_tasks_find_a_successor, || {
 
 #[test]
 fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
-    // Three: the worker sleeps, is called for, gets up, and only then is the token written.
+    // Three: the worker sleeps, is claimed, wakes up, and only then the token is written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);
         successor(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
@@ -541,8 +544,8 @@ fn loom_idle_catches_a_push_without_the_fence() {
     injector_and_idle(|| ());
 }
 
-/// A clean worker that goes to sleep for the first time, and a worker that puts a task into its own ring in the middle of a poll
-/// that may never end.
+/// A clean worker goes to sleep for the first time. Another worker pushes a task to its own run queue during a poll that may
+/// never end.
 fn ring_and_clean_worker(after_push: fn()) {
     crate::primitives::explore(move || {
         let shared = Arc::new((Ring::new(), Idle::new(), Epoll(AtomicUsize::new(0))));

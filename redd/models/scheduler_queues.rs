@@ -19,7 +19,7 @@ fn finish_batch(batch: Batch<Node>, seen: &mut Vec<usize>) {
     batch.for_each(|node| seen.push(take(node)));
 }
 
-// ── M2: the ring ──────────────────────────────────────────────────────────────────────────────────────────────────
+// ── M2: the run queue ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 type Steal = unsafe fn(&Ring, &Ring) -> Option<NonNull<Node>>;
 
@@ -36,7 +36,7 @@ fn thief(queue: &Ring, steal: Steal) -> Vec<usize> {
     seen
 }
 
-/// The owner pushes `before` tasks, then `after` while thieves are at work, and pops all that is left.
+/// The owner pushes `before` tasks, then `after` while thieves steal, and pops what is left.
 fn ring(before: usize, after: usize, thieves: usize, steal: Steal) {
     let queue = Arc::new(Ring::new());
     let mut seen = Vec::new();
@@ -69,7 +69,7 @@ model!(loom_ring_overflows_while_stolen_from, || ring(4, 2, 1, Ring::steal_into)
 
 model!(loom_ring_overflows_with_two_thieves, || ring(4, 1, 2, Ring::steal_into));
 
-/// A thief that reads before it claims, and claims without looking whether the head has moved.
+/// The mistake: a thief that reads before it claims, and claims without checking whether the head has moved.
 unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
     let head = Head::unpack(queue.head.0.load(Ordering::Acquire));
     if head.real == queue.tail.0.load(Ordering::Acquire) {
@@ -107,7 +107,7 @@ fn next_slot(push: PushNext) {
 
 model!(loom_next_slot_owner_and_rescuer, || next_slot(Ring::push_next));
 
-/// Looks at what stands in the slot, and then stores over it.
+/// The mistake: reads the slot, and then stores over it.
 unsafe fn push_next_by_store(queue: &Ring, node: NonNull<Node>) -> Option<NonNull<Node>> {
     let before = queue.next.load(Ordering::Relaxed);
     queue.next.store(node.as_ptr(), Ordering::Release);
@@ -198,7 +198,7 @@ fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
 
 model!(loom_injector_close_strands_nothing, || close(Injector::push_batch));
 
-/// Looks whether the injector is closed, and counts itself afterwards.
+/// The mistake: checks whether the injector is closed, and counts itself afterwards.
 fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<(), Batch<Node>> {
     if injector.is_closed() {
         return Err(batch);

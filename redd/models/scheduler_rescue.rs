@@ -10,6 +10,7 @@ use super::poll_mark::{PollMark, is_polling};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::scheduler::worker_states::{WorkerState, WorkerStates, join_unless_ended};
+use crate::task::header::Header;
 
 /// One worker, and spares.
 struct House {
@@ -73,7 +74,8 @@ fn house(serving: usize) -> House {
     house
 }
 
-/// The stalled worker returns, and blocks again on purpose; the monitor sees that it is back; its spare would go.
+/// The stalled worker returns, and then enters `block_in_place`. Meanwhile the monitor sees that it is back, and its spare
+/// would retire.
 fn return_and_retire(looks: MonitorLooks) {
     let house = house(1);
     assert!(house.states.mark_stalled(&house.worker));
@@ -106,7 +108,7 @@ mistake!(loom_rescue_catches_a_monitor_that_does_not_look_last, "somebody serves
     MonitorLooks::First
 ));
 
-/// The monitor marks a worker that goes into `block_in_place`, and perhaps comes out of it.
+/// The monitor marks a worker that enters `block_in_place`, and perhaps leaves it.
 fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
     let house = Arc::new(house(1));
     let worker = {
@@ -198,7 +200,8 @@ mistake!(loom_rescue_catches_a_spare_that_joins_without_a_look, "the runtime fin
     });
 });
 
-/// A slot of the slab: free when it counts no references.
+/// A slot of the slab: free when it counts no references. The mark keeps its address as that of a header, which it never
+/// dereferences.
 struct Place {
     refs: AtomicUsize,
     id: UnsafeCell<u64>,
@@ -231,11 +234,11 @@ impl Place {
 }
 
 struct Polled {
-    mark: PollMark<Place>,
+    mark: PollMark,
     locations: [Place; 2],
 }
 
-type TaskOf = fn(&PollMark<Place>, u64, &dyn Fn(*mut Place) -> Option<usize>) -> Option<usize>;
+type TaskOf = fn(&PollMark, u64, &dyn Fn(*mut Header) -> Option<usize>) -> Option<usize>;
 
 /// A worker polls a task that ends with its poll, and then one that moves into the same memory if that is free, and lives
 /// on. Meanwhile the monitor names the task of the poll that it sees.
@@ -246,7 +249,7 @@ fn naming(task_of: TaskOf) {
         thread::spawn(move || {
             let poll = |location: &Place, id| {
                 location.occupy(id);
-                let polls = polled.mark.begin(std::ptr::from_ref(location).cast_mut());
+                let polls = polled.mark.begin(std::ptr::from_ref(location).cast_mut().cast());
                 polled.mark.end(polls);
             };
             poll(&polled.locations[0], 1);
@@ -260,8 +263,8 @@ fn naming(task_of: TaskOf) {
         if !is_polling(polls) {
             return;
         }
-        let keep = |address: *mut Place| {
-            let at = polled.locations.iter().position(|location| std::ptr::eq(location, address))?;
+        let keep = |address: *mut Header| {
+            let at = polled.locations.iter().position(|location| std::ptr::eq(location, address.cast()))?;
             polled.locations[at].try_ref().then_some(at)
         };
         if let Some(at) = task_of(&polled.mark, polls, &keep) {

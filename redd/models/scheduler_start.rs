@@ -1,4 +1,4 @@
-//! Models of threads that start late: against a shutdown, and as spares that are called.
+//! Models of threads that start late: during a shutdown, and as spares that are called.
 
 /// The checker's own may not be the type of `self`.
 use std::sync::Arc as Plain;
@@ -93,7 +93,7 @@ mistake!(loom_start_catches_one_that_is_listed_late, "a thread is left", || star
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standby {
     Right,
-    /// It starts although all have left.
+    /// It starts although all workers have left.
     StartsAfterTheEnd,
     /// It asks whether the runtime has closed before it takes the lock of the parking.
     AsksBeforeItSits,
@@ -143,18 +143,18 @@ mistake!(loom_start_catches_a_standby_that_asks_before_it_sits, "a thread is lef
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Calls {
     UnderTheLock,
-    /// The mistake: a call that finds no spare leaves no wish.
+    /// The mistake: a call that finds no spare leaves no request.
     NoWish,
 }
 
-/// Two callers, one standby on its way, which starts a second one when it is called.
+/// Two callers, and one standby that is starting. When it is called, it starts a second one.
 fn calls_against_arrivals(calls: Calls) {
     let spares = Plain::new(crate::primitives::checker::sync::Mutex::new(Spares::default()));
     let serving = Plain::new(AtomicUsize::new(0));
     let first = {
         let (spares, serving) = (Plain::clone(&spares), Plain::clone(&serving));
         thread::spawn(move || {
-            // The second arrives after the first was called; none waits for a call here.
+            // The second standby arrives after the first was called. Neither waits for a call here.
             for _ in 0..2 {
                 let seat = Plain::new(ParkedSpare::default());
                 if spares.lock().unwrap().arrive(&seat, true, 2).is_none() {

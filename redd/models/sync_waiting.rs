@@ -76,7 +76,7 @@ model!(loom_notify_waiters_against_a_drop_and_a_permit, || {
     }
     one.join().unwrap();
     two.join().unwrap();
-    // `notify_waiters` stores nothing, whichever waiter received it.
+    // `notify_waiters` stores no permit, whichever waiter was notified.
     assert!(poll_once(pin!(notify.notified())).is_pending());
     notify.notify_one();
     assert!(poll_once(pin!(notify.notified())).is_ready());
@@ -270,7 +270,7 @@ model!(loom_set_once_wakes_its_waiter_and_is_set_once, || {
 
 // Mistakes of `mistakes.txt`. The model beside each must catch it.
 
-/// Polls once, beside a thread that does what `future` waits for. If it is pending, it is woken, and ready then.
+/// Polls once, while another thread does what `future` waits for. If it is pending, it is woken, and then it is ready.
 #[track_caller]
 fn is_woken_by(future: impl Future, act: impl FnOnce() + Send + 'static) {
     let mut future = pin!(future);

@@ -5,8 +5,10 @@
 //! - M7: a slab that closes.
 //! - M13: threads outside that outlive the scheduler.
 //!
-//! The cell of the models has the fields that the word protects, as loom cells. So loom finds each access that the word
-//! does not order. Each model has a variant with one broken step, which must fail.
+//! M1 runs the real state word, and a copy of the code around it. In the copy, `Model`, the fields that the word protects are
+//! loom cells, so loom finds each access that the word does not order. `task_life_agrees` shows that the copy and the real
+//! code agree. M7 and M13 run real tasks, and so does shuttle in `runtime_whole`. Each model has a variant with one broken step,
+//! which must fail.
 
 #![expect(unsafe_code, reason = "what the word protects is reached as the runtime reaches it")]
 
@@ -28,6 +30,10 @@ use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, mistake, model};
+
+#[cfg(loom)]
+#[path = "task_life_agrees.rs"]
+mod agreement;
 
 /// A field that the word protects; loom checks each access.
 struct Field<T>(UnsafeCell<T>);
@@ -110,6 +116,11 @@ impl Model {
 
     /// One turn of a worker. The future is ready once the event is set. Returns true if it ran something.
     fn work(&self, broken_finish: bool) -> bool {
+        self.work_while(broken_finish, |_| ())
+    }
+
+    /// As [`work`](Self::work); `during` runs while the future is polled.
+    fn work_while(&self, broken_finish: bool, during: impl FnOnce(&Self)) -> bool {
         if self.queued.swap(0, Ordering::AcqRel) == 0 {
             return false;
         }
@@ -126,6 +137,7 @@ impl Model {
             }
         }
         self.future.write(|future| *future += 1);
+        during(self);
         if self.event.load(Ordering::Acquire) == 1 {
             self.finish(Some(7));
             return true;
@@ -171,6 +183,18 @@ impl Model {
         let output = self.output.write(|output| output.take());
         assert!(output.is_some(), "dropped or read once");
         self.dropped_outputs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// As `TaskSlab::cancel_all` does to each task.
+    #[cfg(loom)]
+    fn shut_down(&self) {
+        if self.state.try_ref() {
+            if self.state.take_over() {
+                self.finish(None);
+            } else if self.state.drop_refs(1) {
+                self.free();
+            }
+        }
     }
 
     /// Returns `Some` if complete; otherwise the waker is set.
@@ -423,7 +447,7 @@ model!(loom_a_slab_closed_while_a_task_is_out_is_freed_once, || {
 
 // ── M13: a thread outside passes a task on, and the scheduler ends after the task's end ─────────────────────────
 
-/// What outlives a model's scheduler, so that a use after the end is a failed assertion and not an invalid read.
+/// The state that outlives a model's scheduler, so that a use after the end is a failed assertion and not an invalid read.
 struct Traces {
     queue: Mutex<VecDeque<Runnable>>,
     something_came: Parker,

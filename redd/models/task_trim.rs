@@ -1,4 +1,4 @@
-//! Loom: trimming beside a walker, a spawn and an end.
+//! Models of a trim while a walker looks at the slab, or a task is spawned and ends.
 
 #![expect(unsafe_code, reason = "a slab without a scheduler")]
 
@@ -28,7 +28,7 @@ fn slab() -> Arc<TaskSlab> {
     slab
 }
 
-/// A task that is spawned and cancelled at once: its slot comes and goes.
+/// Spawns a task and cancels it at once, so a slot is taken and given back.
 fn spawn_and_end(slab: &TaskSlab) {
     // SAFETY: the future is `Send`.
     let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, async {}, None, Location::caller()) };

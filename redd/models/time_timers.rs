@@ -249,7 +249,7 @@ fn drop_during_reuse(disarm: fn(Pin<&mut Timer>) -> Option<Waker>) {
         drop(timer);
     });
     timers.shutdown();
-    // What `Timers::new` does with a wheel that was given back.
+    // As `Timers::new` does with a wheel that was given back.
     let wheel = timers.wheels[0];
     wheel.open(timers.life, timers.clock.start());
     let successor = armed_at(&timers, 3, &new);

@@ -54,9 +54,6 @@ pub(crate) use loom as checker;
 #[cfg(shuttle)]
 pub(crate) mod checker {
     pub(crate) use shuttle::{future, sync, thread};
-    pub(crate) mod cell {
-        pub(crate) use std::cell::Cell;
-    }
 }
 
 /// As many schedules as `REDD_SCHEDULES` says, from the seed `REDD_SEED`. A failure prints what to run to see it again.
@@ -99,7 +96,8 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
         config.max_steps = shuttle::MaxSteps::FailAfter(number("REDD_STEPS", 200_000) as usize);
         let f = std::sync::Arc::clone(&f);
         let run = move || {
-            crate::primitives::system::reset();
+            super::clock::reset();
+            super::futex::reset();
             f();
         };
         report.schedules += match report.batch % 4 {

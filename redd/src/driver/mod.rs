@@ -28,7 +28,7 @@ pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;
 use crate::primitives::atomic::{AtomicU64, Ordering};
-use crate::primitives::system::wait_outside;
+use crate::primitives::event_wait::wait_for_events;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
@@ -62,10 +62,7 @@ impl Driver {
     ///
     /// An error is a broken epoll: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
-        wait_outside(timeout, |timeout| {
-            self.epoll.wait(buffer, timeout)?;
-            Ok(buffer.iter().next().is_some())
-        })?;
+        wait_for_events(&self.epoll, buffer, timeout)?;
         // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
         Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
     }

@@ -1,11 +1,9 @@
-//! A cell whose accesses loom can see.
+//! A cell with interior mutability. Access is through closures, so that loom can see it in models.
 
 /// Interior mutability without a lock. The owner's invariant excludes conflicting accesses.
-#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct UnsafeCell<T: ?Sized>(std::cell::UnsafeCell<T>);
 
-#[cfg(not(all(test, loom)))]
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(std::cell::UnsafeCell::new(value))
@@ -16,7 +14,6 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-#[cfg(not(all(test, loom)))]
 impl<T: ?Sized> UnsafeCell<T> {
     /// Runs `f` with a pointer for reading. By the caller's invariant, no thread writes meanwhile.
     #[inline(always)]
@@ -30,6 +27,3 @@ impl<T: ?Sized> UnsafeCell<T> {
         f(self.0.get())
     }
 }
-
-#[cfg(all(test, loom))]
-pub(crate) use loom::cell::UnsafeCell;

@@ -11,7 +11,6 @@
 //! # Why not otherwise
 //! A `Parker` per thread would need a list of sleeping threads, under a lock. The kernel already keeps such a list.
 
-#[cfg(not(all(test, loom)))]
 use super::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use std::time::Duration;
 pub(crate) struct WaitKey(u32);
 
 /// An event count; the module documentation describes it.
-#[cfg(not(all(test, loom)))]
 #[derive(Debug, Default)]
 pub(crate) struct EventCount {
     notified: AtomicU32,
@@ -28,7 +26,6 @@ pub(crate) struct EventCount {
     waiters: AtomicU32,
 }
 
-#[cfg(not(all(test, loom)))]
 impl EventCount {
     /// Returns the key for [`wait`](Self::wait) (`key-before-check`).
     pub(crate) fn prepare_wait(&self) -> WaitKey {
@@ -43,7 +40,7 @@ impl EventCount {
         // Fence `notify-vs-wait` (wait side; the other is in `EventCount::notify_one`): the system sees the notification,
         // or the notifier sees us.
         fence(Ordering::SeqCst);
-        let was_woken = super::system::futex_wait(&self.notified, key.0, timeout);
+        let was_woken = super::futex::futex_wait(&self.notified, key.0, timeout);
         self.waiters.fetch_sub(1, Ordering::Relaxed);
         was_woken
     }
@@ -58,78 +55,10 @@ impl EventCount {
         self.notified.fetch_add(1, Ordering::Release);
         // Fence `notify-vs-wait` (notify side; the other is in `EventCount::wait`).
         fence(Ordering::SeqCst);
-        self.has_waiters() && super::system::futex_wake_one(&self.notified)
+        self.has_waiters() && super::futex::futex_wake_one(&self.notified)
     }
 
     pub(crate) fn has_waiters(&self) -> bool {
         self.waiters.load(Ordering::Relaxed) > 0
-    }
-}
-
-/// The same for models, in which no wait times out.
-#[cfg(all(test, loom))]
-#[derive(Debug)]
-pub(crate) struct EventCount {
-    inner: loom::sync::Mutex<Inner>,
-    changed: loom::sync::Condvar,
-}
-
-#[cfg(all(test, loom))]
-#[derive(Debug, Default)]
-struct Inner {
-    notified: u32,
-    waiters: u32,
-    /// Wake-ups that no waiter has consumed yet.
-    woken: u32,
-}
-
-#[cfg(all(test, loom))]
-impl Default for EventCount {
-    fn default() -> Self {
-        Self { inner: loom::sync::Mutex::new(Inner::default()), changed: loom::sync::Condvar::new() }
-    }
-}
-
-#[cfg(all(test, loom))]
-impl EventCount {
-    fn lock(&self) -> loom::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().expect("nothing panics under this lock")
-    }
-
-    pub(crate) fn prepare_wait(&self) -> WaitKey {
-        WaitKey(self.lock().notified)
-    }
-
-    pub(crate) fn wait(&self, key: WaitKey, _timeout: Option<Duration>) -> bool {
-        let mut inner = self.lock();
-        if inner.notified != key.0 {
-            return false;
-        }
-        inner.waiters += 1;
-        while inner.woken == 0 {
-            inner = self.changed.wait(inner).expect("nothing panics under this lock");
-        }
-        inner.woken -= 1;
-        true
-    }
-
-    pub(crate) fn is_notified_since(&self, key: WaitKey) -> bool {
-        self.prepare_wait().0 != key.0
-    }
-
-    pub(crate) fn notify_one(&self) -> bool {
-        let mut inner = self.lock();
-        inner.notified += 1;
-        let wakes = inner.waiters > 0;
-        if wakes {
-            inner.waiters -= 1;
-            inner.woken += 1;
-            self.changed.notify_all();
-        }
-        wakes
-    }
-
-    pub(crate) fn has_waiters(&self) -> bool {
-        self.lock().waiters > 0
     }
 }

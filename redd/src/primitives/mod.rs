@@ -1,27 +1,51 @@
-//! The one door to atomics, cells, locks, threads, sleep and randomness: std in programs, loom or shuttle in models.
+//! Atomics, cells, locks, threads, sleep and randomness: those of std in programs, those of loom or shuttle in models.
 //!
-//! Nothing else in the crate names `std::sync::atomic`, `std::thread`, `std::cell::UnsafeCell` or `std::sync::Mutex`,
-//! so that every interleaving can be explored in a model, and every choice of the scheduler follows from one seed.
+//! No other room names `std::sync::atomic`, `std::thread`, `std::cell::UnsafeCell` or `std::sync::Mutex`,
+//! so a model can explore every interleaving, and every choice of the scheduler follows from one seed.
 //!
-//! This is the only place (with `redd/models`) that knows `cfg(loom)` and `cfg(shuttle)`. Loom tries every order of
-//! the steps of a small model, weak memory included; shuttle tries orders at random, of models as large as a runtime.
+//! This file picks what models use: for a model, a file of `redd/models/primitives` takes the place of the file here. No
+//! other file asks for `cfg(loom)` or `cfg(shuttle)` outside of its tests. Loom tries every order of the steps of a small
+//! model, weak memory included. Shuttle tries orders at random, of models as large as a runtime.
 //!
 //! Both apply only with `test`. A user may set `--cfg loom` for a crate of their own: then redd is built with std, since
 //! loom is a dev-dependency.
 
+// In models these files of `redd/models/primitives` take their place.
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../models/primitives/atomic.rs")]
 pub(crate) mod atomic;
-pub(crate) mod cache_padded;
+#[cfg_attr(all(test, loom), path = "../../models/primitives/cell.rs")]
 pub(crate) mod cell;
+#[cfg_attr(all(test, shuttle), path = "../../models/primitives/clock.rs")]
+pub(crate) mod clock;
+#[cfg_attr(all(test, loom), path = "../../models/primitives/const_fn.rs")]
+pub(crate) mod const_fn;
+#[cfg_attr(all(test, loom), path = "../../models/primitives/event_count.rs")]
 pub(crate) mod event_count;
-pub(crate) mod immortal;
+#[cfg_attr(all(test, shuttle), path = "../../models/primitives/event_wait.rs")]
+pub(crate) mod event_wait;
+#[cfg(not(all(test, loom)))]
+#[cfg_attr(all(test, shuttle), path = "../../models/primitives/futex.rs")]
+pub(crate) mod futex;
+#[cfg_attr(all(test, shuttle), path = "../../models/primitives/local.rs")]
 pub(crate) mod local;
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../models/primitives/lock.rs")]
 pub(crate) mod lock;
-pub(crate) mod lock_wait;
+#[cfg_attr(all(test, loom), path = "../../models/primitives/parker.rs")]
 pub(crate) mod parker;
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../models/primitives/reuse_pool.rs")]
+pub(crate) mod reuse_pool;
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../models/primitives/spin_limits.rs")]
+mod spin_limits;
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../models/primitives/thread.rs")]
+pub(crate) mod thread;
+
+// These are the same in models.
+pub(crate) mod cache_padded;
+pub(crate) mod lock_wait;
+pub(crate) mod parker_waker;
 pub(crate) mod rng;
 pub(crate) mod spin;
-pub(crate) mod system;
-pub(crate) mod thread;
+pub(crate) mod spin_mutex;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/primitives/harness.rs"]
@@ -29,25 +53,13 @@ mod harness;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) use harness::*;
 
+pub(crate) use const_fn::const_fn;
 pub(crate) use local::thread_local;
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, ShortMutex, ShortMutexGuard};
 
-#[cfg(all(test, loom))]
-pub(crate) use loom::sync::Arc;
-/// Whether this build is a model, in which atomics are larger than in programs.
-pub(crate) const IS_MODEL: bool = cfg!(all(test, any(loom, shuttle)));
-
-/// Reference counting, counted by loom in models so that leaks and early frees are found.
+/// Counts references. In loom's models loom does, and so finds leaks and early frees.
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::Arc;
 
-/// Declares constructors that are `const` in programs. Loom's atomics have none, so in models they are not.
-macro_rules! const_fn {
-    ($($(#[$attr:meta])* $vis:vis const fn $name:ident($($argument:tt)*) -> Self $body:block)*) => {$(
-        #[cfg(not(all(test, loom)))]
-        $(#[$attr])* $vis const fn $name($($argument)*) -> Self $body
-        #[cfg(all(test, loom))]
-        $(#[$attr])* $vis fn $name($($argument)*) -> Self $body
-    )*};
-}
-pub(crate) use const_fn;
+#[cfg(all(test, loom))]
+pub(crate) use loom::sync::Arc;

@@ -1,9 +1,9 @@
-//! Looking for a moment before going to sleep, by a thread that has seen that it pays.
+//! Spinning for a moment before a thread sleeps, if that has paid for this thread before.
 //!
 //! Called by workers and by threads of the blocking pool.
 //!
-//! Two threads that hand work to each other sleep for a few microseconds each time, and the system takes ten to forty
-//! to wake a thread on a processor that sleeps too. If both look for what they wait for a little longer, neither sleeps.
+//! Two threads that pass work to each other sleep for a few microseconds each time. The system takes ten to forty to wake
+//! a thread on a processor that sleeps too. If both check a little longer for what they wait for, neither sleeps.
 //!
 //! # Invariants
 //! - `bounded-waste`: after `n` failed attempts in a row, `2^n - 1` short sleeps pass before the next attempt, at most
@@ -18,26 +18,13 @@
 
 use std::time::Duration;
 
-use super::system::now;
+use super::clock::now;
+use super::spin_limits::{FRESH, LOOK, ROUNDS, SHORT};
 use super::thread::spin_loop;
 
-/// How long a look takes: as long as a wake from another processor, so that one of two threads is enough to begin.
-const LOOK: Duration = Duration::from_micros(20);
-/// A sleep after which a look would have been the better choice, with the time in it that the wake takes.
-const SHORT: Duration = Duration::from_micros(60);
-/// Looks at the condition in the time of `LOOK`, at most; the clock may end it earlier. In models time is no measure.
-const ROUNDS: u32 = if cfg!(all(test, loom)) {
-    0
-} else if super::IS_MODEL {
-    1
-} else {
-    256
-};
 /// Pauses between two looks at the condition.
 const PAUSES: u32 = 8;
 const VAIN_MAX: u32 = 8;
-/// `fresh-waits`. Models spin from the start.
-const FRESH: u32 = if super::IS_MODEL { 0 } else { 4 };
 
 /// What one thread knows of its sleeps.
 #[derive(Clone, Copy, Debug)]

@@ -14,10 +14,11 @@ use std::task::{Context, Poll, Waker};
 use crate::current::{self, Entered};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::parker::{self, Parker};
+use crate::primitives::parker::Parker;
+use crate::primitives::parker_waker;
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
 use crate::scheduler::enter::enter;
-use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared};
+use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared, Worker};
 use crate::scheduler::start;
 use crate::scheduler::worker::{self, Root};
 use crate::task::coop;
@@ -30,7 +31,7 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let _entered = enter(Arc::clone(shared));
     shared.expect_own_process(what);
     let parker = Arc::new(Parker::new());
-    let waker = parker::waker(Arc::clone(&parker));
+    let waker = parker_waker::waker(Arc::clone(&parker));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     let ends_at_panic = shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
@@ -137,7 +138,7 @@ pub(super) fn closed_message(shared: &Shared) -> &'static str {
 
 /// Takes the core if it is free; otherwise the thread that puts it back will wake this one. In one critical section, or the
 /// core could come back between the look and the entry in the list.
-pub(super) fn take_core_or_wait<W>(seat: &Mutex<Core<W>>, woken: &Arc<RootWaker>) -> Option<W> {
+pub(super) fn take_core_or_wait(seat: &Mutex<Core>, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
     let mut core = seat.lock();
     let worker = core.worker.take();
     if worker.is_none() && !core.waiters.iter().any(|other| Arc::ptr_eq(other, woken)) {
@@ -147,15 +148,15 @@ pub(super) fn take_core_or_wait<W>(seat: &Mutex<Core<W>>, woken: &Arc<RootWaker>
 }
 
 /// Puts the core back and tells the waiting threads, also when the root panics.
-pub(super) struct CoreGuard<'a, W> {
-    pub(super) core: Option<W>,
+pub(super) struct CoreGuard<'a> {
+    pub(super) core: Option<Box<Worker>>,
     /// Taken only by the drop.
     pub(super) wakers: Option<RootWakers>,
-    pub(super) seat: &'a Mutex<Core<W>>,
+    pub(super) seat: &'a Mutex<Core>,
     pub(super) has_panicked: &'a AtomicBool,
 }
 
-impl<W> Drop for CoreGuard<'_, W> {
+impl Drop for CoreGuard<'_> {
     fn drop(&mut self) {
         // No other thread holds it, so no late wake can meet the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);

@@ -19,7 +19,7 @@ use super::shared::{Local, Shared};
 use super::slot::WorkerSlot;
 use super::{idle, start};
 use crate::primitives::atomic::Ordering;
-use crate::primitives::{parker, thread_local};
+use crate::primitives::{parker_waker, thread_local};
 use crate::task::Runnable;
 use crate::task::header::Header;
 use crate::task::waker;
@@ -188,7 +188,7 @@ impl Local {
 pub(super) fn before_wake(waker: &Waker) -> bool {
     // SAFETY: set while the worker runs on this thread.
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
-    if !(waker::is_of_task(waker) || parker::is_of_parker(waker)) {
+    if !(waker::is_of_task(waker) || parker_waker::is_of_parker(waker)) {
         // SAFETY: the thread that runs the worker keeps its runtime.
         local.leave_clean(unsafe { &*local.shared });
     }

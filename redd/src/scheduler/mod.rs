@@ -55,4 +55,4 @@ mod workers;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/scheduler.rs"]
-mod models;
+pub(crate) mod models;

@@ -81,21 +81,15 @@ pub(super) struct Entries {
     pub(super) standby: fn(&Arc<Shared>),
 }
 
-/// The one worker of a current-thread runtime, and what one `block_on` leaves to the next. A model has another `W`.
-#[derive(Debug)]
-pub(crate) struct Core<W = Box<Worker>> {
+/// The one worker of a current-thread runtime, and what one `block_on` leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Core {
     /// `None` while a thread runs it.
-    pub(crate) worker: Option<W>,
+    pub(crate) worker: Option<Box<Worker>>,
     /// Threads in `block_on` that wait for the worker.
     pub(crate) waiters: Vec<Arc<RootWaker>>,
     /// A root's waker that no other code holds, for the next root.
     pub(crate) spare: Option<RootWakers>,
-}
-
-impl<W> Default for Core<W> {
-    fn default() -> Self {
-        Self { worker: None, waiters: Vec::new(), spare: None }
-    }
 }
 
 /// A root's waker, and what it sets.

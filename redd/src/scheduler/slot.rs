@@ -17,7 +17,7 @@ use crate::task::header::Header;
 #[derive(Debug)]
 pub(crate) struct WorkerSlot {
     pub(crate) queue: RunQueue<Header>,
-    pub(crate) mark: PollMark<Header>,
+    pub(crate) mark: PollMark,
     /// Whether its thread runs tasks. If not, other workers take tasks from its LIFO slot and fire its timers.
     pub(crate) state: WorkerState,
     /// The system's id of its thread; 0 if it has none.

@@ -1,6 +1,6 @@
 //! The monotonic clock of the system as a duration, exactly or cheaply.
 //!
-//! Called by `primitives::system`. `Instant` shows the exact one only.
+//! Called by `primitives::clock`. `Instant` shows the exact one only.
 
 #![expect(unsafe_code, reason = "system calls")]
 

@@ -15,7 +15,7 @@ use super::{futex_wait, futex_wake_one};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::thread::{self, JoinHandle};
-use crate::primitives::{Arc, Mutex, system};
+use crate::primitives::{Arc, Mutex, clock};
 
 /// As [`super::alarm::Alarm`].
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl ThreadAlarm {
     /// Sets the alarm to go off after `delay`, or never. This replaces the previous setting.
     pub(crate) fn set(&self, delay: Option<Duration>) {
         // A deadline beyond the clock's range is never reached.
-        let at = delay.and_then(|delay| system::now().checked_add(delay));
+        let at = delay.and_then(|delay| clock::now().checked_add(delay));
         self.plan.change(at.map_or(Next::Nothing, Next::GoOffAt));
     }
 }
@@ -97,7 +97,7 @@ impl Plan {
             let timeout = match *next {
                 Next::Leave => return,
                 Next::Nothing => None,
-                Next::GoOffAt(at) => match at.checked_duration_since(system::now()) {
+                Next::GoOffAt(at) => match at.checked_duration_since(clock::now()) {
                     Some(left) if !left.is_zero() => Some(left),
                     _ => {
                         *next = Next::Nothing;

@@ -215,7 +215,6 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
-    const { assert!(mem::size_of::<Header>() == 64 || crate::primitives::IS_MODEL) };
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = slab.allocate(vtable);
     let extra = Extra { spawned_ms: slab.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };

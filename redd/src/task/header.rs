@@ -200,3 +200,13 @@ unsafe impl QueueLink for Header {
         unsafe { &(*node.as_ptr()).next }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_fills_one_cache_line() {
+        assert_eq!(size_of::<Header>(), 64);
+    }
+}

@@ -254,13 +254,13 @@ pub(crate) fn was_any_paused() -> bool {
 #[inline]
 pub(crate) fn has_surely_reached(deadline: Instant) -> bool {
     // One tick more: a timer may be a tick late, but is never early, whatever the start of its clock.
-    deadline.checked_add(TICK).is_some_and(crate::primitives::system::has_surely_passed)
+    deadline.checked_add(TICK).is_some_and(crate::primitives::clock::has_surely_passed)
 }
 
 /// The monotonic clock of the system.
 #[inline]
 pub(crate) fn real_now() -> Instant {
-    crate::primitives::system::now()
+    crate::primitives::clock::now()
 }
 
 /// Returns the time about 30 years after `now`. It replaces deadlines that cannot be represented.

@@ -48,7 +48,7 @@ use crate::collections::linked_list::{Linked, Links};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::atomic::{AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::immortal::Pool;
+use crate::primitives::reuse_pool::Pool;
 use crate::primitives::{Mutex, ShortMutex};
 
 #[cfg(all(test, any(loom, shuttle)))]

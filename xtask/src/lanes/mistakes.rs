@@ -19,6 +19,10 @@ const SWITCH: &str = "redd_mistakes";
 /// What the workspace consists of.
 const COPIED: &[&str] = &["Cargo.toml", "Cargo.lock", "redd", "redd-macros", "tokio", "crawler", "xtask"];
 
+/// The version of the workspace's packages, up to its closing quote, and that of the copy's.
+const VERSION: &str = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"));
+const COPY_VERSION: &str = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"), "+mistakes");
+
 /// An entry of the table.
 #[derive(Debug, PartialEq, Eq)]
 struct Mistake {
@@ -63,13 +67,18 @@ fn copy(
     }
     let mut bytes = fs::read(&from).map_err(cannot)?;
     let is_model = path.starts_with("redd/models");
-    if is_model || mistakes.iter().any(|mistake| Path::new(&mistake.file) == path) {
+    let is_workspace = path == Path::new("Cargo.toml");
+    if is_model || is_workspace || mistakes.iter().any(|mistake| Path::new(&mistake.file) == path) {
         let mut text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?;
         for mistake in mistakes.iter().filter(|mistake| Path::new(&mistake.file) == path) {
             text = mistake.apply(&text)?;
         }
         if is_model {
             text = text.replace(SWITCH, "test");
+        }
+        if is_workspace {
+            // Both builds share the target folder. With one version, Cargo would take either for the other.
+            text = text.replacen(VERSION, COPY_VERSION, 1);
         }
         bytes = text.into_bytes();
     }

@@ -17,7 +17,7 @@ pub(super) fn loom_with_shadow(root: &Path) -> Outcome {
     models(root, Shadow::On)
 }
 
-/// Whether loom's atomics have a shadow: see `primitives/atomic.rs`.
+/// Whether loom's atomics have a shadow: see `redd/models/primitives/atomic.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shadow {
     Off,

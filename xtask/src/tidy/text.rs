@@ -48,7 +48,10 @@ const MACHINE_PATHS: &[&str] =
     &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/fa", "rm/"), concat!("../sha", "red")];
 
 /// STYLE §8: names of test scaffolding, which no product file contains.
-const SCAFFOLDING: &[&str] = &["has_mistake", "redd_mistakes", "explore_mistaken"];
+const SCAFFOLDING: &[&str] = &["has_mistake", "redd_mistakes", "explore_mistaken", "IS_MODEL", "is_model"];
+
+/// STYLE §8: the file that picks the stand-ins for models.
+const SEAM: &str = "redd/src/primitives/mod.rs";
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -258,7 +261,9 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
             ));
         }
         let asks_checker = has_word(code, "loom") || has_word(code, "shuttle");
-        if asks_checker && source.room() == "primitives" && !has_word(code, "test") {
+        // A file of `redd/models` takes the place of the module below.
+        let is_stand_in = code.contains("cfg_attr(") && line.text.contains("/models/");
+        if asks_checker && (source.path == SEAM || is_stand_in) && !has_word(code, "test") {
             findings.push(Finding::new(
                 &source.path,
                 number,
@@ -266,12 +271,20 @@ fn check_cfg(source: &Source, findings: &mut Vec<Finding>) {
                 "write `all(test, loom)`: the checkers are dev-dependencies, and a user may set `--cfg loom`",
             ));
         }
-        if asks_checker && source.room() != "primitives" {
+        if asks_checker && source.path != SEAM && !is_stand_in {
             findings.push(Finding::new(
                 &source.path,
                 number,
-                "`cfg(loom)` outside of `primitives` and `redd/models`",
-                "give `primitives` the shape that serves both (STYLE 11)",
+                "`cfg(loom)` outside of `primitives/mod.rs` and `redd/models`",
+                "put what differs in models into a file, and let a file of redd/models take its place (STYLE 8)",
+            ));
+        }
+        if code.contains("cfg!(") && has_word(code, "test") && !asks_checker {
+            findings.push(Finding::new(
+                &source.path,
+                number,
+                "`cfg!(test)` in a product file",
+                "tests run the code that programs run (STYLE 8)",
             ));
         }
     }
@@ -305,17 +318,26 @@ mod tests {
             ("//! A.\n#[cfg(target_os = \"linux\")]\nfn a() {}", "the platform"),
             ("//! A.\n#[cfg(not(loom))]\nfn a() {}", "`cfg(loom)`"),
             ("//! A.\nfn a() { has_mistake(\"x\") }", ":2: `has_mistake` in a product file"),
+            ("//! A.\nuse crate::primitives::IS_MODEL;", ":2: `IS_MODEL` in a product file"),
+            ("//! A.\nconst A: u32 = if cfg!(all(test, loom)) { 2 } else { 64 };", ":2: `cfg(loom)`"),
+            ("//! A.\nconst A: u32 = if cfg!(test) { 2 } else { 64 };", ":2: `cfg!(test)`"),
+            (
+                "//! A.\n#[cfg_attr(loom, path = \"../../models/a.rs\")]\nmod a;",
+                ":2: `cfg(loom)` or `cfg(shuttle)` without `test`",
+            ),
         ] {
             let found = findings(path, text);
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
-        let primitives = "redd/src/primitives/a.rs";
         for text in ["#[cfg(loom)]\nfn a() {}", "#[cfg(not(any(loom, shuttle)))]\nfn a() {}"] {
-            let found = findings(primitives, &format!("//! A.\n{text}"));
+            let found = findings(SEAM, &format!("//! A.\n{text}"));
             assert!(found.len() == 1 && found[0].contains("without `test`"), "{text}: {found:?}");
         }
-        let good = "//! A.\n#[cfg(all(test, loom))]\nfn a() {}\n#[cfg(not(all(test, loom)))]\nfn a() {}";
-        assert_eq!(findings(primitives, good), Vec::<String>::new());
+        let not_loom = "//! A.\n#[cfg(not(all(test, loom)))]\nfn a() {}";
+        assert_eq!(findings(SEAM, not_loom), Vec::<String>::new());
+        assert!(findings("redd/src/primitives/lock.rs", not_loom)[0].contains(":2: `cfg(loom)` outside"));
+        let stand_in = "//! A.\n#[cfg_attr(all(test, loom), path = \"../../models/a.rs\")]\nmod a;";
+        assert_eq!(findings(path, stand_in), Vec::<String>::new());
         let good = "\n//! A.\n#![expect(unsafe_code, reason = \"x\")]\n#[cfg(all(test, loom))]\nmod models;\n// joblike\n\
                     #[ignore = \"slow\"]\nfn a() -> &'static str { \"todo\" }\n";
         assert_eq!(findings(path, good), Vec::<String>::new());

@@ -9,25 +9,26 @@
 //!   become another task's.
 
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::task::header::Header;
 
 /// The mark of one worker.
 #[derive(Debug)]
-pub(crate) struct PollMark<T> {
+pub(crate) struct PollMark {
     polls: AtomicU64,
     /// Polls of this worker that ended in a panic. A hint for reports.
     panics: AtomicU64,
     /// An address to look up, not to dereference.
-    pub(super) task: AtomicPtr<T>,
+    pub(super) task: AtomicPtr<Header>,
 }
 
-impl<T> PollMark<T> {
+impl PollMark {
     pub(crate) fn new() -> Self {
         Self { polls: AtomicU64::new(0), panics: AtomicU64::new(0), task: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
     /// The worker is about to poll this task. The result is for [`end`](Self::end).
     #[inline]
-    pub(crate) fn begin(&self, task: *mut T) -> u64 {
+    pub(crate) fn begin(&self, task: *mut Header) -> u64 {
         let polls = self.polls.load(Ordering::Relaxed);
         debug_assert!(!is_polling(polls), "`flag-while-polling`");
         // Release: a thread that sees this task sees that the poll before has ended. Pairs with the Acquire in `task_of`.
@@ -61,7 +62,7 @@ impl<T> PollMark<T> {
     }
 
     /// The task of the poll that `polls` stands for. `keep` takes a reference to the live task at the address, if there is one.
-    pub(crate) fn task_of<R>(&self, polls: u64, keep: impl FnOnce(*mut T) -> Option<R>) -> Option<R> {
+    pub(crate) fn task_of<R>(&self, polls: u64, keep: impl FnOnce(*mut Header) -> Option<R>) -> Option<R> {
         // Acquire: pairs with the Release in `begin`: if this is the task of a later poll, `polls` is later too.
         let kept = keep(self.task.load(Ordering::Acquire))?;
         // Acquire: pairs with the Release in `end`. `right-task-or-none`.

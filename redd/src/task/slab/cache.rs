@@ -9,7 +9,8 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::central::Central;
-use super::chunk::{CLASSES, FreeList, MAGAZINE};
+use super::chunk::{CLASSES, FreeList};
+use super::sizes::MAGAZINE;
 use crate::primitives::atomic::{AtomicU64, Ordering, fixed};
 use crate::task::header::Header;
 

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::chunk::{CHUNK, CHUNK_HEADER, CLASSES, Chunk, FreeList, MAGAZINE};
+use super::chunk::{CHUNK_HEADER, CLASSES, Chunk, FreeList};
+use super::sizes::{CHUNK, MAGAZINE};
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::task::header::Header;
 use crate::task::runnable::Schedule;

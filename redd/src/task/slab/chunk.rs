@@ -7,20 +7,17 @@
 use std::alloc::{Layout, dealloc};
 use std::ptr::{self, NonNull};
 
-use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::{AtomicU32, Ordering};
 use crate::task::header::Header;
 
-/// The size and alignment of a chunk in bytes. Masking a slot's address gives its chunk.
-pub(super) const CHUNK: usize = 64 * 1024;
+use super::sizes::CHUNK;
+
 /// The bytes reserved for the chunk's own header.
 pub(super) const CHUNK_HEADER: usize = 128;
 /// Slot sizes in bytes. All are multiples of 64, so that two tasks never share a cache line.
 pub(super) const CLASSES: [u32; 14] = [128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048];
 /// The class of tasks with an allocation of their own.
 pub(crate) const LARGE: u8 = CLASSES.len() as u8;
-/// The number of slots that move between a cache and the central lists at once: one lock per 64 operations.
-pub(super) const MAGAZINE: u32 = if IS_MODEL { 2 } else { 64 };
 
 /// The value of `Chunk::used` in a chunk that has left the list of chunks.
 pub(super) const GONE: u32 = u32::MAX;

@@ -7,6 +7,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `sizes`, `pages` | sizes, and the return of pages: models replace them |
 //! | `chunk` | chunks, their slots, lists of free slots |
 //! | `central` | the lists behind the lock, and what a slab lets go of |
 //! | `cache` | a worker's free slots, ids and counters |
@@ -37,6 +38,10 @@ mod cache;
 mod central;
 mod chunk;
 mod guest;
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../../models/task_slab_pages.rs")]
+mod pages;
+#[cfg_attr(all(test, any(loom, shuttle)), path = "../../../models/task_slab_sizes.rs")]
+mod sizes;
 mod task_slab;
 mod trim;
 mod walk;

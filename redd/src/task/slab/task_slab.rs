@@ -13,7 +13,8 @@ use std::sync::{Arc, Weak};
 
 use super::cache::{Cache, NEXT_ID, bump};
 use super::central::{Central, Remains};
-use super::chunk::{CLASSES, Chunk, FreeList, LARGE, MAGAZINE, free_large, large_layout};
+use super::chunk::{CLASSES, Chunk, FreeList, LARGE, free_large, large_layout};
+use super::sizes::MAGAZINE;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{Mutex, MutexGuard, thread_local};

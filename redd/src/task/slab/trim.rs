@@ -23,11 +23,11 @@
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
 use super::central::{Central, Record};
-use super::chunk::{CHUNK, CLASSES, Chunk, FreeList, GONE, MAGAZINE};
+use super::chunk::{CLASSES, Chunk, FreeList, GONE};
+use super::pages::give_back_pages;
+use super::sizes::{CHUNK, MAGAZINE, TRIM_MIN};
 use super::task_slab::{NEVER, SOON, TaskSlab};
-use crate::primitives::IS_MODEL;
 use crate::primitives::atomic::Ordering;
-use crate::sys;
 use crate::task::header::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Trim {
             (lists, taken)
         };
         let mut empty = Vec::new();
-        if self.most >= CHUNK && (taken * CLASSES[class] as usize >= CHUNK || IS_MODEL) {
+        if self.most >= CHUNK && taken * CLASSES[class] as usize >= TRIM_MIN {
             empty = find_empty(&lists, self.most / CHUNK);
             if !empty.is_empty() {
                 lists = without_empty(lists);
@@ -107,9 +107,9 @@ impl Trim {
             Chunk::at(chunk).in_hand.store(0, Ordering::Relaxed);
             lists.push(Chunk::first_slots(chunk, count));
         }
-        for chunk in empty.iter().filter(|_| !IS_MODEL) {
+        for chunk in &empty {
             // SAFETY: `in-hand` and `walkers-pin`: no thread has a slot of it, and no walker finds it any more.
-            unsafe { sys::give_back_pages(chunk.cast(), CHUNK) };
+            unsafe { give_back_pages(chunk.cast(), CHUNK) };
         }
         self.most -= empty.len() * CHUNK;
         let kept: usize = lists.iter().map(|list| list.len as usize).sum();

@@ -1,19 +1,10 @@
-//! Where a thread sleeps, and what time it is, in shuttle's models: both are part of the schedule.
-//!
-//! # Invariants
-//! - `any-moment`: in a model a sleep with an end may end at any moment, and then the clock stands at its end at least.
-//!   So a model sees threads that are late, and the same schedule shows the same times.
+//! The futex of shuttle's models.
 
-use super::super::atomic::{AtomicU32, Ordering};
-use shuttle::rand::Rng as _;
+use super::clock::sleep_turns;
+use crate::primitives::atomic::{AtomicU32, Ordering};
 use shuttle::sync::{Condvar, Mutex};
 use std::cell::Cell;
-use std::io;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-
-/// Turns after which a sleep with an end is over at the latest.
-const LONGEST_SLEEP: u32 = 6;
+use std::time::Duration;
 
 shuttle::lazy_static! {
     static ref SLEEPERS: (Mutex<Vec<Sleeper>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
@@ -27,37 +18,12 @@ struct Sleeper {
 
 std::thread_local! {
     /// Of this execution, all threads of which are one thread of the system.
-    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
 /// A new execution begins.
-pub(in crate::primitives) fn reset() {
-    PASSED.set(Duration::ZERO);
+pub(super) fn reset() {
     NEXT_ID.set(0);
-}
-
-#[expect(clippy::disallowed_methods, reason = "where the modelled clock starts")]
-pub(crate) fn now() -> Instant {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    *START + PASSED.get()
-}
-
-pub(crate) fn has_surely_passed(instant: Instant) -> bool {
-    instant <= now()
-}
-
-/// `any-moment`
-fn sleep_turns(timeout: Duration, mut is_over: impl FnMut() -> bool) -> bool {
-    let end = PASSED.get().saturating_add(timeout.min(Duration::from_secs(1 << 20)));
-    for _ in 0..shuttle::rand::thread_rng().gen_range(1..=LONGEST_SLEEP) {
-        shuttle::thread::yield_now();
-        if is_over() {
-            return true;
-        }
-    }
-    PASSED.set(PASSED.get().max(end));
-    false
 }
 
 fn with_sleepers<R>(f: impl FnOnce(&mut Vec<Sleeper>) -> R) -> R {
@@ -110,30 +76,4 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) -> bool {
         SLEEPERS.1.notify_all();
     }
     wakes
-}
-
-/// Checks until it has happened, and lets other threads run in between.
-pub(crate) fn wait_outside(
-    timeout: Option<Duration>,
-    mut wait: impl FnMut(Option<Duration>) -> io::Result<bool>,
-) -> io::Result<()> {
-    if wait(Some(Duration::ZERO))? || timeout == Some(Duration::ZERO) {
-        return Ok(());
-    }
-    let mut result = Ok(false);
-    let mut has_happened = || {
-        result = wait(Some(Duration::ZERO));
-        !matches!(result, Ok(false))
-    };
-    match timeout {
-        None => {
-            while !has_happened() {
-                shuttle::thread::yield_now();
-            }
-        }
-        Some(timeout) => {
-            sleep_turns(timeout, has_happened);
-        }
-    }
-    result.map(drop)
 }

@@ -1,0 +1,3 @@
+//! The cell whose accesses loom sees.
+
+pub(crate) use loom::cell::UnsafeCell;

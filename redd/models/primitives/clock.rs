@@ -1,0 +1,45 @@
+//! The clock of shuttle's models, which is part of the schedule.
+//!
+//! # Invariants
+//! - `any-moment`: a sleep with an end may end at any moment, and then the clock stands at its end at least. So a model
+//!   sees threads that are late, and the same schedule shows the same times.
+
+use std::cell::Cell;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// The turns after which a sleep with an end is over at the latest.
+const LONGEST_SLEEP: u32 = 6;
+
+std::thread_local! {
+    /// Of this execution, all threads of which are one thread of the system.
+    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// A new execution begins.
+pub(super) fn reset() {
+    PASSED.set(Duration::ZERO);
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the modelled clock starts")]
+pub(crate) fn now() -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + PASSED.get()
+}
+
+pub(crate) fn has_surely_passed(instant: Instant) -> bool {
+    instant <= now()
+}
+
+/// Lets other threads run until the sleep is over: because `is_over` returns true, or at any moment (`any-moment`).
+pub(super) fn sleep_turns(timeout: Duration, mut is_over: impl FnMut() -> bool) -> bool {
+    let end = PASSED.get().saturating_add(timeout.min(Duration::from_secs(1 << 20)));
+    for _ in 0..shuttle::rand::Rng::gen_range(&mut shuttle::rand::thread_rng(), 1..=LONGEST_SLEEP) {
+        shuttle::thread::yield_now();
+        if is_over() {
+            return true;
+        }
+    }
+    PASSED.set(PASSED.get().max(end));
+    false
+}

@@ -1,0 +1,28 @@
+//! The clock of the system.
+//!
+//! Called by `time::clock`, `spin` and the alarms of `sys`. In shuttle's models the time is part of the schedule.
+
+use crate::sys::clock::{monotonic, monotonic_coarse};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// The monotonic clock.
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of the system")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Whether `instant` has passed, by the coarse clock: true is certain, false may be some milliseconds behind.
+#[inline]
+pub(crate) fn has_surely_passed(instant: Instant) -> bool {
+    /// One moment on both clocks, the second read after the first.
+    static ANCHOR: OnceLock<Option<(Instant, Duration)>> = OnceLock::new();
+
+    let Some((anchor, reading)) = *ANCHOR.get_or_init(|| Some((now(), monotonic()?))) else {
+        return false;
+    };
+    monotonic_coarse()
+        .and_then(|coarse| coarse.checked_sub(reading))
+        .is_some_and(|passed| instant.saturating_duration_since(anchor) <= passed)
+}
