@@ -211,7 +211,7 @@ fn forbid(what: &str, deed: &str) {
 pub(crate) fn missing(what: &str) -> ! {
     panic!(
         "{what} was called on thread `{}`, which is not inside a redd runtime: there is no reactor running here. Call it \
-         from a task or `Runtime::block_on`, or enter one first: `let _guard = handle.enter();`",
+         from a task or `Runtime::block_on`, inside of its `async` block and not in its argument, or enter one first: `let _guard = handle.enter();`",
         thread::current_name()
     )
 }

@@ -550,3 +550,21 @@ fn a_waker_whose_clone_and_drop_use_the_local_set_does_not_wait_for_itself() {
     assert!(count.get() > after_one);
     assert!(run.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
 }
+
+/// As in Tokio: the tasks of a local runtime outlive the set that was current when they were spawned.
+#[test]
+#[expect(clippy::async_yields_async, reason = "the handle leaves the set")]
+fn in_a_local_runtime_spawn_local_spawns_on_the_runtime_also_inside_a_set() {
+    let runtime = redd::runtime::LocalRuntime::new().unwrap();
+    runtime.block_on(async {
+        let set = LocalSet::new();
+        let inside = set.run_until(async { redd::task::spawn_local(async { 7 }) }).await;
+        assert_eq!(inside.await.unwrap(), 7, "it runs although the set is not polled");
+        let guard = set.enter();
+        let entered = redd::task::spawn_local(async { 8 });
+        drop(guard);
+        let kept = set.run_until(async { redd::task::spawn_local(std::future::ready(9)) }).await;
+        drop(set);
+        assert_eq!((entered.await.unwrap(), kept.await.unwrap()), (8, 9));
+    });
+}

@@ -64,7 +64,7 @@ impl Runtime {
                 }
                 if let Err(error) = alarm::start(&shared) {
                     shutdown::abandon(&shared);
-                    return Err(error);
+                    return Err(shared.config.explain_no_monitor(error));
                 }
             }
             Flavor::CurrentThread | Flavor::Local => {

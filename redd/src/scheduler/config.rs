@@ -61,10 +61,22 @@ impl Config {
     #[cold]
     pub(crate) fn explain_refusal(&self, error: io::Error) -> io::Error {
         let Some(bytes) = self.thread_stack_size else { return error };
-        ThreadRefused::wrap(error, |error| {
+        Refused::wrap(error, |error| {
             format!(
                 "no thread with a stack of {bytes} bytes, as `Builder::thread_stack_size` was called with: {error}. Give \
                  fewer bytes, or raise the process's limit of memory or threads"
+            )
+        })
+    }
+
+    /// Explains why `build` could not start the monitor of stalled workers.
+    #[cold]
+    pub(crate) fn explain_no_monitor(&self, error: io::Error) -> io::Error {
+        Refused::wrap(error, |error| {
+            format!(
+                "`Builder::build` could not start the monitor of stalled workers: {error}. Raise the limit of threads \
+                 (`ulimit -u`, `pids.max` of the cgroup) or of descriptors (`ulimit -n`), or build without it: \
+                 `Builder::rescue(Rescue::off())`."
             )
         })
     }
@@ -73,7 +85,7 @@ impl Config {
     #[cold]
     pub(crate) fn explain_failed_build(&self, index: usize, error: io::Error) -> io::Error {
         let workers = self.workers;
-        ThreadRefused::wrap(error, |error| {
+        Refused::wrap(error, |error| {
             format!(
                 "`Builder::build` could not start thread {} of {workers} workers: {error}. Raise the limit of threads \
                  (`ulimit -u`, `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
@@ -83,26 +95,26 @@ impl Config {
     }
 }
 
-/// The system's refusal of a thread, explained. Its source is the system's error.
+/// The system's refusal of a thread or descriptor, explained. Its source is the system's error.
 #[derive(Debug)]
-struct ThreadRefused {
+struct Refused {
     message: String,
     error: io::Error,
 }
 
-impl ThreadRefused {
+impl Refused {
     fn wrap(error: io::Error, message: impl FnOnce(&io::Error) -> String) -> io::Error {
         io::Error::new(error.kind(), Self { message: message(&error), error })
     }
 }
 
-impl fmt::Display for ThreadRefused {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for ThreadRefused {
+impl std::error::Error for Refused {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
     }

@@ -82,8 +82,9 @@ impl<'a> BlockedPlace<'a> {
                 Started::Refused(error) => report::report(
                     ReportKind::Threads,
                     format_args!(
-                        "all workers are blocked and the system refuses a thread to stand in: {error}. Tasks wait \
-                     until one returns; raise the limit of threads, or block less."
+                        "all workers are blocked and the system refuses a thread to stand in: {error}. Tasks, \
+                     timers and I/O wait until one returns. If a blocked worker waits for a task or a timer, it waits forever. \
+                     Raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup), or block less."
                     ),
                 ),
             }

@@ -269,11 +269,17 @@ fn tell(shared: &Shared, error: &io::Error) {
 
 fn refusal(shared: &Shared, error: &io::Error) -> String {
     let Config { name, workers, .. } = &shared.config;
+    let runtime = name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`"));
+    let (thread, fewer) = match workers {
+        1 => (String::from("the standby spare"), ""),
+        _ => (
+            format!("one more of the {workers} workers, or for the standby spare,"),
+            ", or ask for fewer with `Builder::worker_threads`",
+        ),
+    };
     format!(
-        "the system refuses a thread for one more of the {workers} workers of runtime {}, or for the spare that stands \
-         by: {error}. The runtime goes on with {}, and asks again from time to time. Raise the limit of threads (`ulimit -u`, \
-         `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
-        name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`")),
+        "the system refuses a thread for {thread} of runtime {runtime}: {error}. The runtime continues with {}, and asks \
+         again from time to time. Raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup){fewer}.",
         shared.workers.states.active(),
     )
 }

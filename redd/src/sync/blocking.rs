@@ -11,7 +11,7 @@ use crate::current::forbid_blocking;
 use crate::primitives::parker::Parker;
 use crate::task::coop::without_limit;
 
-/// Blocks the thread until `future` is ready. `method` is the public method, for the message of the panic.
+/// Blocks the thread until `future` is ready. `method` is the public method in back quotes, for the message of the panic.
 ///
 /// # Panics
 /// On a thread that runs tasks.

@@ -182,7 +182,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
-        block_thread_on("Mutex::blocking_lock", self.lock())
+        block_thread_on("`Mutex::blocking_lock`", self.lock())
     }
 
     /// Waits for the lock. The guard owns a reference to the mutex, so that it can move into a task.
@@ -245,7 +245,7 @@ impl<T: ?Sized> Mutex<T> {
     /// On a thread that runs tasks: await [`lock_owned`](Self::lock_owned) there.
     #[track_caller]
     pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        block_thread_on("Mutex::blocking_lock_owned", self.lock_owned())
+        block_thread_on("`Mutex::blocking_lock_owned`", self.lock_owned())
     }
 
     /// Returns the value without locking: the exclusive borrow shows that there is no guard.

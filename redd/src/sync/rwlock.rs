@@ -186,7 +186,7 @@ impl<T: ?Sized> RwLock<T> {
     /// On a thread that runs tasks: await [`read`](Self::read) there.
     #[track_caller]
     pub fn blocking_read(&self) -> RwLockReadGuard<'_, T> {
-        block_thread_on("RwLock::blocking_read", self.read())
+        block_thread_on("`RwLock::blocking_read`", self.read())
     }
 
     /// Waits for write access.
@@ -252,7 +252,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
-        block_thread_on("RwLock::blocking_write", self.write())
+        block_thread_on("`RwLock::blocking_write`", self.write())
     }
 
     /// Waits for read access. The guard owns a reference to the lock, so that it can move into a task.

@@ -242,7 +242,7 @@ impl Semaphore {
     /// ```
     #[track_caller]
     pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        block_thread_on("Semaphore::blocking_acquire", self.acquire())
+        block_thread_on("`Semaphore::blocking_acquire`", self.acquire())
     }
 
     /// Blocks the thread until it has `n` permits.
@@ -254,7 +254,7 @@ impl Semaphore {
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     #[track_caller]
     pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        block_thread_on("Semaphore::blocking_acquire_many", self.acquire_many(n))
+        block_thread_on("`Semaphore::blocking_acquire_many`", self.acquire_many(n))
     }
 
     /// Waits for one permit that owns a reference to the semaphore, so that it can move into a task.
@@ -351,7 +351,7 @@ impl Semaphore {
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     #[track_caller]
     pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
-        block_thread_on("Semaphore::blocking_acquire_owned", self.acquire_owned())
+        block_thread_on("`Semaphore::blocking_acquire_owned`", self.acquire_owned())
     }
 
     /// Blocks the thread until it has `n` permits, with a reference to the semaphore.
@@ -363,7 +363,7 @@ impl Semaphore {
     /// [`AcquireError`] if the semaphore is closed, also while waiting.
     #[track_caller]
     pub fn blocking_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
-        block_thread_on("Semaphore::blocking_acquire_many_owned", self.acquire_many_owned(n))
+        block_thread_on("`Semaphore::blocking_acquire_many_owned`", self.acquire_many_owned(n))
     }
 
     /// Makes all waiters and all later calls fail with an error. Permits that are held stay valid.

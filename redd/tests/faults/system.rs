@@ -23,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     case("recv and send are interrupted", "6 of 20 requests lost", transfers_are_interrupted),
     case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
     case("the third thread of a runtime is refused", "hangs forever", third_worker_is_refused),
+    case("the monitor of stalled workers gets no thread", "has no monitor", monitor_is_refused),
     case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
     case("one thread of a worker is refused, once", "panics", one_refusal),
     case("threads are refused while the last worker blocks in place", "not tried", refusals_in_place),
@@ -175,6 +176,22 @@ fn refuse_worker(number: u64) {
     THREAD.restore();
     let after = resources();
     assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    serve_twenty(&workers(4));
+}
+
+/// As above, for the thread after those of the two workers.
+fn monitor_is_refused() {
+    let before = resources();
+    THREAD.fail(2, 1, libc::EAGAIN);
+    let mut builder = Builder::new_multi_thread();
+    let error = builder.worker_threads(2).on_thread_start(|| {}).enable_all().build().expect_err("no monitor");
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    let message = error.to_string();
+    for part in ["`Builder::build`", "monitor", "`ulimit -u`", "`Builder::rescue(Rescue::off())`"] {
+        assert!(message.contains(part), "{part} is missing in: {message}");
+    }
+    THREAD.restore();
+    assert_eq!(before.0, resources().0, "threads are given back");
     serve_twenty(&workers(4));
 }
 

@@ -21,6 +21,7 @@ use crate::driver::errors::shutdown_error;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
@@ -405,10 +406,16 @@ pub(crate) enum Short {
 
 /// An open descriptor and its registration. Fields drop in order: it leaves epoll, then it is closed
 /// (`leave-before-close`).
-#[derive(Debug)]
 pub(crate) struct Source<S> {
     registration: Registration,
     io: S,
+}
+
+/// Programs log their sockets: the descriptor is of interest, and the registration is not.
+impl<S: fmt::Debug> fmt::Debug for Source<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.fmt(f)
+    }
 }
 
 impl<S: AsFd> Source<S> {

@@ -615,7 +615,7 @@ impl<T: Clone> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
-        crate::sync::blocking::block_thread_on("broadcast::Receiver::blocking_recv", self.recv())
+        crate::sync::blocking::block_thread_on("`broadcast::Receiver::blocking_recv`", self.recv())
     }
 
     /// Makes a receiver of the messages that are sent from now on.

@@ -166,7 +166,7 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn blocking_send(&self, message: T) -> Result<(), SendError<T>> {
-        block_thread_on("mpsc::Sender::blocking_send", self.send(message))
+        block_thread_on("`mpsc::Sender::blocking_send`", self.send(message))
     }
 
     /// Waits for room for one message. The returned permit keeps the room until it is used or dropped.

@@ -157,7 +157,7 @@ impl<T> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Option<T> {
-        block_thread_on("mpsc::Receiver::blocking_recv", self.recv())
+        block_thread_on("`mpsc::Receiver::blocking_recv`", self.recv())
     }
 
     /// Blocks the thread until there are messages, and appends up to `limit` of them to `buffer`. Returns how many.
@@ -166,7 +166,7 @@ impl<T> Receiver<T> {
     /// On a thread that runs tasks: await [`recv_many`](Self::recv_many) there.
     #[track_caller]
     pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        block_thread_on("mpsc::Receiver::blocking_recv_many", self.recv_many(buffer, limit))
+        block_thread_on("`mpsc::Receiver::blocking_recv_many`", self.recv_many(buffer, limit))
     }
 
     /// Makes later sends fail. Messages that were sent before can still be received.

@@ -330,7 +330,7 @@ impl<T> UnboundedReceiver<T> {
     /// ```
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Option<T> {
-        block_thread_on("mpsc::UnboundedReceiver::blocking_recv", self.recv())
+        block_thread_on("`mpsc::UnboundedReceiver::blocking_recv`", self.recv())
     }
 
     /// Blocks the thread until there are messages, and appends up to `limit` of them to `buffer`. Returns how many.
@@ -339,7 +339,7 @@ impl<T> UnboundedReceiver<T> {
     /// On a thread that runs tasks: await [`recv_many`](Self::recv_many) there.
     #[track_caller]
     pub fn blocking_recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        block_thread_on("mpsc::UnboundedReceiver::blocking_recv_many", self.recv_many(buffer, limit))
+        block_thread_on("`mpsc::UnboundedReceiver::blocking_recv_many`", self.recv_many(buffer, limit))
     }
 
     /// Makes later sends fail. Messages that were sent before can still be received.

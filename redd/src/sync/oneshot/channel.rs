@@ -497,7 +497,7 @@ impl<T> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, RecvError> {
-        crate::sync::blocking::block_thread_on("oneshot::Receiver::blocking_recv", self)
+        crate::sync::blocking::block_thread_on("`oneshot::Receiver::blocking_recv`", self)
     }
 
     /// Releases the channel. Returns the value if one was sent.
