@@ -17,9 +17,10 @@ use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::{self, Parker};
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
 use crate::scheduler::enter::enter;
+use crate::scheduler::root::Root;
 use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared};
 use crate::scheduler::start;
-use crate::scheduler::worker::{self, Root};
+use crate::scheduler::worker;
 use crate::task::coop;
 use crate::task::slab::GuestGuard;
 
