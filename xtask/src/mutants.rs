@@ -33,6 +33,7 @@ const BESIDE: &[&str] = &[
     "observe/resources",
     "task/budget.rs",
     "task/queue_link.rs",
+    "scheduler/run_queue",
     "sync/wait_list.rs",
 ];
 

@@ -18,9 +18,10 @@ use crate::primitives::parker::Parker;
 use crate::primitives::parker_waker;
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
 use crate::scheduler::enter::enter;
+use crate::scheduler::root::Root;
 use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared, Worker};
 use crate::scheduler::start;
-use crate::scheduler::worker::{self, Root};
+use crate::scheduler::worker;
 use crate::task::coop;
 use crate::task::slab::GuestGuard;
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::choices::{DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
-use super::rescue::report::{LatePollHook, Rescue};
+use super::rescue::options::Rescue;
 use crate::observe::histogram::HistogramConfiguration;
+use crate::observe::late_poll::LatePollHook;
 use crate::task::hooks::{TaskHooks, guarded};
 
 /// What a builder decided.

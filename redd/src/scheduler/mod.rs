@@ -16,7 +16,7 @@
 //! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; its end; the threads, each of which starts the next |
 //! | `local`, `submit`, `root`, `closures` | the worker that a thread is; how tasks are queued; closures for the pool |
 //! | `stand_in`, `rescue` | a spare runs in the place of a worker; the detection of stalled workers |
-//! | `park`, `search`, `worker` | how the loop parks, where its next task comes from, and the loop |
+//! | `timing`, `park`, `search`, `worker` | what the loop measures, how it parks, where its next task comes from, and the loop |
 //! | `thread_main`, `build` | what the threads run; how a runtime is made |
 
 mod active;
@@ -38,7 +38,7 @@ mod park;
 mod parking;
 mod phase;
 pub(crate) mod rescue;
-mod root;
+pub(crate) mod root;
 mod run_queue;
 mod search;
 pub(crate) mod shared;
@@ -48,6 +48,7 @@ pub(crate) mod stand_in;
 pub(crate) mod start;
 mod submit;
 mod thread_main;
+mod timing;
 mod wake;
 pub(crate) mod worker;
 mod worker_states;

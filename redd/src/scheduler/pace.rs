@@ -108,5 +108,3 @@ pub(super) const MUCH_LATER: u32 = 10;
 pub(super) const REMINDER: u32 = 10;
 /// How long a thread may take to record its stack: as long as a thread that needs a CPU for it often waits. Not measured.
 pub(super) const PATIENCE_WITH_STACK: Duration = Duration::from_millis(20);
-/// Threads that may write reports with stacks at the same time. Beyond it a report has no stack. Not measured.
-pub(super) const REPORTERS_MAX: u32 = 8;

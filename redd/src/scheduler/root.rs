@@ -1,6 +1,6 @@
-//! The waker of the future that `block_on` runs beside the tasks of a current-thread runtime.
+//! The future that `block_on` runs beside the tasks of a current-thread runtime, as the worker loop sees it, and its waker.
 //!
-//! Called by `runtime::block_on`, which has the invariant `core-or-waiting`.
+//! [`Root`] is implemented by `runtime::block_on`, which has the invariant `core-or-waiting`.
 
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
@@ -10,6 +10,30 @@ use super::shared::{RootWaker, RootWakers, Shared};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
 use crate::task::coop;
+
+/// The future that `block_on` runs beside the tasks.
+pub(crate) trait Root {
+    /// Whether a poll of it may panic; then the loop ends with that panic.
+    const MAY_PANIC: bool;
+    /// Polls it if it was woken. Returns true once it is ready.
+    fn poll_if_woken(&mut self) -> bool;
+    /// Whether its waker was called since the last poll.
+    fn is_woken(&self) -> bool;
+}
+
+/// The root of a worker thread, which has none.
+pub(super) struct NoRoot;
+
+impl Root for NoRoot {
+    const MAY_PANIC: bool = false;
+
+    fn poll_if_woken(&mut self) -> bool {
+        false
+    }
+    fn is_woken(&self) -> bool {
+        false
+    }
+}
 
 impl RootWakers {
     // Not inlined, so that all wakers have the same table.

@@ -10,7 +10,7 @@
 use super::active::Step;
 use super::choices::MAX_SPARES;
 use super::local::LOCAL;
-use super::rescue::report::Mode;
+use super::rescue::options::Mode;
 use super::shared::{Local, Shared};
 use super::spares::{Called, Started};
 use super::worker_states::join_unless_ended;

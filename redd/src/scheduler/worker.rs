@@ -18,10 +18,8 @@ use super::counters::add;
 use super::leave::{arrive_here, finish};
 use super::local::{LOCAL, before_wake, note_panic};
 use super::local_queue::LocalQueue;
-use super::pace::{
-    DRIVER_GAP_MAX, INJECTOR_INTERVAL_FIRST, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL,
-    NEXT_STREAK_MAX, OFFER_MAX, OFFER_NS, SMOOTHING,
-};
+use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, NEXT_STREAK_MAX};
+use super::root::{NoRoot, Root};
 use super::shared::{Local, Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{enter, stand_in, start};
@@ -37,30 +35,6 @@ use crate::sys;
 use crate::task::Runnable;
 use crate::task::poll::Ran;
 use crate::time::clock::real_now;
-
-/// The future that `block_on` runs beside the tasks.
-pub(crate) trait Root {
-    /// Whether a poll of it may panic; then the loop ends with that panic.
-    const MAY_PANIC: bool;
-    /// Polls it if it was woken. Returns true once it is ready.
-    fn poll_if_woken(&mut self) -> bool;
-    /// Whether its waker was called since the last poll.
-    fn is_woken(&self) -> bool;
-}
-
-/// The root of a worker thread, which has none.
-pub(super) struct NoRoot;
-
-impl Root for NoRoot {
-    const MAY_PANIC: bool = false;
-
-    fn poll_if_woken(&mut self) -> bool {
-        false
-    }
-    fn is_woken(&self) -> bool {
-        false
-    }
-}
 
 /// Why the loop ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -268,36 +242,6 @@ impl Worker {
         self.laps % LAPS_WITHOUT_POLL != 0
     }
 
-    /// Counts the time since `since` as busy. Returns the time.
-    fn add_busy(&mut self, shared: &Shared, since: Instant) -> Instant {
-        let now = real_now();
-        let ns = now.saturating_duration_since(since).as_nanos();
-        let busy = &self.slot(shared).busy_ns;
-        busy.store(busy.load(Ordering::Relaxed).wrapping_add(ns as u64), Ordering::Relaxed);
-        self.publish(shared, ns as u64);
-        now
-    }
-
-    /// Publishes what is counted without atomics, and the mean time of a poll. The polls since the last call have taken `ns`
-    /// together.
-    pub(super) fn publish(&mut self, shared: &Shared, ns: u64) {
-        let slot = self.slot(shared);
-        add(&slot.counters.local_schedules, u64::from(self.local.scheduled.take()));
-        slot.counters.fifo_len.store(self.local.private_len() as u64, Ordering::Relaxed);
-        let polls = slot.mark.polls() / 2;
-        let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
-        if new > 0 && self.local.is_stealable() {
-            let (mean, before) = (ns / new, slot.counters.poll_ns.load(Ordering::Relaxed));
-            // As steady as the mean of `tune`.
-            let smoothed = if before == 0 {
-                mean.max(1)
-            } else {
-                before - before / u64::from(SMOOTHING) + mean / u64::from(SMOOTHING)
-            };
-            slot.counters.poll_ns.store(smoothed, Ordering::Relaxed);
-        }
-    }
-
     /// The worker has found a task: its search ends, and other workers take what is left. Before its first task it starts
     /// one more of them.
     #[inline(never)]
@@ -361,22 +305,6 @@ impl Worker {
     pub(super) fn clear_stalled(&self, shared: &Shared) -> bool {
         let state = &self.slot(shared).state;
         !state.is_active() && shared.workers.states.clear_mark(state)
-    }
-
-    /// Adapts the intervals to the time of a poll, so that a task from outside waits about as long behind short polls as behind
-    /// long ones. I/O and timers likewise.
-    pub(super) fn tune(&mut self, shared: &Shared, now: Instant) {
-        let since = now.saturating_duration_since(self.driver_polled_at).as_nanos() as f64;
-        let mean = since / f64::from(self.driver_interval);
-        self.poll_ns += (mean - self.poll_ns) / f64::from(SMOOTHING);
-        let polls = DRIVER_GAP_MAX.as_nanos() as f64 / self.poll_ns.max(1.0);
-        self.driver_interval = (polls as u32).clamp(1, shared.config.event_interval.max(1));
-        self.offer_from = ((OFFER_NS / self.poll_ns.max(1.0)) as usize).clamp(1, OFFER_MAX);
-        if shared.config.global_queue_interval.is_none() {
-            let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
-            self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);
-        }
-        self.driver_polled_at = now;
     }
 
     /// Everything that a worker's thread does between its first and its last step.

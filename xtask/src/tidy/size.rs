@@ -1,6 +1,6 @@
 //! Sizes: a function fits on a screen, and a file is about one noun.
 //!
-//! Called by `tidy`. Tests and tables of data are not counted.
+//! Called by `tidy`. Tests and tables of data are not counted, except where [`WHOLE_MAX`] says so.
 
 use super::finding::Finding;
 use super::source::{Line, Source};
@@ -10,6 +10,9 @@ const FUNCTION_MAX: usize = 70;
 
 /// Lines of a file without its tests and its documentation; a longer one says in its map why: "Long because …".
 const FILE_MAX: usize = 600;
+
+/// Folders whose files have at most so many lines, with their tests and their documentation. There is no reason that permits more.
+const WHOLE_MAX: &[(&str, usize)] = &[("redd/src/scheduler/", 450)];
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -22,6 +25,7 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
                 format!("split it at its steps: a function has at most {FUNCTION_MAX} lines (STYLE 4)"),
             ));
         }
+        findings.extend(whole_file(source));
         // Documentation is not counted: its examples make the files of public types long.
         let is_doc = |line: &Line| line.code.trim().is_empty() && line.comment.starts_with("///");
         let lines = source.program().filter(|(_, line)| !is_doc(line)).count();
@@ -37,6 +41,22 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The rule of [`WHOLE_MAX`].
+fn whole_file(source: &Source) -> Option<Finding> {
+    let (folder, max) = WHOLE_MAX.iter().find(|(folder, _)| source.path.starts_with(folder))?;
+    let lines = source.lines.len();
+    (lines > *max).then(|| {
+        Finding::new(
+            &source.path,
+            1,
+            format!("{lines} lines in all"),
+            format!(
+                "split it by noun, or move its tests to a file of their own: a file of {folder} has at most {max} lines"
+            ),
+        )
+    })
 }
 
 /// The tools follow later.
@@ -107,5 +127,19 @@ mod tests {
         let lines = "use a;\n".repeat(FILE_MAX + 1);
         assert_eq!(check(&[Source::new("p/src/a.rs", &format!("//! A.\n{lines}"))]).len(), 1);
         assert_eq!(check(&[Source::new("p/src/a.rs", &format!("//! A.\n//! Long because of a table.\n{lines}"))]), []);
+    }
+
+    #[test]
+    fn files_of_the_scheduler_are_counted_whole() {
+        for (folder, max) in WHOLE_MAX {
+            let tests = "    a();\n".repeat(max - 4);
+            let text = format!("//! A.\n#[cfg(test)]\nmod tests {{\n{tests}}}\n");
+            let path = format!("{folder}a/b.rs");
+            assert_eq!(check(&[Source::new(&path, &text)]), []);
+            let found = check(&[Source::new(&path, &format!("//! Long because of a table.\n{text}"))]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].to_string().contains(&format!("{} lines in all", max + 1)), "{found:?}");
+            assert_eq!(check(&[Source::new("redd/src/task/a.rs", &format!("{text}{tests}"))]), []);
+        }
     }
 }

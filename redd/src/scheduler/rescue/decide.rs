@@ -4,26 +4,11 @@
 
 use std::time::Duration;
 
+use crate::observe::late_poll::CpuUse;
 use crate::scheduler::pace::{
     COMPUTING_AT_LEAST, MUCH_LATER, PATIENCE_WITH_COMPUTING, PATIENCE_WITH_UNKNOWN, PATIENCE_WITH_WAITING,
 };
 use crate::sys::thread::RunState;
-
-/// What the thread of a stalled worker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CpuUse {
-    /// It waits for something: a lock, a file, an answer, a sleep.
-    Off,
-    /// It computes.
-    On,
-    /// It would compute, but other threads of the machine have the CPUs.
-    Waiting,
-    /// It is stopped, by a signal or a debugger.
-    Stopped,
-    /// The system did not report it.
-    Unknown,
-}
 
 /// What was read of a thread at a moment.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::monitor_thread::Registration;
+use super::options::{Mode, Rescue};
 use super::poll_mark;
-use super::report::{Mode, Rescue};
 use super::track::Monitor;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64};

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use super::decide::{Lateness, Situation, Suspect, Verdict, decide};
 use super::detector::Seen;
-use super::report::{Behind, LatePoll, Mode, RescueAction};
+use super::options::Mode;
 use super::scan::{Compared, OF_ROOT, polls};
 use super::track::{Monitor, Track};
+use crate::observe::late_poll::{Behind, LatePoll, RescueAction};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::lock_wait::waits_for_lock;
 use crate::scheduler::choices::{Flavor, MAX_SPARES};

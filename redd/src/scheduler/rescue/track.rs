@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::decide::{CpuUse, Reading, WholePoll, computes};
-use super::report::{Behind, LatePoll, RescueAction};
+use super::decide::{Reading, WholePoll, computes};
+use crate::observe::late_poll::{Behind, CpuUse, LatePoll, RescueAction};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::lock_wait::waits_for_lock;
 use crate::scheduler::slot::WorkerSlot;
