@@ -142,7 +142,7 @@ pub(super) fn start_successor(shared: &Shared) {
         outcome = start_next(shared, Reason::Retry);
     }
     if let Started::Refused(error) = outcome {
-        tell(shared, &error);
+        report_refusal(shared, &error);
     }
 }
 
@@ -261,8 +261,8 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
     Started::Refused(error)
 }
 
-fn tell(shared: &Shared, error: &io::Error) {
-    if !std::mem::replace(&mut shared.workers.threads.lock().has_told, true) {
+fn report_refusal(shared: &Shared, error: &io::Error) {
+    if !std::mem::replace(&mut shared.workers.threads.lock().is_reported, true) {
         report::report(ReportKind::Threads, format_args!("{}", refusal(shared, error)));
     }
 }
@@ -270,16 +270,16 @@ fn tell(shared: &Shared, error: &io::Error) {
 fn refusal(shared: &Shared, error: &io::Error) -> String {
     let Config { name, workers, .. } = &shared.config;
     let runtime = name.as_ref().map_or_else(|| shared.id.to_string(), |name| format!("`{name}`"));
-    let (thread, fewer) = match workers {
-        1 => (String::from("the standby spare"), ""),
+    let (threads, fewer) = match workers {
+        1 => (String::from("its standby spare"), ""),
         _ => (
-            format!("one more of the {workers} workers, or for the standby spare,"),
+            format!("one more of its {workers} workers, or its standby spare"),
             ", or ask for fewer with `Builder::worker_threads`",
         ),
     };
     format!(
-        "the system refuses a thread for {thread} of runtime {runtime}: {error}. The runtime continues with {}, and asks \
-         again from time to time. Raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup){fewer}.",
+        "the system refuses runtime {runtime} a thread for {threads}: {error}. The runtime continues with {}, and asks again \
+         from time to time. Raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup){fewer}.",
         shared.workers.states.active(),
     )
 }
@@ -304,7 +304,7 @@ mod tests {
     /// Whether the last thread was refused, how many workers have no thread, and whether a line was written about it.
     fn refused(shared: &Shared) -> (bool, usize, bool) {
         let threads = shared.workers.threads.lock();
-        (threads.is_refused, threads.unstarted.len(), threads.has_told)
+        (threads.is_refused, threads.unstarted.len(), threads.is_reported)
     }
 
     /// As a clean thread, when the system refuses `count` threads in a row.
@@ -331,7 +331,8 @@ mod tests {
         assert_eq!(refused(shared), (true, 2, true));
         assert_eq!((shared.workers.states.active(), shared.workers.alive.load(Ordering::Relaxed)), (1, 1));
         let line = refusal(shared, &io::Error::from_raw_os_error(libc::EAGAIN));
-        assert!(line.contains("3 workers of runtime `orders`") && line.contains("goes on with 1"), "{line}");
+        assert!(line.contains("runtime `orders`") && line.contains("its 3 workers"), "{line}");
+        assert!(line.contains("continues with 1"), "{line}");
         assert!(line.contains("`Builder::worker_threads`"), "{line}");
 
         let now = shared.ms_at(real_now());

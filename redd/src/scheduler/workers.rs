@@ -60,7 +60,7 @@ pub(crate) struct Threads {
     pub(super) last_name: String,
     /// The system has refused the last thread, so none is clean (`clean-parents`).
     pub(super) is_refused: bool,
-    pub(super) has_told: bool,
+    pub(super) is_reported: bool,
 }
 
 /// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
