@@ -241,6 +241,8 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
 ///
 /// # Safety
 /// A transition returned that no reference is left, so no other thread touches the task. Its stage is dropped.
+// One copy for all types of futures.
+#[inline(never)]
 unsafe fn free_slot(task: NonNull<Header>) {
     // SAFETY: no other thread has a reference to the task any more.
     let header = unsafe { task.as_ref() };

@@ -286,6 +286,7 @@ impl TaskSlab {
         self.owner.with(|owner| unsafe { (*owner).clone() })
     }
 
+    #[cold]
     fn give_magazine(&self, class: u8, list: FreeList) {
         let mut central = self.central.lock();
         if central.put_back(class as usize, list.len as usize) {
@@ -296,6 +297,7 @@ impl TaskSlab {
         debug_assert!(!central.is_closed || central.out > 0 || central.pinned.is_some());
     }
 
+    #[cold]
     fn take_magazine(&self, central: &mut Central, class: u8) -> FreeList {
         let list = match central.magazines[class as usize].pop() {
             Some(list) => {
