@@ -319,3 +319,14 @@ fn debug_prints_the_values_of_the_runtime_and_of_each_worker() {
     }
     assert_eq!(text.matches("poll_count: ").count(), 2, "one for each worker: {text}");
 }
+
+#[test]
+fn handles_runtimes_and_metrics_may_cross_a_caught_panic() {
+    fn may_cross<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    may_cross::<redd::runtime::RuntimeMetrics>();
+    may_cross::<redd::runtime::Handle>();
+    may_cross::<redd::runtime::Runtime>();
+    may_cross::<redd::runtime::LocalRuntime>();
+    may_cross::<redd::task::JoinHandle<std::cell::Cell<u8>>>();
+    may_cross::<redd::task::AbortHandle>();
+}

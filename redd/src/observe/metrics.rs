@@ -32,6 +32,10 @@ pub struct RuntimeMetrics {
     shared: Arc<Shared>,
 }
 
+// As for `Handle`: a panic outside leaves what the runtime's threads share consistent.
+impl std::panic::UnwindSafe for RuntimeMetrics {}
+impl std::panic::RefUnwindSafe for RuntimeMetrics {}
+
 impl RuntimeMetrics {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
