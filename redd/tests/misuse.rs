@@ -461,3 +461,19 @@ fn a_panicking_poll_of_block_on_leaves_the_runtime_usable() {
         assert_eq!(runtime.block_on(async { 3 }), 3);
     }
 }
+
+#[test]
+fn each_misuse_of_the_clock_points_to_its_caller() {
+    use redd::time::{pause, resume};
+    assert_panics(&["`time::pause`", ENTER], || {
+        pause();
+    });
+    assert_panics(&["`time::pause`", "Builder::new_current_thread()"], || multi_thread().block_on(async { pause() }));
+    assert_panics(&["`time::pause`", "Call it once"], || {
+        current_thread().block_on(async {
+            pause();
+            pause();
+        });
+    });
+    assert_panics(&["`time::resume`", "Call `time::pause` first"], || current_thread().block_on(async { resume() }));
+}

@@ -3,7 +3,7 @@
 //! A worker calls [`Driver::wait`] with the time until its next timer, then [`Driver::dispatch`]. What the turn brings are wakers of tasks that
 //! waited for a descriptor, and perhaps the token that [`Driver::wake`] left.
 //!
-//! Called by `scheduler` (turn, wake), `runtime` (new, shutdown), and through `readiness::source` by `net`, `process`
+//! Called by `scheduler` (new, wait, dispatch, wake, shutdown), and through `readiness::source` by `net`, `process`
 //! and `signal`.
 //!
 //! # Invariants
@@ -91,7 +91,7 @@ impl Driver {
         count
     }
 
-    /// Leaves a token: one of the threads that wait in `turn`, or the next one to do so, returns with it.
+    /// Leaves a token: one of the threads that are in `wait`, or the next one to do so, returns with it.
     pub(crate) fn wake(&self) {
         // `one-edge-one-thread`.
         self.wake.signal();

@@ -1,6 +1,6 @@
 //! Active workers: those that may still wait for I/O and timers, and the end of all waits after the last of them.
 //!
-//! Called by the worker loop (`Looping`), by `spares` (`block_in_place`) and by `Shared::close`.
+//! Called by the worker loop (`Looping`), by `stand_in` (`block_in_place`) and by `Shared::close`.
 //!
 //! # Protocol
 //! One word has the number of active workers and two flags, CLOSED and ENDED. A thread that waits for a timer, a descriptor

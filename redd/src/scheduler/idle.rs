@@ -138,7 +138,8 @@ impl Idle {
         let _ = self.apply(|word| word.park_left(false));
     }
 
-    /// The worker has slept. `has_token`: the driver reported the wake-up, and the worker is a searcher now.
+    /// The worker has slept. `has_token`: a notification woke it, by the event count or the eventfd, and
+    /// the worker is a searcher now.
     pub(crate) fn leave_park(&self, has_token: bool) -> Option<Searching> {
         match self.apply(|word| word.park_left(has_token)) {
             AfterPark::Search => Some(Searching(())),

@@ -166,7 +166,7 @@ impl<T> Injector<T> {
 
 impl<T: QueueLink> Injector<T> {
     /// Appends a task, or gives it back if the injector is closed. The caller owned the node. After `Ok` it must wake a
-    /// worker by the submit protocol (PARKING.md).
+    /// worker by the submit protocol (PARKING.md), unless it is a worker that checks the injector before it sleeps.
     pub(crate) fn push(&self, node: NonNull<T>) -> Result<(), NonNull<T>> {
         // SAFETY: the node is the caller's; a refusal passes it back.
         match self.push_batch(unsafe { Batch::one(node) }) {

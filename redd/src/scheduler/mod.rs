@@ -3,7 +3,7 @@
 //! `shared` is one runtime: its queues, its workers' slots, its driver, timers and blocking pool. A runnable task goes to the run
 //! queue of the worker that woke it, or to the injector if it was woken from outside.
 //!
-//! The files in order: each uses only those before it.
+//! The files in order: each uses only those before it, and the data of `rescue` (`options`, `poll_mark`, `detector`).
 //!
 //! | file | what is in it |
 //! |---|---|

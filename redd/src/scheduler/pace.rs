@@ -1,12 +1,12 @@
 //! The pace of the scheduler: its tuning constants, what each trades, and what other values of it cost.
 //!
-//! Read by `worker`, `local`, `search`, `park`, `spares` and `rescue`. Rows are those of `bench/workloads`, and their results are in
+//! Read by `worker`, `timing`, `search`, `park` and `rescue`. Rows are those of `bench/workloads`, and their results are in
 //! docs/benchmarks/constants.md. "No difference" means: none outside the noise of the row, at a quarter and at four times the value.
 //!
 //! Some stand elsewhere:
 //! - the capacity of a run queue, in its type (`run_queue`),
 //! - how long a thread spins before it sleeps (`primitives::spin`, decision 0012),
-//! - how long spares are kept, and when a refused thread is asked for again (`spares`, `start`),
+//! - how long spares are kept, and when a refused thread is asked for again (`thread_main`, `start`),
 //! - the event interval and the threshold of rescue, which `Builder` sets.
 
 use std::time::Duration;

@@ -177,7 +177,7 @@ impl Worker {
             || (checks_others && self.local.is_stealable() && has_tasks_in_rings(shared))
     }
 
-    /// Sleeps until a wake-up, an event or the next deadline. True if a token woke it.
+    /// Sleeps until a wake-up, an event or the next deadline. True if a notification woke it.
     fn sleep(&mut self, shared: &Shared, root: &impl Root, key: WaitKey) -> bool {
         let timers = &shared.parts.timers;
         let clock = timers.clock();

@@ -1,6 +1,6 @@
 //! Where a worker's next task comes from: its own queue, the injector, the queues of other workers.
 //!
-//! Called by the loop in `worker`, and by `spares`, which hands a worker's tasks over.
+//! Called by the loop in `worker`, and by `stand_in`, which hands a worker's tasks over.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 

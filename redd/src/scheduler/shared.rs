@@ -1,6 +1,6 @@
 //! One runtime: the state of each mechanism, and the types that point back to the whole.
 //!
-//! This file has data and plain reads. What is done with the data is in the files above: `wake`, `enter`, `leave`, `start`, `local`,
+//! This file has data and plain reads. What is done with the data is in the files that use this one: `wake`, `enter`, `leave`, `start`, `local`,
 //! `submit`, `stand_in`, and the loop.
 
 #![expect(unsafe_code, reason = "a location in an atomic pointer; a worker has raw pointers to its runtime")]
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     /// The wakers of threads in `block_on` that do not run the loop, if a panic may end the runtime.
     pub(crate) panic_wakers: Mutex<Vec<Waker>>,
     pub(super) slots: WorkerSlots,
-    /// The first deadline of the shared wheel to which a parked worker sleeps; `u64::MAX` if none does (`cover` of `park`).
+    /// The earliest deadline of the common wheels, or time to trim, to which a parked worker sleeps; `u64::MAX` if none does (`cover` of `park`).
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
     pub(crate) stall_detector: StallDetector,
@@ -251,7 +251,7 @@ impl Shared {
         self.slots.enable(index)
     }
 
-    /// The wheels that no worker has for itself: that of threads that are not workers, and those of blocked and stalled
+    /// The wheels that no worker has for itself: the shared one, and those of blocked and stalled
     /// workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;

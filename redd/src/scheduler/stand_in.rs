@@ -3,7 +3,7 @@
 //! Called by `blocking::block_in_place`, by `rescue`, and by the loop (`try_retire`).
 //!
 //! # Invariants
-//! - `one-owner`: as in `worker`: the thread of a slot is the only one that pushes to and pops from its queue.
+//! - `one-owner`: as in `local`: the thread of a slot is the only one that pushes to and pops from its queue.
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
@@ -17,8 +17,8 @@ use super::worker_states::join_unless_ended;
 use super::{idle, start};
 use crate::observe::report::{self, ReportKind};
 
-/// `block_in_place`: this worker's thread is about to block. Its tasks go to the other workers. If no worker is left to run
-/// tasks, a spare worker starts.
+/// `block_in_place`: this worker's thread is about to block. The other workers may steal its tasks. A spare worker
+/// starts if no worker is left to run tasks, and always if rescue is off.
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: set while the worker runs on this thread.
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else {

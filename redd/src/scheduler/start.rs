@@ -1,6 +1,6 @@
 //! Worker threads: each one starts the next before it first runs user code.
 //!
-//! Called by the runtime (`start_first`, `park`), by `worker`, `spares` and `rescue` (`start_successor`, `retry_if_due`,
+//! Called by the runtime (`start_first`, `park`), by `worker`, `stand_in`, `thread_main` and `rescue` (`start_successor`, `retry_if_due`,
 //! `start_if_refused`, `insist`, `retry_if_lacking`).
 //!
 //! User code is a task, a hook, or a waker that is not ours. A thread that has not run any is *clean*: its signal mask, CPUs,

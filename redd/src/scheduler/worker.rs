@@ -242,8 +242,8 @@ impl Worker {
         self.laps % LAPS_WITHOUT_POLL != 0
     }
 
-    /// The worker has found a task: its search ends, and other workers take what is left. Before its first task it starts
-    /// one more of them.
+    /// The worker has found a task: its search ends, and it wakes a worker for what is left. A clean worker first starts its
+    /// successor (`one-ahead`).
     #[inline(never)]
     fn before_poll(&mut self, shared: &Shared) {
         self.local.leave_clean(shared);

@@ -1,6 +1,6 @@
 //! Which workers are active: for each slot whether its thread runs tasks, and how many do.
 //!
-//! Called by `worker`, `spares` and `rescue`.
+//! Called by `worker`, `stand_in`, `thread_main` and `rescue`.
 //!
 //! ```text
 //!            block                       mark_stalled (monitor)
@@ -154,7 +154,7 @@ fn not_below_zero(active: usize) -> usize {
 
 /// Counts one more thread that is to leave before the runtime ends, unless it has ended.
 pub(crate) fn join_unless_ended(alive: &AtomicUsize) -> bool {
-    // AcqRel: pairs with the decrement in `worker::leave`. In one step, or the last one would leave in between, and the
+    // AcqRel: pairs with the decrement in `leave::leave`. In one step, or the last one would leave in between, and the
     // runtime end twice.
     let one_more = |alive| (alive > 0).then_some(alive + 1);
     alive.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_ok()

@@ -35,14 +35,15 @@ use crate::current::{self, Parts};
 /// ```
 #[track_caller]
 pub fn pause() {
-    let is_paused_now = with_parts("`time::pause`", |parts| {
-        assert!(
-            parts.enabled.pause,
+    // A closure does not know the caller's line, so the panics are outside.
+    let is_paused_now =
+        with_parts("`time::pause`", |parts| parts.enabled.pause.then(|| parts.timers.clock().pause().is_ok()));
+    let Some(is_paused_now) = is_paused_now else {
+        panic!(
             "`time::pause` was called in a multi-thread runtime, whose clock cannot be stopped. Use a runtime built with \
              `Builder::new_current_thread()`, which is what `#[redd::test]` gives."
         );
-        parts.timers.clock().pause().is_ok()
-    });
+    };
     assert!(
         is_paused_now,
         "`time::pause` was called while the clock of this runtime was paused already. Call it once, and not in a \

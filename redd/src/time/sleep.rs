@@ -330,7 +330,7 @@ fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
     current::with_parts(ask).unwrap_or(false)
 }
 
-/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is not a worker.
+/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is no active worker.
 #[inline]
 fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
     let home = timer.home();

@@ -1,4 +1,4 @@
-//! The timers of a runtime: a wheel for each worker, and one for all other threads.
+//! The timers of a runtime: a wheel for each worker, and a shared one for all other threads, blocked and stalled workers.
 //!
 //! Called by `sleep` (arm, poll, disarm), by the worker loop (`next_deadline`, `expire`) and by shutdown.
 //!
@@ -68,7 +68,7 @@ static IDLE_WHEELS: Pool<LockedWheel> = Pool::new();
 pub(crate) struct Timers {
     clock: Clock,
     life: u64,
-    /// One per worker slot. The last is shared by all threads that are not workers.
+    /// One per worker, not per spare. The last is shared by threads outside, spares, and blocked and stalled workers.
     wheels: Box<[&'static LockedWheel]>,
     /// The slot of the calling thread: that of the worker that it is, or the shared one.
     slot_here: fn(&Self) -> usize,
@@ -168,7 +168,6 @@ impl Timers {
         drop(owner);
     }
 
-    /// Returns the wheel of a slot.
     /// Returns the wheel on which the calling thread arms timers: its worker's own, or the shared one.
     #[inline]
     pub(super) fn wheel_here(&self) -> &'static LockedWheel {

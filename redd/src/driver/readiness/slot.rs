@@ -1,6 +1,6 @@
 //! The shared memory of one registration: its word, and the wakers of those who wait.
 //!
-//! Called by `source` (the tasks' side), by `Driver::turn` (the events' side) and by `slab`.
+//! Called by `source` (the tasks' side), by `Driver::dispatch` (the events' side) and by `slab`.
 //!
 //! # Invariants
 //! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so

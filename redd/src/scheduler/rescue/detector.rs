@@ -28,7 +28,7 @@ pub(crate) struct StallDetector {
     pub(super) threshold: Duration,
     pub(crate) counters: StallCounters,
     pub(super) registration: OnceLock<Registration>,
-    /// `not-after-stop` of `monitor`.
+    /// `not-after-stop` of `alarm`.
     pub(super) monitor: Mutex<Monitor>,
 }
 

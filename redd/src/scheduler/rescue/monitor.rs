@@ -126,7 +126,7 @@ impl Monitor {
             // `nothing-is-taken`: the mark only opens its slot to others.
             let is_marked = rescues && shared.workers.states.mark_stalled(&slot.state);
             if is_marked && slot.mark.polls() != seen.polls {
-                shared.workers.states.clear_mark(&slot.state); // `marked-late` of `states`
+                shared.workers.states.clear_mark(&slot.state); // `marked-late` of `worker_states`
             } else if is_marked {
                 // The parked workers have not counted its wheel.
                 needs_cover |= index < shared.config.workers && shared.parts.timers.next_deadline(index).is_some();

@@ -60,7 +60,7 @@ impl MonitorThread {
         Ok(new)
     }
 
-    /// The thread.
+    /// The loop of the thread. It returns only if its epoll fails.
     fn on_alarm(&self) {
         let mut events = EventBuffer::with_capacity(16);
         loop {
