@@ -99,7 +99,7 @@ fn intervals(tasks: u64, n: u64) -> Measure {
 }
 
 /// Half a second in which nothing is due, after a second of rest; two workers and 1000 tasks that sleep for an hour.
-/// An operation is a second, so that the figures are per second.
+/// An operation is a second, so that the values are per second.
 fn idle() -> Measure {
     let runtime = workers(2);
     for _ in 0..1000 {

@@ -7,7 +7,7 @@
 //! costs one wake from the submitter, and the threads wake each other while they are at it.
 //!
 //! # Invariants
-//! - `someone-is-committed`: whenever the lock is free and the queue is not empty, a seeker exists. The exception: all
+//! - `work-has-a-seeker`: whenever the lock is free and the queue is not empty, a seeker exists. The exception: all
 //!   threads are busy and no more may be started, because of the bound or because the system has just refused one.
 //!   So work that waits for other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
 //! - `seeker-finds-its-work`: what a seeker is on its way to when the pool shuts down, the front of the queue, is not
@@ -86,7 +86,7 @@ pub(super) struct Inner<W> {
     /// Those of them that run.
     ids: Vec<ThreadId>,
     next_number: usize,
-    /// `someone-is-committed`
+    /// `work-has-a-seeker`
     has_seeker: bool,
     /// The last attempt to start a thread failed.
     is_refused: bool,
@@ -145,7 +145,7 @@ impl<W> Inner<W> {
         position.map(|position| self.idle.remove(position)).is_some()
     }
 
-    /// `someone-is-committed`
+    /// `work-has-a-seeker`
     fn is_committed(&self) -> bool {
         let may_start = self.threads < self.max_threads && !self.is_refused;
         self.queue.is_empty() || self.has_seeker || (self.idle.is_empty() && !may_start)
@@ -154,7 +154,7 @@ impl<W> Inner<W> {
 
 /// Lets the lock go after a change of the threads or of the queue, and looks at the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
-    debug_assert!(inner.is_committed(), "`someone-is-committed`: work was left alone: {inner:?}");
+    debug_assert!(inner.is_committed(), "`work-has-a-seeker`: work was left alone: {inner:?}");
     drop(inner);
 }
 

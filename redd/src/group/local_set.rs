@@ -519,16 +519,15 @@ where
     F::Output: 'static,
 {
     // A local runtime comes before a set that is current inside of it, as in Tokio: its tasks outlive the set.
-    let is_local = enter::with_current(|shared| shared.config.flavor == Flavor::Local) == Some(true);
-    let local = if is_local { enter::current() } else { None };
-    if let Some(shared) = local.filter(|shared| shared.is_local_here()) {
+    let local = enter::with_current(|shared| (shared.config.flavor == Flavor::Local).then(|| shared.clone())).flatten();
+    if let Some(shared) = local.as_ref().filter(|shared| shared.is_local_here()) {
         // SAFETY: this is the thread of the local runtime.
         return unsafe { shared.spawn_unchecked(future, name, location) };
     }
     if let Some(inner) = Inner::current() {
         return inner.spawn(future, name, location);
     }
-    if is_local {
+    if local.is_some() {
         panic!(
             "`spawn_local` was called on thread `{}` for a runtime of another thread. Local tasks can only be spawned on a \
              LocalRuntime from the thread the runtime was created on; use `Handle::spawn` for a `Send` future.",
