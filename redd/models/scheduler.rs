@@ -4,14 +4,14 @@
 
 #![expect(unsafe_code, reason = "nodes are read after a queue has handed them out")]
 
-#[path = "scheduler_active.rs"]
-mod active_word;
 #[path = "scheduler_core.rs"]
 pub(crate) mod core;
 #[path = "scheduler_idle.rs"]
 mod idle_word;
 #[path = "scheduler_queues.rs"]
 mod queues;
+#[path = "scheduler_running_loops.rs"]
+mod running_loops_word;
 #[path = "scheduler_start.rs"]
 mod starts;
 

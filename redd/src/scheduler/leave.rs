@@ -11,10 +11,10 @@
 use std::cell::Cell;
 use std::ptr;
 
-use super::active::Step;
 use super::choices::Flavor;
 use super::counters::add;
 use super::enter;
+use super::running_loops::Step;
 use super::shared::Shared;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread_local;
@@ -31,13 +31,13 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.phase.close();
         self.injector.close();
-        if self.config.flavor == Flavor::MultiThread && self.workers.active.close() == Step::Last {
+        if self.config.flavor == Flavor::MultiThread && self.workers.running_loops.close() == Step::Last {
             self.end_waits();
             self.cancel_unpolled();
         }
     }
 
-    /// Step 5 of `active`: no further event comes, so all waits for one end. Operations that need not wait still work, for the
+    /// Step 5 of `running_loops`: no further event comes, so all waits for one end. Operations that need not wait still work, for the
     /// destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
     pub(crate) fn end_waits(&self) {
         self.parts.timers.shutdown();

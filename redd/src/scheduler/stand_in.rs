@@ -7,10 +7,10 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
-use super::active::Step;
 use super::choices::MAX_SPARES;
 use super::local::LOCAL;
 use super::rescue::options::Mode;
+use super::running_loops::Step;
 use super::shared::{Local, Shared};
 use super::spares::{Called, Started};
 use super::worker_states::join_unless_ended;
@@ -50,7 +50,7 @@ impl<'a> BlockedPlace<'a> {
         }
         let serving = shared.workers.states.block(&slot.state);
         idle::after_remote_push();
-        match shared.workers.active.exit() {
+        match shared.workers.running_loops.exit() {
             Step::Open => {}
             Step::Closed => {
                 shared.wake_to_leave();
@@ -95,7 +95,7 @@ impl<'a> BlockedPlace<'a> {
 
 impl Drop for BlockedPlace<'_> {
     fn drop(&mut self) {
-        self.shared.workers.active.enter();
+        self.shared.workers.running_loops.enter();
         self.shared.workers.states.unblock(&self.local.slot().state);
         self.shared.stall_detector.on_unblock(self.shared);
     }

@@ -12,7 +12,6 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::active::Step;
 use super::choices::Flavor;
 use super::counters::add;
 use super::leave::{arrive_here, finish};
@@ -20,6 +19,7 @@ use super::local::{LOCAL, before_wake, note_panic};
 use super::local_queue::LocalQueue;
 use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, NEXT_STREAK_MAX};
 use super::root::{NoRoot, Root};
+use super::running_loops::Step;
 use super::shared::{Local, Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{enter, stand_in, start};
@@ -96,7 +96,7 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run<R: Root>(&mut self, shared: &Shared, root: &mut R) -> Ended {
         let _own = (!R::MAY_PANIC).then(|| AbortOnUnwind("the worker thread"));
-        let _active = self.is_multi(shared).then(|| Looping::begin(shared));
+        let _running = self.is_multi(shared).then(|| RunningLoop::begin(shared));
         let _thread = OnThread::enter(self);
         let mut busy_since = self.begin_run(shared);
         let mut is_first = true;
@@ -329,19 +329,19 @@ impl Worker {
     }
 }
 
-/// A guard: this worker is active (`active`).
-struct Looping<'a>(&'a Shared);
+/// A guard: this loop is counted (`running_loops`).
+struct RunningLoop<'a>(&'a Shared);
 
-impl<'a> Looping<'a> {
+impl<'a> RunningLoop<'a> {
     fn begin(shared: &'a Shared) -> Self {
-        shared.workers.active.enter();
+        shared.workers.running_loops.enter();
         Self(shared)
     }
 }
 
-impl Drop for Looping<'_> {
+impl Drop for RunningLoop<'_> {
     fn drop(&mut self) {
-        match self.0.workers.active.exit() {
+        match self.0.workers.running_loops.exit() {
             Step::Open => {}
             Step::Closed => self.0.wake_to_leave(),
             // Every worker cancels tasks when its loop has ended, this one among them.

@@ -4,9 +4,9 @@
 
 use std::collections::VecDeque;
 
-use super::active::Active;
 use super::config::Config;
 use super::counters::add;
+use super::running_loops::RunningLoops;
 use super::slot::WorkerSlot;
 use super::spares::Spares;
 use super::worker_states::WorkerStates;
@@ -22,7 +22,7 @@ pub(crate) struct Workers {
     /// Which of them run tasks.
     pub(crate) states: WorkerStates,
     /// Which of them may still wait for I/O and timers.
-    pub(crate) active: Active,
+    pub(crate) running_loops: RunningLoops,
     pub(crate) threads: Mutex<Threads>,
     /// Some worker has never run a task.
     pub(super) has_clean: AtomicBool,
@@ -38,7 +38,7 @@ impl Default for Workers {
         Self {
             alive: AtomicUsize::new(0),
             states: WorkerStates::default(),
-            active: Active::default(),
+            running_loops: RunningLoops::default(),
             threads: Mutex::default(),
             has_clean: AtomicBool::new(true),
             retry_at: AtomicU64::new(u64::MAX),

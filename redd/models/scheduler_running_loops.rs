@@ -1,6 +1,6 @@
-//! Models of the end of all waits: active workers, a close, and the last one that leaves.
+//! Models of the end of all waits: running loops, a close, and the last loop that ends.
 
-use super::super::active::{Active, CLOSED, COUNT, Step};
+use super::super::running_loops::{CLOSED, COUNT, RunningLoops, Step};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
@@ -13,15 +13,15 @@ const UNBORN: usize = 0;
 const PUBLISHED: usize = 1;
 const CANCELLED: usize = 2;
 
-/// A runtime that consists of its active workers, its phase and one task.
+/// A runtime that consists of its running loops, its phase and one task.
 struct Ending {
-    active: Active,
+    running_loops: RunningLoops,
     phase: AtomicUsize,
     task: AtomicUsize,
     /// How often the waits have ended.
     ends: AtomicUsize,
-    exit: fn(&Active) -> Step,
-    close: fn(&Active) -> Step,
+    exit: fn(&RunningLoops) -> Step,
+    close: fn(&RunningLoops) -> Step,
 }
 
 impl Ending {
@@ -43,21 +43,21 @@ impl Ending {
         self.phase.load(Ordering::Acquire) == CLOSED_PHASE
     }
 
-    /// One poll of a worker that is active, if the runtime is open: it spawns a task, and its waits have not ended.
+    /// One poll by a running loop, if the runtime is open: it spawns a task, and its waits have not ended.
     fn poll(&self) {
         if self.is_closed() {
             return;
         }
         self.task.store(PUBLISHED, Ordering::Release);
-        assert_eq!(self.ends.load(Ordering::Acquire), 0, "no wait ends under a worker that is active");
+        assert_eq!(self.ends.load(Ordering::Acquire), 0, "no wait ends while a loop runs");
     }
 
     fn block(&self) {
-        self.apply((self.exit)(&self.active));
+        self.apply((self.exit)(&self.running_loops));
     }
 
     fn leave(&self) {
-        self.apply((self.exit)(&self.active));
+        self.apply((self.exit)(&self.running_loops));
         self.cancel();
     }
 }
@@ -70,16 +70,16 @@ enum Blocked {
 
 /// One worker polls a task that spawns another and then blocks in place, forever or for a while. If there is a second worker,
 /// it leaves when it sees the close. This thread closes.
-fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, close: fn(&Active) -> Step) {
+fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&RunningLoops) -> Step, close: fn(&RunningLoops) -> Step) {
     let ending = Arc::new(Ending {
-        active: Active::default(),
+        running_loops: RunningLoops::default(),
         phase: AtomicUsize::new(OPEN_PHASE),
         task: AtomicUsize::new(UNBORN),
         ends: AtomicUsize::new(0),
         exit,
         close,
     });
-    (0..=others).for_each(|_| ending.active.enter());
+    (0..=others).for_each(|_| ending.running_loops.enter());
     let mut workers = Vec::new();
     {
         let ending = Arc::clone(&ending);
@@ -87,7 +87,7 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, clos
             ending.poll();
             ending.block();
             if blocked == Blocked::Returns {
-                ending.active.enter();
+                ending.running_loops.enter();
                 ending.leave();
             }
         }));
@@ -98,7 +98,7 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, clos
         workers.push(thread::spawn(move || ending.leave()));
     }
     ending.phase.store(CLOSED_PHASE, Ordering::Release);
-    ending.apply((ending.close)(&ending.active));
+    ending.apply((ending.close)(&ending.running_loops));
     for worker in workers {
         worker.join().expect("no panic");
     }
@@ -107,9 +107,9 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&Active) -> Step, clos
 }
 
 /// The mistake: checks whether the runtime has closed in a step before the one that counts.
-fn exit_in_two_steps(active: &Active) -> Step {
-    let is_closed = active.0.load(Ordering::Acquire) & CLOSED != 0;
-    let before = active.0.fetch_sub(1, Ordering::AcqRel);
+fn exit_in_two_steps(running_loops: &RunningLoops) -> Step {
+    let is_closed = running_loops.0.load(Ordering::Acquire) & CLOSED != 0;
+    let before = running_loops.0.fetch_sub(1, Ordering::AcqRel);
     match (is_closed, before & COUNT) {
         (false, _) => Step::Open,
         (true, 1) => Step::Last,
@@ -118,14 +118,14 @@ fn exit_in_two_steps(active: &Active) -> Step {
 }
 
 /// The mistake: sets the flag, and leaves the rest to the workers.
-fn close_without_a_look(active: &Active) -> Step {
-    active.0.fetch_or(CLOSED, Ordering::AcqRel);
+fn close_without_a_check(running_loops: &RunningLoops) -> Step {
+    running_loops.0.fetch_or(CLOSED, Ordering::AcqRel);
     Step::Closed
 }
 
 /// The mistake: reads the number and the flag in one step, but does not record that it was the last.
-fn exit_without_a_note(active: &Active) -> Step {
-    let before = active.0.fetch_sub(1, Ordering::AcqRel);
+fn exit_without_a_record(running_loops: &RunningLoops) -> Step {
+    let before = running_loops.0.fetch_sub(1, Ordering::AcqRel);
     match (before & CLOSED != 0, before & COUNT) {
         (false, _) => Step::Open,
         (true, 1) => Step::Last,
@@ -133,44 +133,44 @@ fn exit_without_a_note(active: &Active) -> Step {
     }
 }
 
-model!(loom_active_waits_end_when_the_only_worker_stays_blocked, || end_of_waits(
+model!(loom_running_loops_waits_end_when_the_only_worker_stays_blocked, || end_of_waits(
     0,
     Blocked::Stays,
-    Active::exit,
-    Active::close
+    RunningLoops::exit,
+    RunningLoops::close
 ));
 
-model!(loom_active_waits_end_once_when_a_worker_blocks_and_another_leaves, || end_of_waits(
+model!(loom_running_loops_waits_end_once_when_a_worker_blocks_and_another_leaves, || end_of_waits(
     1,
     Blocked::Stays,
-    Active::exit,
-    Active::close
+    RunningLoops::exit,
+    RunningLoops::close
 ));
 
-model!(loom_active_waits_end_once_when_a_worker_blocks_and_returns, || end_of_waits(
+model!(loom_running_loops_waits_end_once_when_a_worker_blocks_and_returns, || end_of_waits(
     0,
     Blocked::Returns,
-    Active::exit,
-    Active::close
+    RunningLoops::exit,
+    RunningLoops::close
 ));
 
-mistake!(loom_active_catches_an_exit_that_looks_before_it_counts, "the waits end", || end_of_waits(
+mistake!(loom_running_loops_catches_an_exit_that_checks_before_it_counts, "the waits end", || end_of_waits(
     0,
     Blocked::Stays,
     exit_in_two_steps,
-    Active::close
+    RunningLoops::close
 ));
 
-mistake!(loom_active_catches_a_close_that_does_not_look, "the waits end", || end_of_waits(
+mistake!(loom_running_loops_catches_a_close_that_does_not_check, "the waits end", || end_of_waits(
     0,
     Blocked::Stays,
-    Active::exit,
-    close_without_a_look
+    RunningLoops::exit,
+    close_without_a_check
 ));
 
-mistake!(loom_active_catches_an_end_that_is_not_noted, "the waits end once", || end_of_waits(
+mistake!(loom_running_loops_catches_an_end_that_is_not_recorded, "the waits end once", || end_of_waits(
     0,
     Blocked::Returns,
-    exit_without_a_note,
-    Active::close
+    exit_without_a_record,
+    RunningLoops::close
 ));

@@ -1,31 +1,31 @@
-//! Active workers: those that may still wait for I/O and timers, and the end of all waits after the last of them.
+//! Running loops: how many worker loops still deliver I/O and timer events, and the end of all waits after the last of them.
 //!
-//! Called by the worker loop (`Looping`), by `stand_in` (`block_in_place`) and by `Shared::close`.
+//! Called by the worker loop (`RunningLoop`), by `stand_in` (`block_in_place`) and by `Shared::close`.
 //!
 //! # Protocol
-//! One word has the number of active workers and two flags, CLOSED and ENDED. A thread that waits for a timer, a descriptor
-//! or a task needs an active worker, which delivers the event. Without one, nothing ends the wait by itself.
-//! 1. A worker becomes active before its loop begins, and when it comes out of `block_in_place` (`enter`).
-//! 2. It stops being active when its loop has ended, and before the closure of `block_in_place` runs (`exit`).
+//! One word has the number of running loops and two flags, CLOSED and ENDED. A thread that waits for a timer, a descriptor
+//! or a task needs a running loop, which delivers the event. Without one, nothing ends the wait by itself.
+//! 1. A loop is counted before it begins, and again when its thread returns from `block_in_place` (`enter`).
+//! 2. It is subtracted when it has ended, and before the closure of `block_in_place` runs (`exit`).
 //! 3. A shutdown sets the phase, then CLOSED (`close`). A worker that sees the phase polls no further task.
-//! 4. The first step 2 or 3 after which CLOSED is set and no worker is active sets ENDED and returns [`Step::Last`].
-//! 5. The thread that took this step ends all waits (`Shared::end_waits`): timers panic, descriptors give an error, and tasks
+//! 4. The first step 2 or 3 that leaves CLOSED set and no running loop sets ENDED and returns [`Step::Last`].
+//! 5. The thread that took this step ends all waits (`Shared::end_waits`): timers panic, descriptors return an error, and tasks
 //!    that no worker polls are cancelled.
-//! 6. A step 2 that sees CLOSED, and is not the last, wakes one more sleeper, so that the others leave although this
+//! 6. A step 2 that sees CLOSED, and is not the last, wakes one more parked worker, so that the others leave although this
 //!    thread now waits (`Step::Closed`).
 //!
 //! # Invariants
-//! - `ends-once`: ENDED is set by one step, in the same exchange that reads the number. It stays.
+//! - `ends-once`: ENDED is set by one step, in the same exchange that reads the number. It stays set.
 //! - `end-is-not-lost`: each step changes the same word, so of the last `exit` and `close` the later one sees the other.
-//! - `no-poll-after-close`: a worker whose `enter` saw CLOSED sees the phase, too, and polls no task. So a task that is
+//! - `no-poll-after-close`: a worker whose `enter` saw CLOSED also sees the phase, and polls no task. So a task that is
 //!   published before step 5 is cancelled there, and a later one is cancelled by the thread that spawns it.
 //!
-//! Destructors that wait while their tasks are cancelled need no rule of their own: a worker cancels after its loop has
-//! ended, so it is not active then. Nor do destructors that block the thread without `block_in_place`.
+//! Two kinds of destructors need no rule of their own. One waits while its task is cancelled: a worker cancels tasks after its
+//! loop has ended, so that loop is not counted then. The other blocks its thread without `block_in_place`.
 //!
 //! # Why not otherwise
-//! If the waits ended only after the last worker, the worker could wait for itself. If they ended at the close, timers would
-//! panic in tasks in the middle of a poll, which a moment later would be cancelled without a message.
+//! If the waits ended only after the last worker has left, that worker could wait for itself. If they ended at the close, timers
+//! would panic in tasks in the middle of a poll. Those tasks would be cancelled a moment later without a message.
 
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 
@@ -33,9 +33,9 @@ pub(super) const CLOSED: usize = 1 << (usize::BITS - 1);
 const ENDED: usize = 1 << (usize::BITS - 2);
 pub(super) const COUNT: usize = ENDED - 1;
 
-/// The number of active workers, and whether the runtime has closed.
+/// The number of running loops, and whether the runtime has closed.
 #[derive(Debug, Default)]
-pub(crate) struct Active(pub(super) AtomicUsize);
+pub(crate) struct RunningLoops(pub(super) AtomicUsize);
 
 /// What the thread that took a step does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +43,13 @@ pub(crate) struct Active(pub(super) AtomicUsize);
 pub(crate) enum Step {
     /// The runtime is open.
     Open,
-    /// Wake one more sleeper (step 6).
+    /// Wake one more parked worker (step 6).
     Closed,
     /// End all waits (step 5).
     Last,
 }
 
-impl Active {
+impl RunningLoops {
     /// Step 1.
     pub(crate) fn enter(&self) {
         // AcqRel: `no-poll-after-close`: if this sees CLOSED, it sees the phase. Pairs with itself in `apply`.
@@ -70,11 +70,11 @@ impl Active {
     fn apply(&self, step: fn(usize) -> usize) -> Step {
         let mut before = self.0.load(Ordering::Relaxed);
         loop {
-            let (after, answer) = ended(step(before));
-            // AcqRel: the last step sees all that the active workers did, and each sees what came before the close. Pairs
+            let (after, result) = ended(step(before));
+            // AcqRel: the last step sees all that the other loops did, and each step sees what came before the close. Pairs
             // with itself and with `enter`.
             match self.0.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return answer,
+                Ok(_) => return result,
                 Err(now) => before = now,
             }
         }
@@ -82,7 +82,7 @@ impl Active {
 }
 
 fn exited(word: usize) -> usize {
-    debug_assert!(word & COUNT > 0, "a worker that is not active does not stop being so");
+    debug_assert!(word & COUNT > 0, "the caller's loop is counted");
     word - 1
 }
 
@@ -107,7 +107,7 @@ mod tests {
 
     /// All words with few workers, and every step from each.
     #[test]
-    fn the_waits_end_exactly_at_the_first_step_that_leaves_nobody_active_in_a_closed_runtime() {
+    fn the_waits_end_exactly_at_the_first_step_that_leaves_no_running_loop_in_a_closed_runtime() {
         for count in 0..4_usize {
             for flags in [0, CLOSED, CLOSED | ENDED] {
                 for (is_exit, step) in [(true, exited as fn(usize) -> usize), (false, closed)] {
