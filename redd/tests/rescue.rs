@@ -139,7 +139,7 @@ fn a_task_that_a_worker_spawned_or_woke_before_it_blocked_runs() {
             other.send(()).expect("it waits");
         });
         finish(&runtime, async move {
-            // The next-slot holds one of them, the ring the other.
+            // The LIFO slot holds one of them, the ring the other.
             redd::spawn(async move { beat.send(()) });
             wake.send(()).expect("it waits");
             block_until(&beats, 2);
@@ -148,7 +148,7 @@ fn a_task_that_a_worker_spawned_or_woke_before_it_blocked_runs() {
 }
 
 #[test]
-fn tasks_in_the_next_slots_of_workers_that_are_all_blocked_run() {
+fn tasks_in_the_lifo_slots_of_workers_that_are_all_blocked_run() {
     let runtime = with_workers(2);
     let both = Arc::new(Barrier::new(2));
     let tasks: Vec<_> = (0..2)

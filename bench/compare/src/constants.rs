@@ -28,7 +28,7 @@ const OFFERS: &[&str] = &["fan_out_fan_in", "spawn_1000_join_2_workers"];
 const DRIVER: &[&str] = &["tcp_echo_1_inside", "tcp_echo_64_inside", "interval_100"];
 
 const CONSTANTS: &[Constant] = &[
-    Constant { file: PACE, name: "NEXT_STREAK_MAX", values: &["1", "9"], rows: &["ping_pong", "fan_out_fan_in"] },
+    Constant { file: PACE, name: "LIFO_STREAK_MAX", values: &["1", "9"], rows: &["ping_pong", "fan_out_fan_in"] },
     Constant { file: PACE, name: "INJECTOR_PATIENCE_NS", values: &["50_000.0", "800_000.0"], rows: OUTSIDE },
     Constant { file: PACE, name: "INJECTOR_INTERVAL_FIRST", values: &["15", "244"], rows: OUTSIDE },
     Constant { file: PACE, name: "INJECTOR_INTERVAL_MAX", values: &["31", "508"], rows: OUTSIDE },

@@ -142,7 +142,7 @@ impl Builder {
                 enable_io: false,
                 enable_time: false,
                 start_paused: false,
-                use_next_slot: true,
+                use_lifo_slot: true,
                 name: None,
                 thread_name: Arc::new(|| DEFAULT_THREAD_NAME.to_owned()),
                 thread_stack_size: None,
@@ -330,7 +330,7 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn disable_lifo_slot(&mut self) -> &mut Self {
-        self.config.use_next_slot = false;
+        self.config.use_lifo_slot = false;
         self
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Config {
     pub(crate) enable_io: bool,
     pub(crate) enable_time: bool,
     pub(crate) start_paused: bool,
-    pub(crate) use_next_slot: bool,
+    pub(crate) use_lifo_slot: bool,
     pub(crate) name: Option<String>,
     pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) thread_stack_size: Option<usize>,

@@ -51,9 +51,9 @@ impl Local {
         let task = runnable.into_raw();
         let displaced = match &self.queue {
             LocalQueue::Private { ready, .. } => return ready.push(task),
-            LocalQueue::Stealable { uses_next_slot: false } => task,
+            LocalQueue::Stealable { uses_lifo_slot: false } => task,
             // SAFETY: `one-owner`.
-            LocalQueue::Stealable { uses_next_slot: true } => match unsafe { (*self.slot).queue.push_next(task) } {
+            LocalQueue::Stealable { uses_lifo_slot: true } => match unsafe { (*self.slot).queue.push_lifo(task) } {
                 Some(displaced) => displaced,
                 None => return,
             },

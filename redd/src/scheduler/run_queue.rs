@@ -38,7 +38,7 @@ pub(crate) struct RunQueue<T, const CAP: usize = 256> {
     pub(super) head: CachePadded<AtomicU64>,
     pub(super) tail: CachePadded<AtomicU32>,
     /// Null if there is none. Filled by the owner only (`one-owner`).
-    pub(super) next: AtomicPtr<T>,
+    pub(super) lifo_slot: AtomicPtr<T>,
     pub(super) slots: [AtomicPtr<T>; CAP],
 }
 
@@ -96,7 +96,7 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
         Self {
             head: CachePadded(AtomicU64::new(Head::at(0).pack())),
             tail: CachePadded(AtomicU32::new(0)),
-            next: AtomicPtr::new(ptr::null_mut()),
+            lifo_slot: AtomicPtr::new(ptr::null_mut()),
             slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
     }
@@ -120,12 +120,12 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
     /// Whether neither the ring nor the LIFO slot has a task.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_ring_empty() && !self.has_next()
+        self.is_ring_empty() && !self.has_lifo_task()
     }
 
     #[inline]
-    pub(crate) fn has_next(&self) -> bool {
-        !self.next.load(Ordering::Relaxed).is_null()
+    pub(crate) fn has_lifo_task(&self) -> bool {
+        !self.lifo_slot.load(Ordering::Relaxed).is_null()
     }
 
     #[inline]
@@ -231,14 +231,14 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// # Safety
     /// As for [`push`](Self::push).
     #[inline]
-    pub(crate) unsafe fn push_next(&self, node: NonNull<T>) -> Option<NonNull<T>> {
-        if self.has_next() {
-            // Release: publishes the task. Pairs with the Acquire in `steal_next`.
-            NonNull::new(self.next.swap(node.as_ptr(), Ordering::Release))
+    pub(crate) unsafe fn push_lifo(&self, node: NonNull<T>) -> Option<NonNull<T>> {
+        if self.has_lifo_task() {
+            // Release: publishes the task. Pairs with the Acquire in `steal_lifo`.
+            NonNull::new(self.lifo_slot.swap(node.as_ptr(), Ordering::Release))
         } else {
             // `one-owner`: an empty slot stays empty until we fill it, so no exchange is needed.
             // Release: as above.
-            self.next.store(node.as_ptr(), Ordering::Release);
+            self.lifo_slot.store(node.as_ptr(), Ordering::Release);
             None
         }
     }
@@ -248,22 +248,22 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// # Safety
     /// As for [`pop`](Self::pop).
     #[inline]
-    pub(crate) unsafe fn pop_next(&self) -> Option<NonNull<T>> {
-        if !self.has_next() {
+    pub(crate) unsafe fn take_lifo(&self) -> Option<NonNull<T>> {
+        if !self.has_lifo_task() {
             return None;
         }
         // Relaxed: the owner put it there. A searcher may have been faster.
-        NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Relaxed))
+        NonNull::new(self.lifo_slot.swap(ptr::null_mut(), Ordering::Relaxed))
     }
 
     /// Takes the task out of another worker's LIFO slot. Any thread may do so. It is done only to a worker that is not active,
     /// since a running one takes this task next, with a warm cache.
-    pub(crate) fn steal_next(&self) -> Option<NonNull<T>> {
-        if !self.has_next() {
+    pub(crate) fn steal_lifo(&self) -> Option<NonNull<T>> {
+        if !self.has_lifo_task() {
             return None;
         }
-        // Acquire: the task. Pairs with the Release in `push_next`.
-        NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Acquire))
+        // Acquire: the task. Pairs with the Release in `push_lifo`.
+        NonNull::new(self.lifo_slot.swap(ptr::null_mut(), Ordering::Acquire))
     }
 
     /// Moves half of this ring, rounded up, to `dst`, except the first task, which the caller runs. `None` if there is no task,
@@ -325,7 +325,10 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
 
 impl<T, const CAP: usize> fmt::Debug for RunQueue<T, CAP> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunQueue").field("len", &self.len()).field("has_next", &self.has_next()).finish_non_exhaustive()
+        f.debug_struct("RunQueue")
+            .field("len", &self.len())
+            .field("has_lifo_task", &self.has_lifo_task())
+            .finish_non_exhaustive()
     }
 }
 

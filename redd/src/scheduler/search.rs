@@ -6,7 +6,7 @@
 
 use super::counters::add;
 use super::local_queue::LocalQueue;
-use super::pace::{INJECTED_BATCH_MAX, NEXT_STREAK_MAX};
+use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX};
 use super::park::has_work_for_others;
 use super::shared::{Shared, Worker};
 use crate::task::Runnable;
@@ -41,15 +41,15 @@ impl Worker {
         }
         let queue = &self.slot(shared).queue;
         // SAFETY: `one-owner`.
-        let next = unsafe { queue.pop_next() };
-        let task = match next {
-            Some(task) if self.next_streak < NEXT_STREAK_MAX => {
-                self.next_streak += 1;
+        let woken_last = unsafe { queue.take_lifo() };
+        let task = match woken_last {
+            Some(task) if self.lifo_streak < LIFO_STREAK_MAX => {
+                self.lifo_streak += 1;
                 Some(task)
             }
-            next => {
-                self.next_streak = 0;
-                if let Some(task) = next {
+            woken_last => {
+                self.lifo_streak = 0;
+                if let Some(task) = woken_last {
                     // SAFETY: `one-owner`.
                     unsafe { self.local.push_back(shared, task) };
                 }
@@ -108,7 +108,7 @@ impl Worker {
             let victim = shared.slot(index);
             if !victim.state.is_active() {
                 // Its thread does not come to its LIFO slot for a while.
-                if let Some(task) = victim.queue.steal_next() {
+                if let Some(task) = victim.queue.steal_lifo() {
                     self.count_stolen(shared, 1);
                     // SAFETY: the queue owned the reference.
                     return Some(unsafe { Runnable::from_raw(task) });

@@ -126,7 +126,7 @@ pub(crate) struct Worker {
     pub(super) driver_polled_at: Instant,
     /// Since when it leaves the driver to the lease holder.
     pub(super) lease_wait_since: Option<Instant>,
-    pub(super) next_streak: u32,
+    pub(super) lifo_streak: u32,
     /// Polls between two polls of the driver.
     pub(super) driver_interval: u32,
     /// At the start of a poll, this many tasks in the ring are worth a wake.

@@ -47,7 +47,7 @@ impl WorkerSlot {
 
     /// Whether a searcher may find a task: in the ring, or in the LIFO slot of a worker that is not active.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
-        !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_next())
+        !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_lifo_task())
     }
 }
 

@@ -44,7 +44,7 @@ impl<'a> BlockedPlace<'a> {
         let slot = local.slot();
         // SAFETY: `one-owner`: this thread is the worker.
         unsafe {
-            if let Some(task) = slot.queue.pop_next() {
+            if let Some(task) = slot.queue.take_lifo() {
                 local.push_back(shared, task);
             }
         }

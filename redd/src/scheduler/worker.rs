@@ -17,7 +17,7 @@ use super::counters::add;
 use super::leave::{arrive_here, finish};
 use super::local::{LOCAL, before_wake, note_panic};
 use super::local_queue::LocalQueue;
-use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, NEXT_STREAK_MAX};
+use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, LIFO_STREAK_MAX};
 use super::root::{NoRoot, Root};
 use super::running_loops::Step;
 use super::shared::{Local, Shared, Worker};
@@ -70,7 +70,7 @@ impl Worker {
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             driver_polled_at: real_now(),
             lease_wait_since: None,
-            next_streak: 0,
+            lifo_streak: 0,
             driver_interval: shared.config.event_interval,
             offer_from: 1,
             searching: None,
@@ -128,7 +128,7 @@ impl Worker {
                 }
                 if let Some(runnable) = self.next_task(shared) {
                     // A task from the LIFO slot counts with its waker, so a chain of wakes does not poll the driver four times as often.
-                    left -= u32::from(self.next_streak == 0);
+                    left -= u32::from(self.lifo_streak == 0);
                     self.poll(shared, runnable);
                     continue;
                 }
@@ -294,7 +294,7 @@ impl Worker {
 
     /// Hands all queued tasks to the other workers.
     pub(super) fn hand_over(&mut self, shared: &Shared) {
-        self.next_streak = NEXT_STREAK_MAX;
+        self.lifo_streak = LIFO_STREAK_MAX;
         while let Some(runnable) = self.pop_own(shared) {
             shared.inject(runnable);
         }

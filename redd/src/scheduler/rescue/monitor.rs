@@ -313,7 +313,7 @@ fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
     let mut behind = Behind { injected: shared.injector.len(), ..Behind::default() };
     for (seen, slot) in seen.iter().zip(shared.slots()) {
         if is_suspect(shared, *seen, now) {
-            behind.queued += slot.queue.len() + usize::from(slot.queue.has_next());
+            behind.queued += slot.queue.len() + usize::from(slot.queue.has_lifo_task());
         } else {
             behind.has_others |= !slot.queue.is_ring_empty();
         }
