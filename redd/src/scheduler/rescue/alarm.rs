@@ -59,7 +59,7 @@ impl OnAlarm for Shared {
 fn run_turn(shared: &Arc<Shared>) {
     let mut reports = {
         let monitor = &mut *shared.stall_detector.monitor.lock(); // `not-after-stop`
-        monitor.on_alarm(shared)
+        monitor.take_turn(shared)
     };
     if reports.is_empty() {
         return;

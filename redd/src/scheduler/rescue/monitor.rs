@@ -48,7 +48,7 @@ pub(super) struct Report {
 
 impl Monitor {
     /// Runs one turn. Returns what it has to report.
-    pub(super) fn on_alarm(&mut self, shared: &Shared) -> Vec<Report> {
+    pub(super) fn take_turn(&mut self, shared: &Shared) -> Vec<Report> {
         let Some(Look { seen, now, monitor_was_active, is_late }) = look(shared) else { return Vec::new() };
         if is_late {
             // Earlier readings do not show what happened since (`own-gap`).

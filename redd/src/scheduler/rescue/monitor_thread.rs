@@ -55,13 +55,13 @@ impl MonitorThread {
         let new = Self { process: Process::current(), epoll: Epoll::new()?, runtimes: Mutex::default() };
         let new = Arc::new(new);
         let mine = Arc::clone(&new);
-        drop(thread::spawn_named("redd-monitor".to_owned(), None, move || mine.on_alarm())?);
+        drop(thread::spawn_named("redd-monitor".to_owned(), None, move || mine.run())?);
         *monitor_thread = Some(Arc::clone(&new));
         Ok(new)
     }
 
     /// The loop of the thread. It returns only if its epoll fails.
-    fn on_alarm(&self) {
+    fn run(&self) {
         let mut events = EventBuffer::with_capacity(16);
         loop {
             if let Err(error) = self.epoll.wait(&mut events, None) {
