@@ -49,7 +49,7 @@ struct Workers {
     epoll: Epoll,
     is_driver_leased: AtomicUsize,
     event_count: EventCount,
-    parking: Seating,
+    sleepers_are: Sleepers,
     /// Workers that have no thread. Not modelled: only the one clean worker looks at it.
     unstarted: fixed::AtomicUsize,
     /// Of workers that have started later.
@@ -59,21 +59,21 @@ struct Workers {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seating {
+enum Sleepers {
     /// A runtime with one worker, or with all of them in the epoll.
     AllInEpoll,
     /// Decision 0009.
-    OneWatches,
+    OneLeases,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     None,
     NoFence,
-    LookBeforeCount,
+    CheckBeforeCount,
     NoChain,
     NoFenceAfterSearch,
-    LookBeforeEnd,
+    CheckBeforeEnd,
     DropToken,
     /// A worker starts its successor when its first task has ended.
     StartAfterTask,
@@ -92,7 +92,7 @@ enum Tasks {
 /// compares the count of notifications and puts the thread to sleep, or it wakes a sleeping thread.
 #[derive(Default)]
 struct EventCount {
-    rings: AtomicUsize,
+    notifications: AtomicUsize,
     sleepers: AtomicUsize,
     system: crate::primitives::checker::sync::Mutex<Asleep>,
 }
@@ -106,16 +106,16 @@ struct Asleep {
 
 impl EventCount {
     fn prepare_wait(&self) -> usize {
-        self.rings.load(Ordering::Acquire)
+        self.notifications.load(Ordering::Acquire)
     }
 
     /// `None`: it sleeps forever. Otherwise whether a notification woke it.
-    fn wait(&self, heard: usize) -> Option<bool> {
+    fn wait(&self, key: usize) -> Option<bool> {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         let mut system = self.system.lock().unwrap();
         // The system reads the word itself.
-        if self.rings.load(Ordering::Relaxed) != heard {
+        if self.notifications.load(Ordering::Relaxed) != key {
             drop(system);
             self.sleepers.fetch_sub(1, Ordering::Relaxed);
             return Some(false);
@@ -139,7 +139,7 @@ impl EventCount {
     }
 
     fn notify_one(&self) -> bool {
-        self.rings.fetch_add(1, Ordering::Release);
+        self.notifications.fetch_add(1, Ordering::Release);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) == 0 {
             return false;
@@ -177,16 +177,16 @@ impl Workers {
 
     /// `Shared::wake_sleeper`.
     fn write_token(&self) {
-        let is_taken = self.parking == Seating::OneWatches && self.event_count.notify_one();
+        let is_taken = self.sleepers_are == Sleepers::OneLeases && self.event_count.notify_one();
         if !is_taken {
             self.epoll.add(TOKEN);
         }
     }
 
     /// The events that end a sleep, `None` if nothing does.
-    fn sleep(&self, heard: usize) -> Option<usize> {
-        if self.parking == Seating::OneWatches && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
-            return self.event_count.wait(heard).map(|is_woken| if is_woken { TOKEN } else { 0 });
+    fn sleep(&self, key: usize) -> Option<usize> {
+        if self.sleepers_are == Sleepers::OneLeases && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
+            return self.event_count.wait(key).map(|is_woken| if is_woken { TOKEN } else { 0 });
         }
         let events = self.epoll.take();
         if events == 0 {
@@ -199,7 +199,7 @@ impl Workers {
     /// The submit protocol.
     fn submit(&self) {
         self.injected.fetch_add(1, Ordering::Release);
-        idle::after_remote_push();
+        idle::fence_after_publish();
         self.wake();
     }
 
@@ -230,12 +230,12 @@ impl Workers {
                     continue;
                 }
             }
-            let heard = self.event_count.prepare_wait();
+            let key = self.event_count.prepare_wait();
             if !self.enter_park(searching.take()) {
                 self.idle.cancel_park();
                 continue;
             }
-            let Some(events) = self.sleep(heard) else { return };
+            let Some(events) = self.sleep(key) else { return };
             searching = self.idle.leave_park(events & TOKEN != 0);
             if events & SOCKET != 0 {
                 if self.mistake != Mistake::NoStartForEvent {
@@ -258,13 +258,13 @@ impl Workers {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
             Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
-            Mistake::LookBeforeEnd => {
+            Mistake::CheckBeforeEnd => {
                 let has_more = !self.is_empty();
                 self.idle.end_search(searching) && has_more
             }
             Mistake::None
             | Mistake::NoFence
-            | Mistake::LookBeforeCount
+            | Mistake::CheckBeforeCount
             | Mistake::DropToken
             | Mistake::StartAfterTask
             | Mistake::NoStartForEvent => self.idle.end_search(searching) && !self.is_empty(),
@@ -289,7 +289,7 @@ impl Workers {
             Mistake::None
             | Mistake::NoChain
             | Mistake::NoFenceAfterSearch
-            | Mistake::LookBeforeEnd
+            | Mistake::CheckBeforeEnd
             | Mistake::DropToken
             | Mistake::StartAfterTask
             | Mistake::NoStartForEvent => {
@@ -300,7 +300,7 @@ impl Workers {
                 self.idle.apply(|word| word.park_entered(searching.is_some()));
                 self.is_empty()
             }
-            Mistake::LookBeforeCount => {
+            Mistake::CheckBeforeCount => {
                 let is_empty = self.is_empty();
                 self.idle.enter_park(searching);
                 is_empty
@@ -324,11 +324,11 @@ enum Outside {
 
 /// Two workers, and this thread as the world outside.
 fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
-    workers_in(Seating::AllInEpoll, mistake, tasks, outside);
+    workers_in(Sleepers::AllInEpoll, mistake, tasks, outside);
 }
 
-fn workers_in(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(0, parking, mistake, tasks);
+fn workers_in(sleepers_are: Sleepers, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(0, sleepers_are, mistake, tasks);
     let threads = [(); 2].map(|()| {
         let shared = Plain::clone(&shared);
         thread::spawn(move || shared.work())
@@ -341,8 +341,8 @@ fn workers_in(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside
 }
 
 /// The same with a second worker that the first one starts.
-fn successor(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(1, parking, mistake, tasks);
+fn successor(sleepers_are: Sleepers, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(1, sleepers_are, mistake, tasks);
     let first = {
         let shared = Plain::clone(&shared);
         thread::spawn(move || shared.work())
@@ -352,14 +352,14 @@ fn successor(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside)
     shared.check();
 }
 
-fn runtime(unstarted: usize, parking: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
+fn runtime(unstarted: usize, sleepers_are: Sleepers, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
     Plain::new(Workers {
         injected: AtomicUsize::new(0),
         idle: Idle::new(),
         epoll: Epoll(AtomicUsize::new(0)),
         is_driver_leased: AtomicUsize::new(0),
         event_count: EventCount::default(),
-        parking,
+        sleepers_are,
         unstarted: fixed::AtomicUsize::new(unstarted),
         threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
         mistake,
@@ -407,14 +407,14 @@ model!(loom_idle_submit_against_park_and_an_event, || workers(
 ));
 
 model!(loom_idle_one_leases_submit_against_park, || workers_in(
-    Seating::OneWatches,
+    Sleepers::OneLeases,
     Mistake::None,
     Tasks::End,
     Outside::Submits(2)
 ));
 
 model!(loom_idle_one_leases_submit_against_park_and_an_event, || {
-    workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
+    workers_in(Sleepers::OneLeases, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
 });
 
 model!(loom_idle_dependent_tasks_get_a_worker_each, || workers(
@@ -433,8 +433,8 @@ mistake!(loom_idle_catches_a_park_without_the_fence, "no token is on its way", |
     Outside::Submits(1)
 ));
 
-mistake!(loom_idle_catches_a_look_before_the_count, "no token is on its way", || workers(
-    Mistake::LookBeforeCount,
+mistake!(loom_idle_catches_a_check_before_the_count, "no token is on its way", || workers(
+    Mistake::CheckBeforeCount,
     Tasks::End,
     Outside::Submits(1)
 ));
@@ -451,8 +451,8 @@ mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is on its way
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_searcher_that_looks_before_it_ends, "no token is on its way", || workers(
-    Mistake::LookBeforeEnd,
+mistake!(loom_idle_catches_a_searcher_that_checks_before_it_ends, "no token is on its way", || workers(
+    Mistake::CheckBeforeEnd,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
@@ -462,15 +462,15 @@ mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is on its wa
 });
 
 model!(loom_idle_a_successor_submit_against_park, || {
-    successor(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
+    successor(Sleepers::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
 });
 
 model!(loom_idle_one_leases_a_successor_submit_against_park_and_an_event, || {
-    successor(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
+    successor(Sleepers::OneLeases, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
 });
 
 model!(loom_idle_dependent_tasks_find_a_successor, || {
-    successor(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
+    successor(Sleepers::OneLeases, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
 });
 
 #[test]
@@ -478,17 +478,17 @@ fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
     // Three: the worker sleeps, is claimed, wakes up, and only then the token is written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);
-        successor(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
+        successor(Sleepers::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
     });
 }
 
 mistake!(loom_idle_catches_a_successor_that_starts_after_the_task, "a worker could be started", || {
-    successor(Seating::AllInEpoll, Mistake::StartAfterTask, Tasks::WaitForEachOther, Outside::Submits(2));
+    successor(Sleepers::AllInEpoll, Mistake::StartAfterTask, Tasks::WaitForEachOther, Outside::Submits(2));
 });
 
 mistake!(loom_idle_catches_an_event_without_a_successor, "a worker could be started", || {
     let outside = Outside::RaisesAnEventAndSubmits(1);
-    successor(Seating::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
+    successor(Sleepers::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
 });
 
 /// One worker with the real injector: a push that is counted but not linked keeps it awake.
@@ -535,7 +535,7 @@ fn injector_and_idle(after_push: fn()) {
 
 #[test]
 fn loom_idle_with_the_injector() {
-    injector_and_idle(idle::after_remote_push);
+    injector_and_idle(idle::fence_after_publish);
 }
 
 #[test]
@@ -588,7 +588,7 @@ fn ring_and_clean_worker(after_push: fn()) {
 
 #[test]
 fn loom_idle_an_offer_to_a_clean_worker() {
-    ring_and_clean_worker(idle::after_remote_push);
+    ring_and_clean_worker(idle::fence_after_publish);
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
 model!(loom_injector_close_strands_nothing, || close(Injector::push_batch));
 
 /// The mistake: checks whether the injector is closed, and counts itself afterwards.
-fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<(), Batch<Node>> {
+fn push_after_a_check(injector: &Injector<Node>, batch: Batch<Node>) -> Result<(), Batch<Node>> {
     if injector.is_closed() {
         return Err(batch);
     }
@@ -208,4 +208,4 @@ fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<()
     Ok(())
 }
 
-mistake!(loom_injector_catches_a_push_that_looks_before_it_counts, "exactly once", || close(push_after_a_look));
+mistake!(loom_injector_catches_a_push_that_checks_before_it_counts, "exactly once", || close(push_after_a_check));

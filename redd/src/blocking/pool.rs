@@ -104,7 +104,7 @@ enum Next {
     Wake(Arc<Parker>),
     Start(usize),
     /// There is one already, or all threads are busy and the bound is reached.
-    Nobody,
+    Nothing,
 }
 
 impl<W> std::fmt::Debug for Pool<W> {
@@ -117,7 +117,7 @@ impl<W> Inner<W> {
     /// If there is work, a thread has to come for it. Called before each unlock after which a seeker might be missing.
     fn claim_seeker(&mut self) -> Next {
         if self.has_seeker || self.queue.is_empty() {
-            return Next::Nobody;
+            return Next::Nothing;
         }
         if let Some(idle) = self.claim_idle() {
             return Next::Wake(idle);
@@ -129,7 +129,7 @@ impl<W> Inner<W> {
             self.next_number += 1;
             return Next::Start(self.next_number);
         }
-        Next::Nobody
+        Next::Nothing
     }
 
     /// `claimed-by-name`: the thread is the seeker from here on, not from when it wakes.
@@ -146,7 +146,7 @@ impl<W> Inner<W> {
     }
 
     /// `work-has-a-seeker`
-    fn is_committed(&self) -> bool {
+    fn has_seeker_if_needed(&self) -> bool {
         let may_start = self.threads < self.max_threads && !self.is_refused;
         self.queue.is_empty() || self.has_seeker || (self.idle.is_empty() && !may_start)
     }
@@ -154,7 +154,7 @@ impl<W> Inner<W> {
 
 /// Lets the lock go after a change of the threads or of the queue, and looks at the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
-    debug_assert!(inner.is_committed(), "`work-has-a-seeker`: work was left alone: {inner:?}");
+    debug_assert!(inner.has_seeker_if_needed(), "`work-has-a-seeker`: work was left alone: {inner:?}");
     drop(inner);
 }
 
@@ -193,16 +193,16 @@ impl<W: Work> Pool<W> {
         inner.queue.push_back((ticket, work));
         let next = inner.claim_seeker();
         unlock(inner);
-        match self.bring(next, start) {
+        match self.wake_or_start(next, start) {
             Ok(()) => Ok(()),
-            Err(error) => self.without_threads(ticket, error),
+            Err(error) => self.return_work(ticket, error),
         }
     }
 
     /// Wakes or starts the seeker. `Err`: none could be started, and the pool has no other thread.
-    fn bring(&self, next: Next, start: StartThread<'_>) -> io::Result<()> {
+    fn wake_or_start(&self, next: Next, start: StartThread<'_>) -> io::Result<()> {
         let number = match next {
-            Next::Nobody => return Ok(()),
+            Next::Nothing => return Ok(()),
             Next::Wake(parker) => {
                 parker.unpark();
                 return Ok(());
@@ -241,7 +241,7 @@ impl<W: Work> Pool<W> {
 
     /// The submitter of `ticket` gets its work back. Work of others that relied on the thread that was not to be is
     /// cancelled: their handles say so.
-    fn without_threads(&self, ticket: u64, error: io::Error) -> Result<(), Refused<W>> {
+    fn return_work(&self, ticket: u64, error: io::Error) -> Result<(), Refused<W>> {
         let mut inner = self.inner.lock();
         if inner.threads > 0 {
             // Another submitter had more luck meanwhile, and its thread takes this work too.
@@ -284,7 +284,7 @@ impl<W: Work> Pool<W> {
                 let next = inner.claim_seeker();
                 unlock(inner);
                 // This thread exists, so a refusal leaves the rest to it.
-                drop(self.bring(next, start));
+                drop(self.wake_or_start(next, start));
                 // The hook has printed the panic; the work's own guard has told its handle.
                 guarded(|| work.run());
                 inner = self.inner.lock();
@@ -367,10 +367,10 @@ impl<W: Work> Pool<W> {
         inner.is_shut_down = true;
         let mut queue = std::mem::take(&mut inner.queue);
         // `seeker-finds-its-work`
-        let sought = if inner.has_seeker { queue.pop_front() } else { None };
+        let expected = if inner.has_seeker { queue.pop_front() } else { None };
         let (mandatory, cancelled): (VecDeque<_>, VecDeque<_>) =
             queue.into_iter().partition(|(_, work)| work.is_mandatory());
-        inner.queue = sought.into_iter().chain(mandatory).collect();
+        inner.queue = expected.into_iter().chain(mandatory).collect();
         let idle = std::mem::take(&mut inner.idle);
         unlock(inner);
         idle.iter().for_each(|parker| parker.unpark());

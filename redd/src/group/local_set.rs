@@ -127,7 +127,7 @@ impl Schedule for LocalSetState {
     }
 
     fn task_panicked(&self) {
-        local::note_panic();
+        local::record_panic();
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
             self.waker.wake();

@@ -113,7 +113,7 @@ impl ClosureHost for Shared {
         let clock = self.parts.timers.clock();
         clock.allow_auto_advance();
         if clock.is_paused() {
-            self.wake_worker_for_injected();
+            self.wake_worker_after_publish();
         }
     }
 }

@@ -21,7 +21,7 @@
 //!   checks what was left to it, and calls `wake_one` in its turn if it finds any.
 //! - `submit-vs-park`: a pair of fences. One is between the push of a task and the read of the word. The other is between the
 //!   change of the word to "parked" or "no longer searching" and the last check for tasks. They are in
-//!   [`after_remote_push`], and in [`before_last_look`] after [`Idle::enter_park`] and [`Idle::end_search`].
+//!   [`fence_after_publish`], and in [`fence_before_recheck`] after [`Idle::enter_park`] and [`Idle::end_search`].
 //!
 //! A worker without a thread is not counted in the word, and nothing here starts one: `one-ahead` in `start.rs`.
 //!
@@ -69,15 +69,15 @@ pub(super) enum AfterPark {
 /// To be called after a push to where parked workers look, and before `wake_one`. A push to the worker's own queue does
 /// without, as that worker is awake.
 #[inline]
-pub(crate) fn after_remote_push() {
-    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the parked worker or it sees our
+pub(crate) fn fence_after_publish() {
+    // Fence `submit-vs-park` (submit side; the other is in `idle::fence_before_recheck`): we see the parked worker or it sees our
     // task.
     fence(Ordering::SeqCst);
 }
 
 /// Called after a change of the word that says that this worker takes no tasks, and before its last check for tasks.
-fn before_last_look() {
-    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we are parked or no
+fn fence_before_recheck() {
+    // Fence `submit-vs-park` (park side; the other is in `idle::fence_after_publish`): the pusher sees that we are parked or no
     // longer search, or our last check sees its task.
     fence(Ordering::SeqCst);
 }
@@ -92,11 +92,11 @@ impl Idle {
     #[inline]
     pub(crate) fn wake_one(&self) -> WakeAction {
         let word = self.word.0.load(Ordering::Relaxed);
-        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.call_one() } else { WakeAction::Nothing }
+        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.wake_one_slow() } else { WakeAction::Nothing }
     }
 
     #[inline(never)]
-    fn call_one(&self) -> WakeAction {
+    fn wake_one_slow(&self) -> WakeAction {
         self.apply(Word::woken)
     }
 
@@ -114,7 +114,7 @@ impl Idle {
     pub(crate) fn end_search(&self, Searching(()): Searching) -> bool {
         let is_last = self.apply(Word::search_ended);
         if is_last {
-            before_last_look();
+            fence_before_recheck();
         }
         is_last
     }
@@ -125,7 +125,7 @@ impl Idle {
     /// calls [`cancel_park`](Self::cancel_park).
     pub(crate) fn enter_park(&self, searching: Option<Searching>) {
         self.apply(|word| word.park_entered(searching.is_some()));
-        before_last_look();
+        fence_before_recheck();
     }
 
     /// Whether a wake-up is on its way. A snapshot.

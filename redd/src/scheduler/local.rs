@@ -167,7 +167,7 @@ impl Local {
         if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
             if has_clean {
                 // That worker may park for the first time just now, and a poll that blocks does not repeat the offer.
-                idle::after_remote_push();
+                idle::fence_after_publish();
             }
             shared.wake_worker();
         }
@@ -196,10 +196,10 @@ pub(super) fn before_wake(waker: &Waker) -> bool {
 }
 
 /// Records that the current poll of this thread's worker has panicked.
-pub(crate) fn note_panic() {
+pub(crate) fn record_panic() {
     // SAFETY: set while the worker runs on this thread.
     if let Some(local) = unsafe { LOCAL.get().as_ref() } {
-        local.slot().mark.note_panic();
+        local.slot().mark.record_panic();
     }
 }
 
@@ -224,7 +224,7 @@ pub(super) fn timer_slot_here(timers: &Timers) -> usize {
 
 impl Unpark for Shared {
     fn unpark_for_timer(&self) {
-        self.wake_worker_for_injected();
+        self.wake_worker_after_publish();
     }
 }
 

@@ -202,7 +202,9 @@ impl Worker {
         let mut timeout = deadline.map(|deadline| timers.duration_until(deadline));
         if self.is_spare {
             // It checks now and then whether it may retire.
-            timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
+            timeout = Some(
+                timeout.map_or(spares::RETIRE_CHECK_INTERVAL, |timeout| timeout.min(spares::RETIRE_CHECK_INTERVAL)),
+            );
         }
         let has_token = self.sleep_for(shared, key, timeout);
         if let Some(common) = common {

@@ -42,7 +42,7 @@ impl Phase {
 
     /// Whether the loop has to see to more than the next task.
     #[inline]
-    pub(super) fn is_disturbed(&self) -> bool {
+    pub(super) fn is_closed_or_stalled(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
         self.0.load(Ordering::Acquire) & (CLOSED | HAS_STALLED) != 0
     }
@@ -79,7 +79,7 @@ impl Phase {
 
     /// Idempotent.
     pub(super) fn close(&self) {
-        // Release: pairs with the Acquire in `is_closed`, `is_disturbed` and `accepts`.
+        // Release: pairs with the Acquire in `is_closed`, `is_closed_or_stalled` and `accepts`.
         self.0.fetch_or(CLOSED, Ordering::Release);
     }
 }
@@ -99,10 +99,10 @@ mod tests {
             };
             assert_eq!(phase.accepts(), expected, "{word:03b}");
             assert_eq!(phase.is_closed(), expected == Accepts::Nothing);
-            assert_eq!(phase.is_disturbed(), phase.is_closed() || word & HAS_STALLED != 0);
+            assert_eq!(phase.is_closed_or_stalled(), phase.is_closed() || word & HAS_STALLED != 0);
             for has_stalled in [true, false] {
                 phase.set_has_stalled(has_stalled);
-                assert_eq!(phase.is_disturbed(), phase.is_closed() || has_stalled, "{word:03b}");
+                assert_eq!(phase.is_closed_or_stalled(), phase.is_closed() || has_stalled, "{word:03b}");
                 assert_eq!(phase.accepts(), expected, "the flag is apart from the phase");
             }
         }

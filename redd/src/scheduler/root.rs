@@ -68,7 +68,7 @@ impl Wake for RootWaker {
         if !local::runs_here(self.shared.as_ptr()) {
             // Without a runtime there is no root.
             if let Some(shared) = self.shared.upgrade() {
-                shared.wake_worker_for_injected();
+                shared.wake_worker_after_publish();
             }
         }
     }

@@ -217,8 +217,8 @@ impl Shared {
 
     /// Whether the loop has to see to more than the next task.
     #[inline]
-    pub(crate) fn is_disturbed(&self) -> bool {
-        self.phase.is_disturbed()
+    pub(crate) fn is_closed_or_stalled(&self) -> bool {
+        self.phase.is_closed_or_stalled()
     }
 
     /// Set only by the monitor. A hint: the worker re-checks its own state.

@@ -6,7 +6,7 @@
 //! Called by `stand_in` (call), by `thread_main` (arrive, wait) and by `leave`.
 //!
 //! # Invariants
-//! - `called-or-wanted`: a call that finds no waiting spare leaves a wish. It does so under the lock under which the next standby
+//! - `called-or-requested`: a call that finds no waiting spare leaves a wish. It does so under the lock under which the next standby
 //!   checks for wishes before it waits. So either the call finds the standby or the standby finds the wish.
 //! - `closed-under-lock`: a thread checks under that lock whether the runtime has closed before it waits. The shutdown first
 //!   closes and then empties the list of waiting spares under the lock, so no thread waits on.
@@ -19,7 +19,7 @@ use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
 
 /// How often a spare that is parked among the workers checks whether it may retire. Not measured.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const RETIRE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A thread that waits to be called as a spare.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub(crate) struct Spares {
     /// The thread that has not run user code (`one-ahead` of `start`).
     pub(super) standby: Option<Arc<ParkedSpare>>,
     /// Calls that found no waiting spare. The next standby takes one of them and does not wait.
-    pub(super) wanted: usize,
+    pub(super) requested: usize,
 }
 
 /// What a call has found.
@@ -65,8 +65,8 @@ pub(super) enum Called {
     Parked(Arc<ParkedSpare>),
     /// Its slot is this one.
     Standby(Arc<ParkedSpare>, usize),
-    /// `called-or-wanted`
-    Nobody,
+    /// `called-or-requested`
+    NoneWaiting,
     BoundHit,
 }
 
@@ -84,10 +84,10 @@ impl Spares {
             Some(parked_spare) => Called::Standby(parked_spare, self.take_slot()),
             None => {
                 // The monitor calls again each turn, so its wishes must not add up beyond its bound. Those of others stay.
-                if self.running + self.wanted < bound {
-                    self.wanted += 1;
+                if self.running + self.requested < bound {
+                    self.requested += 1;
                 }
-                Called::Nobody
+                Called::NoneWaiting
             }
         }
     }
@@ -100,11 +100,11 @@ impl Spares {
         slots_max: usize,
     ) -> Option<usize> {
         // A spare that has retired since the call keeps its slot.
-        if self.wanted > 0 && is_missing && self.running + self.parked.len() < slots_max {
-            self.wanted -= 1;
+        if self.requested > 0 && is_missing && self.running + self.parked.len() < slots_max {
+            self.requested -= 1;
             return Some(self.take_slot());
         }
-        self.wanted = 0;
+        self.requested = 0;
         debug_assert!(self.standby.is_none(), "`one-ahead`: a standby starts its successor after it was called");
         self.standby = Some(Arc::clone(parked_spare));
         None
@@ -176,20 +176,20 @@ mod tests {
     #[test]
     fn a_call_that_finds_nobody_is_for_the_next_standby_if_a_worker_is_still_missing() {
         let mut spares = Spares::default();
-        assert!(matches!(spares.call(8), Called::Nobody));
-        assert!(matches!(spares.call(8), Called::Nobody));
+        assert!(matches!(spares.call(8), Called::NoneWaiting));
+        assert!(matches!(spares.call(8), Called::NoneWaiting));
         assert_eq!(spares.arrive(&parked_spare(), true, 8), Some(0));
         assert_eq!(spares.arrive(&parked_spare(), false, 8), None);
-        assert_eq!(spares.wanted, 0, "the others have come back");
+        assert_eq!(spares.requested, 0, "the others have come back");
         assert!(spares.standby.is_some());
     }
 
     #[test]
     fn calls_that_are_repeated_wish_for_no_more_than_their_bound_and_take_back_no_wish() {
         let mut spares = Spares::default();
-        for (bound, wanted) in [(1, 1), (1, 1), (8, 2), (8, 3), (1, 3), (2, 3)] {
-            assert!(matches!(spares.call(bound), Called::Nobody));
-            assert_eq!(spares.wanted, wanted, "bound {bound}");
+        for (bound, requested) in [(1, 1), (1, 1), (8, 2), (8, 3), (1, 3), (2, 3)] {
+            assert!(matches!(spares.call(bound), Called::NoneWaiting));
+            assert_eq!(spares.requested, requested, "bound {bound}");
         }
     }
 
@@ -197,8 +197,8 @@ mod tests {
     fn no_more_run_than_the_bound_says_and_no_more_slots_are_used_than_there_are() {
         let mut spares = Spares::default();
         assert!(matches!(spares.call(0), Called::BoundHit));
-        assert!(matches!(spares.call(1), Called::Nobody));
-        assert!(matches!(spares.call(1), Called::Nobody));
+        assert!(matches!(spares.call(1), Called::NoneWaiting));
+        assert!(matches!(spares.call(1), Called::NoneWaiting));
         assert_eq!(spares.arrive(&parked_spare(), true, 1), Some(0));
         assert!(matches!(spares.call(1), Called::BoundHit));
         assert_eq!(spares.arrive(&parked_spare(), true, 1), None, "the only slot is taken");

@@ -29,17 +29,17 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     }
     // SAFETY: the thread that runs the worker keeps its runtime.
     let shared = unsafe { &*local.shared };
-    let _place = BlockedPlace::enter(local, shared);
+    let _place = BlockedInPlace::enter(local, shared);
     f()
 }
 
 /// A guard: the worker of this thread counts as blocked.
-struct BlockedPlace<'a> {
+struct BlockedInPlace<'a> {
     local: &'a Local,
     shared: &'a Shared,
 }
 
-impl<'a> BlockedPlace<'a> {
+impl<'a> BlockedInPlace<'a> {
     fn enter(local: &'a Local, shared: &'a Shared) -> Self {
         let slot = local.slot();
         // SAFETY: `one-owner`: this thread is the worker.
@@ -48,8 +48,8 @@ impl<'a> BlockedPlace<'a> {
                 local.push_back(shared, task);
             }
         }
-        let serving = shared.workers.states.block(&slot.state);
-        idle::after_remote_push();
+        let active_left = shared.workers.states.block(&slot.state);
+        idle::fence_after_publish();
         match shared.workers.running_loops.exit() {
             Step::Open => {}
             Step::Closed => {
@@ -63,14 +63,14 @@ impl<'a> BlockedPlace<'a> {
                 return Self { local, shared };
             }
         }
-        if serving > 0 {
+        if active_left > 0 {
             if shared.config.rescue.mode != Mode::Rescue {
                 // Without rescue nothing detects that the active workers block, too. So as many run as before.
                 drop(start_spare(shared, MAX_SPARES));
             }
             shared.wake_worker();
         } else {
-            match start::insist(shared, start_spare(shared, MAX_SPARES)) {
+            match start::retry_refused(shared, start_spare(shared, MAX_SPARES)) {
                 Started::Yes | Started::Closed => {}
                 Started::BoundHit => report::report(
                     ReportKind::Threads,
@@ -93,7 +93,7 @@ impl<'a> BlockedPlace<'a> {
     }
 }
 
-impl Drop for BlockedPlace<'_> {
+impl Drop for BlockedInPlace<'_> {
     fn drop(&mut self) {
         self.shared.workers.running_loops.enter();
         self.shared.workers.states.unblock(&self.local.slot().state);
@@ -119,7 +119,7 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
             parked_spare.call(is_counted.then_some(slot));
             if is_counted { Started::Yes } else { Started::Closed }
         }
-        Called::Nobody => start::start_if_refused(shared, true),
+        Called::NoneWaiting => start::start_if_refused(shared, true),
         Called::BoundHit => start::start_if_refused(shared, false),
     }
 }

@@ -1,7 +1,7 @@
 //! Worker threads: each one starts the next before it first runs user code.
 //!
 //! Called by the runtime (`start_first`, `park`), by `worker`, `stand_in`, `thread_main` and `rescue` (`start_successor`, `retry_if_due`,
-//! `start_if_refused`, `insist`, `retry_if_lacking`).
+//! `start_if_refused`, `retry_refused`, `retry_if_lacking`).
 //!
 //! User code is a task, a hook, or a waker that is not ours. A thread that has not run any is *clean*: its signal mask, CPUs,
 //! working directory, namespaces and capabilities are those of the thread that called `build`.
@@ -39,7 +39,7 @@ use crate::primitives::thread;
 use crate::time::clock::real_now;
 
 /// How long a busy worker waits after a refusal before it tries again, in milliseconds. Not measured.
-const PATIENCE_MS: u64 = 1000;
+const RETRY_INTERVAL_MS: u64 = 1000;
 
 /// How long a clean thread waits before each further attempt. A refusal often lasts a moment only. Not measured.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
@@ -174,7 +174,7 @@ pub(super) fn start_if_refused(shared: &Shared, may_be_spare: bool) -> Started {
 
 /// `outcome` is the result of a caller that is about to block as the last active worker. If the system refused the thread,
 /// perhaps no other thread tries again. So the caller does, for up to [`REFUSED_WAIT_MAX`], before it blocks.
-pub(super) fn insist(shared: &Shared, mut outcome: Started) -> Started {
+pub(super) fn retry_refused(shared: &Shared, mut outcome: Started) -> Started {
     let (mut waited, mut pause) = (Duration::ZERO, PAUSES[0]);
     while matches!(outcome, Started::Refused(_)) && waited < REFUSED_WAIT_MAX {
         Parker::new().park_timeout(pause);
@@ -252,7 +252,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         return Started::Yes;
     };
     threads.is_refused = true;
-    workers.retry_at.store(shared.ms_at(real_now()) + PATIENCE_MS, Ordering::Relaxed);
+    workers.retry_at.store(shared.ms_at(real_now()) + RETRY_INTERVAL_MS, Ordering::Relaxed);
     drop(threads);
     if starts_worker {
         workers.states.leave();
@@ -339,9 +339,9 @@ mod tests {
         retry_if_due(shared, now);
         assert_eq!(refused(shared).1, 2, "not yet");
         plan(Call::ThreadStart, 0, libc::EAGAIN);
-        retry_if_due(shared, now + PATIENCE_MS);
+        retry_if_due(shared, now + RETRY_INTERVAL_MS);
         assert_eq!(refused(shared), (true, 2, true), "refused again");
-        retry_if_due(shared, now + 2 * PATIENCE_MS + 60_000);
+        retry_if_due(shared, now + 2 * RETRY_INTERVAL_MS + 60_000);
         assert_eq!(refused(shared), (false, 1, true));
         assert_eq!(shared.workers.retry_at.load(Ordering::Relaxed), u64::MAX);
     }

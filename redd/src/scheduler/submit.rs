@@ -88,7 +88,7 @@ impl Shared {
     fn try_inject(&self, runnable: Runnable) -> Result<(), Runnable> {
         match self.injector.push(runnable.into_raw()) {
             Ok(()) => {
-                self.wake_worker_for_injected();
+                self.wake_worker_after_publish();
                 Ok(())
             }
             // SAFETY: it comes from `into_raw` above.
@@ -118,7 +118,7 @@ impl Schedule for Shared {
     }
 
     fn request_trim(&self) {
-        self.wake_worker_for_injected();
+        self.wake_worker_after_publish();
     }
 
     fn is_kept_by_this_thread(&self) -> bool {
@@ -126,7 +126,7 @@ impl Schedule for Shared {
     }
 
     fn task_panicked(&self) {
-        local::note_panic();
+        local::record_panic();
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);

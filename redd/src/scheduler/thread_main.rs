@@ -52,7 +52,7 @@ pub(super) fn worker_thread(shared: &Arc<Shared>, index: usize) {
 /// The thread of a standby: clean until it is called.
 pub(super) fn standby_thread(shared: &Arc<Shared>) {
     let parked_spare = Arc::new(ParkedSpare::default());
-    let sits_down = || {
+    let register = || {
         let mut spares = shared.workers.spares.lock();
         if shared.is_closed() {
             return None; // `closed-under-lock`
@@ -60,7 +60,7 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
         let is_missing = shared.workers.states.active() < shared.config.workers;
         Some(spares.arrive(&parked_spare, is_missing, shared.spare_slots_max()))
     };
-    let slot = match sits_down() {
+    let slot = match register() {
         None => None,
         Some(None) => parked_spare.wait(),
         Some(Some(slot)) => count_in_alive(shared, slot).then_some(slot),

@@ -8,8 +8,8 @@ use super::shared::Shared;
 
 impl Shared {
     /// Wakes a worker for what was pushed where parked workers look before they sleep.
-    pub(crate) fn wake_worker_for_injected(&self) {
-        idle::after_remote_push();
+    pub(crate) fn wake_worker_after_publish(&self) {
+        idle::fence_after_publish();
         self.wake_worker();
     }
 
@@ -23,7 +23,7 @@ impl Shared {
     /// Wakes a parked worker so that it leaves. Called after the phase became CLOSED, and by each worker that leaves, as one token
     /// wakes one worker.
     pub(crate) fn wake_to_leave(&self) {
-        idle::after_remote_push();
+        idle::fence_after_publish();
         if self.idle.load().sleepers > 0 {
             self.wake_sleeper();
         }

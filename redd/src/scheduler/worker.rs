@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::choices::Flavor;
 use super::counters::add;
 use super::leave::{arrive_here, finish};
-use super::local::{LOCAL, before_wake, note_panic};
+use super::local::{LOCAL, before_wake, record_panic};
 use super::local_queue::LocalQueue;
 use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, LIFO_STREAK_MAX};
 use super::root::{NoRoot, Root};
@@ -116,7 +116,7 @@ impl Worker {
             let may_skip_driver = !root.is_woken();
             let (mut skips_driver, mut was_stalled) = (false, false);
             while left > 0 {
-                if shared.is_disturbed() {
+                if shared.is_closed_or_stalled() {
                     if shared.is_closed() {
                         return self.end_run(shared, busy_since, Ended::Closed);
                     }
@@ -365,7 +365,7 @@ impl OnThread {
 impl Drop for OnThread {
     fn drop(&mut self) {
         if thread::is_unwinding() {
-            note_panic(); // of the root
+            record_panic(); // of the root
         }
         LOCAL.set(self.before);
     }

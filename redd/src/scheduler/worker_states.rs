@@ -17,7 +17,7 @@
 //! - `counted-once`: a slot that is not ACTIVE is missing from the count `active` once, whichever step took it out.
 //! - `add-before-active`: the count grows before a word says ACTIVE again. Otherwise its worker could leave first and take
 //!   the count below zero.
-//! - `monitor-looks-last`: between the change of a word and that of the count, a worker that blocks or a spare that retires may
+//! - `monitor-checks-last`: between the change of a word and that of the count, a worker that blocks or a spare that retires may
 //!   rely on a worker that is not active. Only the monitor's own steps have such a gap, and after them it reads the count
 //!   and acts on it.
 //! - `marked-late`: a mark may hit a worker that has just ended the poll. A spare that has retired meanwhile is then missing
@@ -102,7 +102,7 @@ impl WorkerStates {
     /// The worker of this slot is blocked. Returns how many are still active.
     pub(crate) fn block(&self, state: &WorkerState) -> usize {
         // AcqRel: pairs with the exchanges below: a mark that we see is counted, or its monitor looks again
-        // (`monitor-looks-last`).
+        // (`monitor-checks-last`).
         if state.0.swap(BLOCKED, Ordering::AcqRel) == STALLED {
             return self.active(); // `counted-once`
         }

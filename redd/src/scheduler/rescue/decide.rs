@@ -177,7 +177,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     let without = |(_, suspect): &(usize, &Suspect)| !suspect.has_stand_in && may_start(suspect);
     match suspects.iter().enumerate().find(without) {
         Some((index, _)) => Verdict::Start(Some(index)),
-        // The spares are stalled themselves, or have retired too early (`worker_states`: `monitor-looks-last`).
+        // The spares are stalled themselves, or have retired too early (`worker_states`: `monitor-checks-last`).
         None if none_active && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
     }

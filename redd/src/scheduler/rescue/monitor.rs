@@ -4,7 +4,7 @@
 //!
 //! # Invariants
 //! - `own-gap`, `guarded-while-awake`: as in `rescue`.
-//! - `nothing-is-taken`: the thread of a stalled worker keeps all that it has. Other workers only do what they may do at any
+//! - `stalled-keeps-slot`: the thread of a stalled worker keeps all that it has. Other workers only do what they may do at any
 //!   time: take tasks from its slot and fire its timers. So it can return at any moment and go on.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::sys;
 use crate::time::clock::real_now;
 
 /// The input of a turn.
-struct Look {
+struct Snapshot {
     seen: Vec<Seen>,
     now: u64,
     /// The alarm was the monitor's own.
@@ -49,7 +49,9 @@ pub(super) struct Report {
 impl Monitor {
     /// Runs one turn. Returns what it has to report.
     pub(super) fn take_turn(&mut self, shared: &Shared) -> Vec<Report> {
-        let Some(Look { seen, now, monitor_was_active, is_late }) = look(shared) else { return Vec::new() };
+        let Some(Snapshot { seen, now, monitor_was_active, is_late }) = take_snapshot(shared) else {
+            return Vec::new();
+        };
         if is_late {
             // Earlier readings do not show what happened since (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
@@ -123,7 +125,7 @@ impl Monitor {
                 continue;
             }
             detector.counters.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
-            // `nothing-is-taken`: the mark only opens its slot to others.
+            // `stalled-keeps-slot`: the mark only opens its slot to others.
             let is_marked = rescues && shared.workers.states.mark_stalled(&slot.state);
             if is_marked && slot.mark.polls() != seen.polls {
                 shared.workers.states.clear_mark(&slot.state); // `marked-late` of `worker_states`
@@ -152,7 +154,7 @@ impl Monitor {
         }
         shared.ensure_driver_polled();
         // After the marks: a worker that parks from here on sees them, or is seen as parked.
-        idle::after_remote_push();
+        idle::fence_after_publish();
         let situation = Situation {
             has_work: behind.has_work(),
             has_io: shared.parts.driver.registrations() > 0,
@@ -179,24 +181,24 @@ impl Monitor {
                 shared.wake_worker();
                 all = RescueAction::WokeWorker;
             }
-            Verdict::Start(whom) => {
+            Verdict::Start(suspect) => {
                 // Workers that have blocked in place may have as many spares as `block_in_place` itself gives them.
-                let bound = if whom.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
+                let bound = if suspect.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
                 let action = match stand_in::start_spare(shared, bound) {
                     Started::Yes => RescueAction::StartedSpare,
                     Started::BoundHit => RescueAction::BoundHit,
                     Started::Refused(_) => RescueAction::ThreadRefused,
                     Started::Closed => return,
                 };
-                if let Some(whom) = whom {
-                    let track = &mut self.tracks[suspects[whom]];
+                if let Some(suspect) = suspect {
+                    let track = &mut self.tracks[suspects[suspect]];
                     track.has_stand_in = action == RescueAction::StartedSpare;
-                    count_rescue(shared, track.note(action, behind));
+                    count_rescue(shared, track.record_action(action, behind));
                 }
             }
         }
         for index in suspects {
-            count_rescue(shared, self.tracks[index].note(all, behind));
+            count_rescue(shared, self.tracks[index].record_action(all, behind));
         }
     }
 
@@ -272,7 +274,7 @@ impl Monitor {
 }
 
 /// The slots as they are now; `None` when the runtime ends.
-fn look(shared: &Shared) -> Option<Look> {
+fn take_snapshot(shared: &Shared) -> Option<Snapshot> {
     let detector = &shared.stall_detector;
     let guard = &mut *detector.guard.lock();
     if guard.has_ended {
@@ -280,7 +282,7 @@ fn look(shared: &Shared) -> Option<Look> {
     }
     let now = shared.ms_at(real_now());
     let Compared { is_late, .. } = guard.compare(shared, now, detector.step_ms());
-    Some(Look { seen: guard.seen.clone(), now, monitor_was_active: guard.monitor_is_active, is_late })
+    Some(Snapshot { seen: guard.seen.clone(), now, monitor_was_active: guard.monitor_is_active, is_late })
 }
 
 fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {

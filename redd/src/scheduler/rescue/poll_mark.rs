@@ -46,7 +46,7 @@ impl PollMark {
     }
 
     /// The current poll of this worker has panicked. Called before the poll ends, so a thread that sees its end sees this too.
-    pub(crate) fn note_panic(&self) {
+    pub(crate) fn record_panic(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -99,7 +99,7 @@ impl Track {
     /// Keeps the strongest thing that was done.
     /// Returns whether this is the first help for the poll.
     #[must_use]
-    pub(super) fn note(&mut self, action: RescueAction, behind: Behind) -> bool {
+    pub(super) fn record_action(&mut self, action: RescueAction, behind: Behind) -> bool {
         let strength = |action: RescueAction| match action {
             RescueAction::NothingWaits | RescueAction::ReportOnly => 0,
             RescueAction::LeftAlone => 1,
