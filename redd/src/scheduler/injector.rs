@@ -25,7 +25,7 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::counters::add;
+use crate::observe::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::cache_padded::CachePadded;
 use crate::primitives::thread;

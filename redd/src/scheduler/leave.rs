@@ -12,10 +12,10 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::choices::Flavor;
-use super::counters::add;
 use super::enter;
 use super::running_loops::Step;
 use super::shared::Shared;
+use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread_local;
 use crate::task::Runnable;

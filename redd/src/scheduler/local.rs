@@ -12,12 +12,12 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use super::counters::add;
 use super::local_queue::LocalQueue;
 use super::rescue::poll_mark;
 use super::shared::{Local, Shared};
 use super::slot::WorkerSlot;
 use super::{idle, start};
+use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::{parker_waker, thread_local};
 use crate::task::Runnable;

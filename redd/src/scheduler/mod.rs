@@ -10,7 +10,7 @@
 //! | `choices`, `id`, `config`, `pace` | what a builder decided; the tuning constants |
 //! | `run_queue`, `injector`, `local_queue` | the tasks of one worker, and the tasks from other threads |
 //! | `idle`, `parking`, `phase`, `running_loops` | how many workers are parked or search, where they sleep; how far the shutdown is |
-//! | `worker_states`, `slot`, `counters`, `instrumentation` | one worker as the other threads see it |
+//! | `worker_states`, `slot`, `instrumentation` | one worker as the other threads see it |
 //! | `spares`, `workers` | the threads, and the spare workers that wait |
 //! | `shared` | all of these together: one runtime |
 //! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; its end; the threads, each of which starts the next |
@@ -23,7 +23,6 @@ mod build;
 pub(crate) mod choices;
 pub(crate) mod closures;
 pub(crate) mod config;
-mod counters;
 pub(crate) mod enter;
 pub(crate) mod id;
 mod idle;

@@ -10,12 +10,12 @@ use std::io;
 use std::time::Duration;
 
 use super::closures::try_spawn_on;
-use super::counters::add;
 use super::pace::{DRIVER_DEFER, DRIVER_GAP_MAX, LEASE_PATIENCE};
 use super::root::Root;
 use super::shared::{Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{spares, start};
+use crate::observe::counters::add;
 use crate::observe::report;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;

@@ -4,11 +4,11 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
-use super::counters::add;
 use super::local_queue::LocalQueue;
 use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX};
 use super::park::has_work_for_others;
 use super::shared::{Shared, Worker};
+use crate::observe::counters::add;
 use crate::task::Runnable;
 
 impl Worker {

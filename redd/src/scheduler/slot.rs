@@ -5,10 +5,10 @@
 
 use std::sync::OnceLock;
 
-use super::counters::WorkerCounters;
 use super::rescue::poll_mark::PollMark;
 use super::run_queue::RunQueue;
 use super::worker_states::WorkerState;
+use crate::observe::counters::WorkerCounters;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread};
 use crate::task::header::Header;

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::add;
 use super::enter::enter;
 use super::leave::{arrive_here, leave_here};
 use super::root::NoRoot;
@@ -18,6 +17,7 @@ use super::start;
 use super::worker::Ended;
 use super::workers::{at_once, forget_ended};
 use crate::current::{self, Entered};
+use crate::observe::counters::add;
 use crate::primitives::thread;
 
 /// How long a spare that is not needed is kept.

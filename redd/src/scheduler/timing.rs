@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use super::counters::add;
 use super::pace::{DRIVER_GAP_MAX, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, OFFER_MAX, OFFER_NS, SMOOTHING};
 use super::shared::{Shared, Worker};
+use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
 use crate::time::clock::real_now;
 

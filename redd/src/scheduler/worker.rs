@@ -13,7 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::choices::Flavor;
-use super::counters::add;
 use super::leave::{arrive_here, finish};
 use super::local::{LOCAL, before_wake, record_panic};
 use super::local_queue::LocalQueue;
@@ -26,6 +25,7 @@ use super::{enter, stand_in, start};
 use crate::collections::wake_list::WakeList;
 use crate::current;
 use crate::driver::EventBuffer;
+use crate::observe::counters::add;
 use crate::observe::report::AbortOnUnwind;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::rng::Rng;

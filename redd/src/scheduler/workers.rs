@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 
 use super::config::Config;
-use super::counters::add;
 use super::running_loops::RunningLoops;
 use super::slot::WorkerSlot;
 use super::spares::Spares;
 use super::worker_states::WorkerStates;
+use crate::observe::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
