@@ -14,7 +14,7 @@ use crate::primitives::{mistake, model};
 
 type Arc<T> = std::sync::Arc<T>;
 
-/// How often the work ran and was dropped. Plain atomics: they observe the model and are not part of it.
+/// How many times work ran, was cancelled and was refused. Plain atomics: they observe the model and are not part of it.
 #[derive(Default)]
 struct Seen {
     running: AtomicUsize,
@@ -22,7 +22,7 @@ struct Seen {
     cancelled: AtomicUsize,
     refused: AtomicUsize,
     starts: AtomicUsize,
-    is_left_alone: AtomicBool,
+    was_stranded: AtomicBool,
 }
 
 /// Work that needs `parties` threads at a time.
@@ -45,7 +45,7 @@ impl Work for Meeting {
         }
         // The thread blocks forever. Loom would report a deadlock, which a test cannot catch.
         if self.seen.running.load(Ordering::Relaxed) < self.parties {
-            self.seen.is_left_alone.store(true, Ordering::Relaxed);
+            self.seen.was_stranded.store(true, Ordering::Relaxed);
         }
         self.seen.done.fetch_add(1, Ordering::Relaxed);
     }
@@ -107,7 +107,7 @@ impl Model {
         let inner = self.pool.inner.lock();
         let has_thread = inner.queue.is_empty() || inner.idle.len() < inner.threads;
         drop(inner);
-        assert!(has_thread, "work was left alone");
+        assert!(has_thread, "work was stranded");
     }
 
     /// Waits for all threads, and checks what happened to `count` pieces of work.
@@ -116,8 +116,8 @@ impl Model {
         assert!(self.pool.join_all(None, &[]));
         let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         assert!(
-            !self.seen.is_left_alone.load(Ordering::Relaxed),
-            "work was left alone: {} queued",
+            !self.seen.was_stranded.load(Ordering::Relaxed),
+            "work was stranded: {} queued",
             self.pool.queue_depth()
         );
         let all = seen(&self.seen.done) + seen(&self.seen.cancelled) + seen(&self.seen.refused);
@@ -189,7 +189,7 @@ model!(loom_pool_shutdown_leaves_the_seeker_its_work, || {
     let model = Model::new(2, Duration::MAX, None);
     model.submit(1);
     model.finish(1);
-    assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found nothing to do");
+    assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found no work");
 });
 
 // The same with an idle thread that is woken.
@@ -201,7 +201,7 @@ model!(loom_pool_shutdown_leaves_the_woken_seeker_its_work, || {
     }
     model.submit(1);
     model.finish(2);
-    assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found nothing to do");
+    assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found no work");
 });
 
 /// Two pieces of work arrive at a pool with one idle thread.
@@ -236,7 +236,7 @@ fn submit_without_a_claim(model: &Model) {
     }
 }
 
-mistake!(loom_pool_catches_an_idle_thread_that_is_seen_and_not_claimed, "left alone", || with_an_idle_thread(
+mistake!(loom_pool_catches_an_idle_thread_that_is_seen_and_not_claimed, "stranded", || with_an_idle_thread(
     submit_without_a_claim
 ));
 
@@ -250,7 +250,7 @@ mistake!(loom_pool_catches_a_submit_that_does_not_check_for_the_shutdown, "work 
 });
 
 // Queues work for the existing threads, and starts none.
-mistake!(loom_pool_catches_work_without_a_seeker, "work was left alone", || {
+mistake!(loom_pool_catches_work_without_a_seeker, "work was stranded", || {
     let model = Model::new(1, Duration::ZERO, None);
     let other = model.clone();
     let other = thread::spawn(move || submit_without_a_check(&other));

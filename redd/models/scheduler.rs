@@ -19,14 +19,14 @@ use std::ptr::NonNull;
 
 use super::injector::testing::Node;
 
-/// Asserts that each number came out once and that none is missing.
+/// Asserts that each number was returned once and that none is missing.
 #[track_caller]
 fn assert_each_once(mut seen: Vec<usize>, count: usize) {
     seen.sort_unstable();
-    assert_eq!(seen, Vec::from_iter(0..count), "each task comes out exactly once");
+    assert_eq!(seen, Vec::from_iter(0..count), "each task is returned exactly once");
 }
 
-/// Returns the number of a node, which is not freed. So the assertion above finds a node that is handed out twice, not the
+/// Returns the number of a node, and does not free it. So the assertion above finds a node that is returned twice, not the
 /// allocator.
 fn take(node: NonNull<Node>) -> usize {
     // SAFETY: never freed.

@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of a run queue")]
 
-/// The checker's own may not be the type of `self`.
+/// The checker's `Arc` may not be the type of `self`.
 use std::sync::Arc as Plain;
 
 use super::super::idle::{self, Idle, Searching, WakeAction, Word};
@@ -22,9 +22,9 @@ type Ring = RunQueue<Node, 4>;
 
 /// The epoll in which all workers sleep: an edge-triggered eventfd, in which writes coalesce, and one socket.
 ///
-/// No thread blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as checking later,
-/// and loom tries all times of the check. So when all threads have ended, all workers sleep or are blocked in a task. What
-/// is in the epoll then would wake them.
+/// No thread blocks in it: a worker that finds no event ends there and counts as asleep. A later wake-up has the same effect as a
+/// later check, and loom tries all times of the check. So when all threads have ended, all workers sleep or are blocked in a
+/// task. An event that is in the epoll then would wake one of them.
 struct Epoll(AtomicUsize);
 
 const TOKEN: usize = 1;
@@ -50,9 +50,9 @@ struct Workers {
     is_driver_leased: AtomicUsize,
     event_count: EventCount,
     sleepers_are: Sleepers,
-    /// Workers that have no thread. Not modelled: only the one clean worker looks at it.
+    /// Workers that have no thread. Not modelled: only the one clean worker reads it.
     unstarted: fixed::AtomicUsize,
-    /// Of workers that have started later.
+    /// The threads of workers that were started later.
     threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     mistake: Mistake,
     tasks: Tasks,
@@ -62,7 +62,7 @@ struct Workers {
 enum Sleepers {
     /// A runtime with one worker, or with all of them in the epoll.
     AllInEpoll,
-    /// Decision 0009.
+    /// One in the epoll, the others at the event count (decision 0009).
     OneLeases,
 }
 
@@ -77,18 +77,18 @@ enum Mistake {
     DropToken,
     /// A worker starts its successor when its first task has ended.
     StartAfterTask,
-    /// A worker that an event wakes runs what that woke without a successor.
+    /// A worker that an event wakes runs the task of that event without a successor.
     NoStartForEvent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tasks {
     End,
-    /// The worker never returns from a task: it waits for another one.
+    /// The worker never returns from a task, because the task waits for another one.
     WaitForEachOther,
 }
 
-/// A copy of `primitives::event_count` at which no thread blocks either. The system does each of its steps under its lock: it
+/// A copy of `primitives::event_count` in which no thread blocks, either. The system does each of its steps under its lock: it
 /// compares the count of notifications and puts the thread to sleep, or it wakes a sleeping thread.
 #[derive(Default)]
 struct EventCount {
@@ -159,8 +159,8 @@ impl Workers {
         self.apply(self.idle.wake_one());
     }
 
-    fn apply(&self, answer: WakeAction) {
-        if answer == WakeAction::WriteToken {
+    fn apply(&self, action: WakeAction) {
+        if action == WakeAction::WriteToken {
             self.write_token();
         }
     }
@@ -183,7 +183,7 @@ impl Workers {
         }
     }
 
-    /// The events that end a sleep, `None` if nothing does.
+    /// The events that end a sleep; `None` if the sleep does not end.
     fn sleep(&self, key: usize) -> Option<usize> {
         if self.sleepers_are == Sleepers::OneLeases && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
             return self.event_count.wait(key).map(|is_woken| if is_woken { TOKEN } else { 0 });
@@ -253,7 +253,7 @@ impl Workers {
         }
     }
 
-    /// The last searcher checks for work that other threads left to it.
+    /// The last searcher checks for work that other threads have left to the searchers.
     fn end_search(&self, searching: Searching) {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
@@ -283,7 +283,7 @@ impl Workers {
         self.injected.load(Ordering::Relaxed) == 0
     }
 
-    /// False if there is a reason to stay.
+    /// False if there is a reason not to sleep.
     fn enter_park(&self, searching: Option<Searching>) -> bool {
         match self.mistake {
             Mistake::None
@@ -322,7 +322,7 @@ enum Outside {
     RaisesAnEventAndSubmits(usize),
 }
 
-/// Two workers, and this thread as the world outside.
+/// Two workers, and this thread as the code outside of them.
 fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
     workers_in(Sleepers::AllInEpoll, mistake, tasks, outside);
 }
@@ -391,7 +391,7 @@ impl Workers {
         let unstarted = self.unstarted.load(Ordering::Relaxed);
         assert!(
             self.is_empty() || sleepers == 0 || has_token,
-            "a task waits, a worker sleeps, and no token is on its way"
+            "a task waits, a worker sleeps, and no token is in flight"
         );
         assert!(self.is_empty() || sleepers > 0 || unstarted == 0, "a task waits, and a worker could be started");
         assert!(searchers == 0 || self.mistake != Mistake::None, "no worker searches forever");
@@ -427,37 +427,37 @@ model!(loom_idle_a_task_behind_a_blocked_event_gets_a_worker, || {
     workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
 });
 
-mistake!(loom_idle_catches_a_park_without_the_fence, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_park_without_the_fence, "no token is in flight", || workers(
     Mistake::NoFence,
     Tasks::End,
     Outside::Submits(1)
 ));
 
-mistake!(loom_idle_catches_a_check_before_the_count, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_check_before_the_count, "no token is in flight", || workers(
     Mistake::CheckBeforeCount,
     Tasks::End,
     Outside::Submits(1)
 ));
 
-mistake!(loom_idle_catches_a_searcher_that_does_not_chain, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_searcher_that_does_not_chain, "no token is in flight", || workers(
     Mistake::NoChain,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is in flight", || workers(
     Mistake::NoFenceAfterSearch,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_searcher_that_checks_before_it_ends, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_searcher_that_checks_before_it_ends, "no token is in flight", || workers(
     Mistake::CheckBeforeEnd,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is on its way", || {
+mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is in flight", || {
     workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
 });
 
@@ -475,7 +475,7 @@ model!(loom_idle_dependent_tasks_find_a_successor, || {
 
 #[test]
 fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
-    // Three: the worker sleeps, is claimed, wakes up, and only then the token is written.
+    // Three preemptions: the worker sleeps, is claimed, wakes up, and only then is the token written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);
         successor(Sleepers::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
@@ -491,7 +491,7 @@ mistake!(loom_idle_catches_an_event_without_a_successor, "a worker could be star
     successor(Sleepers::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
 });
 
-/// One worker with the real injector: a push that is counted but not linked keeps it awake.
+/// One worker with the real injector: a push that is counted but not linked keeps the worker awake.
 fn injector_and_idle(after_push: fn()) {
     crate::primitives::explore(move || {
         let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
@@ -526,7 +526,7 @@ fn injector_and_idle(after_push: fn()) {
             epoll.add(TOKEN);
         }
         let has_run = worker.join().expect("the worker does not panic");
-        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is in flight");
         if !has_run {
             assert_eq!(injector.pop_batch(1, |node| _ = take(node)), Popped::Tasks(1));
         }
@@ -539,7 +539,7 @@ fn loom_idle_with_the_injector() {
 }
 
 #[test]
-#[should_panic(expected = "no token is on its way")]
+#[should_panic(expected = "no token is in flight")]
 fn loom_idle_catches_a_push_without_the_fence() {
     injector_and_idle(|| ());
 }
@@ -582,7 +582,7 @@ fn ring_and_clean_worker(after_push: fn()) {
             epoll.add(TOKEN);
         }
         let has_run = clean.join().expect("the worker does not panic");
-        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is in flight");
     });
 }
 
@@ -592,7 +592,7 @@ fn loom_idle_an_offer_to_a_clean_worker() {
 }
 
 #[test]
-#[should_panic(expected = "no token is on its way")]
+#[should_panic(expected = "no token is in flight")]
 fn loom_idle_catches_an_offer_without_the_fence() {
     ring_and_clean_worker(|| ());
 }

@@ -173,8 +173,8 @@ model!(loom_injector_two_poppers_and_a_pusher, || {
     assert!(injector.is_empty());
 });
 
-/// Two pushers, one of them with a batch, against close and drain: what is accepted comes out of the drain, and what
-/// is refused comes back.
+/// Two pushers, one of them with a batch, against close and drain: the drain returns each task that is accepted, and the push
+/// returns each task that is refused.
 fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
     let injector = Arc::new(Injector::new());
     let pushers = [0..1, 1..3].map(|numbers| {

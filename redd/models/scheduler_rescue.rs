@@ -1,4 +1,4 @@
-//! Models of rescue: which workers are active, whose poll it is, and the end of the runtime. Each has a seeded mistake.
+//! Models of rescue: which workers are active, which task a poll belongs to, and the end of the runtime. Each has a seeded mistake.
 
 #![expect(unsafe_code, reason = "loom's cells")]
 
@@ -31,7 +31,7 @@ enum MonitorChecks {
 }
 
 impl SmallRuntime {
-    /// What `start_spare` does.
+    /// The counts of `start_spare`.
     fn start(&self) {
         self.states.join(1);
         self.started.fetch_add(1, Ordering::Relaxed);
@@ -74,8 +74,8 @@ fn runtime(active: usize) -> SmallRuntime {
     runtime
 }
 
-/// The stalled worker returns, and then enters `block_in_place`. Meanwhile the monitor sees that it is back, and its spare
-/// would retire.
+/// The stalled worker returns from its poll, and then enters `block_in_place`. Meanwhile the monitor clears its mark, and its spare
+/// tries to retire.
 fn return_and_retire(checks: MonitorChecks) {
     let runtime = runtime(1);
     assert!(runtime.states.mark_stalled(&runtime.worker));
@@ -200,14 +200,14 @@ mistake!(loom_rescue_catches_a_spare_that_joins_without_a_check, "the runtime fi
     });
 });
 
-/// A slot of the slab: free when it counts no references. The mark keeps its address as that of a header, which it never
-/// dereferences.
+/// A slot of the slab, which is free if its reference count is 0. The mark stores its address as that of a header, and never
+/// dereferences it.
 struct Place {
     refs: AtomicUsize,
     id: UnsafeCell<u64>,
 }
 
-// SAFETY: the model asks which thread may access it; loom checks the cell.
+// SAFETY: the model checks which thread may access it; loom checks the cell.
 unsafe impl Sync for Place {}
 
 impl Place {
@@ -257,7 +257,7 @@ fn naming(task_of: TaskOf) {
             poll(&polled.locations[usize::from(!is_free)], 2);
         })
     };
-    // A thread too, so that the bound of preemptions is spent between the two.
+    // Also a thread of its own, so that all preemptions within the bound are between these two threads.
     let monitor = thread::spawn(move || {
         let polls = polled.mark.polls();
         if !is_polling(polls) {
@@ -268,7 +268,7 @@ fn naming(task_of: TaskOf) {
             polled.locations[at].try_ref().then_some(at)
         };
         if let Some(at) = task_of(&polled.mark, polls, &keep) {
-            // SAFETY: as above; the reference keeps others from writing.
+            // SAFETY: as above; while we hold the reference, no other thread writes.
             let id = polled.locations[at].id.with(|id| unsafe { *id });
             assert_eq!(id, polls.div_ceil(2), "the right task or none");
             polled.locations[at].release();

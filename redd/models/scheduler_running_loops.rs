@@ -18,7 +18,7 @@ struct Ending {
     running_loops: RunningLoops,
     phase: AtomicUsize,
     task: AtomicUsize,
-    /// How often the waits have ended.
+    /// The number of times that the waits have ended.
     ends: AtomicUsize,
     exit: fn(&RunningLoops) -> Step,
     close: fn(&RunningLoops) -> Step,

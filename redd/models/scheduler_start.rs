@@ -1,6 +1,6 @@
 //! Models of threads that start late: during a shutdown, and as spares that are called.
 
-/// The checker's own may not be the type of `self`.
+/// The checker's `Arc` may not be the type of `self`.
 use std::sync::Arc as Plain;
 
 use super::super::spares::{Called, ParkedSpare, Spares};
@@ -10,7 +10,7 @@ use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
 use crate::primitives::{mistake, model};
 
-/// What a start and a shutdown share: how many threads are alive, which of them the shutdown joins, and where a standby waits.
+/// The data that a start and a shutdown share: how many threads are alive, which of them the shutdown joins, and the standby.
 struct SmallRuntime {
     alive: AtomicUsize,
     is_closed: AtomicUsize,
@@ -32,7 +32,7 @@ impl SmallRuntime {
         })
     }
 
-    /// The shutdown from the close on; it joins what is listed.
+    /// The shutdown from the close on. It joins the listed threads.
     fn shut_down(&self) {
         self.is_closed.store(1, Ordering::Release);
         self.release();
@@ -95,7 +95,7 @@ enum Standby {
     Right,
     /// It starts although all workers have left.
     StartsAfterTheEnd,
-    /// It asks whether the runtime has closed before it takes the lock of the parking.
+    /// It checks whether the runtime has closed before it takes the lock of the spares.
     ChecksBeforeItWaits,
 }
 
@@ -115,7 +115,7 @@ fn standby_against_shutdown(standby: Standby) {
             threads.push(thread::spawn(move || {
                 let parked_spare = Plain::new(ParkedSpare::default());
                 let checked = (standby == Standby::ChecksBeforeItWaits).then(|| mine.is_closed());
-                // It does not wait here: a thread that is still listed in the end would wait forever.
+                // It does not wait here: a thread that is still listed at the end would wait forever.
                 let mut spares = mine.spares.lock().unwrap();
                 if !checked.unwrap_or_else(|| mine.is_closed()) {
                     assert_eq!(spares.arrive(&parked_spare, false, 1), None);

@@ -38,7 +38,7 @@ impl Shared {
         let driver = Arc::new(Driver::new()?);
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
-        // With several workers there is one more cache, for a thread in `block_on`.
+        // A multi-thread runtime has one more cache, for a thread in `block_on`.
         let guests = usize::from(config.flavor == Flavor::MultiThread);
         let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
         let stall_detector = StallDetector::new(&config.rescue);

@@ -3,8 +3,8 @@
 //! Called by `worker` (each poll of an instrumented runtime) and by `submit` (each queueing, if latency is tracked).
 //!
 //! # Invariants
-//! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header has the time since when. Only
-//!   the holder of its `Runnable` writes that.
+//! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header has the time when it was queued.
+//!   Only the holder of its `Runnable` writes that time.
 
 use std::time::{Duration, Instant};
 

@@ -19,7 +19,7 @@ pub(super) enum LocalQueue {
     /// Of a current-thread runtime: no worker steals, so these are plain lists in order of arrival.
     Private {
         ready: Fifo,
-        /// Tasks that gave way: they run again after all others, and after the root.
+        /// Tasks that have yielded: they run again after all others, and after the root.
         yielded: Fifo,
     },
 }

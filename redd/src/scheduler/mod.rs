@@ -13,7 +13,7 @@
 //! | `worker_states`, `slot`, `instrumentation` | one worker as the other threads see it |
 //! | `spares`, `workers` | the threads, and the spare workers that wait |
 //! | `shared` | all of these together: one runtime |
-//! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; its end; the threads, each of which starts the next |
+//! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; the end of a runtime; threads, each of which starts the next |
 //! | `local`, `submit`, `root`, `closures` | the worker that a thread is; how tasks are queued; closures for the pool |
 //! | `stand_in`, `rescue` | a spare runs in the place of a worker; the detection of stalled workers |
 //! | `timing`, `park`, `search`, `worker` | what the loop measures, how it parks, where its next task comes from, and the loop |

@@ -1,4 +1,4 @@
-//! How far a runtime is on its way to the end, in one word that the loop loads before each poll.
+//! The phase of a runtime's shutdown, in one word that the loop loads before each poll.
 //!
 //! Called by the loop in `worker`, by a shutdown, by spawns and by the monitor.
 //!
@@ -10,7 +10,7 @@
 use crate::primitives::atomic::{AtomicU8, Ordering};
 
 const OPEN: u8 = 0;
-/// Only tasks and closures of the runtime may start more.
+/// Only tasks and closures of the runtime may start more work.
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
 /// The monitor has marked a worker as stalled. The flag is here because the loop loads this word before each poll.
@@ -40,7 +40,7 @@ impl Phase {
         self.0.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Whether the loop has to see to more than the next task.
+    /// Whether the loop has to do more than poll the next task.
     #[inline]
     pub(super) fn is_closed_or_stalled(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
@@ -73,7 +73,7 @@ impl Phase {
     }
 
     pub(super) fn start_draining(&self) {
-        // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
+        // Relaxed: it publishes nothing, and a concurrent spawn counts as an earlier one.
         self.0.fetch_or(DRAINING, Ordering::Relaxed);
     }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_accepts_what_its_phase_says_whether_a_worker_is_stalled_or_not() {
+    fn every_word_accepts_what_its_phase_permits_whether_a_worker_is_stalled_or_not() {
         for word in 0..8_u8 {
             let phase = Phase(AtomicU8::new(word));
             let expected = match word & (CLOSED | DRAINING) {

@@ -19,8 +19,8 @@
 //! - `no-overwrite`: the owner stores to a slot only if its position is below `steal + CAP`.
 //!
 //! # Why not otherwise
-//! A Chase-Lev deque reads first and validates after; Miri and TSan rightly object to that. A LIFO slot that only
-//! the owner reaches would keep its task back while the worker is stalled.
+//! A Chase-Lev deque reads first and validates afterwards; Miri and TSan rightly object to that. If only the owner could
+//! reach the LIFO slot, its task would wait while the worker is stalled.
 
 #![expect(unsafe_code, reason = "owner-only calls")]
 
@@ -58,7 +58,7 @@ impl Head {
         u64::from(self.steal) << 32 | u64::from(self.real)
     }
 
-    /// No thief is at work.
+    /// No thief is copying.
     fn at(position: u32) -> Self {
         Self { steal: position, real: position }
     }
@@ -81,7 +81,7 @@ impl Head {
 
     /// The thief has copied what it claimed.
     fn copied(self) -> Self {
-        debug_assert!(self.has_thief(), "`one-thief`: this thief is at work");
+        debug_assert!(self.has_thief(), "`one-thief`: this thief is copying");
         Self::at(self.real)
     }
 }
@@ -140,10 +140,10 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
         &self.slots[position as usize & (CAP - 1)]
     }
 
-    /// Claims or lets go. `Err` is the head that was there instead.
+    /// Claims positions or releases them. `Err` has the head that was there instead.
     #[inline]
     fn move_head(&self, from: Head, to: Head) -> Result<(), Head> {
-        // AcqRel: pairs with itself and with the Acquire in `head`; what it carries stands there.
+        // AcqRel: pairs with itself and with the Acquire in `head`, where the comment says what it publishes.
         self.head
             .0
             .compare_exchange_weak(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Acquire)
@@ -166,8 +166,8 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
 }
 
 impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
-    /// Appends a task. If the ring is full, its second half and the task go to `overflow` as one batch: the older
-    /// half stays, or tasks just taken from the injector would go back there.
+    /// Appends a task. If the ring is full, its second half and the task go to `overflow` as one batch. The older half stays:
+    /// otherwise tasks that have just been taken from the injector would go back there.
     ///
     /// # Safety
     /// `one-owner`: only the owning worker calls this. The caller passes on the ownership of `node`.
@@ -187,9 +187,9 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// The second half of a full ring, and `node` behind it. `one-owner`: the caller is the owner.
     #[cold]
     fn take_half(&self, head: Head, tail: u32, node: NonNull<T>) -> Batch<T> {
-        // If a thief is copying, there is room in a moment. If the exchange fails, one has just come.
+        // If a thief is copying, there will soon be room. If the exchange fails, a thief has just claimed.
         if head.has_thief() || !self.claim_full_ring(head, tail) {
-            // SAFETY: the caller of `push` passed the node on.
+            // SAFETY: the caller of `push` passed on the node.
             return unsafe { Batch::one(node) };
         }
         // The whole ring is ours (`claim-first`), and thieves see an empty one. A position and the one CAP further on
@@ -252,12 +252,12 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         if !self.has_lifo_task() {
             return None;
         }
-        // Relaxed: the owner put it there. A searcher may have been faster.
+        // Relaxed: the owner put it there. A searcher may have taken it first.
         NonNull::new(self.lifo_slot.swap(ptr::null_mut(), Ordering::Relaxed))
     }
 
-    /// Takes the task out of another worker's LIFO slot. Any thread may do so. It is done only to a worker that is not active,
-    /// since a running one takes this task next, with a warm cache.
+    /// Takes the task out of another worker's LIFO slot. Any thread may do so. Searchers do it only to a worker that is not
+    /// active: an active one runs this task next, with a warm cache.
     pub(crate) fn steal_lifo(&self) -> Option<NonNull<T>> {
         if !self.has_lifo_task() {
             return None;
@@ -314,7 +314,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         }
     }
 
-    /// The claimed slots are read; the owner may store to them again. It may have popped meanwhile.
+    /// Releases the claimed slots after the thief has read them. The owner may have popped meanwhile.
     fn finish_copying(&self) {
         let mut head = self.head();
         while let Err(now) = self.move_head(head, head.copied()) {

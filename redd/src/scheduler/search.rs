@@ -12,8 +12,8 @@ use crate::observe::counters::add;
 use crate::task::Runnable;
 
 impl Worker {
-    /// The own queue first, then the injector, then the queues of others. Every so often the injector comes first, or tasks from
-    /// outside would starve.
+    /// Checks the worker's own queue, then the injector, then the queues of others. At intervals the injector comes first, or
+    /// tasks from outside would starve.
     #[inline]
     pub(super) fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
         self.tick = self.tick.wrapping_add(1);
@@ -107,7 +107,7 @@ impl Worker {
             }
             let victim = shared.slot(index);
             if !victim.state.is_active() {
-                // Its thread does not come to its LIFO slot for a while.
+                // Its thread may not run the task of its LIFO slot for long.
                 if let Some(task) = victim.queue.steal_lifo() {
                     self.count_stolen(shared, 1);
                     // SAFETY: the queue owned the reference.

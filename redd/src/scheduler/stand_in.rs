@@ -1,4 +1,4 @@
-//! Stand-ins: a worker blocks its thread on purpose (`block_in_place`), or is stalled, and a spare worker runs in its place.
+//! Spare workers as stand-ins: one runs in the place of a worker that blocks on purpose (`block_in_place`) or is stalled.
 //!
 //! Called by `blocking::block_in_place`, by `rescue`, and by the loop (`try_retire`).
 //!
@@ -65,7 +65,7 @@ impl<'a> BlockedInPlace<'a> {
         }
         if active_left > 0 {
             if shared.config.rescue.mode != Mode::Rescue {
-                // Without rescue nothing detects that the active workers block, too. So as many run as before.
+                // Without rescue nothing detects that the active workers block, too. So the number of active workers is kept.
                 drop(start_spare(shared, MAX_SPARES));
             }
             shared.wake_worker();
@@ -101,7 +101,7 @@ impl Drop for BlockedInPlace<'_> {
     }
 }
 
-/// Has one more worker run: a waiting spare, unless `bound` of them run; otherwise the next thread that the system grants.
+/// Makes one more worker run: a waiting spare, unless `bound` of them run; otherwise the next thread that the system grants.
 pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     if !shared.is_in_own_process() {
         // A forked child has no spare threads.
@@ -124,7 +124,7 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     }
 }
 
-/// Counts a spare in `alive`, so that the runtime does not finish before it has left. False if the runtime has finished: the
+/// Counts a spare in `alive`, so that the runtime does not finish before the spare has left. False if the runtime has finished: the
 /// monitor is not a worker, so it may call late.
 pub(super) fn count_in_alive(shared: &Shared, slot: usize) -> bool {
     let is_counted = join_unless_ended(&shared.workers.alive);

@@ -25,7 +25,7 @@ use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 
 impl Shared {
-    /// Whether work that this thread starts now is cancelled at once.
+    /// Whether work that this thread spawns now is cancelled at once.
     #[inline]
     pub(crate) fn refuses_here(&self) -> bool {
         match self.phase.accepts() {
@@ -72,14 +72,14 @@ impl Shared {
         if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
-            // The runtime has closed meanwhile. The walk may have missed a task that was published just now, so it is
-            // cancelled here. This is also the right thread for a task that is not `Send`.
+            // The runtime has closed meanwhile. The walk of the slab may have missed a task that was published just now, so the task
+            // is cancelled here. This is also the right thread for a task that is not `Send`.
             refused.cancel();
         }
         handle
     }
 
-    /// Hands a task of a worker to the injector.
+    /// Moves a task of a worker to the injector.
     pub(crate) fn inject(&self, runnable: Runnable) {
         // If the runtime is closed, the walk of the slab cancels the task (`closed-cancels`); only the reference is dropped here.
         drop(self.try_inject(runnable));
@@ -91,7 +91,7 @@ impl Shared {
                 self.wake_worker_after_publish();
                 Ok(())
             }
-            // SAFETY: it comes from `into_raw` above.
+            // SAFETY: it was made by `into_raw` above.
             Err(task) => Err(unsafe { Runnable::from_raw(task) }),
         }
     }

@@ -20,7 +20,7 @@ use crate::current::{self, Entered};
 use crate::observe::counters::add;
 use crate::primitives::thread;
 
-/// How long a spare that is not needed is kept.
+/// How long a spare that is not needed waits for a call before its thread ends.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The thread of a worker.
@@ -75,7 +75,7 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
     shared.config.hooks.stop();
 }
 
-/// A guard: a spare that is counted. The counts are right again when its thread ends, also by a panic.
+/// A guard: a spare that is counted. When its thread ends, even by a panic, the guard corrects the counts.
 struct Counted<'a> {
     shared: &'a Arc<Shared>,
     slot: usize,
@@ -97,7 +97,7 @@ impl Drop for Counted<'_> {
 fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
     let shared = counted.shared;
     shared.config.hooks.start();
-    // For the standby after the next one. The name is made here, as user code may make it.
+    // For the standby after the next one. The name is made here, as a hook of the program may make it.
     let name = shared.config.name_thread();
     shared.workers.threads.lock().standby_names.push_back(name);
     let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
@@ -143,7 +143,7 @@ fn wait_for_call(shared: &Shared, parked_spare: &Arc<ParkedSpare>) -> bool {
             false
         }
         None => {
-            // It was called in the last moment: the token is on its way.
+            // It was called at the last moment, so the parker's token follows.
             drop(spares);
             parked_spare.parker.park();
             !shared.is_closed()

@@ -1,4 +1,4 @@
-//! The threads that run the loop: how many there are, what they do, and which could start.
+//! The threads that run the loop: how many there are, what they do, and which are not started.
 //!
 //! `start`, `stand_in` and `leave` change it.
 
@@ -21,12 +21,12 @@ pub(crate) struct Workers {
     pub(crate) alive: AtomicUsize,
     /// Which of them run tasks.
     pub(crate) states: WorkerStates,
-    /// Which of them may still wait for I/O and timers.
+    /// How many of their loops still deliver I/O and timer events.
     pub(crate) running_loops: RunningLoops,
     pub(crate) threads: Mutex<Threads>,
     /// Some worker has never run a task.
     pub(super) has_clean: AtomicBool,
-    /// When a busy worker asks again for a thread that the system has refused, in milliseconds as `Shared::ms_at`.
+    /// When a busy worker retries the start of a thread that the system has refused, in milliseconds as `Shared::ms_at`.
     pub(super) retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
@@ -63,8 +63,8 @@ pub(crate) struct Threads {
     pub(super) is_reported: bool,
 }
 
-/// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
-/// hooks wait for each other.
+/// The number of workers that start in `build`. If there is a hook for starting threads, all do: a program may count its calls, or
+/// let the hooks wait for each other.
 pub(super) fn at_once(config: &Config) -> usize {
     if config.hooks.on_start.is_some() { config.workers } else { 1 }
 }
@@ -78,7 +78,7 @@ pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
     slot
 }
 
-/// Drops the handles of threads that have ended. The system keeps some memory of each until then.
+/// Drops the handles of threads that have ended. The system keeps some memory for each until then.
 pub(super) fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
     threads.retain(|thread| !thread::has_ended(thread));
 }

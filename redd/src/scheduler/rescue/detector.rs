@@ -1,4 +1,4 @@
-//! What the detection of stalled workers remembers of one runtime. `scan` and `monitor` read and write it.
+//! The state of one runtime's detection of stalled workers. `scan` and `monitor` read and write it.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::sys::alarm::Alarm;
 pub(super) const NEVER: u64 = u64::MAX;
 /// `due` when the alarm is stopped.
 pub(super) const UNGUARDED: u64 = 0;
+
 /// Schedules the scans of one runtime. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
 pub(crate) struct StallDetector {
-    /// The time from which on a worker scans.
+    /// A worker scans if this time has come.
     pub(super) due: AtomicU64,
     pub(super) disarms_eagerly: AtomicBool,
     pub(super) guard: Mutex<Guard>,
@@ -49,7 +50,7 @@ pub(super) struct Guard {
     /// When the alarm is to fire, and when it was set.
     pub(super) expected: u64,
     pub(super) set_at: u64,
-    /// The monitor scans itself, each step.
+    /// The monitor itself scans, each step.
     pub(super) monitor_is_active: bool,
     pub(super) rapid_rearms: u32,
     pub(super) has_ended: bool,

@@ -5,8 +5,8 @@
 //! # Invariants
 //! - `flag-while-polling`: `polls` is odd exactly while a task of the worker is being polled; only the worker writes.
 //! - `right-task-or-none`: a reader takes three steps. It reads the task's address, takes a reference to the live task there,
-//!   and checks that the poll is still the same. Then it has that poll's task: while it has the reference, the memory cannot
-//!   become another task's.
+//!   and checks that the poll is still the same. Then it has that poll's task: while it holds the reference, no other task can
+//!   use the memory.
 
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::task::header::Header;

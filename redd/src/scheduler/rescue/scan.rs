@@ -1,4 +1,4 @@
-//! The scans for stalled workers: when they run, and what they compare. The module page has the rules.
+//! The scans for stalled workers: when they run, and what they compare. The rules are on the page of the module `rescue`.
 //!
 //! Called by the worker loop (`on_wake`, `maybe_scan`, `on_park`), by `stand_in`, and by `monitor`.
 
@@ -26,7 +26,7 @@ impl StallDetector {
         }
     }
 
-    /// Scans if it is time; called by a worker between two polls.
+    /// Scans if the last scan was at least a step ago. Called by a worker between two polls.
     #[inline]
     pub(in crate::scheduler) fn maybe_scan(&self, shared: &Shared, now: u64) {
         if now >= self.due.load(Ordering::Relaxed) {
@@ -42,7 +42,7 @@ impl StallDetector {
         }
     }
 
-    /// A worker comes out of `block_in_place`, in the middle of a poll.
+    /// A worker returns from `block_in_place`, in the middle of a poll.
     pub(in crate::scheduler) fn on_unblock(&self, shared: &Shared) {
         // Under the lock: a thread that stops the alarm holds it while it counts the active workers (`guarded-while-awake`).
         if self.due.load(Ordering::Relaxed) != NEVER {
@@ -59,7 +59,7 @@ impl StallDetector {
     fn scan(&self, shared: &Shared, now: u64) {
         let guard = &mut *self.guard.lock();
         if now < self.due.load(Ordering::Relaxed) || guard.has_ended {
-            return; // Another thread was faster.
+            return; // Another thread has scanned.
         }
         self.due.store(now + self.step_ms(), Ordering::Relaxed);
         if shared.config.flavor != Flavor::MultiThread {
@@ -164,7 +164,7 @@ impl StallDetector {
 /// The result of a scan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Compared {
-    /// There is a poll that the last scan saw too.
+    /// The last scan saw one of the polls, too.
     pub(super) has_suspect: bool,
     /// `own-gap`
     pub(super) is_late: bool,
@@ -182,7 +182,7 @@ pub(super) fn polls(shared: &Shared, slot: &WorkerSlot) -> u64 {
     if shared.config.flavor == Flavor::MultiThread || poll_mark::is_polling(polls) || sleeps_with_root(shared) {
         return polls;
     }
-    // `no-mark`: it is awake. It polls the root if nothing changes that changes when it does anything else.
+    // `no-mark`: the worker is awake. Each of these numbers changes when it does anything other than poll the root.
     let due = shared.stall_detector.due.load(Ordering::Relaxed);
     let moves = polls.wrapping_add(slot.parks.load(Ordering::Relaxed)).wrapping_add(due);
     moves << 1 | 1 | OF_ROOT
