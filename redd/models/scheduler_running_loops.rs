@@ -68,7 +68,7 @@ enum Blocked {
     Returns,
 }
 
-/// One worker polls a task that spawns another and then blocks in place, forever or for a while. If there is a second worker,
+/// One worker polls a task that spawns another and then blocks in place, forever or for some time. If there is a second worker,
 /// it leaves when it sees the close. This thread closes.
 fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&RunningLoops) -> Step, close: fn(&RunningLoops) -> Step) {
     let ending = Arc::new(Ending {

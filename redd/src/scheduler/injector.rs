@@ -5,7 +5,7 @@
 //!
 //! The tasks form a chain through their own links, oldest first. A push swaps its task into `last`, and then links it behind
 //! the task that it displaced. Between the two steps the chain has a gap: the tasks behind it cannot be reached yet.
-//! `backlog` counts them all the same.
+//! `backlog` already counts them.
 //!
 //! # Invariants
 //! - `counted-first`: a push counts itself in `backlog` before it touches the chain, and is subtracted after it was

@@ -69,7 +69,7 @@ pub(super) const DRIVER_DEFER: Duration = Duration::from_millis(1);
 /// some 100 µs. Longer: fewer wakes and `epoll_wait`s. `tcp_echo_64_inside` and `interval_100`: no difference.
 pub(super) const DRIVER_GAP_MAX: Duration = Duration::from_millis(1);
 
-/// How long a busy worker leaves the driver to a lease holder that has been woken.
+/// How long a busy worker does not poll the driver after the lease holder has been woken.
 ///
 /// Longer: fewer tokens are taken from the lease holder and written again. Shorter: events wait less for a thread that gets no CPU.
 /// `spawn_blocking_many_tasks` and `tcp_echo_64_inside`: no difference.

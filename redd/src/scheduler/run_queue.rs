@@ -193,7 +193,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
             return unsafe { Batch::one(node) };
         }
         // The whole ring is ours (`claim-first`), and thieves see an empty one. A position and the one CAP further on
-        // are the same slot: publishing half a lap from here puts the older half back where it stands.
+        // are the same slot: publishing half a lap from here restores the older half in place.
         let second_half = (Self::HALF + 1..CAP as u32).map(|offset| self.read(head.real.wrapping_add(offset)));
         // SAFETY: the claim made the tasks ours, and each position is read once.
         let mut batch = unsafe { Batch::one(self.read(head.real.wrapping_add(Self::HALF))) };

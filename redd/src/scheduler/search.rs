@@ -57,7 +57,7 @@ impl Worker {
                 unsafe { queue.pop() }
             }
         }?;
-        // A parked worker may take what this poll would keep waiting.
+        // A parked worker may take the tasks that would wait for this poll.
         if queue.len() >= self.offer_from {
             shared.wake_worker();
         }
@@ -71,7 +71,7 @@ impl Worker {
         if shared.injector.is_empty() { None } else { self.pop_batch(shared, batch) }
     }
 
-    /// Apart from `pop_injected`, so that the check of an empty injector needs no call: 18 instructions of each yield.
+    /// Separate from `pop_injected`, so that the check of an empty injector needs no call. That saves 18 instructions of each yield.
     #[inline(never)]
     fn pop_batch(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
         let mut first = None;
@@ -79,12 +79,12 @@ impl Worker {
             if first.is_none() {
                 first = Some(task);
             } else {
-                // SAFETY: `one-owner`; the injector's reference goes on to the queue.
+                // SAFETY: `one-owner`; the injector's reference passes to the queue.
                 unsafe { self.local.push_back(shared, task) };
             }
         });
         let first = first?;
-        // Step 10 of PARKING.md: a parked worker may take what is left, here or there.
+        // Step 10 of PARKING.md: a parked worker may take the tasks that are left in either queue.
         let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
             shared.wake_worker();
@@ -139,9 +139,9 @@ impl Worker {
         self.searching.is_some()
     }
 
-    /// Ends the search. The last searcher that leaves work wakes the next worker: wakes are chained, not fanned out.
+    /// Ends the search. If the last searcher leaves work, it wakes the next worker (`chained-wakes`).
     ///
-    /// Kept out of the loop, like `lease_holder_is_waking`: inside it they cost 3 ns of a yield's 29 (`yield_200`).
+    /// Not inlined into the loop, like `lease_holder_is_waking`: inlined, they cost 3 ns of a yield's 29 (`yield_200`).
     #[inline(never)]
     pub(super) fn stop_searching(&mut self, shared: &Shared) {
         let Some(searching) = self.searching.take() else { return };

@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     pub(super) process: Process,
     pub(super) phase: Phase,
     pub(super) has_shut_down: AtomicBool,
-    /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
+    /// The runtime shuts down because of a panic (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
     /// The wakers of threads in `block_on` that do not run the loop, if a panic may end the runtime.
     pub(crate) panic_wakers: Mutex<Vec<Waker>>,

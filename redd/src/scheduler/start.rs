@@ -146,7 +146,7 @@ pub(super) fn start_successor(shared: &Shared) {
     }
 }
 
-/// Tries again if the system refused a thread a while ago; called by a worker between two polls.
+/// Retries the start of a refused thread if `RETRY_INTERVAL_MS` have passed. Called by a worker between two polls.
 #[inline]
 pub(super) fn retry_if_due(shared: &Shared, now: u64) {
     if now >= shared.workers.retry_at.load(Ordering::Relaxed) {
@@ -355,9 +355,9 @@ mod tests {
             release_spares(&shared);
             successor_refused(&shared, 3);
             assert_eq!(refused(&shared), (true, 0, true));
-            let (tell, told) = mpsc::channel();
-            drop(crate::spawn(async move { tell.send(7).unwrap() }));
-            let seven = task::block_in_place(move || told.recv().unwrap());
+            let (sender, receiver) = mpsc::channel();
+            drop(crate::spawn(async move { sender.send(7).unwrap() }));
+            let seven = task::block_in_place(move || receiver.recv().unwrap());
             assert!(!refused(&shared).0);
             seven
         }));

@@ -69,7 +69,7 @@ pub(super) enum Lateness {
 impl WholePoll {
     /// The time that the task itself has taken: it computed, or waited for something outside of redd.
     fn own(&self) -> Duration {
-        // CPU time is the task's own, whatever the system reports about its waits for a CPU.
+        // CPU time is always the task's own, even if the reported waits for a CPU are inconsistent with it.
         let own = self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd);
         own.max(self.computed.unwrap_or_default())
     }
@@ -87,7 +87,7 @@ impl WholePoll {
         }
     }
 
-    /// What most of the task's own time was spent on. If that time alone is no reason for a report, the poll waited for a CPU.
+    /// What the task spent most of its own time on. If that time alone is no reason for a report, the poll waited for a CPU.
     pub(super) fn cpu_use(&self, report_after: Duration) -> CpuUse {
         match self.computed {
             _ if self.is_stopped => CpuUse::Stopped,
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_whole_poll_tells_what_the_task_does() {
         for (poll, expected) in [
-            // Two seconds of computing beside five other threads, whatever its thread does at this moment.
+            // Two seconds of computing beside five other threads, for each state of its thread at this moment.
             (whole(6000, 2000, 3990, 0), CpuUse::On),
             (whole(130, 60, 10, 0), CpuUse::On),
             (whole(130, 59, 10, 0), CpuUse::Off),

@@ -19,7 +19,7 @@ pub(super) const UNGUARDED: u64 = 0;
 /// Schedules the scans of one runtime. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
 pub(crate) struct StallDetector {
-    /// A worker scans if this time has come.
+    /// The earliest time at which a worker scans again.
     pub(super) due: AtomicU64,
     pub(super) disarms_eagerly: AtomicBool,
     pub(super) guard: Mutex<Guard>,

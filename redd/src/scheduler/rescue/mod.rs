@@ -16,7 +16,8 @@
 //! - Under load the monitor never runs. The scans cost the workers a lock and a `timerfd_settime` each 5 ms.
 //! - When all workers are parked, the alarm fires once, and the monitor finds no poll. From then on the last worker to park stops
 //!   the alarm, and the first to wake sets it (*eager*). So a runtime that has work occasionally has no wake-ups besides its own.
-//!   This mode ends after many stops that each come within a step: two system calls for each would cost more than the one wake-up.
+//!   This mode ends after many stops within a step of each other: two system calls for each stop would cost more than the one
+//!   wake-up.
 //! - In a runtime without work the alarm is stopped, and there are no wake-ups at all.
 //! - A current-thread runtime is monitored from its first scan at an age of 100 ms on.
 //!
@@ -34,7 +35,7 @@
 //!
 //! # Why not otherwise
 //! A thread that samples every 10 ms doubles the context switches of a runtime that wakes every 10 ms. A thread that backs off
-//! is late when it matters. A signal per worker would interrupt the system calls that it looks for.
+//! is late when it matters. A signal per worker would interrupt the very system calls that it is to detect.
 
 pub(crate) mod alarm;
 mod decide;

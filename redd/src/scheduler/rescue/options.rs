@@ -72,7 +72,7 @@ impl Rescue {
     /// - Only the task's own time counts: time that its thread waited for a CPU, or for a lock of redd, does not. A poll
     ///   that mostly waits for a CPU is reported when it has taken ten times as long.
     /// - A thread that computes, waits for a lock, or reads a file may be printing the backtrace of a panic. Then the report
-    ///   waits until the poll ends, and is dropped if it ends in a panic. If the poll goes on, it is reported when it has
+    ///   waits until the poll ends, and is dropped if it ends in a panic. If the poll continues, it is reported when it has
     ///   taken ten times as long. Other system calls that block are reported at once.
     /// - A poll that still runs when it has taken ten times as long as at its report is reported once more.
     /// - A rescue before that is only counted, in [`RuntimeMetrics::rescues`](crate::runtime::RuntimeMetrics::rescues).

@@ -61,7 +61,7 @@ impl PollMark {
         self.polls.load(Ordering::Acquire)
     }
 
-    /// The task of the poll that `polls` stands for. `keep` takes a reference to the live task at the address, if there is one.
+    /// The task of the poll with the number `polls`. `keep` takes a reference to the live task at the address, if there is one.
     pub(crate) fn task_of<R>(&self, polls: u64, keep: impl FnOnce(*mut Header) -> Option<R>) -> Option<R> {
         // Acquire: pairs with the Release in `begin`: if this is the task of a later poll, `polls` is later too.
         let kept = keep(self.task.load(Ordering::Acquire))?;

@@ -130,7 +130,7 @@ impl StallDetector {
         fence(Ordering::SeqCst);
         let all_sleep = match shared.config.flavor {
             Flavor::MultiThread => {
-                // With no active worker a thread may be asked for, so the alarm stays.
+                // While no worker is active, the monitor may have to start a thread, so the alarm stays set.
                 let active = shared.workers.states.active();
                 active > 0 && shared.idle.load().sleepers as usize == active
             }
