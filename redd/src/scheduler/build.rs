@@ -16,7 +16,7 @@ use super::local::timer_slot_here;
 use super::parking::Parking;
 use super::phase::Phase;
 use super::rescue::detector::StallDetector;
-use super::shared::{Entries, Shared};
+use super::shared::{Shared, ThreadMains};
 use super::slot::WorkerSlots;
 use super::submit::Stamping;
 use super::thread_main::{standby_thread, worker_thread};
@@ -80,7 +80,7 @@ impl Shared {
             root: AtomicPtr::new(ptr::null_mut()),
             started,
             me: me.clone(),
-            entries: Entries { worker: worker_thread, standby: standby_thread },
+            thread_mains: ThreadMains { worker: worker_thread, standby: standby_thread },
             config,
         });
         let owner: Arc<dyn Schedule> = if shared.instrumentation.tracks_latency {

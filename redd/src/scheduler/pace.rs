@@ -81,7 +81,7 @@ pub(super) const LEASE_PATIENCE: Duration = Duration::from_micros(100);
 /// `interval_1`: no difference.
 pub(super) const SHORT_LIFE_MS: u64 = 100;
 
-/// How many times in a row the alarm may be stopped and set again within a step before workers stop doing so.
+/// How many times in a row the alarm may be disarmed and armed again within a step before workers no longer do so.
 ///
 /// More: a runtime that wakes occasionally has no wake-ups besides its own. Fewer: a runtime that wakes often makes fewer system
 /// calls. `interval_1` and `interval_100`: no difference.

@@ -119,7 +119,7 @@ impl Worker {
             return false;
         }
         let mut spin = self.spin;
-        let has_work = spin.spin(|| self.has_reason_to_stay(shared, root, false));
+        let has_work = spin.spin(|| self.must_stay_awake(shared, root, false));
         self.spin = spin;
         if has_work {
             // As in `park`, where the last check finds work.
@@ -134,7 +134,7 @@ impl Worker {
         let was_searching = searching.is_some();
         let key = shared.parking.event_count.prepare_wait();
         shared.idle.enter_park(searching);
-        if self.has_reason_to_stay(shared, root, was_searching) {
+        if self.must_stay_awake(shared, root, was_searching) {
             shared.idle.cancel_park();
             // The push may be half done: its thread has a few steps left.
             thread::spin_loop();
@@ -142,7 +142,7 @@ impl Worker {
         }
         if shared.config.hooks.park() {
             // The hook may have woken tasks, even on this worker.
-            if self.has_reason_to_stay(shared, root, true) {
+            if self.must_stay_awake(shared, root, true) {
                 shared.idle.cancel_park();
                 // A hook that wakes a task each time must not starve timers and I/O.
                 self.poll_driver_and_timers(shared);
@@ -170,7 +170,7 @@ impl Worker {
 
     /// The last check before the sleep (step 7 of PARKING.md). Only a worker that searched checks the rings of others: any other
     /// worker leaves that to the searchers.
-    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
+    fn must_stay_awake(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
             || !shared.injector.is_empty()
@@ -246,7 +246,7 @@ impl Worker {
         let mut has_token = false;
         let decision = timers.clock().when_idle(|| {
             has_token = self.poll_driver(shared, Some(Duration::ZERO));
-            !(has_token || self.has_reason_to_stay(shared, root, false))
+            !(has_token || self.must_stay_awake(shared, root, false))
         });
         let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
         match (decision, next) {

@@ -71,12 +71,12 @@ pub(crate) struct Shared {
     pub(super) root: AtomicPtr<Location<'static>>,
     pub(super) started: Instant,
     pub(super) me: Weak<Shared>,
-    pub(super) entries: Entries,
+    pub(super) thread_mains: ThreadMains,
 }
 
 /// The main functions of a runtime's threads. `build` passes them in, because their file is above those that start threads.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entries {
+pub(super) struct ThreadMains {
     /// Of the worker with this index.
     pub(super) worker: fn(&Arc<Shared>, usize),
     pub(super) standby: fn(&Arc<Shared>),

@@ -31,7 +31,7 @@ use super::leave::{finish, leave};
 use super::shared::Shared;
 use super::spares::Started;
 use super::worker_states::join_unless_ended;
-use super::workers::{Threads, at_once, forget_ended};
+use super::workers::{Threads, drop_ended, workers_at_build};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
@@ -66,7 +66,7 @@ enum Reason {
 /// Starts the workers that start with the runtime. If the system refuses one, the started ones end and the refusal is
 /// returned.
 pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
-    let count = at_once(&shared.config);
+    let count = workers_at_build(&shared.config);
     let mut names: Vec<_> = (0..shared.config.workers).map(|_| shared.config.name_thread()).collect();
     names.reverse();
     // Two: a standby starts its successor before it makes the name of the one after that.
@@ -95,7 +95,7 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
 
 impl Threads {
     fn start_worker(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        let worker = shared.entries.worker;
+        let worker = shared.thread_mains.worker;
         let index = shared.config.workers - self.unstarted.len();
         let name = self.unstarted.last().expect("the caller has checked that there is one").clone();
         self.start(shared, name, move |shared| worker(shared, index))?;
@@ -104,10 +104,10 @@ impl Threads {
     }
 
     fn start_standby(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        forget_ended(&mut self.started);
+        drop_ended(&mut self.started);
         // Several standbys may be called before the first has made its name; then two threads share one.
         let name = self.standby_names.pop_front().unwrap_or_else(|| self.last_name.clone());
-        let started = self.start(shared, name.clone(), shared.entries.standby);
+        let started = self.start(shared, name.clone(), shared.thread_mains.standby);
         match started {
             Ok(()) => self.last_name = name,
             Err(_) => self.standby_names.push_front(name),

@@ -15,7 +15,7 @@ use super::spares::ParkedSpare;
 use super::stand_in::count_in_alive;
 use super::start;
 use super::worker::Ended;
-use super::workers::{at_once, forget_ended};
+use super::workers::{drop_ended, workers_at_build};
 use crate::current::{self, Entered};
 use crate::observe::counters::add;
 use crate::primitives::thread;
@@ -27,11 +27,11 @@ const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(super) fn worker_thread(shared: &Arc<Shared>, index: usize) {
     arrive_here(shared);
     let config = &shared.config;
-    if index >= at_once(config) {
+    if index >= workers_at_build(config) {
         add(&shared.slot(index).unparks, 1);
     }
     // The workers that `build` starts after this one are not its successors.
-    let is_head = index + 1 >= at_once(config);
+    let is_head = index + 1 >= workers_at_build(config);
     let runs_hooks = config.hooks.run_before_tasks();
     if is_head && runs_hooks {
         start::start_successor(shared);
@@ -88,7 +88,7 @@ impl Drop for Counted<'_> {
         if thread::panicking() && is_active {
             shared.workers.states.leave_slot(&shared.slot(shared.config.workers + slot).state);
         }
-        forget_ended(&mut shared.workers.threads.lock().started);
+        drop_ended(&mut shared.workers.threads.lock().started);
         shared.workers.spares.lock().give_back(slot);
         leave_here(shared);
     }

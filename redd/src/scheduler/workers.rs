@@ -65,20 +65,20 @@ pub(crate) struct Threads {
 
 /// The number of workers that start in `build`. If there is a hook for starting threads, all do: a program may count its calls, or
 /// let the hooks wait for each other.
-pub(super) fn at_once(config: &Config) -> usize {
+pub(super) fn workers_at_build(config: &Config) -> usize {
     if config.hooks.on_start.is_some() { config.workers } else { 1 }
 }
 
 /// For metrics a worker without a thread has parked at once, as a worker of Tokio would, which starts in `build`.
 pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
     let slot = WorkerSlot::new();
-    if index >= at_once(config) {
+    if index >= workers_at_build(config) {
         [&slot.parks, &slot.unparks, &slot.counters.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
     }
     slot
 }
 
 /// Drops the handles of threads that have ended. The system keeps some memory for each until then.
-pub(super) fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
+pub(super) fn drop_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
     threads.retain(|thread| !thread::has_ended(thread));
 }

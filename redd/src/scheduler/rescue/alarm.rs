@@ -27,16 +27,16 @@ pub(crate) fn start(shared: &Shared) -> io::Result<()> {
         return Ok(());
     }
     shared.stall_detector.register(shared)?;
-    // The workers run already, and could not set it (`guarded-while-awake`).
+    // The workers run already, and could not arm it (`armed-while-awake`).
     let detector = &shared.stall_detector;
-    detector.set(&mut detector.guard.lock(), shared.ms_at(real_now()), detector.threshold);
+    detector.arm(&mut detector.scan_state.lock(), shared.ms_at(real_now()), detector.threshold);
     Ok(())
 }
 
 /// Ends the registration. After it has returned, the monitor takes no action for the runtime, but may still be inside a hook.
 pub(crate) fn stop(shared: &Shared) {
     let detector = &shared.stall_detector;
-    detector.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
+    detector.scan_state.lock().has_ended = true; // `alarm-under-lock` of `rescue`
     if let (Some(registration), Some(alarm)) = (detector.registration.get(), detector.alarm.get()) {
         registration.end(alarm);
     }

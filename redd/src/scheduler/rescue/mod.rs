@@ -14,18 +14,18 @@
 //!
 //! - A worker becomes a suspect 5 to 10 ms after its poll began if another worker is awake, and 10 to 15 ms after if none is.
 //! - Under load the monitor never runs. The scans cost the workers a lock and a `timerfd_settime` each 5 ms.
-//! - When all workers are parked, the alarm fires once, and the monitor finds no poll. From then on the last worker to park stops
-//!   the alarm, and the first to wake sets it (*eager*). So a runtime that has work occasionally has no wake-ups besides its own.
+//! - When all workers are parked, the alarm fires once, and the monitor finds no poll. From then on the last worker to park disarms
+//!   the alarm, and the first to wake arms it (*eager*). So a runtime that has work occasionally has no wake-ups besides its own.
 //!   This mode ends after many stops within a step of each other: two system calls for each stop would cost more than the one
 //!   wake-up.
-//! - In a runtime without work the alarm is stopped, and there are no wake-ups at all.
+//! - In a runtime without work the alarm is disarmed, and there are no wake-ups at all.
 //! - A current-thread runtime is monitored from its first scan at an age of 100 ms on.
 //!
 //! # Invariants
-//! - `guarded-while-awake`: while an active worker is awake, the alarm is set. The thread that stops the alarm first sets `due` to
+//! - `armed-while-awake`: while an active worker is awake, the alarm is armed. A thread that disarms it first sets `due` to
 //!   0 and then counts the parked workers. A worker that wakes first leaves the park and then reads `due` (fence
-//!   `guard-vs-wake`).
-//! - `alarm-under-lock`: the alarm is set and stopped under the lock, and not after `has_ended`. So the monitor does nothing for a
+//!   `disarm-vs-wake`).
+//! - `alarm-under-lock`: the alarm is armed and disarmed under the lock, and not after `has_ended`. So the monitor does nothing for a
 //!   runtime that has ended.
 //! - `no-mark`: the future of `block_on` on a current-thread runtime has no mark, so that its polls cost nothing. The worker polls
 //!   that future if, for a step, it is not parked, polls no task, and does not scan (`due`).

@@ -3,7 +3,7 @@
 //! Called by the monitor thread when an alarm fires.
 //!
 //! # Invariants
-//! - `own-gap`, `guarded-while-awake`: as in `rescue`.
+//! - `own-gap`, `armed-while-awake`: as in `rescue`.
 //! - `stalled-keeps-slot`: the thread of a stalled worker keeps its slot and its worker. Other workers only do what they may do at
 //!   any time: take tasks from its slot and fire its timers. So the thread can return from the poll at any time and continue.
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::decide::{Lateness, Situation, Suspect, Verdict, decide};
 use super::detector::Seen;
 use super::options::Mode;
-use super::scan::{Compared, OF_ROOT, polls};
+use super::scan::{OF_ROOT, ScanResult, polls};
 use super::track::{Monitor, Track};
 use crate::observe::late_poll::{Behind, LatePoll, RescueAction};
 use crate::primitives::atomic::Ordering;
@@ -63,11 +63,11 @@ impl Monitor {
             .collect();
         self.read(shared, &seen, now);
         if is_late && !self.tracks.iter().any(|track| track.computes(shared.stall_detector.threshold)) {
-            set_alarm(shared, &seen, now, false);
+            schedule_next_scan(shared, &seen, now, false);
             return reports;
         }
         let behind = self.turn(shared, &seen, now);
-        set_alarm(shared, &seen, now, monitor_was_active);
+        schedule_next_scan(shared, &seen, now, monitor_was_active);
         self.late(shared, &seen, now, behind, &mut reports);
         reports
     }
@@ -277,37 +277,37 @@ impl Monitor {
 /// Reads the slots; `None` if the runtime has ended.
 fn take_snapshot(shared: &Shared) -> Option<Snapshot> {
     let detector = &shared.stall_detector;
-    let guard = &mut *detector.guard.lock();
-    if guard.has_ended {
+    let state = &mut *detector.scan_state.lock();
+    if state.has_ended {
         return None;
     }
     let now = shared.ms_at(real_now());
-    let Compared { is_late, .. } = guard.compare(shared, now, detector.step_ms());
-    Some(Snapshot { seen: guard.seen.clone(), now, monitor_was_active: guard.monitor_is_active, is_late })
+    let ScanResult { is_late, .. } = state.compare(shared, now, detector.step_ms());
+    Some(Snapshot { seen: state.seen.clone(), now, monitor_was_active: state.monitor_is_active, is_late })
 }
 
 fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
     seen.is_polling() && now - seen.since >= shared.stall_detector.step_ms()
 }
 
-/// Sets the alarm for the next scan, or stops it.
-fn set_alarm(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
+/// Arms the alarm for the next scan, or disarms it.
+fn schedule_next_scan(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
     let detector = &shared.stall_detector;
-    let guard = &mut *detector.guard.lock();
+    let state = &mut *detector.scan_state.lock();
     let now = shared.ms_at(real_now());
     let has_stalled = shared.slots().any(|slot| slot.state.is_stalled());
     let none_active = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
     // No worker has scanned for a threshold, and there is a poll. A second scan a step later shows whether it is the same.
     let may_be_stuck =
         |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, driver_polled_at));
-    guard.monitor_is_active = has_stalled || none_active || seen.iter().any(may_be_stuck);
-    if guard.monitor_is_active {
-        detector.set(guard, now, detector.step);
-    } else if detector.disarm(guard, shared) {
+    state.monitor_is_active = has_stalled || none_active || seen.iter().any(may_be_stuck);
+    if state.monitor_is_active {
+        detector.arm(state, now, detector.step);
+    } else if detector.disarm(state, shared) {
         detector.disarms_eagerly.store(true, Ordering::Relaxed);
     } else {
         detector.due.store(now + detector.step_ms(), Ordering::Relaxed);
-        detector.set(guard, now, detector.threshold);
+        detector.arm(state, now, detector.threshold);
     }
 }
 

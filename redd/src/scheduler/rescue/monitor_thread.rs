@@ -1,7 +1,7 @@
 //! The monitor thread: waits for the alarms of all runtimes, and calls the runtime of each alarm that fires ([`OnAlarm`]).
 //!
 //! A process has one, started for the first runtime that is monitored. It sleeps in an epoll with the alarms of all runtimes, and
-//! never ends. Called by `scan` and `alarm` (register, end); `StallDetector` sets the alarms.
+//! never ends. Called by `scan` and `alarm` (register, end); `StallDetector` arms and disarms the alarms.
 //!
 //! # Invariants
 //! - `survives`: a panic in a turn is a bug in redd. It is reported, and does not end the thread.
@@ -106,7 +106,7 @@ pub(super) struct Registration {
     number: u64,
 }
 
-/// Registers a runtime with the monitor. Returns its alarm, which is not set.
+/// Registers a runtime with the monitor. Returns its alarm, which is not armed.
 pub(super) fn register(runtime: Weak<dyn OnAlarm>) -> io::Result<(Registration, Alarm)> {
     let (monitor_thread, alarm) = (MonitorThread::open()?, Alarm::new()?);
     let number = {
