@@ -1,6 +1,6 @@
 //! Models of the end of all waits: running loops, a close, and the last loop that ends.
 
-use super::super::running_loops::{CLOSED, COUNT, RunningLoops, Step};
+use super::super::running_loops::{CLOSED, COUNT, LoopAction, RunningLoops};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
@@ -20,14 +20,14 @@ struct Ending {
     task: AtomicUsize,
     /// The number of times that the waits have ended.
     ends: AtomicUsize,
-    exit: fn(&RunningLoops) -> Step,
-    close: fn(&RunningLoops) -> Step,
+    exit: fn(&RunningLoops) -> LoopAction,
+    close: fn(&RunningLoops) -> LoopAction,
 }
 
 impl Ending {
     /// Step 5.
-    fn apply(&self, step: Step) {
-        if step == Step::Last {
+    fn apply(&self, action: LoopAction) {
+        if action == LoopAction::EndWaits {
             let ends = self.ends.fetch_add(1, Ordering::AcqRel);
             assert_eq!(ends, 0, "the waits end once");
             self.cancel();
@@ -70,7 +70,12 @@ enum Blocked {
 
 /// One worker polls a task that spawns another and then blocks in place, forever or for some time. If there is a second worker,
 /// it leaves when it sees the close. This thread closes.
-fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&RunningLoops) -> Step, close: fn(&RunningLoops) -> Step) {
+fn end_of_waits(
+    others: usize,
+    blocked: Blocked,
+    exit: fn(&RunningLoops) -> LoopAction,
+    close: fn(&RunningLoops) -> LoopAction,
+) {
     let ending = Arc::new(Ending {
         running_loops: RunningLoops::default(),
         phase: AtomicUsize::new(OPEN_PHASE),
@@ -107,29 +112,29 @@ fn end_of_waits(others: usize, blocked: Blocked, exit: fn(&RunningLoops) -> Step
 }
 
 /// The mistake: checks whether the runtime has closed in a step before the one that counts.
-fn exit_in_two_steps(running_loops: &RunningLoops) -> Step {
+fn exit_in_two_steps(running_loops: &RunningLoops) -> LoopAction {
     let is_closed = running_loops.0.load(Ordering::Acquire) & CLOSED != 0;
     let before = running_loops.0.fetch_sub(1, Ordering::AcqRel);
     match (is_closed, before & COUNT) {
-        (false, _) => Step::Open,
-        (true, 1) => Step::Last,
-        (true, _) => Step::Closed,
+        (false, _) => LoopAction::Continue,
+        (true, 1) => LoopAction::EndWaits,
+        (true, _) => LoopAction::WakeAnother,
     }
 }
 
 /// The mistake: sets the flag, and leaves the rest to the workers.
-fn close_without_a_check(running_loops: &RunningLoops) -> Step {
+fn close_without_a_check(running_loops: &RunningLoops) -> LoopAction {
     running_loops.0.fetch_or(CLOSED, Ordering::AcqRel);
-    Step::Closed
+    LoopAction::WakeAnother
 }
 
 /// The mistake: reads the number and the flag in one step, but does not record that it was the last.
-fn exit_without_a_record(running_loops: &RunningLoops) -> Step {
+fn exit_without_a_record(running_loops: &RunningLoops) -> LoopAction {
     let before = running_loops.0.fetch_sub(1, Ordering::AcqRel);
     match (before & CLOSED != 0, before & COUNT) {
-        (false, _) => Step::Open,
-        (true, 1) => Step::Last,
-        (true, _) => Step::Closed,
+        (false, _) => LoopAction::Continue,
+        (true, 1) => LoopAction::EndWaits,
+        (true, _) => LoopAction::WakeAnother,
     }
 }
 

@@ -13,7 +13,7 @@ use std::ptr;
 
 use super::choices::Flavor;
 use super::enter;
-use super::running_loops::Step;
+use super::running_loops::LoopAction;
 use super::shared::Shared;
 use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
@@ -31,7 +31,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.phase.close();
         self.injector.close();
-        if self.config.flavor == Flavor::MultiThread && self.workers.running_loops.close() == Step::Last {
+        if self.config.flavor == Flavor::MultiThread && self.workers.running_loops.close() == LoopAction::EndWaits {
             self.end_waits();
             self.cancel_unpolled();
         }

@@ -8,11 +8,11 @@
 //! 1. A loop is counted before it begins, and again when its thread returns from `block_in_place` (`enter`).
 //! 2. It is subtracted when it has ended, and before the closure of `block_in_place` runs (`exit`).
 //! 3. A shutdown sets the phase, then CLOSED (`close`). A worker that sees the phase polls no further task.
-//! 4. The first step 2 or 3 that leaves CLOSED set and no running loop sets ENDED and returns [`Step::Last`].
+//! 4. The first step 2 or 3 that leaves CLOSED set and no running loop sets ENDED and returns [`LoopAction::EndWaits`].
 //! 5. The thread that took this step ends all waits (`Shared::end_waits`): timers panic, descriptors return an error, and tasks
 //!    that no worker polls are cancelled.
 //! 6. A step 2 that sees CLOSED, and is not the last, wakes one more parked worker, so that the others leave although this
-//!    thread now waits (`Step::Closed`).
+//!    thread now waits (`LoopAction::WakeAnother`).
 //!
 //! # Invariants
 //! - `ends-once`: ENDED is set by one step, in the same exchange that reads the number. It stays set.
@@ -40,13 +40,13 @@ pub(crate) struct RunningLoops(pub(super) AtomicUsize);
 /// What the thread that took a step does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Step {
-    /// The runtime is open.
-    Open,
+pub(crate) enum LoopAction {
+    /// The runtime is open, so there is nothing to do.
+    Continue,
     /// Wake one more parked worker (step 6).
-    Closed,
+    WakeAnother,
     /// End all waits (step 5).
-    Last,
+    EndWaits,
 }
 
 impl RunningLoops {
@@ -57,24 +57,24 @@ impl RunningLoops {
     }
 
     /// Step 2.
-    pub(crate) fn exit(&self) -> Step {
+    pub(crate) fn exit(&self) -> LoopAction {
         self.apply(exited)
     }
 
     /// Step 3. May be called again.
-    pub(crate) fn close(&self) -> Step {
+    pub(crate) fn close(&self) -> LoopAction {
         self.apply(closed)
     }
 
     /// Steps 2 and 3 with 4, in one exchange (`ends-once`, `end-is-not-lost`).
-    fn apply(&self, step: fn(usize) -> usize) -> Step {
+    fn apply(&self, step: fn(usize) -> usize) -> LoopAction {
         let mut before = self.0.load(Ordering::Relaxed);
         loop {
-            let (after, result) = ended(step(before));
+            let (after, action) = ended(step(before));
             // AcqRel: the last step sees all that the other loops did, and each step sees what came before the close. Pairs
             // with itself and with `enter`.
             match self.0.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return result,
+                Ok(_) => return action,
                 Err(now) => before = now,
             }
         }
@@ -91,13 +91,13 @@ fn closed(word: usize) -> usize {
 }
 
 /// Step 4.
-fn ended(word: usize) -> (usize, Step) {
+fn ended(word: usize) -> (usize, LoopAction) {
     if word & CLOSED == 0 {
-        (word, Step::Open)
+        (word, LoopAction::Continue)
     } else if word & (COUNT | ENDED) == 0 {
-        (word | ENDED, Step::Last)
+        (word | ENDED, LoopAction::EndWaits)
     } else {
-        (word, Step::Closed)
+        (word, LoopAction::WakeAnother)
     }
 }
 
@@ -117,10 +117,10 @@ mod tests {
                     let left = count - usize::from(is_exit);
                     let is_closed = flags & CLOSED != 0 || !is_exit;
                     let has_ended = flags & ENDED != 0;
-                    let (after, answer) = ended(step(count | flags));
+                    let (after, action) = ended(step(count | flags));
                     let is_last = is_closed && left == 0 && !has_ended;
-                    assert_eq!(answer == Step::Last, is_last, "{count} {flags:x} {is_exit}");
-                    assert_eq!(answer == Step::Open, !is_closed);
+                    assert_eq!(action == LoopAction::EndWaits, is_last, "{count} {flags:x} {is_exit}");
+                    assert_eq!(action == LoopAction::Continue, !is_closed);
                     assert_eq!(after & COUNT, left);
                     assert_eq!(after & CLOSED != 0, is_closed);
                     assert_eq!(after & ENDED != 0, has_ended || is_last);

@@ -10,7 +10,7 @@
 use super::choices::MAX_SPARES;
 use super::local::LOCAL;
 use super::rescue::options::Mode;
-use super::running_loops::Step;
+use super::running_loops::LoopAction;
 use super::shared::{Local, Shared};
 use super::spares::{Called, Started};
 use super::worker_states::join_unless_ended;
@@ -51,12 +51,12 @@ impl<'a> BlockedInPlace<'a> {
         let active_left = shared.workers.states.block(&slot.state);
         idle::fence_after_publish();
         match shared.workers.running_loops.exit() {
-            Step::Open => {}
-            Step::Closed => {
+            LoopAction::Continue => {}
+            LoopAction::WakeAnother => {
                 shared.wake_to_leave();
                 return Self { local, shared };
             }
-            Step::Last => {
+            LoopAction::EndWaits => {
                 shared.end_waits();
                 // The others may have left before a task of this worker was published.
                 shared.cancel_unpolled();

@@ -18,7 +18,7 @@ use super::local::{LOCAL, before_wake, record_panic};
 use super::local_queue::LocalQueue;
 use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, LIFO_STREAK_MAX};
 use super::root::{NoRoot, Root};
-use super::running_loops::Step;
+use super::running_loops::LoopAction;
 use super::shared::{Local, Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{enter, stand_in, start};
@@ -344,10 +344,10 @@ impl<'a> RunningLoop<'a> {
 impl Drop for RunningLoop<'_> {
     fn drop(&mut self) {
         match self.0.workers.running_loops.exit() {
-            Step::Open => {}
-            Step::Closed => self.0.wake_to_leave(),
+            LoopAction::Continue => {}
+            LoopAction::WakeAnother => self.0.wake_to_leave(),
             // Every worker cancels tasks when its loop has ended, this one among them.
-            Step::Last => self.0.end_waits(),
+            LoopAction::EndWaits => self.0.end_waits(),
         }
     }
 }
