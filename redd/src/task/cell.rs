@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::describe::{report_unjoined, tell};
+use super::describe::{call_hook, report_unjoined};
 use super::drop_guarded::drop_guarded;
 use super::header::{End, Extra, Header, VTable};
 use super::join::JoinHandle;
@@ -231,7 +231,7 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     }
     if let Some(on_spawn) = &slab.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
-        unsafe { tell(task, on_spawn, None) };
+        unsafe { call_hook(task, on_spawn, None) };
     }
     // SAFETY: `publish` made one reference for each.
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }

@@ -19,9 +19,9 @@ use crate::primitives::atomic::Ordering;
 
 impl TaskRef {
     /// Calls a hook with the task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
+    pub(crate) fn call_hook(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held.
-        unsafe { tell(self.as_raw(), hook, schedule_latency) };
+        unsafe { call_hook(self.as_raw(), hook, schedule_latency) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -44,7 +44,7 @@ impl TaskSlab {
 ///
 /// # Safety
 /// The caller has a reference to the task.
-pub(super) unsafe fn tell(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+pub(super) unsafe fn call_hook(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
     // SAFETY: a reference is held, by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let (id, spawned_at) = (header.id(), header.location());

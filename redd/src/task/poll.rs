@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::current::{self, CurrentGuard};
-use super::describe::tell;
+use super::describe::call_hook;
 use super::header::{End, Header};
 use super::runnable::Runnable;
 use super::slab::TaskSlab;
@@ -127,7 +127,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
     if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { tell(task, hook, None) };
+        unsafe { call_hook(task, hook, None) };
     }
     slab.count_completed(header.vtable());
     let mut output = Output::Present;
