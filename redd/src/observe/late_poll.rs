@@ -75,7 +75,7 @@ pub enum RescueAction {
 /// let (report, reports) = mpsc::channel();
 /// let (end, ended) = mpsc::channel::<()>();
 /// let runtime = Builder::new_multi_thread()
-///     .on_late_poll(move |late: &LatePoll| drop(report.send((late.elapsed(), late.mend()))))
+///     .on_late_poll(move |late: &LatePoll| drop(report.send((late.elapsed(), late.advice()))))
 ///     .build()?;
 /// runtime.spawn(async move { ended.recv() }); // Blocks its worker.
 /// let (elapsed, advice) = reports.recv().unwrap();
@@ -281,8 +281,8 @@ impl LatePoll {
         self.action
     }
 
-    /// What the author of the task can do.
-    pub fn mend(&self) -> &'static str {
+    /// Returns advice for the author of the task: what to change so that the poll ends sooner, or moves off the worker.
+    pub fn advice(&self) -> &'static str {
         match self.cpu {
             CpuUse::Off => {
                 "Move what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it."
@@ -348,7 +348,7 @@ impl fmt::Display for LatePoll {
             RescueAction::ThreadRefused => "No spare worker was started: the system refused a thread. ",
             RescueAction::ReportOnly => "Nothing was done: this runtime only reports. ",
         })?;
-        f.write_str(self.mend())?;
+        f.write_str(self.advice())?;
         match &self.stack {
             Some(stack) => write!(f, " Its thread is in:{stack}"),
             None => Ok(()),
