@@ -373,8 +373,8 @@ fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_t
     let metrics = runtime.metrics();
     assert_eq!((metrics.late_polls(), metrics.rescues(), metrics.rescue_workers_max()), (1, 1, 1));
     assert!(metrics.longest_poll() >= Duration::from_millis(100), "{:?}", metrics.longest_poll());
-    let places = metrics.late_polls_by_place();
-    assert_eq!(places.iter().map(|(place, count)| (place.line(), *count)).collect::<Vec<_>>(), [(line, 1)]);
+    let locations = metrics.late_polls_by_location();
+    assert_eq!(locations.iter().map(|(location, count)| (location.line(), *count)).collect::<Vec<_>>(), [(line, 1)]);
     drop(near);
     drop(runtime);
     assert!(reports.try_recv().is_err(), "two reports of a poll, however long it takes");

@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::observe::report::{Count, Grouped, Place, ReportKind, report};
+use crate::observe::report::{Count, Grouped, ReportKind, ShortLocation, report};
 use crate::observe::symbols;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
@@ -306,10 +306,10 @@ impl fmt::Display for LatePoll {
                 if let Some(name) = &task.name {
                     write!(f, " `{name}`")?;
                 }
-                write!(f, " (spawned at {})", Place(task.location))?;
+                write!(f, " (spawned at {})", ShortLocation(task.location))?;
             }
             None => match self.root {
-                Some(location) => write!(f, "the future of `block_on` (called at {})", Place(location))?,
+                Some(location) => write!(f, "the future of `block_on` (called at {})", ShortLocation(location))?,
                 None => f.write_str("a task")?,
             },
         }

@@ -108,7 +108,7 @@ impl RuntimeMetrics {
     }
 
     /// Late polls by the source location that spawned the task, in the order of the first late poll of each.
-    pub fn late_polls_by_place(&self) -> Vec<(&'static Location<'static>, u64)> {
+    pub fn late_polls_by_location(&self) -> Vec<(&'static Location<'static>, u64)> {
         self.shared.stall_detector.counters.locations.lock().clone()
     }
 

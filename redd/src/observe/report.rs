@@ -178,14 +178,14 @@ impl fmt::Display for Grouped {
 /// A location in the program as reports show it. The path of a dependency's file begins with the name and version of its
 /// crate instead of Cargo's folder. Other paths are as the compiler was given them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place(pub(crate) &'static Location<'static>);
+pub(crate) struct ShortLocation(pub(crate) &'static Location<'static>);
 
-impl fmt::Display for Place {
+impl fmt::Display for ShortLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(place) = *self;
-        match in_dependency(place.file()) {
-            Some((name, file)) => write!(f, "{name}/{file}:{}", place.line()),
-            None => place.fmt(f),
+        let Self(location) = *self;
+        match in_dependency(location.file()) {
+            Some((name, file)) => write!(f, "{name}/{file}:{}", location.line()),
+            None => location.fmt(f),
         }
     }
 }
@@ -365,6 +365,6 @@ mod tests {
             assert_eq!(in_dependency(path), None, "{path}");
         }
         let here = Location::caller();
-        assert_eq!(Place(here).to_string(), here.to_string());
+        assert_eq!(ShortLocation(here).to_string(), here.to_string());
     }
 }

@@ -87,7 +87,7 @@ wait_kinds! {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) kind: WaitKind,
-    pub(crate) place: Option<&'static Location<'static>>,
+    pub(crate) location: Option<&'static Location<'static>>,
 }
 
 thread_local! {
@@ -95,10 +95,10 @@ thread_local! {
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
 }
 
-/// Records that the current task is about to wait. `place` is the location of the user's call, if known.
+/// Records that the current task is about to wait. `location` is that of the user's call, if known.
 #[inline]
-pub(crate) fn note(kind: WaitKind, place: Option<&'static Location<'static>>) {
-    LAST.set(Some(Waiting { kind, place }));
+pub(crate) fn note(kind: WaitKind, location: Option<&'static Location<'static>>) {
+    LAST.set(Some(Waiting { kind, location }));
 }
 
 /// Takes the last note of this poll. Called before a poll starts and after it ends, so that no note is left over.
@@ -128,8 +128,8 @@ impl Drop for Kept {
 pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
     // `ready-is-free`
     if polled.is_pending() {
-        if let Some(waiting @ Waiting { place: None, .. }) = LAST.get() {
-            LAST.set(Some(Waiting { place: Some(location), ..waiting }));
+        if let Some(waiting @ Waiting { location: None, .. }) = LAST.get() {
+            LAST.set(Some(Waiting { location: Some(location), ..waiting }));
         }
     }
     polled
@@ -165,7 +165,7 @@ impl<F: Future> Future for Located<F> {
         // `ready-is-free`
         if polled.is_pending() {
             if let Some(waiting) = LAST.get() {
-                LAST.set(Some(Waiting { place: Some(this.location), ..waiting }));
+                LAST.set(Some(Waiting { location: Some(this.location), ..waiting }));
             }
         }
         polled

@@ -43,10 +43,10 @@ impl Process {
 /// Panics because a forked child uses a runtime of its parent.
 #[cold]
 #[track_caller]
-pub(crate) fn panic_in_child(what: &str, place: Option<&Location<'_>>) -> ! {
-    let place = place.unwrap_or(Location::caller());
+pub(crate) fn panic_in_child(what: &str, location: Option<&Location<'_>>) -> ! {
+    let location = location.unwrap_or(Location::caller());
     panic!(
-        "{what}, called at {place}, was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
+        "{what}, called at {location}, was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
          only there. Make the runtime after the fork, or let the child call `exec` at once, as `process::Command` does."
     );
 }

@@ -114,7 +114,7 @@ impl Header {
 
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
         let packed = waiting.map_or(0, |waiting| {
-            let location = waiting.place.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
+            let location = waiting.location.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
             (waiting.kind as u64) << 56 | (location as u64 & ((1 << 56) - 1))
         });
         self.waiting.store(packed, Ordering::Relaxed);

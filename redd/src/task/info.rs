@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::id::Id;
-use crate::observe::report::Place;
+use crate::observe::report::ShortLocation;
 use crate::observe::waiting::WaitKind;
 
 /// A description of a task for reports.
@@ -33,12 +33,12 @@ impl fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
-        write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
+        write!(f, " (spawned at {}, {} old", ShortLocation(self.location), Age(self.age))?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
             _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
+            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", ShortLocation(location))?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
         }
