@@ -13,7 +13,7 @@
 //! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
 
 use super::ready::{Interest, Ready};
-use super::state::{Direction, Enlist, SlotPlace, State, Waiting};
+use super::state::{Direction, Enlist, State, WaitSlot, Waiting};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU64, Ordering};
@@ -168,16 +168,16 @@ impl IoSlot {
     }
 
     /// Instead of waiting.
-    fn ready_or_ended(&self, place: SlotPlace, interest: Interest) -> Waited {
-        match self.state().enlist(place, interest) {
+    fn ready_or_ended(&self, slot: WaitSlot, interest: Interest) -> Waited {
+        match self.state().enlist(slot, interest) {
             Enlist::Ready(state) => Waited::Ready(state),
             Enlist::Wait(_) => Waited::Ended,
         }
     }
 
-    fn enlist(&self, place: SlotPlace, interest: Interest) -> Waited {
+    fn enlist(&self, slot: WaitSlot, interest: Interest) -> Waited {
         let found = self.apply(|state| {
-            Some(match state.enlist(place, interest) {
+            Some(match state.enlist(slot, interest) {
                 Enlist::Ready(ready) => (state, Waited::Ready(ready)),
                 Enlist::Wait(next) => (next, Waited::Pending),
             })
@@ -198,10 +198,10 @@ impl IoSlot {
         }
         if waiters.have_ended {
             drop(waiters);
-            return self.ready_or_ended(SlotPlace::Cell(direction), direction.interest());
+            return self.ready_or_ended(WaitSlot::Cell(direction), direction.interest());
         }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
-        let waited = self.enlist(SlotPlace::Cell(direction), direction.interest());
+        let waited = self.enlist(WaitSlot::Cell(direction), direction.interest());
         drop(waiters);
         drop(replaced);
         waited
@@ -220,10 +220,10 @@ impl IoSlot {
         }
         if waiters.have_ended {
             drop(waiters);
-            return self.ready_or_ended(SlotPlace::List, interest);
+            return self.ready_or_ended(WaitSlot::List, interest);
         }
         // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
-        let waited = self.enlist(SlotPlace::List, interest);
+        let waited = self.enlist(WaitSlot::List, interest);
         *ticket = None;
         match waited {
             Waited::Ready(_) | Waited::Ended => {

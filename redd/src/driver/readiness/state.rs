@@ -60,7 +60,7 @@ impl Direction {
 
 /// A way to wait: in a direction's own place, or in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SlotPlace {
+pub(crate) enum WaitSlot {
     Cell(Direction),
     List,
 }
@@ -169,13 +169,13 @@ impl State {
     }
 
     /// The waker of a task has been stored: leaves the bit that makes the next event take it (`bit-before-pending`).
-    pub(crate) fn enlist(self, place: SlotPlace, interest: Interest) -> Enlist {
+    pub(crate) fn enlist(self, slot: WaitSlot, interest: Interest) -> Enlist {
         if self.is_ready(interest) {
             return Enlist::Ready(self);
         }
-        let bit = match place {
-            SlotPlace::Cell(direction) => direction.waiting_bit(),
-            SlotPlace::List => LIST,
+        let bit = match slot {
+            WaitSlot::Cell(direction) => direction.waiting_bit(),
+            WaitSlot::List => LIST,
         };
         Enlist::Wait(Self(self.0 | bit))
     }
@@ -258,12 +258,12 @@ mod tests {
     #[test]
     fn whoever_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
         for state in every_state() {
-            for (place, interest, event) in [
-                (SlotPlace::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
-                (SlotPlace::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
-                (SlotPlace::List, Interest::PRIORITY, Ready::PRIORITY),
+            for (slot, interest, event) in [
+                (WaitSlot::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
+                (WaitSlot::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
+                (WaitSlot::List, Interest::PRIORITY, Ready::PRIORITY),
             ] {
-                match state.enlist(place, interest) {
+                match state.enlist(slot, interest) {
                     Enlist::Ready(same) => {
                         assert_eq!(same, state);
                         assert!(state.is_shutdown() || !(state.ready() & interest.mask()).is_empty());
@@ -271,10 +271,10 @@ mod tests {
                     Enlist::Wait(next) => {
                         assert!(!state.is_shutdown());
                         let (_, waiting) = next.on_event(7, event).expect("this generation");
-                        assert!(match place {
-                            SlotPlace::Cell(Direction::Read) => waiting.reader,
-                            SlotPlace::Cell(Direction::Write) => waiting.writer,
-                            SlotPlace::List => waiting.list,
+                        assert!(match slot {
+                            WaitSlot::Cell(Direction::Read) => waiting.reader,
+                            WaitSlot::Cell(Direction::Write) => waiting.writer,
+                            WaitSlot::List => waiting.list,
                         });
                     }
                 }
