@@ -28,8 +28,8 @@ use crate::observe::report::{self, AbortOnUnwind, Count, ReportKind};
 use crate::primitives::parker::Parker;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
+use crate::primitives::user_code::guarded;
 use crate::primitives::{Mutex, MutexGuard};
-use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
 /// Something that blocks a thread for a while.

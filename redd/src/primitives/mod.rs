@@ -46,6 +46,7 @@ pub(crate) mod parker_waker;
 pub(crate) mod rng;
 pub(crate) mod spin;
 pub(crate) mod spin_mutex;
+pub(crate) mod user_code;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/primitives/harness.rs"]

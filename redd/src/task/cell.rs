@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::describe::{call_hook, report_unjoined};
-use super::drop_guarded::drop_guarded;
 use super::header::{End, Extra, Header, VTable};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
@@ -31,6 +30,7 @@ use super::slab::{self, TaskSlab};
 use super::spans;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::cell::UnsafeCell;
+use crate::primitives::user_code::drop_guarded;
 
 #[repr(C)]
 struct Cell<F: Future, const IS_BLOCKING: bool> {

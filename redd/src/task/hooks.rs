@@ -1,19 +1,16 @@
 //! The hooks of a program on the life of tasks, and the description that they get.
 //!
-//! Called by `runtime::Builder` (sets them), `describe` (calls them).
-//!
-//! # Invariants
-//! - `hooks-are-guarded`: a panic of a hook is printed by the panic hook and ends in [`guarded`]. The caller of a hook
-//!   continues as if the hook had returned.
+//! Called by `runtime::Builder` (sets them), `describe` (calls them). Every call goes through `user_code::guarded`, so its
+//! caller continues as if a hook that panicked had returned.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::time::Duration;
 
-use super::drop_guarded::drop_guarded;
 use super::id::Id;
 use super::info::TaskInfo;
 use crate::observe::report::{self, ReportKind};
+use crate::primitives::user_code::guarded;
 use std::sync::Arc;
 
 /// A hook that gets a description of the task. It runs on the thread of the event, and must not block.
@@ -33,17 +30,6 @@ impl TaskHooks {
     #[inline]
     pub(crate) fn has_poll_hooks(&self) -> bool {
         self.before_poll.is_some() || self.after_poll.is_some()
-    }
-}
-
-/// Calls user code, and returns `None` if it panics (`hooks-are-guarded`). A panic of the payload's own drop ends here too.
-pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(result) => Some(result),
-        Err(payload) => {
-            drop_guarded(payload);
-            None
-        }
     }
 }
 

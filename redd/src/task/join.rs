@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
 use super::current::CurrentGuard;
-use super::drop_guarded::drop_guarded;
 use super::header::Header;
 use super::id::Id;
 use super::join_error::JoinError;
@@ -23,6 +22,7 @@ use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::waker;
 use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::user_code::drop_guarded;
 
 /// The owned handle of a spawned task: await it to get the task's output.
 ///

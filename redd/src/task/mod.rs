@@ -38,7 +38,7 @@
 //
 // | files | noun |
 // |---|---|
-// | `id`, `queue_link`, `state`, `drop_guarded` | what takes nothing from the room |
+// | `id`, `queue_link`, `state` | what takes nothing from the room |
 // | `info`, `hooks`, `spans`, `join_error` | what a program gets to know of a task |
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
 // | `slab` | the memory of tasks, and the registry of live ones |
@@ -50,7 +50,6 @@ mod budget;
 pub(crate) mod cell;
 pub(crate) mod current;
 mod describe;
-mod drop_guarded;
 pub(crate) mod header;
 pub(crate) mod hooks;
 mod id;
