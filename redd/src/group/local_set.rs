@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::current::{self, Entered};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
@@ -31,7 +32,6 @@ use crate::scheduler::id::Id;
 use crate::scheduler::{enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
-use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::poll::Ran;
 use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;

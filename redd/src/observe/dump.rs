@@ -10,8 +10,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::observe::WaitKind;
+use crate::observe::task_info::TaskInfo;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment. Each may have changed since.
 ///

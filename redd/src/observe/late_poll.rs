@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use crate::observe::report::{Count, Grouped, ReportKind, ShortLocation, report};
 use crate::observe::symbols;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::user_code::guarded;
 use crate::primitives::{Mutex, thread};
 use crate::sys;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// Threads that may write reports with stacks at the same time. Beyond it a report has no stack. Not measured.
 const REPORTERS_MAX: u32 = 8;

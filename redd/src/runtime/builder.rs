@@ -9,14 +9,14 @@ use std::time::Duration;
 use super::lifecycle::Runtime;
 use super::local::{LocalOptions, LocalRuntime};
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::late_poll::LatePoll;
+use crate::observe::spans;
 use crate::primitives::rng::random_seed;
 use crate::scheduler::choices::{DEFAULT_THREAD_NAME, Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
 use crate::scheduler::config::{Config, ThreadHooks};
 use crate::scheduler::rescue::Rescue;
 use crate::task::TaskMeta;
-use crate::task::hooks::{TaskHooks, UnjoinedPanic};
-use crate::task::spans;
 
 /// Builds a [`Runtime`] with chosen options.
 ///

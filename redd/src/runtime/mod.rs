@@ -25,6 +25,7 @@ pub use crate::observe::dump::Dump;
 pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
+pub use crate::observe::hooks::UnjoinedPanic;
 pub use crate::observe::late_poll::{CpuUse, LatePoll, RescueAction, Stack};
 pub use crate::observe::metrics::RuntimeMetrics;
 pub use crate::scheduler::choices::{RuntimeFlavor, UnhandledPanic};
@@ -32,7 +33,6 @@ pub use crate::scheduler::enter::EnterGuard;
 pub use crate::scheduler::id::Id;
 pub use crate::scheduler::rescue::Rescue;
 pub use crate::task::TaskMeta;
-pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
 pub use handle::{Handle, TryCurrentError};
 pub use lifecycle::Runtime;

@@ -13,6 +13,7 @@ use super::block_on;
 use super::waits::Registered;
 use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::choices::Flavor;
@@ -21,7 +22,6 @@ use crate::scheduler::rescue::alarm;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 use crate::time::sleep::sleep_on;
 
 /// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.

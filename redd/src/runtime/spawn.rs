@@ -7,10 +7,10 @@ use std::mem;
 use std::panic::Location;
 
 use crate::current;
+use crate::observe::spans;
 use crate::scheduler::enter;
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
-use crate::task::spans;
 
 /// Spawns a task: the future runs from now on beside the code that spawned it.
 ///

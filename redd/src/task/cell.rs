@@ -27,7 +27,7 @@ use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
-use super::spans;
+use crate::observe::spans;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::user_code::drop_guarded;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header::{Extra, Header};
-use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic};
 use super::id::Id;
-use super::info::TaskInfo;
 use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::slab::TaskSlab;
+use crate::observe::hooks::{TaskHook, TaskMeta, UnjoinedPanic};
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::guarded;
 

@@ -39,7 +39,7 @@
 // | files | noun |
 // |---|---|
 // | `id`, `queue_link`, `state` | what takes nothing from the room |
-// | `info`, `hooks`, `spans`, `join_error` | what a program gets to know of a task |
+// | `join_error` | why a task has no output |
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
 // | `slab` | the memory of tasks, and the registry of live ones |
 // | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
@@ -51,9 +51,7 @@ pub(crate) mod cell;
 pub(crate) mod current;
 mod describe;
 pub(crate) mod header;
-pub(crate) mod hooks;
 mod id;
-pub(crate) mod info;
 mod join;
 mod join_error;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -63,11 +61,6 @@ pub(crate) mod poll;
 pub(crate) mod queue_link;
 pub(crate) mod runnable;
 pub(crate) mod slab;
-#[cfg(not(feature = "tracing"))]
-#[path = "no_spans.rs"]
-pub(crate) mod spans;
-#[cfg(feature = "tracing")]
-pub(crate) mod spans;
 mod state;
 pub(crate) mod waker;
 mod yield_now;
@@ -107,10 +100,10 @@ pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};
 pub use crate::group::join_set::JoinSet;
 pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::group::task_builder::Builder;
+pub use crate::observe::hooks::TaskMeta;
 pub use crate::runtime::spawn;
 pub use budget::{Unconstrained, consume_budget, unconstrained};
 pub use current::{id, try_id};
-pub use hooks::TaskMeta;
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
 pub use join_error::JoinError;

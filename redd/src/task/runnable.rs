@@ -10,7 +10,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
 use super::header::Header;
-use super::hooks::UnjoinedPanic;
+use crate::observe::hooks::UnjoinedPanic;
 
 /// The scheduler of a slab's tasks. The task room knows nothing else about schedulers.
 pub(crate) trait Schedule: Send + Sync {

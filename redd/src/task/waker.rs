@@ -17,8 +17,8 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::header::Header;
 use super::runnable::{Runnable, Schedule, TaskRef};
 use super::slab::TaskSlab;
-use super::spans;
 use super::state::AfterWake;
+use crate::observe::spans;
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 

@@ -16,13 +16,14 @@ const ROOT: &str = "redd/src/";
 /// longest prefix of a path decides its layer. `lib.rs` may import everything.
 const LAYERS: &[&[&str]] = &[
     &["primitives/", "sys/", "format_macros.rs"],
-    &["collections/"],
+    // What identifies a task takes nothing, and every report of a task has it.
+    &["collections/", "task/id.rs"],
     &["observe/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
     &["driver/"],
     &["current.rs"],
-    &["task/", "observe/late_poll.rs"],
+    &["task/"],
     // Leaves: what a task waits on.
     &["time/"],
     &["sync/"],

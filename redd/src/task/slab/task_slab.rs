@@ -15,11 +15,11 @@ use super::cache::{Cache, NEXT_ID, bump};
 use super::central::{Central, Remains};
 use super::chunk::{CLASSES, Chunk, FreeList, LARGE, free_large, large_layout};
 use super::sizes::MAGAZINE;
+use crate::observe::hooks::TaskHooks;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{Mutex, MutexGuard, thread_local};
 use crate::task::header::{Header, VTable};
-use crate::task::hooks::TaskHooks;
 use crate::task::id::Id;
 use crate::task::runnable::Schedule;
 

@@ -200,9 +200,9 @@ impl Central {
 mod tests {
     use super::super::central::KEPT;
     use super::*;
+    use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
     use crate::runtime::{Builder, Runtime};
     use crate::task::cell;
-    use crate::task::hooks::{TaskHooks, UnjoinedPanic};
     use crate::task::runnable::{Runnable, Schedule};
     use std::future::pending;
     use std::panic::Location;

@@ -1,17 +1,17 @@
 //! The hooks of a program on the life of tasks, and the description that they get.
 //!
-//! Called by `runtime::Builder` (sets them), `describe` (calls them). Every call goes through `user_code::guarded`, so its
+//! Called by `runtime::Builder` (sets them) and by `task::describe` (calls them). Every call goes through `user_code::guarded`, so its
 //! caller continues as if a hook that panicked had returned.
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::id::Id;
-use super::info::TaskInfo;
-use crate::observe::report::{self, ReportKind};
+use super::report::{self, ReportKind};
+use super::task_info::TaskInfo;
 use crate::primitives::user_code::guarded;
-use std::sync::Arc;
+use crate::task::Id;
 
 /// A hook that gets a description of the task. It runs on the thread of the event, and must not block.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -55,7 +55,7 @@ pub struct TaskMeta<'a> {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
-    pub(crate) schedule_latency: Option<std::time::Duration>,
+    pub(crate) schedule_latency: Option<Duration>,
     #[allow(dead_code, reason = "only for the spans of the feature `tracing`")]
     pub(crate) future_bytes: usize,
 }
@@ -75,7 +75,7 @@ impl TaskMeta<'_> {
     ///
     /// It is `None` outside of the hooks around polls, and unless the runtime tracks it:
     /// [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
-    pub fn schedule_latency(&self) -> Option<std::time::Duration> {
+    pub fn schedule_latency(&self) -> Option<Duration> {
         self.schedule_latency
     }
 
@@ -110,8 +110,8 @@ pub(crate) type PanicHook = Arc<dyn Fn(&UnjoinedPanic<'_>) + Send + Sync>;
 /// ```
 #[derive(Debug)]
 pub struct UnjoinedPanic<'a> {
-    pub(super) task: &'a TaskInfo,
-    pub(super) message: Option<&'a str>,
+    pub(crate) task: &'a TaskInfo,
+    pub(crate) message: Option<&'a str>,
 }
 
 impl UnjoinedPanic<'_> {

@@ -7,9 +7,9 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::id::Id;
-use crate::observe::report::ShortLocation;
-use crate::observe::waiting::WaitKind;
+use super::report::ShortLocation;
+use super::waiting::WaitKind;
+use crate::task::Id;
 
 /// A description of a task for reports.
 #[derive(Debug)]
