@@ -414,7 +414,7 @@ fn the_line_of_a_blocked_task_reads_as_the_guide_shows_it() {
         let ms = late.elapsed().as_millis();
         let computed = late.cpu_time().expect("Linux counts it").as_millis();
         let expected = format!(
-            "task {} `reader` (spawned at {}) has not come to an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
+            "task {} `reader` (spawned at {}) has not reached an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
              in recvfrom ({}), computed {computed} of {ms} ms. Behind it: 1 queued task. A spare worker was started. Move \
              what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it.",
             late.task_id().expect("it is one"),
@@ -485,7 +485,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
             assert_eq!(report.is_some(), !ends_in_panic, "{report:?}");
             if let Some((late, text)) = report {
                 assert_eq!((late.cpu, late.has_ended), (CpuUse::Off, true), "{text}");
-                assert!(text.contains(" did not come to an `.await` for "), "{text}");
+                assert!(text.contains(" did not reach an `.await` for "), "{text}");
                 assert!(text.contains(", off the CPU"), "{text}");
             }
         }

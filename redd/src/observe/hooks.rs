@@ -1,7 +1,7 @@
-//! The hooks of a program on the life of tasks, and the description that they get.
+//! The hooks that a program sets for the life of its tasks, and the description of a task that hooks get.
 //!
-//! Called by `runtime::Builder` (sets them) and by `task::describe` (calls them). Every call goes through `user_code::guarded`, so its
-//! caller continues as if a hook that panicked had returned.
+//! Called by `runtime::Builder` (sets them) and by `task::describe` (calls them). Every call goes through
+//! `user_code::guarded`. If a hook panics, its caller continues as if the hook had returned.
 
 use std::fmt;
 use std::panic::Location;
@@ -73,7 +73,7 @@ impl TaskMeta<'_> {
 
     /// Returns how long the task was queued before this poll.
     ///
-    /// It is `None` outside of the hooks around polls, and unless the runtime tracks it:
+    /// Returns `None` outside of the hooks around polls, and unless the runtime tracks it:
     /// [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
     pub fn schedule_latency(&self) -> Option<Duration> {
         self.schedule_latency

@@ -1,4 +1,4 @@
-//! The lines that redd itself writes to standard error. No other file writes there.
+//! The lines that redd itself writes to standard error. No other file of redd writes to it.
 //!
 //! Called by every room that has something to report: late polls, panics that were not joined, a shutdown that waits, a
 //! thread that the system refuses.
@@ -58,7 +58,7 @@ pub(crate) fn fatal(text: fmt::Arguments<'_>) -> ! {
     std::process::abort()
 }
 
-/// Aborts the process if it is dropped by a panic. If a panic in redd's own code ended a thread, the work of that thread would
+/// Aborts the process if a panic drops it. If a panic in redd's own code ended a thread, the work of that thread would
 /// never be done, and the runtime would hang.
 #[derive(Debug)]
 pub(crate) struct AbortOnUnwind(pub(crate) &'static str);
@@ -68,14 +68,14 @@ impl Drop for AbortOnUnwind {
         if thread::is_unwinding() {
             let (what, name) = (self.0, thread::current_name());
             fatal(format_args!(
-                "{what} `{name}` panicked outside of the program's code, where redd cannot go on. This is a bug in redd; \
+                "{what} `{name}` panicked outside of the program's code, so redd cannot continue. This is a bug in redd; \
                  please report it with the message of the panic. Aborting."
             ));
         }
     }
 }
 
-/// Limits the rates and counts what was not written. See the module page.
+/// Limits the rates, and counts the reports that were not written. See the module page.
 #[derive(Debug)]
 struct Reporter {
     rates: [Rate; KINDS],
@@ -112,7 +112,7 @@ impl Reporter {
         if self.is_mid_line.swap(false, Ordering::Relaxed) {
             line.push('\n');
         }
-        // `never-panics`: an error of a `Display` cuts the text short.
+        // `never-panics`: if a `Display` returns an error, the text ends there.
         let _ = write!(line, "redd: {text}");
         if left_out > 0 {
             let _ = write!(line, " ({} left out before this.)", Count(left_out, "report was", "reports were"));
@@ -175,8 +175,8 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// A location in the program as reports show it. The path of a dependency's file begins with the name and version of its
-/// crate instead of Cargo's folder. Other paths are as the compiler was given them.
+/// A location in the program as reports show it. For the file of a dependency, the path begins with the name and
+/// version of its crate instead of Cargo's folder. Other paths are shown as the compiler recorded them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShortLocation(pub(crate) &'static Location<'static>);
 

@@ -1,6 +1,7 @@
 //! `TaskInfo`: a description of a task for dumps and reports.
 //!
-//! Called by `runtime` (dumps, shutdown), by `scheduler::rescue` (late polls) and by `hooks` (unjoined panics).
+//! Called by `runtime` (dumps, shutdown), by `scheduler::rescue` (late polls) and by `hooks` (panics that were not
+//! joined).
 
 use std::fmt;
 use std::panic::Location;

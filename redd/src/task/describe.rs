@@ -1,4 +1,4 @@
-//! What hooks, dumps and reports get to know of a task.
+//! The descriptions of a task for hooks, dumps and reports.
 //!
 //! Called by `cell` and `poll` (hooks), by `runtime` (dumps) and by `scheduler` (hooks around polls, late polls).
 
@@ -32,7 +32,7 @@ impl TaskRef {
 }
 
 impl TaskSlab {
-    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
+    /// Returns descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         let mut tasks = Vec::new();
         self.for_each_live(|task| tasks.push(task.info()));
@@ -75,7 +75,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     }
 }
 
-/// Reports a panic of this task that is dropped without having been read.
+/// Reports a panic of this task that was dropped without having been read.
 ///
 /// # Safety
 /// The task's memory and its slab are alive.

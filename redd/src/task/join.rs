@@ -1,4 +1,4 @@
-//! `JoinHandle` and `AbortHandle`: what a program holds of a spawned task.
+//! `JoinHandle` and `AbortHandle`: the handles of a spawned task.
 //!
 //! Called by user code, and by `group::join_set`. The invariants are those of `state` (`join-waker`, `output-owner`).
 
@@ -263,7 +263,7 @@ fn drop_output(task: &TaskRef) {
     unsafe { (task.vtable().drop_stage)(task.as_raw()) };
 }
 
-/// Empties the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would
+/// Clears the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would clear it
 /// (`join-waker`).
 struct EmptyOnUnwind<'a>(&'a mut Option<Waker>);
 

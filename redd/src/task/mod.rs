@@ -4,14 +4,14 @@
 //! task per connection or per timer is normal. The guide *Spawning tasks* of the repository explains tasks from the start.
 //!
 //! | to | use |
-//! |---|---|
+//! | task | use |
 //! | run a future on its own | [`spawn`]; [`Builder`] to give it a name |
 //! | run code that does not await | [`spawn_blocking`], [`block_in_place`] |
 //! | wait for the output, or abort | [`JoinHandle`], [`AbortHandle`] |
 //! | own several tasks | [`JoinSet`] |
 //! | run futures that are not `Send` | [`LocalSet`], [`spawn_local`] |
 //! | let other tasks run | [`yield_now`], [`consume_budget`], [`coop`] |
-//! | carry a value along with a task | [`task_local!`](crate::task_local), [`LocalKey`] |
+//! | pass a value along with a task | [`task_local!`](crate::task_local), [`LocalKey`] |
 //!
 //! # Examples
 //! ```
@@ -26,7 +26,7 @@
 // (`cell`). It is spawned QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle`
 // reads its output (`join`).
 //
-// | step | function | what holds |
+// | step | function | guarantee |
 // |---|---|---|
 // | allocate | `cell::allocate` | 3 references: existence, `Runnable`, `JoinHandle` |
 // | poll | `Runnable::run` | the poll lock; a panic is caught |
@@ -38,7 +38,7 @@
 //
 // | files | noun |
 // |---|---|
-// | `id`, `queue_link`, `state` | what takes nothing from the room |
+// | `id`, `queue_link`, `state` | use no other file of the room |
 // | `join_error` | why a task has no output |
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
 // | `slab` | the memory of tasks, and the registry of live ones |

@@ -9,12 +9,12 @@
 //! |---|---|
 //! | `sizes`, `pages` | sizes, and the return of pages: models replace them |
 //! | `chunk` | chunks, their slots, lists of free slots |
-//! | `central` | the lists behind the lock, and what a slab lets go of |
+//! | `central` | the lists behind the lock, and what a slab releases |
 //! | `cache` | a worker's free slots, ids and counters |
 //! | `task_slab` | the slab: its caches, its lists and its owner |
-//! | `walk` | visiting live tasks |
-//! | `guest` | a thread that is not a worker, with a cache for a while |
-//! | `trim` | giving idle memory back to the system |
+//! | `walk` | visits live tasks |
+//! | `guest` | the cache of a thread that is not a worker |
+//! | `trim` | returns idle memory to the system |
 //!
 //! # Invariants
 //! - `zero-is-free`: a slot holds a task exactly while its state word counts references. The word is always accessed

@@ -1,4 +1,4 @@
-//! Trimming: chunks whose slots are all free go back to the system after they have not been needed for a while.
+//! Trimming: chunks whose slots have all been free for a while are returned to the system.
 //!
 //! Called by workers that check their timers (`maybe_trim`), after the slab has recorded that free memory has grown
 //! (`record_idle`). A thread of the blocking pool does the work (`Trim::run`).
@@ -9,16 +9,16 @@
 //! ```
 //!
 //! # Invariants
-//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer. No other thread has
-//!   these slots. So a chunk whose slots are all in hand holds no task and cannot get one.
+//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer. No other thread
+//!   has these slots. So a chunk whose slots are all in hand holds no task and cannot get one.
 //! - `walkers-pin`: a chunk leaves the list of chunks only under the lock and while no walker is active, because a
 //!   walker reads slots without the lock.
 //!
 //! # Why not otherwise
-//! A count of free slots per chunk would show at once which chunk is empty. It would cost every task of a spike two more
-//! writes. Here nothing is counted until memory lies idle. Then one thread that runs no tasks reads the lists once.
-//! The chunks are not deallocated: only whole areas could be, and allocators keep such blocks. Their pages are returned, and
-//! their addresses are kept for the next spike.
+//! A count of free slots per chunk would show at once which chunk is empty. In a burst it would cost every task two
+//! more writes. Here slots are counted only when memory is idle. Then one thread that runs no tasks reads the lists
+//! once. The chunks are not deallocated: only whole areas could be, and allocators keep such blocks. Their pages are
+//! returned, and their addresses are kept for the next burst.
 
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
@@ -32,12 +32,12 @@ use crate::task::header::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// How long memory has to lie idle, in milliseconds. Twice this plus the work is well below the 30 s after which users
+/// How long memory must be idle, in milliseconds. Twice this plus the work is well below the 30 s after which users
 /// report a leak. No benchmark chose it.
 const PATIENCE_MS: u64 = 8_000;
 
 impl TaskSlab {
-    /// Returns the work if memory lies idle that should go back now. The caller runs it where it delays no task.
+    /// Returns the work if idle memory should be returned now. The caller runs it where it delays no task.
     #[cold]
     pub(crate) fn maybe_trim(self: &Arc<Self>, now: u64) -> Option<Trim> {
         let mut central = self.central.lock();
@@ -60,7 +60,7 @@ impl TaskSlab {
 /// The work of a trim, for a thread that runs no tasks. If it is dropped without being run, a later trim can be started.
 pub(crate) struct Trim {
     slab: Arc<TaskSlab>,
-    /// The largest number of bytes to give back.
+    /// The largest number of bytes to return.
     most: usize,
 }
 
@@ -177,8 +177,8 @@ fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<Header>)) {
 }
 
 impl Central {
-    /// Removes these marked chunks from the list of chunks. Returns those that have to stay: all of them while a walker is
-    /// active (`walkers-pin`), and those that got further slots since they were marked.
+    /// Removes these marked chunks from the list of chunks. Returns those that must stay: all of them while a walker is
+    /// active (`walkers-pin`), and those whose number of slots has grown since they were marked.
     fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
         let may_go = self.record.walkers == 0;
         let is_whole = |chunk: NonNull<Chunk>| Chunk::at(chunk).in_hand() == Chunk::at(chunk).used() | EMPTY;
