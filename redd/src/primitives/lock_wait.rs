@@ -1,4 +1,4 @@
-//! Which threads wait for one of redd's own locks, for a thread that looks at them from outside.
+//! Which threads wait for one of redd's own locks, for another thread that inspects them.
 //!
 //! Called by `lock` on its slow paths, and by the monitor of `scheduler::rescue`: a task is not to blame for such a wait.
 //!

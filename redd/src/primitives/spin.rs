@@ -22,7 +22,7 @@ use super::clock::now;
 use super::spin_limits::{FRESH, LOOK, ROUNDS, SHORT};
 use super::thread::spin_loop;
 
-/// Pauses between two looks at the condition.
+/// Pauses between two checks of the condition.
 const PAUSES: u32 = 8;
 const VAIN_MAX: u32 = 8;
 

@@ -49,7 +49,7 @@ impl Running {
         reap_left_over();
         match End::of(&child, driver) {
             Ok(end) => Ok(Self { child, end }),
-            // It runs already, and an error would say that it does not.
+            // The child runs already, so an error would be wrong.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                 Ok(Self { child, end: End::Unregistered(Arc::clone(driver)) })
             }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - `count-is-truth`: a listener receives a signal if the process's count differs from the count that it saw last.
-//!   Readiness only says when to compare.
+//!   Readiness only triggers the comparison.
 
 // Called by users, and by `process` for the ends of children.
 

@@ -12,7 +12,7 @@ use std::panic::Location;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 
-/// How often the line of processes that leads here has forked since it first asked.
+/// How many forks there were between the process that first called this module and this process.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static IS_WATCHING: AtomicBool = AtomicBool::new(false);
 

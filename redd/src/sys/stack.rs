@@ -1,4 +1,4 @@
-//! The stack of another thread of this process: a signal interrupts that thread, and its handler notes where it is.
+//! The stack of another thread of this process: a signal interrupts that thread, and its handler records the stack.
 //!
 //! Called by `scheduler::rescue::monitor`, for reports that want it. `docs/decisions/0010` describes the risks.
 //!

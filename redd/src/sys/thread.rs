@@ -177,7 +177,7 @@ mod tests {
             unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) }
         })
         .expect("a test may start a thread");
-        let id = told.recv().expect("the thread tells its number");
+        let id = told.recv().expect("the thread sends its number");
         while system_call(id) != Some(libc::SYS_read) || run_state(id) != Some(RunState::Sleeping) {
             crate::primitives::thread::yield_now();
         }

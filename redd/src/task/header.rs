@@ -163,7 +163,7 @@ impl Header {
         location: &'static Location<'static>,
     ) {
         let slot = slot.as_ptr();
-        // SAFETY: by the safety contract. Field by field, because a walker may look at the state word meanwhile
+        // SAFETY: by the safety contract. Field by field, because a walker may read the state word meanwhile
         // (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
         unsafe {
             (&raw mut (*slot).vtable).write(UnsafeCell::new(vtable));

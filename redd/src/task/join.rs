@@ -250,7 +250,7 @@ impl<T> Drop for JoinHandle<T> {
         }
         match task.state.drop_handle() {
             OnHandleDrop::DropOutput => drop_output(&task),
-            // This is user code. If it panics, the reference is released all the same.
+            // This is user code. If it panics, the reference is still released.
             // SAFETY: `join-waker`: the transition cleared the bit before completion, so the cell is ours.
             OnHandleDrop::DropWaker => drop(task.join_waker.with_mut(|slot| unsafe { (*slot).take() })),
         }

@@ -71,7 +71,7 @@ unsafe fn wake(data: *const ()) {
     }
     match header.state.wake_by_val() {
         // `keep-until-returned`: this thread keeps the slab and its owner.
-        // SAFETY: as said. The waker's reference is the `Runnable`'s now.
+        // SAFETY: as just explained. The waker's reference is the `Runnable`'s now.
         AfterWake::Enqueue => unsafe { slab.owner().schedule(Runnable::from_raw(task)) },
         AfterWake::Nothing => {}
         // SAFETY: ours was the last.

@@ -76,7 +76,7 @@ pub(crate) struct Timers {
 
 /// Unparks the workers of a runtime.
 pub(crate) trait Unpark: Send + Sync {
-    /// The shared wheel has a new first deadline: a parked worker must look at it.
+    /// The shared wheel has a new first deadline: a parked worker must check it.
     fn unpark_for_timer(&self);
 }
 

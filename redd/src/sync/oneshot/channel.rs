@@ -529,7 +529,7 @@ impl<T> Receiver<T> {
         let Some(shared) = self.shared() else {
             panic!(
                 "a oneshot receiver was polled after it had completed (channel made at {}): \
-                 ask `is_terminated` first, or disable its branch of the `select!`",
+                 check `is_terminated` first, or disable its branch of the `select!`",
                 self.location
             );
         };

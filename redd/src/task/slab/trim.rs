@@ -123,7 +123,7 @@ impl Trim {
     }
 }
 
-/// Marks a chunk whose slots, as many as the other bits say, are all in hand.
+/// Marks a chunk whose slots are all in hand. The other bits count these slots.
 const EMPTY: u32 = 1 << 31;
 
 /// Finds at most `most` chunks whose slots are all in these lists, and marks them.
@@ -403,7 +403,7 @@ mod tests {
         };
         // One by one, on a thread without a cache.
         spike();
-        assert_eq!(told(), 1, "said once, until it has been looked at");
+        assert_eq!(told(), 1, "recorded once, until it is checked");
         // By a guest that goes to sleep, and by one that leaves.
         slab.tending.store(NEVER, Ordering::Relaxed);
         let guest = slab.enter_as_guest(0).expect("it is alone");
