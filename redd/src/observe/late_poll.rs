@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_what_the_poll_did_what_waits_and_what_was_done() {
+    fn the_line_has_what_the_poll_did_what_waits_and_what_was_done() {
         assert_eq!(
             late().to_string(),
             "a task has not reached an `.await` for 1,002 ms, on thread `redd-worker`, off the CPU (hrtimer_nanosleep), \
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn no_action_is_said_to_be_for_what_is_not_there() {
+    fn no_line_refers_to_work_that_does_not_exist() {
         for action in [
             RescueAction::NothingWaits,
             RescueAction::LeftAlone,

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn five_lines_of_a_kind_may_follow_at_once_then_one_a_second_which_says_what_was_left_out() {
+    fn a_burst_of_five_lines_of_a_kind_is_written_then_one_a_second_with_the_count_of_those_left_out() {
         let writer = Writer::new();
         let report = |kind, now_ms| writer.report(kind, "x", now_ms, usize::MAX);
         for _ in 0..6 {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted_and_told_by_the_next_line_that_can() {
+    fn a_line_that_cannot_be_written_is_counted_in_the_next_one_that_can() {
         let writer = Writer::new();
         writer.report(ReportKind::Panic, "one", 0, 0);
         writer.report(ReportKind::LatePoll, "two", 0, usize::MAX);

@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_that_need_not_wait_says_nothing() {
+    fn a_shutdown_that_need_not_wait_reports_nothing() {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let shared = Arc::clone(&runtime.handle.shared);
         shutdown(&shared, None);

@@ -4,9 +4,9 @@
 //!
 //! # Invariants
 //! - `waker-is-ref`: each waker owns one reference to its task, except the borrowed one of a poll.
-//! - `keep-until-returned`: a thread that passes a task to its scheduler keeps the scheduler alive until that call returns. It
-//!   does so with a reference to the task, which keeps the slab and its owner (`slab-outlives-slots` in `slab`), or because
-//!   it runs inside the scheduler.
+//! - `keep-until-returned`: a thread that passes a task to its scheduler keeps the scheduler alive until that call returns.
+//!   Either it runs inside the scheduler, or it has a reference to the task. That keeps the slab and its owner
+//!   (`slab-outlives-slots` in `slab`).
 
 #![expect(unsafe_code, reason = "RawWaker tables are unsafe by nature")]
 

@@ -106,21 +106,21 @@ impl IoSlot {
     /// No event is dispatched from now on (`ended-under-lock`).
     pub(crate) fn end_waits(&self, wakers: &mut WakeList) {
         self.waiters.lock().have_ended = true;
-        let everyone = Waiting { reader: true, writer: true, list: true };
-        self.take_wakers(everyone, None, wakers);
+        let all = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(all, None, wakers);
     }
 
     /// The runtime shuts down.
     pub(crate) fn on_shutdown(&self, wakers: &mut WakeList) {
         self.apply(|state| Some((state.on_shutdown(), ())));
-        let everyone = Waiting { reader: true, writer: true, list: true };
-        self.take_wakers(everyone, None, wakers);
+        let all = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(all, None, wakers);
     }
 
     /// Moves wakers into `wakers`. From the list it takes those that wait for `event`, or all of them if that is
     /// `None`.
     fn take_wakers(&self, waiting: Waiting, event: Option<Ready>, wakers: &mut WakeList) {
-        if waiting.is_nobody() {
+        if waiting.is_empty() {
             return;
         }
         let mut waiters = self.waiters.lock();

@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_with_an_old_look_keeps_the_event_that_came_meanwhile() {
+    fn a_clear_with_an_old_event_keeps_the_event_that_came_meanwhile() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         let (source, mut theirs) = pair(&driver);
         theirs.write_all(b"a").expect("open");

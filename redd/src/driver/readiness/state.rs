@@ -75,7 +75,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn is_nobody(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         !(self.reader || self.writer || self.list)
     }
 }
@@ -137,8 +137,8 @@ impl State {
     /// An event for use `generation`. Returns `None` if that is an earlier use: the event is dropped
     /// (`generation-guards`).
     ///
-    /// Unsets the bits of the reader and the writer if the event is for them. The list's bit stays until a thread that
-    /// holds the lock finds the list empty, because the event may wake only some of the tasks in it.
+    /// Unsets the bits of the reader and the writer if the event is for them. The event may wake only some of
+    /// the tasks in the list. So the list's bit stays until a thread that holds the lock finds the list empty.
     pub(crate) fn on_event(self, generation: u32, event: Ready) -> Option<(Self, Waiting)> {
         if self.generation() != generation {
             return None;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_unsets_what_it_says_and_keeps_everyone_waiting() {
+    fn a_clear_unsets_its_bits_and_keeps_all_waiting_bits() {
         for state in every_state() {
             let all_but_closed = Ready::ALL - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
             let next = state.clear(state, all_but_closed).expect("nothing happened");
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
+    fn a_task_that_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
         for state in every_state() {
             for (slot, interest, event) in [
                 (WaitSlot::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),

@@ -22,7 +22,7 @@
 //! - `body-needs-ref`: a thread without a reference touches only the state word of a slot. The owner of a free list also
 //!   touches `next`.
 //! - `type-stable`: a chunk stays a chunk until all its slots are free and either the slab is closed or the chunk is
-//!   trimmed, which happens while no walker is active (`trim`'s `walkers-pin`).
+//!   trimmed. Chunks are trimmed only while no walker is active (`trim`'s `walkers-pin`).
 //! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
 //!   one thread to the next under the lock of the central lists, and is empty then.
 //! - `slab-outlives-slots`: while a closed slab has slots out, it owns a reference to itself, and it has its owner. So a
