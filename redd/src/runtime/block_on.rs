@@ -96,7 +96,7 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     };
     let wakers = wakers.unwrap_or_else(|| RootWakers::new(Arc::downgrade(shared)));
     let mut guard =
-        CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
+        CoreGuard { core, wakers: Some(wakers), core_lock: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     shared.set_root(Location::caller());
@@ -139,8 +139,8 @@ pub(super) fn closed_message(shared: &Shared) -> &'static str {
 
 /// Takes the core if it is free. Otherwise registers this thread, and the thread that returns the core wakes it. Both
 /// happen in one critical section, or the core could be returned between the check and the registration.
-pub(super) fn take_core_or_wait(seat: &Mutex<Core>, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
-    let mut core = seat.lock();
+pub(super) fn take_core_or_wait(core_lock: &Mutex<Core>, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
+    let mut core = core_lock.lock();
     let worker = core.worker.take();
     if worker.is_none() && !core.waiters.iter().any(|other| Arc::ptr_eq(other, woken)) {
         core.waiters.push(Arc::clone(woken));
@@ -153,7 +153,7 @@ pub(super) struct CoreGuard<'a> {
     pub(super) core: Option<Box<Worker>>,
     /// `Some` until the drop.
     pub(super) wakers: Option<RootWakers>,
-    pub(super) seat: &'a Mutex<Core>,
+    pub(super) core_lock: &'a Mutex<Core>,
     pub(super) has_panicked: &'a AtomicBool,
 }
 
@@ -161,7 +161,7 @@ impl Drop for CoreGuard<'_> {
     fn drop(&mut self) {
         // If no other thread has a clone of the waker, a late wake cannot reach the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
-        let mut core = self.seat.lock();
+        let mut core = self.core_lock.lock();
         // A panic that ends the runtime is reported to all waiting threads, whichever thread observes it first.
         // Acquire: as in `has_panicked`.
         let wakes = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
