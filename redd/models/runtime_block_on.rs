@@ -22,7 +22,7 @@ struct Model {
     /// The tasks that have run. Not modelled: a thread counts only while it owns the worker.
     tasks: fixed::AtomicUsize,
     threads: usize,
-    /// Threads that have given the core back, if they had it.
+    /// Threads that have returned the core, if they had it.
     ended: AtomicUsize,
     is_lost: AtomicBool,
     has_panicked: AtomicBool,
@@ -66,7 +66,7 @@ type Take = fn(&Mutex<Core>, &std::sync::Arc<RootWaker>) -> Option<Box<Worker>>;
 type GiveBack = fn(CoreGuard<'_>);
 type Park = fn(&Model, &RootWaker) -> bool;
 
-/// A `block_on` whose root ends when a task of its own has run, or by a wake if `is_over` says so.
+/// A `block_on` whose root ends when a task of its own has run, or by a wake if `is_over` is true.
 fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: RootWakers, is_over: bool) {
     let woken = std::sync::Arc::clone(&own.woken);
     let core = model.core_lock.lock().worker.take();
@@ -112,7 +112,7 @@ model!(loom_core_goes_to_whoever_waits, || roots(2, take_core_or_wait, |guard| d
 
 model!(loom_core_goes_on_to_the_third, || roots(3, take_core_or_wait, |guard| drop(guard), Model::park));
 
-// One root ends by a wake from outside, perhaps when it has just been told that the core is free. Then the third gets it.
+// One root ends by a wake from outside, perhaps when it has just been woken because the core is free. Then the third gets the core.
 model!(loom_core_is_not_lost_with_a_root_that_ends_without_it, || {
     let shared = Model::new(2);
     let first = RootWakers::new(Weak::new());
@@ -137,7 +137,7 @@ fn take_or_wait_in_two_steps(core_lock: &Mutex<Core>, woken: &std::sync::Arc<Roo
     worker
 }
 
-mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over is lost", || roots(
+mistake!(loom_core_catches_a_check_before_the_entry_in_the_list, "the hand-over is lost", || roots(
     2,
     take_or_wait_in_two_steps,
     |guard| drop(guard),
@@ -151,7 +151,7 @@ fn give_back_in_silence(guard: CoreGuard<'_>) {
     drop(guard);
 }
 
-mistake!(loom_core_catches_a_core_that_comes_back_in_silence, "the hand-over is lost", || roots(
+mistake!(loom_core_catches_a_core_that_is_returned_without_a_wake, "the hand-over is lost", || roots(
     2,
     take_core_or_wait,
     give_back_in_silence,

@@ -81,10 +81,10 @@ mod tests {
         for takes_short in [false, true] {
             let held = (mutex.lock(), short.lock());
             std::thread::scope(|scope| {
-                let (tell, told) = std::sync::mpsc::channel();
+                let (sender, receiver) = std::sync::mpsc::channel();
                 let (mutex, short) = (&mutex, &short);
                 let waiter = scope.spawn(move || {
-                    tell.send(thread::current_id()).expect("the test waits");
+                    sender.send(thread::current_id()).expect("the test waits");
                     if takes_short {
                         drop(short.lock());
                     } else {
@@ -92,7 +92,7 @@ mod tests {
                     }
                     assert!(!waits_for_lock(thread::current_id()));
                 });
-                let id = told.recv().expect("it starts");
+                let id = receiver.recv().expect("it starts");
                 while !waits_for_lock(id) {
                     std::thread::yield_now();
                 }

@@ -312,7 +312,7 @@ mod tests {
     use super::*;
     use crate::runtime::{Builder, Handle, Runtime};
 
-    /// What a shutdown without patience says of this runtime; `release` lets the work end.
+    /// Returns the report of a shutdown without patience. `release` lets the work end.
     fn report_of(runtime: &Runtime, release: impl FnOnce()) -> Vec<String> {
         let shared = &runtime.handle.shared;
         assert!(!shared.begin_shutdown());
@@ -355,7 +355,10 @@ mod tests {
         assert!(line.contains("`stuck` (spawned at "), "{line}");
         assert!(line.contains("closure ") && line.contains(&format!("{}:{location}:", file!())), "{line}");
         assert!(line.contains(" old, running"), "{line}");
-        assert!(!line.contains(&format!("task {}", waiting.id())), "it is cancelled, nobody waits for it: {line}");
+        assert!(
+            !line.contains(&format!("task {}", waiting.id())),
+            "it is cancelled, so the shutdown does not wait for it: {line}"
+        );
         assert!(line.contains("`spawn_blocking`") && line.contains("`Runtime::shutdown_timeout`"), "{line}");
     }
 
@@ -405,7 +408,7 @@ mod tests {
         impl Drop for Goodbye {
             fn drop(&mut self) {
                 let written = self.0.try_write(b"bye");
-                // Nothing has come, so this would wait.
+                // No byte has arrived, so this would wait.
                 let read = crate::task::block_in_place(|| {
                     Handle::current().block_on(crate::io::AsyncReadExt::read(&mut self.0, &mut [0; 1]))
                 });

@@ -568,7 +568,7 @@ mod tests {
         theirs.write_all(b"early").expect("open");
         faults::plan(Call::Read, 0, libc::EINTR);
         assert_eq!(read_some(&source).expect("retried"), b"early");
-        // The short read has shown that nothing is left: were it tried again, the planned fault would come out.
+        // The short read has shown that nothing is left. Another try would return the planned fault.
         faults::plan(Call::Read, 0, libc::EIO);
         let (_, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);

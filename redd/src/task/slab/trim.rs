@@ -212,7 +212,7 @@ mod tests {
         Builder::new_current_thread().build().expect("the system has room")
     }
 
-    /// Spawns so many tasks that are alive at once, and lets them end.
+    /// Spawns this many tasks, all alive at once, and lets them end.
     fn spike(runtime: &Runtime, count: usize) {
         runtime.block_on(async {
             let tasks: Vec<_> = (0..count).map(|_| crate::spawn(async { crate::task::yield_now().await })).collect();
@@ -251,7 +251,7 @@ mod tests {
             spike(&runtime, MANY);
             let (full, all) = chunks(slab);
             assert!(full >= MANY * 128 / CHUNK);
-            assert!(!maybe_trim(slab, 5), "it has not lain idle for long");
+            assert!(!maybe_trim(slab, 5), "it has not been idle for long");
             assert_eq!(slab.next_trim_at(), 5 + PATIENCE_MS);
             assert!(!maybe_trim(slab, 5 + PATIENCE_MS - 1));
             assert!(maybe_trim(slab, 5 + PATIENCE_MS));
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_the_start_of_a_slot_is_not_a_task() {
-        struct Pattern(#[expect(dead_code, reason = "it is looked for in memory")] [u64; 64]);
+        struct Pattern(#[expect(dead_code, reason = "the test searches memory for it")] [u64; 64]);
         impl std::future::Future for Pattern {
             type Output = ();
             fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
@@ -342,7 +342,7 @@ mod tests {
         let task = runnable.as_ptr();
         assert_eq!(slab.ref_at(task).map(|task| task.id()), Some(handle.id()));
         for words in 1..72 {
-            // As a task of a smaller class that stood here before the chunk was used for another.
+            // The address of a task of a smaller class, from before the chunk was used for another class.
             let inside = task.map_addr(|address| address + 8 * words);
             assert!(slab.ref_at(inside).is_none(), "{words} words behind the start");
         }
@@ -354,7 +354,7 @@ mod tests {
     /// A scheduler that has another thread take the slab's lock when it is notified of idle memory.
     struct LocksWhenNotified {
         slab: std::sync::OnceLock<std::sync::Weak<TaskSlab>>,
-        told: std::sync::atomic::AtomicUsize,
+        notified: std::sync::atomic::AtomicUsize,
     }
 
     impl Schedule for LocksWhenNotified {
@@ -367,7 +367,7 @@ mod tests {
         fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 
         fn request_trim(&self) {
-            self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.notified.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let slab = self.slab.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
             let (done, is_done) = std::sync::mpsc::channel();
             let take = move || {
@@ -384,11 +384,11 @@ mod tests {
     #[test]
     fn the_scheduler_is_notified_of_idle_memory_without_a_lock() {
         let slab = TaskSlab::new(1, TaskHooks::default());
-        let owner = Arc::new(LocksWhenNotified { slab: std::sync::OnceLock::new(), told: Default::default() });
+        let owner = Arc::new(LocksWhenNotified { slab: std::sync::OnceLock::new(), notified: Default::default() });
         owner.slab.set(Arc::downgrade(&slab)).expect("set once");
         // SAFETY: before the first task.
         unsafe { slab.set_owner(Arc::clone(&owner) as Arc<dyn Schedule>) };
-        let told = || owner.told.load(std::sync::atomic::Ordering::Relaxed);
+        let notifications = || owner.notified.load(std::sync::atomic::Ordering::Relaxed);
         let spike = || {
             let tasks: Vec<_> = (0..KEPT / 2048 + 1)
                 .map(|_| {
@@ -403,17 +403,17 @@ mod tests {
         };
         // One by one, on a thread without a cache.
         spike();
-        assert_eq!(told(), 1, "recorded once, until it is checked");
-        // By a guest that goes to sleep, and by one that leaves.
+        assert_eq!(notifications(), 1, "recorded once, until it is checked");
+        // By a guest that parks, and by one that leaves.
         slab.tending.store(NEVER, Ordering::Relaxed);
         let guest = slab.enter_as_guest(0).expect("it is alone");
         spike();
         guest.flush();
-        assert_eq!(told(), 2);
+        assert_eq!(notifications(), 2);
         slab.tending.store(NEVER, Ordering::Relaxed);
         spike();
         drop(guest);
-        assert_eq!(told(), 3);
+        assert_eq!(notifications(), 3);
         slab.close();
         assert_eq!(Arc::strong_count(&owner), 1, "the closed slab has dropped its owner");
     }
@@ -439,7 +439,7 @@ mod tests {
         while !slab.central.lock().is_closed || slab.central.lock().out > 0 {
             crate::primitives::thread::yield_now();
         }
-        assert!(slab.central.lock().areas.is_empty(), "the slab is given back");
+        assert!(slab.central.lock().areas.is_empty(), "the slab is freed");
     }
 }
 
