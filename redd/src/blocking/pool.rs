@@ -334,7 +334,7 @@ impl<W: Work> Pool<W> {
                 }
             }
         }
-        spin.note_sleep(waited());
+        spin.record_sleep(waited());
         true
     }
 

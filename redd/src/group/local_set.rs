@@ -432,7 +432,7 @@ impl Future for LocalSet {
             } else if self.inner.shared.slab.alive() == 0 {
                 Poll::Ready(())
             } else {
-                waiting::note(WaitKind::Join, Some(self.location));
+                waiting::record(WaitKind::Join, Some(self.location));
                 Poll::Pending
             }
         })

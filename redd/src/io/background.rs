@@ -114,7 +114,7 @@ impl Background {
                 shared.waiters.push(waker);
             }
             drop(shared);
-            waiting::note(kind, None);
+            waiting::record(kind, None);
             return Poll::Pending;
         }
     }

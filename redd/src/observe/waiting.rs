@@ -1,7 +1,7 @@
 //! What a task waits on: recorded by the leaf future that returns `Pending`, and kept with the task until its next
 //! poll.
 //!
-//! Every leaf of `sync`, `time`, `driver` and `group` calls [`note`] just before it returns `Poll::Pending`.
+//! Every leaf of `sync`, `time`, `driver` and `group` calls [`record`] just before it returns `Poll::Pending`.
 //! `task::poll` takes the note when the poll ends.
 //!
 //! A leaf that the program polls by hand (`poll_read`) does not know the location that waits. The future that the user
@@ -99,7 +99,7 @@ thread_local! {
 
 /// Records that the current task is about to wait. `location` is that of the user's call, if known.
 #[inline]
-pub(crate) fn note(kind: WaitKind, location: Option<&'static Location<'static>>) {
+pub(crate) fn record(kind: WaitKind, location: Option<&'static Location<'static>>) {
     LAST.set(Some(Waiting { kind, location }));
 }
 

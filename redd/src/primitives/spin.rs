@@ -76,7 +76,7 @@ impl Spin {
 
     /// Records how long the thread slept until its condition became true.
     #[inline]
-    pub(crate) fn note_sleep(&mut self, slept: Duration) {
+    pub(crate) fn record_sleep(&mut self, slept: Duration) {
         if slept < SHORT {
             self.is_due = self.passes == 0;
             self.passes = self.passes.saturating_sub(1);
@@ -93,12 +93,12 @@ mod tests {
         let mut spin = Spin::default();
         assert!(!spin.spin(|| panic!("nothing is known yet")));
         for _ in 0..15 {
-            spin.note_sleep(Duration::from_micros(1));
+            spin.record_sleep(Duration::from_micros(1));
             assert!(!spin.spin(|| panic!("`fresh-waits`")));
         }
-        spin.note_sleep(Duration::from_millis(1));
+        spin.record_sleep(Duration::from_millis(1));
         assert!(!spin.spin(|| panic!("sleeps are long")));
-        spin.note_sleep(Duration::from_micros(1));
+        spin.record_sleep(Duration::from_micros(1));
         for _ in 0..3 {
             assert!(spin.spin(|| true));
         }
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn looks_in_vain_become_rare() {
+    fn failed_spins_become_rare() {
         let (mut spin, mut looks) = (Spin::default(), 0);
         for _ in 0..10_000 {
-            spin.note_sleep(Duration::from_micros(1));
+            spin.record_sleep(Duration::from_micros(1));
             let mut has_looked = false;
             spin.spin(|| {
                 has_looked = true;

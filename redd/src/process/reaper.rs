@@ -71,7 +71,7 @@ impl Running {
             match self.end.poll_event(cx) {
                 Poll::Ready(event) => event?,
                 Poll::Pending => {
-                    waiting::note(WaitKind::Process, None);
+                    waiting::record(WaitKind::Process, None);
                     return Poll::Pending;
                 }
             }

@@ -210,7 +210,7 @@ impl Signal {
         let received = self.poll_unbudgeted(cx);
         match received {
             Poll::Ready(_) => unit.made_progress(),
-            Poll::Pending => waiting::note(WaitKind::Signal, location),
+            Poll::Pending => waiting::record(WaitKind::Signal, location),
         }
         received
     }

@@ -222,7 +222,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
         if self.set_waker(cx.waker()) {
-            waiting::note(WaitKind::Join, Some(self.task.location()));
+            waiting::record(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
         }
         unit.made_progress();

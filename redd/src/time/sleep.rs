@@ -278,7 +278,7 @@ impl Future for Sleep {
                 unit.made_progress();
                 Poll::Ready(())
             } else {
-                waiting::note(WaitKind::Timer, Some(this.location));
+                waiting::record(WaitKind::Timer, Some(this.location));
                 Poll::Pending
             }
         };

@@ -341,7 +341,7 @@ mod tests {
         const TARGETS: &[(&str, &str)] = &[
             ("lib.rs", "pub use runtime::spawn;"),
             ("current.rs", "pub fn parts() {}"),
-            ("observe/waiting.rs", "pub fn note() {}"),
+            ("observe/waiting.rs", "pub fn record() {}"),
             ("time/timers.rs", "pub struct Timers;"),
             ("time/sleep.rs", "pub fn sleep() {}"),
             ("sync/notify.rs", "pub struct Notify;"),
@@ -370,7 +370,7 @@ mod tests {
             ("task/poll.rs", "use crate::time::timers::Timers;", "takes `Timers` from time/timers.rs, which is closed"),
             (
                 "net/udp.rs",
-                "use crate::{observe::waiting::note,\n sync::notify::Notify};",
+                "use crate::{observe::waiting::record,\n sync::notify::Notify};",
                 "sync/notify.rs, which is closed",
             ),
             ("attic/mod.rs", "", "has no layer"),
@@ -379,7 +379,7 @@ mod tests {
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
         for (path, text) in [
-            ("task/cell.rs", "use crate::{observe::waiting::note, current::parts};"),
+            ("task/cell.rs", "use crate::{observe::waiting::record, current::parts};"),
             ("io/mod.rs", "pub use crate::runtime::handle::Handle;"),
             ("sync/mpsc/send_timeout.rs", "use crate::time::sleep::sleep;\nfn a() { crate::pin!(x); $crate::fs::a() }"),
             ("sync/mutex.rs", "#[cfg(test)]\nmod tests {\n    use crate::runtime::handle::Handle;\n}"),

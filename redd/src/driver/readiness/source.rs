@@ -117,7 +117,7 @@ impl Registration {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
-            waiting::note(wait_kind(interest), None);
+            waiting::record(wait_kind(interest), None);
             match wait(slot) {
                 Waited::Pending => return Poll::Pending,
                 Waited::Ended => return Poll::Ready(Err(shutdown_error())),

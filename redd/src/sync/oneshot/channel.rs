@@ -272,7 +272,7 @@ impl<T> Sender<T> {
             unit.made_progress();
             return Poll::Ready(());
         }
-        waiting::note(WaitKind::Oneshot, location);
+        waiting::record(WaitKind::Oneshot, location);
         Poll::Pending
     }
 
@@ -519,7 +519,7 @@ impl<T> Receiver<T> {
                 Poll::Ready(outcome.ok_or(RecvError(())))
             }
             Poll::Pending => {
-                waiting::note(WaitKind::Oneshot, Some(self.location));
+                waiting::record(WaitKind::Oneshot, Some(self.location));
                 Poll::Pending
             }
         }
