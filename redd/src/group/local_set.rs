@@ -39,7 +39,7 @@ use crate::task::{JoinHandle, Runnable, coop};
 
 /// The number of tasks that a set runs before its host yields. The value is Tokio's.
 const TASKS_PER_TICK: usize = 61;
-/// Every so many tasks, the remote queue is tried first. The value is Tokio's.
+/// After this many tasks, the set takes one from the remote queue first. The value is Tokio's.
 const REMOTE_FIRST_INTERVAL: u8 = 31;
 
 /// A set of tasks that stay on this thread, so they need not be `Send`.

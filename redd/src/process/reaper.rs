@@ -34,12 +34,12 @@ pub(super) struct Running {
     end: End,
 }
 
-/// How its end is learned.
+/// How redd learns that the process has ended.
 #[derive(Debug)]
 enum End {
     Pidfd(Readiness<Arc<Source<OwnedFd>>>),
     Signal(Signal),
-    /// Not at all yet: no descriptor was left. Tried again in `poll_wait`.
+    /// Not registered yet, because no descriptor was left. `poll_wait` tries again.
     Unregistered(Arc<Driver>),
 }
 

@@ -115,7 +115,7 @@ impl Permits {
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Takes `count` permits if so many are free and no task waits for them.
+    /// Takes `count` permits if that many are free and no task waits for them.
     #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
         // Acquire: pairs with Release in `Permits::close`.

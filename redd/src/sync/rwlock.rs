@@ -403,7 +403,7 @@ struct HeldPermits<L: Deref<Target: PermitOwner>> {
 }
 
 impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
-    /// The caller has just acquired so many permits (`all-or-one`).
+    /// The caller has just acquired that many permits (`all-or-one`).
     fn new(owner: L, count: u32) -> Self {
         let held = Self { owner, count };
         held.owner.permits().record_held(0, count as usize);

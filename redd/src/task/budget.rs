@@ -33,7 +33,7 @@ const UNITS_PER_POLL: u8 = 128;
 
 /// No unit is left, and one operation was refused. Each further refusal adds one.
 const REFUSED_ONCE: u8 = UNITS_PER_POLL + 1;
-/// After so many refusals in one poll, the poll gets a full budget again (`refill`).
+/// After this many refusals in one poll, the poll gets a full budget again (`refill`).
 const REFUSED_MAX: u8 = u8::MAX;
 
 thread_local! {

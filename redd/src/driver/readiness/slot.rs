@@ -165,7 +165,7 @@ impl IoSlot {
         }
     }
 
-    /// Unsets `cleared`, unless an event has come since `seen`.
+    /// Unsets `cleared`, unless an event has arrived since `seen`.
     pub(crate) fn clear(&self, seen: State, cleared: Ready) {
         self.apply(|state| Some((state.clear(seen, cleared)?, ())));
     }

@@ -574,7 +574,7 @@ impl<T: Clone> Receiver<T> {
     /// Returns the next message if there is one.
     ///
     /// # Errors
-    /// - [`Empty`](TryRecvError::Empty): no message is there now.
+    /// - [`Empty`](TryRecvError::Empty): no message is available now.
     /// - [`Lagged`](TryRecvError::Lagged): so many messages were lost. The next call returns the oldest that is left.
     /// - [`Closed`](TryRecvError::Closed): all senders are dropped and all messages are received.
     ///
