@@ -373,8 +373,8 @@ fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_t
     let metrics = runtime.metrics();
     assert_eq!((metrics.late_polls(), metrics.rescues(), metrics.rescue_workers_max()), (1, 1, 1));
     assert!(metrics.longest_poll() >= Duration::from_millis(100), "{:?}", metrics.longest_poll());
-    let places = metrics.late_polls_by_place();
-    assert_eq!(places.iter().map(|(place, count)| (place.line(), *count)).collect::<Vec<_>>(), [(line, 1)]);
+    let locations = metrics.late_polls_by_location();
+    assert_eq!(locations.iter().map(|(location, count)| (location.line(), *count)).collect::<Vec<_>>(), [(line, 1)]);
     drop(near);
     drop(runtime);
     assert!(reports.try_recv().is_err(), "two reports of a poll, however long it takes");
@@ -414,7 +414,7 @@ fn the_line_of_a_blocked_task_reads_as_the_guide_shows_it() {
         let ms = late.elapsed().as_millis();
         let computed = late.cpu_time().expect("Linux counts it").as_millis();
         let expected = format!(
-            "task {} `reader` (spawned at {}) has not come to an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
+            "task {} `reader` (spawned at {}) has not reached an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
              in recvfrom ({}), computed {computed} of {ms} ms. Behind it: 1 queued task. A spare worker was started. Move \
              what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it.",
             late.task_id().expect("it is one"),
@@ -485,7 +485,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
             assert_eq!(report.is_some(), !ends_in_panic, "{report:?}");
             if let Some((late, text)) = report {
                 assert_eq!((late.cpu, late.has_ended), (CpuUse::Off, true), "{text}");
-                assert!(text.contains(" did not come to an `.await` for "), "{text}");
+                assert!(text.contains(" did not reach an `.await` for "), "{text}");
                 assert!(text.contains(", off the CPU"), "{text}");
             }
         }

@@ -28,8 +28,8 @@ use crate::observe::report::{self, AbortOnUnwind, Count, ReportKind};
 use crate::primitives::parker::Parker;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
+use crate::primitives::user_code::guarded;
 use crate::primitives::{Mutex, MutexGuard};
-use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
 /// A unit of work that may block a thread.
@@ -334,7 +334,7 @@ impl<W: Work> Pool<W> {
                 }
             }
         }
-        spin.note_sleep(waited());
+        spin.record_sleep(waited());
         true
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::choices::{DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use super::rescue::options::Rescue;
 use crate::observe::histogram::HistogramConfiguration;
+use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
-use crate::task::hooks::{TaskHooks, guarded};
+use crate::primitives::user_code::guarded;
 
 /// What a builder decided.
 #[derive(Clone)]

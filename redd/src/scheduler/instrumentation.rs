@@ -65,7 +65,7 @@ impl PollInstrumentation {
             latency
         });
         if let Some(hook) = &hooks.before_poll {
-            runnable.task().tell(hook, latency);
+            runnable.task().call_hook(hook, latency);
         }
         let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.task().clone()));
         let ran = match self.poll_times.get(worker % config.workers) {
@@ -78,7 +78,7 @@ impl PollInstrumentation {
             None => runnable.run(),
         };
         if let Some((hook, task)) = keep {
-            task.tell(hook, latency);
+            task.call_hook(hook, latency);
         }
         if let (true, Ran::Requeue(runnable) | Ran::Yielded(runnable)) = (self.tracks_latency, &ran) {
             self.stamp(runnable);

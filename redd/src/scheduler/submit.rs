@@ -15,13 +15,13 @@ use super::choices::UnhandledPanic;
 use super::local::{self, LOCAL};
 use super::phase::Accepts;
 use super::shared::Shared;
+use crate::observe::hooks::UnjoinedPanic;
+use crate::observe::spans;
 use crate::primitives::atomic::Ordering;
 use crate::sys::fork;
 use crate::task::cell;
 use crate::task::current::current_is_of;
-use crate::task::hooks::UnjoinedPanic;
 use crate::task::runnable::Schedule;
-use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 
 impl Shared {

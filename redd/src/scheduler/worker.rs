@@ -190,7 +190,7 @@ impl Worker {
         let woken_by_push = self.park(shared, root);
         let now = real_now();
         if woken_by_push {
-            self.spin.note_sleep(now.saturating_duration_since(since));
+            self.spin.record_sleep(now.saturating_duration_since(since));
         }
         self.clear_stalled(shared);
         shared.stall_detector.on_wake(shared);

@@ -397,7 +397,7 @@ mod tests {
                         continue;
                     }
                     let (deadline, number) = inside[which % inside.len()];
-                    // SAFETY: the map says that it is in the wheel.
+                    // SAFETY: it is in the map, so it is in the wheel.
                     assert_eq!(unsafe { wheel.remove(elements[number]) }, deadline);
                     let numbers = map.get_mut(&deadline).expect("it is in the map");
                     numbers.retain(|&n| n != number);

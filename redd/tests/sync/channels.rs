@@ -421,7 +421,7 @@ fn a_broadcast_message_whose_clone_panics_is_skipped() {
 }
 
 #[test]
-#[should_panic(expected = "ask `is_terminated` first")]
+#[should_panic(expected = "check `is_terminated` first")]
 fn polling_a_finished_oneshot_says_what_to_check() {
     let (sender, mut receiver) = oneshot::channel();
     sender.send(1).unwrap();
@@ -430,7 +430,7 @@ fn polling_a_finished_oneshot_says_what_to_check() {
 }
 
 #[test]
-#[should_panic(expected = "ask for a buffer of at least 1")]
+#[should_panic(expected = "use a buffer of at least 1")]
 fn a_channel_without_room_is_refused() {
     let _ = mpsc::channel::<u8>(0);
 }

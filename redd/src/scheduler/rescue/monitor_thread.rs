@@ -15,11 +15,11 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::observe::report::{self, ReportKind};
+use crate::primitives::user_code::guarded;
 use crate::primitives::{Mutex, thread};
 use crate::sys::alarm::Alarm;
 use crate::sys::epoll::{Epoll, EventBuffer, flags};
 use crate::sys::fork::Process;
-use crate::task::hooks::guarded;
 
 /// The monitor of a process. A child of `fork` has none, and must not use its parent's epoll.
 #[derive(Debug)]
