@@ -1,4 +1,4 @@
-//! `AsyncFd`: readiness of descriptors that redd knows nothing about.
+//! `AsyncFd`: readiness of descriptors that redd did not create.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-/// A runtime whose worker turns the driver, and this thread in it.
+/// A runtime whose driver is polled by its worker and by this thread in `block_on`.
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("resources left")
 }
@@ -119,7 +119,7 @@ fn the_object_comes_back_and_a_refusal_gives_its_reason() {
     assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
 }
 
-/// Polls a future once and forgets it, in its place.
+/// Polls a future once and leaks it without dropping it.
 #[allow(clippy::mem_forget, reason = "forgetting is safe, so it must do no harm")]
 fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
     let mut future = Box::pin(future);
@@ -140,7 +140,7 @@ fn a_forgotten_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
         drop(ours);
         assert_eq!(Arc::strong_count(&count), 2, "the wakers are dropped with the registration");
         drop(theirs);
-        // The next registration takes the slot over.
+        // The next registration reuses the slot.
         let (ours, mut theirs) = pair();
         theirs.write_all(b"x").expect("open");
         runtime.block_on(async { ours.readable().await.map(drop) }).expect("open");

@@ -1,4 +1,5 @@
-//! Children that cannot be started, and what may be done to one that has ended. A program of its own: see `bad_input`.
+//! Child processes that cannot be started, and calls on a child that has exited. This is a test binary of its own:
+//! `bad_input` says why.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 

@@ -1,6 +1,7 @@
-//! Bad input to every function: the call returns an error of the right kind, and nothing else is affected. What the
-//! system itself may do wrong is in the tests `faults` and `net_exhausted`; children are in `bad_children`, because between
-//! `fork` and `exec` a child keeps this process's descriptors open, and the tests here ask what closing them does.
+//! Bad input to every function: the call returns an error of the right kind, and nothing else is affected.
+//!
+//! Faults of the system are in the tests `faults` and `net_exhausted`. Child processes are in `bad_children`: between
+//! `fork` and `exec`, a child keeps this process's descriptors open, and the tests here depend on when they are closed.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -70,7 +71,7 @@ fn a_socket_path_that_is_no_path_is_invalid_input() {
         assert_kind(UnixStream::connect("/nowhere/at/all").await, ErrorKind::NotFound);
         assert_kind(redd::net::unix::pipe::OpenOptions::new().open_receiver(with_nul()), ErrorKind::InvalidInput);
         assert_kind(redd::net::unix::pipe::OpenOptions::new().open_sender(with_nul()), ErrorKind::InvalidInput);
-        // A file that is there and is no pipe.
+        // This file exists, but is not a pipe.
         assert_kind(redd::net::unix::pipe::OpenOptions::new().open_receiver("/dev/null"), ErrorKind::InvalidInput);
     });
 }
@@ -88,10 +89,10 @@ fn an_address_that_does_not_parse_is_invalid_input_without_asking_a_resolver() {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         assert_kind(udp.send_to(b"x", "127.0.0.1").await, ErrorKind::InvalidInput);
         assert_kind(udp.connect("nowhere").await, ErrorKind::InvalidInput);
-        // What may be a name goes to a resolver, which refuses it.
+        // A string that could be a host name goes to a resolver, which refuses it.
         assert!(TcpStream::connect(("a\0b", 80)).await.is_err());
         assert!(TcpStream::connect("::1").await.is_err());
-        // The socket is none the worse.
+        // The socket still works.
         udp.send_to(b"x", udp.local_addr().unwrap()).await.unwrap();
         assert_eq!(udp.recv(&mut [0; 8]).await.unwrap(), 1);
     });
@@ -135,7 +136,7 @@ fn a_closed_peer_ends_reads_and_breaks_writes() {
         server.shutdown().await.unwrap();
         server.shutdown().await.unwrap();
         assert_kind(server.write_all(b"x").await, ErrorKind::BrokenPipe);
-        // The other direction goes on.
+        // The other direction still works.
         client.write_all(b"still").await.unwrap();
         let mut heard = [0; 5];
         server.read_exact(&mut heard).await.unwrap();
@@ -152,7 +153,7 @@ fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
         for _ in 0..3 {
             let (client, accepted) = redd::join!(TcpStream::connect(address), listener.accept());
             let (client, mut server) = (client.unwrap(), accepted.unwrap().0);
-            // Closed with unread bytes: the system resets.
+            // A socket that is closed with unread bytes is reset.
             server.write_all(b"unread").await.unwrap();
             client.readable().await.unwrap();
             drop(client);
@@ -162,7 +163,7 @@ fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
             assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "told once");
             assert_kind(server.write(b"x").await, ErrorKind::BrokenPipe);
         }
-        // A connection that is gone before it was accepted.
+        // This connection is closed before it is accepted.
         drop(TcpStream::connect(address).await.unwrap());
         let (client, accepted) = redd::join!(TcpStream::connect(address), listener.accept());
         drop((client.unwrap(), accepted.unwrap()));
@@ -183,9 +184,9 @@ fn a_datagram_to_a_closed_port_is_refused_and_the_socket_goes_on() {
         let back = UdpSocket::bind(address).await.unwrap();
         back.send_to(b"hello", socket.local_addr().unwrap()).await.unwrap();
         assert_eq!(socket.recv(&mut [0; 8]).await.unwrap(), 5);
-        // More than a datagram can hold.
+        // This is larger than any datagram.
         assert!(socket.send(&vec![0; 70_000]).await.is_err());
-        // A datagram longer than the buffer loses its end, as the system has it.
+        // The system truncates a datagram that is longer than the buffer.
         back.send_to(b"hello", socket.local_addr().unwrap()).await.unwrap();
         assert_eq!(socket.recv(&mut [0; 2]).await.unwrap(), 2);
     });

@@ -1,5 +1,5 @@
-//! What is ready every time takes part in the budget: a loop of it lets other tasks run, and a poll that never returns
-//! still gets on.
+//! Operations that are always ready consume the task's budget. So a loop of them lets other tasks run, and a poll that
+//! never returns still makes progress.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "a watchdog asks the system's clock")]
@@ -29,10 +29,10 @@ fn local() -> LocalRuntime {
     Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap()
 }
 
-/// More than any budget, and few enough to end soon.
+/// More operations than any budget allows, but few enough to end soon.
 const ROUNDS: usize = 20_000;
 
-/// Runs `leaf` again and again, in a task and in the future of `block_on`, until another task has run.
+/// Runs `leaf` repeatedly, in a task and in the future of `block_on`, until another task has run.
 #[track_caller]
 fn gives_way(name: &str, mut leaf: impl AsyncFnMut() + 'static) {
     let runtime = local();
@@ -64,7 +64,7 @@ async fn rounds_until_another_runs(leaf: &mut impl AsyncFnMut()) -> usize {
     rounds
 }
 
-/// Makes what a leaf needs when it is first run, inside of the runtime.
+/// Makes what a leaf needs on its first use, inside the runtime.
 fn lazily<T: 'static>(make: impl Fn() -> T + 'static) -> impl Fn() -> Rc<T> {
     let made = RefCell::new(None);
     move || Rc::clone(made.borrow_mut().get_or_insert_with(|| Rc::new(make())))
@@ -129,7 +129,7 @@ fn a_descriptor_that_stays_ready_gives_way() {
     gives_way("AsyncFd::async_io", async move || {
         fd().0.async_io(Interest::WRITABLE, |_| Ok(())).await.unwrap();
     });
-    // What would block although the end of a direction was seen: the end stays, unless the operation is for it alone.
+    // The guard clears a direction whose end was seen. The end stays, unless the guard is for that direction alone.
     let fd = lazily(|| {
         let (fd, theirs) = readable_fd();
         drop(theirs);
@@ -274,7 +274,7 @@ fn operations_that_end_at_once_give_way() {
     });
 }
 
-/// Polls with a waker of its own until the future is ready, as another executor does.
+/// Polls with its own waker until the future is ready, as another executor does.
 fn block_on_elsewhere<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = another_waker();

@@ -15,7 +15,7 @@ fn two_workers() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Ends when `handle`'s runtime refuses work from this thread.
+/// Returns once `handle`'s runtime refuses work from this thread.
 fn until_it_drains(handle: &Handle) {
     let judge = Builder::new_current_thread().build().unwrap();
     while judge.block_on(handle.spawn(async {})).is_ok() {}
@@ -90,7 +90,7 @@ fn it_returns_what_is_left_with_name_and_place() {
 
 #[test]
 fn a_current_thread_runtime_runs_its_tasks_meanwhile() {
-    // Without time, as it may be built.
+    // This runtime has no timers; a drain must not need them.
     let runtime = Builder::new_current_thread().build().unwrap();
     let (end, ended) = mpsc::channel();
     runtime.spawn(async move {

@@ -1,4 +1,5 @@
-//! Numbers at the ends of their types: each has a result that the documentation states, or a panic that says what to do.
+//! Numbers at the limits of their types. Each one has a result that the documentation states, or a panic that says what
+//! to do.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world")]
@@ -13,10 +14,10 @@ use redd::io::{AsyncReadExt, AsyncWriteExt};
 use redd::runtime::{Builder, HistogramConfiguration, LogHistogram, Rescue, Runtime};
 use redd::{sync, task, time};
 
-/// More than any machine has, and still a valid number of bytes or items.
+/// More than any machine has, but still a valid number of bytes or items.
 const TERA: usize = 1 << 40;
 
-/// What must not be given.
+/// The marker of a value that is refused.
 const REFUSED: Option<&str> = None;
 
 /// The message of the panic of `f`.
@@ -26,7 +27,7 @@ fn panic_of<R>(f: impl FnOnce() -> R) -> Option<String> {
     Some(message.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
 }
 
-/// Each value is either fine or panics with a message that contains the words.
+/// Each value either works, or panics with a message that contains the given words.
 #[track_caller]
 fn table<T: Copy + std::fmt::Debug, R>(what: &str, rows: &[(T, Option<&str>)], use_it: impl Fn(T) -> R) {
     for (value, words) in rows {
@@ -38,7 +39,7 @@ fn table<T: Copy + std::fmt::Debug, R>(what: &str, rows: &[(T, Option<&str>)], u
     }
 }
 
-/// It runs tasks, closures, timers and I/O.
+/// Asserts that the runtime runs tasks, closures, timers and I/O.
 fn works(runtime: &Runtime) {
     runtime.block_on(async {
         let tasks = Vec::from_iter((0..200).map(|number| redd::spawn(async move { number })));
@@ -106,7 +107,7 @@ fn numbers_of_the_builder() {
 fn a_stack_that_cannot_be_had_is_an_error_and_a_small_one_is_the_least_that_the_system_gives() {
     for bytes in [0, 1] {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_stack_size(bytes).build().unwrap();
-        // The small stack is used by a task that does little.
+        // The task does little, so the smallest stack is enough.
         assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     }
     for bytes in [usize::MAX, usize::MAX / 2, usize::MAX - 4096] {
@@ -121,7 +122,7 @@ fn a_stack_that_cannot_be_had_is_an_error_and_a_small_one_is_the_least_that_the_
     }
 }
 
-/// Whether a message says which number made a thread impossible, and what to do.
+/// Asserts that the message names the number that made the thread impossible, and what to do.
 fn assert_explains_stack(message: &str, bytes: usize) {
     for part in ["`Builder::thread_stack_size`", &bytes.to_string(), "Give fewer bytes"] {
         assert!(message.contains(part), "{part} is missing in: {message}");
@@ -247,7 +248,7 @@ fn permits() {
     assert!(!pin!(sync::Barrier::new(usize::MAX).wait()).poll_now());
 }
 
-/// Whether the first poll ends a future.
+/// A single poll. Returns whether the future is ready.
 trait PollNow: Future {
     fn poll_now(self: std::pin::Pin<&mut Self>) -> bool {
         self.poll(&mut Context::from_waker(Waker::noop())).is_ready()

@@ -1,9 +1,9 @@
-//! What takes bytes or sequences, fed with random ones and compared with the dull version of itself: `ReadBuf`, lines and
-//! delimiters of `BufReader`, `copy`, the timers on a paused clock, the semaphore, the bounded channel.
+//! Random bytes and sequences as input, compared with a simple model: `ReadBuf`, lines and delimiters of `BufReader`,
+//! `copy`, timers on a paused clock, the semaphore and the bounded channel.
 //!
-//! `cargo xtask fuzz --seconds N` goes on for so long; a failure prints the line that replays it.
+//! `cargo xtask fuzz --seconds N` runs for N seconds. A failure prints the command that replays it.
 //!
-//! A program without a harness, because it counts; the last line adds up.
+//! This program has its own `main` instead of the test harness, because it counts inputs. The last line has the totals.
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
@@ -39,7 +39,7 @@ const TARGETS: &[Target] = &[
     ("channel", channel),
 ];
 
-/// How many inputs each target gets in a run without arguments.
+/// The number of inputs for each target, without arguments.
 const FEW: u64 = 2_000;
 
 fn main() {
@@ -76,7 +76,7 @@ fn main() {
 
 // ── ReadBuf ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Against what is known of each byte: filled, initialised, and its value.
+/// Compares a `ReadBuf` with a record of each byte: whether it is filled or initialised, and its value.
 fn read_buf(rng: &mut Rng) {
     let capacity = rng.below(24);
     let mut memory = vec![std::mem::MaybeUninit::<u8>::uninit(); capacity];
@@ -120,7 +120,7 @@ fn read_buf(rng: &mut Rng) {
                 let initialised_there = part.initialize_unfilled().len();
                 assert_eq!(initialised_there, n);
                 initialised = initialised.max(filled.len() + n);
-                // Nobody told the whole what its part did: it is only known not to be less.
+                // The whole buffer is not informed what its part initialised. It may only not know less than before.
                 initialised = initialised.min(buffer.initialized().len().max(filled.len()));
             }
             _ => {
@@ -139,9 +139,9 @@ fn read_buf(rng: &mut Rng) {
     }
 }
 
-// ── Readers and writers that do a bit at a time ───────────────────────────────────────────────────────────────────
+// ── Readers and writers that transfer a few bytes at a time ───────────────────────────────────────────────────────
 
-/// Gives some bytes at a time, and pends in between.
+/// Returns a few bytes at a time, and is pending in between.
 struct Source {
     bytes: VecDeque<u8>,
     rng: Rng,
@@ -167,7 +167,7 @@ impl AsyncRead for Source {
     }
 }
 
-/// Takes some bytes at a time, and pends in between.
+/// Accepts a few bytes at a time, and is pending in between.
 struct Sink {
     bytes: Vec<u8>,
     rng: Rng,
@@ -198,7 +198,7 @@ impl AsyncWrite for Sink {
     }
 }
 
-/// Text with many ends of lines, now and then with a byte that is no text.
+/// Text with many line ends, and sometimes a byte that is not UTF-8.
 fn text(rng: &mut Rng) -> Vec<u8> {
     const PIECES: &[&[u8]] = &[b"\n", b"\r\n", b"\r", b"a", b"bc", "ä".as_bytes(), "€".as_bytes(), b",", b"\xff"];
     let kinds = if rng.one_in(4) { PIECES.len() } else { PIECES.len() - 1 };
@@ -209,7 +209,7 @@ fn text(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// Whatever std reads from the same bytes.
+/// Compares with what std reads from the same bytes.
 fn lines(rng: &mut Rng) {
     let bytes = text(rng);
     let source = Source { bytes: bytes.iter().copied().collect(), rng: Rng::new(rng.next()), fails: false };
@@ -290,7 +290,7 @@ fn copy(rng: &mut Rng) {
 
 type Sleeper = (Pin<Box<time::Sleep>>, Duration, Arc<Wakes>, std::task::Waker);
 
-/// Sleeps that are made, moved, dropped and fired, against their own deadlines: none early, none late, on a paused clock.
+/// Creates, resets, drops and fires sleeps on a paused clock. None fires before or after its deadline.
 fn timers(rng: &mut Rng) {
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true).rng_seed(RngSeed::from_bytes(&rng.next().to_le_bytes()));
@@ -326,7 +326,7 @@ fn timers(rng: &mut Rng) {
                 }
                 _ => {
                     let by = match sleeps.iter().map(|(_, deadline, ..)| *deadline).min() {
-                        // Just before, at, or just behind the next one; or anywhere.
+                        // Just before, at, or just after the next deadline; or anywhere.
                         Some(next) if rng.one_in(2) => (next + Duration::from_millis(rng.next() % 3))
                             .saturating_sub(now + Duration::from_millis(1)),
                         _ => span(rng),
@@ -351,7 +351,8 @@ fn timers(rng: &mut Rng) {
 
 // ── The semaphore ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// The simple semaphore: a number, and the waiters in order, each with the permits that it needs and has.
+/// The simple semaphore: the number of free permits, and the waiters in order, each with the permits that it needs and
+/// has.
 #[derive(Default)]
 struct Line {
     available: usize,
@@ -374,7 +375,7 @@ impl Line {
         }
     }
 
-    /// True if it is granted at once.
+    /// Adds a waiter. Returns true if its permits are granted immediately.
     fn ask(&mut self, who: usize, needs: usize) -> bool {
         self.waiting.push_back((who, needs, 0));
         self.release(0);
@@ -391,7 +392,7 @@ impl Line {
         has_enough
     }
 
-    /// A waiter leaves, and its permits go to the next one. Returns true if it had been granted all.
+    /// Removes a waiter, and passes its permits to the next one. Returns true if all its permits had been granted.
     fn leave(&mut self, who: usize, needs: usize) -> bool {
         if let Some(at) = self.granted.iter().position(|granted| *granted == who) {
             self.granted.swap_remove(at);
@@ -489,7 +490,7 @@ fn semaphore(rng: &mut Rng) {
         assert!(wakes.count() > 0, "the end is told");
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let Poll::Ready(answer) = polled else { panic!("closed, and it still waits") };
-        // One that had been granted may get it or not; nothing is lost either way.
+        // A waiter whose permits had been granted may get them or an error. No permit is lost in either case.
         match answer {
             Err(_) => {
                 drop(future);
@@ -509,7 +510,7 @@ fn semaphore(rng: &mut Rng) {
 }
 
 impl Line {
-    /// As `leave`, when no more permits are granted.
+    /// As `leave`, after the close: no more permits are granted.
     fn leave_closed(&mut self, who: usize, needs: usize) {
         if let Some(at) = self.granted.iter().position(|granted| *granted == who) {
             self.granted.swap_remove(at);
@@ -525,7 +526,7 @@ impl Line {
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), mpsc::error::SendError<usize>>>>>;
 
-/// Against a queue and the line of its senders.
+/// Compares a bounded channel with a queue and a list of waiting senders.
 fn channel(rng: &mut Rng) {
     let capacity = 1 + rng.below(3);
     let (sender, mut receiver) = mpsc::channel::<usize>(capacity);
@@ -535,7 +536,7 @@ fn channel(rng: &mut Rng) {
     let mut sending: Vec<(usize, Sending, Arc<Wakes>, std::task::Waker)> = Vec::new();
     let mut permits: Vec<mpsc::OwnedPermit<usize>> = Vec::new();
     let receiving: Mutex<Option<Arc<Wakes>>> = Mutex::new(None);
-    // Whoever waits to receive is told of what comes.
+    // A waiting receiver is woken for each change that concerns it.
     let told = |what: &str| {
         let wakes = receiving.lock().unwrap().take();
         assert!(wakes.is_none_or(|wakes| wakes.count() > 0), "{what}, and the receiver is not told");

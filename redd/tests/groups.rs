@@ -223,12 +223,12 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     drop(outer);
     drop(inner);
     drop((first, second));
-    // Whatever set is the current one now, it is still there, and is closed.
+    // The current set, whichever it is, still exists and is closed.
     let late = std::panic::catch_unwind(|| spawn_local(async { 1 }));
     if let Ok(handle) = late {
         assert!(runtime.block_on(handle).unwrap_err().is_cancelled());
     }
-    // A guard from outside, dropped while another set runs.
+    // A guard from outside is dropped while another set runs.
     let (third, fourth) = (LocalSet::new(), LocalSet::new());
     let guard = third.enter();
     fourth.block_on(&runtime, async move {
@@ -243,7 +243,8 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     spawn_local_anywhere();
 }
 
-/// The waker of whatever awaits a set is user code: here it drops the set, with the guard that made it current.
+/// The waker of the task that awaits a set is user code. Here it drops the set, together with the guard that made the
+/// set current.
 #[test]
 fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
     thread_local! {
@@ -282,7 +283,7 @@ fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
     }
 }
 
-/// Spawns onto whatever the current set is, if there is one.
+/// Spawns onto the current set, if there is one.
 fn spawn_local_anywhere() {
     drop(std::panic::catch_unwind(|| {
         drop(spawn_local(async { Rc::new(1) }));
@@ -364,7 +365,7 @@ fn a_dropped_join_set_aborts_its_tasks_and_a_detached_one_lets_them_run() {
             drop(sender);
             set.detach_all();
             assert!(set.is_empty() && set.join_next().await.is_none());
-            // The set can be used again; ends of the detached ones do not disturb it.
+            // The set can be reused. The ends of the detached tasks do not disturb it.
             set.spawn(async {});
             drop(set.join_next().await.unwrap());
             drop(set);
@@ -492,7 +493,7 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
     let (answer, asked) = oneshot::channel();
     runtime.spawn(async move {
         told_to_go.await.unwrap();
-        // Until the second root waits; it cannot have the core.
+        // Wait until the second root waits. It cannot take the core.
         for _ in 0..1000 {
             task::yield_now().await;
         }

@@ -1,12 +1,12 @@
-//! The programs of the guide: each stands in the guide word for word, prints what the guide shows, and the programs that
-//! must not compile fail with the errors that the guide shows.
+//! The programs of the guide. Each one is in the guide word for word, and prints what the guide shows. The programs
+//! that must not compile fail with the errors that the guide shows.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program of the guide: its file, its text, and the text block behind it.
+/// A program of the guide: its file, its code block, and the text block after it.
 struct Program {
     path: PathBuf,
     text: String,
@@ -17,7 +17,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// Finds each line that is just a link to a program, the code block behind it, and the text block behind that.
+/// Finds each line that is only a link to a program, the code block after it, and the text block after that.
 fn programs(page: &Path) -> Vec<Program> {
     let markdown = std::fs::read_to_string(page).unwrap();
     let mut programs: Vec<Program> = Vec::new();
@@ -98,7 +98,7 @@ fn the_programs_that_must_not_compile_fail_as_the_guide_says() {
 }
 
 fn target() -> PathBuf {
-    // This test is `target/debug/deps/guide-…`.
+    // This test binary is `target/debug/deps/guide-…`.
     let mut path = std::env::current_exe().unwrap();
     for _ in 0..3 {
         path.pop();
@@ -106,7 +106,7 @@ fn target() -> PathBuf {
     path
 }
 
-/// The library as cargo builds it for the examples.
+/// The library as Cargo builds it for the examples.
 fn library() -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["build", "-p", "redd", "--lib", "--message-format", "json"])

@@ -1,4 +1,4 @@
-//! What a runtime tells of itself: counts, histograms, hooks of tasks.
+//! Metrics of a runtime, dumps, histograms, and hooks of tasks.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
@@ -35,7 +35,7 @@ fn tasks_queued_from_outside_and_by_a_worker_are_told_apart() {
         runtime.block_on(task.join().unwrap()).unwrap();
         drop(runtime);
         assert_eq!(metrics.remote_schedule_count(), 1);
-        // The inner task, and the outer one when the inner one ended, unless another worker had stolen it.
+        // The inner task is counted. So is the outer one when the inner one ends, unless another worker has stolen it.
         let local = sum(&metrics, |worker| metrics.worker_local_schedule_count(worker));
         assert!((1..=2).contains(&local), "{local}");
     }
@@ -63,7 +63,7 @@ fn a_stolen_task_is_counted_by_the_thief() {
     let metrics = runtime.metrics();
     let task = runtime.spawn(async {
         let (tell, told) = mpsc::channel();
-        // One task is not worth waking a worker for.
+        // For a single task no worker is woken.
         for _ in 0..4 {
             let tell = tell.clone();
             redd::spawn(async move { tell.send(()) });
@@ -275,7 +275,7 @@ fn a_dump_tells_of_each_task_who_it_is_and_what_it_does() {
 
 #[test]
 fn log_histograms_have_as_many_buckets_as_tokios() {
-    // Taken by running Tokio 1.54.1.
+    // These values are from a run of Tokio 1.54.1.
     let figures: [(u64, u64, u32, usize, u64); 9] = [
         (1, 2, 0, 3, 2),
         (1, 100, 1, 15, 128),

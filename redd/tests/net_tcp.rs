@@ -1,4 +1,4 @@
-//! TCP as programs use it: connecting, listening, halves, readiness, and what goes wrong.
+//! TCP as programs use it: connecting, listening, halves, readiness, and errors.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -22,7 +22,7 @@ fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
     runtime().block_on(test).expect("no error that the test does not look at")
 }
 
-/// A connection within this machine.
+/// A connection over loopback.
 async fn connection() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = TcpStream::connect(listener.local_addr()?).await?;
@@ -41,7 +41,7 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Lets the driver look for events, and other tasks run.
+/// Lets the driver poll for events, and other tasks run.
 async fn turns() {
     for _ in 0..200 {
         redd::task::yield_now().await;
@@ -168,7 +168,7 @@ fn a_deserted_address_refuses_and_the_next_one_is_tried() {
     });
 }
 
-/// The addresses of something that the resolver is not asked for.
+/// Addresses for which no resolver is asked.
 fn at_once(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     let answer = lookup_host(host).now_or_never().expect("no thread is asked");
     answer.map(Iterator::collect)
@@ -246,7 +246,8 @@ fn an_address_in_use_is_said_to_be_and_is_free_again_when_the_listener_is_droppe
         let address = listener.local_addr()?;
         let error = TcpListener::bind(address).await.expect_err("in use");
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
-        // A connection that the server closed first fades out for a minute; that does not keep the address.
+        // A connection that the server closed first stays in TIME_WAIT for a minute. The address can be bound
+        // nevertheless.
         let client = TcpStream::connect(address).await?;
         let (server, _) = listener.accept().await?;
         drop(server);
@@ -440,7 +441,7 @@ fn an_operation_that_says_it_would_block_is_not_run_again_before_an_event() {
             .try_io(Interest::READABLE, || -> io::Result<()> { panic!("it is not ready") })
             .expect_err("not ready");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        // The next event makes it ready again, and the operation waits for it.
+        // The next event makes the socket ready again, and the operation waits for it.
         client.write_all(b"y").await?;
         let mut runs = 0;
         let len = server
@@ -467,7 +468,7 @@ fn a_closed_peer_is_ready_for_ever() {
             server.readable().await?;
             assert_eq!(server.try_read(&mut [0; 8])?, 0);
         }
-        // That it is closed for good is said by an event, which may not have been looked at yet.
+        // An event reports that the peer has closed, and the driver may not have polled for it yet.
         turns().await;
         assert!(server.ready(Interest::READABLE).await?.is_read_closed());
         Ok(())

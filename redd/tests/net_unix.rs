@@ -21,7 +21,7 @@ fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
     runtime.block_on(test).expect("no error that the test does not look at")
 }
 
-/// A path in a directory that goes away with the first value.
+/// A path in a directory that is removed when the first value is dropped.
 fn fresh_path() -> io::Result<(TempDir, PathBuf)> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("socket");
@@ -366,7 +366,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
         let error = pipe::OpenOptions::new().open_sender(&path).expect_err("nobody reads");
         assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?;
-        // Without a sender there is nothing to read, and no end either.
+        // Without a sender there are no bytes to read, but no end of file either.
         let mut byte = [0; 1];
         let reading = std::pin::pin!(receiver.read(&mut byte));
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -376,7 +376,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
         assert_eq!(receiver.read_u8().await?, b'x');
         drop(sender);
         assert_eq!(receiver.read(&mut [0; 8]).await?, 0);
-        // A second sender is a new conversation.
+        // After a second sender opens the pipe, reads wait again.
         let mut sender = pipe::OpenOptions::new().read_write(true).open_sender(&path)?;
         sender.write_all(b"again").await?;
         let mut buf = [0; 5];

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use redd::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, UnhandledPanic};
 
-/// What the hook was told.
+/// What the hook received.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     name: Option<String>,
@@ -53,7 +53,7 @@ impl AnyRuntime {
     }
 }
 
-/// Each flavor, with what `change` sets.
+/// A runtime of each flavor, with the options that `change` sets.
 fn on_each_flavor(change: impl Fn(&mut Builder), test: impl Fn(&AnyRuntime, &Receiver<Told>)) {
     for flavor in ["multi-thread", "current-thread", "local"] {
         let mut builder =

@@ -13,7 +13,7 @@ fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("descriptors left")
 }
 
-/// A runtime that turns its driver on a thread of its own.
+/// A runtime whose driver is polled on a thread of its own.
 fn one_worker() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("descriptors left")
 }
@@ -95,7 +95,7 @@ fn a_child_in_an_aborted_task_is_killed_if_asked_and_leaves_no_zombie() {
     });
 }
 
-/// Whether anything of the process is left, be it a zombie.
+/// Whether the process still exists, even as a zombie.
 fn is_there(id: u32) -> bool {
     std::fs::exists(format!("/proc/{id}")).expect("proc is mounted")
 }
@@ -133,7 +133,7 @@ fn a_dropped_child_runs_on_and_is_waited_for_by_this_runtime_or_the_next() {
     drop(first);
     drop(stdin);
     while is_there(id) {
-        // Whoever starts a child asks for those that are left over.
+        // Starting a child also reaps the children that were left over.
         second.block_on(async { Command::new("true").status().await }).expect("true is there");
     }
 }

@@ -1,7 +1,7 @@
-//! Blocked workers: what waits behind them goes on, and the program is told.
+//! Blocked workers: the work behind them runs elsewhere, and the program gets a report.
 //!
-//! Most tests block a worker until a task that waits behind it has done something, so without rescue they would never
-//! end. No test measures time: `bench` does.
+//! Most tests block a worker until a task behind it has done something. Without rescue they would never end. No test
+//! measures time; `bench` does.
 
 #[path = "../src/sys/emulation.rs"]
 mod emulation;
@@ -16,7 +16,7 @@ use redd::runtime::{Builder, CpuUse, LatePoll, Rescue, RescueAction, Runtime};
 use redd::task::block_in_place;
 use redd::time::sleep;
 
-/// Long enough for any machine; a test that fails waits so long.
+/// Long enough for any machine. A failing test waits this long.
 const WATCHDOG: Duration = Duration::from_secs(60);
 const SHORTLY: Duration = Duration::from_millis(1);
 
@@ -31,14 +31,14 @@ fn with_workers(workers: usize) -> Runtime {
     quiet(workers).build().expect("a runtime")
 }
 
-/// Blocks the thread until so many beats have been sent.
+/// Blocks the thread until this many beats have been sent.
 fn block_until(beats: &Receiver<()>, count: usize) {
     for _ in 0..count {
         beats.recv_timeout(WATCHDOG).expect("a beat comes while this worker is blocked");
     }
 }
 
-/// A task with a timer that runs while others block.
+/// A task with a timer, which runs while others block.
 fn heartbeat(runtime: &Runtime) -> Receiver<()> {
     let (beat, beats) = channel();
     runtime.spawn(async move {
@@ -49,7 +49,7 @@ fn heartbeat(runtime: &Runtime) -> Receiver<()> {
     beats
 }
 
-/// A task that was polled once when this returns.
+/// A task that has been polled once when this returns.
 fn finish<T: Send + 'static>(runtime: &Runtime, future: impl Future<Output = T> + Send + 'static) -> T {
     let (done, output) = channel();
     runtime.spawn(async move { drop(done.send(future.await)) });
@@ -139,7 +139,7 @@ fn a_task_that_a_worker_spawned_or_woke_before_it_blocked_runs() {
             other.send(()).expect("it waits");
         });
         finish(&runtime, async move {
-            // The next-slot holds one of them, the ring the other.
+            // The LIFO slot holds one of them, the run queue the other.
             redd::spawn(async move { beat.send(()) });
             wake.send(()).expect("it waits");
             block_until(&beats, 2);
@@ -208,7 +208,7 @@ fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
             }
         });
     }
-    // Each ends after some time whatever happens: with all spares blocked no other worker runs.
+    // Each blocker ends after some time in any case: while all spares are blocked, no other worker runs.
     let tasks: Vec<_> =
         (0..30).map(|index| runtime.spawn(async move { std::thread::park_timeout(SHORTLY * (20 + index)) })).collect();
     for task in tasks {
@@ -255,7 +255,7 @@ fn block_in_place_and_blocking_without_it_go_together() {
             } else {
                 all.wait();
             }
-            // A panic inside leaves the accounts as they were.
+            // A panic inside leaves the counts as they were.
             drop(std::panic::catch_unwind(|| block_in_place(|| std::panic::resume_unwind(Box::new(1)))));
         });
     }
@@ -304,7 +304,7 @@ fn one_worker_that_was_asked_for_is_not_rescued() {
     assert_eq!(runtime.metrics().rescues(), 0);
 }
 
-/// What the tests look at; `LatePoll` itself belongs to the hook.
+/// What the tests check. `LatePoll` itself belongs to the hook.
 type Reports = Receiver<(LatePollCopy, String)>;
 
 #[derive(Debug)]
@@ -340,7 +340,7 @@ fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
     (runtime, told)
 }
 
-/// A task named `reader` that blocks in `recv` until the test lets it go.
+/// A task named `reader` that blocks in `recv` until the test sends.
 fn reader(runtime: &Runtime) -> (std::os::unix::net::UnixStream, u32) {
     let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
     let task = async move {
@@ -447,8 +447,8 @@ fn a_rescue_without_a_late_poll_is_only_counted() {
     assert_eq!((metrics.late_polls(), reports.try_recv().ok().map(|(_, text)| text)), (0, None));
 }
 
-/// Waits as for a lock, until the monitor has seen that for so long. A thread that panics waits like that for the lock of
-/// the backtraces.
+/// Waits as for a lock, until the monitor has seen a poll of this length. A thread that panics waits in the same way
+/// for the lock of the backtraces.
 fn wait_as_for_a_lock(metrics: &redd::runtime::RuntimeMetrics, at_least: Duration) {
     while metrics.longest_poll() < at_least {
         std::thread::park_timeout(SHORTLY);
@@ -465,7 +465,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
             let (runtime, reports) = reporting(builder.worker_threads(1), rescue);
             let metrics = runtime.metrics();
             let ended = runtime.block_on(async {
-                // A current-thread runtime is watched from its first look at an age of 100 ms on.
+                // The monitor watches a current-thread runtime once it has seen it run for 100 ms.
                 sleep(Duration::from_millis(150)).await;
                 let task = redd::spawn(async move {
                     wait_as_for_a_lock(&metrics, AFTER * 2);
@@ -533,7 +533,7 @@ fn runtimes_that_only_report_do_that_and_no_more() {
 
     let (runtime, reports) = reporting(&mut Builder::new_current_thread(), Rescue::new());
     runtime.block_on(async {
-        // It is watched from its first look at an age of 100 ms on.
+        // The monitor watches the runtime once it has seen it run for 100 ms.
         sleep(Duration::from_millis(150)).await;
         let task = redd::task::Builder::new()
             .name("blocker")
@@ -548,13 +548,13 @@ fn the_future_of_block_on_is_watched_on_a_current_thread_runtime() {
     let (runtime, reports) = reporting(&mut Builder::new_current_thread(), Rescue::new());
     let line = line!() + 1;
     runtime.block_on(async {
-        // It is watched from its first look at an age of 100 ms on.
+        // The monitor watches the runtime once it has seen it run for 100 ms.
         sleep(Duration::from_millis(150)).await;
         let (late, text) = reports.recv_timeout(WATCHDOG).expect("a report about this very poll");
         assert_eq!((late.name, late.line, late.action), (None, Some(line), RescueAction::ReportOnly), "{text}");
         assert!(text.starts_with("the future of `block_on` (called at redd/tests/rescue.rs"), "{text}");
     });
-    // A poll that panics has ended.
+    // A poll that panics counts as ended.
     let panics = || runtime.block_on(async { std::panic::resume_unwind(Box::new(1)) });
     drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)));
     assert_eq!(runtime.block_on(async { 7 }), 7);
@@ -591,11 +591,11 @@ fn a_runtime_shuts_down_while_workers_are_stuck_and_spares_stand_in() {
         release.1.recv().expect_err("it is let go");
     });
     begins.recv_timeout(WATCHDOG).expect("it was rescued");
-    // Without waiting for the stuck one.
+    // This shutdown does not wait for the stalled worker.
     runtime.shutdown_timeout(SHORTLY);
     drop(release.0);
 
-    // And waiting for it.
+    // This one does.
     let (runtime, release) = (with_workers(1), channel::<()>());
     let (begun, begins) = channel();
     runtime.spawn(async move {

@@ -1,4 +1,4 @@
-//! Tasks on every flavour of runtime: spawn, join, abort, panic, detach, shutdown.
+//! Tasks on every flavor of runtime: spawn, join, abort, panic, detach, shutdown.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -230,7 +230,7 @@ fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let blocks = runtime.spawn(async {
         for round in 0..emulation::rounds(2000) {
-            // Work enough to keep the spare awake, so that it finds the worker back and goes.
+            // Enough work to keep the spare awake, so that it finds the worker back and retires.
             for _ in 0..4 {
                 redd::spawn(async {});
             }
@@ -274,7 +274,7 @@ fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
                 assert!(waits.await.unwrap_err().is_cancelled());
             });
             assert_eq!(runtime.metrics().num_alive_tasks(), 0);
-            // It waits for all threads: none has gone without its account.
+            // The drop waits for all threads, so none has ended uncounted.
             drop(runtime);
         }
     }
@@ -293,7 +293,7 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
     let (count, roots) = (Arc::new(AtomicUsize::new(0)), std::sync::Barrier::new(2));
     let dropped = Dropped(Arc::clone(&count));
     std::thread::scope(|scope| {
-        // Without the core: the other root has it until it panics.
+        // This root does not have the core: the other root has it until it panics.
         let other = scope.spawn(|| {
             roots.wait();
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(pending::<()>())))
@@ -318,7 +318,7 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
 #[test]
 fn consuming_budget_costs_a_unit_also_after_it_has_yielded() {
     on_each_flavour(|runtime| {
-        // 128 units a poll: the calls 129 and 257 find none left.
+        // A poll has 128 units, so calls 129 and 257 find none left.
         let polls_of = |calls| {
             let polls = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&polls);
@@ -374,7 +374,7 @@ mod spans {
 
     use super::*;
 
-    /// What is said about spans, by their names, and of events the first field.
+    /// Records of spans, by their names, and the first field of events.
     #[derive(Debug, Default, Clone)]
     struct Log(Arc<std::sync::Mutex<Vec<&'static str>>>);
 
@@ -457,7 +457,7 @@ mod spans {
         assert_eq!(said, [&made[..], &locked[..], &let_go[..]].concat());
     }
 
-    /// How many events have `field` as their first field.
+    /// The number of events whose first field is `field`.
     fn count(field: &str, program: impl FnOnce()) -> usize {
         Log::of(program).iter().filter(|word| **word == field).count()
     }

@@ -1,5 +1,5 @@
-//! Wakers and abort handles in the hands of threads that no runtime keeps: called, sent, cloned and dropped before, while
-//! and after the runtime ends. A product, not a list; meant to run under AddressSanitizer too.
+//! Threads outside a runtime use wakers and abort handles. They call, send, clone and drop them before, during and
+//! after the end of the runtime. Every combination is tested, also under AddressSanitizer.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
@@ -27,27 +27,27 @@ enum Deed {
 const DEEDS: [Deed; 5] = [Deed::Wake, Deed::WakeByRef, Deed::Clone, Deed::Drop, Deed::Abort];
 
 impl Deed {
-    /// Whether the task ends by it if the runtime goes on.
+    /// Whether the action ends the task if the runtime keeps running.
     fn ends(self) -> bool {
         matches!(self, Self::Wake | Self::WakeByRef | Self::Abort)
     }
 }
 
-/// When it does it.
+/// When the thread acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
-    /// The runtime runs on until the task has ended.
+    /// The runtime runs until the task has ended.
     Before,
-    /// The runtime ends as soon as the task has; the thread may not have returned from its call.
+    /// The runtime ends as soon as the task has ended. The thread may not have returned from its call.
     Behind,
-    /// The runtime is ended at the same time.
+    /// The runtime ends at the same time.
     During,
     After,
 }
 
 const MOMENTS: [Moment; 4] = [Moment::Before, Moment::Behind, Moment::During, Moment::After];
 
-/// What all see of one task.
+/// The shared record of one task.
 #[derive(Default)]
 struct Traces {
     waker: Mutex<Option<Waker>>,
@@ -56,7 +56,7 @@ struct Traces {
     has_ended: AtomicBool,
 }
 
-/// Waits until it is woken with `may_end` set. Its output is a value whose drop counts, as that of the future does.
+/// Waits until it is woken with `may_end` set. Its output is a value whose drop is counted, like that of the future.
 struct Waiting(Arc<Traces>);
 
 impl Future for Waiting {
@@ -78,7 +78,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A runtime of some kind with one task that waits.
+/// A runtime of some kind with one waiting task.
 trait Host {
     fn start() -> Self;
     fn spawn(&self, future: Waiting) -> JoinHandle<()>;
@@ -136,7 +136,7 @@ impl Host for Local {
     }
 }
 
-/// The set goes before its runtime.
+/// The set is dropped before its runtime.
 struct Set(LocalSet, Runtime);
 
 impl Host for Set {
@@ -151,7 +151,7 @@ impl Host for Set {
     }
 }
 
-/// How many threads do the deed at once, each with a waker and an abort handle of its own.
+/// The number of threads that act at once, each with its own waker and abort handle.
 const THREADS: usize = 2;
 
 fn act(deed: Deed, waker: Waker, abort: &AbortHandle) {
@@ -233,7 +233,7 @@ fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
     assert_eq!(Arc::strong_count(&traces), 1);
 }
 
-/// Rounds of each combination; the threads meet in another order each time.
+/// The number of rounds for each combination. The threads interleave differently in each.
 const ROUNDS: usize = 40;
 
 fn play_all<H: Host>() {
@@ -271,7 +271,7 @@ fn wakers_outside_of_a_local_set() {
     play_all::<Set>();
 }
 
-/// The last waker of a task whose runtime is gone, and with it the memory of all tasks, is dropped by each of the deeds.
+/// Each action drops the last waker of a task whose runtime has ended. That also frees the memory of all tasks.
 #[test]
 fn the_last_waker_of_many_frees_what_is_left_of_the_runtime() {
     for deed in DEEDS {

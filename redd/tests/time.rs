@@ -1,4 +1,4 @@
-//! Time on every flavour of runtime: sleeping, ticking, giving up, and the paused clock.
+//! Time on every flavor of runtime: sleep, interval, timeout, and the paused clock.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -102,13 +102,13 @@ fn the_longest_sleep_ends_after_decades() {
     });
 }
 
-/// Durations of all magnitudes, to the longest.
+/// Durations of all magnitudes, up to the longest.
 fn magnitudes() -> impl Iterator<Item = Duration> {
     let powers = (0..64).map(|exponent| Duration::from_secs(1 << exponent));
     powers.chain([Duration::MAX, Duration::from_secs(i64::MAX as u64), Duration::from_millis(u64::MAX)])
 }
 
-/// The latest moment that the clock can express, up to a second.
+/// The latest moment that the clock can express, to within a second.
 fn end_of_time() -> Instant {
     (0..63).rev().fold(Instant::now(), |latest, exponent| {
         latest.checked_add(Duration::from_secs(1 << exponent)).unwrap_or(latest)
@@ -129,7 +129,7 @@ fn a_paused_sleep_of_any_length_ends_at_once_and_is_never_early() {
             assert!(timeout(duration, pending::<()>()).await.is_err());
             assert!(start.elapsed() == slept, "{duration:?}");
 
-            // What ends earlier is not held up by what is far away.
+            // A far timer does not delay one that ends earlier.
             let mut far = pin!(sleep(duration));
             assert!(poll_once(far.as_mut()).is_pending());
             sleep(ms(1)).await;
@@ -184,7 +184,7 @@ fn advancing_by_any_duration_moves_the_clock_or_says_that_it_is_too_far() {
                 redd::time::advance(duration).await;
                 assert_eq!(start.elapsed(), duration);
                 assert!(poll_once(nap).is_ready());
-                // Time goes on from there.
+                // Time continues from there.
                 let later = Instant::now();
                 sleep(ms(1)).await;
                 assert!(later.elapsed() >= ms(1));
@@ -235,7 +235,7 @@ fn a_blocking_task_keeps_paused_time_from_jumping() {
     });
 }
 
-/// How the end of the work meets the scheduler's decision differs from run to run, so there are many.
+/// The end of the work and the scheduler's decision interleave differently in each run, so there are many runs.
 #[test]
 fn paused_time_does_not_jump_before_the_end_of_a_blocking_task_is_seen() {
     for round in 0..2_000_u32 {
@@ -711,7 +711,7 @@ fn with_a_paused_clock_an_event_that_is_there_comes_before_the_next_deadline() {
                 redd::spawn(sleep(Duration::from_secs(1)));
                 redd::task::yield_now().await;
             }
-            // Nobody but the root waits for it, and no task is there to run.
+            // Only the root waits for it, and there is no task to run.
             ours.readable().await.unwrap();
             assert_eq!(start.elapsed(), Duration::ZERO);
         }

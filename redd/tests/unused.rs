@@ -1,4 +1,4 @@
-//! What Tokio lets a program leave unused is no warning here: crates that deny warnings have to compile.
+//! What a Tokio program may leave unused causes no warning with redd: crates that deny warnings must compile.
 //!
 //! Called by `cargo test -p redd`.
 

@@ -28,7 +28,7 @@ fn started(runtime: &Runtime) -> usize {
     (0..metrics.num_workers()).filter(|worker| metrics.worker_thread_id(*worker).is_some()).count()
 }
 
-/// As many tasks as there are workers, which can only end if each has a worker: what `each` answers for them.
+/// Runs as many tasks as there are workers. They only end if each has a worker. Returns the results of `each`.
 fn on_all_at_once<T: Send + 'static>(runtime: &Runtime, each: fn() -> T) -> Vec<T> {
     let barrier = Arc::new(Barrier::new(runtime.metrics().num_workers()));
     let tasks = (0..runtime.metrics().num_workers()).map(|_| {
@@ -42,7 +42,7 @@ fn on_all_at_once<T: Send + 'static>(runtime: &Runtime, each: fn() -> T) -> Vec<
     tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect()
 }
 
-/// A task that keeps its worker until the sender is dropped.
+/// A task that occupies its worker until the sender is dropped.
 fn occupy(runtime: &Runtime) -> (mpsc::Sender<()>, task::JoinHandle<()>) {
     let (release, hold) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
@@ -60,7 +60,7 @@ fn a_program_that_only_blocks_on_futures_has_one_worker_thread() {
     let runtime = builder(32).build().unwrap();
     for number in 0..20 {
         runtime.block_on(async {
-            // The worker fires the timer, takes the event, and calls the wakers of this thread.
+            // The worker fires the timer, receives the event, and wakes this thread.
             redd::time::sleep(std::time::Duration::from_millis(1)).await;
             let (mine, theirs) = UnixDatagram::pair().unwrap();
             let receive = async {
@@ -95,11 +95,11 @@ fn as_many_workers_have_a_thread_as_have_run_a_task_and_one_more() {
 
 #[test]
 fn a_task_that_blocks_in_the_first_poll_of_a_runtime_stalls_no_other() {
-    // Nothing rescues here.
+    // Rescue is off.
     let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
     runtime.block_on(async {
-        // A clean worker waits for events and timers already.
+        // A worker that has run no task already waits for events and timers.
         let (mine, theirs) = redd::net::UnixDatagram::pair().unwrap();
         let receive = async {
             let mut byte = [0];
@@ -137,7 +137,7 @@ fn a_waker_of_the_program_that_blocks_stalls_no_task() {
     };
     assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     told.recv().unwrap();
-    // The only worker that had a thread is inside of the waker.
+    // The only worker with a thread runs the waker.
     assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     drop(release);
 }
@@ -193,7 +193,7 @@ fn names_are_made_in_build_and_each_thread_has_one() {
         move || format!("number-{}", calls.fetch_add(1, Ordering::Relaxed))
     });
     let runtime = builder.build().unwrap();
-    // Two more for the spares that stand by.
+    // Two more names are for the standby threads.
     assert_eq!(calls.load(Ordering::Relaxed), 6);
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
     assert_eq!(BTreeSet::from_iter(names), (0..4).map(|n| format!("number-{n}")).collect());
@@ -273,7 +273,7 @@ fn behind_the_first_worker_that_is_stuck_the_second_one_wakes_and_no_spare() {
     runtime.block_on(async {
         let stuck = redd::spawn(async {
             let (tell, told) = mpsc::channel();
-            // It is next on this very worker, so no other worker is woken for it.
+            // This task is next on the same worker, so no other worker is woken for it.
             drop(redd::spawn(async move { tell.send(()).unwrap() }));
             told.recv().unwrap();
         });
@@ -343,7 +343,7 @@ fn a_start_that_races_with_the_shutdown_leaves_no_thread() {
     }
 }
 
-/// What a thread hands on to one that it starts: the system's view of the calling thread.
+/// What a thread passes on to a thread that it starts: the system's view of the calling thread.
 fn heritage() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let mut heritage = Vec::from_iter(
@@ -359,9 +359,9 @@ fn heritage() -> Vec<String> {
     heritage
 }
 
-/// Blocks signals, binds the calling thread to its CPU, and gives it a directory and a nice value of its own.
+/// Blocks signals, binds the calling thread to its CPU, and gives it a working directory and a nice value of its own.
 fn change_heritage() {
-    // SAFETY: the sets live, and have so many bytes; the others take no pointers.
+    // SAFETY: the sets outlive the calls and have the given sizes. The other calls take no pointers.
     unsafe {
         let mut signals = std::mem::zeroed();
         libc::sigaddset(&raw mut signals, libc::SIGUSR2);
@@ -405,7 +405,8 @@ fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
     runtime.block_on(occupied).unwrap();
 }
 
-/// A task changes its thread, blocks in place, and waits for as many others as given, which block on each other.
+/// A task changes its thread, blocks in place, and waits for the given number of other tasks, which block on each
+/// other.
 fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<String>> {
     let task = runtime.spawn(async move {
         change_heritage();
@@ -441,7 +442,7 @@ fn a_task_that_changes_its_thread_hands_nothing_on_to_spares() {
 
 #[test]
 fn a_spare_of_the_second_runtime_is_like_the_thread_that_built_that_one() {
-    // The monitor of the process starts with the first runtime, whose builder is unlike the second one's.
+    // The process's monitor starts with the first runtime, whose builder thread differs from that of the second one.
     let first = std::thread::spawn(|| {
         change_heritage();
         Builder::new_multi_thread().worker_threads(2).on_late_poll(|_| {}).build().unwrap()
@@ -469,7 +470,7 @@ fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_serves
         });
     });
     told.recv().unwrap();
-    // It serves, and blocks without a word.
+    // This worker is active, and blocks without `block_in_place`.
     let (other, occupied) = occupy(&runtime);
     assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     drop((release, other));

@@ -1,4 +1,4 @@
-//! Foreign code fails: wakers, destructors and hooks that panic where the runtime calls them.
+//! User code fails: wakers, destructors and hooks panic where the runtime calls them.
 
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     case("a runtime is dropped inside its own task", "panics, clear", dropped_inside_of_its_own_task),
 ];
 
-/// A waker that panics, and counts how often it was told to.
+/// A waker that panics, and counts how often it was woken.
 struct Grenade(AtomicUsize);
 
 impl Wake for Grenade {
@@ -51,7 +51,7 @@ fn grenade() -> (Arc<Grenade>, Waker) {
     (Arc::clone(&grenade), Waker::from(grenade))
 }
 
-/// Polls once with this waker; the future must wait.
+/// Polls once with this waker; the future must be pending.
 fn arm(future: Pin<&mut impl Future>, waker: &Waker) {
     assert!(future.poll(&mut Context::from_waker(waker)).is_pending());
 }
@@ -60,7 +60,7 @@ fn runtimes() -> [Runtime; 3] {
     [workers(1), workers(2), current_thread()]
 }
 
-/// Timers, tasks and sockets of this runtime still work.
+/// Asserts that timers, tasks and sockets of this runtime still work.
 fn assert_alive(runtime: &Runtime) {
     runtime.block_on(async {
         redd::spawn(sleep(Duration::from_millis(1))).await.unwrap();
@@ -115,7 +115,7 @@ fn waker_of_a_socket() {
     }
 }
 
-/// Whoever sends, releases or drops meets the panic or does not; the object must be in order afterwards.
+/// The task that sends, releases or drops may see the panic. The object must work afterwards.
 fn waker_fired_by_a_task() {
     for runtime in runtimes() {
         let (grenade, waker) = grenade();
@@ -163,7 +163,7 @@ fn waker_fired_by_a_task() {
             let waiting = redd::spawn({
                 let notify = Arc::clone(&notify);
                 async move {
-                    // From here on it hears of `notify_waiters`.
+                    // From here on `notify_waiters` notifies this future.
                     let notified = notify.notified();
                     started.send(()).unwrap();
                     notified.await;
@@ -242,7 +242,7 @@ mod vicious {
     }
 
     pub(super) fn waker() -> Waker {
-        // SAFETY: the table's functions use no data.
+        // SAFETY: the functions of the table use no data.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
     }
 }
@@ -263,7 +263,7 @@ fn waker_that_cannot_be_cloned() {
             let _ = catch_unwind(AssertUnwindSafe(|| timer.as_mut().poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| notified.as_mut().poll(&mut cx)));
             vicious::CLONE_PANICS.set(false);
-            // Kept by each of them, and then replaced by the waker of `await`.
+            // Each future stores this waker. Then the waker of `await` replaces it.
             for future in 0..4 {
                 let mut poll = |waker: &Waker| {
                     let mut cx = Context::from_waker(waker);
@@ -336,7 +336,7 @@ fn payload_panics() {
             let error = task.await.unwrap_err();
             assert!(error.is_panic());
             assert!(catch_unwind(AssertUnwindSafe(|| drop(error))).is_err());
-            // Nobody takes this one: it is dropped where the task ends.
+            // No task takes this payload: it is dropped where the task ends.
             drop(redd::spawn(async { std::panic::panic_any(PanicsOnDrop) }));
             redd::task::yield_now().await;
         });
@@ -380,7 +380,7 @@ fn hooks_panic() {
     }
 }
 
-/// Uses the runtime when its thread ends, after the runtime's own thread-locals may have gone.
+/// Uses the runtime when its thread ends. The runtime's own thread-locals may have been destroyed before.
 struct AtThreadEnd;
 
 impl Drop for AtThreadEnd {
@@ -407,7 +407,8 @@ fn thread_local_destructor() {
     for _ in 0..4 {
         let handle = runtime.handle().clone();
         std::thread::spawn(move || {
-            // One made before the runtime's own, one after: they are destroyed in either order.
+            // One is created before the runtime's own thread-locals and one after them, so they are destroyed in both
+            // orders.
             EARLY.set(Some(AtThreadEnd));
             handle.block_on(async {
                 redd::spawn(async {}).await.unwrap();
@@ -417,7 +418,7 @@ fn thread_local_destructor() {
         .join()
         .unwrap();
     }
-    // The workers' own destructors as well.
+    // The destructors of the workers' threads do the same.
     for _ in 0..4 {
         runtime.block_on(async { redd::spawn(async { EARLY.set(Some(AtThreadEnd)) }).await.unwrap() });
     }
@@ -451,7 +452,7 @@ fn dropped_inside_of_its_own_task() {
     send.send(runtime).unwrap();
     let error = futures::executor::block_on(task).unwrap_err();
     assert!(error.is_panic());
-    // Its threads end all the same.
+    // The runtime's threads end nevertheless.
     until(|| crate::resources().0 <= 1);
     assert!(futures::executor::block_on(handle.spawn(async {})).unwrap_err().is_cancelled());
 }

@@ -1,4 +1,4 @@
-//! Many, deep, large and late: numbers and orders in which lives end.
+//! Many, deep, large and late: large numbers of tasks, and unusual orders in which objects end.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -153,7 +153,7 @@ fn spawns_in_each_other() {
     }
     for runtime in [workers(2), current_thread()] {
         assert_eq!(runtime.block_on(async { redd::spawn(nest(100_000)).await.unwrap() }), 100_000);
-        // And when no task waits for it any longer, in the middle.
+        // The same if an abort in the middle leaves the inner tasks without a joiner.
         runtime.block_on(async {
             let task = redd::spawn(nest(100_000));
             redd::task::yield_now().await;
@@ -174,7 +174,8 @@ fn chain_of_handles() {
                 pending::<()>().await;
             })));
         }
-        // The outermost aborts the next, whose drop aborts the next, and so on: without a recursion of 100,000 levels.
+        // The outermost handle aborts the next task, whose drop aborts the next, and so on. This must not recurse
+        // 100,000 levels deep.
         drop(next);
         runtime.block_on(async {
             while dropped.load(Ordering::Relaxed) < 100_000 {
@@ -214,7 +215,7 @@ fn selfish_task() {
                     redd::task::yield_now().await;
                 }
             });
-            // One that wakes itself inside its poll, without the runtime's help.
+            // This task wakes itself inside its poll, without the help of the runtime.
             let rude = redd::spawn(std::future::poll_fn(|cx| -> Poll<()> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -273,11 +274,11 @@ fn many_runtimes() {
     assert!(after.2 < before.2 + (4 << 20), "resident bytes before {} and after {}", before.2, after.2);
 }
 
-/// A thread that is no part of the runtime queues a task and is held where it wakes a worker. Meanwhile a timer wakes
-/// the worker, the task ends, and the runtime is dropped. The thread must find everything in its place when it goes on.
+/// A thread outside the runtime queues a task and stops where it wakes a worker. Meanwhile a timer wakes the worker,
+/// the task ends, and the runtime is dropped. When the thread continues, all that it uses must still be valid.
 fn wake_outlives_the_runtime() {
     for flavour in [|| workers(1), current_thread] {
-        // The worker may be awake when the task is queued: then nothing is written.
+        // If the worker is awake when the task is queued, nothing is written.
         let was_held = (0..100).any(|_| {
             let runtime = flavour();
             let (sender, receiver) = oneshot::channel::<()>();
@@ -290,7 +291,7 @@ fn wake_outlives_the_runtime() {
             });
             runtime.block_on(async {
                 while !task.is_finished() {
-                    // The worker of the first flavour sleeps to the deadline of a timer, too.
+                    // The worker of the first flavor also sleeps until the deadline of a timer.
                     redd::spawn(sleep(Duration::from_millis(50))).await.unwrap();
                 }
                 task.await.unwrap().unwrap();
@@ -328,7 +329,7 @@ fn late_wakers() {
             }
         });
         let late = early.split_off(50);
-        // Some while it goes, the rest when it has gone.
+        // Some wake while the runtime is dropped, the others afterwards.
         let threads: Vec<_> = early
             .into_iter()
             .map(|waker| std::thread::spawn(move || (0..100).for_each(|_| waker.wake_by_ref())))
@@ -340,8 +341,8 @@ fn late_wakers() {
     }
 }
 
-/// Spawns another of its kind when it is dropped: the runtime drops it in `spawn` itself when it has closed, so that this
-/// goes as deep as there are heads.
+/// Spawns another instance when it is dropped. After the runtime has closed, `spawn` itself drops that instance. So the
+/// recursion is as deep as the number of instances.
 struct Hydra(redd::runtime::Handle, Arc<AtomicUsize>);
 
 impl Drop for Hydra {
@@ -447,8 +448,8 @@ fn socket_after_the_end() {
     assert!(since.elapsed() < Duration::from_secs(50));
 }
 
-/// It does not hang and does not claim that the time has passed. The waiting task is woken, and the message says how to fix
-/// the problem.
+/// The poll does not hang and does not claim that the time has passed. The waiting task is woken, and the message says
+/// how to fix the problem.
 fn timer_after_the_end() {
     for runtime in [workers(2), current_thread()] {
         let entered = runtime.enter();
@@ -467,7 +468,7 @@ fn timer_after_the_end() {
             let words = payload.downcast_ref::<String>().unwrap();
             assert!(words.contains("lifetimes.rs") && words.contains("keep the `Runtime` alive longer"), "{words}");
         }
-        // Dropped in the ordinary way.
+        // Here the timers are dropped as usual.
     }
 }
 

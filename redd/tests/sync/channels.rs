@@ -1,4 +1,4 @@
-//! Tests of the channels: a random comparison with plain queues, and behaviour that a model does not show.
+//! Tests of the channels: a random comparison with plain queues, and behaviour that the models do not cover.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use super::support::emulation::rounds;
 use super::support::{Rng, Wakes, poll_once, poll_with};
 use redd::sync::{broadcast, mpsc, oneshot, watch};
 
-/// Seeds of the random comparisons; each failure names its own.
+/// Seeds of the random comparisons. A failure names its seed.
 const SEEDS: std::ops::Range<u64> = 0..64;
 
 /// Polls a receive once.
