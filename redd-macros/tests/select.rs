@@ -359,7 +359,7 @@ fn expressions_with_commas_turbofish_closures_and_macros_pass_through() {
 }
 
 #[test]
-fn branches_take_what_turns_into_a_future() {
+fn branches_accept_any_into_future() {
     struct Request(u8);
     impl IntoFuture for Request {
         type Output = u8;
@@ -376,7 +376,7 @@ fn branches_take_what_turns_into_a_future() {
 }
 
 #[test]
-fn sixty_four_branches_are_told_apart() {
+fn sixty_four_branches_are_distinguished() {
     macro_rules! many {
         ($chosen:ident: $($number:literal)*) => {
             select! { $(() = pending(), if $number != $chosen => unreachable!(), () = ready(()), if $number == $chosen => $number,)* }

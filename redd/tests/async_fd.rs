@@ -26,7 +26,7 @@ fn pair() -> (AsyncFd<UnixStream>, UnixStream) {
 }
 
 #[test]
-fn what_is_not_ready_is_not_tried() {
+fn operations_are_not_tried_before_readiness() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     let _guard = runtime.enter();
     let (ours, _theirs) = pair();
@@ -35,7 +35,7 @@ fn what_is_not_ready_is_not_tried() {
 }
 
 #[test]
-fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
+fn a_guard_clears_readiness_only_if_the_operation_would_block() {
     let runtime = runtime();
     let _guard = runtime.enter();
     let (ours, mut theirs) = pair();
@@ -76,7 +76,7 @@ fn a_matching_clear_leaves_the_other_direction() {
 }
 
 #[test]
-fn the_end_of_reading_stays_though_it_is_cleared() {
+fn a_clear_does_not_remove_the_end_of_reading() {
     let runtime = runtime();
     let _guard = runtime.enter();
     let (ours, theirs) = pair();
@@ -104,7 +104,7 @@ fn async_io_tries_again_after_each_event_for_any_number_of_tasks() {
 }
 
 #[test]
-fn the_object_comes_back_and_a_refusal_gives_its_reason() {
+fn the_object_is_returned_and_a_refusal_says_why() {
     let runtime = runtime();
     let _guard = runtime.enter();
     let (ours, _theirs) = pair();
@@ -128,7 +128,7 @@ fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
 }
 
 #[test]
-fn a_forgotten_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
+fn a_leaked_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
     let (count, waker) = counted_waker();
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     let _guard = runtime.enter();

@@ -39,7 +39,7 @@ fn a_child_that_cannot_be_started_is_an_error_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn killing_a_child_that_has_ended_is_no_harm() {
+fn killing_a_child_that_has_exited_does_nothing() {
     run(async {
         let mut child = Command::new("true").spawn().unwrap();
         assert!(child.wait().await.unwrap().success());

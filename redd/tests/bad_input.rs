@@ -56,7 +56,7 @@ fn a_path_with_a_nul_byte_is_invalid_input_for_every_file_operation() {
 }
 
 #[test]
-fn a_socket_path_that_is_no_path_is_invalid_input() {
+fn an_unusable_socket_path_is_invalid_input() {
     let too_long = "x".repeat(200);
     run(async {
         for bad in [with_nul(), Path::new(&too_long)] {
@@ -99,7 +99,7 @@ fn an_address_that_does_not_parse_is_invalid_input_without_asking_a_resolver() {
 }
 
 #[test]
-fn an_address_of_somebody_else_is_not_available_and_one_in_use_is_in_use() {
+fn a_bind_to_an_address_of_another_machine_or_in_use_fails() {
     run(async {
         // TEST-NET-1 of RFC 5737: unassigned.
         assert_kind(TcpListener::bind("192.0.2.1:0").await, ErrorKind::AddrNotAvailable);
@@ -146,7 +146,7 @@ fn a_closed_peer_ends_reads_and_breaks_writes() {
 }
 
 #[test]
-fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
+fn a_reset_is_reported_once_and_the_listener_still_accepts() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -172,7 +172,7 @@ fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
 }
 
 #[test]
-fn a_datagram_to_a_closed_port_is_refused_and_the_socket_goes_on() {
+fn a_datagram_to_a_closed_port_is_refused_and_the_socket_still_works() {
     run(async {
         let (gone, socket) =
             (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -193,7 +193,7 @@ fn a_datagram_to_a_closed_port_is_refused_and_the_socket_goes_on() {
 }
 
 #[test]
-fn a_writer_that_is_taken_little_at_a_time_loses_nothing() {
+fn a_writer_whose_peer_reads_small_pieces_loses_no_bytes() {
     run(async {
         let (left, mut right) = UnixStream::pair().unwrap();
         let all: Vec<u8> = (0..2_000_000_u32).map(|number| (number % 251) as u8).collect();
@@ -218,7 +218,7 @@ fn a_writer_that_is_taken_little_at_a_time_loses_nothing() {
 }
 
 #[test]
-fn a_signal_that_cannot_be_listened_to_is_an_error() {
+fn listening_to_a_signal_without_a_handler_is_an_error() {
     run(async {
         for number in [0, -1, 65, 1000, i32::MIN, i32::MAX, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
             assert!(signal(SignalKind::from_raw(number)).is_err(), "{number}");
@@ -238,7 +238,7 @@ fn raise(number: i32) {
 }
 
 #[test]
-fn text_that_is_no_text_is_invalid_data_and_a_stream_that_ends_early_is_said_to() {
+fn invalid_utf_8_is_invalid_data_and_an_early_end_is_unexpected_eof() {
     run(async {
         let mut text = String::from("kept");
         assert_kind((&b"\xff"[..]).read_to_string(&mut text).await, ErrorKind::InvalidData);
@@ -253,7 +253,7 @@ fn text_that_is_no_text_is_invalid_data_and_a_stream_that_ends_early_is_said_to(
 }
 
 #[test]
-fn a_duration_without_end_is_taken_as_far_away() {
+fn the_longest_duration_never_elapses() {
     run(async {
         let far = redd::time::timeout(Duration::MAX, async { 5 });
         assert_eq!(far.await.unwrap(), 5);

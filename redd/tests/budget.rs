@@ -71,7 +71,7 @@ fn lazily<T: 'static>(make: impl Fn() -> T + 'static) -> impl Fn() -> Rc<T> {
 }
 
 #[test]
-fn readiness_that_stays_gives_way() {
+fn waits_for_persistent_readiness_yield() {
     let unix = || lazily(|| UnixStream::pair().unwrap());
     let pair = unix();
     gives_way("UnixStream::writable", async move || pair().0.writable().await.unwrap());
@@ -118,7 +118,7 @@ fn readable_fd() -> (AsyncFd<std::os::unix::net::UnixStream>, std::os::unix::net
 }
 
 #[test]
-fn a_descriptor_that_stays_ready_gives_way() {
+fn waits_for_a_descriptor_that_stays_ready_yield() {
     let fd = lazily(readable_fd);
     gives_way("AsyncFd::readable", async move || fd().0.readable().await.unwrap().retain_ready());
     let fd = lazily(readable_fd);
@@ -141,7 +141,7 @@ fn a_descriptor_that_stays_ready_gives_way() {
 }
 
 #[test]
-fn an_end_that_a_try_of_its_direction_does_not_find_is_waited_for() {
+fn a_closed_direction_that_would_block_is_waited_for_again() {
     current_thread().block_on(async {
         let (fd, theirs) = readable_fd();
         drop(theirs);
@@ -160,7 +160,7 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 #[test]
-fn locks_and_notifications_that_are_there_give_way() {
+fn free_locks_and_stored_notifications_yield() {
     let notify = Notify::new();
     gives_way("Notify::notified", async move || {
         notify.notify_one();
@@ -195,7 +195,7 @@ fn locks_and_notifications_that_are_there_give_way() {
 }
 
 #[test]
-fn channels_that_are_closed_or_filled_give_way() {
+fn operations_on_closed_or_filled_channels_yield() {
     let (bounded, _) = mpsc::channel::<()>(1);
     let sender = bounded.clone();
     gives_way("mpsc::Sender::closed", async move || sender.closed().await);
@@ -241,7 +241,7 @@ fn channels_that_are_closed_or_filled_give_way() {
 }
 
 #[test]
-fn time_that_has_passed_gives_way() {
+fn waits_for_a_time_that_has_passed_yield() {
     gives_way("sleep_until", async || sleep_until(Instant::now() - Duration::from_millis(50)).await);
     let ticks = RefCell::new(None);
     gives_way("Interval::tick", async move || {
@@ -252,7 +252,7 @@ fn time_that_has_passed_gives_way() {
 }
 
 #[test]
-fn operations_that_end_at_once_give_way() {
+fn operations_that_complete_at_once_yield() {
     gives_way("lookup_host", async || {
         let _ = redd::net::lookup_host("127.0.0.1:1").await.unwrap();
     });
@@ -330,7 +330,7 @@ fn a_poll_that_returns_after_its_refusals_gets_one_budget() {
 }
 
 #[test]
-fn a_unit_that_is_dropped_outside_of_its_poll_leaves_no_budget_behind() {
+fn a_unit_that_is_dropped_outside_its_poll_leaves_the_thread_without_a_budget() {
     let mut kept = None;
     current_thread().block_on(poll_fn(|cx| {
         let Poll::Ready(unit) = poll_proceed(cx) else { panic!("the budget is fresh") };

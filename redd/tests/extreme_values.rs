@@ -74,7 +74,7 @@ fn built_with(set: impl Fn(&mut Builder)) {
 }
 
 #[test]
-fn numbers_of_the_builder() {
+fn each_number_of_the_builder_works_or_panics_with_the_fix() {
     table("worker_threads", &[(0, Some("at least 1")), (1, REFUSED), (3, REFUSED)], |count| {
         works(&Builder::new_multi_thread().worker_threads(count).enable_all().build().unwrap());
     });
@@ -104,7 +104,7 @@ fn numbers_of_the_builder() {
 }
 
 #[test]
-fn a_stack_that_cannot_be_had_is_an_error_and_a_small_one_is_the_least_that_the_system_gives() {
+fn an_impossible_stack_size_is_an_error_and_a_tiny_one_becomes_the_minimum() {
     for bytes in [0, 1] {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_stack_size(bytes).build().unwrap();
         // The task does little, so the smallest stack is enough.
@@ -158,7 +158,7 @@ fn any_bound_of_rescue_workers_rescues_or_only_reports() {
 }
 
 #[test]
-fn buckets_of_histograms() {
+fn each_number_of_histogram_buckets_works_or_panics_with_the_fix() {
     let histograms = |configuration: HistogramConfiguration| {
         built_with(|builder| {
             builder.enable_metrics_poll_time_histogram();
@@ -193,7 +193,7 @@ fn buckets_of_histograms() {
 }
 
 #[test]
-fn capacities_of_channels() {
+fn each_channel_capacity_works_or_panics_with_the_fix() {
     let most = sync::Semaphore::MAX_PERMITS;
     table("mpsc", &[(0, Some("at least 1")), (1, REFUSED), (TERA, REFUSED), (most, REFUSED)], |capacity| {
         let (sender, mut receiver) = sync::mpsc::channel(capacity);
@@ -258,7 +258,7 @@ trait PollNow: Future {
 impl<F: Future> PollNow for F {}
 
 #[test]
-fn durations_of_timers() {
+fn each_duration_of_a_timer_works_or_panics_with_the_fix() {
     for mut builder in both() {
         let runtime = builder.enable_all().build().unwrap();
         runtime.block_on(async {
@@ -281,7 +281,7 @@ fn durations_of_timers() {
 }
 
 #[test]
-fn backlogs_and_buffers() {
+fn each_backlog_and_buffer_size_works_or_panics_with_the_fix() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for backlog in [0, 1, u32::MAX] {

@@ -187,7 +187,7 @@ fn aborting_a_local_task_from_another_thread_drops_it_on_its_own() {
 }
 
 #[test]
-fn tasks_of_a_set_that_is_not_run_stand_still_and_go_on_later() {
+fn tasks_of_a_set_that_is_not_polled_pause_and_continue_later() {
     for runtime in runtimes() {
         let set = LocalSet::new();
         let count = Rc::new(Cell::new(0));
@@ -246,7 +246,7 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
 /// The waker of the task that awaits a set is user code. Here it drops the set, together with the guard that made the
 /// set current.
 #[test]
-fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
+fn a_waker_that_a_wake_of_a_local_task_calls_may_drop_the_set() {
     thread_local! {
         static SET: RefCell<Option<(task::LocalEnterGuard, LocalSet)>> = const { RefCell::new(None) };
     }
@@ -291,7 +291,7 @@ fn spawn_local_anywhere() {
 }
 
 #[test]
-fn the_last_guard_may_go_in_the_drop_of_a_future_that_a_closed_set_refuses() {
+fn a_future_that_a_closed_set_refuses_may_drop_the_last_guard() {
     thread_local! {
         static GUARD: RefCell<Option<redd::task::LocalEnterGuard>> = const { RefCell::new(None) };
     }
@@ -314,7 +314,7 @@ fn the_last_guard_may_go_in_the_drop_of_a_future_that_a_closed_set_refuses() {
 }
 
 #[test]
-fn a_join_set_gives_tasks_in_the_order_of_their_ends() {
+fn a_join_set_returns_tasks_in_the_order_in_which_they_end() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -400,7 +400,7 @@ fn a_join_set_holds_tasks_blocking_closures_and_local_tasks() {
 }
 
 #[test]
-fn panics_and_aborts_come_out_of_a_join_set_with_their_ids() {
+fn a_join_set_returns_panics_and_aborts_with_their_ids() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -509,7 +509,7 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
 }
 
 #[test]
-fn a_waker_whose_clone_ends_a_task_of_the_join_set_is_not_waited_for() {
+fn a_waker_whose_clone_ends_a_task_of_the_join_set_does_not_deadlock() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let mut set = JoinSet::new();
     let (end, ends) = oneshot::channel::<i32>();
@@ -529,7 +529,7 @@ fn a_waker_whose_clone_ends_a_task_of_the_join_set_is_not_waited_for() {
 }
 
 #[test]
-fn a_waker_whose_clone_and_drop_use_the_local_set_does_not_wait_for_itself() {
+fn a_waker_whose_clone_and_drop_use_the_local_set_does_not_deadlock() {
     let set = Rc::new(LocalSet::new());
     let count = Rc::new(Cell::new(0));
     let spawn = {

@@ -42,7 +42,7 @@ fn programs(page: &Path) -> Vec<Program> {
 }
 
 #[test]
-fn each_program_stands_in_the_guide_as_it_is_and_prints_what_the_guide_shows() {
+fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "-p", "redd", "--examples"])
         .current_dir(repository())

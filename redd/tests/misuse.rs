@@ -239,7 +239,7 @@ fn counted(builder: &mut Builder) -> (Runtime, std_mpsc::Receiver<()>) {
 }
 
 #[test]
-fn a_runtime_dropped_inside_a_task_says_what_to_do_and_its_threads_end_all_the_same() {
+fn a_runtime_dropped_inside_a_task_says_what_to_do_and_its_threads_end() {
     for outer in [current_thread(), multi_thread()] {
         let (inner, ended) = counted(Builder::new_multi_thread().worker_threads(2).enable_all());
         inner.block_on(async { task::spawn_blocking(|| ()).await.unwrap() });
@@ -253,7 +253,7 @@ fn a_runtime_dropped_inside_a_task_says_what_to_do_and_its_threads_end_all_the_s
 }
 
 #[test]
-fn a_runtime_that_goes_in_a_panic_of_a_task_is_not_waited_for() {
+fn a_runtime_that_a_panicking_task_drops_is_not_waited_for() {
     let (release, is_released) = std_mpsc::channel::<()>();
     let outer = multi_thread();
     let inner = multi_thread();
@@ -272,7 +272,7 @@ fn a_runtime_that_goes_in_a_panic_of_a_task_is_not_waited_for() {
 }
 
 #[test]
-fn block_in_place_where_nobody_can_take_over_says_to_use_spawn_blocking() {
+fn block_in_place_where_no_worker_can_take_over_says_to_use_spawn_blocking() {
     let misuse = || {
         assert_panics(&["`block_in_place`", "Use `spawn_blocking`"], || {
             task::block_in_place(|| ());
@@ -359,7 +359,7 @@ fn parts_that_were_not_enabled_name_the_builder_method() {
 }
 
 #[test]
-fn guards_dropped_in_the_wrong_order_say_which_goes_first() {
+fn guards_dropped_in_the_wrong_order_say_which_to_drop_first() {
     let (first, second) = (current_thread(), current_thread());
     let outer = first.enter();
     let inner = second.enter();
@@ -383,7 +383,7 @@ fn into_panic_of_a_cancelled_task_says_to_ask_first() {
 }
 
 #[test]
-fn a_handle_polled_after_it_gave_its_output_says_so() {
+fn a_handle_polled_after_it_returned_its_output_says_so() {
     for runtime in [current_thread(), multi_thread()] {
         let mut handle = runtime.spawn(async { 1 });
         assert_eq!(runtime.block_on(&mut handle).unwrap(), 1);

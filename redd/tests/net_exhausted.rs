@@ -24,7 +24,7 @@ fn limit_max() -> u64 {
 }
 
 #[test]
-fn a_listener_survives_a_time_without_descriptors_and_loses_no_connection() {
+fn a_listener_recovers_from_a_lack_of_descriptors_and_loses_no_connection() {
     set_limit(64);
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     runtime

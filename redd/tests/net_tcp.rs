@@ -153,7 +153,7 @@ fn much_data_goes_both_ways_at_once_through_borrowed_halves() {
 }
 
 #[test]
-fn a_deserted_address_refuses_and_the_next_one_is_tried() {
+fn after_a_refused_address_the_next_one_is_tried() {
     run(async {
         let deserted = deserted_address().await?;
         let error = TcpStream::connect(deserted).await.expect_err("nobody listens");
@@ -175,7 +175,7 @@ fn at_once(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
 }
 
 #[test]
-fn addresses_that_are_written_out_need_no_thread() {
+fn numeric_addresses_need_no_blocking_thread() {
     let v4: SocketAddr = "127.0.0.1:80".parse().expect("an address");
     let v6: SocketAddr = "[::1]:80".parse().expect("an address");
     assert_eq!(at_once("127.0.0.1:80").expect("literal"), [v4]);
@@ -191,7 +191,7 @@ fn addresses_that_are_written_out_need_no_thread() {
 }
 
 #[test]
-fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
+fn a_malformed_address_is_invalid_input_and_says_what_to_write() {
     for (wrong, fix) in [
         ("", "`host:port`"),
         ("localhost", "`host:port`"),
@@ -210,7 +210,7 @@ fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
 }
 
 #[test]
-fn no_address_at_all_is_invalid_input() {
+fn an_empty_list_of_addresses_is_invalid_input() {
     run(async {
         let none: &[SocketAddr] = &[];
         for error in [
@@ -240,7 +240,7 @@ fn a_host_name_is_resolved_away_from_the_worker() {
 }
 
 #[test]
-fn an_address_in_use_is_said_to_be_and_is_free_again_when_the_listener_is_dropped() {
+fn an_address_in_use_is_an_error_and_is_free_after_the_listener_is_dropped() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -298,7 +298,7 @@ fn two_tasks_that_accept_get_one_connection_each() {
 }
 
 #[test]
-fn a_stream_is_reunited_from_its_halves_and_not_from_those_of_another() {
+fn only_the_halves_of_one_stream_reunite() {
     run(async {
         let (client, server) = connection().await?;
         let (client_reader, client_writer) = client.into_split();
@@ -359,7 +359,7 @@ fn halves_work_in_two_tasks() {
 }
 
 #[test]
-fn peeking_leaves_the_bytes_where_they_are() {
+fn peeking_leaves_the_bytes_in_the_queue() {
     run(async {
         let (mut client, server) = connection().await?;
         client.write_all(b"peek").await?;
@@ -408,7 +408,7 @@ fn trying_without_readiness_would_block_and_after_waiting_gives_the_bytes() {
 }
 
 #[test]
-fn everyone_who_waits_for_readiness_is_woken() {
+fn every_task_that_waits_for_readiness_is_woken() {
     run(async {
         let (mut client, server) = connection().await?;
         let server = std::sync::Arc::new(server);
@@ -460,7 +460,7 @@ fn socket2_recv(stream: &TcpStream) -> io::Result<usize> {
 }
 
 #[test]
-fn a_closed_peer_is_ready_for_ever() {
+fn a_stream_with_a_closed_peer_stays_ready() {
     run(async {
         let (client, server) = connection().await?;
         drop(client);
@@ -527,7 +527,7 @@ fn a_socket_with_options_listens_and_connects() {
 }
 
 #[test]
-fn sockets_come_from_std_and_go_back() {
+fn sockets_convert_from_std_and_back() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -568,7 +568,7 @@ fn a_polled_read_wakes_the_task_that_polled_last() {
 }
 
 #[test]
-fn a_socket_outlives_its_runtime_as_errors_and_not_as_hangs() {
+fn a_socket_that_is_used_after_its_runtime_fails_and_does_not_hang() {
     let first = runtime();
     let (client, server) = first.block_on(connection()).expect("a connection");
     drop(first);
@@ -659,7 +659,7 @@ fn every_option_reads_back_as_it_was_set() {
 }
 
 #[test]
-fn a_socket_goes_through_its_raw_descriptor_and_keeps_its_address() {
+fn a_socket_converted_through_its_raw_descriptor_keeps_its_address() {
     let socket = TcpSocket::new_v4().expect("descriptors left");
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
     let address = socket.local_addr().expect("is bound");
@@ -669,7 +669,7 @@ fn a_socket_goes_through_its_raw_descriptor_and_keeps_its_address() {
 }
 
 #[test]
-fn an_address_of_the_other_family_is_an_error_of_the_system() {
+fn an_address_of_the_other_family_is_a_system_error() {
     let socket = TcpSocket::new_v4().expect("descriptors left");
     assert!(socket.bind("[::1]:0".parse().expect("an address")).is_err());
     assert!(socket.set_tclass_v6(1).is_err() || socket.tclass_v6().is_ok());

@@ -29,7 +29,7 @@ fn fresh_path() -> io::Result<(TempDir, PathBuf)> {
 }
 
 #[test]
-fn a_listener_at_a_path_takes_connections() {
+fn a_listener_at_a_path_accepts_connections() {
     run(async {
         let (_directory, path) = fresh_path()?;
         let listener = UnixListener::bind(&path)?;
@@ -107,7 +107,7 @@ fn an_abstract_name_needs_no_file() {
 }
 
 #[test]
-fn paths_that_cannot_be_used_are_errors_at_every_door() {
+fn unusable_paths_are_errors_in_every_function() {
     run(async {
         let long = "x".repeat(300);
         let (datagram, _) = UnixDatagram::pair()?;
@@ -172,7 +172,7 @@ fn halves_of_a_pair_end_split_and_reunite() {
 }
 
 #[test]
-fn much_data_passes_although_the_queue_is_small() {
+fn more_data_than_the_queue_holds_arrives_whole() {
     const BYTES: usize = 2 << 20;
     run(async {
         let (mut left, mut right) = UnixStream::pair()?;
@@ -189,7 +189,7 @@ fn much_data_passes_although_the_queue_is_small() {
 }
 
 #[test]
-fn trying_follows_readiness() {
+fn try_operations_follow_readiness() {
     run(async {
         let (left, right) = UnixStream::pair()?;
         assert_eq!(right.try_read(&mut [0; 4]).expect_err("nothing").kind(), ErrorKind::WouldBlock);
@@ -213,7 +213,7 @@ fn trying_follows_readiness() {
 }
 
 #[test]
-fn a_socket_becomes_what_it_was_made_for() {
+fn a_socket_converts_to_a_listener_a_stream_or_a_datagram_socket() {
     run(async {
         let (_directory, path) = fresh_path()?;
         let socket = UnixSocket::new_stream()?;
@@ -228,7 +228,7 @@ fn a_socket_becomes_what_it_was_made_for() {
 }
 
 #[test]
-fn datagrams_go_to_paths_and_say_who_sent_them() {
+fn datagrams_to_paths_arrive_with_their_sender() {
     run(async {
         let directory = tempfile::tempdir()?;
         let (server_path, client_path) = (directory.path().join("server"), directory.path().join("client"));
@@ -282,7 +282,7 @@ fn a_sender_of_datagrams_waits_while_the_queue_is_full() {
 }
 
 #[test]
-fn sockets_come_from_std_and_go_back() {
+fn sockets_convert_from_std_and_back() {
     run(async {
         let (left, right) = std::os::unix::net::UnixStream::pair()?;
         left.set_nonblocking(true)?;
@@ -323,7 +323,7 @@ fn a_pipe_ends_when_its_sender_is_dropped_and_breaks_when_its_receiver_is() {
 }
 
 #[test]
-fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
+fn the_ends_of_a_pipe_convert_from_files_and_back() {
     run(async {
         let (sender, receiver) = pipe::pipe()?;
         sender.writable().await?;
@@ -358,7 +358,7 @@ fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
 }
 
 #[test]
-fn a_fifo_opens_for_sending_once_somebody_reads() {
+fn a_fifo_opens_for_sending_once_it_has_a_reader() {
     run(async {
         let (_directory, path) = fresh_path()?;
         let made = std::process::Command::new("mkfifo").arg(&path).status()?;
@@ -387,7 +387,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
 }
 
 #[test]
-fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_any_event() {
+fn a_fresh_pair_is_writable_and_an_accepted_stream_is_assumed_readable_before_any_event() {
     run(async {
         let (left, _right) = UnixStream::pair()?;
         assert_eq!(left.try_write(b"x")?, 1);
@@ -405,7 +405,7 @@ fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_
 }
 
 #[test]
-fn readiness_that_is_there_costs_no_budget_when_polled_with_another_waker() {
+fn readiness_costs_no_budget_when_polled_with_another_waker() {
     run(async {
         let (left, _right) = UnixStream::pair()?;
         for _ in 0..1000 {

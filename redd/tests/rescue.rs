@@ -57,14 +57,14 @@ fn finish<T: Send + 'static>(runtime: &Runtime, future: impl Future<Output = T> 
 }
 
 #[test]
-fn timers_go_on_while_a_worker_is_blocked_that_was_given_work_from_outside() {
+fn timers_fire_while_a_task_spawned_from_outside_blocks_its_worker() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     finish(&runtime, async move { block_until(&beats, 20) });
 }
 
 #[test]
-fn timers_go_on_while_a_worker_is_blocked_that_a_timer_woke() {
+fn timers_fire_while_a_task_woken_by_a_timer_blocks_its_worker() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     finish(&runtime, async move {
@@ -74,7 +74,7 @@ fn timers_go_on_while_a_worker_is_blocked_that_a_timer_woke() {
 }
 
 #[test]
-fn timers_and_sockets_go_on_while_a_worker_is_blocked_that_a_socket_woke() {
+fn timers_and_sockets_work_while_a_task_woken_by_a_socket_blocks_its_worker() {
     use redd::io::{AsyncReadExt, AsyncWriteExt};
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
@@ -112,7 +112,7 @@ fn timers_and_sockets_go_on_while_a_worker_is_blocked_that_a_socket_woke() {
 }
 
 #[test]
-fn timers_go_on_while_all_workers_are_blocked() {
+fn timers_fire_while_all_workers_are_blocked() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     let all = Arc::new(Barrier::new(3));
@@ -148,7 +148,7 @@ fn a_task_that_a_worker_spawned_or_woke_before_it_blocked_runs() {
 }
 
 #[test]
-fn tasks_in_the_next_slots_of_workers_that_are_all_blocked_run() {
+fn tasks_in_the_lifo_slots_run_while_all_workers_are_blocked() {
     let runtime = with_workers(2);
     let both = Arc::new(Barrier::new(2));
     let tasks: Vec<_> = (0..2)
@@ -168,7 +168,7 @@ fn tasks_in_the_next_slots_of_workers_that_are_all_blocked_run() {
 }
 
 #[test]
-fn timers_go_on_while_twenty_tasks_block_at_once() {
+fn timers_fire_while_twenty_tasks_block_at_once() {
     let runtime = with_workers(2);
     let count = Arc::new(AtomicUsize::new(0));
     let mine = Arc::clone(&count);
@@ -196,7 +196,7 @@ fn timers_go_on_while_twenty_tasks_block_at_once() {
 }
 
 #[test]
-fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
+fn timers_of_many_tasks_fire_while_more_tasks_block_than_may_have_spares() {
     let runtime = quiet(2).rescue(Rescue::new().max_workers(4)).build().expect("a runtime");
     let counts: Arc<[AtomicUsize]> = (0..8).map(|_| AtomicUsize::new(0)).collect();
     for index in 0..counts.len() {
@@ -220,7 +220,7 @@ fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
 }
 
 #[test]
-fn timers_go_on_while_all_workers_compute() {
+fn timers_fire_while_all_workers_compute() {
     let runtime = with_workers(2);
     let has_beaten = Arc::new(AtomicBool::new(false));
     let tasks: Vec<_> = (0..2)
@@ -243,7 +243,7 @@ fn timers_go_on_while_all_workers_compute() {
 }
 
 #[test]
-fn block_in_place_and_blocking_without_it_go_together() {
+fn block_in_place_and_plain_blocking_work_together() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     let all = Arc::new(Barrier::new(4));
@@ -292,7 +292,7 @@ fn a_nested_executor_may_wait_for_a_task_of_its_own_worker() {
 }
 
 #[test]
-fn one_worker_that_was_asked_for_is_not_rescued() {
+fn an_explicit_single_worker_is_not_rescued() {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
     let is_answered = finish(&runtime, async {
@@ -355,7 +355,7 @@ fn reader(runtime: &Runtime) -> (std::os::unix::net::UnixStream, u32) {
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri does not tell what a thread does")]
-fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_times_the_time() {
+fn a_late_poll_is_reported_with_name_location_cause_and_action_and_again_at_ten_times_the_age() {
     if emulation::skips("rescue: cause", "the kernel has no number of an emulated system call") {
         return;
     }
@@ -388,7 +388,7 @@ fn read_from_a_slow_disk(reports: &Reports) -> (LatePollCopy, String) {
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri has no signals between threads")]
-fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
+fn a_report_with_a_stack_lists_the_functions_of_the_thread() {
     if emulation::skips("rescue: stack", "it has no frame of the interrupted code for the unwinder") {
         return;
     }
@@ -408,7 +408,7 @@ fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
 
 #[test]
 #[cfg_attr(miri, ignore = "the CPU time of another thread is unknown there")]
-fn the_line_of_a_blocked_task_reads_as_the_guide_shows_it() {
+fn the_report_of_a_blocked_task_reads_as_in_the_guide() {
     let (tell, told) = channel();
     let hook = move |late: &LatePoll| {
         let ms = late.elapsed().as_millis();
@@ -493,7 +493,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
 }
 
 #[test]
-fn a_computation_that_does_not_end_is_reported_while_it_goes_on() {
+fn an_endless_computation_is_reported_while_it_runs() {
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) =
         reporting(builder.worker_threads(1), Rescue::report_only().report_after(Duration::from_millis(20)));
@@ -511,7 +511,7 @@ fn a_computation_that_does_not_end_is_reported_while_it_goes_on() {
 }
 
 #[test]
-fn with_a_bound_of_no_workers_the_monitor_says_so() {
+fn with_a_bound_of_zero_workers_the_report_says_so() {
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::new().max_workers(0));
     let (near, _) = reader(&runtime);
@@ -523,7 +523,7 @@ fn with_a_bound_of_no_workers_the_monitor_says_so() {
 }
 
 #[test]
-fn runtimes_that_only_report_do_that_and_no_more() {
+fn report_only_and_current_thread_runtimes_only_report() {
     let mut multi = Builder::new_multi_thread();
     let (runtime, reports) = reporting(multi.worker_threads(1), Rescue::report_only());
     let (near, line) = reader(&runtime);
@@ -580,7 +580,7 @@ fn a_panic_in_the_hook_does_not_end_the_monitor() {
 }
 
 #[test]
-fn a_runtime_shuts_down_while_workers_are_stuck_and_spares_stand_in() {
+fn a_runtime_shuts_down_while_workers_are_stalled_and_spares_run() {
     let (runtime, release) = (with_workers(1), channel::<()>());
     let (begun, begins): (Sender<()>, _) = channel();
     runtime.spawn(async move {
@@ -612,7 +612,7 @@ fn a_runtime_shuts_down_while_workers_are_stuck_and_spares_stand_in() {
 }
 
 #[test]
-fn spares_run_the_hooks_of_threads_and_leave_when_they_are_not_needed() {
+fn spares_run_the_thread_hooks_and_retire_when_they_are_not_needed() {
     let (started, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (starts, stops) = (Arc::clone(&started), Arc::clone(&stopped));
     let runtime = quiet(1)

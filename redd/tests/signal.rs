@@ -49,7 +49,7 @@ fn signals_between_two_calls_are_kept_as_one_and_earlier_ones_are_not_seen() {
 }
 
 #[test]
-fn a_signal_that_no_turn_has_seen_yet_is_a_new_listeners_first() {
+fn a_new_listener_receives_a_signal_that_no_driver_poll_has_seen() {
     let kind = SignalKind::io();
     let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
     runtime.block_on(async {
@@ -76,7 +76,7 @@ fn a_shut_down_runtime_ends_the_listener() {
 }
 
 #[test]
-fn a_listener_goes_on_in_another_runtime_when_its_own_is_gone() {
+fn a_listener_works_in_another_runtime_after_its_own_has_ended() {
     let kind = SignalKind::user_defined2();
     let first = Runtime::new().expect("threads left");
     let mut listener = first.block_on(async { signal(kind) }).expect("allowed");
@@ -120,7 +120,7 @@ fn listening_outside_of_a_runtime_panics() {
 }
 
 #[test]
-fn a_dump_names_the_place_that_waits_for_ctrl_c() {
+fn a_dump_names_the_line_that_waits_for_ctrl_c() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
     runtime.block_on(async {
         let line = line!() + 1;

@@ -33,7 +33,7 @@ fn on_each_flavour(test: impl Fn(&Runtime)) {
 }
 
 #[test]
-fn a_spawned_task_gives_its_output() {
+fn a_spawned_task_returns_its_output() {
     on_each_flavour(|runtime| {
         let sum = runtime.block_on(async {
             let tasks: Vec<_> = (0..1000_u64).map(|n| redd::spawn(async move { n })).collect();
@@ -61,7 +61,7 @@ fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
 }
 
 #[test]
-fn a_panic_stays_in_its_task_and_comes_out_of_the_handle() {
+fn a_panic_ends_only_its_task_and_is_returned_by_the_handle() {
     on_each_flavour(|runtime| {
         runtime.block_on(async {
             let error = redd::spawn(async { panic!("on purpose") }).await.unwrap_err();
@@ -141,7 +141,7 @@ fn a_handle_outlives_its_runtime() {
 }
 
 #[test]
-fn a_root_that_its_tasks_keep_waking_does_not_hold_up_timers() {
+fn a_root_that_its_tasks_keep_waking_does_not_delay_timers() {
     on_each_flavour(|runtime| {
         runtime.block_on(async {
             let timer = redd::spawn(redd::time::sleep(Duration::from_millis(3)));
@@ -155,7 +155,7 @@ fn a_root_that_its_tasks_keep_waking_does_not_hold_up_timers() {
 }
 
 #[test]
-fn timers_fire_and_never_early() {
+fn timers_fire_but_never_early() {
     on_each_flavour(|runtime| {
         runtime.block_on(async {
             let sleeps: Vec<_> = [20, 5, 1]
@@ -226,7 +226,7 @@ fn a_million_tasks_are_spawned_woken_and_joined() {
 }
 
 #[test]
-fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
+fn a_worker_that_blocks_again_while_its_spare_retires_gets_a_spare_again() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let blocks = runtime.spawn(async {
         for round in 0..emulation::rounds(2000) {
@@ -244,7 +244,7 @@ fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
 }
 
 #[test]
-fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
+fn a_panic_in_any_hook_is_printed_and_the_runtime_still_works() {
     type Prepare = fn(&mut Builder) -> &mut Builder;
     let hooks: [(&str, Prepare); 9] = [
         ("start", |builder| builder.on_thread_start(|| panic!("in a hook, on purpose"))),
@@ -281,7 +281,7 @@ fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
 }
 
 #[test]
-fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
+fn a_panic_that_shuts_the_runtime_down_reaches_each_root_and_the_tasks_are_dropped() {
     struct Dropped(Arc<AtomicUsize>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -442,7 +442,7 @@ mod spans {
     }
 
     #[test]
-    fn a_lock_is_a_resource_and_tells_its_states_and_what_is_done_with_it() {
+    fn a_lock_is_a_resource_that_records_its_states_and_operations() {
         let mut said = Log::of(|| {
             let runtime = Builder::new_current_thread().build().unwrap();
             let lock = redd::sync::Mutex::new(());
@@ -486,7 +486,7 @@ mod spans {
     }
 
     #[test]
-    fn a_lock_made_in_a_const_is_no_resource() {
+    fn a_lock_made_in_a_const_is_not_a_resource() {
         static LOCK: redd::sync::Mutex<()> = redd::sync::Mutex::const_new(());
         let said = Log::of(|| {
             let runtime = Builder::new_current_thread().build().unwrap();

@@ -247,33 +247,33 @@ fn play_all<H: Host>() {
 }
 
 #[test]
-fn wakers_outside_of_a_runtime_with_one_worker() {
+fn threads_outside_may_use_wakers_of_a_runtime_with_one_worker() {
     play_all::<Workers<1>>();
 }
 
 #[test]
-fn wakers_outside_of_a_runtime_with_two_workers() {
+fn threads_outside_may_use_wakers_of_a_runtime_with_two_workers() {
     play_all::<Workers<2>>();
 }
 
 #[test]
-fn wakers_outside_of_a_current_thread_runtime() {
+fn threads_outside_may_use_wakers_of_a_current_thread_runtime() {
     play_all::<Current>();
 }
 
 #[test]
-fn wakers_outside_of_a_local_runtime() {
+fn threads_outside_may_use_wakers_of_a_local_runtime() {
     play_all::<Local>();
 }
 
 #[test]
-fn wakers_outside_of_a_local_set() {
+fn threads_outside_may_use_wakers_of_a_local_set() {
     play_all::<Set>();
 }
 
 /// Each action drops the last waker of a task whose runtime has ended. That also frees the memory of all tasks.
 #[test]
-fn the_last_waker_of_many_frees_what_is_left_of_the_runtime() {
+fn the_last_waker_frees_what_is_left_of_the_runtime() {
     for deed in DEEDS {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let all: Vec<_> = (0..100).map(|_| Arc::new(Traces::default())).collect();

@@ -13,7 +13,7 @@ fn receiver() -> oneshot::Receiver<()> {
 }
 
 #[redd::test]
-async fn guards_and_receivers_that_are_not_used_are_no_warnings() {
+async fn unused_guards_and_receivers_cause_no_warning() {
     receiver();
     Arc::new(Mutex::new(0)).lock_owned().await;
     let lock = Arc::new(RwLock::new(0));

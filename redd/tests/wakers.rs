@@ -242,7 +242,7 @@ fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
 /// A test may drop what a leaked future borrows. Later waiters are served, as long as nothing was already assigned to
 /// the leaked one.
 #[test]
-fn a_forgotten_wait_does_no_harm_to_what_it_waited_for() {
+fn a_leaked_wait_does_no_harm_to_what_it_waited_for() {
     let (_, waker) = Wakes::new();
     let runtime = runtime();
     let _guard = runtime.enter();
@@ -333,7 +333,7 @@ fn a_forgotten_wait_does_no_harm_to_what_it_waited_for() {
 }
 
 #[test]
-fn a_forgotten_wait_on_a_socket_does_no_harm_to_the_next_user_of_its_slot() {
+fn a_leaked_wait_on_a_socket_does_no_harm_to_the_next_user_of_its_slot() {
     use redd::net::{TcpListener, UdpSocket, UnixStream};
     let (_, waker) = Wakes::new();
     let runtime = runtime();

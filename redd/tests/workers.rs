@@ -80,7 +80,7 @@ fn a_program_that_only_blocks_on_futures_has_one_worker_thread() {
 }
 
 #[test]
-fn as_many_workers_have_a_thread_as_have_run_a_task_and_one_more() {
+fn each_worker_that_ran_a_task_has_a_thread_and_one_more_worker() {
     let runtime = builder(32).build().unwrap();
     let ran =
         (0..3).map(|_| runtime.block_on(runtime.spawn(async { redd::runtime::worker_index() })).unwrap().unwrap());
@@ -119,7 +119,7 @@ fn a_task_that_blocks_in_the_first_poll_of_a_runtime_stalls_no_other() {
 }
 
 #[test]
-fn a_waker_of_the_program_that_blocks_stalls_no_task() {
+fn a_waker_that_blocks_stalls_no_task() {
     struct Blocks(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
     impl Wake for Blocks {
         fn wake(self: Arc<Self>) {
@@ -143,7 +143,7 @@ fn a_waker_of_the_program_that_blocks_stalls_no_task() {
 }
 
 #[test]
-fn a_worker_without_a_thread_looks_like_one_that_went_to_sleep_at_once() {
+fn a_worker_without_a_thread_has_the_metrics_of_one_that_parked_at_once() {
     let runtime = builder(2).build().unwrap();
     let metrics = runtime.metrics();
     assert_eq!(metrics.worker_thread_id(1), None, "nothing was done yet");
@@ -201,7 +201,7 @@ fn names_are_made_in_build_and_each_thread_has_one() {
 }
 
 #[test]
-fn a_name_that_no_thread_can_have_is_not_used() {
+fn a_name_that_is_invalid_for_a_thread_is_not_used() {
     let runtime = builder(2).thread_name("a\0b").build().unwrap();
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
     assert_eq!(names, ["redd-worker"; 2]);
@@ -222,7 +222,7 @@ fn with_a_hook_for_starting_threads_all_start_in_build_and_may_wait_for_each_oth
 }
 
 #[test]
-fn the_stop_hook_runs_once_for_each_thread_that_there_was() {
+fn the_stop_hook_runs_once_for_each_thread_that_started() {
     for wanted in [1, 3] {
         let stopped = Arc::new(AtomicUsize::new(0));
         let stops = Arc::clone(&stopped);
@@ -237,7 +237,7 @@ fn the_stop_hook_runs_once_for_each_thread_that_there_was() {
 }
 
 #[test]
-fn a_runtime_that_did_nothing_ends_with_the_only_thread_that_it_had() {
+fn a_runtime_that_did_nothing_ends_with_one_thread() {
     let runtime = builder(1000).build().unwrap();
     let metrics = runtime.metrics();
     let counters =
@@ -265,7 +265,7 @@ fn block_in_place_wakes_the_worker_that_has_just_started_before_there_are_spares
 }
 
 #[test]
-fn behind_the_first_worker_that_is_stuck_the_second_one_wakes_and_no_spare() {
+fn when_the_first_worker_stalls_the_second_one_is_woken_instead_of_a_spare() {
     if emulation::skips("workers", "its threads wake later than the monitor waits for them before it takes a spare") {
         return;
     }
@@ -378,7 +378,7 @@ fn change_heritage() {
 }
 
 #[test]
-fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
+fn workers_inherit_nothing_from_a_thread_that_wakes_tasks() {
     let home = heritage();
     let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
@@ -426,14 +426,14 @@ fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<Str
 }
 
 #[test]
-fn a_task_that_changes_its_thread_hands_nothing_on_to_workers() {
+fn workers_inherit_nothing_from_a_task_that_changes_its_thread() {
     let home = heritage();
     let runtime = builder(3).build().unwrap();
     assert_eq!(seen_beside_a_changed_thread(&runtime, 2), [home.clone(), home]);
 }
 
 #[test]
-fn a_task_that_changes_its_thread_hands_nothing_on_to_spares() {
+fn spares_inherit_nothing_from_a_task_that_changes_its_thread() {
     let home = heritage();
     let runtime = builder(1).build().unwrap();
     assert_eq!(seen_beside_a_changed_thread(&runtime, 1), [home]);
@@ -441,7 +441,7 @@ fn a_task_that_changes_its_thread_hands_nothing_on_to_spares() {
 }
 
 #[test]
-fn a_spare_of_the_second_runtime_is_like_the_thread_that_built_that_one() {
+fn a_spare_inherits_from_the_thread_that_built_its_own_runtime() {
     // The process's monitor starts with the first runtime, whose builder thread differs from that of the second one.
     let first = std::thread::spawn(|| {
         change_heritage();
@@ -459,7 +459,7 @@ fn a_spare_of_the_second_runtime_is_like_the_thread_that_built_that_one() {
 }
 
 #[test]
-fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_serves() {
+fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_is_active() {
     let runtime = builder(2).build().unwrap();
     let (release, hold) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
@@ -489,7 +489,7 @@ fn a_hook_for_parking_workers_does_not_run_before_the_next_thread_has_started() 
 }
 
 #[test]
-fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
+fn a_task_may_block_on_the_first_of_two_tasks_that_it_spawned() {
     let runtime = builder(2).build().unwrap();
     runtime.block_on(async {
         let parent = redd::spawn(async {
@@ -503,7 +503,7 @@ fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
 }
 
 #[test]
-fn threads_that_stand_by_have_names_of_their_own() {
+fn standby_threads_have_names_of_their_own() {
     let made = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&made);
     let name = move || format!("n{}", counter.fetch_add(1, Ordering::Relaxed));

@@ -62,7 +62,7 @@ async fn a_device_is_written_to_and_not_replaced() {
 }
 
 #[redd::test]
-async fn a_symbolic_link_stays_one() {
+async fn a_symbolic_link_stays_a_link() {
     let (home, _) = counted_site().await;
     let (target, _) = scratch("link-target.json");
     let (link, name) = scratch("link.json");

@@ -10,7 +10,7 @@ use crate::runs::{crawl, find_page, reason, run, stdout};
 use crate::server::{answer, missing, page, serve, serve_requests};
 
 #[redd::test]
-async fn robots_rules_are_kept() {
+async fn robots_rules_are_obeyed() {
     let home = serve(|path| match path {
         "/robots.txt" => answer("200 OK", "", "User-agent: *\nDisallow: /secret\n"),
         "/" => page("<a href=secret/a>s</a><a href=open>o</a>"),
@@ -35,7 +35,7 @@ async fn limits_of_depth_and_pages_hold() {
 }
 
 #[redd::test]
-async fn a_passing_failure_is_tried_again() {
+async fn a_temporary_failure_is_tried_again() {
     let tries = std::sync::atomic::AtomicUsize::new(0);
     let home = serve(move |path| match path {
         "/" if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 => answer("503 Busy", "", ""),

@@ -19,7 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     case("standard error is a full socket that is not read", "writes nothing itself", full_socket),
     case("standard error is closed", "writes nothing itself", closed),
     case("standard error is on a full disk", "writes nothing itself", full_disk),
-    case("a task blocks with the lock of standard error", "writes nothing itself", locked_by_a_task),
+    case("a task blocks while it holds the lock of standard error", "writes nothing itself", locked_by_a_task),
     case("a report is made just before the process ends", "writes nothing itself", written_on_return),
     case("a report follows some that could not be written", "writes nothing itself", told_afterwards),
 ];

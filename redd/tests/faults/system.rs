@@ -15,7 +15,7 @@ use crate::{Case, case, current_thread, fatal, resources, until, workers};
 
 pub(crate) const CASES: &[Case] = &[
     case("epoll_wait is interrupted every third time", "serves all", waits_are_interrupted),
-    fatal("epoll_wait fails for good", "hangs forever", "waiting for I/O failed", waits_fail_for_good),
+    fatal("epoll_wait always fails", "hangs forever", "waiting for I/O failed", waits_fail_for_good),
     case("epoll_ctl has no room for another descriptor", "an error", no_room_in_the_epoll),
     case("a runtime gets no epoll and no eventfd", "build() is Err", no_epoll_for_a_runtime),
     case("accept finds no free descriptor", "an error each time, then serves all", accept_without_descriptors),
@@ -32,8 +32,8 @@ pub(crate) const CASES: &[Case] = &[
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
     case("a report with a stack gets no thread", "there is no report", no_thread_for_a_report),
-    case("rescue gets no thread to stand in", "there is no rescue", no_spare_for_rescue),
-    case("block_in_place gets no thread to stand in", "panics", no_spare_for_block_in_place),
+    case("rescue gets no thread for a spare", "there is no rescue", no_spare_for_rescue),
+    case("block_in_place gets no thread for a spare", "panics", no_spare_for_block_in_place),
     case("there is no memory for thread stacks", "existing threads do it", no_memory_for_stacks),
     fatal("there is no memory", "aborts", "memory allocation of", no_memory),
 ];

@@ -24,8 +24,8 @@ pub(crate) const CASES: &[Case] = &[
     case("a pipe is full", "waits", full_pipe),
     case("a peer resets its connection", "an error", peer_resets),
     case("a peer closes while it is written to", "an error", peer_closes_meanwhile),
-    case("nobody listens", "an error", nobody_listens),
-    case("nobody reads a datagram's port", "an error", nobody_receives),
+    case("no process listens at the address", "an error", nobody_listens),
+    case("no process reads a datagram's port", "an error", nobody_receives),
 ];
 
 /// Runs `child` in a forked child process. Returns true if it exits with status 0 within ten seconds, otherwise what

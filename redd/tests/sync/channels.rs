@@ -431,7 +431,7 @@ fn polling_a_finished_oneshot_says_what_to_check() {
 
 #[test]
 #[should_panic(expected = "ask for a buffer of at least 1")]
-fn a_channel_without_room_is_refused() {
+fn a_channel_of_capacity_zero_panics() {
     let _ = mpsc::channel::<u8>(0);
 }
 
