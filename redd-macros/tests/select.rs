@@ -415,7 +415,7 @@ fn only_the_chosen_value_is_moved_and_each_is_dropped_once() {
 
 /// The expansion names nothing through the caller's scope.
 mod shadowed {
-    #![allow(dead_code, reason = "they only stand in the way")]
+    #![allow(dead_code, reason = "they only shadow other names")]
 
     struct Option;
     struct Poll;

@@ -49,7 +49,7 @@ fn a_guard_clears_readiness_only_if_the_operation_would_block() {
         assert_eq!(read.expect("there").expect("open"), 1);
         assert_eq!(byte, [expected]);
     }
-    let mut guard = block_on(ours.readable()).expect("still said to be");
+    let mut guard = block_on(ours.readable()).expect("readiness is not yet cleared");
     assert!(guard.try_io(|fd| fd.get_ref().read(&mut byte)).is_err());
     assert!(guard.ready().is_empty());
     assert!(ours.readable().now_or_never().is_none());

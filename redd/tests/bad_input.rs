@@ -160,7 +160,7 @@ fn a_reset_is_reported_once_and_the_listener_still_accepts() {
             let mut buffer = [0; 8];
             let read = redd::time::timeout(Duration::from_secs(20), server.read(&mut buffer)).await.unwrap();
             assert_kind(read, ErrorKind::ConnectionReset);
-            assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "told once");
+            assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "reported once");
             assert_kind(server.write(b"x").await, ErrorKind::BrokenPipe);
         }
         // This connection is closed before it is accepted.

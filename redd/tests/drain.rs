@@ -17,8 +17,8 @@ fn two_workers() -> Runtime {
 
 /// Returns once `handle`'s runtime refuses work from this thread.
 fn until_it_drains(handle: &Handle) {
-    let judge = Builder::new_current_thread().build().unwrap();
-    while judge.block_on(handle.spawn(async {})).is_ok() {}
+    let outside = Builder::new_current_thread().build().unwrap();
+    while outside.block_on(handle.spawn(async {})).is_ok() {}
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn during_a_drain_only_the_runtimes_own_work_may_spawn() {
     });
     let outside = std::thread::spawn(move || {
         until_it_drains(&handle);
-        let judge = Builder::new_current_thread().build().unwrap();
-        let closure = judge.block_on(handle.spawn_blocking(|| ()));
+        let outside = Builder::new_current_thread().build().unwrap();
+        let closure = outside.block_on(handle.spawn_blocking(|| ()));
         assert!(closure.unwrap_err().is_cancelled(), "closures from outside are refused too");
         assert_eq!(handle.block_on(async { 3 }), 3, "`block_on` runs on its own thread");
         go.send(()).unwrap();
@@ -84,8 +84,8 @@ fn a_drain_returns_what_is_left_with_name_and_location() {
     assert_eq!((closure.spawned_at().file(), closure.spawned_at().line()), (file!(), place));
     assert!(task.to_string().contains("`accepts` (spawned at "), "{task}");
     assert!(closure.to_string().starts_with("closure "), "{closure}");
-    let judge = Builder::new_current_thread().build().unwrap();
-    assert!(judge.block_on(waits).unwrap_err().is_cancelled());
+    let outside = Builder::new_current_thread().build().unwrap();
+    assert!(outside.block_on(waits).unwrap_err().is_cancelled());
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_drain_returns_the_tasks_that_a_panic_of_the_runtime_cancelled() {
         let drained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.drain(FOR_EVER)));
         let message = drained.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains("configured to shut down on unhandled panic"), "{message}");
-        let judge = Builder::new_current_thread().build().unwrap();
-        assert!(judge.block_on(other).unwrap_err().is_cancelled());
+        let outside = Builder::new_current_thread().build().unwrap();
+        assert!(outside.block_on(other).unwrap_err().is_cancelled());
     }
 }

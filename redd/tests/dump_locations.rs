@@ -704,7 +704,7 @@ fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() 
                 ticks.tick().await;
                 here.at(ticks.tick()).await;
             }
-            "timeout of a foreign wait" Line here { drop(here.at(timeout(HOUR, std::future::pending::<()>())).await); }
+            "timeout of a future without a wait" Line here { drop(here.at(timeout(HOUR, std::future::pending::<()>())).await); }
             "timeout of a wait" Line here {
                 let notify = Notify::new();
                 let waits = here.at(notify.notified());

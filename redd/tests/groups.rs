@@ -256,9 +256,9 @@ fn a_waker_that_a_wake_of_a_local_task_calls_may_drop_the_set() {
             drop(SET.take().expect("it is called once"));
         }
     }
-    type Deed = fn(std::task::Waker, &task::AbortHandle);
-    let deeds: [Deed; 3] = [|waker, _| waker.wake(), |waker, _| waker.wake_by_ref(), |_, abort| abort.abort()];
-    for deed in deeds {
+    type Action = fn(std::task::Waker, &task::AbortHandle);
+    let actions: [Action; 3] = [|waker, _| waker.wake(), |waker, _| waker.wake_by_ref(), |_, abort| abort.abort()];
+    for action in actions {
         let dropped = Arc::new(AtomicUsize::new(0));
         let mut set = LocalSet::new();
         let (given, life) = (Rc::new(RefCell::new(None)), DropsHere::new(&dropped));
@@ -276,7 +276,7 @@ fn a_waker_that_a_wake_of_a_local_task_calls_may_drop_the_set() {
         let abort = task.abort_handle();
         drop(task);
         SET.set(Some((set.enter(), set)));
-        deed(given.take().unwrap(), &abort);
+        action(given.take().unwrap(), &abort);
         assert!(SET.take().is_none(), "the wake has dropped it");
         assert_eq!(dropped.load(Ordering::SeqCst), 1);
         assert!(abort.is_finished());

@@ -61,7 +61,7 @@ fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
         let output = Command::new(examples.join(&name)).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints something else");
+        assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints other text");
         count += 1;
     }
     assert!(count >= 15, "only {count} programs were found: has the form of the page changed?");

@@ -87,7 +87,7 @@ fn the_queue_of_a_current_thread_runtime_is_counted_by_its_thread() {
         }
         assert_eq!(metrics.worker_local_queue_depth(0), 5);
         yield_now().await;
-        assert_eq!(metrics.worker_local_queue_depth(0), 0, "all have given way, and wait for the end of the round");
+        assert_eq!(metrics.worker_local_queue_depth(0), 0, "each task has yielded, and waits for the end of the round");
     });
 }
 
@@ -251,13 +251,13 @@ fn a_dump_shows_the_identity_and_the_state_of_each_task() {
         let (_send, receive) = redd::sync::oneshot::channel::<()>();
         let waiting = redd::task::Builder::new().name("reader").spawn(async move { receive.await.is_ok() }).unwrap();
         let dumping = redd::spawn(async {
-            let foreign = redd::spawn(std::future::pending::<()>());
+            let pending = redd::spawn(std::future::pending::<()>());
             yield_now().await;
             let queued = redd::spawn(async {});
-            (redd::runtime::Handle::current().dump().await, [foreign.id(), queued.id(), redd::task::id()])
+            (redd::runtime::Handle::current().dump().await, [pending.id(), queued.id(), redd::task::id()])
         });
-        let (dump, [foreign, queued, dumping]) = dumping.await.unwrap();
-        (dump, [waiting.id(), foreign, queued, dumping])
+        let (dump, [pending, queued, dumping]) = dumping.await.unwrap();
+        (dump, [waiting.id(), pending, queued, dumping])
     });
     let state = |id| dump.tasks().iter().find(|task| task.id() == id).expect("a live task").state();
     let TaskState::Waiting { on: Some(WaitKind::Oneshot), at: Some(place), .. } = state(ids[0]) else {

@@ -19,7 +19,7 @@ fn runtime() -> Runtime {
 }
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
-    runtime().block_on(test).expect("no error that the test does not look at")
+    runtime().block_on(test).expect("no error that the test does not check")
 }
 
 /// A connection over loopback.
@@ -156,13 +156,13 @@ fn much_data_goes_both_ways_at_once_through_borrowed_halves() {
 fn after_a_refused_address_the_next_one_is_tried() {
     run(async {
         let deserted = deserted_address().await?;
-        let error = TcpStream::connect(deserted).await.expect_err("nobody listens");
+        let error = TcpStream::connect(deserted).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addresses = [deserted, listener.local_addr()?];
         let stream = TcpStream::connect(&addresses[..]).await?;
         assert_eq!(stream.peer_addr()?, addresses[1]);
-        let error = TcpStream::connect(&[deserted, deserted][..]).await.expect_err("nobody listens");
+        let error = TcpStream::connect(&[deserted, deserted][..]).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
@@ -329,7 +329,7 @@ fn dropping_an_owned_writing_half_ends_the_direction_and_forgetting_it_does_not(
         let (reader, writer) = client.into_split();
         writer.forget();
         turns().await;
-        assert_eq!(server.try_read(&mut [0; 8]).expect_err("nothing was said").kind(), ErrorKind::WouldBlock);
+        assert_eq!(server.try_read(&mut [0; 8]).expect_err("nothing was sent").kind(), ErrorKind::WouldBlock);
         drop(reader);
         assert_eq!(server.read(&mut [0; 8]).await?, 0);
         Ok(())
@@ -520,7 +520,7 @@ fn a_socket_with_options_listens_and_connects() {
         let stream = socket.connect(listener.local_addr()?).await?;
         assert!(stream.nodelay()?);
         listener.accept().await?;
-        let error = TcpSocket::new_v4()?.connect(deserted_address().await?).await.expect_err("nobody listens");
+        let error = TcpSocket::new_v4()?.connect(deserted_address().await?).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
@@ -573,7 +573,7 @@ fn a_socket_that_is_used_after_its_runtime_fails_and_does_not_hang() {
     let (client, server) = first.block_on(connection()).expect("a connection");
     drop(first);
     run(async {
-        let error = server.readable().await.expect_err("its runtime is gone");
+        let error = server.readable().await.expect_err("its runtime has ended");
         assert!(error.to_string().contains("keep the `Runtime` alive"), "{error}");
         assert!(redd::runtime::is_rt_shutdown_err(&error));
         let (mut client, mut server) = (client, server);

@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
-    runtime.block_on(test).expect("no error that the test does not look at")
+    runtime.block_on(test).expect("no error that the test does not check")
 }
 
 async fn bound() -> io::Result<(UdpSocket, SocketAddr)> {
@@ -86,7 +86,7 @@ fn a_connected_socket_receives_from_its_peer_only_and_reports_a_closed_port() {
         assert_eq!(left.recv(&mut buf).await?, 6);
         drop(right);
         left.send(b"anyone?").await?;
-        let error = left.recv(&mut buf).await.expect_err("the machine says that nobody listens");
+        let error = left.recv(&mut buf).await.expect_err("the machine reports a closed port");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(stranger.peer_addr().expect_err("is not connected").kind(), ErrorKind::NotConnected);
         Ok(())

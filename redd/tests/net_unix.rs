@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
-    runtime.block_on(test).expect("no error that the test does not look at")
+    runtime.block_on(test).expect("no error that the test does not check")
 }
 
 /// A path in a directory that is removed when the first value is dropped.
@@ -77,7 +77,7 @@ fn the_file_of_a_dropped_listener_stays_and_refuses() {
         let (_directory, path) = fresh_path()?;
         drop(UnixListener::bind(&path)?);
         assert_eq!(UnixListener::bind(&path).expect_err("the file is there").kind(), ErrorKind::AddrInUse);
-        let error = UnixStream::connect(&path).await.expect_err("nobody listens");
+        let error = UnixStream::connect(&path).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         std::fs::remove_file(&path)?;
         let error = UnixStream::connect(&path).await.expect_err("no such file");
@@ -316,7 +316,7 @@ fn a_pipe_ends_when_its_sender_is_dropped_and_breaks_when_its_receiver_is() {
 
         let (mut sender, receiver) = pipe::pipe()?;
         drop(receiver);
-        let error = sender.write(b"x").await.expect_err("nobody reads");
+        let error = sender.write(b"x").await.expect_err("there is no reader");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         Ok(())
     });
@@ -363,7 +363,7 @@ fn a_fifo_opens_for_sending_once_it_has_a_reader() {
         let (_directory, path) = fresh_path()?;
         let made = std::process::Command::new("mkfifo").arg(&path).status()?;
         assert!(made.success());
-        let error = pipe::OpenOptions::new().open_sender(&path).expect_err("nobody reads");
+        let error = pipe::OpenOptions::new().open_sender(&path).expect_err("there is no reader");
         assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?;
         // Without a sender there are no bytes to read, but no end of file either.

@@ -16,7 +16,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-#![allow(clippy::disallowed_methods, reason = "a watchdog looks at the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a watchdog reads the real clock")]
 
 mod support;
 
@@ -63,7 +63,7 @@ struct World {
     sent: [AtomicUsize; 2],
     news: broadcast::Sender<Message>,
     weather: watch::Sender<u64>,
-    bell: Notify,
+    notify: Notify,
     permits: Semaphore,
     holders: AtomicUsize,
     ledger: RwLock<u64>,
@@ -288,15 +288,15 @@ async fn program(world: Arc<World>, mut rng: Rng, number: u64, depth: usize) -> 
             14 => {
                 let mut weather = world.weather.subscribe();
                 redd::select! {
-                    changed = weather.changed() => world.expect(changed.is_ok(), "the weather has a sender"),
+                    changed = weather.changed() => world.expect(changed.is_ok(), "the watch channel has a sender"),
                     () = world.until_end() => {}
                 }
             }
-            15 => world.bell.notify_one(),
-            16 => world.bell.notify_waiters(),
+            15 => world.notify.notify_one(),
+            16 => world.notify.notify_waiters(),
             17 => {
                 redd::select! {
-                    () = world.bell.notified() => {}
+                    () = world.notify.notified() => {}
                     () = world.until_end() => {}
                     () = yield_some(&mut rng) => {}
                 }
@@ -515,7 +515,8 @@ async fn time(world: &World, rng: &mut Rng) {
     const LONG: Duration = Duration::from_secs(1000);
     match rng.below(5) {
         0 => world.expect(timeout(LONG, task::yield_now()).await.is_ok(), "early by a thousand seconds"),
-        1 => world.expect(timeout(Duration::ZERO, pending::<()>()).await.is_err(), "nothing gives nothing"),
+        1 => world
+            .expect(timeout(Duration::ZERO, pending::<()>()).await.is_err(), "a timeout of zero expires"),
         2 => {
             redd::select! {
                 () = sleep(LONG) => world.fail("early by a thousand seconds"),
@@ -528,7 +529,7 @@ async fn time(world: &World, rng: &mut Rng) {
             let _ = poll_fn(|cx| Poll::Ready(sleeping.as_mut().poll(cx))).await;
         }
         _ => {
-            let _ = timeout(LONG, world.bell.notified()).await.is_ok() || {
+            let _ = timeout(LONG, world.notify.notified()).await.is_ok() || {
                 world.fail("early by a thousand seconds");
                 true
             };
@@ -716,7 +717,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
         sent: Default::default(),
         news: broadcast::Sender::new(2),
         weather: watch::Sender::new(0),
-        bell: Notify::new(),
+        notify: Notify::new(),
         permits: Semaphore::new(PERMITS),
         holders: AtomicUsize::new(0),
         ledger: RwLock::new(0),
@@ -753,7 +754,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
                 // The runtime has ended, so the result is available.
                 match Pin::new(&mut child.handle).poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(answer) => world.check(child.number, &child.was_aborted, answer),
-                    Poll::Pending => world.fail("a joiner has no answer when the runtime is gone"),
+                    Poll::Pending => world.fail("a joiner has no result after the end of the runtime"),
                 }
             }
         } else {
@@ -767,10 +768,10 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
                         child.abort();
                     }
                     // Some tasks wait for a notification and do not check for the end.
-                    ring_until(&world, world.join(child)).await;
+                    notify_until(&world, world.join(child)).await;
                 }
                 // Detached tasks must end too: each holds a reference to the world.
-                ring_until(&world, async {
+                notify_until(&world, async {
                     while Arc::strong_count(&world) > 1 {
                         task::yield_now().await;
                     }
@@ -843,7 +844,7 @@ fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
 }
 
 /// Notifies the tasks repeatedly until `inner` ends.
-async fn ring_until(world: &World, inner: impl Future<Output = ()>) {
+async fn notify_until(world: &World, inner: impl Future<Output = ()>) {
     let mut inner = pin!(inner);
     loop {
         let is_done = {
@@ -864,7 +865,7 @@ async fn ring_until(world: &World, inner: impl Future<Output = ()>) {
         if is_done {
             return;
         }
-        world.bell.notify_waiters();
+        world.notify.notify_waiters();
     }
 }
 

@@ -572,7 +572,7 @@ fn a_panic_in_the_hook_does_not_end_the_monitor() {
     for _ in 0..2 {
         let (release, released) = channel::<()>();
         runtime.spawn(async move {
-            released.recv().expect_err("it is let go");
+            released.recv().expect_err("the test releases it");
         });
         told.recv_timeout(WATCHDOG).expect("a report");
         drop(release);
@@ -588,7 +588,7 @@ fn a_runtime_shuts_down_while_workers_are_stalled_and_spares_run() {
         redd::spawn(async move { beat.send(()) });
         block_until(&beats, 1);
         begun.send(()).expect("the test waits");
-        release.1.recv().expect_err("it is let go");
+        release.1.recv().expect_err("the test releases it");
     });
     begins.recv_timeout(WATCHDOG).expect("it was rescued");
     // This shutdown does not wait for the stalled worker.
@@ -603,12 +603,12 @@ fn a_runtime_shuts_down_while_workers_are_stalled_and_spares_run() {
         redd::spawn(async move { beat.send(()) });
         block_until(&beats, 1);
         begun.send(()).expect("the test waits");
-        release.1.recv().expect_err("it is let go");
+        release.1.recv().expect_err("the test releases it");
     });
     begins.recv_timeout(WATCHDOG).expect("it was rescued");
     let shutdown = std::thread::Builder::new().spawn(move || drop(runtime)).expect("a test may start a thread");
     drop(release.0);
-    shutdown.join().expect("it ends when the stuck worker is back");
+    shutdown.join().expect("it ends when the stalled worker is back");
 }
 
 #[test]

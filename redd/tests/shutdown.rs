@@ -354,7 +354,7 @@ impl Scene {
             Waiter::Task => {
                 // No code may follow this line: the task is cancelled where it waits.
                 self.wait().await;
-                self.ends.lock().unwrap().push(End::Other("a task went on".to_owned()));
+                self.ends.lock().unwrap().push(End::Other("a task continued".to_owned()));
             }
             Waiter::InPlace => task::block_in_place(|| self.wait_blocking(false)),
             Waiter::Nested => task::block_in_place(|| self.wait_blocking(true)),
@@ -688,7 +688,7 @@ fn run(case: Case) {
     scene.check_ends();
     let values = Arc::clone(&scene.values);
     drop(scene);
-    until(&format!("all threads and descriptors go, {before:?}"), || resources() == before);
+    until(&format!("all threads and descriptors are released, {before:?}"), || resources() == before);
     values.assert_even("values");
 }
 
@@ -805,9 +805,9 @@ fn main() {
         }
     }
     for (rule, count) in impossible {
-        println!("{count} combinations cannot be: {rule}");
+        println!("{count} combinations are impossible: {rule}");
     }
-    println!("combinations of who ends it, how, who waits, for what, since when, and runtime:");
+    println!("combinations of which code ends it, how, which code waits, for what, since when, and runtime:");
     println!("{passed} cases passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
 }

@@ -17,7 +17,7 @@ use redd::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, wat
 use redd::task::{self, JoinSet};
 
 fn workers(count: usize) -> Runtime {
-    Builder::new_multi_thread().worker_threads(count).enable_all().build().expect("the system gives threads")
+    Builder::new_multi_thread().worker_threads(count).enable_all().build().expect("the system can start threads")
 }
 
 /// The number of repetitions of each part.
@@ -284,7 +284,7 @@ fn blocking() {
         .thread_keep_alive(Duration::from_millis(1))
         .enable_all()
         .build()
-        .expect("the system gives threads");
+        .expect("the system can start threads");
     let sum = runtime.block_on(async {
         let mut sum = 0;
         for _ in 0..10 {

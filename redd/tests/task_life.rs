@@ -12,7 +12,7 @@
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "what the other combinations do not need")]
-#![allow(clippy::disallowed_methods, reason = "a watchdog looks at the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a watchdog reads the real clock")]
 
 mod support;
 
@@ -452,12 +452,12 @@ impl Scene {
         self.act_up_to(Stage::Complete);
         if matches!(self.life.hold, Hold::Awaited | Hold::AwaitedLate) {
             if self.waits {
-                assert!(self.logs.last().unwrap().woken() > 0, "the joiner waits and is not told");
+                assert!(self.logs.last().unwrap().woken() > 0, "the joiner waits and is not woken");
             }
             for _ in 0..3 {
                 self.poll_handle();
             }
-            let result = self.result.take().expect("the joiner is answered");
+            let result = self.result.take().expect("the joiner has a result");
             self.check_result(result);
         }
         if let Some(handle) = self.handle.take() {
@@ -786,7 +786,7 @@ fn main() {
         }
     }
     for (rule, count) in impossible {
-        println!("{count} combinations cannot be: {rule}");
+        println!("{count} combinations are impossible: {rule}");
     }
     println!("combinations of panic, abort, handle, end and runtime:");
     println!("{passed} cases passed, {failed} failed");

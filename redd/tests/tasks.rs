@@ -15,7 +15,7 @@ use std::time::Duration;
 use redd::runtime::{Builder, Runtime};
 use redd::task;
 
-fn flavours() -> Vec<(&'static str, Runtime)> {
+fn flavors() -> Vec<(&'static str, Runtime)> {
     let multi = |workers| Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
     vec![
         ("current_thread", Builder::new_current_thread().enable_all().build().unwrap()),
@@ -25,8 +25,8 @@ fn flavours() -> Vec<(&'static str, Runtime)> {
     ]
 }
 
-fn on_each_flavour(test: impl Fn(&Runtime)) {
-    for (name, runtime) in flavours() {
+fn on_each_flavor(test: impl Fn(&Runtime)) {
+    for (name, runtime) in flavors() {
         eprintln!("on {name}");
         test(&runtime);
     }
@@ -34,7 +34,7 @@ fn on_each_flavour(test: impl Fn(&Runtime)) {
 
 #[test]
 fn a_spawned_task_returns_its_output() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let sum = runtime.block_on(async {
             let tasks: Vec<_> = (0..1000_u64).map(|n| redd::spawn(async move { n })).collect();
             let mut sum = 0;
@@ -49,7 +49,7 @@ fn a_spawned_task_returns_its_output() {
 
 #[test]
 fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let handle = runtime.handle().clone();
         let outer = runtime.spawn(async move {
             let inner = redd::spawn(async { 1 });
@@ -62,12 +62,12 @@ fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
 
 #[test]
 fn a_panic_ends_only_its_task_and_is_returned_by_the_handle() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let error = redd::spawn(async { panic!("on purpose") }).await.unwrap_err();
             assert!(error.is_panic() && !error.is_cancelled());
             assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on purpose");
-            assert_eq!(redd::spawn(async { 1 }).await.unwrap(), 1, "the worker goes on");
+            assert_eq!(redd::spawn(async { 1 }).await.unwrap(), 1, "the worker still works");
         });
     });
 }
@@ -80,7 +80,7 @@ fn an_aborted_task_is_dropped_at_its_await_point() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let count = Arc::new(AtomicUsize::new(0));
         runtime.block_on(async {
             let dropped = Dropped(count.clone());
@@ -105,7 +105,7 @@ fn shutdown_drops_every_future_once() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    for (name, runtime) in flavours() {
+    for (name, runtime) in flavors() {
         eprintln!("on {name}");
         let count = Arc::new(AtomicUsize::new(0));
         runtime.block_on(async {
@@ -127,7 +127,7 @@ fn shutdown_drops_every_future_once() {
 
 #[test]
 fn a_handle_outlives_its_runtime() {
-    for (name, runtime) in flavours() {
+    for (name, runtime) in flavors() {
         eprintln!("on {name}");
         let task = runtime.spawn(pending::<()>());
         let handle = runtime.handle().clone();
@@ -142,7 +142,7 @@ fn a_handle_outlives_its_runtime() {
 
 #[test]
 fn a_root_that_its_tasks_keep_waking_does_not_delay_timers() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let timer = redd::spawn(redd::time::sleep(Duration::from_millis(3)));
             let begun = redd::time::Instant::now();
@@ -156,7 +156,7 @@ fn a_root_that_its_tasks_keep_waking_does_not_delay_timers() {
 
 #[test]
 fn timers_fire_but_never_early() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let sleeps: Vec<_> = [20, 5, 1]
                 .map(|ms| {
@@ -177,7 +177,7 @@ fn timers_fire_but_never_early() {
 
 #[test]
 fn blocking_closures_run_beside_tasks() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let sum = runtime.block_on(async {
             let tasks: Vec<_> = (0..64).map(|n| task::spawn_blocking(move || n)).collect();
             let mut sum = 0;
@@ -207,7 +207,7 @@ fn block_in_place_lets_the_other_tasks_run() {
 
 #[test]
 fn a_million_tasks_are_spawned_woken_and_joined() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let each = emulation::rounds(250_000);
         runtime.block_on(async {
             let mut set = task::JoinSet::new();
@@ -309,7 +309,7 @@ fn a_panic_that_shuts_the_runtime_down_reaches_each_root_and_the_tasks_are_dropp
                 pending::<()>().await;
             });
         }));
-        assert!(first.is_err() && other.join().unwrap().is_err(), "each root is told");
+        assert!(first.is_err() && other.join().unwrap().is_err(), "each root gets the panic");
     });
     drop(runtime);
     assert_eq!(count.load(Ordering::Relaxed), 1, "the waiting task is dropped with its runtime");
@@ -317,7 +317,7 @@ fn a_panic_that_shuts_the_runtime_down_reaches_each_root_and_the_tasks_are_dropp
 
 #[test]
 fn consuming_budget_costs_a_unit_also_after_it_has_yielded() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         // A poll has 128 units, so calls 129 and 257 find none left.
         let polls_of = |calls| {
             let polls = Arc::new(AtomicUsize::new(0));
@@ -344,7 +344,7 @@ fn consuming_budget_costs_a_unit_also_after_it_has_yielded() {
 #[test]
 fn a_poll_has_128_units_and_a_unit_that_made_no_progress_comes_back() {
     use redd::task::coop::{has_budget_remaining, poll_proceed, unconstrained};
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let poll = runtime.spawn(poll_fn(|cx| {
             for _ in 0..1000 {
                 drop(poll_proceed(cx));

@@ -16,7 +16,7 @@ use redd::task::{AbortHandle, JoinHandle, LocalSet};
 
 /// What a thread outside does to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Wake,
     WakeByRef,
     Clone,
@@ -24,9 +24,9 @@ enum Deed {
     Abort,
 }
 
-const DEEDS: [Deed; 5] = [Deed::Wake, Deed::WakeByRef, Deed::Clone, Deed::Drop, Deed::Abort];
+const ACTIONS: [Action; 5] = [Action::Wake, Action::WakeByRef, Action::Clone, Action::Drop, Action::Abort];
 
-impl Deed {
+impl Action {
     /// Whether the action ends the task if the runtime keeps running.
     fn ends(self) -> bool {
         matches!(self, Self::Wake | Self::WakeByRef | Self::Abort)
@@ -154,24 +154,24 @@ impl Host for Set {
 /// The number of threads that act at once, each with its own waker and abort handle.
 const THREADS: usize = 2;
 
-fn act(deed: Deed, waker: Waker, abort: &AbortHandle) {
-    match deed {
-        Deed::Wake => waker.wake(),
-        Deed::WakeByRef => waker.wake_by_ref(),
-        Deed::Clone => {
+fn act(action: Action, waker: Waker, abort: &AbortHandle) {
+    match action {
+        Action::Wake => waker.wake(),
+        Action::WakeByRef => waker.wake_by_ref(),
+        Action::Clone => {
             let clone = waker.clone();
             drop(waker);
             assert!(clone.will_wake(&clone.clone()));
         }
-        Deed::Drop => drop(waker),
-        Deed::Abort => {
+        Action::Drop => drop(waker),
+        Action::Abort => {
             abort.abort();
             abort.abort();
         }
     }
 }
 
-fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
+fn run_combination<H: Host>(action: Action, moment: Moment, keeps_handle: bool) {
     let host = H::start();
     let traces = Arc::new(Traces::default());
     let mut handle = Some(host.spawn(Waiting(Arc::clone(&traces))));
@@ -188,7 +188,7 @@ fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
             let (waker, abort, start) = (waker.clone(), abort.clone(), Arc::clone(&start));
             thread::spawn(move || {
                 start.wait();
-                act(deed, waker, &abort);
+                act(action, waker, &abort);
             })
         })
         .collect();
@@ -198,16 +198,16 @@ fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
     match moment {
         Moment::Before => {
             start.wait();
-            if deed.ends() {
+            if action.ends() {
                 host.run_until(has_ended);
             }
             join();
-            assert_eq!(has_ended(), deed.ends());
+            assert_eq!(has_ended(), action.ends());
             drop(host);
         }
         Moment::Behind => {
             start.wait();
-            if deed.ends() {
+            if action.ends() {
                 host.run_until(has_ended);
             }
             drop(host);
@@ -238,9 +238,9 @@ const ROUNDS: usize = 40;
 
 fn play_all<H: Host>() {
     for moment in MOMENTS {
-        for deed in DEEDS {
+        for action in ACTIONS {
             for round in 0..ROUNDS {
-                play::<H>(deed, moment, round % 2 == 0);
+                run_combination::<H>(action, moment, round % 2 == 0);
             }
         }
     }
@@ -274,7 +274,7 @@ fn threads_outside_may_use_wakers_of_a_local_set() {
 /// Each action drops the last waker of a task whose runtime has ended. That also frees the memory of all tasks.
 #[test]
 fn the_last_waker_frees_what_is_left_of_the_runtime() {
-    for deed in DEEDS {
+    for action in ACTIONS {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let all: Vec<_> = (0..100).map(|_| Arc::new(Traces::default())).collect();
         let handles: Vec<_> = all.iter().map(|traces| runtime.spawn(Waiting(Arc::clone(traces)))).collect();
@@ -289,7 +289,7 @@ fn the_last_waker_frees_what_is_left_of_the_runtime() {
             .zip(aborts)
             .map(|(traces, abort)| {
                 let waker = traces.waker.lock().unwrap().take().unwrap();
-                thread::spawn(move || act(deed, waker, &abort))
+                thread::spawn(move || act(action, waker, &abort))
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());

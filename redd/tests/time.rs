@@ -34,7 +34,7 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(test)
 }
 
-fn on_each_flavour(test: impl Fn(&Runtime)) {
+fn on_each_flavor(test: impl Fn(&Runtime)) {
     for runtime in [current_thread(), workers(1), workers(2)] {
         test(&runtime);
     }
@@ -56,7 +56,7 @@ fn panic_message<T>(f: impl FnOnce() -> T) -> String {
 
 #[test]
 fn a_sleep_is_never_early_in_block_on_and_in_a_task() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let nap = || async {
             let start = Instant::now();
             sleep(ms(2)).await;
@@ -196,7 +196,7 @@ fn advancing_by_any_duration_moves_the_clock_or_says_that_it_is_too_far() {
 
 #[test]
 fn with_a_real_clock_far_timers_do_not_disturb_a_near_one() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let tasks: Vec<_> = magnitudes()
                 .skip(20)
@@ -456,7 +456,7 @@ fn a_waker_that_panics_keeps_no_other_timer_from_firing() {
             panic!("a waker that panics, as this test wants");
         }
     }
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let waker = Waker::from(Arc::new(Panics));
             let mut timer = pin!(sleep(ms(1)));

@@ -35,7 +35,7 @@ fn ends(test: impl FnOnce() + Send + 'static) {
         done.send(()).unwrap();
     });
     let waited = is_done.recv_timeout(Duration::from_secs(30));
-    assert!(waited != Err(std::sync::mpsc::RecvTimeoutError::Timeout), "it waits for itself");
+    assert!(waited != Err(std::sync::mpsc::RecvTimeoutError::Timeout), "the test deadlocks");
     thread.join().unwrap();
 }
 

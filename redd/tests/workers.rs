@@ -339,28 +339,28 @@ fn a_start_that_races_with_the_shutdown_leaves_no_thread() {
         let threads = stopped.load(Ordering::Relaxed) - before;
         outside.into_iter().for_each(|thread| thread.join().unwrap());
         let started = (0..4).filter(|worker| metrics.worker_thread_id(*worker).is_some()).count();
-        assert_eq!(started, threads, "all that ever started had ended when the runtime was gone");
+        assert_eq!(started, threads, "all threads have ended with the runtime");
     }
 }
 
 /// What a thread passes on to a thread that it starts: the system's view of the calling thread.
-fn heritage() -> Vec<String> {
+fn inherited() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-    let mut heritage = Vec::from_iter(
+    let mut inherited = Vec::from_iter(
         status
             .lines()
             .filter(|line| ["SigBlk:", "Cpus_allowed_list:"].iter().any(|key| line.starts_with(key)))
             .map(str::to_owned),
     );
-    heritage.push(std::fs::read_link("/proc/thread-self/cwd").unwrap().display().to_string());
+    inherited.push(std::fs::read_link("/proc/thread-self/cwd").unwrap().display().to_string());
     // SAFETY: no pointers are passed.
     let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    heritage.push(format!("nice {nice}"));
-    heritage
+    inherited.push(format!("nice {nice}"));
+    inherited
 }
 
 /// Blocks signals, binds the calling thread to its CPU, and gives it a working directory and a nice value of its own.
-fn change_heritage() {
+fn change_inherited() {
     // SAFETY: the sets outlive the calls and have the given sizes. The other calls take no pointers.
     unsafe {
         let mut signals = std::mem::zeroed();
@@ -379,20 +379,20 @@ fn change_heritage() {
 
 #[test]
 fn workers_inherit_nothing_from_a_thread_that_wakes_tasks() {
-    let home = heritage();
+    let home = inherited();
     let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
     let handle = runtime.handle().clone();
     let seen = std::thread::spawn(move || {
-        change_heritage();
-        assert!(heritage().iter().zip(&home).filter(|(changed, home)| changed != home).count() >= 3);
+        change_inherited();
+        assert!(inherited().iter().zip(&home).filter(|(changed, home)| changed != home).count() >= 3);
         // All other workers.
         let barrier = Arc::new(Barrier::new(3));
         let tasks = (0..3).map(|_| {
             let barrier = Arc::clone(&barrier);
             handle.spawn(async move {
                 barrier.wait();
-                heritage()
+                inherited()
             })
         });
         (home, Vec::from_iter(tasks))
@@ -409,13 +409,13 @@ fn workers_inherit_nothing_from_a_thread_that_wakes_tasks() {
 /// other.
 fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<String>> {
     let task = runtime.spawn(async move {
-        change_heritage();
+        change_inherited();
         let barrier = Arc::new(Barrier::new(others));
         let tasks = (0..others).map(|_| {
             let barrier = Arc::clone(&barrier);
             redd::spawn(async move {
                 barrier.wait();
-                heritage()
+                inherited()
             })
         });
         let tasks = Vec::from_iter(tasks);
@@ -427,14 +427,14 @@ fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<Str
 
 #[test]
 fn workers_inherit_nothing_from_a_task_that_changes_its_thread() {
-    let home = heritage();
+    let home = inherited();
     let runtime = builder(3).build().unwrap();
     assert_eq!(seen_beside_a_changed_thread(&runtime, 2), [home.clone(), home]);
 }
 
 #[test]
 fn spares_inherit_nothing_from_a_task_that_changes_its_thread() {
-    let home = heritage();
+    let home = inherited();
     let runtime = builder(1).build().unwrap();
     assert_eq!(seen_beside_a_changed_thread(&runtime, 1), [home]);
     assert_eq!(runtime.metrics().rescue_workers_max(), 1);
@@ -444,14 +444,14 @@ fn spares_inherit_nothing_from_a_task_that_changes_its_thread() {
 fn a_spare_inherits_from_the_thread_that_built_its_own_runtime() {
     // The process's monitor starts with the first runtime, whose builder thread differs from that of the second one.
     let first = std::thread::spawn(|| {
-        change_heritage();
+        change_inherited();
         Builder::new_multi_thread().worker_threads(2).on_late_poll(|_| {}).build().unwrap()
     });
     let first = first.join().unwrap();
-    let home = heritage();
+    let home = inherited();
     let runtime = builder(1).rescue(Rescue::new()).on_late_poll(|_| {}).build().unwrap();
     let (release, occupied) = occupy(&runtime);
-    assert_eq!(runtime.block_on(runtime.spawn(async { heritage() })).unwrap(), home);
+    assert_eq!(runtime.block_on(runtime.spawn(async { inherited() })).unwrap(), home);
     assert_eq!(runtime.metrics().rescue_workers_max(), 1);
     drop(release);
     runtime.block_on(occupied).unwrap();

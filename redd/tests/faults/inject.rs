@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 /// A system call that can be made to fail: how many calls succeed first, how many then fail, and with which error.
-pub(crate) struct Door {
+pub(crate) struct FaultPoint {
     calls: AtomicU64,
     /// One of this many calls fails.
     every: AtomicU64,
@@ -21,17 +21,17 @@ pub(crate) struct Door {
     errno: AtomicI32,
 }
 
-pub(crate) static EPOLL_CREATE: Door = Door::new();
-pub(crate) static EPOLL_CTL: Door = Door::new();
+pub(crate) static EPOLL_CREATE: FaultPoint = FaultPoint::new();
+pub(crate) static EPOLL_CTL: FaultPoint = FaultPoint::new();
 /// Both `epoll_wait` and `epoll_pwait2`.
-pub(crate) static EPOLL_WAIT: Door = Door::new();
-pub(crate) static EVENTFD: Door = Door::new();
-pub(crate) static ACCEPT: Door = Door::new();
-pub(crate) static RECV: Door = Door::new();
-pub(crate) static SEND: Door = Door::new();
-pub(crate) static THREAD: Door = Door::new();
+pub(crate) static EPOLL_WAIT: FaultPoint = FaultPoint::new();
+pub(crate) static EVENTFD: FaultPoint = FaultPoint::new();
+pub(crate) static ACCEPT: FaultPoint = FaultPoint::new();
+pub(crate) static RECV: FaultPoint = FaultPoint::new();
+pub(crate) static SEND: FaultPoint = FaultPoint::new();
+pub(crate) static THREAD: FaultPoint = FaultPoint::new();
 
-impl Door {
+impl FaultPoint {
     const fn new() -> Self {
         Self {
             calls: AtomicU64::new(0),
@@ -102,7 +102,7 @@ macro_rules! functions {
             }
             static ORIGINAL: OnceLock<usize> = OnceLock::new();
             let name = std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes());
-            let name = name.expect("it ends in a zero");
+            let name = name.expect("it ends with a zero byte");
             // SAFETY: the C library's function has this signature, and the arguments come from the caller.
             unsafe {
                 let call: unsafe extern "C" fn($($type),*) -> $result = std::mem::transmute(original(&ORIGINAL, name));
@@ -119,7 +119,7 @@ pub(crate) static HOLD: Hold = Hold(AtomicUsize::new(FREE));
 
 const FREE: usize = 0;
 const HELD: usize = 1;
-const LET_GO: usize = 2;
+const RELEASED: usize = 2;
 const FOUND_CLOSED: usize = 3;
 
 std::thread_local! {
@@ -128,7 +128,7 @@ std::thread_local! {
 
 impl Hold {
     /// From now on the next `write` of the calling thread waits for [`release`](Self::release).
-    pub(crate) fn hold_me(&self, is_held: bool) {
+    pub(crate) fn hold_next_write(&self, is_held: bool) {
         IS_HELD_NEXT.set(is_held);
     }
 
@@ -138,8 +138,8 @@ impl Hold {
     }
 
     /// Lets the thread continue.
-    pub(crate) fn let_go(&self) {
-        self.0.store(LET_GO, Ordering::SeqCst);
+    pub(crate) fn release(&self) {
+        self.0.store(RELEASED, Ordering::SeqCst);
     }
 
     /// Returns whether the descriptor was still open when the thread continued, and resets the hold.

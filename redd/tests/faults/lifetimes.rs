@@ -24,7 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     case("100,000 nested spawns", "fine", spawns_in_each_other),
     case("100,000 tasks each own the next one's handle", "fine", chain_of_handles),
     case("a future of 1 MB", "fine", large_future),
-    case("a task wakes itself forever beside others", "the others go on", selfish_task),
+    case("a task wakes itself forever beside others", "the others go on", busy_task),
     case("10,000 timers at one instant", "all fire", many_timers),
     case("10,000 runtimes one after another", "flat", many_runtimes),
     case("wakers are used by other threads when the runtime is gone", "no effect", late_wakers),
@@ -203,16 +203,16 @@ fn large_future() {
     }
 }
 
-fn selfish_task() {
+fn busy_task() {
     for runtime in [workers(1), workers(2), current_thread()] {
         runtime.block_on(async {
-            let selfish = redd::spawn(async {
+            let yielding = redd::spawn(async {
                 loop {
                     redd::task::yield_now().await;
                 }
             });
             // This task wakes itself inside its poll, without the help of the runtime.
-            let rude = redd::spawn(std::future::poll_fn(|cx| -> Poll<()> {
+            let self_waking = redd::spawn(std::future::poll_fn(|cx| -> Poll<()> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }));
@@ -225,8 +225,8 @@ fn selfish_task() {
                 connecting.await.unwrap().unwrap();
                 redd::task::spawn_blocking(|| ()).await.unwrap();
             }
-            selfish.abort();
-            rude.abort();
+            yielding.abort();
+            self_waking.abort();
         });
     }
 }
@@ -273,17 +273,17 @@ fn many_runtimes() {
 /// A thread outside the runtime queues a task and stops where it wakes a worker. Meanwhile a timer wakes the worker,
 /// the task ends, and the runtime is dropped. When the thread continues, all that it uses must still be valid.
 fn wake_outlives_the_runtime() {
-    for flavour in [|| workers(1), current_thread] {
+    for flavor in [|| workers(1), current_thread] {
         // If the worker is awake when the task is queued, nothing is written.
         let was_held = (0..100).any(|_| {
-            let runtime = flavour();
+            let runtime = flavor();
             let (sender, receiver) = oneshot::channel::<()>();
             let task = runtime.spawn(receiver);
             let outside = std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(20));
-                HOLD.hold_me(true);
+                HOLD.hold_next_write(true);
                 sender.send(()).unwrap();
-                HOLD.hold_me(false);
+                HOLD.hold_next_write(false);
             });
             runtime.block_on(async {
                 while !task.is_finished() {
@@ -295,7 +295,7 @@ fn wake_outlives_the_runtime() {
             drop(runtime);
             let was_held = HOLD.is_held();
             if was_held {
-                HOLD.let_go();
+                HOLD.release();
             }
             outside.join().unwrap();
             assert!(HOLD.was_open(), "the thread wrote to a descriptor that the runtime had closed");
@@ -339,14 +339,14 @@ fn late_wakers() {
 
 /// Spawns another instance when it is dropped. After the runtime has closed, `spawn` itself drops that instance. So the
 /// recursion is as deep as the number of instances.
-struct Hydra(redd::runtime::Handle, Arc<AtomicUsize>);
+struct SpawnsOnDrop(redd::runtime::Handle, Arc<AtomicUsize>);
 
-impl Drop for Hydra {
+impl Drop for SpawnsOnDrop {
     fn drop(&mut self) {
         if self.1.fetch_add(1, Ordering::Relaxed) < 200 {
-            let head = Self(self.0.clone(), Arc::clone(&self.1));
+            let next = Self(self.0.clone(), Arc::clone(&self.1));
             drop(self.0.spawn(async move {
-                let _head = head;
+                let _next = next;
                 pending::<()>().await;
             }));
             drop(self.0.spawn_blocking(|| ()));
@@ -357,14 +357,14 @@ impl Drop for Hydra {
 fn spawns_at_shutdown() {
     for runtime in [workers(2), current_thread()] {
         let drops = Arc::new(AtomicUsize::new(0));
-        let hydra = Hydra(runtime.handle().clone(), Arc::clone(&drops));
+        let spawns = SpawnsOnDrop(runtime.handle().clone(), Arc::clone(&drops));
         drop(runtime.spawn(async move {
-            let _hydra = hydra;
+            let _spawns = spawns;
             pending::<()>().await;
         }));
         drop(runtime);
         assert!(drops.load(Ordering::Relaxed) > 0);
-        assert_eq!(Arc::strong_count(&drops), 1, "nothing of it is left");
+        assert_eq!(Arc::strong_count(&drops), 1, "all of them are dropped");
     }
 }
 
@@ -457,7 +457,7 @@ fn timer_after_the_end() {
             assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         });
         drop(runtime);
-        assert!(woken.0.load(Ordering::Relaxed), "who waits is woken");
+        assert!(woken.0.load(Ordering::Relaxed), "the waiting task is woken");
         for timer in [&mut waiting, &mut fresh] {
             let poll = std::panic::AssertUnwindSafe(|| timer.as_mut().poll(&mut Context::from_waker(Waker::noop())));
             let payload = std::panic::catch_unwind(poll).unwrap_err();

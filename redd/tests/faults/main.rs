@@ -12,11 +12,11 @@
 
 #[path = "../../src/sys/emulation.rs"]
 mod emulation;
-mod foreign;
 mod inject;
 mod lifetimes;
 mod stderr;
 mod system;
+mod user_code;
 mod world;
 
 use std::os::unix::process::ExitStatusExt;
@@ -54,8 +54,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let cases =
-        || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES).chain(stderr::CASES);
+    let cases = || {
+        system::CASES.iter().chain(world::CASES).chain(user_code::CASES).chain(lifetimes::CASES).chain(stderr::CASES)
+    };
     if let [flag, name] = &arguments[..] {
         if flag == "--case" {
             let case = cases().find(|case| case.name == name).expect("a case of this name");
@@ -64,7 +65,7 @@ fn main() {
         }
     }
     if std::env::var_os("ASAN_OPTIONS").is_some() {
-        println!("SKIPPED: AddressSanitizer takes the place of the same functions");
+        println!("SKIPPED: AddressSanitizer replaces the same functions");
         return;
     }
     if emulation::skips("faults", "the program cannot start itself") {

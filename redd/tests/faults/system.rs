@@ -15,7 +15,7 @@ use crate::{Case, case, current_thread, fatal, resources, until, workers};
 
 pub(crate) const CASES: &[Case] = &[
     case("epoll_wait is interrupted every third time", "serves all", waits_are_interrupted),
-    fatal("epoll_wait always fails", "hangs forever", "waiting for I/O failed", waits_fail_for_good),
+    fatal("epoll_wait always fails", "hangs forever", "waiting for I/O failed", waits_always_fail),
     case("epoll_ctl has no room for another descriptor", "an error", no_room_in_the_epoll),
     case("a runtime gets no epoll and no eventfd", "build() is Err", no_epoll_for_a_runtime),
     case("accept finds no free descriptor", "an error each time, then serves all", accept_without_descriptors),
@@ -81,7 +81,7 @@ fn waits_are_interrupted() {
     }
 }
 
-fn waits_fail_for_good() {
+fn waits_always_fail() {
     let runtime = workers(2);
     EPOLL_WAIT.fail(4, u64::MAX, libc::EINVAL);
     runtime.block_on(async {
@@ -123,7 +123,7 @@ fn no_epoll_for_a_runtime() {
         }
     }
     let after = resources();
-    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are released");
     serve_twenty(&workers(2));
 }
 
@@ -175,7 +175,7 @@ fn refuse_worker(number: u64) {
     }
     THREAD.restore();
     let after = resources();
-    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are released");
     serve_twenty(&workers(4));
 }
 
@@ -191,7 +191,7 @@ fn monitor_is_refused() {
         assert!(message.contains(part), "{part} is missing in: {message}");
     }
     THREAD.restore();
-    assert_eq!(before.0, resources().0, "threads are given back");
+    assert_eq!(before.0, resources().0, "threads are released");
     serve_twenty(&workers(4));
 }
 
@@ -319,7 +319,7 @@ fn no_thread_for_a_report() {
     THREAD.fail(0, u64::MAX, libc::EAGAIN);
     let (release, released) = std_mpsc::channel::<()>();
     let task = runtime.spawn(async move { released.recv().unwrap_err() });
-    assert!(told.recv_timeout(Duration::from_secs(30)).unwrap(), "it is told, without the stack");
+    assert!(told.recv_timeout(Duration::from_secs(30)).unwrap(), "it is reported, without the stack");
     THREAD.restore();
     drop(release);
     futures::executor::block_on(task).unwrap();

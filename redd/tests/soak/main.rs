@@ -146,7 +146,7 @@ fn judge_counts(totals: &load::Totals, told: &dyn Fn(&str) -> u64, failures: &mu
         format!("the service accepted {accepted}, answered {answered}, could not send {unsent}"),
     );
     check(unsent <= totals.abandoned, format!("{unsent} answers unsent, but {} clients left", totals.abandoned));
-    check(answered >= totals.answered, format!("answers out of nothing: {answered} of the service, {totals}"));
+    check(answered >= totals.answered, format!("more answers received than sent: {answered} of the service, {totals}"));
     let (spawned, ended) = (told("spawned"), told("ended"));
     check(spawned == ended, format!("{spawned} tasks were spawned and {ended} ended"));
     check(told("alive") == 0, format!("{} tasks are alive after the end", told("alive")));

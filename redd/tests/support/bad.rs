@@ -16,7 +16,7 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 
 #[track_caller]
 pub(crate) fn assert_kind<T: Debug>(result: io::Result<T>, kind: ErrorKind) {
-    assert_eq!(result.expect_err("bad input was taken").kind(), kind);
+    assert_eq!(result.expect_err("bad input was accepted").kind(), kind);
 }
 
 /// A path that every system call refuses.

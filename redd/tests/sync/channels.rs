@@ -347,7 +347,11 @@ fn every_message_is_dropped_once_wherever_it_is() {
     let permit = sender.try_reserve().unwrap();
     drop(receiver);
     permit.send(value());
-    assert_eq!(count(), 1, "sent after the receiver has gone: dropped at once, although the channel stays");
+    assert_eq!(
+        count(),
+        1,
+        "a message sent after the receiver was dropped is dropped at once, although the channel stays"
+    );
     assert_eq!(sender.capacity(), 1);
     let owned = sender.clone().try_reserve_owned();
     assert!(owned.is_err(), "the channel is closed");
@@ -394,7 +398,7 @@ fn a_panic_while_a_watched_value_is_changed_poisons_nothing() {
         });
     };
     assert!(catch_unwind(AssertUnwindSafe(change)).is_err());
-    assert!(!receiver.has_changed().unwrap(), "receivers are not told");
+    assert!(!receiver.has_changed().unwrap(), "receivers are not woken");
     assert_eq!(*receiver.borrow(), 2);
     sender.send(3).unwrap();
     assert!(now!(receiver.changed()).is_ready());

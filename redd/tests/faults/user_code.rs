@@ -18,7 +18,7 @@ use crate::{Case, case, current_thread, until, workers};
 pub(crate) const CASES: &[Case] = &[
     case("a waker panics when a timer fires", "every other timer hangs", waker_of_a_timer),
     case("a waker panics when a socket is ready", "the worker dies", waker_of_a_socket),
-    case("a waker panics when another task wakes it", "that task panics", waker_fired_by_a_task),
+    case("a waker panics when another task wakes it", "that task panics", waker_woken_by_a_task),
     case("a waker panics when a task that is joined ends", "contained", waker_of_a_joiner),
     case("a waker panics when the runtime is shut down", "not tried", waker_at_shutdown),
     case("a waker panics when it is cloned or dropped", "not tried", waker_that_cannot_be_cloned),
@@ -33,9 +33,9 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// A waker that panics, and counts how often it was woken.
-struct Grenade(AtomicUsize);
+struct PanickingWaker(AtomicUsize);
 
-impl Wake for Grenade {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -46,9 +46,9 @@ impl Wake for Grenade {
     }
 }
 
-fn grenade() -> (Arc<Grenade>, Waker) {
-    let grenade = Arc::new(Grenade(AtomicUsize::new(0)));
-    (Arc::clone(&grenade), Waker::from(grenade))
+fn panicking_waker() -> (Arc<PanickingWaker>, Waker) {
+    let panicking = Arc::new(PanickingWaker(AtomicUsize::new(0)));
+    (Arc::clone(&panicking), Waker::from(panicking))
 }
 
 /// Polls once with this waker; the future must be pending.
@@ -74,7 +74,7 @@ fn assert_alive(runtime: &Runtime) {
 
 fn waker_of_a_timer() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let others: Vec<_> = (0..50).map(|_| redd::spawn(sleep(Duration::from_millis(5)))).collect();
             redd::spawn(async move {
@@ -88,14 +88,14 @@ fn waker_of_a_timer() {
                 other.await.unwrap();
             }
         });
-        assert_eq!(grenade.0.load(Ordering::SeqCst), 1);
+        assert_eq!(panicking.0.load(Ordering::SeqCst), 1);
         assert_alive(&runtime);
     }
 }
 
 fn waker_of_a_socket() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -106,7 +106,7 @@ fn waker_of_a_socket() {
             sender.send_to(b"x", receiver.local_addr().unwrap()).await.unwrap();
             sender.send_to(b"x", other.local_addr().unwrap()).await.unwrap();
             other.recv(&mut [0; 1]).await.unwrap();
-            while grenade.0.load(Ordering::SeqCst) == 0 {
+            while panicking.0.load(Ordering::SeqCst) == 0 {
                 redd::task::yield_now().await;
             }
             drop(receiving);
@@ -116,9 +116,9 @@ fn waker_of_a_socket() {
 }
 
 /// The task that sends, releases or drops may see the panic. The object must work afterwards.
-fn waker_fired_by_a_task() {
+fn waker_woken_by_a_task() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let (send, receive) = oneshot::channel();
             let mut receive = pin!(receive);
@@ -183,20 +183,20 @@ fn waker_fired_by_a_task() {
             acquiring.await.unwrap().forget();
             waiting.await.unwrap().unwrap().forget();
         });
-        assert!(grenade.0.load(Ordering::SeqCst) >= 6);
+        assert!(panicking.0.load(Ordering::SeqCst) >= 6);
         assert_alive(&runtime);
     }
 }
 
 fn waker_of_a_joiner() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let (release, released) = oneshot::channel::<()>();
             let mut task = redd::spawn(released);
             arm(Pin::new(&mut task), &waker);
             release.send(()).unwrap();
-            while grenade.0.load(Ordering::SeqCst) == 0 {
+            while panicking.0.load(Ordering::SeqCst) == 0 {
                 redd::task::yield_now().await;
             }
             task.await.unwrap().unwrap();
@@ -207,7 +207,7 @@ fn waker_of_a_joiner() {
 
 fn waker_at_shutdown() {
     for runtime in runtimes() {
-        let (_, waker) = grenade();
+        let (_, waker) = panicking_waker();
         let tasks: Vec<_> = (0..10).map(|_| runtime.spawn(pending::<()>())).collect();
         let mut tasks: Vec<_> = tasks.into_iter().map(Box::pin).collect();
         for task in &mut tasks {
@@ -221,7 +221,7 @@ fn waker_at_shutdown() {
 }
 
 /// A waker whose clone or drop panics.
-mod vicious {
+mod odd_waker {
     use std::cell::Cell;
     use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -255,14 +255,14 @@ fn waker_that_cannot_be_cloned() {
             let mut timer = Box::pin(sleep(Duration::from_millis(1)));
             let notify = Notify::new();
             let mut notified = Box::pin(notify.notified());
-            let waker = vicious::waker();
-            vicious::CLONE_PANICS.set(true);
+            let waker = odd_waker::waker();
+            odd_waker::CLONE_PANICS.set(true);
             let mut cx = Context::from_waker(&waker);
             let _ = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut receive).poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut task).poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| timer.as_mut().poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| notified.as_mut().poll(&mut cx)));
-            vicious::CLONE_PANICS.set(false);
+            odd_waker::CLONE_PANICS.set(false);
             // Each future stores this waker. Then the waker of `await` replaces it.
             for future in 0..4 {
                 let mut poll = |waker: &Waker| {
@@ -275,9 +275,9 @@ fn waker_that_cannot_be_cloned() {
                     }
                 };
                 poll(&waker);
-                vicious::DROP_PANICS.set(true);
+                odd_waker::DROP_PANICS.set(true);
                 let _ = catch_unwind(AssertUnwindSafe(|| poll(Waker::noop())));
-                vicious::DROP_PANICS.set(false);
+                odd_waker::DROP_PANICS.set(false);
             }
             notify.notify_one();
             send.send(4).unwrap();
