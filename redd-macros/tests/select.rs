@@ -83,7 +83,7 @@ fn a_refused_value_turns_its_branch_off_and_the_others_go_on() {
         });
         let mut send = Some(send);
         let late = async {
-            // The second poll of the whole answers.
+            // The second poll of the `select!` is ready.
             let mut turns = 0;
             poll_fn(|cx| {
                 turns += 1;
@@ -413,7 +413,7 @@ fn only_the_chosen_value_is_moved_and_each_is_dropped_once() {
     assert_eq!(drops.get(), 2);
 }
 
-/// The expansion names nothing through the caller's scope.
+/// The expansion uses no name from the caller's scope.
 mod shadowed {
     #![allow(dead_code, reason = "they only shadow other names")]
 

@@ -515,8 +515,7 @@ async fn time(world: &World, rng: &mut Rng) {
     const LONG: Duration = Duration::from_secs(1000);
     match rng.below(5) {
         0 => world.expect(timeout(LONG, task::yield_now()).await.is_ok(), "early by a thousand seconds"),
-        1 => world
-            .expect(timeout(Duration::ZERO, pending::<()>()).await.is_err(), "a timeout of zero expires"),
+        1 => world.expect(timeout(Duration::ZERO, pending::<()>()).await.is_err(), "a timeout of zero expires"),
         2 => {
             redd::select! {
                 () = sleep(LONG) => world.fail("early by a thousand seconds"),

@@ -1,4 +1,4 @@
-//! Sites that answer nonsense, too much, or nothing.
+//! Sites that send nonsense, too much, or nothing.
 
 use crate::runs::{crawl, reason};
 use crate::server::{Act, answer, page, serve};

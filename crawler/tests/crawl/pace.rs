@@ -1,4 +1,4 @@
-//! How fast and how often the crawler asks, and what it leaves alone.
+//! How fast and how often the crawler sends requests, and which pages it skips.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ async fn a_temporary_failure_is_tried_again() {
     assert_eq!(run(&["--retries", "2", &home]).await.status.code(), Some(0));
 }
 
-/// Crawls a page that always answers 503 with this header. Returns why it is broken and how often it was asked for.
+/// Crawls a page that always answers 503 with this header. Returns why it is broken and how many requests were sent.
 async fn retry_after(value: &'static str) -> (String, usize) {
     let requests = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&requests);
