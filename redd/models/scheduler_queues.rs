@@ -1,4 +1,4 @@
-//! Models of the run queue (M2), its next-slot (M3) and the injector (M5).
+//! Models of the run queue (M2), its LIFO slot (M3) and the injector (M5).
 
 #![expect(unsafe_code, reason = "owner-only calls; steps of the queues with a mistake in them")]
 
@@ -83,7 +83,7 @@ unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
 
 mistake!(loom_ring_catches_a_thief_that_reads_before_it_claims, "exactly once", || ring(2, 0, 1, steal_without_claim));
 
-// ── M3: the next-slot ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── M3: the LIFO slot ─────────────────────────────────────────────────────────────────────────────────────────────
 
 type PushNext = unsafe fn(&Ring, NonNull<Node>) -> Option<NonNull<Node>>;
 
