@@ -377,6 +377,15 @@ mod tests {
     }
 
     #[test]
+    fn comments_of_tests_examples_and_compat_are_checked() {
+        for path in
+            ["redd/tests/a.rs", "redd/examples/a.rs", "redd-macros/tests/a.rs", "tokio/tests/a.rs", "compat/a/src/a.rs"]
+        {
+            assert_eq!(check(&[Source::new(path, "//! Wakes whoever waits.\n")], &[]).len(), 1, "{path}");
+        }
+    }
+
+    #[test]
     fn pages_are_read_as_comments_are() {
         let page = |path: &str, text: &str| {
             let documents = [Document { path: path.to_owned(), text: text.to_owned() }];
