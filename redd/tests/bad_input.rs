@@ -218,7 +218,7 @@ fn a_writer_whose_peer_reads_small_pieces_loses_no_bytes() {
 }
 
 #[test]
-fn listening_to_a_signal_without_a_handler_is_an_error() {
+fn a_signal_that_cannot_be_handled_is_an_error() {
     run(async {
         for number in [0, -1, 65, 1000, i32::MIN, i32::MAX, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
             assert!(signal(SignalKind::from_raw(number)).is_err(), "{number}");

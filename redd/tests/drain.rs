@@ -193,7 +193,7 @@ fn a_future_whose_drop_panics_does_not_keep_the_others_from_being_cancelled() {
 }
 
 #[test]
-fn a_drain_returns_the_tasks_that_a_panic_of_the_runtime_cancelled() {
+fn a_drain_panics_if_a_panic_shuts_the_runtime_down() {
     for mut builder in of_each_flavor() {
         let builder = builder.unhandled_panic(UnhandledPanic::ShutdownRuntime).on_unhandled_panic(|_| {});
         let runtime = builder.build().unwrap();

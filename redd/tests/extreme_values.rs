@@ -1,5 +1,4 @@
-//! Numbers at the limits of their types. Each one has a result that the documentation states, or a panic that says what
-//! to do.
+//! Numbers at the limits of their types. Each one has a result that the documentation states, or a panic with a message.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world")]
@@ -17,8 +16,8 @@ use redd::{sync, task, time};
 /// More than any machine has, but still a valid number of bytes or items.
 const TERA: usize = 1 << 40;
 
-/// The marker of a value that is refused.
-const REFUSED: Option<&str> = None;
+/// The marker of a value that works.
+const WORKS: Option<&str> = None;
 
 /// The message of the panic of `f`.
 fn panic_of<R>(f: impl FnOnce() -> R) -> Option<String> {
@@ -74,26 +73,26 @@ fn built_with(set: impl Fn(&mut Builder)) {
 }
 
 #[test]
-fn each_number_of_the_builder_works_or_panics_with_the_fix() {
-    table("worker_threads", &[(0, Some("at least 1")), (1, REFUSED), (3, REFUSED)], |count| {
+fn each_number_of_the_builder_works_or_panics_with_a_message() {
+    table("worker_threads", &[(0, Some("at least 1")), (1, WORKS), (3, WORKS)], |count| {
         works(&Builder::new_multi_thread().worker_threads(count).enable_all().build().unwrap());
     });
     let too_many = Some("at most 32767");
     table("worker_threads", &[(32_768, too_many), (TERA, too_many), (usize::MAX, too_many)], |count| {
         drop(Builder::new_multi_thread().worker_threads(count).build());
     });
-    let counts = [(0, Some("at least 1")), (1, REFUSED), (TERA, REFUSED), (usize::MAX, REFUSED)];
+    let counts = [(0, Some("at least 1")), (1, WORKS), (TERA, WORKS), (usize::MAX, WORKS)];
     table("max_blocking_threads", &counts, |count| built_with(|builder| _ = builder.max_blocking_threads(count)));
     table("max_io_events_per_tick", &counts, |count| built_with(|builder| _ = builder.max_io_events_per_tick(count)));
     table("max_io_events_per_busy_tick", &counts, |count| {
         built_with(|builder| _ = builder.max_io_events_per_busy_tick(count));
     });
-    let intervals = [(0, Some("at least 1")), (1, REFUSED), (u32::MAX, REFUSED)];
+    let intervals = [(0, Some("at least 1")), (1, WORKS), (u32::MAX, WORKS)];
     table("event_interval", &intervals, |interval| built_with(|builder| _ = builder.event_interval(interval)));
     table("global_queue_interval", &intervals, |interval| {
         built_with(|builder| _ = builder.global_queue_interval(interval));
     });
-    let durations = [(Duration::ZERO, REFUSED), (Duration::from_nanos(1), REFUSED), (Duration::MAX, REFUSED)];
+    let durations = [(Duration::ZERO, WORKS), (Duration::from_nanos(1), WORKS), (Duration::MAX, WORKS)];
     table("thread_keep_alive", &durations, |keep| built_with(|builder| _ = builder.thread_keep_alive(keep)));
     table("threshold", &durations, |threshold| {
         built_with(|builder| _ = builder.rescue(Rescue::new().threshold(threshold)));
@@ -158,7 +157,7 @@ fn any_bound_of_rescue_workers_rescues_or_only_reports() {
 }
 
 #[test]
-fn each_number_of_histogram_buckets_works_or_panics_with_the_fix() {
+fn each_number_of_histogram_buckets_works_or_panics_with_a_message() {
     let histograms = |configuration: HistogramConfiguration| {
         built_with(|builder| {
             builder.enable_metrics_poll_time_histogram();
@@ -193,16 +192,16 @@ fn each_number_of_histogram_buckets_works_or_panics_with_the_fix() {
 }
 
 #[test]
-fn each_channel_capacity_works_or_panics_with_the_fix() {
+fn each_channel_capacity_works_or_panics_with_a_message() {
     let most = sync::Semaphore::MAX_PERMITS;
-    table("mpsc", &[(0, Some("at least 1")), (1, REFUSED), (TERA, REFUSED), (most, REFUSED)], |capacity| {
+    table("mpsc", &[(0, Some("at least 1")), (1, WORKS), (TERA, WORKS), (most, WORKS)], |capacity| {
         let (sender, mut receiver) = sync::mpsc::channel(capacity);
         sender.try_send(5).unwrap();
         assert_eq!(sender.max_capacity(), capacity);
         assert_eq!(receiver.try_recv().unwrap(), 5);
     });
     table("mpsc", &[(most + 1, Some("MAX_PERMITS")), (usize::MAX, Some("MAX_PERMITS"))], sync::mpsc::channel::<()>);
-    table("broadcast", &[(0, Some("capacity")), (1, REFUSED)], |capacity| {
+    table("broadcast", &[(0, Some("capacity")), (1, WORKS)], |capacity| {
         let (sender, mut receiver) = sync::broadcast::channel(capacity);
         sender.send(5).unwrap();
         assert_eq!(receiver.try_recv().unwrap(), 5);
@@ -216,15 +215,15 @@ fn each_channel_capacity_works_or_panics_with_the_fix() {
 }
 
 #[test]
-fn permits() {
+fn each_number_of_permits_works_or_panics_with_a_message() {
     let most = sync::Semaphore::MAX_PERMITS;
-    table("Semaphore", &[(0, REFUSED), (1, REFUSED), (most, REFUSED), (most + 1, Some("MAX_PERMITS"))], |permits| {
+    table("Semaphore", &[(0, WORKS), (1, WORKS), (most, WORKS), (most + 1, Some("MAX_PERMITS"))], |permits| {
         assert_eq!(sync::Semaphore::new(permits).available_permits(), permits);
     });
     table("Semaphore", &[(usize::MAX, Some("MAX_PERMITS"))], sync::Semaphore::new);
     table(
         "add_permits",
-        &[(0, REFUSED), (most - 3, REFUSED), (most, Some("permits")), (usize::MAX, Some("permits"))],
+        &[(0, WORKS), (most - 3, WORKS), (most, Some("permits")), (usize::MAX, Some("permits"))],
         |more| {
             sync::Semaphore::new(3).add_permits(more);
         },
@@ -235,7 +234,7 @@ fn permits() {
     assert_eq!((semaphore.forget_permits(usize::MAX), semaphore.available_permits()), (3, 0));
     table(
         "with_max_readers",
-        &[(0, Some("reader")), (1, REFUSED), (u32::MAX >> 3, REFUSED), (u32::MAX, Some("u32::MAX >> 3"))],
+        &[(0, Some("reader")), (1, WORKS), (u32::MAX >> 3, WORKS), (u32::MAX, Some("u32::MAX >> 3"))],
         |readers| {
             drop(sync::RwLock::with_max_readers((), readers).try_read().unwrap());
         },
@@ -258,7 +257,7 @@ trait PollNow: Future {
 impl<F: Future> PollNow for F {}
 
 #[test]
-fn each_duration_of_a_timer_works_or_panics_with_the_fix() {
+fn each_duration_of_a_timer_works_or_panics_with_a_message() {
     for mut builder in both() {
         let runtime = builder.enable_all().build().unwrap();
         runtime.block_on(async {
@@ -281,7 +280,7 @@ fn each_duration_of_a_timer_works_or_panics_with_the_fix() {
 }
 
 #[test]
-fn each_backlog_and_buffer_size_works_or_panics_with_the_fix() {
+fn each_backlog_and_buffer_size_works_or_panics_with_a_message() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for backlog in [0, 1, u32::MAX] {
@@ -292,9 +291,9 @@ fn each_backlog_and_buffer_size_works_or_panics_with_the_fix() {
             let (client, accepted) = redd::join!(redd::net::TcpStream::connect(address), listener.accept());
             assert_eq!(client.unwrap().local_addr().unwrap(), accepted.unwrap().1);
         }
-        let capacities = [(0, Some("greater than zero")), (1, REFUSED), (usize::MAX, Some("capacity overflow"))];
+        let capacities = [(0, Some("greater than zero")), (1, WORKS), (usize::MAX, Some("capacity overflow"))];
         table("BufReader", &capacities, |capacity| redd::io::BufReader::with_capacity(capacity, &b"abc"[..]));
-        table("BufWriter", &[(0, REFUSED), (1, REFUSED), (usize::MAX, Some("capacity overflow"))], |capacity| {
+        table("BufWriter", &[(0, WORKS), (1, WORKS), (usize::MAX, Some("capacity overflow"))], |capacity| {
             redd::io::BufWriter::with_capacity(capacity, Vec::new())
         });
         let mut writer = redd::io::BufWriter::with_capacity(0, Vec::new());

@@ -80,7 +80,7 @@ fn a_program_that_only_blocks_on_futures_has_one_worker_thread() {
 }
 
 #[test]
-fn each_worker_that_ran_a_task_has_a_thread_and_one_more_worker() {
+fn the_workers_that_ran_a_task_and_one_more_have_a_thread() {
     let runtime = builder(32).build().unwrap();
     let ran =
         (0..3).map(|_| runtime.block_on(runtime.spawn(async { redd::runtime::worker_index() })).unwrap().unwrap());
