@@ -1,4 +1,4 @@
-//! A `JoinSet` gives results in the order in which tasks end.
+//! A `JoinSet` returns results in the order in which tasks end.
 
 use redd::task::JoinSet;
 use redd::time::{Duration, sleep};

@@ -1,7 +1,7 @@
-//! tokio-cron-scheduler: jobs each second, once and repeatedly, one that is removed, notices of begin and end, and a
-//! shutdown. Its finest unit is the second, and so this program takes some of them.
+//! tokio-cron-scheduler: jobs each second, once and repeatedly, a removed job, notifications of start and end, and a
+//! shutdown. Its smallest unit is a second, so this program takes several seconds.
 //!
-//! Only on a multi-thread runtime: on a current-thread one version 0.15 blocks its only thread, on Tokio as well.
+//! Only on a multi-thread runtime: version 0.15 blocks the only thread of a current-thread runtime, with Tokio as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,7 +65,7 @@ pub(crate) async fn run() -> Outcome {
         }
     }
     ensure(once == 1, "a job that runs once has run once")?;
-    ensure(begun.load(Ordering::Relaxed) >= 1, "the begin of a job is told")?;
+    ensure(begun.load(Ordering::Relaxed) >= 1, "the start of a job is reported")?;
     scheduler.remove(&cron_id).await?;
     scheduler.shutdown().await?;
     // The scheduler's task drops the jobs, and with them the senders.
