@@ -70,7 +70,7 @@ pub(crate) async fn run() -> Outcome {
     scheduler.shutdown().await?;
     while runs.try_recv().is_ok() {}
     // `shutdown` sets a flag, and the scheduler reads it once in each round of half a second. So a job that has begun may still
-    // end, and one more round may run the two jobs. A scheduler that goes on exceeds that number within seconds.
+    // end, and one more round may run the two jobs. A scheduler that does not stop exceeds that number within seconds.
     let mut late = 0;
     while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(1200), runs.recv()).await {
         late += 1;
