@@ -1,7 +1,8 @@
 //! Programs with blocked workers: one source, compiled once per runtime. `rt` is that runtime, and `rescue_metrics` returns
 //! the values that only redd counts.
 //!
-//! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs them in turns and makes the table.
+//! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs the variants on both runtimes
+//! alternately, and makes the table.
 
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, whose sleep is what is measured")]
 

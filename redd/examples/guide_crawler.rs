@@ -31,7 +31,7 @@ async fn main() {
     let visit = |tasks: &mut JoinSet<_>, page| {
         let permits = Arc::clone(&permits);
         tasks.spawn(async move {
-            let _permit = permits.acquire_owned().await.expect("nobody closes the semaphore");
+            let _permit = permits.acquire_owned().await.expect("the semaphore is never closed");
             (page, fetch(page).await)
         });
     };

@@ -13,6 +13,6 @@ async fn main() {
         });
     }
     while let Some(arrived) = runners.join_next().await {
-        println!("{} arrives", arrived.expect("nobody panics"));
+        println!("{} arrives", arrived.expect("no task panics"));
     }
 }

@@ -122,7 +122,7 @@ impl Row {
         let known = self.metrics.entry(runtime).or_default();
         for metric in metrics {
             if let Some(value) = measure.metric(metric) {
-                // A thousandth of a nanosecond, or of a system call in a thousand operations, is more than anyone reads.
+                // A thousandth of a nanosecond, or of a system call in a thousand operations, is below the noise.
                 known.entry(metric.to_owned()).or_default().push((value * 1e4).round() / 1e4);
             }
         }

@@ -15,7 +15,7 @@ use redd::task::JoinSet;
 struct Counts {
     accepted: AtomicU64,
     answered: AtomicU64,
-    /// The client had gone.
+    /// The client had disconnected.
     unsent: AtomicU64,
     spawned: AtomicU64,
     ended: AtomicU64,
