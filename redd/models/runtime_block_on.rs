@@ -108,7 +108,7 @@ fn roots(threads: usize, take: Take, give_back: GiveBack, park: Park) {
     assert_eq!(shared.tasks.load(Ordering::Relaxed), threads, "all had it");
 }
 
-model!(loom_core_goes_to_whoever_waits, || roots(2, take_core_or_wait, |guard| drop(guard), Model::park));
+model!(loom_core_goes_to_a_waiting_thread, || roots(2, take_core_or_wait, |guard| drop(guard), Model::park));
 
 model!(loom_core_goes_on_to_the_third, || roots(3, take_core_or_wait, |guard| drop(guard), Model::park));
 

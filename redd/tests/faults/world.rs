@@ -24,8 +24,8 @@ pub(crate) const CASES: &[Case] = &[
     case("a pipe is full", "waits", full_pipe),
     case("a peer resets its connection", "an error", peer_resets),
     case("a peer closes while it is written to", "an error", peer_closes_meanwhile),
-    case("no process listens at the address", "an error", nobody_listens),
-    case("no process reads a datagram's port", "an error", nobody_receives),
+    case("no process listens at the address", "an error", no_process_listens),
+    case("no process reads a datagram's port", "an error", no_process_receives),
 ];
 
 /// Runs `child` in a forked child process. Returns true if it exits with status 0 within ten seconds, otherwise what
@@ -284,7 +284,7 @@ fn peer_closes_meanwhile() {
     });
 }
 
-fn nobody_listens() {
+fn no_process_listens() {
     current_thread().block_on(async {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error = TcpStream::connect(address).await.unwrap_err();
@@ -292,7 +292,7 @@ fn nobody_listens() {
     });
 }
 
-fn nobody_receives() {
+fn no_process_receives() {
     current_thread().block_on(async {
         let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
