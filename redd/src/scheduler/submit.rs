@@ -5,7 +5,6 @@
 #![expect(unsafe_code, reason = "allocates tasks; their raw references pass through queues")]
 
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
@@ -21,7 +20,6 @@ use crate::task::cell;
 use crate::task::current::current_is_of;
 use crate::task::hooks::UnjoinedPanic;
 use crate::task::runnable::Schedule;
-use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 
 impl Shared {
@@ -42,15 +40,8 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let location = Location::caller();
-        if mem::size_of::<F>() > cell::LARGE_FUTURE {
-            return spans::spawn_boxed(mem::size_of::<F>(), || {
-                // SAFETY: the future and its output are `Send`.
-                unsafe { self.spawn_unchecked(Box::pin(future), name, location) }
-            });
-        }
-        // SAFETY: as above.
-        unsafe { self.spawn_unchecked(future, name, location) }
+        // SAFETY: the future and its output are `Send`.
+        unsafe { self.spawn_unchecked(future, name, Location::caller()) }
     }
 
     /// # Safety

@@ -8,9 +8,4 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
 }
 
 #[inline(always)]
-pub(crate) fn spawn_boxed<R>(_: usize, spawn: impl FnOnce() -> R) -> R {
-    spawn()
-}
-
-#[inline(always)]
 pub(super) fn waker(_: &'static str, _: Id) {}
