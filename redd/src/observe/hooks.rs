@@ -58,6 +58,9 @@ pub struct TaskMeta<'a> {
     pub(crate) schedule_latency: Option<Duration>,
     #[allow(dead_code, reason = "only for the spans of the feature `tracing`")]
     pub(crate) future_bytes: usize,
+    /// The size of a future that was boxed when its task was spawned. Only the hook for spawns gets it.
+    #[allow(dead_code, reason = "only for the spans of the feature `tracing`")]
+    pub(crate) original_bytes: Option<usize>,
 }
 
 impl TaskMeta<'_> {

@@ -1,7 +1,7 @@
 //! Tasks as `tracing` spans, and the operations on their wakers as events. Without the feature `tracing` every call of this
 //! file compiles to nothing.
 //!
-//! Called by `runtime::Builder` (hooks), by the functions that spawn a boxed future, and by `task::waker`.
+//! Called by `runtime::Builder` (hooks) and by `task::waker`.
 
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "only a subscriber reads them"))]
 
@@ -16,14 +16,6 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
     #[cfg(feature = "tracing")]
     let hooks = table::around(hooks);
     hooks
-}
-
-/// Calls `spawn` for a boxed future of this size in bytes.
-#[inline(always)]
-pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
-    #[cfg(feature = "tracing")]
-    let spawn = || table::spawn_boxed(bytes, spawn);
-    spawn()
 }
 
 /// Records an operation, by the name that tokio-console reads, on a waker of this task.

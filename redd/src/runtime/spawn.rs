@@ -3,14 +3,11 @@
 #![expect(unsafe_code, reason = "allocates tasks")]
 
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 
 use crate::current;
-use crate::observe::spans;
 use crate::scheduler::enter;
 use crate::task::JoinHandle;
-use crate::task::cell::LARGE_FUTURE;
 
 /// Spawns a task: the runtime runs the future concurrently with the code that spawned it.
 ///
@@ -44,19 +41,10 @@ where
     F::Output: Send + 'static,
 {
     let location = Location::caller();
-    if mem::size_of::<F>() > LARGE_FUTURE {
-        let shared = &enter::expect_current("`spawn`");
-        return spans::spawn_boxed(mem::size_of::<F>(), || {
-            // SAFETY: the future and its output are `Send`.
-            unsafe { shared.spawn_unchecked(Box::pin(future), None, location) }
-        });
-    }
-    let spawned = enter::with_current_and(future, |shared, future| {
+    // SAFETY: it is not used after this function.
+    match unsafe { enter::borrow_current() } {
         // SAFETY: the future and its output are `Send`.
-        unsafe { shared.spawn_unchecked(future, None, location) }
-    });
-    match spawned {
-        Ok(join) => join,
-        Err(_) => current::missing("`spawn`"),
+        Some(shared) => unsafe { shared.spawn_unchecked(future, None, location) },
+        None => current::missing("`spawn`"),
     }
 }

@@ -5,7 +5,6 @@
 #![expect(unsafe_code, reason = "allocates tasks; their raw references pass through queues")]
 
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use super::local::{self, LOCAL};
 use super::phase::Accepts;
 use super::shared::Shared;
 use crate::observe::hooks::UnjoinedPanic;
-use crate::observe::spans;
 use crate::primitives::atomic::Ordering;
 use crate::sys::fork;
 use crate::task::cell;
@@ -42,15 +40,8 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let location = Location::caller();
-        if mem::size_of::<F>() > cell::LARGE_FUTURE {
-            return spans::spawn_boxed(mem::size_of::<F>(), || {
-                // SAFETY: the future and its output are `Send`.
-                unsafe { self.spawn_unchecked(Box::pin(future), name, location) }
-            });
-        }
-        // SAFETY: as above.
-        unsafe { self.spawn_unchecked(future, name, location) }
+        // SAFETY: the future and its output are `Send`.
+        unsafe { self.spawn_unchecked(future, name, Location::caller()) }
     }
 
     /// # Safety

@@ -27,7 +27,6 @@ use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
-use crate::observe::spans;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::user_code::drop_guarded;
@@ -178,7 +177,7 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
     }
 }
 
-/// A larger future, in bytes, is boxed by the function that receives it. Each call that passes it on would copy it, and an
+/// A larger future, in bytes, is boxed before it is stored or polled. Each call that passes it on would copy it, and an
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
@@ -194,26 +193,32 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     if const { is_boxed::<F, IS_BLOCKING>() } {
-        return spans::spawn_boxed(mem::size_of::<F>(), || {
-            // SAFETY: by the safety contract.
-            unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), name, location) }
-        });
+        let original_bytes = Some(mem::size_of::<F>());
+        // SAFETY: by the safety contract.
+        unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), original_bytes, name, location) }
+    } else {
+        // SAFETY: by the safety contract.
+        unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, None, name, location) }
     }
-    // SAFETY: by the safety contract.
-    unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, name, location) }
 }
 
-/// `large-is-boxed`: whether the future makes the cell too large for a slot.
+/// `large-is-boxed`: whether the future is large, or makes the cell too large for a slot. Nothing else decides which tasks have
+/// their future in a box.
 const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
-    slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
-        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE
+    let is_too_large_for_slot = slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
+        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE;
+    is_too_large_for_slot || mem::size_of::<F>() > LARGE_FUTURE
 }
 
+/// `original_bytes`: the size of the future in its box.
+///
 /// # Safety
 /// As for [`allocate`].
+#[inline]
 unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
     future: F,
+    original_bytes: Option<usize>,
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
@@ -233,7 +238,7 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     }
     if let Some(on_spawn) = &slab.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
-        unsafe { call_hook(task, on_spawn, None) };
+        unsafe { call_hook(task, on_spawn, None, original_bytes) };
     }
     // SAFETY: `publish` made one reference for each.
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }

@@ -22,7 +22,7 @@ impl TaskRef {
     /// Calls a hook with the task's description.
     pub(crate) fn call_hook(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held.
-        unsafe { call_hook(self.as_raw(), hook, schedule_latency) };
+        unsafe { call_hook(self.as_raw(), hook, schedule_latency, None) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -41,17 +41,24 @@ impl TaskSlab {
     }
 }
 
-/// Calls a hook with the task's description.
+/// Calls a hook with the task's description. `original_bytes` is for the hook that is called when the task is spawned.
 ///
 /// # Safety
 /// The caller has a reference to the task.
-pub(super) unsafe fn call_hook(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+pub(super) unsafe fn call_hook(
+    task: NonNull<Header>,
+    hook: &TaskHook,
+    schedule_latency: Option<Duration>,
+    original_bytes: Option<usize>,
+) {
     // SAFETY: a reference is held, by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let (id, spawned_at) = (header.id(), header.location());
     let name = name(extra, slab, id);
     let future_bytes = header.vtable().future_bytes;
-    guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
+    guarded(|| {
+        hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes, original_bytes })
+    });
 }
 
 /// Describes a task for reports.

@@ -127,7 +127,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
     if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { call_hook(task, hook, None) };
+        unsafe { call_hook(task, hook, None, None) };
     }
     slab.count_completed(header.vtable());
     let mut output = Output::Present;

@@ -6,7 +6,7 @@
 //! - `subscriber-is-user-code`: a span is created, entered, left and dropped outside of the table's lock.
 //! - `left-where-entered`: a poll leaves the span that it has entered, also if the task has ended in between.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -25,8 +25,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// The spans that the polls on this thread have entered, one entry for each poll.
     static ENTERED: RefCell<Vec<Option<Arc<Span>>>> = const { RefCell::new(Vec::new()) };
-    /// The size of the future that is being spawned in a box.
-    static BOXED_BYTES: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 fn spans() -> &'static Mutex<HashMap<u64, Arc<Span>>> {
@@ -64,14 +62,6 @@ pub(super) fn around(hooks: TaskHooks) -> TaskHooks {
     }
 }
 
-/// See [`spans::spawn_boxed`](super::spawn_boxed).
-pub(super) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
-    BOXED_BYTES.set(Some(bytes));
-    let spawned = spawn();
-    BOXED_BYTES.set(None);
-    spawned
-}
-
 fn begin(task: &TaskMeta<'_>) {
     let (id, location) = (task.id.0, task.spawned_at());
     let span = tracing::trace_span!(
@@ -82,7 +72,7 @@ fn begin(task: &TaskMeta<'_>) {
         task.name = task.name().unwrap_or_default(),
         task.id = id,
         size.bytes = task.future_bytes as u64,
-        original_size.bytes = BOXED_BYTES.take().map(|bytes| bytes as u64),
+        original_size.bytes = task.original_bytes.map(|bytes| bytes as u64),
         loc.file = location.file(),
         loc.line = location.line(),
         loc.col = location.column(),
