@@ -191,7 +191,7 @@ fn histograms_are_off_by_default() {
 }
 
 #[test]
-#[should_panic(expected = "Ask `num_workers`")]
+#[should_panic(expected = "Check `num_workers`")]
 fn a_histogram_bucket_that_does_not_exist_panics() {
     let runtime = Builder::new_current_thread().enable_metrics_poll_time_histogram().build().unwrap();
     runtime.metrics().poll_time_histogram_bucket_count(0, 10);
