@@ -163,6 +163,7 @@ impl<T> JoinHandle<T> {
         self.set_waker_with(|slot| *slot = Some(waker))
     }
 
+    #[inline]
     fn set_waker_with(&self, put: impl FnOnce(&mut Option<Waker>)) -> bool {
         let header = &**self.task;
         let now = header.state.load();
@@ -193,6 +194,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Takes the output of a task that is known to have ended.
+    #[inline]
     pub(crate) fn take_finished(self) -> Result<T, JoinError> {
         assert!(
             self.is_finished(),
