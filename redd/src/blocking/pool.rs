@@ -154,7 +154,7 @@ impl<W> Inner<W> {
 
 /// Releases the lock after a change of the threads or of the queue, and checks the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
-    debug_assert!(inner.has_seeker_if_needed(), "`work-has-a-seeker`: work has no thread: {inner:?}");
+    debug_assert!(inner.has_seeker_if_needed(), "`work-has-a-seeker`: work was stranded: {inner:?}");
     drop(inner);
 }
 
