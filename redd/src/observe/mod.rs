@@ -7,6 +7,8 @@ pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
 pub(crate) mod symbols;
+#[expect(dead_code, reason = "the rooms that fill it in follow")]
+pub(crate) mod waiter;
 pub(crate) mod waiting;
 
 pub use waiting::WaitKind;
