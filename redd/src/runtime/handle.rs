@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use super::block_on;
+use super::collect::collect;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::RuntimeFlavor;
@@ -150,7 +151,7 @@ impl Handle {
     /// # });
     /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.slab.describe_live())
+        Dump::new(collect(&self.shared).tasks)
     }
 
     /// The current runtime, or a panic that names `what`.
