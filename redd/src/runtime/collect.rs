@@ -20,7 +20,8 @@ pub(crate) struct Collected {
 
 pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
     let mut tasks = shared.slab.describe_live();
-    let waiters = tasks.iter_mut().filter_map(|task| task.joined.take()).collect();
+    let mut waiters: Vec<_> = tasks.iter_mut().filter_map(|task| task.joined.take()).collect();
+    shared.parts.timers.collect(&mut waiters);
     shared.describe_running(&mut tasks);
     Collected { tasks, waiters }
 }
