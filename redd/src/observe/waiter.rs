@@ -41,8 +41,8 @@ pub(crate) enum Subject {
     Task(u64),
     /// A point in time.
     Deadline { remaining: Duration },
-    /// An event of a descriptor.
-    Descriptor { fd: i32 },
+    /// An event of a descriptor. `about`: its addresses, or what kind of file it is.
+    Descriptor { fd: i32, about: Option<Box<str>> },
     /// A channel.
     Channel { object: usize, senders: usize, receivers: usize, length: usize },
     /// The exit of the process with this id.

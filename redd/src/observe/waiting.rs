@@ -16,12 +16,15 @@
 //! Storing the location before the inner poll would also serve a leaf that records it. It would cost a store, and a
 //! second one to restore the outer location, on every poll.
 
+use crate::primitives::atomic::{AtomicPtr, Ordering};
 use crate::primitives::thread_local;
 use pin_project_lite::pin_project;
 use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 
 /// Declares the enum, and the conversion from its numbers.
@@ -88,6 +91,38 @@ wait_kinds! {
 pub(crate) struct Waiting {
     pub(crate) kind: WaitKind,
     pub(crate) place: Option<&'static Location<'static>>,
+    waiter: NotedWaiter,
+}
+
+/// The waiter that a leaf has left somewhere without a location. It gets that of the note.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NotedWaiter {
+    /// There is none, or it has a location.
+    None,
+    /// The cell for the location.
+    Cell(&'static AtomicPtr<Location<'static>>),
+    /// One of several, by its number.
+    Numbered(&'static dyn Locate, u64),
+}
+
+/// Keeps waiters that get a location afterwards.
+pub(crate) trait Locate: Sync + fmt::Debug {
+    /// The waiter with this number, if it is still there, waits at `location`.
+    fn locate(&self, number: u64, location: &'static Location<'static>);
+}
+
+impl Waiting {
+    /// Sets the location, also that of the waiter.
+    #[inline]
+    fn set_place(&mut self, location: &'static Location<'static>) {
+        self.place = Some(location);
+        match self.waiter {
+            NotedWaiter::None => {}
+            // Relaxed: it is only shown.
+            NotedWaiter::Cell(cell) => cell.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed),
+            NotedWaiter::Numbered(waiters, number) => waiters.locate(number, location),
+        }
+    }
 }
 
 thread_local! {
@@ -98,7 +133,28 @@ thread_local! {
 /// Records that the current task is about to wait. `place` is the location of the user's call, if known.
 #[inline]
 pub(crate) fn note(kind: WaitKind, place: Option<&'static Location<'static>>) {
-    LAST.set(Some(Waiting { kind, place }));
+    LAST.set(Some(Waiting { kind, place, waiter: NotedWaiter::None }));
+}
+
+/// As [`note`], by a leaf that has left a waiter and does not know where the user's call is.
+#[inline]
+pub(crate) fn note_waiter(kind: WaitKind, waiter: NotedWaiter) {
+    LAST.set(Some(Waiting { kind, place: None, waiter }));
+}
+
+/// The last note of this poll is for a wait of this kind, which its leaf did not know.
+pub(crate) fn rename(kind: WaitKind, place: Option<&'static Location<'static>>) {
+    let Some(mut waiting) = LAST.get() else { return note(kind, place) };
+    (waiting.kind, waiting.place) = (kind, None);
+    if let Some(place) = place {
+        waiting.set_place(place);
+    }
+    LAST.set(Some(waiting));
+}
+
+/// Puts a note back that was taken in this poll.
+pub(crate) fn put_back(waiting: Waiting) {
+    LAST.set(Some(waiting));
 }
 
 /// Takes the last note of this poll. Called before a poll starts and after it ends, so that no note is left over.
@@ -128,8 +184,9 @@ impl Drop for Kept {
 pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
     // `ready-is-free`
     if polled.is_pending() {
-        if let Some(waiting @ Waiting { place: None, .. }) = LAST.get() {
-            LAST.set(Some(Waiting { place: Some(location), ..waiting }));
+        if let Some(mut waiting @ Waiting { place: None, .. }) = LAST.get() {
+            waiting.set_place(location);
+            LAST.set(Some(waiting));
         }
     }
     polled
@@ -164,8 +221,9 @@ impl<F: Future> Future for Located<F> {
         let polled = this.future.poll(cx);
         // `ready-is-free`
         if polled.is_pending() {
-            if let Some(waiting) = LAST.get() {
-                LAST.set(Some(Waiting { place: Some(this.location), ..waiting }));
+            if let Some(mut waiting) = LAST.get() {
+                waiting.set_place(this.location);
+                LAST.set(Some(waiting));
             }
         }
         polled

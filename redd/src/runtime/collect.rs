@@ -22,6 +22,7 @@ pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
     let mut tasks = shared.slab.describe_live();
     let mut waiters: Vec<_> = tasks.iter_mut().filter_map(|task| task.joined.take()).collect();
     shared.parts.timers.collect(&mut waiters);
+    shared.parts.driver.collect(&mut waiters);
     shared.describe_running(&mut tasks);
     Collected { tasks, waiters }
 }

@@ -12,6 +12,7 @@
 #![expect(unsafe_code, reason = "reading into memory that is not initialised")]
 
 use super::ready::{Interest, Ready};
+pub(crate) use super::slot::Purpose;
 use super::slot::{IoSlot, Waited};
 use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
@@ -19,8 +20,9 @@ use crate::current;
 use crate::driver::Driver;
 use crate::driver::errors::shutdown_error;
 use crate::io::ReadBuf;
-use crate::observe::waiting::{self, WaitKind};
+use crate::observe::waiting::{self, NotedWaiter, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
+use crate::task::current::id_or_zero;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
@@ -93,7 +95,7 @@ impl Registration {
         Ok(Self { driver, fd, index, generation })
     }
 
-    fn slot(&self) -> &IoSlot {
+    fn slot(&self) -> &'static IoSlot {
         self.driver.slot(self.index)
     }
 
@@ -112,23 +114,27 @@ impl Registration {
         &self,
         interest: Interest,
         until: Until,
-        wait: impl FnOnce(&IoSlot) -> Waited,
+        wait: impl FnOnce(&'static IoSlot) -> (Waited, NotedWaiter),
     ) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
-            waiting::note(wait_kind(interest), None);
             match wait(slot) {
-                Waited::Pending => return Poll::Pending,
-                Waited::Ended => return Poll::Ready(Err(shutdown_error())),
-                Waited::Ready(now) => state = now,
+                (Waited::Pending, waiter) => {
+                    waiting::note_waiter(wait_kind(interest), waiter);
+                    return Poll::Pending;
+                }
+                (Waited::Ended, _) => return Poll::Ready(Err(shutdown_error())),
+                (Waited::Ready(now), _) => state = now,
             }
         }
         Poll::Ready(if state.is_shutdown() { Err(shutdown_error()) } else { Ok(state) })
     }
 
     fn poll_event(&self, cx: &mut Context<'_>, direction: Direction, until: Until) -> Poll<io::Result<State>> {
-        self.poll_until(direction.interest(), until, |slot| slot.wait(direction, cx.waker()))
+        self.poll_until(direction.interest(), until, |slot| {
+            (slot.wait(direction, cx.waker(), id_or_zero()), slot.noted(direction))
+        })
     }
 
     /// Waits until an event has said that `direction` is worth trying. Only the last task that waits here is woken.
@@ -325,12 +331,23 @@ impl<S> Registered for Arc<Source<S>> {
 pub(crate) struct Readiness<R: Registered> {
     at: R,
     interest: Interest,
+    purpose: Purpose,
     ticket: Option<u64>,
 }
 
 impl<R: Registered> Readiness<R> {
     pub(crate) fn of(at: R, interest: Interest) -> Self {
-        Self { at, interest, ticket: None }
+        Self::with_purpose(at, interest, Purpose::Descriptor)
+    }
+
+    /// As [`of`](Self::of), for a wait that dumps show as one for something else than the descriptor.
+    pub(crate) fn with_purpose(at: R, interest: Interest, purpose: Purpose) -> Self {
+        Self { at, interest, purpose, ticket: None }
+    }
+
+    /// From its next poll on, dumps show its wait as one for this.
+    pub(crate) fn set_purpose(&mut self, purpose: Purpose) {
+        self.purpose = purpose;
     }
 
     pub(crate) fn registration(&self) -> &Registration {
@@ -338,8 +355,11 @@ impl<R: Registered> Readiness<R> {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
-        let Self { at, interest, ticket } = self;
-        let wait = |slot: &IoSlot| slot.wait_in_list(ticket, *interest, cx.waker());
+        let Self { at, interest, purpose, ticket } = self;
+        let wait = |slot: &'static IoSlot| {
+            let waited = slot.wait_in_list(ticket, *interest, *purpose, cx.waker(), id_or_zero());
+            (waited, ticket.map_or(NotedWaiter::None, |ticket| NotedWaiter::Numbered(slot, ticket)))
+        };
         at.registration().poll_until(*interest, until, wait)
     }
 
