@@ -7,6 +7,7 @@ pub(crate) mod late_poll;
 pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
+pub(crate) mod roots;
 pub(crate) mod symbols;
 #[expect(dead_code, reason = "the rooms that fill it in follow")]
 pub(crate) mod waiter;

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::current::{self, Entered};
 use crate::observe::coarse;
+use crate::observe::roots::RootGuard;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
@@ -41,13 +42,14 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let is_multi = shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
     let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
+    let root = shared.roots.begin(Location::caller());
     let mut has_cancelled = false;
     loop {
         coarse::refresh(); // `coarse-is-close`
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));
         }
-        if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
+        if let Poll::Ready(output) = root.poll(|| coop::with_full(|| future.as_mut().poll(&mut cx))) {
             return output;
         }
         shared.expect_own_process(what);
@@ -102,7 +104,8 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     shared.set_root(Location::caller());
-    let mut root = RootPoll { future, output: None, woken, waker };
+    let record = shared.roots.begin(Location::caller());
+    let mut root = RootPoll { future, output: None, woken, waker, record };
     loop {
         if guard.core.is_none() {
             guard.core = take_core_or_wait(&shared.core, woken);
@@ -188,6 +191,7 @@ struct RootPoll<'a, F: Future> {
     output: Option<F::Output>,
     woken: &'a Arc<RootWaker>,
     waker: &'a Waker,
+    record: RootGuard<'a>,
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
@@ -198,7 +202,7 @@ impl<F: Future> Root for RootPoll<'_, F> {
         // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
         if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
             let mut cx = Context::from_waker(self.waker);
-            if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
+            if let Poll::Ready(output) = self.record.poll(|| coop::with_full(|| self.future.as_mut().poll(&mut cx))) {
                 self.output = Some(output);
             }
         }

@@ -133,8 +133,8 @@ impl Handle {
         RuntimeMetrics::new(Arc::clone(&self.shared))
     }
 
-    /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are
-    /// not among them.
+    /// Every live task of the runtime, with what each waits on. Tasks of a `LocalSet` that runs in it are among them, and
+    /// closures of the blocking pool are not.
     ///
     /// Polls nothing and never waits: it returns a future because Tokio's function does. See [`dump`](super::dump).
     ///

@@ -26,6 +26,7 @@ use crate::blocking::task::BlockingPool;
 use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
 use crate::observe::coarse;
+use crate::observe::roots::Roots;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::Process;
@@ -78,6 +79,7 @@ impl Shared {
             workers: Workers::default(),
             stall_detector,
             core: Mutex::default(),
+            roots: Roots::default(),
             root: AtomicPtr::new(ptr::null_mut()),
             started,
             started_coarse_ms: coarse::at(started),

@@ -31,6 +31,7 @@ use crate::collections::wake_list::WakeList;
 use crate::current::Parts;
 use crate::driver::EventBuffer;
 use crate::observe::coarse;
+use crate::observe::roots::Roots;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) stall_detector: StallDetector,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
+    /// The futures of `block_on`.
+    pub(crate) roots: Roots,
     /// The last caller of `block_on`.
     pub(super) root: AtomicPtr<Location<'static>>,
     pub(super) started: Instant,

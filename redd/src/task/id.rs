@@ -19,6 +19,9 @@ use std::fmt;
 pub struct Id(pub(super) u64);
 
 impl Id {
+    /// The id of no task: for what runs outside of tasks.
+    pub(crate) const OUTSIDE: Self = Self(0);
+
     /// The number that waiters carry (`WaiterInfo::task`). It is never 0.
     #[allow(dead_code, reason = "the dump that joins tasks and waiters follows")]
     pub(crate) fn number(self) -> u64 {

@@ -158,6 +158,13 @@ impl<T> JoinHandle<T> {
         })
     }
 
+    /// Records for dumps that the current task waits for this one, among others.
+    #[track_caller]
+    pub(crate) fn mark_joined(&self) {
+        // SAFETY: the handle has a reference.
+        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());
+    }
+
     /// As [`set_waker`](Self::set_waker), but takes the waker by value.
     pub(crate) fn give_waker(&self, waker: Waker) -> bool {
         self.set_waker_with(|slot| *slot = Some(waker))
@@ -221,8 +228,7 @@ impl<T> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
-        // SAFETY: the handle has a reference.
-        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());
+        self.mark_joined();
         if self.set_waker(cx.waker()) {
             waiting::note(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
