@@ -4,7 +4,8 @@
 //!
 //! # Invariants
 //! - `one-call`: a record belongs to the call that has set its location, until that call clears it. Only that call writes the
-//!   other fields.
+//!   other fields. The first record is for the call that runs the tasks of a current-thread runtime, of which there is one
+//!   at a time; the others are taken under the lock.
 //!
 //! All accesses are relaxed: a reader may see the parts of two polls, or of two calls.
 
@@ -20,27 +21,26 @@ use super::waiting::{self, WaitKind};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
+/// In `RootRecord::kind`: the future is being polled. No `WaitKind` has this number, nor 0.
+const POLLED: u8 = 0xff;
+
 /// The records of one runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Roots {
-    /// The usual program has one `block_on`.
     first: RootRecord,
-    /// For the calls at the same time. Free ones are used again.
+    /// Free ones are used again.
     others: Mutex<Vec<Arc<RootRecord>>>,
 }
 
 /// One call of `block_on`.
 #[derive(Debug)]
-struct RootRecord {
+pub(crate) struct RootRecord {
     /// The line that calls. Null: the record is free.
     location: AtomicPtr<Location<'static>>,
     started_ms: AtomicU32,
-    /// When the last poll began.
-    polled_ms: AtomicU32,
-    /// The polls that have begun plus those that have ended.
-    polls: AtomicU32,
-    /// What its last poll waits on: the kind, 0 if it is not known, and the line.
+    /// What its last poll waits on, 0 if that is not known; or `POLLED`.
     kind: AtomicU8,
+    /// Where it waits, if that is known.
     place: AtomicPtr<Location<'static>>,
 }
 
@@ -49,8 +49,6 @@ impl Default for RootRecord {
         Self {
             location: AtomicPtr::new(ptr::null_mut()),
             started_ms: AtomicU32::new(0),
-            polled_ms: AtomicU32::new(0),
-            polls: AtomicU32::new(0),
             kind: AtomicU8::new(0),
             place: AtomicPtr::new(ptr::null_mut()),
         }
@@ -62,28 +60,27 @@ impl Default for RootRecord {
 pub(crate) struct RootInfo {
     pub(crate) location: &'static Location<'static>,
     pub(crate) started_ms: u32,
-    pub(crate) polled_ms: u32,
-    pub(crate) polls: u32,
     pub(crate) is_polled: bool,
     pub(crate) waiting: Option<(WaitKind, Option<&'static Location<'static>>)>,
 }
 
 impl Roots {
-    /// A record for a call at `location`, until it is dropped.
-    pub(crate) fn begin(&self, location: &'static Location<'static>) -> RootGuard<'_> {
-        let other = if self.first.claim(location) { None } else { Some(self.other(location)) };
-        RootGuard { roots: self, other }
+    /// The record for the call at `location`, which runs the tasks of a current-thread runtime.
+    #[inline]
+    pub(crate) fn begin_with_core(&self, location: &'static Location<'static>) -> &RootRecord {
+        self.first.begin(location);
+        &self.first
     }
 
-    #[cold]
-    fn other(&self, location: &'static Location<'static>) -> Arc<RootRecord> {
+    /// A record for another call at `location`.
+    pub(crate) fn begin(&self, location: &'static Location<'static>) -> Arc<RootRecord> {
         let mut others = self.others.lock();
-        if let Some(free) = others.iter().find(|record| record.claim(location)) {
-            return Arc::clone(free);
+        let free = others.iter().find(|record| record.location.load(Ordering::Relaxed).is_null());
+        let record = free.cloned().unwrap_or_default();
+        record.begin(location);
+        if Arc::strong_count(&record) == 1 {
+            others.push(Arc::clone(&record));
         }
-        let record = Arc::new(RootRecord::default());
-        record.claim(location);
-        others.push(Arc::clone(&record));
         record
     }
 
@@ -95,72 +92,58 @@ impl Roots {
 }
 
 impl RootRecord {
-    /// Takes the record if it is free (`one-call`).
-    fn claim(&self, location: &'static Location<'static>) -> bool {
-        let ours = ptr::from_ref(location).cast_mut();
-        let claimed = self.location.compare_exchange(ptr::null_mut(), ours, Ordering::Relaxed, Ordering::Relaxed);
-        if claimed.is_ok() {
-            self.started_ms.store(coarse::now_ms(), Ordering::Relaxed);
-            self.polls.store(0, Ordering::Relaxed);
-            self.kind.store(0, Ordering::Relaxed);
-        }
-        claimed.is_ok()
-    }
-
-    fn info(&self) -> Option<RootInfo> {
-        // SAFETY: it is null or comes from a `&'static`.
-        let location = unsafe { self.location.load(Ordering::Relaxed).as_ref() }?;
-        let polls = self.polls.load(Ordering::Relaxed);
-        let kind = WaitKind::from_u8(self.kind.load(Ordering::Relaxed));
-        // SAFETY: as above.
-        let place = unsafe { self.place.load(Ordering::Relaxed).as_ref() };
-        Some(RootInfo {
-            location,
-            started_ms: self.started_ms.load(Ordering::Relaxed),
-            polled_ms: self.polled_ms.load(Ordering::Relaxed),
-            polls: polls.div_ceil(2),
-            is_polled: polls % 2 == 1,
-            waiting: kind.map(|kind| (kind, place)),
-        })
-    }
-}
-
-/// The record of one call.
-#[derive(Debug)]
-pub(crate) struct RootGuard<'a> {
-    roots: &'a Roots,
-    other: Option<Arc<RootRecord>>,
-}
-
-impl RootGuard<'_> {
     #[inline]
-    fn record(&self) -> &RootRecord {
-        self.other.as_deref().unwrap_or(&self.roots.first)
+    fn begin(&self, location: &'static Location<'static>) {
+        self.started_ms.store(coarse::now_ms(), Ordering::Relaxed);
+        self.kind.store(POLLED, Ordering::Relaxed);
+        self.location.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The call ends.
+    #[inline]
+    pub(crate) fn end(&self) {
+        self.location.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Polls the future of the call, and records what it waits on.
     #[inline]
     pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
-        let record = self.record();
-        let polls = record.polls.load(Ordering::Relaxed);
-        record.polls.store(polls.wrapping_add(1), Ordering::Relaxed);
-        record.polled_ms.store(coarse::now_ms(), Ordering::Relaxed);
+        self.kind.store(POLLED, Ordering::Relaxed);
+        // Of a task on this thread.
         let _ = waiting::take();
         let polled = poll();
         if polled.is_pending() {
             let waits = waiting::take();
-            record.kind.store(waits.map_or(0, |waits| waits.kind as u8), Ordering::Relaxed);
             let place = waits.and_then(|waits| waits.place).map_or(ptr::null(), ptr::from_ref);
-            record.place.store(place.cast_mut(), Ordering::Relaxed);
+            self.place.store(place.cast_mut(), Ordering::Relaxed);
+            self.kind.store(waits.map_or(0, |waits| waits.kind as u8), Ordering::Relaxed);
         }
-        record.polls.store(polls.wrapping_add(2), Ordering::Relaxed);
         polled
+    }
+
+    fn info(&self) -> Option<RootInfo> {
+        // SAFETY: it is null or comes from a `&'static`.
+        let location = unsafe { self.location.load(Ordering::Relaxed).as_ref() }?;
+        let kind = self.kind.load(Ordering::Relaxed);
+        // SAFETY: as above.
+        let place = unsafe { self.place.load(Ordering::Relaxed).as_ref() };
+        Some(RootInfo {
+            location,
+            started_ms: self.started_ms.load(Ordering::Relaxed),
+            is_polled: kind == POLLED,
+            waiting: WaitKind::from_u8(kind).map(|kind| (kind, place)),
+        })
     }
 }
 
-impl Drop for RootGuard<'_> {
+/// Ends the record of a call when it is dropped.
+#[derive(Debug)]
+pub(crate) struct RootGuard<R: std::ops::Deref<Target = RootRecord>>(pub(crate) R);
+
+impl<R: std::ops::Deref<Target = RootRecord>> Drop for RootGuard<R> {
+    #[inline]
     fn drop(&mut self) {
-        self.record().location.store(ptr::null_mut(), Ordering::Relaxed);
+        self.0.end();
     }
 }
 
@@ -175,27 +158,26 @@ mod tests {
     #[test]
     fn calls_at_the_same_time_have_records_of_their_own_which_are_used_again() {
         let roots = Roots::default();
-        let pending = |guard: &RootGuard<'_>, kind| {
-            let polled = guard.poll(|| {
+        let pending = |record: &RootRecord, kind| {
+            let polled = record.poll(|| {
                 waiting::note(kind, None);
                 Poll::<()>::Pending
             });
             assert!(polled.is_pending());
         };
-        let first = roots.begin(Location::caller());
-        let second = roots.begin(Location::caller());
-        let third = roots.begin(Location::caller());
-        pending(&first, WaitKind::Timer);
-        pending(&second, WaitKind::Join);
+        let first = RootGuard(roots.begin_with_core(Location::caller()));
+        let second = RootGuard(roots.begin(Location::caller()));
+        let third = RootGuard(roots.begin(Location::caller()));
+        pending(first.0, WaitKind::Timer);
+        pending(&second.0, WaitKind::Join);
         assert_eq!(kinds(&roots), [Some(WaitKind::Timer), Some(WaitKind::Join), None]);
         drop(second);
         assert_eq!(kinds(&roots), [Some(WaitKind::Timer), None]);
-        let again = roots.begin(Location::caller());
+        let again = RootGuard(roots.begin(Location::caller()));
         assert_eq!(roots.others.lock().len(), 2);
         drop((first, third));
-        assert!(again.poll(|| Poll::Ready(roots.describe()[0].is_polled)) == Poll::Ready(true));
-        assert_eq!(roots.describe()[0].polls, 1);
-        assert!(!roots.describe()[0].is_polled);
+        pending(&again.0, WaitKind::Notify);
+        assert!(again.0.poll(|| Poll::Ready(roots.describe()[0].is_polled)) == Poll::Ready(true));
         drop(again);
         assert_eq!(kinds(&roots), []);
     }

@@ -91,7 +91,6 @@ wait_kinds! {
 pub(crate) struct Waiting {
     pub(crate) kind: WaitKind,
     pub(crate) place: Option<&'static Location<'static>>,
-    waiter: NotedWaiter,
 }
 
 /// The waiter that a leaf has left somewhere without a location. It gets that of the note.
@@ -111,50 +110,59 @@ pub(crate) trait Locate: Sync + fmt::Debug {
     fn locate(&self, number: u64, location: &'static Location<'static>);
 }
 
-impl Waiting {
-    /// Sets the location, also that of the waiter.
-    #[inline]
-    fn set_place(&mut self, location: &'static Location<'static>) {
-        self.place = Some(location);
-        match self.waiter {
-            NotedWaiter::None => {}
-            // Relaxed: it is only shown.
-            NotedWaiter::Cell(cell) => cell.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed),
-            NotedWaiter::Numbered(waiters, number) => waiters.locate(number, location),
-        }
-    }
-}
-
 thread_local! {
     /// `note-is-cheap`: a plain cell, without a destructor.
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
+    /// The waiter of the last note. It means nothing if there is no note.
+    static WAITER: Cell<NotedWaiter> = const { Cell::new(NotedWaiter::None) };
 }
 
 /// Records that the current task is about to wait. `place` is the location of the user's call, if known.
 #[inline]
 pub(crate) fn note(kind: WaitKind, place: Option<&'static Location<'static>>) {
-    LAST.set(Some(Waiting { kind, place, waiter: NotedWaiter::None }));
+    LAST.set(Some(Waiting { kind, place }));
+    WAITER.set(NotedWaiter::None);
 }
 
 /// As [`note`], by a leaf that has left a waiter and does not know where the user's call is.
 #[inline]
 pub(crate) fn note_waiter(kind: WaitKind, waiter: NotedWaiter) {
-    LAST.set(Some(Waiting { kind, place: None, waiter }));
+    LAST.set(Some(Waiting { kind, place: None }));
+    WAITER.set(waiter);
 }
 
 /// The last note of this poll is for a wait of this kind, which its leaf did not know.
 pub(crate) fn rename(kind: WaitKind, place: Option<&'static Location<'static>>) {
-    let Some(mut waiting) = LAST.get() else { return note(kind, place) };
-    (waiting.kind, waiting.place) = (kind, None);
-    if let Some(place) = place {
-        waiting.set_place(place);
+    if LAST.get().is_none() {
+        return note(kind, place);
     }
-    LAST.set(Some(waiting));
+    LAST.set(Some(Waiting { kind, place: None }));
+    if let Some(place) = place {
+        set_place(place, Overwrites::Yes);
+    }
 }
 
-/// Puts a note back that was taken in this poll.
-pub(crate) fn put_back(waiting: Waiting) {
-    LAST.set(Some(waiting));
+/// Whether a location takes the place of one that is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overwrites {
+    Yes,
+    No,
+}
+
+/// Sets the location of the last note and of its waiter. Apart from its callers, which are in the path of every poll.
+#[inline(never)]
+fn set_place(location: &'static Location<'static>, overwrites: Overwrites) {
+    let Some(Waiting { kind, place }) = LAST.get() else { return };
+    if place.is_some() && overwrites == Overwrites::No {
+        return;
+    }
+    LAST.set(Some(Waiting { kind, place: Some(location) }));
+    match WAITER.get() {
+        NotedWaiter::None => {}
+        // Relaxed: it is only shown.
+        NotedWaiter::Cell(cell) => cell.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed),
+        NotedWaiter::Numbered(waiters, number) => waiters.locate(number, location),
+    }
 }
 
 /// Takes the last note of this poll. Called before a poll starts and after it ends, so that no note is left over.
@@ -184,10 +192,7 @@ impl Drop for Kept {
 pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
     // `ready-is-free`
     if polled.is_pending() {
-        if let Some(mut waiting @ Waiting { place: None, .. }) = LAST.get() {
-            waiting.set_place(location);
-            LAST.set(Some(waiting));
-        }
+        set_place(location, Overwrites::No);
     }
     polled
 }
@@ -221,10 +226,7 @@ impl<F: Future> Future for Located<F> {
         let polled = this.future.poll(cx);
         // `ready-is-free`
         if polled.is_pending() {
-            if let Some(mut waiting) = LAST.get() {
-                waiting.set_place(this.location);
-                LAST.set(Some(waiting));
-            }
+            set_place(this.location, Overwrites::Yes);
         }
         polled
     }

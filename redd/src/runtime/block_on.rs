@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::current::{self, Entered};
 use crate::observe::coarse;
-use crate::observe::roots::RootGuard;
+use crate::observe::roots::{RootGuard, RootRecord};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
@@ -42,14 +42,14 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let is_multi = shared.config.flavor == Flavor::MultiThread;
     // The first such thread spawns as cheaply as a worker.
     let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
-    let root = shared.roots.begin(Location::caller());
+    let root = RootGuard(shared.roots.begin(Location::caller()));
     let mut has_cancelled = false;
     loop {
         coarse::refresh(); // `coarse-is-close`
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));
         }
-        if let Poll::Ready(output) = root.poll(|| coop::with_full(|| future.as_mut().poll(&mut cx))) {
+        if let Poll::Ready(output) = root.0.poll(|| coop::with_full(|| future.as_mut().poll(&mut cx))) {
             return output;
         }
         shared.expect_own_process(what);
@@ -104,7 +104,10 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     shared.set_root(Location::caller());
-    let record = shared.roots.begin(Location::caller());
+    let other = if guard.core.is_none() { Some(RootGuard(shared.roots.begin(Location::caller()))) } else { None };
+    let first = if other.is_none() { Some(RootGuard(shared.roots.begin_with_core(Location::caller()))) } else { None };
+    let record = other.as_ref().map(|other| &*other.0).or(first.as_ref().map(|first| first.0));
+    let record = record.expect("one of the two was made");
     let mut root = RootPoll { future, output: None, woken, waker, record };
     loop {
         if guard.core.is_none() {
@@ -191,7 +194,7 @@ struct RootPoll<'a, F: Future> {
     output: Option<F::Output>,
     woken: &'a Arc<RootWaker>,
     waker: &'a Waker,
-    record: RootGuard<'a>,
+    record: &'a RootRecord,
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
