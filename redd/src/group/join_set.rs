@@ -473,7 +473,7 @@ impl<T: 'static> JoinSet<T> {
             }
             None => {
                 self.mark_joined();
-                waiting::note(WaitKind::Join, None);
+                waiting::record(WaitKind::Join, None);
                 Poll::Pending
             }
         }

@@ -114,7 +114,7 @@ impl RootRecord {
         let polled = poll();
         if polled.is_pending() {
             let waits = waiting::take();
-            let place = waits.and_then(|waits| waits.place).map_or(ptr::null(), ptr::from_ref);
+            let place = waits.and_then(|waits| waits.location).map_or(ptr::null(), ptr::from_ref);
             self.place.store(place.cast_mut(), Ordering::Relaxed);
             self.kind.store(waits.map_or(0, |waits| waits.kind as u8), Ordering::Relaxed);
         }
@@ -160,7 +160,7 @@ mod tests {
         let roots = Roots::default();
         let pending = |record: &RootRecord, kind| {
             let polled = record.poll(|| {
-                waiting::note(kind, None);
+                waiting::record(kind, None);
                 Poll::<()>::Pending
             });
             assert!(polled.is_pending());

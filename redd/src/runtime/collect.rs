@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::observe::coarse;
 use crate::observe::roots::RootInfo;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::WaiterInfo;
 use crate::scheduler::shared::Shared;
-use crate::task::info::TaskInfo;
 use crate::task::{Id, local_slabs};
 
 /// The tasks and closures of a runtime that have not ended, those of the `LocalSet`s that run in it, the futures of `block_on`, and the waits that its parts know of. A wait belongs to the task

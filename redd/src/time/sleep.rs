@@ -160,10 +160,10 @@ impl Sleep {
     #[inline]
     #[track_caller]
     pub(super) fn new(what: &str, when: When) -> Self {
-        let place = Location::caller();
+        let location = Location::caller();
         let made = current::with_parts(|parts| {
             let timers = parts.timers()?;
-            Some((deadline_of(when, timers), Timer::new(timers, place)))
+            Some((deadline_of(when, timers), Timer::new(timers, location)))
         });
         match made {
             Some(Some((deadline, timer))) => {
@@ -262,7 +262,7 @@ impl Future for Sleep {
         let deadline = &*this.deadline;
         let poll = || {
             let unit = ready!(poll_proceed(cx));
-            let place = this.timer.location();
+            let location = this.timer.location();
             let is_fired = match this.timer.as_mut().poll(cx, id_or_zero) {
                 TimerState::Fired => true,
                 TimerState::Waiting => fire_if_reached(this.timer, *deadline),
@@ -272,16 +272,16 @@ impl Future for Sleep {
                             *this.is_given && fire_if_reached(this.timer, *deadline)
                         }
                         Arming::Due(_) => true,
-                        Arming::Gone(_) => ends_detached(place),
+                        Arming::Gone(_) => ends_detached(location),
                     }
                 }
-                TimerState::Detached => ends_detached(place),
+                TimerState::Detached => ends_detached(location),
             };
             if is_fired {
                 unit.made_progress();
                 Poll::Ready(())
             } else {
-                waiting::note(WaitKind::Timer, Some(place));
+                waiting::record(WaitKind::Timer, Some(location));
                 Poll::Pending
             }
         };
@@ -354,12 +354,12 @@ fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker
 
 /// A destructor that waits while its thread unwinds gets the end instead of a second panic, which would abort the process.
 #[cold]
-fn ends_detached(place: &Location<'_>) -> bool {
+fn ends_detached(location: &Location<'_>) -> bool {
     if thread::panicking() {
         return true;
     }
     panic!(
-        "a timer was polled after its runtime was shut down. It was made at {place}. Finish or drop what waits for \
+        "a timer was polled after its runtime was shut down. It was made at {location}. Finish or drop what waits for \
          it before the runtime goes, or keep the `Runtime` alive longer."
     )
 }
