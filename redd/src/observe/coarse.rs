@@ -33,7 +33,7 @@ pub(crate) fn now_ms() -> u32 {
     NOW_MS.0.load(Ordering::Relaxed)
 }
 
-/// Brings the clock up to date.
+/// Brings the clock up to date (`coarse-is-close`).
 pub(crate) fn refresh() {
     set(at(clock::now()));
 }
@@ -52,7 +52,7 @@ pub(crate) fn set(ms: u32) {
     }
 }
 
-/// The time that has passed since `start_ms`.
+/// The time that has passed since `start_ms` (`coarse-may-step-back`).
 pub(crate) fn age(start_ms: u32) -> Duration {
     age_at(now_ms(), start_ms)
 }

@@ -7,6 +7,9 @@
 //!   other fields. The first record is for the call that runs the tasks of a current-thread runtime, of which there is one
 //!   at a time; the others are taken under the lock.
 //!
+//! What the future waits on is recorded for calls that only poll it. A call that also runs tasks polls it too often for that:
+//! its waits are found among the waiters, as those of no task.
+//!
 //! All accesses are relaxed: a reader may see the parts of two polls, or of two calls.
 
 #![expect(unsafe_code, reason = "locations in atomic pointers")]
@@ -65,15 +68,19 @@ pub(crate) struct RootInfo {
 }
 
 impl Roots {
-    /// The record for the call at `location`, which runs the tasks of a current-thread runtime.
+    /// A record for a call on a current-thread runtime. `has_core`: it begins as the one that runs the tasks.
     #[inline]
-    pub(crate) fn begin_with_core(&self, location: &'static Location<'static>) -> &RootRecord {
+    pub(crate) fn begin_on_core(&self, has_core: bool, location: &'static Location<'static>) -> RootOnCore<'_> {
+        if !has_core {
+            return RootOnCore { first: &self.first, other: Some(self.begin(location)) };
+        }
         self.first.begin(location);
-        &self.first
+        RootOnCore { first: &self.first, other: None }
     }
 
     /// A record for another call at `location`.
-    pub(crate) fn begin(&self, location: &'static Location<'static>) -> Arc<RootRecord> {
+    #[cold]
+    pub(crate) fn begin(&self, location: &'static Location<'static>) -> RootGuard {
         let mut others = self.others.lock();
         let free = others.iter().find(|record| record.location.load(Ordering::Relaxed).is_null());
         let record = free.cloned().unwrap_or_default();
@@ -81,7 +88,7 @@ impl Roots {
         if Arc::strong_count(&record) == 1 {
             others.push(Arc::clone(&record));
         }
-        record
+        RootGuard(record)
     }
 
     /// Describes the calls that have not returned.
@@ -93,15 +100,16 @@ impl Roots {
 
 impl RootRecord {
     #[inline]
+    /// The caller holds the lock, or is the one that runs the tasks (`one-call`).
     fn begin(&self, location: &'static Location<'static>) {
         self.started_ms.store(coarse::now_ms(), Ordering::Relaxed);
-        self.kind.store(POLLED, Ordering::Relaxed);
+        self.kind.store(0, Ordering::Relaxed);
         self.location.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
     }
 
     /// The call ends.
     #[inline]
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         self.location.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
@@ -113,7 +121,7 @@ impl RootRecord {
         let _ = waiting::take();
         let polled = poll();
         if polled.is_pending() {
-            let waits = waiting::take();
+            let waits = waiting::last();
             let place = waits.and_then(|waits| waits.location).map_or(ptr::null(), ptr::from_ref);
             self.place.store(place.cast_mut(), Ordering::Relaxed);
             self.kind.store(waits.map_or(0, |waits| waits.kind as u8), Ordering::Relaxed);
@@ -136,14 +144,29 @@ impl RootRecord {
     }
 }
 
-/// Ends the record of a call when it is dropped.
+/// The record of one call, which ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct RootGuard<R: std::ops::Deref<Target = RootRecord>>(pub(crate) R);
+pub(crate) struct RootGuard(pub(crate) Arc<RootRecord>);
 
-impl<R: std::ops::Deref<Target = RootRecord>> Drop for RootGuard<R> {
-    #[inline]
+impl Drop for RootGuard {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+/// The record of a call on a current-thread runtime.
+#[derive(Debug)]
+pub(crate) struct RootOnCore<'a> {
+    first: &'a RootRecord,
+    other: Option<RootGuard>,
+}
+
+impl Drop for RootOnCore<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.other.is_none() {
+            self.first.end();
+        }
     }
 }
 
@@ -165,18 +188,18 @@ mod tests {
             });
             assert!(polled.is_pending());
         };
-        let first = RootGuard(roots.begin_with_core(Location::caller()));
-        let second = RootGuard(roots.begin(Location::caller()));
-        let third = RootGuard(roots.begin(Location::caller()));
-        pending(first.0, WaitKind::Timer);
+        let first = roots.begin_on_core(true, Location::caller());
+        let second = roots.begin(Location::caller());
+        let third = roots.begin_on_core(false, Location::caller());
         pending(&second.0, WaitKind::Join);
-        assert_eq!(kinds(&roots), [Some(WaitKind::Timer), Some(WaitKind::Join), None]);
+        assert_eq!(kinds(&roots), [None, Some(WaitKind::Join), None]);
         drop(second);
-        assert_eq!(kinds(&roots), [Some(WaitKind::Timer), None]);
-        let again = RootGuard(roots.begin(Location::caller()));
+        assert_eq!(kinds(&roots), [None, None]);
+        let again = roots.begin(Location::caller());
         assert_eq!(roots.others.lock().len(), 2);
         drop((first, third));
         pending(&again.0, WaitKind::Notify);
+        assert_eq!(kinds(&roots), [Some(WaitKind::Notify)]);
         assert!(again.0.poll(|| Poll::Ready(roots.describe()[0].is_polled)) == Poll::Ready(true));
         drop(again);
         assert_eq!(kinds(&roots), []);

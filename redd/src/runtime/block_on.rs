@@ -13,7 +13,6 @@ use std::task::{Context, Poll, Waker};
 
 use crate::current::{self, Entered};
 use crate::observe::coarse;
-use crate::observe::roots::{RootGuard, RootRecord};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
@@ -42,7 +41,7 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let is_multi = shared.config.flavor == Flavor::MultiThread;
     // With this guest cache, the first such thread spawns as fast as a worker.
     let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
-    let root = RootGuard(shared.roots.begin(Location::caller()));
+    let root = shared.roots.begin(Location::caller());
     let mut has_cancelled = false;
     loop {
         coarse::refresh(); // `coarse-is-close`
@@ -104,11 +103,8 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     shared.set_root(Location::caller());
-    let other = if guard.core.is_none() { Some(RootGuard(shared.roots.begin(Location::caller()))) } else { None };
-    let first = if other.is_none() { Some(RootGuard(shared.roots.begin_with_core(Location::caller()))) } else { None };
-    let record = other.as_ref().map(|other| &*other.0).or(first.as_ref().map(|first| first.0));
-    let record = record.expect("one of the two was made");
-    let mut root = RootPoll { future, output: None, woken, waker, record };
+    let _record = shared.roots.begin_on_core(guard.core.is_some(), Location::caller());
+    let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {
             guard.core = take_core_or_wait(&shared.core, woken);
@@ -194,7 +190,6 @@ struct RootPoll<'a, F: Future> {
     output: Option<F::Output>,
     woken: &'a Arc<RootWaker>,
     waker: &'a Waker,
-    record: &'a RootRecord,
 }
 
 impl<F: Future> Root for RootPoll<'_, F> {
@@ -205,7 +200,7 @@ impl<F: Future> Root for RootPoll<'_, F> {
         // AcqRel: reads what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
         if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
             let mut cx = Context::from_waker(self.waker);
-            if let Poll::Ready(output) = self.record.poll(|| coop::with_full(|| self.future.as_mut().poll(&mut cx))) {
+            if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {
                 self.output = Some(output);
             }
         }

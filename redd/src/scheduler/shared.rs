@@ -133,6 +133,8 @@ pub(crate) struct Worker {
     pub(super) injector_interval: u32,
     pub(super) poll_ns: f64,
     pub(super) driver_polled_at: Instant,
+    /// Until then the start of a loop does not update the coarse clock.
+    pub(super) coarse_until: Instant,
     /// Since when it has left the driver to the lease holder.
     pub(super) lease_wait_since: Option<Instant>,
     pub(super) lifo_streak: u32,

@@ -11,7 +11,7 @@
 
 use super::check;
 use super::faults::{self, Call};
-use socket2::{SockAddr, SockRef, Socket, Type};
+use socket2::{SockAddr, SockRef, Socket};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -124,51 +124,6 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred
     })?;
     debug_assert_eq!(len as usize, size_of::<libc::ucred>());
     Ok(credentials)
-}
-
-/// Describes a socket for dumps: its kind and its addresses. `None` if this is no open socket, or an unusual one. The number
-/// may have been closed or reused.
-pub(super) fn describe(fd: RawFd) -> Option<Box<str>> {
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: it is not -1, and every call below reports an error if it is not open. Nothing is read, written or closed.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    let socket = SockRef::from(&fd);
-    let (local, kind) = (socket.local_addr().ok()?, socket.r#type().ok()?);
-    let is_listener = socket.is_listener().unwrap_or(false);
-    let is_unix = local.is_unix();
-    let kind = match kind {
-        _ if is_listener => {
-            if is_unix {
-                "unix listener"
-            } else {
-                "tcp listener"
-            }
-        }
-        Type::STREAM => {
-            if is_unix {
-                "unix stream"
-            } else {
-                "tcp"
-            }
-        }
-        Type::DGRAM => {
-            if is_unix {
-                "unix datagram"
-            } else {
-                "udp"
-            }
-        }
-        _ => return None,
-    };
-    let name = |address: &SockAddr| match address.as_socket() {
-        Some(address) => Some(address.to_string()),
-        None => address.as_pathname().map(|path| path.display().to_string()),
-    };
-    let local = name(&local).map_or(String::new(), |name| format!(" {name}"));
-    let peer = socket.peer_addr().ok().as_ref().and_then(name).map_or(String::new(), |name| format!(" to {name}"));
-    Some(format!("{kind}{local}{peer}").into())
 }
 
 #[cfg(test)]

@@ -28,7 +28,6 @@ use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
-use crate::observe::coarse;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::user_code::drop_guarded;
 
@@ -225,9 +224,6 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
 ) -> (Runnable, JoinHandle<F::Output>) {
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = slab.allocate(vtable);
-    if !slab.is_entered_here() {
-        coarse::refresh(); // `coarse-is-close`
-    }
     let extra = Extra::new(current::id_or_zero(), name.is_some());
     if let Some(name) = name {
         slab.names.lock().insert(id, name);

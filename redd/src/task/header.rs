@@ -201,9 +201,11 @@ pub(super) struct Extra {
     /// has a join waker.
     joined_ms: AtomicU32,
     joiner: AtomicU64,
-    /// Null: no `JoinHandle` was polled.
     joined_at: AtomicPtr<Location<'static>>,
 }
+
+/// In `Extra::joiner`: no `JoinHandle` was polled.
+const NOT_JOINED: u64 = u64::MAX;
 
 /// In `Extra::parent`: the task has a name. Ids do not get this far.
 const HAS_NAME: u64 = 1 << 63;
@@ -227,7 +229,7 @@ impl Extra {
             last_poll_ms: AtomicU32::new(spawned_ms),
             polls: AtomicU32::new(0),
             joined_ms: AtomicU32::new(0),
-            joiner: AtomicU64::new(0),
+            joiner: AtomicU64::new(NOT_JOINED),
             joined_at: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
@@ -262,8 +264,7 @@ impl Extra {
     #[inline]
     pub(super) fn set_joiner(&self, joiner: u64, location: &'static Location<'static>) {
         // Only the owner of the handle writes.
-        let is_first = self.joined_at.load(Ordering::Relaxed).is_null();
-        if is_first || self.joiner.load(Ordering::Relaxed) != joiner {
+        if self.joiner.load(Ordering::Relaxed) != joiner {
             self.joiner.store(joiner, Ordering::Relaxed);
             self.joined_ms.store(coarse::now_ms(), Ordering::Relaxed);
         }
@@ -276,7 +277,8 @@ impl Extra {
         // SAFETY: it is null or comes from a `&'static`.
         let location = unsafe { self.joined_at.load(Ordering::Relaxed).as_ref() }?;
         let since_ms = self.joined_ms.load(Ordering::Relaxed);
-        Some(Joining { task: self.joiner.load(Ordering::Relaxed), location, since_ms })
+        let task = Some(self.joiner.load(Ordering::Relaxed)).filter(|joiner| *joiner != NOT_JOINED)?;
+        Some(Joining { task, location, since_ms })
     }
 }
 

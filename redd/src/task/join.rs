@@ -160,6 +160,7 @@ impl<T> JoinHandle<T> {
 
     /// Records for dumps that the current task waits for this one, among others.
     #[track_caller]
+    #[inline]
     pub(crate) fn mark_joined(&self) {
         // SAFETY: the handle has a reference.
         unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());

@@ -22,7 +22,7 @@ use super::state::{Direction, Enlist, State, WaitSlot, Waiting};
 use crate::collections::wake_list::WakeList;
 use crate::observe::coarse;
 use crate::observe::waiter::{Subject, WaiterInfo};
-use crate::observe::waiting::{Locate, NotedWaiter, WaitKind};
+use crate::observe::waiting::{Locate, WaitKind};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::os::fd::RawFd;
@@ -127,17 +127,13 @@ impl IoSlot {
         self.waiters.lock().have_ended = false;
     }
 
-    fn place_of(&self, direction: Direction) -> &AtomicPtr<Location<'static>> {
+    /// The cell for the location of the task that waits in the cell of `direction`.
+    #[inline]
+    pub(crate) fn location_of(&self, direction: Direction) -> &AtomicPtr<Location<'static>> {
         match direction {
             Direction::Read => &self.read_at,
             Direction::Write => &self.write_at,
         }
-    }
-
-    /// The waiter in the place of `direction`, which gets a location.
-    #[inline]
-    pub(crate) fn noted(&'static self, direction: Direction) -> NotedWaiter {
-        NotedWaiter::Cell(self.place_of(direction))
     }
 
     /// A use begins, with this descriptor.
@@ -161,7 +157,7 @@ impl IoSlot {
             // A waker without its bit was left by a task that found the descriptor ready.
             let waiter = cell.as_ref().filter(|_| state.is_waiting(direction));
             // SAFETY: it is null or comes from a `&'static`.
-            let location = unsafe { self.place_of(direction).load(Ordering::Relaxed).as_ref() };
+            let location = unsafe { self.location_of(direction).load(Ordering::Relaxed).as_ref() };
             found.extend(waiter.map(|waiter| (waiter.task, waiter.since_ms, kind, Purpose::Descriptor, location)));
         }
         let listed = waiters.list.iter().take(LISTED_MAX);
@@ -310,7 +306,7 @@ impl IoSlot {
         // `user-code-outside`: cloned before the lock if the word shows no waker there, which is the usual case.
         let mut fresh = (!self.state().is_waiting(direction)).then(|| waker.clone());
         // Each poll says anew where it waits.
-        self.place_of(direction).store(ptr::null_mut(), Ordering::Relaxed);
+        self.location_of(direction).store(ptr::null_mut(), Ordering::Relaxed);
         let mut waiters = self.waiters.lock();
         let is_stored = waiters.cell(direction).as_ref().is_some_and(|stored| stored.waker.will_wake(waker));
         if fresh.is_none() && !is_stored {

@@ -20,7 +20,7 @@ use crate::current;
 use crate::driver::Driver;
 use crate::driver::errors::shutdown_error;
 use crate::io::ReadBuf;
-use crate::observe::waiting::{self, NotedWaiter, WaitKind};
+use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
 use crate::task::current::id_or_zero;
 use std::fmt;
@@ -110,22 +110,22 @@ impl Registration {
     }
 
     /// Waits with `wait` until `until` holds.
+    // Inlined into each kind of wait: it is in the path of every read and write.
+    #[inline(always)]
     fn poll_until(
         &self,
         interest: Interest,
         until: Until,
-        wait: impl FnOnce(&'static IoSlot) -> (Waited, NotedWaiter),
+        wait: impl FnOnce(&'static IoSlot) -> Waited,
     ) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
+            waiting::record(wait_kind(interest), None);
             match wait(slot) {
-                (Waited::Pending, waiter) => {
-                    waiting::record_waiter(wait_kind(interest), waiter);
-                    return Poll::Pending;
-                }
-                (Waited::Ended, _) => return Poll::Ready(Err(shutdown_error())),
-                (Waited::Ready(now), _) => state = now,
+                Waited::Pending => return Poll::Pending,
+                Waited::Ended => return Poll::Ready(Err(shutdown_error())),
+                Waited::Ready(now) => state = now,
             }
         }
         Poll::Ready(if state.is_shutdown() { Err(shutdown_error()) } else { Ok(state) })
@@ -133,7 +133,8 @@ impl Registration {
 
     fn poll_event(&self, cx: &mut Context<'_>, direction: Direction, until: Until) -> Poll<io::Result<State>> {
         self.poll_until(direction.interest(), until, |slot| {
-            (slot.wait(direction, cx.waker(), id_or_zero()), slot.noted(direction))
+            waiting::left_waiter(slot.location_of(direction));
+            slot.wait(direction, cx.waker(), id_or_zero())
         })
     }
 
@@ -360,7 +361,10 @@ impl<R: Registered> Readiness<R> {
         let Self { at, interest, purpose, ticket } = self;
         let wait = |slot: &'static IoSlot| {
             let waited = slot.wait_in_list(ticket, *interest, *purpose, cx.waker(), id_or_zero());
-            (waited, ticket.map_or(NotedWaiter::None, |ticket| NotedWaiter::Numbered(slot, ticket)))
+            if let Some(ticket) = *ticket {
+                waiting::left_numbered(slot, ticket);
+            }
+            waited
         };
         at.registration().poll_until(*interest, until, wait)
     }

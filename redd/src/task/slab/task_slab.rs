@@ -15,6 +15,7 @@ use super::cache::{Cache, NEXT_ID, bump};
 use super::central::{Central, Remains};
 use super::chunk::{CLASSES, Chunk, FreeList, LARGE, free_large, large_layout};
 use super::sizes::MAGAZINE;
+use crate::observe::coarse;
 use crate::observe::hooks::TaskHooks;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -161,7 +162,13 @@ impl TaskSlab {
         let cache = self.my_cache();
         let id = match cache {
             Some(cache) => cache.id(),
-            None => NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            None => {
+                // A `LocalSet` has no cache. It spawns on the thread that runs it.
+                if !self.caches.is_empty() {
+                    coarse::refresh(); // `coarse-is-close`
+                }
+                NEXT_ID.fetch_add(1, Ordering::Relaxed)
+            }
         };
         match cache {
             _ if vtable.is_blocking => {}
