@@ -4,13 +4,14 @@
 //! its event is collected.
 
 use super::readiness::ready::{Interest, Ready};
-use super::readiness::slot::{IoSlot, Waited};
+use super::readiness::slot::{IoSlot, Purpose, Waited};
 use super::readiness::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
-use crate::primitives::Arc;
+use crate::observe::waiter::Subject;
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitives::checker::future::block_on;
 use crate::primitives::checker::thread;
+use crate::primitives::{Arc, mistake, model};
 use std::future::poll_fn;
 use std::task::{Poll, Wake, Waker};
 
@@ -45,7 +46,7 @@ impl Socket {
         loop {
             let mut seen = self.slot.state();
             if !seen.is_worth_trying(Interest::READABLE) {
-                match self.slot.wait(Direction::Read, waker) {
+                match self.slot.wait(Direction::Read, waker, 0) {
                     Waited::Pending => return Poll::Pending,
                     Waited::Ready(_) if mistake == Mistake::NoSecondLook => return Poll::Pending,
                     Waited::Ready(now) => seen = now,
@@ -67,7 +68,7 @@ impl Socket {
         loop {
             let mut seen = self.slot.state();
             if !seen.is_worth_trying(Interest::READABLE) {
-                match self.slot.wait_in_list(ticket, Interest::READABLE, waker) {
+                match self.slot.wait_in_list(ticket, Interest::READABLE, Purpose::Descriptor, waker, 0) {
                     Waited::Pending => return Poll::Pending,
                     Waited::Ready(now) => seen = now,
                     Waited::Ended => unreachable!("the waits of this model do not end"),
@@ -188,7 +189,8 @@ fn leave_the_list(leave: fn(&IoSlot, u64)) {
         });
         let leaving = thread::spawn(move || {
             let mut ticket = None;
-            let waited = leaver.slot.wait_in_list(&mut ticket, Interest::READABLE, &Waker::noop().clone());
+            let waited =
+                leaver.slot.wait_in_list(&mut ticket, Interest::READABLE, Purpose::Descriptor, Waker::noop(), 0);
             drop(waited);
             if let Some(ticket) = ticket {
                 leave(&leaver.slot, ticket);
@@ -225,7 +227,7 @@ fn stale_event(deliver: fn(&IoSlot, &mut WakeList)) {
             wakers.wake_all();
         });
         let reader = Arc::clone(&slot);
-        let _ = slot.wait(Direction::Read, Waker::noop());
+        let _ = slot.wait(Direction::Read, Waker::noop(), 0);
         slot.end_use();
         let is_open = Arc::new(AtomicBool::new(false));
         let opened = Arc::clone(&is_open);
@@ -235,7 +237,7 @@ fn stale_event(deliver: fn(&IoSlot, &mut WakeList)) {
             slot.on_event(1, Ready::WRITABLE, &mut wakers);
             wakers.wake_all();
         });
-        let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker()) {
+        let state = block_on(poll_fn(|cx| match reader.wait(Direction::Write, cx.waker(), 0) {
             Waited::Ready(state) => Poll::Ready(state),
             Waited::Ended => unreachable!("the waits of this model do not end"),
             Waited::Pending => Poll::Pending,
@@ -273,7 +275,7 @@ fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
         });
         let mut ticket = None;
         let state: State = poll_until_ready(1, &ended, |waker| {
-            match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
+            match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, Purpose::Descriptor, waker, 0) {
                 Waited::Ready(state) => Poll::Ready(state),
                 Waited::Ended => unreachable!("the word has SHUTDOWN set"),
                 Waited::Pending => Poll::Pending,
@@ -297,10 +299,12 @@ fn end_of_waits_against_a_waiter(wake: fn(&mut WakeList)) {
             ends.fetch_add(1, Ordering::Release);
         });
         let mut ticket = None;
-        poll_until_ready(1, &ended, |waker| match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
-            Waited::Ready(state) => unreachable!("there is no event: {state:?}"),
-            Waited::Ended => Poll::Ready(()),
-            Waited::Pending => Poll::Pending,
+        poll_until_ready(1, &ended, |waker| {
+            match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, Purpose::Descriptor, waker, 0) {
+                Waited::Ready(state) => unreachable!("there is no event: {state:?}"),
+                Waited::Ended => Poll::Ready(()),
+                Waited::Pending => Poll::Pending,
+            }
         });
         assert!(!socket.slot.state().is_shutdown());
         runtime.join().expect("no panic");
@@ -328,3 +332,37 @@ fn loom_shutdown_wakes_all_waiters() {
 fn loom_catches_a_shutdown_that_wakes_no_waiter() {
     shutdown_against_a_waiter(|_| ());
 }
+
+/// A dump describes the descriptor of a waiter while the registration ends, and its number is used for another file.
+fn describe_while_the_use_ends() {
+    let slot = Arc::new(IoSlot::new());
+    slot.begin_use(5);
+    // What is open under the number. Acquire and Release: the system orders its table of descriptors.
+    let open = Arc::new(AtomicUsize::new(1));
+    assert!(matches!(slot.wait(Direction::Read, Waker::noop(), 7), Waited::Ready(_) | Waited::Pending));
+    let ending = { (Arc::clone(&slot), Arc::clone(&open)) };
+    let thread = thread::spawn(move || {
+        let (slot, open) = ending;
+        slot.end_use();
+        open.store(2, Ordering::Release);
+        slot.begin_use(5);
+        drop(slot.wait(Direction::Read, Waker::noop(), 8));
+    });
+    let mut waiters = Vec::new();
+    slot.collect(|_| Some(open.load(Ordering::Acquire).to_string().into()), &mut waiters);
+    thread.join().expect("it does not panic");
+    for waiter in waiters {
+        let Subject::Descriptor { about, .. } = waiter.subject else { panic!("{waiter:?}") };
+        let right = if waiter.task == 7 { "1" } else { "2" };
+        assert_eq!(about.as_deref(), Some(right), "a file of another use is described");
+    }
+}
+
+model!(loom_a_dump_describes_the_file_of_the_waiter, describe_while_the_use_ends);
+
+mistake!(
+    loom_mistake_a_dump_that_does_not_check_the_generation,
+    "a file of another use is described",
+    patch "a dump that does not check the generation",
+    describe_while_the_use_ends
+);

@@ -29,6 +29,7 @@ pub(crate) fn worker_that_never_runs() -> Box<Worker> {
         injector_interval: 1,
         poll_ns: 0.0,
         driver_polled_at: real_now(),
+        coarse_until: real_now(),
         lease_wait_since: None,
         lifo_streak: 0,
         driver_interval: 1,

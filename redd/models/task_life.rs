@@ -4,6 +4,7 @@
 //! - M6: the slot under spawn, free, reuse and a walker.
 //! - M7: a slab that closes.
 //! - M13: threads outside that outlive the scheduler.
+//! - M20: a dump that describes a task while its handle is polled.
 //!
 //! M1 runs the real state word, and a copy of the code around it. In the copy, `Model`, the fields that the word protects are
 //! loom cells, so loom finds each access that the word does not order. `task_life_agrees` shows that the copy and the real
@@ -17,11 +18,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use super::header::Header;
 use super::poll::Ran;
 use super::runnable::{Runnable, Schedule};
 use super::slab::TaskSlab;
 use super::state::{AfterWake, OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, Output, State};
-use super::{AbortHandle, cell};
+use super::{AbortHandle, JoinHandle, cell};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -442,6 +444,43 @@ model!(loom_a_slab_closed_while_a_task_is_out_is_freed_once, || {
     joiner.join().expect("it does not panic");
     assert_eq!(weak.strong_count(), 0, "the slab is freed");
     assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 1, "the owner is let go once");
+});
+
+// ── M20: a dump describes a task while its handle is polled ───────────────────────────────────────────────────────
+
+/// A dump that sees the task's join waker also sees which task waits.
+fn describe_while_joined(join: fn(&mut JoinHandle<Large>)) {
+    let slab = TaskSlab::new(1, TaskHooks::default());
+    // SAFETY: before the first task.
+    unsafe { slab.set_owner(std::sync::Arc::new(Owner(std::sync::Arc::default()))) };
+    let future = std::future::ready(Large);
+    // SAFETY: the future is `Send`.
+    let (runnable, mut handle) =
+        unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
+    let task = runnable.task().clone();
+    let reader = thread::spawn(move || {
+        if task.state.load().has_join_waker() {
+            // SAFETY: the reference is held.
+            let joining = unsafe { Header::extra(task.as_raw()) }.joining();
+            assert!(joining.is_some(), "the joiner is known");
+        }
+    });
+    join(&mut handle);
+    reader.join().expect("it does not panic");
+    runnable.cancel();
+    drop(handle);
+    slab.close();
+}
+
+model!(loom_a_dump_that_sees_a_join_waker_knows_the_joiner, || describe_while_joined(|handle| {
+    assert!(Pin::new(handle).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}));
+
+mistake!(loom_a_joiner_that_is_recorded_after_its_waker_is_caught, "the joiner is known", || {
+    describe_while_joined(|handle| {
+        assert!(handle.set_waker(Waker::noop()));
+        handle.mark_joined();
+    });
 });
 
 // ── M13: a thread outside passes a task on, and the scheduler ends after the task's end ─────────────────────────

@@ -48,11 +48,11 @@ fn one_wheel() -> Arc<Timers> {
 
 fn arm_at(timers: &Timers, timer: &mut Pin<Box<Timer>>, tick: u64, waker: Waker) -> Arming {
     let deadline = timers.instant_of(tick);
-    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker))
+    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker), Some(7))
 }
 
 fn armed_at(timers: &Timers, tick: u64, witness: &Witness) -> Pin<Box<Timer>> {
-    let mut timer = Box::pin(Timer::new(timers));
+    let mut timer = Box::pin(Timer::new(timers, Location::caller()));
     let arming = arm_at(timers, &mut timer, tick, witness.waker());
     assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
     timer
@@ -137,7 +137,7 @@ fn poll_while_firing(poll: fn(Pin<&mut Timer>, &Waker) -> TimerState) {
 }
 
 model!(loom_a_poll_with_another_waker_while_it_fires_is_ready_or_is_woken, || poll_while_firing(
-    |timer, waker| timer.poll(&mut Context::from_waker(waker))
+    |timer, waker| timer.poll(&mut Context::from_waker(waker), || 8)
 ));
 
 /// The mistake against `state-under-lock`: the waker is stored without checking that the timer is still in the wheel.
@@ -216,7 +216,7 @@ mistake!(loom_mistake_a_firing_that_publishes_nothing, "Causality violation", ||
 fn arm_during_shutdown(shutdown: fn(&Timers)) {
     let timers = one_wheel();
     let witness = Witness::new();
-    let mut timer = Box::pin(Timer::new(&timers));
+    let mut timer = Box::pin(Timer::new(&timers, Location::caller()));
     let (others, waker) = (Arc::clone(&timers), witness.waker());
     let thread = crate::primitives::checker::thread::spawn(move || {
         let is_gone = matches!(arm_at(&others, &mut timer, 1, waker), Arming::Gone(_));
@@ -278,3 +278,54 @@ model!(loom_neighbours_dropped_by_two_threads_are_both_unlinked, || {
     left.assert_no_waker_left();
     right.assert_no_waker_left();
 });
+
+/// A walk that describes one timer under each lock, while the timer at which it continues leaves the wheel.
+fn walk_while_a_timer_leaves() {
+    let timers = one_wheel();
+    let witness = Witness::new();
+    let [first, mut leaving, last] = [7, 8, 9].map(|task| {
+        let mut timer = Box::pin(Timer::new(&timers, Location::caller()));
+        let deadline = timers.instant_of(1);
+        let arming = timer.as_mut().arm(timers.wheels[0], deadline, Some(witness.waker()), Some(task));
+        assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
+        timer
+    });
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        drop(leaving.as_mut().disarm());
+        leaving
+    });
+    let mut waiters = Vec::new();
+    timers.collect_by(1, &mut waiters);
+    let leaving = thread.join().expect("it does not panic");
+    let tasks: Vec<u64> = waiters.iter().map(|waiter| waiter.task).collect();
+    assert!(tasks == [7, 8, 9] || tasks == [7, 9], "the walk has lost its way: {tasks:?}");
+    drop((first, leaving, last));
+    witness.assert_no_waker_left();
+}
+
+model!(loom_a_walk_continues_where_a_timer_has_left, walk_while_a_timer_leaves);
+
+mistake!(
+    loom_mistake_a_walk_that_continues_at_a_timer_that_has_left,
+    "the walk has lost its way",
+    patch "a walk that continues at a timer that has left",
+    walk_while_a_timer_leaves
+);
+
+/// A walk while the timers fire.
+fn walk_while_firing() {
+    let timers = one_wheel();
+    let witness = Witness::new();
+    let (first, second) = (armed_at(&timers, 1, &witness), armed_at(&timers, 1, &witness));
+    let walking = timers.clone();
+    let thread = crate::primitives::checker::thread::spawn(move || {
+        let mut waiters = Vec::new();
+        walking.collect_by(1, &mut waiters);
+        waiters.len()
+    });
+    assert_eq!(fire(&timers, 1), 2);
+    assert!(thread.join().expect("it does not panic") <= 2);
+    assert!(first.is_fired() && second.is_fired());
+}
+
+model!(loom_a_walk_ends_while_the_timers_fire, walk_while_firing);

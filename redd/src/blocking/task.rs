@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::pool::{Pool, Work};
+use crate::observe::coarse;
 use crate::task::poll::Ran;
 use crate::task::{Runnable, coop};
 
@@ -68,6 +69,8 @@ impl BlockingTask {
 
 impl Work for BlockingTask {
     fn run(self) {
+        // For dumps: workers may have slept for long while it waited for a thread.
+        coarse::refresh();
         match self.runnable.run() {
             Ran::Done => {}
             Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),

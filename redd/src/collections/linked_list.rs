@@ -63,6 +63,15 @@ impl<T: Linked> LinkedList<T> {
         self.head
     }
 
+    /// Returns the element after `element`.
+    ///
+    /// # Safety
+    /// `element` is in this list (`one-list`).
+    pub(crate) unsafe fn after(&self, element: NonNull<T>) -> Option<NonNull<T>> {
+        // SAFETY: it is in this list, so it is alive (`linked-is-alive`).
+        unsafe { (*T::links(element).as_ptr()).next }
+    }
+
     /// Appends `element`.
     ///
     /// # Safety

@@ -27,6 +27,7 @@ pub(crate) use errors::{is_shutdown_error, shutdown_error};
 pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;
+use crate::observe::waiter::WaiterInfo;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::event_wait::wait_for_events;
 use crate::sys::epoll::{Epoll, EventFd, flags};
@@ -121,6 +122,15 @@ impl Driver {
         wakers.wake_all();
     }
 
+    /// Adds the tasks that wait for a descriptor.
+    pub(crate) fn collect(&self, out: &mut Vec<WaiterInfo>) {
+        for index in 0..self.slots.used() {
+            if let Some(slot) = self.slots.slot(index) {
+                slot.collect(crate::sys::descriptor::describe, out);
+            }
+        }
+    }
+
     /// Returns how many descriptors were ever registered.
     pub(crate) fn registered_total(&self) -> u64 {
         self.slots.allocated_total()
@@ -139,6 +149,7 @@ impl Driver {
     fn register(&self, fd: RawFd, interest: Interest) -> io::Result<(u32, u32)> {
         let index = self.slots.allocate()?;
         let generation = self.slot(index).state().generation();
+        self.slot(index).begin_use(fd);
         let token = u64::from(generation) << 32 | u64::from(index);
         // From here on events may arrive. The end of the slot's last use has prepared it for this one.
         match self.epoll.add(fd, interest.to_epoll(), token) {
@@ -157,7 +168,7 @@ impl Driver {
         self.slots.free(index);
     }
 
-    fn slot(&self, index: u32) -> &IoSlot {
+    fn slot(&self, index: u32) -> &'static IoSlot {
         self.slots.slot(index).expect("an allocated index has a slot")
     }
 }

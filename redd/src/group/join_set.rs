@@ -45,6 +45,8 @@ pub struct JoinSet<T> {
     /// Indices taken from the ready queue, in its order. One lock takes all of them.
     ended: VecDeque<usize>,
     wakers: EntryWakers,
+    /// The entry that was marked last, by `mark_joined`.
+    marked: usize,
 }
 
 enum SetEntry<T> {
@@ -67,7 +69,14 @@ impl<T> JoinSet<T> {
     /// # });
     /// ```
     pub fn new() -> Self {
-        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), wakers: EntryWakers::default() }
+        Self {
+            entries: Vec::new(),
+            first_free: 0,
+            len: 0,
+            ended: VecDeque::new(),
+            wakers: EntryWakers::default(),
+            marked: 0,
+        }
     }
 
     /// Returns the number of tasks in the set, including finished tasks that have not been joined.
@@ -463,8 +472,22 @@ impl<T: 'static> JoinSet<T> {
                 Poll::Ready(Some(self.take(index)))
             }
             None => {
+                self.mark_joined();
                 waiting::record(WaitKind::Join, None);
                 Poll::Pending
+            }
+        }
+    }
+
+    /// Marks one of the tasks as joined by the current task, so that dumps show the wait.
+    fn mark_joined(&mut self) {
+        let count = self.entries.len();
+        // Where the last search ended: only entries that are free since then are passed again.
+        let mut indices = (0..count).map(|step| (self.marked + step) % count);
+        if let Some(index) = indices.find(|index| matches!(self.entries[*index], SetEntry::Task(_))) {
+            self.marked = index;
+            if let SetEntry::Task(handle) = &self.entries[index] {
+                handle.mark_joined();
             }
         }
     }

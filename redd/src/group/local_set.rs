@@ -32,6 +32,7 @@ use crate::scheduler::id::Id;
 use crate::scheduler::{enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
+use crate::task::local_slabs::ListedSlab;
 use crate::task::poll::Ran;
 use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;
@@ -74,6 +75,8 @@ struct Inner {
     queue: RefCell<VecDeque<Runnable>>,
     tick: Cell<u8>,
     is_ticking: Cell<bool>,
+    /// For dumps.
+    listed: ListedSlab,
     shared: Arc<LocalSetState>,
 }
 
@@ -167,8 +170,13 @@ impl LocalSet {
         });
         // SAFETY: no task exists yet, and no other thread has the slab.
         unsafe { slab.set_owner(Arc::clone(&shared) as Arc<dyn Schedule>) };
-        let inner =
-            Inner { queue: RefCell::new(VecDeque::new()), tick: Cell::new(0), is_ticking: Cell::new(false), shared };
+        let inner = Inner {
+            queue: RefCell::new(VecDeque::new()),
+            tick: Cell::new(0),
+            is_ticking: Cell::new(false),
+            listed: ListedSlab::new(&slab),
+            shared,
+        };
         Self { inner: Rc::new(inner), location: Location::caller() }
     }
 
@@ -374,6 +382,7 @@ impl Inner {
 
     fn with_current<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
+        self.listed.runs_in(current::parts().addr());
         let _pinned = (current::entered() == Entered::Yes).then(|| current::mark(Entered::NoBlockInPlace));
         f()
     }

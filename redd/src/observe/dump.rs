@@ -37,7 +37,7 @@ pub struct Dump {
 
 impl Dump {
     pub(crate) fn new(infos: Vec<TaskInfo>) -> Self {
-        let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
+        let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete && !info.is_root);
         let tasks = live.map(|info| Task { trace: Trace { info } });
         Self { tasks: Tasks { tasks: tasks.collect() } }
     }

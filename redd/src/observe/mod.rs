@@ -1,5 +1,6 @@
 //! Observing a running runtime: metrics, dumps, wait kinds, reports, hooks, and what tokio-console shows: tasks (`spans`) and resources.
 
+pub(crate) mod coarse;
 pub(crate) mod counters;
 pub(crate) mod dump;
 pub(crate) mod histogram;
@@ -8,9 +9,12 @@ pub(crate) mod late_poll;
 pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
+pub(crate) mod roots;
 pub(crate) mod spans;
 pub(crate) mod symbols;
 pub(crate) mod task_info;
+#[expect(dead_code, reason = "the rooms that fill it in follow")]
+pub(crate) mod waiter;
 pub(crate) mod waiting;
 
 pub use waiting::WaitKind;

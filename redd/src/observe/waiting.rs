@@ -18,12 +18,17 @@
 //! The location could be stored before the inner poll, for the leaf to record. That would cost a store on every poll,
 //! and a second one to restore the outer location.
 
+#![expect(unsafe_code, reason = "a reference in a plain thread-local")]
+
+use crate::primitives::atomic::{AtomicPtr, Ordering};
 use crate::primitives::thread_local;
 use pin_project_lite::pin_project;
 use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 
 /// Declares the enum, and the conversion from its numbers.
@@ -92,15 +97,87 @@ pub(crate) struct Waiting {
     pub(crate) location: Option<&'static Location<'static>>,
 }
 
+/// Keeps waiters that get a location afterwards.
+pub(crate) trait Locate: Sync + fmt::Debug {
+    /// The waiter with this number, if it is still there, waits at `location`.
+    fn locate(&self, number: u64, location: &'static Location<'static>);
+}
+
 thread_local! {
     /// `note-is-cheap`: a plain cell, without a destructor.
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
+    /// The cell for the location of the waiter that the leaf of the last note has left; null if there is none. It means
+    /// nothing if there is no note.
+    static CELL: Cell<*const AtomicPtr<Location<'static>>> = const { Cell::new(ptr::null()) };
+    /// The waiter of the last note is the one with this number.
+    static NUMBERED: Cell<Option<(&'static dyn Locate, u64)>> = const { Cell::new(None) };
 }
+
+/// Its address in `CELL`: see `NUMBERED`.
+static IS_NUMBERED: u64 = 0;
 
 /// Records that the current task is about to wait. `location` is that of the user's call, if known.
 #[inline]
 pub(crate) fn record(kind: WaitKind, location: Option<&'static Location<'static>>) {
     LAST.set(Some(Waiting { kind, location }));
+    CELL.set(ptr::null());
+}
+
+/// The leaf that has recorded the wait, and does not know the location of the user's call, has left a waiter with this cell
+/// for it.
+#[inline]
+pub(crate) fn left_waiter(cell: &'static AtomicPtr<Location<'static>>) {
+    CELL.set(cell);
+}
+
+/// As [`left_waiter`], for a waiter without a cell of its own.
+pub(crate) fn left_numbered(waiters: &'static dyn Locate, number: u64) {
+    NUMBERED.set(Some((waiters, number)));
+    CELL.set(numbered());
+}
+
+fn numbered() -> *const AtomicPtr<Location<'static>> {
+    ptr::from_ref(&IS_NUMBERED).cast()
+}
+
+/// The last note of this poll is for a wait of this kind, which its leaf did not know.
+pub(crate) fn rename(kind: WaitKind, location: Option<&'static Location<'static>>) {
+    if LAST.get().is_none() {
+        return record(kind, location);
+    }
+    LAST.set(Some(Waiting { kind, location: None }));
+    if let Some(location) = location {
+        set_location(kind, location);
+    }
+}
+
+/// Sets the location of the last note, which is of this kind, and of its waiter.
+#[inline]
+fn set_location(kind: WaitKind, location: &'static Location<'static>) {
+    LAST.set(Some(Waiting { kind, location: Some(location) }));
+    let cell = CELL.get();
+    if cell == numbered() {
+        locate_numbered(location);
+    } else {
+        // SAFETY: it is null or comes from a `&'static`.
+        if let Some(cell) = unsafe { cell.as_ref() } {
+            // Relaxed: it is only shown.
+            cell.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+        }
+    }
+}
+
+#[inline(never)]
+fn locate_numbered(location: &'static Location<'static>) {
+    if let Some((waiters, number)) = NUMBERED.get() {
+        waiters.locate(number, location);
+    }
+}
+
+/// Returns the last note of this poll.
+#[inline]
+pub(crate) fn last() -> Option<Waiting> {
+    LAST.get()
 }
 
 /// Takes the last note of this poll. It is called before a poll starts and after it ends, so that no note is left for
@@ -131,8 +208,8 @@ impl Drop for Kept {
 pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
     // `ready-is-free`
     if polled.is_pending() {
-        if let Some(waiting @ Waiting { location: None, .. }) = LAST.get() {
-            LAST.set(Some(Waiting { location: Some(location), ..waiting }));
+        if let Some(Waiting { kind, location: None }) = LAST.get() {
+            set_location(kind, location);
         }
     }
     polled
@@ -167,8 +244,8 @@ impl<F: Future> Future for Located<F> {
         let polled = this.future.poll(cx);
         // `ready-is-free`
         if polled.is_pending() {
-            if let Some(waiting) = LAST.get() {
-                LAST.set(Some(Waiting { location: Some(this.location), ..waiting }));
+            if let Some(Waiting { kind, .. }) = LAST.get() {
+                set_location(kind, this.location);
             }
         }
         polled

@@ -15,7 +15,7 @@
 //!   shut down. The next start or drop of a child checks those.
 
 use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::source::Readiness;
+use crate::driver::readiness::source::{Purpose, Readiness};
 use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Mutex;
@@ -71,7 +71,7 @@ impl Running {
             match self.end.poll_event(cx) {
                 Poll::Ready(event) => event?,
                 Poll::Pending => {
-                    waiting::record(WaitKind::Process, None);
+                    waiting::rename(WaitKind::Process, None);
                     return Poll::Pending;
                 }
             }
@@ -79,8 +79,13 @@ impl Running {
     }
 
     /// Its handle is gone: it is reaped when it ends (`orphan-or-left-over`).
-    pub(super) fn abandon(self) {
+    pub(super) fn abandon(mut self) {
         reap_left_over();
+        match &mut self.end {
+            End::Pidfd(readiness) => readiness.set_purpose(Purpose::Internal),
+            End::Signal(signal) => signal.set_purpose(Purpose::Internal),
+            End::Unregistered(_) => {}
+        }
         let orphan = Arc::new(Orphan { running: Mutex::new(Some(self)) });
         orphan.wake();
     }
@@ -88,13 +93,14 @@ impl Running {
 
 impl End {
     fn of(child: &Child, driver: &Arc<Driver>) -> io::Result<Self> {
+        let purpose = Purpose::Process(child.id());
         let by_pidfd =
             crate::sys::process::pidfd_open(child.id()).and_then(|pidfd| register(pidfd, Arc::clone(driver)));
         match by_pidfd {
-            Ok(source) => Ok(Self::Pidfd(Readiness::of(source, Interest::READABLE))),
+            Ok(source) => Ok(Self::Pidfd(Readiness::with_purpose(source, Interest::READABLE, purpose))),
             // Not the way without a pidfd, which would leave a handler of `SIGCHLD` behind.
             Err(error) if crate::driver::is_shutdown_error(&error) => Err(error),
-            Err(_no_pidfd) => Signal::of_children(driver).map(Self::Signal),
+            Err(_no_pidfd) => Signal::of_children(driver, purpose).map(Self::Signal),
         }
     }
 

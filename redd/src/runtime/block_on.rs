@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::current::{self, Entered};
+use crate::observe::coarse;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
@@ -40,12 +41,14 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let is_multi = shared.config.flavor == Flavor::MultiThread;
     // With this guest cache, the first such thread spawns as fast as a worker.
     let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
+    let root = shared.roots.begin(Location::caller());
     let mut has_cancelled = false;
     loop {
+        coarse::refresh(); // `coarse-is-close`
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));
         }
-        if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
+        if let Poll::Ready(output) = root.0.poll(|| coop::with_full(|| future.as_mut().poll(&mut cx))) {
             return output;
         }
         shared.expect_own_process(what);
@@ -100,6 +103,7 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     shared.set_root(Location::caller());
+    let _record = shared.roots.begin_on_core(guard.core.is_some(), Location::caller());
     let mut root = RootPoll { future, output: None, woken, waker };
     loop {
         if guard.core.is_none() {

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use super::block_on;
+use super::collect::collect;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::RuntimeFlavor;
@@ -132,8 +133,8 @@ impl Handle {
         RuntimeMetrics::new(Arc::clone(&self.shared))
     }
 
-    /// Returns every live task of the runtime, with what it waits on. Tasks of a `LocalSet` and closures of the
-    /// blocking pool are not included.
+    /// Returns every live task of the runtime, with what it waits on. Tasks of a `LocalSet` that runs in it are included,
+    /// closures of the blocking pool are not.
     ///
     /// It polls no task and never waits. It returns a future because Tokio's function does. See [`dump`](super::dump).
     ///
@@ -150,7 +151,7 @@ impl Handle {
     /// # });
     /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.slab.describe_live())
+        Dump::new(collect(&self.shared).tasks)
     }
 
     /// Returns the current runtime, or panics with a message that names `what`.

@@ -25,6 +25,8 @@ use crate::blocking::pool::PoolConfig;
 use crate::blocking::task::BlockingPool;
 use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
+use crate::observe::coarse;
+use crate::observe::roots::Roots;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::Process;
@@ -77,8 +79,10 @@ impl Shared {
             workers: Workers::default(),
             stall_detector,
             core: Mutex::default(),
+            roots: Roots::default(),
             root: AtomicPtr::new(ptr::null_mut()),
             started,
+            started_coarse_ms: coarse::at(started),
             me: me.clone(),
             thread_mains: ThreadMains { worker: worker_thread, standby: standby_thread },
             config,

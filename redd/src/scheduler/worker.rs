@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::choices::Flavor;
 use super::leave::{arrive_here, finish};
@@ -35,6 +35,9 @@ use crate::sys;
 use crate::task::Runnable;
 use crate::task::poll::Ran;
 use crate::time::clock::real_now;
+
+/// A `block_on` of a current-thread runtime updates the coarse clock if the last one that did began so long ago.
+const COARSE_PRECISION: Duration = Duration::from_millis(1);
 
 /// Why the loop ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +72,7 @@ impl Worker {
             injector_interval: shared.config.global_queue_interval.unwrap_or(INJECTOR_INTERVAL_FIRST),
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             driver_polled_at: real_now(),
+            coarse_until: real_now(),
             lease_wait_since: None,
             lifo_streak: 0,
             driver_interval: shared.config.event_interval,
@@ -169,6 +173,11 @@ impl Worker {
     fn begin_run(&mut self, shared: &Shared) -> Instant {
         self.publish_thread(shared);
         let now = real_now();
+        if now >= self.coarse_until {
+            // `coarse-is-close`, of an idle current-thread runtime.
+            shared.update_coarse_clock(now);
+            self.coarse_until = now + COARSE_PRECISION;
+        }
         shared.stall_detector.on_wake(shared);
         if self.is_spare {
             // As in `resume_after_stall`: it may have waited for a call since it last polled the driver.

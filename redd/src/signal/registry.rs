@@ -19,7 +19,7 @@
 #![expect(unsafe_code, reason = "installs signal handlers")]
 
 use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::source::Readiness;
+use crate::driver::readiness::source::{Purpose, Readiness};
 use crate::driver::{Driver, Source};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
@@ -93,6 +93,12 @@ impl Number {
     }
 }
 
+impl From<Number> for Purpose {
+    fn from(number: Number) -> Self {
+        Self::Signal(number.0 as i32)
+    }
+}
+
 /// Returns the source in `driver` that this signal makes ready. Installs the handler if it is missing.
 pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Source<OwnedFd>>> {
     let mut record = number.record().lock();
@@ -109,8 +115,10 @@ pub(crate) fn source(number: Number, driver: &Arc<Driver>) -> io::Result<Arc<Sou
     let source = Arc::new(source);
     record.sources.push(Arc::clone(&source));
     drop(record);
-    let publisher =
-        Arc::new(Publisher { number, news: Mutex::new(Readiness::of(Arc::clone(&source), Interest::READABLE)) });
+    let publisher = Arc::new(Publisher {
+        number,
+        news: Mutex::new(Readiness::with_purpose(Arc::clone(&source), Interest::READABLE, Purpose::Internal)),
+    });
     publisher.wake();
     Ok(source)
 }

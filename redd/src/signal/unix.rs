@@ -8,7 +8,7 @@
 
 use super::registry::{self, Number};
 use crate::driver::readiness::ready::Interest;
-use crate::driver::readiness::source::{Readiness, current_driver};
+use crate::driver::readiness::source::{Purpose, Readiness, current_driver};
 use crate::driver::{Driver, Source};
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::poll_proceed;
@@ -155,8 +155,16 @@ pub struct Signal {
 impl Signal {
     /// Listens to `SIGCHLD`; for `process`, where there is no pidfd.
     #[cfg(feature = "process")]
-    pub(crate) fn of_children(driver: &Arc<Driver>) -> io::Result<Self> {
-        Self::listen(Number::new(libc::SIGCHLD)?, driver)
+    pub(crate) fn of_children(driver: &Arc<Driver>, purpose: Purpose) -> io::Result<Self> {
+        let mut signal = Self::listen(Number::new(libc::SIGCHLD)?, driver)?;
+        signal.set_purpose(purpose);
+        Ok(signal)
+    }
+
+    /// From its next poll on, dumps show its wait as one for this.
+    #[cfg(feature = "process")]
+    pub(crate) fn set_purpose(&mut self, purpose: Purpose) {
+        self.news.set_purpose(purpose);
     }
 
     fn listen(number: Number, driver: &Arc<Driver>) -> io::Result<Self> {
@@ -165,7 +173,7 @@ impl Signal {
             number,
             // A signal that no runtime has seen yet is the first to be received, as in Tokio.
             seen: number.published(),
-            news: Readiness::of(source, Interest::READABLE),
+            news: Readiness::with_purpose(source, Interest::READABLE, number.into()),
         })
     }
 
@@ -210,7 +218,7 @@ impl Signal {
         let received = self.poll_unbudgeted(cx);
         match received {
             Poll::Ready(_) => unit.made_progress(),
-            Poll::Pending => waiting::record(WaitKind::Signal, location),
+            Poll::Pending => waiting::rename(WaitKind::Signal, location),
         }
         received
     }

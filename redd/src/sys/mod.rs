@@ -11,6 +11,7 @@
 
 pub(crate) mod alarm;
 pub(crate) mod clock;
+pub(crate) mod descriptor;
 pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;

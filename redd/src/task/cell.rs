@@ -21,13 +21,13 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::current;
 use super::describe::{call_hook, report_unjoined};
 use super::header::{End, Extra, Header, VTable};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
-use crate::primitives::atomic::Ordering;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::user_code::drop_guarded;
 
@@ -224,7 +224,7 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
 ) -> (Runnable, JoinHandle<F::Output>) {
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = slab.allocate(vtable);
-    let extra = Extra { spawned_ms: slab.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
+    let extra = Extra::new(current::id_or_zero(), name.is_some());
     if let Some(name) = name {
         slab.names.lock().insert(id, name);
     }
@@ -260,7 +260,7 @@ unsafe fn free_slot(task: NonNull<Header>) {
     // SAFETY: as above. The slab lives while the slot is out, and until its remains are dropped.
     let remains = unsafe {
         let slab = TaskSlab::of(task);
-        if Header::extra(task).has_name {
+        if Header::extra(task).has_name() {
             slab.names.lock().remove(&header.id());
         }
         header.state.mark_free();

@@ -18,6 +18,17 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(crate) u64);
 
+impl Id {
+    /// The id of no task: for what runs outside of tasks.
+    pub(crate) const OUTSIDE: Self = Self(0);
+
+    /// The number that waiters carry (`WaiterInfo::task`). It is never 0.
+    #[allow(dead_code, reason = "the dump that joins tasks and waiters follows")]
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -8,13 +8,13 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
-use super::current::CurrentGuard;
+use super::current::{self, CurrentGuard};
 use super::header::Header;
 use super::id::Id;
 use super::join_error::JoinError;
@@ -158,6 +158,14 @@ impl<T> JoinHandle<T> {
         })
     }
 
+    /// Records for dumps that the current task waits for this one, among others.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn mark_joined(&self) {
+        // SAFETY: the handle has a reference.
+        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());
+    }
+
     /// As [`set_waker`](Self::set_waker), but takes the waker by value.
     pub(crate) fn give_waker(&self, waker: Waker) -> bool {
         self.set_waker_with(|slot| *slot = Some(waker))
@@ -223,6 +231,7 @@ impl<T> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
+        self.mark_joined();
         if self.set_waker(cx.waker()) {
             waiting::record(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;

@@ -41,7 +41,7 @@
 // | `id`, `queue_link`, `state` | use no other file of the room |
 // | `join_error` | why a task has no output |
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
-// | `slab` | the memory of tasks, and the registry of live ones |
+// | `slab`, `local_slabs` | the memory of tasks, and the registry of live ones |
 // | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
 // | `budget`, `yield_now`, `poll`, `join` | running a task, and waiting for its end |
 // | `cell` | a task with its type, and how it is made |
@@ -54,6 +54,7 @@ pub(crate) mod header;
 mod id;
 mod join;
 mod join_error;
+pub(crate) mod local_slabs;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_life.rs"]
 mod models;

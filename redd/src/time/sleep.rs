@@ -30,6 +30,7 @@ use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::thread;
 use crate::task::coop::{has_budget_remaining, poll_proceed};
+use crate::task::current::id_or_zero;
 
 /// Waits until `duration` has passed.
 ///
@@ -136,7 +137,6 @@ pin_project! {
         deadline: std::time::Instant,
         // The caller gave the deadline, so it may have passed at the first poll.
         is_given: bool,
-        location: &'static Location<'static>,
         #[pin]
         timer: Timer,
         operation: Operation,
@@ -149,8 +149,7 @@ pub(crate) fn sleep_on(timers: &Timers, duration: Duration) -> Sleep {
     Sleep {
         deadline: deadline_of(When::In(duration), timers),
         is_given: false,
-        location: Location::caller(),
-        timer: Timer::new(timers),
+        timer: Timer::new(timers, Location::caller()),
         operation: Resource::NONE.operation(""),
         resource: Resource::NONE,
     }
@@ -164,7 +163,7 @@ impl Sleep {
         let location = Location::caller();
         let made = current::with_parts(|parts| {
             let timers = parts.timers()?;
-            Some((deadline_of(when, timers), Timer::new(timers)))
+            Some((deadline_of(when, timers), Timer::new(timers, location)))
         });
         match made {
             Some(Some((deadline, timer))) => {
@@ -172,7 +171,6 @@ impl Sleep {
                 Self {
                     deadline,
                     is_given: matches!(when, When::At(_)),
-                    location,
                     timer,
                     operation: resource.operation("Sleep::new_timeout"),
                     resource,
@@ -239,7 +237,7 @@ impl Sleep {
         *this.is_given = true;
         this.resource.record_state(|| [ResourceState::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
-        match arm(this.timer, *this.deadline, waker) {
+        match arm(this.timer, *this.deadline, waker, None) {
             Arming::Armed | Arming::ArmedEarliest => {}
             // The woken task finds the timer ready, or panics because the runtime is gone.
             Arming::Due(waker) | Arming::Gone(waker) => wake_guarded(waker),
@@ -264,21 +262,26 @@ impl Future for Sleep {
         let deadline = &*this.deadline;
         let poll = || {
             let unit = ready!(poll_proceed(cx));
-            let is_fired = match this.timer.as_mut().poll(cx) {
+            let location = this.timer.location();
+            let is_fired = match this.timer.as_mut().poll(cx, id_or_zero) {
                 TimerState::Fired => true,
                 TimerState::Waiting => fire_if_reached(this.timer, *deadline),
-                TimerState::Idle => match arm(this.timer.as_mut(), *deadline, Some(cx.waker().clone())) {
-                    Arming::Armed | Arming::ArmedEarliest => *this.is_given && fire_if_reached(this.timer, *deadline),
-                    Arming::Due(_) => true,
-                    Arming::Gone(_) => ends_detached(this.location),
-                },
-                TimerState::Detached => ends_detached(this.location),
+                TimerState::Idle => {
+                    match arm(this.timer.as_mut(), *deadline, Some(cx.waker().clone()), Some(id_or_zero())) {
+                        Arming::Armed | Arming::ArmedEarliest => {
+                            *this.is_given && fire_if_reached(this.timer, *deadline)
+                        }
+                        Arming::Due(_) => true,
+                        Arming::Gone(_) => ends_detached(location),
+                    }
+                }
+                TimerState::Detached => ends_detached(location),
             };
             if is_fired {
                 unit.made_progress();
                 Poll::Ready(())
             } else {
-                waiting::record(WaitKind::Timer, Some(this.location));
+                waiting::record(WaitKind::Timer, Some(location));
                 Poll::Pending
             }
         };
@@ -288,7 +291,7 @@ impl Future for Sleep {
 
 debug_struct!([] Sleep as "Sleep", self => {
     deadline: self.deadline,
-    made_at: format_args!("{}", self.location),
+    made_at: format_args!("{}", self.timer.location()),
     timer: self.timer,
 });
 
@@ -330,9 +333,10 @@ fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
     current::with_parts(ask).unwrap_or(false)
 }
 
-/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is no active worker.
+/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is no active worker. `task`: as for
+/// [`Timer::arm`].
 #[inline]
-fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
+fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>, task: Option<u64>) -> Arming {
     let home = timer.home();
     // `home-or-here`: a worker of another runtime counts as a thread outside.
     let here = |parts: &Parts| match parts.timers() {
@@ -340,7 +344,7 @@ fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker
         Some(_) | None => home,
     };
     let wheel = current::with_parts(here).unwrap_or(home);
-    let arming = timer.arm(wheel, deadline, waker);
+    let arming = timer.arm(wheel, deadline, waker, task);
     // A worker checks its own wheel before it parks. For the shared wheel a worker has to be unparked.
     if matches!(arming, Arming::ArmedEarliest) && std::ptr::eq(wheel, home) {
         home.unpark_owner();

@@ -17,8 +17,8 @@
 //! # Invariants
 //! - `state-under-lock`: an entry becomes ARMED, and leaves ARMED, only under the lock of the wheel it is linked in. It is
 //!   linked exactly while it is ARMED.
-//! - `owner-or-lock`: while ARMED, only the holder of that lock accesses an entry's waker and filing. Otherwise only the
-//!   timer's owner does.
+//! - `owner-or-lock`: while ARMED, only the holder of that lock accesses an entry's waker, filing, task and start. Otherwise
+//!   only the timer's owner does.
 //! - `last-touch`: storing FIRED or DETACHED is the last access to an entry by the thread that takes it out of the wheel. The
 //!   owner may free it right after.
 //! - `wheels-are-immortal`: a wheel is never freed, only reused. So a timer may lock the wheel that it was armed on at any
@@ -34,6 +34,7 @@
 #![expect(unsafe_code, reason = "entries are linked into wheels by address")]
 
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Weak;
@@ -43,9 +44,12 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 
 use super::clock::{Clock, tick_at_or_after};
-use super::wheel::{Filed, Filing, Insertion, Wheel};
+use super::wheel::{Filed, Filing, Insertion, Wheel, WheelWalk};
 use crate::collections::linked_list::{Linked, Links};
 use crate::collections::wake_list::WakeList;
+use crate::observe::coarse;
+use crate::observe::waiter::{Subject, WaiterInfo};
+use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::reuse_pool::Pool;
@@ -60,6 +64,9 @@ const NO_DEADLINE: u64 = u64::MAX;
 /// The life of a wheel that serves no runtime.
 const NO_RUNTIME: u64 = 0;
 
+/// How many timers are described under one lock: each costs about as much as a cache miss.
+const COLLECTED_AT_ONCE: usize = 256;
+
 /// Numbers for `one-life`.
 static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NO_RUNTIME + 1);
 static IDLE_WHEELS: Pool<LockedWheel> = Pool::new();
@@ -72,6 +79,8 @@ pub(crate) struct Timers {
     wheels: Box<[&'static LockedWheel]>,
     /// The slot of the calling thread: that of the worker that it is, or the shared one.
     slot_here: fn(&Self) -> usize,
+    /// Held by the one walk (`walk-is-linked` in `wheel`).
+    walking: Mutex<()>,
 }
 
 /// Unparks the workers of a runtime.
@@ -98,7 +107,7 @@ impl Timers {
                 wheel
             })
             .collect();
-        let timers = Self { clock, life, wheels, slot_here };
+        let timers = Self { clock, life, wheels, slot_here, walking: Mutex::new(()) };
         *timers.wheels[timers.shared_slot()].owner.lock() = Some(workers);
         timers
     }
@@ -166,6 +175,20 @@ impl Timers {
         }
         wakers.wake_all();
         drop(owner);
+    }
+
+    /// Adds the tasks that wait for a timer. Timers that are armed or dropped meanwhile may or may not be among them.
+    pub(crate) fn collect(&self, out: &mut Vec<WaiterInfo>) {
+        self.collect_by(COLLECTED_AT_ONCE, out);
+    }
+
+    /// As [`collect`](Self::collect), with this many timers under one lock.
+    fn collect_by(&self, count: usize, out: &mut Vec<WaiterInfo>) {
+        let _walk = self.walking.lock();
+        let now = self.clock.now();
+        for wheel in &self.wheels {
+            wheel.collect(count, |tick| self.instant_of(tick).saturating_duration_since(now), out);
+        }
     }
 
     /// Returns the wheel on which the calling thread arms timers: its worker's own, or the shared one.
@@ -271,6 +294,27 @@ impl LockedWheel {
         }
     }
 
+    /// Adds the tasks that wait for a timer of this wheel. The caller holds the lock for the one walk.
+    fn collect(&self, count: usize, remaining: impl Fn(u64) -> Duration, out: &mut Vec<WaiterInfo>) {
+        let (mut walk, mut found) = (WheelWalk::new(), Vec::new());
+        let mut is_done = false;
+        while !is_done {
+            // Memory is allocated outside of the lock.
+            found.reserve(count);
+            is_done = self.with(|inner| {
+                inner.wheel.visit(&mut walk, count, |entry, tick| {
+                    // SAFETY: it is linked in this wheel, whose lock we hold.
+                    found.extend(unsafe { TimerEntry::describe(entry, remaining(tick)) });
+                })
+            });
+        }
+        if self.with(|inner| inner.wheel.has_moved_since_walk()) {
+            found.sort_by_key(|(address, _)| *address);
+            found.dedup_by_key(|(address, _)| *address);
+        }
+        out.extend(found.into_iter().map(|(_, waiter)| waiter));
+    }
+
     /// Unparks the runtime that this shared wheel serves.
     pub(super) fn unpark_owner(&self) {
         let owner = self.owner.lock().clone();
@@ -289,6 +333,11 @@ const DETACHED: u8 = 3;
 struct TimerEntry {
     filing: UnsafeCell<Filing<TimerEntry>>,
     waker: UnsafeCell<Option<Waker>>,
+    /// The id of the task that waits, 0 if that is no task, and since when on the coarse clock.
+    task: UnsafeCell<u64>,
+    since_ms: UnsafeCell<u32>,
+    /// The line of the program that made the timer.
+    location: &'static Location<'static>,
     state: AtomicU8,
 }
 
@@ -318,8 +367,38 @@ unsafe impl Filed for TimerEntry {
 }
 
 impl TimerEntry {
-    fn new() -> Self {
-        Self { filing: UnsafeCell::new(Filing::new()), waker: UnsafeCell::new(None), state: AtomicU8::new(IDLE) }
+    fn new(location: &'static Location<'static>) -> Self {
+        Self {
+            filing: UnsafeCell::new(Filing::new()),
+            waker: UnsafeCell::new(None),
+            task: UnsafeCell::new(0),
+            since_ms: UnsafeCell::new(0),
+            location,
+            state: AtomicU8::new(IDLE),
+        }
+    }
+
+    /// Describes the wait, if a task waits, with the address that tells it from others.
+    ///
+    /// # Safety
+    /// The entry is linked in a wheel whose lock is held.
+    unsafe fn describe(entry: NonNull<Self>, remaining: Duration) -> Option<(usize, WaiterInfo)> {
+        let address = entry.addr().get();
+        // SAFETY: it is linked, so it is alive.
+        let entry = unsafe { entry.as_ref() };
+        debug_assert_eq!(entry.state.load(Ordering::Relaxed), ARMED, "`state-under-lock`");
+        // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
+        let has_waker = entry.waker.with(|waker| unsafe { (*waker).is_some() });
+        let waiter = WaiterInfo {
+            // SAFETY: as above.
+            task: entry.task.with(|task| unsafe { *task }),
+            kind: WaitKind::Timer,
+            location: Some(entry.location),
+            // SAFETY: as above.
+            since_ms: entry.since_ms.with(|since| unsafe { *since }),
+            subject: Subject::Deadline { remaining },
+        };
+        has_waker.then_some((address, waiter))
     }
 
     /// Takes the waker and stores `state` (FIRED or DETACHED). The entry may already be freed when this returns.
@@ -389,8 +468,15 @@ pub(super) enum Arming {
 impl Timer {
     /// Creates a timer of the runtime that owns `timers`.
     #[inline]
-    pub(super) fn new(timers: &Timers) -> Self {
-        Self { life: timers.life, home: timers.wheels[timers.shared_slot()], wheel: None, entry: TimerEntry::new() }
+    pub(super) fn new(timers: &Timers, location: &'static Location<'static>) -> Self {
+        let home = timers.wheels[timers.shared_slot()];
+        Self { life: timers.life, home, wheel: None, entry: TimerEntry::new(location) }
+    }
+
+    /// The line of the program that made it.
+    #[inline]
+    pub(super) fn location(&self) -> &'static Location<'static> {
+        self.entry.location
     }
 
     /// Returns the wheel on which threads outside of its runtime arm it.
@@ -409,25 +495,30 @@ impl Timer {
         self.entry.state.load(Ordering::Acquire)
     }
 
-    /// Returns the timer's state. If it is in a wheel, stores the waker of this poll.
+    /// Returns the timer's state. If it is in a wheel, stores the waker of this poll; `task` returns the id of the task.
     #[inline]
-    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> TimerState {
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, task: fn() -> u64) -> TimerState {
         match self.state() {
             IDLE => TimerState::Idle,
-            ARMED => self.set_waker(cx.waker()),
+            ARMED => self.set_waker(cx.waker(), task),
             FIRED => TimerState::Fired,
             _ => TimerState::Detached,
         }
     }
 
     #[inline(never)]
-    fn set_waker(self: Pin<&mut Self>, new: &Waker) -> TimerState {
+    fn set_waker(self: Pin<&mut Self>, new: &Waker, task: fn() -> u64) -> TimerState {
         let is_same = self.with_waker(|old| old.as_ref().is_some_and(|old| old.will_wake(new)));
         let is_waiting = match is_same {
             Some(false) => {
                 // `no-user-code-under-lock`: the clone and the drop of the old waker happen between two lock sections.
-                let mut waker = Some(new.clone());
-                self.with_waker(|old| std::mem::swap(old, &mut waker)).is_some()
+                let (mut waker, task) = (Some(new.clone()), task());
+                let swapped = self.with_waker(|old| {
+                    // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
+                    self.entry.task.with_mut(|slot| unsafe { *slot = task });
+                    std::mem::swap(old, &mut waker);
+                });
+                swapped.is_some()
             }
             Some(true) => true,
             None => false,
@@ -450,13 +541,15 @@ impl Timer {
         })
     }
 
-    /// Links the timer into `wheel`. It must be in no wheel.
+    /// Links the timer into `wheel`. It must be in no wheel. `task` is the id of the task that begins to wait; `None` if
+    /// the wait, if there is one, is an earlier one.
     #[inline]
     pub(super) fn arm(
         self: Pin<&mut Self>,
         wheel: &'static LockedWheel,
         deadline: Instant,
         waker: Option<Waker>,
+        task: Option<u64>,
     ) -> Arming {
         let this = self.project();
         *this.wheel = Some(wheel);
@@ -465,6 +558,12 @@ impl Timer {
         debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
         // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
         entry.waker.with_mut(|slot| unsafe { *slot = waker });
+        if let Some(task) = task {
+            // SAFETY: `owner-or-lock`, as above.
+            entry.task.with_mut(|slot| unsafe { *slot = task });
+            // SAFETY: as above.
+            entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
+        }
         // A timer that is not linked returns its waker.
         let leave = |state| {
             entry.state.store(state, Ordering::Relaxed);
@@ -568,13 +667,15 @@ mod tests {
         Timers::new(Clock::new_paused(), worker_slots, Weak::<NoWorkers>::new(), Timers::shared_slot)
     }
 
+    #[track_caller]
     fn idle(timers: &Timers) -> Pin<Box<Timer>> {
-        Box::pin(Timer::new(timers))
+        Box::pin(Timer::new(timers, Location::caller()))
     }
 
+    #[track_caller]
     fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
         let mut timer = idle(timers);
-        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker));
+        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker), Some(7));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     }
@@ -630,7 +731,7 @@ mod tests {
         let timers = paused(0);
         let arm = |tick| {
             let mut timer = idle(&timers);
-            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None);
+            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None, None);
             (matches!(arming, Arming::ArmedEarliest), timer)
         };
         let (first, a) = arm(10);
@@ -645,7 +746,7 @@ mod tests {
         let timers = paused(0);
         fire(&timers, 0, 100);
         let mut timer = idle(&timers);
-        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()));
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()), None);
         assert!(matches!(arming, Arming::Due(Some(_))));
         assert!(timer.is_fired());
     }
@@ -660,8 +761,8 @@ mod tests {
         timers.shutdown();
         assert_eq!(*log.lock(), [9], "the waiting task is woken");
         let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(armed.as_mut().poll(&mut cx), TimerState::Detached);
-        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
+        assert_eq!(armed.as_mut().poll(&mut cx, || 8), TimerState::Detached);
+        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None, None);
         assert!(matches!(arming, Arming::Gone(None)));
         drop(timers);
         let other = paused(3);
@@ -677,7 +778,7 @@ mod tests {
         let wheel = gone.wheels[0];
         gone.shutdown();
         wheel.open(u64::MAX, real_start());
-        let arming = timer.as_mut().arm(wheel, real_start(), None);
+        let arming = timer.as_mut().arm(wheel, real_start(), None, None);
         assert!(matches!(arming, Arming::Gone(None)));
         wheel.with(|inner| inner.life = NO_RUNTIME);
     }
@@ -695,12 +796,12 @@ mod tests {
         let mut timer = arm_at(&timers, 0, 3, Arc::clone(&first).into());
         let waker = Waker::from(Arc::clone(&second));
         let mut cx = Context::from_waker(&waker);
-        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
-        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Waiting);
+        assert_eq!(timer.as_mut().poll(&mut cx, || 8), TimerState::Waiting);
+        assert_eq!(timer.as_mut().poll(&mut cx, || 8), TimerState::Waiting);
         assert_eq!(Arc::strong_count(&first), 1);
         assert_eq!(fire(&timers, 0, 3), 1);
         assert_eq!(*log.lock(), [2]);
-        assert_eq!(timer.as_mut().poll(&mut cx), TimerState::Fired);
+        assert_eq!(timer.as_mut().poll(&mut cx, || 8), TimerState::Fired);
     }
 
     /// Drops a timer of the same wheel when it is woken, and another when it is dropped.
@@ -733,6 +834,54 @@ mod tests {
         drop(fired);
     }
 
+    fn collected(timers: &Timers) -> Vec<(u64, Duration)> {
+        let mut waiters = Vec::new();
+        timers.collect(&mut waiters);
+        waiters
+            .iter()
+            .map(|waiter| match waiter {
+                WaiterInfo { task, kind: WaitKind::Timer, subject: Subject::Deadline { remaining }, .. } => {
+                    (*task, *remaining)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_walk_shows_each_waiting_task_and_its_deadline() {
+        let timers = paused(1);
+        let (own, shared) = (0, timers.shared_slot());
+        let mut first = arm_at(&timers, own, 5, Waker::noop().clone());
+        let line = line!() + 1;
+        let second = arm_at(&timers, shared, 1 << 40, Waker::noop().clone());
+        let mut unpolled = idle(&timers);
+        let arming = unpolled.as_mut().arm(timers.wheels[own], timers.instant_of(9), None, None);
+        assert!(matches!(arming, Arming::Armed));
+        assert_eq!(collected(&timers), [(7, Duration::from_millis(5)), (7, Duration::from_millis(1 << 40))]);
+        let mut waiters = Vec::new();
+        timers.collect(&mut waiters);
+        assert_eq!(waiters[1].location.map(Location::line), Some(line));
+        // Another task polls it. Then it gets another deadline while that task waits.
+        let waker = Waker::from(Arc::new(Numbered(0, Arc::default())));
+        assert_eq!(first.as_mut().poll(&mut Context::from_waker(&waker), || 8), TimerState::Waiting);
+        let waker = first.as_mut().disarm();
+        assert_eq!(collected(&timers).len(), 1);
+        let arming = first.as_mut().arm(timers.wheels[own], timers.instant_of(6), waker, None);
+        assert!(matches!(arming, Arming::ArmedEarliest));
+        assert_eq!(collected(&timers)[0], (8, Duration::from_millis(6)));
+        drop((first, second));
+        assert_eq!(collected(&timers), []);
+    }
+
+    #[test]
+    fn a_walk_sees_all_timers_of_a_crowded_slot() {
+        let timers = paused(0);
+        let armed: Vec<_> =
+            (0..10 * COLLECTED_AT_ONCE).map(|_| arm_at(&timers, 0, 600_123, Waker::noop().clone())).collect();
+        assert_eq!(collected(&timers).len(), armed.len());
+    }
+
     #[test]
     fn timers_are_dropped_while_another_thread_fires_them() {
         let timers = Arc::new(paused(0));
@@ -747,9 +896,9 @@ mod tests {
         for round in 0..rounds {
             let mut timer = idle(&timers);
             let deadline = timers.instant_of(round + round % 5);
-            match timer.as_mut().arm(timers.wheels[0], deadline, None) {
+            match timer.as_mut().arm(timers.wheels[0], deadline, None, None) {
                 Arming::Armed | Arming::ArmedEarliest => {
-                    if timer.as_mut().poll(&mut cx) == TimerState::Fired {
+                    if timer.as_mut().poll(&mut cx, || 8) == TimerState::Fired {
                         fired += 1;
                     }
                 }

@@ -18,6 +18,8 @@
 //! - `far-is-later`: while no element of the far slot is within reach of the ring, all of them are later than all elements of
 //!   the levels.
 //! - `filed-once`: an element's `position` is the slot whose list it is in.
+//! - `walk-is-linked`: the element at which a walk is to continue is in the list of the walk's slot. When it leaves that
+//!   list, the walk continues at the element after it.
 
 #![expect(unsafe_code, reason = "the slots are intrusive lists")]
 
@@ -95,6 +97,18 @@ struct WheelSlot<T> {
     bound: u64,
 }
 
+/// Where the current walk is to continue.
+#[derive(Debug)]
+struct WalkPoint<T> {
+    slot: usize,
+    next: Option<NonNull<T>>,
+    /// Elements have moved to lower levels since the last walk began.
+    has_moved: bool,
+}
+
+// SAFETY: as for `LinkedList`: it is moved and used under the lock of the wheel's owner.
+unsafe impl<T: Send> Send for WalkPoint<T> {}
+
 /// A timer wheel; the module documentation describes it.
 #[derive(Debug)]
 pub(super) struct Wheel<T> {
@@ -102,8 +116,23 @@ pub(super) struct Wheel<T> {
     elapsed: u64,
     /// One bit per slot: whether its list is non-empty. The last word is for the far slot.
     occupied: [u64; LEVELS + 1],
+    /// The slot of the current walk, and the element at which it is to continue (`walk-is-linked`).
+    walk: WalkPoint<T>,
     /// Allocated and built on the heap, since they are too large for a stack. The last is the far slot.
     slots: Box<[WheelSlot<T>; LEVELS * SLOTS + 1]>,
+}
+
+/// How far a walk has come: from the far slot down to the lowest level, because elements move to lower levels.
+#[derive(Debug)]
+pub(super) struct WheelWalk {
+    slots_left: usize,
+    is_inside: bool,
+}
+
+impl WheelWalk {
+    pub(super) fn new() -> Self {
+        Self { slots_left: LEVELS * SLOTS + 1, is_inside: false }
+    }
 }
 
 impl<T: Filed> Wheel<T> {
@@ -114,7 +143,7 @@ impl<T: Filed> Wheel<T> {
         let Ok(slots) = slots.try_into() else {
             unreachable!("as many were made as there are");
         };
-        Self { elapsed: 0, occupied: [0; LEVELS + 1], slots }
+        Self { elapsed: 0, occupied: [0; LEVELS + 1], walk: WalkPoint { slot: 0, next: None, has_moved: false }, slots }
     }
 
     /// Starts over at tick 0. The wheel is empty.
@@ -158,6 +187,10 @@ impl<T: Filed> Wheel<T> {
             ((*filing).position, (*filing).deadline)
         };
         let list = &mut self.slots[position.index()].list;
+        if self.walk.next == Some(element) {
+            // SAFETY: as below.
+            self.walk.next = unsafe { list.after(element) };
+        }
         // SAFETY: `filed-once`: it is in this slot's list.
         unsafe { list.remove(element) };
         if list.is_empty() {
@@ -199,6 +232,10 @@ impl<T: Filed> Wheel<T> {
 
     fn pop_from(&mut self, position: WheelPosition) -> Option<NonNull<T>> {
         let list = &mut self.slots[position.index()].list;
+        if self.walk.next.is_some() && self.walk.next == list.front() {
+            // SAFETY: the front of this list.
+            self.walk.next = self.walk.next.and_then(|element| unsafe { list.after(element) });
+        }
         let element = list.pop_front();
         if list.is_empty() {
             self.occupied[usize::from(position.level)] &= !(1 << position.slot);
@@ -206,13 +243,53 @@ impl<T: Filed> Wheel<T> {
         element
     }
 
+    /// Visits up to `count` elements with their deadlines, after those of the calls before with this `walk`. Returns whether
+    /// that was all. Call it again until it does; there is only one walk at a time.
+    ///
+    /// An element that stays in the wheel between the first call and the last is visited. It may be visited twice if
+    /// [`has_moved_since_walk`](Self::has_moved_since_walk).
+    pub(super) fn visit(&mut self, walk: &mut WheelWalk, count: usize, mut visit: impl FnMut(NonNull<T>, u64)) -> bool {
+        let mut left = count;
+        if walk.slots_left > FAR * SLOTS && !walk.is_inside {
+            self.walk.has_moved = false;
+        }
+        while let Some(index) = walk.slots_left.checked_sub(1) {
+            let list = &self.slots[index].list;
+            let mut next = if walk.is_inside { self.walk.next } else { list.front() };
+            while let Some(element) = next {
+                if left == 0 {
+                    (walk.is_inside, self.walk.slot, self.walk.next) = (true, index, next);
+                    return false;
+                }
+                left -= 1;
+                // SAFETY: `walk-is-linked`, or it was reached from there, under the same borrow.
+                let (deadline, after) = unsafe { ((*T::filing(element).as_ptr()).deadline, list.after(element)) };
+                visit(element, deadline);
+                next = after;
+            }
+            (walk.is_inside, walk.slots_left, self.walk.next) = (false, index, None);
+        }
+        true
+    }
+
+    /// Whether elements have moved to lower levels since the last walk began.
+    pub(super) fn has_moved_since_walk(&self) -> bool {
+        self.walk.has_moved
+    }
+
     /// Moves the elements of a slot that time has entered to lower levels.
     fn refile(&mut self, position: WheelPosition) {
+        self.walk.has_moved = true;
+        let is_walked = self.walk.slot == position.index() && self.walk.next.take().is_some();
         let mut list = self.slots[position.index()].list.take();
         self.occupied[usize::from(position.level)] &= !(1 << position.slot);
         while let Some(element) = list.pop_front() {
             // SAFETY: it was in the wheel, so it stays alive until it is removed. It was just unlinked.
             unsafe { self.file(element) };
+        }
+        if is_walked {
+            // Elements of the far slot may be there again. The walk gets to the slots of lower levels later.
+            self.walk.next = self.slots[position.index()].list.front();
         }
     }
 
@@ -307,7 +384,7 @@ fn is_near(elapsed: u64, deadline: u64) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     struct Element {
         number: usize,
@@ -338,6 +415,40 @@ mod tests {
         Pass(u64),
         /// Jump to the wheel's next deadline.
         PassToNext,
+        /// Visit this many elements of the current walk.
+        Visit(usize),
+    }
+
+    /// The current walk: the elements that have been in the wheel since it began, and those that it has visited.
+    struct Walking {
+        walk: WheelWalk,
+        stayed: BTreeSet<usize>,
+        visited: Vec<usize>,
+    }
+
+    impl Walking {
+        fn begin(map: &BTreeMap<u64, Vec<usize>>) -> Self {
+            let stayed = map.values().flatten().copied().collect();
+            Self { walk: WheelWalk::new(), stayed, visited: Vec::new() }
+        }
+
+        fn visit(&mut self, wheel: &mut Wheel<Element>, map: &BTreeMap<u64, Vec<usize>>, count: usize) {
+            self.stayed.retain(|number| map.values().flatten().any(|inside| inside == number));
+            let before = self.visited.len();
+            let is_done = wheel.visit(&mut self.walk, count, |element, deadline| {
+                // SAFETY: elements are alive until the end.
+                let number = unsafe { element.as_ref().number };
+                assert!(map[&deadline].contains(&number), "only what is in the wheel is visited");
+                self.visited.push(number);
+            });
+            assert!(self.visited.len() - before <= count);
+            if is_done {
+                let unique: BTreeSet<_> = self.visited.iter().copied().collect();
+                assert!(unique.is_superset(&self.stayed), "what stays in the wheel is visited");
+                assert!(wheel.has_moved_since_walk() || unique.len() == self.visited.len(), "and once");
+                *self = Self::begin(map);
+            }
+        }
     }
 
     /// Near, far, and on the boundaries of slots.
@@ -359,6 +470,7 @@ mod tests {
                 2 => any::<usize>().prop_map(Step::Remove),
                 3 => ticks().prop_map(Step::Pass),
                 2 => Just(Step::PassToNext),
+                2 => (0_usize..5).prop_map(Step::Visit),
                 1 => Just(Step::Insert(u64::MAX)),
             ],
             1..200,
@@ -372,8 +484,10 @@ mod tests {
         let mut map = BTreeMap::<u64, Vec<usize>>::new();
         let mut elements = Vec::<NonNull<Element>>::new();
         let mut now = start;
+        let mut walking = Walking::begin(&map);
         for step in steps {
             match step {
+                Step::Visit(count) => walking.visit(&mut wheel, &map, count),
                 Step::Insert(ahead) => {
                     let deadline = now.saturating_add(ahead).min(u64::MAX - 1);
                     let number = elements.len();
@@ -419,6 +533,7 @@ mod tests {
                 (next, first) => assert_eq!(next, first),
             }
         }
+        walking.visit(&mut wheel, &map, usize::MAX);
         while let Some(element) = wheel.pop_any() {
             // SAFETY: elements are alive until the end.
             let number = unsafe { element.as_ref().number };

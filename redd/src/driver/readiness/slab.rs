@@ -3,7 +3,8 @@
 //! Called by `source` (allocates, frees, finds) and by `Driver` (finds the slot of an event, walks all at shutdown).
 //!
 //! # Invariants
-//! - `pages-stay`: a published page is neither moved nor freed until the slab is dropped.
+//! - `pages-stay`: a published page is neither moved nor freed. After the drop of its slab it serves another one. So a slot
+//!   may be accessed at any time; at worst that concerns another registration.
 //! - `one-holder`: an index is either in the free list or held by one registration.
 //!
 //! # Why not otherwise
@@ -17,12 +18,16 @@ use super::slot::IoSlot;
 use crate::driver::errors::shutdown_error;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicPtr, Ordering};
+use crate::primitives::reuse_pool::Pool;
 use std::io;
 
 /// Slots in the first page; each page is twice as large as the one before it.
 const FIRST_PAGE: usize = 64;
 /// Pages enough for 2^28 descriptors. Linux allows a process 2^30 at most, and a million by default.
 const PAGES: usize = 22;
+
+/// Pages that no slab uses now, by their size.
+static IDLE_PAGES: [Pool<Box<[IoSlot]>>; PAGES] = [const { Pool::new() }; PAGES];
 
 /// See the module page.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ struct Free {
     /// Total number of allocations.
     allocated: u64,
     is_closed: bool,
+    /// In the order of `Slab::pages`.
+    pages: Vec<&'static Box<[IoSlot]>>,
 }
 
 /// Returns the page of a slot and its offset in the page.
@@ -55,7 +62,7 @@ impl Slab {
     }
 
     /// Returns the slot of `index`, or `None` if no such slot was ever allocated.
-    pub(crate) fn slot(&self, index: u32) -> Option<&IoSlot> {
+    pub(crate) fn slot(&self, index: u32) -> Option<&'static IoSlot> {
         let (page, offset) = locate(index);
         // Acquire: the slots of the page are initialised. Pairs with Release in `Slab::allocate`.
         let first = self.pages.get(page)?.load(Ordering::Acquire);
@@ -63,7 +70,7 @@ impl Slab {
             return None;
         }
         debug_assert!(offset < FIRST_PAGE << page, "`locate` stays within the page");
-        // SAFETY: `pages-stay`: the page holds `FIRST_PAGE << page` slots, is only ever shared, and outlives `&self`.
+        // SAFETY: `pages-stay`: the page holds `FIRST_PAGE << page` slots, and is only ever shared.
         Some(unsafe { &*first.add(offset) })
     }
 
@@ -85,9 +92,10 @@ impl Slab {
             ));
         };
         if offset == 0 {
-            let slots: Box<[IoSlot]> = (0..FIRST_PAGE << page).map(|_| IoSlot::new()).collect();
+            let slots = IDLE_PAGES[page].take(|| (0..FIRST_PAGE << page).map(|_| IoSlot::new()).collect());
+            free.pages.push(slots);
             // Release: publishes the slots. Pairs with Acquire in `Slab::slot`.
-            first.store(Box::into_raw(slots).cast(), Ordering::Release);
+            first.store(slots.as_ptr().cast_mut(), Ordering::Release);
         }
         free.unused += 1;
         free.allocated += 1;
@@ -106,6 +114,11 @@ impl Slab {
         free.unused
     }
 
+    /// Returns the number of indices that were ever used.
+    pub(crate) fn used(&self) -> u32 {
+        self.free.lock().unused
+    }
+
     /// Returns the total number of allocations.
     pub(crate) fn allocated_total(&self) -> u64 {
         self.free.lock().allocated
@@ -120,15 +133,10 @@ impl Slab {
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        for (page, first) in self.pages.iter().enumerate() {
-            // Relaxed: `&mut self` proves that no other thread uses the slab.
-            let first = first.load(Ordering::Relaxed);
-            if !first.is_null() {
-                let slots = std::ptr::slice_from_raw_parts_mut(first, FIRST_PAGE << page);
-                // SAFETY: `pages-stay`: the pointer is from a box of this length, made in `allocate`, and it is freed
-                // only here.
-                drop(unsafe { Box::from_raw(slots) });
-            }
+        // All registrations have ended: each has a reference to the driver.
+        for (page, slots) in self.free.lock().pages.drain(..).enumerate() {
+            slots.iter().for_each(IoSlot::become_new);
+            IDLE_PAGES[page].give_back(slots);
         }
     }
 }

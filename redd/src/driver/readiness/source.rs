@@ -12,6 +12,7 @@
 #![expect(unsafe_code, reason = "reading into memory that is not initialised")]
 
 use super::ready::{Interest, Ready};
+pub(crate) use super::slot::Purpose;
 use super::slot::{IoSlot, Waited};
 use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
@@ -21,6 +22,7 @@ use crate::driver::errors::shutdown_error;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
+use crate::task::current::id_or_zero;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
@@ -93,7 +95,7 @@ impl Registration {
         Ok(Self { driver, fd, index, generation })
     }
 
-    fn slot(&self) -> &IoSlot {
+    fn slot(&self) -> &'static IoSlot {
         self.driver.slot(self.index)
     }
 
@@ -108,11 +110,13 @@ impl Registration {
     }
 
     /// Waits with `wait` until `until` holds.
+    // Inlined into each kind of wait: it is in the path of every read and write.
+    #[inline(always)]
     fn poll_until(
         &self,
         interest: Interest,
         until: Until,
-        wait: impl FnOnce(&IoSlot) -> Waited,
+        wait: impl FnOnce(&'static IoSlot) -> Waited,
     ) -> Poll<io::Result<State>> {
         let slot = self.slot();
         let mut state = slot.state();
@@ -128,7 +132,10 @@ impl Registration {
     }
 
     fn poll_event(&self, cx: &mut Context<'_>, direction: Direction, until: Until) -> Poll<io::Result<State>> {
-        self.poll_until(direction.interest(), until, |slot| slot.wait(direction, cx.waker()))
+        self.poll_until(direction.interest(), until, |slot| {
+            waiting::left_waiter(slot.location_of(direction));
+            slot.wait(direction, cx.waker(), id_or_zero())
+        })
     }
 
     /// Waits until an event has reported that `direction` is worth trying. Only the last task that waits here is woken.
@@ -327,12 +334,23 @@ impl<S> Registered for Arc<Source<S>> {
 pub(crate) struct Readiness<R: Registered> {
     at: R,
     interest: Interest,
+    purpose: Purpose,
     ticket: Option<u64>,
 }
 
 impl<R: Registered> Readiness<R> {
     pub(crate) fn of(at: R, interest: Interest) -> Self {
-        Self { at, interest, ticket: None }
+        Self::with_purpose(at, interest, Purpose::Descriptor)
+    }
+
+    /// As [`of`](Self::of), for a wait that dumps show as one for something else than the descriptor.
+    pub(crate) fn with_purpose(at: R, interest: Interest, purpose: Purpose) -> Self {
+        Self { at, interest, purpose, ticket: None }
+    }
+
+    /// From its next poll on, dumps show its wait as one for this.
+    pub(crate) fn set_purpose(&mut self, purpose: Purpose) {
+        self.purpose = purpose;
     }
 
     pub(crate) fn registration(&self) -> &Registration {
@@ -340,8 +358,14 @@ impl<R: Registered> Readiness<R> {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Until) -> Poll<io::Result<State>> {
-        let Self { at, interest, ticket } = self;
-        let wait = |slot: &IoSlot| slot.wait_in_list(ticket, *interest, cx.waker());
+        let Self { at, interest, purpose, ticket } = self;
+        let wait = |slot: &'static IoSlot| {
+            let waited = slot.wait_in_list(ticket, *interest, *purpose, cx.waker(), id_or_zero());
+            if let Some(ticket) = *ticket {
+                waiting::left_numbered(slot, ticket);
+            }
+            waited
+        };
         at.registration().poll_until(*interest, until, wait)
     }
 

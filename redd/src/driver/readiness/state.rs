@@ -130,6 +130,11 @@ impl State {
         self.0 & direction.waiting_bit() != 0
     }
 
+    /// Whether a task may wait in any place.
+    pub(crate) fn is_anyone_waiting(self) -> bool {
+        self.0 & (READER | WRITER | LIST) != 0
+    }
+
     fn is_ready(self, interest: Interest) -> bool {
         self.is_shutdown() || !(self.ready() & interest.mask()).is_empty()
     }

@@ -1,0 +1,81 @@
+//! What dumps show of a descriptor: the addresses of a socket, or the kind of another file.
+//!
+//! Called by `driver`. It only asks the system about a number, so it may be called with one that was closed or reused; the
+//! caller finds out.
+
+#![expect(unsafe_code, reason = "asks about a descriptor of another owner")]
+
+use std::os::fd::{BorrowedFd, RawFd};
+
+use socket2::{SockAddr, SockRef, Type};
+
+/// Describes what is open under this number, such as `tcp 127.0.0.1:80 to 127.0.0.1:52100` or `pipe:[1234]`.
+pub(crate) fn describe(fd: RawFd) -> Option<Box<str>> {
+    let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+    let link = link.to_string_lossy();
+    let socket = if link.starts_with("socket:") { describe_socket(fd) } else { None };
+    Some(socket.unwrap_or_else(|| link.into()))
+}
+
+/// Describes a socket: its kind and its addresses. `None` if this is no open socket, or an unusual one. The number
+/// may have been closed or reused.
+fn describe_socket(fd: RawFd) -> Option<Box<str>> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: it is not -1, and every call below reports an error if it is not open. Nothing is read, written or closed.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let socket = SockRef::from(&fd);
+    let (local, kind) = (socket.local_addr().ok()?, socket.r#type().ok()?);
+    let is_listener = socket.is_listener().unwrap_or(false);
+    let is_unix = local.is_unix();
+    let kind = match (is_listener, is_unix, kind) {
+        (true, true, _) => "unix listener",
+        (true, false, _) => "tcp listener",
+        (false, true, Type::STREAM) => "unix stream",
+        (false, true, Type::DGRAM) => "unix datagram",
+        (false, false, Type::STREAM) => "tcp",
+        (false, false, Type::DGRAM) => "udp",
+        _ => return None,
+    };
+    let name = |address: &SockAddr| match address.as_socket() {
+        Some(address) => Some(address.to_string()),
+        None => address.as_pathname().map(|path| path.display().to_string()),
+    };
+    let local = name(&local).map_or(String::new(), |name| format!(" {name}"));
+    let peer = socket.peer_addr().ok().as_ref().and_then(name).map_or(String::new(), |name| format!(" to {name}"));
+    Some(format!("{kind}{local}{peer}").into())
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    #[test]
+    fn sockets_have_addresses_and_other_files_have_a_kind() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("is bound");
+        let client = TcpStream::connect(address).expect("is listening");
+        let from = client.local_addr().expect("is connected");
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let bound = udp.local_addr().expect("is bound");
+        let (unix, _other) = UnixStream::pair().expect("descriptors left");
+        let about = |fd: &dyn AsRawFd| describe(fd.as_raw_fd()).map(String::from);
+        assert_eq!(about(&listener), Some(format!("tcp listener {address}")));
+        assert_eq!(about(&client), Some(format!("tcp {from} to {address}")));
+        assert_eq!(about(&udp), Some(format!("udp {bound}")));
+        assert_eq!(about(&unix).as_deref(), Some("unix stream"));
+        let directory = tempfile::tempdir().expect("room for a directory");
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("a free path");
+        assert_eq!(about(&listener), Some(format!("unix listener {}", path.display())));
+        let client = UnixStream::connect(&path).expect("is listening");
+        assert_eq!(about(&client), Some(format!("unix stream to {}", path.display())));
+        let file = std::fs::File::open("/dev/null").expect("it is there");
+        assert_eq!(about(&file).as_deref(), Some("/dev/null"));
+        assert_eq!(describe(-1), None);
+    }
+}
