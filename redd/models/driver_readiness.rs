@@ -275,7 +275,7 @@ fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
         let state: State = poll_until_ready(1, &ended, |waker| {
             match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
                 Waited::Ready(state) => Poll::Ready(state),
-                Waited::Ended => unreachable!("the word says that it is shut down"),
+                Waited::Ended => unreachable!("the word has SHUTDOWN set"),
                 Waited::Pending => Poll::Pending,
             }
         });

@@ -1,8 +1,9 @@
-//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](crate::runtime::Handle::dump).
+//! Every live task of a runtime: its name, and what it waits on. Created by
+//! [`Handle::dump`](crate::runtime::Handle::dump).
 //!
 //! # Why not otherwise
-//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
-//! on, and for which task, as they do. So a dump polls nothing, wakes no task, and can be taken from any thread at any time. It
+//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they
+//! wait on at each wait. So a dump polls no task, wakes no task, and can be taken on any thread at any time. It
 //! contains the location that waits, and not the calls above it.
 
 use std::fmt;
@@ -10,8 +11,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::observe::WaitKind;
+use crate::observe::task_info::TaskInfo;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment. Each may have changed since.
 ///
@@ -104,22 +105,22 @@ pub struct Task {
 }
 
 impl Task {
-    /// The task's id.
+    /// Returns the task's id.
     pub fn id(&self) -> Id {
         self.trace.info.id
     }
 
-    /// The task's name, if it was spawned with one.
+    /// Returns the task's name, if it was spawned with one.
     pub fn name(&self) -> Option<&str> {
         self.trace.info.name.as_deref()
     }
 
-    /// The location in the program that spawned it.
+    /// Returns the location in the program that spawned the task.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.trace.info.location
     }
 
-    /// The time since it was spawned, to about one turn of its worker.
+    /// Returns the time since the task was spawned, to about one turn of its worker.
     pub fn age(&self) -> Duration {
         self.trace.info.age
     }
@@ -135,7 +136,7 @@ impl Task {
         }
     }
 
-    /// Returns where the task is, to be printed.
+    /// Returns the locations of the task, for printing.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -152,15 +153,16 @@ pub enum TaskState {
     /// It waits to be woken.
     #[non_exhaustive]
     Waiting {
-        /// What it waits for. `None` if that does not belong to redd.
+        /// What it waits for. `None` if it waits for something outside of redd.
         on: Option<WaitKind>,
-        /// The line that made the future which waits, usually that of its `await`. `None` for a poll function called
-        /// by hand, which does not know it.
+        /// The location that created the future that waits, usually that of its `await`. `None` for a direct call of a
+        /// poll function, which has no such location.
         at: Option<&'static Location<'static>>,
     },
 }
 
-/// Where a task is: the location that waits and the one that spawned it. Differs from Tokio: there are no calls in between.
+/// The location at which a task waits, and the one that spawned it. Differs from Tokio: the calls in between are
+/// missing.
 #[derive(Debug)]
 pub struct Trace {
     info: TaskInfo,

@@ -59,11 +59,11 @@ unsafe fn shared_of(parts: *const Parts) -> Arc<Shared> {
     unsafe { Arc::from_raw(parts.byte_sub(offset_of!(Shared, parts)).cast::<Shared>()) }
 }
 
-/// Keeps the runtime that was entered the current one of this thread.
+/// While this guard exists, the runtime that was entered is the current one of this thread.
 ///
 /// Drop guards in reverse order of their creation. A guard is not `Send`: it belongs to its thread.
 #[derive(Debug)]
-#[must_use = "the runtime is left again when the guard is dropped"]
+#[must_use = "dropping the guard leaves the runtime"]
 pub struct EnterGuard<'a> {
     _current: CurrentGuard,
     /// The guard itself has no drop, so a runtime may be shut down while a guard of it is still in scope.
@@ -95,8 +95,8 @@ impl Drop for CurrentGuard {
             Some(mine) => drop(unsafe { shared_of(mine) }),
             None if thread::panicking() => {}
             None => panic!(
-                "an `EnterGuard` was dropped before one that was made later on thread `{}`. Drop guards in the reverse \
-                 order of their making: the last one first.",
+                "an `EnterGuard` was dropped on thread `{}` before one that was created later. Drop guards in the reverse \
+                 order of their creation: the last one first.",
                 thread::current_name()
             ),
         }

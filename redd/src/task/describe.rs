@@ -1,4 +1,4 @@
-//! What hooks, dumps and reports get to know of a task.
+//! The descriptions of a task for hooks, dumps and reports.
 //!
 //! Called by `cell` and `poll` (hooks), by `runtime` (dumps) and by `scheduler` (hooks around polls, late polls).
 
@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header::{Extra, Header};
-use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::id::Id;
-use super::info::TaskInfo;
 use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::slab::TaskSlab;
+use crate::observe::hooks::{TaskHook, TaskMeta, UnjoinedPanic};
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
+use crate::primitives::user_code::guarded;
 
 impl TaskRef {
     /// Calls a hook with the task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
+    pub(crate) fn call_hook(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held.
-        unsafe { tell(self.as_raw(), hook, schedule_latency) };
+        unsafe { call_hook(self.as_raw(), hook, schedule_latency) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -31,7 +32,7 @@ impl TaskRef {
 }
 
 impl TaskSlab {
-    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
+    /// Returns descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         let mut tasks = Vec::new();
         self.for_each_live(|task| tasks.push(task.info()));
@@ -44,7 +45,7 @@ impl TaskSlab {
 ///
 /// # Safety
 /// The caller has a reference to the task.
-pub(super) unsafe fn tell(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+pub(super) unsafe fn call_hook(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
     // SAFETY: a reference is held, by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let (id, spawned_at) = (header.id(), header.location());
@@ -74,7 +75,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     }
 }
 
-/// Reports a panic of this task that is dropped without having been read.
+/// Reports a panic of this task that was dropped without having been read.
 ///
 /// # Safety
 /// The task's memory and its slab are alive.

@@ -1,4 +1,4 @@
-//! `JoinHandle` and `AbortHandle`: what a program holds of a spawned task.
+//! `JoinHandle` and `AbortHandle`: the handles of a spawned task.
 //!
 //! Called by user code, and by `group::join_set`. The invariants are those of `state` (`join-waker`, `output-owner`).
 
@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
 use super::current::CurrentGuard;
-use super::drop_guarded::drop_guarded;
 use super::header::Header;
 use super::id::Id;
 use super::join_error::JoinError;
@@ -23,6 +22,7 @@ use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::waker;
 use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::user_code::drop_guarded;
 
 /// The owned handle of a spawned task: await it to get the task's output.
 ///
@@ -222,7 +222,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
         if self.set_waker(cx.waker()) {
-            waiting::note(WaitKind::Join, Some(self.task.location()));
+            waiting::record(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
         }
         unit.made_progress();
@@ -250,7 +250,7 @@ impl<T> Drop for JoinHandle<T> {
         }
         match task.state.drop_handle() {
             OnHandleDrop::DropOutput => drop_output(&task),
-            // This is user code. If it panics, the reference is released all the same.
+            // This is user code. If it panics, the reference is still released.
             // SAFETY: `join-waker`: the transition cleared the bit before completion, so the cell is ours.
             OnHandleDrop::DropWaker => drop(task.join_waker.with_mut(|slot| unsafe { (*slot).take() })),
         }
@@ -263,7 +263,7 @@ fn drop_output(task: &TaskRef) {
     unsafe { (task.vtable().drop_stage)(task.as_raw()) };
 }
 
-/// Empties the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would
+/// Clears the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would clear it
 /// (`join-waker`).
 struct EmptyOnUnwind<'a>(&'a mut Option<Waker>);
 

@@ -1,7 +1,6 @@
-//! Tasks as `tracing` spans, and the operations on their wakers as events, with the names that tokio-console reads.
+//! The table of the spans of tasks that are alive, with the names that tokio-console reads.
 //!
-//! Called by `runtime::Builder` (hooks) and by `waker`, if the feature `tracing` is on. Nothing is stored for a task
-//! whose span no subscriber wants.
+//! Called by `spans`, with the feature `tracing`. Nothing is stored for a task whose span no subscriber wants.
 //!
 //! # Invariants
 //! - `subscriber-is-user-code`: a span is created, entered, left and dropped outside of the table's lock.
@@ -13,10 +12,10 @@ use std::sync::{Arc, OnceLock};
 
 use tracing::Span;
 
-use super::hooks::{TaskHooks, TaskMeta};
-use super::id::Id;
+use crate::observe::hooks::{TaskHooks, TaskMeta};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread_local};
+use crate::task::Id;
 
 /// The spans of tasks that are alive, by the tasks' ids.
 static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
@@ -41,8 +40,8 @@ fn find(id: u64) -> Option<Arc<Span>> {
     spans().lock().get(&id).cloned()
 }
 
-/// Wraps the program's hooks in those that maintain the spans.
-pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
+/// See [`spans::around`](super::around).
+pub(super) fn around(hooks: TaskHooks) -> TaskHooks {
     let TaskHooks { on_spawn, on_terminate, before_poll, after_poll, on_unjoined_panic } = hooks;
     TaskHooks {
         on_spawn: Some(Arc::new(move |task| {
@@ -65,8 +64,8 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
     }
 }
 
-/// Calls `spawn` for a boxed future of this size in bytes.
-pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
+/// See [`spans::spawn_boxed`](super::spawn_boxed).
+pub(super) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
     BOXED_BYTES.set(Some(bytes));
     let spawned = spawn();
     BOXED_BYTES.set(None);
@@ -130,7 +129,7 @@ fn leave() {
     }
 }
 
-/// Records an operation, by the name that tokio-console reads, on a waker of this task.
+/// See [`spans::waker`](super::waker).
 pub(super) fn waker(op: &'static str, task: Id) {
     if let Some(id) = find(task.0).and_then(|span| span.id()) {
         tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());

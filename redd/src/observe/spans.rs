@@ -1,0 +1,34 @@
+//! Tasks as `tracing` spans, and the operations on their wakers as events. Without the feature `tracing` every call of this
+//! file compiles to nothing.
+//!
+//! Called by `runtime::Builder` (hooks), by the functions that spawn a boxed future, and by `task::waker`.
+
+#![cfg_attr(not(feature = "tracing"), allow(unused_variables, reason = "only a subscriber reads them"))]
+
+#[cfg(feature = "tracing")]
+mod table;
+
+use super::hooks::TaskHooks;
+use crate::task::Id;
+
+/// Wraps the program's hooks in those that maintain the spans.
+pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
+    #[cfg(feature = "tracing")]
+    let hooks = table::around(hooks);
+    hooks
+}
+
+/// Calls `spawn` for a boxed future of this size in bytes.
+#[inline(always)]
+pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "tracing")]
+    let spawn = || table::spawn_boxed(bytes, spawn);
+    spawn()
+}
+
+/// Records an operation, by the name that tokio-console reads, on a waker of this task.
+#[inline(always)]
+pub(crate) fn waker(op: &'static str, task: Id) {
+    #[cfg(feature = "tracing")]
+    table::waker(op, task);
+}
