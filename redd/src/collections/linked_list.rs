@@ -63,6 +63,15 @@ impl<T: Linked> LinkedList<T> {
         self.head
     }
 
+    /// Returns the element behind `element`, which is in a list.
+    ///
+    /// # Safety
+    /// `element` is alive, and no thread changes its list.
+    pub(crate) unsafe fn behind(element: NonNull<T>) -> Option<NonNull<T>> {
+        // SAFETY: by the safety contract.
+        unsafe { (*T::links(element).as_ptr()).next }
+    }
+
     /// Appends `element`.
     ///
     /// # Safety

@@ -1,5 +1,6 @@
 //! Observing a running runtime: metrics, dumps, wait kinds, reports, hooks, and what tokio-console shows: tasks (`spans`) and resources.
 
+pub(crate) mod coarse;
 pub(crate) mod counters;
 pub(crate) mod dump;
 pub(crate) mod histogram;

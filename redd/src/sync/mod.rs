@@ -70,6 +70,7 @@ pub mod mpsc;
 pub mod oneshot;
 mod senders;
 pub(crate) mod wait_until;
+pub(crate) mod waits;
 pub(crate) mod waker_cell;
 pub mod watch;
 
