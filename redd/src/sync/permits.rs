@@ -9,7 +9,8 @@
 //! - `waiters-bit`: under the lock, `WAITERS` is set exactly if the list is not empty.
 //! - `no-overtaking`: while `WAITERS` is set, only the holder of the lock takes permits out of the word, and it takes
 //!   them for the first waiter. A new waiter enqueues even if some are free.
-//! - `closed-is-final`: once `CLOSED` is set, under the lock, no waiter is linked.
+//! - `closed-is-final`: once `CLOSED` is set, no waiter is linked. It is set while `WAITERS` is clear, or under the lock.
+//!   A waiter sets `WAITERS` under the lock, and only while `CLOSED` is clear.
 //! - `none-lost`: a permit is in the word, collected by a waiter (its count minus `need`), or held by its owner.
 //!
 //! # Why not otherwise
@@ -214,9 +215,18 @@ impl Permits {
 
     /// Makes all waiters and all later calls fail.
     pub(crate) fn close(&self) {
-        let guard = self.waiters.lock();
-        // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
+        // `closed-is-final`. Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::enqueue` and `Permits::is_closed`.
+        let close = |word| (word & WAITERS == 0).then_some(word | CLOSED);
+        if self.word.fetch_update(Ordering::Release, Ordering::Relaxed, close).is_err() {
+            self.close_with_waiters();
+        }
+    }
+
+    #[cold]
+    fn close_with_waiters(&self) {
+        let guard = self.waiters.lock();
+        // Release: as in `close`.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             // `waiters-bit`: `notify_all` removes all waiters before it releases the lock.
             Some((word | CLOSED) & !WAITERS)
