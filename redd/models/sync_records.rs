@@ -11,13 +11,14 @@ use std::task::Context;
 use crate::primitives::checker::thread;
 
 use super::{ListRecord, collect};
+use crate::observe::waiter::{Subject, Taken};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::record_pool::{Chain, OwnedRecord, RecordPool};
 use crate::primitives::reuse_pool::ModelPool;
 use crate::primitives::{Arc, mistake, model};
-use crate::sync::Notify;
 use crate::sync::testing::{Wakes, poll_once};
+use crate::sync::{Mutex, Notify, RwLock};
 
 /// A test of a model and one of the same model with a mistake.
 macro_rules! model_and_mistake {
@@ -174,5 +175,57 @@ model_and_mistake!(
             thread.join().unwrap();
         }
         assert_eq!(sum(&pool), 3, "each is listed once");
+    }
+);
+
+/// The acquisition that a waiter for permits shows.
+fn taken() -> Option<Taken> {
+    let mut waiters = Vec::new();
+    collect(&mut waiters);
+    waiters.into_iter().find_map(|waiter| {
+        let Subject::Permits { taken, .. } = waiter.subject else { return None };
+        taken
+    })
+}
+
+model_and_mistake!(
+    loom_records_show_the_owner_of_a_mutex_or_none,
+    loom_records_catch_an_owner_that_is_not_cleared,
+    "an owner that is not cleared",
+    "the owner or none",
+    || {
+        let _pool = ModelPool::<ListRecord>::new();
+        let mutex = std::sync::Arc::new(Mutex::new(()));
+        let (before, line) = (mutex.try_lock(), line!());
+        drop(before);
+        let other = std::sync::Arc::clone(&mutex);
+        let owner = thread::spawn(move || drop(other.try_lock()));
+        let mut waiting = pin!(mutex.lock());
+        if poll_once(waiting.as_mut()).is_pending() {
+            let is_before = taken().is_some_and(|taken| taken.location.unwrap().line() == line);
+            assert!(!is_before, "the owner or none");
+        }
+        owner.join().unwrap();
+    }
+);
+
+model_and_mistake!(
+    loom_records_show_the_writer_of_an_rwlock_or_none,
+    loom_records_catch_a_reader_that_is_taken_for_the_writer,
+    "a reader that is taken for the writer",
+    "the writer or none",
+    || {
+        let _pool = ModelPool::<ListRecord>::new();
+        let lock = std::sync::Arc::new(RwLock::with_max_readers((), 2));
+        let (before, line) = (lock.try_read(), line!());
+        drop(before);
+        let other = std::sync::Arc::clone(&lock);
+        let writer = thread::spawn(move || drop(other.try_write()));
+        let mut waiting = pin!(lock.read());
+        if poll_once(waiting.as_mut()).is_pending() {
+            let is_before = taken().is_some_and(|taken| taken.location.unwrap().line() == line);
+            assert!(!is_before, "the writer or none");
+        }
+        writer.join().unwrap();
     }
 );

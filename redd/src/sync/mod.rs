@@ -48,6 +48,7 @@
 mod barrier;
 pub(crate) mod blocking;
 mod guard;
+mod last_taken;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/sync_waiting.rs"]
 mod models;

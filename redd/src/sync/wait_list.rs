@@ -40,13 +40,13 @@
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Waker};
 
 use crate::collections::linked_list::{Linked, LinkedList, Links};
 use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::coarse;
-use crate::observe::waiter::{Subject, WaiterInfo};
+use crate::observe::waiter::{Subject, Taken, WaiterInfo};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicPtr, AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
@@ -112,6 +112,8 @@ struct WaitEntry {
     epoch: usize,
     /// For permits: how many are still missing.
     need: usize,
+    /// For permits: how many it waits for. `u32::MAX` if there are more.
+    count: u32,
     /// The id of the task that polled it last, for dumps. 0 if that was no task.
     task: u64,
     /// When it was linked, on the coarse clock of the process, for dumps.
@@ -137,6 +139,7 @@ impl Waiter {
                 waker: None,
                 epoch: 0,
                 need: 0,
+                count: 0,
                 task: 0,
                 since_ms: 0,
             }),
@@ -223,6 +226,17 @@ struct Lists {
     /// The waiters that a `notify_all` has yet to reach, all of older epochs.
     leaving: LinkedList<Waiter>,
     epoch: usize,
+    /// What the waiters wait for, if these are permits.
+    permits: Option<PermitsState>,
+}
+
+/// The permits that the waiters of a list wait for, as dumps show them.
+#[derive(Clone, Copy)]
+pub(crate) struct PermitsState {
+    /// The last acquisition.
+    pub(crate) taken: Option<Taken>,
+    /// The number of permits that are out, if the object has a fixed number.
+    pub(crate) out: Option<usize>,
 }
 
 impl ListRecord {
@@ -233,6 +247,7 @@ impl ListRecord {
                 length: 0,
                 leaving: LinkedList::new(),
                 epoch: 0,
+                permits: None,
             }))
         }
     }
@@ -258,7 +273,7 @@ impl<D> WaitList<D> {
     const_fn! {
         /// Makes an empty list.
         pub(crate) const fn new(data: D) -> Self {
-            Self { record: AtomicPtr::new(std::ptr::null_mut()), data: UnsafeCell::new(data) }
+            Self { record: AtomicPtr::new(ptr::null_mut()), data: UnsafeCell::new(data) }
         }
     }
 
@@ -279,7 +294,7 @@ impl<D> WaitList<D> {
     #[cold]
     fn take_record(&self) -> *mut Record<ListRecord> {
         let record = reuse_pool::take().into_raw();
-        let none = std::ptr::null_mut();
+        let none = ptr::null_mut();
         // Release: publishes the record, which this thread may have made. Acquire: sees the other thread's. Pair with each
         // other, and with Acquire in `WaitList::lock`.
         match self.record.compare_exchange(none, record, Ordering::Release, Ordering::Acquire) {
@@ -303,6 +318,7 @@ impl<D> WaitList<D> {
             lists.waiting.take();
             lists.leaving.take();
             lists.length = 0;
+            lists.permits = None;
         }
         reuse_pool::give_back(record);
     }
@@ -438,6 +454,29 @@ impl<D> Guard<'_, D> {
         waiter.entry.with_mut(|entry| unsafe { (*entry).task = current::id_or_zero() });
     }
 
+    /// Records how many permits `waiter` waits for, which has just been linked.
+    pub(crate) fn set_count(&mut self, waiter: Pin<&Waiter>, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        // SAFETY: `under-lock`.
+        waiter.entry.with_mut(|entry| unsafe { (*entry).count = count });
+    }
+
+    /// Returns the first waiter as one that takes permits, and how many of them it has collected and waits for.
+    pub(crate) fn front_taker(&self) -> Option<Taker> {
+        let front = self.lists.waiting.front()?;
+        // SAFETY: alive by `same-list`.
+        let waiter = unsafe { front.as_ref() };
+        // SAFETY: `under-lock`.
+        let (task, count, need) = waiter.entry.with(|entry| unsafe { ((*entry).task, (*entry).count, (*entry).need) });
+        let count = count as usize;
+        Some(Taker { task, location: waiter.location, count, collected: count.saturating_sub(need) })
+    }
+
+    /// Sets what dumps show of the permits that the waiters wait for.
+    pub(crate) fn set_permits(&mut self, permits: PermitsState) {
+        self.lists.permits = Some(permits);
+    }
+
     /// Returns the waker of a linked waiter of this list. The caller drops a replaced waker without the lock.
     fn waker(&mut self, waiter: Pin<&Waiter>) -> &mut Option<Waker> {
         // SAFETY: `under-lock`; the result borrows the guard.
@@ -526,6 +565,16 @@ impl<D> Guard<'_, D> {
     }
 }
 
+/// The first waiter for permits.
+pub(crate) struct Taker {
+    pub(crate) task: u64,
+    pub(crate) location: CallSite,
+    /// How many it waits for.
+    pub(crate) count: usize,
+    /// How many of them it has.
+    pub(crate) collected: usize,
+}
+
 /// The number of waiters of one list that [`collect`] reads. It bounds how long it holds the lock: about 0.1 ms, if no waiter
 /// is in the cache.
 const COLLECTED: usize = 512;
@@ -546,6 +595,8 @@ pub(super) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
             left_out += 1;
             return;
         };
+        let (object, waiting) = (ptr::from_ref(record).addr(), lists.length);
+        let permits = lists.permits.map(|PermitsState { taken, out }| Subject::Permits { object, taken, out, waiting });
         let mut next = lists.waiting.front();
         let length = lists.length;
         for _ in 0..COLLECTED {
@@ -555,7 +606,12 @@ pub(super) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
             // SAFETY: `under-lock`.
             let (task, since_ms) = linked.entry.with(|entry| unsafe { ((*entry).task, (*entry).since_ms) });
             let (kind, location) = (linked.kind, linked.location);
-            waiters.push(WaiterInfo { task, kind, location, since_ms, subject: Subject::Unknown });
+            let mut subject = permits.clone().unwrap_or(Subject::Unknown);
+            if let (WaitKind::MpscSend, Subject::Permits { taken, .. }) = (kind, &mut subject) {
+                // The permits belong to messages.
+                *taken = None;
+            }
+            waiters.push(WaiterInfo { task, kind, location, since_ms, subject });
             // SAFETY: alive, and `under-lock`.
             next = unsafe { LinkedList::behind(waiter) };
         }
@@ -713,6 +769,11 @@ mod tests {
     fn no_object_that_has_a_list_is_larger_than_it_was_with_the_list_inside() {
         let pointer = size_of::<usize>();
         assert_eq!(size_of::<WaitList>(), pointer);
-        assert!(size_of::<Notify>() <= 7 * pointer);
+        assert_eq!(size_of::<Notify>(), 2 * pointer);
+        #[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+        {
+            assert!(size_of::<super::super::Semaphore>() <= 56);
+            assert!(size_of::<super::super::Mutex<()>>() <= 56);
+        }
     }
 }
