@@ -60,6 +60,7 @@ pub(crate) mod permits;
 mod rwlock;
 mod semaphore;
 mod set_once;
+mod wait_cell;
 pub(crate) mod wait_list;
 
 // Channels.

@@ -2,7 +2,7 @@
 //!
 //! Called by dumps.
 
-use super::wait_list;
+use super::{wait_cell, wait_list};
 use crate::observe::coarse;
 use crate::observe::waiter::WaiterInfo;
 
@@ -13,5 +13,6 @@ use crate::observe::waiter::WaiterInfo;
 #[cfg_attr(not(test), expect(dead_code, reason = "dumps call it"))]
 pub(crate) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
     coarse::refresh();
+    wait_cell::collect(waiters);
     wait_list::collect(waiters)
 }
